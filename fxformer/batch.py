@@ -1,0 +1,80 @@
+"""What travels: rows from the packer to an objective, batches from an objective to the model.
+
+Everything here is plain arrays, so it can be made on the host and placed on a mesh.
+"""
+
+import dataclasses
+
+import flax.struct
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
+    """The ids an objective and a model need to know of a tokenizer. Ids that it lacks are None.
+
+    special: [V] bool, ids that no noise touches and none produces (padding, markers, sentinels)
+    starts_word: [V] bool, ids that begin a word (whole-word masking)
+    ends_sentence: [V] bool, ids after which a sentence ends (sentence permutation)
+    """
+
+    size: int
+    pad: int
+    special: np.ndarray
+    starts_word: np.ndarray
+    ends_sentence: np.ndarray
+    unk: int | None = None
+    bos: int | None = None  # also BERT's [CLS]
+    eos: int | None = None  # also BERT's [SEP]
+    mask: int | None = None
+    sentinels: tuple[int, ...] = ()
+
+    @property
+    def ordinary(self) -> np.ndarray:
+        """Ids of all non-special tokens, ascending. [v] int32."""
+        return np.flatnonzero(~self.special).astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Packed text on the host, before any objective has touched it.
+
+    tokens: [B, T] int32; the padding id where segments is 0
+    segments: [B, T] int32; 1, 2, … for the pieces of text packed in a row, 0 for padding, which
+        is always at the end of a row
+    examples: [B, T] int64; the corpus-wide index of the piece a token belongs to, -1 for padding.
+        A draw of an objective depends on (seed, epoch, example) and nothing else, so it is the
+        same however the piece is packed, batched or sharded.
+    """
+
+    tokens: np.ndarray
+    segments: np.ndarray
+    examples: np.ndarray
+    seed: int = 0
+    epoch: int = 0
+
+
+@flax.struct.dataclass
+class Batch:
+    """What a model reads and must answer. Leading axis B everywhere; sharded over it.
+
+    tokens: what the (only, or decoder) stack reads
+    segments: the packed piece each token belongs to, 0 for padding
+    targets: the right id at each position, or at each picked position; a safe id (0) where the
+        weight is 0
+    weights: how much each target counts, 0 or 1
+    picked: positions whose targets count (masked LM: the masked ones), in ascending order, filled
+        up with position 0 at weight 0; None: every position has a target
+    source, source_segments: what the encoder of a seq2seq model reads
+    types: token types (BERT's sentence A and B)
+    """
+
+    tokens: Int[Array, "B T"]
+    segments: Int[Array, "B T"]
+    targets: Int[Array, "B M"] | None = None
+    weights: Float[Array, "B M"] | None = None
+    picked: Int[Array, "B M"] | None = None
+    source: Int[Array, "B S"] | None = None
+    source_segments: Int[Array, "B S"] | None = None
+    types: Int[Array, "B T"] | None = None
