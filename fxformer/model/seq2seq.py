@@ -1,0 +1,81 @@
+"""Read the source, then write the target looking back at it."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.batch import Batch
+from fxformer.model.language_model import LanguageModel, rounded
+from fxformer.model.transformer import Transformer
+from fxformer.nn.attention import Cache
+from fxformer.nn.core import Table, split_key
+from fxformer.nn.head import Head
+from fxformer.types import Count, Part
+
+
+class Seq2Seq(nnx.Module):
+    """head(decoder(words[tokens]; encoder(words[source]))). Vaswani et al. 2017.
+
+    One word table serves the source, the target and, where the head is tied, the output (Press and
+    Wolf 2017, three-way tying).
+    """
+
+    architecture = "seq2seq"
+
+    def __init__(
+        self,
+        *,
+        encoder: Part,
+        decoder: Part,
+        head: Part,
+        vocab: Count,
+        vocab_multiple: Count = 1,
+        rngs: nnx.Rngs,
+    ):
+        self.vocab = rounded(vocab, vocab_multiple)
+        self.encoder: Transformer = encoder(causal=False, cross=False, rngs=rngs)
+        self.decoder: Transformer = decoder(causal=True, cross=True, rngs=rngs)
+        e, d = self.encoder, self.decoder
+        if (e.dim, e.width) != (d.dim, d.width):
+            raise ValueError(
+                f"encoder and decoder share a word table and a width: the encoder is {e.dim} wide "
+                f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
+            )
+        self.words = Table(self.vocab, d.width, rngs=rngs)
+        self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
+
+    def encode(
+        self, source: Int[Array, "B S"], segments: Int[Array, "B S"], *, key: Array | None = None
+    ) -> Float[Array, "B S D"]:
+        """The memory the decoder looks at."""
+        return self.encoder(self.words(source), segments, key=key)[0]
+
+    def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
+        first, second = split_key(key, 2)
+        memory = self.encode(batch.source, batch.source_segments, key=first)
+        return self.decoder(
+            self.words(batch.tokens),
+            batch.segments,
+            memory=memory,
+            memory_segments=batch.source_segments,
+            key=second,
+        )[0]
+
+    def extend(
+        self, tokens, segments, cache: Cache, memory, memory_segments
+    ) -> tuple[Float[Array, "B T D"], Cache]:
+        """The decoder's vectors of some more tokens of rows whose beginning is in the cache."""
+        return self.decoder(
+            self.words(tokens),
+            segments,
+            memory=memory,
+            memory_segments=memory_segments,
+            cache=cache,
+        )
+
+    def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
+        """A decoder cache for `batch` rows of at most `length` tokens."""
+        return self.decoder.stack.empty(batch, length, dtype)
+
+    projection = LanguageModel.projection
+    logits = LanguageModel.logits

@@ -1,0 +1,119 @@
+"""One stack with its input side: an encoder or a decoder, depending on `causal` and `cross`."""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.attention import Cache, Where
+from fxformer.nn.block import Block
+from fxformer.nn.core import drop, split_key
+from fxformer.nn.mask import Mask, positions
+from fxformer.nn.stack import Stack
+from fxformer.types import Count, Part, Rate
+
+
+class Transformer(nnx.Module):
+    """Word vectors in, one vector a token out. Vaswani et al. 2017.
+
+    causal: a token sees none that come later (a decoder)
+    cross: each block also looks at a memory (the decoder of a seq2seq model)
+    final_norm: a norm after the last block, which pre-norm residuals want
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: Count,
+        layers: Count,
+        heads: Count,
+        causal: bool,
+        cross: bool,
+        final_norm: bool,
+        embed: Part,
+        position: Part,
+        attention: Part,
+        ffn: Part,
+        norm: Part,
+        residual: Part,
+        groups: Count | None = None,
+        windows: list[Count | None] | None = None,
+        unroll: Count | None = None,
+        remat: bool = False,
+        dropout: Rate = 0.0,
+        final_dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.embed = embed(dim, rngs=rngs)
+        self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
+        block = partial(
+            Block,
+            attention=partial(attention, heads=heads),
+            ffn=ffn,
+            residual=partial(residual, norm=norm),
+            cross=cross,
+            dropout=dropout,
+        )
+        self.stack = Stack(
+            dim,
+            block=block,
+            layers=layers,
+            groups=groups,
+            windows=windows,
+            unroll=unroll,
+            remat=remat,
+            rngs=rngs,
+        )
+        self.norm = norm(dim, rngs=rngs) if final_norm else None
+        self.dim, self.layers, self.heads = dim, layers, heads
+        self.causal, self.final_dropout = causal, final_dropout
+
+    @property
+    def width(self) -> int:
+        """Width of the word vectors it wants."""
+        return self.embed.width
+
+    def __call__(
+        self,
+        words: Float[Array, "B T E"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        memory: Float[Array, "B S D"] | None = None,
+        memory_segments: Int[Array, "B S"] | None = None,
+        cache: Cache | None = None,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], Cache | None]:
+        """Raises ValueError, while tracing, where the row is longer than the position table."""
+        keys = split_key(key, 3)
+        where, at = self.here(segments, cache)
+        there = None if memory is None else self.there(at, segments, memory_segments)
+        x = self.embed(words, at, self.position, types=types, key=keys[0])
+        x, cache, _ = self.stack(x, where, memory, there, cache=cache, key=keys[1])
+        x = x if self.norm is None else self.norm(x)
+        return drop(x, self.final_dropout, keys[2]), cache
+
+    def here(self, segments: Int[Array, "B T"], cache: Cache | None) -> tuple[Where, Array]:
+        """What self-attention may know, and the position of every token."""
+        longest = segments.shape[1] if cache is None else cache.k.shape[2]
+        if self.position.length is not None and longest > self.position.length:
+            raise ValueError(
+                f"rows of {longest} tokens do not fit a position table of {self.position.length}: "
+                f"write data.length={self.position.length} or model.position.length={longest}"
+            )
+        if cache is None:
+            at, first, known = positions(segments), 0, segments
+        else:
+            first = cache.filled[0]
+            at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
+            filled = jnp.arange(longest) < first + segments.shape[1]
+            known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
+        mask = Mask(segments, known, causal=self.causal, first=first)
+        bias = self.position.bias(mask.gap())
+        return Where(self.position, at, at, mask, mask.dense(), bias), at
+
+    def there(self, at, segments, memory_segments) -> Where:
+        """What cross-attention may know: the memory of the same segment, all of it."""
+        mask = Mask(segments, memory_segments)
+        return Where(None, at, at, mask, mask.dense())

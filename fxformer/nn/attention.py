@@ -1,0 +1,157 @@
+"""How tokens look at each other."""
+
+import dataclasses
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from fxformer.nn.core import Linear, drop
+from fxformer.nn.mask import Mask
+from fxformer.nn.position import Position
+from fxformer.types import Count, Part, Positive, Rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Where:
+    """All an attention layer may know beyond its input: made once a forward pass, for all layers.
+
+    queries, keys: position of each token within its segment (for `position.rotate`)
+    seen: the mask made dense; a kernel that takes the symbolic one leaves it unused
+    bias: what `position.bias` adds to the logits, None: nothing
+    """
+
+    position: Position | None
+    queries: Int[Array, "B T"]
+    keys: Int[Array, "B T"]
+    mask: Mask
+    seen: Bool[Array, "B 1 T S"]
+    bias: Float[Array, "H T S"] | None = None
+
+
+@flax.struct.dataclass
+class Cache:
+    """Keys (already rotated) and values of the tokens read so far; `filled` tells how many."""
+
+    k: Float[Array, "*L B S G K"]
+    v: Float[Array, "*L B S G K"]
+    filled: Int[Array, "*L"]
+
+    def push(self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]) -> "Cache":
+        """The cache with T more tokens, written after those it holds."""
+
+        def put(buffer, new):
+            new = new.astype(buffer.dtype)
+            return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.filled, axis=1)
+
+        return Cache(put(self.k, k), put(self.v, v), self.filled + k.shape[1])
+
+
+def attend(
+    q: Float[Array, "B T H K"],
+    k: Float[Array, "B S G K"],
+    v: Float[Array, "B S G K"],
+    seen: Bool[Array, "#B 1 T S"],
+    *,
+    bias: Float[Array, "H T S"] | None = None,
+    scale: float,
+    dropout: float = 0.0,
+    key: Array | None = None,
+) -> Float[Array, "B T H K"]:
+    """softmax(scale · q kᵀ + bias) v over the keys that are seen. Vaswani et al. 2017, eq. 1.
+
+    The softmax is taken in float32. H / G queries share each key head (Ainslie et al. 2023). A
+    query that sees nothing (padding) gets the mean of all values: finite, and never used.
+    """
+    B, T, H, K = q.shape
+    S, G = k.shape[1], k.shape[2]
+    q = q.reshape(B, T, G, H // G, K)
+    logits = jnp.einsum("BTGRK,BSGK->BGRTS", q * scale, k, preferred_element_type=jnp.float32)
+    if bias is not None:
+        logits = logits + bias.astype(jnp.float32).reshape(G, H // G, T, S)
+    logits = jnp.where(seen[:, :, None], logits, jnp.finfo(jnp.float32).min)
+    weights = drop(jax.nn.softmax(logits, axis=-1).astype(v.dtype), dropout, key)
+    return jnp.einsum("BGRTS,BSGK->BTGRK", weights, v).reshape(B, T, H, K)
+
+
+class MultiHeadAttention(nnx.Module):
+    """Concat_h(softmax(scale · q_h k_hᵀ) v_h) W_o. Vaswani et al. 2017, sec. 3.2.
+
+    kv_heads: fewer key-value heads than heads is grouped-query attention, 1 is multi-query
+    head_dim: width of a head; dim / heads when null
+    scale: of the logits; head_dim^-0.5 when null (T5 and GPT-Neo: 1)
+    qk_norm: a norm over each head's queries and keys, before they are rotated (Qwen3)
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: Count,
+        kv_heads: Count | None = None,
+        head_dim: Count | None = None,
+        qkv_bias: bool = True,
+        out_bias: bool = True,
+        scale: Positive | None = None,
+        qk_norm: Part | None = None,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        groups = kv_heads or heads
+        if head_dim is None and dim % heads:
+            near = [n for n in range(1, dim + 1) if dim % n == 0]
+            best = min(near, key=lambda n: abs(n - heads))
+            raise ValueError(
+                f"a width of {dim} does not split into {heads} heads; the nearest that does is "
+                f"{best} heads (or give model.attention.head_dim)"
+            )
+        if heads % groups:
+            raise ValueError(f"{heads} heads do not split into {groups} key-value heads")
+        self.heads, self.groups, self.width = heads, groups, head_dim or dim // heads
+        self.q = Linear(dim, heads * self.width, bias=qkv_bias, rngs=rngs)
+        self.k = Linear(dim, groups * self.width, bias=qkv_bias, rngs=rngs)
+        self.v = Linear(dim, groups * self.width, bias=qkv_bias, rngs=rngs)
+        self.o = Linear(heads * self.width, dim, bias=out_bias, rngs=rngs)
+        self.q_norm = None if qk_norm is None else qk_norm(self.width, rngs=rngs)
+        self.k_norm = None if qk_norm is None else qk_norm(self.width, rngs=rngs)
+        self.scale = self.width**-0.5 if scale is None else scale
+        self.dropout = dropout
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        memory: Float[Array, "B S D"],
+        where: Where,
+        *,
+        window: Int[Array, ""] | None = None,
+        cache: Cache | None = None,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], Cache | None]:
+        """Queries from `x`, keys and values from `memory` (self-attention: the same)."""
+        q, k, v = self.project(x, memory)
+        if where.position is not None:
+            q, k = where.position.rotate(q, where.queries), where.position.rotate(k, where.keys)
+        if cache is not None:
+            cache = cache.push(k, v)
+            k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
+        seen = where.seen if window is None else where.seen & where.mask.near(window)
+        y = attend(
+            q, k, v, seen, bias=where.bias, scale=self.scale, dropout=self.dropout, key=key
+        )
+        return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+
+    def project(self, x, memory):
+        """Queries [B T H K], keys and values [B S G K]."""
+        q = self.q(x).reshape(*x.shape[:2], self.heads, self.width)
+        k = self.k(memory).reshape(*memory.shape[:2], self.groups, self.width)
+        v = self.v(memory).reshape(*memory.shape[:2], self.groups, self.width)
+        if self.q_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return q, k, v
+
+    def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
+        """A cache with room for `length` tokens of each of `batch` rows."""
+        room = jnp.zeros((batch, length, self.groups, self.width), dtype)
+        return Cache(room, room, jnp.int32(0))

@@ -1,0 +1,63 @@
+"""One layer: attention, a look at the memory where there is one, and the feed-forward."""
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.attention import Cache, Where
+from fxformer.nn.core import drop, split_key
+from fxformer.types import Part, Rate
+
+
+class Block(nnx.Module):
+    """residual(x; attention, [cross-attention,] feed-forward), with dropout on what each returns."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        attention: Part,
+        ffn: Part,
+        residual: Part,
+        cross: bool = False,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.attention = attention(dim, rngs=rngs)
+        self.cross = attention(dim, rngs=rngs) if cross else None
+        self.ffn = ffn(dim, rngs=rngs)
+        names = ("attention", "cross", "ffn") if cross else ("attention", "ffn")
+        self.residual = residual(dim, names=names, rngs=rngs)
+        self.dropout = dropout
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        where: Where,
+        memory: Float[Array, "B S D"] | None = None,
+        there: Where | None = None,
+        *,
+        window: Int[Array, ""] | None = None,
+        cache: Cache | None = None,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], Cache | None]:
+        keys = split_key(key, 6)
+        kept = cache
+
+        def attention(h):
+            nonlocal kept
+            y, kept = self.attention(h, h, where, window=window, cache=cache, key=keys[0])
+            return drop(y, self.dropout, keys[1])
+
+        def cross(h):
+            y, _ = self.cross(h, memory, there, key=keys[2])
+            return drop(y, self.dropout, keys[3])
+
+        def ffn(h):
+            return drop(self.ffn(h, key=keys[4]), self.dropout, keys[5])
+
+        sublayers = {"attention": attention, "cross": cross, "ffn": ffn}
+        if self.cross is None:
+            del sublayers["cross"]
+        with jax.named_scope("block"):
+            return self.residual(x, sublayers), kept

@@ -1,0 +1,52 @@
+"""What each token does by itself between two looks at the others."""
+
+from collections.abc import Callable
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fxformer.nn.core import Linear, drop
+from fxformer.types import Count, Rate
+
+
+class FeedForward(nnx.Module):
+    """act(x W₁) W₂. Vaswani et al. 2017, eq. 2."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        hidden: Count,
+        act: Callable,
+        bias: bool = True,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.up = Linear(dim, hidden, bias=bias, rngs=rngs)
+        self.down = Linear(hidden, dim, bias=bias, rngs=rngs)
+        self.act, self.dropout = act, dropout
+
+    def __call__(self, x: Float[Array, "B T D"], *, key=None) -> Float[Array, "B T D"]:
+        return self.down(drop(self.act(self.up(x)), self.dropout, key))
+
+
+class GatedFeedForward(nnx.Module):
+    """(act(x W_gate) ⊙ x W_up) W_down. Shazeer 2020: SwiGLU with silu, GEGLU with gelu."""
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        hidden: Count,
+        act: Callable,
+        bias: bool = False,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.gate = Linear(dim, hidden, bias=bias, rngs=rngs)
+        self.up = Linear(dim, hidden, bias=bias, rngs=rngs)
+        self.down = Linear(hidden, dim, bias=bias, rngs=rngs)
+        self.act, self.dropout = act, dropout
+
+    def __call__(self, x: Float[Array, "B T D"], *, key=None) -> Float[Array, "B T D"]:
+        return self.down(drop(self.act(self.gate(x)) * self.up(x), self.dropout, key))

@@ -1,0 +1,99 @@
+"""From the last layer's vectors to what a model answers."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fxformer.nn.core import Linear, Table
+from fxformer.types import Part
+
+
+class DenseTransform(nnx.Module):
+    """norm(act(x W + b)), from the model's width to that of the word vectors.
+
+    Devlin et al. 2019: the layer between BERT's last block and its tied output table.
+    """
+
+    def __init__(self, dim: int, *, width: int, act: Callable, norm: Part, rngs: nnx.Rngs):
+        self.dense = Linear(dim, width, rngs=rngs)
+        self.norm = norm(width, rngs=rngs)
+        self.act = act
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B E"]:
+        return self.norm(self.act(self.dense(x)))
+
+
+class Head(nnx.Module):
+    """logits = features(x) · tableᵀ + bias, kept apart so that a loss can take the table in pieces."""
+
+    transform: nnx.Module | None = None
+    bias: nnx.Param | None = None
+    scale: float = 1.0
+
+    def features(self, x: Float[Array, "*B D"]) -> Float[Array, "*B E"]:
+        """What is multiplied with the output table."""
+        x = x if self.transform is None else self.transform(x)
+        return x if self.scale == 1 else x * self.scale
+
+    def table(self, words: Float[Array, "V E"]) -> Float[Array, "V E"]:
+        """The output table, given the input one."""
+        return words
+
+
+class TiedHead(Head):
+    """The word table serves as the output table. Press and Wolf 2017.
+
+    scaled: multiply by dim^-0.5 first (T5: the word table has unit variance)
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        vocab: int,
+        width: int,
+        transform: Part | None = None,
+        bias: bool = False,
+        scaled: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        if transform is None and width != dim:
+            raise ValueError(
+                f"a tied head needs vectors as wide as the word table: the model is {dim} wide, "
+                f"the table {width}; write model/head=mlm, which has a transform, or model/head=untied"
+            )
+        self.transform = None if transform is None else transform(dim, width=width, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None
+        self.scale = dim**-0.5 if scaled else 1.0
+
+
+class UntiedHead(Head):
+    """An output table of its own."""
+
+    def __init__(
+        self, dim: int, *, vocab: int, width: int, bias: bool = False, rngs: nnx.Rngs
+    ):
+        self.output = Table(vocab, dim, rngs=rngs)
+        self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None
+
+    def table(self, words):
+        return self.output.embedding[...]
+
+
+class Pooler(nnx.Module):
+    """tanh(x₀ W + b): a body with no output table, its first vector pooled. Devlin et al. 2019."""
+
+    def __init__(self, dim: int, *, vocab: int, width: int, rngs: nnx.Rngs):
+        self.dense = Linear(dim, dim, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "B T D"]) -> Float[Array, "B D"]:
+        return jnp.tanh(self.dense(x[:, 0]))
+
+
+class NoHead(nnx.Module):
+    """A bare body."""
+
+    def __init__(self, dim: int, *, vocab: int, width: int, rngs: nnx.Rngs):
+        pass

@@ -1,0 +1,183 @@
+"""Where a token is. A position may speak in three places; by default it is silent in all."""
+
+from typing import Annotated, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.core import Table
+from fxformer.types import Count, Natural, Positive, Range
+
+
+class Position(nnx.Module):
+    """Base of all position schemes. `length` is the longest row it can tell apart, None: any."""
+
+    length: int | None = None
+
+    def embed(self, x: Float[Array, "B T E"], at: Int[Array, "B T"]) -> Float[Array, "B T E"]:
+        """What is added to the word embeddings."""
+        return x
+
+    def rotate(self, x: Float[Array, "B T H K"], at: Int[Array, "B T"]) -> Float[Array, "B T H K"]:
+        """What is done to queries and keys."""
+        return x
+
+    def bias(self, gap: Int[Array, "T S"]) -> Float[Array, "H T S"] | None:
+        """What is added to the attention logits of a query that comes `gap` after a key."""
+        return None
+
+
+class NoPosition(Position):
+    """No information about order but what a causal mask gives. Kazemnejad et al. 2023."""
+
+    def __init__(self, dim: int, *, heads: int, causal: bool, rngs: nnx.Rngs):
+        pass
+
+
+class Learned(Position):
+    """x + table[at + offset]. Gehring et al. 2017; Devlin et al. 2019.
+
+    `offset` rows at the top of the table are never read (2 in BART and RoBERTa, whose first rows
+    stand for padding).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        length: Count = 512,
+        offset: Natural = 0,
+        rngs: nnx.Rngs,
+    ):
+        self.table = Table(length + offset, dim, rngs=rngs)
+        self.length, self.offset = length, offset
+
+    def embed(self, x, at):
+        return x + self.table(at + self.offset)
+
+
+class Sinusoidal(Position):
+    """x + [sin(at/f) | cos(at/f)], f = base^(2j/dim). Vaswani et al. 2017, sec. 3.5.
+
+    `layout`: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        length: Count = 4096,
+        base: Positive = 10_000.0,
+        layout: Literal["halves", "interleaved"] = "interleaved",
+        rngs: nnx.Rngs,
+    ):
+        self.length, self.base, self.layout = length, base, layout
+
+    def embed(self, x, at):
+        dim = x.shape[-1]
+        angle = np.arange(self.length)[:, None] / self.base ** (2 * np.arange((dim + 1) // 2) / dim)
+        sin, cos = np.sin(angle), np.cos(angle)  # float64 on the host, rounded once
+        if self.layout == "halves":
+            table = np.concatenate([sin, cos[:, : dim // 2]], axis=1)
+        else:
+            table = np.stack([sin, cos], axis=2).reshape(self.length, -1)[:, :dim]
+        return x + jnp.take(jnp.asarray(table, x.dtype), at, axis=0)
+
+
+class Rotary(Position):
+    """Turn each pair of a head's channels by at · base^(-2j/K). Su et al. 2021, eq. 34.
+
+    `share` of the channels are turned (GPT-NeoX: 0.25), the rest left alone. `layout` pairs channel
+    j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`: GPT-J, the paper).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        base: Positive = 10_000.0,
+        share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
+        layout: Literal["halves", "interleaved"] = "halves",
+        rngs: nnx.Rngs,
+    ):
+        self.base, self.share, self.layout = base, share, layout
+
+    def rotate(self, x, at):
+        width = int(x.shape[-1] * self.share)
+        if width % 2:
+            raise ValueError(
+                f"rotary turns pairs of channels: {self.share} of a head width of {x.shape[-1]} "
+                f"is {width}, which is odd; choose heads so that dim / heads is even"
+            )
+        rate = 1.0 / self.base ** (np.arange(0, width, 2, dtype=np.float32) / width)
+        angle = at[..., None].astype(jnp.float32) * rate  # [B T K/2]
+        sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
+        turned, rest = x[..., :width].astype(jnp.float32), x[..., width:]
+        if self.layout == "halves":
+            a, b = jnp.split(turned, 2, axis=-1)
+            y = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+        else:
+            a, b = turned[..., ::2], turned[..., 1::2]
+            y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(turned.shape)
+        return jnp.concatenate([y.astype(x.dtype), rest], axis=-1)
+
+
+class Alibi(Position):
+    """logits - slope · |gap|. Press et al. 2022; slopes for any number of heads as in their code."""
+
+    def __init__(self, dim: int, *, heads: int, causal: bool, rngs: nnx.Rngs):
+        self.heads = heads
+
+    def slopes(self) -> np.ndarray:
+        """One slope a head, float32 [H]: a geometric series from 2^(-8/H)."""
+        whole = 2 ** int(np.log2(self.heads))
+        series = 2.0 ** (-8 * np.arange(1, whole + 1) / whole)
+        between = 2.0 ** (-4 * np.arange(1, 2 * (self.heads - whole), 2) / whole)
+        return np.concatenate([series, between]).astype(np.float32)
+
+    def bias(self, gap):
+        return -self.slopes()[:, None, None] * jnp.abs(gap)[None]
+
+
+class RelativeBuckets(Position):
+    """logits + table[bucket(gap)]. Raffel et al. 2020, sec. 2.1: T5's relative bias.
+
+    Half of the buckets hold one distance each, the other half grow logarithmically up to `reach`.
+    An encoder spends half of all buckets on keys that come later; a decoder has none of those.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        buckets: Count = 32,
+        reach: Count = 128,
+        rngs: nnx.Rngs,
+    ):
+        near = buckets // 2 if causal else buckets // 4
+        if near < 1 or reach <= near:
+            raise ValueError(
+                f"{buckets} buckets hold distances up to {near} one by one, "
+                f"so reach must be larger than {max(near, 1)}, got {reach}"
+            )
+        self.table = Table(buckets, heads, rngs=rngs)
+        self.buckets, self.reach, self.causal = buckets, reach, causal
+
+    def bias(self, gap):
+        sided = self.buckets if self.causal else self.buckets // 2
+        later = 0 if self.causal else (gap < 0) * sided
+        distance = jnp.maximum(gap, 0) if self.causal else jnp.abs(gap)
+        near = sided // 2
+        stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(self.reach / near)
+        far = jnp.minimum(near + (stretch * (sided - near)).astype(jnp.int32), sided - 1)
+        return jnp.moveaxis(self.table(later + jnp.where(distance < near, distance, far)), -1, 0)
