@@ -1,0 +1,78 @@
+"""The likeliest token, one at a time, from a cache."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fxformer.model.language_model import LanguageModel
+from fxformer.model.seq2seq import Seq2Seq
+from fxformer.nn.attention import Cache
+
+# (tokens [B 1], cache) -> (logits [B V], cache)
+Reader = Callable[[Int[Array, "B 1"], Cache], tuple[Float[Array, "B V"], Cache]]
+
+
+def decode(
+    read: Reader,
+    cache: Cache,
+    prompt: Int[Array, "B T"],
+    given: Int[Array, "B"],
+    *,
+    length: int,
+    eos: int | None,
+    pad: int,
+) -> Int[Array, "B length"]:
+    """Rows that begin with their prompt (`given` tokens of it) and go on with the likeliest token.
+
+    A row ends with `eos` (None: never) and is filled up with `pad`. The cache must have room for
+    `length` - 1 tokens: the last one is written but not read.
+    """
+    room = jnp.pad(prompt, ((0, 0), (0, max(0, length - prompt.shape[1]))))
+
+    def one(carry, i):
+        token, cache, ended = carry
+        scores, cache = read(token[:, None], cache)
+        best = jnp.argmax(scores, axis=-1).astype(prompt.dtype)
+        forced = i < given
+        following = jnp.where(forced, room[:, i], jnp.where(ended, pad, best))
+        if eos is not None:
+            ended |= ~forced & (following == eos)
+        return (following, cache, ended), following
+
+    start = (prompt[:, 0], cache, jnp.zeros(prompt.shape[0], bool))
+    _, rest = jax.lax.scan(one, start, jnp.arange(1, length))
+    return jnp.concatenate([prompt[:, :1], rest.T], axis=1)
+
+
+def continue_text(
+    model: LanguageModel, prompt, given, *, length: int, eos: int | None, pad: int
+) -> Int[Array, "B length"]:
+    """Prompts, continued by a decoder."""
+    ones = jnp.ones((prompt.shape[0], 1), jnp.int32)
+
+    def read(token, cache):
+        x, cache = model.extend(token, ones, cache)
+        return model.logits(x[:, -1]), cache
+
+    cache = model.empty(prompt.shape[0], length)
+    return decode(read, cache, prompt, given, length=length, eos=eos, pad=pad)
+
+
+def rewrite(
+    model: Seq2Seq, source, segments, *, start: int, length: int, eos: int | None, pad: int
+) -> Int[Array, "B length"]:
+    """What a seq2seq model makes of its source, without the start token."""
+    memory = model.encode(source, segments)
+    ones = jnp.ones((source.shape[0], 1), jnp.int32)
+
+    def read(token, cache):
+        x, cache = model.extend(token, ones, cache, memory, segments)
+        return model.logits(x[:, -1]), cache
+
+    first = jnp.full((source.shape[0], 1), start, jnp.int32)
+    given = jnp.ones(source.shape[0], jnp.int32)
+    cache = model.empty(source.shape[0], length + 1)
+    rows = decode(read, cache, first, given, length=length + 1, eos=eos, pad=pad)
+    return rows[:, 1:]

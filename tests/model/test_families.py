@@ -1,0 +1,65 @@
+"""Every family is a list of choices, and has exactly the published number of parameters."""
+
+import jax
+import pytest
+from flax import nnx
+
+from tests.models import choices, network, tiny
+
+PUBLISHED = [
+    ("bert", "base", 30522, 109_482_240, "model/head=pooler"),
+    ("bert", "base", 30522, 109_514_298),
+    ("bert", "tiny", 30522, 4_385_920, "model/head=pooler"),
+    ("bert", "mini", 30522, 11_170_560, "model/head=pooler"),
+    ("bert", "small", 30522, 28_763_648, "model/head=pooler"),
+    ("bert", "medium", 30522, 41_373_184, "model/head=pooler"),
+    ("bert", "large", 30522, 335_141_888, "model/head=pooler"),
+    ("roberta", "base", 50265, 124_697_433),
+    ("distilbert", "base", 30522, 66_362_880, "model/head=none"),
+    ("albert", "base", 30000, 11_683_584, "model/head=pooler"),
+    ("electra", "small", 30522, 13_483_008, "model/head=none"),
+    ("gpt2", "small", 50257, 124_439_808),
+    ("gpt2", "medium", 50257, 354_823_168),
+    ("gpt2", "large", 50257, 774_030_080),
+    ("gpt2", "xl", 50257, 1_557_611_200),
+    ("gpt_neo", "base", 50257, 125_198_592),
+    ("bart", "base", 50265, 139_420_416),
+    ("bart", "large", 50265, 406_291_456),
+    ("t5", "small", 32128, 60_506_624),
+    ("t5", "base", 32128, 222_903_552),
+]
+
+
+@pytest.mark.parametrize("case", PUBLISHED, ids=lambda c: f"{c[0]}-{c[1]}-{c[3]}")
+def test_parameter_counts_are_the_published_ones(case):
+    family, size, vocab, published, *overrides = case
+    build = network(family, f"+size={size}", *exact(family, size), *overrides)
+    model = nnx.eval_shape(lambda: build(vocab=vocab, rngs=nnx.Rngs(0)))
+    assert sum(x.size for x in jax.tree.leaves(nnx.split(model)[1])) == published
+
+
+def exact(family: str, size: str) -> list[str]:
+    """The override that the defaults list of conf/train.yaml adds by itself."""
+    name = f"{family}_{size}"
+    return [f"+size/exact={name}"] if name in choices("size/exact") else []
+
+
+@pytest.mark.parametrize("family", [f for f in choices("model") if f != "common"])
+def test_every_family_has_a_tiny_size(family):
+    model = tiny(family)
+    assert model.architecture in ("encoder", "decoder", "seq2seq")
+
+
+def test_albert_shares_one_block():
+    one = tiny("albert", "model.layers=6").transformer.stack
+    assert one.blocks.attention.q.kernel.shape[0] == 1
+    assert one.layers == 6
+
+
+def test_gpt_neo_alternates_windows():
+    windows = tiny("gpt_neo", "model.layers=4").transformer.stack.windows
+    assert windows[1] == windows[3] == 256 and windows[0] == windows[2] > 1_000_000
+
+
+def test_vocabularies_are_rounded_up_on_request():
+    assert tiny("gpt2", "model.network.vocab_multiple=64", vocab=70).vocab == 128

@@ -1,0 +1,37 @@
+"""The dense layer's stated gradients, dropout's law, initialisers' variance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from fxformer.nn.core import drop, matmul
+from fxformer.nn.init import depth_scaled, fan_in, truncated
+from tests.models import close
+
+
+def test_matmul_has_the_gradients_of_a_product():
+    x, w = (jax.random.normal(jax.random.key(i), s) for i, s in ((0, (5, 3)), (1, (3, 4))))
+
+    def loss(product):
+        return lambda x, w: jnp.sin(product(x, w)).sum()
+
+    for ours, plain in zip(
+        jax.grad(loss(matmul), (0, 1))(x, w), jax.grad(loss(jnp.matmul), (0, 1))(x, w), strict=True
+    ):
+        close(ours, plain, 1e-6)
+
+
+def test_dropout_keeps_the_mean():
+    x = jnp.ones(1_000_000)
+    y = drop(x, 0.3, jax.random.key(0))
+    kept = float((y > 0).mean())
+    assert abs(kept - 0.7) < 5 * (0.21 / 1e6) ** 0.5  # five standard errors
+    np.testing.assert_allclose(y[y > 0], 1 / 0.7, rtol=1e-6)
+    assert drop(x, 0.3, None) is x
+
+
+def test_initialisers_read_the_last_axis_but_one_of_a_stack():
+    shape, key = (12, 256, 64), jax.random.key(0)
+    assert abs(float(fan_in(1.0)(key, shape).std()) * 16 - 1) < 0.01
+    assert abs(float(depth_scaled(0.02, 8)(key, shape).std()) / (0.02 / 4) - 1) < 0.01
+    assert float(jnp.abs(truncated(0.02)(key, shape)).max()) <= 0.04
