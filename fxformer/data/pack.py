@@ -71,9 +71,9 @@ class Pieces:
         whole = ranges(begin, width)
         segments.flat[whole] = np.repeat(number + 1, width)
         examples.flat[whole] = np.repeat(piece, width)
-        for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, begin + width)):
-            shift = np.arange(len(ids)) - (len(ids) if ids is self.frame.suffix else 0)
-            tokens.flat[(at[:, None] + shift).ravel()] = np.tile(ids, len(at))
+        end = begin + width - len(self.frame.suffix)
+        for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, end)):
+            tokens.flat[(at[:, None] + np.arange(len(ids))).ravel()] = np.tile(ids, len(at))
         text = ranges(begin + len(self.frame.prefix), self.size[piece])
         taken = ranges(self.start[piece], self.size[piece])
         tokens.flat[text] = self.documents.tokens[taken]

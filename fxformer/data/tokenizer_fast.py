@@ -171,10 +171,9 @@ class Word:
 
     def make(self, documents: Iterable[str]) -> FastTokenizer:
         from tokenizers import Tokenizer as Fast
-        from tokenizers import decoders, models, trainers
+        from tokenizers import models, trainers
 
         fast = bert_style(Fast(models.WordLevel(unk_token=self.specials.unk)), self.lowercase)
-        fast.decoder = decoders.WordPiece(prefix="")  # a space between words, none before marks
         trainer = trainers.WordLevelTrainer(
             vocab_size=self.vocab_size,
             min_frequency=self.min_frequency,
