@@ -46,6 +46,9 @@ class Rows:
     examples: [B, T] int64; the corpus-wide index of the piece a token belongs to, -1 for padding.
         A draw of an objective depends on (seed, epoch, example) and nothing else, so it is the
         same however the piece is packed, batched or sharded.
+    source, source_segments: [B, S] int32, for data that comes as pairs: what is asked (segments
+        number the pieces as those of `tokens` do), while tokens holds the answers
+    scored: [B, T] bool, the tokens whose prediction counts; None: all that are not padding
     """
 
     tokens: np.ndarray
@@ -53,6 +56,9 @@ class Rows:
     examples: np.ndarray
     seed: int = 0
     epoch: int = 0
+    source: np.ndarray | None = None
+    source_segments: np.ndarray | None = None
+    scored: np.ndarray | None = None
 
 
 @flax.struct.dataclass

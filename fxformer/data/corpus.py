@@ -1,0 +1,136 @@
+"""A corpus: where text comes from, and how it becomes batches. `conf/data` holds one yaml for each."""
+
+import dataclasses
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.data.batches import Batches, InOrder, Shuffled
+from fxformer.data.documents import Documents
+from fxformer.data.loader import Loader, check_batch
+from fxformer.data.pack import Frame, Packed, Packing
+from fxformer.data.tokenizer import Recipe, Tokenizer
+from fxformer.types import Count, Natural
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a corpus has to give: a tokenizer, its splits "train" and "valid", and facts (for JSON):
+    {"corpus_hash", "train": {"documents", "tokens", "bytes"}, "valid": {…}, …}; bytes is None for
+    data that is not text."""
+
+    tokenizer: Tokenizer
+    splits: dict[str, Documents]
+    facts: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """Packed rows, ready to be drawn from.
+
+    facts, for the record of a run: those of the Source, with "tokenizer_hash", "vocab_size",
+    "length", "bytes_per_token" (of valid; None where there are no bytes), and "packing" by split.
+    """
+
+    tokenizer: Tokenizer
+    packed: dict[str, Packed]
+    facts: dict
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.tokenizer.vocabulary
+
+    def train(self, batch: int, seed: int) -> Batches:
+        """Endless shuffled batches. ValueError if there are fewer rows than `batch`."""
+        return Shuffled(self.packed["train"], batch, seed)
+
+    def valid(self, batch: int) -> InOrder:
+        """Every held-out row once, always in the same order."""
+        return InOrder(self.packed["valid"], batch)
+
+    def loader(
+        self,
+        batches: Batches,
+        corrupt: Callable[[Rows], Batch],
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        workers: int = 2,
+        prefetch: int = 4,
+    ) -> Loader:
+        """A Loader that checks every id against the vocabulary."""
+        check = functools.partial(check_batch, vocab_size=self.vocabulary.size)
+        return Loader(
+            batches, corrupt, start=start, stop=stop, workers=workers, prefetch=prefetch, check=check
+        )
+
+
+@dataclasses.dataclass(kw_only=True)
+class Corpus(ABC):
+    """The knobs every corpus has.
+
+    tokenizer: how to get one; data made of ids does not ask for it
+    packing: how documents share rows
+    length: tokens the model sees at once
+    batch: rows in a step
+    workers, prefetch: threads that make batches, and how many batches ahead
+    cache_dir: where ids are kept between runs; None: default_folder() of store.py
+    """
+
+    tokenizer: Recipe | None
+    packing: Packing
+    length: Count
+    batch: Count
+    workers: Natural = 2
+    prefetch: Count = 4
+    cache_dir: str | None = None
+
+    @abstractmethod
+    def open(self) -> Source:
+        """Read or make everything that does not depend on rows."""
+
+    @functools.cached_property
+    def source(self) -> Source:
+        return self.open()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Known before anything is packed; an objective needs it to say how long rows must be."""
+        return self.source.tokenizer.vocabulary
+
+    def prepare(self, row_length: int) -> Prepared:
+        """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
+        tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
+        ids = tokenizer.ids
+        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos)
+        packed = {}
+        for split, documents in self.source.splits.items():
+            if not len(documents.tokens):
+                raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
+            packed[split] = self.packing(documents, row_length, frame)
+        size = facts["valid"]["bytes"]
+        facts |= {
+            "tokenizer_hash": tokenizer.hash,
+            "vocab_size": tokenizer.vocabulary.size,
+            "length": self.length,
+            "bytes_per_token": size / facts["valid"]["tokens"] if size else None,
+            "packing": {split: rows.facts() for split, rows in packed.items()},
+        }
+        return Prepared(tokenizer, packed, facts)
+
+
+def symbols_in(documents: Documents) -> dict:
+    """The facts of a split that is not text."""
+    return {"documents": len(documents), "tokens": int(len(documents.tokens)), "bytes": None}
+
+
+def hash_of(*arrays: np.ndarray | None) -> str:
+    """Hex digest of arrays."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

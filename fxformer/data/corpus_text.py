@@ -1,0 +1,163 @@
+"""Corpora of text: the split, the tokenizer and the ids, each made once and kept."""
+
+import dataclasses
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from fxformer.data import store
+from fxformer.data import tokenizer as tokenizers
+from fxformer.data.corpus import Corpus, Source
+from fxformer.data.progress import Slow
+from fxformer.types import Rate
+
+VERSION = "1"  # of what is stored; another one makes every cache anew
+
+
+@dataclasses.dataclass(kw_only=True)
+class TextCorpus(Corpus):
+    """Text by split; a subclass says where from."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes whenever the documents do; quick to get, since every start asks for it."""
+
+    @abstractmethod
+    def documents(self, split: str) -> Iterable[str]:
+        """The documents of "train" or "valid"."""
+
+    def notes(self) -> dict:
+        """Facts to store with the corpus, asked for when all documents have been read."""
+        return {}
+
+    def open(self) -> Source:
+        if self.tokenizer is None:
+            raise ValueError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
+        root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
+        content = f"{type(self).__name__} {self.fingerprint()}"
+        own = root / "tokenizers" / _name(VERSION, content, self.tokenizer.key())
+        store.once(own, self._train, tokenizers.is_saved)
+        tokenizer = tokenizers.load(own)
+
+        def write(folder: Path) -> None:
+            self._write(folder, tokenizer)
+
+        ids = root / "corpora" / _name(VERSION, content, tokenizer.hash)
+        store.once(ids, write, store.is_whole)
+        splits = {split: store.read(ids, split) for split in ("train", "valid")}
+        return Source(tokenizer, splits, store.facts(ids))
+
+    def _train(self, folder: Path) -> None:
+        with Slow("Training the tokenizer", "documents") as work:
+
+            def watched() -> Iterator[str]:
+                for document in self.documents("train"):
+                    work.advance(1)
+                    yield document
+
+            self.tokenizer.make(watched()).save(folder)
+
+    def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
+        digest, counts = hashlib.blake2b(digest_size=16), {}
+        for split in ("train", "valid"):
+            texts = _digested(self.documents(split), digest)
+            counts[split] = store.write(folder, split, texts, tokenizer.encode_batch)
+        facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
+        (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))
+
+
+def _name(*parts: str) -> str:
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _digested(texts: Iterable[str], digest) -> Iterator[str]:
+    for text in texts:
+        digest.update(f"{len(text)}:".encode() + text.encode())
+        yield text
+
+
+@dataclasses.dataclass(kw_only=True)
+class HeldOut(TextCorpus):
+    """Text that may come without a split: then a share of it is held out.
+
+    valid_share: of all characters
+    held_out: "documents" takes whole documents, chosen by the hash of their text, so that equal
+        ones stay together and the choice does not depend on their order; "tail" takes the end of
+        the text. A single document is always split at its tail.
+    """
+
+    valid_share: Rate = 0.1
+    held_out: Literal["documents", "tail"] = "documents"
+
+    @abstractmethod
+    def contents(self) -> str:
+        """Changes whenever the documents do, whatever the split."""
+
+    def fingerprint(self) -> str:
+        return f"{self.contents()} {self.valid_share} {self.held_out}"
+
+    @abstractmethod
+    def stream(self) -> Iterator[str]:
+        """All documents, or those of train where `given_valid` has the others. Read repeatedly."""
+
+    def given_valid(self) -> Callable[[], Iterator[str]] | None:
+        """The documents of a split that was given, or None."""
+        return None
+
+    def documents(self, split: str) -> Iterator[str]:
+        if given := self.given_valid():
+            return given() if split == "valid" else self.stream()
+        if self.valid_share == 0:
+            raise ValueError("data.valid_share=0 holds nothing out: give a share or a valid split")
+        sizes = self._sizes()
+        total = sum(size for _, size in sizes)
+        if self.held_out == "tail" or len({key for key, _ in sizes}) == 1:
+            return _tail(self.stream(), int(total * (1 - self.valid_share)), split)
+        chosen = _choose(sizes, total * self.valid_share)
+        wanted = split == "valid"
+        return (text for text in self.stream() if (_key(text) in chosen) == wanted)
+
+    def notes(self) -> dict:
+        if self.given_valid():
+            return {"held_out": "given"}
+        single = len({key for key, _ in self._sizes()}) == 1
+        return {"held_out": "tail" if single else self.held_out, "valid_share": self.valid_share}
+
+    def _sizes(self) -> list[tuple[bytes, int]]:
+        """Hash and length of every document; read once."""
+        if "_known" not in self.__dict__:
+            with Slow("Reading the text", "documents") as work:
+                self._known = []
+                for text in self.stream():
+                    self._known.append((_key(text), len(text)))
+                    work.advance(1)
+            if not self._known:
+                raise ValueError(f"{type(self).__name__}: 0 usable documents")
+        return self._known
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=12).digest()
+
+
+def _choose(sizes: list[tuple[bytes, int]], characters: float) -> set[bytes]:
+    """Documents by rising hash, as many as fit; at least one (the shortest), and never all."""
+    chosen: set[bytes] = set()
+    ranked = sorted(set(sizes))
+    for key, size in ranked[:-1]:
+        if size <= 1.5 * characters:
+            chosen.add(key)
+            characters -= size
+    return chosen or {min(ranked, key=lambda known: known[1])[0]}
+
+
+def _tail(texts: Iterator[str], at: int, split: str) -> Iterator[str]:
+    """What comes before character `at` of the joined text, or after it."""
+    left = at
+    for text in texts:
+        keep, left = min(left, len(text)), max(left - len(text), 0)
+        if part := text[:keep] if split == "train" else text[keep:]:
+            yield part

@@ -1,0 +1,36 @@
+"""A split of a corpus as ids: one long array, and where each document begins and ends."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Documents:
+    """tokens: [N] int32, all documents one after the other, without template
+    bounds: [D + 1] int64; document d is tokens[bounds[d] : bounds[d + 1]]
+    scored: [N] bool, the tokens whose prediction counts; None: all
+    source, source_bounds: as tokens and bounds, for documents that answer a source; else None
+    """
+
+    tokens: np.ndarray
+    bounds: np.ndarray
+    scored: np.ndarray | None = None
+    source: np.ndarray | None = None
+    source_bounds: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+
+def join(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """One array and its bounds from many."""
+    bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return np.concatenate([*parts, np.empty(0, np.int32)]).astype(np.int32), bounds
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, … (length of them) for each pair, one after the other. int64."""
+    starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -1,0 +1,53 @@
+"""JSON Lines: one object a line, one of its values the text."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from fxformer.data import reading
+from fxformer.data.text import FileCorpus
+
+
+@dataclasses.dataclass(kw_only=True)
+class JsonLines(FileCorpus):
+    """A document is the string under `key`; blank ones are left out."""
+
+    key: str = "text"
+
+    def form(self) -> str:
+        return self.key
+
+    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+        for number, line in enumerate(reading.lines(reading.blocks(path, how), how), 1):
+            if how.cut:
+                raise ValueError(
+                    f"{path}, line {number}: more than {reading.LONGEST} characters in one line"
+                )
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError as problem:
+                raise ValueError(f"{path}, line {number} is not JSON: {problem}") from None
+            yield from self._text(record, f"{path}, line {number}", how)
+
+    def _text(self, record, where: str, how: reading.Reading) -> Iterator[str]:
+        if not isinstance(record, dict) or self.key not in record:
+            known = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+            raise ValueError(f"{where} has no {self.key!r} (data.key); it has: {known}")
+        text = record[self.key]
+        if not isinstance(text, str):
+            raise ValueError(f"{where}: {self.key!r} is no text but {type(text).__name__}")
+        lone = sum("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else 0
+        if lone and self.encoding_errors == "strict":
+            raise ValueError(
+                f"{where}: half of a surrogate pair, which is no character; "
+                "mend it, or set data.encoding_errors=replace|skip"
+            )
+        if lone:
+            how.bad_bytes += lone
+            put = "\ufffd" if self.encoding_errors == "replace" else ""
+            text = "".join(put if "\ud800" <= c <= "\udfff" else c for c in text)
+        if text.strip():
+            yield text

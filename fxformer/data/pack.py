@@ -1,0 +1,187 @@
+"""Documents into rows of one length: cut into pieces, and pieces fitted together, none lost."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+from fxformer.batch import Rows
+from fxformer.data.documents import Documents, ranges
+from fxformer.types import Count
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """What is put around text. prefix, suffix: int32 ids; pad, eos: ids (eos None: there is none)"""
+
+    pad: int
+    prefix: np.ndarray
+    suffix: np.ndarray
+    bos: int | None = None
+    eos: int | None = None
+
+
+class Packed(Protocol):
+    """All rows of a split, made when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self, which: np.ndarray) -> Rows:
+        """The rows of these numbers ([B] int64); -1 gives a row of padding. examples are piece
+        numbers within the split."""
+
+    def facts(self) -> dict:
+        """rows, row_length, pieces, tokens_in == tokens_used + tokens_dropped, padding_share."""
+
+
+class Packing(Protocol):
+    """A knob of a corpus: `packing(documents, length, frame) -> Packed`."""
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> Packed: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """A `Packed` of pieces that lie side by side in rows, each with its template.
+
+    start, size: [P] int64, where a piece's text is in documents.tokens, and how long it is
+    order: [P] int64, pieces by row and by place in it; bounds: [R + 1] int64, into `order`
+    """
+
+    documents: Documents
+    length: int
+    frame: Frame
+    start: np.ndarray
+    size: np.ndarray
+    order: np.ndarray
+    bounds: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def rows(self, which: np.ndarray) -> Rows:
+        piece, row, number = members(self.order, self.bounds, which)
+        width = self.size[piece] + len(self.frame.prefix) + len(self.frame.suffix)
+        begin = np.cumsum(width) - width  # place of each piece, as if rows were joined unpadded
+        first = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, bool)
+        begin += row * self.length - np.repeat(begin[first], np.bincount(np.cumsum(first) - 1))
+        shape = (len(which), self.length)
+        tokens = np.full(shape, self.frame.pad, np.int32)
+        segments, examples = np.zeros(shape, np.int32), np.full(shape, -1, np.int64)
+        whole = ranges(begin, width)
+        segments.flat[whole] = np.repeat(number + 1, width)
+        examples.flat[whole] = np.repeat(piece, width)
+        end = begin + width - len(self.frame.suffix)
+        for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, end)):
+            tokens.flat[(at[:, None] + np.arange(len(ids))).ravel()] = np.tile(ids, len(at))
+        text = ranges(begin + len(self.frame.prefix), self.size[piece])
+        taken = ranges(self.start[piece], self.size[piece])
+        tokens.flat[text] = self.documents.tokens[taken]
+        scored = None
+        if self.documents.scored is not None:
+            scored = np.zeros(shape, bool)
+            scored.flat[text] = self.documents.scored[taken]
+        return Rows(tokens, segments, examples, scored=scored)
+
+    def facts(self) -> dict:
+        around = len(self.start) * (len(self.frame.prefix) + len(self.frame.suffix))
+        return account(self, len(self.start), len(self.documents.tokens), self.size.sum(), around)
+
+
+def members(order: np.ndarray, bounds: np.ndarray, which: np.ndarray):
+    """What lies in the rows `which`: item, row (place in `which`) and number in its row, [n] each."""
+    which = np.asarray(which, np.int64)
+    real = np.flatnonzero(which >= 0)
+    counts = bounds[which[real] + 1] - bounds[which[real]]
+    number = ranges(np.zeros_like(counts), counts)
+    return order[ranges(bounds[which[real]], counts)], np.repeat(real, counts), number
+
+
+def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) -> dict:
+    """The facts of a packing. around: special tokens the template or the joining added."""
+    room = len(packed) * packed.length
+    return {
+        "rows": len(packed),
+        "row_length": packed.length,
+        "pieces": int(pieces),
+        "tokens_in": int(tokens),
+        "tokens_used": int(used),
+        "tokens_dropped": int(tokens - used),
+        "padding_share": round(1 - int(used + around) / room, 6) if room else 0.0,
+    }
+
+
+def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+    """start and size ([P] int64) of pieces that fit a row with their template: full ones and a rest.
+    Documents with scored tokens stay whole; ValueError if one is too long."""
+    room = length - len(frame.prefix) - len(frame.suffix)
+    if room < 1:
+        raise ValueError(
+            f"rows of {length} tokens have no room for text beside the template's "
+            f"{len(frame.prefix)} + {len(frame.suffix)}: raise data.length"
+        )
+    sizes = np.diff(documents.bounds)
+    if documents.scored is not None and len(sizes) and sizes.max() > room:
+        raise ValueError(
+            f"example {sizes.argmax()} has {sizes.max()} tokens, rows of {length} hold {room}, and "
+            f"examples are never cut: data.length must be {sizes.max() - room} more"
+        )
+    counts = -(-sizes // room)
+    number = ranges(np.zeros_like(counts), counts)
+    start = np.repeat(documents.bounds[:-1], counts) + number * room
+    return start, np.minimum(np.repeat(documents.bounds[1:], counts) - start, room)
+
+
+@dataclasses.dataclass(frozen=True)
+class Padded:
+    """One piece a row."""
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+        start, size = cut(documents, length, frame)
+        order = np.arange(len(start))
+        return Pieces(documents, length, frame, start, size, order, np.arange(len(start) + 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Segments:
+    """Several pieces a row, kept apart by segment numbers: best fit, longest first.
+
+    window: pieces are fitted together within so many neighbours, which bounds time and memory
+    """
+
+    window: Count = 65536
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+        start, size = cut(documents, length, frame)
+        width = size + len(frame.prefix) + len(frame.suffix)
+        row, rows = np.zeros(len(start), np.int64), 0
+        for low in range(0, len(start), self.window):
+            part = slice(low, low + self.window)
+            row[part] = best_fit(width[part], length) + rows
+            rows = int(row[part].max()) + 1
+        order = np.argsort(row, kind="stable")
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
+        return Pieces(documents, length, frame, start, size, order, bounds.astype(np.int64))
+
+
+def best_fit(widths: np.ndarray, length: int) -> np.ndarray:
+    """The row of each piece: longest pieces first, each into the fullest row that still has room
+    (best-fit decreasing; Johnson et al. 1974). widths: [n], each <= length. Rows: [n] int64."""
+    rows_with: list[list[int]] = [[] for _ in range(length + 1)]  # by free places
+    open_rooms = 0  # bit r is set where rows_with[r] is not empty
+    result, rows = np.empty(len(widths), np.int64), 0
+    for i in np.argsort(-widths, kind="stable").tolist():
+        width = int(widths[i])
+        fitting = open_rooms >> width
+        if fitting:
+            room = width + (fitting & -fitting).bit_length() - 1
+            row = rows_with[room].pop()
+            if not rows_with[room]:
+                open_rooms ^= 1 << room
+        else:
+            room, row, rows = length, rows, rows + 1
+        result[i] = row
+        if room > width:
+            rows_with[room - width].append(row)
+            open_rooms |= 1 << (room - width)
+    return result

@@ -1,0 +1,82 @@
+"""Packing for questions with answers: as a pair for two stacks, or one after the other for one."""
+
+import dataclasses
+
+import numpy as np
+
+from fxformer.batch import Rows
+from fxformer.data.documents import Documents, join
+from fxformer.data.pack import Frame, Padded, Pieces, Segments
+
+
+@dataclasses.dataclass(frozen=True)
+class PairRows:
+    """A `Packed` of one pair a row: the answer in `tokens`, the question in `source`."""
+
+    answers: Pieces
+    questions: Pieces
+
+    @property
+    def length(self) -> int:
+        return self.answers.length
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def rows(self, which: np.ndarray) -> Rows:
+        answers, questions = self.answers.rows(which), self.questions.rows(which)
+        return dataclasses.replace(
+            answers, source=questions.tokens, source_segments=questions.segments
+        )
+
+    def facts(self) -> dict:
+        of_source = self.questions.facts()
+        return self.answers.facts() | {
+            "source_tokens": of_source["tokens_used"],
+            "source_padding_share": of_source["padding_share"],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """One pair a row, both sides with the template: for seq2seq models, and, where question and
+    answer align place by place, for encoders."""
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
+        sides = _sides(documents)
+        return PairRows(*(Padded()(_whole(side), length, frame) for side in sides))
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompted:
+    """question, bos, answer, eos in one stream, of which answer and eos are scored: for decoders.
+    Several to a row, kept apart by segment numbers."""
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+        if frame.bos is None or frame.eos is None:
+            raise ValueError("data/packing=prompted needs a vocabulary with bos and eos")
+        answers, questions = _sides(documents)
+        parts, scored = [], []
+        for i in range(len(documents)):
+            ask = questions.tokens[questions.bounds[i] : questions.bounds[i + 1]]
+            answer = answers.tokens[answers.bounds[i] : answers.bounds[i + 1]]
+            parts.append(np.concatenate([ask, [frame.bos], answer, [frame.eos]]))
+            scored.append(np.arange(len(parts[-1])) > len(ask))
+        tokens, bounds = join(parts)
+        bare = dataclasses.replace(frame, prefix=np.empty(0, int), suffix=np.empty(0, int))
+        return Segments()(Documents(tokens, bounds, np.concatenate(scored)), length, bare)
+
+
+def _sides(documents: Documents) -> tuple[Documents, Documents]:
+    """Answers and questions, each as documents."""
+    if documents.source is None:
+        raise ValueError(
+            "this packing wants pairs and the data has none: data/packing=segments, padded or blocks"
+        )
+    answers = Documents(documents.tokens, documents.bounds)
+    return answers, Documents(documents.source, documents.source_bounds)
+
+
+def _whole(documents: Documents) -> Documents:
+    """The same, marked as not to be cut."""
+    return dataclasses.replace(documents, scored=np.ones(len(documents.tokens), bool))

@@ -1,0 +1,39 @@
+"""Parquet files: one column holds the text."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from fxformer.data import reading
+from fxformer.data.text import FileCorpus
+
+
+@dataclasses.dataclass(kw_only=True)
+class Parquet(FileCorpus):
+    """A document is a value of `column`; missing and blank ones are left out."""
+
+    column: str = "text"
+
+    def form(self) -> str:
+        return self.column
+
+    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+        try:
+            import pyarrow.parquet as pq
+        except ImportError as problem:
+            raise ValueError("data=parquet needs pyarrow: pip install pyarrow") from problem
+        try:
+            file = pq.ParquetFile(path)
+        except (OSError, ValueError) as problem:
+            raise ValueError(f"{path} is no Parquet file: {problem}") from None
+        with file:
+            if self.column not in file.schema_arrow.names:
+                names = ", ".join(file.schema_arrow.names)
+                raise ValueError(f"{path} has no column {self.column!r} (data.column): {names}")
+            for part in file.iter_batches(batch_size=1024, columns=[self.column]):
+                for text in part.column(0).to_pylist():
+                    if text is not None and not isinstance(text, str):
+                        kind = type(text).__name__
+                        raise ValueError(f"{path}: column {self.column!r} is no text but {kind}")
+                    if text and text.strip():
+                        yield text

@@ -1,0 +1,95 @@
+"""The tokens no text contains: their names, their ids, and the template put around a piece of text."""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from fxformer.batch import Vocabulary
+from fxformer.types import Natural
+
+_SENTENCE_ENDS = tuple(".!?…。！？")
+_SLOTS = ("pad", "unk", "bos", "eos", "mask")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Specials:
+    """Names of the special tokens. A tokenizer that is trained gives them the ids 0, 1, 2, … in
+    this order, then come `sentinels` tokens <extra_id_0>, <extra_id_1>, … (T5's markers of spans).
+
+    bos doubles as BERT's [CLS], eos as BERT's [SEP].
+    """
+
+    pad: str = "<pad>"
+    unk: str = "<unk>"
+    bos: str = "<s>"
+    eos: str = "</s>"
+    mask: str = "<mask>"
+    sentinels: Natural = 0
+
+    def __post_init__(self) -> None:
+        names = self.names()
+        if "" in names or len(set(names)) < len(names):
+            raise ValueError(f"special tokens must be distinct and not empty: {names[:5]}")
+
+    def names(self) -> list[str]:
+        """All names, in the order of their ids."""
+        return [getattr(self, slot) for slot in _SLOTS] + [
+            f"<extra_id_{i}>" for i in range(self.sentinels)
+        ]
+
+    def ids(self) -> "SpecialIds":
+        """The ids they get in a vocabulary that begins with them."""
+        return SpecialIds(*range(len(_SLOTS)), sentinels=tuple(range(5, 5 + self.sentinels)))
+
+
+@dataclasses.dataclass(frozen=True)
+class SpecialIds:
+    """Where the special tokens are in a given vocabulary; None where it has no such token."""
+
+    pad: int
+    unk: int | None = None
+    bos: int | None = None
+    eos: int | None = None
+    mask: int | None = None
+    sentinels: tuple[int, ...] = ()
+
+    def all(self) -> list[int]:
+        """Every id named here, once, ascending."""
+        own = (self.pad, self.unk, self.bos, self.eos, self.mask, *self.sentinels)
+        return sorted({i for i in own if i is not None})
+
+    def vocabulary(self, tokens: list[str], starts_word: np.ndarray, more: list[int] = ()):
+        """The Vocabulary of `tokens` ([V] texts, as a reader sees them). starts_word: [V] bool.
+        `more`: further ids that count as special."""
+        special = np.zeros(len(tokens), bool)
+        special[[*self.all(), *more]] = True
+        ends = np.array([token.rstrip().endswith(_SENTENCE_ENDS) for token in tokens], bool)
+        fields = {slot: getattr(self, slot) for slot in _SLOTS}
+        return Vocabulary(
+            size=len(tokens),
+            special=special,
+            starts_word=starts_word & ~special,
+            ends_sentence=ends & ~special,
+            sentinels=self.sentinels,
+            **fields,
+        )
+
+
+def parse_template(template: str, ids: SpecialIds) -> tuple[np.ndarray, np.ndarray]:
+    """The ids before and after the text in e.g. "{bos} {text} {eos}"; spaces mean nothing."""
+    slots = re.findall(r"\{(\w+)\}", template)
+    if slots.count("text") != 1 or re.sub(r"\{\w+\}|\s", "", template):
+        raise ValueError(
+            f"tokenizer.template={template!r} must hold {{text}} once and otherwise only "
+            "{bos}, {eos}, {mask}, e.g. '{bos} {text} {eos}'"
+        )
+    sides: tuple[list[int], list[int]] = ([], [])
+    for i, slot in enumerate(slots):
+        if slot == "text":
+            continue
+        found = getattr(ids, slot) if slot in _SLOTS else None
+        if found is None:
+            raise ValueError(f"tokenizer.template={template!r}: the vocabulary has no {{{slot}}}")
+        sides[i > slots.index("text")].append(found)
+    return np.array(sides[0], np.int32), np.array(sides[1], np.int32)

@@ -1,0 +1,81 @@
+"""Plain text files."""
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fxformer.data import reading
+from fxformer.data.corpus_text import HeldOut
+
+
+@dataclasses.dataclass(kw_only=True)
+class FileCorpus(HeldOut):
+    """Documents that lie in files.
+
+    files: glob pattern, or several; ** goes into folders
+    valid_files: the same for the held-out split; None holds out a share of `files`
+    encoding_errors: bytes that are not UTF-8 are refused, replaced (U+FFFD) or skipped, and counted
+    """
+
+    files: str | list[str] | None
+    valid_files: str | list[str] | None = None
+    encoding_errors: reading.Errors = "strict"
+
+    def __post_init__(self) -> None:
+        self._mended: dict[str, reading.Reading] = {}
+
+    @abstractmethod
+    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+        """The documents of one file."""
+
+    @abstractmethod
+    def form(self) -> str:
+        """The knobs of the subclass that decide what the documents are."""
+
+    def stream(self) -> Iterator[str]:
+        return self._read(self.files, "data.files")
+
+    def given_valid(self) -> Callable[[], Iterator[str]] | None:
+        if not self.valid_files:
+            return None
+        paths = reading.find(self.valid_files, "data.valid_files")
+        if both := set(paths) & set(reading.find(self.files, "data.files")):
+            raise ValueError(f"{min(both)} is in both data.files and data.valid_files")
+        return lambda: self._read(self.valid_files, "data.valid_files")
+
+    def _read(self, patterns, knob: str) -> Iterator[str]:
+        """One pass over files; what had to be mended is kept by knob for `notes`."""
+        done = reading.Reading(self.encoding_errors)
+        for path in reading.find(patterns, knob):
+            yield from self.documents_of(path, done)
+        self._mended[knob] = done
+
+    def contents(self) -> str:
+        parts = [reading.digest(reading.find(self.files, "data.files"))]
+        if self.given_valid():
+            parts.append(reading.digest(reading.find(self.valid_files, "data.valid_files")))
+        return " ".join([*parts, self.encoding_errors, self.form()])
+
+    def notes(self) -> dict:
+        mended = self._mended.values()
+        return super().notes() | {
+            "bad_bytes": sum(done.bad_bytes for done in mended),
+            "documents_cut": sum(done.cut for done in mended),
+        }
+
+
+@dataclasses.dataclass(kw_only=True)
+class Text(FileCorpus):
+    """Plain UTF-8 text; one byte order mark, CRLF and CR are understood.
+
+    document_is: the whole file, a run of lines without a blank one between, or a line
+    """
+
+    document_is: reading.DocumentIs = "file"
+
+    def form(self) -> str:
+        return self.document_is
+
+    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+        return reading.documents(path, self.document_is, how)

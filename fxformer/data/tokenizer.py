@@ -1,0 +1,123 @@
+"""What a tokenizer is: text to ids and back, a vocabulary, and files it can be stored in."""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from fxformer.batch import Vocabulary
+from fxformer.data.specials import SpecialIds, parse_template
+
+_CARD = "tokenizer_card.json"
+
+
+class Tokenizer(ABC):
+    """Ready to use. Text that spells a special token's name is encoded as ordinary text.
+
+    prefix, suffix: int32 ids the template puts around a piece of text; `encode` leaves them out,
+        the packer adds them.
+    """
+
+    ids: SpecialIds
+    template: str
+    vocabulary: Vocabulary
+
+    @abstractmethod
+    def encode(self, text: str) -> np.ndarray:
+        """[n] int32 ids of a text, without template."""
+
+    @abstractmethod
+    def decode(self, ids: np.ndarray) -> str:
+        """The text of ids; special tokens are left out."""
+
+    @abstractmethod
+    def files(self) -> dict[str, bytes]:
+        """The files that make up the tokenizer, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_files(cls, files: dict[str, bytes], ids: SpecialIds, template: str) -> "Tokenizer":
+        """The inverse of `files`."""
+
+    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        """`encode` of each text; a backend overrides it where that is faster."""
+        return [self.encode(text) for text in texts]
+
+    @property
+    def prefix(self) -> np.ndarray:
+        return parse_template(self.template, self.ids)[0]
+
+    @property
+    def suffix(self) -> np.ndarray:
+        return parse_template(self.template, self.ids)[1]
+
+    def _card(self) -> dict:
+        kind = type(self)
+        return {
+            "class": f"{kind.__module__}.{kind.__name__}",
+            "ids": dataclasses.asdict(self.ids),
+            "template": self.template,
+        }
+
+    @property
+    def hash(self) -> str:
+        """Hex digest of everything that decides an encoding."""
+        digest = hashlib.blake2b(json.dumps(self._card()).encode(), digest_size=16)
+        for name, content in sorted(self.files().items()):
+            digest.update(f"{name}:{len(content)}:".encode() + content)
+        return digest.hexdigest()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the files and a card that says how to read them."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files().items():
+            (folder / name).write_bytes(content)
+        card = self._card() | {"files": sorted(self.files()), "hash": self.hash}
+        (folder / _CARD).write_text(json.dumps(card, indent=1))
+
+
+class Recipe(Protocol):
+    """What `tokenizer=` in the configuration is: a way to come to a Tokenizer."""
+
+    def key(self) -> str:
+        """Names the knobs (and files) that decide the outcome, given the text."""
+
+    def make(self, documents: Iterable[str]) -> Tokenizer:
+        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer."""
+
+
+def is_saved(folder: str | Path) -> bool:
+    """Whether `save` has written to this folder."""
+    return (Path(folder) / _CARD).is_file()
+
+
+def load(folder: str | Path) -> Tokenizer:
+    """Read what `save` has written. ValueError if the folder holds no tokenizer or a damaged one."""
+    folder = Path(folder)
+    try:
+        card = json.loads((folder / _CARD).read_text())
+        files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
+    module, _, name = card["class"].rpartition(".")
+    if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
+        raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
+    ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
+    tokenizer = getattr(importlib.import_module(module), name).from_files(
+        files, ids, card["template"]
+    )
+    if tokenizer.hash != card["hash"]:
+        raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
+    return tokenizer
+
+
+def knobs(recipe: object) -> str:
+    """The key of a recipe that is a dataclass: its class and every knob."""
+    return json.dumps([type(recipe).__name__, dataclasses.asdict(recipe)], sort_keys=True)

@@ -1,0 +1,71 @@
+"""Characters as tokens: the characters of the training text, sorted, after the special ones."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from fxformer.data.specials import SpecialIds, Specials
+from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.types import Count
+
+
+class CharTokenizer(Tokenizer):
+    """One id per Unicode character; a character never trained on becomes unk.
+
+    White space counts as the beginning of the word that follows it, as in sub-word vocabularies.
+    """
+
+    def __init__(self, characters: str, ids: SpecialIds, template: str):
+        self.characters, self.ids, self.template = characters, ids, template
+        self.offset = max(ids.all()) + 1
+        self._points = _points(characters)
+        starts = np.array([False] * self.offset + [c.isspace() for c in characters])
+        self.vocabulary = ids.vocabulary([""] * self.offset + list(characters), starts)
+
+    def encode(self, text: str) -> np.ndarray:
+        points = _points(text)
+        if not len(self._points):
+            return np.full(len(points), self.ids.unk, np.int32)
+        at = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
+        known = self._points[at] == points
+        return np.where(known, at + self.offset, self.ids.unk).astype(np.int32)
+
+    def decode(self, ids: np.ndarray) -> str:
+        values = np.asarray(ids) - self.offset
+        return "".join(self.characters[i] for i in values[values >= 0])
+
+    def files(self) -> dict[str, bytes]:
+        return {"characters.txt": self.characters.encode()}
+
+    @classmethod
+    def from_files(cls, files, ids, template):
+        return cls(files["characters.txt"].decode(), ids, template)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Char:
+    """Recipe of a CharTokenizer over the `vocab_size` most frequent characters, specials included."""
+
+    specials: Specials
+    template: str = "{bos} {text} {eos}"
+    vocab_size: Count = 4096
+
+    def key(self) -> str:
+        return knobs(self)
+
+    def make(self, documents: Iterable[str]) -> CharTokenizer:
+        counts: Counter[str] = Counter()
+        for document in documents:
+            counts.update(document)
+        room = self.vocab_size - len(self.specials.names())
+        if room < 1:
+            raise ValueError(f"tokenizer.vocab_size={self.vocab_size} leaves no room for characters")
+        kept = sorted(counts, key=lambda c: (-counts[c], c))[:room]
+        return CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
+
+
+def _points(text: str) -> np.ndarray:
+    """[n] uint32 code points."""
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)

@@ -1,0 +1,185 @@
+"""Byte-level BPE, WordPiece and words, on the `tokenizers` library and its tokenizer.json."""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+
+from fxformer.data.specials import SpecialIds, Specials
+from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.types import Count
+
+
+class FastTokenizer(Tokenizer):
+    """Any tokenizer.json. Its own post-processor is not used: the template says what goes around."""
+
+    def __init__(self, text: str, ids: SpecialIds, template: str):
+        import tokenizers
+
+        self.text, self.ids, self.template = text, ids, template
+        self._fast = tokenizers.Tokenizer.from_str(text)
+        self._fast.no_padding()
+        self._fast.no_truncation()
+        self._fast.encode_special_tokens = True  # "<s>" in a text is text
+        size = max(self._fast.get_vocab_size(), max(ids.all()) + 1)
+        tokens = [self._fast.id_to_token(i) or "" for i in range(size)]
+        added = [i for i, t in self._fast.get_added_tokens_decoder().items() if t.special]
+        self.vocabulary = ids.vocabulary(tokens, _starts_word(json.loads(text), tokens), added)
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(self._fast.encode(text, add_special_tokens=False).ids, np.int32)
+
+    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        many = self._fast.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(one.ids, np.int32) for one in many]
+
+    def decode(self, ids: np.ndarray) -> str:
+        special = self.vocabulary.special
+        return self._fast.decode([int(i) for i in ids if not special[i]], skip_special_tokens=False)
+
+    def files(self) -> dict[str, bytes]:
+        return {"tokenizer.json": self.text.encode()}
+
+    @classmethod
+    def from_files(cls, files, ids, template):
+        return cls(files["tokenizer.json"].decode(), ids, template)
+
+
+def _starts_word(card: dict, tokens: list[str]) -> np.ndarray:
+    """[V] bool, by the marks the vocabulary itself uses: ##, ▁, or the byte alphabet's Ġ Ċ ĉ."""
+    if prefix := card["model"].get("continuing_subword_prefix"):
+        return np.array([not token.startswith(prefix) for token in tokens])
+    if card["model"]["type"] == "WordLevel":
+        return np.ones(len(tokens), bool)
+    return np.array([token.startswith(("▁", "Ġ", "Ċ", "ĉ", "č")) for token in tokens])
+
+
+def seal(fast, specials: list[str]) -> str:
+    """tokenizer.json of `fast` with these special tokens; those it lacks are appended."""
+    import tokenizers
+
+    fast.add_special_tokens([tokenizers.AddedToken(s, special=True) for s in specials])
+    return fast.to_str()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ByteLevelBPE:
+    """Recipe of GPT-2's byte-level BPE (Radford et al. 2019): every text comes back exactly.
+
+    add_prefix_space: treat the first word like the others
+    min_frequency: a pair seen less often is not merged
+    """
+
+    specials: Specials
+    template: str = "{bos} {text} {eos}"
+    vocab_size: Count = 8192
+    min_frequency: Count = 2
+    add_prefix_space: bool = False
+    normalization: Literal["none", "nfc", "nfkc"] = "none"
+
+    def key(self) -> str:
+        return knobs(self)
+
+    def make(self, documents: Iterable[str]) -> FastTokenizer:
+        from tokenizers import Tokenizer as Fast
+        from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+        fast = Fast(models.BPE())
+        if self.normalization != "none":
+            fast.normalizer = getattr(normalizers, self.normalization.upper())()
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.add_prefix_space)
+        fast.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocab_size,
+            min_frequency=self.min_frequency,
+            special_tokens=self.specials.names(),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        fast.train_from_iterator(documents, trainer)
+        text = seal(fast, self.specials.names())
+        return FastTokenizer(text, self.specials.ids(), self.template)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WordPiece:
+    """Recipe of BERT's WordPiece (Schuster & Nakajima 2012; Devlin et al. 2019)."""
+
+    specials: Specials
+    template: str = "{bos} {text} {eos}"
+    vocab_size: Count = 8192
+    min_frequency: Count = 2
+    lowercase: bool = True
+
+    def key(self) -> str:
+        return knobs(self)
+
+    def make(self, documents: Iterable[str]) -> FastTokenizer:
+        from tokenizers import Tokenizer as Fast
+        from tokenizers import models, trainers
+
+        texts, names = list(documents), self.specials.names()
+        draft = bert_style(Fast(models.WordPiece(unk_token=self.specials.unk)), self.lowercase)
+        letters = sorted({c for text in texts for c in draft.normalizer.normalize_str(text)})
+        letters = [c for c in letters if not c.isspace()]
+        # The library gives ids to ##letters in the order of a hash map, another in every process,
+        # and ties follow the ids: listing them in order first makes the outcome the same always.
+        reserved = list(dict.fromkeys(names + letters + ["##" + c for c in letters]))
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=max(self.vocab_size, len(reserved)),
+            min_frequency=self.min_frequency,
+            special_tokens=reserved,
+            show_progress=False,
+        )
+        draft.train_from_iterator(texts, trainer)
+        return wordpiece(draft.get_vocab(), self.specials, self.lowercase, self.template)
+
+
+def wordpiece(vocab: dict[str, int], specials: Specials, lowercase: bool, template: str):
+    """A FastTokenizer over a finished WordPiece vocabulary that begins with the specials."""
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import models
+
+    fast = bert_style(Fast(models.WordPiece(vocab, unk_token=specials.unk)), lowercase)
+    return FastTokenizer(seal(fast, specials.names()), specials.ids(), template)
+
+
+def bert_style(fast, lowercase: bool):
+    """BERT's cleaning, splitting and joining."""
+    from tokenizers import decoders, normalizers, pre_tokenizers
+
+    fast.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.decoder = decoders.WordPiece()
+    return fast
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Word:
+    """Recipe of a vocabulary of whole words and punctuation marks, all others unk."""
+
+    specials: Specials
+    template: str = "{bos} {text} {eos}"
+    vocab_size: Count = 32768
+    min_frequency: Count = 2
+    lowercase: bool = True
+
+    def key(self) -> str:
+        return knobs(self)
+
+    def make(self, documents: Iterable[str]) -> FastTokenizer:
+        from tokenizers import Tokenizer as Fast
+        from tokenizers import models, trainers
+
+        fast = bert_style(Fast(models.WordLevel(unk_token=self.specials.unk)), self.lowercase)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=self.vocab_size,
+            min_frequency=self.min_frequency,
+            special_tokens=self.specials.names(),
+            show_progress=False,
+        )
+        fast.train_from_iterator(documents, trainer)
+        text = seal(fast, self.specials.names())
+        return FastTokenizer(text, self.specials.ids(), self.template)

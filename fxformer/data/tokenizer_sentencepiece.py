@@ -1,0 +1,123 @@
+"""SentencePiece: Unigram (Kudo 2018) and BPE (Sennrich et al. 2016) over raw text."""
+
+import dataclasses
+import io
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from fxformer.data.specials import SpecialIds, Specials
+from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.types import Count, Share
+
+_SPACE = "▁"
+
+
+class SentencePieceTokenizer(Tokenizer):
+    """A SentencePiece model; ids at or above its own size are special tokens added after it."""
+
+    def __init__(self, model: bytes, ids: SpecialIds, template: str):
+        import sentencepiece
+
+        self.model, self.ids, self.template = model, ids, template
+        self._sp = sentencepiece.SentencePieceProcessor(model_proto=model)
+        self._own = len(self._sp)
+        size = max(self._own, max(ids.all()) + 1)
+        pieces = [self._sp.id_to_piece(i) for i in range(self._own)] + [""] * (size - self._own)
+        control = [i for i in range(self._own) if self._sp.is_control(i) or self._sp.is_unknown(i)]
+        starts = np.array([piece.startswith(_SPACE) for piece in pieces])
+        self.vocabulary = ids.vocabulary(pieces, starts, control)
+
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(self._sp.encode(text), np.int32)
+
+    def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        return [np.array(ids, np.int32) for ids in self._sp.encode(texts)]
+
+    def decode(self, ids: np.ndarray) -> str:
+        return self._sp.decode([int(i) for i in ids if i < self._own and i != self.ids.mask])
+
+    def files(self) -> dict[str, bytes]:
+        return {"sentencepiece.model": self.model}
+
+    @classmethod
+    def from_files(cls, files, ids, template):
+        return cls(files["sentencepiece.model"], ids, template)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SentencePiece:
+    """Recipe of a trained SentencePieceTokenizer.
+
+    vocab_size: specials and bytes included; fewer where the text does not yield as many
+    normalization: what is done to the text first; only "identity" together with
+        `remove_extra_whitespaces` and `add_dummy_prefix` off gives back every text exactly
+    byte_fallback: spell unknown characters as bytes instead of unk
+    max_sentences: train on this many lines, evenly spread, at most
+    """
+
+    algorithm: Literal["unigram", "bpe"]
+    specials: Specials
+    template: str = "{bos} {text} {eos}"
+    vocab_size: Count = 8192
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
+    remove_extra_whitespaces: bool = True
+    add_dummy_prefix: bool = True
+    split_digits: bool = False
+    byte_fallback: bool = True
+    character_coverage: Share = 0.9995
+    shrinking_factor: Share = 0.75
+    max_sentences: Count = 1_000_000
+    max_piece_length: Count = 16
+
+    def key(self) -> str:
+        return knobs(self)
+
+    def make(self, documents: Iterable[str]) -> SentencePieceTokenizer:
+        import sentencepiece
+
+        model, specials = io.BytesIO(), self.specials
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=_sentences(documents),
+                model_writer=model,
+                model_type=self.algorithm,
+                vocab_size=self.vocab_size,
+                hard_vocab_limit=False,  # a small corpus gets a small vocabulary, not an error
+                normalization_rule_name=self.normalization,
+                remove_extra_whitespaces=self.remove_extra_whitespaces,
+                add_dummy_prefix=self.add_dummy_prefix,
+                split_digits=self.split_digits,
+                byte_fallback=self.byte_fallback,
+                character_coverage=self.character_coverage,
+                shrinking_factor=self.shrinking_factor,
+                max_sentencepiece_length=self.max_piece_length,
+                input_sentence_size=self.max_sentences,
+                shuffle_input_sentence=False,
+                num_threads=4,  # fixed: the order of sums, hence the result, depends on it
+                minloglevel=2,
+                **_reserved(specials),
+            )
+        except RuntimeError as problem:
+            raise ValueError(
+                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: {problem}"
+            ) from problem
+        return SentencePieceTokenizer(model.getvalue(), specials.ids(), self.template)
+
+
+def _reserved(specials: Specials) -> dict:
+    """The trainer's settings that put the special tokens at the first ids."""
+    slots = dict(zip(("pad", "unk", "bos", "eos"), specials.names()[:4], strict=True))
+    places = {f"{slot}_id": i for i, slot in enumerate(slots)}
+    pieces = {f"{slot}_piece": name for slot, name in slots.items()}
+    return {"control_symbols": specials.names()[4:]} | places | pieces
+
+
+def _sentences(documents: Iterable[str], longest: int = 1000) -> Iterator[str]:
+    """Lines, the long ones in parts: the trainer silently skips sentences above 4192 bytes."""
+    for document in documents:
+        for line in document.split("\n"):
+            for start in range(0, len(line), longest):
+                if part := line[start : start + longest].replace("\0", " "):
+                    yield part
