@@ -31,9 +31,7 @@ class Objective(nnx.Module):
     legal: ClassVar[frozenset[str]]
     needs: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(
-        self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs
-    ):
+    def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
         require(vocabulary, self.needs, type(self).__name__)
         self.model = model(vocab=vocabulary.size, rngs=rngs)
         self._check_architecture(self.model.architecture)
@@ -63,9 +61,9 @@ class Objective(nnx.Module):
         """What the model reads and must answer. Numpy; a pure function of the rows."""
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
-        """{"loss", "nll", "accuracy"}: (sum, weight) over the targets that count. No key, no dropout.
+        """{"loss", "nll", "accuracy"}: (sum, weight) over the targets that count.
 
-        The head runs at `batch.picked` only, where that is given.
+        No key, no dropout. The head runs at `batch.picked` only, where that is given.
         """
         hidden = self.model(batch, key=key)
         if batch.picked is not None:
@@ -83,9 +81,9 @@ class Objective(nnx.Module):
         if rows.tokens.size and (rows.tokens.min() < 0 or rows.tokens.max() >= top):
             row, column = np.argwhere((rows.tokens < 0) | (rows.tokens >= top))[0]
             raise ValueError(
-                f"token {rows.tokens[row, column]} of example {rows.examples[row, column]} (row {row}, "
-                f"column {column}) is not an id of this tokenizer, which has 0 … {top - 1}: the text was "
-                "encoded with another tokenizer; encode it again"
+                f"token {rows.tokens[row, column]} of example {rows.examples[row, column]} (row "
+                f"{row}, column {column}) is not an id of this tokenizer, which has 0 … {top - 1}: "
+                "the text was encoded with another tokenizer; encode it again"
             )
         return rows
 
@@ -95,8 +93,8 @@ class Objective(nnx.Module):
         wanted = sorted(self.legal)
         models = " or ".join(f"model={NEAREST_MODEL[name]}" for name in wanted)
         raise ValueError(
-            f"objective {type(self).__name__} needs {_listed(wanted)}, and this model is {_listed([architecture])}: "
-            f"write objective={NEAREST_OBJECTIVE[architecture]}, or {models}"
+            f"objective {type(self).__name__} needs {_listed(wanted)}, and this model is "
+            f"{_listed([architecture])}: write objective={NEAREST_OBJECTIVE[architecture]}, or {models}"
         )
 
 
@@ -105,8 +103,8 @@ def require(vocabulary: Vocabulary, names: tuple[str, ...], who: str) -> None:
     for name in names:
         if getattr(vocabulary, name) is None:
             raise ValueError(
-                f"{who} needs a {name} token, and this tokenizer has none: add it to the tokenizer's special "
-                f"tokens (it then gets an id), or choose a tokenizer that has it"
+                f"{who} needs a {name} token, and this tokenizer has none: add it to the "
+                "tokenizer's special tokens, or choose a tokenizer that has it"
             )
 
 

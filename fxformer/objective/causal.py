@@ -49,12 +49,14 @@ class CausalLM(Objective):
             Law("targets other than the next token", 0.0, _not_next, "exact"),
             Law("targets across pieces or in padding", 0.0, _across, "exact"),
             Law("scored tokens that are nobody's target", 0.0, _missed, "exact"),
-            Law("tokens changed", 0.0, lambda a, b: (a.tokens[:, :-1] != b.tokens).ravel(), "exact"),
+            Law(
+                "tokens changed", 0.0, lambda a, b: (a.tokens[:, :-1] != b.tokens).ravel(), "exact"
+            ),
         )
 
 
 def scored(rows: Rows) -> np.ndarray:
-    """Which tokens count as targets: `rows.scored` where the data says it, else all. [B, T] bool."""
+    """Tokens that count as targets: `rows.scored` if the data says it, else all. [B, T] bool."""
     given = getattr(rows, "scored", None)
     return np.ones(rows.tokens.shape, bool) if given is None else np.asarray(given, bool)
 

@@ -43,7 +43,9 @@ class DenoisingLM(Objective):
         rngs: nnx.Rngs,
     ):
         self.noises = tuple(noises)
-        require(vocabulary, (start, *(n for noise in self.noises for n in noise.needs)), "denoising")
+        require(
+            vocabulary, (start, *(n for noise in self.noises for n in noise.needs)), "denoising"
+        )
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         self.start = start
 
@@ -52,7 +54,7 @@ class DenoisingLM(Objective):
         return length + sum(noise.growth(length) for noise in self.noises)
 
     def corrupt(self, rows: Rows) -> Batch:
-        """rows [B, T] -> tokens, segments, targets, weights [B, T]; source, source_segments [B, S]."""
+        """rows [B, T] -> a batch of [B, T]; its source and source_segments are [B, S]."""
         self.accept(rows)
         height, width = rows.tokens.shape
         pieces = pieces_of(rows, self.vocabulary)
@@ -122,7 +124,7 @@ class DenoisingLM(Objective):
 
 
 def fit(pieces: Pieces, rows: int, room: int) -> Pieces:
-    """The pieces without the last marks of empty spans of any row that has more than `room` tokens."""
+    """The pieces; rows of more than `room` tokens lose their last marks of empty spans."""
     row = pieces.row[pieces.piece]
     excess = np.bincount(row, minlength=rows) - room
     if not len(row) or excess.max() <= 0:

@@ -35,7 +35,10 @@ def mix(words: np.ndarray) -> np.ndarray:
 def chain(state: np.ndarray, words: np.ndarray) -> np.ndarray:
     """Absorb `words` into `state`; both uint64, broadcast together. Order matters."""
     with np.errstate(over="ignore"):  # scalars warn of the wrap-around that is meant here
-        return mix(np.asarray(state, np.uint64) + (np.asarray(words).astype(np.uint64) + np.uint64(1)) * _STEP)
+        return mix(
+            np.asarray(state, np.uint64)
+            + (np.asarray(words).astype(np.uint64) + np.uint64(1)) * _STEP
+        )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -78,13 +81,17 @@ class Draws:
 
     def bits(self, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
         """64 random bits for each key. position: integers that broadcast with the keys. uint64."""
-        return chain(chain(self.keys, np.uint64(stream_word(stream))), np.asarray(position, np.int64))
+        return chain(
+            chain(self.keys, np.uint64(stream_word(stream))), np.asarray(position, np.int64)
+        )
 
     def uniform(self, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
         """Uniform on [0, 1), multiples of 2**-53. float64."""
         return (self.bits(stream, position) >> np.uint64(11)) * 2.0**-53
 
-    def below(self, stream: str, bound: np.ndarray | int, position: np.ndarray | int = 0) -> np.ndarray:
+    def below(
+        self, stream: str, bound: np.ndarray | int, position: np.ndarray | int = 0
+    ) -> np.ndarray:
         """Uniform on 0 … bound-1; 0 where the bound is 0. bound < 2**31, broadcasts. int64.
 
         The largest difference between two probabilities is 2**-53, which no test could see.

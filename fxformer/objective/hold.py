@@ -1,4 +1,4 @@
-"""Host values inside a module: out of sight of jax, and hashable, so that a module stays a jit key."""
+"""Host values inside a module: hidden from jax, and hashable, so that it can key a jit."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary, in chunks: the logits of all tokens never exist at once."""
+"""Cross-entropy in chunks: the logits of all tokens over the vocabulary never exist at once."""
 
 import dataclasses
 import functools
@@ -61,7 +61,9 @@ def cross_entropy(
     features and add up in float32.
     """
     counts = weights != 0
-    features = jnp.where(counts[:, None], features, 0)  # 0 · NaN would be NaN in the kernel's gradient
+    features = jnp.where(
+        counts[:, None], features, 0
+    )  # 0 · NaN would be NaN in the kernel's gradient
     targets = jnp.where(counts, targets, 0)
     weights = weights.astype(jnp.float32)
     fold = functools.partial(_fold, count=_chunks(len(targets), chunk))
@@ -114,7 +116,7 @@ def _scored(knobs, features, kernel, bias, targets, weights):
     def body(sums, part):
         x, t, w = part
         scores = _score(knobs, _logits(x, kernel, bias), t)[:3]
-        return tuple(s + jnp.vdot(w, score) for s, score in zip(sums, scores)), None
+        return tuple(s + jnp.vdot(w, score) for s, score in zip(sums, scores, strict=True)), None
 
     zeros = (jnp.float32(0),) * 3
     return jax.lax.scan(body, zeros, (features, targets, weights))[0]
@@ -133,7 +135,9 @@ def _forward(knobs, features, kernel, bias, targets, weights):
         d_x = jnp.einsum("cV,VE->cE", narrow, kernel, preferred_element_type=jnp.float32)
         product = jnp.einsum("cV,cE->VE", narrow, x, preferred_element_type=jnp.float32)
         d_bias = None if bias is None else d_bias + d.sum(0)
-        sums = tuple(s + jnp.vdot(w, score) for s, score in zip(sums, (loss, nll, hit)))
+        sums = tuple(
+            s + jnp.vdot(w, score) for s, score in zip(sums, (loss, nll, hit), strict=True)
+        )
         return (sums, d_kernel + product, d_bias), (d_x.astype(x.dtype), loss)
 
     zeros = (jnp.float32(0),) * 3
@@ -164,7 +168,13 @@ def _backward(knobs, saved, cotangents):
     def times(d):
         return (d * scale).astype(d.dtype)
 
-    return times(d_features), times(d_kernel), d_bias if d_bias is None else times(d_bias), None, losses * scale
+    return (
+        times(d_features),
+        times(d_kernel),
+        d_bias if d_bias is None else times(d_bias),
+        None,
+        losses * scale,
+    )
 
 
 _scored.defvjp(_forward, _backward)

@@ -14,8 +14,8 @@ from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
-from fxformer.objective.select import Independent
 from fxformer.objective.segments import counts_of, numbered, ranks_of
+from fxformer.objective.select import Independent
 from fxformer.types import Part
 
 
@@ -77,9 +77,7 @@ class MaskedLM(Objective):
         weights[row, slot] = 1
         return Batch(tokens, rows.segments, targets, weights, picked)
 
-    def _with_room(
-        self, pieces: Pieces, chosen: np.ndarray, height: int, width: int
-    ) -> np.ndarray:
+    def _with_room(self, pieces: Pieces, chosen: np.ndarray, height: int, width: int) -> np.ndarray:
         """The chosen tokens less those beyond the capacity of their row."""
         row = pieces.row[pieces.piece[chosen]]
         fits = ranks_of(row, height) < self.selection.capacity(width)

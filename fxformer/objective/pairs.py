@@ -1,4 +1,4 @@
-"""Objectives on given pairs of texts: write the second from the first, or label it token by token."""
+"""Objectives on given pairs of texts: write the second, or label the first token by token."""
 
 from typing import Literal
 
@@ -83,13 +83,13 @@ class TokenLabel(Objective):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
 
     def corrupt(self, rows: Rows) -> Batch:
-        """rows [B, T] with a source of the same shape -> tokens, segments, targets, weights [B, T]."""
+        """rows [B, T] with a source of the same shape -> a batch of [B, T]."""
         source, segments = sources(self.accept(rows), "tokenlabel")
         if source.shape != rows.tokens.shape or (segments != rows.segments).any():
             raise ValueError(
-                f"objective=tokenlabel needs a label for each token: sources {source.shape} and targets "
-                f"{rows.tokens.shape} must have the same pieces in the same places; for pairs of "
-                "different lengths write objective=seq2seq model=bart"
+                f"objective=tokenlabel needs a label for each token: sources {source.shape} and "
+                f"targets {rows.tokens.shape} must have the same pieces in the same places; for "
+                "pairs of different lengths write objective=seq2seq model=bart"
             )
         counts = (rows.segments > 0) & scored(rows)
         targets = np.where(counts, rows.tokens, 0).astype(np.int32)
@@ -118,8 +118,8 @@ def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
     segments = getattr(rows, "source_segments", None)
     if source is None or segments is None:
         raise ValueError(
-            f"objective={name} learns from pairs of texts, and this data has single texts: choose data with a "
-            "source and a target (a task such as data=reverse), or an objective for single texts (clm, "
-            "mlm, denoise)"
+            f"objective={name} learns from pairs of texts, and this data has single texts: choose "
+            "data with a source and a target, or an objective for single texts: objective=clm, "
+            "objective=mlm or objective=denoise"
         )
     return np.asarray(source, np.int32), np.asarray(segments, np.int32)

@@ -15,9 +15,9 @@ class Pieces:
 
     tokens: [n] int32
     piece: [n] int64, ascending, 0 … P-1; a piece may have become empty of tokens
-    end: [n] bool, the special tokens a piece begins and ends with ([CLS] … [SEP]); no noise moves them
+    end: [n] bool, the special tokens at either end of a piece ([CLS] … [SEP]), never moved
     free: [n] bool, ordinary tokens of the text, which a noise may hide, replace or remove
-    spare: [n] bool, marks inserted between two tokens without hiding any; they alone may be left out
+    spare: [n] bool, marks that hide nothing (of empty spans); they alone may be left out
     sentence: [n] int64, which sentence of its piece a token came from
     origin: [n] int64, where the token stood before the last noise; -1 if that noise put it there
     row, segment, example: [P] int64, where each piece belongs and which it is
@@ -98,16 +98,16 @@ def _ends(special: np.ndarray, piece: np.ndarray, count: int) -> np.ndarray:
     return special & ((before == 0) | (before == total))
 
 
-def laid_out(
-    pieces: Pieces, rows: int, width: int, pad: int
-) -> tuple[np.ndarray, np.ndarray]:
+def laid_out(pieces: Pieces, rows: int, width: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
     """(tokens, segments) [rows, width] int32, the pieces of a row one after the other.
 
     They must fit (see `DenoisingLM`); otherwise ValueError, for nothing is ever cut off silently.
     """
     filled = np.bincount(pieces.row, weights=pieces.lengths, minlength=rows).astype(np.int64)
     if len(filled) and filled.max() > width:
-        raise ValueError(f"row {filled.argmax()} has {filled.max()} tokens and the width is {width}")
+        raise ValueError(
+            f"row {filled.argmax()} has {filled.max()} tokens and the width is {width}"
+        )
     row, column = numbered(filled)
     tokens = np.full((rows, width), pad, np.int32)
     segments = np.zeros((rows, width), np.int32)

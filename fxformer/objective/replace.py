@@ -25,8 +25,9 @@ class Replacement:
     def __post_init__(self):
         if self.mask + self.random > 1 + 1e-9:
             raise ValueError(
-                f"replacement.mask {self.mask} + replacement.random {self.random} = {self.mask + self.random:g} "
-                "is more than all the chosen tokens; what they leave of 1 is kept"
+                f"replacement.mask {self.mask} + replacement.random {self.random} = "
+                f"{self.mask + self.random:g} is more than all the chosen tokens; what the two "
+                "leave of 1 stays as it was"
             )
 
     def __call__(

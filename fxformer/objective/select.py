@@ -33,7 +33,9 @@ class Independent:
         piece = pieces.piece[free]
         lots = draws.at(piece).uniform("select", pieces.ranks[free])
         least = np.full(pieces.count, 2.0)
-        np.minimum.at(least, piece, lots)  # the guaranteed one is whoever was nearest to being chosen
+        np.minimum.at(
+            least, piece, lots
+        )  # the guaranteed one is whoever was nearest to being chosen
         return free[(lots < self.rate) | (lots == least[piece])]
 
     def capacity(self, length: int) -> int:

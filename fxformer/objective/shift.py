@@ -1,4 +1,4 @@
-"""What the decoder of a seq2seq model reads and answers: the target, and the target shifted right."""
+"""What the decoder of a seq2seq model reads and answers: the target shifted right; the target."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from fxformer.objective.law import Law
 
 
 def answer(rows: Rows, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(tokens, targets, weights) [B, T]: each piece shifted right by `start`; it; 1 where it counts.
+    """(tokens, targets, weights) [B, T]: each piece shifted right, itself, and what counts.
 
-    Every token of a piece is a target, its special tokens too, unless `rows.scored` leaves it out.
+    `start` comes first. Every token of a piece is a target, its special tokens too, unless `rows.scored` leaves it out.
     Padding stays padding in `tokens`.
     """
     inside = rows.segments > 0

@@ -95,7 +95,9 @@ def _end_differs(before: Pieces, after: Pieces, side: int) -> np.ndarray:
     if side == 0:
         there = _first(after)[piece] + (place - _first(before)[piece])
     else:
-        there = (_first(after) + after.lengths)[piece] - ((_first(before) + before.lengths)[piece] - place)
+        there = (_first(after) + after.lengths)[piece] - (
+            (_first(before) + before.lengths)[piece] - place
+        )
     there = np.clip(there, 0, max(len(after.tokens) - 1, 0))
     if not len(after.tokens):
         return np.ones(len(place), bool)

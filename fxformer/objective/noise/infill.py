@@ -17,8 +17,9 @@ from fxformer.types import Positive, Rate
 
 @dataclasses.dataclass(frozen=True)
 class TextInfilling(Noise):
-    """Spans of Poisson(length) tokens, `rate` of the text in all, each -> one mask. Lewis et al. 2020.
+    """Spans of Poisson(length) tokens, `rate` of the text in all, each become one mask.
 
+    Lewis et al. 2020 (BART), sec. 2.2; the lengths after Joshi et al. 2020 (SpanBERT) with zeros.
     Of the m ordinary tokens of a piece exactly B go, B = floor(rate·m + u) with u uniform, which is
     rate·m on average for short pieces too. Lengths are drawn until they sum to B; the last is cut
     to fit. A length of 0 inserts a mask. The K spans and the m-B tokens that stay are then put in
@@ -65,7 +66,7 @@ class TextInfilling(Noise):
         )
 
     def _spans(self, budget: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        """(piece, length) of all spans, in the order drawn; the lengths of a piece sum to its budget."""
+        """(piece, length) of all spans as drawn; the lengths of a piece sum to its budget."""
         share = budget / self.length
         guess = np.ceil(share + 4 * np.sqrt(share) + 4).astype(np.int64) * (budget > 0)
         while True:
@@ -74,14 +75,21 @@ class TextInfilling(Noise):
             total = np.bincount(piece, weights=lengths, minlength=len(budget))
             if (total >= budget).all():
                 break
-            guess = np.where(total < budget, 2 * guess, guess)  # the same draws again, and more of them
+            guess = np.where(
+                total < budget, 2 * guess, guess
+            )  # the same draws again, and more of them
         before = sums_before(lengths, piece, len(budget))
         used = before < budget[piece]
         lengths = np.minimum(lengths, budget[piece] - before)
         return piece[used], lengths[used]
 
     def _placed(
-        self, pieces: Pieces, piece: np.ndarray, lengths: np.ndarray, draws: Draws, words: Vocabulary
+        self,
+        pieces: Pieces,
+        piece: np.ndarray,
+        lengths: np.ndarray,
+        draws: Draws,
+        words: Vocabulary,
     ) -> Pieces:
         """Put spans and kept tokens in random order, and the special tokens back between them."""
         count, number = pieces.count, pieces.free_lengths

@@ -16,8 +16,9 @@ from fxformer.types import Share
 
 @dataclasses.dataclass(frozen=True)
 class SentencePermutation(Noise):
-    """ceil(share·s) of the s sentences of a piece change places at random. Lewis et al. 2020, sec. 2.2.
+    """ceil(share·s) of the s sentences of a piece change places at random.
 
+    Lewis et al. 2020 (BART), sec. 2.2.
     Every order of the chosen sentences is equally likely, the old one included: a piece of two
     sentences stays as it is half of the time, one of s in 1/s! of the draws. A sentence ends after
     a token of `Vocabulary.ends_sentence`; without any, a piece is one sentence and stays.

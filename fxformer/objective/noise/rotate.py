@@ -50,7 +50,7 @@ class DocumentRotation(Noise):
 
 
 def _body(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(piece, old rank in the body, length of the body) of the tokens between the ends, as they are now."""
+    """(piece, old rank) of the tokens between the ends, in their new order; length per piece."""
     body = np.flatnonzero(~after.end)
     piece = after.piece[body]
     old = np.full(len(before.tokens), -1)
@@ -62,7 +62,9 @@ def _body(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray, np.nda
 def _breaks(before: Pieces, after: Pieces) -> np.ndarray:
     piece, old, lengths = _body(before, after)
     same = piece[1:] == piece[:-1]
-    return ((old[1:] - old[:-1]) % np.maximum(lengths, 1)[piece[1:]] != 1)[same & (lengths > 1)[piece[1:]]]
+    return ((old[1:] - old[:-1]) % np.maximum(lengths, 1)[piece[1:]] != 1)[
+        same & (lengths > 1)[piece[1:]]
+    ]
 
 
 def _turns(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray]:
