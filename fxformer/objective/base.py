@@ -1,0 +1,112 @@
+"""What every objective is: a module that owns a model, spoils its input and scores its answer."""
+
+import abc
+from typing import ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.hold import Held, Tally
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy, Sums
+from fxformer.types import Part
+
+# For a model of each architecture, what it can learn; for an objective, what can learn it.
+NEAREST_OBJECTIVE = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
+NEAREST_MODEL = {"encoder": "bert", "decoder": "gpt2", "seq2seq": "bart"}
+
+
+class Objective(nnx.Module):
+    """Host: rows -> `corrupt` -> batch. Device: batch -> {name: (sum, weight)}.
+
+    legal: the architectures it can train
+    needs: the special tokens it cannot do without, by their names in `Vocabulary`
+
+    A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
+    """
+
+    legal: ClassVar[frozenset[str]]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
+        require(vocabulary, self.needs, type(self).__name__)
+        self.model = model(vocab=vocabulary.size, rngs=rngs)
+        self._check_architecture(self.model.architecture)
+        self.loss = loss
+        self.tally = Tally()
+        self._vocabulary = Held(vocabulary)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The ids this objective works with; host only."""
+        return self._vocabulary.value
+
+    def row_length(self, length: int) -> int:
+        """Tokens a packed row must have so that the model reads `length` of them."""
+        return length
+
+    def source_length(self, length: int) -> int | None:
+        """Tokens the encoder of a seq2seq model reads for such a row; None without one."""
+        return None
+
+    def laws(self) -> tuple[Law, ...]:
+        """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""
+        return ()
+
+    @abc.abstractmethod
+    def corrupt(self, rows: Rows) -> Batch:
+        """What the model reads and must answer. Numpy; a pure function of the rows."""
+
+    def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
+        """{"loss", "nll", "accuracy"}: (sum, weight) over the targets that count.
+
+        No key, no dropout. The head runs at `batch.picked` only, where that is given.
+        """
+        hidden = self.model(batch, key=key)
+        if batch.picked is not None:
+            hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
+        features, kernel, bias = self.model.projection()
+        flat = features(hidden).reshape(-1, kernel.shape[-1])
+        return self.loss(flat, kernel, bias, batch.targets.reshape(-1), batch.weights.reshape(-1))
+
+    def accept(self, rows: Rows) -> Rows:
+        """The rows, if every token is an id of the vocabulary.
+
+        A device would not complain: an id out of range reads another row of the table, or NaN.
+        """
+        top = self.vocabulary.size
+        if rows.tokens.size and (rows.tokens.min() < 0 or rows.tokens.max() >= top):
+            row, column = np.argwhere((rows.tokens < 0) | (rows.tokens >= top))[0]
+            raise ValueError(
+                f"token {rows.tokens[row, column]} of example {rows.examples[row, column]} (row "
+                f"{row}, column {column}) is not an id of this tokenizer, which has 0 … {top - 1}: "
+                "the text was encoded with another tokenizer; encode it again"
+            )
+        return rows
+
+    def _check_architecture(self, architecture: str) -> None:
+        if architecture in self.legal:
+            return
+        wanted = sorted(self.legal)
+        models = " or ".join(f"model={NEAREST_MODEL[name]}" for name in wanted)
+        raise ValueError(
+            f"objective {type(self).__name__} needs {_listed(wanted)}, and this model is "
+            f"{_listed([architecture])}: write objective={NEAREST_OBJECTIVE[architecture]}, or {models}"
+        )
+
+
+def require(vocabulary: Vocabulary, names: tuple[str, ...], who: str) -> None:
+    """Raise ValueError if the vocabulary lacks one of these special tokens."""
+    for name in names:
+        if getattr(vocabulary, name) is None:
+            raise ValueError(
+                f"{who} needs a {name} token, and this tokenizer has none: add it to the "
+                "tokenizer's special tokens, or choose a tokenizer that has it"
+            )
+
+
+def _listed(names: list[str]) -> str:
+    return " or ".join(("an " if name[0] in "aeiou" else "a ") + name for name in names)

@@ -1,0 +1,79 @@
+"""Causal language modelling: predict each next token from those before it."""
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.base import Objective
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.types import Part
+
+
+class CausalLM(Objective):
+    """-log p(token | the tokens before it in its piece). Radford et al. 2018, 2019 (GPT).
+
+    A row is one token longer than what the model reads, so every position has a target. The first
+    token of a piece is nobody's target: nothing is predicted across the border of two pieces. To
+    predict a document's first token, let the tokenizer put a bos token before it.
+    """
+
+    legal = frozenset({"decoder"})
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+
+    def row_length(self, length: int) -> int:
+        """length + 1: the last token is only a target."""
+        return length + 1
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T+1] -> tokens, segments, targets, weights [B, T]."""
+        self.accept(rows)
+        inside = (rows.segments[:, 1:] == rows.segments[:, :-1]) & (rows.segments[:, 1:] > 0)
+        counts = inside & scored(rows)[:, 1:]
+        targets = np.where(counts, rows.tokens[:, 1:], 0).astype(np.int32)
+        tokens = rows.tokens[:, :-1].astype(np.int32)
+        return Batch(tokens, rows.segments[:, :-1], targets, counts.astype(np.float32))
+
+    def laws(self) -> tuple[Law, ...]:
+        """What is a target, and that it is the next token."""
+        return (
+            Law("targets other than the next token", 0.0, _not_next, "exact"),
+            Law("targets across pieces or in padding", 0.0, _across, "exact"),
+            Law("scored tokens that are nobody's target", 0.0, _missed, "exact"),
+            Law(
+                "tokens changed", 0.0, lambda a, b: (a.tokens[:, :-1] != b.tokens).ravel(), "exact"
+            ),
+        )
+
+
+def scored(rows: Rows) -> np.ndarray:
+    """Tokens that count as targets: `rows.scored` if the data says it, else all. [B, T] bool."""
+    given = getattr(rows, "scored", None)
+    return np.ones(rows.tokens.shape, bool) if given is None else np.asarray(given, bool)
+
+
+def _not_next(rows: Rows, batch: Batch) -> np.ndarray:
+    row, column = np.nonzero(batch.weights)
+    return batch.targets[row, column] != rows.tokens[row, column + 1]
+
+
+def _across(rows: Rows, batch: Batch) -> np.ndarray:
+    row, column = np.nonzero(batch.weights)
+    here, there = rows.segments[row, column], rows.segments[row, column + 1]
+    return (here != there) | (there == 0)
+
+
+def _missed(rows: Rows, batch: Batch) -> np.ndarray:
+    """Second and later tokens of a piece without a target."""
+    row, column = np.nonzero((rows.segments > 0) & scored(rows))
+    later = (column > 0) & (rows.segments[row, column] == rows.segments[row, column - 1])
+    return batch.weights[row[later], column[later] - 1] != 1

@@ -1,0 +1,137 @@
+"""Denoising with an encoder and a decoder: read a spoilt text, write the whole original."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.base import Objective, require
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.noise.base import Noise
+from fxformer.objective.pieces import Pieces, laid_out, pieces_of
+from fxformer.objective.segments import ranks_of
+from fxformer.objective.shift import answer, answer_laws
+from fxformer.types import Part
+
+
+class DenoisingLM(Objective):
+    """-log p(text | spoilt text), over every token of the text. Lewis et al. 2020 (BART), sec. 2.2.
+
+    The noises are applied one after the other to each piece. The target is the whole original
+    piece, the decoder's input that shifted right by the `start` token; source and target of a
+    piece have the same segment id, so pieces stay paired when packed.
+
+    A source is S = T + sum of the noises' `growth` tokens long. Only marks of empty spans can make
+    a source longer than its target; should a row ever not fit, the last such marks are left out,
+    which always suffices (without them it has at most T tokens), and `tally` counts them
+    ("marks of empty spans without room").
+    """
+
+    legal = frozenset({"seq2seq"})
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        noises: Sequence[Noise],
+        start: Literal["eos", "bos", "pad"] = "eos",
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        self.noises = tuple(noises)
+        require(
+            vocabulary, (start, *(n for noise in self.noises for n in noise.needs)), "denoising"
+        )
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+        self.start = start
+
+    def source_length(self, length: int) -> int:
+        """length, and what the noises may add; see the class."""
+        return length + sum(noise.growth(length) for noise in self.noises)
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T] -> a batch of [B, T]; its source and source_segments are [B, S]."""
+        self.accept(rows)
+        height, width = rows.tokens.shape
+        pieces = pieces_of(rows, self.vocabulary)
+        for index in range(len(self.noises)):
+            pieces = self._spoil(pieces, index, rows)
+        room = self.source_length(width)
+        fitted = fit(pieces, height, room)
+        surplus = len(pieces.tokens) - len(fitted.tokens)
+        self.tally.add("marks of empty spans without room", surplus)
+        source, source_segments = laid_out(fitted, height, room, self.vocabulary.pad)
+        tokens, targets, weights = answer(rows, getattr(self.vocabulary, self.start))
+        return Batch(
+            tokens=tokens,
+            segments=rows.segments,
+            targets=targets,
+            weights=weights,
+            source=source,
+            source_segments=source_segments,
+        )
+
+    def _spoil(self, pieces: Pieces, index: int, rows: Rows) -> Pieces:
+        """One noise applied, with draws of its own even if the same noise is listed twice."""
+        draws = pieces.draws(rows.seed, rows.epoch).within(f"noise {index}")
+        return self.noises[index](pieces, draws, self.vocabulary)
+
+    def stages(self, rows: Rows) -> list[Pieces]:
+        """The pieces before the first noise and after each. [noises + 1]."""
+        stages = [pieces_of(rows, self.vocabulary)]
+        for index in range(len(self.noises)):
+            stages.append(self._spoil(stages[-1], index, rows))
+        return stages
+
+    def laws(self) -> tuple[Law, ...]:
+        """Each noise's, seen at its own stage, and those of source and answer."""
+        of_noises = (
+            law.through(self._stage(index), type(noise).__name__)
+            for index, noise in enumerate(self.noises)
+            for law in noise.laws(self.vocabulary)
+        )
+        return (
+            *of_noises,
+            Law("source other than the spoilt pieces", 0.0, self._source_differs, "exact"),
+            *answer_laws(getattr(self.vocabulary, self.start)),
+        )
+
+    def _stage(self, index: int) -> Callable[[Rows, Batch], tuple[Pieces, Pieces]]:
+        def view(rows: Rows, batch: Batch) -> tuple[Pieces, Pieces]:
+            stages = self.stages(rows)
+            return stages[index], stages[index + 1]
+
+        return view
+
+    def _source_differs(self, rows: Rows, batch: Batch) -> np.ndarray:
+        """Row by row: the source, piece by piece under its segment id, is the last stage."""
+        last = self.stages(rows)[-1]
+        height, width = batch.source.shape
+        last = fit(last, height, width)
+        inside = batch.source_segments > 0
+        there = np.flatnonzero(inside.ravel())
+        if len(there) != len(last.tokens):
+            return np.ones(1, bool)
+        wrong = batch.source.ravel()[there] != last.tokens
+        wrong |= batch.source_segments.ravel()[there] != last.segment[last.piece]
+        wrong |= there // width != last.row[last.piece]
+        padding = batch.source[~inside] != self.vocabulary.pad
+        return np.concatenate([wrong, padding])
+
+
+def fit(pieces: Pieces, rows: int, room: int) -> Pieces:
+    """The pieces; rows of more than `room` tokens lose their last marks of empty spans."""
+    row = pieces.row[pieces.piece]
+    excess = np.bincount(row, minlength=rows) - room
+    if not len(row) or excess.max() <= 0:
+        return pieces
+    spare = np.flatnonzero(pieces.spare)
+    number = np.bincount(row[spare], minlength=rows)
+    keep = ranks_of(row[spare], rows) < (number - np.maximum(excess, 0))[row[spare]]
+    stays = np.ones(len(row), bool)
+    stays[spare[~keep]] = False
+    return pieces.take(np.flatnonzero(stays))

@@ -1,0 +1,180 @@
+"""Cross-entropy in chunks: the logits of all tokens over the vocabulary never exist at once."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fxformer.types import Count, NonNegative, Rate
+
+Sums = dict[str, tuple[Array, Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy:
+    """How an answer is scored: the knobs of `cross_entropy`.
+
+    smoothing: share of the target's probability that is spread over the whole vocabulary (Szegedy
+        et al. 2016, sec. 7)
+    z_loss: weight of log(Z)**2, which keeps the logits from drifting (PaLM, sec. 5: 1e-4)
+    chunk: tokens whose logits exist at the same time; memory is chunk × vocabulary × 4 bytes
+    """
+
+    smoothing: Rate = 0.0
+    z_loss: NonNegative = 0.0
+    chunk: Count = 256
+
+    def __call__(
+        self,
+        features: Float[Array, "N E"],
+        kernel: Float[Array, "V E"],
+        bias: Float[Array, "V"] | None,
+        targets: Int[Array, "N"],
+        weights: Float[Array, "N"],
+    ) -> Sums:
+        """See `cross_entropy`."""
+        knobs = {"smoothing": self.smoothing, "z_loss": self.z_loss, "chunk": self.chunk}
+        return cross_entropy(features, kernel, bias, targets, weights, **knobs)
+
+
+def cross_entropy(
+    features: Float[Array, "N E"],
+    kernel: Float[Array, "V E"],
+    bias: Float[Array, "V"] | None,
+    targets: Int[Array, "N"],
+    weights: Float[Array, "N"],
+    *,
+    smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    chunk: int = 256,
+) -> Sums:
+    """{name: (sum, weight)} of -log softmax(features kernelᵀ + bias)[target], in float32 nats.
+
+    loss: what is minimised, with smoothing and z-loss; the only entry that has a gradient
+    nll: the plain negative log-likelihood, whose exponential is the perplexity
+    accuracy: how many targets have the largest logit
+
+    A row of weight 0 is not looked at: neither its target (which may be out of range) nor its
+    features (which may be NaN) reach a sum or a gradient. Matrix products take the dtype of the
+    features and add up in float32.
+    """
+    counts = weights != 0
+    features = jnp.where(
+        counts[:, None], features, 0
+    )  # 0 · NaN would be NaN in the kernel's gradient
+    targets = jnp.where(counts, targets, 0)
+    weights = weights.astype(jnp.float32)
+    fold = functools.partial(_fold, count=_chunks(len(targets), chunk))
+    parts = fold(features), kernel, bias, fold(targets), fold(weights)
+    loss, nll, hits = _scored((float(smoothing), float(z_loss)), *parts)
+    total = weights.sum()
+    return {
+        "loss": (loss, total),
+        "nll": (jax.lax.stop_gradient(nll), total),
+        "accuracy": (jax.lax.stop_gradient(hits), total),
+    }
+
+
+def _chunks(rows: int, chunk: int) -> int:
+    """How many chunks of at most `chunk` rows; at least one."""
+    return max(-(-rows // chunk), 1)
+
+
+def _fold(x: Array, count: int) -> Array:
+    """[N, …] -> [count, ceil(N / count), …], filled up with zeros.
+
+    Row i goes to chunk i mod count, so that rows which are sharded over devices stay where they
+    are: each chunk takes its share of every device.
+    """
+    short = -len(x) % count
+    x = jnp.pad(x, [(0, short)] + [(0, 0)] * (x.ndim - 1))
+    return x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
+
+
+def _logits(features: Array, kernel: Array, bias: Array | None) -> Float[Array, "c V"]:
+    logits = jnp.einsum("cE,VE->cV", features, kernel, preferred_element_type=jnp.float32)
+    return logits if bias is None else logits + bias.astype(jnp.float32)
+
+
+def _score(knobs: tuple, logits: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
+    """(loss, nll, hit, log Z) of each row, [c] float32."""
+    smoothing, z_loss = knobs
+    log_z = jax.nn.logsumexp(logits, axis=-1)
+    right = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+    nll = log_z - right
+    spread = log_z - logits.mean(-1) if smoothing else 0.0  # -mean over the vocabulary of log p
+    loss = (1 - smoothing) * nll + smoothing * spread + z_loss * jnp.square(log_z)
+    return loss, nll, (logits.argmax(-1) == targets).astype(jnp.float32), log_z
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scored(knobs, features, kernel, bias, targets, weights):
+    """Sums over all chunks of (loss, nll, hit), each times its weight; float32 scalars."""
+
+    def body(sums, part):
+        x, t, w = part
+        scores = _score(knobs, _logits(x, kernel, bias), t)[:3]
+        return tuple(s + jnp.vdot(w, score) for s, score in zip(sums, scores, strict=True)), None
+
+    zeros = (jnp.float32(0),) * 3
+    return jax.lax.scan(body, zeros, (features, targets, weights))[0]
+
+
+def _forward(knobs, features, kernel, bias, targets, weights):
+    """The sums, and the gradients of the loss while each chunk's logits are there anyway."""
+
+    def body(carry, part):
+        sums, d_kernel, d_bias = carry
+        x, t, w = part
+        logits = _logits(x, kernel, bias)
+        loss, nll, hit, log_z = _score(knobs, logits, t)
+        d = _gradient(knobs, logits, log_z, t, w)
+        narrow = d.astype(x.dtype)
+        d_x = jnp.einsum("cV,VE->cE", narrow, kernel, preferred_element_type=jnp.float32)
+        product = jnp.einsum("cV,cE->VE", narrow, x, preferred_element_type=jnp.float32)
+        d_bias = None if bias is None else d_bias + d.sum(0)
+        sums = tuple(
+            s + jnp.vdot(w, score) for s, score in zip(sums, (loss, nll, hit), strict=True)
+        )
+        return (sums, d_kernel + product, d_bias), (d_x.astype(x.dtype), loss)
+
+    zeros = (jnp.float32(0),) * 3
+    d_bias = None if bias is None else jnp.zeros(bias.shape, jnp.float32)
+    carry = zeros, jnp.zeros(kernel.shape, jnp.float32), d_bias
+    carry, (d_features, losses) = jax.lax.scan(body, carry, (features, targets, weights))
+    sums, d_kernel, d_bias = carry
+    d_kernel = d_kernel.astype(kernel.dtype)
+    d_bias = None if bias is None else d_bias.astype(bias.dtype)
+    return sums, (d_features, d_kernel, d_bias, losses)
+
+
+def _gradient(knobs: tuple, logits: Array, log_z: Array, targets: Array, weights: Array) -> Array:
+    """d (weight · loss) / d logits, [c V] float32; see `_score` for the loss."""
+    smoothing, z_loss = knobs
+    scale = weights * (1 + 2 * z_loss * log_z)
+    soft = jnp.exp(logits - log_z[:, None]) * scale[:, None]
+    right = jnp.arange(logits.shape[-1]) == targets[:, None]
+    wanted = (1 - smoothing) * right + smoothing / logits.shape[-1]
+    return soft - wanted * weights[:, None]
+
+
+def _backward(knobs, saved, cotangents):
+    """Scale what the forward pass formed. Only the loss has a gradient (see `cross_entropy`)."""
+    d_features, d_kernel, d_bias, losses = saved
+    scale = cotangents[0]
+
+    def times(d):
+        return (d * scale).astype(d.dtype)
+
+    return (
+        times(d_features),
+        times(d_kernel),
+        d_bias if d_bias is None else times(d_bias),
+        None,
+        losses * scale,
+    )
+
+
+_scored.defvjp(_forward, _backward)

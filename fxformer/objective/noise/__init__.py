@@ -1,0 +1,1 @@
+"""The noises of a denoising objective, a file each; they compose in any order."""

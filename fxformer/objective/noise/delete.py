@@ -1,0 +1,53 @@
+"""Token deletion: single tokens disappear, and nothing says where."""
+
+import dataclasses
+
+import numpy as np
+
+from fxformer.batch import Vocabulary
+from fxformer.objective.draw import Draws
+from fxformer.objective.law import Law
+from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of
+from fxformer.types import Rate
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenDeletion(Noise):
+    """Each ordinary token disappears with probability `rate`. Lewis et al. 2020, sec. 2.2.
+
+    A piece whose every token would go keeps the one that was nearest to staying, because the
+    decoder must have something to attend to.
+    """
+
+    rate: Rate = 0.15
+
+    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+        """The tokens that stay."""
+        free = np.flatnonzero(pieces.free)
+        lots = draws.at(pieces.piece[free]).uniform("delete", pieces.ranks[free])
+        gone = np.zeros(len(pieces.tokens), bool)
+        gone[free] = lots < self.rate
+        empty = counts_of(pieces.piece, pieces.count, ~gone) == 0
+        last = np.full(pieces.count, -1.0)
+        np.maximum.at(last, pieces.piece[free], lots)
+        gone[free[empty[pieces.piece[free]] & (lots == last[pieces.piece[free]])]] = False
+        return pieces.take(np.flatnonzero(~gone))
+
+    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
+        """The rate; what is left is the text, in order, with no mark."""
+        return (
+            *honest(),
+            in_order(),
+            unchanged(),
+            Law("deleted share, the guaranteed token aside", self.rate, self._share, "mean"),
+            Law("marks left by the deleted", 0.0, lambda a, b: b.origin < 0, "exact"),
+            Law("pieces left empty", 0.0, lambda a, b: (b.lengths == 0)[a.lengths > 0], "exact"),
+        )
+
+    def _share(self, before: Pieces, after: Pieces) -> np.ndarray:
+        number = before.free_lengths
+        alone = number == before.lengths  # only then can a piece become empty
+        deleted = before.lengths - after.lengths + alone * self.rate**number
+        return deleted[number > 0] / number[number > 0]

@@ -1,0 +1,65 @@
+"""Token masking: single tokens become the mask token."""
+
+import dataclasses
+
+import numpy as np
+
+from fxformer.batch import Vocabulary
+from fxformer.objective.draw import Draws
+from fxformer.objective.law import Law
+from fxformer.objective.noise.base import Noise, honest, in_order
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.replace import Replacement
+from fxformer.types import Rate
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenMasking(Noise):
+    """Each ordinary token, with probability `rate`, becomes the mask. Lewis et al. 2020, sec. 2.2.
+
+    replacement: what becomes of the chosen; all masks as in the paper unless said otherwise
+    """
+
+    rate: Rate = 0.15
+    replacement: Replacement = Replacement(mask=1.0, random=0.0)
+    needs = ("mask",)
+
+    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+        """The pieces with some tokens replaced; all keep their places."""
+        free = np.flatnonzero(pieces.free)
+        keys, ranks = draws.at(pieces.piece[free]), pieces.ranks[free]
+        hit = keys.uniform("mask", ranks) < self.rate
+        chosen, keys, ranks = free[hit], draws.at(pieces.piece[free[hit]]), ranks[hit]
+        tokens = pieces.tokens.copy()
+        tokens[chosen] = self.replacement(tokens[chosen], keys, ranks, vocabulary)
+        still = pieces.free.copy()
+        still[chosen] = False  # what one noise has replaced, the next leaves alone
+        origin = np.arange(len(tokens))
+        return dataclasses.replace(pieces, tokens=tokens, free=still, origin=origin)
+
+    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
+        """The rate, the replacements, and nothing else changed."""
+        return (
+            *honest(),
+            in_order(),
+            Law("chosen share", self.rate, _share, "mean"),
+            *(law.through(_swapped) for law in self.replacement.laws(vocabulary)),
+            Law("tokens changed without being chosen", 0.0, _strays, "exact"),
+        )
+
+
+def _chosen(before: Pieces, after: Pieces) -> np.ndarray:
+    return before.free & ~after.free
+
+
+def _share(before: Pieces, after: Pieces) -> np.ndarray:
+    return _chosen(before, after)[before.free]
+
+
+def _swapped(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray]:
+    chosen = _chosen(before, after)
+    return before.tokens[chosen], after.tokens[chosen]
+
+
+def _strays(before: Pieces, after: Pieces) -> np.ndarray:
+    return (before.tokens != after.tokens)[~_chosen(before, after)]

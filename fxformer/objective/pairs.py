@@ -1,0 +1,125 @@
+"""Objectives on given pairs of texts: write the second, or label the first token by token."""
+
+from typing import Literal
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.base import Objective, require
+from fxformer.objective.causal import scored
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.shift import answer, answer_laws
+from fxformer.types import Part
+
+
+class Seq2SeqLM(Objective):
+    """-log p(target | source) for given pairs. Sutskever et al. 2014; Vaswani et al. 2017.
+
+    Rows must carry `source` and `source_segments` [B, S], with the segment ids of the targets.
+    """
+
+    legal = frozenset({"seq2seq"})
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        start: Literal["eos", "bos", "pad"] = "eos",
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        require(vocabulary, (start,), "seq2seq")
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+        self.start = start
+
+    def source_length(self, length: int) -> int:
+        """As long as the targets."""
+        return length
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T], [B, S] -> tokens, segments, targets, weights [B, T]; source [B, S]."""
+        source, segments = sources(self.accept(rows), "seq2seq")
+        tokens, targets, weights = answer(rows, getattr(self.vocabulary, self.start))
+        return Batch(
+            tokens=tokens,
+            segments=rows.segments,
+            targets=targets,
+            weights=weights,
+            source=source,
+            source_segments=segments,
+        )
+
+    def laws(self) -> tuple[Law, ...]:
+        """The source is the given one; the answer is the target."""
+
+        def changed(rows: Rows, batch: Batch) -> np.ndarray:
+            same = (batch.source == rows.source) & (batch.source_segments == rows.source_segments)
+            return ~same.ravel()
+
+        given = Law("source tokens or segments changed", 0.0, changed, "exact")
+        return (given, *answer_laws(getattr(self.vocabulary, self.start)))
+
+
+class TokenLabel(Objective):
+    """-log p(target at i | whole source): one label for each token, from a bidirectional encoder.
+
+    Rows must carry a `source` whose pieces lie exactly where those of the targets lie; with it a
+    copying, reversing or sorting task can be given to an encoder.
+    """
+
+    legal = frozenset({"encoder"})
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T] with a source of the same shape -> a batch of [B, T]."""
+        source, segments = sources(self.accept(rows), "tokenlabel")
+        if source.shape != rows.tokens.shape or (segments != rows.segments).any():
+            raise ValueError(
+                f"objective=tokenlabel needs a label for each token: sources {source.shape} and "
+                f"targets {rows.tokens.shape} must have the same pieces in the same places; for "
+                "pairs of different lengths write objective=seq2seq model=bart"
+            )
+        counts = (rows.segments > 0) & scored(rows)
+        targets = np.where(counts, rows.tokens, 0).astype(np.int32)
+        return Batch(source, segments, targets, counts.astype(np.float32))
+
+    def laws(self) -> tuple[Law, ...]:
+        """Input and targets are the given ones, and every labelled token counts."""
+
+        def changed(rows: Rows, batch: Batch) -> np.ndarray:
+            return (batch.tokens != rows.source).ravel()
+
+        def wrong(rows: Rows, batch: Batch) -> np.ndarray:
+            counts = (rows.segments > 0) & scored(rows)
+            right = np.where(counts, batch.targets == rows.tokens, True)
+            return (~right | ((batch.weights == 1) != counts)).ravel()
+
+        return (
+            Law("source tokens changed", 0.0, changed, "exact"),
+            Law("labels wrong, missing or in padding", 0.0, wrong, "exact"),
+        )
+
+
+def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(source, source_segments) [B, S] int32 of rows of pairs; ValueError if they carry none."""
+    source = getattr(rows, "source", None)
+    segments = getattr(rows, "source_segments", None)
+    if source is None or segments is None:
+        raise ValueError(
+            f"objective={name} learns from pairs of texts, and this data has single texts: choose "
+            "data with a source and a target, or an objective for single texts: objective=clm, "
+            "objective=mlm or objective=denoise"
+        )
+    return np.asarray(source, np.int32), np.asarray(segments, np.int32)

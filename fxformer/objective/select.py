@@ -1,0 +1,159 @@
+"""Which tokens a masked LM has to predict: each by a coin, or a fixed count."""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import special
+
+from fxformer.objective.draw import Draws
+from fxformer.objective.law import Law
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of, smallest
+from fxformer.types import Rate
+
+# Rows of pieces this long or longer are sure of a place for every target; see `capacity`.
+SHORT = 16
+OVERFLOW = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Independent:
+    """Each ordinary token with probability `rate`; a piece that would get none gets one.
+
+    Liu et al. 2019 (RoBERTa) as released, and most code since. A piece of m tokens has on average
+    rate·m + (1-rate)^m targets: the second term is the guaranteed one.
+    """
+
+    rate: Rate = 0.15
+
+    def __call__(self, pieces: Pieces, draws: Draws) -> np.ndarray:
+        """Indices of the chosen tokens, ascending. [k] int64."""
+        free = np.flatnonzero(pieces.free)
+        piece = pieces.piece[free]
+        lots = draws.at(piece).uniform("select", pieces.ranks[free])
+        least = np.full(pieces.count, 2.0)
+        np.minimum.at(
+            least, piece, lots
+        )  # the guaranteed one is whoever was nearest to being chosen
+        return free[(lots < self.rate) | (lots == least[piece])]
+
+    def capacity(self, length: int) -> int:
+        """Targets a row of `length` tokens has room for.
+
+        With pieces of 16 tokens the share of targets is r = rate + (1-rate)^16 / 16, with longer
+        ones less. The row's count is at most binomial(length, r) in spread, and the room is the
+        smallest M with P(count > M) < 1e-9: at rate 0.15, 48 of 128 and 132 of 512 tokens.
+        """
+        share = self.rate + (1 - self.rate) ** SHORT / SHORT
+        places = np.arange(length)
+        above = special.bdtrc(places, length, min(share, 1.0))  # P(count > place)
+        return int(np.searchsorted(-above, -OVERFLOW)) if length else 0
+
+    def laws(self) -> tuple[Law, ...]:
+        """Measured between pieces and the indices chosen of them."""
+        return (
+            Law("selected share, the guaranteed target aside", self.rate, self._share, "mean"),
+            Law("selected neighbours, share of pairs", self.rate**2, _neighbours, "mean"),
+            at_least_one(),
+        )
+
+    def _share(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+        free, taken = _free_and_taken(pieces, chosen)
+        return (taken - (1 - self.rate) ** free) / free
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactCount:
+    """max(1, round(rate·m)) of the m ordinary tokens of each piece, every subset equally likely.
+
+    Devlin et al. 2019 (BERT), sec. 3.1 and the released data code. Halves round up.
+    """
+
+    rate: Rate = 0.15
+
+    def __call__(self, pieces: Pieces, draws: Draws) -> np.ndarray:
+        """Indices of the chosen tokens, ascending. [k] int64."""
+        free = np.flatnonzero(pieces.free)
+        piece = pieces.piece[free]
+        lots = draws.at(piece).bits("select", pieces.ranks[free])
+        return np.sort(free[smallest(piece, lots, self.due(pieces.free_lengths))])
+
+    def due(self, lengths: np.ndarray) -> np.ndarray:
+        """Targets of pieces with this many ordinary tokens. int64."""
+        rounded = np.floor(self.rate * lengths + 0.5).astype(np.int64)
+        return np.minimum(np.maximum(rounded, 1), lengths)
+
+    def capacity(self, length: int) -> int:
+        """Targets a row of `length` tokens has room for: all, if its pieces have >= 16 tokens.
+
+        Rounding adds at most half a target to a piece, so length·rate + length/16/2, rounded up.
+        """
+        return min(math.ceil(length * self.rate + length / SHORT / 2) + 1, length)
+
+    def laws(self) -> tuple[Law, ...]:
+        """Measured between pieces and the indices chosen of them."""
+        return (
+            Law("selected less than due", 0.0, self._missing, "exact"),
+            Law("place of a selected token in its piece", 0.5, _place, "mean"),
+            Law("selected neighbours, against chance", 0.0, self._clumps, "mean"),
+            at_least_one(),
+        )
+
+    def _missing(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+        free, taken = _free_and_taken(pieces, chosen)
+        return self.due(free) - taken
+
+    def _clumps(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+        free, _ = _free_and_taken(pieces, chosen)
+        free, due = free[free > 1], self.due(free[free > 1])
+        return _neighbours(pieces, chosen) - due * (due - 1) / (free * (free - 1))
+
+
+def at_least_one() -> Law:
+    """Every piece with an ordinary token has a target."""
+
+    def empty(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+        return _free_and_taken(pieces, chosen)[1] == 0
+
+    return Law("pieces without a target", 0.0, empty, "exact")
+
+
+def _free_and_taken(pieces: Pieces, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(ordinary tokens, chosen ones) of each piece that has any. Both int64."""
+    free = pieces.free_lengths
+    taken = counts_of(pieces.piece[chosen], pieces.count)
+    return free[free > 0], taken[free > 0]
+
+
+def _neighbours(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    """Share of neighbouring ordinary tokens that are both chosen, for each piece of two or more.
+
+    Exactly rate² for independent choices: the guaranteed target is alone in its piece.
+    """
+    picked = np.zeros(len(pieces.tokens), bool)
+    picked[chosen] = True
+    free = np.flatnonzero(pieces.free)
+    piece, picked = pieces.piece[free], picked[free]
+    same = piece[1:] == piece[:-1]
+    both = counts_of(piece[1:], pieces.count, same & picked[1:] & picked[:-1])
+    pairs = counts_of(piece[1:], pieces.count, same)
+    return both[pairs > 0] / pairs[pairs > 0]
+
+
+def _place(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    """Mean over the chosen of a piece of (position among its ordinary tokens + ½) / m."""
+    free = np.flatnonzero(pieces.free)
+    rank = np.zeros(len(pieces.tokens))
+    _, rank[free] = _numbered_free(pieces, free)
+    piece = pieces.piece[chosen]
+    place = (rank[chosen] + 0.5) / pieces.free_lengths[piece]
+    number = counts_of(piece, pieces.count)
+    total = np.bincount(piece, weights=place, minlength=pieces.count)
+    return total[number > 0] / number[number > 0]
+
+
+def _numbered_free(pieces: Pieces, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    piece = pieces.piece[free]
+    first = np.cumsum(pieces.free_lengths) - pieces.free_lengths
+    return piece, np.arange(len(free)) - first[piece]
