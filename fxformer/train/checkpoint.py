@@ -141,6 +141,7 @@ class Checkpoints:
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = tensors.write(making / "state.safetensors", arrays)
             body = {"step": step, "metric": metric, "host": host, "sums": sums}
+            body = json.loads(json.dumps(body))  # as it will be read: keys are strings
             _write_json(making / "host.json", body | {"sum": _json_sum(body)})
             _sync(making)
             self._trash(step)  # the same step again, after a rollback
@@ -148,7 +149,7 @@ class Checkpoints:
             _sync(self.folder)
             self._prune()
             self.failures = 0
-        except BaseException as error:  # noqa: BLE001: whatever it was, it is told by wait()
+        except BaseException as error:  # whatever it was, it is told by wait()
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
             self._error, self.failures = error, self.failures + 1
 

@@ -62,7 +62,9 @@ class Optimizer(abc.ABC):
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
         frozen = select(self.freeze, params, what="optimizer.freeze")
         finish = _finish(
-            self.rate(schedule), {p: self.weight_decay * float(d) for p, d in decay.items()}, factors
+            self.rate(schedule),
+            {p: self.weight_decay * float(d) for p, d in decay.items()},
+            factors,
         )
         tx = optax.chain(clip_by_global_norm(self.clip), self.direction(params), finish)
         if not self.freeze:
@@ -156,14 +158,15 @@ class Muon(Optimizer):
         taken = named(select(self.adam, params, what="optimizer.adam"))
 
         def label(path: str, leaf: Any) -> str:
-            matrix = path.endswith("/kernel") and is_stacked(path) and leaf.ndim >= 3
+            matrix = path.endswith("/kernel") and is_stacked(path) and leaf.ndim == 3
             return "muon" if matrix and not taken[path] else "adam"
 
+        axes = optax.contrib.MuonDimensionNumbers()  # [in, out], within a layer
         muon = optax.contrib.scale_by_muon(
             ns_steps=self.ns_steps,
             beta=self.beta,
             nesterov=self.nesterov,
-            weight_dimension_numbers=lambda tree: named_map(_axes, tree),
+            weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree),
         )
         parts = {
             "muon": per_layer(optax.chain(muon, optax.stateless(self._scale))),
@@ -172,27 +175,7 @@ class Muon(Optimizer):
         return optax.partition(parts, named_map(label, params))
 
     def _scale(self, updates: Any, params: Any) -> Any:
-        def leaf(path: str, update: jax.Array) -> jax.Array:
-            rows = _size(update, _axes(path, update).reduction_axis)
-            return update * self.rms * max(rows, update.size // rows) ** 0.5
-
-        return named_map(leaf, updates)
-
-
-def _axes(path: str, leaf: Any) -> optax.contrib.MuonDimensionNumbers:
-    """Which axes of one layer's kernel are summed over: [D, F] and [D, H, K] the first, an
-    attention's output [H, K, D] all but the last."""
-    backwards = leaf.ndim > 2 and path.split("/")[-2] in ("o", "out", "output")
-    inputs = leaf.ndim - 1 if backwards else 1
-    axes = tuple(range(leaf.ndim))
-    return optax.contrib.MuonDimensionNumbers(axes[:inputs], axes[inputs:])
-
-
-def _size(leaf: Any, axes: Sequence[int]) -> int:
-    size = 1
-    for axis in axes:
-        size *= leaf.shape[axis]
-    return size
+        return jax.tree.map(lambda update: update * self.rms * max(update.shape) ** 0.5, updates)
 
 
 def _finish(

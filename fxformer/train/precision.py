@@ -44,4 +44,6 @@ class Precision:
 
     def products(self) -> contextlib.AbstractContextManager:
         """The context in which the model is traced: sets the precision of its matrix products."""
-        return jax.default_matmul_precision(self.matmul) if self.matmul else contextlib.nullcontext()
+        return (
+            jax.default_matmul_precision(self.matmul) if self.matmul else contextlib.nullcontext()
+        )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
+from fxformer.rules import named
 from fxformer.train.clip import global_norm
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, bind
@@ -23,6 +24,7 @@ def make_step(
     accumulate: int = 1,
     ema: float | None = None,
     guard: bool = True,
+    rate: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Callable[[State, Any], tuple[State, Sums]]:
     """step(state, batch) -> (state, sums), to be jitted.
 
@@ -33,6 +35,8 @@ def make_step(
     ema: decay of the moving average, avg = ema * avg + (1 - ema) * params; needs it in the state
     guard: refuse the update (and count it) when the loss or the gradient norm is not finite, or
         nothing in the batch counted. Time goes on; params, optimizer and average stay as they are.
+
+    rate: learning rate after so many updates, for the log
 
     Besides the objective's sums: gradient_norm (before clipping), parameter_norm, update_norm,
     tokens (read by the model, padding excluded), skipped (in all), streak (in a row), with weight 1.
@@ -70,6 +74,8 @@ def make_step(
             "skipped": new.skipped,
             "streak": new.streak,
         }
+        if rate is not None:
+            facts["learning_rate"] = rate(updates_done(state.opt))
         one = jnp.float32(1)
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 
@@ -79,6 +85,12 @@ def make_step(
         return _accumulated(shape, precision, params, _cut(batch, accumulate), key)
 
     return step
+
+
+def updates_done(opt: optax.OptState) -> jax.Array:
+    """How many updates the optimizer has made: what its schedule reads."""
+    counts = [leaf for path, leaf in named(opt).items() if path.split("/")[-1] == "count"]
+    return jnp.max(counts[-1])
 
 
 def make_eval(shape: nnx.GraphDef, *, precision: Precision) -> Callable[[dict, Any], Sums]:

@@ -70,7 +70,7 @@ def read(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{path}: {error}") from None
     if set(entries) != set(sums):
-        odd = sorted(set(entries) ^ set(sums))[0]
+        odd = min(set(entries) ^ set(sums))
         raise Damaged(f"{path}: {odd} is missing or not expected")
     for name, (dtype, array) in entries.items():
         if _sum(name, dtype, array.shape, _bytes(array)) != sums[name]:
