@@ -1,0 +1,232 @@
+"""Checkpoints of a run: atomic, asynchronous, checked, and never left with none that is good.
+
+A checkpoint is a folder `checkpoints/00000120/` of two files: `state.safetensors` (every leaf of
+the state by its path) and `host.json` (what the host knows: totals, hashes, data position; and the
+checksum of every leaf and of itself). It is made under a name with a dot, synced, and renamed, so
+a folder with a number is whole, unless the disk lied; then its sums say so, it is put aside under
+`.bad/` and the one before it is used. Deletion is a rename into `.trash/` first.
+
+Why not Orbax: measured, it does not notice a flipped bit, reports a failed asynchronous save only
+at the next one (which it then drops), keeps the process from exiting after such a failure, deletes
+the newest checkpoint or the best one under `best_fn` (worse results, one NaN), does not sync its
+JSON items, and costs a second of import. What it has beyond this file is states that no single
+process can address; `save` refuses those by name.
+"""
+
+import json
+import math
+import os
+import shutil
+import threading
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from fxformer.rules import named
+from fxformer.train import tensors
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not fit what is to be restored."""
+
+
+class Restored(NamedTuple):
+    """What `restore` found."""
+
+    step: int
+    state: Any
+    host: dict
+
+
+class Checkpoints:
+    """The checkpoints of one folder; one process at a time (see lock.py).
+
+    keep: how many of the latest stay (at least 2: a power cut may take the newest); the best one
+        by metric, smallest first, stays besides them
+    copy: take a copy of the state before `save` returns; needed when the step donates its input
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2, copy: bool = False) -> None:
+        if keep < 2:
+            raise ValueError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
+        self.folder, self.keep, self.copy = Path(folder), keep, copy
+        self.failures = 0  # saves in a row that failed
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(".*"):  # of a process that was killed while saving or deleting
+            if left.name != ".bad":
+                shutil.rmtree(left, ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """Steps with a whole checkpoint, ascending."""
+        names = [p.name for p in self.folder.iterdir() if p.name.isdigit() and p.is_dir()]
+        return sorted(int(name) for name in names)
+
+    def save(self, step: int, state: Any, host: dict, *, metric: float | None = None) -> None:
+        """Begins to save `state` (a pytree of arrays) and `host` (JSON) as of `step`.
+
+        metric: the smaller the better; NaN counts as the worst. A failure is warned about by the
+        next call of `save` or `wait`, and training goes on; that next save is the retry.
+        """
+        self.wait()
+        leaves = named(state)
+        for path, leaf in leaves.items():
+            if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+                raise CheckpointError(f"{path} lies on devices of several processes")
+        if self.copy:
+            leaves = {path: np.array(leaf) for path, leaf in leaves.items()}
+        metric = None if metric is None else metric if math.isfinite(metric) else math.inf
+        args = (step, leaves, host, metric)
+        self._thread = threading.Thread(target=self._save, args=args, name="save", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> bool:
+        """Until the save under way is on the disk. Warns and returns False if it failed."""
+        if self._thread is not None:
+            self._thread.join()
+        self._thread, error, self._error = None, self._error, None
+        if error is not None:
+            warnings.warn(
+                f"checkpoint not saved in {self.folder}: {error!r}; training goes on and the next "
+                f"one is tried ({self.failures} failed in a row)",
+                stacklevel=2,
+            )
+        return error is None
+
+    def restore(self, like: Any, step: int | None = None) -> Restored | None:
+        """The newest good checkpoint (or that of `step`), or None if there is none.
+
+        like: the state as arrays or ShapeDtypeStructs; where these carry shardings the leaves are
+            placed so, whatever devices they were saved from.
+        A damaged one is moved to `.bad/` with a warning and the one before it tried. One that is
+        whole but of another structure raises CheckpointError naming the first path that differs.
+        """
+        for candidate in reversed(self.steps() if step is None else [step]):
+            try:
+                arrays, host = self._read(candidate)
+            except tensors.Damaged as error:
+                self._put_aside(candidate, str(error))
+                continue
+            return Restored(candidate, _fill(like, arrays, self._path(candidate)), host)
+        return None
+
+    def host(self, step: int) -> dict:
+        """The host part of a checkpoint, checked. Raises tensors.Damaged."""
+        return _manifest(self._path(step))["host"]
+
+    def best(self) -> int | None:
+        """The step with the smallest metric, the earliest of equals; None without metrics."""
+        scores = {step: self._metric(step) for step in self.steps()}
+        known = {step: score for step, score in scores.items() if score is not None}
+        return min(known, key=lambda step: (known[step], step), default=None)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"{step:08d}"
+
+    def _metric(self, step: int) -> float | None:
+        try:
+            return _manifest(self._path(step))["metric"]
+        except tensors.Damaged:
+            return None
+
+    def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
+        making = self.folder / f".{step:08d}.making"
+        try:
+            making.mkdir()
+            arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
+            sums = tensors.write(making / "state.safetensors", arrays)
+            body = {"step": step, "metric": metric, "host": host, "sums": sums}
+            body = json.loads(json.dumps(body))  # as it will be read: keys are strings
+            _write_json(making / "host.json", body | {"sum": _json_sum(body)})
+            _sync(making)
+            self._trash(step)  # the same step again, after a rollback
+            making.rename(self._path(step))
+            _sync(self.folder)
+            self._prune()
+            self.failures = 0
+        except BaseException as error:  # whatever it was, it is told by wait()
+            shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
+            self._error, self.failures = error, self.failures + 1
+
+    def _prune(self) -> None:
+        best = self.best()
+        for step in self.steps()[: -self.keep]:
+            if step != best:
+                self._trash(step)
+
+    def _trash(self, step: int) -> None:
+        if self._path(step).exists():
+            trash = self.folder / ".trash"
+            trash.mkdir(exist_ok=True)
+            self._path(step).rename(trash / f"{step:08d}")
+            shutil.rmtree(trash, ignore_errors=True)
+
+    def _put_aside(self, step: int, why: str) -> None:
+        bad = self.folder / ".bad" / f"{step:08d}"
+        shutil.rmtree(bad, ignore_errors=True)
+        bad.parent.mkdir(exist_ok=True)
+        if self._path(step).exists():
+            self._path(step).rename(bad)
+        warnings.warn(f"checkpoint {step} is damaged ({why}); moved to {bad}", stacklevel=3)
+
+    def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
+        manifest = _manifest(self._path(step))
+        if manifest["step"] != step:
+            raise tensors.Damaged(f"{self._path(step)} says it is of step {manifest['step']}")
+        arrays = tensors.read(self._path(step) / "state.safetensors", manifest["sums"])
+        return arrays, manifest["host"]
+
+
+def _fill(like: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
+    wanted = named(like)
+    for path in [*wanted, *arrays]:
+        if path not in arrays or path not in wanted:
+            lack = "the checkpoint lacks" if path in wanted else "only the checkpoint has"
+            raise CheckpointError(f"{where}: {lack} {path}; resume with the config it was made by")
+        new, old = wanted[path], arrays[path]
+        if tuple(new.shape) != old.shape or new.dtype != old.dtype:
+            raise CheckpointError(
+                f"{where}: {path} is {old.dtype}{list(old.shape)} in the checkpoint and "
+                f"{new.dtype}{list(new.shape)} here; resume with the config it was made by"
+            )
+    # A copy: on CPU jax may borrow host memory, and this is a mapped file that may be deleted.
+    leaves = [
+        jax.device_put(np.array(arrays[path]), getattr(leaf, "sharding", None))
+        for path, leaf in wanted.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _manifest(folder: Path) -> dict:
+    try:
+        body = json.loads((folder / "host.json").read_text())
+        found = body.pop("sum")
+        if found != _json_sum(body):
+            raise ValueError("its checksum differs")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise tensors.Damaged(f"{folder / 'host.json'}: {error}") from None
+    return body
+
+
+def _json_sum(body: dict) -> int:
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
+
+
+def _write_json(path: Path, body: dict) -> None:
+    with path.open("w") as file:
+        json.dump(body, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,71 @@
+"""The training loop: dispatch step n, read the numbers of step n - 1, let events happen."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from fxformer.train.events import Event
+from fxformer.train.running import Meter, Run, Totals, Tracker
+from fxformer.train.signals import Signals
+from fxformer.train.state import State
+
+
+def fit(
+    step: Callable[[State, Any], tuple[State, dict]],
+    state: State,
+    loader: Iterable[tuple[int, Any]],
+    *,
+    until: int,
+    tracker: Tracker,
+    meter: Meter,
+    events: Sequence[Event] = (),
+    totals: Totals | None = None,
+    log_every: int = 1,
+    max_minutes: float | None = None,
+    progress: Callable[[Run], None] | None = None,
+    put: Callable[[Any], Any] = lambda batch: batch,
+) -> Run:
+    """Trains from `state.step` to `until` steps and returns the run, whose `status`, `reason` and
+    `code` say how it ended and whose `state` and `totals` are the last.
+
+    step: jitted (state, batch) -> (state, sums). It may donate the state
+    loader: yields (n, batch) for n = state.step, state.step + 1, …; the run ends with it
+    events: in the order in which they are to happen: roll-back, evaluation, saving
+    totals: those of the checkpoint that `state` is from
+    max_minutes: of the run as a whole, earlier attempts included
+    progress: called with the run after each step's numbers have been read
+    put: places a batch on the devices
+    Raises ValueError when the loader is not at the state's step.
+    """
+    run = Run(state, int(state.step), totals or Totals(), tracker, meter, log_every, progress)
+    batches = iter(loader) if run.step < until else iter(())
+    with Signals() as signals, meter.phase("train"):
+        while run.status is None and run.step < until:
+            batch = _next(batches, run)
+            if batch is None:
+                break
+            run.advance(*step(run.state, put(batch)))
+            for event in events:
+                if event.due(run):
+                    event(run)
+            if signals.name:
+                run.stop("interrupted", f"{signals.name} after step {run.step}")
+            if max_minutes is not None and run.totals.seconds >= 60 * max_minutes:
+                run.stop("done", f"{max_minutes:g} minutes are over")
+        run.stop("done", f"{run.step} steps are done")
+        run.catch_up()
+        for event in events:
+            event.finish(run)
+    return run
+
+
+def _next(batches: Any, run: Run) -> Any:
+    """The batch of the step to come, or None (and the run stopped) at the end of the data."""
+    with run.waiting():
+        numbered = next(batches, None)
+    if numbered is None:
+        run.stop("done", f"the data ended after step {run.step}")
+        return None
+    number, batch = numbered
+    if number != run.step:
+        raise ValueError(f"the loader gave batch {number} for step {run.step}: start it there")
+    return batch

@@ -1,0 +1,201 @@
+"""Optimizers as optax transformations: what differs is the direction, all else is shared.
+
+    gradient -> clip by global norm -> direction -> + decay * parameter -> * -lr * schedule
+
+Weight decay is decoupled from the direction in all of them and scaled by the learning rate
+(Loshchilov & Hutter 2019), so its value means the same wherever it stands.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import optax.contrib
+
+from fxformer.rules import assign, decide, is_stacked, named, named_map, select
+from fxformer.train.clip import clip_by_global_norm
+from fxformer.train.per_layer import per_layer
+from fxformer.types import Count, NonNegative, Positive, Rate, Share
+
+Schedule = Callable[[jax.Array], jax.Array]  # count of updates -> share of lr in [0, 1]
+
+
+def decays(path: str, leaf: Any) -> bool:
+    """Matrices decay; biases, norm scales and whatever is a vector within its layer do not."""
+    return path.split("/")[-1] not in ("bias", "scale") and leaf.ndim - is_stacked(path) >= 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optimizer(abc.ABC):
+    """What all optimizers share.
+
+    lr: learning rate where the schedule is 1
+    weight_decay: share of a parameter taken away per unit of learning rate
+    clip: largest global norm of the gradient; None for no clipping
+    decay: rules [regex, factor on weight_decay] that come before `decays`
+    multipliers: rules [regex, factor on lr], or one factor per layer for stacked leaves
+    freeze: regexes of parameters that never change and get no optimizer state
+    """
+
+    lr: Positive
+    weight_decay: NonNegative = 0.0
+    clip: Positive | None = 1.0
+    decay: Sequence = ()
+    multipliers: Sequence = ()
+    freeze: Sequence[str] = ()
+
+    @abc.abstractmethod
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        """Gradient to step direction, before decay, learning rate and sign."""
+
+    def rate(self, schedule: Schedule) -> Schedule:
+        """Learning rate after `count` updates."""
+        return lambda count: self.lr * schedule(count)
+
+    def build(self, schedule: Schedule, params: Any) -> optax.GradientTransformation:
+        """The transformation for (abstract) `params`. RuleError for a rule that decides nothing."""
+        decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
+        factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
+        frozen = select(self.freeze, params, what="optimizer.freeze")
+        finish = _finish(
+            self.rate(schedule),
+            {p: self.weight_decay * float(d) for p, d in decay.items()},
+            factors,
+        )
+        tx = optax.chain(clip_by_global_norm(self.clip), self.direction(params), finish)
+        if not self.freeze:
+            return tx
+        labels = jax.tree.map(lambda stop: "frozen" if stop else "trained", frozen)
+        return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, labels)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamW(Optimizer):
+    """m / (sqrt(v) + eps) with bias-corrected moments. Loshchilov & Hutter 2019, alg. 2."""
+
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Positive = 1e-8
+
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        return optax.scale_by_adam(*self.betas, eps=self.eps)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lion(Optimizer):
+    """sign(b1 m + (1 - b1) g). Chen et al. 2023, alg. 2; wants 3 to 10 times less lr than AdamW."""
+
+    betas: tuple[Rate, Rate] = (0.9, 0.99)
+
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        return optax.scale_by_lion(*self.betas)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SGD(Optimizer):
+    """g, or momentum: m = momentum * m + g."""
+
+    momentum: Rate = 0.9
+    nesterov: bool = False
+
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        return optax.trace(self.momentum, self.nesterov) if self.momentum else optax.identity()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adafactor(Optimizer):
+    """g / sqrt(row and column factors of v), clipped by its rms. Shazeer & Stern 2018, alg. 4, 5.
+
+    factor_from: the second moment of a matrix is factored when both sides are at least this long
+    decay_rate: exponent c of the moment's decay 1 - t^-c
+    clip_rms: largest root mean square of a matrix's direction (the paper's d)
+    relative: multiply by the root mean square of the parameter, so that lr is relative (sec. 8)
+    """
+
+    factor_from: Count = 128
+    decay_rate: Positive = 0.8
+    eps: Positive = 1e-30
+    clip_rms: Positive = 1.0
+    relative: bool = True
+    min_rms: Positive = 1e-3
+
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        factored = optax.scale_by_factored_rms(
+            decay_rate=self.decay_rate,
+            min_dim_size_to_factor=self.factor_from,
+            epsilon=self.eps,
+        )
+        scale = optax.scale_by_param_block_rms(self.min_rms) if self.relative else optax.identity()
+        return per_layer(optax.chain(factored, optax.clip_by_block_rms(self.clip_rms), scale))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Muon(Optimizer):
+    """Orthogonalised momentum for the matrices inside blocks, AdamW for everything else.
+
+    Jordan et al. 2024; scaled by rms * sqrt(longer side), so that one lr and one weight decay in
+    AdamW's range serve both kinds (Liu et al. 2025, sec. 2.2).
+
+    beta, nesterov: the momentum that is orthogonalised
+    ns_steps: Newton-Schulz iterations
+    rms: root mean square of a full-rank direction
+    betas, eps: of AdamW
+    adam: regexes of block matrices that AdamW takes after all
+    """
+
+    beta: Rate = 0.95
+    nesterov: bool = True
+    ns_steps: Count = 5
+    rms: Share = 0.2
+    betas: tuple[Rate, Rate] = (0.9, 0.95)
+    eps: Positive = 1e-8
+    adam: Sequence[str] = ()
+
+    def direction(self, params: Any) -> optax.GradientTransformation:
+        taken = named(select(self.adam, params, what="optimizer.adam"))
+
+        def label(path: str, leaf: Any) -> str:
+            matrix = path.endswith("/kernel") and is_stacked(path) and leaf.ndim == 3
+            return "muon" if matrix and not taken[path] else "adam"
+
+        axes = optax.contrib.MuonDimensionNumbers()  # [in, out], within a layer
+        muon = optax.contrib.scale_by_muon(
+            ns_steps=self.ns_steps,
+            beta=self.beta,
+            nesterov=self.nesterov,
+            weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree),
+        )
+        parts = {
+            "muon": per_layer(optax.chain(muon, optax.stateless(self._scale))),
+            "adam": optax.scale_by_adam(*self.betas, eps=self.eps),
+        }
+        return optax.partition(parts, named_map(label, params))
+
+    def _scale(self, updates: Any, params: Any) -> Any:
+        return jax.tree.map(lambda update: update * self.rms * max(update.shape) ** 0.5, updates)
+
+
+def _finish(
+    rate: Schedule, decay: dict[str, float], factors: dict[str, Any]
+) -> optax.GradientTransformation:
+    """-rate * factor * (direction + decay * parameter), by path."""
+
+    def update(updates, state, params=None):
+        values, now = named(params), rate(state.count)
+
+        def leaf(path, direction):
+            factor = factors.get(path, 1.0)
+            if not isinstance(factor, int | float):  # one for each layer: [L] -> [L, 1, ...]
+                each = jnp.asarray([float(one) for one in factor])
+                factor = each.reshape(-1, *[1] * (direction.ndim - 1))
+            return -now * factor * (direction + decay[path] * values[path])
+
+        counted = optax.ScaleByScheduleState(optax.safe_increment(state.count))
+        return named_map(leaf, updates), counted
+
+    return optax.GradientTransformation(
+        lambda params: optax.ScaleByScheduleState(jnp.int32(0)), update
+    )

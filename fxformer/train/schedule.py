@@ -1,0 +1,124 @@
+"""Learning-rate schedules: after `count` updates of `until`, the share of lr in [0, 1].
+
+schedule(until) gives the function. All of them begin with a linear warm-up in which update n (from
+0) gets (n + 1) / warmup, so the first update is not lost; what follows is a function of the
+progress x in [0, 1] through the updates after it.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from fxformer.types import NonNegative, Positive, Share
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule(abc.ABC):
+    """What all schedules share.
+
+    warmup: updates of warm-up if 1 or more, else a share of all updates
+    """
+
+    warmup: NonNegative = 0.0
+
+    def __call__(self, until: int) -> Callable[[jax.Array], jax.Array]:
+        """The function count -> share for a run of `until` updates."""
+        rise = self.warmup_steps(until)
+
+        def share(count: jax.Array) -> jax.Array:
+            count = jnp.asarray(count, jnp.float32)
+            # The last update, until - 1, stands at x = 1 - 1/span: the end itself is never stepped.
+            progress = jnp.clip((count - rise) / max(until - rise, 1), 0, 1)
+            warm = (count + 1) / max(rise, 1)
+            return jnp.where(count < rise, warm, self.after(progress, count, rise))
+
+        return share
+
+    def warmup_steps(self, until: int) -> int:
+        """Warm-up in updates. Raises ValueError when it leaves nothing of the run."""
+        steps = round(self.warmup if self.warmup >= 1 else self.warmup * until)
+        if until > 0 and steps >= until and steps > 0:
+            raise ValueError(
+                f"schedule.warmup={self.warmup:g} is {steps} of {until} steps: nothing is left "
+                f"after it; write schedule.warmup={max(until // 10, 0)} or a share such as 0.1"
+            )
+        return steps
+
+    @abc.abstractmethod
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        """Share at progress x after the warm-up of `rise` updates."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Constant(Schedule):
+    """1."""
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        return jnp.ones_like(x)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear(Schedule):
+    """1 - x, down to `final`. Devlin et al. 2019, app. A.2."""
+
+    final: Share = 0.0
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        return 1 - (1 - self.final) * x
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cosine(Schedule):
+    """(1 + cos(pi x)) / 2, down to `final`. Loshchilov & Hutter 2017, without restarts."""
+
+    final: Share = 0.0
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        return self.final + (1 - self.final) * (1 + jnp.cos(jnp.pi * x)) / 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InverseSqrt(Schedule):
+    """sqrt(warmup / updates). Vaswani et al. 2017, sec. 5.3, with its peak set to 1."""
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        return jnp.sqrt(max(rise, 1) / jnp.maximum(count + 1, max(rise, 1)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WSD(Schedule):
+    """Warm-up, stable at 1, then 1 - y^power down to `final` (y: progress through the decay).
+
+    Hu et al. 2024, sec. 4; power 0.5 is the 1-sqrt form that Hägele et al. 2024, sec. 4 prefer.
+
+    decay: share of all updates after the warm-up that the decay takes
+    """
+
+    decay: Share = 0.2
+    power: Positive = 0.5
+    final: Share = 0.0
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        y = jnp.clip((x - (1 - self.decay)) / max(self.decay, 1e-9), 0, 1)
+        return 1 - (1 - self.final) * y**self.power
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OneCycle(Schedule):
+    """From `start` up to 1 and down to `final`, both along half a cosine. Smith & Topin 2018.
+
+    rise: share of the updates after the warm-up that go up
+    """
+
+    rise: Share = 0.3
+    start: Share = 0.04
+    final: Share = 1e-4
+
+    def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
+        up, down = x / max(self.rise, 1e-9), (x - self.rise) / max(1 - self.rise, 1e-9)
+        climb = 1 - (1 - self.start) * (1 + jnp.cos(jnp.pi * jnp.clip(up, 0, 1))) / 2
+        fall = self.final + (1 - self.final) * (1 + jnp.cos(jnp.pi * jnp.clip(down, 0, 1))) / 2
+        return jnp.where(x < self.rise, climb, fall)

@@ -1,0 +1,150 @@
+"""One training step and one evaluation step: sums over micro-batches, one division, one update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from fxformer.rules import named
+from fxformer.train.clip import global_norm
+from fxformer.train.precision import Precision
+from fxformer.train.state import State, bind
+
+Sums = dict[str, tuple[jax.Array, jax.Array]]  # {name: (sum, weight)}, float32 scalars
+
+
+def make_step(
+    shape: nnx.GraphDef,
+    tx: optax.GradientTransformation,
+    *,
+    precision: Precision,
+    accumulate: int = 1,
+    ema: float | None = None,
+    guard: bool = True,
+    rate: Callable[[jax.Array], jax.Array] | None = None,
+) -> Callable[[State, Any], tuple[State, Sums]]:
+    """step(state, batch) -> (state, sums), to be jitted.
+
+    The gradient is that of sum of losses / sum of weights over the whole batch, however it is cut:
+    `accumulate` micro-batches add up float32 gradients of sums, and one division follows. Dropout
+    draws differ between cuts, so numbers are the same for every `accumulate` only without it.
+
+    ema: decay of the moving average, avg = ema * avg + (1 - ema) * params; needs it in the state
+    guard: refuse the update (and count it) when the loss or the gradient norm is not finite, or
+        nothing in the batch counted. Time goes on; params, optimizer and average stay as they are.
+
+    rate: learning rate after so many updates, for the log
+
+    Besides the objective's sums: gradient_norm (before clipping), parameter_norm, update_norm,
+    tokens (read by the model, padding excluded), skipped (in all), streak (in a row), with weight 1.
+    """
+
+    def step(state: State, batch: Any) -> tuple[State, Sums]:
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        grads, sums = gradients(state.params, batch, key)
+        loss, weight = sums["loss"]
+        grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
+        norm = global_norm(grads)
+        updates, opt = tx.update(grads, state.opt, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.ema
+        if ema is not None:
+            average = jax.tree.map(lambda a, p: ema * a + (1 - ema) * p, state.ema, params)
+        fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0) if guard else jnp.bool_(True)
+        params, opt, average = _choose(
+            fine, (params, opt, average), (state.params, state.opt, state.ema)
+        )
+        new = State(
+            step=state.step + 1,
+            params=params,
+            opt=opt,
+            ema=average,
+            key=state.key,
+            skipped=state.skipped + ~fine,
+            streak=jnp.where(fine, 0, state.streak + 1),
+        )
+        facts = {
+            "gradient_norm": norm,
+            "parameter_norm": global_norm(params),
+            "update_norm": jnp.where(fine, global_norm(updates), 0),
+            "tokens": _tokens(batch),
+            "skipped": new.skipped,
+            "streak": new.streak,
+        }
+        if rate is not None:
+            facts["learning_rate"] = rate(updates_done(state.opt))
+        one = jnp.float32(1)
+        return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
+
+    def gradients(params: dict, batch: Any, key: jax.Array) -> tuple[dict, Sums]:
+        if accumulate == 1:
+            return _gradients(shape, precision, params, batch, key)
+        return _accumulated(shape, precision, params, _cut(batch, accumulate), key)
+
+    return step
+
+
+def updates_done(opt: optax.OptState) -> jax.Array:
+    """How many updates the optimizer has made: what its schedule reads."""
+    counts = [leaf for path, leaf in named(opt).items() if path.split("/")[-1] == "count"]
+    return jnp.max(counts[-1])
+
+
+def make_eval(shape: nnx.GraphDef, *, precision: Precision) -> Callable[[dict, Any], Sums]:
+    """evaluate(params, batch) -> sums, without any randomness; to be jitted."""
+
+    def evaluate(params: dict, batch: Any) -> Sums:
+        with precision.products():
+            return precision.output(bind(shape, precision.cast(params))(batch, key=None))
+
+    return evaluate
+
+
+def _gradients(shape, precision, params, batch, key) -> tuple[dict, Sums]:
+    """Gradient of the sum (not the mean) of losses, float32 like the parameters; and the sums."""
+
+    def total(params):
+        with precision.products():
+            sums = precision.output(bind(shape, precision.cast(params))(batch, key=key))
+        return sums["loss"][0], sums
+
+    return jax.grad(total, has_aux=True)(params)
+
+
+def _accumulated(shape, precision, params, cuts, key) -> tuple[dict, Sums]:
+    """The same over micro-batches [A, B/A, ...], one at a time in memory."""
+
+    def one(carry, numbered):
+        index, batch = numbered
+        new = _gradients(shape, precision, params, batch, jax.random.fold_in(key, index))
+        return jax.tree.map(jnp.add, carry, new), None
+
+    count = jax.tree.leaves(cuts)[0].shape[0]
+    first = jax.tree.map(lambda x: x[0], cuts)
+    like = jax.eval_shape(lambda p, b: _gradients(shape, precision, p, b, key), params, first)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), like)
+    return jax.lax.scan(one, zeros, (jnp.arange(count), cuts))[0]
+
+
+def _cut(batch: Any, parts: int) -> Any:
+    """[B, ...] -> [A, B/A, ...]. Row i goes to part i % A, so a sharded batch is cut in place."""
+    size = jax.tree.leaves(batch)[0].shape[0]
+    if size % parts:
+        raise ValueError(f"a batch of {size} rows does not split into {parts} micro-batches")
+
+    def leaf(x):
+        return jnp.moveaxis(x.reshape(size // parts, parts, *x.shape[1:]), 1, 0)
+
+    return jax.tree.map(leaf, batch)
+
+
+def _choose(fine: jax.Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
+
+
+def _tokens(batch: Any) -> jax.Array:
+    read = [batch.segments, getattr(batch, "source_segments", None)]
+    return sum((s > 0).sum() for s in read if s is not None)

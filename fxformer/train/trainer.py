@@ -1,0 +1,94 @@
+"""The knobs of training, and the events that follow from them."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.events import Call, Evaluate, Event, RollBack, Save
+from fxformer.train.running import Run
+from fxformer.types import Count, Natural, Positive, Range, Rate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How long a run goes on and what happens during it.
+
+    steps: steps of the whole run; also what the schedule stretches over
+    max_minutes: a run stops after so many, all attempts together; None: never
+    accumulate: micro-batches in a step
+    ema: decay of the moving average of the parameters; None: there is none
+    log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
+    save_minutes: a checkpoint at least so often; None: by steps alone
+    keep: how many of the latest checkpoints stay, besides the best
+    metric: of the validation, the smaller the better
+    patience: evaluations in a row without a new best before the run stops; 0: never
+    guard: refuse updates that are not finite
+    skips: so many refused in a row, and the run rolls back
+    rollbacks: so many roll-backs before the run is given up as diverged
+    donate: give up the old state's memory; None: by platform
+    compile_cache: folder of compiled programs; None: none are kept
+    """
+
+    steps: Count = 1000
+    max_minutes: Positive | None = None
+    accumulate: Count = 1
+    ema: Rate | None = None
+    log_every: Count = 1
+    eval_every: Natural = 200
+    save_every: Natural = 500
+    sample_every: Natural = 0
+    save_minutes: Positive | None = 5.0
+    keep: Annotated[int, Range(2)] = 2
+    metric: str = "loss"
+    patience: Natural = 0
+    guard: bool = True
+    skips: Count = 5
+    rollbacks: Natural = 1
+    donate: bool | None = None
+    compile_cache: str | None = "~/.cache/fxformer/xla"
+
+    def __post_init__(self) -> None:
+        if self.metric.startswith("ema_") and self.ema is None:
+            raise ValueError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
+        if self.patience and not self.eval_every:
+            raise ValueError(
+                f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
+            )
+
+    def events(
+        self,
+        evaluate: Callable[[Any, Any], dict],
+        valid: Iterable,
+        checkpoints: Checkpoints,
+        like: Any,
+        *,
+        samples: Callable[[Run], None] | None = None,
+        derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
+        facts: Callable[[], dict] = dict,
+    ) -> list[Event]:
+        """Roll-back, evaluation, saving and samples, in the order in which they must happen.
+
+        evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
+        samples: called with the run every `sample_every` steps and at the end
+        """
+        events: list[Event] = [
+            RollBack(self.skips, self.rollbacks, checkpoints, like),
+            Evaluate(
+                self.eval_every,
+                evaluate,
+                valid,
+                metric=self.metric,
+                patience=self.patience,
+                derive=derive,
+            ),
+            Save(
+                self.save_every,
+                checkpoints,
+                minutes=self.save_minutes or math.inf,
+                facts=facts,
+                metric=self.metric,
+            ),
+        ]
+        return events if samples is None else [*events, Call(self.sample_every, samples)]

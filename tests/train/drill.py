@@ -1,0 +1,61 @@
+"""A process of its own that trains the toy in a folder, so that tests can kill it.
+
+python drill.py FOLDER UNTIL [SECONDS PER STEP]: appends "step loss" lines to FOLDER/trace.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import jax
+from toy import Meter, Parts, batches
+
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.events import Evaluate, Save
+from fxformer.train.lock import lock
+from fxformer.train.loop import fit
+from fxformer.train.running import Totals
+
+
+class Trace:
+    """A tracker that writes each training loss through to a file, bit for bit."""
+
+    def __init__(self, path):
+        self.file = path.open("a", buffering=1)
+
+    def log(self, step, split, metrics):
+        if split == "train":
+            self.file.write(f"{step} {metrics['loss'].hex()}\n")
+
+
+def train(folder, until, pause=0.0):
+    toy = Parts(dropout=0.2, ema=0.9)
+    checkpoints = Checkpoints(folder / "checkpoints")
+    found = checkpoints.restore(jax.eval_shape(lambda: toy.state))
+    state, totals = (found.state, Totals(**found.host["totals"])) if found else (toy.state, None)
+    valid = [jax.tree.map(jax.numpy.asarray, next(batches(10**6))[1])]
+    events = [Evaluate(10, toy.evaluate, valid), Save(5, checkpoints)]
+
+    def slowly():
+        for numbered in batches(int(state.step)):
+            time.sleep(pause)
+            yield numbered
+
+    return fit(
+        toy.step,
+        state,
+        slowly(),
+        until=until,
+        events=events,
+        totals=totals,
+        tracker=Trace(folder / "trace"),
+        meter=Meter(),
+    )
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    with lock(where):
+        run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
+    print(run.status, run.reason, run.totals.tokens)
+    sys.exit(run.code)

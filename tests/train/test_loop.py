@@ -1,0 +1,222 @@
+"""The loop and its events: order, resuming, signals, divergence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drill import train
+from toy import Meter, Parts, Tracker, batch, batches, same
+
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.events import Call, Evaluate, RollBack, Save
+from fxformer.train.loop import fit
+from fxformer.train.running import Totals
+from fxformer.train.trainer import Trainer
+
+HERE = Path(__file__).parent
+
+
+def go(toy, until, *, state=None, events=(), loader=None, **knobs):
+    state = toy.state if state is None else state
+    loader = batches(int(state.step)) if loader is None else loader
+    tracker = knobs.pop("tracker", None) or Tracker()
+    return fit(
+        toy.step, state, loader, until=until, tracker=tracker, meter=Meter(), events=events, **knobs
+    )
+
+
+def test_every_step_is_logged_once_and_in_order():
+    run = go(Parts(), 7)
+    lines = run.tracker.of("train")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["tokens"] for line in lines] == [48 * n for n in range(1, 8)]
+    assert (run.status, run.code, run.totals.tokens) == ("done", 0, 7 * 48)
+    assert {"loss", "seconds", "joules", "tokens_per_second", "data_wait_seconds"} <= set(lines[0])
+
+
+def test_numbers_are_read_one_step_behind():
+    seen = []
+    watch = Call(1, lambda run: None)
+    watch.due = lambda run: seen.append((run.step, run.read))
+    go(Parts(), 4, events=[watch])
+    assert seen == [(1, 0), (2, 1), (3, 2), (4, 3)]
+
+
+def test_log_every_and_progress():
+    read = []
+    run = go(Parts(), 7, log_every=3, progress=lambda run: read.append(run.read))
+    assert [line["step"] for line in run.tracker.of("train")] == [3, 6]
+    assert read == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_the_end_of_the_data_and_of_the_time_are_ends():
+    assert "the data ended after step 3" in go(Parts(), 9, loader=batches(0, 3)).reason
+    run = go(Parts(), 10**6, max_minutes=1e-9)
+    assert (run.status, run.step) == ("done", 2)
+
+
+def test_a_loader_at_another_step_is_refused():
+    with pytest.raises(ValueError, match="gave batch 4 for step 0"):
+        go(Parts(), 9, loader=batches(4))
+
+
+def test_evaluation_is_one_average_over_all_batches():
+    toy, valid = Parts(ema=0.5), [batch(100), batch(101), batch(102)]
+    run = go(toy, 5, events=[Evaluate(2, toy.evaluate, valid, derive=lambda n: {"twice": 2 * n["loss"]})])
+    assert [line["step"] for line in run.tracker.of("valid")] == [2, 4, 5]
+    pairs = [toy.evaluate(run.state.params, each)["loss"] for each in valid]
+    expected = sum(float(s) for s, _ in pairs) / sum(float(w) for _, w in pairs)
+    assert run.valid["loss"] == pytest.approx(expected, rel=1e-6)
+    assert run.valid["twice"] == 2 * run.valid["loss"]
+    assert run.valid["ema_loss"] != run.valid["loss"]
+    assert run.meter.phases.count("evaluate") == 3
+
+
+def test_patience_stops_the_run():
+    toy, values = Parts(), iter([3.0, 2.0, float("nan"), 2.5, 1.0])
+    judge = Evaluate(2, lambda params, _: {"loss": (np.float32(next(values)), np.float32(1))}, [0])
+    judge.patience = 2
+    run = go(toy, 100, events=[judge])
+    assert (run.step, run.status, run.totals.best, run.totals.best_step) == (8, "done", 2.0, 4)
+    assert "no better loss in 2 evaluations" in run.reason
+
+
+def test_a_metric_that_is_not_evaluated_is_refused():
+    toy = Parts()
+    with pytest.raises(ValueError, match="trainer.metric=lss is not evaluated; there are loss"):
+        go(toy, 2, events=[Evaluate(1, toy.evaluate, [batch(0)], metric="lss")])
+
+
+def test_divergence_rolls_back_once_and_then_gives_up(tmp_path):
+    toy, checkpoints = Parts(), Checkpoints(tmp_path)
+    events = [RollBack(3, 1, checkpoints, toy.state), Save(4, checkpoints)]
+    bad = {6, 7, 8, 9, *range(20, 40)}
+    run = go(toy, 30, events=events, loader=batches(bad=bad))
+    assert (run.status, run.code, run.totals.rollbacks) == ("diverged", 3, 1)
+    # Refused from batch 20 on; three in a row are known one step later.
+    assert run.step in (23, 24)
+    assert "after 1 roll-backs" in run.reason
+    assert all(np.isfinite(leaf).all() for leaf in map(np.asarray, run.state.params.values()
+               if not isinstance(run.state.params, dict) else [run.state.params["embedding"]]))
+    assert checkpoints.steps()[-1] == 20
+
+
+def test_rolling_back_goes_on_with_later_batches(tmp_path):
+    toy, checkpoints = Parts(), Checkpoints(tmp_path)
+    events = [RollBack(2, 1, checkpoints, toy.state), Save(4, checkpoints)]
+    run = go(toy, 12, events=events, loader=batches(bad={5, 6, 7}))
+    assert (run.status, run.step, run.totals.rollbacks) == ("done", 12, 1)
+    found = checkpoints.restore(toy.state)
+    assert (found.step, found.host["totals"]["rollbacks"]) == (12, 1)
+    assert int(found.state.skipped) == 3
+
+
+def test_without_a_checkpoint_divergence_ends_the_run(tmp_path):
+    toy = Parts()
+    events = [RollBack(2, 1, Checkpoints(tmp_path), toy.state)]
+    run = go(toy, 12, events=events, loader=batches(bad=range(100)))
+    assert (run.code, "no checkpoint" in run.reason) == (3, True)
+
+
+@pytest.mark.parametrize("at", [3, 8])
+def test_resuming_at_any_step_is_bit_exact(tmp_path, at):
+    toy, whole, cut = Parts(dropout=0.3, ema=0.9), Tracker(), Tracker()
+    reference = go(toy, 12, tracker=whole)
+    checkpoints = Checkpoints(tmp_path)
+    go(toy, at, tracker=cut, events=[Save(0, checkpoints)])
+    found = checkpoints.restore(toy.state)
+    totals = Totals(**found.host["totals"])
+    run = go(toy, 12, tracker=cut, state=found.state, totals=totals)
+    assert cut.trace == whole.trace
+    assert same(run.state, reference.state)
+    assert run.totals.tokens == reference.totals.tokens
+
+
+def test_a_full_trainer_makes_its_events_and_they_fit_together(tmp_path):
+    toy, seen = Parts(ema=0.9), []
+    trainer = Trainer(steps=10, eval_every=4, save_every=4, ema=0.9, metric="ema_loss")
+    checkpoints = Checkpoints(tmp_path, keep=trainer.keep)
+    valid = [batch(100)]
+    events = trainer.events(
+        toy.evaluate, valid, checkpoints, toy.state, samples=seen.append, facts=lambda: {"id": 5}
+    )
+    run = go(toy, trainer.steps, events=events)
+    assert checkpoints.steps() == [8, 10]
+    assert checkpoints.best() == run.totals.best_step == 10
+    assert checkpoints.host(10)["id"] == 5
+    assert len(seen) == 1
+    with pytest.raises(ValueError, match="wants trainer.ema"):
+        Trainer(metric="ema_loss")
+
+
+def spawn(folder, until, pause):
+    command = [sys.executable, str(HERE / "drill.py"), str(folder), str(until), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def trace(folder):
+    """Every line a run wrote, over all its attempts."""
+    path = folder / "trace"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [tuple(line.split()) for line in lines if len(line.split()) == 2]
+
+
+def wait_for(folder, step, process):
+    while len(trace(folder)) < step:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_killed_and_interrupted_runs_go_on_as_if_nothing_had_been(tmp_path):
+    """kill -9, then SIGTERM, then to the end: the losses of an undisturbed run, bit for bit."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    train(whole, 40)
+
+    process = spawn(broken, 40, 0.02)
+    wait_for(broken, 13, process)
+    process.kill()
+    process.wait()
+    before = len(trace(broken))
+
+    process = spawn(broken, 40, 0.05)
+    wait_for(broken, before + 4, process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output.split()[0]) == (75, "interrupted")
+    reached = int(trace(broken)[-1][0])
+    assert Checkpoints(broken / "checkpoints").steps()[-1] == reached  # no step is lost
+
+    run = train(broken, 40)
+    assert run.status == "done"
+    assert len(trace(broken)) - 40 <= 6 + 5  # lost: at most the interval and a save under way
+    assert set(trace(broken)) == set(trace(whole))  # equal in every attempt
+    like = Parts(dropout=0.2, ema=0.9).state
+    left, right = (Checkpoints(f / "checkpoints").restore(like) for f in (whole, broken))
+    assert same(left.state, right.state)
+    assert left.host["totals"]["tokens"] == right.host["totals"]["tokens"]
+
+
+def test_a_second_signal_leaves_at_once(tmp_path):
+    process = spawn(tmp_path, 10**6, 3.0)
+    wait_for(tmp_path, 1, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "again to stop now" in error
+
+
+def test_a_signal_saves_in_this_process_too(tmp_path):
+    toy, checkpoints = Parts(), Checkpoints(tmp_path)
+    kick = Call(3, lambda run: os.kill(os.getpid(), signal.SIGTERM))
+    run = go(toy, 100, events=[kick, Save(0, checkpoints)])
+    assert (run.code, run.step, checkpoints.steps()) == (75, 3, [3])
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -1,0 +1,118 @@
+"""Optimizers: all learn, and what they share does what it says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from toy import Parts, batch, close, same
+
+from fxformer.rules import RuleError, named
+from fxformer.train.clip import clip_by_global_norm, global_norm
+from fxformer.train.optim import SGD, AdamW
+from fxformer.train.running import averages
+
+NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
+SCHEDULES = ["constant", "linear", "cosine", "inverse_sqrt", "wsd", "one_cycle"]
+constant = lambda count: jnp.float32(1)  # noqa: E731
+
+
+def load(group, name, **knobs):
+    return instantiate(OmegaConf.merge(OmegaConf.load(f"conf/{group}/{name}.yaml"), knobs))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_learns(name):
+    optimizer = load("optimizer", name, lr={"lion": 1e-2, "adafactor": 0.05}.get(name, 0.02))
+    toy = Parts(optimizer, load("schedule", "cosine"), until=30)
+    state, losses = toy.state, []
+    for n in range(30):
+        state, sums = toy.step(state, batch(n))
+        losses.append(averages(sums)["loss"])
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    assert int(state.skipped) == 0
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_drives_an_optimizer(name):
+    schedule = load("schedule", name)
+    toy = Parts(SGD(lr=0.1), schedule, until=20)
+    state, sums = toy.step(toy.state, batch(0))
+    state, sums = toy.step(state, batch(1))
+    assert np.isfinite(averages(sums)["loss"])
+    assert averages(sums)["update_norm"] > 0
+
+
+def test_the_shared_chain_is_optax_adamw_with_clipping():
+    params, state = Parts().state.params, None
+    ours = AdamW(lr=1e-2, weight_decay=0.1, clip=0.5).build(constant, params)
+    mask = jax.tree.map(lambda p: p.ndim > 1, params)
+    mask["stack"]["blocks"]["bias"] = False
+    theirs = optax.chain(
+        optax.clip_by_global_norm(0.5), optax.adamw(1e-2, 0.9, 0.999, weight_decay=0.1, mask=mask)
+    )
+    state, other = ours.init(params), theirs.init(params)
+    left = right = params
+    for seed in range(3):
+        grads = jax.tree.map(lambda p: jnp.sin(p * (seed + 2)), params)  # noqa: B023
+        update, state = ours.update(grads, state, left)
+        left = optax.apply_updates(left, update)
+        update, other = theirs.update(grads, other, right)
+        right = optax.apply_updates(right, update)
+    close(left, right, rtol=1e-5)
+
+
+def zero_step(**knobs):
+    """What one step with a zero gradient changes: decay alone."""
+    params = jax.tree.map(jnp.ones_like, Parts().state.params)
+    tx = SGD(lr=0.5, weight_decay=0.1, momentum=0.0, **knobs).build(constant, params)
+    grads = jax.tree.map(jnp.zeros_like, params)
+    return named(tx.update(grads, tx.init(params), params)[0])
+
+
+def test_matrices_decay_and_vectors_do_not():
+    found = {path: float(update.mean()) for path, update in zero_step().items()}
+    assert found == pytest.approx(
+        {
+            "embedding": -0.05,
+            "head/bias": 0,
+            "head/kernel": -0.05,
+            "stack/blocks/bias": 0,
+            "stack/blocks/kernel": -0.05,
+        }
+    )
+
+
+def test_decay_and_multipliers_are_rules():
+    found = zero_step(
+        decay=[("embedding", 0), ("head/bias", 1)], multipliers=[("blocks/kernel", [1, 0.5])]
+    )
+    assert not found["embedding"].any()
+    assert found["head/bias"][0] == pytest.approx(-0.05)
+    np.testing.assert_allclose(found["stack/blocks/kernel"][:, 0, 0], [-0.05, -0.025], rtol=1e-6)
+
+
+def test_frozen_parameters_never_change_and_have_no_state():
+    toy = Parts(AdamW(lr=0.1, freeze=["embedding"]))
+    state, _ = toy.step(toy.state, batch(0))
+    assert same(state.params["embedding"], toy.state.params["embedding"])
+    assert not same(state.params["head"], toy.state.params["head"])
+    assert not any("embedding" in path for path in named(state.opt))
+
+
+@pytest.mark.parametrize("knob", ["decay", "multipliers", "freeze"])
+def test_a_rule_for_nothing_is_refused(knob):
+    rule = "embeding" if knob == "freeze" else ("embeding", 0)
+    with pytest.raises(RuleError, match=f"optimizer.{knob}.*nearest path is embedding"):
+        AdamW(lr=1.0, **{knob: [rule]}).build(constant, Parts().state.params)
+
+
+def test_clipping_scales_to_the_limit_and_leaves_what_is_not_finite():
+    clip = lambda g, limit=1.0: clip_by_global_norm(limit).update(g, None)[0]  # noqa: E731
+    big = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
+    assert float(global_norm(clip(big))) == pytest.approx(1.0)
+    assert same(clip(big, 10.0), big)
+    broken = {"a": jnp.array([jnp.inf, 1.0])}
+    np.testing.assert_array_equal(clip(broken)["a"], [np.inf, 1.0])

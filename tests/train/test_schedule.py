@@ -1,0 +1,35 @@
+"""Schedules at points where their value is known."""
+
+import pytest
+
+from fxformer.train.schedule import WSD, Constant, Cosine, InverseSqrt, Linear, OneCycle
+
+POINTS = [
+    (Constant(), 100, {0: 1, 99: 1}),
+    (Constant(warmup=10), 100, {0: 0.1, 4: 0.5, 9: 1, 50: 1}),
+    (Linear(warmup=0.1), 110, {0: 1 / 11, 10: 1, 11: 1, 60.5: 0.5, 110: 0, 200: 0}),
+    (Linear(final=0.2), 100, {0: 1, 50: 0.6, 100: 0.2}),
+    (Cosine(warmup=20), 120, {9: 0.5, 20: 1, 70: 0.5, 120: 0}),
+    (Cosine(final=0.1), 100, {0: 1, 50: 0.55, 100: 0.1}),
+    (InverseSqrt(warmup=100), 10_000, {49: 0.5, 99: 1, 399: 0.5, 9999: 0.1}),
+    (WSD(warmup=10, decay=0.2), 110, {9: 1, 50: 1, 90: 1, 95: 0.5, 110: 0}),
+    (WSD(decay=0.5, power=1.0, final=0.5), 100, {50: 1, 75: 0.75, 100: 0.5}),
+    (OneCycle(rise=0.4, start=0.1, final=0.0), 100, {0: 0.1, 20: 0.55, 40: 1, 70: 0.5, 100: 0}),
+]
+
+
+@pytest.mark.parametrize(("schedule", "until", "points"), POINTS)
+def test_known_points(schedule, until, points):
+    share = schedule(until)
+    assert {count: float(share(count)) for count in points} == pytest.approx(points, abs=1e-6)
+
+
+@pytest.mark.parametrize(("schedule", "until"), [(s, u) for s, u, _ in POINTS])
+def test_shares_lie_between_0_and_1(schedule, until):
+    share = schedule(until)
+    assert all(0 <= float(share(count)) <= 1 for count in range(0, 2 * until, until // 10))
+
+
+def test_a_warmup_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError, match=r"warmup=200 is 200 of 100 steps.*warmup=10"):
+        Linear(warmup=200)(100)
