@@ -113,7 +113,7 @@ class Meter:
     def _charge(self, slot: "_Slot", now: float, phase: str) -> None:
         try:
             readings = slot.source.read()
-        except Exception as error:  # a meter's failure is never the run's
+        except Exception as error:  # noqa: BLE001 - a meter's failure is never the run's
             self._slots.remove(slot)
             self._unreadable.append(Unreadable(
                 slot.source.name, f"died while running ({error})", "not counted since"))

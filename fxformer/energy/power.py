@@ -45,7 +45,7 @@ class IntegratedPower:
                 return
             try:
                 now, watts = self._clock(), self._watts()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to the reader
                 self._error = error
                 return
             for device, value in watts.items():

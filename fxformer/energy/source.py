@@ -87,7 +87,7 @@ class Guarded:
                 self._last = self._source.read()
                 self._shadow = self._stand_ins()
                 return self._last
-            except Exception as error:  # any failure of a meter is the same to a run
+            except Exception as error:  # noqa: BLE001 - any failure is the same to a run
                 names = ", ".join(other.name for other in self._others)
                 self.died = Unreadable(
                     self.name, f"died while running ({error})", f"{names} counts since")
