@@ -71,7 +71,7 @@ def _torn(path: Path) -> bool:
 
 
 def read(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield every whole line of `path` in order; nothing if it is absent. Torn lines are skipped."""
+    """Yield every whole line of `path` in order, nothing if it is absent; skip torn lines."""
     path = Path(path)
     if not path.exists():
         return

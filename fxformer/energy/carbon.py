@@ -47,7 +47,7 @@ class Carbon:
         region: str | None = None,
     ):
         if not pue >= 1:
-            raise ValueError(f"energy.pue is {pue}: the building cannot draw less than its machines")
+            raise ValueError(f"energy.pue is {pue}: a building cannot draw less than its machines")
         self.pue = pue
         if region is not None:
             self.grid = look_up(region)

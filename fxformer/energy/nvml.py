@@ -21,8 +21,8 @@ def open_library() -> Any:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        raise UnreadableError(Unreadable(
-            "nvml", str(error), "needs an NVIDIA GPU and its driver (nvidia-smi must work)")) from error
+        remedy = "needs an NVIDIA GPU and its driver (nvidia-smi must work)"
+        raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
     return pynvml
 
 
@@ -122,7 +122,8 @@ def open_gpus(
             sources.append(IntegratedPower("nvml:power", _power(library, metered),
                                            seconds=power_every, sigma=sigma_power))
     except library.NVMLError as error:
-        raise UnreadableError(Unreadable("nvml", str(error), "see nvidia-smi -q -d POWER")) from error
+        remedy = "see nvidia-smi -q -d POWER"
+        raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
     return sources, kinds
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fxformer.energy.source import Reading, Unreadable, UnreadableError
 
 _ROOT = Path("/sys/class/powercap")
-_CHMOD = "make it readable once per boot: sudo chmod -R a+r /sys/devices/virtual/powercap/intel-rapl"
+_CHMOD = "once per boot: sudo chmod -R a+r /sys/devices/virtual/powercap/intel-rapl"
 
 
 class RAPL:
@@ -28,15 +28,16 @@ class RAPL:
         if not self._zones:
             raise UnreadableError(Unreadable(
                 self.name, f"no package zone under {root}",
-                "needs bare metal or a guest that is shown its counters, and the intel_rapl driver"))
+                "needs bare metal (or a guest that sees its counters) and the intel_rapl driver"))
         try:
             self._last = [_number(folder / "energy_uj") for _, folder in self._zones]
             self._span = [_number(folder / "max_energy_range_uj") for _, folder in self._zones]
         except PermissionError as error:
-            raise UnreadableError(Unreadable(self.name, f"no permission to read {error.filename}",
-                                             _CHMOD)) from error
+            reason = f"no permission to read {error.filename}"
+            raise UnreadableError(Unreadable(self.name, reason, _CHMOD)) from error
         except (OSError, ValueError) as error:
-            raise UnreadableError(Unreadable(self.name, str(error), "see the kernel log")) from error
+            what = Unreadable(self.name, str(error), "see the kernel log")
+            raise UnreadableError(what) from error
         self._joules = [0.0] * len(self._zones)
 
     @property
@@ -45,7 +46,7 @@ class RAPL:
         return any(device == "ram" for device, _ in self._zones)
 
     def read(self) -> Sequence[Reading]:
-        """Readings "cpu" (all packages) and, where counted, "ram". OSError when a counter is gone."""
+        """Readings "cpu" (all packages) and, where counted, "ram". OSError: a counter is gone."""
         for n, (_, folder) in enumerate(self._zones):
             now = _number(folder / "energy_uj")
             gone = now - self._last[n]

@@ -55,8 +55,9 @@ CPU_TDP = {
 }
 WATTS_PER_THREAD = 3.5  # median of the table above: for a processor that is not in it
 
-# Board power in watts, NVIDIA data sheets; the longest name found in the device's wins. TPU: thermal design power per chip, Jouppi et al. 2021 (v2, v3) and 2023 (v4);
-# newer ones are not published.
+# Board power in watts from NVIDIA data sheets; the longest name found in the device's wins.
+# TPU: thermal design power per chip, Jouppi et al. 2021 (v2, v3) and 2023 (v4); newer ones are not
+# published.
 CHIP_TDP = {
     "GB200": 1200,
     "B200": 1000,

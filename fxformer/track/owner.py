@@ -1,4 +1,4 @@
-"""Who holds a run's folder: a lock that dies with its process, and a record that others can read."""
+"""Who holds a run's folder: a lock that dies with its process, and a record others can read."""
 
 import contextlib
 import datetime

@@ -16,8 +16,7 @@ _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]+@")
-_ARGUMENT = re.compile(rf"(?P<key>(?:^|[\s+~_.\-]){_WORDS})(?P<by>[=:]\s*|\s+)(?P<value>[^\s,}}]+)",
-                       re.IGNORECASE)
+_ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$", re.I | re.S)
 _ENV = re.compile(r"\$\{oc\.env:")
 
 
@@ -35,19 +34,25 @@ class Redactor:
         return self._walk(raw, _plain(config, resolve=True), "")
 
     def text(self, text: str) -> str:
-        """`text` without known secrets, credentials in URLs and `key=value` secrets."""
+        """`text` without known secrets and without credentials in URLs."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        text = _URL.sub(rf"\g<scheme>{MASK}@", text)
-        return _ARGUMENT.sub(lambda m: m[0] if _harmless(m["value"])
-                             else f"{m['key']}{m['by']}{MASK}", text)
+        return _URL.sub(rf"\g<scheme>{MASK}@", text)
 
     def arguments(self, argv: Iterable[str]) -> list[str]:
-        """A command line, word by word; the word after "--api-key" counts as its value."""
+        """A command line, word by word: of `wandb.api_key=x` and `--token x` the x goes, and is
+        known from then on."""
         words, hide = [], False
         for word in argv:
-            words.append(MASK if hide else self.text(word))
-            hide = word.startswith("-") and "=" not in word and bool(_KEY.search(word))
+            found = _ARGUMENT.match(word)
+            secret = word if hide else found["value"] if found else ""
+            if not _harmless(secret):
+                self._secrets.add(secret)
+                word_shown = MASK if hide else f"{found['key']}={MASK}"
+            else:
+                word_shown = self.text(word)
+            words.append(word_shown)
+            hide = word.startswith("--") and "=" not in word and bool(_KEY.search(word))
         return words
 
     def value(self, value: Any) -> Any:

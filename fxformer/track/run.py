@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Run:
     def __init__(self, folder: Path, config: dict[str, Any], redactor: Redactor, lock: Lock):
         self.folder, self.config, self.redactor, self._lock = folder, config, redactor, lock
         self.facts: dict[str, Any] = {}
+        self._writing = threading.RLock()  # mirrors note things from their own threads
         self.rewound: int | None = None
         self._open_logs()
 
@@ -112,12 +114,14 @@ class Run:
     def event(self, kind: str, **facts: Any) -> None:
         """Append what happened: a checkpoint, an early stop, a signal …"""
         line = {"event": kind, "time": now(), "attempt": self.attempt, **facts}
-        self._events.write(self.redactor.value(line))
+        with self._writing:
+            self._events.write(self.redactor.value(line))
 
     def update(self, **facts: Any) -> None:
         """Merge facts into run.json, atomically."""
-        self.facts |= facts
-        self._store()
+        with self._writing:
+            self.facts |= facts
+            self._store()
 
     def rewind(self, step: int) -> int:
         """Cut metrics back to what was logged up to `step`, the step that was restored; returns how
@@ -136,9 +140,11 @@ class Run:
         if self.facts["status"] != "running":
             return
         self.event("end", status=status, reason=reason)
-        ended = {"status": status, "ended": now()}
+        ended: dict[str, Any] = {"status": status, "ended": now()}
         self.facts["attempts"][-1] |= ended
-        self.update(**ended, reason=reason, summary=dict(summary or {}))
+        if summary is not None:
+            ended["summary"] = dict(summary)
+        self.update(**ended, reason=reason)
         for log in (self._metrics, self._all, self._events):
             log.close()
         self._lock.release()

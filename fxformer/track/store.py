@@ -21,7 +21,7 @@ from fxformer.track.owner import alive
 
 
 class StoredRun:
-    """One run folder, read only. What is looked up is looked up once; make a new one to look anew."""
+    """One run folder, read only. Looks each thing up once; make a new one to look anew."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -61,7 +61,7 @@ class StoredRun:
         return list(jsonl.read(self.folder / "metrics.jsonl"))
 
     def metrics(self, split: str = "train") -> dict[str, np.ndarray]:
-        """Columns of one split: {name: [N] float64}, "step" among them, NaN where a line lacks it."""
+        """Columns of one split, "step" too: {name: [N] float64}, NaN where a line lacks it."""
         return columns(line for line in self.lines if line.get("split") == split)
 
     def events(self) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def columns(lines: Iterable[dict[str, Any]]) -> dict[str, np.ndarray]:
 def runs(root: str | Path) -> list[StoredRun]:
     """The runs under `root`, the oldest first; a folder of folders (a sweep) is looked into."""
     root = Path(root)
-    found = [path.parent for pattern in ("*/run.json", "*/*/run.json") for path in root.glob(pattern)]
+    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/run.json")]
     return [StoredRun(folder) for folder in sorted(found, key=lambda f: (f.name, f))]
 
 

@@ -19,7 +19,7 @@ class TensorBoardTracker:
         self._writer: Any = None
 
     def start(self, config: Mapping[str, Any], run: Run) -> None:
-        """Open the event file; ImportError names the pip line. A resumed run hides what it redoes."""
+        """Open the event file, hiding what a resume redoes; ImportError names the pip line."""
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:

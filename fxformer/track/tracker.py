@@ -59,7 +59,7 @@ class Trackers:
         self._local, self._mirrors, self._run = LocalTracker(), [], None
 
     def start(self, run: Run) -> None:
-        """Open everything; returns at once, a mirror's account or server is waited for elsewhere."""
+        """Open everything; returns at once, a mirror's server is waited for in its own thread."""
         self._run = run
         self._local.start(run.config, run)
         self._mirrors = [_Mirror(name, tracker, self._size, run)
@@ -143,7 +143,7 @@ class _Mirror:
     def _work(self) -> None:
         while True:
             try:
-                method, arguments = self._queue.get(timeout=0.05)
+                method, arguments = self._queue.get(timeout=0.2)
             except queue.Empty:
                 if not self._ending.is_set():
                     continue
