@@ -1,0 +1,1 @@
+"""Energy: what a run costs, with provenance and an interval."""

@@ -1,0 +1,138 @@
+"""What `conf/energy` builds: the knobs of counting, and how a meter is put together from them."""
+
+import os
+from collections.abc import Sequence
+
+from fxformer.energy.carbon import Carbon
+from fxformer.energy.meter import Meter
+from fxformer.energy.model import ChipModel, CPUModel, RAMModel
+from fxformer.energy.nvml import open_gpus
+from fxformer.energy.rapl import RAPL
+from fxformer.energy.source import Guarded, Source, Unreadable, UnreadableError
+from fxformer.energy.totals import Totals
+from fxformer.types import NonNegative, Positive, Share
+
+
+class ModelEnergy:
+    """Counts by the stated model alone.
+
+    cpu_tdp_watts: design power of this machine's processors; None: from a table, per thread
+    ram_watts_per_gb: of resident memory
+    gpu_tdp_watts: design power of one accelerator; None: from a table
+    gpu_load: share of it an accelerator that cannot be read is taken to draw
+    pue, grid_gco2e_per_kwh, region: see `Carbon`
+    sigma_*: one standard deviation of a reading, relative to it
+    read_every_seconds: between two looks at a hardware counter
+    power_every_seconds: between two samples of power where there is no counter
+    ledger_every_seconds: between two lines of the run's energy.jsonl; what a kill can lose
+    """
+
+    def __init__(
+        self,
+        *,
+        cpu_tdp_watts: Positive | None = None,
+        ram_watts_per_gb: NonNegative = 0.375,
+        gpu_tdp_watts: Positive | None = None,
+        gpu_load: Share = 1.0,
+        pue: Positive = 1.0,
+        grid_gco2e_per_kwh: NonNegative | None = None,
+        region: str | None = None,
+        sigma_measured: NonNegative = 0.05,
+        sigma_integrated: NonNegative = 0.10,
+        sigma_modelled: NonNegative = 0.40,
+        read_every_seconds: NonNegative = 0.5,
+        power_every_seconds: Positive = 0.1,
+        ledger_every_seconds: NonNegative = 10.0,
+    ):
+        self.carbon = Carbon(pue=pue, grid_gco2e_per_kwh=grid_gco2e_per_kwh, region=region)
+        self.ledger_every_seconds = ledger_every_seconds
+        self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb
+        self._gpu_tdp, self._gpu_load = gpu_tdp_watts, gpu_load
+        self._measured, self._integrated = sigma_measured, sigma_integrated
+        self._modelled = sigma_modelled
+        self._every, self._power_every = read_every_seconds, power_every_seconds
+
+    def open(
+        self,
+        *,
+        accelerators: Sequence[str] | None = None,
+        machine: bool = True,
+        prior: Totals | None = None,
+    ) -> Meter:
+        """A running meter; it counts from now.
+
+        accelerators: kinds of this process's devices other than CPUs, as JAX calls them
+            ([d.device_kind for d in jax.local_devices() if d.platform != "cpu"]); None: not known
+        machine: read the machine-wide counters; False on all but one process of a machine
+        prior: totals of the run's earlier attempts
+        """
+        sources, unreadable = self._sources(accelerators, machine)
+        said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
+        return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
+
+    def _sources(
+        self, accelerators: Sequence[str] | None, machine: bool
+    ) -> tuple[list[Source], list[Unreadable]]:
+        return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
+
+    def _cpu(self) -> Source:
+        return CPUModel(tdp_watts=self._cpu_tdp, threads=os.cpu_count() or 1, sigma=self._modelled)
+
+    def _ram(self) -> Source:
+        return RAMModel(watts_per_gb=self._ram_watts, sigma=self._modelled)
+
+    def _chips(self, devices: dict[str, str]) -> list[Source]:
+        if not devices:
+            return []
+        return [ChipModel(devices, tdp_watts=self._gpu_tdp, load=self._gpu_load,
+                          sigma=self._modelled)]
+
+
+class AutoEnergy(ModelEnergy):
+    """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
+    the stated model for the rest. A meter that dies while running is replaced by the model."""
+
+    def _sources(
+        self, accelerators: Sequence[str] | None, machine: bool
+    ) -> tuple[list[Source], list[Unreadable]]:
+        unreadable: list[Unreadable] = []
+        sources = [*self._host(machine, unreadable), *self._gpus(accelerators, unreadable)]
+        return sources, unreadable
+
+    def _host(self, machine: bool, unreadable: list[Unreadable]) -> list[Source]:
+        try:
+            rapl = RAPL(sigma=self._measured, every=self._every)
+        except UnreadableError as error:
+            unreadable.append(error.what)
+            return [self._cpu(), self._ram()]
+        if not machine:
+            unreadable.append(Unreadable("rapl", "not read by this process",
+                                         "the first process of the machine counts all of it"))
+            return [] if rapl.has_dram else [self._ram()]
+        if rapl.has_dram:
+            return [Guarded(rapl, [self._cpu(), self._ram()])]
+        return [Guarded(rapl, [self._cpu()]), self._ram()]
+
+    def _gpus(
+        self, accelerators: Sequence[str] | None, unreadable: list[Unreadable]
+    ) -> list[Source]:
+        if accelerators is not None and not accelerators:
+            return []  # the run does not use the GPUs this machine may have
+        try:
+            sources, kinds = open_gpus(
+                sigma_counter=self._measured, sigma_power=self._integrated, every=self._every,
+                power_every=self._power_every)
+        except UnreadableError as error:
+            unreadable.append(error.what)
+            return self._chips(_named(accelerators or ()))
+        return [Guarded(s, self._chips(_of(s, kinds))) for s in sources]
+
+
+def _of(source: Source, kinds: dict[str, str]) -> dict[str, str]:
+    """The part of `kinds` that a GPU source was counting."""
+    return {device: kinds[device] for device in source.devices}
+
+
+def _named(kinds: Sequence[str]) -> dict[str, str]:
+    """Names for devices that have no UUID: {"gpu:0": kind, …}."""
+    return {f"{'tpu' if 'tpu' in k.lower() else 'gpu'}:{n}": k for n, k in enumerate(kinds)}

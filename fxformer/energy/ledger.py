@@ -1,0 +1,64 @@
+"""The ledger: a run's energy.jsonl, one growing account per attempt, so that nothing is lost.
+
+Each line holds the totals of its attempt so far; the last line of an attempt counts, and attempts
+add up. A killed attempt stays counted up to its last line, also the steps that a resume repeats.
+"""
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fxformer import jsonl
+from fxformer.energy.meter import Meter
+from fxformer.energy.totals import Totals
+
+
+class Ledger:
+    """Appends the totals of one attempt (one process) to `path`.
+
+    every: seconds between two lines that `keep` writes; `write` writes at once
+    """
+
+    def __init__(
+        self, path: str | Path, *, every: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ):
+        self.attempt = uuid.uuid4().hex[:12]
+        self._file, self._every, self._clock = jsonl.Writer(path), every, clock
+        self._last = clock()
+
+    def keep(self, meter: Meter, **facts: Any) -> None:
+        """Write a line if the last one is old enough. Cheap enough for every step."""
+        if self._clock() - self._last >= self._every:
+            self.write(meter, **facts)
+
+    def write(self, meter: Meter, **facts: Any) -> None:
+        """Write a line now, on disk when this returns. facts: step=…, final=True, …"""
+        self._last = self._clock()
+        unreadable = [str(what) for what in meter.unreadable]
+        line = {"attempt": self.attempt, "time": time.time(), "host": socket.gethostname(),
+                "pid": os.getpid(), **facts, **meter.own().to_json(),
+                "statements": list(meter.statements), "unreadable": unreadable}
+        self._file.write(line, sync=True)
+
+    def close(self, meter: Meter, **facts: Any) -> None:
+        """Write the last line and close."""
+        self.write(meter, final=True, **facts)
+        self._file.close()
+
+
+def attempts(path: str | Path) -> dict[str, dict[str, Any]]:
+    """The last whole line of every attempt in the ledger at `path`; {} when there is none."""
+    last: dict[str, dict[str, Any]] = {}
+    for line in jsonl.read(path):
+        if "attempt" in line and "entries" in line:
+            last[line["attempt"]] = line
+    return last
+
+
+def totals(path: str | Path) -> Totals:
+    """All attempts together: the prior of a resumed run's meter."""
+    return sum((Totals.from_json(line) for line in attempts(path).values()), Totals())

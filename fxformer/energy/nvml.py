@@ -1,0 +1,132 @@
+"""NVML: the energy counters of this process's NVIDIA GPUs, or their power where there is none.
+
+Devices are known by UUID, so neither a reordering nor another process's mask can mix them up.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from fxformer.energy.power import IntegratedPower
+from fxformer.energy.source import Reading, Unreadable, UnreadableError
+
+
+def open_library() -> Any:
+    """The `pynvml` module, initialised. UnreadableError says what is missing."""
+    try:
+        import pynvml
+    except ImportError as error:
+        raise UnreadableError(Unreadable(
+            "nvml", "the Python binding is not installed", "pip install nvidia-ml-py")) from error
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        remedy = "needs an NVIDIA GPU and its driver (nvidia-smi must work)"
+        raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
+    return pynvml
+
+
+def visible(library: Any, mask: str | None) -> dict[str, Any]:
+    """{UUID: handle} of the GPUs that CUDA_VISIBLE_DEVICES lets this process see, in its order.
+
+    mask: indices, UUIDs or their beginnings, comma separated; None: all. As CUDA does, what comes
+    after the first entry that names nothing is invisible.
+    """
+    handles = [library.nvmlDeviceGetHandleByIndex(n) for n in range(library.nvmlDeviceGetCount())]
+    every = {_text(library.nvmlDeviceGetUUID(handle)): handle for handle in handles}
+    if mask is None:
+        return every
+    seen: dict[str, Any] = {}
+    for entry in (part.strip() for part in mask.split(",")):
+        if entry.isdigit() and int(entry) < len(every):
+            uuid = list(every)[int(entry)]
+        else:
+            matches = [u for u in every if entry and u.startswith(entry)]
+            if len(matches) != 1:
+                break
+            uuid = matches[0]
+        seen[uuid] = every[uuid]
+    return seen
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value  # old bindings answer in bytes
+
+
+def mig_refusal(mask: str | None) -> Unreadable | None:
+    """Why a MIG slice cannot be metered: NVML counts the whole board it is cut from."""
+    if mask and "MIG-" in mask:
+        return Unreadable("nvml", "a MIG slice has no energy counter of its own",
+                          "meter the whole board from one process, or accept the model")
+    return None
+
+
+class NVMLCounter:
+    """Millijoule counters of whole boards (Volta and later), one reading per GPU."""
+
+    name = "nvml"
+
+    def __init__(self, library: Any, handles: dict[str, Any], *, sigma: float, every: float):
+        self.every, self._sigma, self._library, self._handles = every, sigma, library, handles
+        self._start = self._counters()
+        self.devices = [f"gpu:{uuid}" for uuid in handles]
+
+    def _counters(self) -> dict[str, int]:
+        ask = self._library.nvmlDeviceGetTotalEnergyConsumption
+        return {uuid: ask(handle) for uuid, handle in self._handles.items()}
+
+    def read(self) -> Sequence[Reading]:
+        """Joules per GPU since opening. Raises when a counter is gone or runs backwards."""
+        now = self._counters()
+        for uuid, value in now.items():
+            if value < self._start[uuid]:
+                raise RuntimeError(f"counter of {uuid} was reset (driver reloaded?)")
+        return [Reading(f"gpu:{uuid}", self.name, "measured", self._sigma,
+                        (value - self._start[uuid]) / 1e3) for uuid, value in now.items()]
+
+    def close(self) -> None:
+        """Leave NVML."""
+        self._library.nvmlShutdown()
+
+
+def open_gpus(
+    *, sigma_counter: float, sigma_power: float, every: float, power_every: float,
+    library: Any = None, mask: str | None = None,
+) -> tuple[list[NVMLCounter | IntegratedPower], dict[str, str]]:
+    """Sources for the GPUs of this process, and {device: kind}. UnreadableError when there is none.
+
+    mask: what CUDA_VISIBLE_DEVICES says; None: look it up
+    """
+    library = library or open_library()
+    mask = os.environ.get("CUDA_VISIBLE_DEVICES") if mask is None else mask
+    refusal = mig_refusal(mask)
+    if refusal:
+        raise UnreadableError(refusal)
+    handles = visible(library, mask)
+    if not handles:
+        raise UnreadableError(Unreadable("nvml", f"no GPU visible (CUDA_VISIBLE_DEVICES={mask!r})",
+                                         "name one that nvidia-smi -L lists"))
+    kinds = {f"gpu:{u}": _text(library.nvmlDeviceGetName(h)) for u, h in handles.items()}
+    counted, metered = {}, {}
+    for uuid, handle in handles.items():
+        try:
+            library.nvmlDeviceGetTotalEnergyConsumption(handle)
+            counted[uuid] = handle
+        except library.NVMLError:
+            metered[uuid] = handle
+    sources: list[NVMLCounter | IntegratedPower] = []
+    try:
+        if counted:
+            sources.append(NVMLCounter(library, counted, sigma=sigma_counter, every=every))
+        if metered:
+            sources.append(IntegratedPower("nvml:power", _power(library, metered),
+                                           seconds=power_every, sigma=sigma_power))
+    except library.NVMLError as error:
+        remedy = "see nvidia-smi -q -d POWER"
+        raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
+    return sources, kinds
+
+
+def _power(library: Any, handles: dict[str, Any]):
+    ask = library.nvmlDeviceGetPowerUsage  # milliwatts
+    return lambda: {f"gpu:{uuid}": ask(handle) / 1e3 for uuid, handle in handles.items()}

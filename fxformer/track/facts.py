@@ -1,0 +1,77 @@
+"""What a result depends on beside the config: code, versions, machine."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from fxformer.energy.host import cpu_name
+
+_PACKAGES = (
+    "fxformer", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "hydra-core",
+    "omegaconf", "sentencepiece", "tokenizers", "grain", "safetensors", "wandb", "tensorboardX",
+)
+
+
+def gather() -> dict[str, Any]:
+    """All facts; never raises, what cannot be told is None."""
+    return {
+        "code": code(Path(__file__).parents[1]),
+        "packages": packages(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": {"cpu": cpu_name(), "threads": os.cpu_count(), "memory_gb": _memory_gb()},
+        "devices": devices(),
+    }
+
+
+def code(package: Path) -> dict[str, Any]:
+    """The git commit of `package` and whether files differ from it; None outside a repository that
+    holds it (a package installed into a virtual environment inside some repository is not held)."""
+    nothing = {"commit": None, "dirty": None}
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return nothing
+    commit = _git(package, "rev-parse", "HEAD")
+    status = _git(package, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def packages() -> dict[str, str]:
+    """Versions of the installed packages that numbers may depend on."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def devices() -> list[str] | None:
+    """Kinds of JAX devices if JAX is in use already; asking must not be what starts it."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return None
+    try:
+        return [f"{d.platform}: {d.device_kind}" for d in jax.devices()]
+    except RuntimeError:
+        return None
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True,
+                              timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (OSError, ValueError):
+        return None

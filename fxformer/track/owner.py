@@ -1,0 +1,71 @@
+"""Who holds a run's folder: a lock that dies with its process, and a record others can read."""
+
+import contextlib
+import datetime
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+
+class RunBusyError(ValueError):
+    """The folder belongs to a process that is alive."""
+
+
+class Lock:
+    """An exclusive lock on `folder`/.lock. Taken at once or RunBusyError; gone with the process,
+    however it ends, so a killed run can be taken over immediately."""
+
+    def __init__(self, folder: Path):
+        import fcntl
+
+        self._file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - held
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
+            self._file.close()
+            raise RunBusyError(f"{folder} is in use by {holder}") from error
+        self._file.truncate(0)
+        self._file.write(f"pid {os.getpid()} on {socket.gethostname()} since {now()}")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go; twice is harmless."""
+        self._file.close()
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def record() -> dict[str, Any]:
+    """This process: host, pid, and when it was born, for pids are used again."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+
+
+def alive(owner: dict[str, Any]) -> bool:
+    """Whether the process of `record()` still runs. On another host nobody can tell: yes."""
+    if owner.get("host") != socket.gethostname():
+        return True
+    pid = owner.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    born = _born(pid)
+    return born is None or owner.get("born") is None or born == owner["born"]
+
+
+def _born(pid: int) -> str | None:
+    """Start time in clock ticks and the boot it counts from; None where /proc does not tell."""
+    with contextlib.suppress(OSError, IndexError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[19]}"
+    return None

@@ -1,0 +1,116 @@
+"""Keeps secrets out of everything a run writes: by their key, their origin, their value, their URL.
+
+A value that comes from the environment is written as the interpolation that fetches it
+("${oc.env:NAME}"), so the stored config resumes without holding it.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MASK = "<redacted>"
+_WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
+_KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
+_SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
+_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]+@")
+_ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$", re.I | re.S)
+_ENV = re.compile(r"\$\{oc\.env:")
+
+
+class Redactor:
+    """Knows the secrets of one config and of the environment, and strikes them out of anything."""
+
+    def __init__(self, config: Any = None):
+        self._secrets: set[str] = set()
+        self._learn_environment()
+        self._learn(config)
+
+    def config(self, config: Any) -> dict[str, Any]:
+        """`config` as plain values, resolved, without secrets."""
+        raw = _plain(config, resolve=False)
+        return self._walk(raw, _plain(config, resolve=True), "")
+
+    def text(self, text: str) -> str:
+        """`text` without known secrets and without credentials in URLs."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return _URL.sub(rf"\g<scheme>{MASK}@", text)
+
+    def arguments(self, argv: Iterable[str]) -> list[str]:
+        """A command line, word by word: of `wandb.api_key=x` and `--token x` the x goes, and is
+        known from then on."""
+        words, hide = [], False
+        for word in argv:
+            found = _ARGUMENT.match(word)
+            secret = word if hide else found["value"] if found else ""
+            if not _harmless(secret):
+                self._secrets.add(secret)
+                word_shown = MASK if hide else f"{found['key']}={MASK}"
+            else:
+                word_shown = self.text(word)
+            words.append(word_shown)
+            hide = word.startswith("--") and "=" not in word and bool(_KEY.search(word))
+        return words
+
+    def value(self, value: Any) -> Any:
+        """Any nest of dicts, lists and strings without secrets."""
+        return self._walk(value, value, "")
+
+    def _learn_environment(self) -> None:
+        for name, value in os.environ.items():
+            if _KEY.search(name) and len(value) >= 8:
+                self._secrets.add(value)
+
+    def _learn(self, config: Any) -> None:
+        raw, resolved = _plain(config, resolve=False), _plain(config, resolve=True)
+        for key, before, after in _leaves(raw, resolved, ""):
+            if not isinstance(after, str):
+                continue
+            from_env = isinstance(before, str) and _ENV.search(before) is not None
+            if (from_env and len(after) >= 8) or (_secret(key, after) and len(after) >= 4):
+                self._secrets.add(after)
+
+    def _walk(self, raw: Any, resolved: Any, key: str) -> Any:
+        if isinstance(resolved, Mapping):
+            of = raw if isinstance(raw, Mapping) else {}
+            return {str(k): self._walk(of.get(k, v), v, str(k)) for k, v in resolved.items()}
+        if isinstance(resolved, (list, tuple)):
+            of = raw if isinstance(raw, (list, tuple)) and len(raw) == len(resolved) else resolved
+            return [self._walk(b, a, key) for b, a in zip(of, resolved, strict=True)]
+        if isinstance(raw, str) and _ENV.search(raw):
+            return self.text(raw)
+        if not isinstance(resolved, str):
+            return resolved
+        return MASK if _secret(key, resolved) else self.text(resolved)
+
+
+def _secret(key: str, value: str) -> bool:
+    return bool(_KEY.search(key)) and not _harmless(value)
+
+
+def _harmless(value: str) -> bool:
+    return not value or value in ("null", "None", MASK) or bool(_SPECIAL.match(value))
+
+
+def _plain(config: Any, *, resolve: bool) -> Any:
+    if config is None:
+        return {}
+    if not OmegaConf.is_config(config):
+        config = OmegaConf.create(config)
+    assert isinstance(config, DictConfig)
+    return OmegaConf.to_container(config, resolve=resolve)
+
+
+def _leaves(raw: Any, resolved: Any, key: str):
+    if isinstance(resolved, Mapping):
+        for k, v in resolved.items():
+            yield from _leaves(raw.get(k, v) if isinstance(raw, Mapping) else v, v, str(k))
+    elif isinstance(resolved, list):
+        same = isinstance(raw, list) and len(raw) == len(resolved)
+        for before, after in zip(raw if same else resolved, resolved, strict=True):
+            yield from _leaves(before, after, key)
+    else:
+        yield key, raw, resolved

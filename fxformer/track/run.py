@@ -1,0 +1,179 @@
+"""The run: a folder that is the truth of what was done. Everything else mirrors or reads it.
+
+    config.yaml        resolved, without secrets        metrics.jsonl      what counts, by step
+    run.json           status, command, versions …      metrics_all.jsonl  every attempt's lines
+    energy.jsonl       the ledger                       events.jsonl       what happened
+"""
+
+import datetime
+import json
+import re
+import shlex
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from fxformer import jsonl
+from fxformer.track import facts as provenance
+from fxformer.track.owner import Lock, now, record
+from fxformer.track.redact import Redactor
+
+Status = Literal["running", "done", "interrupted", "failed", "diverged"]
+
+
+class Run:
+    """An open run folder, owned by this process. Made by `create` or `reopen`.
+
+    folder: where it lies
+    config: the config as stored: resolved, without secrets
+    facts: what run.json holds
+    rewound: the step the metrics were cut back to, None unless this attempt resumes
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], redactor: Redactor, lock: Lock):
+        self.folder, self.config, self.redactor, self._lock = folder, config, redactor, lock
+        self.facts: dict[str, Any] = {}
+        self._writing = threading.RLock()  # mirrors note things from their own threads
+        self.rewound: int | None = None
+        self._open_logs()
+
+    @classmethod
+    def create(
+        cls,
+        root: str | Path,
+        name: str,
+        *,
+        config: Any,
+        facts: Mapping[str, Any] | None = None,
+        argv: Sequence[str] | None = None,
+    ) -> "Run":
+        """A new folder <root>/<UTC time>-<name>; two at once never get the same one.
+
+        config: an OmegaConf or a dict
+        facts: more for run.json: hashes of the corpus and the tokenizer, parameter counts …
+        argv: the command line, else this process's
+        """
+        folder = _claim(Path(root), name)
+        lock, redactor = Lock(folder), Redactor(config)
+        plain = redactor.config(config)
+        jsonl.replace(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(_literal(plain))))
+        run = cls(folder, plain, redactor, lock)
+        run.facts = {"id": folder.name, "name": name, "attempts": []}
+        run._begin(facts, argv)
+        return run
+
+    @classmethod
+    def reopen(
+        cls,
+        folder: str | Path,
+        *,
+        config: Any = None,
+        facts: Mapping[str, Any] | None = None,
+        argv: Sequence[str] | None = None,
+    ) -> "Run":
+        """Take over a run that has ended or died; RunBusyError while its owner lives.
+
+        config: the one in use, if it is not the stored one; only its secrets are learnt
+        """
+        folder = Path(folder)
+        if not (folder / "run.json").exists():
+            raise ValueError(f"{folder} is not a run: it has no run.json")
+        lock = Lock(folder)
+        stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+        run = cls(folder, stored, Redactor(config), lock)
+        run.facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        run._begin(facts, argv)
+        return run
+
+    def _begin(self, facts: Mapping[str, Any] | None, argv: Sequence[str] | None) -> None:
+        command = shlex.join(self.redactor.arguments(sys.argv if argv is None else argv))
+        attempt = {"started": now(), "ended": None, "status": "running", "command": command}
+        self.facts["attempts"].append(attempt)
+        self.facts |= {"status": "running", "reason": None, "command": command, "ended": None,
+                       "started": self.facts.get("started", now()), "owner": record(),
+                       **provenance.gather(), **(facts or {})}
+        self._store()
+        self.event("start" if self.attempt == 1 else "resume", command=command)
+
+    @property
+    def attempt(self) -> int:
+        """1 for a new run, one more each time it is taken up again."""
+        return len(self.facts["attempts"])
+
+    def log(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
+        """Append one line of metrics; readable by others when this returns. OSError: disk full."""
+        line = {"step": int(step), "split": split, **metrics}
+        self._metrics.write(line)
+        self._all.write({**line, "attempt": self.attempt, "time": time.time()})
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Append what happened: a checkpoint, an early stop, a signal …"""
+        line = {"event": kind, "time": now(), "attempt": self.attempt, **facts}
+        with self._writing:
+            self._events.write(self.redactor.value(line))
+
+    def update(self, **facts: Any) -> None:
+        """Merge facts into run.json, atomically."""
+        with self._writing:
+            self.facts |= facts
+            self._store()
+
+    def rewind(self, step: int) -> int:
+        """Cut metrics back to what was logged up to `step`, the step that was restored; returns how
+        many lines went. metrics_all.jsonl keeps them."""
+        self._metrics.close()
+        gone = jsonl.keep(self._metrics.path, lambda line: line.get("step", 0) <= step)
+        self._metrics = jsonl.Writer(self._metrics.path)
+        self.rewound = step
+        self.event("rewind", step=step, lines=gone)
+        return gone
+
+    def finish(
+        self, status: Status, reason: str | None = None, summary: Mapping[str, Any] | None = None
+    ) -> None:
+        """Say how it ended, close the files, let the folder go. Later calls do nothing."""
+        if self.facts["status"] != "running":
+            return
+        self.event("end", status=status, reason=reason)
+        ended: dict[str, Any] = {"status": status, "ended": now()}
+        self.facts["attempts"][-1] |= ended
+        if summary is not None:
+            ended["summary"] = dict(summary)
+        self.update(**ended, reason=reason)
+        for log in (self._metrics, self._all, self._events):
+            log.close()
+        self._lock.release()
+
+    def _store(self) -> None:
+        text = json.dumps(jsonl.encode(self.redactor.value(jsonl.encode(self.facts))), indent=2)
+        jsonl.replace(self.folder / "run.json", text + "\n")
+
+    def _open_logs(self) -> None:
+        self._metrics = jsonl.Writer(self.folder / "metrics.jsonl")
+        self._all = jsonl.Writer(self.folder / "metrics_all.jsonl")
+        self._events = jsonl.Writer(self.folder / "events.jsonl")
+
+
+def _claim(root: Path, name: str) -> Path:
+    """Make the folder; mkdir is atomic, so of two that want the same name one takes the next."""
+    root.mkdir(parents=True, exist_ok=True)
+    plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", name).strip("-.")[:80] or "run"
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    for n in range(1, 10_000):
+        folder = root / (f"{stamp}-{plain}" if n == 1 else f"{stamp}-{plain}-{n}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+    raise ValueError(f"no free name for {stamp}-{plain} in {root}")
+
+
+def _literal(value: Any) -> Any:
+    """Values OmegaConf takes as they are: paths and the like as text."""
+    return jsonl.encode(value)

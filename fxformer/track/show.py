@@ -1,0 +1,179 @@
+"""`fxformer show RUN` and `fxformer runs`: a run, or all of them, on a terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.energy.carbon import Carbon
+from fxformer.energy.totals import Totals
+from fxformer.track import plain
+from fxformer.track.curve import dots, sparkline
+from fxformer.track.store import StoredRun, find, runs
+from fxformer.track.summary import energy_rows
+
+_COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
+            "failed": "red", "diverged": "red"}
+_CURVES = (("train", "green"), ("valid", "magenta"))
+
+
+def show(which: str, *, root: str | Path = "runs", console: Console | None = None) -> None:
+    """Print one run: its facts, the curve of its loss, its energy by phase and device. ValueError
+    with the nearest names when there is none called `which`."""
+    console = console or Console()
+    run = find(root, which)
+    console.print(Panel(_facts(run), title=Text(run.id, style="bold"), title_align="left",
+                        border_style=_COLOURS.get(run.status, "dim"), width=_width(console)))
+    for piece in (_chart(run, _width(console)), _energy(run.energy(), _width(console))):
+        if piece is not None:
+            console.print(piece)
+
+
+def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> None:
+    """Print a line per run, the newest last."""
+    console = console or Console()
+    there = runs(root)
+    if not there:
+        console.print(Text(f"no runs in {Path(root)}/ yet; `fxformer train` makes one"))
+        return
+    wide = console.width >= 90
+    table = Table(box=None, header_style="dim", padding=(0, 1), expand=False)
+    table.add_column("run", overflow="fold")
+    names = ["status", "step", "loss", "valid", *(["curve"] if wide else []), "energy", "time"]
+    for name in names:
+        table.add_column(name, no_wrap=True,
+                         justify="left" if name in ("status", "curve") else "right")
+    for run in there:
+        table.add_row(*_row(run, wide))
+    console.print(table)
+
+
+def _row(run: StoredRun, wide: bool) -> list[Text]:
+    train, valid = run.metrics("train"), run.metrics("valid")
+    loss = train.get("loss", np.empty(0))
+    status = Text(run.status, style=_COLOURS.get(run.status, ""))
+    joules = run.energy().joules
+    cells = [
+        Text(plain.safe(run.id)), status, Text(f"{_last(train, 'step') or 0:.0f}"),
+        Text(plain.loss(_last(train, "loss"))), Text(plain.loss(_lowest(valid))),
+        *([Text(sparkline(loss, 16), style="green")] if wide else []),
+    names = ["status", "step", "loss", "valid", *(["curve"] if wide else []), "energy", "time"]
+    ]
+    return cells
+
+
+def _facts(run: StoredRun) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for what, value in _fact_lines(run):
+        if value:
+            grid.add_row(what, Text(plain.safe(value)))
+    return grid
+
+
+def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
+    facts, train, valid = run.facts, run.metrics("train"), run.metrics("valid")
+    code, machine = facts.get("code") or {}, facts.get("machine") or {}
+    reason = f" ({facts['reason']})" if facts.get("reason") else ""
+    commit = (code.get("commit") or "")[:12] + (" with changes" if code.get("dirty") else "")
+    versions = facts.get("packages") or {}
+    tokens = _last(train, "tokens")
+    best = _lowest(valid)
+    at = "" if best is None else f" at step {valid['step'][np.nanargmin(valid['loss'])]:.0f}"
+    return [
+        ("status", f"{run.status}{reason}, attempt {len(facts.get('attempts', []))}"),
+        ("started", f"{facts.get('started', '')}  ended {facts.get('ended') or '–'}"),
+        ("command", facts.get("command", "")),
+        ("step", f"{_last(train, 'step') or 0:.0f}, {plain.count(tokens)} tokens in "
+                 f"{plain.clock(_last(train, 'seconds'))}" if len(train) else "nothing logged yet"),
+        ("loss", f"train {plain.loss(_last(train, 'loss'))}"
+                 + (f", valid {plain.loss(_last(valid, 'loss'))}, best {plain.loss(best)}{at}"
+                    if best is not None else "")),
+        ("code", commit),
+        ("machine", ", ".join(str(v) for v in [
+            machine.get("cpu"), f"{machine.get('threads')} threads",
+            *sorted(set(facts.get("devices") or []))] if v)),
+        ("versions", "  ".join(f"{n} {versions[n]}" for n in ("jax", "flax", "optax")
+                               if n in versions) + f"  python {facts.get('python', '')}"),
+        ("folder", str(run.folder)),
+        *_cost(run),
+    ]
+
+
+def _cost(run: StoredRun) -> list[tuple[str, str]]:
+    total = run.energy().total
+    if not total.joules:
+        return [("energy", "nothing in the ledger yet")]
+    return energy_rows(total, _carbon(run))
+
+
+def _carbon(run: StoredRun) -> Carbon:
+    """The run's own assumptions, as its config has them."""
+    try:
+        knobs = run.config.get("energy") or {}
+    except (OSError, ValueError):
+        knobs = {}
+    return Carbon(pue=knobs.get("pue", 1.0), region=knobs.get("region"),
+                  grid_gco2e_per_kwh=knobs.get("grid_gco2e_per_kwh"))
+
+
+def _chart(run: StoredRun, width: int) -> RenderableType | None:
+    found = [(name, colour, run.metrics(name)) for name, colour in _CURVES]
+    found = [(n, c, m) for n, c, m in found if "loss" in m and np.isfinite(m["loss"]).any()]
+    if not found:
+        return None
+    lines, xs, ys = dots([(m["step"], m["loss"]) for _, _, m in found], width - 14, 10)
+    rows = []
+    for n, cells in enumerate(lines):
+        mark = f"{ys[1]:8.3f} " if n == 0 else f"{ys[0]:8.3f} " if n == len(lines) - 1 else " " * 9
+        row = Text(mark, style="dim")
+        for character, owner in cells:
+            row.append(character, style=found[owner][1] if owner >= 0 else "")
+        rows.append(row)
+    left, right = f"{xs[0]:.0f}", f"{xs[1]:.0f}"
+    rows.append(Text(" " * 9 + left + right.rjust(width - 14 - len(left)), style="dim"))
+    title = Text("loss by step: ") + Text(", ").join(Text(n, style=c) for n, c, _ in found)
+    return Panel(Group(*rows), title=title, title_align="left", border_style="dim", width=width)
+
+
+def _energy(totals: Totals, width: int) -> RenderableType | None:
+    if not totals.joules:
+        return None
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    for name, side in (("", "left"), ("joules", "right"), ("± 1σ", "right"), ("share", "right"),
+                       ("", "left"), ("seconds", "right"), ("provenance", "left")):
+        table.add_column(name, justify=side, no_wrap=name != "provenance")
+    room = max(4, width - 72)
+    for field in ("phase", "device"):
+        for name, part in totals.by(field).items():
+            share = part.joules / totals.joules
+            seconds = totals.seconds.get(name) if field == "phase" else None
+            table.add_row(
+                Text(plain.safe(name)), plain.si(part.joules, "J"), plain.si(part.sigma, "J"),
+                plain.percent(share), Text("█" * round(share * room), style="yellow"),
+                "" if seconds is None else f"{seconds:.1f}", part.provenance)
+        if field == "phase":
+            table.add_section()
+            table.add_row()
+    return Panel(table, title="energy by phase and by device", title_align="left",
+                 border_style="dim", width=width)
+
+
+def _width(console: Console) -> int:
+    return min(100, console.width)
+
+
+def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
+    values = columns.get(name, np.empty(0))
+    values = values[~np.isnan(values)]
+    return float(values[-1]) if len(values) else None
+
+
+def _lowest(columns: dict[str, np.ndarray]) -> float | None:
+    values = columns.get("loss", np.empty(0))
+    return float(np.nanmin(values)) if len(values) and not np.isnan(values).all() else None

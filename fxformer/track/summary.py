@@ -1,0 +1,97 @@
+"""The last thing a run prints: what came out, what it cost, and how to look at it again."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.energy.carbon import Carbon
+from fxformer.energy.source import Unreadable
+from fxformer.energy.totals import Joules
+from fxformer.track import plain
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A pair of texts to compare: what the model was given or should say, and what it said."""
+
+    before: str
+    after: str
+
+
+def summarise(
+    console: Console,
+    folder: Path,
+    *,
+    status: str,
+    facts: Sequence[tuple[str, str]],
+    energy: Joules,
+    carbon: Carbon,
+    unreadable: Sequence[Unreadable] = (),
+    samples: Sequence[Sample] = (),
+) -> None:
+    """Print the summary.
+
+    facts: lines of (what, value), already worded: best loss, last loss, tokens/s, time …
+    energy: the run's total, all attempts
+    """
+    width = min(100, console.width)
+    if samples:
+        console.print(_samples(samples, width))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for what, value in facts:
+        grid.add_row(Text(plain.safe(what)), Text(plain.safe(value)))
+    for what, value in energy_rows(energy, carbon):
+        grid.add_row(what, Text(value))
+    for meter in unreadable:
+        grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
+    grid.add_row("folder", Text(str(folder), style="bold"))
+    grid.add_row("look", Text(f"fxformer show {folder.name}", style="bold cyan"))
+    colour = "green" if status == "done" else "yellow"
+    console.print(Panel(grid, title=Text(f"run {status}", style=f"bold {colour}"),
+                        title_align="left", border_style=colour, width=width))
+
+
+def energy_rows(energy: Joules, carbon: Carbon) -> list[tuple[str, str]]:
+    """Joules, kWh and grams with interval, provenance and the assumptions, in words."""
+    kwh, grams = carbon.kwh(energy.joules), carbon.gco2e(energy.joules)
+    spread = f"± {plain.percent(energy.relative)} (1σ)"
+    grid = carbon.grid
+    year = f", {grid.year}" if grid.year else ""
+    cost = f"{plain.si(energy.joules, 'J')} = {kwh:.3g} kWh {spread}, {energy.provenance}"
+    where = f"at {grid.gco2e_per_kwh:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
+    return [("energy", cost), ("carbon", f"{plain.si(grams, 'gCO2e')} {where}")]
+
+
+def difference(before: str, after: str) -> tuple[Text, Text]:
+    """Both texts, word by word: what `after` lacks is red in the first, what it adds green in the
+    second. Control characters are gone."""
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", plain.safe(t)) for t in (before, after))
+    first, second = Text(), Text()
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        same = kind == "equal"
+        first.append("".join(old[i:j]), style="dim" if same else "red")
+        second.append("".join(new[k:m]), style="" if same else "bold green")
+    return first, second
+
+
+def _samples(samples: Sequence[Sample], width: int) -> RenderableType:
+    rows: list[RenderableType] = []
+    for n, sample in enumerate(samples):
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, text in zip(("before", "after"), difference(sample.before, sample.after),
+                              strict=True):
+            table.add_row(name, text)
+        rows += [Text(), table] if n else [table]
+    return Panel(Group(*rows), title="samples", title_align="left", border_style="dim",
+                 width=width)

@@ -1,0 +1,139 @@
+"""The meter: joules to phases, sums that agree, and meters that die."""
+
+import time
+
+import pytest
+
+from fxformer.energy.meter import Meter
+from fxformer.energy.model import CPUModel, RAMModel
+from fxformer.energy.source import Guarded, Unreadable
+from fxformer.energy.totals import PHASES, Totals
+from tests.energy.fakes import Clock, Steady
+
+
+def test_a_hundred_watts_for_ten_seconds_are_a_thousand_joules():
+    clock = Clock()
+    meter = Meter([Steady(clock, 100)], clock=clock)
+    with meter.phase("train"):
+        clock.go(10)
+    assert meter.read() == pytest.approx(1000)
+    assert meter.joules / 3600 == pytest.approx(0.27778, abs=1e-5)  # Wh
+    assert meter.totals().total.sigma == pytest.approx(100)
+
+
+def test_phases_add_up_to_the_total_and_the_innermost_counts():
+    clock = Clock()
+    meter = Meter([Steady(clock, 50), Steady(clock, 7, name="b", device="ram")], clock=clock)
+    clock.go(1)
+    with meter.phase("train"):
+        clock.go(2)
+        with meter.phase("evaluate"):
+            clock.go(3)
+        clock.go(4)
+    totals = meter.totals()
+    by = totals.by("phase")
+    assert {k: v.joules for k, v in by.items()} == {"idle": 57, "train": 57 * 6, "evaluate": 171}
+    assert sum(v.joules for v in by.values()) == pytest.approx(totals.joules)
+    assert sum(v.joules for v in totals.by("device").values()) == pytest.approx(totals.joules)
+    assert totals.seconds == {"idle": 1, "train": 6, "evaluate": 3}
+
+
+def test_a_dear_source_is_read_seldom_and_its_joules_spread_over_the_phases_between():
+    clock = Clock()
+    source = Steady(clock, 100, every=10)
+    meter = Meter([source], clock=clock)
+    for _ in range(9):
+        with meter.phase("data"):
+            clock.go(0.25)
+        with meter.phase("train"):
+            clock.go(0.75)
+    assert source.reads == 0 and meter.joules == 0
+    totals = meter.totals()
+    assert source.reads == 1
+    assert totals.by("phase")["train"].joules == pytest.approx(675)
+    assert totals.by("phase")["data"].joules == pytest.approx(225)
+
+
+def test_errors_add_up_straight_within_a_source_and_in_squares_across():
+    clock = Clock()
+    meter = Meter([Steady(clock, 100, sigma=0.1), Steady(clock, 100, name="b", sigma=0.1)],
+                  clock=clock)
+    for phase in PHASES:
+        with meter.phase(phase):
+            clock.go(1)
+    total = meter.totals().total
+    assert total.joules == pytest.approx(1600)
+    assert total.sigma == pytest.approx((80**2 + 80**2) ** 0.5)
+
+
+def test_a_meter_that_dies_is_counted_by_its_stand_in_and_named():
+    clock = Clock()
+    rapl = Steady(clock, 100, name="rapl", dies_at=10)
+    model = Steady(clock, 40, name="model:cpu", provenance="modelled", sigma=0.4)
+    meter = Meter([Guarded(rapl, [model])], clock=clock)
+    with meter.phase("train"):
+        clock.go(9)
+        meter.read()
+        clock.go(2)
+        meter.read()
+        clock.go(5)
+    totals = meter.totals()
+    assert totals.joules == pytest.approx(900 + 40 * 7)  # the model since the last good reading
+    assert totals.total.provenance == "measured 76 %, modelled 24 %"
+    (dead,) = meter.unreadable
+    assert dead.name == "rapl" and "counter gone" in dead.reason and "model:cpu" in dead.remedy
+
+
+def test_a_dead_meter_without_stand_in_is_dropped_and_named():
+    clock = Clock()
+    meter = Meter([Steady(clock, 100, dies_at=5), Steady(clock, 1, name="b")], clock=clock)
+    clock.go(6)
+    assert meter.read() == 6
+    assert [u.name for u in meter.unreadable] == ["fake"]
+
+
+def test_a_resumed_meter_starts_from_the_totals_it_is_given():
+    clock = Clock()
+    first = Meter([Steady(clock, 100)], clock=clock)
+    clock.go(10)
+    prior = Totals.from_json(first.close().to_json())
+    second = Meter([Steady(clock, 50)], prior=prior, clock=clock)
+    clock.go(10)
+    assert second.joules == 1000
+    assert second.read() == pytest.approx(1500)
+    assert second.own().joules == pytest.approx(500)
+    assert second.totals().total.sigma == pytest.approx(150)  # the same source: the same error
+
+
+def test_closing_freezes_the_totals_and_closes_the_sources():
+    clock = Clock()
+    source = Steady(clock, 100)
+    meter = Meter([source], clock=clock)
+    clock.go(1)
+    assert meter.close().joules == 100
+    clock.go(1)
+    assert meter.read() == 100 and source.closed
+
+
+def test_an_unknown_phase_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'train'"), \
+            Meter([Steady(Clock(), 1)]).phase("trian"):
+        pass
+
+
+def test_no_source_is_refused_unless_something_says_why():
+    with pytest.raises(ValueError, match="silent zero"):
+        Meter([])
+    Meter([], unreadable=[Unreadable("rapl", "read elsewhere", "nothing to do")])
+
+
+def test_a_read_of_the_model_is_cheap():
+    meter = Meter([CPUModel(tdp_watts=100, threads=10, sigma=0.4),
+                   RAMModel(watts_per_gb=0.375, sigma=0.4)])
+    best = float("inf")
+    for _ in range(20):
+        start = time.perf_counter()
+        for _ in range(50):
+            meter.read()
+        best = min(best, (time.perf_counter() - start) / 50)
+    assert best < 50e-6
