@@ -12,16 +12,20 @@ def train(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """show RUN: its metrics, samples, energy and where it came from"""
-    from fxformer.track import show
+    from fxformer.track.show import show
 
-    return show.show(argv) or 0
+    if len(argv) != 1:
+        return _refuse("write fxformer show RUN, a run's folder or the first letters of its name")
+    return _said(lambda: show(argv[0]))
 
 
 def runs(argv: list[str]) -> int:
-    """list the runs of a folder (default: runs)"""
-    from fxformer.track import show
+    """list the runs of a folder: runs, or the one that is named"""
+    from fxformer.track.show import list_runs
 
-    return show.runs(argv) or 0
+    if len(argv) > 1:
+        return _refuse("write fxformer runs, or fxformer runs FOLDER")
+    return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
 
 
 def completion(argv: list[str]) -> int:
@@ -55,19 +59,30 @@ def main(argv: list[str]) -> int:
 
         print(f"fxformer {__version__}")
         return 0
-    if verb not in VERBS:
-        print(_unknown(verb), file=sys.stderr)
-        return 2
-    return VERBS[verb](rest)
+    return VERBS[verb](rest) if verb in VERBS else _refuse(_unknown(verb))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"fxformer: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _said(act) -> int:
+    """Run `act`; a ValueError is a sentence for the user."""
+    try:
+        act()
+    except ValueError as error:
+        return _refuse(str(error))
+    return 0
 
 
 def _unknown(verb: str) -> str:
     from fxformer.config.fit import nearest
 
     if "=" in verb:  # an override without its verb
-        return f"fxformer: write fxformer train {verb} …"
+        return f"write fxformer train {verb} …"
     near = nearest(verb, VERBS) or f"; there are {', '.join(VERBS)}"
-    return f"fxformer: there is no verb {verb!r}{near}"
+    return f"there is no verb {verb!r}{near}"
 
 
 def entry() -> None:

@@ -9,17 +9,11 @@ from fxformer.config.target import ConfigError
 
 # What may differ between the parts of one run: how long, who watches, where the folder lies.
 FREE = (
-    "trainer.steps",
-    "trainer.max_minutes",
-    "trainer.log",
-    "trainer.evaluate",
-    "trainer.save",
-    "trainer.sample",
-    "tracker",
-    "energy",
-    "runs",
-    "resume",
+    *(f"trainer.{key}" for key in ("steps", "max_minutes", "log_every", "eval_every")),
+    *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes", "keep")),
+    *("trainer.patience", "trainer.compile_cache", "tracker", "energy", "runs", "resume"),
 )
+MASK = "<redacted>"  # what a run's folder holds in place of a secret
 
 
 def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictConfig:
@@ -33,6 +27,9 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     if not file.is_file():
         raise ConfigError(f"resume: {folder} holds no config.yaml, so it is not a run")
     stored = OmegaConf.load(file)
+    for key, value in flat(OmegaConf.to_container(stored, resolve=False)).items():
+        if value == MASK:
+            OmegaConf.update(stored, key, OmegaConf.select(cfg, key), merge=False)
     given = stored.copy()
     for key in _named(overrides):
         _take(given, cfg, key)

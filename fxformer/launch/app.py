@@ -87,7 +87,7 @@ def _settled(cfg: DictConfig) -> DictConfig:
     from fxformer.config.resume import resumed
     from fxformer.track.store import find
 
-    return resumed(cfg, list(HydraConfig.get().overrides.task), find(cfg.resume))
+    return resumed(cfg, list(HydraConfig.get().overrides.task), find(cfg.runs, cfg.resume).folder)
 
 
 def _after(codes: list[int]) -> None:

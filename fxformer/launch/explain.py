@@ -42,8 +42,12 @@ def refusal(error: BaseException) -> str | None:
 
 
 def additions(argv: list[str]) -> str:
-    """A sentence for each `+key=value`: a key that no yaml spells can have no effect."""
-    added = [word for word in argv if word.startswith("+") and not word.lstrip("+").startswith("hydra")]
+    """A sentence for each `+key=value`: a key that no yaml spells can have no effect.
+
+    `+group/name@package=option` passes: it puts a whole yaml in, and the gate judges that.
+    """
+    added = [word for word in argv if word.startswith("+") and "@" not in word.partition("=")[0]]
+    added = [word for word in added if not word.lstrip("+").startswith("hydra")]
     rest = [word for word in argv if not word.startswith(("+", "-"))]
     keys = _keys(rest) if added else []
     return "\n".join(_addition(word, keys) for word in added)
