@@ -1,0 +1,71 @@
+# Everything one does with this repository; `make` alone lists it.
+VENV ?= .venv
+ARGS ?=
+RUN := $(VENV)/bin
+READY := $(VENV)/.ready
+# versions that the lock knows, newest first; shims that answer to a name but cannot run are skipped
+PYTHONS := python3.13 python3.12 python3.11 python3 python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow bench lint lock clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## create .venv and install the locked packages
+
+train: $(READY)  ## train a small BART on the embedded text; ARGS='trainer.steps=100' overrides
+	@echo "fxformer train experiment=denoise_stdlib $(ARGS)"
+	@$(RUN)/fxformer train experiment=denoise_stdlib $(ARGS)
+
+test: $(READY)  ## the quick tests; ARGS='tests/test_config.py -x' narrows
+	$(RUN)/python -m pytest -q -m "not slow" $(ARGS)
+
+test-slow: $(READY)  ## the tests that train for minutes
+	$(RUN)/python -m pytest -q -m slow $(ARGS)
+
+bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
+	$(RUN)/python -m benchmarks $(ARGS)
+
+lint: $(READY)  ## style of the sources
+	$(RUN)/python -m ruff check fxformer tests
+
+lock: $(VENV)/bin/python  ## write requirements.lock anew (needs uv, which it installs into .venv)
+	@command -v uv >/dev/null || $(RUN)/python -m pip install -q uv
+	@{ echo '# Every package, pinned and hashed, for Python 3.11 to 3.13 on any platform. `make lock`:'; \
+	   echo '#   uv pip compile --universal --generate-hashes --python-version 3.11 --extra test pyproject.toml'; \
+	   PATH="$(abspath $(RUN)):$$PATH" uv pip compile -q --no-config --universal --generate-hashes \
+	     --python-version 3.11 --extra test --no-header --no-emit-index-url --no-emit-find-links \
+	     pyproject.toml; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+clean:  ## remove the environment and caches; runs stay
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	find fxformer tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@if command -v uv >/dev/null; then \
+	    echo "creating $(VENV) with uv"; \
+	    uv venv -q --python '>=3.11,<3.14' $(VENV) && exit 0; \
+	fi; \
+	for python in $(PYTHONS); do \
+	    $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	        >/dev/null 2>&1 || continue; \
+	    echo "creating $(VENV) with $$python"; \
+	    $$python -m venv --clear $(VENV) && exit 0; \
+	    rm -rf $(VENV); \
+	    echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    exit 1; \
+	done; \
+	echo "fxformer needs Python 3.11, 3.12 or 3.13; none of these runs here: $(PYTHONS)" >&2; exit 1
+
+# Installs when the lock or the package's metadata has changed: .ready is a copy of both.
+$(READY): requirements.lock pyproject.toml | $(VENV)/bin/python
+	@if cat requirements.lock pyproject.toml | cmp -s - $@; then touch $@; exit 0; fi; \
+	echo "installing the locked packages into $(VENV) (once; about 700 MB)"; \
+	if [ -x $(RUN)/pip ]; then pip="$(RUN)/python -m pip --disable-pip-version-check"; \
+	else pip="env VIRTUAL_ENV=$(abspath $(VENV)) uv pip"; fi; \
+	$$pip install -q --require-hashes -r requirements.lock && \
+	$$pip install -q --no-deps --no-build-isolation -e . && \
+	cat requirements.lock pyproject.toml > $@

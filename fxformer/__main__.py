@@ -1,0 +1,104 @@
+"""The verbs of `fxformer`, one thin function each; whatever is heavy is imported inside."""
+
+import sys
+
+
+def train(argv: list[str]) -> int:
+    """train a model: groups and keys as in `fxformer train --help`"""
+    from fxformer.launch import app
+
+    return app.train(argv)
+
+
+def show(argv: list[str]) -> int:
+    """show RUN: its metrics, samples, energy and where it came from"""
+    from fxformer.track.show import show
+
+    if len(argv) != 1:
+        return _refuse("write fxformer show RUN, a run's folder or the first letters of its name")
+    return _said(lambda: show(argv[0]))
+
+
+def runs(argv: list[str]) -> int:
+    """list the runs of a folder: runs, or the one that is named"""
+    from fxformer.track.show import list_runs
+
+    if len(argv) > 1:
+        return _refuse("write fxformer runs, or fxformer runs FOLDER")
+    return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
+
+
+def completion(argv: list[str]) -> int:
+    """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
+    from fxformer.launch import completion
+
+    return completion.completion(argv, tuple(VERBS))
+
+
+VERBS = {"train": train, "show": show, "runs": runs, "completion": completion}
+
+HELP = """fxformer: encoder, decoder and seq2seq transformers in JAX
+
+{verbs}
+
+  fxformer train                                       try it
+  fxformer train model=bert size=tiny objective=mlm    choose
+  fxformer train --help                                what there is to choose
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Run the verb that argv names; returns the exit code: 0, 1, 2, 3 or 75."""
+    verb, rest = (argv[0], argv[1:]) if argv else ("--help", [])
+    if verb in ("--help", "-h", "help"):
+        lines = [f"  {name:<11} {verb.__doc__}" for name, verb in VERBS.items()]
+        print(HELP.format(verbs="\n".join(lines)), end="")
+        return 0
+    if verb in ("--version", "-V"):
+        from fxformer import __version__
+
+        print(f"fxformer {__version__}")
+        return 0
+    return VERBS[verb](rest) if verb in VERBS else _refuse(_unknown(verb))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"fxformer: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _said(act) -> int:
+    """Run `act`; a ValueError is a sentence for the user."""
+    try:
+        act()
+    except ValueError as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _unknown(verb: str) -> str:
+    from fxformer.config.fit import nearest
+
+    if "=" in verb:  # an override without its verb
+        return f"write fxformer train {verb} …"
+    near = nearest(verb, VERBS) or f"; there are {', '.join(VERBS)}"
+    return f"there is no verb {verb!r}{near}"
+
+
+def entry() -> None:
+    """The console script: `main` in a process whose heap suits training."""
+    if sys.argv[1:2] == ["train"]:
+        from fxformer.launch.heap import retune
+
+        retune(sys.argv[1:])
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `fxformer runs | head`
+        sys.stderr.close()
+        code = 0
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    entry()

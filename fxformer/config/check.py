@@ -1,0 +1,110 @@
+"""The gate before anything is built: every key must name a knob, every value must fit it.
+
+All problems are found at once. Nodes that are only references (`${model.norm}`) are judged where
+they stand, so a wrong value is reported once, under the name one would override.
+"""
+
+import math
+from collections.abc import Iterable
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fxformer.config.fit import complaint, nearest
+from fxformer.config.folders import top_keys
+from fxformer.config.legal import illegal
+from fxformer.config.target import ALLOWED, ConfigError, Signature, signature
+
+DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+
+
+def check(cfg: DictConfig, allow: Iterable[str] = ALLOWED) -> None:
+    """Raise one ConfigError that lists everything wrong with a composed config, or return."""
+    if found := problems(cfg, allow):
+        raise ConfigError("\n".join(found))
+
+
+def problems(
+    cfg: DictConfig, allow: Iterable[str] = ALLOWED, top: tuple[set, set] | None = None
+) -> list[str]:
+    """Everything wrong with a composed config, a line each: `key: what, and what to write`.
+
+    allow: the packages a `_target_` may lie in
+    top: the top-level keys that may be there and those that must; default: conf/train.yaml's
+    """
+    found = _top(cfg, *(top_keys() if top is None else top))
+    found += _walk(cfg, "", tuple(allow))
+    return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
+
+
+def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
+    from fxformer.types import Natural
+
+    hints = {"seed": Natural, "name": str | None, "resume": str | None, "runs": str}
+    found = [f"{k}: there is no such group or key{nearest(k, may)}" for k in cfg if k not in may]
+    found += [f"{k}: is missing; choose one with {k}=NAME" for k in sorted(must) if k not in cfg]
+    for key, hint in hints.items():
+        if key in cfg and (wrong := complaint(cfg[key], hint)):
+            found.append(f"{key}: {wrong}")
+    return found
+
+
+def _walk(node: DictConfig | ListConfig, path: str, allow: tuple[str, ...]) -> list[str]:
+    keys = range(len(node)) if isinstance(node, ListConfig) else list(node)
+    found, sound = [], {}
+    for key in keys:
+        where = f"{path}[{key}]" if isinstance(node, ListConfig) else f"{path}.{key}".lstrip(".")
+        where = _origin(node, key) or where
+        if OmegaConf.is_missing(node, key):
+            found.append(f"{where}: must be given")
+            continue
+        try:
+            child = node[key]
+            if OmegaConf.is_config(child) and not OmegaConf.is_interpolation(node, key):
+                found += _walk(child, where, allow)
+            plain = OmegaConf.to_container(child, resolve=True) if OmegaConf.is_config(child) else child
+        except OmegaConfBaseException as error:
+            found.append(f"{where}: {str(error).splitlines()[0]}")
+            continue
+        if isinstance(plain, float) and not math.isfinite(plain):
+            found.append(f"{where}: wants a finite number, got {plain!r}")
+        else:
+            sound[key] = (where, plain)
+    if "_target_" in sound:
+        found += _part(path, sound, allow)
+    return found
+
+
+def _origin(node: DictConfig | ListConfig, key) -> str | None:
+    """The key a plain reference `${a.b}` points at: the one to override."""
+    if not OmegaConf.is_interpolation(node, key):
+        return None
+    raw = str(OmegaConf.to_container(node, resolve=False)[key])
+    inner = raw[2:-1]
+    return inner if raw[-1] == "}" and inner.replace(".", "").isidentifier() else None
+
+
+def _part(path: str, given: dict, allow: tuple[str, ...]) -> list[str]:
+    """given: {key: (where, plain value)} of a node with a `_target_`."""
+    try:
+        target = signature(str(given["_target_"][1]), allow)
+    except ConfigError as error:
+        return [f"{path}._target_: {error}".lstrip(".")]
+    found = []
+    for key, (where, value) in given.items():
+        if key in DIRECTIVES:
+            continue
+        if key not in target.knobs:
+            if not target.open:
+                found.append(f"{path}.{key}: {_unknown(key, target)}".lstrip("."))
+        elif wrong := complaint(value, target.hints.get(key, object)):
+            found.append(f"{where}: {wrong}")
+    if not given.get("_partial_", ("", False))[1] and "_args_" not in given:
+        found += [f"{path}.{k}: {target.name} needs it" for k in target.needed if k not in given]
+    return found
+
+
+def _unknown(key: str, target: Signature) -> str:
+    near = nearest(key, target.knobs)
+    own = ", ".join(k for k in target.knobs if k not in ("dim", "rngs")) or "none"
+    return f"{target.name} has no such knob{near or f'; it has: {own}'}"

@@ -1,0 +1,75 @@
+"""Combinations that cannot work although each part is sound, told from the config alone.
+
+A rule is a function `cfg -> sentence or None`; add one to RULES. It sees a config whose every part
+has passed the gate. What needs shapes to be judged belongs in the parts' own `__init__`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from fxformer.config.folders import conf_folder
+from fxformer.config.target import locate
+
+EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
+
+
+def illegal(cfg: DictConfig) -> list[str]:
+    """What each rule says against the config, with the nearest legal override."""
+    return [sentence for rule in RULES if (sentence := rule(cfg))]
+
+
+def architecture(cfg: DictConfig) -> str | None:
+    """encoder, decoder or seq2seq, as the model's class or its `causal` knob says; None: unknown."""
+    network = OmegaConf.select(cfg, "model.network")
+    target = network.get("_target_") if isinstance(network, DictConfig) else None
+    if not target:
+        return None
+    stated = getattr(locate(target), "architecture", None)
+    if isinstance(stated, str):
+        return stated
+    causal = OmegaConf.select(network, "transformer.causal")
+    return None if causal is None else "decoder" if causal else "encoder"
+
+
+def objective_fits_model(cfg: DictConfig) -> str | None:
+    """An objective names the architectures it can train in its class attribute `legal`."""
+    target = OmegaConf.select(cfg, "objective._target_")
+    legal = getattr(locate(target), "legal", None) if target else None
+    kind = architecture(cfg)
+    if legal is None or kind is None or kind in legal:
+        return None
+    others = [name for name, fits in _objectives() if kind in fits]
+    models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)
+    choice = f"objective={' or objective='.join(others)}, or " if others else ""
+    name = target.rpartition(".")[2]
+    return (
+        f"objective: {name} trains {' and '.join(sorted(legal))} models and this one is"
+        f" {'an' if kind == 'encoder' else 'a'} {kind}; write {choice}{models}"
+    )
+
+
+def _objectives() -> list[tuple[str, frozenset]]:
+    """Each objective yaml's name and what its class is legal for."""
+    found = []
+    for file in sorted(Path(conf_folder(), "objective").glob("*.yaml")):
+        target = (yaml.safe_load(file.read_text()) or {}).get("_target_")
+        found += [(file.stem, getattr(locate(target), "legal", frozenset()))] if target else []
+    return found
+
+
+def rows_fit_positions(cfg: DictConfig) -> str | None:
+    """A learned table has so many rows; a longer text would read past its end, silently."""
+    length = OmegaConf.select(cfg, "data.length")
+    table = OmegaConf.select(cfg, "model.position.length")
+    if not isinstance(length, int) or not isinstance(table, int) or length <= table:
+        return None
+    return (
+        f"data.length: rows of {length} tokens are longer than the {table} positions of the model;"
+        f" write data.length={table} or model.position.length={length}"
+    )
+
+
+RULES: list[Callable[[DictConfig], str | None]] = [objective_fits_model, rows_fit_positions]

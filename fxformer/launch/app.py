@@ -1,0 +1,110 @@
+"""`fxformer train`: Hydra composes, the gate checks, training runs; every end has its exit code.
+
+0 done; 75 interrupted but resumable; 2 bad config or data; 1 a bug; 3 diverged.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+from omegaconf import DictConfig
+
+from fxformer.config import folders
+from fxformer.launch import explain
+
+DONE, BUG, BAD, INTERRUPTED = 0, 1, 2, 75
+WORST = (BUG, BAD, 3, INTERRUPTED)  # of several jobs, the first of these that occurred
+
+
+def train(argv: list[str], job: Callable[[DictConfig], None] | None = None) -> int:
+    """Run Hydra on `argv` and `job` (default: fxformer.train.main.main) on what it composes.
+
+    Returns the exit code; of several jobs (-m) the worst.
+    """
+    import hydra
+
+    folders.register()
+    if refused := explain.additions(argv):
+        return explain.say(refused)
+    codes: list[int] = []
+    wanted = os.environ.get("HYDRA_FULL_ERROR")
+
+    def task(cfg: DictConfig) -> None:
+        _restore("HYDRA_FULL_ERROR", wanted)
+        codes.append(_attempt(cfg, job or _training, bool(wanted)))
+        _after(codes)
+
+    conf = str(folders.conf_folder())
+    app = hydra.main(version_base="1.3", config_path=conf, config_name="train")(task)
+    argv_before, sys.argv = sys.argv, ["fxformer train", *argv]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
+    try:
+        app()
+    except Exception as error:
+        if wanted:
+            raise
+        return explain.say(explain.composition(error, argv))
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else DONE
+    finally:
+        sys.argv = argv_before
+        _restore("HYDRA_FULL_ERROR", wanted)
+    return next((code for code in WORST if code in codes), max(codes, default=DONE))
+
+
+def _training(cfg: DictConfig) -> None:
+    from fxformer.train.main import main
+
+    main(cfg)
+
+
+def _attempt(cfg: DictConfig, job: Callable[[DictConfig], None], full: bool) -> int:
+    """Settle, check and run one job; what goes wrong is said and becomes its exit code."""
+    from fxformer.config.check import check
+
+    try:
+        cfg = _settled(cfg)
+        check(cfg)
+        job(cfg)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else BUG if end.code else DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if not full and (sentence := explain.refusal(error)):
+            return explain.say(sentence)
+        explain.trace(error)
+        return BUG if not explain.refusal(error) else BAD
+    return DONE
+
+
+def _settled(cfg: DictConfig) -> DictConfig:
+    """With resume=RUN, the run's own config with the allowed changes."""
+    if cfg.get("resume") is None:
+        return cfg
+    from hydra.core.hydra_config import HydraConfig
+
+    from fxformer.config.resume import resumed
+    from fxformer.track.store import find
+
+    return resumed(cfg, list(HydraConfig.get().overrides.task), find(cfg.runs, cfg.resume).folder)
+
+
+def _after(codes: list[int]) -> None:
+    """One job's code is the process's; of a sweep's it is recorded, and only an interrupt ends it."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        from fxformer.launch.sweep import record
+
+        record(codes[-1])
+    if codes[-1] == INTERRUPTED:
+        raise SystemExit(INTERRUPTED)
+
+
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
