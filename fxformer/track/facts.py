@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ _PACKAGES = (
 
 
 def gather() -> dict[str, Any]:
-    """All facts; never raises, what cannot be told is None."""
+    """All facts; never raises, what cannot be told is None. Devices are not among them: asking JAX
+    would start it, so the caller names them."""
     return {
         "code": code(Path(__file__).parents[1]),
         "packages": packages(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": {"cpu": cpu_name(), "threads": os.cpu_count(), "memory_gb": _memory_gb()},
-        "devices": devices(),
     }
 
 
@@ -48,17 +47,6 @@ def packages() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def devices() -> list[str] | None:
-    """Kinds of JAX devices if JAX is in use already; asking must not be what starts it."""
-    jax = sys.modules.get("jax")
-    if jax is None:
-        return None
-    try:
-        return [f"{d.platform}: {d.device_kind}" for d in jax.devices()]
-    except RuntimeError:
-        return None
 
 
 def _git(folder: Path, *words: str) -> str | None:

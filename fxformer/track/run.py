@@ -55,7 +55,7 @@ class Run:
         """A new folder <root>/<UTC time>-<name>; two at once never get the same one.
 
         config: an OmegaConf or a dict
-        facts: more for run.json: hashes of the corpus and the tokenizer, parameter counts …
+        facts: more for run.json: devices, hashes of the corpus and the tokenizer, parameters …
         argv: the command line, else this process's
         """
         folder = _claim(Path(root), name)

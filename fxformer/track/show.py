@@ -61,7 +61,8 @@ def _row(run: StoredRun, wide: bool) -> list[Text]:
         Text(plain.safe(run.id)), status, Text(f"{_last(train, 'step') or 0:.0f}"),
         Text(plain.loss(_last(train, "loss"))), Text(plain.loss(_lowest(valid))),
         *([Text(sparkline(loss, 16), style="green")] if wide else []),
-    names = ["status", "step", "loss", "valid", *(["curve"] if wide else []), "energy", "time"]
+        Text(plain.si(joules, "J") if joules else "–"),
+        Text(plain.clock(_last(train, "seconds"))),
     ]
     return cells
 

@@ -160,6 +160,7 @@ class _Mirror:
             call(*arguments)
         except BaseException as error:  # noqa: BLE001 - a mirror may even call sys.exit
             self._failed = True
+            self.dropped += 1
             reason = self._run.redactor.text(f"{type(error).__name__}: {error}")[:300]
             _log.warning("tracker %s is off after %s failed (%s); the run goes on", self.name,
                          method, reason)

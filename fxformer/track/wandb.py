@@ -97,4 +97,4 @@ class WandbTracker:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Summary, then the end."""
         self._wandb.summary.update(dict(summary))
-        self._wandb.finish(quiet=True)
+        self._wandb.finish()

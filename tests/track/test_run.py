@@ -1,0 +1,111 @@
+"""The run's folder: unique, readable while it grows, owned by one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from fxformer import jsonl
+from fxformer.track.owner import RunBusyError
+from fxformer.track.run import Run
+from fxformer.track.store import StoredRun
+
+
+def test_a_run_records_how_it_came_about(tmp_path):
+    run = Run.create(tmp_path, "bart tiny/../x", config={"optimizer": {"lr": 1e-3}},
+                     facts={"corpus": "sha256:1"}, argv=["fxformer", "train", "a=b c"])
+    facts = json.loads((run.folder / "run.json").read_text())
+    assert facts["command"] == "fxformer train 'a=b c'" and facts["corpus"] == "sha256:1"
+    assert facts["status"] == "running" and facts["owner"]["pid"] == os.getpid()
+    assert facts["packages"]["jax"] and facts["python"] and "commit" in facts["code"]
+    assert run.folder.parent == tmp_path and run.folder.name.endswith("bart-tiny-..-x")
+    assert yaml.safe_load((run.folder / "config.yaml").read_text()) == {"optimizer": {"lr": 1e-3}}
+
+
+def test_runs_of_one_second_get_folders_of_their_own(tmp_path):
+    made = {Run.create(tmp_path, "x", config={}).folder for _ in range(5)}
+    assert len(made) == 5
+
+
+def test_lines_can_be_read_at_once_and_the_end_is_told(tmp_path):
+    run = Run.create(tmp_path, "x", config={})
+    run.log(1, "train", {"loss": float("nan")})
+    (line,) = StoredRun(run.folder).lines
+    assert line["step"] == 1 and line["loss"] != line["loss"]
+    run.finish("interrupted", "SIGTERM", {"loss": 2.0})
+    run.finish("done")
+    facts = StoredRun(run.folder).facts
+    assert (facts["status"], facts["reason"], facts["summary"]) == (
+        "interrupted", "SIGTERM", {"loss": 2.0})
+    assert [e["event"] for e in StoredRun(run.folder).events()] == ["start", "end"]
+
+
+def test_a_resume_cuts_metrics_to_its_step_and_keeps_every_attempt(tmp_path):
+    run = Run.create(tmp_path, "x", config={"a": 1})
+    for step in (1, 2, 3):
+        run.log(step, "train", {"loss": float(step)})
+    run.finish("interrupted")
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 4, "lo')
+    again = Run.reopen(run.folder)
+    assert again.rewind(2) == 1 and again.attempt == 2 and again.config == {"a": 1}
+    again.log(3, "train", {"loss": 30.0})
+    assert [(e["step"], e["loss"]) for e in StoredRun(run.folder).lines] == [
+        (1, 1.0), (2, 2.0), (3, 30.0)]
+    everything = list(jsonl.read(run.folder / "metrics_all.jsonl"))
+    assert [(e["attempt"], e["step"]) for e in everything] == [(1, 1), (1, 2), (1, 3), (2, 3)]
+
+
+def test_a_living_run_is_refused_and_a_killed_one_is_taken_over(tmp_path):
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time\nfrom fxformer.track.run import Run\n"
+         f"run = Run.create({str(tmp_path)!r}, 'x', config={{}})\n"
+         "run.log(1, 'train', {'loss': 1.0})\nprint(run.folder, flush=True)\ntime.sleep(60)"],
+        stdout=subprocess.PIPE, text=True)
+    folder = child.stdout.readline().strip()
+    with pytest.raises(RunBusyError, match=f"in use by pid {child.pid}"):
+        Run.reopen(folder)
+    assert StoredRun(folder).status == "running"
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert StoredRun(folder).status == "dead"
+    assert Run.reopen(folder).attempt == 2
+    assert StoredRun(folder).status == "running"
+
+
+def test_of_many_that_want_a_run_one_gets_it(tmp_path):
+    Run.create(tmp_path, "x", config={}).finish("done")
+    (folder,) = tmp_path.iterdir()
+    barrier, won, lost = threading.Barrier(8), [], []
+
+    def race():
+        barrier.wait()
+        try:
+            won.append(Run.reopen(folder))
+        except RunBusyError as error:
+            lost.append(error)
+
+    racers = [threading.Thread(target=race) for _ in range(8)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert [run.attempt for run in won] == [2] and len(lost) == 7
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="not a run"):
+        Run.reopen(tmp_path)
+
+
+def test_interpolations_of_the_environment_stay_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_PLACE", "canary-in-the-environment")
+    run = Run.create(tmp_path, "x", config=OmegaConf.create(
+        {"a": "${oc.env:MY_PLACE}", "b": "${a}/x", "c": "${d}", "d": 3}))
+    assert run.config == {"a": "${oc.env:MY_PLACE}", "b": "<redacted>/x", "c": 3, "d": 3}

@@ -1,0 +1,58 @@
+"""`fxformer show` and `fxformer runs`."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fxformer.energy.ledger import Ledger
+from fxformer.energy.meter import Meter
+from fxformer.track.run import Run
+from fxformer.track.show import list_runs, show
+from tests.energy.fakes import Clock, Steady
+
+
+@pytest.fixture
+def root(tmp_path):
+    clock = Clock()
+    run = Run.create(tmp_path, "bert", config={"energy": {"region": "FRA", "pue": 1.0}})
+    meter = Meter([Steady(clock, 100)], clock=clock)
+    for step in range(1, 9):
+        with meter.phase("train"):
+            clock.go(1)
+        run.log(step, "train", {"loss": 8.0 / step, "seconds": clock(), "tokens": 100 * step,
+                                "joules": meter.read()})
+    run.log(8, "valid", {"loss": 1.5})
+    Ledger(run.folder / "energy.jsonl").close(meter)
+    run.finish("done")
+    Run.create(tmp_path, "empty", config={})
+    return tmp_path
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_run_is_shown_whole(root, width):
+    out = io.StringIO()
+    show("bert", root=root, console=Console(file=out, width=width))
+    text = out.getvalue()
+    for part in ("done, attempt 1", "800 tokens in 0:08", "train 1.0000", "valid 1.5000",
+                 "best 1.5000 at step 8", "800 J = 0.000222 kWh", "France, 2023", "measured",
+                 "train", "100 %", "8.000"):
+        assert part in text, part
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_run_that_has_only_begun_is_shown(root):
+    out = io.StringIO()
+    show("empty", root=root, console=Console(file=out, width=80))
+    assert "nothing logged yet" in out.getvalue() and "nothing in the ledger" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_runs_are_listed(root, tmp_path_factory, width):
+    out = io.StringIO()
+    list_runs(root=root, console=Console(file=out, width=width))
+    text = out.getvalue()
+    assert "bert" in text and "done" in text and "running" in text and "1.5000" in text
+    assert max(map(len, text.splitlines())) <= width
+    list_runs(root=tmp_path_factory.mktemp("none"), console=Console(file=out, width=width))
+    assert "no runs in" in out.getvalue()

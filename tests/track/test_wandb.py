@@ -1,0 +1,61 @@
+"""wandb for real, offline: written, quick, and without a secret in any byte."""
+
+import pytest
+
+from fxformer.track.run import Run
+from fxformer.track.store import StoredRun
+from fxformer.track.tracker import Trackers
+from fxformer.track.wandb import WandbTracker
+
+pytest.importorskip("wandb")
+
+
+def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkeypatch):
+    canaries = {f"canary{n}-{n * 7919:08d}" for n in range(6)}
+    in_key, in_env, in_url, in_argv, in_text, in_api = sorted(canaries)
+    monkeypatch.setenv("SOME_PLACE", in_env)
+    monkeypatch.setenv("WANDB_API_KEY", in_api)
+    monkeypatch.setattr("sys.argv", ["fxformer", f"data.token={in_argv}"])
+    config = {"data": {"secret": in_key, "where": "${oc.env:SOME_PLACE}", "dir": "${data.where}/x",
+                       "url": f"https://me:{in_url}@host/x"}, "tokenizer": {"password": in_text}}
+    run = Run.create(tmp_path, "x", config=config, facts={"note": f"see {in_key}"})
+    trackers = Trackers(mirrors={"wandb": WandbTracker()})
+    trackers.start(run)
+    for step in range(3):
+        trackers.log(step, "train", {"loss": 1.0 + step})
+    trackers.text("samples", f"the model said {in_text}")
+    run.event("warning", text=f"{in_env} was not found")
+    assert trackers.finish({"loss": 1.0}) == {"wandb": 0}
+    run.finish("failed", f"ValueError: {in_argv}")
+
+    (record,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
+    assert b"train/loss" in record.read_bytes()
+    assert StoredRun(run.folder).facts["wandb_id"] in record.name
+    written = [p for p in tmp_path.rglob("*") if p.is_file()]
+    leaks = [(p.name, c) for p in written for c in canaries if c.encode() in p.read_bytes()]
+    assert len(written) > 6 and leaks == []
+
+
+def test_a_server_that_does_not_answer_means_offline(tmp_path, monkeypatch, caplog):
+    import wandb
+
+    asked = []
+
+    class Fake:
+        def define_metric(self, *_, **__):
+            pass
+
+    def init(mode, **_):
+        asked.append(mode)
+        if mode == "online":
+            raise wandb.errors.CommError("down")
+        return Fake()
+
+    monkeypatch.setattr(wandb, "init", init)
+    run = Run.create(tmp_path, "x", config={})
+    tracker = WandbTracker(mode="online", init_seconds=5)
+    tracker.start({}, run)
+    first = StoredRun(run.folder).facts["wandb_id"]
+    WandbTracker(mode="offline").start({}, run)
+    assert asked == ["online", "offline", "offline"] and "wandb sync" in caplog.text
+    assert StoredRun(run.folder).facts["wandb_id"] == first  # a resumed run keeps its id
