@@ -61,7 +61,7 @@ def continue_text(
 
 
 def rewrite(
-    model: Seq2Seq, source, segments, *, start: int, length: int, eos: int | None, pad: int
+    model: Seq2Seq, source, segments, *, start: Int[Array, "B 1"] | int, length: int, eos: int | None, pad: int
 ) -> Int[Array, "B length"]:
     """What a seq2seq model makes of its source, without the start token."""
     memory = model.encode(source, segments)
@@ -71,7 +71,7 @@ def rewrite(
         x, cache = model.extend(token, ones, cache, memory, segments)
         return model.logits(x[:, -1]), cache
 
-    first = jnp.full((source.shape[0], 1), start, jnp.int32)
+    first = jnp.broadcast_to(jnp.asarray(start, jnp.int32), (source.shape[0], 1))
     given = jnp.ones(source.shape[0], jnp.int32)
     cache = model.empty(source.shape[0], length + 1)
     rows = decode(read, cache, first, given, length=length + 1, eos=eos, pad=pad)

@@ -3,10 +3,13 @@
 A stack keeps its layers' kernels on a leading axis, so fan-in is always the last axis but one.
 """
 
+import zlib
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from fxformer.rules import Rules, decide, named, named_map
 from fxformer.types import Positive
 
 
@@ -39,3 +42,21 @@ def depth_scaled(std: Positive, layers: int):
     Radford et al. 2019, sec. 2.3.
     """
     return jax.nn.initializers.normal(std / (2 * layers) ** 0.5)
+
+
+def redraw(params: dict, rules: Rules, key: Array) -> dict:
+    """`params` with each leaf that a rule [regex, initialiser] decides drawn anew.
+
+    The draw of a leaf depends on the key and its path alone, so adding a part to a model leaves
+    the others' weights as they were. Raises RuleError for a rule that decides nothing.
+    """
+    chosen = decide(rules, named(params), what="model.init.rules")
+
+    def leaf(path: str, value: Array) -> Array:
+        if path not in chosen:
+            return value
+        return chosen[path](
+            jax.random.fold_in(key, zlib.crc32(path.encode())), value.shape, value.dtype
+        )
+
+    return named_map(leaf, params)

@@ -24,12 +24,14 @@ class Objective(nnx.Module):
 
     legal: the architectures it can train
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
+    scores_text: whether its loss is -log of a probability of the whole text, which bits per byte want
 
     A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
     """
 
     legal: ClassVar[frozenset[str]]
     needs: ClassVar[tuple[str, ...]] = ()
+    scores_text: ClassVar[bool] = False
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
         require(vocabulary, self.needs, type(self).__name__)

@@ -19,6 +19,7 @@ class CausalLM(Objective):
     """
 
     legal = frozenset({"decoder"})
+    scores_text = True
 
     def __init__(
         self,

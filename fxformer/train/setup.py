@@ -1,0 +1,171 @@
+"""From a config to everything a run needs, with nothing compiled: the last gates before it costs."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from omegaconf import DictConfig
+
+from fxformer.batch import Batch
+from fxformer.config.build import build
+from fxformer.data.corpus import Corpus, Prepared
+from fxformer.energy.flops import tokens_read, training_flops
+from fxformer.nn.init import redraw
+from fxformer.objective.base import Objective
+from fxformer.train.mesh import Layout, check_batch, put_batch
+from fxformer.train.precision import Precision
+from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
+from fxformer.train.step import make_eval, make_step
+from fxformer.train.trainer import Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A run before it runs.
+
+    objective: with abstract arrays; its `corrupt` serves on the host
+    shape: its structure without arrays
+    start, step, evaluate: key -> state, (state, batch) -> (state, sums), (params, batch) -> sums
+    like: the state as shapes, dtypes and shardings
+    example: the first training batch, numpy
+    """
+
+    cfg: DictConfig
+    trainer: Trainer
+    corpus: Corpus
+    data: Prepared
+    objective: Objective
+    shape: nnx.GraphDef
+    start: Callable[[jax.Array], State]
+    step: Callable[[State, Batch], tuple[State, dict]]
+    evaluate: Callable[[dict, Batch], dict]
+    like: State
+    mesh: Mesh
+    example: Batch
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that are trained."""
+        return count_parameters(self.like.params)
+
+    @property
+    def flops_per_token(self) -> float:
+        """Model FLOPs of forward and backward for each token read, measured on the first batch."""
+        return training_flops(self.objective.model, self.example) / tokens_read(self.example)
+
+    def put(self, batch: Batch) -> Batch:
+        """The batch on the devices."""
+        return put_batch(batch, self.mesh)
+
+    def objective_with(self, params: dict) -> Objective:
+        """The objective with these parameters, for inside jit."""
+        return bind(self.shape, params)
+
+    def facts(self) -> dict[str, Any]:
+        """For the run's record."""
+        return {
+            "data": self.data.facts,
+            "parameters": self.parameters,
+            "flops_per_token": self.flops_per_token,
+            "architecture": self.objective.model.architecture,
+            "mesh": dict(self.mesh.shape),
+        }
+
+
+def set_up(cfg: DictConfig) -> Setup:
+    """Build everything from a checked config.
+
+    Raises ValueError for what only shapes and data can tell: a missing special token, rows longer
+    than the position table, a batch that the devices do not divide, rules that match nothing.
+    """
+    trainer, layout = build(cfg.trainer), build(cfg.mesh)
+    mesh = layout.mesh()
+    check_batch(cfg.data.batch, mesh, trainer.accumulate)
+    corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
+    make = maker(cfg, corpus)
+    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
+    data = corpus.prepare(objective.row_length(corpus.length))
+    shape, precision = blueprint(make), build(cfg.precision)
+    start, step = training(cfg, trainer, make, shape, precision)
+    like = placed(layout, mesh, jax.eval_shape(start, jax.random.key(0)))
+    example = objective.corrupt(data.train(corpus.batch, cfg.seed)[0])
+    evaluate = make_eval(shape, precision=precision)
+    setup = Setup(
+        cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
+    )
+    jax.eval_shape(step, like, example)
+    return setup
+
+
+def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
+    """The function key -> objective with its model, weights drawn by the model's init rules."""
+    objective, network = build(cfg.objective), build(cfg.model.network)
+    rules = build(cfg.model.init.rules)
+    vocabulary = corpus.vocabulary
+
+    def make(key: jax.Array) -> Objective:
+        first, second = jax.random.split(key)
+        built = objective(network, vocabulary=vocabulary, rngs=nnx.Rngs(first))
+        shape, state = nnx.split(built)
+        return bind(shape, redraw(nnx.to_pure_dict(state), rules, second))
+
+    return make
+
+
+def training(cfg, trainer: Trainer, make, shape, precision: Precision):
+    """The functions that make the first state and the next one."""
+    optimizer, schedule = build(cfg.optimizer), build(cfg.schedule)(trainer.steps)
+    tx = optimizer.build(schedule, abstract(make))
+    step = make_step(
+        shape,
+        tx,
+        precision=precision,
+        accumulate=trainer.accumulate,
+        ema=trainer.ema,
+        guard=trainer.guard,
+        rate=optimizer.rate(schedule),
+    )
+    return make_state(make, tx, ema=trainer.ema is not None), step
+
+
+def placed(layout: Layout, mesh: Mesh, like: State) -> State:
+    """The abstract state, each leaf with the sharding it will have."""
+    shardings = layout.place(like, mesh)
+    return jax.tree.map(
+        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like, shardings
+    )
+
+
+@dataclasses.dataclass
+class Held:
+    """The validation batches, made anew at each pass; always the same.
+
+    scored: targets that count in one whole pass; 0 before the first
+    """
+
+    setup: Setup
+    scored: int = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        data, corpus = self.setup.data, self.setup.corpus
+        scored, corrupt = 0, self.setup.objective.corrupt
+        batches = data.valid(corpus.batch)
+        with data.loader(batches, corrupt, workers=corpus.workers) as loader:
+            for _, batch in loader:
+                scored += int(np.sum(batch.weights))
+                yield self.setup.put(batch)
+        self.scored = scored
+
+    def derive(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Perplexity; and bits per byte where the objective gives a likelihood of the text."""
+        nats = numbers.get("nll", numbers["loss"])
+        more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
+        size = self.setup.data.facts["valid"]["bytes"]
+        if size and self.setup.objective.scores_text:
+            more["bits_per_byte"] = nats * self.scored / float(np.log(2)) / size
+        return more
