@@ -27,9 +27,8 @@ def test_an_epoch_shows_each_row_once_and_epochs_differ():
     epochs = [np.concatenate([batches[12 * e + i].tokens for i in range(12)]) for e in range(3)]
     assert all(sorted(epoch.ravel()) == list(range(1, 49)) for epoch in epochs)
     assert (epochs[0] != epochs[1]).any() and (epochs[1] != epochs[2]).any()
-    assert [batches[n].epoch for n in (0, 11, 12, 35)] == [0, 0, 1, 2] == [
-        batches.epoch(n) for n in (0, 11, 12, 35)
-    ]
+    assert [batches[n].epoch for n in (0, 11, 12, 35)] == [0, 0, 1, 2]
+    assert [batches.epoch(n) for n in (0, 11, 12, 35)] == [0, 0, 1, 2]
 
 
 def test_rows_that_make_no_whole_batch_sit_out_but_not_the_same_ones():

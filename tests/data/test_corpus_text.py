@@ -17,7 +17,6 @@ from fxformer.data.specials import Specials
 from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte
 from fxformer.data.tokenizer_char import Char
-from fxformer.data.tokenizer_fast import WordPiece
 from fxformer.data.tokenizer_symbols import NoTokenizer
 
 LINES = [f"Line number {i} says {'abcdefgh'[i % 8] * (i % 13)}é." for i in range(200)]
@@ -65,7 +64,7 @@ def test_a_split_that_is_given_is_taken(tmp_path):
     source = corpus(tmp_path, **given).source
     assert (texts(source, "train"), texts(source, "valid")) == (["train text"], ["valid text"])
     with pytest.raises(ValueError, match="in both data.files and data.valid_files"):
-        corpus(tmp_path, files=str(tmp_path / "*.txt"), valid_files=given["valid_files"]).source
+        corpus(tmp_path, files=str(tmp_path / "*.txt"), valid_files=given["valid_files"]).open()
 
 
 def test_facts_count_what_is_there(lines):
@@ -89,18 +88,20 @@ def test_the_second_time_nothing_is_made_again(lines, tmp_path, monkeypatch):
 
 
 def test_a_change_of_the_text_or_a_knob_is_noticed(lines, tmp_path):
-    seen = {lines.source.facts["corpus_hash"]}
-    seen.add(corpus(tmp_path, files=lines.files, document_is="paragraph").source.facts["corpus_hash"])
+    def content(kind):
+        return corpus(tmp_path, files=lines.files, document_is=kind).source.facts["corpus_hash"]
+
+    seen = {content("line"), content("paragraph")}
     (tmp_path / "a.txt").write_text("\n".join(LINES[:-1]), encoding="utf-8")
-    seen.add(corpus(tmp_path, files=lines.files, document_is="line").source.facts["corpus_hash"])
-    assert len(seen) == 3
+    assert len(seen | {content("line")}) == 3
 
 
 def test_a_cache_cut_short_is_made_anew(lines, tmp_path):
     expected = texts(lines.source, "train")
     (file,) = tmp_path.glob("cache/corpora/*/train.ids")
     file.write_bytes(file.read_bytes()[:-4])
-    assert texts(corpus(tmp_path, files=lines.files, document_is="line").source, "train") == expected
+    again = corpus(tmp_path, files=lines.files, document_is="line")
+    assert texts(again.source, "train") == expected
 
 
 def test_processes_that_start_together_agree(lines, tmp_path):
@@ -108,6 +109,7 @@ def test_processes_that_start_together_agree(lines, tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
         "from test_corpus_text import *\n"
+        "from fxformer.data.tokenizer_fast import WordPiece\n"
         "folder = Path(sys.argv[2])\n"
         "wordpiece = WordPiece(specials=Specials(), vocab_size=90)\n"
         "c = corpus(folder, tokenizer=wordpiece, files=str(folder / '*.txt'), document_is='line')\n"
@@ -143,7 +145,7 @@ def test_bad_bytes_are_counted_in_the_facts(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"one\nt\xffwo\nth\xfere\n")
     knobs = dict(files=str(tmp_path / "a.txt"), document_is="line")
     with pytest.raises(ValueError, match="byte 0xff at offset 5"):
-        corpus(tmp_path, **knobs).source
+        corpus(tmp_path, **knobs).open()
     assert corpus(tmp_path, **knobs, encoding_errors="skip").source.facts["bad_bytes"] == 2
 
 
@@ -151,7 +153,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("text " * 99)
     (tmp_path / "cache").write_text("in the way")
     with pytest.raises(ValueError, match="data.cache_dir"):
-        corpus(tmp_path, files=str(tmp_path / "a.txt")).source
+        corpus(tmp_path, files=str(tmp_path / "a.txt")).open()
 
 
 def test_json_lines(tmp_path):
@@ -168,7 +170,7 @@ def test_json_lines(tmp_path):
     ]:
         path.write_text(content)
         with pytest.raises(ValueError, match=said):
-            corpus(tmp_path, JsonLines, files=str(path), key="body").source
+            corpus(tmp_path, JsonLines, files=str(path), key="body").open()
     path.write_text('{"body": "a\\ud83db"}\n{"body": "c"}')
     mended = corpus(tmp_path, JsonLines, files=str(path), key="body", encoding_errors="skip").source
     assert sorted(texts(mended, "train") + texts(mended, "valid")) == ["ab", "c"]
@@ -181,12 +183,12 @@ def test_parquet(tmp_path):
     pq.write_table(pa.table({"body": [*LINES, None, " "], "n": [0] * 202}), path)
     source = corpus(tmp_path, Parquet, files=str(path), column="body").source
     assert sorted(texts(source, "train") + texts(source, "valid")) == sorted(LINES)
-    for column, said in [("text", "no column 'text' .data.column.: body, n"), ("n", "no text but int")]:
+    for column, said in [("text", "no column 'text' .*: body, n"), ("n", "no text but int")]:
         with pytest.raises(ValueError, match=said):
-            corpus(tmp_path, Parquet, files=str(path), column=column).source
+            corpus(tmp_path, Parquet, files=str(path), column=column).open()
     path.write_text("no parquet")
     with pytest.raises(ValueError, match="is no Parquet file"):
-        corpus(tmp_path, Parquet, files=str(path)).source
+        corpus(tmp_path, Parquet, files=str(path)).open()
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -200,7 +202,7 @@ def test_hugging_face_folder(tmp_path, streaming, monkeypatch):
     source = corpus(tmp_path, HuggingFace, **knobs).source
     assert sorted(texts(source, "train") + texts(source, "valid")) == sorted(LINES)
     with pytest.raises(ValueError, match="no column 'body' .data.column.: text"):
-        corpus(tmp_path, HuggingFace, **knobs, column="body").source
+        corpus(tmp_path, HuggingFace, **knobs, column="body").open()
 
 
 def test_hugging_face_saved_to_disk(tmp_path):
@@ -211,7 +213,7 @@ def test_hugging_face_saved_to_disk(tmp_path):
     source = corpus(tmp_path, HuggingFace, **knobs, valid_split="held").source
     assert texts(source, "train") == texts(source, "valid") == LINES[:5]
     with pytest.raises(ValueError, match="no split 'test'; it has: train, held"):
-        corpus(tmp_path, HuggingFace, **knobs, valid_split="test").source
+        corpus(tmp_path, HuggingFace, **knobs, valid_split="test").open()
 
 
 def test_the_cache_follows_the_environment(monkeypatch):

@@ -48,10 +48,10 @@ def test_a_fault_surfaces_at_its_batch_and_threads_end(workers):
         return corrupt(rows)
 
     seen = []
-    with pytest.raises(ValueError, match="row 11"):
-        with Loader(InOrder(packed(), 5), faulty, workers=workers, prefetch=4) as loader:
-            for n, _ in loader:
-                seen.append(n)
+    loader = Loader(InOrder(packed(), 5), faulty, workers=workers, prefetch=4)
+    with pytest.raises(ValueError, match="row 11"), loader:
+        for n, _ in loader:
+            seen.append(n)
     assert seen == [0, 1]
     assert not [t for t in threading.enumerate() if t.name.startswith("loader")]
 

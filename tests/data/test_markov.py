@@ -25,7 +25,8 @@ def test_entropy_is_what_the_text_shows():
     counts = np.zeros((6, 6))
     np.add.at(counts, (x[:, :-1].ravel(), x[:, 1:].ravel()), 1)
     seen = counts / counts.sum(1, keepdims=True)
-    empirical = -(counts * np.log(seen, where=counts > 0, out=np.zeros((6, 6)))).sum() / counts.sum()
+    logs = np.log(seen, where=counts > 0, out=np.zeros((6, 6)))
+    empirical = -(counts * logs).sum() / counts.sum()
     assert markov.entropy_rate() == pytest.approx(empirical, abs=0.01)
     frequency = np.bincount(x.ravel()) / x.size
     assert frequency == pytest.approx(markov.stationary, abs=0.01)

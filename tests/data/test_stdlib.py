@@ -1,4 +1,4 @@
-"""The corpora every machine has: enough text, clean, the same each time, and a split without leaks."""
+"""The corpora every machine has: enough text, clean, and a split without leaks."""
 
 import sys
 
