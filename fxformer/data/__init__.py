@@ -1,1 +1,1 @@
-"""Text on disk becomes packed rows of token ids: corpus, tokenizer, store, packing, batches, loader."""
+"""Text becomes packed rows of token ids: corpus, tokenizer, store, packing, batches, loader."""

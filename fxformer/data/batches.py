@@ -1,4 +1,4 @@
-"""Batches by number: what batch n holds depends on the seed and n, and on nothing that came before."""
+"""Batches by number: what batch n holds depends on the seed and n alone."""
 
 import dataclasses
 import functools
@@ -32,8 +32,8 @@ class Shuffled:
         if len(packed) < batch:
             facts = packed.facts()
             raise ValueError(
-                f"the training text fills {len(packed)} rows of {facts['row_length']} tokens, which "
-                f"makes no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
+                f"the training text fills {len(packed)} rows of {facts['row_length']} tokens: "
+                f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
                 "data.length, or more text"
             )
         self.packed, self.batch, self.seed = packed, batch, seed

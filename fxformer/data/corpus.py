@@ -1,4 +1,4 @@
-"""A corpus: where text comes from, and how it becomes batches. `conf/data` holds one yaml for each."""
+"""A corpus: where text comes from, and how it becomes batches. conf/data has a yaml for each."""
 
 import dataclasses
 import functools
@@ -65,7 +65,13 @@ class Prepared:
         """A Loader that checks every id against the vocabulary."""
         check = functools.partial(check_batch, vocab_size=self.vocabulary.size)
         return Loader(
-            batches, corrupt, start=start, stop=stop, workers=workers, prefetch=prefetch, check=check
+            batches,
+            corrupt,
+            start=start,
+            stop=stop,
+            workers=workers,
+            prefetch=prefetch,
+            check=check,
         )
 
 

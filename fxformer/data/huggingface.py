@@ -53,7 +53,7 @@ class HuggingFace(HeldOut):
                 return
             if self.column not in record:
                 known = ", ".join(record)
-                raise ValueError(f"{self.path} has no column {self.column!r} (data.column): {known}")
+                raise ValueError(f"{self.path}: no column {self.column!r} (data.column): {known}")
             text = record[self.column]
             if not isinstance(text, str | None):
                 raise ValueError(f"{self.path}: column {self.column!r} is {type(text).__name__}")

@@ -12,7 +12,7 @@ from fxformer.types import Count, Positive
 
 @dataclasses.dataclass(kw_only=True)
 class Markov(SymbolCorpus):
-    """P(x_t | x_1 … x_{t-1}) = transitions[x_{t-1}, x_t]; each example starts in the stationary law.
+    """P(x_t | x_1 … x_{t-1}) = transitions[x_{t-1}, x_t], and x_1 is drawn from the stationary law.
 
     No model of the next symbol can have a loss below `entropy_rate` (over enough symbols): one that
     does has seen what it should predict. Bidirectional models have a floor of their own:

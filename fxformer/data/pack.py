@@ -12,7 +12,7 @@ from fxformer.types import Count
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What is put around text. prefix, suffix: int32 ids; pad, eos: ids (eos None: there is none)"""
+    """What is put around text. prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such)."""
 
     pad: int
     prefix: np.ndarray
@@ -89,7 +89,7 @@ class Pieces:
 
 
 def members(order: np.ndarray, bounds: np.ndarray, which: np.ndarray):
-    """What lies in the rows `which`: item, row (place in `which`) and number in its row, [n] each."""
+    """What lies in the rows `which`: piece, row (place in `which`), number in its row; [n] each."""
     which = np.asarray(which, np.int64)
     real = np.flatnonzero(which >= 0)
     counts = bounds[which[real] + 1] - bounds[which[real]]
@@ -112,7 +112,7 @@ def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) ->
 
 
 def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """start and size ([P] int64) of pieces that fit a row with their template: full ones and a rest.
+    """start and size ([P] int64) of pieces that fit a row with their template: full ones, a rest.
     Documents with scored tokens stay whole; ValueError if one is too long."""
     room = length - len(frame.prefix) - len(frame.suffix)
     if room < 1:

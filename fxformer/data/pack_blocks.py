@@ -38,9 +38,7 @@ class Stream:
         text = self.documents.tokens[np.where(is_text, at, 0)]
         between = self.frame.pad if self.frame.eos is None else self.frame.eos
         tokens = np.where(is_text, text, np.where(inside, between, self.frame.pad))
-        return Rows(
-            tokens.astype(np.int32), inside.astype(np.int32), np.where(inside, which, -1)
-        )
+        return Rows(tokens.astype(np.int32), inside.astype(np.int32), np.where(inside, which, -1))
 
     def facts(self) -> dict:
         tokens = len(self.documents.tokens)

@@ -71,7 +71,7 @@ def _sides(documents: Documents) -> tuple[Documents, Documents]:
     """Answers and questions, each as documents."""
     if documents.source is None:
         raise ValueError(
-            "this packing wants pairs and the data has none: data/packing=segments, padded or blocks"
+            "this packing wants pairs, the data has none: data/packing=segments, padded or blocks"
         )
     answers = Documents(documents.tokens, documents.bounds)
     return answers, Documents(documents.source, documents.source_bounds)

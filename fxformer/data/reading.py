@@ -129,7 +129,8 @@ def documents(path: Path, kind: DocumentIs, reading: Reading) -> Iterator[str]:
     if kind == "line":
         yield from (line for line in lines(parts, reading) if line.strip())
     elif kind == "paragraph":
-        marked = (line + "\n" if line.strip() else "" for line in lines(parts, reading))
+        cut_lines = lines(parts, Reading())  # what follows one is counted as a cut below
+        marked = (line + "\n" if line.strip() else "" for line in cut_lines)
         yield from (text.rstrip("\n") for text in _gather(marked, reading))
     else:
         yield from _gather((part for part in parts if part), reading)

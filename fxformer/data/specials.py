@@ -1,7 +1,8 @@
-"""The tokens no text contains: their names, their ids, and the template put around a piece of text."""
+"""The tokens no text contains: their names, their ids, and the template put around text."""
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -59,7 +60,9 @@ class SpecialIds:
         own = (self.pad, self.unk, self.bos, self.eos, self.mask, *self.sentinels)
         return sorted({i for i in own if i is not None})
 
-    def vocabulary(self, tokens: list[str], starts_word: np.ndarray, more: list[int] = ()):
+    def vocabulary(
+        self, tokens: list[str], starts_word: np.ndarray, more: Sequence[int] = ()
+    ) -> Vocabulary:
         """The Vocabulary of `tokens` ([V] texts, as a reader sees them). starts_word: [V] bool.
         `more`: further ids that count as special."""
         special = np.zeros(len(tokens), bool)

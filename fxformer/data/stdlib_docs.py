@@ -26,11 +26,10 @@ class StdlibDocs(StandardLibrary):
 
     def document(self, source: str) -> str:
         try:
-            tree = ast.parse(source)
-            parts = [*doc_strings(tree), *comments(source, tree)]
+            nodes = list(ast.walk(ast.parse(source)))
         except (SyntaxError, ValueError):
             return ""  # a few files of the library are templates rather than Python
-        prose = [clean(part) for part in parts]
+        prose = [clean(part) for part in doc_strings(nodes) + comments(source, nodes)]
         text = "\n\n".join(part for part in dict.fromkeys(prose) if part)
         return text if len(text) >= LEAST_PROSE else ""
 
@@ -42,16 +41,16 @@ class StdlibDocs(StandardLibrary):
         return topic in HELD_OUT_TOPICS if topic else super().held_out(kind)
 
 
-def doc_strings(tree: ast.AST) -> list[str]:
+def doc_strings(nodes: list[ast.AST]) -> list[str]:
     """Of the module, its classes and functions, from the top down."""
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    found = [ast.get_docstring(node) for node in nodes if isinstance(node, kinds)]
     return [text for text in found if text]
 
 
-def comments(source: str, tree: ast.AST, least: int = 2) -> list[str]:
+def comments(source: str, nodes: list[ast.AST], least: int = 2) -> list[str]:
     """Runs of at least so many comment lines, each as one text."""
-    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant | ast.JoinedStr)]
+    texts = [node for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr)]
     quoted = {i for node in texts for i in range(node.lineno + 1, node.end_lineno + 1)}
     runs: list[list[str]] = [[]]
     for number, line in enumerate(source.split("\n"), 1):

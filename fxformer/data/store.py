@@ -53,7 +53,10 @@ def write(
 ) -> dict:
     """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}; bytes of UTF-8."""
     bounds, size, held, characters = [0], 0, [], 0
-    with (folder / f"{split}.ids").open("wb") as file, Slow(f"Tokenising {split}", "tokens") as work:
+    with (
+        (folder / f"{split}.ids").open("wb") as file,
+        Slow(f"Tokenising {split}", "tokens") as work,
+    ):
 
         def flush() -> None:
             for ids in encode(held):

@@ -99,7 +99,7 @@ def is_saved(folder: str | Path) -> bool:
 
 
 def load(folder: str | Path) -> Tokenizer:
-    """Read what `save` has written. ValueError if the folder holds no tokenizer or a damaged one."""
+    """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
         card = json.loads((folder / _CARD).read_text())

@@ -46,7 +46,7 @@ class CharTokenizer(Tokenizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Char:
-    """Recipe of a CharTokenizer over the `vocab_size` most frequent characters, specials included."""
+    """Recipe of a CharTokenizer: the most frequent characters, `vocab_size` ids with specials."""
 
     specials: Specials
     template: str = "{bos} {text} {eos}"
@@ -61,7 +61,7 @@ class Char:
             counts.update(document)
         room = self.vocab_size - len(self.specials.names())
         if room < 1:
-            raise ValueError(f"tokenizer.vocab_size={self.vocab_size} leaves no room for characters")
+            raise ValueError(f"tokenizer.vocab_size={self.vocab_size} has no room for characters")
         kept = sorted(counts, key=lambda c: (-counts[c], c))[:room]
         return CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
 

@@ -13,7 +13,7 @@ from fxformer.types import Count
 
 
 class FastTokenizer(Tokenizer):
-    """Any tokenizer.json. Its own post-processor is not used: the template says what goes around."""
+    """Any tokenizer.json. Its own post-processor is not used, the template takes its place."""
 
     def __init__(self, text: str, ids: SpecialIds, template: str):
         import tokenizers

@@ -24,8 +24,8 @@ _FORMS = ("tokenizer.json", "*.model", "vocab.json", "vocab.txt")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class File:
-    """Recipe that reads a SentencePiece .model, tokenizer.json, BERT's vocab.txt, GPT-2's vocab.json
-    with merges, or a folder that holds one of them or a tokenizer saved by a run.
+    """Recipe that reads a SentencePiece .model, tokenizer.json, BERT's vocab.txt, GPT-2's
+    vocab.json with merges, or a folder that holds one of them or a tokenizer saved by a run.
 
     merges: for vocab.json; None looks for merges.txt beside it
     lowercase: for vocab.txt, which does not say it
@@ -70,7 +70,7 @@ class File:
 
     def _file(self) -> Path:
         if self.path is None:
-            raise ValueError("tokenizer.path is not given: write e.g. tokenizer.path=tokenizer.json")
+            raise ValueError("tokenizer.path is not given: e.g. tokenizer.path=tokenizer.json")
         path = Path(self.path).expanduser()
         if path.is_dir():
             if is_saved(path):

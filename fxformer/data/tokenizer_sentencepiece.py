@@ -101,7 +101,8 @@ class SentencePiece:
             )
         except RuntimeError as problem:
             raise ValueError(
-                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: {problem}"
+                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: "
+                f"{str(problem).rpartition('] ')[2]}"  # without the place in its C++ source
             ) from problem
         return SentencePieceTokenizer(model.getvalue(), specials.ids(), self.template)
 

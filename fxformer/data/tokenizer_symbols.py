@@ -10,7 +10,7 @@ from fxformer.data.tokenizer import Tokenizer
 
 
 class SymbolTokenizer(Tokenizer):
-    """The text "3 0 7" to ids and back: symbol s has id s + 5, after pad, unk, bos, eos and mask."""
+    """The text "3 0 7" to ids and back: symbol s has id s + 5, after pad, unk, bos, eos, mask."""
 
     def __init__(self, symbols: int, template: str = "{text}", ids: SpecialIds | None = None):
         self.symbols, self.template = symbols, template
@@ -21,7 +21,7 @@ class SymbolTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         values = np.array([int(word) for word in text.split()], np.int32)
-        if values.size and not (0 <= values.min() and values.max() < self.symbols):
+        if values.size and not (values.min() >= 0 and values.max() < self.symbols):
             raise ValueError(f"symbols are numbers from 0 to {self.symbols - 1}: {text[:80]!r}")
         return values + self.offset
 

@@ -1,0 +1,133 @@
+"""Packing loses nothing, invents nothing, and keeps texts apart."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fxformer.data.documents import Documents, join
+from fxformer.data.pack import Frame, Padded, Segments, best_fit
+from fxformer.data.pack_blocks import Blocks
+from fxformer.data.pack_pairs import Paired, Prompted
+
+PAD, BOS, EOS = 0, 2, 3
+FRAME = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS)
+BARE = Frame(PAD, np.empty(0, int), np.empty(0, int))
+
+
+def numbered(sizes) -> Documents:
+    """Documents in which every token is unique, from 10 on."""
+    _, bounds = join([np.zeros(size, int) for size in sizes])
+    return Documents(np.arange(10, 10 + bounds[-1], dtype=np.int32), bounds)
+
+
+def all_rows(packed):
+    return packed.rows(np.arange(len(packed)))
+
+
+sizes = st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, st.integers(3, 17), st.integers(1, 9), st.booleans())
+def test_every_token_is_used_exactly_once(sizes, length, window, framed):
+    documents = numbered(sizes)
+    for packing in (Segments(window), Padded(), Blocks()):
+        packed = packing(documents, length, FRAME if framed else BARE)
+        rows, facts = all_rows(packed), packed.facts()
+        text = rows.tokens[rows.tokens >= 10]
+        assert sorted(text) == documents.tokens.tolist()
+        assert facts["tokens_in"] == facts["tokens_used"] + facts["tokens_dropped"] == sum(sizes)
+        assert facts["tokens_used"] == len(text)
+        assert facts["padding_share"] == pytest.approx((rows.segments == 0).mean(), abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes, st.integers(3, 17), st.integers(1, 9))
+def test_a_segment_is_one_piece_of_one_document_in_its_template(sizes, length, window):
+    documents = numbered(sizes)
+    rows = all_rows(Segments(window)(documents, length, FRAME))
+    seen = set()
+    for tokens, segments, examples in zip(rows.tokens, rows.segments, rows.examples, strict=True):
+        used = segments > 0
+        assert (np.diff(used.astype(int)) <= 0).all()  # padding only at the end
+        assert (tokens[~used] == PAD).all() and (examples[~used] == -1).all()
+        assert sorted(set(segments[used])) == list(range(1, segments.max() + 1))
+        for number in range(1, segments.max() + 1):
+            piece = tokens[segments == number]
+            assert piece[0] == BOS and piece[-1] == EOS
+            assert (np.diff(piece[1:-1]) == 1).all()
+            owner = np.searchsorted(documents.bounds, piece[1:-1] - 10, side="right")
+            assert len(set(owner)) == 1
+            (example,) = set(examples[segments == number])
+            assert example not in seen
+            seen.add(example)
+    assert seen == set(range(len(seen)))
+
+
+def test_rows_do_not_depend_on_the_company_they_are_asked_in():
+    packed = Segments()(numbered([5, 3, 30, 1, 8, 2]), 9, FRAME)
+    rows = all_rows(packed)
+    for which in ([3, 0, 3], [-1, 2]):
+        some = packed.rows(np.array(which))
+        for i, number in enumerate(which):
+            expected = rows.tokens[number] if number >= 0 else np.full(9, PAD)
+            assert (some.tokens[i] == expected).all()
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=60))
+def test_best_fit_overfills_no_row_and_stays_near_the_bound(widths):
+    widths = np.array(widths)
+    load = np.bincount(best_fit(widths, 20), widths)
+    assert load.max() <= 20
+    assert len(load) <= 11 / 9 * np.ceil(widths.sum() / 20) * 1.5 + 1
+
+
+def test_blocks_are_the_stream_itself():
+    rows = all_rows(Blocks()(numbered([3, 0, 4]), 5, FRAME))
+    assert rows.tokens.ravel().tolist() == [10, 11, 12, EOS, EOS, 13, 14, 15, 16, EOS]
+    assert (rows.segments == 1).all()
+    assert rows.examples[:, 0].tolist() == [0, 1]
+
+
+def pairs(count=3, size=4) -> Documents:
+    source, bounds = join([np.arange(size) + 10 * (i + 1) for i in range(count)])
+    return Documents(source + 100, bounds, source=source, source_bounds=bounds)
+
+
+def test_pairs_stay_aligned():
+    rows = all_rows(Paired()(pairs(), 7, FRAME))
+    text = rows.tokens >= 100
+    assert (rows.tokens[text] == rows.source[text] + 100).all()
+    assert (rows.segments == rows.source_segments).all()
+
+
+def test_prompts_are_scored_on_the_answer_and_its_end():
+    packed = Prompted()(pairs(), 21, FRAME)
+    rows = all_rows(packed)
+    assert len(packed) == 2 and rows.segments.max() == 2
+    assert rows.tokens[0, :10].tolist() == [10, 11, 12, 13, BOS, 110, 111, 112, 113, EOS]
+    assert rows.scored[0, :10].tolist() == [False] * 5 + [True] * 5
+
+
+def test_examples_are_never_cut():
+    scored = dataclasses.replace(numbered([4, 9]), scored=np.ones(13, bool))
+    with pytest.raises(ValueError, match="example 1 has 9 tokens, rows of 8 hold 8.*1 more"):
+        Segments()(scored, 8, BARE)
+    with pytest.raises(ValueError, match="segments or padded"):
+        Blocks()(scored, 8, BARE)
+    with pytest.raises(ValueError, match="wants pairs"):
+        Paired()(numbered([3]), 8, FRAME)
+    with pytest.raises(ValueError, match="no room for text.*raise data.length"):
+        Segments()(numbered([3]), 2, FRAME)
+
+
+def test_400_000_tokens_in_short_documents_pack_within_a_second():
+    documents = numbered(np.random.default_rng(0).integers(1, 40, 20_000))
+    began = time.process_time()
+    packed = Segments()(documents, 128, FRAME)
+    assert time.process_time() - began < 1
+    assert packed.facts()["padding_share"] < 0.002
