@@ -19,6 +19,15 @@ def test_a_mean_within_and_beyond_chance():
     assert not wrong.holds and "BROKEN" in str(wrong)
 
 
+def test_a_ratio_weighs_by_the_whole():
+    generator = np.random.default_rng(0)
+    whole = generator.integers(1, 400, 2000)
+    pairs = np.stack([generator.binomial(whole, 0.3), whole], axis=1)
+    right = found("ratio", 0.3, pairs)
+    assert right.holds and right.realised == pytest.approx(pairs[:, 0].sum() / whole.sum(), abs=1e-3)
+    assert not found("ratio", 0.31, pairs).holds
+
+
 def test_shares_within_and_beyond_chance():
     counts = np.random.default_rng(0).multinomial(MANY, [0.8, 0.1, 0.1])
     assert found("shares", (0.8, 0.1, 0.1), counts).holds
