@@ -28,7 +28,9 @@ def test_an_illegal_pair_names_the_way_out(objective, architecture, knobs, toy, 
         with pytest.raises(ValueError, match=r"write objective=\w+, or model=\w+") as caught:
             objective(toy(other), vocabulary=vocabulary, rngs=nnx.Rngs(0), **knobs)
         assert objective.__name__ in str(caught.value)
-        assert {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}[other] in str(caught.value)
+        assert {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}[other] in str(
+            caught.value
+        )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,13 @@ from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.noise.rotate import DocumentRotation
 
-ONE_EACH = [SentencePermutation(), TextInfilling(), TokenMasking(), TokenDeletion(), DocumentRotation()]
+ONE_EACH = [
+    SentencePermutation(),
+    TextInfilling(),
+    TokenMasking(),
+    TokenDeletion(),
+    DocumentRotation(),
+]
 PAPER = [SentencePermutation(), TextInfilling()]
 LISTS = [PAPER, ONE_EACH, ONE_EACH[::-1], [TextInfilling(), TextInfilling()], []]
 

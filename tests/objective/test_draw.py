@@ -60,7 +60,9 @@ def test_poisson_with_its_zeros():
     for mean in (0.5, 3.0, 40.0):
         counts = np.bincount(Draws.of(0, 0, MANY).poisson("a", mean))
         top = int(stats.poisson.isf(1e-3, mean))
-        nominal = np.append(stats.poisson.pmf(np.arange(top), mean), stats.poisson.sf(top - 1, mean))
+        nominal = np.append(
+            stats.poisson.pmf(np.arange(top), mean), stats.poisson.sf(top - 1, mean)
+        )
         seen = np.append(counts[:top], counts[top:].sum())
         assert stats.chisquare(seen, nominal / nominal.sum() * len(MANY)).pvalue > ALARM
 

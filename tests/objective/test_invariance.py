@@ -17,9 +17,20 @@ from fxformer.objective.select import ExactCount, Independent
 CASES = [
     (MaskedLM, {"selection": Independent()}),
     (MaskedLM, {"selection": ExactCount()}),
-    *((DenoisingLM, {"noises": [noise]}) for noise in (
-        TokenMasking(), TokenDeletion(), TextInfilling(), SentencePermutation(), DocumentRotation())),
-    (DenoisingLM, {"noises": [SentencePermutation(0.5), TextInfilling(random=0.1), TokenDeletion()]}),
+    *(
+        (DenoisingLM, {"noises": [noise]})
+        for noise in (
+            TokenMasking(),
+            TokenDeletion(),
+            TextInfilling(),
+            SentencePermutation(),
+            DocumentRotation(),
+        )
+    ),
+    (
+        DenoisingLM,
+        {"noises": [SentencePermutation(0.5), TextInfilling(random=0.1), TokenDeletion()]},
+    ),
 ]
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 

@@ -9,7 +9,9 @@ MANY = 100_000
 
 
 def found(kind, nominal, values, alarm=1e-6):
-    return judge(Law("x", nominal, lambda before, after: after, kind), [(None, values)], alarm=alarm)
+    return judge(
+        Law("x", nominal, lambda before, after: after, kind), [(None, values)], alarm=alarm
+    )
 
 
 def test_a_mean_within_and_beyond_chance():
@@ -24,7 +26,9 @@ def test_a_ratio_weighs_by_the_whole():
     whole = generator.integers(1, 400, 2000)
     pairs = np.stack([generator.binomial(whole, 0.3), whole], axis=1)
     right = found("ratio", 0.3, pairs)
-    assert right.holds and right.realised == pytest.approx(pairs[:, 0].sum() / whole.sum(), abs=1e-3)
+    assert right.holds and right.realised == pytest.approx(
+        pairs[:, 0].sum() / whole.sum(), abs=1e-3
+    )
     assert not found("ratio", 0.31, pairs).holds
 
 

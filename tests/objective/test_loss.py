@@ -87,9 +87,9 @@ def test_no_targets_at_all_is_zero_and_finite():
 
 def test_bfloat16_features_score_in_float32():
     features, kernel, bias, targets, weights = problem(jnp.bfloat16)
-    value, grads = jax.value_and_grad(lambda x, k, b: chunked(x, k, b, targets, weights), (0, 1, 2))(
-        features, kernel, bias
-    )
+    value, grads = jax.value_and_grad(
+        lambda x, k, b: chunked(x, k, b, targets, weights), (0, 1, 2)
+    )(features, kernel, bias)
     theirs = jax.value_and_grad(lambda x, k, b: dense(x, k, b, targets, weights), (0, 1, 2))(
         features, kernel, bias
     )

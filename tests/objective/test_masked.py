@@ -36,7 +36,9 @@ def everywhere(batch, rows):
 
 def mistaken(batch, rows):
     """The target is what the model sees, not what was there."""
-    return dataclasses.replace(batch, targets=np.take_along_axis(batch.tokens, batch.picked, axis=1))
+    return dataclasses.replace(
+        batch, targets=np.take_along_axis(batch.tokens, batch.picked, axis=1)
+    )
 
 
 def uncounted(batch, rows):

@@ -79,7 +79,12 @@ class Shouting(TextInfilling):
 
 
 ZEROS = "spans of 0, per piece, beyond those expected"
-NOISES = [TextInfilling(), TextInfilling(0.35, 3.5, 0.1), TextInfilling(0.8, 8), TextInfilling(0.2, 0.7)]
+NOISES = [
+    TextInfilling(),
+    TextInfilling(0.35, 3.5, 0.1),
+    TextInfilling(0.8, 8),
+    TextInfilling(0.2, 0.7),
+]
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -108,7 +113,7 @@ def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabul
 
 
 def test_drawn_lengths_are_poisson_to_the_last():
-    """Before the last of a piece is cut to fit, all lengths together are Poisson(3): 100,000 of them."""
+    """Before the last of a piece is cut to fit, all 100,000 lengths together are Poisson(3)."""
     from fxformer.objective.draw import Draws
 
     budget = np.full(2000, 153)

@@ -14,7 +14,9 @@ class Everything(TokenMasking):
 
     def __call__(self, pieces, draws, vocabulary):
         after = super().__call__(pieces, draws, vocabulary)
-        return dataclasses.replace(after, tokens=np.where(pieces.end, vocabulary.mask, after.tokens))
+        return dataclasses.replace(
+            after, tokens=np.where(pieces.end, vocabulary.mask, after.tokens)
+        )
 
 
 class Less(TokenMasking):
@@ -24,7 +26,9 @@ class Less(TokenMasking):
         after = super().__call__(pieces, draws, vocabulary)
         late = pieces.ranks * 20 > pieces.lengths[pieces.piece] * 19
         tokens = np.where(late, pieces.tokens, after.tokens)
-        return dataclasses.replace(after, tokens=tokens, free=np.where(late, pieces.free, after.free))
+        return dataclasses.replace(
+            after, tokens=tokens, free=np.where(late, pieces.free, after.free)
+        )
 
 
 @pytest.mark.parametrize("noise", [TokenMasking(), TokenMasking(0.4, Replacement(0.8, 0.1))])
