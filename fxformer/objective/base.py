@@ -96,7 +96,8 @@ class Objective(nnx.Module):
         models = " or ".join(f"model={NEAREST_MODEL[name]}" for name in wanted)
         raise ValueError(
             f"objective {type(self).__name__} needs {_listed(wanted)}, and this model is "
-            f"{_listed([architecture])}: write objective={NEAREST_OBJECTIVE[architecture]}, or {models}"
+            f"{_listed([architecture])}: write objective={NEAREST_OBJECTIVE[architecture]}, or "
+            f"{models}"
         )
 
 

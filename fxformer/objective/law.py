@@ -16,6 +16,8 @@ class Law:
     kind says what `measure(before, after)` returns and how it is judged:
     exact: values [n], each of which must equal `nominal`
     mean: independent samples [n] whose expectation is `nominal`; judged by their own spread
+    ratio: independent pairs [n, 2] of a part and its whole; the expected share of all wholes
+        together is `nominal`. Long pieces count for more, which a mean over pieces would forgo
     shares: counts [C] of independent draws that fall in C classes with probabilities `nominal` [C]
 
     A measure may return an empty array where it finds nothing to look at.
@@ -24,7 +26,7 @@ class Law:
     name: str
     nominal: float | tuple[float, ...]
     measure: Callable[[Any, Any], np.ndarray]
-    kind: Literal["exact", "mean", "shares"]
+    kind: Literal["exact", "mean", "ratio", "shares"]
 
     def through(self, view: Callable[[Any, Any], tuple[Any, Any]], name: str = "") -> "Law":
         """The same law of a part, measured on what `view` shows of the whole."""
@@ -39,8 +41,8 @@ class Law:
 class Finding:
     """What came out for one law.
 
-    realised: the share of right values (exact), the mean (mean), or the shares (shares)
-    low, high: the interval of confidence 1 - alarm around a mean; None for the other kinds
+    realised: the share of right values (exact), the mean, the ratio, or the shares
+    low, high: the interval of confidence 1 - alarm around a mean or ratio; None for other kinds
     chance: the probability of a deviation at least as large if the law holds; 0 or 1 for `exact`
     draws: how many values, samples or counts were judged
     """
@@ -73,6 +75,9 @@ def judge(law: Law, pairs: Iterable[tuple[Any, Any]], *, alarm: float = 1e-6) ->
     if law.kind == "exact":
         right = np.abs(values - law.nominal) < 1e-9
         return Finding(law, float(right.mean()), float(right.all()), len(values), bool(right.all()))
+    if law.kind == "ratio":  # the residues are 0 on average; seen as shares of the mean whole
+        part, whole = values.T
+        values = law.nominal + (part - law.nominal * whole) / whole.mean()
     return _judge_mean(law, values, alarm)
 
 

@@ -55,10 +55,10 @@ class Replacement:
         def specials(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             return vocabulary.special[new] & (new != vocabulary.mask)
 
-        def steps(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        def places(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             moved = (new != old) & (rank[new] >= 0)
-            step = (rank[new[moved]] - rank[old[moved]]) % number - 1  # uniform on 0 … number-2
-            return np.bincount(step * cells // max(number - 1, 1), minlength=cells)
+            place = rank[new[moved]] - (rank[new] > rank[old])[moved]  # among the other number - 1
+            return np.bincount(place * cells // max(number - 1, 1), minlength=cells)
 
         cells = max(min(CELLS, number - 1), 1)
         edges = np.bincount(np.arange(number - 1) * cells // max(number - 1, 1), minlength=cells)
@@ -69,4 +69,4 @@ class Replacement:
         )
         if not self.random or number < 3:
             return laws
-        return (*laws, Law("random tokens, uniform over the ordinary", uniform, steps, "shares"))
+        return (*laws, Law("random tokens, uniform over the ordinary", uniform, places, "shares"))

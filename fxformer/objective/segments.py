@@ -30,10 +30,8 @@ def ranks_of(piece: np.ndarray, count: int) -> np.ndarray:
 
 def sums_before(values: np.ndarray, piece: np.ndarray, count: int) -> np.ndarray:
     """The sum of the values that come earlier in the same segment. [n], int64 for whole numbers."""
-    values = values.astype(np.int64)
-    before = np.cumsum(values) - values
-    first = starts_of(counts_of(piece, count))
-    return before - before[np.minimum(first, max(len(piece) - 1, 0))][piece]
+    before = np.concatenate([[0], np.cumsum(values.astype(np.int64))])
+    return before[:-1] - before[starts_of(counts_of(piece, count))][piece]
 
 
 def order_within(piece: np.ndarray, bits: np.ndarray) -> np.ndarray:

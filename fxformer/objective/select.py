@@ -53,14 +53,14 @@ class Independent:
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and the indices chosen of them."""
         return (
-            Law("selected share, the guaranteed target aside", self.rate, self._share, "mean"),
-            Law("selected neighbours, share of pairs", self.rate**2, _neighbours, "mean"),
+            Law("selected share, the guaranteed target aside", self.rate, self._share, "ratio"),
+            Law("selected neighbours, share of pairs", self.rate**2, _neighbours, "ratio"),
             at_least_one(),
         )
 
     def _share(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
         free, taken = _free_and_taken(pieces, chosen)
-        return (taken - (1 - self.rate) ** free) / free
+        return np.stack([taken - (1 - self.rate) ** free, free], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ class ExactCount:
         return (
             Law("selected less than due", 0.0, self._missing, "exact"),
             Law("place of a selected token in its piece", 0.5, _place, "mean"),
-            Law("selected neighbours, against chance", 0.0, self._clumps, "mean"),
+            Law("selected neighbours, against chance", 0.0, self._clumps, "ratio"),
             at_least_one(),
         )
 
@@ -107,7 +107,9 @@ class ExactCount:
     def _clumps(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
         free, _ = _free_and_taken(pieces, chosen)
         free, due = free[free > 1], self.due(free[free > 1])
-        return _neighbours(pieces, chosen) - due * (due - 1) / (free * (free - 1))
+        pairs = _neighbours(pieces, chosen)
+        pairs[:, 0] -= pairs[:, 1] * due * (due - 1) / (free * (free - 1))
+        return pairs
 
 
 def at_least_one() -> Law:
@@ -127,7 +129,7 @@ def _free_and_taken(pieces: Pieces, chosen: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _neighbours(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
-    """Share of neighbouring ordinary tokens that are both chosen, for each piece of two or more.
+    """(both chosen, all) pairs of neighbouring ordinary tokens, for each piece of two or more.
 
     Exactly rate² for independent choices: the guaranteed target is alone in its piece.
     """
@@ -138,7 +140,7 @@ def _neighbours(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
     same = piece[1:] == piece[:-1]
     both = counts_of(piece[1:], pieces.count, same & picked[1:] & picked[:-1])
     pairs = counts_of(piece[1:], pieces.count, same)
-    return both[pairs > 0] / pairs[pairs > 0]
+    return np.stack([both, pairs], axis=1)[pairs > 0].astype(np.float64)
 
 
 def _place(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from fxformer.objective.law import Law
 def answer(rows: Rows, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(tokens, targets, weights) [B, T]: each piece shifted right, itself, and what counts.
 
-    `start` comes first. Every token of a piece is a target, its special tokens too, unless `rows.scored` leaves it out.
-    Padding stays padding in `tokens`.
+    `start` comes first. Every token of a piece is a target, its special tokens too, unless
+    `rows.scored` leaves it out. Padding stays padding in `tokens`.
     """
     inside = rows.segments > 0
     counts = inside & scored(rows)

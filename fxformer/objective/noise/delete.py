@@ -41,7 +41,7 @@ class TokenDeletion(Noise):
             *honest(),
             in_order(),
             unchanged(),
-            Law("deleted share, the guaranteed token aside", self.rate, self._share, "mean"),
+            Law("deleted share, the guaranteed token aside", self.rate, self._share, "ratio"),
             Law("marks left by the deleted", 0.0, lambda a, b: b.origin < 0, "exact"),
             Law("pieces left empty", 0.0, lambda a, b: (b.lengths == 0)[a.lengths > 0], "exact"),
         )
@@ -50,4 +50,4 @@ class TokenDeletion(Noise):
         number = before.free_lengths
         alone = number == before.lengths  # only then can a piece become empty
         deleted = before.lengths - after.lengths + alone * self.rate**number
-        return deleted[number > 0] / number[number > 0]
+        return np.stack([deleted, number], axis=1)[number > 0]

@@ -28,7 +28,7 @@ def infill_laws(rate: float, mean: float, random: float, vocabulary: Vocabulary)
 
     return (
         Law("hidden tokens off rate·m by one or more", 0.0, _off_budget(rate), "exact"),
-        Law("hidden share", rate, _hidden_share, "mean"),
+        Law("hidden share", rate, _hidden_share, "ratio"),
         Law("marks beyond those expected, per piece", 0.0, _surplus(mean), "mean"),
         *length_laws(mean),
         Law("place of the marks in their piece", 0.5, _place, "mean"),
@@ -95,7 +95,7 @@ def _off_budget(rate: float):
 
 def _hidden_share(before: Pieces, after: Pieces) -> np.ndarray:
     number, hidden = _hidden(before, after)
-    return hidden / number
+    return np.stack([hidden, number], axis=1)
 
 
 def _per_piece(before: Pieces, after: Pieces, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,138 @@
+"""A small vocabulary, a toy model, rows of random text, and a way to ask whether laws hold."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from fxformer.batch import Rows, Vocabulary
+from fxformer.objective.law import judge
+
+WORDS = 200
+PAD, UNK, BOS, EOS, MASK = range(5)
+
+
+class Toy(nnx.Module):
+    """An embedding that is also the output table; the mean of the source joins every position."""
+
+    def __init__(self, *, architecture: str, vocab: int, rngs: nnx.Rngs):
+        self.architecture = architecture
+        self.embed = nnx.Embed(vocab, 8, rngs=rngs)
+        self.mix = nnx.Linear(8, 8, rngs=rngs)
+        self.bias = nnx.Param(np.zeros(vocab, np.float32))
+
+    def __call__(self, batch, *, key=None):
+        hidden = self.mix(self.embed(batch.tokens))
+        if batch.source is None:
+            return hidden
+        return hidden + self.embed(batch.source).mean(1, keepdims=True)
+
+    def projection(self):
+        return (lambda hidden: hidden), self.embed.embedding[...], self.bias[...]
+
+    def logits(self, hidden):
+        return hidden @ self.embed.embedding[...].T + self.bias[...]
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    """200 ids, five of them special; one ordinary id in fifteen ends a sentence."""
+    special, ends = np.zeros(WORDS, bool), np.zeros(WORDS, bool)
+    special[:5], ends[5:18] = True, True
+    return Vocabulary(WORDS, PAD, special, ~special, ends, unk=UNK, bos=BOS, eos=EOS, mask=MASK)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """toy(architecture) -> a model partial."""
+    return lambda architecture: functools.partial(Toy, architecture=architecture)
+
+
+@pytest.fixture(scope="session")
+def build(toy, vocabulary):
+    """build(Class, **knobs) -> the objective on a toy model it is legal for."""
+
+    def make(objective, *, words=vocabulary, seed=0, **knobs):
+        model = toy(sorted(objective.legal)[0])
+        return objective(model, vocabulary=words, rngs=nnx.Rngs(seed), **knobs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def text():
+    """text(length, example) -> the tokens of a piece, always the same, [bos] … [eos] included."""
+
+    def piece(length: int, example: int) -> np.ndarray:
+        body = np.random.default_rng([7, example]).integers(5, WORDS, length)
+        body[0], body[-1] = BOS, EOS
+        return body.astype(np.int32)
+
+    return piece
+
+
+@pytest.fixture(scope="session")
+def pack(text):
+    """pack([[(example, length), …], …], width) -> Rows, one list of pieces for each row."""
+
+    def packed(plan, width, seed=0, epoch=0) -> Rows:
+        tokens = np.full((len(plan), width), PAD, np.int32)
+        segments = np.zeros((len(plan), width), np.int32)
+        examples = np.full((len(plan), width), -1, np.int64)
+        for row, pieces in enumerate(plan):
+            at = 0
+            for number, (example, length) in enumerate(pieces, start=1):
+                here = slice(at, at + length)
+                tokens[row, here] = text(length, example)
+                segments[row, here], examples[row, here] = number, example
+                at += length
+        return Rows(tokens, segments, examples, seed, epoch)
+
+    return packed
+
+
+@pytest.fixture(scope="session")
+def corpus(pack):
+    """More than 100,000 tokens: batches of long pieces, short ones and mixed ones, some padding."""
+    batches, example = [], 0
+    for lengths in ([500], [60] * 8, [3, 4, 5, 9, 17, 33, 64, 128, 200], [250, 250]) * 3:
+        plan = []
+        for _ in range(24):
+            plan.append([(example + i, length) for i, length in enumerate(lengths)])
+            example += len(lengths)
+        batches.append(pack(plan, 512))
+    return batches
+
+
+@pytest.fixture(scope="session")
+def broken():
+    """broken(laws, pairs) -> the names of the laws that do not hold."""
+
+    def names(laws, pairs, alarm=1e-6) -> set[str]:
+        pairs = list(pairs)
+        return {law.name for law in laws if not judge(law, pairs, alarm=alarm).holds}
+
+    return names
+
+
+@pytest.fixture(scope="session")
+def spoil(vocabulary):
+    """spoil(noise, batches) -> [(pieces before, pieces after)]."""
+    from fxformer.objective.pieces import pieces_of
+
+    def run(noise, batches):
+        pairs = []
+        for rows in batches:
+            before = pieces_of(rows, vocabulary)
+            draws = before.draws(rows.seed, rows.epoch)
+            pairs.append((before, noise(before, draws, vocabulary)))
+        return pairs
+
+    return run
+
+
+def lacking(vocabulary: Vocabulary, name: str) -> Vocabulary:
+    """The vocabulary without one of its special tokens."""
+    return dataclasses.replace(vocabulary, **{name: None})

@@ -1,0 +1,54 @@
+"""Token masking: its laws hold, and each can be broken."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fxformer.objective.noise.mask import TokenMasking
+from fxformer.objective.replace import Replacement
+
+
+class Everything(TokenMasking):
+    """Broken: masks special tokens of the text too, once in a while."""
+
+    def __call__(self, pieces, draws, vocabulary):
+        after = super().__call__(pieces, draws, vocabulary)
+        return dataclasses.replace(
+            after, tokens=np.where(pieces.end, vocabulary.mask, after.tokens)
+        )
+
+
+class Less(TokenMasking):
+    """Broken: nothing in the second half of a piece."""
+
+    def __call__(self, pieces, draws, vocabulary):
+        after = super().__call__(pieces, draws, vocabulary)
+        late = pieces.ranks * 20 > pieces.lengths[pieces.piece] * 19
+        tokens = np.where(late, pieces.tokens, after.tokens)
+        return dataclasses.replace(
+            after, tokens=tokens, free=np.where(late, pieces.free, after.free)
+        )
+
+
+@pytest.mark.parametrize("noise", [TokenMasking(), TokenMasking(0.4, Replacement(0.8, 0.1))])
+def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+
+
+@pytest.mark.parametrize(
+    "noise, law",
+    [
+        (Everything(), "special tokens at an end lost or moved"),
+        (Everything(), "tokens changed without being chosen"),
+        (Less(), "chosen share"),
+    ],
+)
+def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
+    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+
+
+def test_what_is_masked_is_not_ordinary_any_more(corpus, spoil):
+    before, after = spoil(TokenMasking(0.3), corpus[:1])[0]
+    masked = after.tokens != before.tokens
+    assert masked.any() and not after.free[masked].any()

@@ -1,0 +1,78 @@
+"""The draw of an example depends on (seed, epoch, example) alone, for every objective."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fxformer.objective.denoise import DenoisingLM
+from fxformer.objective.masked import MaskedLM
+from fxformer.objective.noise.delete import TokenDeletion
+from fxformer.objective.noise.infill import TextInfilling
+from fxformer.objective.noise.mask import TokenMasking
+from fxformer.objective.noise.permute import SentencePermutation
+from fxformer.objective.noise.rotate import DocumentRotation
+from fxformer.objective.select import ExactCount, Independent
+
+CASES = [
+    (MaskedLM, {"selection": Independent()}),
+    (MaskedLM, {"selection": ExactCount()}),
+    *(
+        (DenoisingLM, {"noises": [noise]})
+        for noise in (
+            TokenMasking(),
+            TokenDeletion(),
+            TextInfilling(),
+            SentencePermutation(),
+            DocumentRotation(),
+        )
+    ),
+    (
+        DenoisingLM,
+        {"noises": [SentencePermutation(0.5), TextInfilling(random=0.1), TokenDeletion()]},
+    ),
+]
+LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
+
+
+def spoilt(objective, rows):
+    """{example: what the model reads of it}, from any packing."""
+    batch = objective.corrupt(rows)
+    source, segments = batch.source, batch.source_segments
+    source, segments = (batch.tokens, batch.segments) if source is None else (source, segments)
+    pieces = {}
+    for row in range(len(rows.tokens)):
+        for segment in set(rows.segments[row]) - {0}:
+            example = int(rows.examples[row][rows.segments[row] == segment][0])
+            pieces[example] = source[row][segments[row] == segment].tolist()
+    return pieces
+
+
+@pytest.mark.parametrize("objective, knobs", CASES)
+def test_packed_padded_or_in_another_batch(objective, knobs, build, pack):
+    made = build(objective, **knobs)
+    alone = {}
+    for example, length in LENGTHS.items():
+        alone |= spoilt(made, pack([[(example, length)]], 96))
+    packed = pack([[(11, 60), (12, 31), (15, 2)], [(16, 45), (14, 7)], [(13, 90)]], 128)
+    turned = pack([[(13, 90), (16, 45)], [], [(14, 7), (15, 2), (12, 31), (11, 60)]], 160)
+    assert alone == spoilt(made, packed) == spoilt(made, turned)
+
+
+@pytest.mark.parametrize("objective, knobs", CASES)
+def test_seed_and_epoch_draw_anew_and_a_repeat_does_not(objective, knobs, build, pack):
+    made = build(objective, **knobs)
+    rows = pack([[(11, 60), (13, 90)]], 160)
+    first = spoilt(made, rows)
+    assert first == spoilt(made, rows) == spoilt(build(objective, seed=1, **knobs), rows)
+    assert first != spoilt(made, dataclasses.replace(rows, epoch=1))
+    assert first != spoilt(made, dataclasses.replace(rows, seed=1))
+
+
+@pytest.mark.parametrize("objective, knobs", CASES)
+def test_the_rows_are_not_written_to(objective, knobs, build, pack):
+    rows = pack([[(11, 60), (13, 90)]], 160)
+    for field in (rows.tokens, rows.segments, rows.examples):
+        field.setflags(write=False)
+    batch = build(objective, **knobs).corrupt(rows)
+    assert not np.shares_memory(batch.tokens, rows.tokens)

@@ -1,0 +1,99 @@
+"""Masked LM: its laws on the finished batch, what breaks them, and a row with too many targets."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fxformer.objective.masked import MaskedLM
+from fxformer.objective.select import ExactCount, Independent
+
+
+class Tight(Independent):
+    """Room for three targets in a row."""
+
+    def capacity(self, length):
+        return 3
+
+
+def pairs_of(objective, corpus):
+    return [(rows, objective.corrupt(rows)) for rows in corpus]
+
+
+def bitten(batch, rows):
+    """A special token and padding are targets."""
+    picked, targets = batch.picked.copy(), batch.targets.copy()
+    picked[:, 0], targets[:, 0] = 0, rows.tokens[:, 0]
+    return dataclasses.replace(batch, picked=picked, targets=targets)
+
+
+def everywhere(batch, rows):
+    """An unselected token is changed."""
+    tokens = batch.tokens.copy()
+    tokens[:, 40] = 4
+    return dataclasses.replace(batch, tokens=tokens)
+
+
+def mistaken(batch, rows):
+    """The target is what the model sees, not what was there."""
+    return dataclasses.replace(
+        batch, targets=np.take_along_axis(batch.tokens, batch.picked, axis=1)
+    )
+
+
+def uncounted(batch, rows):
+    """Of each row only half of the masked tokens have a loss."""
+    weights = batch.weights.copy()
+    weights[:, ::2] = 0
+    return dataclasses.replace(batch, weights=weights)
+
+
+@pytest.mark.parametrize("selection", [Independent(), ExactCount()])
+def test_the_laws_hold(selection, build, corpus, broken):
+    objective = build(MaskedLM, selection=selection)
+    assert broken(objective.laws(), pairs_of(objective, corpus)) == set()
+    assert objective.tally.counts() == {}
+
+
+@pytest.mark.parametrize(
+    "spoilt, law",
+    [
+        (bitten, "special tokens or padding selected"),
+        (everywhere, "tokens changed without being selected"),
+        (mistaken, "targets other than the original"),
+        (uncounted, "tokens changed without being selected"),
+    ],
+)
+def test_a_broken_rule_breaks_its_law(spoilt, law, build, corpus, broken):
+    objective = build(MaskedLM)
+    pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(objective, corpus[:4])]
+    assert law in broken(objective.laws(), pairs)
+
+
+def test_surplus_targets_are_not_selected_at_all_and_are_counted(build, corpus):
+    rows, whole = corpus[0], build(MaskedLM, selection=Independent())
+    tight = build(MaskedLM, selection=Tight())
+    few, all_of_them = tight.corrupt(rows), whole.corrupt(rows)
+    assert few.picked.shape == (24, 3) and few.weights.all()
+    assert (few.picked == all_of_them.picked[:, :3]).all()
+    assert ((few.tokens != rows.tokens).sum(1) <= 3).all()
+    left_out = all_of_them.weights.sum() - few.weights.sum()
+    assert tight.tally.counts() == {"masked LM targets without room": left_out}
+
+
+def test_the_batch_is_what_a_model_expects(build, corpus):
+    batch = build(MaskedLM).corrupt(corpus[0])
+    assert batch.tokens.dtype == batch.targets.dtype == batch.picked.dtype == np.int32
+    assert batch.weights.dtype == np.float32
+    for picked, weights in zip(batch.picked, batch.weights, strict=True):
+        assert (np.diff(picked[weights > 0]) > 0).all() and (picked[weights == 0] == 0).all()
+    assert (batch.targets[batch.weights == 0] == 0).all()
+    assert batch.tokens is not corpus[0].tokens and batch.source is None
+
+
+def test_a_batch_of_padding_has_no_targets(build, pack):
+    objective = build(MaskedLM)
+    batch = objective.corrupt(pack([[], []], 16))
+    assert batch.weights.sum() == 0
+    total, weight = objective(batch)["loss"]
+    assert total == 0 and weight == 0

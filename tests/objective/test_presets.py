@@ -1,0 +1,84 @@
+"""Every yaml of an objective composes, spells out every knob, builds, and keeps its laws."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from flax import nnx
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from fxformer.objective.noise.infill import TextInfilling
+
+CONF = Path(__file__).parents[2] / "conf"
+NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+GIVEN = {"model", "vocabulary", "rngs", "self"}  # what the parent gives
+PAIRS = ("seq2seq", "tokenlabel")
+
+
+def composed(name, *overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(overrides=[f"+objective={name}", *overrides]).objective
+
+
+@pytest.fixture(scope="module")
+def rows(pack):
+    return pack([[(0, 60), (1, 60)], [(2, 100)]], 128)
+
+
+def nodes(config):
+    """Every node of a config that names a target."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield config
+        for value in config.values():
+            yield from nodes(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from nodes(value)
+
+
+def made(config, toy, vocabulary):
+    partial = instantiate(config)
+    model = toy(sorted(partial.func.legal)[0])
+    return partial(model, vocabulary=vocabulary, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_knob_is_spelled_out(name):
+    for node in nodes(OmegaConf.to_container(composed(name))):
+        module, _, attribute = node["_target_"].rpartition(".")
+        target = getattr(importlib.import_module(module), attribute)
+        knobs = set(inspect.signature(target.__init__).parameters) - GIVEN
+        assert {key for key in node if not key.startswith("_")} == knobs
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in PAIRS])
+def test_it_builds_and_corrupts(name, rows, toy, vocabulary, broken):
+    objective = made(composed(name), toy, vocabulary)
+    batch = objective.corrupt(rows)
+    assert batch.tokens.shape[0] == 2 and batch.weights.sum() > 0
+    exact = [law for law in objective.laws() if law.kind == "exact"]
+    harmless = "special tokens put in as random ones"  # sees nothing where no mark is drawn
+    assert not {n for n in broken(exact, [(rows, batch)]) if harmless not in n}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_objectives_on_pairs_build(name, toy, vocabulary):
+    assert made(composed(name), toy, vocabulary).row_length(8) == 8
+
+
+def test_knobs_can_be_overridden_from_the_command_line(toy, vocabulary):
+    config = composed("denoise", "objective.noises.1.rate=0.2", "objective.loss.smoothing=0.1")
+    objective = made(config, toy, vocabulary)
+    assert objective.noises[1] == TextInfilling(rate=0.2)
+    assert objective.loss.smoothing == 0.1
+    config = composed("mlm", "objective/selection=iid", "objective.selection.rate=0.4")
+    assert made(config, toy, vocabulary).selection.rate == 0.4
+
+
+def test_two_builds_of_one_config_are_one_jit_key(toy, vocabulary):
+    first, second = (nnx.split(made(composed("denoise_all"), toy, vocabulary))[0] for _ in "ab")
+    assert first == second and hash(first) == hash(second)

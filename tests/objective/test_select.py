@@ -1,0 +1,111 @@
+"""Selection: the rate, the count, the guaranteed target, and room for the targets of a row."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fxformer.objective.pieces import pieces_of
+from fxformer.objective.select import ExactCount, Independent
+
+
+class Clumped(Independent):
+    """Broken: a chosen token takes its right neighbour along, every other one is dropped."""
+
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)[::2]
+        both = np.unique(np.concatenate([chosen, chosen + 1]))
+        return both[pieces.free[np.minimum(both, len(pieces.free) - 1)] & (both < len(pieces.free))]
+
+
+class Unlucky(Independent):
+    """Broken: no guaranteed target."""
+
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)
+        lots = draws.at(pieces.piece[chosen]).uniform("select", pieces.ranks[chosen])
+        return chosen[lots < self.rate]
+
+
+class Frugal(Independent):
+    """Broken: a lower rate than it says."""
+
+    def __call__(self, pieces, draws):
+        return Independent(self.rate * 0.95)(pieces, draws)
+
+
+class First(ExactCount):
+    """Broken: the right number, always from the left."""
+
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)
+        return first_of(pieces, np.bincount(pieces.piece[chosen], minlength=pieces.count))
+
+
+class Floor(ExactCount):
+    """Broken: rounds down."""
+
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)
+        return chosen[np.diff(np.append(pieces.piece[chosen], -1)) == 0]
+
+
+def first_of(pieces, number):
+    free = np.flatnonzero(pieces.free)
+    piece = pieces.piece[free]
+    rank = np.arange(len(free)) - np.searchsorted(piece, piece)
+    return free[rank < number[piece]]
+
+
+def chosen_in(selection, batches, vocabulary):
+    for rows in batches:
+        pieces = pieces_of(rows, vocabulary)
+        yield pieces, selection(pieces, pieces.draws(rows.seed, rows.epoch))
+
+
+@pytest.mark.parametrize(
+    "selection", [Independent(), ExactCount(), Independent(0.4), ExactCount(0.3)]
+)
+def test_the_laws_hold(selection, corpus, vocabulary, broken):
+    assert broken(selection.laws(), chosen_in(selection, corpus, vocabulary)) == set()
+
+
+@pytest.mark.parametrize(
+    "selection, law",
+    [
+        (Clumped(), "selected neighbours, share of pairs"),
+        (Unlucky(), "pieces without a target"),
+        (Frugal(), "selected share, the guaranteed target aside"),
+        (First(), "place of a selected token in its piece"),
+        (First(), "selected neighbours, against chance"),
+        (Floor(), "selected less than due"),
+    ],
+)
+def test_a_broken_rule_breaks_its_law(selection, law, corpus, vocabulary, broken):
+    assert law in broken(selection.laws(), chosen_in(selection, corpus, vocabulary))
+
+
+@pytest.mark.parametrize("selection", [Independent(), ExactCount(), Independent(0.4)])
+def test_only_ordinary_tokens_are_chosen(selection, corpus, vocabulary):
+    for pieces, chosen in chosen_in(selection, corpus[:3], vocabulary):
+        assert pieces.free[chosen].all()
+        assert (np.diff(chosen) > 0).all()
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.15, 0.4, 0.9])
+def test_the_room_suffices_and_is_not_wasted(rate, pack, vocabulary):
+    batches = [
+        pack([[(100 * b + 8 * r + i, 64) for i in range(8)] for r in range(12)], 512)
+        for b in range(10)
+    ]
+    for selection in (Independent(rate), ExactCount(rate)):
+        room = selection.capacity(512)
+        for pieces, chosen in chosen_in(selection, batches, vocabulary):
+            assert np.bincount(pieces.row[pieces.piece[chosen]]).max() <= room
+        assert room <= min(512, 512 * rate + 6.5 * np.sqrt(512 * rate * (1 - rate)) + 25)
+        assert selection.capacity(0) == 0 and selection.capacity(1) == 1
+
+
+def test_selections_are_equal_by_their_knobs():
+    assert Independent(0.2) == dataclasses.replace(Independent(), rate=0.2)
+    assert hash(ExactCount(0.2)) == hash(ExactCount(0.2))
