@@ -6,7 +6,9 @@ import pytest
 from fxformer.rules import RuleError, assign, decide, is_stacked, named, select
 
 TREE = {
-    "model": {"stack": {"blocks": {"q": {"kernel": jnp.ones((2, 3, 3)), "bias": jnp.ones((2, 3))}}}},
+    "model": {
+        "stack": {"blocks": {"q": {"kernel": jnp.ones((2, 3, 3)), "bias": jnp.ones((2, 3))}}}
+    },
     "head": {"bias": jnp.ones(4)},
 }
 

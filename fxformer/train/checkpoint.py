@@ -57,10 +57,8 @@ class Checkpoints:
         self.failures = 0  # saves in a row that failed
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._clean = False
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(".*"):  # of a process that was killed while saving or deleting
-            if left.name != ".bad":
-                shutil.rmtree(left, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Steps with a whole checkpoint, ascending."""
@@ -82,7 +80,7 @@ class Checkpoints:
             leaves = {path: np.array(leaf) for path, leaf in leaves.items()}
         metric = None if metric is None else metric if math.isfinite(metric) else math.inf
         args = (step, leaves, host, metric)
-        self._thread = threading.Thread(target=self._save, args=args, name="save", daemon=True)
+        self._thread = threading.Thread(target=self._save, args=args, name="save")
         self._thread.start()
 
     def wait(self) -> bool:
@@ -137,6 +135,7 @@ class Checkpoints:
     def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
         making = self.folder / f".{step:08d}.making"
         try:
+            self._clear()
             making.mkdir()
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = tensors.write(making / "state.safetensors", arrays)
@@ -152,6 +151,14 @@ class Checkpoints:
         except BaseException as error:  # whatever it was, it is told by wait()
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
             self._error, self.failures = error, self.failures + 1
+
+    def _clear(self) -> None:
+        """Removes what a process left that was killed while saving or deleting. Only a process
+        that saves may do so: others read the folder of a run that goes on."""
+        if not self._clean:
+            for left in (*self.folder.glob(".*.making"), self.folder / ".trash"):
+                shutil.rmtree(left, ignore_errors=True)
+        self._clean = True
 
     def _prune(self) -> None:
         best = self.best()

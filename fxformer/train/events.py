@@ -81,7 +81,7 @@ class Evaluate(Event):
                 average = self._numbers(run.state.ema)
                 run.valid |= {f"ema_{name}": value for name, value in average.items()}
         run.catch_up()  # nothing is pending: brings the clock up to date
-        run.totals.evaluated, run.totals.joules = run.step, run.meter.joules
+        run.totals.evaluated, run.totals.joules = run.step, run.meter.read()
         run.log(run.step, "valid", run.valid)
         self._judge(run)
 
@@ -145,7 +145,7 @@ class Save(Event):
         if run.train.get("streak", 0) or not math.isfinite(run.train.get("parameter_norm", 0)):
             return
         with run.meter.phase("checkpoint"):
-            run.totals.joules = run.meter.joules
+            run.totals.joules = run.meter.read()
             host = {
                 "totals": dataclasses.asdict(run.totals),
                 "data": {"next": run.step},

@@ -82,6 +82,15 @@ class Layout:
         return max(fit, key=lambda axis: (value.shape[axis], axis), default=None)
 
 
+def target(like: Any, placement: Any) -> Any:
+    """The abstract state `like` with its shardings: what `Checkpoints.restore` fills."""
+
+    def leaf(value: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=sharding)
+
+    return jax.tree.map(leaf, like, placement)
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Rows over all devices."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))

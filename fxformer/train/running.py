@@ -22,9 +22,9 @@ class Tracker(Protocol):
 
 
 class Meter(Protocol):
-    """Counts joules since it was made, by phase. `joules` includes those of earlier attempts."""
+    """Counts joules by phase. `read` gives those so far, earlier attempts of the run included."""
 
-    joules: float
+    def read(self) -> float: ...
 
     def phase(self, name: str) -> contextlib.AbstractContextManager: ...
 
@@ -96,7 +96,8 @@ class Run:
     def waiting(self) -> Iterator[None]:
         """Time inside counts as waiting for data."""
         began = time.perf_counter()
-        yield
+        with self.meter.phase("data"):
+            yield
         self._wait = time.perf_counter() - began
         self.totals.waited += self._wait
 
@@ -120,7 +121,7 @@ class Run:
         numbers = averages(jax.device_get(sums))  # the one wait for the device
         seconds = self._clock()
         self.totals.tokens += int(numbers["tokens"])
-        self.totals.joules = self.meter.joules
+        self.totals.joules = self.meter.read()
         self.train = numbers | {
             "step_seconds": seconds,
             "tokens_per_second": numbers["tokens"] / max(seconds, 1e-9),

@@ -3,6 +3,7 @@
 python drill.py FOLDER UNTIL [SECONDS PER STEP]: appends "step loss" lines to FOLDER/trace.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import jax
 from toy import Meter, Parts, batches
 
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Evaluate, Save
 from fxformer.train.lock import lock
 from fxformer.train.loop import fit
@@ -54,6 +56,8 @@ def train(folder, until, pause=0.0):
 
 
 if __name__ == "__main__":
+    use_compile_cache(os.environ.get("FXFORMER_TEST_CACHE"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     where = Path(sys.argv[1])
     with lock(where):
         run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)

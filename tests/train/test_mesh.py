@@ -53,7 +53,9 @@ def test_big_leaves_are_cut_over_their_largest_axis_but_never_over_layers():
         "small": jax.ShapeDtypeStruct((4,), jnp.float32),
         "prime": jax.ShapeDtypeStruct((31, 31), jnp.float32),
     }
-    specs = {p: tuple(s.spec) for p, s in named(Layout(fsdp=-1, smallest=16).place(like, mesh)).items()}
+    specs = {
+        p: tuple(s.spec) for p, s in named(Layout(fsdp=-1, smallest=16).place(like, mesh)).items()
+    }
     assert specs == {
         "blocks/kernel": (None, None, "fsdp"),
         "odd": (None, "fsdp"),

@@ -46,7 +46,9 @@ def test_rows_that_do_not_split_are_refused():
 def test_a_step_that_is_not_finite_changes_nothing_but_time():
     toy = Parts(ema=0.9)
     state, sums = toy.step(toy.state, batch(5, bad=(5,)))
-    assert same((state.params, state.opt, state.ema), (toy.state.params, toy.state.opt, toy.state.ema))
+    assert same(
+        (state.params, state.opt, state.ema), (toy.state.params, toy.state.opt, toy.state.ema)
+    )
     assert (int(state.step), int(state.skipped), int(state.streak)) == (1, 1, 1)
     assert not np.isfinite(averages(sums)["loss"])
     state, _ = toy.step(state, batch(6))
