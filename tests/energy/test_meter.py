@@ -47,9 +47,9 @@ def test_a_dear_source_is_read_seldom_and_its_joules_spread_over_the_phases_betw
             clock.go(0.25)
         with meter.phase("train"):
             clock.go(0.75)
-    assert source.reads == 0 and meter.joules == 0
+    assert source.reads == 0 and meter.joules == 0 and meter.provenance == "nothing read"
     totals = meter.totals()
-    assert source.reads == 1
+    assert source.reads == 1 and meter.provenance == "measured"
     assert totals.by("phase")["train"].joules == pytest.approx(675)
     assert totals.by("phase")["data"].joules == pytest.approx(225)
 

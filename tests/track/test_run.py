@@ -17,6 +17,16 @@ from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 
 
+VICTIM = """
+import sys, time
+from fxformer.track.run import Run
+run = Run.create(sys.argv[1], "x", config={})
+run.log(1, "train", {"loss": 1.0})
+print(run.folder, flush=True)
+time.sleep(60)
+"""
+
+
 def test_a_run_records_how_it_came_about(tmp_path):
     run = Run.create(tmp_path, "bart tiny/../x", config={"optimizer": {"lr": 1e-3}},
                      facts={"corpus": "sha256:1"}, argv=["fxformer", "train", "a=b c"])
@@ -63,11 +73,8 @@ def test_a_resume_cuts_metrics_to_its_step_and_keeps_every_attempt(tmp_path):
 
 
 def test_a_living_run_is_refused_and_a_killed_one_is_taken_over(tmp_path):
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time\nfrom fxformer.track.run import Run\n"
-         f"run = Run.create({str(tmp_path)!r}, 'x', config={{}})\n"
-         "run.log(1, 'train', {'loss': 1.0})\nprint(run.folder, flush=True)\ntime.sleep(60)"],
-        stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path)],
+                             stdout=subprocess.PIPE, text=True)
     folder = child.stdout.readline().strip()
     with pytest.raises(RunBusyError, match=f"in use by pid {child.pid}"):
         Run.reopen(folder)
