@@ -16,7 +16,6 @@ from fxformer.track.owner import RunBusyError
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 
-
 VICTIM = """
 import sys, time
 from fxformer.track.run import Run
