@@ -102,7 +102,8 @@ class Meter:
         with self._lock:
             totals = self.totals()
             for slot in self._slots:
-                slot.source.close()
+                with contextlib.suppress(Exception):  # a dead meter may not even close
+                    slot.source.close()
             self._slots, self._closed = [], True
             return totals
 

@@ -115,6 +115,15 @@ def test_closing_freezes_the_totals_and_closes_the_sources():
     assert meter.read() == 100 and source.closed
 
 
+def test_a_meter_that_cannot_even_be_closed_does_not_matter():
+    clock = Clock()
+    source = Steady(clock, 100)
+    source.close = lambda: 1 / 0
+    meter = Meter([source], clock=clock)
+    clock.go(1)
+    assert meter.close().joules == 100
+
+
 def test_an_unknown_phase_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'train'"), \
             Meter([Steady(Clock(), 1)]).phase("trian"):

@@ -108,6 +108,11 @@ def test_of_many_that_want_a_run_one_gets_it(tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not a run"):
         Run.reopen(tmp_path)
+    (tmp_path / "run.json").write_text('{"sta')
+    with pytest.raises(ValueError, match="cannot be taken up again"):
+        Run.reopen(tmp_path)
+    with pytest.raises(ValueError, match="no run can be kept there"):
+        Run.create(tmp_path / "run.json", "x", config={})
 
 
 def test_interpolations_of_the_environment_stay_as_they_are(tmp_path, monkeypatch):
