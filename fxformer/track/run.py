@@ -97,6 +97,9 @@ class Run:
 
     def _begin(self, facts: Mapping[str, Any] | None, argv: Sequence[str] | None) -> None:
         command = shlex.join(self.redactor.arguments(sys.argv if argv is None else argv))
+        for earlier in self.facts["attempts"]:
+            if earlier["status"] == "running":
+                earlier["status"] = "dead"  # it never came to say how it ended
         attempt = {"started": now(), "ended": None, "status": "running", "command": command}
         self.facts["attempts"].append(attempt)
         self.facts |= {"status": "running", "reason": None, "command": command, "ended": None,
