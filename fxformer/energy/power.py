@@ -14,8 +14,6 @@ class IntegratedPower:
     seconds: between two samples
     """
 
-    every = 0.0
-
     def __init__(
         self,
         name: str,
@@ -26,6 +24,7 @@ class IntegratedPower:
         clock: Callable[[], float] = time.monotonic,
     ):
         self.name, self._watts, self._sigma, self._clock = name, watts, sigma, clock
+        self.every = seconds  # a read takes a sample too
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._error: Exception | None = None
         self._then, self._before = clock(), watts()
@@ -54,7 +53,8 @@ class IntegratedPower:
             self._then, self._before = now, watts
 
     def read(self) -> Sequence[Reading]:
-        """One reading per device, up to the last sample."""
+        """One reading per device, up to now. Raises what sampling has raised."""
+        self.sample()
         with self._lock:
             if self._error is not None:
                 raise self._error

@@ -16,7 +16,8 @@ _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]+@")
-_ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$", re.I | re.S)
+_ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$",
+                       re.IGNORECASE | re.DOTALL)
 _ENV = re.compile(r"\$\{oc\.env:")
 
 

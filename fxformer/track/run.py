@@ -84,14 +84,22 @@ class Run:
         if not (folder / "run.json").exists():
             raise ValueError(f"{folder} is not a run: it has no run.json")
         lock = Lock(folder)
-        stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+        try:
+            facts_before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+        except (OSError, ValueError) as error:
+            lock.release()
+            raise ValueError(f"{folder} cannot be taken up again: {error}") from error
         run = cls(folder, stored, Redactor(config), lock)
-        run.facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        run.facts = facts_before
         run._begin(facts, argv)
         return run
 
     def _begin(self, facts: Mapping[str, Any] | None, argv: Sequence[str] | None) -> None:
         command = shlex.join(self.redactor.arguments(sys.argv if argv is None else argv))
+        for earlier in self.facts["attempts"]:
+            if earlier["status"] == "running":
+                earlier["status"] = "dead"  # it never came to say how it ended
         attempt = {"started": now(), "ended": None, "status": "running", "command": command}
         self.facts["attempts"].append(attempt)
         self.facts |= {"status": "running", "reason": None, "command": command, "ended": None,
@@ -161,7 +169,14 @@ class Run:
 
 def _claim(root: Path, name: str) -> Path:
     """Make the folder; mkdir is atomic, so of two that want the same name one takes the next."""
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return _new(root, name)
+    except OSError as error:
+        raise ValueError(f"runs={root}: no run can be kept there ({error})") from error
+
+
+def _new(root: Path, name: str) -> Path:
     plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", name).strip("-.")[:80] or "run"
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     for n in range(1, 10_000):

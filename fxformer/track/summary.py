@@ -54,7 +54,8 @@ def summarise(
     for meter in unreadable:
         grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
-    grid.add_row("look", Text(f"fxformer show {folder.name}", style="bold cyan"))
+    where = folder.name if folder.parent == Path("runs") else folder  # `show` looks in runs/
+    grid.add_row("look", Text(f"fxformer show {where}", style="bold cyan"))
     colour = "green" if status == "done" else "yellow"
     console.print(Panel(grid, title=Text(f"run {status}", style=f"bold {colour}"),
                         title_align="left", border_style=colour, width=width))

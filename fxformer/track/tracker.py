@@ -57,6 +57,7 @@ class Trackers:
     ):
         self._given, self._size, self._finish_seconds = dict(mirrors or {}), queue, finish_seconds
         self._local, self._mirrors, self._run = LocalTracker(), [], None
+        self._followers: list[Callable[[int, str, Mapping[str, Any]], Any]] = []
 
     def start(self, run: Run) -> None:
         """Open everything; returns at once, a mirror's server is waited for in its own thread."""
@@ -71,6 +72,21 @@ class Trackers:
         plain = jsonl.decode(jsonl.encode(dict(metrics)))
         self._local.log(step, split, plain)
         self._tell("log", step, split, plain)
+        for follower in list(self._followers):
+            self._show(follower, step, split, plain)
+
+    def follow(self, follower: Callable[[int, str, Mapping[str, Any]], Any]) -> None:
+        """Call `follower(step, split, metrics)` after each log, in this thread: a progress display,
+        a ledger. One that raises is left out from then on."""
+        self._followers.append(follower)
+
+    def _show(self, follower: Callable, *line: Any) -> None:
+        try:
+            follower(*line)
+        except Exception as error:  # noqa: BLE001 - a closed terminal does not stop a run
+            self._followers.remove(follower)
+            _log.warning("%s is off after it failed (%s: %s); the run goes on",
+                         getattr(follower, "__qualname__", follower), type(error).__name__, error)
 
     def text(self, name: str, text: str) -> None:
         """A piece of text; the folder keeps it as <name>.md."""

@@ -76,6 +76,7 @@ class WandbTracker:
         why = f"{type(answer[0]).__name__}" if answer else "no answer"
         _log.warning("wandb is offline (%s after at most %g s); send it later with "
                      "`wandb sync %s/wandb/offline-run-*`", why, self._seconds, arguments["dir"])
+        wandb.teardown()  # else the service holds the id for the run that was not begun
         return None
 
     def log(self, step: int, split: str, metrics: Mapping[str, float]) -> None:

@@ -16,6 +16,15 @@ from fxformer.track.owner import RunBusyError
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 
+VICTIM = """
+import sys, time
+from fxformer.track.run import Run
+run = Run.create(sys.argv[1], "x", config={})
+run.log(1, "train", {"loss": 1.0})
+print(run.folder, flush=True)
+time.sleep(60)
+"""
+
 
 def test_a_run_records_how_it_came_about(tmp_path):
     run = Run.create(tmp_path, "bart tiny/../x", config={"optimizer": {"lr": 1e-3}},
@@ -63,11 +72,8 @@ def test_a_resume_cuts_metrics_to_its_step_and_keeps_every_attempt(tmp_path):
 
 
 def test_a_living_run_is_refused_and_a_killed_one_is_taken_over(tmp_path):
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import sys, time\nfrom fxformer.track.run import Run\n"
-         f"run = Run.create({str(tmp_path)!r}, 'x', config={{}})\n"
-         "run.log(1, 'train', {'loss': 1.0})\nprint(run.folder, flush=True)\ntime.sleep(60)"],
-        stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path)],
+                             stdout=subprocess.PIPE, text=True)
     folder = child.stdout.readline().strip()
     with pytest.raises(RunBusyError, match=f"in use by pid {child.pid}"):
         Run.reopen(folder)
@@ -75,7 +81,7 @@ def test_a_living_run_is_refused_and_a_killed_one_is_taken_over(tmp_path):
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert StoredRun(folder).status == "dead"
-    assert Run.reopen(folder).attempt == 2
+    assert [a["status"] for a in Run.reopen(folder).facts["attempts"]] == ["dead", "running"]
     assert StoredRun(folder).status == "running"
 
 
@@ -102,6 +108,11 @@ def test_of_many_that_want_a_run_one_gets_it(tmp_path):
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="not a run"):
         Run.reopen(tmp_path)
+    (tmp_path / "run.json").write_text('{"sta')
+    with pytest.raises(ValueError, match="cannot be taken up again"):
+        Run.reopen(tmp_path)
+    with pytest.raises(ValueError, match="no run can be kept there"):
+        Run.create(tmp_path / "run.json", "x", config={})
 
 
 def test_interpolations_of_the_environment_stay_as_they_are(tmp_path, monkeypatch):

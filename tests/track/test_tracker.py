@@ -83,10 +83,27 @@ def test_a_mirror_that_sleeps_costs_the_run_nothing_and_its_drops_are_counted(tm
         run, missed, took, slowest = run_with(
             tmp_path, {"slow": sleepy}, steps=200, queue=10, finish_seconds=0.3)
         whole = time.perf_counter() - start
-    assert took < 1.0 and slowest < 0.5 and whole < 2.0
+    assert took < 3 and slowest < 2 and whole < 4  # the mirror sleeps 5 s at each call
     assert missed["slow"] >= 190
     assert "too slow" in caplog.text and "did not finish in time" in caplog.text
     assert any(e["event"] == "tracker" for e in StoredRun(run.folder).events())
+
+
+def test_a_follower_sees_each_line_until_it_fails(tmp_path, caplog):
+    run, trackers, seen = Run.create(tmp_path, "x", config={}), Trackers(), []
+
+    def closed(*_):
+        seen.append("closed")
+        raise BrokenPipeError("terminal gone")
+
+    trackers.start(run)
+    trackers.follow(closed)
+    trackers.follow(lambda step, split, metrics: seen.append((step, split, metrics["loss"])))
+    with caplog.at_level(logging.WARNING):
+        for step in range(2):
+            trackers.log(step, "train", {"loss": 1.0})
+    assert seen == ["closed", (0, "train", 1.0), (1, "train", 1.0)]
+    assert "terminal gone" in caplog.text
 
 
 def test_text_and_artifacts_are_kept_in_the_folder(tmp_path):
@@ -109,7 +126,9 @@ def test_every_yaml_builds(choice, mirrors):
     with initialize_config_dir(CONF, version_base="1.3"):
         cfg = compose(overrides=[f"+tracker={choice}"])
     assert sorted(cfg.tracker.mirrors) == sorted(mirrors)
-    assert isinstance(instantiate(cfg.tracker), Trackers)
+    trackers = instantiate(cfg.tracker)
+    assert isinstance(trackers, Trackers)
+    assert all(hasattr(mirror, "finish") for mirror in trackers._given.values())
 
 
 def test_a_mirror_is_added_and_changed_from_the_command_line():

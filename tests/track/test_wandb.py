@@ -52,6 +52,7 @@ def test_a_server_that_does_not_answer_means_offline(tmp_path, monkeypatch, capl
         return Fake()
 
     monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "teardown", lambda: None)
     run = Run.create(tmp_path, "x", config={})
     tracker = WandbTracker(mode="online", init_seconds=5)
     tracker.start({}, run)
