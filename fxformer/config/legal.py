@@ -41,7 +41,7 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
     kind = architecture(cfg)
     if legal is None or kind is None or kind in legal:
         return None
-    others = [name for name, fits in _objectives() if kind in fits]
+    others = [name for name, fits in _objectives() if kind in fits and "_" not in name]
     models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)
     choice = f"objective={' or objective='.join(others)}, or " if others else ""
     name = target.rpartition(".")[2]
@@ -52,7 +52,7 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
 
 
 def _objectives() -> list[tuple[str, frozenset]]:
-    """Each objective yaml's name and what its class is legal for."""
+    """Each objective yaml's name and what its class is legal for; denoise_x is a kind of denoise."""
     found = []
     for file in sorted(Path(conf_folder(), "objective").glob("*.yaml")):
         target = (yaml.safe_load(file.read_text()) or {}).get("_target_")

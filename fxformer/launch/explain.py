@@ -64,10 +64,10 @@ def composition(error: Exception, argv: list[str]) -> str:
     """Hydra's and OmegaConf's complaints about the command line, with the nearest right word."""
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
-    if missing and options:
+    if missing:
         group, _, name = str(missing).rpartition("/")
-        have = ", ".join(option for option in options if not option.endswith("/"))
-        return f"{group}={name}: there is no such option{nearest(name, options)}; there are {have}"
+        have = ", ".join(option for option in options or ()) or "none"
+        return f"{group}={name}: there is no such option{nearest(name, options or ())}; there are {have}"
     text = re.sub(r"\s*\n\s*", "; ", str(error).strip())
     unknown = re.search(r"Could not override '([^']+)'", text)
     if not unknown:
