@@ -64,12 +64,6 @@ def test_what_a_yaml_says_fits(name):
                 assert complaint(value, hints[key]) is None, f"{path}.{key}"
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_yaml_opens_with_a_sentence(name):
-    text = (CONF / name).read_text(encoding="utf-8")
-    assert text.startswith("# ") and all(len(line) <= 110 for line in text.splitlines())
-
-
 def test_the_groups_of_the_help_are_the_groups_there_are():
     shown = (CONF / "hydra" / "help" / "fxformer.yaml").read_text(encoding="utf-8")
     for group in folders.defaults():
@@ -98,9 +92,14 @@ def test_every_family_passes_the_gate_with_its_objective(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         folders.register()
         kind = architecture(compose("train", [f"model={family}"]))
-        cfg = compose("train", [f"model={family}", f"objective={OBJECTIVE[kind]}"])
-        assert problems(cfg) == []
-        others = {"mlm", "clm", "denoise"} - {OBJECTIVE[kind]}
-        for other in others:
+        assert problems(compose("train", [f"model={family}", f"objective={OBJECTIVE[kind]}"])) == []
+
+
+@pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
+@pytest.mark.parametrize("family,right", [("bert", "mlm"), ("gpt2", "clm"), ("bart", "denoise")])
+def test_an_objective_that_cannot_train_a_model_names_one_that_can(family, right):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        folders.register()
+        for other in {"mlm", "clm", "denoise"} - {right}:
             (wrong,) = problems(compose("train", [f"model={family}", f"objective={other}"]))
-            assert wrong.startswith("objective: ") and f"objective={OBJECTIVE[kind]}" in wrong
+            assert wrong.startswith("objective: ") and f"objective={right}" in wrong
