@@ -12,19 +12,19 @@ def train(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """show RUN: its metrics, samples, energy and where it came from"""
-    from fxformer.track.show import show
-
     if len(argv) != 1:
         return _refuse("write fxformer show RUN, a run's folder or the first letters of its name")
+    from fxformer.track.show import show
+
     return _said(lambda: show(argv[0]))
 
 
 def runs(argv: list[str]) -> int:
     """list the runs of a folder: runs, or the one that is named"""
-    from fxformer.track.show import list_runs
-
     if len(argv) > 1:
         return _refuse("write fxformer runs, or fxformer runs FOLDER")
+    from fxformer.track.show import list_runs
+
     return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
 
 

@@ -1,1 +1,1 @@
-"""From yaml to parts: everything that can be wrong in a configuration is found before any array is made."""
+"""From yaml to parts: what can be wrong in a config is found before any array is made."""

@@ -5,35 +5,31 @@ they stand, so a wrong value is reported once, under the name one would override
 """
 
 import math
-from collections.abc import Iterable
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fxformer.config import folders
 from fxformer.config.fit import complaint, nearest
-from fxformer.config.folders import top_keys
 from fxformer.config.legal import illegal
-from fxformer.config.target import ALLOWED, ConfigError, Signature, signature
+from fxformer.config.target import ConfigError, Signature, signature
 
 DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
-def check(cfg: DictConfig, allow: Iterable[str] = ALLOWED) -> None:
+def check(cfg: DictConfig) -> None:
     """Raise one ConfigError that lists everything wrong with a composed config, or return."""
-    if found := problems(cfg, allow):
+    if found := problems(cfg):
         raise ConfigError("\n".join(found))
 
 
-def problems(
-    cfg: DictConfig, allow: Iterable[str] = ALLOWED, top: tuple[set, set] | None = None
-) -> list[str]:
+def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     """Everything wrong with a composed config, a line each: `key: what, and what to write`.
 
-    allow: the packages a `_target_` may lie in
     top: the top-level keys that may be there and those that must; default: conf/train.yaml's
     """
-    found = _top(cfg, *(top_keys() if top is None else top))
-    found += _walk(cfg, "", tuple(allow))
+    found = _top(cfg, *(folders.top_keys() if top is None else top))
+    found += _walk(cfg, "")
     return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
 
 
@@ -49,30 +45,33 @@ def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
     return found
 
 
-def _walk(node: DictConfig | ListConfig, path: str, allow: tuple[str, ...]) -> list[str]:
+def _walk(node: DictConfig | ListConfig, path: str) -> list[str]:
     keys = range(len(node)) if isinstance(node, ListConfig) else list(node)
-    found, sound = [], {}
+    found, given = [], {}
     for key in keys:
         where = f"{path}[{key}]" if isinstance(node, ListConfig) else f"{path}.{key}".lstrip(".")
         where = _origin(node, key) or where
-        if OmegaConf.is_missing(node, key):
-            found.append(f"{where}: must be given")
-            continue
-        try:
-            child = node[key]
-            if OmegaConf.is_config(child) and not OmegaConf.is_interpolation(node, key):
-                found += _walk(child, where, allow)
-            plain = OmegaConf.to_container(child, resolve=True) if OmegaConf.is_config(child) else child
-        except OmegaConfBaseException as error:
-            found.append(f"{where}: {str(error).splitlines()[0]}")
-            continue
-        if isinstance(plain, float) and not math.isfinite(plain):
-            found.append(f"{where}: wants a finite number, got {plain!r}")
-        else:
-            sound[key] = (where, plain)
-    if "_target_" in sound:
-        found += _part(path, sound, allow)
+        wrong, value = _value(node, key, where)
+        found += wrong
+        given[key] = (where, value, not wrong)
+    if "_target_" in given:
+        found += _part(path, given)
     return found
+
+
+def _value(node: DictConfig | ListConfig, key, where: str):
+    """What is wrong inside a key's value, and that value as plain python."""
+    if OmegaConf.is_missing(node, key):
+        return [f"{where}: must be given"], None
+    try:
+        child = node[key]
+        if not OmegaConf.is_config(child):
+            lost = isinstance(child, float) and not math.isfinite(child)
+            return [f"{where}: wants a finite number, got {child!r}"] if lost else [], child
+        inside = [] if OmegaConf.is_interpolation(node, key) else _walk(child, where)
+        return inside, OmegaConf.to_container(child, resolve=True)
+    except OmegaConfBaseException as error:
+        return [f"{where}: {str(error).splitlines()[0]}"], None
 
 
 def _origin(node: DictConfig | ListConfig, key) -> str | None:
@@ -84,20 +83,18 @@ def _origin(node: DictConfig | ListConfig, key) -> str | None:
     return inner if raw[-1] == "}" and inner.replace(".", "").isidentifier() else None
 
 
-def _part(path: str, given: dict, allow: tuple[str, ...]) -> list[str]:
-    """given: {key: (where, plain value)} of a node with a `_target_`."""
+def _part(path: str, given: dict) -> list[str]:
+    """given: {key: (where, plain value, sound so far)} of a node with a `_target_`."""
     try:
-        target = signature(str(given["_target_"][1]), allow)
+        target = signature(str(given["_target_"][1]))
     except ConfigError as error:
         return [f"{path}._target_: {error}".lstrip(".")]
     found = []
-    for key, (where, value) in given.items():
-        if key in DIRECTIVES:
-            continue
+    for key, (where, value, sound) in given.items():
         if key not in target.knobs:
-            if not target.open:
+            if key not in DIRECTIVES and not target.open:
                 found.append(f"{path}.{key}: {_unknown(key, target)}".lstrip("."))
-        elif wrong := complaint(value, target.hints.get(key, object)):
+        elif sound and (wrong := complaint(value, target.hints.get(key, object))):
             found.append(f"{where}: {wrong}")
     if not given.get("_partial_", ("", False))[1] and "_args_" not in given:
         found += [f"{path}.{k}: {target.name} needs it" for k in target.needed if k not in given]

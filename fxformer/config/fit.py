@@ -1,4 +1,4 @@
-"""Whether a value from a yaml or the command line fits a knob's annotation, and what to write instead."""
+"""Whether a value fits a knob's annotation, and what to write instead."""
 
 import collections.abc as abc
 import difflib

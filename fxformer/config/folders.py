@@ -1,4 +1,4 @@
-"""Where the configuration lies, in the source tree or in an installed wheel, and how Hydra finds it.
+"""Where the configuration lies, in the source tree or in a wheel, and how Hydra finds it.
 
 `experiment=NAME` selects experiments/NAME/recipe.yaml: Hydra wants one yaml per option in a folder
 of the group's name, we want one folder per claim, so a small config source translates.

@@ -5,12 +5,11 @@ has passed the gate. What needs shapes to be judged belongs in the parts' own `_
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from fxformer.config.folders import conf_folder
+from fxformer.config import folders
 from fxformer.config.target import locate
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
@@ -22,7 +21,7 @@ def illegal(cfg: DictConfig) -> list[str]:
 
 
 def architecture(cfg: DictConfig) -> str | None:
-    """encoder, decoder or seq2seq, as the model's class or its `causal` knob says; None: unknown."""
+    """encoder, decoder or seq2seq, as the model's class or `causal` knob says; None: unknown."""
     network = OmegaConf.select(cfg, "model.network")
     target = network.get("_target_") if isinstance(network, DictConfig) else None
     if not target:
@@ -41,7 +40,8 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
     kind = architecture(cfg)
     if legal is None or kind is None or kind in legal:
         return None
-    others = [name for name, fits in _objectives() if kind in fits]
+    # denoise_x is a kind of denoise: the plain names are advice enough
+    others = [name for name, fits in _objectives() if kind in fits and "_" not in name]
     models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)
     choice = f"objective={' or objective='.join(others)}, or " if others else ""
     name = target.rpartition(".")[2]
@@ -54,7 +54,7 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
 def _objectives() -> list[tuple[str, frozenset]]:
     """Each objective yaml's name and what its class is legal for."""
     found = []
-    for file in sorted(Path(conf_folder(), "objective").glob("*.yaml")):
+    for file in sorted((folders.conf_folder() / "objective").glob("*.yaml")):
         target = (yaml.safe_load(file.read_text()) or {}).get("_target_")
         found += [(file.stem, getattr(locate(target), "legal", frozenset()))] if target else []
     return found

@@ -30,16 +30,15 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     for key, value in flat(OmegaConf.to_container(stored, resolve=False)).items():
         if value == MASK:
             OmegaConf.update(stored, key, OmegaConf.select(cfg, key), merge=False)
-    given = stored.copy()
+    given, sources = stored.copy(), {}
     for key in _named(overrides):
-        _take(given, cfg, key)
+        sources |= dict.fromkeys(_take(given, cfg, key), key)
     changes = differences(stored, given)
-    wrong = [change for key, change in changes.items() if not _free(key)]
+    wrong = [line for key, line in changes.items() if not _free(sources.get(key, key))]
     if wrong:
-        free = ", ".join(FREE[:-1])
         raise ConfigError(
-            "\n".join([f"resume={Path(folder).name} is another run:", *wrong])
-            + f"\nonly {free} may change; start a new run for the rest"
+            "\n".join([f"resume={Path(folder).name}: these would make it another run", *wrong])
+            + f"\nonly these may change: {', '.join(FREE[:-2])}"
         )
     given.resume, given.runs = str(folder), str(Path(folder).parent)
     OmegaConf.set_struct(given, True)
@@ -57,13 +56,19 @@ def _named(overrides: list[str]) -> list[str]:
     return [key.replace("/", ".") for key in keys if key not in ("resume", "runs")]
 
 
-def _take(given: DictConfig, cfg: DictConfig, key: str) -> None:
-    """Copy a key's value from cfg, also to where cfg refers to it: stored references are resolved."""
+def _take(given: DictConfig, cfg: DictConfig, key: str) -> list[str]:
+    """Copy a key's value from cfg, also to where cfg refers to it: stored references are resolved.
+
+    Returns those other paths.
+    """
+    followers = []
     OmegaConf.update(given, key, _plain(OmegaConf.select(cfg, key)), merge=False, force_add=True)
     for path, raw in flat(OmegaConf.to_container(cfg, resolve=False)).items():
         if isinstance(raw, str) and raw.startswith("${" + key) and raw[2 + len(key)] in ".}":
             value = _plain(OmegaConf.select(cfg, path))
             OmegaConf.update(given, path, value, merge=False, force_add=True)
+            followers.append(path)
+    return followers
 
 
 def _plain(value: Any) -> Any:

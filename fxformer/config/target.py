@@ -9,7 +9,7 @@ from typing import Any
 
 from fxformer.config.fit import nearest
 
-# A yaml says which code runs, so it may only say: ours, optax, and jax's initialisers and activations.
+# A yaml says which code runs, so it may only name ours, optax's and jax.nn's.
 ALLOWED = ("fxformer", "optax", "jax.nn")
 
 
@@ -38,12 +38,12 @@ class Signature:
 
 
 @functools.cache
-def signature(path: str, allow: tuple[str, ...] = ALLOWED) -> Signature:
+def signature(path: str) -> Signature:
     """The signature of the class or function at a dotted path.
 
-    Raises ConfigError when the path lies outside `allow`, leads to nothing, or to no callable.
+    Raises ConfigError when the path lies outside ALLOWED, leads to nothing, or to no callable.
     """
-    target = locate(path, allow)
+    target = locate(path)
     # nnx's metaclass hides __init__'s signature behind *args, **kwargs
     built = target.__init__ if inspect.isclass(target) else target
     parameters = {} if built is object.__init__ else dict(inspect.signature(built).parameters)
@@ -72,10 +72,10 @@ def _home(target: Any) -> str:
     return str(getattr(target, "__module__", "")).partition(".")[0]
 
 
-def locate(path: str, allow: tuple[str, ...] = ALLOWED) -> Any:
-    """The callable at a dotted path, which must be defined in one of the allowed packages."""
-    if not any(path.startswith(package + ".") for package in allow):
-        raise ConfigError(f"{path!r} may not run; targets come from {', '.join(allow)}")
+def locate(path: str) -> Any:
+    """The callable at a dotted path, which must be defined in a package of ALLOWED."""
+    if not any(path.startswith(package + ".") for package in ALLOWED):
+        raise ConfigError(f"{path!r} may not run; targets come from {', '.join(ALLOWED)}")
     parts = path.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         found = _module(".".join(parts[:cut]))
@@ -87,9 +87,10 @@ def locate(path: str, allow: tuple[str, ...] = ALLOWED) -> Any:
         if not hasattr(found, part):
             raise ConfigError(f"nothing is called {path!r}{nearest(part, dir(found))}")
         found = getattr(found, part)
-    # fxformer.some.module.os.system lies in our package by name only
-    if not callable(found) or _home(found) not in {package.partition(".")[0] for package in allow}:
-        raise ConfigError(f"{path!r} is no class or function of {', '.join(allow)}")
+    # fxformer.some.module.os.system is ours by name only
+    homes = {package.partition(".")[0] for package in ALLOWED}
+    if not callable(found) or _home(found) not in homes:
+        raise ConfigError(f"{path!r} is no class or function of {', '.join(ALLOWED)}")
     return found
 
 

@@ -91,7 +91,7 @@ def _settled(cfg: DictConfig) -> DictConfig:
 
 
 def _after(codes: list[int]) -> None:
-    """One job's code is the process's; of a sweep's it is recorded, and only an interrupt ends it."""
+    """A sweep records each job's code and goes on; only an interrupt ends it."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 

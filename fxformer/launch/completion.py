@@ -7,7 +7,11 @@ from pathlib import Path
 BASH = """\
 _fxformer() {
     local IFS=$' \\n'
-    COMPREPLY=($(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" fxformer completion query 2>/dev/null))
+    export COMP_LINE COMP_POINT
+    COMPREPLY=($(fxformer completion query 2>/dev/null))
+    # a word that is whole gets its space; after = . / one goes on typing
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} != *[=./] ]] && compopt +o nospace 2>/dev/null
+    return 0
 }
 COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
 complete -o nospace -o default -F _fxformer fxformer

@@ -4,7 +4,7 @@ import re
 import sys
 import traceback
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
@@ -15,7 +15,8 @@ SELF_TELLING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirec
 def say(sentences: str) -> int:
     """Print the problems, a line each, to stderr; returns the exit code of a bad config."""
     lines = sentences.splitlines()
-    print("\n  ".join(["fxformer:", *lines]) if lines[1:] else f"fxformer: {lines[0]}", file=sys.stderr)
+    text = "\n  ".join(["fxformer:", *lines]) if lines[1:] else f"fxformer: {sentences}"
+    print(text, file=sys.stderr)
     return 2
 
 
@@ -64,10 +65,11 @@ def composition(error: Exception, argv: list[str]) -> str:
     """Hydra's and OmegaConf's complaints about the command line, with the nearest right word."""
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
-    if missing and options:
+    if missing:
         group, _, name = str(missing).rpartition("/")
-        have = ", ".join(option for option in options if not option.endswith("/"))
-        return f"{group}={name}: there is no such option{nearest(name, options)}; there are {have}"
+        have = ", ".join(options or ()) or "none"
+        near = nearest(name, options or ())
+        return f"{group}={name}: there is no such option{near}; there are {have}"
     text = re.sub(r"\s*\n\s*", "; ", str(error).strip())
     unknown = re.search(r"Could not override '([^']+)'", text)
     if not unknown:
@@ -86,16 +88,17 @@ def _keys(overrides: list[str]) -> list[str]:
     for tried in (overrides, [word for word in overrides if "." not in word], []):
         try:
             with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-                return [*folders.defaults(), *_flat(compose("train", tried))]
+                plain = OmegaConf.to_container(compose("train", tried), resolve=False)
+                return [*folders.defaults(), *_flat(plain)]
         except Exception:  # one of the others is wrong too: Hydra tells of it in its turn
             continue
     return list(folders.defaults())
 
 
-def _flat(cfg: DictConfig, path: str = "") -> list[str]:
+def _flat(tree: dict, path: str = "") -> list[str]:
+    """Every dotted path of nested mappings, inner ones too."""
     found = []
-    for key in cfg:
+    for key, value in tree.items():
         found.append(f"{path}{key}")
-        if not OmegaConf.is_interpolation(cfg, key) and isinstance(child := cfg._get_node(key), DictConfig):
-            found += _flat(child, f"{path}{key}.") if child._content else []
+        found += _flat(value, f"{path}{key}.") if isinstance(value, dict) else []
     return found

@@ -1,4 +1,4 @@
-"""Several runs by one command (-m): all are checked before the first starts, each end is recorded."""
+"""Several runs by one command (-m): all are checked first, the end of each is recorded."""
 
 import json
 from pathlib import Path
@@ -55,4 +55,5 @@ def record(code: int) -> None:
     if code:
         from fxformer.launch.explain import say
 
-        say(f"job {line['job']} ({' '.join(line['overrides'])}) ended with code {code}; the rest go on")
+        words = " ".join(line["overrides"])
+        say(f"job {line['job']} ({words}) ended with code {code}; the rest go on")

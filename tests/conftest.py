@@ -1,0 +1,37 @@
+"""What all tests share: the CPU, a compilation cache, and where real data may lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before anything imports jax. What the caller has set wins.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
+for name, value in {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_COMPILATION_CACHE_DIR": str(CACHE),  # a second run of the suite compiles little
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    "WANDB_MODE": "offline",
+    "WANDB_SILENT": "true",
+    "FXFORMER_NO_TUNING": "1",  # no test is replaced by a fresh process of itself
+}.items():
+    os.environ.setdefault(name, value)
+
+try:
+    from hypothesis import settings
+
+    settings.register_profile("fxformer", deadline=None, derandomize=True)  # compiling is slow
+    settings.load_profile("fxformer")
+except ImportError:
+    pass
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of third-party data that some checks want; they skip where there is none."""
+    place = os.environ.get("FXFORMER_DATA")
+    if not place:
+        pytest.skip("FXFORMER_DATA is not set: no real data here")
+    if not Path(place).is_dir():
+        pytest.skip(f"FXFORMER_DATA={place} is no folder")
+    return Path(place)

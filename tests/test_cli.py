@@ -1,0 +1,272 @@
+"""The command line: verbs, help, Hydra's composition of a small conf, exit codes, completion."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fxformer import __main__ as cli
+from fxformer.config import folders
+from fxformer.launch import app, completion, heap
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUPS = [group for group in folders.defaults() if "/" not in group and group != "experiment"]
+
+
+@pytest.fixture
+def conf(tmp_path, monkeypatch):
+    """The real train.yaml over groups with one part each, in an empty working directory."""
+    place = tmp_path / "conf"
+    for group in GROUPS:
+        (place / group).mkdir(parents=True)
+        choice = folders.defaults()[group]
+        (place / group / f"{choice}.yaml").write_text(
+            "# @package model\ndim: 8\n"
+            if group == "size"
+            else "dim: 2\n"
+            if group == "model"
+            else f"_target_: fakes.Part\n_partial_: true\nname: {choice}\nrate: 0.5\nheads: 2\n"
+        )
+    (place / "optimizer" / "sgd.yaml").write_text("_target_: fakes.Record\nsteps: 1\n")
+    (place / "train.yaml").write_text((folders.conf_folder() / "train.yaml").read_text())
+    hydra = folders.conf_folder() / "hydra"
+    for file in hydra.rglob("*.yaml"):
+        copy = place / file.relative_to(folders.conf_folder())
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(file.read_text())
+    recipe = tmp_path / "experiments" / "claim" / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("defaults: [{override /optimizer: sgd}, _self_]\nseed: 7\n")
+    monkeypatch.setattr(folders, "conf_folder", lambda: place)
+    monkeypatch.setattr(folders, "experiments_folder", lambda: tmp_path / "experiments")
+    monkeypatch.setattr("fxformer.config.target.ALLOWED", ("fakes",))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return place
+
+
+def run(*argv, job=lambda cfg: None):
+    """Exit code, composed configs of the jobs that ran."""
+    seen = []
+
+    def task(cfg):
+        seen.append(cfg)
+        job(cfg)
+
+    return app.train(list(argv), task), seen
+
+
+def test_composes_and_leaves_nothing_behind(conf):
+    code, (cfg,) = run("optimizer.rate=0.25", "name=x")
+    assert code == 0 and cfg.optimizer.rate == 0.25 and cfg.model.dim == 8 and cfg.seed == 0
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_experiment_selects_a_recipe(conf):
+    code, (cfg,) = run("experiment=claim", "trainer.rate=0.1")
+    assert code == 0 and cfg.seed == 7 and cfg.optimizer.steps == 1 and cfg.trainer.rate == 0.1
+
+
+@pytest.mark.parametrize(
+    "argv,words",
+    [
+        (["optimizer=adamv"], "did you mean 'adamw'?"),
+        (["optimzer=adamw"], "did you mean 'optimizer'?"),
+        (["optimizer.raet=1"], "did you mean 'optimizer.rate'?"),
+        (["+optimizer.raet=1"], "did you mean 'optimizer.rate'?"),
+        (["++optimizer.rate=1"], "write optimizer.rate=1"),
+        (["+modle=3"], "did you mean 'model'?"),
+        (["experiment=clam"], "did you mean 'claim'?"),
+        (["optimizer.rate=7"], "optimizer.rate: must lie in [0, 1], got 7"),
+        (["optimizer.rate=oops", "seed=-1"], "seed: must lie in [0, inf)"),
+        (["~optimizer"], "optimizer: is missing"),
+        (["optimizer.rate"], "EQUAL"),
+        (["optimizer.rate="], "optimizer.rate: wants a number"),
+        (["optimizer.rate=nan"], "finite"),
+        (["resume=nothing"], "nothing"),
+    ],
+)
+def test_a_bad_command_line_is_2_in_plain_words(conf, capsys, argv, words):
+    if argv[0].startswith("resume"):
+        pytest.importorskip("fxformer.track.store")
+    code, seen = run(*argv)
+    said = capsys.readouterr().err
+    assert (code, seen) == (2, []) and words in said and "Traceback" not in said
+
+
+def test_bug_is_1_with_a_traceback(conf, capsys):
+    def bug(cfg):
+        raise ValueError("not ours")
+
+    assert run(job=bug)[0] == 1 and "Traceback" in capsys.readouterr().err
+
+
+def test_our_own_refusal_is_2_without_one(conf, capsys):
+    def refused(cfg):
+        from fxformer.config.target import locate
+
+        locate("os.system")
+
+    assert run(job=refused)[0] == 2
+    said = capsys.readouterr().err
+    assert "may not run" in said and "Traceback" not in said
+
+
+def test_full_error_shows_the_traceback_of_a_refusal(conf, capsys, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert run("optimizer.rate=7")[0] == 2 and "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_2(conf, capsys):
+    assert run(job=lambda cfg: Path("no/such").read_text())[0] == 2
+    assert "no/such: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 75])
+def test_training_says_its_own_exit_code(conf, code):
+    def end(cfg):
+        raise SystemExit(code)
+
+    assert run(job=end)[0] == code
+
+
+def test_ctrl_c_is_75(conf):
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    assert run(job=interrupted)[0] == 75
+
+
+def test_a_failing_job_does_not_lose_the_others(conf, capsys):
+    def second_fails(cfg):
+        if cfg.seed == 2:
+            raise RuntimeError("boom")
+        if cfg.seed == 3:
+            raise SystemExit(3)
+
+    code, seen = run("-m", "seed=1,2,3,4", job=second_fails)
+    assert code == 1 and [cfg.seed for cfg in seen] == [1, 2, 3, 4]
+    (file,) = Path("runs/.sweeps").glob("*/jobs.jsonl")
+    codes = [json.loads(line)["code"] for line in file.read_text().splitlines()]
+    assert codes == [0, 1, 3, 0]
+
+
+def test_a_sweep_is_checked_before_its_first_job(conf, capsys):
+    code, seen = run("-m", "seed=1", "optimizer.rate=0.1,0.2,9")
+    assert (code, seen) == (2, [])
+    assert "optimizer.rate: must lie in [0, 1], got 9" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_a_sweep(conf):
+    def end(cfg):
+        raise SystemExit(75)
+
+    code, seen = run("-m", "seed=1,2,3", job=end)
+    assert code == 75 and len(seen) == 1
+
+
+def test_cfg_job_and_help_are_readable(conf, capsys):
+    assert run("--cfg", "job")[0] == 0
+    assert "optimizer:\n  _target_: fakes.Part" in capsys.readouterr().out
+    assert run("--help")[0] == 0
+    said = capsys.readouterr().out
+    assert "optimizer: adamw, sgd" in said and "Set the environment" not in said
+    for group in GROUPS:
+        assert f"\n    {group} " in said or f"\n  {group} " in said
+
+
+def completions(line, capsys, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    assert completion.query(tuple(cli.VERBS)) == 0
+    return capsys.readouterr().out.split()
+
+
+@pytest.mark.parametrize(
+    "line,words",
+    [
+        ("fxformer ", list(cli.VERBS)),
+        ("fxformer tr", ["train"]),
+        ("fxformer train optimizer=", ["optimizer=adamw", "optimizer=sgd"]),
+        ("fxformer train optimizer.ra", ["optimizer.rate="]),
+        ("fxformer train seed=1 experiment=", ["experiment=claim"]),
+        ("fxformer completion ", ["bash", "zsh", "fish"]),
+        ("fxformer show ", []),
+    ],
+)
+def test_completion(conf, capsys, monkeypatch, line, words):
+    assert completions(line, capsys, monkeypatch) == words
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(shell, capsys):
+    assert cli.main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "fxformer completion query" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert cli.main(["completion", "tcsh"]) == 2
+
+
+def test_bash_asks_fxformer(tmp_path):
+    tool = tmp_path / "fxformer"
+    tool.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m fxformer "$@"\n')
+    tool.chmod(0o755)
+    script = completion.BASH + 'COMP_LINE="fxformer sh" COMP_POINT=11; _fxformer; echo "$COMPREPLY"'
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    out = subprocess.run(["bash", "-c", script], env={"PATH": path}, capture_output=True, text=True)
+    assert out.stdout == "show\n", out.stderr
+
+
+def test_verbs(capsys):
+    assert cli.main([]) == 0 and "train" in capsys.readouterr().out
+    assert cli.main(["tain"]) == 2 and "did you mean 'train'?" in capsys.readouterr().err
+    assert cli.main(["model=bert"]) == 2 and "fxformer train model=bert" in capsys.readouterr().err
+    assert cli.main(["--version"]) == 0
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = (
+        "import sys, fxformer.__main__ as m; m.main(['--help']);"
+        "print([n for n in ('jax', 'hydra', 'numpy', 'rich') if n in sys.modules])"
+    )
+    best = 9.0
+    for _ in range(3):  # the machine may be busy: the quickest counts
+        started = time.perf_counter()
+        out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        best = min(best, time.perf_counter() - started)
+    assert out.stdout.endswith("[]\n") and best < 0.3
+
+
+def test_huge_pages_are_asked_for_once(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(heap, "_glibc", lambda: (2, 36))
+    first = heap.tuned({"A": "1"})
+    assert first == {"A": "1", "GLIBC_TUNABLES": heap.TUNABLE} and heap.tuned(first) is None
+    kept = heap.tuned({"GLIBC_TUNABLES": "glibc.malloc.check=0"})
+    assert kept == {"GLIBC_TUNABLES": f"glibc.malloc.check=0:{heap.TUNABLE}"}
+    assert heap.tuned({"FXFORMER_NO_TUNING": "1"}) is None
+    assert heap.tuned({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
+    monkeypatch.setattr(heap, "_glibc", lambda: (2, 31))
+    assert heap.tuned({}) is None
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert heap.tuned({}) is None
+
+
+@pytest.mark.skipif(heap.tuned({}) is None, reason="huge pages need Linux with glibc 2.35 or later")
+def test_the_process_starts_again_with_its_words():
+    code = (
+        "import sys, os, fxformer.launch.heap as h, os\n"
+        "os.execve = lambda *a: print(a[1][1:], a[2]['GLIBC_TUNABLES'])\n"
+        "h.retune(['train', 'seed=1'])"
+    )
+    env = {k: v for k, v in os.environ.items() if k not in ("FXFORMER_NO_TUNING", "GLIBC_TUNABLES")}
+    argv = [sys.executable, "-X", "utf8", "-c", code]
+    out = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert "-m" in out.stdout and heap.TUNABLE in out.stdout, out.stderr
+

@@ -1,0 +1,105 @@
+"""Every yaml of conf/: it composes, names a target that may run, and spells each of its knobs."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from fxformer.config import folders
+from fxformer.config.check import DIRECTIVES, problems
+from fxformer.config.fit import complaint
+from fxformer.config.target import signature
+
+CONF = folders.conf_folder()
+FILES = sorted(str(p.relative_to(CONF)) for p in CONF.rglob("*.yaml") if p.name != "train.yaml")
+FILES = [name for name in FILES if not name.startswith("hydra/")]
+GROUPS = sorted({str(Path(name).parent) for name in FILES})
+# Knobs that the parent gives although they have a default.
+PARENTS = {"dim", "rngs", "rng", "key"}
+
+
+@cache
+def tree(name: str) -> dict:
+    """A yaml with its own defaults, references unresolved."""
+    text = (CONF / name).read_text(encoding="utf-8")
+    if "defaults" not in (yaml.safe_load(text) or {}):
+        return OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose(name.removesuffix(".yaml")), resolve=False)
+
+
+def nodes(value, path=""):
+    """Every (path, node) with a `_target_`."""
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield path, value
+        for key, child in value.items():
+            yield from nodes(child, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for place, child in enumerate(value):
+            yield from nodes(child, f"{path}[{place}]")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_yaml_spells_every_knob_and_no_other(name):
+    for path, node in nodes(tree(name)):
+        target = signature(node["_target_"])
+        given = set(node) - set(DIRECTIVES)
+        assert target.open or given <= set(target.knobs), f"{path}: {given - set(target.knobs)}"
+        if "optax" in node["_target_"]:
+            continue  # foreign defaults are theirs
+        have = {k for k, p in target.knobs.items() if p.default is not p.empty} - PARENTS
+        assert have <= given, f"{path}: {target.name} has {sorted(have - given)} too"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_a_yaml_says_fits(name):
+    for path, node in nodes(tree(name)):
+        hints = signature(node["_target_"]).hints
+        for key, value in node.items():
+            if key in hints and "${" not in str(value):
+                assert complaint(value, hints[key]) is None, f"{path}.{key}"
+
+
+def test_the_groups_of_the_help_are_the_groups_there_are():
+    shown = (CONF / "hydra" / "help" / "fxformer.yaml").read_text(encoding="utf-8")
+    for group in folders.defaults():
+        if "/" not in group:
+            assert f"\n    {group} " in shown
+
+
+def complete() -> bool:
+    """Whether each default has its yaml (while parts of conf/ are still to come)."""
+    picks = [(g, c) for g, c in folders.defaults().items() if c and "$" not in c and " " not in g]
+    return all((CONF / group / f"{choice}.yaml").is_file() for group, choice in picks)
+
+
+FAMILIES = [name for name in FILES if name.startswith("model/") and name.count("/") == 1]
+OBJECTIVE = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
+
+
+@pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_passes_the_gate_with_its_objective(name):
+    from fxformer.config.legal import architecture
+
+    family = Path(name).stem
+    if family == "common":
+        return  # the part that families share
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        folders.register()
+        kind = architecture(compose("train", [f"model={family}"]))
+        assert problems(compose("train", [f"model={family}", f"objective={OBJECTIVE[kind]}"])) == []
+
+
+@pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
+@pytest.mark.parametrize("family,right", [("bert", "mlm"), ("gpt2", "clm"), ("bart", "denoise")])
+def test_an_objective_that_cannot_train_a_model_names_one_that_can(family, right):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        folders.register()
+        for other in {"mlm", "clm", "denoise"} - {right}:
+            (wrong,) = problems(compose("train", [f"model={family}", f"objective={other}"]))
+            assert wrong.startswith("objective: ") and f"objective={right}" in wrong
