@@ -6,12 +6,10 @@ K head width, F hidden width, V vocabulary, L layers, N memory, M picked positio
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated
-
-from flax import nnx
+from typing import Annotated, Any
 
 # What `_partial_: true` in a yaml yields: the parent gives the shapes, the yaml has given the knobs.
-Part = Callable[..., nnx.Module]
+Part = Callable[..., Any]  # of an nnx.Module; said in words so that this file stays light
 
 
 @dataclasses.dataclass(frozen=True)

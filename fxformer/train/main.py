@@ -107,6 +107,8 @@ class Session:
         """Trains to the end, evaluates, saves, shows."""
         setup, trainer = self.setup, self.setup.trainer
         self.trackers.start(self.run)
+        self.trackers.follow(lambda n, split, m: self.progress.log(n, split, m, self.meter.provenance))
+        self.trackers.follow(lambda n, *_: self.ledger.keep(self.meter, step=n))
         state, totals = self.first_state()
         data, corpus = setup.data, setup.corpus
         loader = data.loader(
@@ -119,13 +121,13 @@ class Session:
         )
         placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
         step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
-        with self.progress, loader, contextlib.closing(self):
+        with contextlib.closing(self), self.progress, loader:
             ended = fit(
                 self.first_compiled(step, state),
                 state,
                 loader,
                 until=trainer.steps,
-                tracker=self,
+                tracker=self.trackers,
                 meter=self.meter,
                 events=self.events(),
                 totals=totals,
@@ -170,12 +172,6 @@ class Session:
             facts=lambda: {"run": self.run.facts["id"]},
         )
 
-    def log(self, step: int, split: str, metrics: dict[str, float]) -> None:
-        """What the loop tells: to the folder and its mirrors, the terminal and the ledger."""
-        self.trackers.log(step, split, metrics)
-        self.progress.log(step, split, metrics, self.meter.totals().total.provenance)
-        self.ledger.keep(self.meter, step=step)
-
     def show_samples(self, ended: Fit) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""
         from fxformer.generate.samples import samples
@@ -199,7 +195,7 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
-        energy = self.meter.totals().total
+        energy = self.meter.close().total
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
         carbon = self.energy.carbon
@@ -230,6 +226,6 @@ class Session:
         speed = ended.totals.tokens / max(ended.totals.seconds, 1e-9)
         rows.append(("speed", f"{plain.count(speed)} tokens/s, {plain.clock(ended.totals.seconds)}"))
         waited = ended.totals.waited / max(ended.totals.seconds, 1e-9)
-        padding = self.setup.data.facts["packing"]["train"].get("padding", 0.0)
+        padding = self.setup.data.facts["packing"]["train"]["padding_share"]
         rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
         return rows
