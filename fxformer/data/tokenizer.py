@@ -34,7 +34,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, ids: np.ndarray) -> str:
-        """The text of ids; special tokens are left out."""
+        """The text of ids; special tokens are left out, but for unk."""
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:
@@ -48,6 +48,11 @@ class Tokenizer(ABC):
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """`encode` of each text; a backend overrides it where that is faster."""
         return [self.encode(text) for text in texts]
+
+    def spoken(self, ids: np.ndarray) -> list[int]:
+        """ids without the special ones; unk stays, so that one sees where something was lost."""
+        special = self.vocabulary.special
+        return [int(i) for i in ids if not special[i] or i == self.ids.unk]
 
     @property
     def prefix(self) -> np.ndarray:
