@@ -1,5 +1,5 @@
 """Every tokenizer: specials in place, the same when made again, exact where it says so, and right
- about words and sentences."""
+about words and sentences."""
 
 import json
 import os
