@@ -39,7 +39,7 @@ class TextCorpus(Corpus):
         root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
         content = f"{type(self).__name__} {self.fingerprint()}"
         own = root / "tokenizers" / _name(VERSION, content, self.tokenizer.key())
-        store.once(own, self._train, tokenizers.is_saved)
+        store.once(own, self._train, tokenizers.is_sound)
         tokenizer = tokenizers.load(own)
 
         def write(folder: Path) -> None:

@@ -4,7 +4,10 @@ import time
 
 
 class Slow:
-    """`with Slow("what it does", "units") as work: work.advance(n)`; seen after `patience` seconds."""
+    """`with Slow("what it does", "units") as work: work.advance(n)`; seen after so much patience.
+
+    patience: seconds; only on a terminal
+    """
 
     def __init__(self, what: str, unit: str, patience: float = 2.0):
         self.what, self.unit, self.patience = what, unit, patience

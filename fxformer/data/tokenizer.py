@@ -34,7 +34,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, ids: np.ndarray) -> str:
-        """The text of ids; special tokens are left out."""
+        """The text of ids; special tokens are left out, but for unk."""
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:
@@ -48,6 +48,11 @@ class Tokenizer(ABC):
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """`encode` of each text; a backend overrides it where that is faster."""
         return [self.encode(text) for text in texts]
+
+    def spoken(self, ids: np.ndarray) -> list[int]:
+        """ids without the special ones; unk stays, so that one sees where something was lost."""
+        special = self.vocabulary.special
+        return [int(i) for i in ids if not special[i] or i == self.ids.unk]
 
     @property
     def prefix(self) -> np.ndarray:
@@ -98,22 +103,29 @@ def is_saved(folder: str | Path) -> bool:
     return (Path(folder) / _CARD).is_file()
 
 
+def is_sound(folder: str | Path) -> bool:
+    """Whether `load` would succeed."""
+    try:
+        load(folder)
+    except ValueError:
+        return False
+    return True
+
+
 def load(folder: str | Path) -> Tokenizer:
     """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
         card = json.loads((folder / _CARD).read_text())
         files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
-    except (OSError, ValueError, KeyError) as problem:
+        ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
+        (module, _, name), template = card["class"].rpartition("."), card["template"]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
         raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
-    module, _, name = card["class"].rpartition(".")
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
-    ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
-    tokenizer = getattr(importlib.import_module(module), name).from_files(
-        files, ids, card["template"]
-    )
-    if tokenizer.hash != card["hash"]:
+    tokenizer = getattr(importlib.import_module(module), name).from_files(files, ids, template)
+    if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer
 

@@ -33,8 +33,9 @@ class CharTokenizer(Tokenizer):
         return np.where(known, at + self.offset, self.ids.unk).astype(np.int32)
 
     def decode(self, ids: np.ndarray) -> str:
-        values = np.asarray(ids) - self.offset
-        return "".join(self.characters[i] for i in values[values >= 0])
+        unk, first = self.ids.unk, self.offset
+        letters = ("\ufffd" if i == unk else self.characters[i - first] for i in self.spoken(ids))
+        return "".join(letters)
 
     def files(self) -> dict[str, bytes]:
         return {"characters.txt": self.characters.encode()}

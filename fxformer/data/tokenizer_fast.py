@@ -36,8 +36,7 @@ class FastTokenizer(Tokenizer):
         return [np.array(one.ids, np.int32) for one in many]
 
     def decode(self, ids: np.ndarray) -> str:
-        special = self.vocabulary.special
-        return self._fast.decode([int(i) for i in ids if not special[i]], skip_special_tokens=False)
+        return self._fast.decode(self.spoken(ids), skip_special_tokens=False)
 
     def files(self) -> dict[str, bytes]:
         return {"tokenizer.json": self.text.encode()}

@@ -36,7 +36,7 @@ class SentencePieceTokenizer(Tokenizer):
         return [np.array(ids, np.int32) for ids in self._sp.encode(texts)]
 
     def decode(self, ids: np.ndarray) -> str:
-        return self._sp.decode([int(i) for i in ids if i < self._own and i != self.ids.mask])
+        return self._sp.decode(self.spoken(ids))
 
     def files(self) -> dict[str, bytes]:
         return {"sentencepiece.model": self.model}

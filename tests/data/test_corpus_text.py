@@ -98,8 +98,10 @@ def test_a_change_of_the_text_or_a_knob_is_noticed(lines, tmp_path):
 
 def test_a_cache_cut_short_is_made_anew(lines, tmp_path):
     expected = texts(lines.source, "train")
-    (file,) = tmp_path.glob("cache/corpora/*/train.ids")
-    file.write_bytes(file.read_bytes()[:-4])
+    (ids,) = tmp_path.glob("cache/corpora/*/train.ids")
+    ids.write_bytes(ids.read_bytes()[:-4])
+    (card,) = tmp_path.glob("cache/tokenizers/*/*.json")
+    card.write_text(card.read_text()[:40])
     again = corpus(tmp_path, files=lines.files, document_is="line")
     assert texts(again.source, "train") == expected
 
@@ -214,8 +216,3 @@ def test_hugging_face_saved_to_disk(tmp_path):
     assert texts(source, "train") == texts(source, "valid") == LINES[:5]
     with pytest.raises(ValueError, match="no split 'test'; it has: train, held"):
         corpus(tmp_path, HuggingFace, **knobs, valid_split="test").open()
-
-
-def test_the_cache_follows_the_environment(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert store.default_folder() == Path("/somewhere/fxformer")

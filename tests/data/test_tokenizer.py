@@ -1,5 +1,5 @@
-"""Every tokenizer: specials in place, the same when trained or loaded again, exact where it says so,
-right about words and sentences."""
+"""Every tokenizer: specials in place, the same when made again, exact where it says so, and right
+about words and sentences."""
 
 import json
 import os
@@ -113,6 +113,16 @@ def test_bytes_give_back_anything(trained, text):
         assert trained[name].decode(trained[name].encode(text)) == text
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_decoding_leaves_specials_out_and_shows_what_was_unknown(trained, name):
+    tokenizer = trained[name]
+    ids = tokenizer.encode("The fox")
+    framed = [0, 2, *ids, 4, 5, 7, 3, 0]
+    assert tokenizer.decode(framed) == tokenizer.decode(ids)
+    if name != "byte":  # where nothing is unknown
+        assert tokenizer.decode([*ids, 1]) != tokenizer.decode(ids)
+
+
 def test_sentencepiece_is_exact_when_asked_to_be():
     recipe = SentencePiece(
         algorithm="bpe", specials=NAMES, vocab_size=360, normalization="identity",
@@ -190,6 +200,8 @@ def test_published_tokenizers_encode_as_published(name):
         if name == "bert-base-uncased" and "[CLS]" in text:
             continue  # the reference reads the text "[CLS]" as the marker itself; we never do
         assert tokenizer.encode(text).tolist() == expected["ids"], text
+        if "decoded" in expected:
+            assert tokenizer.decode(expected["ids"]) == expected["decoded"]
 
 
 @needs_data
