@@ -75,17 +75,22 @@ class Objective(nnx.Module):
         return self.loss(flat, kernel, bias, batch.targets.reshape(-1), batch.weights.reshape(-1))
 
     def accept(self, rows: Rows) -> Rows:
-        """The rows, if every token is an id of the vocabulary.
+        """The rows, if every token (of their source too, if they have one) is in the vocabulary.
 
         A device would not complain: an id out of range reads another row of the table, or NaN.
         """
         top = self.vocabulary.size
-        if rows.tokens.size and (rows.tokens.min() < 0 or rows.tokens.max() >= top):
-            row, column = np.argwhere((rows.tokens < 0) | (rows.tokens >= top))[0]
+        for name in ("tokens", "source"):
+            tokens = getattr(rows, name, None)
+            if tokens is None or not tokens.size or (tokens.min() >= 0 and tokens.max() < top):
+                continue
+            row, column = np.argwhere((tokens < 0) | (tokens >= top))[0]
+            place = f"row {row}, column {column} of the {name}"
+            if name == "tokens":
+                place = f"example {rows.examples[row, column]}, {place}"
             raise ValueError(
-                f"token {rows.tokens[row, column]} of example {rows.examples[row, column]} (row "
-                f"{row}, column {column}) is not an id of this tokenizer, which has 0 … {top - 1}: "
-                "the text was encoded with another tokenizer; encode it again"
+                f"token {tokens[row, column]} ({place}) is not an id of this tokenizer, which has "
+                f"0 … {top - 1}: the text was encoded with another tokenizer; encode it again"
             )
         return rows
 

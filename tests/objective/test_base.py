@@ -53,7 +53,7 @@ def test_an_id_out_of_range_is_refused_with_its_place(wrong, build, pack):
     rows = pack([[(5, 9)], [(6, 9)]], 12)
     rows.tokens[1, 4] = wrong
     for objective, _, knobs in ALL:
-        with pytest.raises(ValueError, match=rf"token {wrong} of example 6 \(row 1, column 4\)"):
+        with pytest.raises(ValueError, match=rf"token {wrong} \(example 6, row 1, column 4 of"):
             build(objective, **knobs).corrupt(rows)
 
 
