@@ -97,6 +97,8 @@ def entry() -> None:
     except BrokenPipeError:  # `fxformer runs | head`
         sys.stderr.close()
         code = 0
+    except KeyboardInterrupt:  # before training had begun: just do it again
+        code = 75
     raise SystemExit(code)
 
 

@@ -88,7 +88,7 @@ def test_experiment_selects_a_recipe(conf):
         (["optimizer.rate"], "EQUAL"),
         (["optimizer.rate="], "optimizer.rate: wants a number"),
         (["optimizer.rate=nan"], "finite"),
-        (["resume=nothing"], "nothing"),
+        (["resume=nothing"], "no runs"),
     ],
 )
 def test_a_bad_command_line_is_2_in_plain_words(conf, capsys, argv, words):

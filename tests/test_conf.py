@@ -64,6 +64,18 @@ def test_what_a_yaml_says_fits(name):
                 assert complaint(value, hints[key]) is None, f"{path}.{key}"
 
 
+def test_no_knob_of_ours_takes_nan_or_nonsense():
+    loose = set()
+    for name in FILES:
+        for _, node in nodes(tree(name)):
+            target = signature(node["_target_"])
+            for knob in set(target.hints) & set(node):
+                for nonsense in (float("nan"), {"no": ["thing"]}):
+                    if complaint(nonsense, target.hints[knob]) is None:
+                        loose.add(f"{target.name}.{knob} takes {nonsense}: annotate it")
+    assert not loose
+
+
 def test_the_groups_of_the_help_are_the_groups_there_are():
     shown = (CONF / "hydra" / "help" / "fxformer.yaml").read_text(encoding="utf-8")
     for group in folders.defaults():

@@ -180,6 +180,14 @@ def test_nnx_modules_show_their_own_knobs():
     assert "use_bias" in signature("flax.nnx.Linear").knobs and flax
 
 
+def test_a_part_of_ours_must_be_a_mapping_with_a_target():
+    from fxformer.types import Range
+
+    assert "wants Range (a mapping with _target_)" in complaint({"low": 1}, Range | None)
+    assert complaint({"_target_": "fxformer.types.Range"}, Range) is None
+    assert complaint(3, Range).startswith("wants Range")
+
+
 def test_ranges_of_the_real_alphabet():
     from fxformer.types import Count, Rate
 

@@ -113,7 +113,7 @@ def _container(value: Any, hint: Any, origin: Any, args: tuple) -> str | None:
         return _sequence(value, hint, (args[0], ...) if args else ())
     if issubclass(origin, abc.Mapping):
         return _mapping(value, hint, args)
-    if origin.__module__.startswith("fxformer") and not isinstance(value, dict):
+    if origin.__module__.startswith("fxformer."):
         return f"wants {origin.__name__} (a mapping with _target_), got {value!r}"
     return None  # a path, a dtype, an array: its own class judges
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from fxformer.config.target import ConfigError
 
@@ -87,7 +88,10 @@ def flat(tree: Any, path: str = "") -> dict[str, Any]:
 
 def differences(old: DictConfig, new: DictConfig) -> dict[str, str]:
     """{key: `key: the run has 1, you gave 2`} for every leaf in which two configs differ."""
-    before, after = flat(_plain(old)), flat(_plain(new))
+    try:
+        before, after = flat(_plain(old)), flat(_plain(new))
+    except OmegaConfBaseException as error:  # ${oc.env:NAME} in a shell without NAME
+        raise ConfigError(f"resume: {str(error).splitlines()[0]}") from error
     absent = "nothing"
     return {
         key: f"{key}: the run has {before.get(key, absent)!r}, you gave {after.get(key, absent)!r}"

@@ -31,6 +31,7 @@ def train(argv: list[str], job: Callable[[DictConfig], None] | None = None) -> i
 
     def task(cfg: DictConfig) -> None:
         _restore("HYDRA_FULL_ERROR", wanted)
+        sys.argv = ["fxformer", "train", *argv]  # what a run records as its command
         codes.append(_attempt(cfg, job or _training, bool(wanted)))
         _after(codes)
 
