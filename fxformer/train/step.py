@@ -1,5 +1,6 @@
 """One training step and one evaluation step: sums over micro-batches, one division, one update."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Sharding
 
 from fxformer.rules import named
 from fxformer.train.clip import global_norm
@@ -25,6 +27,7 @@ def make_step(
     ema: float | None = None,
     guard: bool = True,
     rate: Callable[[jax.Array], jax.Array] | None = None,
+    gathered: Sharding | None = None,
 ) -> Callable[[State, Any], tuple[State, Sums]]:
     """step(state, batch) -> (state, sums), to be jitted.
 
@@ -37,10 +40,14 @@ def make_step(
         nothing in the batch counted. Time goes on; params, optimizer and average stay as they are.
 
     rate: learning rate after so many updates, for the log
+    gathered: where parameters are brought, after the cast, to be computed with; `everywhere(mesh)`
+        for sharded ones, None for the compiler's choice (see Layout)
 
     Besides the objective's sums: gradient_norm (before clipping), parameter_norm, update_norm,
     tokens (read by the model, padding excluded), skipped (in all), streak (in a row), with weight 1.
     """
+
+    evaluate = _sums(shape, precision, gathered)
 
     def step(state: State, batch: Any) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -81,8 +88,8 @@ def make_step(
 
     def gradients(params: dict, batch: Any, key: jax.Array) -> tuple[dict, Sums]:
         if accumulate == 1:
-            return _gradients(shape, precision, params, batch, key)
-        return _accumulated(shape, precision, params, _cut(batch, accumulate), key)
+            return _gradients(evaluate, params, batch, key)
+        return _accumulated(evaluate, params, _cut(batch, accumulate), key)
 
     return step
 
@@ -93,38 +100,47 @@ def updates_done(opt: optax.OptState) -> jax.Array:
     return jnp.max(counts[-1])
 
 
-def make_eval(shape: nnx.GraphDef, *, precision: Precision) -> Callable[[dict, Any], Sums]:
+def make_eval(
+    shape: nnx.GraphDef, *, precision: Precision, gathered: Sharding | None = None
+) -> Callable[[dict, Any], Sums]:
     """evaluate(params, batch) -> sums, without any randomness; to be jitted."""
+    return functools.partial(_sums(shape, precision, gathered), key=None)
 
-    def evaluate(params: dict, batch: Any) -> Sums:
+
+def _sums(shape, precision, gathered) -> Callable[..., Sums]:
+    """The objective as a function of (params, batch, key)."""
+
+    def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
+        params = precision.cast(params)
+        if gathered is not None:
+            params = jax.lax.with_sharding_constraint(params, gathered)
         with precision.products():
-            return precision.output(bind(shape, precision.cast(params))(batch, key=None))
+            return precision.output(bind(shape, params)(batch, key=key))
 
-    return evaluate
+    return sums
 
 
-def _gradients(shape, precision, params, batch, key) -> tuple[dict, Sums]:
+def _gradients(evaluate, params, batch, key) -> tuple[dict, Sums]:
     """Gradient of the sum (not the mean) of losses, float32 like the parameters; and the sums."""
 
     def total(params):
-        with precision.products():
-            sums = precision.output(bind(shape, precision.cast(params))(batch, key=key))
+        sums = evaluate(params, batch, key)
         return sums["loss"][0], sums
 
     return jax.grad(total, has_aux=True)(params)
 
 
-def _accumulated(shape, precision, params, cuts, key) -> tuple[dict, Sums]:
+def _accumulated(evaluate, params, cuts, key) -> tuple[dict, Sums]:
     """The same over micro-batches [A, B/A, ...], one at a time in memory."""
 
     def one(carry, numbered):
         index, batch = numbered
-        new = _gradients(shape, precision, params, batch, jax.random.fold_in(key, index))
+        new = _gradients(evaluate, params, batch, jax.random.fold_in(key, index))
         return jax.tree.map(jnp.add, carry, new), None
 
     count = jax.tree.leaves(cuts)[0].shape[0]
     first = jax.tree.map(lambda x: x[0], cuts)
-    like = jax.eval_shape(lambda p, b: _gradients(shape, precision, p, b, key), params, first)
+    like = jax.eval_shape(lambda p, b: _gradients(evaluate, p, b, key), params, first)
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), like)
     return jax.lax.scan(one, zeros, (jnp.arange(count), cuts))[0]
 

@@ -7,7 +7,8 @@ from toy import Parts, batch, close
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step
-from fxformer.train.mesh import Layout, put_batch, target
+from fxformer.train.mesh import Layout, everywhere, put_batch, target
+from fxformer.train.step import make_step
 
 
 def run(layout, steps=3, **knobs):
@@ -17,7 +18,8 @@ def run(layout, steps=3, **knobs):
     place = layout.place(like, mesh)
     state = jax.jit(toy.start, out_shardings=place)(jax.random.key(0))
     given = put_batch(batch(0, rows=16), mesh)
-    step = compile_step(toy.raw, place, mesh).lower(state, given).compile()
+    raw = make_step(toy.shape, toy.tx, **toy.knobs, gathered=everywhere(mesh))
+    step = compile_step(raw, place, mesh).lower(state, given).compile()
     text = step.as_text()
     for n in range(steps):
         state, sums = step(state, put_batch(batch(n, rows=16), mesh))

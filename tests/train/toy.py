@@ -81,7 +81,8 @@ class Parts:
         optimizer, schedule = optimizer or AdamW(lr=1e-2), schedule or Constant()
         self.tx = optimizer.build(schedule(until), abstract(self.make))
         precision = knobs.pop("precision", Precision())
-        self.raw = make_step(self.shape, self.tx, precision=precision, ema=ema, **knobs)
+        self.knobs = knobs | {"precision": precision, "ema": ema}
+        self.raw = make_step(self.shape, self.tx, **self.knobs)
         self.start = make_state(self.make, self.tx, ema=ema is not None)
         self.step, self.state = jax.jit(self.raw), jax.jit(self.start)(jax.random.key(seed))
         self.evaluate = jax.jit(make_eval(self.shape, precision=precision))
