@@ -29,7 +29,7 @@ def conf(tmp_path, monkeypatch):
             if group == "size"
             else "dim: 2\n"
             if group == "model"
-            else f"_target_: gate_parts.Part\n_partial_: true\nname: {choice}\nrate: 0.5\nheads: 2\n"
+            else f"_target_: gate_parts.Part\n_partial_: true\nname: {choice}\nrate: 0.5\n"
         )
     (place / "optimizer" / "sgd.yaml").write_text("_target_: gate_parts.Record\nsteps: 1\n")
     (place / "train.yaml").write_text((folders.conf_folder() / "train.yaml").read_text())
