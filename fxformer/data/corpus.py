@@ -124,9 +124,17 @@ class Corpus(ABC):
             "vocab_size": tokenizer.vocabulary.size,
             "length": self.length,
             "bytes_per_token": size / facts["valid"]["tokens"] if size else None,
+            "unigram_nats": unigram_nats(self.source.splits["valid"].tokens),
             "packing": {split: rows.facts() for split, rows in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+
+def unigram_nats(tokens: np.ndarray) -> float:
+    """Entropy of the tokens' own frequencies: the loss of a model that knows nothing but these."""
+    counts = np.unique(tokens, return_counts=True)[1]
+    shares = counts / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def symbols_in(documents: Documents) -> dict:

@@ -1,6 +1,5 @@
 """A few examples of what a model makes of held-out text, as pairs a person can compare."""
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -12,15 +11,7 @@ from fxformer.batch import Batch
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.generate.greedy import continue_text, rewrite
 from fxformer.objective.base import Objective
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """given: what the model read; answer: what it made of it; truth: the text as it was."""
-
-    given: str
-    answer: str
-    truth: str
+from fxformer.track.summary import Sample
 
 
 def one_piece(batch: Batch, rows: int) -> Batch:

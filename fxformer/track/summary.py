@@ -19,10 +19,11 @@ from fxformer.track import plain
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """A pair of texts to compare: what the model was given or should say, and what it said."""
+    """What a model read, what it made of it, and what the text was, where that is known."""
 
-    before: str
-    after: str
+    read: str
+    wrote: str
+    truth: str = ""
 
 
 def summarise(
@@ -90,9 +91,11 @@ def _samples(samples: Sequence[Sample], width: int) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for name, text in zip(("before", "after"), difference(sample.before, sample.after),
-                              strict=True):
-            table.add_row(name, text)
+        read, wrote = difference(sample.read, sample.wrote)
+        table.add_row("read", read)
+        table.add_row("wrote", wrote)
+        if sample.truth:
+            table.add_row("truth", Text(plain.safe(sample.truth), style="dim"))
         rows += [Text(), table] if n else [table]
     return Panel(Group(*rows), title="samples", title_align="left", border_style="dim",
                  width=width)

@@ -180,13 +180,12 @@ class Session:
         batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
         params = ended.state.params if ended.state.ema is None else ended.state.ema
         with self.meter.phase("generate"):
-            made = samples(
+            self.samples = samples(
                 setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
             )
-        self.samples = [Sample(one.given, one.answer) for one in made]
         lines = [f"# Step {ended.step}"]
-        for one in made:
-            lines += ["", f"given: {one.given}", "", f"answer: {one.answer}", "", f"truth: {one.truth}"]
+        for one in self.samples:
+            lines += ["", f"read: {one.read}", "", f"wrote: {one.wrote}", "", f"truth: {one.truth}"]
         self.trackers.text("samples", "\n".join(lines) + "\n")
 
     def close(self) -> None:
@@ -222,7 +221,8 @@ class Session:
             for name in ("perplexity", "bits_per_byte", "accuracy"):
                 if name in ended.valid:
                     words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
-            rows.append(("", words))
+            guess = self.setup.data.facts["unigram_nats"]
+            rows += [("", words), ("", f"{guess:.4f} for one that knows only how frequent tokens are")]
         speed = ended.totals.tokens / max(ended.totals.seconds, 1e-9)
         rows.append(("speed", f"{plain.count(speed)} tokens/s, {plain.clock(ended.totals.seconds)}"))
         waited = ended.totals.waited / max(ended.totals.seconds, 1e-9)
