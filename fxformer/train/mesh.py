@@ -58,7 +58,7 @@ class Layout:
             )
         auto = (AxisType.Auto, AxisType.Auto)
         grid = devices[: data * fsdp]
-        return jax.make_mesh((data, fsdp), ("data", "fsdp"), auto, devices=grid)
+        return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=auto, devices=grid)
 
     def place(self, like: Any, mesh: Mesh) -> Any:
         """A tree of shardings for the (abstract) state `like`."""

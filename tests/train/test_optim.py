@@ -54,12 +54,13 @@ def test_the_shared_chain_is_optax_adamw_with_clipping():
         optax.clip_by_global_norm(0.5), optax.adamw(1e-2, 0.9, 0.999, weight_decay=0.1, mask=mask)
     )
     state, other = ours.init(params), theirs.init(params)
+    ours, theirs = jax.jit(ours.update), jax.jit(theirs.update)
     left = right = params
     for seed in range(3):
         grads = jax.tree.map(lambda p: jnp.sin(p * (seed + 2)), params)  # noqa: B023
-        update, state = ours.update(grads, state, left)
+        update, state = ours(grads, state, left)
         left = optax.apply_updates(left, update)
-        update, other = theirs.update(grads, other, right)
+        update, other = theirs(grads, other, right)
         right = optax.apply_updates(right, update)
     close(left, right, rtol=1e-5)
 
