@@ -44,7 +44,7 @@ class Layout:
             )
 
     def mesh(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
-        """The mesh over the first of `devices` (all there are). ValueError if they do not suffice."""
+        """The mesh over the first of `devices` (all there are). ValueError if too few."""
         devices = list(jax.devices() if devices is None else devices)
         data, fsdp = self.data, self.fsdp
         if data == -1:

@@ -16,7 +16,10 @@ from fxformer.train.running import averages
 
 NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
 SCHEDULES = ["constant", "linear", "cosine", "inverse_sqrt", "wsd", "one_cycle"]
-constant = lambda count: jnp.float32(1)
+
+
+def constant(count):
+    return jnp.float32(1)
 
 
 def load(group, name, **knobs):
@@ -111,7 +114,9 @@ def test_a_rule_for_nothing_is_refused(knob):
 
 
 def test_clipping_scales_to_the_limit_and_leaves_what_is_not_finite():
-    clip = lambda g, limit=1.0: clip_by_global_norm(limit).update(g, None)[0]
+    def clip(g, limit=1.0):
+        return clip_by_global_norm(limit).update(g, None)[0]
+
     big = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
     assert float(global_norm(clip(big))) == pytest.approx(1.0)
     assert same(clip(big, 10.0), big)

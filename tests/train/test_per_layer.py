@@ -66,7 +66,10 @@ def test_muon_matches_optax_on_one_matrix():
     params, grads = tree(0), tree(1)
     ours = Muon(lr=1.0, rms=0.2).direction(params)
     update = jax.jit(ours.update)(grads, ours.init(params), params)[0]
-    one = lambda t: t["encoder"]["blocks"]["kernel"][1]
+
+    def one(t):
+        return t["encoder"]["blocks"]["kernel"][1]
+
     theirs = optax.contrib.muon(1.0, consistent_rms=0.2)
     expected = theirs.update({"w": one(grads)}, theirs.init({"w": one(params)}), {"w": one(params)})
     close(one(update), -expected[0]["w"])
