@@ -44,7 +44,7 @@ class Layout:
             )
 
     def mesh(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
-        """The mesh over the first of `devices` (all there are). ValueError if they do not suffice."""
+        """The mesh over the first of `devices` (all there are). ValueError if too few."""
         devices = list(jax.devices() if devices is None else devices)
         data, fsdp = self.data, self.fsdp
         if data == -1:
@@ -58,7 +58,7 @@ class Layout:
             )
         auto = (AxisType.Auto, AxisType.Auto)
         grid = devices[: data * fsdp]
-        return jax.make_mesh((data, fsdp), ("data", "fsdp"), auto, devices=grid)
+        return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=auto, devices=grid)
 
     def place(self, like: Any, mesh: Mesh) -> Any:
         """A tree of shardings for the (abstract) state `like`."""

@@ -44,7 +44,7 @@ def make_step(
         for sharded ones, None for the compiler's choice (see Layout)
 
     Besides the objective's sums: gradient_norm (before clipping), parameter_norm, update_norm,
-    tokens (read by the model, padding excluded), skipped (in all), streak (in a row), with weight 1.
+    tokens (read by the model, padding excluded), skipped (in all), streak (in a row), weight 1.
     """
 
     evaluate = _sums(shape, precision, gathered)

@@ -16,7 +16,10 @@ from fxformer.train.running import averages
 
 NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
 SCHEDULES = ["constant", "linear", "cosine", "inverse_sqrt", "wsd", "one_cycle"]
-constant = lambda count: jnp.float32(1)
+
+
+def constant(count):
+    return jnp.float32(1)
 
 
 def load(group, name, **knobs):
@@ -54,12 +57,13 @@ def test_the_shared_chain_is_optax_adamw_with_clipping():
         optax.clip_by_global_norm(0.5), optax.adamw(1e-2, 0.9, 0.999, weight_decay=0.1, mask=mask)
     )
     state, other = ours.init(params), theirs.init(params)
+    ours, theirs = jax.jit(ours.update), jax.jit(theirs.update)
     left = right = params
     for seed in range(3):
         grads = jax.tree.map(lambda p: jnp.sin(p * (seed + 2)), params)  # noqa: B023
-        update, state = ours.update(grads, state, left)
+        update, state = ours(grads, state, left)
         left = optax.apply_updates(left, update)
-        update, other = theirs.update(grads, other, right)
+        update, other = theirs(grads, other, right)
         right = optax.apply_updates(right, update)
     close(left, right, rtol=1e-5)
 
@@ -110,7 +114,9 @@ def test_a_rule_for_nothing_is_refused(knob):
 
 
 def test_clipping_scales_to_the_limit_and_leaves_what_is_not_finite():
-    clip = lambda g, limit=1.0: clip_by_global_norm(limit).update(g, None)[0]
+    def clip(g, limit=1.0):
+        return clip_by_global_norm(limit).update(g, None)[0]
+
     big = {"a": jnp.array([3.0]), "b": jnp.array([4.0])}
     assert float(global_norm(clip(big))) == pytest.approx(1.0)
     assert same(clip(big, 10.0), big)

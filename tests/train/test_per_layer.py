@@ -20,17 +20,17 @@ def tree(seed, layers=3):
 def alone(tx, grads, params, where):
     """Two steps of `tx` on one leaf."""
     grads, params, state = [where(g) for g in grads], where(params), None
-    state = tx.init(params)
+    state, advance = tx.init(params), jax.jit(tx.update)
     for grad in grads:
-        update, state = tx.update(grad, state, params)
+        update, state = advance(grad, state, params)
     return update
 
 
 def check(tx, wrapped):
     params, grads = tree(0), [tree(1), tree(2)]
-    state = wrapped.init(params)
+    state, advance = wrapped.init(params), jax.jit(wrapped.update)
     for grad in grads:
-        update, state = wrapped.update(grad, state, params)
+        update, state = advance(grad, state, params)
     close(update["table"], alone(tx, grads, params, lambda t: t["table"]))
     for side in ("encoder", "decoder"):
         stacked = update[side]["blocks"]["kernel"]
@@ -56,7 +56,7 @@ def test_adafactor():
 def test_muon_orthogonalises_each_layer():
     params, grads = tree(0), tree(1)
     tx = Muon(lr=1.0, rms=1.0).direction(params)
-    update = tx.update(grads, tx.init(params), params)[0]["encoder"]["blocks"]["kernel"]
+    update = jax.jit(tx.update)(grads, tx.init(params), params)[0]["encoder"]["blocks"]["kernel"]
     for layer in update:
         values = jnp.linalg.svd(layer / 6**0.5, compute_uv=False)
         assert 0.5 < float(values.min()) <= float(values.max()) < 1.3
@@ -65,8 +65,11 @@ def test_muon_orthogonalises_each_layer():
 def test_muon_matches_optax_on_one_matrix():
     params, grads = tree(0), tree(1)
     ours = Muon(lr=1.0, rms=0.2).direction(params)
-    update = ours.update(grads, ours.init(params), params)[0]
-    one = lambda t: t["encoder"]["blocks"]["kernel"][1]
+    update = jax.jit(ours.update)(grads, ours.init(params), params)[0]
+
+    def one(t):
+        return t["encoder"]["blocks"]["kernel"][1]
+
     theirs = optax.contrib.muon(1.0, consistent_rms=0.2)
     expected = theirs.update({"w": one(grads)}, theirs.init({"w": one(params)}), {"w": one(params)})
     close(one(update), -expected[0]["w"])
