@@ -1,3 +1,3 @@
-"""fxformer: encoder, decoder and seq2seq transformers in JAX, right, comparable and honest about their cost."""
+"""fxformer: encoder, decoder and seq2seq transformers, right, comparable, honest about cost."""
 
 __version__ = "0.1.0"

@@ -8,13 +8,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any
 
-# What `_partial_: true` in a yaml yields: the parent gives the shapes, the yaml has given the knobs.
-Part = Callable[..., Any]  # of an nnx.Module; said in words so that this file stays light
+# What `_partial_: true` in a yaml yields: the parent gives the shapes, the yaml gave the knobs.
+# It returns an nnx.Module, said in words so that this file imports nothing heavy.
+Part = Callable[..., Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The closed interval [low, high] a number must lie in; `open_low`/`open_high` leave out an end.
+    """The interval [low, high] a number must lie in; `open_low` and `open_high` leave out an end.
 
     The config check reads it off the annotation of a knob, so a bad value fails before anything
     is built. NaN lies in no range; an infinite value only in one whose end is None.

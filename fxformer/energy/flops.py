@@ -45,7 +45,7 @@ def transformer_flops(part, segments: np.ndarray, memory: np.ndarray | None = No
     flops = 2 * tokens * (weights["attention"] + weights["ffn"])
     flops += mixed * pairs(segments, segments, part.causal)
     if memory is not None:
-        read = getattr(part.stack.blocks.cross, "k").kernel.shape
+        read = part.stack.blocks.cross.k.kernel.shape
         sides = 2 * int(np.prod(read[1:]))  # keys and values are made of the memory
         flops += 2 * tokens * (weights["cross"] - sides) + 2 * int((memory > 0).sum()) * sides
         flops += mixed * pairs(segments, memory, False)

@@ -61,7 +61,14 @@ def continue_text(
 
 
 def rewrite(
-    model: Seq2Seq, source, segments, *, start: Int[Array, "B 1"] | int, length: int, eos: int | None, pad: int
+    model: Seq2Seq,
+    source: Int[Array, "B S"],
+    segments: Int[Array, "B S"],
+    *,
+    start: Int[Array, "B 1"] | int,
+    length: int,
+    eos: int | None,
+    pad: int,
 ) -> Int[Array, "B length"]:
     """What a seq2seq model makes of its source, without the start token."""
     memory = model.encode(source, segments)

@@ -42,7 +42,7 @@ def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
 
     def put(values):
         here = jnp.where(scored, values, batch.tokens[rows, at])
-        return batch.tokens.at[rows, jnp.where(scored, at, best.shape[1])].set(here, mode="drop")
+        return batch.tokens.at[rows, jnp.where(scored, at, batch.tokens.shape[1])].set(here, mode="drop")
 
     return batch.tokens, put(best[rows, at]), put(batch.targets)
 
@@ -78,7 +78,12 @@ ANSWERS: dict[str, Callable] = {"encoder": fill_in, "decoder": go_on, "seq2seq":
 
 
 def samples(
-    objective: Objective, bind: Callable, params: dict, batch: Batch, tokenizer: Tokenizer, rows: int
+    objective: Objective,
+    bind: Callable,
+    params: dict,
+    batch: Batch,
+    tokenizer: Tokenizer,
+    rows: int,
 ) -> list[Sample]:
     """What the model with these parameters makes of the first rows of a batch.
 

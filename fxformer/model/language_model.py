@@ -18,13 +18,19 @@ def rounded(vocab: int, multiple: int) -> int:
 
 
 class LanguageModel(nnx.Module):
-    """head(transformer(words[tokens])). Devlin et al. 2019 (encoder); Radford et al. 2018 (decoder).
+    """head(transformer(words[tokens])): Devlin et al. 2019, Radford et al. 2018.
 
     vocab: ids of the tokenizer; the tables get that many rows, rounded up to `vocab_multiple`
     """
 
     def __init__(
-        self, *, transformer: Part, head: Part, vocab: Count, vocab_multiple: Count = 1, rngs: nnx.Rngs
+        self,
+        *,
+        transformer: Part,
+        head: Part,
+        vocab: Count,
+        vocab_multiple: Count = 1,
+        rngs: nnx.Rngs,
     ):
         self.vocab = rounded(vocab, vocab_multiple)
         self.transformer: Transformer = transformer(cross=False, rngs=rngs)

@@ -10,7 +10,7 @@ from fxformer.types import Part, Rate
 
 
 class Block(nnx.Module):
-    """residual(x; attention, [cross-attention,] feed-forward), with dropout on what each returns."""
+    """residual(x; attention, [cross-attention,] feed-forward), dropout on what each returns."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fxformer.types import Count, Range
+from fxformer.types import Range
 
 
 @jax.custom_vjp

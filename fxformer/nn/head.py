@@ -26,7 +26,7 @@ class DenseTransform(nnx.Module):
 
 
 class Head(nnx.Module):
-    """logits = features(x) · tableᵀ + bias, kept apart so that a loss can take the table in pieces."""
+    """logits = features(x) · tableᵀ + bias, kept apart for a loss that wants them so."""
 
     transform: nnx.Module | None = None
     bias: nnx.Param | None = None
@@ -62,7 +62,7 @@ class TiedHead(Head):
         if transform is None and width != dim:
             raise ValueError(
                 f"a tied head needs vectors as wide as the word table: the model is {dim} wide, "
-                f"the table {width}; write model/head=mlm, which has a transform, or model/head=untied"
+                f"the table {width}; write model/head=mlm (it has a transform) or model/head=untied"
             )
         self.transform = None if transform is None else transform(dim, width=width, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None

@@ -131,7 +131,7 @@ class Rotary(Position):
 
 
 class Alibi(Position):
-    """logits - slope · |gap|. Press et al. 2022; slopes for any number of heads as in their code."""
+    """logits - slope · |gap|. Press et al. 2022, with their slopes for any number of heads."""
 
     def __init__(self, dim: int, *, heads: int, causal: bool, rngs: nnx.Rngs):
         self.heads = heads

@@ -47,7 +47,7 @@ class Parallel(Residual):
 
 
 class ParallelShared(Residual):
-    """x + f₁(norm(x)) + f₂(norm(x)) + … with one norm for all. Wang and Komatsuzaki 2021 (GPT-J)."""
+    """x + f₁(norm(x)) + f₂(norm(x)) + … one norm for all. Wang and Komatsuzaki 2021 (GPT-J)."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names[:1], norm=norm, rngs=rngs)

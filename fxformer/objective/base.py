@@ -24,7 +24,7 @@ class Objective(nnx.Module):
 
     legal: the architectures it can train
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
-    scores_text: whether its loss is -log of a probability of the whole text, which bits per byte want
+    scores_text: whether its loss is -log of a probability of the text, as bits per byte want
 
     A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from fxformer.energy.host import cpu_name
 
 _PACKAGES = (
-    "fxformer", "jax", "jaxlib", "flax", "optax", "numpy", "orbax-checkpoint", "hydra-core",
+    "fxformer", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core",
     "omegaconf", "sentencepiece", "tokenizers", "grain", "safetensors", "wandb", "tensorboardX",
 )
 

@@ -1,4 +1,4 @@
-"""From a config to everything a run needs, with nothing compiled: the last gates before it costs."""
+"""From a config to everything a run needs, nothing compiled: the last gates before it costs."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.nn.init import redraw
 from fxformer.objective.base import Objective
-from fxformer.train.mesh import Layout, check_batch, put_batch
+from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import make_eval, make_step
@@ -91,10 +91,11 @@ def set_up(cfg: DictConfig) -> Setup:
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
     data = corpus.prepare(objective.row_length(corpus.length))
     shape, precision = blueprint(make), build(cfg.precision)
-    start, step = training(cfg, trainer, make, shape, precision)
-    like = placed(layout, mesh, jax.eval_shape(start, jax.random.key(0)))
+    start, step = training(cfg, trainer, make, shape, precision, mesh)
+    like = jax.eval_shape(start, jax.random.key(0))
+    like = target(like, layout.place(like, mesh))
     example = objective.corrupt(data.train(corpus.batch, cfg.seed)[0])
-    evaluate = make_eval(shape, precision=precision)
+    evaluate = make_eval(shape, precision=precision, gathered=everywhere(mesh))
     setup = Setup(
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
     )
@@ -117,7 +118,7 @@ def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
     return make
 
 
-def training(cfg, trainer: Trainer, make, shape, precision: Precision):
+def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):
     """The functions that make the first state and the next one."""
     optimizer, schedule = build(cfg.optimizer), build(cfg.schedule)(trainer.steps)
     tx = optimizer.build(schedule, abstract(make))
@@ -129,16 +130,9 @@ def training(cfg, trainer: Trainer, make, shape, precision: Precision):
         ema=trainer.ema,
         guard=trainer.guard,
         rate=optimizer.rate(schedule),
+        gathered=everywhere(mesh),
     )
     return make_state(make, tx, ema=trainer.ema is not None), step
-
-
-def placed(layout: Layout, mesh: Mesh, like: State) -> State:
-    """The abstract state, each leaf with the sharding it will have."""
-    shardings = layout.place(like, mesh)
-    return jax.tree.map(
-        lambda x, where: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where), like, shardings
-    )
 
 
 @dataclasses.dataclass
