@@ -27,8 +27,10 @@ def conf(tmp_path, monkeypatch):
         (place / group / f"{choice}.yaml").write_text(
             "# @package model\ndim: 8\n"
             if group == "size"
-            else "dim: 2\n"
+            else "dim: 2\nnetwork: {}\n"
             if group == "model"
+            else (folders.conf_folder() / "search" / "grid.yaml").read_text()
+            if group == "search"
             else f"_target_: gate_parts.Part\n_partial_: true\nname: {choice}\nrate: 0.5\n"
         )
     (place / "optimizer" / "sgd.yaml").write_text("_target_: gate_parts.Record\nsteps: 1\n")

@@ -33,7 +33,7 @@ def defaults() -> dict[str, str | None]:
 def top_keys() -> tuple[set[str], set[str]]:
     """The keys a composed config may have at the top, and those it must have."""
     groups = {group for group in defaults() if "/" not in group}
-    elsewhere = {"size", "experiment"}  # these write into the other groups
+    elsewhere = {"size", "search", "experiment"}  # these write into other keys
     plain = set(yaml.safe_load((conf_folder() / "train.yaml").read_text())) - {"defaults", "hydra"}
     return groups | plain, (groups - elsewhere) | plain
 

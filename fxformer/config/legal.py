@@ -72,4 +72,15 @@ def rows_fit_positions(cfg: DictConfig) -> str | None:
     )
 
 
-RULES: list[Callable[[DictConfig], str | None]] = [objective_fits_model, rows_fit_positions]
+def a_model_is_whole(cfg: DictConfig) -> str | None:
+    """model=common composes, being what the models share, but builds nothing."""
+    if "model" not in cfg or {"network", "_target_"} & set(cfg.model):
+        return None
+    return "model: this is what all models share; write model=encoder, decoder or seq2seq"
+
+
+RULES: list[Callable[[DictConfig], str | None]] = [
+    a_model_is_whole,
+    objective_fits_model,
+    rows_fit_positions,
+]

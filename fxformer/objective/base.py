@@ -81,7 +81,7 @@ class Objective(nnx.Module):
         """
         top = self.vocabulary.size
         for name in ("tokens", "source"):
-            tokens = getattr(rows, name, None)
+            tokens = getattr(rows, name)
             if tokens is None or not tokens.size or (tokens.min() >= 0 and tokens.max() < top):
                 continue
             row, column = np.argwhere((tokens < 0) | (tokens >= top))[0]
