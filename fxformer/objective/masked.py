@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
+from fxformer.objective.chosen import Chosen, Fates, fate_laws
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
@@ -20,25 +21,33 @@ from fxformer.types import Part
 
 
 class Selection(Protocol):
-    """Chooses the tokens to predict."""
+    """Chooses the tokens to predict.
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> np.ndarray:
-        """Indices of the chosen tokens, ascending. [k] int64."""
+    single: every unit is one token
+    """
+
+    single: ClassVar[bool]
+
+    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+        """The chosen tokens, and which of them belong together."""
 
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for."""
 
     def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and the indices chosen of them."""
+        """Measured between pieces and what was chosen of them."""
 
 
 class MaskedLM(Objective):
     """-log p(token | the rest of its piece) for the selected tokens. Devlin et al. 2019 (BERT).
 
     A fresh draw every epoch (Liu et al. 2019, sec. 4.1); special tokens and padding are never
-    selected. The batch lists the selected positions in `picked` [B, M], so the head runs at those
-    only; M is `selection.capacity(T)`. Should a row ever have more, the last ones are not selected
-    after all: they stay as they were and `tally` counts them ("masked LM targets without room").
+    selected. What becomes of the selected is decided once for each unit of the selection (a token,
+    a word, a span).
+
+    The batch lists the selected positions in `picked` [B, M], so the head runs at those only; M is
+    `selection.capacity(T)`. Should a row ever have more, the last units are not selected after all:
+    they stay as they were and `tally` counts their tokens ("masked LM targets without room").
     """
 
     legal = frozenset({"encoder"})
@@ -64,37 +73,67 @@ class MaskedLM(Objective):
         draws = pieces.draws(rows.seed, rows.epoch)
         height, width = rows.tokens.shape
         chosen = self._with_room(pieces, self.selection(pieces, draws), height, width)
-        piece, ranks = pieces.piece[chosen], pieces.ranks[chosen]
-        place = np.flatnonzero(rows.segments)[chosen]
+        piece, ranks = pieces.piece[chosen.index], pieces.ranks[chosen.index]
+        place, old = np.flatnonzero(rows.segments)[chosen.index], pieces.tokens[chosen.index]
         tokens = rows.tokens.astype(np.int32)  # a copy
         tokens.reshape(-1)[place] = self.replacement(
-            pieces.tokens[chosen], draws.at(piece), ranks, self.vocabulary
+            old, draws.at(piece), ranks, self.vocabulary, chosen.unit
         )
         row, slot = numbered(counts_of(place // width, height))
         picked, targets, weights = _slots(height, self.selection.capacity(width))
         picked[row, slot] = place % width
-        targets[row, slot] = pieces.tokens[chosen]
+        targets[row, slot] = old
         weights[row, slot] = 1
         return Batch(tokens, rows.segments, targets, weights, picked)
 
-    def _with_room(self, pieces: Pieces, chosen: np.ndarray, height: int, width: int) -> np.ndarray:
-        """The chosen tokens less those beyond the capacity of their row."""
-        row = pieces.row[pieces.piece[chosen]]
+    def _with_room(self, pieces: Pieces, chosen: Chosen, height: int, width: int) -> Chosen:
+        """The chosen tokens less those units that go beyond the capacity of their row."""
+        row = pieces.row[pieces.piece[chosen.index]]
         fits = ranks_of(row, height) < self.selection.capacity(width)
+        if fits.all():
+            return chosen
+        run = chosen.runs(pieces)
+        fits = (np.bincount(run, weights=~fits) == 0)[run]
         self.tally.add("masked LM targets without room", np.count_nonzero(~fits))
-        return chosen[fits]
+        return chosen.take(fits)
 
     def laws(self) -> tuple[Law, ...]:
         """The selection's, the replacement's, and what the batch must and must not touch."""
-        chosen, swapped = self._view(_chosen), self._view(_swapped)
         untouched = self._view(lambda seen: (seen.before, seen))
         return (
-            *(law.through(chosen) for law in self.selection.laws()),
-            *(law.through(swapped) for law in self.replacement.laws(self.vocabulary)),
+            *(law.through(self._chosen) for law in self.selection.laws()),
+            *(law.through(self._swapped) for law in self.replacement.laws(self.vocabulary)),
+            *self._unit_laws(),
             Law("tokens changed without being selected", 0.0, _strays, "exact").through(untouched),
             Law("special tokens or padding selected", 0.0, _forbidden, "exact").through(untouched),
             Law("targets other than the original", 0.0, _wrong, "exact").through(untouched),
         )
+
+    def _unit_laws(self) -> tuple[Law, ...]:
+        """Only where a unit can have more than one token is there something to hold."""
+        if self.selection.single:
+            return ()
+        return tuple(law.through(self._fates) for law in fate_laws(self.vocabulary))
+
+    def _chosen(self, rows: Rows, batch: Batch) -> tuple[Pieces, Chosen]:
+        """What the batch says is selected, in the units the selection gives it."""
+        seen = Seen.of(rows, batch, self.vocabulary)
+        pieces, index = seen.pieces, np.flatnonzero(seen.selected[rows.segments > 0])
+        drawn = self.selection(pieces, pieces.draws(rows.seed, rows.epoch))
+        unit = pieces.ranks
+        unit[drawn.index] = drawn.unit
+        return pieces, Chosen(index, unit[index])
+
+    def _fates(self, rows: Rows, batch: Batch) -> tuple[Rows, Fates]:
+        pieces, chosen = self._chosen(rows, batch)
+        place = np.flatnonzero(rows.segments)[chosen.index]
+        old, new = rows.tokens.reshape(-1)[place], batch.tokens.reshape(-1)[place]
+        return rows, Fates(old, new, chosen.runs(pieces))
+
+    def _swapped(self, rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """One token of each unit, as it was and as it is: independent draws."""
+        fates = self._fates(rows, batch)[1]
+        return fates.old[fates.first], fates.new[fates.first]
 
     def _view(self, look: Callable[["Seen"], tuple]) -> Callable[[Rows, Batch], tuple]:
         return lambda rows, batch: look(Seen.of(rows, batch, self.vocabulary))
@@ -116,14 +155,6 @@ class Seen:
         row, slot = np.nonzero(batch.weights)
         selected[row, batch.picked[row, slot]] = True
         return cls(rows, batch, pieces_of(rows, vocabulary), selected)
-
-
-def _chosen(seen: Seen) -> tuple[Pieces, np.ndarray]:
-    return seen.pieces, np.flatnonzero(seen.selected[seen.before.segments > 0])
-
-
-def _swapped(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-    return seen.before.tokens[seen.selected], seen.after.tokens[seen.selected]
 
 
 def _strays(rows: Rows, seen: Seen) -> np.ndarray:

@@ -19,6 +19,7 @@ class Pieces:
     free: [n] bool, ordinary tokens of the text, which a noise may hide, replace or remove
     spare: [n] bool, marks that hide nothing (of empty spans); they alone may be left out
     sentence: [n] int64, which sentence of its piece a token came from
+    word: [n] int64, which word of its piece; a special token is a word of its own
     origin: [n] int64, where the token stood before the last noise; -1 if that noise put it there
     row, segment, example: [P] int64, where each piece belongs and which it is
     """
@@ -29,6 +30,7 @@ class Pieces:
     free: np.ndarray
     spare: np.ndarray
     sentence: np.ndarray
+    word: np.ndarray
     origin: np.ndarray
     row: np.ndarray
     segment: np.ndarray
@@ -56,7 +58,7 @@ class Pieces:
 
     def take(self, index: np.ndarray) -> "Pieces":
         """The tokens at these places, in this order; it must keep the order of the pieces."""
-        names = ("tokens", "piece", "end", "free", "spare", "sentence")
+        names = ("tokens", "piece", "end", "free", "spare", "sentence", "word")
         return dataclasses.replace(
             self, origin=np.asarray(index), **{name: getattr(self, name)[index] for name in names}
         )
@@ -77,6 +79,8 @@ def pieces_of(rows: Rows, vocabulary: Vocabulary) -> Pieces:
     piece, first = np.cumsum(new) - 1, np.flatnonzero(new)
     tokens = rows.tokens.reshape(-1)[place]
     special = vocabulary.special[tokens]
+    begins = new | special | vocabulary.starts_word[tokens]
+    begins[1:] |= special[:-1]
     return Pieces(
         tokens=tokens,
         piece=piece,
@@ -84,6 +88,7 @@ def pieces_of(rows: Rows, vocabulary: Vocabulary) -> Pieces:
         free=~special,
         spare=np.zeros(len(place), bool),
         sentence=sums_before(vocabulary.ends_sentence[tokens], piece, len(first)),
+        word=np.cumsum(begins) - np.cumsum(begins)[first][piece],
         origin=np.arange(len(place)),
         row=row[first],
         segment=segment[first],

@@ -31,11 +31,19 @@ class Replacement:
             )
 
     def __call__(
-        self, tokens: np.ndarray, draws: Draws, ranks: np.ndarray, vocabulary: Vocabulary
+        self,
+        tokens: np.ndarray,
+        draws: Draws,
+        ranks: np.ndarray,
+        vocabulary: Vocabulary,
+        units: np.ndarray | None = None,
     ) -> np.ndarray:
-        """tokens [k], the keys of their pieces [k], their positions in them [k] -> [k] int32."""
+        """tokens [k], the keys of their pieces [k], their positions in them [k] -> [k] int32.
+
+        units: [k], tokens of a piece with the same number have one fate; None: each its own
+        """
         ordinary = vocabulary.ordinary
-        lot = draws.uniform("replace", ranks)
+        lot = draws.uniform("replace", ranks if units is None else units)
         other = ordinary[draws.below("random token", len(ordinary), ranks)]
         shown = np.where(lot < self.mask + self.random, other, tokens)
         return np.where(lot < self.mask, vocabulary.mask, shown).astype(np.int32)

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import numpy as np
 from scipy import special
 
+from fxformer.objective.chosen import Chosen
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
@@ -26,9 +28,10 @@ class Independent:
     """
 
     rate: Rate = 0.15
+    single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> np.ndarray:
-        """Indices of the chosen tokens, ascending. [k] int64."""
+    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+        """The chosen tokens, each a unit of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]
         lots = draws.at(piece).uniform("select", pieces.ranks[free])
@@ -36,7 +39,8 @@ class Independent:
         np.minimum.at(
             least, piece, lots
         )  # the guaranteed one is whoever was nearest to being chosen
-        return free[(lots < self.rate) | (lots == least[piece])]
+        chosen = free[(lots < self.rate) | (lots == least[piece])]
+        return Chosen.single(pieces, chosen)
 
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for.
@@ -51,14 +55,14 @@ class Independent:
         return int(np.searchsorted(-above, -OVERFLOW)) if length else 0
 
     def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and the indices chosen of them."""
+        """Measured between pieces and what was chosen of them."""
         return (
             Law("selected share, the guaranteed target aside", self.rate, self._share, "ratio"),
             Law("selected neighbours, share of pairs", self.rate**2, _neighbours, "ratio"),
             at_least_one(),
         )
 
-    def _share(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    def _share(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
         free, taken = _free_and_taken(pieces, chosen)
         return np.stack([taken - (1 - self.rate) ** free, free], axis=1)
 
@@ -71,18 +75,19 @@ class ExactCount:
     """
 
     rate: Rate = 0.15
+    single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> np.ndarray:
-        """Indices of the chosen tokens, ascending. [k] int64."""
+    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+        """The chosen tokens, each a unit of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]
         lots = draws.at(piece).bits("select", pieces.ranks[free])
-        return np.sort(free[smallest(piece, lots, self.due(pieces.free_lengths))])
+        chosen = free[smallest(piece, lots, self.due(pieces.free_lengths))]
+        return Chosen.single(pieces, np.sort(chosen))
 
     def due(self, lengths: np.ndarray) -> np.ndarray:
         """Targets of pieces with this many ordinary tokens. int64."""
-        rounded = np.floor(self.rate * lengths + 0.5).astype(np.int64)
-        return np.minimum(np.maximum(rounded, 1), lengths)
+        return due(self.rate, lengths)
 
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for: all, if its pieces have >= 16 tokens.
@@ -92,7 +97,7 @@ class ExactCount:
         return min(math.ceil(length * self.rate + length / SHORT / 2) + 1, length)
 
     def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and the indices chosen of them."""
+        """Measured between pieces and what was chosen of them."""
         return (
             Law("selected less than due", 0.0, self._missing, "exact"),
             Law("place of a selected token in its piece", 0.5, _place, "mean"),
@@ -100,11 +105,11 @@ class ExactCount:
             at_least_one(),
         )
 
-    def _missing(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    def _missing(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
         free, taken = _free_and_taken(pieces, chosen)
         return self.due(free) - taken
 
-    def _clumps(self, pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    def _clumps(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
         free, _ = _free_and_taken(pieces, chosen)
         free, due = free[free > 1], self.due(free[free > 1])
         pairs = _neighbours(pieces, chosen)
@@ -112,29 +117,35 @@ class ExactCount:
         return pairs
 
 
+def due(rate: float, lengths: np.ndarray) -> np.ndarray:
+    """max(1, round(rate · length)), but never more than there is. int64."""
+    rounded = np.floor(rate * lengths + 0.5).astype(np.int64)
+    return np.minimum(np.maximum(rounded, 1), lengths)
+
+
 def at_least_one() -> Law:
     """Every piece with an ordinary token has a target."""
 
-    def empty(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+    def empty(pieces: Pieces, chosen: Chosen) -> np.ndarray:
         return _free_and_taken(pieces, chosen)[1] == 0
 
     return Law("pieces without a target", 0.0, empty, "exact")
 
 
-def _free_and_taken(pieces: Pieces, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _free_and_taken(pieces: Pieces, chosen: Chosen) -> tuple[np.ndarray, np.ndarray]:
     """(ordinary tokens, chosen ones) of each piece that has any. Both int64."""
     free = pieces.free_lengths
-    taken = counts_of(pieces.piece[chosen], pieces.count)
+    taken = counts_of(pieces.piece[chosen.index], pieces.count)
     return free[free > 0], taken[free > 0]
 
 
-def _neighbours(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+def _neighbours(pieces: Pieces, chosen: Chosen) -> np.ndarray:
     """(both chosen, all) pairs of neighbouring ordinary tokens, for each piece of two or more.
 
     Exactly rate² for independent choices: the guaranteed target is alone in its piece.
     """
     picked = np.zeros(len(pieces.tokens), bool)
-    picked[chosen] = True
+    picked[chosen.index] = True
     free = np.flatnonzero(pieces.free)
     piece, picked = pieces.piece[free], picked[free]
     same = piece[1:] == piece[:-1]
@@ -143,13 +154,13 @@ def _neighbours(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
     return np.stack([both, pairs], axis=1)[pairs > 0].astype(np.float64)
 
 
-def _place(pieces: Pieces, chosen: np.ndarray) -> np.ndarray:
+def _place(pieces: Pieces, chosen: Chosen) -> np.ndarray:
     """Mean over the chosen of a piece of (position among its ordinary tokens + ½) / m."""
     free = np.flatnonzero(pieces.free)
     rank = np.zeros(len(pieces.tokens))
     _, rank[free] = _numbered_free(pieces, free)
-    piece = pieces.piece[chosen]
-    place = (rank[chosen] + 0.5) / pieces.free_lengths[piece]
+    piece = pieces.piece[chosen.index]
+    place = (rank[chosen.index] + 0.5) / pieces.free_lengths[piece]
     number = counts_of(piece, pieces.count)
     total = np.bincount(piece, weights=place, minlength=pieces.count)
     return total[number > 0] / number[number > 0]

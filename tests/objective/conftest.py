@@ -45,6 +45,13 @@ def vocabulary() -> Vocabulary:
 
 
 @pytest.fixture(scope="session")
+def wordy(vocabulary) -> Vocabulary:
+    """The same ids; two ordinary ids in five begin a word, so words have 2.5 tokens on average."""
+    starts = (np.arange(WORDS) % 5 < 2) & ~vocabulary.special
+    return dataclasses.replace(vocabulary, starts_word=starts)
+
+
+@pytest.fixture(scope="session")
 def toy():
     """toy(architecture) -> a model partial."""
     return lambda architecture: functools.partial(Toy, architecture=architecture)

@@ -13,10 +13,14 @@ from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.select import ExactCount, Independent
+from fxformer.objective.select_spans import Spans
+from fxformer.objective.select_words import WholeWords
 
 CASES = [
     (MaskedLM, {"selection": Independent()}),
     (MaskedLM, {"selection": ExactCount()}),
+    (MaskedLM, {"selection": WholeWords()}),
+    (MaskedLM, {"selection": Spans()}),
     *(
         (DenoisingLM, {"noises": [noise]})
         for noise in (

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.replace import Replacement
 from fxformer.objective.select import ExactCount, Independent
+from fxformer.objective.select_spans import Spans
+from fxformer.objective.select_words import WholeWords
 
 
 class Tight(Independent):
@@ -14,6 +17,21 @@ class Tight(Independent):
 
     def capacity(self, length):
         return 3
+
+
+class Careless(Replacement):
+    """Broken: each token of a unit by its own lot."""
+
+    def __call__(self, tokens, draws, ranks, vocabulary, units=None):
+        return super().__call__(tokens, draws, ranks, vocabulary)
+
+
+class Halfhearted(Replacement):
+    """Broken: of a unit replaced at random every second token stays."""
+
+    def __call__(self, tokens, draws, ranks, vocabulary, units=None):
+        new = super().__call__(tokens, draws, ranks, vocabulary, units)
+        return np.where((new != vocabulary.mask) & ((ranks - units) % 2 == 1), tokens, new)
 
 
 def pairs_of(objective, corpus):
@@ -68,6 +86,41 @@ def test_a_broken_rule_breaks_its_law(spoilt, law, build, corpus, broken):
     objective = build(MaskedLM)
     pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(objective, corpus[:4])]
     assert law in broken(objective.laws(), pairs)
+
+
+@pytest.mark.parametrize("selection", [WholeWords(), Spans()])
+def test_a_unit_has_one_fate(selection, build, wordy, corpus, broken):
+    objective = build(MaskedLM, selection=selection, words=wordy)
+    assert broken(objective.laws(), pairs_of(objective, corpus)) == set()
+
+
+@pytest.mark.parametrize(
+    "replacement, law",
+    [
+        (Careless(), "tokens masked unlike the rest of their unit"),
+        (Halfhearted(), "tokens kept in a unit replaced at random, by chance"),
+    ],
+)
+def test_a_torn_unit_is_seen(replacement, law, build, wordy, corpus, broken):
+    objective = build(MaskedLM, selection=Spans(), replacement=replacement, words=wordy)
+    assert law in broken(objective.laws(), pairs_of(objective, corpus[:6]))
+
+
+def test_a_unit_without_room_is_left_out_whole(build, wordy, corpus):
+    objective = build(MaskedLM, selection=Spans(0.5), words=wordy)
+    rows, room = corpus[0], objective.selection.capacity
+
+    class Narrow(Spans):
+        def capacity(self, length):
+            return 40
+
+    narrow = build(MaskedLM, selection=Narrow(0.5), words=wordy)
+    few, whole = narrow.corrupt(rows), objective.corrupt(rows)
+    assert few.weights.shape[1] == 40 < room(512)
+    changed = (few.tokens != rows.tokens).sum()
+    assert 0 < changed <= few.weights.sum()
+    left_out = whole.weights.sum() - few.weights.sum()
+    assert narrow.tally.counts() == {"masked LM targets without room": left_out}
 
 
 def test_surplus_targets_are_not_selected_at_all_and_are_counted(build, corpus):

@@ -42,3 +42,14 @@ def test_no_rows_at_all(pack, vocabulary):
     pieces = pieces_of(pack([[], []], 6), vocabulary)
     assert pieces.count == 0 and len(pieces.tokens) == 0
     assert (laid_out(pieces, 2, 6, 0)[0] == 0).all()
+
+
+def test_words_begin_where_the_vocabulary_says(rows, wordy):
+    rows.tokens[2, 4] = wordy.unk
+    pieces = pieces_of(rows, wordy)
+    begins = np.diff(pieces.word, prepend=-1) != 0
+    begins |= np.diff(pieces.piece, prepend=-1) != 0
+    special = wordy.special[pieces.tokens]
+    after = np.append(False, special[:-1])
+    assert (begins == (special | after | wordy.starts_word[pieces.tokens])).all()
+    assert pieces.word[[0, 5, 8]].tolist() == [0, 0, 0]

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.objective.chosen import Chosen
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.select import ExactCount, Independent
 
@@ -13,9 +14,10 @@ class Clumped(Independent):
     """Broken: a chosen token takes its right neighbour along, every other one is dropped."""
 
     def __call__(self, pieces, draws):
-        chosen = super().__call__(pieces, draws)[::2]
+        chosen = super().__call__(pieces, draws).index[::2]
         both = np.unique(np.concatenate([chosen, chosen + 1]))
-        return both[pieces.free[np.minimum(both, len(pieces.free) - 1)] & (both < len(pieces.free))]
+        both = both[pieces.free[np.minimum(both, len(pieces.free) - 1)] & (both < len(pieces.free))]
+        return Chosen.single(pieces, both)
 
 
 class Unlucky(Independent):
@@ -23,8 +25,8 @@ class Unlucky(Independent):
 
     def __call__(self, pieces, draws):
         chosen = super().__call__(pieces, draws)
-        lots = draws.at(pieces.piece[chosen]).uniform("select", pieces.ranks[chosen])
-        return chosen[lots < self.rate]
+        lots = draws.at(pieces.piece[chosen.index]).uniform("select", pieces.ranks[chosen.index])
+        return chosen.take(lots < self.rate)
 
 
 class Frugal(Independent):
@@ -38,8 +40,9 @@ class First(ExactCount):
     """Broken: the right number, always from the left."""
 
     def __call__(self, pieces, draws):
-        chosen = super().__call__(pieces, draws)
-        return first_of(pieces, np.bincount(pieces.piece[chosen], minlength=pieces.count))
+        chosen = super().__call__(pieces, draws).index
+        few = first_of(pieces, np.bincount(pieces.piece[chosen], minlength=pieces.count))
+        return Chosen.single(pieces, few)
 
 
 class Floor(ExactCount):
@@ -47,7 +50,7 @@ class Floor(ExactCount):
 
     def __call__(self, pieces, draws):
         chosen = super().__call__(pieces, draws)
-        return chosen[np.diff(np.append(pieces.piece[chosen], -1)) == 0]
+        return chosen.take(np.diff(np.append(pieces.piece[chosen.index], -1)) == 0)
 
 
 def first_of(pieces, number):
@@ -88,8 +91,8 @@ def test_a_broken_rule_breaks_its_law(selection, law, corpus, vocabulary, broken
 @pytest.mark.parametrize("selection", [Independent(), ExactCount(), Independent(0.4)])
 def test_only_ordinary_tokens_are_chosen(selection, corpus, vocabulary):
     for pieces, chosen in chosen_in(selection, corpus[:3], vocabulary):
-        assert pieces.free[chosen].all()
-        assert (np.diff(chosen) > 0).all()
+        assert pieces.free[chosen.index].all()
+        assert (np.diff(chosen.index) > 0).all()
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.15, 0.4, 0.9])
@@ -101,7 +104,7 @@ def test_the_room_suffices_and_is_not_wasted(rate, pack, vocabulary):
     for selection in (Independent(rate), ExactCount(rate)):
         room = selection.capacity(512)
         for pieces, chosen in chosen_in(selection, batches, vocabulary):
-            assert np.bincount(pieces.row[pieces.piece[chosen]]).max() <= room
+            assert np.bincount(pieces.row[pieces.piece[chosen.index]]).max() <= room
         assert room <= min(512, 512 * rate + 6.5 * np.sqrt(512 * rate * (1 - rate)) + 25)
         assert selection.capacity(0) == 0 and selection.capacity(1) == 1
 
