@@ -108,7 +108,15 @@ def laid_out(pieces: Pieces, rows: int, width: int, pad: int) -> tuple[np.ndarra
 
     They must fit (see `DenoisingLM`); otherwise ValueError, for nothing is ever cut off silently.
     """
-    filled = np.bincount(pieces.row, weights=pieces.lengths, minlength=rows).astype(np.int64)
+    return laid(pieces.tokens, pieces.piece, pieces, rows, width, pad)
+
+
+def laid(
+    text: np.ndarray, piece: np.ndarray, pieces: Pieces, rows: int, width: int, pad: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for other tokens of these pieces. text: [k]; piece: [k], ascending."""
+    lengths = counts_of(piece, pieces.count)
+    filled = np.bincount(pieces.row, weights=lengths, minlength=rows).astype(np.int64)
     if len(filled) and filled.max() > width:
         raise ValueError(
             f"row {filled.argmax()} has {filled.max()} tokens and the width is {width}"
@@ -116,6 +124,6 @@ def laid_out(pieces: Pieces, rows: int, width: int, pad: int) -> tuple[np.ndarra
     row, column = numbered(filled)
     tokens = np.full((rows, width), pad, np.int32)
     segments = np.zeros((rows, width), np.int32)
-    tokens[row, column] = pieces.tokens
-    segments[row, column] = pieces.segment[pieces.piece]
+    tokens[row, column] = text
+    segments[row, column] = pieces.segment[piece]
     return tokens, segments

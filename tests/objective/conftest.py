@@ -52,6 +52,18 @@ def wordy(vocabulary) -> Vocabulary:
 
 
 @pytest.fixture(scope="session")
+def marked(vocabulary) -> Vocabulary:
+    """The same ids and 100 sentinels behind them, which no text contains."""
+    more = np.arange(WORDS, WORDS + 100)
+    fields = {
+        name: np.append(getattr(vocabulary, name), np.full(100, name == "special"))
+        for name in ("special", "starts_word", "ends_sentence")
+    }
+    sentinels = tuple(int(i) for i in more)
+    return dataclasses.replace(vocabulary, size=WORDS + 100, sentinels=sentinels, **fields)
+
+
+@pytest.fixture(scope="session")
 def toy():
     """toy(architecture) -> a model partial."""
     return lambda architecture: functools.partial(Toy, architecture=architecture)

@@ -5,13 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.noise.delete import TokenDeletion
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.noise.rotate import DocumentRotation
+from fxformer.objective.noise.shuffle import TokenShuffling
 from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
@@ -29,12 +32,16 @@ CASES = [
             TextInfilling(),
             SentencePermutation(),
             DocumentRotation(),
+            TokenShuffling(),
         )
     ),
     (
         DenoisingLM,
         {"noises": [SentencePermutation(0.5), TextInfilling(random=0.1), TokenDeletion()]},
     ),
+    (SpanCorruption, {"shortest": 4}),
+    (DropTokens, {"shortest": 4}),
+    (MaskedSeq2Seq, {}),
 ]
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 
@@ -53,8 +60,8 @@ def spoilt(objective, rows):
 
 
 @pytest.mark.parametrize("objective, knobs", CASES)
-def test_packed_padded_or_in_another_batch(objective, knobs, build, pack):
-    made = build(objective, **knobs)
+def test_packed_padded_or_in_another_batch(objective, knobs, build, pack, marked):
+    made = build(objective, words=marked, **knobs)
     alone = {}
     for example, length in LENGTHS.items():
         alone |= spoilt(made, pack([[(example, length)]], 96))
@@ -64,19 +71,21 @@ def test_packed_padded_or_in_another_batch(objective, knobs, build, pack):
 
 
 @pytest.mark.parametrize("objective, knobs", CASES)
-def test_seed_and_epoch_draw_anew_and_a_repeat_does_not(objective, knobs, build, pack):
-    made = build(objective, **knobs)
+def test_seed_and_epoch_draw_anew_and_a_repeat_does_not(objective, knobs, build, pack, marked):
+    made = build(objective, words=marked, **knobs)
     rows = pack([[(11, 60), (13, 90)]], 160)
     first = spoilt(made, rows)
-    assert first == spoilt(made, rows) == spoilt(build(objective, seed=1, **knobs), rows)
+    assert (
+        first == spoilt(made, rows) == spoilt(build(objective, words=marked, seed=1, **knobs), rows)
+    )
     assert first != spoilt(made, dataclasses.replace(rows, epoch=1))
     assert first != spoilt(made, dataclasses.replace(rows, seed=1))
 
 
 @pytest.mark.parametrize("objective, knobs", CASES)
-def test_the_rows_are_not_written_to(objective, knobs, build, pack):
+def test_the_rows_are_not_written_to(objective, knobs, build, pack, marked):
     rows = pack([[(11, 60), (13, 90)]], 160)
     for field in (rows.tokens, rows.segments, rows.examples):
         field.setflags(write=False)
-    batch = build(objective, **knobs).corrupt(rows)
+    batch = build(objective, words=marked, **knobs).corrupt(rows)
     assert not np.shares_memory(batch.tokens, rows.tokens)

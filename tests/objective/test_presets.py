@@ -56,8 +56,8 @@ def test_every_knob_is_spelled_out(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in PAIRS])
-def test_it_builds_and_corrupts(name, rows, toy, vocabulary, broken):
-    objective = made(composed(name), toy, vocabulary)
+def test_it_builds_and_corrupts(name, rows, toy, marked, broken):
+    objective = made(composed(name), toy, marked)
     batch = objective.corrupt(rows)
     assert batch.tokens.shape[0] == 2 and batch.weights.sum() > 0
     exact = [law for law in objective.laws() if law.kind == "exact"]

@@ -1,0 +1,54 @@
+"""Which tokens a seq2seq model has to write, and the spans they make."""
+
+import abc
+import dataclasses
+
+import numpy as np
+
+from fxformer.objective.draw import Draws
+from fxformer.objective.law import Law
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Hidden:
+    """k hidden tokens in spans, each of ordinary tokens that follow one another in their piece.
+
+    index: [k] int64, ascending, where they stand in their `Pieces`
+    span: [k] int64, which span of its piece each belongs to: 0, 1, 2 …
+    """
+
+    index: np.ndarray
+    span: np.ndarray
+
+    def take(self, which: np.ndarray, place: np.ndarray) -> "Hidden":
+        """Those for which `which` holds; place: [n], where the tokens of the pieces now stand."""
+        return Hidden(place[self.index[which]], self.span[which])
+
+    def number(self, pieces: Pieces) -> np.ndarray:
+        """Spans of each piece. [P] int64."""
+        return counts_of(pieces.piece[self.index], pieces.count, self.begins(pieces))
+
+    def begins(self, pieces: Pieces) -> np.ndarray:
+        """Whether a hidden token is the first of its span. [k] bool."""
+        piece = pieces.piece[self.index]
+        new = np.ones(len(self.index), bool)
+        new[1:] = (piece[1:] != piece[:-1]) | (self.span[1:] != self.span[:-1])
+        return new
+
+
+class Hiding(abc.ABC):
+    """Chooses the tokens to hide."""
+
+    @abc.abstractmethod
+    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+        """The hidden tokens."""
+
+    @abc.abstractmethod
+    def most(self, length: int) -> tuple[int, int]:
+        """(tokens, spans) that a piece of `length` ordinary tokens can have hidden."""
+
+    @abc.abstractmethod
+    def laws(self) -> tuple[Law, ...]:
+        """Measured between pieces and `Hidden`."""

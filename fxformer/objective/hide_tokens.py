@@ -1,0 +1,86 @@
+"""Single tokens by a coin, neighbours joined to spans (T5's first denoising experiments)."""
+
+import dataclasses
+
+import numpy as np
+
+from fxformer.objective.draw import Draws
+from fxformer.objective.hidden import Hidden, Hiding
+from fxformer.objective.law import Law
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of
+from fxformer.types import Rate
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomTokens(Hiding):
+    """Each token with probability `rate`; neighbours make a span. Raffel et al. 2020, sec. 3.3.2.
+
+    A piece that would hide nothing, or everything, hides (or keeps) the token nearest to it; one of
+    a single token keeps it.
+    """
+
+    rate: Rate = 0.15
+
+    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+        """The hidden tokens, neighbours joined."""
+        free = np.flatnonzero(pieces.free)
+        piece = pieces.piece[free]
+        lots = draws.at(piece).uniform("hide", pieces.ranks[free])
+        number = counts_of(piece, pieces.count)
+        low, high = np.full(pieces.count, 2.0), np.full(pieces.count, -1.0)
+        np.minimum.at(low, piece, lots)
+        np.maximum.at(high, piece, lots)
+        hit = ((lots < self.rate) | (lots == low[piece])) & (lots != high[piece])
+        hit &= number[piece] > 1
+        place = np.flatnonzero(hit)
+        new = np.ones(len(place), bool)
+        new[1:] = (np.diff(place) != 1) | (np.diff(piece[place]) != 0)
+        run = np.cumsum(new) - 1
+        first = np.zeros(pieces.count, np.int64)
+        owner = piece[place]
+        first[owner[::-1]] = run[::-1]
+        return Hidden(free[place], run - first[owner])
+
+    def most(self, length: int) -> tuple[int, int]:
+        """(tokens, spans): six standard deviations above the mean; spans are fewer than tokens."""
+        spread = np.sqrt(length * self.rate * (1 - self.rate))
+        tokens = int(min(np.ceil(length * self.rate + 6 * spread + 1), max(length - 1, 0)))
+        spans = length * self.rate * (1 - self.rate) + 6 * spread + 1
+        return tokens, int(min(np.ceil(spans), tokens))
+
+    def laws(self) -> tuple[Law, ...]:
+        """The share, that neighbours are hidden independently, and that they make one span."""
+        return (
+            Law("hidden share, the guaranteed tokens aside", self.rate, self._share, "ratio"),
+            Law("hidden neighbours, share of pairs", self.rate**2, self._pairs, "ratio"),
+            Law("neighbours in different spans", 0.0, _parted, "exact"),
+        )
+
+    def _share(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
+        number = pieces.free_lengths
+        taken = counts_of(pieces.piece[hidden.index], pieces.count)
+        surplus = (1 - self.rate) ** number - self.rate**number
+        return np.stack([taken - surplus, number], axis=1)[number > 1]
+
+    def _pairs(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
+        """(both hidden, all) pairs of neighbours; where all were hidden, those lost are added."""
+        picked = np.zeros(len(pieces.tokens), bool)
+        picked[hidden.index] = True
+        free = np.flatnonzero(pieces.free)
+        piece, picked = pieces.piece[free], picked[free]
+        same = piece[1:] == piece[:-1]
+        both = counts_of(piece[1:], pieces.count, same & picked[1:] & picked[:-1])
+        pairs = counts_of(piece[1:], pieces.count, same)
+        number = pieces.free_lengths
+        # All hidden, one then spared: it parts two pairs, or one if it stands at an end.
+        lost = self.rate**number * (2 - 2 / np.maximum(number, 1))
+        return np.stack([both + lost, pairs], axis=1)[pairs > 0]
+
+
+def _parted(pieces: Pieces, hidden: Hidden) -> np.ndarray:
+    """Neighbours among the ordinary tokens: one span if and only if both hidden side by side."""
+    order = np.cumsum(pieces.free)[hidden.index]
+    piece = pieces.piece[hidden.index]
+    side = (np.diff(order) == 1) & (np.diff(piece) == 0)
+    return side != ((np.diff(hidden.span) == 0) & (np.diff(piece) == 0))

@@ -1,0 +1,148 @@
+"""MASS: the encoder reads a text with one long fragment masked, the decoder writes the fragment."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.base import Objective, require
+from fxformer.objective.draw import Draws
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.pieces import Pieces, pieces_of
+from fxformer.objective.replace import Replacement
+from fxformer.objective.segments import counts_of, starts_of
+from fxformer.objective.shift import answer
+from fxformer.types import Part, Rate
+
+
+class MaskedSeq2Seq(Objective):
+    """-log p(fragment | text without it). Song et al. 2019 (MASS), sec. 3.2.
+
+    One fragment of max(1, round(rate·m)) of the m ordinary tokens of a piece, every place equally
+    likely, is masked in the source. The decoder reads the text shifted right, with masks for all
+    tokens that the encoder can see, and writes the fragment at its own positions.
+
+    rate: half of a text in the paper
+    replacement: what becomes of the fragment in the source; drawn for each of its tokens
+    """
+
+    legal = frozenset({"seq2seq"})
+    needs = ("mask",)
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        rate: Rate = 0.5,
+        replacement: Replacement = Replacement(),
+        start: Literal["eos", "bos", "pad"] = "eos",
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        require(vocabulary, (start,), "MASS")
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+        self.rate, self.replacement, self.start = rate, replacement, start
+
+    def source_length(self, length: int) -> int:
+        """As long as the text."""
+        return length
+
+    def fragment(self, pieces: Pieces, draws: Draws) -> np.ndarray:
+        """Indices of the tokens of the fragments, ascending. [k]."""
+        number = pieces.free_lengths
+        size = self.due(number)
+        first = draws.below("place", number - size + 1)
+        free = np.flatnonzero(pieces.free)
+        piece = pieces.piece[free]
+        rank = np.arange(len(free)) - starts_of(number)[piece]
+        return free[(rank >= first[piece]) & (rank < (first + size)[piece])]
+
+    def due(self, number: np.ndarray) -> np.ndarray:
+        """Tokens of the fragment of pieces with so many ordinary ones. Halves round up. int64."""
+        rounded = np.floor(self.rate * number + 0.5).astype(np.int64)
+        return np.minimum(np.maximum(rounded, 1), number)
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T] -> a batch of [B, T], targets at the fragments; source [B, T]."""
+        pieces = pieces_of(self.accept(rows), self.vocabulary)
+        draws = pieces.draws(rows.seed, rows.epoch)
+        chosen = self.fragment(pieces, draws)
+        place = np.flatnonzero(rows.segments)
+        keys, ranks = draws.at(pieces.piece[chosen]), pieces.ranks[chosen]
+        source = rows.tokens.astype(np.int32)  # a copy
+        source.reshape(-1)[place[chosen]] = self.replacement(
+            pieces.tokens[chosen], keys, ranks, self.vocabulary
+        )
+        hidden = np.zeros(rows.tokens.shape, bool)
+        hidden.reshape(-1)[place[chosen]] = True
+        shown = np.where(hidden | (rows.segments == 0), rows.tokens, self.vocabulary.mask)
+        start = getattr(self.vocabulary, self.start)
+        tokens, _, _ = answer(dataclasses.replace(rows, tokens=shown, scored=None), start)
+        _, targets, weights = answer(dataclasses.replace(rows, scored=hidden), start)
+        return Batch(tokens, rows.segments, targets, weights, None, source, rows.segments)
+
+    def laws(self) -> tuple[Law, ...]:
+        """One fragment, its size and place; what each side can see."""
+        return (
+            Law("tokens of the fragment other than round(rate·m)", 0.0, self._size, "exact"),
+            Law("fragments in more than one part", 0.0, self._parts, "exact"),
+            Law("place of the fragment, from first to last", 0.5, self._place, "mean"),
+            Law("source tokens changed outside the fragment", 0.0, _strays, "exact"),
+            Law("targets other than the original", 0.0, _wrong, "exact"),
+            Law("decoder inputs other than mask or fragment", 0.0, self._leaks, "exact"),
+            *(law.through(_swapped) for law in self.replacement.laws(self.vocabulary)),
+        )
+
+    def _seen(self, rows: Rows, batch: Batch) -> tuple[Pieces, np.ndarray, np.ndarray]:
+        """The pieces, which of their ordinary tokens are targets, and the piece of each of those."""
+        pieces = pieces_of(rows, self.vocabulary)
+        free = np.flatnonzero(pieces.free)
+        hit = batch.weights.reshape(-1)[np.flatnonzero(rows.segments)[free]] > 0
+        return pieces, hit, pieces.piece[free]
+
+    def _size(self, rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, hit, piece = self._seen(rows, batch)
+        special = np.count_nonzero(batch.weights) - np.count_nonzero(hit)
+        off = counts_of(piece, pieces.count, hit) - self.due(pieces.free_lengths)
+        return np.append(off, special)
+
+    def _parts(self, rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, hit, piece = self._seen(rows, batch)
+        begins = hit.copy()
+        begins[1:] &= ~hit[:-1] | (piece[1:] != piece[:-1])
+        return counts_of(piece, pieces.count, begins) > 1
+
+    def _place(self, rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, hit, piece = self._seen(rows, batch)
+        number = pieces.free_lengths
+        rank = np.arange(len(piece)) - starts_of(number)[piece]
+        first = np.full(pieces.count, np.iinfo(np.int64).max)
+        np.minimum.at(first, piece[hit], rank[hit])
+        spare = number - self.due(number)
+        return first[spare > 0] / spare[spare > 0]
+
+    def _leaks(self, rows: Rows, batch: Batch) -> np.ndarray:
+        """A decoder input is the start token, or the token before if it is a target, or a mask."""
+        inside = rows.segments > 0
+        same = inside[:, 1:] & (rows.segments[:, 1:] == rows.segments[:, :-1])
+        shown = np.where(batch.weights > 0, rows.tokens, self.vocabulary.mask)[:, :-1]
+        right = np.full(rows.tokens.shape, getattr(self.vocabulary, self.start))
+        right[:, 1:] = np.where(same, shown, right[:, 1:])
+        return (batch.tokens != right)[inside]
+
+
+def _strays(rows: Rows, batch: Batch) -> np.ndarray:
+    return (batch.source != rows.tokens)[np.asarray(batch.weights) == 0]
+
+
+def _wrong(rows: Rows, batch: Batch) -> np.ndarray:
+    return (batch.targets != rows.tokens)[np.asarray(batch.weights) > 0]
+
+
+def _swapped(rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    hit = np.asarray(batch.weights) > 0
+    return rows.tokens[hit], batch.source[hit]
