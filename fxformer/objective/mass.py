@@ -98,7 +98,7 @@ class MaskedSeq2Seq(Objective):
         )
 
     def _seen(self, rows: Rows, batch: Batch) -> tuple[Pieces, np.ndarray, np.ndarray]:
-        """The pieces, which of their ordinary tokens are targets, and the piece of each of those."""
+        """The pieces; of their ordinary tokens: which are targets, and in which piece they are."""
         pieces = pieces_of(rows, self.vocabulary)
         free = np.flatnonzero(pieces.free)
         hit = batch.weights.reshape(-1)[np.flatnonzero(rows.segments)[free]] > 0

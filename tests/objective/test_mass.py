@@ -21,13 +21,13 @@ class Leftward(MaskedSeq2Seq):
 
 
 class Torn(MaskedSeq2Seq):
-    """Broken: the right number of tokens, every second one."""
+    """Broken: every third token."""
 
     def fragment(self, pieces, draws):
         free = np.flatnonzero(pieces.free)
         number, piece = pieces.free_lengths, pieces.piece[free]
         rank = np.arange(len(free)) - starts_of(number)[piece]
-        return free[rank % 2 == 0]
+        return free[rank % 3 == 0]
 
 
 def change(**changes):
@@ -67,7 +67,7 @@ def test_a_broken_fragment_breaks_its_law(objective, law, build, corpus, broken)
         (change(targets=lambda b, r: b.targets + 1), "targets other than the original"),
         (change(source=lambda b, r: r.tokens), "masked, random and kept shares of the selected"),
         (
-            change(source=lambda b, r: b.source * 0 + 4),
+            change(source=lambda b, r: b.targets + 4),
             "source tokens changed outside the fragment",
         ),
     ],

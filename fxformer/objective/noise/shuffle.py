@@ -28,7 +28,7 @@ class TokenShuffling(Noise):
         return pieces.take(index)
 
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """All tokens are there; as many stay in place, or keep their neighbour, as chance has it."""
+        """All tokens are there; as many stay, or keep their neighbour, as chance has it."""
         return (
             *honest(),
             complete(),
