@@ -7,7 +7,7 @@ import dataclasses
 
 import flax.struct
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Batch:
         up with position 0 at weight 0; None: every position has a target
     source, source_segments: what the encoder of a seq2seq model reads
     types: token types (BERT's sentence A and B)
+    prefix: tokens that a causal stack reads in both directions (prefix LM)
     """
 
     tokens: Int[Array, "B T"]
@@ -84,3 +85,4 @@ class Batch:
     source: Int[Array, "B S"] | None = None
     source_segments: Int[Array, "B S"] | None = None
     types: Int[Array, "B T"] | None = None
+    prefix: Bool[Array, "B T"] | None = None

@@ -37,13 +37,25 @@ def pairs(queries: np.ndarray, keys: np.ndarray, causal: bool) -> int:
     return total
 
 
-def transformer_flops(part, segments: np.ndarray, memory: np.ndarray | None = None) -> int:
+def later_pairs(segments: np.ndarray, prefix: np.ndarray) -> int:
+    """How many pairs [B, T] a causal stack sees only because the key, a later one, is a prefix's."""
+    inside = np.where(prefix, segments, 0)
+    return pairs(inside, inside, False) - pairs(inside, inside, True)
+
+
+def transformer_flops(
+    part,
+    segments: np.ndarray,
+    memory: np.ndarray | None = None,
+    prefix: np.ndarray | None = None,
+) -> int:
     """FLOPs of one forward pass of a stack over the tokens that are there."""
     weights, tokens = matrices(part.stack), int((segments > 0).sum())
     inner = part.stack.blocks.attention
     mixed = 4 * inner.heads * inner.width  # logits, and the weighted sum of values
     flops = 2 * tokens * (weights["attention"] + weights["ffn"])
     flops += mixed * pairs(segments, segments, part.causal)
+    flops += 0 if prefix is None else mixed * later_pairs(segments, prefix)
     if memory is not None:
         read = part.stack.blocks.cross.k.kernel.shape
         sides = 2 * int(np.prod(read[1:]))  # keys and values are made of the memory
@@ -67,7 +79,8 @@ def training_flops(model, batch: Batch) -> int:
         flops += transformer_flops(model.encoder, source)
         flops += transformer_flops(model.decoder, segments, source)
     else:
-        flops += transformer_flops(model.transformer, segments)
+        prefix = None if batch.prefix is None else np.asarray(batch.prefix)
+        flops += transformer_flops(model.transformer, segments, prefix=prefix)
     return 3 * flops
 
 

@@ -48,7 +48,8 @@ class LanguageModel(nnx.Module):
         self, batch: Batch, *, key: Array | None = None
     ) -> Float[Array, "B T D"]:
         words = self.words(batch.tokens)
-        return self.transformer(words, batch.segments, types=batch.types, key=key)[0]
+        types, prefix = batch.types, batch.prefix
+        return self.transformer(words, batch.segments, types=types, prefix=prefix, key=key)[0]
 
     def extend(self, tokens, segments, cache: Cache) -> tuple[Float[Array, "B T D"], Cache]:
         """The vectors of some more tokens of rows whose beginning is in the cache."""

@@ -4,7 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.nn.attention import Cache, Where
 from fxformer.nn.block import Block
@@ -80,21 +80,29 @@ class Transformer(nnx.Module):
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
+        prefix: Bool[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"] | None = None,
         memory_segments: Int[Array, "B S"] | None = None,
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """Raises ValueError, while tracing, where the row is longer than the position table."""
+        """prefix: tokens that a causal stack reads in both directions; not while generating.
+
+        Raises ValueError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
-        where, at = self.here(segments, cache)
+        where, at = self.here(segments, cache, prefix)
         there = None if memory is None else self.there(at, segments, memory_segments)
         x = self.embed(words, at, self.position, types=types, key=keys[0])
         x, cache, _ = self.stack(x, where, memory, there, cache=cache, key=keys[1])
         x = x if self.norm is None else self.norm(x)
         return drop(x, self.final_dropout, keys[2]), cache
 
-    def here(self, segments: Int[Array, "B T"], cache: Cache | None) -> tuple[Where, Array]:
+    def here(
+        self,
+        segments: Int[Array, "B T"],
+        cache: Cache | None,
+        prefix: Bool[Array, "B T"] | None = None,
+    ) -> tuple[Where, Array]:
         """What self-attention may know, and the position of every token."""
         longest = segments.shape[1] if cache is None else cache.k.shape[2]
         if self.position.length is not None and longest > self.position.length:
@@ -109,7 +117,7 @@ class Transformer(nnx.Module):
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
             filled = jnp.arange(longest) < first + segments.shape[1]
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
-        mask = Mask(segments, known, causal=self.causal, first=first)
+        mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
         bias = self.position.bias(mask.gap())
         return Where(self.position, at, at, mask, mask.dense(), bias), at
 

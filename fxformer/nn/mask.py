@@ -10,8 +10,12 @@ from jaxtyping import Array, Bool, Int
 class Mask:
     """A query sees a key of its own segment that is not padding and, where causal, not later.
 
+    Keys of a prefix are seen from before them too, which lets a causal stack read the beginning of
+    a text in both directions (Raffel et al. 2020, fig. 4: a prefix LM).
+
     query: segment of each query, 0 for padding
     key: segment of each key, 0 for padding
+    prefix: which keys belong to the prefix of their segment; None: none
     first: index in the row of the first query (above 0 only while generating from a cache)
     """
 
@@ -19,12 +23,14 @@ class Mask:
     key: Int[Array, "B S"]
     causal: bool = flax.struct.field(pytree_node=False, default=False)
     first: Int[Array, ""] | int = 0
+    prefix: Bool[Array, "B S"] | None = None
 
     def dense(self) -> Bool[Array, "B 1 T S"]:
         """True where a query sees a key."""
         seen = (self.query[:, :, None] == self.key[:, None, :]) & (self.key[:, None, :] > 0)
         if self.causal:
-            seen &= self.gap() >= 0
+            early = self.gap() >= 0
+            seen &= early if self.prefix is None else early | self.prefix[:, None, :]
         return seen[:, None]
 
     def near(self, window: Int[Array, ""] | int) -> Bool[Array, "1 1 T S"]:

@@ -47,8 +47,8 @@ class CausalLM(Objective):
     def laws(self) -> tuple[Law, ...]:
         """What is a target, and that it is the next token."""
         return (
-            Law("targets other than the next token", 0.0, _not_next, "exact"),
-            Law("targets across pieces or in padding", 0.0, _across, "exact"),
+            Law("targets other than the next token", 0.0, not_next, "exact"),
+            Law("targets across pieces or in padding", 0.0, across, "exact"),
             Law("scored tokens that are nobody's target", 0.0, _missed, "exact"),
             Law(
                 "tokens changed", 0.0, lambda a, b: (a.tokens[:, :-1] != b.tokens).ravel(), "exact"
@@ -62,12 +62,14 @@ def scored(rows: Rows) -> np.ndarray:
     return np.ones(rows.tokens.shape, bool) if given is None else np.asarray(given, bool)
 
 
-def _not_next(rows: Rows, batch: Batch) -> np.ndarray:
+def not_next(rows: Rows, batch: Batch) -> np.ndarray:
+    """Whether each target is another token than the next. [targets] bool."""
     row, column = np.nonzero(batch.weights)
     return batch.targets[row, column] != rows.tokens[row, column + 1]
 
 
-def _across(rows: Rows, batch: Batch) -> np.ndarray:
+def across(rows: Rows, batch: Batch) -> np.ndarray:
+    """Whether each target is of another piece than what is read there. [targets] bool."""
     row, column = np.nonzero(batch.weights)
     here, there = rows.segments[row, column], rows.segments[row, column + 1]
     return (here != there) | (there == 0)

@@ -15,6 +15,7 @@ from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.noise.shuffle import TokenShuffling
+from fxformer.objective.prefix import PrefixSeq2Seq
 from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
@@ -42,6 +43,7 @@ CASES = [
     (SpanCorruption, {"shortest": 4}),
     (DropTokens, {"shortest": 4}),
     (MaskedSeq2Seq, {}),
+    (PrefixSeq2Seq, {}),
 ]
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 

@@ -26,9 +26,8 @@ class Near(TokenShuffling):
 
     def __call__(self, pieces, draws, vocabulary):
         body = np.flatnonzero(~pieces.end)
-        near = pieces.ranks[body] + 6 * draws.at(pieces.piece[body]).uniform(
-            "x", pieces.ranks[body]
-        )
+        lots = draws.at(pieces.piece[body]).uniform("x", pieces.ranks[body])
+        near = pieces.ranks[body] + 6 * lots
         index = np.arange(len(pieces.tokens))
         index[body] = body[np.lexsort((near, pieces.piece[body]))]
         return pieces.take(index)
