@@ -1,0 +1,73 @@
+"""Two steps of training on real text with every new preset, set up as the command line does it."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from fxformer.train.setup import set_up
+
+CONF = Path(__file__).parents[2] / "conf"
+SMALL = (
+    "data=text",
+    "tokenizer=char",
+    "data.length=32",
+    "data.batch=4",
+    "data.valid_share=0.3",
+    "size=tiny",
+    "model.dim=16",
+    "model.layers=1",
+    "model.heads=2",
+    "model.ffn.hidden=16",
+    "optimizer=sgd",
+    "trainer.steps=2",
+)
+SENTINELS = "tokenizer.specials.sentinels=40"
+CASES = [
+    ("bert", "mlm_words"),
+    ("bert", "mlm_spans"),
+    ("t5", "t5", SENTINELS),
+    ("bart", "t5_drop"),
+    ("bart", "mass"),
+    ("gpt2", "prefix"),
+    ("t5", "t5_prefix"),
+]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """A file of forty documents, and a folder for what is made of it."""
+    folder = tmp_path_factory.mktemp("text")
+    words = "one two three four five six seven eight nine ten eleven twelve. ".split(" ")
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.choice(words, 30)) for _ in range(40)]
+    (folder / "text.txt").write_text("\n\n".join(lines))
+    return [f"data.files={folder / 'text.txt'}", f"data.cache_dir={folder / 'cache'}"]
+
+
+def settings(text, model, objective, *more):
+    GlobalHydra.instance().clear()
+    chosen = [f"model={model}", f"objective={objective}", *SMALL, *more, *text]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=chosen)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[1])
+def test_two_steps(case, text):
+    setup = set_up(settings(text, *case))
+    state, step = jax.jit(setup.start)(jax.random.key(0)), jax.jit(setup.step)
+    rows = setup.data.train(4, 0)
+    for n in range(2):
+        batch = setup.objective.corrupt(rows[n])
+        state, sums = step(state, batch)
+        total, weight = sums["loss"]
+        assert np.isfinite(total) and weight == batch.weights.sum() > 0
+    assert state.step == 2 and state.skipped == 0
+
+
+def test_a_tokenizer_without_sentinels_is_refused_with_the_override(text):
+    with pytest.raises(ValueError, match=r"write tokenizer\.specials\.sentinels=100"):
+        set_up(settings(text, "t5", "t5"))
