@@ -36,7 +36,7 @@ class HiddenText(Objective):
     The source is never longer than the text, so it has its T places. A target row has
     `target_length(T)` places, which hold the targets of any pieces of `shortest` tokens or more;
     should a row of shorter ones not fit, its last pieces are left out, source and target, and
-    `tally` counts them ("pieces without room for their target"). Packed pieces stay paired.
+    `tally` counts them ("pieces without room"). Packed pieces stay paired.
     """
 
     legal = frozenset({"seq2seq"})
@@ -83,7 +83,8 @@ class HiddenText(Objective):
         room, pad = self.target_length(width), self.vocabulary.pad
         pieces, hidden = self.seen(rows)
         source, target = self._source(pieces, hidden), self._target(pieces, hidden)
-        read, read_segments = laid(source.tokens, source.piece, pieces, height, width, pad)
+        long = self.source_length(width)
+        read, read_segments = laid(source.tokens, source.piece, pieces, height, long, pad)
         wrote, segments = laid(target.tokens, target.piece, pieces, height, room, pad)
         tokens, targets, weights = answer(
             Rows(wrote, segments, segments), getattr(self.vocabulary, self.start)
@@ -94,12 +95,17 @@ class HiddenText(Objective):
         """The pieces that have room, and what is hidden of them."""
         pieces = pieces_of(rows, self.vocabulary)
         hidden = self.draw(pieces, pieces.draws(rows.seed, rows.epoch))
-        length = counts_of(self._target(pieces, hidden).piece, pieces.count)
-        end = sums_before(length, pieces.row, len(rows.tokens)) + length
-        fits = end <= self.target_length(rows.tokens.shape[1])
+        height, width = rows.tokens.shape
+        fits = np.ones(pieces.count, bool)
+        for side, room in (
+            (self._source(pieces, hidden), self.source_length(width)),
+            (self._target(pieces, hidden), self.target_length(width)),
+        ):
+            length = counts_of(side.piece, pieces.count)
+            fits &= sums_before(length, pieces.row, height) + length <= room
         if fits.all():
             return pieces, hidden
-        self.tally.add("pieces without room for their target", np.count_nonzero(~fits))
+        self.tally.add("pieces without room", np.count_nonzero(~fits))
         stays = fits[pieces.piece]
         index = np.cumsum(stays) - 1
         kept = fits[pieces.piece[hidden.index]]
@@ -144,18 +150,23 @@ class SpanCorruption(HiddenText):
             rngs=rngs,
         )
 
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """The marks of spans."""
+        return self.vocabulary.sentinels
+
     def row_length(self, length: int) -> int:
         """length, if there are sentinels enough for a piece of it."""
         self._check_sentinels(self.hiding.most(length)[1], f"a row of {length} tokens")
         return length
 
     def _check_sentinels(self, spans: int, where: str) -> None:
-        have = len(self.vocabulary.sentinels)
+        have = len(self.sentinels)
         if spans + 1 > have:
             raise ValueError(
                 f"{where} can have {spans} spans and a final mark, and this tokenizer has {have} "
-                f"sentinels: write tokenizer.specials.sentinels={spans + 1}, or a smaller "
-                "data.length"
+                f"sentinels for them: write tokenizer.specials.sentinels="
+                f"{spans + 1 + len(self.vocabulary.sentinels) - have}, or a smaller data.length"
             )
 
     def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
@@ -189,7 +200,7 @@ class SpanCorruption(HiddenText):
 
     def _sentinels(self, span: np.ndarray) -> np.ndarray:
         self._check_sentinels(int(span.max(initial=0)), "a piece")
-        return np.array(self.vocabulary.sentinels, np.int32)[span]
+        return np.array(self.sentinels, np.int32)[span]
 
     def laws(self) -> tuple[Law, ...]:
         """The hiding's, and that source and target put together are the text."""

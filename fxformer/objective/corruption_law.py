@@ -14,13 +14,13 @@ from fxformer.objective.shift import answer_laws
 def corruption_laws(objective: Any) -> tuple[Law, ...]:
     """Laws of `SpanCorruption`, between rows and batch; all but the first read the batch alone."""
     marks = np.full(objective.vocabulary.size, -1)
-    marks[list(objective.vocabulary.sentinels)] = np.arange(len(objective.vocabulary.sentinels))
+    marks[list(objective.sentinels)] = np.arange(len(objective.sentinels))
 
     def torn(rows: Rows, batch: Batch) -> np.ndarray:
         """Spans put back where their sentinels stand, sentinels taken out: the text again."""
         pieces, hidden = objective.seen(rows)
-        at, token, piece = _flat(batch.source, batch.source_segments, pieces)
-        to, wrote, owner = _flat(batch.targets, batch.segments, pieces)
+        at, token, piece = flat(batch.source, batch.source_segments, pieces)
+        to, wrote, owner = flat(batch.targets, batch.segments, pieces)
         span = np.cumsum(marks[wrote] >= 0) - 1  # every target begins with a sentinel
         which = _place_of(piece, marks[token], owner, marks[wrote])[np.maximum(span, 0)]
         lone = which < 0  # the final sentinel has no place in the source
@@ -39,14 +39,14 @@ def corruption_laws(objective: Any) -> tuple[Law, ...]:
 
     def source_marks(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, _ = objective.seen(rows)
-        _, token, piece = _flat(batch.source, batch.source_segments, pieces)
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
         mark = marks[token] >= 0
         return marks[token[mark]] != ranks_of(piece[mark], pieces.count)
 
     def target_marks(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, _ = objective.seen(rows)
-        _, token, piece = _flat(batch.source, batch.source_segments, pieces)
-        _, wrote, owner = _flat(batch.targets, batch.segments, pieces)
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
+        _, wrote, owner = flat(batch.targets, batch.segments, pieces)
         mark, read = marks[wrote] >= 0, counts_of(piece, pieces.count, marks[token] >= 0)
         final = counts_of(owner, pieces.count, mark) - 1
         order = marks[wrote[mark]] != ranks_of(owner[mark], pieces.count)
@@ -55,7 +55,7 @@ def corruption_laws(objective: Any) -> tuple[Law, ...]:
     def after(rows: Rows, batch: Batch) -> np.ndarray:
         """Ordinary tokens behind the final sentinel, or before the first."""
         pieces, _ = objective.seen(rows)
-        _, wrote, owner = _flat(batch.targets, batch.segments, pieces)
+        _, wrote, owner = flat(batch.targets, batch.segments, pieces)
         mark = marks[wrote] >= 0
         number = counts_of(owner, pieces.count, mark)
         before = np.cumsum(mark) - (np.cumsum(number) - number)[owner]
@@ -79,7 +79,7 @@ def drop_laws(objective: Any) -> tuple[Law, ...]:
         pieces, hidden = objective.seen(rows)
         stays = np.ones(len(pieces.tokens), bool)
         stays[hidden.index] = False
-        _, token, piece = _flat(batch.source, batch.source_segments, pieces)
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
         same = _differ(token, pieces.tokens[stays])
         return np.concatenate([same, _differ(piece, pieces.piece[stays])])
 
@@ -104,7 +104,7 @@ def shift_laws(objective: Any) -> tuple[Law, ...]:
 def _hidden_differ(objective: Any):
     def differ(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, hidden = objective.seen(rows)
-        _, wrote, owner = _flat(batch.targets, batch.segments, pieces)
+        _, wrote, owner = flat(batch.targets, batch.segments, pieces)
         text = ~objective.vocabulary.special[wrote]
         same = _differ(wrote[text], pieces.tokens[hidden.index])
         return np.concatenate([same, _differ(owner[text], pieces.piece[hidden.index])])
@@ -112,7 +112,7 @@ def _hidden_differ(objective: Any):
     return differ
 
 
-def _flat(
+def flat(
     tokens: np.ndarray, segments: np.ndarray, pieces: Pieces
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(place, token, piece) of everything that is not padding, row by row."""

@@ -17,14 +17,16 @@ class Hidden:
 
     index: [k] int64, ascending, where they stand in their `Pieces`
     span: [k] int64, which span of its piece each belongs to: 0, 1, 2 …
+    kind: [P] int64, which of several ways of hiding each piece was given; None: there is but one
     """
 
     index: np.ndarray
     span: np.ndarray
+    kind: np.ndarray | None = None
 
     def take(self, which: np.ndarray, place: np.ndarray) -> "Hidden":
         """Those for which `which` holds; place: [n], where the tokens of the pieces now stand."""
-        return Hidden(place[self.index[which]], self.span[which])
+        return Hidden(place[self.index[which]], self.span[which], self.kind)
 
     def number(self, pieces: Pieces) -> np.ndarray:
         """Spans of each piece. [P] int64."""

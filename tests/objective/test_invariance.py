@@ -7,6 +7,9 @@ import pytest
 
 from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.denoise import DenoisingLM
+from fxformer.objective.denoisers import Denoiser, MixtureOfDenoisers
+from fxformer.objective.hide_spans import RandomSpans
+from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.noise.delete import TokenDeletion
@@ -44,6 +47,10 @@ CASES = [
     (DropTokens, {"shortest": 4}),
     (MaskedSeq2Seq, {}),
     (PrefixSeq2Seq, {}),
+    (
+        MixtureOfDenoisers,
+        {"denoisers": [Denoiser(RandomSpans(0.5)), Denoiser(Suffix(), 2)], "shortest": 2},
+    ),
 ]
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 

@@ -30,6 +30,7 @@ CASES = [
     ("bert", "mlm_words"),
     ("bert", "mlm_spans"),
     ("t5", "t5", SENTINELS),
+    ("t5", "ul2", SENTINELS),
     ("bart", "t5_drop"),
     ("bart", "mass"),
     ("gpt2", "prefix"),

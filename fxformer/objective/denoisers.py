@@ -1,0 +1,165 @@
+"""A mixture of denoisers: every piece of text is spoilt in one of several ways, and says how."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.corruption import Side, SpanCorruption
+from fxformer.objective.corruption_law import corruption_laws, flat
+from fxformer.objective.draw import Draws
+from fxformer.objective.hidden import Hidden, Hiding
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of
+from fxformer.types import Count, Natural, Part, Positive
+
+
+@dataclasses.dataclass(frozen=True)
+class Denoiser:
+    """One way of hiding; `weight`: of its share of the pieces; `mode`: number of its mode token."""
+
+    hiding: Hiding
+    mode: Natural = 0
+    weight: Positive = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed(Hiding):
+    """Each piece by one of the denoisers, drawn with their weights."""
+
+    denoisers: tuple[Denoiser, ...]
+
+    @property
+    def shares(self) -> np.ndarray:
+        """Probability of each denoiser. float64."""
+        weights = np.array([denoiser.weight for denoiser in self.denoisers])
+        return weights / weights.sum()
+
+    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+        """The hidden tokens, and which denoiser hid those of each piece."""
+        steps = np.cumsum(self.shares)[:-1]
+        kind = np.searchsorted(steps, draws.uniform("denoiser"), side="right")
+        index, span = [], []
+        for number, denoiser in enumerate(self.denoisers):
+            place = np.flatnonzero(kind[pieces.piece] == number)
+            found = denoiser.hiding(pieces.take(place), draws.within(f"denoiser {number}"))
+            index.append(place[found.index])
+            span.append(found.span)
+        index, span = np.concatenate(index), np.concatenate(span)
+        order = np.argsort(index, kind="stable")
+        return Hidden(index[order], span[order], kind)
+
+    def most(self, length: int) -> tuple[int, int]:
+        """The most that any denoiser hides, in tokens and in spans."""
+        tokens, spans = zip(*(d.hiding.most(length) for d in self.denoisers), strict=True)
+        return max(tokens), max(spans)
+
+    def laws(self) -> tuple[Law, ...]:
+        """The shares, and each denoiser's own laws on its own pieces."""
+
+        def share(pieces: Pieces, hidden: Hidden) -> np.ndarray:
+            return np.bincount(hidden.kind[pieces.lengths > 0], minlength=len(self.denoisers))
+
+        own = (
+            law.through(_of(number), f"denoiser {number}")
+            for number, denoiser in enumerate(self.denoisers)
+            for law in denoiser.hiding.laws()
+        )
+        shares = tuple(float(part) for part in self.shares)
+        return (Law("shares of the denoisers", shares, share, "shares"), *own)
+
+
+def _of(number: int):
+    def view(pieces: Pieces, hidden: Hidden) -> tuple[Pieces, Hidden]:
+        """The pieces of one denoiser; the others are empty."""
+        mine = hidden.kind[pieces.piece] == number
+        kept = hidden.kind[pieces.piece[hidden.index]] == number
+        return pieces.take(np.flatnonzero(mine)), hidden.take(kept, np.cumsum(mine) - 1)
+
+    return view
+
+
+class MixtureOfDenoisers(SpanCorruption):
+    """Span corruption by denoisers of several kinds, after a token that names the kind (its mode).
+
+    Tay et al. 2023 (UL2), sec. 3.1. The mode tokens are the last `modes` sentinels of the tokenizer
+    (so no other special tokens are needed): with 100 sentinels and 3 modes, <extra_id_97> to
+    <extra_id_99>. A mode token comes first in its source, so a source row has a place more for each
+    piece of `shortest` tokens. Every piece draws its denoiser, also where several share a row.
+    """
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        denoisers: Sequence[Denoiser],
+        modes: Count = 3,
+        start: Literal["eos", "bos", "pad"] = "pad",
+        shortest: Count = 32,
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        denoisers = tuple(denoisers)
+        if wrong := [d.mode for d in denoisers if d.mode >= modes]:
+            raise ValueError(
+                f"a denoiser has mode {wrong[0]}, and objective.modes={modes} are 0 … {modes - 1}: "
+                f"write objective.modes={max(wrong) + 1}"
+            )
+        super().__init__(
+            model,
+            hiding=Mixed(denoisers),
+            start=start,
+            shortest=shortest,
+            loss=loss,
+            vocabulary=vocabulary,
+            rngs=rngs,
+        )
+        self.modes = modes
+
+    @property
+    def sentinels(self) -> tuple[int, ...]:
+        """The marks of spans: all sentinels but the modes."""
+        return self.vocabulary.sentinels[: max(len(self.vocabulary.sentinels) - self.modes, 0)]
+
+    def source_length(self, length: int) -> int:
+        """length, and a mode token for each piece of `shortest` tokens."""
+        return length + max(length // self.shortest, 1)
+
+    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
+        source = super()._source(pieces, hidden)
+        alive = np.flatnonzero(pieces.lengths > 0)
+        piece = np.concatenate([alive, source.piece])
+        tokens = np.concatenate([self.mode_tokens(hidden)[alive], source.tokens])
+        order = np.argsort(piece, kind="stable")  # the mode token first
+        return Side(tokens[order].astype(np.int32), piece[order])
+
+    def mode_tokens(self, hidden: Hidden) -> np.ndarray:
+        """The mode token of each piece. [P]."""
+        modes = np.array(self.vocabulary.sentinels[len(self.sentinels) :])
+        return modes[np.array([d.mode for d in self.hiding.denoisers])[hidden.kind]]
+
+    def laws(self) -> tuple[Law, ...]:
+        """The denoisers', those of span corruption, and the mode tokens."""
+
+        def modes(rows: Rows, batch: Batch) -> np.ndarray:
+            """Sources that do not begin with their mode, and modes elsewhere."""
+            pieces, hidden = self.seen(rows)
+            _, token, piece = flat(batch.source, batch.source_segments, pieces)
+            lead = np.diff(piece, prepend=-1) != 0
+            known = np.isin(token, self.vocabulary.sentinels[len(self.sentinels) :])
+            wrong = token[lead] != self.mode_tokens(hidden)[piece[lead]]
+            number = counts_of(piece, pieces.count, known)
+            return np.concatenate([wrong, (number != 1)[pieces.lengths > 0]])
+
+        hidden = (law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
+        return (
+            *hidden,
+            *corruption_laws(self),
+            Law("sources without their mode token in front", 0.0, modes, "exact"),
+        )
