@@ -35,6 +35,7 @@ CASES = [
     ("bart", "mass"),
     ("gpt2", "prefix"),
     ("t5", "t5_prefix"),
+    ("gpt2", "fim", SENTINELS),
 ]
 
 

@@ -1,0 +1,115 @@
+"""What must hold of texts whose middle was moved to the end."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from fxformer.batch import Batch, Rows
+from fxformer.objective.law import Law
+from fxformer.objective.pieces import Pieces, pieces_of
+from fxformer.objective.segments import counts_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Pieces before and after, and between which marks each token afterwards stands.
+
+    stage: [n] 0 before <PRE> (or without marks), 1 behind it, 2 behind <SUF>, 3 behind <MID>
+    mark: [n] bool, the marks themselves
+    """
+
+    before: Pieces
+    after: Pieces
+    stage: np.ndarray
+    mark: np.ndarray
+
+    def count(self, stage: int) -> np.ndarray:
+        """Tokens of the text at this stage. [P]."""
+        here = (self.stage == stage) & ~self.mark & ~self.after.end
+        return counts_of(self.after.piece, self.after.count, here)
+
+    @property
+    def turned(self) -> np.ndarray:
+        """Pieces that have marks. [P] bool."""
+        return counts_of(self.after.piece, self.after.count, self.mark) > 0
+
+
+def fim_laws(objective: Any) -> tuple[Law, ...]:
+    """Laws of `FillInTheMiddle`, between rows [B, W] and a batch of [B, T]."""
+
+    def parts(rows: Rows, batch: Batch) -> Parts:
+        """Read off the batch; the last token of a row is only a target there."""
+        last = (np.asarray(batch.weights)[:, -1:] > 0) * np.asarray(batch.segments)[:, -1:]
+        segments = np.concatenate([batch.segments, last], axis=1)
+        tokens = np.concatenate([batch.tokens, np.asarray(batch.targets)[:, -1:]], axis=1)
+        after = pieces_of(Rows(tokens, segments, segments), objective.vocabulary)
+        mark = np.isin(after.tokens, objective.marks)
+        seen = np.cumsum(mark)
+        first = np.cumsum(after.lengths) - after.lengths
+        stage = seen - (seen - mark)[np.minimum(first, max(len(seen) - 1, 0))][after.piece]
+        return Parts(pieces_of(rows, objective.vocabulary), after, stage, mark)
+
+    def torn(rows: Rows, batch: Batch) -> np.ndarray:
+        """Without marks, what is behind <MID> put before what is behind <SUF>: the text."""
+        seen = parts(rows, batch)
+        place = np.array([0, 1, 3, 2])[np.minimum(seen.stage, 3)]
+        place = np.where(seen.after.end & (seen.stage > 0), 4, place)
+        order = np.lexsort((place, seen.after.piece))
+        text = seen.after.tokens[order][~seen.mark[order]]
+        right = seen.before.tokens
+        return text != right if len(text) == len(right) else np.ones(1, bool)
+
+    def disordered(rows: Rows, batch: Batch) -> np.ndarray:
+        """Marks other than <PRE>, <SUF>, <MID>, each once, or a number of them not 0 or 3."""
+        seen = parts(rows, batch)
+        marks = np.array(objective.marks)[np.clip(seen.stage[seen.mark] - 1, 0, 2)]
+        number = counts_of(seen.after.piece, seen.after.count, seen.mark)
+        return np.concatenate(
+            [seen.after.tokens[seen.mark] != marks, (number != 0) & (number != 3)]
+        )
+
+    def kinds(rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, kind, _ = _drawn(objective, rows)
+        body = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        return np.bincount(kind[body > 0], minlength=3)
+
+    def elsewhere(rows: Rows, batch: Batch) -> np.ndarray:
+        """Parts of other lengths than drawn. SPM shows the length of the suffix only."""
+        seen = parts(rows, batch)
+        pieces, kind, (one, two) = _drawn(objective, rows)
+        if seen.after.count != pieces.count:
+            return np.ones(1, bool)
+        total = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        prefix = seen.count(1) - np.where(kind == 1, one, 0)
+        suffix = seen.count(2) - (total - two)
+        return np.concatenate([prefix[seen.turned], suffix[seen.turned], seen.turned & (kind == 0)])
+
+    def middle(rows: Rows, batch: Batch) -> np.ndarray:
+        """|a - b| of two uniform on 0 … m is m (m + 2) / (3 (m + 1)) on average."""
+        pieces, _, (one, two) = _drawn(objective, rows)
+        m = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        return ((two - one) * 3 * (m + 1) / np.maximum(m * (m + 2), 1))[m > 0]
+
+    def place(rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, _, (one, two) = _drawn(objective, rows)
+        m = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        return ((one + two) / np.maximum(2 * m, 1))[m > 0]
+
+    rate, spm = objective.rate, objective.spm
+    shares = (1 - rate, rate * (1 - spm), rate * spm)
+    return (
+        Law("pieces left alone, PSM and SPM", shares, kinds, "shares"),
+        Law("parts put together are not the text", 0.0, torn, "exact"),
+        Law("marks missing or out of order", 0.0, disordered, "exact"),
+        Law("parts of other lengths than drawn", 0.0, elsewhere, "exact"),
+        Law("length of the middle, as a share of the mean", 1.0, middle, "mean"),
+        Law("place of the cuts in their piece", 0.5, place, "mean"),
+    )
+
+
+def _drawn(objective: Any, rows: Rows) -> tuple[Pieces, np.ndarray, tuple]:
+    """The pieces, and the kind and the cuts drawn for each."""
+    pieces = pieces_of(rows, objective.vocabulary)
+    draws = pieces.draws(rows.seed, rows.epoch)
+    return pieces, objective.kinds(pieces, draws), objective.cuts(pieces, draws)
