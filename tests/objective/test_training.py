@@ -36,6 +36,7 @@ CASES = [
     ("gpt2", "prefix"),
     ("t5", "t5_prefix"),
     ("gpt2", "fim", SENTINELS),
+    ("gpt2", "mixture"),
 ]
 
 

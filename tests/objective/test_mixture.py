@@ -1,0 +1,113 @@
+"""A mixture: shares, rows as their own objective makes them, shapes, and how it can be broken."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from fxformer.objective.causal import CausalLM
+from fxformer.objective.corruption import SpanCorruption
+from fxformer.objective.denoise import DenoisingLM
+from fxformer.objective.fim import FillInTheMiddle
+from fxformer.objective.masked import MaskedLM
+from fxformer.objective.mixture import Mixture, Share
+from fxformer.objective.noise.infill import TextInfilling
+from fxformer.objective.prefix import PrefixLM
+from fxformer.objective.select import Independent
+
+DECODER = [Share(CausalLM), Share(PrefixLM, 2.0), Share(FillInTheMiddle)]
+ENCODER = [Share(MaskedLM), Share(functools.partial(MaskedLM, selection=Independent(0.3)))]
+SEQ2SEQ = [
+    Share(SpanCorruption),
+    Share(functools.partial(DenoisingLM, noises=[TextInfilling()])),
+]
+KINDS = [("decoder", DECODER), ("encoder", ENCODER), ("seq2seq", SEQ2SEQ)]
+
+
+@pytest.fixture
+def mix(toy, marked):
+    def make(architecture, parts, objective=Mixture):
+        return objective(toy(architecture), parts=parts, vocabulary=marked, rngs=nnx.Rngs(0))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def many(pack):
+    """More rows than the corpus has, so that shares can be told."""
+    return [
+        pack([[(64 * b + r, 40), (9000 + 64 * b + r, 20)] for r in range(64)], 64)
+        for b in range(30)
+    ]
+
+
+class Tilted(Mixture):
+    """Broken: draws with other weights."""
+
+    def which(self, rows):
+        return np.minimum(super().which(rows) * 2, len(self.shares) - 1)
+
+
+@pytest.mark.parametrize("architecture, parts", KINDS)
+def test_the_laws_hold(architecture, parts, mix, many, broken):
+    made = mix(architecture, parts)
+    pairs = [(rows, made.corrupt(rows)) for rows in many]
+    assert broken(made.laws(), pairs) == set()
+
+
+def test_other_shares_are_seen(mix, many, broken):
+    made = mix("decoder", DECODER, Tilted)
+    pairs = [(rows, made.corrupt(rows)) for rows in many]
+    assert "shares of the objectives" in broken(made.laws(), pairs)
+
+
+@pytest.mark.parametrize("field", ["tokens", "targets", "weights", "prefix"])
+def test_a_changed_row_is_seen(field, mix, many, broken):
+    made = mix("decoder", DECODER)
+    batch = made.corrupt(many[0])
+    other = np.roll(getattr(batch, field), 1, axis=0)
+    wrong = dataclasses.replace(batch, **{field: other})
+    assert "rows other than their objective makes" in broken(made.laws(), [(many[0], wrong)])
+
+
+@pytest.mark.parametrize("architecture, parts", KINDS)
+def test_the_shapes_are_those_of_every_batch(architecture, parts, mix, many, pack):
+    made = mix(architecture, parts)
+    few = pack([[(0, 40)]] * 64, 64)  # all rows under one objective
+
+    def shapes(batch):
+        return jax.tree.map(np.shape, batch)
+
+    assert shapes(made.corrupt(few)) == shapes(made.corrupt(many[0]))
+
+
+def test_the_sums_are_those_of_the_parts(mix, many, marked):
+    made = mix("decoder", DECODER)
+    rows = many[0]
+    total, weight = made(made.corrupt(rows))["loss"]
+    which = made.which(rows)
+    sums = np.zeros(2)
+    for k, share in enumerate(DECODER):
+        part = share.objective(lambda **_: made.model, vocabulary=marked, rngs=nnx.Rngs(0))
+        mine = dataclasses.replace(
+            rows, **{n: getattr(rows, n)[which == k] for n in ("tokens", "segments", "examples")}
+        )
+        sums += [float(x) for x in part(part.corrupt(mine))["loss"]]
+    np.testing.assert_allclose([total, weight], sums, rtol=1e-5)
+
+
+def test_it_is_a_jit_key(mix):
+    first, second = (nnx.split(mix("decoder", DECODER))[0] for _ in "ab")
+    assert first == second and hash(first) == hash(second)
+    other = [Share(CausalLM), Share(PrefixLM, 3.0), Share(FillInTheMiddle)]
+    assert first != nnx.split(mix("decoder", other))[0]
+
+
+def test_a_part_that_the_model_cannot_have_is_refused(mix):
+    with pytest.raises(ValueError, match="CausalLM needs a decoder"):
+        mix("encoder", [Share(CausalLM)])
+    with pytest.raises(ValueError, match="objective.parts"):
+        mix("encoder", [])
