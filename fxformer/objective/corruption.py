@@ -240,13 +240,5 @@ def closing(pieces: Pieces, vocabulary: Vocabulary) -> np.ndarray:
 
 @functools.lru_cache(maxsize=256)
 def densest(hiding: Hiding, marks: int, shortest: int, length: int) -> int:
-    """Places that the targets of a row of `length` tokens need, if no piece is below `shortest`.
-
-    A piece of s tokens has a target of n(s) = tokens + marks · (spans + 1) + 1 (eos) at most, so a
-    row full of pieces has at most length · max n(s) / s of them, over s = shortest … length. At
-    15 % in spans of 3, and pieces of 32 or more (n(32) = 5 + 3 + 1), that is 144 for 512 tokens.
-    """
-    sizes = range(max(shortest, 1), length + 1)
-    most = (hiding.most(size) for size in sizes)
-    needs = (tokens + marks * (spans + 1) + 1 for tokens, spans in most)
-    return max((length * need // size for size, need in zip(sizes, needs, strict=True)), default=0)
+    """`hiding.room`, kept. 15 % in spans of 3, pieces of 32 or more: 144 places for 512 tokens."""
+    return hiding.room(length, shortest, marks)

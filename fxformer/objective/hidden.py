@@ -51,6 +51,18 @@ class Hiding(abc.ABC):
     def most(self, length: int) -> tuple[int, int]:
         """(tokens, spans) that a piece of `length` ordinary tokens can have hidden."""
 
+    def room(self, length: int, shortest: int, marks: int) -> int:
+        """Places that targets of a row of `length` tokens need, if no piece is below `shortest`.
+
+        A piece of s tokens has a target of n(s) = tokens + marks · (spans + 1) + 1 (eos) at most,
+        so a row full of pieces has at most length · max n(s) / s, over s = shortest … length.
+        """
+        sizes = range(max(shortest, 1), length + 1)
+        most = (self.most(size) for size in sizes)
+        needs = (tokens + marks * (spans + 1) + 1 for tokens, spans in most)
+        both = zip(sizes, needs, strict=True)
+        return max((length * need // size for size, need in both), default=0)
+
     @abc.abstractmethod
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and `Hidden`."""

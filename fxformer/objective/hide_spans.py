@@ -52,13 +52,13 @@ class RandomSpans(Hiding):
         return int(tokens[0]), int(spans[0])
 
     def laws(self) -> tuple[Law, ...]:
-        """Numbers, first and last token, the share of spans of one token, and the places."""
+        """Numbers, first and last token, the spread of the parts, and the first span."""
         return (
             Law("hidden tokens other than round(rate·m)", 0.0, self._off_tokens, "exact"),
             Law("spans other than round(hidden / length)", 0.0, self._off_spans, "exact"),
             Law("pieces that begin hidden or end unhidden", 0.0, _ends, "exact"),
-            Law("spans of one token, against chance", 0.0, self._singles(_lengths), "mean"),
-            Law("gaps of one token, against chance", 0.0, self._singles(_gaps), "mean"),
+            Law("spread of the first span, beyond chance", 0.0, _spread(_lengths), "mean"),
+            Law("spread of the first gap, beyond chance", 0.0, _spread(_gaps), "mean"),
             Law("length of the first span, as a share of the mean", 1.0, _first, "mean"),
         )
 
@@ -68,20 +68,6 @@ class RandomSpans(Hiding):
 
     def _off_spans(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
         return hidden.number(pieces) - self.counts(pieces.free_lengths)[1]
-
-    def _singles(self, parts):
-        """P(a part is 1) = (K-1)/(n-1) where n is cut into K parts."""
-
-        def surplus(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-            piece, length = parts(pieces, hidden)
-            number = counts_of(piece, pieces.count)
-            whole = np.bincount(piece, weights=length, minlength=pieces.count)
-            single = counts_of(piece, pieces.count, length == 1)
-            several = (number > 1) & (whole > number)
-            expected = number * (number - 1) / np.maximum(whole - 1, 1)
-            return (single - expected)[several]
-
-        return surplus
 
 
 def _parts(whole: np.ndarray, count: np.ndarray, draws: Draws) -> np.ndarray:
@@ -118,13 +104,31 @@ def _gaps(pieces: Pieces, hidden: Hidden) -> tuple[np.ndarray, np.ndarray]:
     return piece, start - before
 
 
+def _spread(parts):
+    """(first part - 1)² against its mean, for a whole n cut into K parts, every cut as likely.
+
+    With m = n - K to share out, E[y²] = m (2m + K - 1) / (K (K + 1)); given as a share of that.
+    """
+
+    def surplus(pieces: Pieces, hidden: Hidden) -> np.ndarray:
+        piece, length = parts(pieces, hidden)
+        number = counts_of(piece, pieces.count)
+        whole = np.bincount(piece, weights=length, minlength=pieces.count)[number > 0]
+        number = number[number > 0]
+        spare = whole - number
+        mean = spare * (2 * spare + number - 1) / (number * (number + 1))
+        lead = length[np.diff(piece, prepend=-1) != 0] - 1
+        return (lead**2 - mean) / np.maximum(mean, 1)
+
+    return surplus
+
+
 def _first(pieces: Pieces, hidden: Hidden) -> np.ndarray:
     piece, length = _lengths(pieces, hidden)
     number = counts_of(piece, pieces.count)
     whole = np.bincount(piece, weights=length, minlength=pieces.count)
     lead = length[np.diff(piece, prepend=-1) != 0]
-    several = number > 1
-    return (lead * number[number > 0] / whole[number > 0])[several[number > 0]]
+    return lead * number[number > 0] / whole[number > 0]
 
 
 def _ends(pieces: Pieces, hidden: Hidden) -> np.ndarray:

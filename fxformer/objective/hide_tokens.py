@@ -49,6 +49,11 @@ class RandomTokens(Hiding):
         spans = length * self.rate * (1 - self.rate) + 6 * spread + 1
         return tokens, int(min(np.ceil(spans), tokens))
 
+    def room(self, length: int, shortest: int, marks: int) -> int:
+        """As for one piece, since tokens are independent, and the ends of all pieces."""
+        tokens, spans = self.most(length)
+        return tokens + marks * spans + (marks + 1) * max(length // max(shortest, 1), 1)
+
     def laws(self) -> tuple[Law, ...]:
         """The share, that neighbours are hidden independently, and that they make one span."""
         return (

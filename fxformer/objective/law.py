@@ -18,6 +18,8 @@ class Law:
     mean: independent samples [n] whose expectation is `nominal`; judged by their own spread
     ratio: independent pairs [n, 2] of a part and its whole; the expected share of all wholes
         together is `nominal`. Long pieces count for more, which a mean over pieces would forgo
+    rare: pairs [n, 2] of events and independent trials, each an event with probability `nominal`;
+        for events so rare that few or none are seen, where a spread says nothing
     shares: counts [C] of independent draws that fall in C classes with probabilities `nominal` [C]
 
     A measure may return an empty array where it finds nothing to look at.
@@ -26,7 +28,7 @@ class Law:
     name: str
     nominal: float | tuple[float, ...]
     measure: Callable[[Any, Any], np.ndarray]
-    kind: Literal["exact", "mean", "ratio", "shares"]
+    kind: Literal["exact", "mean", "ratio", "rare", "shares"]
 
     def through(self, view: Callable[[Any, Any], tuple[Any, Any]], name: str = "") -> "Law":
         """The same law of a part, measured on what `view` shows of the whole."""
@@ -70,6 +72,8 @@ def judge(law: Law, pairs: Iterable[tuple[Any, Any]], *, alarm: float = 1e-6) ->
     if law.kind == "shares":
         return _judge_shares(law, np.sum(measured, axis=0), alarm)
     values = np.concatenate(measured) if measured else np.zeros(0)
+    if law.kind == "rare" and len(values):
+        return _judge_rare(law, *values.sum(0), alarm)
     if not len(values):
         return Finding(law, math.nan, 0.0, 0, False)
     if law.kind == "exact":
@@ -89,6 +93,19 @@ def _judge_mean(law: Law, values: np.ndarray, alarm: float) -> Finding:
     reach = float(-special.ndtri(alarm / 2) * error)
     low, high = realised - reach, realised + reach
     return Finding(law, realised, chance, len(values), chance > alarm, low, high)
+
+
+def _judge_rare(law: Law, events: float, trials: float, alarm: float) -> Finding:
+    """Two-sided exact binomial test; the interval is Clopper and Pearson's (1934)."""
+    below = special.bdtr(events, trials, law.nominal)
+    above = special.bdtrc(events - 1, trials, law.nominal) if events else 1.0
+    chance = float(min(2 * min(below, above), 1.0))
+    low = special.betaincinv(events, trials - events + 1, alarm / 2) if events else 0.0
+    high = (
+        special.betaincinv(events + 1, trials - events, 1 - alarm / 2) if events < trials else 1.0
+    )
+    realised = float(events / trials)
+    return Finding(law, realised, chance, int(trials), chance > alarm, float(low), float(high))
 
 
 def _judge_shares(law: Law, counts: np.ndarray, alarm: float) -> Finding:

@@ -60,7 +60,8 @@ def test_special_tokens_inside_a_text_stay_in_the_source(build, marked, corpus, 
     unknown = (corpus[0].tokens < 30) & (corpus[0].tokens > 4)
     rows = dataclasses.replace(corpus[0], tokens=np.where(unknown, 1, corpus[0].tokens))
     batch = made.corrupt(rows)
-    assert broken(made.laws(), [(rows, batch)]) == set()
+    exact = [law for law in made.laws() if law.kind == "exact"]
+    assert broken(exact, [(rows, batch)]) == set()
     assert (batch.source == 1).sum() == (rows.tokens == 1).sum()
 
 

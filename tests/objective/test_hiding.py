@@ -113,8 +113,8 @@ def test_the_laws_hold(hiding, corpus, vocabulary, broken):
     [
         (Floor(), "hidden tokens other than round(rate·m)"),
         (Many(), "spans other than round(hidden / length)"),
-        (Even(), "spans of one token, against chance"),
-        (Even(), "gaps of one token, against chance"),
+        (Even(), "spread of the first span, beyond chance"),
+        (Even(), "spread of the first gap, beyond chance"),
         (Backward(), "pieces that begin hidden or end unhidden"),
         (Frugal(), "hidden share, the guaranteed tokens aside"),
         (Apart(), "neighbours in different spans"),

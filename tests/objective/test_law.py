@@ -59,3 +59,17 @@ def test_a_law_seen_through_a_view():
     law = Law("x", 0.0, lambda a, b: b - a, "exact").through(lambda a, b: (a * 2, b), "part")
     assert law.name == "part: x"
     assert judge(law, [(np.ones(3), np.full(3, 2.0))]).holds
+
+
+@pytest.mark.parametrize("events, holds", [(0, True), (1, True), (3, True), (12, False)])
+def test_rare_events_are_judged_by_their_number(events, holds):
+    """1000 trials at one in a thousand: none, one or three are no surprise, twelve are."""
+    law = Law("rare", 1e-3, lambda before, after: np.array([[events, 600], [0, 400]]), "rare")
+    found = judge(law, [(None, None)])
+    assert found.holds == holds and found.low <= found.realised <= found.high
+    assert found.draws == 1000
+
+
+def test_events_that_never_come_are_missed():
+    law = Law("rare", 0.05, lambda before, after: np.array([[0, 1000]]), "rare")
+    assert not judge(law, [(None, None)]).holds
