@@ -56,7 +56,7 @@ model.network.vocab_multiple=0 | model.network.vocab_multiple
 model.init.rules=3 | model.init.rules list
 model.position.length=8 | data.length 16 8 data.length=8 model.position.length=16
 model/position=rotary model.dim=6 | odd
-model/position=rotary model.position.share=0.3 | rotary
+model/position=rotary model.position.share=1.5 | model.position.share
 model/attention=grouped model.attention.kv_heads=3 | 2 heads 3 key-value
 model/attention=grouped model.attention.kv_heads=0 | model.attention.kv_heads
 model=common | model=encoder
