@@ -74,7 +74,8 @@ def rows_fit_positions(cfg: DictConfig) -> str | None:
 
 def model_is_whole(cfg: DictConfig) -> str | None:
     """conf/model/common.yaml is what models share; by itself it lacks the network."""
-    if "model" not in cfg or OmegaConf.select(cfg, "model.network") is not None:
+    select = OmegaConf.select
+    if select(cfg, "model.network") is not None or select(cfg, "model.attention") is None:
         return None
     return "model: this is only a part of a model; write model=encoder, decoder or seq2seq"
 

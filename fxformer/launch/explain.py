@@ -75,7 +75,8 @@ def composition(error: Exception, argv: list[str]) -> str:
     text = re.sub(r"\s*\n\s*", "; ", str(error).strip())
     empty = [word for word in argv if word.partition("=")[::2] in _nothing()]
     if empty and "must be a string or a list" in text:
-        return "\n".join(f"{word}: a group wants a choice; leave it out for the usual one" for word in empty)
+        advice = "a group wants a choice; leave it out for the usual one"
+        return "\n".join(f"{word}: {advice}" for word in empty)
     unknown = re.search(r"Could not override '([^']+)'", text)
     if not unknown:
         return text

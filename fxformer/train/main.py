@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -176,9 +177,12 @@ class Session:
 
     def first_compiled(self, step, state):
         """The step, compiled now so that its time and joules are charged to compiling."""
+        self.progress.event("compiling the step …")
+        began = time.perf_counter()
         with self.meter.phase("compile"):
             example = self.setup.put(self.setup.example)
             compiled = step.lower(state, example).compile()
+        self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
 
     def events(self):

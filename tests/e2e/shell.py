@@ -1,4 +1,4 @@
-"""`fxformer` as a process: started, waited for, signalled, killed; and what its folder then holds."""
+"""`fxformer` as a process: started, waited for, killed; and what its folder then holds."""
 
 import json
 import os

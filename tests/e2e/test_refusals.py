@@ -56,7 +56,7 @@ model.network.vocab_multiple=0 | model.network.vocab_multiple
 model.init.rules=3 | model.init.rules list
 model.position.length=8 | data.length 16 8 data.length=8 model.position.length=16
 model/position=rotary model.dim=6 | odd
-model/position=rotary model.position.share=0.3 | rotary
+model/position=rotary model.position.share=1.5 | model.position.share
 model/attention=grouped model.attention.kv_heads=3 | 2 heads 3 key-value
 model/attention=grouped model.attention.kv_heads=0 | model.attention.kv_heads
 model=common | model=encoder
@@ -196,7 +196,7 @@ objective=mlm | objective=denoise model=bert
 objective=seq2seq | pairs
 objective.noises=3 | objective.noises list
 objective.start=sos | objective.start 'eos'
-objective.noises=[{_target_:fxformer.objective.noise.infill.TextInfilling,rate:1.5}] | noises[0].rate
+objective.noises=[{_target_:fxformer.objective.noise.infill.TextInfilling,rate:2}] | noises[0].rate
 objective.noises=[{_target_:fxformer.objective.noise.infill.TextInfiling}] | 'TextInfilling'
 objective.noises=[{_target_:fxformer.objective.noise.infill.TextInfilling,rat:0.3}] | 'rate'
 objective.noises[0].share=2 | objective.noises[0].share=2
@@ -241,7 +241,8 @@ def test_a_typo_in_a_choice_is_answered_by_the_nearest_choice():
     for group, wrong in TYPOS.items():
         said = refusal([*DECODER, f"{group}={wrong}"])
         assert said and f"{group}={wrong}" in said and "did you mean" in said, said
-    assert set(TYPOS) >= {path.name for path in conf_folder().iterdir() if path.is_dir()} - {"hydra"}
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    assert set(TYPOS) >= groups - {"hydra"}
 
 
 @pytest.mark.parametrize("sign", ["", "+", "++"])
@@ -269,5 +270,6 @@ def test_wrong_values_for_a_seq2seq(folder):
 
 def test_what_they_are_written_on_top_of_is_sound(folder):
     file = folder / "good.txt"
-    for base in (DECODER, encoder(file), seq2seq(file), ["model=gpt2", "objective=clm", *text(file)]):
+    decoder = ["model=gpt2", "objective=clm", *text(file)]
+    for base in (DECODER, encoder(file), seq2seq(file), decoder):
         assert passed(list(base)).parameters
