@@ -15,7 +15,7 @@ from fxformer.config.target import signature
 
 CONF = folders.conf_folder()
 FILES = sorted(str(p.relative_to(CONF)) for p in CONF.rglob("*.yaml") if p.name != "train.yaml")
-FILES = [name for name in FILES if not name.startswith("hydra/")]
+FILES = [name for name in FILES if not name.startswith(("hydra/", "search/"))]  # these are Hydra's
 GROUPS = sorted({str(Path(name).parent) for name in FILES})
 # Knobs that the parent gives although they have a default.
 PARENTS = {"dim", "rngs", "rng", "key"}

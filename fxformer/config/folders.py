@@ -4,6 +4,7 @@
 of the group's name, we want one folder per claim, so a small config source translates.
 """
 
+import functools
 from pathlib import Path
 
 import yaml
@@ -33,13 +34,14 @@ def defaults() -> dict[str, str | None]:
 def top_keys() -> tuple[set[str], set[str]]:
     """The keys a composed config may have at the top, and those it must have."""
     groups = {group for group in defaults() if "/" not in group}
-    elsewhere = {"size", "experiment"}  # these write into the other groups
+    elsewhere = {"size", "search", "experiment"}  # these write into other keys
     plain = set(yaml.safe_load((conf_folder() / "train.yaml").read_text())) - {"defaults", "hydra"}
     return groups | plain, (groups - elsewhere) | plain
 
 
+@functools.cache  # a second time would make Hydra look for each recipe twice
 def register() -> None:
-    """Teach Hydra the address experiments://; more than once is harmless."""
+    """Teach Hydra the address experiments://."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.object_type import ObjectType
     from hydra.core.plugins import Plugins

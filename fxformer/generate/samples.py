@@ -42,7 +42,8 @@ def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
 
     def put(values):
         here = jnp.where(scored, values, batch.tokens[rows, at])
-        return batch.tokens.at[rows, jnp.where(scored, at, batch.tokens.shape[1])].set(here, mode="drop")
+        there = jnp.where(scored, at, batch.tokens.shape[1])  # out of range: dropped
+        return batch.tokens.at[rows, there].set(here, mode="drop")
 
     return batch.tokens, put(best[rows, at]), put(batch.targets)
 

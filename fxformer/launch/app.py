@@ -37,7 +37,7 @@ def train(argv: list[str], job: Callable[[DictConfig], None] | None = None) -> i
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name="train")(task)
-    argv_before, sys.argv = sys.argv, ["fxformer train", *argv]
+    argv_before, sys.argv = sys.argv, ["fxformer train", *switches_first(argv)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
     try:
         app()
@@ -51,6 +51,11 @@ def train(argv: list[str], job: Callable[[DictConfig], None] | None = None) -> i
         sys.argv = argv_before
         _restore("HYDRA_FULL_ERROR", wanted)
     return next((code for code in WORST if code in codes), max(codes, default=DONE))
+
+
+def switches_first(argv: list[str]) -> list[str]:
+    """`argv` with -m before all overrides: Hydra's parser takes these as one group only."""
+    return sorted(argv, key=lambda word: word not in ("-m", "--multirun"))
 
 
 def _training(cfg: DictConfig) -> None:

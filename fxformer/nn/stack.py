@@ -38,7 +38,7 @@ class Stack(nnx.Module):
     ):
         distinct = groups or layers
         if distinct > layers:
-            raise ValueError(f"{layers} layers use at most {layers} distinct blocks, not {distinct}")
+            raise ValueError(f"{layers} layers cannot use {distinct} blocks; at most {layers}")
 
         def make(key):
             return nnx.split(block(dim, rngs=nnx.Rngs(key)))

@@ -58,7 +58,7 @@ class CausalLM(Objective):
 
 def scored(rows: Rows) -> np.ndarray:
     """Tokens that count as targets: `rows.scored` if the data says it, else all. [B, T] bool."""
-    given = getattr(rows, "scored", None)
+    given = rows.scored
     return np.ones(rows.tokens.shape, bool) if given is None else np.asarray(given, bool)
 
 

@@ -21,6 +21,7 @@ class Seq2SeqLM(Objective):
     """
 
     legal = frozenset({"seq2seq"})
+    reads_pairs = True
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class TokenLabel(Objective):
     """
 
     legal = frozenset({"encoder"})
+    reads_pairs = True
 
     def __init__(
         self,
@@ -114,8 +116,7 @@ class TokenLabel(Objective):
 
 def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
     """(source, source_segments) [B, S] int32 of rows of pairs; ValueError if they carry none."""
-    source = getattr(rows, "source", None)
-    segments = getattr(rows, "source_segments", None)
+    source, segments = rows.source, rows.source_segments
     if source is None or segments is None:
         raise ValueError(
             f"objective={name} learns from pairs of texts, and this data has single texts: choose "

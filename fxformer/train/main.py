@@ -17,6 +17,7 @@ from fxformer.energy.meter import Meter
 from fxformer.track import plain
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
+from fxformer.track.store import StoredRun
 from fxformer.track.summary import Sample, summarise
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates, use_compile_cache
@@ -30,6 +31,8 @@ from fxformer.train.state import State
 def main(cfg: DictConfig) -> None:
     """Train as `cfg` says. Raises SystemExit where the run does not end as done (75, 3)."""
     console = Console()
+    if cfg.resume and not goes_on(cfg, console):
+        return
     use_compile_cache(cfg.trainer.compile_cache)
     prior = ledger.totals(Path(cfg.resume, "energy.jsonl")) if cfg.resume else None
     energy = build(cfg.energy)
@@ -47,6 +50,24 @@ def main(cfg: DictConfig) -> None:
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
+
+
+def goes_on(cfg: DictConfig, console: Console) -> bool:
+    """Whether a resumed run has steps to make; says so where it has not, or has more than it had.
+
+    The schedule stretches over trainer.steps: with more of them it is drawn anew.
+    """
+    stored, steps = StoredRun(cfg.resume), cfg.trainer.steps
+    before = stored.config["trainer"]["steps"]
+    made = max((line["step"] for line in stored.lines), default=0)
+    if stored.status == "done" and made >= steps:
+        more = f"fxformer train resume={stored.id} trainer.steps={2 * made}"
+        console.print(f"{stored.id} is done: {made} steps. To go on: {more}", highlight=False)
+        return False
+    if steps != before:
+        words = f"trainer.steps was {before} and is {steps}: the learning rate follows its schedule"
+        console.print(f"{words} over {steps} steps from here", highlight=False)
+    return True
 
 
 def open_run(cfg: DictConfig, setup: Setup) -> Run:

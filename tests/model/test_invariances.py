@@ -18,7 +18,8 @@ PARTS = [
     *(f"model/ffn={name}" for name in choices("model/ffn")),
     *(f"model/norm={name}" for name in choices("model/norm")),
     *(f"model/act={name}" for name in choices("model/act")),
-    *(f"model/embed={name}" for name in choices("model/embed")),
+    # Word vectors of another width want an output table of their own.
+    *(f"model/embed={name} model/head=untied" for name in choices("model/embed")),
     "model.groups=1",
     "model.windows=[null,3]",
     "model.embed.width=12 model/head=untied",

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.batch import Rows
 from fxformer.objective.causal import CausalLM
 
 
@@ -55,10 +54,6 @@ def test_a_row_is_one_longer_than_what_the_model_reads(build, pack):
 
 
 def test_only_scored_tokens_count_where_the_data_says_so(build, pack):
-    rows = pack([[(0, 6)]], 9)
-
-    class Scored(Rows):
-        scored = np.arange(9)[None] >= 4
-
-    batch = build(CausalLM).corrupt(Scored(**vars(rows)))
+    rows = dataclasses.replace(pack([[(0, 6)]], 9), scored=np.arange(9)[None] >= 4)
+    batch = build(CausalLM).corrupt(rows)
     assert batch.weights.tolist() == [[0, 0, 0, 1, 1, 0, 0, 0]]

@@ -5,25 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.batch import Rows
 from fxformer.objective.pairs import Seq2SeqLM, TokenLabel
-
-
-class Paired(Rows):
-    """Rows with a source: the tokens backwards, piece by piece the same length."""
-
-    @property
-    def source(self):
-        return np.where(self.segments > 0, self.tokens + 1, 0)
-
-    @property
-    def source_segments(self):
-        return self.segments
 
 
 @pytest.fixture
 def rows(pack):
-    return Paired(**vars(pack([[(0, 20), (1, 9)], [(2, 30)]], 32)))
+    """Rows with a source: piece by piece the same length, other tokens."""
+    rows = pack([[(0, 20), (1, 9)], [(2, 30)]], 32)
+    source = np.where(rows.segments > 0, rows.tokens + 1, 0)
+    return dataclasses.replace(rows, source=source, source_segments=rows.segments)
 
 
 @pytest.mark.parametrize("objective", [Seq2SeqLM, TokenLabel])
@@ -45,8 +35,7 @@ def test_single_texts_are_refused(objective, pack, build):
 
 
 def test_labels_must_lie_where_the_tokens_lie(rows, build):
-    class Short(Paired):
-        source = source_segments = rows.source[:, :16]
-
+    half = rows.source[:, :16]
+    short = dataclasses.replace(rows, source=half, source_segments=half)
     with pytest.raises(ValueError, match="objective=seq2seq"):
-        build(TokenLabel).corrupt(Short(**vars(rows)))
+        build(TokenLabel).corrupt(short)
