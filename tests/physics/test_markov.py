@@ -87,8 +87,8 @@ def filtered(corpus, seen: np.ndarray) -> np.ndarray:
 
 
 def test_an_encoder_reaches_the_floor_of_both_sides_and_does_not_go_under_it():
-    """The targets of one piece are not independent given what is seen; but the mean of its log
-    ratios has an exponential of mean <= 1 (Jensen), so the argument holds with pieces for tokens."""
+    """The targets of one piece are not independent given what is seen; but the exponential of the
+    mean of its log ratios has mean <= 1 (Jensen), so the argument holds with pieces for tokens."""
     run = trained("experiment=markov_masked")
     both, left, pieces = masked_floors(run)
     assert left - both > 0.3  # what it is worth to look to the right

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fxformer.train.state import init
 from fxformer.train.setup import maker
+from fxformer.train.state import init
 from tests.physics.training import ready
 
 TINY = ("model.dim=24", "model.layers=2", "model.heads=2", "model.ffn.hidden=32")
@@ -14,13 +14,14 @@ TINY = ("model.dim=24", "model.layers=2", "model.heads=2", "model.ffn.hidden=32"
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """A file of 24 documents, a line each, of 10 to 45 letters, with some sentences in them."""
+    """Two equal files of 24 documents, a line each, of 10 to 45 letters, with some full stops."""
     rng = np.random.default_rng(5)
     letters = np.array(list("abcdefgh  .."))
     text = ["".join(rng.choice(letters, n)).strip(" ") + "a" for n in rng.integers(10, 45, 24)]
-    file = tmp_path_factory.mktemp("text") / "lines.txt"
-    file.write_text("\n".join(text), encoding="utf-8")
-    return file
+    folder = tmp_path_factory.mktemp("text")
+    for split in ("train", "valid"):
+        (folder / f"{split}.txt").write_text("\n".join(text), encoding="utf-8")
+    return folder
 
 
 def piece_losses(setup, params) -> dict[int, float]:
@@ -56,8 +57,9 @@ def test_packed_or_alone_a_piece_has_the_same_loss(model, objective, lines):
         f"objective={objective}",
         "tokenizer=char",
         "data=text",
-        f"data.files={lines}",
-        f"data.valid_files={lines}",
+        f"data.files={lines}/train.txt",
+        f"data.valid_files={lines}/valid.txt",
+        f"data.cache_dir={lines}",
         "data.document_is=line",
         "data.length=128",
         "data.batch=2",
