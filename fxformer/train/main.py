@@ -1,9 +1,5 @@
 """One run, from a checked config to its summary."""
 
-import contextlib
-import dataclasses
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -13,20 +9,11 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy import ledger
-from fxformer.energy.ledger import Ledger
-from fxformer.energy.meter import Meter
-from fxformer.track import plain
-from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
-from fxformer.track.summary import Sample, summarise
-from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.compile import compile_step, donates, use_compile_cache
-from fxformer.train.loop import fit
-from fxformer.train.running import Run as Fit
-from fxformer.train.running import Totals
-from fxformer.train.setup import Held, Setup, set_up
-from fxformer.train.state import State
+from fxformer.train.compile import use_compile_cache
+from fxformer.train.session import Session
+from fxformer.train.setup import Setup, set_up
 
 
 def main(cfg: DictConfig) -> None:
@@ -94,163 +81,3 @@ def title(cfg: DictConfig) -> str:
         return "run"
     chosen = HydraConfig.get().runtime.choices
     return "-".join(str(chosen[group]) for group in ("model", "size", "objective", "data"))
-
-
-@dataclasses.dataclass
-class Session:
-    """One attempt at a run: what watches the loop, and what is said at its end."""
-
-    setup: Setup
-    run: Run
-    meter: Meter
-    energy: object
-    console: Console
-    samples: Sequence[Sample] = ()
-
-    def __post_init__(self) -> None:
-        cfg, trainer = self.setup.cfg, self.setup.trainer
-        self.trackers = build(cfg.tracker)
-        self.ledger = Ledger(
-            self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
-        )
-        self.checkpoints = Checkpoints(
-            self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
-        )
-        words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
-        self.progress = Progress(
-            trainer.steps,
-            title=words,
-            flops_per_token=self.setup.flops_per_token,
-            console=self.console,
-        )
-        self.held = Held(self.setup)
-
-    def train(self) -> Fit:
-        """Trains to the end, evaluates, saves, shows."""
-        setup, trainer = self.setup, self.setup.trainer
-        self.trackers.start(self.run)
-        self.trackers.follow(lambda n, split, m: self.progress.log(n, split, m, self.meter.provenance))
-        self.trackers.follow(lambda n, *_: self.ledger.keep(self.meter, step=n))
-        state, totals = self.first_state()
-        data, corpus = setup.data, setup.corpus
-        loader = data.loader(
-            data.train(corpus.batch, setup.cfg.seed),
-            setup.objective.corrupt,
-            start=int(state.step),
-            stop=trainer.steps,
-            workers=corpus.workers,
-            prefetch=corpus.prefetch,
-        )
-        placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
-        step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
-        with contextlib.closing(self), self.progress, loader:
-            ended = fit(
-                self.first_compiled(step, state),
-                state,
-                loader,
-                until=trainer.steps,
-                tracker=self.trackers,
-                meter=self.meter,
-                events=self.events(),
-                totals=totals,
-                log_every=trainer.log_every,
-                max_minutes=trainer.max_minutes,
-                put=setup.put,
-            )
-        self.conclude(ended)
-        return ended
-
-    def first_state(self) -> tuple[State, Totals]:
-        """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
-        like, cfg = self.setup.like, self.setup.cfg
-        if cfg.resume:
-            found = self.checkpoints.restore(like)
-            step = 0 if found is None else int(found.state.step)
-            self.run.rewind(step)
-            if found is not None:
-                totals = Totals(**found.host["totals"])
-                totals.restarts += 1
-                return found.state, totals
-        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
-        with self.meter.phase("compile"):
-            return jax.jit(self.setup.start, out_shardings=placement)(jax.random.key(cfg.seed)), Totals()
-
-    def first_compiled(self, step, state):
-        """The step, compiled now so that its time and joules are charged to compiling."""
-        self.progress.event("compiling the step …")
-        began = time.perf_counter()
-        with self.meter.phase("compile"):
-            example = self.setup.put(self.setup.example)
-            compiled = step.lower(state, example).compile()
-        self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
-        return compiled
-
-    def events(self):
-        """Evaluation, checkpoints, samples and early stopping."""
-        return self.setup.trainer.events(
-            jax.jit(self.setup.evaluate),
-            self.held,
-            self.checkpoints,
-            self.setup.like,
-            samples=self.show_samples,
-            derive=self.held.derive,
-            facts=lambda: {"run": self.run.facts["id"]},
-        )
-
-    def show_samples(self, ended: Fit) -> None:
-        """What the model makes of held-out text, kept as samples.md and shown at the end."""
-        from fxformer.generate.samples import samples
-
-        setup = self.setup
-        batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
-        params = ended.state.params if ended.state.ema is None else ended.state.ema
-        with self.meter.phase("generate"):
-            self.samples = samples(
-                setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
-            )
-        lines = [f"# Step {ended.step}"]
-        for one in self.samples:
-            lines += ["", f"read: {one.read}", "", f"wrote: {one.wrote}", "", f"truth: {one.truth}"]
-        self.trackers.text("samples", "\n".join(lines) + "\n")
-
-    def close(self) -> None:
-        """The last line of the ledger, however the loop ended."""
-        self.ledger.close(self.meter)
-
-    def conclude(self, ended: Fit) -> None:
-        """The summary, for the folder and for the person."""
-        energy = self.meter.close().total
-        numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
-        totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
-        carbon = self.energy.carbon
-        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": carbon.gco2e(energy.joules)}
-        self.trackers.finish(numbers | totals | cost | {"sigma_joules": energy.sigma})
-        summarise(
-            self.console,
-            self.run.folder,
-            status=ended.status,
-            facts=self.facts(ended),
-            energy=energy,
-            carbon=carbon,
-            unreadable=self.meter.unreadable,
-            samples=self.samples,
-        )
-
-    def facts(self, ended: Fit) -> list[tuple[str, str]]:
-        """The lines of the summary that are not about energy."""
-        rows = [("ended", ended.reason)]
-        if "loss" in ended.train:
-            rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
-        if "loss" in ended.valid:
-            words = f"{plain.loss(ended.valid['loss'])} on held-out text"
-            for name in ("perplexity", "bits_per_byte", "accuracy"):
-                if name in ended.valid:
-                    words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
-            guess = self.setup.data.facts["unigram_nats"]
-            rows += [("", words), ("", f"{guess:.4f} for one that knows only how frequent tokens are")]
-        speed = ended.totals.tokens / max(ended.totals.seconds, 1e-9)
-        rows.append(("speed", f"{plain.count(speed)} tokens/s, {plain.clock(ended.totals.seconds)}"))
-        waited = ended.totals.waited / max(ended.totals.seconds, 1e-9)
-        padding = self.setup.data.facts["packing"]["train"]["padding_share"]
-        rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
-        return rows
