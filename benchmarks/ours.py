@@ -42,6 +42,12 @@ def vocabulary(size: int) -> Vocabulary:
     return Vocabulary(size, 0, ids <= MASK, np.ones(size, bool), ends, 1, 2, 3, MASK)
 
 
+def objective(family: str, shape: Shape):
+    """The function key -> objective with its model."""
+    corpus = SimpleNamespace(vocabulary=vocabulary(shape.vocab))
+    return maker(config(family, shape), corpus)
+
+
 class Side:
     """A state and its compiled step. `run(count)` makes steps and returns their seconds.
 
@@ -50,12 +56,10 @@ class Side:
 
     def __init__(self, family: str, shape: Shape, cache: str | None = None):
         use_compile_cache(cache)
-        cfg = config(family, shape)
+        cfg, make = config(family, shape), objective(family, shape)
         trainer, layout = build(cfg.trainer), build(cfg.mesh)
         mesh, precision = layout.mesh(), build(cfg.precision)
-        make = maker(cfg, SimpleNamespace(vocabulary=vocabulary(shape.vocab)))
-        self.shape, self.cfg, self.make = blueprint(make), cfg, make
-        start, step = training(cfg, trainer, make, self.shape, precision, mesh)
+        start, step = training(cfg, trainer, make, blueprint(make), precision, mesh)
         like = jax.eval_shape(start, jax.random.key(0))
         placement = layout.place(like, mesh)
         self.state = jax.jit(start, out_shardings=placement)(jax.random.key(0))
