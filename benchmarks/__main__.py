@@ -17,7 +17,7 @@ def main() -> None:
     """Measure, show, save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; none: all")
-    parser.add_argument("--quick", action="store_true", help="a couple of minutes; nothing is saved")
+    parser.add_argument("--quick", action="store_true", help="minutes; nothing is saved")
     parser.add_argument("--rounds", type=int, help="turns of each side (8; quick: 3)")
     parser.add_argument("--steps", type=int, default=2, help="in a turn")
     given = parser.parse_args()

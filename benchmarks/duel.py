@@ -22,7 +22,8 @@ def environment(threads: int = 2) -> dict[str, str]:
     environ = tuned(dict(os.environ)) or dict(os.environ)
     count = str(threads)
     more = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OMP_WAIT_POLICY": "PASSIVE",
-            "JAX_PLATFORMS": "cpu", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}  # fmt: skip
+            "JAX_PLATFORMS": "cpu", "TOKENIZERS_PARALLELISM": "false",
+            "HF_HUB_OFFLINE": "1"}  # fmt: skip
     return environ | more
 
 

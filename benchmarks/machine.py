@@ -10,9 +10,10 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers")
 
 def facts() -> dict:
     """Processor, cores this process may use, load, Python and package versions."""
+    mine = getattr(os, "sched_getaffinity", None)  # Linux only
     return {
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(mine(0)) if mine else os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "system": platform.system(),
         "python": platform.python_version(),

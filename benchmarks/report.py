@@ -29,8 +29,9 @@ def show(console: Console, families: dict[str, dict], overheads: dict, shape: Sh
     for name, seconds in overheads.items():
         family = name.removeprefix("corrupt_")
         against = steps.get(family, min(steps.values()))
+        share = f"{seconds / against:.2%} of a step"
         words = "corrupting a batch" if name != "loop" else "loop, meter and run folder"
-        console.print(f"{words} ({family}): {seconds * 1e3:.2f} ms, {seconds / against:.2%} of a step")
+        console.print(f"{words} ({family}): {seconds * 1e3:.2f} ms, {share}")
 
 
 def _cells(facts: dict) -> list[str]:
