@@ -29,15 +29,18 @@ def main() -> None:
     peers = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
     if not peers:
         console.print(f"PyTorch or transformers is not installed: only our side runs. {PIP}")
-    rounds, found = given.rounds or (3 if given.quick else 8), {}
+    rounds, found, more = given.rounds or (3 if given.quick else 8), {}, {}
+    how = {"rounds": rounds, "steps_per_turn": given.steps}
     for family in given.families or FAMILIES:
         with console.status(f"{family}: {rounds} turns of each side"):
             found[family] = duel(family, shape, rounds=rounds, steps=given.steps, peers=peers)
+        if not given.quick:  # at once: what is measured stays, whatever becomes of the rest
+            report.save(found, more, shape, facts, **how)
     with console.status("the input pipeline and the loop"):
         more = overheads(shape)
     report.show(console, found, more, shape)
     if not given.quick:
-        path = report.save(found, more, shape, facts, rounds=rounds, steps_per_turn=given.steps)
+        path = report.save(found, more, shape, facts, **how)
         console.print(f"kept in {path}")
 
 
