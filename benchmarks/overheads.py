@@ -56,9 +56,10 @@ def looping(steps: int = 300) -> float:
         run, trackers = Run.create(folder, "loop", config=cfg), build(cfg.tracker)
         trackers.start(run)
         began = time.perf_counter()
-        fit(lambda state, _: (state, sums), state, ((n, None) for n in range(steps)),
+        ended = fit(lambda state, _: (state, sums), state, ((n, n) for n in range(steps)),
             until=steps, tracker=trackers, meter=meter)  # fmt: skip
         seconds = (time.perf_counter() - began) / steps
+        assert ended.step == steps, ended.reason
         trackers.finish({})
         run.finish("done", "measured")
     return seconds
