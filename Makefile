@@ -29,7 +29,7 @@ bench: $(READY)  ## speed and memory of a training step, side by side with a pee
 	$(RUN)/python -m benchmarks $(ARGS)
 
 lint: $(READY)  ## style of the sources
-	$(RUN)/python -m ruff check fxformer tests
+	$(RUN)/python -m ruff check fxformer tests benchmarks
 
 lock: $(VENV)/bin/python  ## write requirements.lock anew (needs uv, which it installs into .venv)
 	@command -v uv >/dev/null || $(RUN)/python -m pip install -q uv

@@ -4,6 +4,7 @@
 of the group's name, we want one folder per claim, so a small config source translates.
 """
 
+import functools
 from pathlib import Path
 
 import yaml
@@ -38,8 +39,9 @@ def top_keys() -> tuple[set[str], set[str]]:
     return groups | plain, (groups - elsewhere) | plain
 
 
+@functools.cache  # a second time would make Hydra look for each recipe twice
 def register() -> None:
-    """Teach Hydra the address experiments://; more than once is harmless."""
+    """Teach Hydra the address experiments://."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.object_type import ObjectType
     from hydra.core.plugins import Plugins

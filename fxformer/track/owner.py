@@ -5,7 +5,7 @@ import datetime
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 
 class RunBusyError(ValueError):
@@ -13,27 +13,43 @@ class RunBusyError(ValueError):
 
 
 class Lock:
-    """An exclusive lock on `folder`/.lock. Taken at once or RunBusyError; gone with the process,
-    however it ends, so a killed run can be taken over immediately."""
+    """An exclusive lock on `folder`/.lock, taken at once or RunBusyError.
+
+    The kernel's lock decides and is gone with its process, however it ends, so a killed run can be
+    taken over immediately. What is written in the file is for the message, and for shared file
+    systems on which the locks of other hosts are not seen: another host's name is honoured.
+    """
 
     def __init__(self, folder: Path):
         import fcntl
 
-        self._file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 - held
+        self._file = open(folder / ".lock", "a+b", buffering=0)  # noqa: SIM115 - held
+        self._file.seek(0)
+        holder = self._file.read().decode(errors="replace").strip()
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
-            raise RunBusyError(f"{folder} is in use by {holder}") from error
-        self._file.truncate(0)
-        self._file.write(f"pid {os.getpid()} on {socket.gethostname()} since {now()}")
-        self._file.flush()
+            self._refuse(folder, holder or "another process", error)
+        host = holder.partition(" on ")[2].partition(" since ")[0]
+        if host and host != socket.gethostname():
+            words = f"{holder}, on another host; if that is no longer so, delete {folder / '.lock'}"
+            self._refuse(folder, words)
+        self._write(f"pid {os.getpid()} on {socket.gethostname()} since {now()}")
 
     def release(self) -> None:
         """Let go; twice is harmless."""
+        if not self._file.closed:
+            self._write("")
+            self._file.close()
+
+    def _write(self, holder: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk takes nothing from the lock
+            self._file.truncate(0)
+            self._file.write(holder.encode())
+
+    def _refuse(self, folder: Path, holder: str, cause: OSError | None = None) -> NoReturn:
         self._file.close()
+        raise RunBusyError(f"{folder} is in use by {holder}") from cause
 
 
 def now() -> str:

@@ -3,6 +3,8 @@
 import dataclasses
 import difflib
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,10 +58,20 @@ def summarise(
         grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
     where = folder.name if folder.parent == Path("runs") else folder  # `show` looks in runs/
-    grid.add_row("look", Text(f"fxformer show {where}", style="bold cyan"))
+    grid.add_row("look", Text(f"{command()} show {where}", style="bold cyan"))
     colour = "green" if status == "done" else "yellow"
     console.print(Panel(grid, title=Text(f"run {status}", style=f"bold {colour}"),
                         title_align="left", border_style=colour, width=width))
+
+
+def command() -> str:
+    """What to type for `fxformer` here: its name where the shell finds it, else its place."""
+    if shutil.which("fxformer"):
+        return "fxformer"
+    script = Path(sys.executable).with_name("fxformer")
+    if not script.exists():
+        return f"{Path(sys.executable).name} -m fxformer"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def energy_rows(energy: Joules, carbon: Carbon) -> list[tuple[str, str]]:

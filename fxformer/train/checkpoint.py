@@ -43,7 +43,7 @@ class Restored(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one folder; one process at a time (see lock.py).
+    """The checkpoints of one folder; one process at a time (see track/owner.py).
 
     keep: how many of the latest stay (at least 2: a power cut may take the newest); the best one
         by metric, smallest first, stays besides them

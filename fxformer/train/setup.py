@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from fxformer.batch import Batch
 from fxformer.config.build import build
+from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.nn.init import redraw
@@ -100,12 +101,28 @@ def set_up(cfg: DictConfig) -> Setup:
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
     )
     jax.eval_shape(step, like, example)
+    check_metric(setup)
     return setup
+
+
+def check_metric(setup: Setup) -> None:
+    """ValueError unless trainer.metric is a number that evaluations will give."""
+    given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
+    names = [*given, *Held(setup, scored=1).derive(given)]
+    names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
+    metric = setup.trainer.metric
+    if metric not in names:
+        raise ValueError(
+            f"trainer.metric={metric} is not evaluated{nearest(metric, names)}; there are "
+            f"{', '.join(names)}"
+        )
 
 
 def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
     """The function key -> objective with its model, weights drawn by the model's init rules."""
     objective, network = build(cfg.objective), build(cfg.model.network)
+    if not isinstance(cfg.model.init.rules, ListConfig):
+        raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
     rules = build(cfg.model.init.rules)
     vocabulary = corpus.vocabulary
 

@@ -30,3 +30,18 @@ def test_a_lock_is_exclusive_until_it_is_released(tmp_path):
         Lock(tmp_path)
     lock.release()
     Lock(tmp_path).release()
+
+
+def test_a_killed_owner_is_followed_at_once(tmp_path):
+    code = "import os, sys, pathlib; from fxformer.track.owner import Lock\n"
+    code += "held = Lock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)])
+    assert "since" in (tmp_path / ".lock").read_text()
+    Lock(tmp_path).release()
+    assert (tmp_path / ".lock").read_text() == ""
+
+
+def test_the_record_of_another_host_is_honoured(tmp_path):
+    (tmp_path / ".lock").write_text("pid 1 on elsewhere since 2020-01-01T00:00:00+00:00")
+    with pytest.raises(RunBusyError, match="pid 1 on elsewhere .* on another host; .* delete"):
+        Lock(tmp_path)

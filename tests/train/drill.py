@@ -11,10 +11,10 @@ from pathlib import Path
 import jax
 from toy import Meter, Parts, batches
 
+from fxformer.track.owner import Lock
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Evaluate, Save
-from fxformer.train.lock import lock
 from fxformer.train.loop import fit
 from fxformer.train.running import Totals
 
@@ -59,7 +59,9 @@ if __name__ == "__main__":
     use_compile_cache(os.environ.get("FXFORMER_TEST_CACHE"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     where = Path(sys.argv[1])
-    with lock(where):
-        run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
+    where.mkdir(parents=True, exist_ok=True)
+    held = Lock(where)
+    run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
+    held.release()
     print(run.status, run.reason, run.totals.tokens)
     sys.exit(run.code)

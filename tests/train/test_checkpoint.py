@@ -1,8 +1,6 @@
 """Checkpoints: round trip, damage, what is kept, failures."""
 
 import json
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,6 @@ from toy import same
 
 from fxformer.train import tensors
 from fxformer.train.checkpoint import CheckpointError, Checkpoints
-from fxformer.train.lock import Locked, lock
 
 STATE = {
     "params": {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(4, jnp.bfloat16)},
@@ -160,25 +157,3 @@ def test_a_copy_outlives_donation(tmp_path):
     jax.tree.map(lambda x: x.delete(), state)
     assert checkpoints.wait()
     assert same(checkpoints.restore(STATE).state, STATE)
-
-
-def test_a_run_folder_has_one_process(tmp_path):
-    code = "import sys, pathlib; from fxformer.train.lock import *\ntry:\n  with lock(pathlib.Path("
-    code += "sys.argv[1])): print('mine')\nexcept Locked as error: print(error)"
-
-    def other():
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    with lock(tmp_path):
-        assert "in use by process" in other()
-        with pytest.raises(Locked), lock(tmp_path):
-            pass
-    assert other() == "mine\n"
-
-
-def test_a_record_of_another_host_is_honoured(tmp_path):
-    owner = {"host": "elsewhere", "pid": 1, "since": "2020-01-01T00:00:00+00:00"}
-    (tmp_path / ".owner.json").write_text(json.dumps(owner))
-    with pytest.raises(Locked, match="process 1 on elsewhere"), lock(tmp_path):
-        pass
