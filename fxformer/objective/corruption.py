@@ -1,115 +1,20 @@
 """Span corruption: read a text with spans cut out, write the spans (T5)."""
 
-import abc
-import dataclasses
-import functools
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
-from fxformer.objective.base import Objective, require
+from fxformer.batch import Vocabulary
 from fxformer.objective.corruption_law import corruption_laws, drop_laws
-from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
+from fxformer.objective.hidden_text import HiddenText, Side, closing
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
-from fxformer.objective.pieces import Pieces, laid, pieces_of
-from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of, sums_before
-from fxformer.objective.shift import answer
+from fxformer.objective.pieces import Pieces
+from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
 from fxformer.types import Count, Part
-
-
-@dataclasses.dataclass(frozen=True)
-class Side:
-    """One side of the pairs: k tokens and the piece of each, ascending. Both [k]."""
-
-    tokens: np.ndarray
-    piece: np.ndarray
-
-
-class HiddenText(Objective):
-    """-log p(hidden | left): the source is what `hiding` leaves, the target what it hides.
-
-    The source is never longer than the text, so it has its T places. A target row has
-    `target_length(T)` places, which hold the targets of any pieces of `shortest` tokens or more;
-    should a row of shorter ones not fit, its last pieces are left out, source and target, and
-    `tally` counts them ("pieces without room"). Packed pieces stay paired.
-    """
-
-    legal = frozenset({"seq2seq"})
-    marks: ClassVar[int]  # in the target for each span and at its end
-
-    def __init__(
-        self,
-        model: Part,
-        *,
-        hiding: Hiding = RandomSpans(),
-        start: Literal["eos", "bos", "pad"] = "pad",
-        shortest: Count = 32,
-        loss: CrossEntropy = CrossEntropy(),
-        vocabulary: Vocabulary,
-        rngs: nnx.Rngs,
-    ):
-        require(vocabulary, (start,), type(self).__name__)
-        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
-        self.hiding, self.start, self.shortest = hiding, start, shortest
-
-    def source_length(self, length: int) -> int:
-        """As long as the text."""
-        return length
-
-    def target_length(self, length: int) -> int:
-        """Places of a target row for text rows of `length`; see `densest`."""
-        return densest(self.hiding, self.marks, min(self.shortest, length), length)
-
-    @abc.abstractmethod
-    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
-        """What the encoder reads."""
-
-    @abc.abstractmethod
-    def _target(self, pieces: Pieces, hidden: Hidden) -> Side:
-        """What the decoder writes."""
-
-    def draw(self, pieces: Pieces, draws: Draws) -> Hidden:
-        """What is hidden of each piece."""
-        return self.hiding(pieces, draws)
-
-    def corrupt(self, rows: Rows) -> Batch:
-        """rows [B, T] -> source [B, T]; tokens, segments, targets, weights [B, target_length]."""
-        height, width = self.accept(rows).tokens.shape
-        room, pad = self.target_length(width), self.vocabulary.pad
-        pieces, hidden = self.seen(rows)
-        source, target = self._source(pieces, hidden), self._target(pieces, hidden)
-        long = self.source_length(width)
-        read, read_segments = laid(source.tokens, source.piece, pieces, height, long, pad)
-        wrote, segments = laid(target.tokens, target.piece, pieces, height, room, pad)
-        tokens, targets, weights = answer(
-            Rows(wrote, segments, segments), getattr(self.vocabulary, self.start)
-        )
-        return Batch(tokens, segments, targets, weights, None, read, read_segments)
-
-    def seen(self, rows: Rows) -> tuple[Pieces, Hidden]:
-        """The pieces that have room, and what is hidden of them."""
-        pieces = pieces_of(rows, self.vocabulary)
-        hidden = self.draw(pieces, pieces.draws(rows.seed, rows.epoch))
-        height, width = rows.tokens.shape
-        fits = np.ones(pieces.count, bool)
-        for side, room in (
-            (self._source(pieces, hidden), self.source_length(width)),
-            (self._target(pieces, hidden), self.target_length(width)),
-        ):
-            length = counts_of(side.piece, pieces.count)
-            fits &= sums_before(length, pieces.row, height) + length <= room
-        if fits.all():
-            return pieces, hidden
-        self.tally.add("pieces without room", np.count_nonzero(~fits))
-        stays = fits[pieces.piece]
-        index = np.cumsum(stays) - 1
-        kept = fits[pieces.piece[hidden.index]]
-        return pieces.take(np.flatnonzero(stays)), hidden.take(kept, index)
 
 
 class SpanCorruption(HiddenText):
@@ -230,15 +135,3 @@ class DropTokens(HiddenText):
         """The hiding's, and that both sides are the text's tokens in order."""
         hidden = tuple(law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
         return (*hidden, *drop_laws(self))
-
-
-def closing(pieces: Pieces, vocabulary: Vocabulary) -> np.ndarray:
-    """The special tokens that close a piece: those at its end, and an eos alone. [n] bool."""
-    behind = sums_before(pieces.free, pieces.piece, pieces.count) > 0
-    return pieces.end & (behind | (pieces.tokens == vocabulary.eos))
-
-
-@functools.lru_cache(maxsize=256)
-def densest(hiding: Hiding, marks: int, shortest: int, length: int) -> int:
-    """`hiding.room`, kept. 15 % in spans of 3, pieces of 32 or more: 144 places for 512 tokens."""
-    return hiding.room(length, shortest, marks)

@@ -8,10 +8,11 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
-from fxformer.objective.corruption import Side, SpanCorruption
+from fxformer.objective.corruption import SpanCorruption
 from fxformer.objective.corruption_law import corruption_laws, flat
 from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
+from fxformer.objective.hidden_text import Side
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces

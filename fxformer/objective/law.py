@@ -97,15 +97,14 @@ def _judge_mean(law: Law, values: np.ndarray, alarm: float) -> Finding:
 
 def _judge_rare(law: Law, events: float, trials: float, alarm: float) -> Finding:
     """Two-sided exact binomial test; the interval is Clopper and Pearson's (1934)."""
+    events, trials = int(events), int(trials)
     below = special.bdtr(events, trials, law.nominal)
     above = special.bdtrc(events - 1, trials, law.nominal) if events else 1.0
     chance = float(min(2 * min(below, above), 1.0))
-    low = special.betaincinv(events, trials - events + 1, alarm / 2) if events else 0.0
-    high = (
-        special.betaincinv(events + 1, trials - events, 1 - alarm / 2) if events < trials else 1.0
-    )
-    realised = float(events / trials)
-    return Finding(law, realised, chance, int(trials), chance > alarm, float(low), float(high))
+    rest = trials - events
+    low = float(special.betaincinv(events, rest + 1, alarm / 2)) if events else 0.0
+    high = float(special.betaincinv(events + 1, rest, 1 - alarm / 2)) if rest else 1.0
+    return Finding(law, events / trials, chance, trials, chance > alarm, low, high)
 
 
 def _judge_shares(law: Law, counts: np.ndarray, alarm: float) -> Finding:
