@@ -8,6 +8,7 @@ import pytest
 from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.denoisers import Denoiser, MixtureOfDenoisers
+from fxformer.objective.hide_sentences import GapSentences
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.masked import MaskedLM
@@ -18,6 +19,7 @@ from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.noise.shuffle import TokenShuffling
+from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.prefix import PrefixSeq2Seq
 from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
@@ -47,6 +49,7 @@ CASES = [
     (DropTokens, {"shortest": 4}),
     (MaskedSeq2Seq, {}),
     (PrefixSeq2Seq, {}),
+    (GapSentenceGeneration, {"hiding": GapSentences(0.15, 0.45, 0.2)}),
     (
         MixtureOfDenoisers,
         {"denoisers": [Denoiser(RandomSpans(0.5)), Denoiser(Suffix(), 2)], "shortest": 2},

@@ -33,6 +33,7 @@ CASES = [
     ("t5", "ul2", SENTINELS),
     ("bart", "t5_drop"),
     ("bart", "mass"),
+    ("bart", "pegasus"),
     ("gpt2", "prefix"),
     ("t5", "t5_prefix"),
     ("gpt2", "fim", SENTINELS),

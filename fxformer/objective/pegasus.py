@@ -1,0 +1,33 @@
+"""Pegasus: important sentences give way to one mask each, and are written one after the other."""
+
+import numpy as np
+
+from fxformer.objective.corruption import DropTokens
+from fxformer.objective.hidden import Hidden
+from fxformer.objective.hidden_text import Side
+from fxformer.objective.law import Law
+from fxformer.objective.pegasus_law import source_law
+from fxformer.objective.pieces import Pieces
+
+
+class GapSentenceGeneration(DropTokens):
+    """-log p(gap sentences | text with a mask for each). Zhang et al. 2020 (Pegasus), sec. 3.1.
+
+    The target is the hidden sentences in the order of the text, then what closes the piece. Without
+    the masked LM of the paper, which it found not to help.
+    """
+
+    needs = ("mask",)
+
+    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
+        first = hidden.begins(pieces)
+        tokens = pieces.tokens.copy()
+        tokens[hidden.index[first]] = self.vocabulary.mask
+        stays = np.ones(len(tokens), bool)
+        stays[hidden.index[~first]] = False
+        return Side(tokens[stays], pieces.piece[stays])
+
+    def laws(self) -> tuple[Law, ...]:
+        """The hiding's, the shift's, and one mask in the source for each sentence."""
+        kept = (law for law in super().laws() if law.name != "source other than what is left")
+        return (*kept, *source_law(self))
