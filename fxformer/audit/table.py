@@ -37,7 +37,7 @@ def rules(report: Report, width: int) -> RenderableType:
         owner, _, rule = finding.law.name.rpartition(": ")
         if owner != part:
             part = owner
-            table.add_row(Text(owner, style="bold"))
+            table.add_row(Text(owner or "the whole", style="bold"))
         table.add_row(Text(rule), *cells(finding), verdict(finding))
     title = Text(f"audit of {report.name}", style="bold")
     return Panel(table, title=title, title_align="left", border_style="dim", width=width)
@@ -59,8 +59,8 @@ def cells(finding: Finding) -> tuple[str, str, str, str]:
             return f"{len(law.nominal)} shares", f"p = {finding.chance:.2g}", "chi-square", draws
         reach = max(high - now for high, now in zip(finding.high, finding.realised, strict=True))
         return _number(law.nominal), _number(finding.realised), f"± {reach:.4f}", draws
-    around = f"{finding.low:.4f} … {finding.high:.4f}"
-    return _number(law.nominal), f"{finding.realised:.4f}", around, draws
+    reach = finding.high - finding.realised
+    return _number(law.nominal), f"{finding.realised:.4f}", f"± {reach:.4f}", draws
 
 
 def verdict(finding: Finding) -> Text:
@@ -82,8 +82,8 @@ def texts(examples: Sequence[Example], width: int) -> RenderableType:
             line = Text()
             for text, fate in spans:
                 line.append(text, style=STYLES[fate])
-            line.plain, first = line.plain, len(line.plain) - len(line.plain.lstrip())
-            grid.add_row(what, line[first:])
+            indent = len(line.plain) - len(line.plain.lstrip())
+            grid.add_row(what, line[indent:])
     title = Text.assemble("before and after: ", ("removed", "red"), ", ",
                           ("mask", "bold yellow"), ", ", ("new", "bold green"))
     return Panel(grid, title=title, title_align="left", border_style="dim", width=width)
