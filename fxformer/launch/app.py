@@ -101,7 +101,7 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     from fxformer.config.check import check
 
     try:
-        cfg = _settled(cfg)
+        cfg = _settled(cfg) if verb == "train" else cfg
         check(cfg, folders.top_keys(verb))
         job(cfg)
     except SystemExit as end:
