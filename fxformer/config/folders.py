@@ -4,6 +4,7 @@
 of the group's name, we want one folder per claim, so a small config source translates.
 """
 
+import functools
 from pathlib import Path
 
 import yaml
@@ -45,8 +46,9 @@ def _primary(name: str) -> dict:
     return yaml.safe_load((conf_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
+@functools.cache  # a second time would make Hydra look for each recipe twice
 def register() -> None:
-    """Teach Hydra the address experiments://; more than once is harmless."""
+    """Teach Hydra the address experiments://."""
     from hydra.core.config_search_path import ConfigSearchPath
     from hydra.core.object_type import ObjectType
     from hydra.core.plugins import Plugins

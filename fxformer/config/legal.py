@@ -72,15 +72,43 @@ def rows_fit_positions(cfg: DictConfig) -> str | None:
     )
 
 
-def a_model_is_whole(cfg: DictConfig) -> str | None:
-    """model=common composes, being what the models share, but builds nothing."""
-    if "model" not in cfg or {"network", "_target_"} & set(cfg.model):
+def model_is_whole(cfg: DictConfig) -> str | None:
+    """conf/model/common.yaml is what models share; by itself it lacks the network."""
+    select = OmegaConf.select
+    if select(cfg, "model.network") is not None or select(cfg, "model.attention") is None:
         return None
-    return "model: this is what all models share; write model=encoder, decoder or seq2seq"
+    return "model: this is only a part of a model; write model=encoder, decoder or seq2seq"
+
+
+def head_gives_logits(cfg: DictConfig) -> str | None:
+    """Every objective here scores words, so the head must have a table of them."""
+    target = OmegaConf.select(cfg, "model.head._target_")
+    if not target or hasattr(locate(target), "table"):
+        return None
+    name = target.rpartition(".")[2]
+    return (
+        f"model.head: {name} gives no logits, and an objective scores words;"
+        " write model/head=tied, mlm or untied"
+    )
+
+
+def stacks_keep_their_side(cfg: DictConfig) -> str | None:
+    """Seq2Seq sets these itself: a wish to the contrary would be passed over in silence."""
+    if architecture(cfg) != "seq2seq":
+        return None
+    for side, causal in (("encoder", False), ("decoder", True)):
+        if OmegaConf.select(cfg, f"model.{side}.causal") not in (None, causal):
+            return (
+                f"model.{side}.causal: the {side} of a seq2seq model is always causal={causal};"
+                f" leave it out, or write model={'bert' if causal else 'gpt2'}"
+            ).replace("True", "true").replace("False", "false")
+    return None
 
 
 RULES: list[Callable[[DictConfig], str | None]] = [
-    a_model_is_whole,
+    model_is_whole,
+    head_gives_logits,
     objective_fits_model,
     rows_fit_positions,
+    stacks_keep_their_side,
 ]

@@ -70,7 +70,13 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
         have = ", ".join(options or ()) or "none"
         near = nearest(name, options or ())
         return f"{group}={name}: there is no such option{near}; there are {have}"
+    if override := getattr(error, "override", None):
+        return f"{override}: cannot be read as key=value; is a quote, a bracket or a key amiss?"
     text = re.sub(r"\s*\n\s*", "; ", str(error).strip())
+    empty = [word for word in argv if word.partition("=")[::2] in _nothing()]
+    if empty and "must be a string or a list" in text:
+        advice = "a group wants a choice; leave it out for the usual one"
+        return "\n".join(f"{word}: {advice}" for word in empty)
     unknown = re.search(r"Could not override '([^']+)'", text)
     if not unknown:
         return text
@@ -80,6 +86,10 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     kind = "group" if "/" in key or "defaults list" in text else "key"
     near = near or f"; `fxformer {verb} --cfg job` shows all"
     return f"{key}: there is no such {kind}{near}"
+
+
+def _nothing() -> list[tuple[str, str]]:
+    return [(group, value) for group in folders.defaults() for value in ("null", "")]
 
 
 def _keys(overrides: list[str], verb: str) -> list[str]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import Position
@@ -57,23 +58,30 @@ def attend(
     *,
     bias: Float[Array, "H T S"] | None = None,
     scale: float,
+    causal: bool = False,
     dropout: float = 0.0,
     key: Array | None = None,
 ) -> Float[Array, "B T H K"]:
     """softmax(scale · q kᵀ + bias) v over the keys that are seen. Vaswani et al. 2017, eq. 1.
 
     The softmax is taken in float32. H / G queries share each key head (Ainslie et al. 2023). A
-    query that sees nothing (padding) gets the mean of all values: finite, and never used.
+    query that sees nothing (padding) gets a mean of values: finite, and never used.
+
+    causal: `seen` shows no query a later key, T = S: what it hides need not be computed
     """
     B, T, H, K = q.shape
-    S, G = k.shape[1], k.shape[2]
-    q = q.reshape(B, T, G, H // G, K)
-    logits = jnp.einsum("BTGRK,BSGK->BGRTS", q * scale, k, preferred_element_type=jnp.float32)
+    G = k.shape[2]
+    q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
+    k, v, seen = k.swapaxes(1, 2), v.swapaxes(1, 2), seen[:, :, None]
     if bias is not None:
-        logits = logits + bias.astype(jnp.float32).reshape(G, H // G, T, S)
-    logits = jnp.where(seen[:, :, None], logits, jnp.finfo(jnp.float32).min)
-    weights = drop(jax.nn.softmax(logits, axis=-1).astype(v.dtype), dropout, key)
-    return jnp.einsum("BGRTS,BSGK->BTGRK", weights, v).reshape(B, T, H, K)
+        bias = bias.reshape(G, H // G, *bias.shape[1:])
+    if key is not None and dropout:  # weights are dropped between softmax and average
+        weights = kernel.softmax(q, k, seen, bias, scale).astype(v.dtype)
+        y = kernel.average(drop(weights, dropout, key), v)
+    else:
+        weigh = kernel.weigh_causal if causal else kernel.weigh
+        y = weigh(q, k, v, seen, bias, scale)
+    return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
 
 
 class MultiHeadAttention(nnx.Module):
@@ -137,9 +145,9 @@ class MultiHeadAttention(nnx.Module):
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
         seen = where.seen if window is None else where.seen & where.mask.near(window)
-        y = attend(
-            q, k, v, seen, bias=where.bias, scale=self.scale, dropout=self.dropout, key=key
-        )
+        causal = where.mask.causal and cache is None
+        knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": key}
+        y = attend(q, k, v, seen, bias=where.bias, **knobs)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
 
     def project(self, x, memory):

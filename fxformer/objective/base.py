@@ -24,6 +24,7 @@ class Objective(nnx.Module):
 
     legal: the architectures it can train
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
+    reads_pairs: whether its rows have a source of their own
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
 
     A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
@@ -31,6 +32,7 @@ class Objective(nnx.Module):
 
     legal: ClassVar[frozenset[str]]
     needs: ClassVar[tuple[str, ...]] = ()
+    reads_pairs: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
@@ -79,6 +81,12 @@ class Objective(nnx.Module):
 
         A device would not complain: an id out of range reads another row of the table, or NaN.
         """
+        if getattr(rows, "source", None) is not None and not self.reads_pairs:
+            raise ValueError(
+                f"{type(self).__name__} learns from single texts and would not read the sources of "
+                "these pairs; write data/packing=prompted (a decoder reads source and target in "
+                "one), or objective=seq2seq or objective=tokenlabel"
+            )
         top = self.vocabulary.size
         for name in ("tokens", "source"):
             tokens = getattr(rows, name)

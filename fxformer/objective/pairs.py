@@ -21,6 +21,7 @@ class Seq2SeqLM(Objective):
     """
 
     legal = frozenset({"seq2seq"})
+    reads_pairs = True
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class TokenLabel(Objective):
     """
 
     legal = frozenset({"encoder"})
+    reads_pairs = True
 
     def __init__(
         self,

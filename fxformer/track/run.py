@@ -78,7 +78,7 @@ class Run:
     ) -> "Run":
         """Take over a run that has ended or died; RunBusyError while its owner lives.
 
-        config: the one in use, if it is not the stored one; only its secrets are learnt
+        config: the one in use, where it differs from the stored one; it is stored instead
         """
         folder = Path(folder)
         if not (folder / "run.json").exists():
@@ -93,7 +93,19 @@ class Run:
         run = cls(folder, stored, Redactor(config), lock)
         run.facts = facts_before
         run._begin(facts, argv)
+        if config is not None:
+            run._keep_changes(config)
         return run
+
+    def _keep_changes(self, config: Any) -> None:
+        """What this attempt was given becomes the run's, or the next one would undo it."""
+        plain = _literal(self.redactor.config(config))
+        plain |= {key: self.config.get(key) for key in ("resume", "runs")}
+        if plain == self.config:
+            return
+        jsonl.replace(self.folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
+        self.event("config", before=self.config)
+        self.config = plain
 
     def _begin(self, facts: Mapping[str, Any] | None, argv: Sequence[str] | None) -> None:
         command = shlex.join(self.redactor.arguments(sys.argv if argv is None else argv))

@@ -60,7 +60,10 @@ class Optimizer(abc.ABC):
         """The transformation for (abstract) `params`. RuleError for a rule that decides nothing."""
         decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
+        _none_negative(factors)
         frozen = select(self.freeze, params, what="optimizer.freeze")
+        if all(jax.tree.leaves(frozen)):
+            raise ValueError("optimizer.freeze matches every parameter: nothing is left to train")
         finish = _finish(
             self.rate(schedule),
             {p: self.weight_decay * float(d) for p, d in decay.items()},
@@ -176,6 +179,12 @@ class Muon(Optimizer):
 
     def _scale(self, updates: Any, params: Any) -> Any:
         return jax.tree.map(lambda update: update * self.rms * max(update.shape) ** 0.5, updates)
+
+
+def _none_negative(factors: dict[str, Any]) -> None:
+    for path, factor in factors.items():
+        if min(factor if isinstance(factor, Sequence) else [factor]) < 0:
+            raise ValueError(f"optimizer.multipliers: {factor} for {path} would climb the loss")
 
 
 def _finish(

@@ -39,6 +39,11 @@ class Schedule(abc.ABC):
 
     def warmup_steps(self, until: int) -> int:
         """Warm-up in updates. Raises ValueError when it leaves nothing of the run."""
+        if self.warmup > 1 and self.warmup != int(self.warmup):
+            raise ValueError(
+                f"schedule.warmup={self.warmup:g} is neither a number of updates nor a share; "
+                f"write {round(self.warmup)} or a share such as 0.1"
+            )
         steps = round(self.warmup if self.warmup >= 1 else self.warmup * until)
         if until > 0 and steps >= until and steps > 0:
             raise ValueError(

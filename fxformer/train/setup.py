@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from fxformer.batch import Batch
 from fxformer.config.build import build
+from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.objective.base import Objective
@@ -98,7 +99,21 @@ def set_up(cfg: DictConfig) -> Setup:
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
     )
     jax.eval_shape(step, like, example)
+    check_metric(setup)
     return setup
+
+
+def check_metric(setup: Setup) -> None:
+    """ValueError unless trainer.metric is a number that evaluations will give."""
+    given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
+    names = [*given, *Held(setup, scored=1).derive(given)]
+    names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
+    metric = setup.trainer.metric
+    if metric not in names:
+        raise ValueError(
+            f"trainer.metric={metric} is not evaluated{nearest(metric, names)}; there are "
+            f"{', '.join(names)}"
+        )
 
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):

@@ -87,9 +87,10 @@ def make_step(
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 
     def gradients(params: dict, batch: Any, key: jax.Array) -> tuple[dict, Sums]:
-        if accumulate == 1:
-            return _gradients(evaluate, params, batch, key)
-        return _accumulated(evaluate, params, _cut(batch, accumulate), key)
+        with precision.products():  # stated gradients (custom VJPs) are traced here, not in `sums`
+            if accumulate == 1:
+                return _gradients(evaluate, params, batch, key)
+            return _accumulated(evaluate, params, _cut(batch, accumulate), key)
 
     return step
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import jax
 from flax import nnx
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus, Prepared
@@ -46,6 +46,8 @@ def open_task(cfg: DictConfig) -> Task:
 def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
     """The function key -> objective with its model, weights drawn by the model's init rules."""
     objective, network = build(cfg.objective), build(cfg.model.network)
+    if not isinstance(cfg.model.init.rules, ListConfig):
+        raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
     rules = build(cfg.model.init.rules)
     vocabulary = corpus.vocabulary
 

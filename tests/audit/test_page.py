@@ -10,7 +10,7 @@ AUDIT = {
     "data": {"length": 128}, "machine": {"cpu": "a cpu"}, "shape": [32, 512], "ms": 2.0,
     "examples": [{"text": "a b", "reads": "a <mask>", "writes": "b"}],
     "rules": [
-        {"name": "rate", "kind": "ratio", "nominal": 0.3, "realised": 0.267, "low": 0.266,
+        {"name": "hidden share", "kind": "ratio", "nominal": 0.3, "realised": 0.267, "low": 0.266,
          "high": 0.268, "chance": 0.0, "draws": 1000, "holds": False},
         {"name": "P: moved", "kind": "exact", "nominal": 0.0, "realised": 1.0, "low": 0.99,
          "high": 1.0, "chance": 1.0, "draws": 77, "holds": True},
@@ -35,10 +35,10 @@ def test_the_docs_rest_on_enough_draws_and_no_broken_rule():
 
 def test_the_page_says_what_was_found():
     text = page.page([AUDIT])
-    assert "| rate | 0.3000 | 0.2670 | 0.0010 | 1,000 | **broken** |" in text
+    assert "| hidden share | 0.3000 | 0.2670 | 0.0010 | 1,000 | **broken** |" in text
     assert "Never, in up to 78 values: moved." in text and "**Broken**: P: lost" in text
     assert "left out: marks: 3" in text and "reads   a <mask>" in text
-    assert "| 3 | **broken** | 2.00 ms for 32 × 512 | 8.2 M |" in text
+    assert "| 3 | **broken** | 0.3000 | 0.2670 | 2.00 ms for 32 × 512 | 8.2 M |" in text
 
 
 def test_a_preset_gets_a_model_it_fits_and_what_its_yaml_asks_for():

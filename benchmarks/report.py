@@ -1,0 +1,61 @@
+"""The figures as a table for the person and a file for later."""
+
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.work import Shape
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def show(console: Console, families: dict[str, dict], overheads: dict, shape: Shape) -> None:
+    """Both tables."""
+    title = f"one training step, {shape.batch} x {shape.length} tokens, {shape.dim} wide, float32"
+    table = Table(title=title, caption="ratio: their time / ours, median (quartiles of the rounds)")
+    for name in ("family", "side", "tokens/s", "ratio", "first step, s", "cold, s", "compile, s",
+                 "peak memory, MB"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("family", "side") else "right")
+    for family, sides in families.items():
+        for name, facts in sides.items():
+            table.add_row(family, name, *_cells(facts))
+        table.add_section()
+    console.print(table)
+    steps = {family: sides["fxformer"]["step_seconds"] for family, sides in families.items()}
+    for name, seconds in overheads.items():
+        family = name.removeprefix("corrupt_")
+        against = steps.get(family, min(steps.values()))
+        share = f"{seconds / against:.2%} of a step"
+        words = "corrupting a batch" if name != "loop" else "loop, meter and run folder"
+        console.print(f"{words} ({family}): {seconds * 1e3:.2f} ms, {share}")
+
+
+def _cells(facts: dict) -> list[str]:
+    ratio = facts.get("ratio")
+    cold = facts.get("cold_ready_seconds")
+    compiled, first = facts["compile_seconds"], facts.get("cold_compile_seconds")
+    return [
+        f"{facts['tokens_per_second']:,.0f}",
+        "" if ratio is None else "{median:.2f} ({low:.2f}–{high:.2f})".format(**ratio),
+        f"{facts['ready_seconds']:.1f}",
+        "" if cold is None else f"{cold:.1f}",
+        f"{compiled:.1f}" + ("" if first is None else f" (cold {first:.1f})"),
+        f"{facts['peak_bytes'] / 1e6:,.0f}",
+    ]
+
+
+def save(families: dict, overheads: dict, shape: Shape, machine: dict, **how) -> Path:
+    """Write benchmarks/results/step-<date>.json."""
+    now = datetime.datetime.now(datetime.UTC)
+    path = RESULTS / f"step-{now:%Y-%m-%d}.json"
+    path.parent.mkdir(exist_ok=True)
+    whole = {
+        "date": f"{now:%Y-%m-%d}", "machine": machine, "shape": dataclasses.asdict(shape), **how,
+        "families": families, "overhead_seconds": overheads,
+    }  # fmt: skip
+    path.write_text(json.dumps(whole, indent=1) + "\n")
+    return path

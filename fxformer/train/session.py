@@ -1,0 +1,173 @@
+"""One attempt at a run: the loop with everything that watches it."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Self
+
+import jax
+from rich.console import Console
+
+from fxformer.config.build import build
+from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.ledger import Ledger
+from fxformer.energy.meter import Meter
+from fxformer.generate.samples import samples
+from fxformer.track import plain
+from fxformer.track.progress import Progress
+from fxformer.track.run import Run
+from fxformer.track.summary import Sample, summarise
+from fxformer.train import outcome
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.compile import compile_step, donates
+from fxformer.train.loop import fit
+from fxformer.train.running import Run as Fit
+from fxformer.train.running import Totals
+from fxformer.train.setup import Held, Setup
+from fxformer.train.state import State
+
+
+@dataclasses.dataclass
+class Session:
+    """Made once for a process; `train` runs it to its end, its interruption or its failure."""
+
+    setup: Setup
+    run: Run
+    meter: Meter
+    energy: ModelEnergy
+    console: Console
+    samples: Sequence[Sample] = ()
+
+    def __post_init__(self) -> None:
+        cfg, trainer = self.setup.cfg, self.setup.trainer
+        self.trackers = build(cfg.tracker)
+        self.ledger = Ledger(
+            self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
+        )
+        self.checkpoints = Checkpoints(
+            self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
+        )
+        words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
+        self.progress = Progress(
+            trainer.steps,
+            title=words,
+            flops_per_token=self.setup.flops_per_token,
+            console=self.console,
+        )
+        self.held = Held(self.setup)
+
+    def train(self) -> Fit:
+        """Trains to the end, evaluates, saves, shows."""
+        setup, trainer = self.setup, self.setup.trainer
+        self.trackers.start(self.run)
+        self.trackers.follow(self.show_numbers)
+        state, totals = self.first_state()
+        data, corpus = setup.data, setup.corpus
+        loader = data.loader(
+            data.train(corpus.batch, setup.cfg.seed),
+            setup.objective.corrupt,
+            start=int(state.step),
+            stop=trainer.steps,
+            workers=corpus.workers,
+            prefetch=corpus.prefetch,
+        )
+        placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+        step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
+        with self, self.progress, loader:
+            ended = fit(
+                self.first_compiled(step, state),
+                state,
+                loader,
+                until=trainer.steps,
+                tracker=self.trackers,
+                meter=self.meter,
+                events=self.events(),
+                totals=totals,
+                log_every=trainer.log_every,
+                max_minutes=trainer.max_minutes,
+                put=setup.put,
+            )
+        self.conclude(ended)
+        return ended
+
+    def first_state(self) -> tuple[State, Totals]:
+        """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
+        like, cfg = self.setup.like, self.setup.cfg
+        if cfg.resume:
+            found = self.checkpoints.restore(like)
+            step = 0 if found is None else int(found.state.step)
+            self.run.rewind(step)
+            if found is not None:
+                totals = Totals(**found.host["totals"])
+                totals.restarts += 1
+                return found.state, totals
+        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
+        with self.meter.phase("compile"):
+            start = jax.jit(self.setup.start, out_shardings=placement)
+            return start(jax.random.key(cfg.seed)), Totals()
+
+    def first_compiled(self, step, state):
+        """The step, compiled now so that its time and joules are charged to compiling."""
+        self.progress.event("compiling the step …")
+        began = time.perf_counter()
+        with self.meter.phase("compile"):
+            example = self.setup.put(self.setup.example)
+            compiled = step.lower(state, example).compile()
+        self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
+        return compiled
+
+    def events(self):
+        """Evaluation, checkpoints, samples and early stopping."""
+        return self.setup.trainer.events(
+            jax.jit(self.setup.evaluate),
+            self.held,
+            self.checkpoints,
+            self.setup.like,
+            samples=self.show_samples,
+            derive=self.held.derive,
+            facts=lambda: {"run": self.run.facts["id"]},
+        )
+
+    def show_samples(self, ended: Fit) -> None:
+        """What the model makes of held-out text, kept as samples.md and shown at the end."""
+        setup = self.setup
+        batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
+        params = ended.state.params if ended.state.ema is None else ended.state.ema
+        with self.meter.phase("generate"):
+            self.samples = samples(
+                setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
+            )
+        self.trackers.text("samples", outcome.page(ended.step, self.samples))
+
+    def show_numbers(self, step: int, split: str, metrics: dict[str, float]) -> None:
+        """A line of numbers: to the terminal and, now and then, into the ledger."""
+        self.progress.log(step, split, metrics, self.meter.provenance)
+        self.ledger.keep(self.meter, step=step)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """The last line of the ledger, however the loop ended; mirrors hear of a failure."""
+        self.ledger.close(self.meter)
+        if kind is not None:
+            self.trackers.finish({})
+
+    def conclude(self, ended: Fit) -> None:
+        """The summary, for the folder and for the person."""
+        energy = self.meter.close().total
+        numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
+        totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
+        carbon = self.energy.carbon
+        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": carbon.gco2e(energy.joules)}
+        self.trackers.finish(numbers | totals | cost | {"sigma_joules": energy.sigma})
+        summarise(
+            self.console,
+            self.run.folder,
+            status=ended.status,
+            facts=outcome.facts(self.setup, ended),
+            energy=energy,
+            carbon=carbon,
+            unreadable=self.meter.unreadable,
+            samples=self.samples,
+        )

@@ -1,0 +1,67 @@
+"""What `fxformer train` does with a command line before anything compiles, in this process."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from fxformer.config import folders
+from fxformer.config.build import build
+from fxformer.config.check import check
+from fxformer.launch import explain
+from fxformer.train.setup import Setup, set_up
+
+SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
+TINY = (*SMALL, "trainer.steps=8")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.examples=64", "energy=model")
+DECODER = ("model=gpt2", "objective=clm", *CHAIN, *TINY)
+
+
+def encoder(file: Path) -> tuple[str, ...]:
+    """A BERT on characters of `file`."""
+    return ("model=bert", "objective=mlm", *text(file))
+
+
+def seq2seq(file: Path) -> tuple[str, ...]:
+    """A BART on characters of `file`."""
+    return ("model=bart", "objective=denoise", *text(file))
+
+
+def text(file: Path) -> tuple[str, ...]:
+    """Any model on characters of `file`."""
+    return ("data=text", f"data.files={file}", "tokenizer=char", *TINY, f"data.cache_dir={file}.d")
+
+
+def passed(argv: list[str]) -> Setup:
+    """Compose, check and set up; raises what the command would refuse."""
+    cfg = composed(argv)
+    check(cfg)
+    build(cfg.energy)
+    return set_up(cfg)
+
+
+def composed(argv: list[str]) -> DictConfig:
+    """What Hydra makes of a command line."""
+    folders.register()
+    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
+        return compose("train", list(argv))
+
+
+def refusal(argv: list[str]) -> str | None:
+    """What the command would say against `argv`; None where it would train. A bug is raised."""
+    if said := explain.additions(argv):
+        return said
+    try:
+        cfg = composed(argv)
+    except Exception as error:
+        return explain.composition(error, argv)
+    try:
+        check(cfg)
+        build(cfg.energy)
+        set_up(cfg)
+    except Exception as error:
+        said = explain.refusal(error)
+        if said is None:
+            raise
+        return said
+    return None

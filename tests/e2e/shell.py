@@ -1,0 +1,69 @@
+"""`fxformer` as a process: started, waited for, killed; and what its folder then holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests-e2e"
+SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=model")
+DECODER = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, f"trainer.compile_cache={CACHE}")
+
+
+def start(*argv: str, folder: Path, **environment: str) -> subprocess.Popen:
+    """The command, begun in `folder`; output in its out.txt and err.txt."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "COLUMNS": "100"}
+    env |= {"FXFORMER_NO_TUNING": "1", "JAX_COMPILATION_CACHE_DIR": str(CACHE)} | environment
+    with (folder / "out.txt").open("w") as out, (folder / "err.txt").open("w") as err:
+        command = [sys.executable, "-m", "fxformer", *argv]
+        return subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=err)
+
+
+def fxformer(*argv: str, folder: Path, **environment: str) -> tuple[int, str, str]:
+    """The command, run in `folder` to its end: exit code, stdout, stderr."""
+    code = start(*argv, folder=folder, **environment).wait(120)
+    return code, (folder / "out.txt").read_text(), (folder / "err.txt").read_text()
+
+
+def trace(run: Path, split: str = "train", name: str = "metrics") -> dict[int, str]:
+    """{step: loss, bit for bit} of a run."""
+    return {line["step"]: line["loss"].hex() for line in lines(run, name) if line["split"] == split}
+
+
+def lines(run: Path, name: str = "metrics") -> list[dict]:
+    """The whole lines of a log of a run."""
+    text = (run / f"{name}.jsonl").read_text() if (run / f"{name}.jsonl").exists() else ""
+    return [json.loads(line) for line in text.splitlines(True) if line.endswith("\n")]
+
+
+def facts(run: Path) -> dict:
+    """run.json."""
+    return json.loads((run / "run.json").read_text())
+
+
+def only(folder: Path) -> Path:
+    """The one run there is."""
+    (run,) = (folder / "runs").glob("2*")
+    return run
+
+
+def until(step: int, process: subprocess.Popen, folder: Path, seconds: float = 60) -> Path | None:
+    """Wait until a run has logged `step`, or its process has ended; the run."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        for run in (folder / "runs").glob("2*"):
+            if any(line["step"] >= step for line in lines(run)):
+                return run
+        time.sleep(0.01)
+    return None
+
+
+def kill(process: subprocess.Popen) -> int:
+    """As the out-of-memory killer does; returns the exit code."""
+    process.send_signal(signal.SIGKILL)
+    return process.wait()

@@ -1,0 +1,1 @@
+"""Tasks with known answers, and what must not change a number: the real configs, trained."""
