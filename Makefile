@@ -29,7 +29,7 @@ bench: $(READY)  ## speed and memory of a training step, side by side with a pee
 	$(RUN)/python -m benchmarks $(ARGS)
 
 audit: $(READY)  ## measure every objective against its law and write docs/objectives.md
-	$(RUN)/python -m fxformer.audit.page $(ARGS)
+	$(RUN)/python -m fxformer.launch.page $(ARGS)
 
 lint: $(READY)  ## style of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks

@@ -78,7 +78,7 @@ def audit(text, tmp_path, monkeypatch):
     monkeypatch.setattr("fxformer.audit.main.Console", lambda: Console(file=said, width=200))
 
     def run(preset, *overrides, draws=1500):
-        from fxformer.audit.page import words
+        from fxformer.launch.page import words
 
         given = words(preset)
         if not any(word.startswith("data=") for word in given):

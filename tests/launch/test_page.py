@@ -2,7 +2,7 @@
 
 import re
 
-from fxformer.audit import page
+from fxformer.launch import page
 
 AUDIT = {
     "objective": "x", "holds": False, "alarm": 1e-4, "command": "fxformer audit objective=x",
