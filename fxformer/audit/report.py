@@ -35,8 +35,8 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether every rule does."""
-        return not self.drawn.broken
+        """Whether there are rules and every one does."""
+        return bool(self.drawn.findings) and not self.drawn.broken
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists, mappings, numbers and texts."""

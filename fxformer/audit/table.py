@@ -113,8 +113,9 @@ def summary(report: Report, width: int) -> RenderableType:
     grid.add_row("confidence", sure)
     names = "; ".join(finding.law.name for finding in broken)
     words = f"broken: {names}" if broken else f"all {len(drawn.findings)} rules hold"
-    grid.add_row("verdict", Text(words, style="bold red" if broken else "bold green"))
-    colour = "red" if broken else "green"
+    words = words if drawn.findings else "no rules: this objective declares no law"
+    colour = "green" if report.holds else "red"
+    grid.add_row("verdict", Text(words, style=f"bold {colour}"))
     return Panel(grid, border_style=colour, width=width)
 
 

@@ -55,6 +55,10 @@ def test_broken_and_unseen_rules_are_named():
     assert "broken: Q: order; Q: place" in text and "5.0% of a training step of 40.0 ms" in text
 
 
+def test_no_rules_are_no_verdict():
+    assert "declares no law" in printed(report()) and not report().holds
+
+
 def test_colours():
     text = printed(report(*SOUND), force_terminal=True, color_system="standard")
     assert "\x1b[1;33m <mask>" in text or "\x1b[1;33m<mask>" in text
