@@ -28,5 +28,10 @@ class Audit:
     json: str | None = None
 
     def __post_init__(self) -> None:
-        if self.json is not None and not Path(self.json).expanduser().parent.is_dir():
+        if self.json is None:
+            return
+        file = Path(self.json).expanduser()
+        if file.is_dir():
+            raise ValueError(f"audit.json: {self.json} is a folder; write {file / 'audit.json'}")
+        if not file.parent.is_dir():
             raise ValueError(f"audit.json: {self.json} would lie in a folder that does not exist")

@@ -92,8 +92,14 @@ def texts(examples: Sequence[Example], width: int) -> RenderableType:
                 line.append(text, style=STYLES[fate])
             indent = len(line.plain) - len(line.plain.lstrip())
             grid.add_row(what, line[indent:])
-    title = Text.assemble("before and after: ", ("removed", "red"), ", ",
-                          ("mask", "bold yellow"), ", ", ("new", "bold green"))
+    title = Text.assemble(
+        "before and after: ",
+        ("removed", "red"),
+        ", ",
+        ("mask", "bold yellow"),
+        ", ",
+        ("new", "bold green"),
+    )
     return Panel(grid, title=title, title_align="left", border_style="dim", width=width)
 
 

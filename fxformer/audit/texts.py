@@ -40,7 +40,7 @@ def examples(rows: Rows, batch: Batch, tokenizer: Tokenizer, number: int) -> tup
         if len(found) == number:
             break
         if len(old) and len(new):
-            found.append(_example(old, new, answer, tokenizer))
+            found.append(_example(old, new, answer, tokenizer, batch.picked is not None))
     return tuple(found)
 
 
@@ -73,9 +73,10 @@ def _ids(rows: Rows, batch: Batch, row: int, segment: int) -> tuple[list, list, 
     )
 
 
-def _example(old: list, new: list, answer: list, tokenizer: Tokenizer) -> Example:
+def _example(old: list, new: list, answer: list, tokenizer: Tokenizer, picked: bool) -> Example:
+    """picked: the answer is tokens from here and there, not a text."""
     kept, still = matched(old, new)
-    _, read = matched(new, answer)
+    read = [False] * len(answer) if picked else matched(new, answer)[1]
     words = tokenizer.vocabulary
     fates = {
         "text": ["same" if here else "removed" for here in kept],
@@ -85,8 +86,14 @@ def _example(old: list, new: list, answer: list, tokenizer: Tokenizer) -> Exampl
         ],
         "writes": ["same" if here else "new" for here in read],
     }
-    lines = zip(fates, (old, new, answer), fates.values(), strict=True)
-    return Example(tuple((what, _spans(ids, fate, tokenizer)) for what, ids, fate in lines))
+    lines = [
+        (what, _spans(ids, fates[what], tokenizer))
+        for what, ids in zip(fates, (old, new, answer), strict=True)
+    ]
+    if picked:
+        apart = (_spans([token], ["new"], tokenizer)[0][0].strip() for token in answer)
+        lines[-1] = ("writes", ((" · ".join(apart), "new"),))
+    return Example(tuple(lines))
 
 
 def matched(old: Sequence[int], new: Sequence[int]) -> tuple[list[bool], list[bool]]:

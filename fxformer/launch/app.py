@@ -53,6 +53,8 @@ def run(verb: str, argv: list[str], job: Job) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
     try:
         app()
+    except BrokenPipeError:  # --help | head
+        raise
     except Exception as error:
         if wanted:
             raise

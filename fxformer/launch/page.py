@@ -123,8 +123,13 @@ def _overview(audit: dict[str, Any]) -> str:
 def _section(audit: dict[str, Any]) -> str:
     drawn = f"{audit['examples_drawn']:,} examples, {audit['tokens_drawn'] / 1e6:.1f} M tokens"
     left = ", ".join(f"{name}: {count:,}" for name, count in audit["left_out"].items())
-    lines = ["", f"## `{audit['objective']}`", "", f"`{audit['command']}`: {drawn}; left out: "
-             f"{left or 'nothing'}.", ""]
+    lines = [
+        "",
+        f"## `{audit['objective']}`",
+        "",
+        f"`{audit['command']}`: {drawn}; left out: {left or 'nothing'}.",
+        "",
+    ]
     chance = [rule for rule in audit["rules"] if rule["kind"] != "exact"]
     if chance:
         lines += ["| rule | nominal | realised | ± | draws | |", "|---|---:|---:|---:|---:|---|"]
@@ -154,8 +159,10 @@ def _row(rule: dict[str, Any]) -> str:
 def _exact(rules: list[dict[str, Any]]) -> list[str]:
     """One sentence for all rules that know no chance, and one for each that is broken."""
     sound = [rule["name"].rpartition(": ")[2] for rule in rules if rule["holds"]]
-    lines = [f"Never, in up to {max((r['draws'] for r in rules), default=0):,} values: "
-             + "; ".join(dict.fromkeys(sound)) + "."] if sound else []
+    lines = []
+    if sound:
+        most, names = max(rule["draws"] for rule in rules), "; ".join(dict.fromkeys(sound))
+        lines = [f"Never, in up to {most:,} values: {names}."]
     wrong = [rule for rule in rules if not rule["holds"]]
     return lines + [f"**Broken**: {rule['name']} ({rule['draws']:,} values)." for rule in wrong]
 

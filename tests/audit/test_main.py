@@ -23,6 +23,7 @@ def said(monkeypatch):
         (["audit.alarm=0"], "audit.alarm: must lie in (0, 1)"),
         (["+audit.more=1"], "keys cannot be added"),
         (["--json", "no/such/folder/a.json"], "would lie in a folder that does not exist"),
+        (["audit.json=."], "is a folder; write audit.json"),
         (["objective.noises.1.rate=1.5"], "objective.noises[1].rate: must lie in [0, 1)"),
     ],
 )

@@ -36,7 +36,7 @@ def test_a_masked_text():
     )
     (example,) = examples(before, after, Letters(), 3)
     assert example.plain() == {
-        "text": "<bos> a b c <eos>", "reads": "<bos> a <mask> e <eos>", "writes": "b c"
+        "text": "<bos> a b c <eos>", "reads": "<bos> a <mask> e <eos>", "writes": "b · c"
     }  # fmt: skip
     fates = {what: [fate for _, fate in spans] for what, spans in example.lines}
     assert fates["text"] == ["special", "same", "removed", "special"]

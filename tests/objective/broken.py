@@ -137,5 +137,6 @@ class Replacement(replace.Replacement):
 class MaskedLM(masked.MaskedLM):
     def corrupt(self, rows):
         batch = super().corrupt(rows)
-        return batch.replace(tokens=np.where(batch.tokens == 9, 10, batch.tokens),
-                             targets=batch.targets + 1)
+        return batch.replace(
+            tokens=np.where(batch.tokens == 9, 10, batch.tokens), targets=batch.targets + 1
+        )
