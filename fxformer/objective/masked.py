@@ -10,7 +10,7 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.draw import Draws
-from fxformer.objective.law import Law, once
+from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
@@ -86,9 +86,8 @@ class MaskedLM(Objective):
 
     def laws(self) -> tuple[Law, ...]:
         """The selection's, the replacement's, and what the batch must and must not touch."""
-        seen = once(lambda rows, batch: Seen.of(rows, batch, self.vocabulary))
-        chosen, swapped = _view(seen, _chosen), _view(seen, _swapped)
-        untouched = _view(seen, lambda seen: (seen.before, seen))
+        chosen, swapped = self._view(_chosen), self._view(_swapped)
+        untouched = self._view(lambda seen: (seen.before, seen))
         return (
             *(law.through(chosen) for law in self.selection.laws()),
             *(law.through(swapped) for law in self.replacement.laws(self.vocabulary)),
@@ -97,9 +96,8 @@ class MaskedLM(Objective):
             Law("targets other than the original", 0.0, _wrong, "exact").through(untouched),
         )
 
-
-def _view(seen: Callable[[Rows, Batch], "Seen"], look: Callable[["Seen"], tuple]) -> Callable:
-    return lambda rows, batch: look(seen(rows, batch))
+    def _view(self, look: Callable[["Seen"], tuple]) -> Callable[[Rows, Batch], tuple]:
+        return lambda rows, batch: look(Seen.of(rows, batch, self.vocabulary))
 
 
 @dataclasses.dataclass(frozen=True)
