@@ -51,7 +51,8 @@ def words(name: str) -> list[str]:
     text = (folders.conf_folder() / "objective" / f"{name}.yaml").read_text(encoding="utf-8")
     opening = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     needs = OVERRIDE.findall("\n".join(opening))
-    return [f"objective={name}", f"model={MODELS[kind]}", *needs]
+    model = [] if any(word.startswith("model=") for word in needs) else [f"model={MODELS[kind]}"]
+    return [f"objective={name}", *model, *needs]
 
 
 def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
