@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fxformer.train.setup import maker
+from fxformer.train.task import maker
 from fxformer.train.state import init
 from tests.physics.training import ready
 
