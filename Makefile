@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow bench lint lock clean
+.PHONY: help setup train test test-slow bench audit lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -27,6 +27,9 @@ test-slow: $(READY)  ## the tests that train for minutes
 
 bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
 	$(RUN)/python -m benchmarks $(ARGS)
+
+audit: $(READY)  ## measure every objective against its law and write docs/objectives.md
+	$(RUN)/python -m fxformer.launch.page $(ARGS)
 
 lint: $(READY)  ## style of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks

@@ -10,6 +10,13 @@ def train(argv: list[str]) -> int:
     return app.train(argv)
 
 
+def audit(argv: list[str]) -> int:
+    """measure an objective against its own law: `fxformer audit objective=denoise`"""
+    from fxformer.launch import app
+
+    return app.audit(argv)
+
+
 def show(argv: list[str]) -> int:
     """show RUN: its metrics, samples, energy and where it came from"""
     if len(argv) != 1:
@@ -35,7 +42,7 @@ def completion(argv: list[str]) -> int:
     return completion.completion(argv, tuple(VERBS))
 
 
-VERBS = {"train": train, "show": show, "runs": runs, "completion": completion}
+VERBS = {"train": train, "audit": audit, "show": show, "runs": runs, "completion": completion}
 
 HELP = """fxformer: encoder, decoder and seq2seq transformers in JAX
 
@@ -48,7 +55,7 @@ HELP = """fxformer: encoder, decoder and seq2seq transformers in JAX
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb that argv names; returns the exit code: 0, 1, 2, 3 or 75."""
+    """Run the verb that argv names; returns the exit code: 0, 1, 2, 3, 4 or 75."""
     verb, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if verb in ("--help", "-h", "help"):
         lines = [f"  {name:<11} {verb.__doc__}" for name, verb in VERBS.items()]

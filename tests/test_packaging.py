@@ -25,6 +25,7 @@ STORY = (
     ("track",),
     ("generate",),
     ("train",),
+    ("audit",),
     ("search",),
     ("hf",),
     ("dash",),

@@ -17,9 +17,9 @@ from fxformer.config.target import ConfigError, Signature, signature
 DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
-def check(cfg: DictConfig) -> None:
+def check(cfg: DictConfig, top: tuple[set, set] | None = None) -> None:
     """Raise one ConfigError that lists everything wrong with a composed config, or return."""
-    if found := problems(cfg):
+    if found := problems(cfg, top):
         raise ConfigError("\n".join(found))
 
 

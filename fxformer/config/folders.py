@@ -26,17 +26,24 @@ def experiments_folder() -> Path:
 
 def defaults() -> dict[str, str | None]:
     """The groups of conf/train.yaml and what each defaults to."""
-    entries = yaml.safe_load((conf_folder() / "train.yaml").read_text())["defaults"]
+    entries = _primary("train")["defaults"]
     pairs = [pair for entry in entries if isinstance(entry, dict) for pair in entry.items()]
     return {group.removeprefix("optional ").strip(): choice for group, choice in pairs}
 
 
-def top_keys() -> tuple[set[str], set[str]]:
-    """The keys a composed config may have at the top, and those it must have."""
+def top_keys(name: str = "train") -> tuple[set[str], set[str]]:
+    """The keys that a config composed from conf/NAME.yaml may have at the top, and must have.
+
+    Every such file is train.yaml or builds on it.
+    """
     groups = {group for group in defaults() if "/" not in group}
     elsewhere = {"size", "search", "experiment"}  # these write into other keys
-    plain = set(yaml.safe_load((conf_folder() / "train.yaml").read_text())) - {"defaults", "hydra"}
+    plain = {key for file in {"train", name} for key in _primary(file)} - {"defaults", "hydra"}
     return groups | plain, (groups - elsewhere) | plain
+
+
+def _primary(name: str) -> dict:
+    return yaml.safe_load((conf_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 @functools.cache  # a second time would make Hydra look for each recipe twice

@@ -1,6 +1,7 @@
-"""`fxformer train`: Hydra composes, the gate checks, training runs; every end has its exit code.
+"""The verbs that Hydra composes: the gate checks, the job runs, every end has its exit code.
 
-0 done; 75 interrupted but resumable; 2 bad config or data; 1 a bug; 3 diverged.
+0 done; 75 interrupted but resumable; 2 bad config or data; 1 a bug; 3 diverged; 4 a rule broken.
+A verb's config is conf/VERB.yaml.
 """
 
 import os
@@ -12,39 +13,52 @@ from omegaconf import DictConfig
 from fxformer.config import folders
 from fxformer.launch import explain
 
-DONE, BUG, BAD, INTERRUPTED = 0, 1, 2, 75
-WORST = (BUG, BAD, 3, INTERRUPTED)  # of several jobs, the first of these that occurred
+DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
+WORST = (BUG, BAD, 3, BROKEN, INTERRUPTED)  # of several jobs, the first of these that occurred
+Job = Callable[[DictConfig], None]
 
 
-def train(argv: list[str], job: Callable[[DictConfig], None] | None = None) -> int:
-    """Run Hydra on `argv` and `job` (default: fxformer.train.main.main) on what it composes.
+def train(argv: list[str], job: Job | None = None) -> int:
+    """Train as `argv` says, or run another `job` on what it composes; returns the exit code."""
+    return run("train", argv, job or _training)
+
+
+def audit(argv: list[str], job: Job | None = None) -> int:
+    """Audit the objective that `argv` names; returns the exit code, BROKEN where a rule is."""
+    return run("audit", _json_as_key(argv), job or _auditing)
+
+
+def run(verb: str, argv: list[str], job: Job) -> int:
+    """Run Hydra on `argv` and `job` on what it composes.
 
     Returns the exit code; of several jobs (-m) the worst.
     """
     import hydra
 
     folders.register()
-    if refused := explain.additions(argv):
+    if refused := explain.additions(argv, verb):
         return explain.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
 
     def task(cfg: DictConfig) -> None:
         _restore("HYDRA_FULL_ERROR", wanted)
-        sys.argv = ["fxformer", "train", *argv]  # what a run records as its command
-        codes.append(_attempt(cfg, job or _training, bool(wanted)))
+        sys.argv = ["fxformer", verb, *argv]  # what a run records as its command
+        codes.append(_attempt(verb, cfg, job, bool(wanted)))
         _after(codes)
 
     conf = str(folders.conf_folder())
-    app = hydra.main(version_base="1.3", config_path=conf, config_name="train")(task)
-    argv_before, sys.argv = sys.argv, ["fxformer train", *switches_first(argv)]
+    app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)
+    argv_before, sys.argv = sys.argv, [f"fxformer {verb}", *switches_first(argv)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
     try:
         app()
+    except BrokenPipeError:  # --help | head
+        raise
     except Exception as error:
         if wanted:
             raise
-        return explain.say(explain.composition(error, argv))
+        return explain.say(explain.composition(error, argv, verb))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else DONE
     finally:
@@ -58,19 +72,39 @@ def switches_first(argv: list[str]) -> list[str]:
     return sorted(argv, key=lambda word: word not in ("-m", "--multirun"))
 
 
+def _json_as_key(argv: list[str]) -> list[str]:
+    """`--json FILE` written as the override it stands for."""
+    words, rest = [], list(argv)
+    while rest:
+        word = rest.pop(0)
+        flag, given, file = word.partition("=")
+        if flag == "--json" and (given or rest):
+            file = file if given else rest.pop(0)
+            word = "audit.json='" + file.replace("'", "\\'") + "'"
+        words.append(word)
+    return words
+
+
 def _training(cfg: DictConfig) -> None:
     from fxformer.train.main import main
 
     main(cfg)
 
 
-def _attempt(cfg: DictConfig, job: Callable[[DictConfig], None], full: bool) -> int:
+def _auditing(cfg: DictConfig) -> None:
+    from fxformer.audit.main import main
+
+    if not main(cfg):
+        raise SystemExit(BROKEN)
+
+
+def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     """Settle, check and run one job; what goes wrong is said and becomes its exit code."""
     from fxformer.config.check import check
 
     try:
-        cfg = _settled(cfg)
-        check(cfg)
+        cfg = _settled(cfg) if verb == "train" else cfg
+        check(cfg, folders.top_keys(verb))
         job(cfg)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else BUG if end.code else DONE

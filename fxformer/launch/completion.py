@@ -24,6 +24,7 @@ function _fxformer
 end
 complete -c fxformer -f -a '(_fxformer)'
 """
+COMPOSED = ("train", "audit")  # verbs whose words are Hydra's
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
@@ -47,11 +48,11 @@ def query(verbs: tuple[str, ...]) -> int:
     before = len(words) - bool(typed)  # words that are complete
     if before <= 1:
         print(" ".join(verb for verb in verbs if verb.startswith(typed)))
-    elif words[1] == "train":
+    elif words[1] in COMPOSED:
         from fxformer.launch import app
 
-        os.environ["COMP_LINE"] = "fxformer " + line.split("train", 1)[1].lstrip()
-        return app.train(["-sc", "query=bash"])
+        os.environ["COMP_LINE"] = "fxformer " + line.split(words[1], 1)[1].lstrip()
+        return getattr(app, words[1])(["-sc", "query=bash"])
     elif words[1] == "completion":
         print(" ".join(shell for shell in SCRIPTS if shell.startswith(typed)))
     else:

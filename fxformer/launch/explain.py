@@ -42,7 +42,7 @@ def refusal(error: BaseException) -> str | None:
     return str(error) if ours and (frames[-1].line or "").startswith("raise") else None
 
 
-def additions(argv: list[str]) -> str:
+def additions(argv: list[str], verb: str = "train") -> str:
     """A sentence for each `+key=value`: a key that no yaml spells can have no effect.
 
     `+group/name@package=option` passes: it puts a whole yaml in, and the gate judges that.
@@ -50,7 +50,7 @@ def additions(argv: list[str]) -> str:
     added = [word for word in argv if word.startswith("+") and "@" not in word.partition("=")[0]]
     added = [word for word in added if not word.lstrip("+").startswith("hydra")]
     rest = [word for word in argv if not word.startswith(("+", "-"))]
-    keys = _keys(rest) if added else []
+    keys = _keys(rest, verb) if added else []
     return "\n".join(_addition(word, keys) for word in added)
 
 
@@ -61,7 +61,7 @@ def _addition(word: str, keys: list[str]) -> str:
     return f"{word}: keys cannot be added, and there is no {key!r}{nearest(key, keys)}"
 
 
-def composition(error: Exception, argv: list[str]) -> str:
+def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     """Hydra's and OmegaConf's complaints about the command line, with the nearest right word."""
     options = getattr(error, "options", None)
     missing = getattr(error, "missing_cfg_file", None)
@@ -82,23 +82,24 @@ def composition(error: Exception, argv: list[str]) -> str:
         return text
     key = unknown[1].partition("@")[0]
     rest = [word for word in argv if not word.startswith((key, "-", "+"))]
-    near = nearest(key, _keys(rest))
+    near = nearest(key, _keys(rest, verb))
     kind = "group" if "/" in key or "defaults list" in text else "key"
-    return f"{key}: there is no such {kind}{near or '; `fxformer train --cfg job` shows all'}"
+    near = near or f"; `fxformer {verb} --cfg job` shows all"
+    return f"{key}: there is no such {kind}{near}"
 
 
 def _nothing() -> list[tuple[str, str]]:
     return [(group, value) for group in folders.defaults() for value in ("null", "")]
 
 
-def _keys(overrides: list[str]) -> list[str]:
+def _keys(overrides: list[str], verb: str) -> list[str]:
     """Every key and group that an override could name, given these other overrides."""
     from hydra import compose, initialize_config_dir
 
     for tried in (overrides, [word for word in overrides if "." not in word], []):
         try:
             with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-                plain = OmegaConf.to_container(compose("train", tried), resolve=False)
+                plain = OmegaConf.to_container(compose(verb, tried), resolve=False)
                 return [*folders.defaults(), *_flat(plain)]
         except Exception:  # one of the others is wrong too: Hydra tells of it in its turn
             continue

@@ -28,8 +28,10 @@ def _problems(config: DictConfig) -> list[str]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
+    from fxformer.config import folders
     from fxformer.config.check import problems
 
+    top = folders.top_keys(config.hydra.job.config_name or "train")
     loader = GlobalHydra.instance().config_loader()
     swept = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
     words = [f"{key}={value}" for key, value in swept.items()] + list(config.hydra.overrides.task)
@@ -39,7 +41,7 @@ def _problems(config: DictConfig) -> list[str]:
         cfg = loader.load_sweep_config(config, list(job))
         with open_dict(cfg):
             cfg.pop("hydra", None)
-        for problem in problems(cfg):
+        for problem in problems(cfg, top):
             found.setdefault(problem, f"{problem}   ({' '.join(job)})")
     return list(found.values())
 

@@ -8,7 +8,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces, laid_out, pieces_of
@@ -89,8 +89,9 @@ class DenoisingLM(Objective):
 
     def laws(self) -> tuple[Law, ...]:
         """Each noise's, seen at its own stage, and those of source and answer."""
+        stages = once(lambda rows, batch: self.stages(rows))
         of_noises = (
-            law.through(self._stage(index), type(noise).__name__)
+            law.through(_stage(stages, index), type(noise).__name__)
             for index, noise in enumerate(self.noises)
             for law in noise.laws(self.vocabulary)
         )
@@ -99,13 +100,6 @@ class DenoisingLM(Objective):
             Law("source other than the spoilt pieces", 0.0, self._source_differs, "exact"),
             *answer_laws(getattr(self.vocabulary, self.start)),
         )
-
-    def _stage(self, index: int) -> Callable[[Rows, Batch], tuple[Pieces, Pieces]]:
-        def view(rows: Rows, batch: Batch) -> tuple[Pieces, Pieces]:
-            stages = self.stages(rows)
-            return stages[index], stages[index + 1]
-
-        return view
 
     def _source_differs(self, rows: Rows, batch: Batch) -> np.ndarray:
         """Row by row: the source, piece by piece under its segment id, is the last stage."""
@@ -121,6 +115,13 @@ class DenoisingLM(Objective):
         wrong |= there // width != last.row[last.piece]
         padding = batch.source[~inside] != self.vocabulary.pad
         return np.concatenate([wrong, padding])
+
+
+def _stage(stages: Callable[[Rows, Batch], list[Pieces]], index: int) -> Callable:
+    def view(rows: Rows, batch: Batch) -> tuple[Pieces, Pieces]:
+        return stages(rows, batch)[index], stages(rows, batch)[index + 1]
+
+    return view
 
 
 def fit(pieces: Pieces, rows: int, room: int) -> Pieces:

@@ -64,7 +64,7 @@ class Replacement:
             return vocabulary.special[new] & (new != vocabulary.mask)
 
         def places(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-            moved = (new != old) & (rank[new] >= 0)
+            moved = (new != old) & (rank[new] >= 0) & (rank[old] >= 0)
             place = rank[new[moved]] - (rank[new] > rank[old])[moved]  # among the other number - 1
             return np.bincount(place * cells // max(number - 1, 1), minlength=cells)
 

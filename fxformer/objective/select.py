@@ -100,6 +100,7 @@ class ExactCount:
         """Measured between pieces and what was chosen of them."""
         return (
             Law("selected less than due", 0.0, self._missing, "exact"),
+            Law("selected share, rounding aside", self.rate, self._share, "ratio"),
             Law("place of a selected token in its piece", 0.5, _place, "mean"),
             Law("selected neighbours, against chance", 0.0, self._clumps, "ratio"),
             at_least_one(),
@@ -108,6 +109,10 @@ class ExactCount:
     def _missing(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
         free, taken = _free_and_taken(pieces, chosen)
         return self.due(free) - taken
+
+    def _share(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
+        free, taken = _free_and_taken(pieces, chosen)
+        return np.stack([taken - (self.due(free) - self.rate * free), free], axis=1)
 
     def _clumps(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
         free, _ = _free_and_taken(pieces, chosen)

@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
-from fxformer.nn.init import redraw
 from fxformer.objective.base import Objective
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import make_eval, make_step
+from fxformer.train.task import open_task
 from fxformer.train.trainer import Trainer
 
 
@@ -87,10 +87,8 @@ def set_up(cfg: DictConfig) -> Setup:
     trainer, layout = build(cfg.trainer), build(cfg.mesh)
     mesh = layout.mesh()
     check_batch(cfg.data.batch, mesh, trainer.accumulate)
-    corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
-    make = maker(cfg, corpus)
-    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    data = corpus.prepare(objective.row_length(corpus.length))
+    task = open_task(cfg)
+    corpus, data, make, objective = task.corpus, task.data, task.make, task.objective
     shape, precision = blueprint(make), build(cfg.precision)
     start, step = training(cfg, trainer, make, shape, precision, mesh)
     like = jax.eval_shape(start, jax.random.key(0))
@@ -116,23 +114,6 @@ def check_metric(setup: Setup) -> None:
             f"trainer.metric={metric} is not evaluated{nearest(metric, names)}; there are "
             f"{', '.join(names)}"
         )
-
-
-def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
-    """The function key -> objective with its model, weights drawn by the model's init rules."""
-    objective, network = build(cfg.objective), build(cfg.model.network)
-    if not isinstance(cfg.model.init.rules, ListConfig):
-        raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
-    rules = build(cfg.model.init.rules)
-    vocabulary = corpus.vocabulary
-
-    def make(key: jax.Array) -> Objective:
-        first, second = jax.random.split(key)
-        built = objective(network, vocabulary=vocabulary, rngs=nnx.Rngs(first))
-        shape, state = nnx.split(built)
-        return bind(shape, redraw(nnx.to_pure_dict(state), rules, second))
-
-    return make
 
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):

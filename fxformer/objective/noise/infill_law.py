@@ -7,12 +7,13 @@ from scipy import special
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.draw import poisson_table
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.noise.marks import Marks
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 
 RARE = 0.005  # lengths are judged one by one until what remains is rarer than this
+_marks = once(Marks.of)  # most laws here read the same marks
 
 
 def infill_laws(rate: float, mean: float, random: float, vocabulary: Vocabulary) -> tuple[Law, ...]:
@@ -102,13 +103,13 @@ def _per_piece(before: Pieces, after: Pieces, values: np.ndarray) -> tuple[np.nd
     """(budget, sum of the values of its marks) of each piece with a budget."""
     number = before.free_lengths
     _, hidden = _hidden(before, after)
-    total = np.bincount(Marks.of(before, after).piece, weights=values, minlength=before.count)
+    total = np.bincount(_marks(before, after).piece, weights=values, minlength=before.count)
     return hidden[hidden > 0], total[number > 0][hidden > 0]
 
 
 def _surplus(mean: float):
     def surplus(before: Pieces, after: Pieces) -> np.ndarray:
-        marks = Marks.of(before, after)
+        marks = _marks(before, after)
         budget, number = _per_piece(before, after, np.ones(len(marks.piece)))
         return number - np.array([expected_spans(int(b), mean) for b in budget])
 
@@ -128,7 +129,7 @@ def length_laws(mean: float) -> tuple[Law, ...]:
 
 def _length_law(mean: float, longest: int, wanted: int) -> Law:
     def residue(before: Pieces, after: Pieces) -> np.ndarray:
-        marks = Marks.of(before, after)
+        marks = _marks(before, after)
         hit = marks.alone & (np.minimum(marks.length, longest + 1) == wanted)
         budget, hits = _per_piece(before, after, hit)
         _, alone = _per_piece(before, after, marks.alone)
@@ -144,7 +145,7 @@ def _length_law(mean: float, longest: int, wanted: int) -> Law:
 
 def _items(before: Pieces, after: Pieces) -> tuple[Marks, np.ndarray, np.ndarray]:
     """(marks, how many each piece has, its marks and kept ordinary tokens together)."""
-    marks = Marks.of(before, after)
+    marks = _marks(before, after)
     left = after.origin >= 0
     kept = counts_of(after.piece[left], before.count, before.free[after.origin[left]])
     number = counts_of(marks.piece, before.count)

@@ -1,0 +1,1 @@
+"""`fxformer audit`: an objective measured against its own law."""

@@ -1,0 +1,61 @@
+"""Draw examples from an objective and gather the evidence for each of its laws."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from fxformer.data.batches import Batches
+from fxformer.objective.base import Objective
+from fxformer.objective.law import Evidence, Finding
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What many draws have shown.
+
+    findings: one for each law, in the objective's order
+    examples, tokens: how much text was drawn, each epoch of the corpus counting anew
+    epochs: how often the corpus was begun
+    tally: what had to be left out, by name
+    """
+
+    findings: tuple[Finding, ...]
+    examples: int
+    tokens: int
+    epochs: int
+    tally: dict[str, int]
+
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """The rules that do not hold."""
+        return tuple(finding for finding in self.findings if not finding.holds)
+
+
+def draw(
+    objective: Objective,
+    batches: Batches,
+    draws: int,
+    *,
+    alarm: float,
+    watch: Callable[[int], None] = lambda examples: None,
+) -> Drawn:
+    """Corrupt batch after batch until `draws` examples are seen, and judge.
+
+    alarm: of all laws together; each is tested at its equal part of it
+    watch: told how many examples there are after each batch
+    """
+    evidence = [Evidence(law) for law in objective.laws()]
+    before, examples, tokens, n = objective.tally.counts(), 0, 0, 0
+    while examples < draws:
+        rows = batches[n]
+        n += 1
+        batch = objective.corrupt(rows)
+        for each in evidence:
+            each.add(rows, batch)
+        examples += len(np.unique(rows.examples[rows.segments > 0]))
+        tokens += int(np.count_nonzero(rows.segments))
+        watch(min(examples, draws))
+    findings = tuple(each.finding(alarm / len(evidence)) for each in evidence)
+    tally = {k: v - before.get(k, 0) for k, v in objective.tally.counts().items()}
+    return Drawn(findings, examples, tokens, batches.epoch(n - 1) + 1, tally)

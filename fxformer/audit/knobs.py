@@ -1,0 +1,37 @@
+"""How closely an audit looks: the `audit` part of conf/audit.yaml."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from fxformer.types import Count, Natural, Range
+
+Alarm = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Audit:
+    """draws: examples (pieces of text) to draw at least
+    rows: packed rows corrupted and measured at once
+    examples: texts to show before and after
+    alarm: probability that an objective all of whose rules hold is called wrong; each of R rules
+        is tested at alarm / R (Bonferroni), so the intervals hold together at confidence 1 - alarm
+    steps: training steps to time
+    json: file for everything that is printed
+    """
+
+    draws: Count = 100_000
+    rows: Count = 256
+    examples: Natural = 3
+    alarm: Alarm = 1e-4
+    steps: Natural = 0
+    json: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.json is None:
+            return
+        file = Path(self.json).expanduser()
+        if file.is_dir():
+            raise ValueError(f"audit.json: {self.json} is a folder; write {file / 'audit.json'}")
+        if not file.parent.is_dir():
+            raise ValueError(f"audit.json: {self.json} would lie in a folder that does not exist")

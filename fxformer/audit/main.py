@@ -1,0 +1,90 @@
+"""One audit, from a checked config to its verdict."""
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fxformer.audit.cost import milliseconds, step_milliseconds
+from fxformer.audit.draw import Drawn, draw
+from fxformer.audit.knobs import Audit
+from fxformer.audit.report import Report, machine
+from fxformer.audit.table import show
+from fxformer.audit.texts import examples
+from fxformer.config.build import build
+from fxformer.train.task import Task, open_task
+
+
+def main(cfg: DictConfig) -> bool:
+    """Draw, judge, print, and write JSON if asked; returns whether every rule holds."""
+    if cfg.resume is not None:
+        raise ValueError("resume: an audit goes on with no run; leave it out")
+    console, knobs = Console(), build(cfg.audit)
+    with console.status("reading the corpus, building the objective …"):
+        task = open_task(cfg)
+    report = examine(cfg, task, knobs, console)
+    show(report, console)
+    if knobs.json is not None:
+        report.save(knobs.json)
+    return report.holds
+
+
+def examine(cfg: DictConfig, task: Task, knobs: Audit, console: Console) -> Report:
+    """Everything the report says, measured."""
+    corpus, data = task.corpus, task.data
+    batches = data.train(corpus.batch, cfg.seed)
+    rows = batches[0]
+    shown = examples(rows, task.objective.corrupt(rows), data.tokenizer, knobs.examples)
+    facts = {
+        "seed": cfg.seed,
+        "settings": plainly(cfg.objective),
+        "data": {name: data.facts[name] for name in ("corpus_hash", "tokenizer_hash", "length")},
+        "machine": machine(),
+    }
+    return Report(
+        name=chosen(cfg),
+        drawn=watched(task, knobs, cfg.seed, console),
+        alarm=knobs.alarm,
+        shape=(corpus.batch, corpus.length),
+        corrupt_ms=milliseconds(task.objective, batches),
+        step_ms=step_milliseconds(cfg, knobs.steps) if knobs.steps else None,
+        examples=shown,
+        facts=facts,
+    )
+
+
+def watched(task: Task, knobs: Audit, seed: int, console: Console) -> Drawn:
+    """The draws, with a bar on a terminal."""
+    rows = min(knobs.rows, len(task.data.packed["train"]))
+    columns = (
+        TextColumn("drawing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("examples"),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        line = bar.add_task("", total=knobs.draws)
+        return draw(
+            task.objective,
+            task.data.train(rows, seed),
+            knobs.draws,
+            alarm=knobs.alarm,
+            watch=lambda seen: bar.update(line, completed=seen),
+        )
+
+
+def chosen(cfg: DictConfig) -> str:
+    """The objective as the command line names it, or its class."""
+    if HydraConfig.initialized():
+        return str(HydraConfig.get().runtime.choices["objective"])
+    return cfg.objective._target_.rpartition(".")[2]
+
+
+def plainly(node: DictConfig) -> dict:
+    """A part of the config as plain values."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(node, resolve=True)

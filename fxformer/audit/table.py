@@ -1,0 +1,142 @@
+"""An audit on a terminal: the rules, some texts before and after, and what corruption costs."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.audit.report import Report
+from fxformer.audit.texts import Example
+from fxformer.objective.law import Finding
+from fxformer.track import plain
+
+STYLES = {
+    "same": "",
+    "removed": "red",
+    "mask": "bold yellow",
+    "new": "bold green",
+    "special": "dim",
+}
+FEW = 4  # classes of shares that are written out
+
+
+def show(report: Report, console: Console) -> None:
+    """Print all of it."""
+    width = min(110, console.width)
+    console.print(rules(report, width))
+    if report.examples:
+        console.print(texts(report.examples, width))
+    console.print(summary(report, width))
+
+
+def rules(report: Report, width: int) -> RenderableType:
+    """A line for each rule, under the name of the part it belongs to."""
+    table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False, width=width - 4)
+    table.add_column("rule", ratio=1, overflow="fold")
+    for name in ("nominal", "realised", "interval", "draws"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    part = ""
+    for finding in report.drawn.findings:
+        owner, _, rule = finding.law.name.rpartition(": ")
+        if owner != part:
+            part = owner
+            table.add_row(Text(owner or "the whole", style="bold"))
+        table.add_row(Text(rule), *cells(finding), verdict(finding))
+    title = Text(f"audit of {report.name}", style="bold")
+    return Panel(table, title=title, title_align="left", border_style="dim", width=width)
+
+
+def cells(finding: Finding) -> tuple[str, str, str, str]:
+    """nominal, realised, interval, draws, in words."""
+    law, seen = finding.law, finding.draws > 0
+    draws = plain.count(finding.draws)
+    if law.kind == "exact":
+        wrong = round((1 - finding.realised) * finding.draws) if seen else 0
+        # what share of wrong values so many draws could have hidden
+        most = f"≤ {1 - finding.low:.1g}" if seen else ""
+        return "none", f"{wrong:,} wrong" if wrong else "none" if seen else "–", most, draws
+    if not seen:
+        return _number(law.nominal), "–", "", draws
+    if law.kind == "shares":
+        if len(law.nominal) > FEW:
+            return f"{len(law.nominal)} shares", f"p = {finding.chance:.2g}", "chi-square", draws
+        reach = max(high - now for high, now in zip(finding.high, finding.realised, strict=True))
+        return _number(law.nominal), _number(finding.realised), f"± {reach:.4f}", draws
+    reach = finding.high - finding.realised
+    return _number(law.nominal), f"{finding.realised:.4f}", f"± {reach:.4f}", draws
+
+
+def verdict(finding: Finding) -> Text:
+    """holds, BROKEN, or unseen: the rule found nothing to look at, so nothing is known."""
+    if finding.holds:
+        return Text("holds", style="green")
+    if not finding.draws:
+        return Text("unseen", style="bold yellow")
+    return Text("BROKEN", style="bold red")
+
+
+def texts(examples: Sequence[Example], width: int) -> RenderableType:
+    """Before and after: removed red, masks yellow, inserted and changed green."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for n, example in enumerate(examples):
+        if n:
+            grid.add_row("")
+        for what, spans in example.lines:
+            line = Text()
+            for text, fate in spans:
+                line.append(text, style=STYLES[fate])
+            indent = len(line.plain) - len(line.plain.lstrip())
+            grid.add_row(what, line[indent:])
+    title = Text.assemble(
+        "before and after: ",
+        ("removed", "red"),
+        ", ",
+        ("mask", "bold yellow"),
+        ", ",
+        ("new", "bold green"),
+    )
+    return Panel(grid, title=title, title_align="left", border_style="dim", width=width)
+
+
+def summary(report: Report, width: int) -> RenderableType:
+    """How much was drawn, what was left out, what it costs, and the verdict."""
+    drawn, broken = report.drawn, report.drawn.broken
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    epochs = f"{drawn.epochs} epoch{'s' if drawn.epochs > 1 else ''}"
+    tokens = plain.count(drawn.tokens)
+    grid.add_row("drawn", f"{drawn.examples:,} examples, {tokens} tokens, {epochs}")
+    left = ", ".join(f"{name}: {count:,}" for name, count in drawn.tally.items()) or "nothing"
+    grid.add_row("left out", left)
+    grid.add_row("cost", cost(report))
+    sure = f"{1 - report.alarm:.6g} for all {len(drawn.findings)} rules together (Bonferroni)"
+    grid.add_row("confidence", sure)
+    names = "; ".join(finding.law.name for finding in broken)
+    words = f"broken: {names}" if broken else f"all {len(drawn.findings)} rules hold"
+    words = words if drawn.findings else "no rules: this objective declares no law"
+    colour = "green" if report.holds else "red"
+    grid.add_row("verdict", Text(words, style=f"bold {colour}"))
+    return Panel(grid, border_style=colour, width=width)
+
+
+def cost(report: Report) -> str:
+    """Milliseconds of a batch, tokens a second, and the share of a step where it is known."""
+    rows, length = report.shape
+    speed = plain.count(1e3 * rows * length / max(report.corrupt_ms, 1e-9))
+    words = f"{report.corrupt_ms:.2f} ms for a batch of {rows} × {length}, {speed} tokens/s"
+    if report.step_ms is None:
+        return f"{words}; audit.steps=20 compares it with a training step"
+    share = report.corrupt_ms / report.step_ms
+    return f"{words}; {share:.1%} of a training step of {report.step_ms:.1f} ms"
+
+
+def _number(value: float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return " ".join(f"{part:.3f}" for part in value[:FEW])
+    return f"{value:.4f}" if value else "0"

@@ -1,0 +1,186 @@
+"""docs/objectives.md: every preset audited, nominal and realised side by side. `make audit`."""
+
+import itertools
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fxformer.audit.cost import PASSES, milliseconds
+from fxformer.config import folders
+
+PAGE = folders.PACKAGE.parent / "docs" / "objectives.md"
+TIMED = ("data.batch=32", "data.length=512")
+MODELS = {"seq2seq": "bart", "encoder": "bert", "decoder": "gpt2"}
+OVERRIDE = re.compile(r"(?<!\S)[\w./]+=[\w./]*\w")
+
+INTRO = """# Objectives, measured
+
+Written by `make audit`, which draws at least {draws:,} examples from every preset of
+`conf/objective` and judges each rule of its law; do not edit. `fxformer audit objective=NAME` does
+the same for one, on any data.
+
+For every preset, the probability that a rule is called broken although all hold is at most
+{alarm:g} (Bonferroni over its rules), and the intervals (±) hold together at confidence {sure:g}.
+A rule without chance (a token moved across a border, a target that is not the original) must hold
+for every single value. Text: `{data}`, {length} tokens a row; times: {cpu}, one thread,
+the quickest of {passes} batches.
+
+"""
+
+
+def presets() -> list[str]:
+    """The names of all objectives there are."""
+    return sorted(file.stem for file in (folders.conf_folder() / "objective").glob("*.yaml"))
+
+
+def words(name: str) -> list[str]:
+    """The command line that audits a preset: with a model that it fits, and what else it needs,
+    which the comment that opens its yaml tells: other data, sentinels of the tokenizer."""
+    from hydra import compose, initialize_config_dir
+
+    from fxformer.config.target import locate
+
+    folders.register()
+    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
+        target = compose("audit", [f"objective={name}"]).objective._target_
+    kind = next(kind for kind in MODELS if kind in locate(target).legal)
+    text = (folders.conf_folder() / "objective" / f"{name}.yaml").read_text(encoding="utf-8")
+    opening = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    needs = OVERRIDE.findall("\n".join(opening))
+    model = [] if any(word.startswith("model=") for word in needs) else [f"model={MODELS[kind]}"]
+    return [f"objective={name}", *model, *needs]
+
+
+def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
+    """The audit of a preset as JSON, with its command and its time at the bench shape."""
+    from fxformer.launch import app
+
+    argv = words(name)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "audit.json"
+        code = app.audit([*argv, *more, "--json", str(file)])
+        if not file.is_file():
+            raise SystemExit(code)
+        found = json.loads(file.read_text(encoding="utf-8"))
+    shape, milliseconds = timed(argv)
+    found |= {"command": " ".join(["fxformer audit", *argv]), "shape": shape, "ms": milliseconds}
+    return found
+
+
+def timed(argv: list[str]) -> tuple[tuple[int, int], float]:
+    """Shape of a batch and the milliseconds it takes to corrupt it, at the bench shape."""
+    from hydra import compose, initialize_config_dir
+
+    from fxformer.train.task import open_task
+
+    own = any(word.startswith("data=") for word in argv)  # other data have the length they have
+    shape = [] if own else list(TIMED)
+    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
+        cfg = compose("audit", [*argv, *shape])
+    task = open_task(cfg)
+    batches = task.data.train(task.corpus.batch, cfg.seed)
+    size = (task.corpus.batch, task.corpus.length)
+    return size, milliseconds(task.objective, batches)
+
+
+def page(audits: Sequence[dict[str, Any]]) -> str:
+    """The whole document."""
+    first = max(audits, key=lambda audit: audit["data"]["length"])
+    intro = INTRO.format(
+        draws=min(audit["examples_drawn"] for audit in audits) // 1000 * 1000,
+        alarm=first["alarm"],
+        sure=1 - first["alarm"],
+        data="stdlib_docs",
+        length=first["data"]["length"],
+        cpu=first["machine"]["cpu"],
+        passes=PASSES,
+    )
+    lines = [
+        "| preset | rules | verdict | nominal share | realised | corrupt | tokens/s |",
+        "|---|---:|---|---:|---:|---:|---:|",
+    ]
+    lines += [_overview(audit) for audit in audits]
+    return intro + "\n".join(lines) + "\n" + "".join(_section(audit) for audit in audits)
+
+
+def _overview(audit: dict[str, Any]) -> str:
+    name, (rows, length) = audit["objective"], audit["shape"]
+    verdict = "holds" if audit["holds"] else "**broken**"
+    speed = rows * length / audit["ms"] / 1e3
+    time = f"{audit['ms']:.2f} ms for {rows} × {length}"
+    shares = [r for r in audit["rules"] if "share" in r["name"] and r["kind"] in ("mean", "ratio")]
+    nominal, realised = (
+        ", ".join("–" if r[value] is None else f"{r[value]:.4f}" for r in shares if r["nominal"])
+        for value in ("nominal", "realised")
+    )
+    cells = (f"[`{name}`](#{name})", len(audit["rules"]), verdict, nominal, realised, time)
+    return "| " + " | ".join(map(str, cells)) + f" | {speed:.1f} M |"
+
+
+def _section(audit: dict[str, Any]) -> str:
+    drawn = f"{audit['examples_drawn']:,} examples, {audit['tokens_drawn'] / 1e6:.1f} M tokens"
+    left = ", ".join(f"{name}: {count:,}" for name, count in audit["left_out"].items())
+    lines = [
+        "",
+        f"## `{audit['objective']}`",
+        "",
+        f"`{audit['command']}`: {drawn}; left out: {left or 'nothing'}.",
+        "",
+    ]
+    chance = [rule for rule in audit["rules"] if rule["kind"] != "exact"]
+    if chance:
+        lines += ["| rule | nominal | realised | ± | draws | |", "|---|---:|---:|---:|---:|---|"]
+        lines += [_row(rule) for rule in chance]
+        lines += [""]
+    lines += _exact([rule for rule in audit["rules"] if rule["kind"] == "exact"])
+    for example in audit["examples"][:1]:
+        lines += ["", "```text", *(f"{what:<7} {text}" for what, text in example.items()), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _row(rule: dict[str, Any]) -> str:
+    verdict = "holds" if rule["holds"] else "**broken**"
+    nominal, realised, high = rule["nominal"], rule["realised"], rule["high"]
+    if isinstance(nominal, list) and len(nominal) > 4:
+        shown = (f"{len(nominal)} classes", f"p = {rule['chance']:.2f}", "chi-square")
+    elif isinstance(nominal, list):
+        reach = max(a - b for a, b in zip(high, realised, strict=True))
+        shown = (_many(nominal), _many(realised), f"{reach:.4f}")
+    elif realised is None:
+        shown = (f"{nominal:.4f}", "nothing seen", "")
+    else:
+        shown = (f"{nominal:.4f}", f"{realised:.4f}", f"{high - realised:.4f}")
+    return "| " + " | ".join([rule["name"], *shown, f"{rule['draws']:,}", verdict]) + " |"
+
+
+def _exact(rules: list[dict[str, Any]]) -> list[str]:
+    """One sentence for all rules that know no chance, and one for each that is broken."""
+    sound = [rule["name"].rpartition(": ")[2] for rule in rules if rule["holds"]]
+    lines = []
+    if sound:
+        most, names = max(rule["draws"] for rule in rules), "; ".join(dict.fromkeys(sound))
+        lines = [f"Never, in up to {most:,} values: {names}."]
+    wrong = [rule for rule in rules if not rule["holds"]]
+    return lines + [f"**Broken**: {rule['name']} ({rule['draws']:,} values)." for rule in wrong]
+
+
+def _many(values: list[float]) -> str:
+    return " / ".join(f"{value:.4f}" for value in values)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Audit every preset and write the page; argv: overrides for all of them. Returns 0, or 4 if
+    a rule is broken somewhere."""
+    audits = [audited(name, argv) for name in presets()]
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(audits), encoding="utf-8")
+    print(f"wrote {PAGE}")
+    return 0 if all(audit["holds"] for audit in audits) else 4
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

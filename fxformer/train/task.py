@@ -1,0 +1,60 @@
+"""What is learned from what: a corpus, an objective for it, and rows as that objective wants them.
+
+Training and auditing begin here, so both refuse the same configs with the same words.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+from flax import nnx
+from omegaconf import DictConfig, ListConfig
+
+from fxformer.config.build import build
+from fxformer.data.corpus import Corpus, Prepared
+from fxformer.nn.init import redraw
+from fxformer.objective.base import Objective
+from fxformer.train.state import bind
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A config's text and objective.
+
+    make: key -> the objective with its model, weights drawn by the model's init rules
+    objective: with abstract arrays; its `corrupt` serves on the host
+    """
+
+    corpus: Corpus
+    data: Prepared
+    make: Callable[[jax.Array], Objective]
+    objective: Objective
+
+
+def open_task(cfg: DictConfig) -> Task:
+    """Read the corpus, build the objective abstractly, pack. Nothing is computed on a device.
+
+    Raises ValueError for what only shapes and data can tell, as a missing special token.
+    """
+    corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
+    make = maker(cfg, corpus)
+    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
+    data = corpus.prepare(objective.row_length(corpus.length))
+    return Task(corpus, data, make, objective)
+
+
+def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
+    """The function key -> objective with its model, weights drawn by the model's init rules."""
+    objective, network = build(cfg.objective), build(cfg.model.network)
+    if not isinstance(cfg.model.init.rules, ListConfig):
+        raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
+    rules = build(cfg.model.init.rules)
+    vocabulary = corpus.vocabulary
+
+    def make(key: jax.Array) -> Objective:
+        first, second = jax.random.split(key)
+        built = objective(network, vocabulary=vocabulary, rngs=nnx.Rngs(first))
+        shape, state = nnx.split(built)
+        return bind(shape, redraw(nnx.to_pure_dict(state), rules, second))
+
+    return make

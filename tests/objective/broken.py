@@ -1,0 +1,143 @@
+"""Objectives that break every rule of their law on purpose; named as the sound ones they spoil."""
+
+import dataclasses
+
+import numpy as np
+
+from fxformer.batch import Batch
+from fxformer.objective import causal, denoise, masked, pairs, replace, select
+from fxformer.objective.chosen import Chosen
+from fxformer.objective.noise import delete, infill, mask, overlapping, permute, rotate, scatter
+from fxformer.objective.pieces import Pieces
+
+
+def mess(before: Pieces, after: Pieces) -> Pieces:
+    """Kept tokens move by one across borders and ends; some change, some come twice, some never."""
+    kept = np.flatnonzero(after.origin >= 0)
+    origin = after.origin.copy()
+    origin[kept] = origin[np.roll(kept, 1)]
+    twice = kept[1::5]
+    origin[twice] = origin[twice - 1]
+    origin = np.where(after.origin >= 0, np.abs(origin), -1)
+    tokens = np.where(origin >= 0, before.tokens[origin], after.tokens)
+    tokens[kept[::3]] = np.maximum(tokens[kept[::3]] - 1, 1)
+    return dataclasses.replace(after, tokens=tokens.astype(np.int32), origin=origin)
+
+
+class SentencePermutation(permute.SentencePermutation):
+    def __call__(self, pieces, draws, vocabulary):
+        return mess(pieces, pieces)
+
+
+class TextInfilling(infill.TextInfilling):
+    """Too much, too long, random and special marks, and in every third piece all marks first."""
+
+    def __call__(self, pieces, draws, vocabulary):
+        spoilt = infill.TextInfilling(0.6, 5.0, 0.5)(pieces, draws, vocabulary)
+        marks_first = np.lexsort(((spoilt.origin >= 0) & (spoilt.piece % 3 == 0), spoilt.piece))
+        origin = spoilt.origin[marks_first]
+        spoilt = dataclasses.replace(spoilt.take(marks_first), origin=origin)
+        spoilt.tokens[np.flatnonzero(origin < 0)[::4]] = vocabulary.eos
+        return mess(pieces, spoilt)
+
+
+class TokenMasking(mask.TokenMasking):
+    def __call__(self, pieces, draws, vocabulary):
+        often = mask.TokenMasking(0.4, replace.Replacement(0.5, 0.2))
+        spoilt = mess(pieces, often(pieces, draws, vocabulary))
+        spoilt.tokens[np.flatnonzero(pieces.free & ~spoilt.free)[::4]] = vocabulary.eos
+        return spoilt
+
+
+class TokenDeletion(delete.TokenDeletion):
+    """Too many, with a mark, and sometimes the whole piece."""
+
+    def __call__(self, pieces, draws, vocabulary):
+        spoilt = mess(pieces, delete.TokenDeletion(0.5)(pieces, draws, vocabulary))
+        spoilt.origin[::20] = -1
+        gone = spoilt.piece % 3 == 0
+        left = dataclasses.replace(spoilt.take(np.flatnonzero(~gone)), origin=spoilt.origin[~gone])
+        return left
+
+
+class DocumentRotation(rotate.DocumentRotation):
+    def __call__(self, pieces, draws, vocabulary):
+        return mess(pieces, rotate.DocumentRotation(0.5)(pieces, draws, vocabulary))
+
+
+class OverlappingInfilling(overlapping.OverlappingInfilling):
+    """Infilling by another's rule, with marks that are no masks."""
+
+    def __call__(self, pieces, draws, vocabulary):
+        return _other_marks(pieces, infill.TextInfilling(0.3, 3.0)(pieces, draws, vocabulary))
+
+
+class ScatteredInfilling(scatter.ScatteredInfilling):
+    def __call__(self, pieces, draws, vocabulary):
+        return _other_marks(pieces, infill.TextInfilling(0.3, 3.0)(pieces, draws, vocabulary))
+
+
+def _other_marks(pieces: Pieces, spoilt: Pieces) -> Pieces:
+    spoilt.tokens[np.flatnonzero(spoilt.origin < 0)[::4]] += 1
+    return mess(pieces, spoilt)
+
+
+def upset(batch: Batch) -> Batch:
+    """Input and answer exchanged, every second target counted, the source moved by one."""
+    counts = np.broadcast_to(np.arange(batch.tokens.shape[1]) % 2, batch.tokens.shape)
+    source = None if batch.source is None else np.roll(batch.source, 1, axis=1)
+    return batch.replace(
+        tokens=batch.targets,
+        targets=batch.tokens,
+        weights=counts.astype(np.float32),
+        source=source,
+    )
+
+
+class DenoisingLM(denoise.DenoisingLM):
+    def corrupt(self, rows):
+        return upset(super().corrupt(rows))
+
+
+class Seq2SeqLM(pairs.Seq2SeqLM):
+    def corrupt(self, rows):
+        return upset(super().corrupt(rows))
+
+
+class TokenLabel(pairs.TokenLabel):
+    def corrupt(self, rows):
+        return upset(super().corrupt(rows))
+
+
+class CausalLM(causal.CausalLM):
+    def corrupt(self, rows):
+        return upset(super().corrupt(rows))
+
+
+class First(select.ExactCount):
+    """The first tokens of a piece, its special one too, and none of every third piece."""
+
+    def __call__(self, pieces, draws):
+        return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 3) & (pieces.piece % 3 > 0)))
+
+
+class FirstByCoin(select.Independent):
+    def __call__(self, pieces, draws):
+        return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 6) & (pieces.piece % 3 > 0)))
+
+
+class Replacement(replace.Replacement):
+    """Mostly the same random token, often a special one."""
+
+    def __call__(self, tokens, draws, ranks, vocabulary, units=None):
+        shown = np.full(len(tokens), vocabulary.ordinary[3], np.int32)
+        shown[::3] = vocabulary.eos
+        return shown
+
+
+class MaskedLM(masked.MaskedLM):
+    def corrupt(self, rows):
+        batch = super().corrupt(rows)
+        return batch.replace(
+            tokens=np.where(batch.tokens == 9, 10, batch.tokens), targets=batch.targets + 1
+        )

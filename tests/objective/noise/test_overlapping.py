@@ -1,0 +1,82 @@
+"""Spans that overlap: both codes' figures, their exact expectation, and the paper's law refused."""
+
+import numpy as np
+import pytest
+
+from fxformer.objective.law import judge
+from fxformer.objective.noise.infill import TextInfilling
+from fxformer.objective.noise.overlap import covered
+from fxformer.objective.noise.overlapping import OverlappingInfilling, _expected
+from fxformer.objective.noise.scatter import ScatteredInfilling
+
+BOTH = [OverlappingInfilling(), ScatteredInfilling()]
+
+
+def law(noise, vocabulary, words):
+    (found,) = (law for law in noise.laws(vocabulary) if law.name.startswith(words))
+    return found
+
+
+@pytest.mark.parametrize("noise", [*BOTH, OverlappingInfilling(0.5, 1.5), ScatteredInfilling(0.1)])
+def test_its_own_laws_hold(noise, spoil, corpus, vocabulary, broken):
+    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+
+
+@pytest.mark.parametrize("noise, figure", [(BOTH[0], 0.267), (BOTH[1], 0.266)])
+def test_less_is_hidden_than_the_paper_says(noise, figure, spoil, pack, vocabulary):
+    batches = [pack([[(64 * n + row, 514)] for row in range(64)], 514) for n in range(10)]
+    pairs = spoil(noise, batches)
+    own = judge(law(noise, vocabulary, "hidden share of 512"), pairs)
+    paper = judge(law(TextInfilling(), vocabulary, "hidden share"), pairs)
+    assert own.holds and own.law.nominal == pytest.approx(figure, abs=5e-4)
+    assert not paper.holds and paper.high < 0.28
+    before, after = pairs[0]
+    shares = 1 - np.bincount(after.piece[after.origin >= 0], minlength=64) / 512
+    spread = 0.010 if noise is BOTH[0] else 0.048  # a budget for each piece, or for the batch
+    assert shares.std() == pytest.approx(spread, rel=0.35)
+
+
+def test_a_sound_infilling_breaks_their_law(spoil, corpus, vocabulary):
+    for noise in BOTH:
+        assert not judge(
+            law(noise, vocabulary, "hidden share"), spoil(TextInfilling(), corpus)
+        ).holds
+
+
+@pytest.mark.parametrize("number, budget, spans", [(6, 3, 2), (12, 4, 2), (20, 7, 3), (5, 5, 1)])
+def test_the_expectation_is_that_of_the_definition(number, budget, spans):
+    generator, seen = np.random.default_rng(0), []
+    for _ in range(4000):
+        place = generator.permutation(number)[:spans]
+        length = generator.multinomial(budget, [1 / spans] * spans)
+        lies = np.zeros((spans, number), bool)
+        for span, (at, size) in enumerate(zip(place, length, strict=True)):
+            lies[span, at : at + size] = True
+        marks = sum(not lies[np.arange(spans) != n, at].any() for n, at in enumerate(place))
+        seen.append((lies.any(0).sum(), marks))
+    error = np.std(seen, axis=0) / np.sqrt(len(seen)) + 1e-9
+    assert (np.abs(np.mean(seen, axis=0) - _expected(number, budget, spans)) < 4.5 * error).all()
+
+
+def test_a_span_ends_with_its_piece():
+    piece = np.array([0, 0, 0, 1, 1])
+    inside = covered(np.arange(5), piece, np.array([0, 3, 0, 0, 0]))
+    assert inside.tolist() == [False, False, True, False, False]
+
+
+def test_a_mark_of_an_empty_span_may_be_left_out(spoil, corpus):
+    before, after = spoil(OverlappingInfilling(), corpus)[0]
+    marks = after.origin < 0
+    assert after.spare.any() and not after.spare[~marks].any()
+    assert not spoil(ScatteredInfilling(), corpus)[0][1].spare.any()
+
+
+@pytest.mark.parametrize("kind", [OverlappingInfilling, ScatteredInfilling])
+def test_spans_of_less_than_one_token_are_refused(kind):
+    with pytest.raises(ValueError, match="length=3"):
+        kind(length=0.5)
+
+
+def test_room_for_masks_of_empty_spans():
+    assert OverlappingInfilling().growth(512) == 0
+    assert 40 < OverlappingInfilling(0.3, 1.0).growth(512) < 154
