@@ -38,7 +38,7 @@ def pairs(queries: np.ndarray, keys: np.ndarray, causal: bool) -> int:
 
 
 def later_pairs(segments: np.ndarray, prefix: np.ndarray) -> int:
-    """How many pairs [B, T] a causal stack sees only because the key, a later one, is a prefix's."""
+    """(query, key) pairs [B, T] a causal stack sees only because the key, later, is a prefix's."""
     inside = np.where(prefix, segments, 0)
     return pairs(inside, inside, False) - pairs(inside, inside, True)
 

@@ -26,18 +26,21 @@ SMALL = (
     "trainer.steps=2",
 )
 SENTINELS = "tokenizer.specials.sentinels=40"
-CASES = [
-    ("bert", "mlm_words"),
+SLOW = [
     ("bert", "mlm_spans"),
     ("t5", "t5", SENTINELS),
-    ("t5", "ul2", SENTINELS),
     ("bart", "t5_drop"),
     ("bart", "mass"),
     ("bart", "pegasus"),
-    ("gpt2", "prefix"),
     ("t5", "t5_prefix"),
     ("gpt2", "fim", SENTINELS),
     ("gpt2", "mixture"),
+]
+CASES = [  # one for each way a batch can look
+    ("bert", "mlm_words"),
+    ("gpt2", "prefix"),
+    ("t5", "ul2", SENTINELS),
+    *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW),
 ]
 
 
