@@ -13,7 +13,7 @@ from fxformer.objective.lengths import Geometric, Lengths
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
 from fxformer.objective.select import at_least_one, due
-from fxformer.objective.words import Words, room_for_words, share_law, torn
+from fxformer.objective.words import Words, share_law, torn
 from fxformer.types import Rate
 
 
@@ -66,8 +66,12 @@ class Spans:
         return starts_of(words.count)[owner[chosen]] + offset, size[chosen]
 
     def capacity(self, length: int) -> int:
-        """Targets a row of `length` tokens has room for."""
-        return room_for_words(self.rate, length)
+        """Targets a row of `length` tokens has room for.
+
+        A budget in words bounds no number of tokens: on real text, where long names come in rows,
+        any smaller room was too small now and then, so there is room for all of them.
+        """
+        return length
 
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""
