@@ -35,6 +35,13 @@ def runs(argv: list[str]) -> int:
     return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
 
 
+def compare(argv: list[str]) -> int:
+    """ask runs of any objectives for the same words, at equal tokens, FLOPs or joules"""
+    from fxformer.compare.main import main as compared
+
+    return _said(lambda: compared(argv))
+
+
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
     from fxformer.launch import completion
@@ -42,7 +49,14 @@ def completion(argv: list[str]) -> int:
     return completion.completion(argv, tuple(VERBS))
 
 
-VERBS = {"train": train, "audit": audit, "show": show, "runs": runs, "completion": completion}
+VERBS = {
+    "train": train,
+    "audit": audit,
+    "compare": compare,
+    "show": show,
+    "runs": runs,
+    "completion": completion,
+}
 
 HELP = """fxformer: encoder, decoder and seq2seq transformers in JAX
 

@@ -51,6 +51,10 @@ class LanguageModel(nnx.Module):
         types, prefix = batch.types, batch.prefix
         return self.transformer(words, batch.segments, types=types, prefix=prefix, key=key)[0]
 
+    def represent(self, tokens, segments) -> Float[Array, "B T D"]:
+        """The vectors of the last layer, as features of a text."""
+        return self.transformer(self.words(tokens), segments)[0]
+
     def extend(self, tokens, segments, cache: Cache) -> tuple[Float[Array, "B T D"], Cache]:
         """The vectors of some more tokens of rows whose beginning is in the cache."""
         return self.transformer(self.words(tokens), segments, cache=cache)

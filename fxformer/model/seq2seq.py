@@ -50,6 +50,10 @@ class Seq2Seq(nnx.Module):
         """The memory the decoder looks at."""
         return self.encoder(self.words(source), segments, key=key)[0]
 
+    def represent(self, tokens, segments) -> Float[Array, "B T D"]:
+        """The vectors of the encoder's last layer, as features of a text."""
+        return self.encode(tokens, segments)
+
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
         first, second = split_key(key, 2)
         memory = self.encode(batch.source, batch.source_segments, key=first)

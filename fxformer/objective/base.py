@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.hold import Held, Tally
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.types import Part
@@ -63,6 +64,13 @@ class Objective(nnx.Module):
     @abc.abstractmethod
     def corrupt(self, rows: Rows) -> Batch:
         """What the model reads and must answer. Numpy; a pure function of the rows."""
+
+    def questions(self, hole: Hole) -> list[Question] | None:
+        """Rows whose answers together are p(hole | the rest, as far as this objective reads it).
+
+        None where it has no way to ask: what it learns is no such probability.
+        """
+        return None
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """{"loss", "nll", "accuracy"}: (sum, weight) over the targets that count.

@@ -5,6 +5,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.types import Part
@@ -43,6 +44,11 @@ class CausalLM(Objective):
         targets = np.where(counts, rows.tokens[:, 1:], 0).astype(np.int32)
         tokens = rows.tokens[:, :-1].astype(np.int32)
         return Batch(tokens, rows.segments[:, :-1], targets, counts.astype(np.float32))
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """The text up to the end of the hole; what comes after it is not read."""
+        text = np.concatenate([hole.left, hole.middle])
+        return [Question(text[:-1], text[1:], np.arange(len(hole.left) - 1, len(text) - 1))]
 
     def laws(self) -> tuple[Law, ...]:
         """What is a target, and that it is the next token."""

@@ -10,6 +10,7 @@ from fxformer.objective.corruption_law import corruption_laws, drop_laws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hidden_text import HiddenText, Side, closing
 from fxformer.objective.hide_spans import RandomSpans
+from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces
@@ -107,6 +108,14 @@ class SpanCorruption(HiddenText):
         self._check_sentinels(int(span.max(initial=0)), "a piece")
         return np.array(self.sentinels, np.int32)[span]
 
+    def questions(self, hole: Hole) -> list[Question]:
+        """The first sentinel stands for the hole; the decoder writes it, the hole, the second."""
+        one, two = self.sentinels[:2]
+        source = np.concatenate([hole.left, [one], hole.right]).astype(np.int32)
+        target = np.concatenate([[one], hole.middle, [two]]).astype(np.int32)
+        tokens = shifted(target, getattr(self.vocabulary, self.start))
+        return [Question(tokens, target, np.arange(1, len(hole.middle) + 1), source)]
+
     def laws(self) -> tuple[Law, ...]:
         """The hiding's, and that source and target put together are the text."""
         hidden = tuple(law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
@@ -130,6 +139,12 @@ class DropTokens(HiddenText):
         wanted = closing(pieces, self.vocabulary)
         wanted[hidden.index] = True
         return Side(pieces.tokens[wanted], pieces.piece[wanted])
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """Nothing marks the hole in the source."""
+        source = np.concatenate([hole.left, hole.right])
+        tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
+        return [Question(tokens, hole.middle, np.arange(len(hole.middle)), source)]
 
     def laws(self) -> tuple[Law, ...]:
         """The hiding's, and that both sides are the text's tokens in order."""

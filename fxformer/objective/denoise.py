@@ -8,6 +8,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
+from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.noise.base import Noise
@@ -86,6 +87,18 @@ class DenoisingLM(Objective):
         for index in range(len(self.noises)):
             stages.append(self._spoil(stages[-1], index, rows))
         return stages
+
+    def questions(self, hole: Hole) -> list[Question] | None:
+        """The source has what the first noise that hides tokens leaves of them; the decoder writes
+        the left side, then the hole."""
+        fills = (noise.fill(len(hole.middle), self.vocabulary) for noise in self.noises)
+        fill = next((fill for fill in fills if fill is not None), None)
+        if fill is None:
+            return None
+        source = np.concatenate([hole.left, fill, hole.right]).astype(np.int32)
+        scored = np.arange(len(hole.left), len(hole.left) + len(hole.middle))
+        tokens = shifted(hole.text, getattr(self.vocabulary, self.start))
+        return [Question(tokens, hole.text, scored, source)]
 
     def laws(self) -> tuple[Law, ...]:
         """Each noise's, seen at its own stage, and those of source and answer."""

@@ -13,6 +13,8 @@ from fxformer.objective.corruption_law import corruption_laws, flat
 from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hidden_text import Side
+from fxformer.objective.hide_suffix import Suffix
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces
@@ -144,6 +146,17 @@ class MixtureOfDenoisers(SpanCorruption):
         """The mode token of each piece. [P]."""
         modes = np.array(self.vocabulary.sentinels[len(self.sentinels) :])
         return modes[np.array([d.mode for d in self.hiding.denoisers])[hidden.kind]]
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """Span corruption's, in the mode of the first denoiser that hides such a place: a suffix
+        where nothing comes after the hole."""
+        wanted = hole.closed(self.vocabulary)
+        fitting = [d for d in self.hiding.denoisers if isinstance(d.hiding, Suffix) == wanted]
+        mode = (fitting or self.hiding.denoisers)[0].mode
+        first = self.vocabulary.sentinels[len(self.sentinels) + mode]
+        (question,) = super().questions(hole)
+        source = np.concatenate([[first], question.source]).astype(np.int32)
+        return [dataclasses.replace(question, source=source)]
 
     def laws(self) -> tuple[Law, ...]:
         """The denoisers', those of span corruption, and the mode tokens."""

@@ -7,6 +7,7 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
 from fxformer.objective.fim_law import fim_laws
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
@@ -125,6 +126,18 @@ class FillInTheMiddle(CausalLM):
         owner = np.concatenate([piece, first])
         place = np.argsort(owner * 10 + np.concatenate([order, steps]), kind="stable")
         return tokens[place].astype(np.int32), owner[place]
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """In the order prefix, suffix, middle; a hole at the end of the text as a causal LM."""
+        if hole.closed(self.vocabulary):
+            return super().questions(hole)
+        before, after, then = ([mark] for mark in self.marks)
+        special = self.vocabulary.special
+        lead = np.argmin(np.append(special[hole.left], False))  # bos stays in front, eos at the end
+        tail = hole.right[~special[hole.right]]
+        parts = (hole.left[:lead], before, hole.left[lead:], after, tail, then)
+        left = np.concatenate(parts).astype(np.int32)
+        return super().questions(Hole(left, hole.middle, hole.right[:0]))
 
     def laws(self) -> tuple[Law, ...]:
         """Shares, cuts, the text put together again, and those of a causal LM."""

@@ -11,6 +11,7 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.chosen import Chosen, Fates, fate_laws
 from fxformer.objective.draw import Draws
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
@@ -85,6 +86,20 @@ class MaskedLM(Objective):
         targets[row, slot] = old
         weights[row, slot] = 1
         return Batch(tokens, rows.segments, targets, weights, picked)
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """One row a token: those before it given, it and those after it in the hole masked.
+
+        By the chain rule a probability of the hole, given how many tokens it has (Wang and Cho
+        2019 read a masked LM so); for a hole of one token, what a pseudo-likelihood sums.
+        """
+        first, last = len(hole.left), len(hole.left) + len(hole.middle)
+        rows = []
+        for place in range(first, last):
+            tokens = hole.text
+            tokens[place:last] = self.vocabulary.mask
+            rows.append(Question(tokens, hole.text, np.array([place])))
+        return rows
 
     def _with_room(self, pieces: Pieces, chosen: Chosen, height: int, width: int) -> Chosen:
         """The chosen tokens less those units that go beyond the capacity of their row."""

@@ -9,6 +9,7 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.draw import Draws
+from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
@@ -84,6 +85,14 @@ class MaskedSeq2Seq(Objective):
         tokens, _, _ = answer(dataclasses.replace(rows, tokens=shown, scored=None), start)
         _, targets, weights = answer(dataclasses.replace(rows, scored=hidden), start)
         return Batch(tokens, rows.segments, targets, weights, None, source, rows.segments)
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """The hole is the fragment: masked in the source, all else masked for the decoder."""
+        text, scored = hole.text, np.arange(len(hole.left), len(hole.left) + len(hole.middle))
+        source, shown = text.copy(), np.full_like(text, self.vocabulary.mask)
+        source[scored], shown[scored] = self.vocabulary.mask, hole.middle
+        tokens = shifted(shown, getattr(self.vocabulary, self.start))
+        return [Question(tokens, text, scored, source)]
 
     def laws(self) -> tuple[Law, ...]:
         """One fragment, its size and place; what each side can see."""

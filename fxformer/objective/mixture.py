@@ -9,6 +9,7 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.draw import Draws
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.types import Part, Positive
@@ -111,6 +112,11 @@ class Mixture(Objective):
             if array is not None:
                 whole[which == k, : array.shape[1]] = array
         return whole
+
+    def questions(self, hole: Hole) -> list[Question] | None:
+        """Those of the first part that has any."""
+        of_parts = (part.questions(hole) for part in self.parts)
+        return next((questions for questions in of_parts if questions is not None), None)
 
     def laws(self) -> tuple[Law, ...]:
         """The shares, that rows are what their objective makes of them, and its own laws."""

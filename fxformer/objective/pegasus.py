@@ -1,10 +1,13 @@
 """Pegasus: important sentences give way to one mask each, and are written one after the other."""
 
+import dataclasses
+
 import numpy as np
 
 from fxformer.objective.corruption import DropTokens
 from fxformer.objective.hidden import Hidden
 from fxformer.objective.hidden_text import Side
+from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.pegasus_law import source_law
 from fxformer.objective.pieces import Pieces
@@ -26,6 +29,12 @@ class GapSentenceGeneration(DropTokens):
         stays = np.ones(len(tokens), bool)
         stays[hidden.index[~first]] = False
         return Side(tokens[stays], pieces.piece[stays])
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """A mask stands for the hole."""
+        (question,) = super().questions(hole)
+        source = np.concatenate([hole.left, [self.vocabulary.mask], hole.right]).astype(np.int32)
+        return [dataclasses.replace(question, source=source)]
 
     def laws(self) -> tuple[Law, ...]:
         """The hiding's, the shift's, and one mask in the source for each sentence."""

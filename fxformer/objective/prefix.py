@@ -1,5 +1,6 @@
 """Prefix language modelling: read the beginning of a text in both directions, go on from there."""
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
+from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
@@ -49,6 +51,11 @@ class PrefixLM(CausalLM):
             weights=counts.astype(np.float32),
             prefix=prefix[:, :-1],
         )
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """As a causal LM, the left side read in both directions."""
+        (question,) = super().questions(hole)
+        return [dataclasses.replace(question, prefix=len(hole.left))]
 
     def laws(self) -> tuple[Law, ...]:
         """What is prefix, what is a target, and that it is the next token."""
@@ -95,6 +102,11 @@ class PrefixSeq2Seq(Objective):
         start = getattr(self.vocabulary, self.start)
         tokens, targets, weights = answer(Rows(wrote, segments, segments), start)
         return Batch(tokens, segments, targets, weights, None, source, source_segments)
+
+    def questions(self, hole: Hole) -> list[Question]:
+        """The encoder reads the left side; what comes after the hole is not read."""
+        tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
+        return [Question(tokens, hole.middle, np.arange(len(hole.middle)), hole.left)]
 
     def laws(self) -> tuple[Law, ...]:
         """The two sides are the text, cut anywhere; the decoder reads its own target, shifted."""

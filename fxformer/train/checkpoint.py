@@ -113,6 +113,18 @@ class Checkpoints:
             return Restored(candidate, _fill(like, arrays, self._path(candidate)), host)
         return None
 
+    def weights(self, like: dict, step: int) -> dict:
+        """The parameters of a checkpoint, their moving average where it has one; nothing else.
+
+        like: the parameters as arrays or ShapeDtypeStructs
+        Raises tensors.Damaged, and CheckpointError where they are others.
+        """
+        arrays, _ = self._read(step)
+        kinds = {path.partition("/")[0] for path in arrays}
+        kind = "ema/" if "ema" in kinds else "params/"
+        found = {p.removeprefix(kind): a for p, a in arrays.items() if p.startswith(kind)}
+        return _fill(like, found, self._path(step))
+
     def host(self, step: int) -> dict:
         """The host part of a checkpoint, checked. Raises tensors.Damaged."""
         return _manifest(self._path(step))["host"]

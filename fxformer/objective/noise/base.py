@@ -30,6 +30,10 @@ class Noise(abc.ABC):
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """Measured between the pieces given and those returned."""
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int] | None:
+        """What it leaves in place of `size` neighbours that it hides; None if it hides none."""
+        return None
+
     def growth(self, length: int) -> int:
         """Tokens by which a row of `length` may become longer; 0 for most noises."""
         return 0

@@ -35,6 +35,10 @@ class TokenDeletion(Noise):
         gone[free[empty[pieces.piece[free]] & (lots == last[pieces.piece[free]])]] = False
         return pieces.take(np.flatnonzero(~gone))
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
+        """Nothing."""
+        return []
+
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """The rate; what is left is the text, in order, with no mark."""
         return (

@@ -44,6 +44,10 @@ class TextInfilling(Noise):
         piece, lengths = self._spans(budget, draws)
         return self._placed(pieces, piece, lengths, draws, vocabulary)
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
+        """One mask for all."""
+        return [vocabulary.mask]
+
     def growth(self, length: int) -> int:
         """How much longer a full row can become: more marks than hidden tokens.
 

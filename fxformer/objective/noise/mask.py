@@ -37,6 +37,10 @@ class TokenMasking(Noise):
         origin = np.arange(len(tokens))
         return dataclasses.replace(pieces, tokens=tokens, free=still, origin=origin)
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
+        """A mask for each."""
+        return [vocabulary.mask] * size
+
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """The rate, the replacements, and nothing else changed."""
         return (

@@ -60,6 +60,10 @@ class OverlappingInfilling(Noise):
         shown = begins & ~inside
         return marked(pieces, free[shown], gone, (length == 0)[shown], vocabulary.mask)
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
+        """One mask for all."""
+        return [vocabulary.mask]
+
     def growth(self, length: int) -> int:
         """Masks of empty spans, of which a row has more than this once in 1e9; none are needed for
         a mean of 2 or more, where there are always fewer spans than hidden tokens."""

@@ -59,6 +59,10 @@ class ScatteredInfilling(Noise):
         at = free[hidden & ~before]
         return marked(pieces, at, gone, np.zeros(len(at), bool), vocabulary.mask)
 
+    def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
+        """One mask for all."""
+        return [vocabulary.mask]
+
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """What overlapping leaves of the rate, and that no mark stands for nothing."""
         return (

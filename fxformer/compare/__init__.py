@@ -1,0 +1,1 @@
+"""One yardstick for runs of different objectives, at equal cost."""

@@ -1,0 +1,169 @@
+"""`fxformer compare RUN RUN …`: what is asked of the runs, and the answers as a table and JSON."""
+
+import argparse
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from fxformer.compare.budget import Unit, common, within
+from fxformer.compare.measure import Readings, read
+from fxformer.compare.opened import Opened, Spent, open_at, spendings
+from fxformer.compare.passages import fitting
+from fxformer.compare.probe import Labelled, by_document, labelled
+from fxformer.compare.table import show
+from fxformer.data.corpus_text import TextCorpus
+from fxformer.track.store import StoredRun, find
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What came out. unit, budget: of the equal cost; passages, left_out: how many there were;
+    guess: accuracy of the probe's commonest label; task: what the probe's labels are."""
+
+    unit: Unit
+    budget: float
+    passages: int
+    left_out: int
+    task: str | None
+    guess: float | None
+    runs: list[tuple[StoredRun, Spent, Readings]]
+
+    def plain(self) -> dict:
+        """For JSON."""
+        head = dataclasses.asdict(dataclasses.replace(self, runs=[]))
+        first = self.runs[0][2]
+        head["runs"] = [
+            {
+                "run": run.id,
+                "folder": str(run.folder),
+                "parameters": run.facts.get("parameters"),
+                "spent": dataclasses.asdict(spent),
+                "readings": _plain(readings, first),
+            }
+            for run, spent, readings in self.runs
+        ]
+        return head
+
+
+def _plain(readings: Readings, first: Readings) -> dict:
+    found: dict = {"reads_only_the_left": readings.blind}
+    for field in ("infill", "follow", "pseudo", "probe", "untrained"):
+        one, other = getattr(readings, field), getattr(first, field)
+        found[field] = None
+        if one is not None:
+            found[field] = {"value": one.value, "error": one.error}
+            if other is not None and readings is not first:
+                more = one.beyond(other)
+                found[field]["beyond_first"] = {"value": more.value, "error": more.error}
+    return found
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The words of the command line. SystemExit(2) where they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="fxformer compare",
+        description="Ask runs of any objectives for the same words of the same held-out text, "
+        "with the checkpoints they had made at equal cost.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or its beginning")
+    parser.add_argument("--root", default="runs", help="the folder that holds the runs")
+    parser.add_argument("--at", choices=get_args(Unit), default="tokens", help="what is equal")
+    parser.add_argument("--budget", type=float, help="how much of it; default: what all reached")
+    parser.add_argument("--passages", type=int, default=200, help="how many texts (200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of the passages")
+    parser.add_argument("--probe", metavar="FILE", help="JSON lines with text and label; default: "
+                        "which document a text comes from")
+    parser.add_argument("--no-probe", action="store_true", help="leave the probe out")
+    parser.add_argument("--json", metavar="FILE", help="all of it as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str], console: Console | None = None) -> Compared:
+    """Compare, print, write. ValueError where runs cannot be compared."""
+    knobs, console = arguments(argv), console or Console()
+    compared = compare(knobs, console)
+    show(compared, console)
+    if knobs.json:
+        text = json.dumps(compared.plain(), indent=1)
+        Path(knobs.json).write_text(text + "\n", encoding="utf-8")
+    return compared
+
+
+def compare(knobs: argparse.Namespace, console: Console) -> Compared:
+    """Choose checkpoints of equal cost, ask them all the same."""
+    runs = [find(knobs.root, which) for which in knobs.runs]
+    spent = [spendings(run) for run in runs]
+    budget = common(spent, knobs.at) if knobs.budget is None else knobs.budget
+    chosen = []
+    for run, made in zip(runs, spent, strict=True):
+        if (one := within(made, budget, knobs.at)) is None:
+            least = getattr(made[0], knobs.at)
+            raise ValueError(
+                f"{run.id} kept no checkpoint of {budget:.4g} {knobs.at} or less, its first is at "
+                f"{least:.4g}: train with trainer.save_every=… trainer.keep=… so that it keeps "
+                f"some, or give --budget {least:.4g}"
+            )
+        chosen.append(one)
+    with console.status("opening the runs …"):
+        opened = [open_at(run, one) for run, one in zip(runs, chosen, strict=True)]
+        texts = held_out(opened)
+    readers = [(one.tokenizer, one.corpus.length) for one in opened]
+    drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
+    task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, opened[0])
+    readings = []
+    for one, own in zip(opened, holes, strict=True):
+        with console.status(f"asking {one.run.id} …"):
+            readings.append(read(one, drawn, own, task))
+    guess = None if task is None else task.guess
+    answers = list(zip(runs, chosen, readings, strict=True))
+    return Compared(knobs.at, budget, len(drawn), left_out, name, guess, answers)
+
+
+def held_out(opened: Sequence[Opened]) -> list[str]:
+    """The held-out documents of the runs. ValueError where they differ, or are no text."""
+    first = opened[0]
+    for one in opened:
+        if not isinstance(one.corpus, TextCorpus):
+            raise ValueError(
+                f"{one.run.id} was trained on {type(one.corpus).__name__}, which is not text; "
+                "compare needs words that every run can be asked for"
+            )
+        mine, theirs = (run.run.facts["data"]["corpus_hash"] for run in (one, first))
+        if mine != theirs:
+            raise ValueError(
+                f"{one.run.id} and {first.run.id} were trained on different text, so what one held "
+                "out the other may have read: compare runs of the same data"
+            )
+    return list(first.corpus.documents("valid"))
+
+
+def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str]:
+    """The texts and labels of the probe, and what to call them."""
+    if file is None:
+        documents = itertools.chain(
+            first.corpus.documents("train"), first.corpus.documents("valid")
+        )
+        return by_document(documents), "which document"
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"--probe {file}: {error.strerror}") from error
+    pairs = [_pair(line, f"--probe {file}, line {n}") for n, line in enumerate(lines, 1)]
+    if len({label for _, label in pairs}) < 2:
+        raise ValueError(f"--probe {file}: wants texts of two labels or more")
+    return labelled(pairs), Path(file).stem
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
+    """Text and label of one line."""
+    try:
+        record = json.loads(line)
+        return str(record["text"]), str(record["label"])
+    except (ValueError, KeyError, TypeError) as error:
+        wanted = '{"text": …, "label": …}'
+        raise ValueError(f"{where}: wants {wanted}, got {line[:60]!r}") from error

@@ -1,0 +1,105 @@
+"""What the yardstick reads: bits per byte of the same words, asked in three ways, and a probe."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from fxformer.compare.opened import Opened
+from fxformer.compare.passages import Passage, continued
+from fxformer.compare.probe import Labelled, accuracy, features
+from fxformer.objective.hole import Hole
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A number and its standard error over the passages (texts); each: [n], one for each of them,
+    so that two runs can be compared passage by passage. For bits per byte `sizes` are bytes."""
+
+    value: float
+    error: float
+    each: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, each: np.ndarray, sizes: np.ndarray) -> "Measured":
+        """Σ each / Σ sizes, with the error of a ratio of means (Cochran 1977, sec. 2.11)."""
+        value = each.sum() / sizes.sum()
+        off = each - value * sizes
+        error = math.sqrt((off**2).sum() / max(len(each) - 1, 1) / len(each)) / sizes.mean()
+        return cls(float(value), float(error), each, sizes)
+
+    def beyond(self, other: "Measured") -> "Measured":
+        """How much larger than that of another run on the same passages."""
+        return Measured.of(self.each - other.each, self.sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Readings:
+    """What one run shows; None where it cannot be asked.
+
+    infill: the words taken out, given the text on either side, as far as the objective reads it
+    follow: the same words, given only what comes before them
+    pseudo: each token of the words alone, given all others (Salazar et al. 2020). No probability of
+        the words: it looks at neighbours that are to be predicted themselves, and so lies lower
+    probe, untrained: accuracy on the probe's task, of this model and of it before any training
+    blind: infill never read what comes after
+    """
+
+    infill: Measured | None
+    follow: Measured | None
+    pseudo: Measured | None
+    probe: Measured | None = None
+    untrained: Measured | None = None
+    blind: bool = False
+
+
+def surprise(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
+    """Bits per byte of what is asked for in each hole."""
+    asked = [opened.objective.questions(hole) for hole in holes]
+    if any(questions is None for questions in asked):
+        return None
+    rows = [question for questions in asked for question in questions]
+    owner = np.repeat(np.arange(len(holes)), [len(questions) for questions in asked])
+    nats = np.bincount(owner, weights=opened.surprise(rows), minlength=len(holes))
+    return Measured.of(nats / math.log(2), sizes)
+
+
+def reads_alike(opened: Opened, one: Hole, other: Hole) -> bool:
+    """Whether two holes come to the same rows for the model."""
+    pairs = zip(opened.objective.questions(one), opened.objective.questions(other), strict=True)
+
+    def read(question):
+        return [question.tokens] if question.source is None else [question.tokens, question.source]
+
+    return all(all(map(np.array_equal, read(a), read(b))) for a, b in pairs)
+
+
+def pseudo(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
+    """Bits per byte, every token asked for alone."""
+    singles = [hole.singles() for hole in holes]
+    owner = np.repeat(np.arange(len(holes)), [len(some) for some in singles])
+    flat = surprise(opened, [one for some in singles for one in some], np.ones(len(owner)))
+    if flat is None:
+        return None
+    return Measured.of(np.bincount(owner, weights=flat.each, minlength=len(holes)), sizes)
+
+
+def read(
+    opened: Opened, passages: list[Passage], holes: list[Hole], task: Labelled | None
+) -> Readings:
+    """Everything the yardstick reads of one run."""
+    sizes = np.array([passage.size for passage in passages], np.float64)
+    infill = surprise(opened, holes, sizes)
+    ends = [continued(hole, opened.tokenizer) for hole in holes]
+    follow = surprise(opened, ends, sizes)
+    blind = follow is not None and reads_alike(opened, holes[0], ends[0])
+    # For a model that reads only what comes before, one token at a time is what `follow` asks.
+    each = None if blind else pseudo(opened, holes, sizes)
+    probe = untrained = None
+    if task is not None:
+        one = np.ones(task.test.sum())
+        probe = Measured.of(accuracy(features(opened, task.texts), task).astype(float), one)
+        fresh = features(opened.fresh(), task.texts)
+        untrained = Measured.of(accuracy(fresh, task).astype(float), one)
+    return Readings(infill, follow, each, probe, untrained, blind)

@@ -1,0 +1,118 @@
+"""A run opened for questions: its objective with the weights of one of its checkpoints."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from omegaconf import DictConfig, OmegaConf
+
+from fxformer.batch import Batch
+from fxformer.config.build import build
+from fxformer.data.corpus import Corpus
+from fxformer.objective.base import Objective
+from fxformer.objective.hole import Question, asked
+from fxformer.track.store import StoredRun
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.state import abstract, bind, blueprint, init
+from fxformer.train.task import maker
+
+ROWS = 64  # questions answered at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """What a run had used when it made a checkpoint. flops: of the model, padding not counted."""
+
+    step: int
+    tokens: float
+    flops: float
+    joules: float
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A model to be asked. params: as of `spent.step`; make: key -> the objective, fresh."""
+
+    run: StoredRun
+    corpus: Corpus
+    objective: Objective
+    make: Callable[[jax.Array], Objective]
+    shape: nnx.GraphDef
+    params: dict
+    spent: Spent
+
+    @property
+    def tokenizer(self):
+        """Text to the ids of this run."""
+        return self.corpus.source.tokenizer
+
+    @functools.cached_property
+    def _read(self) -> Callable[[dict, Batch], jax.Array]:
+        def surprise(params: dict, batch: Batch) -> jax.Array:
+            model = bind(self.shape, params).model
+            hidden = jnp.take_along_axis(model(batch), batch.picked[..., None], axis=1)
+            scores = jax.nn.log_softmax(model.logits(hidden))
+            right = jnp.take_along_axis(scores, batch.targets[..., None], -1)[..., 0]
+            return -jnp.where(batch.weights > 0, right, 0).sum(1)
+
+        return jax.jit(surprise)
+
+    def surprise(self, questions: list[Question]) -> np.ndarray:
+        """-log p of what each question asks for, nats. [questions] float64."""
+        order = np.argsort([len(question.tokens) for question in questions], kind="stable")
+        found = np.zeros(len(questions))
+        for low in range(0, len(order), ROWS):
+            some = order[low : low + ROWS]
+            rows = [questions[i] for i in some] + [questions[some[0]]] * (ROWS - len(some))
+            batch = asked(rows, self.objective.vocabulary.pad)
+            found[some] = np.asarray(self._read(self.params, batch))[: len(some)]
+        return found
+
+    def fresh(self) -> "Opened":
+        """The same model before any training."""
+        params = jax.jit(lambda key: init(self.make, key))(jax.random.key(0))
+        return dataclasses.replace(self, params=params)
+
+
+def spendings(run: StoredRun) -> list[Spent]:
+    """What each checkpoint of a run had cost, in order of steps. ValueError without any."""
+    place = Path(run.folder, "checkpoints")
+    checkpoints = Checkpoints(place) if place.is_dir() else None
+    per_token = run.facts.get("flops_per_token", 0.0)
+    found = []
+    for step in checkpoints.steps() if checkpoints else []:
+        totals = checkpoints.host(step)["totals"]
+        found.append(
+            Spent(
+                step=step,
+                tokens=totals["tokens"],
+                flops=totals["tokens"] * per_token,
+                joules=totals["joules"],
+                seconds=totals["seconds"],
+            )
+        )
+    if not found:
+        raise ValueError(f"{run.id} has no checkpoint to compare: train it on, resume={run.id}")
+    return found
+
+
+def open_at(run: StoredRun, spent: Spent) -> Opened:
+    """The run's model as of a checkpoint. ValueError where its tokenizer or text has changed."""
+    cfg: DictConfig = OmegaConf.load(run.folder / "config.yaml")
+    corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
+    before, now = run.facts["data"]["tokenizer_hash"], corpus.source.tokenizer.hash
+    if before != now:
+        raise ValueError(
+            f"{run.id} was trained with tokenizer {before}, and its config now makes {now}: the "
+            "text it was trained on has changed, so its ids mean other words"
+        )
+    make = maker(cfg, corpus)
+    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
+    params = Checkpoints(run.folder / "checkpoints").weights(abstract(make), spent.step)
+    return Opened(run, corpus, objective, make, blueprint(make), params, spent)
