@@ -2,40 +2,26 @@
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import closing
 
-import numpy as np
-
-from benchmarks.work import FAMILIES, FIRST, Shape
-from fxformer.batch import Rows
+from benchmarks.work import Shape
 
 
-def corrupting(family: str, shape: Shape, count: int = 20) -> float:
-    """Seconds that `corrupt` takes for one batch; the loader does it in threads beside the step."""
-    import jax
-    from flax import nnx
+def corrupting(shape: Shape) -> dict[str, dict]:
+    """{preset: architecture, rows, length, and seconds that `corrupt` takes for one batch}; the
+    loader does it in threads beside the step."""
+    from fxformer.launch.page import architecture, presets, timed, words
 
-    from benchmarks.ours import objective as maker_of
-
-    make = maker_of(family, shape)
-    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    random = np.random.default_rng(0)
-    size = (shape.batch, objective.row_length(shape.length))
-    ones = np.ones(size, np.int32)
-    index = np.broadcast_to(np.arange(size[0])[:, None], size)
-    seconds = []
-    for number in range(count):
-        tokens = random.integers(FIRST, shape.vocab, size, dtype=np.int32)
-        rows = Rows(tokens, ones, index + number * size[0])
-        began = time.perf_counter()
-        objective.corrupt(rows)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+    found = {}
+    for name in presets():
+        (rows, length), ms = timed(words(name), (shape.batch, shape.length))
+        kind = architecture(name)
+        found[name] = {"family": kind, "rows": rows, "length": length, "seconds": ms / 1e3}
+    return found
 
 
 def looping(steps: int = 300) -> float:
@@ -65,8 +51,8 @@ def looping(steps: int = 300) -> float:
     return seconds
 
 
-def overheads(shape: Shape) -> dict[str, float]:
-    """{what: seconds a step}, measured in a process of its own."""
+def overheads(shape: Shape) -> dict:
+    """{"loop": seconds a step, "corrupt": see `corrupting`}, measured in a process of its own."""
     from benchmarks.duel import environment
 
     text = json.dumps(shape.__dict__)
@@ -80,5 +66,4 @@ def overheads(shape: Shape) -> dict[str, float]:
 
 if __name__ == "__main__":
     wanted = Shape(**json.loads(sys.argv[1]))
-    found = {f"corrupt_{family}": corrupting(family, wanted) for family in FAMILIES}
-    print(json.dumps(found | {"loop": looping()}))
+    print(json.dumps({"corrupt": corrupting(wanted), "loop": looping()}))

@@ -26,12 +26,30 @@ def show(console: Console, families: dict[str, dict], overheads: dict, shape: Sh
         table.add_section()
     console.print(table)
     steps = {family: sides["fxformer"]["step_seconds"] for family, sides in families.items()}
-    for name, seconds in overheads.items():
-        family = name.removeprefix("corrupt_")
-        against = steps.get(family, min(steps.values()))
-        share = f"{seconds / against:.2%} of a step"
-        words = "corrupting a batch" if name != "loop" else "loop, meter and run folder"
-        console.print(f"{words} ({family}): {seconds * 1e3:.2f} ms, {share}")
+    if overheads:
+        least = min(steps.values())
+        loop = overheads["loop"]
+        words = f"loop, meter and run folder: {loop * 1e3:.2f} ms a step"
+        console.print(f"{words}, {loop / least:.2%} of the quickest")
+        console.print(_corruption(overheads["corrupt"], steps))
+
+
+def _corruption(presets: dict[str, dict], steps: dict[str, float]) -> Table:
+    """What each objective's corruption costs beside the step of its architecture."""
+    table = Table(title="corruption on the host, one thread, beside a step of the same shape")
+    for name in ("objective", "batch", "ms", "tokens/s", "share of a step"):
+        table.add_column(name, justify="left" if name == "objective" else "right")
+    for name, one in presets.items():
+        step = steps.get(one["family"])
+        size = one["rows"] * one["length"]
+        table.add_row(
+            name,
+            f"{one['rows']} × {one['length']}",
+            f"{one['seconds'] * 1e3:.2f}",
+            f"{size / one['seconds'] / 1e6:.1f} M",
+            "" if step is None else f"{one['seconds'] / step:.2%}",
+        )
+    return table
 
 
 def _cells(facts: dict) -> list[str]:

@@ -13,7 +13,7 @@ from fxformer.audit.cost import PASSES, milliseconds
 from fxformer.config import folders
 
 PAGE = folders.PACKAGE.parent / "docs" / "objectives.md"
-TIMED = ("data.batch=32", "data.length=512")
+TIMED = (32, 512)
 MODELS = {"seq2seq": "bart", "encoder": "bert", "decoder": "gpt2"}
 OVERRIDE = re.compile(r"(?<!\S)[\w./]+=[\w./]*\w")
 
@@ -40,6 +40,16 @@ def presets() -> list[str]:
 def words(name: str) -> list[str]:
     """The command line that audits a preset: with a model that it fits, and what else it needs,
     which the comment that opens its yaml tells: other data, sentinels of the tokenizer."""
+    text = (folders.conf_folder() / "objective" / f"{name}.yaml").read_text(encoding="utf-8")
+    opening = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    needs = OVERRIDE.findall("\n".join(opening))
+    own = any(word.startswith("model=") for word in needs)
+    model = [] if own else [f"model={MODELS[architecture(name)]}"]
+    return [f"objective={name}", *model, *needs]
+
+
+def architecture(name: str) -> str:
+    """The architecture that a preset trains; of several the first of `MODELS`."""
     from hydra import compose, initialize_config_dir
 
     from fxformer.config.target import locate
@@ -47,12 +57,7 @@ def words(name: str) -> list[str]:
     folders.register()
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
         target = compose("audit", [f"objective={name}"]).objective._target_
-    kind = next(kind for kind in MODELS if kind in locate(target).legal)
-    text = (folders.conf_folder() / "objective" / f"{name}.yaml").read_text(encoding="utf-8")
-    opening = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
-    needs = OVERRIDE.findall("\n".join(opening))
-    model = [] if any(word.startswith("model=") for word in needs) else [f"model={MODELS[kind]}"]
-    return [f"objective={name}", *model, *needs]
+    return next(kind for kind in MODELS if kind in locate(target).legal)
 
 
 def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
@@ -71,16 +76,16 @@ def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def timed(argv: list[str]) -> tuple[tuple[int, int], float]:
-    """Shape of a batch and the milliseconds it takes to corrupt it, at the bench shape."""
+def timed(argv: list[str], shape: tuple[int, int] = TIMED) -> tuple[tuple[int, int], float]:
+    """Shape of a batch [rows, tokens] and the milliseconds it takes to corrupt it."""
     from hydra import compose, initialize_config_dir
 
     from fxformer.train.task import open_task
 
     own = any(word.startswith("data=") for word in argv)  # other data have the length they have
-    shape = [] if own else list(TIMED)
+    knobs = [] if own else [f"data.batch={shape[0]}", f"data.length={shape[1]}"]
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        cfg = compose("audit", [*argv, *shape])
+        cfg = compose("audit", [*argv, *knobs])
     task = open_task(cfg)
     batches = task.data.train(task.corpus.batch, cfg.seed)
     size = (task.corpus.batch, task.corpus.length)
@@ -172,12 +177,31 @@ def _many(values: list[float]) -> str:
     return " / ".join(f"{value:.4f}" for value in values)
 
 
+def renewed(text: str, audits: Sequence[dict[str, Any]]) -> str:
+    """A page with these presets' lines and sections put in place of theirs, all in their order."""
+    head, *old = re.split(r"(?m)^(?=\n## `)", text)
+    rows = {row[4 : row.index("`]")]: row for row in head.splitlines() if row.startswith("| [`")}
+    sections = {part.split("`")[1]: part for part in old}
+    for audit in audits:
+        rows[audit["objective"]] = _overview(audit)
+        sections[audit["objective"]] = _section(audit)
+    intro = head[: head.index("| [`")]
+    kept = sorted(set(sections) & set(presets()))
+    return intro + "\n".join(rows[k] for k in kept) + "\n" + "".join(sections[k] for k in kept)
+
+
 def main(argv: Sequence[str]) -> int:
-    """Audit every preset and write the page; argv: overrides for all of them. Returns 0, or 4 if
-    a rule is broken somewhere."""
-    audits = [audited(name, argv) for name in presets()]
+    """Audit every preset and write the page; argv: names of presets, to renew only their sections,
+    and overrides for all of them. Returns 0, or 4 if a rule is broken somewhere."""
+    named = [word for word in argv if "=" not in word]
+    if unknown := set(named) - set(presets()):
+        print(f"{sorted(unknown)} are no objectives; there are {', '.join(presets())}")
+        return 2
+    overrides = [word for word in argv if "=" in word]
+    audits = [audited(name, overrides) for name in named or presets()]
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(audits), encoding="utf-8")
+    whole = renewed(PAGE.read_text(encoding="utf-8"), audits) if named else page(audits)
+    PAGE.write_text(whole, encoding="utf-8")
     print(f"wrote {PAGE}")
     return 0 if all(audit["holds"] for audit in audits) else 4
 

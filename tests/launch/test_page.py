@@ -41,6 +41,17 @@ def test_the_page_says_what_was_found():
     assert "| 3 | **broken** | 0.3000 | 0.2670 | 2.00 ms for 32 × 512 | 8.2 M |" in text
 
 
+def test_one_preset_is_renewed_and_the_others_stay(monkeypatch):
+    monkeypatch.setattr(page, "presets", lambda: ["w", "x", "y"])
+    both = page.page([AUDIT | {"objective": name} for name in ("x", "y")])
+    assert page.renewed(both, []) == both
+    new = page.renewed(both, [AUDIT | {"objective": "w", "ms": 3.0}])
+    assert new == page.page([AUDIT | {"objective": "w", "ms": 3.0}] + [
+        AUDIT | {"objective": name} for name in ("x", "y")
+    ])
+    assert page.renewed(new, [AUDIT | {"objective": "w"}]).count("3.00 ms") == 0
+
+
 def test_a_preset_gets_a_model_it_fits_and_what_its_yaml_asks_for():
     assert page.words("mlm") == ["objective=mlm", "model=bert"]
     assert page.words("seq2seq")[1:] == ["model=bart", "data=sort", "tokenizer=none"]
