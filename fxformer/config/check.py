@@ -4,6 +4,7 @@ All problems are found at once. Nodes that are only references (`${model.norm}`)
 they stand, so a wrong value is reported once, under the name one would override.
 """
 
+import difflib
 import math
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -95,10 +96,22 @@ def _part(path: str, given: dict) -> list[str]:
             if key not in DIRECTIVES and not target.open:
                 found.append(f"{path}.{key}: {_unknown(key, target)}".lstrip("."))
         elif sound and (wrong := complaint(value, target.hints.get(key, object))):
-            found.append(f"{where}: {wrong}")
+            found.append(f"{where}: {wrong}{_as_group(where, value)}")
     if not given.get("_partial_", ("", False))[1] and "_args_" not in given:
         found += [f"{path}.{k}: {target.name} needs it" for k in target.needed if k not in given]
     return found
+
+
+def _as_group(where: str, value) -> str:
+    """What to write where a group's option was given as if it were a value."""
+    options = folders.conf_folder() / where.replace(".", "/")
+    if not isinstance(value, str) or not options.is_dir():
+        return ""
+    names = sorted(path.stem for path in options.glob("*.yaml"))
+    best = value if value in names else next(iter(difflib.get_close_matches(value, names, 1)), None)
+    if best is None:
+        return f"; {where.replace('.', '/')}= takes {', '.join(names)}"
+    return f"; write {where.replace('.', '/')}={best}"
 
 
 def _unknown(key: str, target: Signature) -> str:

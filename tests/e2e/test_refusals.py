@@ -30,6 +30,8 @@ UNKNOWN = [  # key, the nearest one
 WRONG = """
 ~optimizer | optimizer is missing
 model.dim=abc | model.dim whole
+model.position=rotary | model/position=rotary
+data.packing=padded | data/packing=padded
 model.dim=16.5 | model.dim whole
 model.dim=true | model.dim whole
 model.dim=null | model.dim whole
