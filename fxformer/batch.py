@@ -7,7 +7,7 @@ import dataclasses
 
 import flax.struct
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,9 @@ class Batch:
     source, source_segments: what the encoder of a seq2seq model reads
     types: token types (BERT's sentence A and B)
     prefix: tokens that a causal stack reads in both directions (prefix LM)
+    noise: random bits for each picked position, for what an objective draws on the device
+    balance: tokens of the whole batch for each of its targets, the same in all rows: brings a sum
+        over targets and one over tokens to one weight, however the batch is cut
     """
 
     tokens: Int[Array, "B T"]
@@ -86,3 +89,5 @@ class Batch:
     source_segments: Int[Array, "B S"] | None = None
     types: Int[Array, "B T"] | None = None
     prefix: Bool[Array, "B T"] | None = None
+    noise: UInt32[Array, "B M"] | None = None
+    balance: Float[Array, "B"] | None = None

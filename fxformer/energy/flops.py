@@ -64,15 +64,14 @@ def transformer_flops(
     return flops * part.layers
 
 
-def training_flops(model, batch: Batch) -> int:
+def training_flops(model, batch: Batch, head: int | None = None) -> int:
     """FLOPs of forward and backward over one batch (numpy), the head at scored positions only.
 
     model: its arrays may be abstract
+    head: weights that a scored vector is multiplied with; None: those of the output table
     """
-    shape, state = nnx.split(model)
-    kernel = jax.eval_shape(lambda arrays: nnx.merge(shape, arrays).projection()[1], state)
     scored = int((np.asarray(batch.weights) > 0).sum())
-    flops = 2 * scored * int(np.prod(kernel.shape))
+    flops = 2 * scored * (table_weights(model) if head is None else head)
     segments = np.asarray(batch.segments)
     if model.architecture == "seq2seq":
         source = np.asarray(batch.source_segments)
@@ -82,6 +81,13 @@ def training_flops(model, batch: Batch) -> int:
         prefix = None if batch.prefix is None else np.asarray(batch.prefix)
         flops += transformer_flops(model.transformer, segments, prefix=prefix)
     return 3 * flops
+
+
+def table_weights(model) -> int:
+    """Numbers in a model's output table."""
+    shape, state = nnx.split(model)
+    kernel = jax.eval_shape(lambda arrays: nnx.merge(shape, arrays).projection()[1], state)
+    return int(np.prod(kernel.shape))
 
 
 def tokens_read(batch: Batch) -> int:

@@ -97,6 +97,16 @@ class Transformer(nnx.Module):
         x = x if self.norm is None else self.norm(x)
         return drop(x, self.final_dropout, keys[2]), cache
 
+    def vectors(
+        self,
+        words: Float[Array, "B T E"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+    ) -> Float[Array, "B T E"]:
+        """Words, positions and types together, before they are projected to the model's width."""
+        return self.embed.vectors(words, positions(segments), self.position, types=types)
+
     def here(
         self,
         segments: Int[Array, "B T"],

@@ -52,11 +52,46 @@ class Embedding(nnx.Module):
         types: Int[Array, "B T"] | None = None,
         key: Array | None = None,
     ) -> Float[Array, "B T D"]:
+        x = drop(self.vectors(words, at, position, types=types), self.dropout, key)
+        return x if self.project is None else self.project(x)
+
+    def vectors(
+        self,
+        words: Float[Array, "B T E"],
+        at: Int[Array, "B T"],
+        position: Position,
+        *,
+        types: Int[Array, "B T"] | None = None,
+    ) -> Float[Array, "B T E"]:
+        """norm(scale · words + position + type): what two stacks may share."""
         x = words if self.scale == 1 else words * self.scale
         x = position.embed(x, at)
         if self.types is not None:
             x = x + self.types(jnp.zeros_like(at) if types is None else types)
-        if self.norm is not None:
-            x = self.norm(x)
+        return x if self.norm is None else self.norm(x)
+
+
+class Projection(nnx.Module):
+    """project(drop(x)): the input side of a stack that reads another's `Embedding.vectors`.
+
+    width, project, dropout: as of `Embedding`
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        width: Count,
+        project: Literal["always", "if_different"] = "if_different",
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.width, self.dropout = width, dropout
+        wanted = project == "always" or width != dim
+        self.project = Linear(width, dim, rngs=rngs) if wanted else None
+
+    def __call__(
+        self, x: Float[Array, "B T E"], at, position: Position, *, types=None, key=None
+    ) -> Float[Array, "B T D"]:
         x = drop(x, self.dropout, key)
         return x if self.project is None else self.project(x)

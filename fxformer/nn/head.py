@@ -82,6 +82,21 @@ class UntiedHead(Head):
         return self.output.embedding[...]
 
 
+class ReplacedTokenHead(nnx.Module):
+    """act(x W₁ + b₁) w₂ + b₂: a logit for each token, of its being replaced. Clark et al. 2020.
+
+    No output table: `objective=electra` puts it on its discriminator.
+    """
+
+    def __init__(self, dim: int, *, vocab: int, width: int, act: Callable, rngs: nnx.Rngs):
+        self.dense = Linear(dim, dim, rngs=rngs)
+        self.output = Linear(dim, 1, rngs=rngs)
+        self.act = act
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B"]:
+        return self.output(self.act(self.dense(x)))[..., 0]
+
+
 class Pooler(nnx.Module):
     """tanh(x₀ W + b): a body with no output table, its first vector pooled. Devlin et al. 2019."""
 

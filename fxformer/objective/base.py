@@ -1,6 +1,7 @@
 """What every objective is: a module that owns a model, spoils its input and scores its answer."""
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax.numpy as jnp
@@ -27,6 +28,8 @@ class Objective(nnx.Module):
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
     reads_pairs: whether its rows have a source of their own
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
+    answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
+        its model answers by itself
 
     A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
     """
@@ -35,6 +38,7 @@ class Objective(nnx.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     reads_pairs: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
+    answer: ClassVar[Callable | None] = None
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
         require(vocabulary, self.needs, type(self).__name__)
@@ -60,6 +64,11 @@ class Objective(nnx.Module):
     def laws(self) -> tuple[Law, ...]:
         """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""
         return ()
+
+    def passes(self, batch: Batch) -> tuple[tuple[nnx.Module, Batch, int | None], ...]:
+        """What a step computes, to count its arithmetic: each model, the batch it reads, and the
+        weights its head multiplies a scored vector with (None: those of its output table)."""
+        return ((self.model, batch, None),)
 
     @abc.abstractmethod
     def corrupt(self, rows: Rows) -> Batch:

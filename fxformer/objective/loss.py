@@ -66,8 +66,8 @@ def cross_entropy(
     )  # 0 · NaN would be NaN in the kernel's gradient
     targets = jnp.where(counts, targets, 0)
     weights = weights.astype(jnp.float32)
-    fold = functools.partial(_fold, count=_chunks(len(targets), chunk))
-    parts = fold(features), kernel, bias, fold(targets), fold(weights)
+    cut = functools.partial(fold, count=chunks(len(targets), chunk))
+    parts = cut(features), kernel, bias, cut(targets), cut(weights)
     loss, nll, hits = _scored((float(smoothing), float(z_loss)), *parts)
     total = weights.sum()
     return {
@@ -77,12 +77,12 @@ def cross_entropy(
     }
 
 
-def _chunks(rows: int, chunk: int) -> int:
+def chunks(rows: int, chunk: int) -> int:
     """How many chunks of at most `chunk` rows; at least one."""
     return max(-(-rows // chunk), 1)
 
 
-def _fold(x: Array, count: int) -> Array:
+def fold(x: Array, count: int) -> Array:
     """[N, …] -> [count, ceil(N / count), …], filled up with zeros.
 
     Row i goes to chunk i mod count, so that rows which are sharded over devices stay where they

@@ -23,7 +23,9 @@ def facts(setup: Setup, ended: Fit) -> list[tuple[str, str]]:
         rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
     if "loss" in ended.valid:
         words = f"{plain.loss(ended.valid['loss'])} on held-out text"
-        for name in ("perplexity", "bits_per_byte", "accuracy"):
+        if ended.valid.get("nll", ended.valid["loss"]) != ended.valid["loss"]:
+            words += f", nll {plain.loss(ended.valid['nll'])}"
+        for name in ("perplexity", "bits_per_byte", "accuracy", "discriminator_accuracy"):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
         guess = setup.data.facts["unigram_nats"]

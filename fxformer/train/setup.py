@@ -57,7 +57,8 @@ class Setup:
     @property
     def flops_per_token(self) -> float:
         """Model FLOPs of forward and backward for each token read, measured on the first batch."""
-        return training_flops(self.objective.model, self.example) / tokens_read(self.example)
+        passes = self.objective.passes(self.example)
+        return sum(training_flops(*one) for one in passes) / tokens_read(self.example)
 
     def put(self, batch: Batch) -> Batch:
         """The batch on the devices."""

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Batch
-from fxformer.objective import causal, denoise, masked, pairs, replace, select
+from fxformer.objective import causal, denoise, electra, masked, pairs, replace, select
 from fxformer.objective.chosen import Chosen
 from fxformer.objective.noise import delete, infill, mask, overlapping, permute, rotate, scatter
 from fxformer.objective.pieces import Pieces
@@ -140,4 +140,17 @@ class MaskedLM(masked.MaskedLM):
         batch = super().corrupt(rows)
         return batch.replace(
             tokens=np.where(batch.tokens == 9, 10, batch.tokens), targets=batch.targets + 1
+        )
+
+
+class ReplacedTokenDetection(electra.ReplacedTokenDetection):
+    """Masked LM's faults; the same bits for all tokens, and a balance of its own."""
+
+    def corrupt(self, rows):
+        batch = super().corrupt(rows)
+        return batch.replace(
+            tokens=np.where(batch.tokens == 9, 10, batch.tokens),
+            targets=batch.targets + 1,
+            noise=np.zeros_like(batch.noise),
+            balance=batch.balance + 1,
         )

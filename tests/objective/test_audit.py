@@ -48,6 +48,15 @@ BROKEN = [
         ),
         "",
     ),
+    (
+        "electra",
+        (
+            f"{WHOLE}=ReplacedTokenDetection",
+            "objective.selection._target_=First",
+            "objective.replacement._target_=Replacement",
+        ),
+        "",
+    ),
 ]
 
 

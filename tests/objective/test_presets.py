@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flax import nnx
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -17,11 +18,16 @@ CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 GIVEN = {"model", "vocabulary", "rngs", "self"}  # what the parent gives
 PAIRS = ("seq2seq", "tokenlabel")
+# Presets that refer to a model's parts, or want more of one than a toy has.
+REAL = {name: "electra" for name in NAMES if name.startswith("electra")}
+TINY = ("+size=tiny", "model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1")
 
 
 def composed(name, *overrides):
+    GlobalHydra.instance().clear()
+    more = [f"+model={REAL[name]}", *TINY] if name in REAL else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=[f"+objective={name}", *overrides]).objective
+        return compose(overrides=[f"+objective={name}", *more, *overrides]).objective
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,8 @@ def nodes(config):
 def made(config, toy, vocabulary):
     partial = instantiate(config)
     model = toy(sorted(partial.func.legal)[0])
+    if (whole := config._get_parent()) is not None and "model" in whole:
+        model = instantiate(whole.model.network)
     return partial(model, vocabulary=vocabulary, rngs=nnx.Rngs(0))
 
 

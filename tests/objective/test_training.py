@@ -38,6 +38,7 @@ SLOW = [
 ]
 CASES = [  # one for each way a batch can look
     ("bert", "mlm_words"),
+    ("electra", "electra"),
     ("gpt2", "prefix"),
     ("t5", "ul2", SENTINELS),
     *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW),
