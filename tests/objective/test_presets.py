@@ -16,7 +16,7 @@ from fxformer.objective.noise.infill import TextInfilling
 
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
-GIVEN = {"model", "vocabulary", "rngs", "self"}  # what the parent gives
+GIVEN = {"model", "vocabulary", "rngs", "self", "dim", "vocab", "width"}  # what the parent gives
 PAIRS = ("seq2seq", "tokenlabel")
 # Presets that refer to a model's parts, or want more of one than a toy has.
 REAL = {name: "electra" for name in NAMES if name.startswith("electra")}
