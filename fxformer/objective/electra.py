@@ -13,6 +13,7 @@ from fxformer.nn.core import split_key
 from fxformer.objective.detection import detection
 from fxformer.objective.draw import Draws
 from fxformer.objective.electra_law import electra_laws, ranks_in_rows
+from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.masked import MaskedLM, Selection
@@ -83,6 +84,9 @@ class ReplacedTokenDetection(MaskedLM):
         targets, tokens = batch.weights.sum(), np.count_nonzero(rows.segments)
         balance = np.full(len(picked), tokens / max(targets, 1), np.float32)
         return batch.replace(noise=noise, balance=balance)
+
+    def questions(self, hole: Hole) -> None:
+        """None: the discriminator gives words no probability, and the generator is thrown away."""
 
     def laws(self) -> tuple[Law, ...]:
         """Masked LM's, and those of what the generator draws with."""

@@ -10,9 +10,11 @@ import optax
 import pytest
 from flax import nnx
 
+from fxformer.energy.flops import training_flops
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put
+from fxformer.objective.hole import Hole
 from fxformer.rules import named
 from fxformer.train.precision import Precision
 from fxformer.train.state import bind, make_state
@@ -241,3 +243,21 @@ def test_models_that_cannot_do_it_are_refused(make, build, vocabulary):
         make(model="gpt2")
     with pytest.raises(ValueError, match=r"generator_size=0\.25 \(6 wide, heads: 1\)"):
         make(generator_size=0.3)
+
+
+def test_the_arithmetic_of_both_sides_is_counted(electra, batch):
+    (small, masked, table), (model, whole, head) = electra.passes(batch)
+    tokens, targets = int((batch.segments > 0).sum()), int(batch.weights.sum())
+    assert small is electra.generator and model is electra.model
+    assert (table, head) == (200 * 24, 24 * 25)
+    pairs = 20**2 + 12**2 + 31**2 + 9**2
+    for (part, given, weights), dim, hidden, scored in (
+        ((small, masked, table), 12, 16, targets),
+        ((model, whole, head), 24, 32, tokens),
+    ):
+        layer = 2 * tokens * (4 * dim**2 + 2 * dim * hidden) + 4 * dim * pairs
+        assert training_flops(part, given, weights) == 3 * (layer + 2 * scored * weights)
+
+
+def test_words_have_no_probability_here(electra):
+    assert electra.questions(Hole(np.array([2]), np.array([8]), np.array([3]))) is None
