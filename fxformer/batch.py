@@ -75,6 +75,7 @@ class Batch:
     source, source_segments: what the encoder of a seq2seq model reads
     types: token types (BERT's sentence A and B)
     prefix: tokens that a causal stack reads in both directions (prefix LM)
+    positions: of each token, where that is not its index in its segment
     """
 
     tokens: Int[Array, "B T"]
@@ -86,3 +87,4 @@ class Batch:
     source_segments: Int[Array, "B S"] | None = None
     types: Int[Array, "B T"] | None = None
     prefix: Bool[Array, "B T"] | None = None
+    positions: Int[Array, "B T"] | None = None
