@@ -9,10 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from fxformer.bridge.options import chosen
-from fxformer.types import Count
+from fxformer.bridge.settled import select
 
 Config = dict[str, Any]  # config.json
 
@@ -28,14 +26,12 @@ class Knob:
     file: its name in config.json
     key: ours, an override key
     default: what transformers takes where config.json does not say it
-    read: the key it is read from on export, where the one that is written is a reference
     free: it does not change what a model computes (dropout, the initial deviation)
     """
 
     file: str
     key: str
     default: Any = None
-    read: str | None = None
     free: bool = False
 
     def overrides(self, config: Config) -> list[str]:
@@ -45,9 +41,9 @@ class Knob:
             return []
         return [f"{self.key}={spelt(value)}"]
 
-    def values(self, cfg: DictConfig) -> Config:
-        """What to say on theirs."""
-        return {self.file: OmegaConf.select(cfg, self.read or self.key)}
+    def values(self, model: dict) -> Config:
+        """What to say on theirs, given a settled config of ours."""
+        return {self.file: select(model, self.key)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +58,6 @@ class Choice:
     group: str
     options: Mapping[str, str]
     default: Any = None
-    read: str | None = None
 
     def overrides(self, config: Config) -> list[str]:
         word = config.get(self.file, self.default)
@@ -73,12 +68,12 @@ class Choice:
             )
         return [f"{self.group}={self.options[word]}"]
 
-    def values(self, cfg: DictConfig) -> Config:
-        node = OmegaConf.select(cfg, self.read or self.group.replace("/", "."))
-        option = chosen(self.group, node, set(self.options.values()))
+    def values(self, model: dict) -> Config:
+        key = self.group.replace("/", ".")
+        option = chosen(self.group, select(model, key), set(self.options.values()))
         words = [word for word, name in self.options.items() if name == option]
         if not words:
-            raise ConfigMismatch(f"{self.group.replace('/', '.')} is none that {self.file} has")
+            raise ConfigMismatch(f"{key} is none that {self.file} can say")
         return {self.file: words[0]}
 
 
@@ -99,7 +94,7 @@ class Only:
             )
         return []
 
-    def values(self, cfg: DictConfig) -> Config:
+    def values(self, model: dict) -> Config:
         return {self.file: self.value} if self.write else {}
 
 
@@ -112,7 +107,7 @@ class Silent:
     def overrides(self, config: Config) -> list[str]:
         return []
 
-    def values(self, cfg: DictConfig) -> Config:
+    def values(self, model: dict) -> Config:
         return {}
 
 
@@ -156,11 +151,3 @@ def spelt(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(spelt(item) for item in value) + "]"
     return repr(value) if isinstance(value, float) else str(value)
-
-
-def count(config: Config, name: str, most: int) -> Count:
-    """A size that config.json states, no larger than the files can hold. Raises ValueError."""
-    value = config.get(name)
-    if type(value) is not int or not 1 <= value <= most:
-        raise ConfigMismatch(f"config.json: {name}={value!r} cannot be, with {most} numbers in all")
-    return value

@@ -44,7 +44,7 @@ def chosen(group: str, node: Any, names: Iterable[str]) -> str | None:
 
     A guess, for a caller that composes anew and compares.
     """
-    given = plain(node)
+    given = plain(node) or {}
 
     def common(name: str) -> int:
         return sum(given.get(key, ...) == value for key, value in option(group, name).items())

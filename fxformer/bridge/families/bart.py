@@ -6,7 +6,7 @@ from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, logits_bias, norm, table, tensor
 
 FIELDS = (
-    Knob("d_model", "model.dim", 1024, read="model.encoder.dim"),
+    Knob("d_model", "model.dim", 1024),
     Knob("encoder_layers", "model.encoder.layers", 12),
     Knob("decoder_layers", "model.decoder.layers", 12),
     Knob("encoder_attention_heads", "model.encoder.heads", 16),
@@ -15,7 +15,7 @@ FIELDS = (
     Knob("decoder_ffn_dim", "model.decoder.hidden", 4096),
     Knob("max_position_embeddings", "model.position.length", 1024),
     Knob("scale_embedding", "model.embed.scaled", False),
-    Choice("activation_function", "model/act", ACTS, "gelu", read="model.encoder.ffn.act"),
+    Choice("activation_function", "model/act", ACTS, "gelu"),
     Knob("dropout", "model.dropout", 0.1, free=True),
     Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
     Knob("activation_dropout", "model.ffn.dropout", 0.0, free=True),

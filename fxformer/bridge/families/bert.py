@@ -8,14 +8,14 @@ ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh
 ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 768, read="model.encoder.dim"),
-    Knob("num_hidden_layers", "model.layers", 12, read="model.encoder.layers"),
-    Knob("num_attention_heads", "model.heads", 12, read="model.encoder.heads"),
-    Knob("intermediate_size", "model.ffn.hidden", 3072, read="model.encoder.ffn.hidden"),
-    Choice("hidden_act", "model/act", ACTS, "gelu", read="model.encoder.ffn.act"),
-    Knob("layer_norm_eps", "model.norm.eps", 1e-12, read="model.encoder.norm.eps"),
-    Knob("type_vocab_size", "model.embed.types", 2, read="model.encoder.embed.types"),
-    Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True, read="model.encoder.dropout"),
+    Knob("hidden_size", "model.dim", 768),
+    Knob("num_hidden_layers", "model.layers", 12),
+    Knob("num_attention_heads", "model.heads", 12),
+    Knob("intermediate_size", "model.ffn.hidden", 3072),
+    Choice("hidden_act", "model/act", ACTS, "gelu"),
+    Knob("layer_norm_eps", "model.norm.eps", 1e-12),
+    Knob("type_vocab_size", "model.embed.types", 2),
+    Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
     Only("position_embedding_type", "absolute", write=False),
     Silent(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),

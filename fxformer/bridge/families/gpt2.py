@@ -7,15 +7,15 @@ from fxformer.bridge.layout import columns
 from fxformer.bridge.names import Entry, conv1d, fused, linear, norm, table, tensor
 
 FIELDS = (
-    Knob("n_embd", "model.dim", 768, read="model.decoder.dim"),
-    Knob("n_layer", "model.layers", 12, read="model.decoder.layers"),
-    Knob("n_head", "model.heads", 12, read="model.decoder.heads"),
-    Knob("n_inner", "model.ffn.hidden", read="model.decoder.ffn.hidden"),
-    Knob("n_positions", "model.position.length", 1024, read="model.decoder.position.length"),
-    Choice("activation_function", "model/act", ACTS, "gelu_new", read="model.decoder.ffn.act"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5, read="model.decoder.norm.eps"),
+    Knob("n_embd", "model.dim", 768),
+    Knob("n_layer", "model.layers", 12),
+    Knob("n_head", "model.heads", 12),
+    Knob("n_inner", "model.ffn.hidden"),
+    Knob("n_positions", "model.position.length", 1024),
+    Choice("activation_function", "model/act", ACTS, "gelu_new"),
+    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Knob("scale_attn_by_inverse_layer_idx", "model.attention.by_depth", False),
-    Knob("resid_pdrop", "model.dropout", 0.1, free=True, read="model.decoder.dropout"),
+    Knob("resid_pdrop", "model.dropout", 0.1, free=True),
     Knob("attn_pdrop", "model.attention.dropout", 0.1, free=True),
     Knob("embd_pdrop", "model.embed.dropout", 0.1, free=True),
     Only("scale_attn_weights", True, write=False),

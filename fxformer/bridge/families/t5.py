@@ -15,17 +15,17 @@ FEED_FORWARD = {**PLAIN, "gated-gelu": "t5_gated", "gated-silu": "t5_gated"}
 ACTS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "silu": "silu"}
 
 FIELDS = (
-    Knob("d_model", "model.dim", 512, read="model.encoder.dim"),
+    Knob("d_model", "model.dim", 512),
     Knob("num_layers", "model.encoder.layers", 6),
     Knob("num_decoder_layers", "model.decoder.layers", 6),
-    Knob("num_heads", "model.heads", 8, read="model.encoder.heads"),
-    Knob("d_kv", "model.attention.head_dim", 64, read="model.encoder.attention.head_dim"),
+    Knob("num_heads", "model.heads", 8),
+    Knob("d_kv", "model.attention.head_dim", 64),
     Choice("ffn", "model/ffn", {"plain": "t5", "gated": "t5_gated"}),
-    Choice("dense_act_fn", "model/act", ACTS, read="model.encoder.ffn.act"),
-    Knob("d_ff", "model.ffn.hidden", 2048, read="model.encoder.ffn.hidden"),
+    Choice("dense_act_fn", "model/act", ACTS),
+    Knob("d_ff", "model.ffn.hidden", 2048),
     Knob("relative_attention_num_buckets", "model.position.buckets", 32),
     Knob("relative_attention_max_distance", "model.position.reach", 128),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-6, read="model.encoder.norm.eps"),
+    Knob("layer_norm_epsilon", "model.norm.eps", 1e-6),
     Knob("dropout_rate", "model.dropout", 0.1, free=True),
     Silent(("feed_forward_proj", "is_gated_act", "classifier_dropout", "n_positions")),
     Silent(("initializer_factor", "scale_decoder_outputs")),
