@@ -87,16 +87,22 @@ class Source(Names):
 
 
 def load(
-    source: Source, entries: list[Entry], shapes: Shapes, fresh: Iterable[str] = ()
+    source: Source,
+    entries: list[Entry],
+    shapes: Shapes,
+    fresh: Iterable[str] = (),
+    spare: tuple[str, ...] = (),
 ) -> tuple[Arrays, list[Line]]:
     """The arrays of a model, {path: float32}, and what became of every tensor.
 
     shapes: of the model's arrays by path; fresh: paths that may be missing from the files
+    spare: beginnings of paths whose tensors may go unread (heads that the model does not have)
     Raises WeightMismatch, all problems at once, before any data are read.
     """
     wanted = _wanted(entries, shapes)
     asked = wanted + [entry for entry in entries if entry.constant is not None]
-    problems, unread = _strange(source, asked)
+    spared = [e for e in entries if e not in asked and e.paths[0].startswith(spare or ("\0",))]
+    problems, unread = _strange(source, _spelt(asked, shapes), spared)
     problems += _lacking(source, wanted, shapes, set(fresh))
     problems += [wrong for entry in wanted for wrong in _misfits(source, entry, shapes)]
     if problems:
@@ -150,23 +156,38 @@ def _found(source: Source, entry: Entry, layer: int | None) -> list[str]:
     return [name for name in spelt if name in source]
 
 
-def _strange(source: Source, asked: list[Entry]) -> tuple[list[str], list[str]]:
-    """Names that nothing here asks for: problems, and those the family lets go."""
-    names = {name for entry in asked for name in (entry.file, *entry.copies)}
-    literal = {name for name in names if "{" not in name}
-    known = [pattern(name) for name in sorted(names - literal)]
-    extra = [
-        raw
-        for name, raw in source.raw.items()
-        if name not in literal and not any(p.match(name) for p in known)
-    ]
-    unread = [raw for raw in extra if source.may_ignore(raw)]
-    hints = [name.replace("{i}", "0") for name in names]
+def _spelt(entries: list[Entry], shapes: Shapes) -> set[str]:
+    """Every name that these entries can have, layer by layer."""
+    names = set()
+    for entry in entries:
+        for name in (entry.file, *entry.copies):
+            braced = "{" in name and entry.paths[0] in shapes
+            names |= {entry.name(i, name) for i in _layers(entry, shapes)} if braced else {name}
+    return names
+
+
+def _strange(
+    source: Source, asked: set[str], spared: list[Entry]
+) -> tuple[list[str], list[str]]:
+    """Names that nothing here asks for: problems, and those that may go."""
+    extra = {n: raw for n, raw in source.raw.items() if n not in asked}
+    let_go = _said(spared)
+    unread = [raw for n, raw in extra.items() if source.may_ignore(raw) or _among(n, let_go)]
     return [
-        f"{raw}: the model has no place for it{nearest(raw, hints)}"
-        for raw in extra + source.strange
+        f"{raw}: the model has no place for it{nearest(raw, asked)}"
+        for raw in [*extra.values(), *source.strange]
         if raw not in unread
     ], unread
+
+
+def _said(entries: list[Entry]) -> tuple[set[str], list[re.Pattern]]:
+    """The names of entries, and patterns of those with braces."""
+    names = {name for entry in entries for name in (entry.file, *entry.copies)}
+    return names, [pattern(name) for name in sorted(names) if "{" in name]
+
+
+def _among(name: str, said: tuple[set[str], list[re.Pattern]]) -> bool:
+    return name in said[0] or any(p.match(name) for p in said[1])
 
 
 def _lacking(source: Source, wanted: list[Entry], shapes: Shapes, fresh: set[str]) -> list[str]:

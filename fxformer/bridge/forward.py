@@ -1,7 +1,6 @@
 """A model called with the inputs of transformers, by their names, answering by theirs."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array

@@ -63,7 +63,7 @@ def _candidates(ours: Model, wanted: str | None) -> list[Family]:
             found.append(family)
     if not found:
         kind = ours["network"]["_target_"].rpartition(".")[2]
-        raise ConfigMismatch(f"no family {wanted or ''} is a {kind} like this one".replace("  ", " "))
+        raise ConfigMismatch(f"no family{f' {wanted}' if wanted else ''} is a {kind} like this one")
     return found
 
 

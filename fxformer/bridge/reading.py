@@ -49,9 +49,11 @@ class Published:
         """Our config of the model alone, {model: …}."""
         return composed(None, [f"+model={self.family.model}", *self.overrides, *more])
 
-    def load(self, shapes: dict, fresh: Iterable[str] = ()) -> tuple[Arrays, list[Line]]:
+    def load(
+        self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()
+    ) -> tuple[Arrays, list[Line]]:
         """The arrays of a model with these shapes, by path, and the bill of materials."""
-        return load(self.source, self.entries, shapes, fresh)
+        return load(self.source, self.entries, shapes, fresh, spare)
 
 
 def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:

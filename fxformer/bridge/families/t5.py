@@ -6,7 +6,7 @@ v1.1 gates its feed-forward, has an output table of its own and does not scale b
 import dataclasses
 
 from fxformer.bridge.family import Family, Form, untied
-from fxformer.bridge.fields import Choice, Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.bridge.fields import Choice, Config, ConfigMismatch, Knob, Silent
 from fxformer.bridge.names import Entry, linear, norm, table, tensor
 
 # relu(x W) W, and act(x W_gate) * x W_up: T5's "gated-gelu" is the tanh approximation
