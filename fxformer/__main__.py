@@ -42,6 +42,20 @@ def compare(argv: list[str]) -> int:
     return _said(lambda: compared(argv))
 
 
+def import_(argv: list[str]) -> int:
+    """import DIR: a published checkpoint becomes a run"""
+    from fxformer.bridge import verbs
+
+    return _said(lambda: verbs.import_(argv))
+
+
+def export(argv: list[str]) -> int:
+    """export RUN DIR: a run becomes a folder that transformers loads"""
+    from fxformer.bridge import verbs
+
+    return _said(lambda: verbs.export(argv))
+
+
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
     from fxformer.launch import completion
@@ -55,6 +69,8 @@ VERBS = {
     "compare": compare,
     "show": show,
     "runs": runs,
+    "import": import_,
+    "export": export,
     "completion": completion,
 }
 

@@ -78,6 +78,7 @@ class Batch:
     noise: random bits for each picked position, for what an objective draws on the device
     balance: tokens of the whole batch for each of its targets, the same in all rows: brings a sum
         over targets and one over tokens to one weight, however the batch is cut
+    positions: of each token, where that is not its index in its segment
     """
 
     tokens: Int[Array, "B T"]
@@ -91,3 +92,4 @@ class Batch:
     prefix: Bool[Array, "B T"] | None = None
     noise: UInt32[Array, "B M"] | None = None
     balance: Float[Array, "B"] | None = None
+    positions: Int[Array, "B T"] | None = None

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import keyword
 import typing
 from typing import Any
 
@@ -51,7 +52,7 @@ def signature(path: str) -> Signature:
         parameters.pop(next(iter(parameters)))  # self
     kinds = inspect.Parameter
     knobs = {
-        name: parameter
+        written(name): parameter
         for name, parameter in parameters.items()
         if parameter.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
     }
@@ -59,11 +60,18 @@ def signature(path: str) -> Signature:
     return Signature(path.rpartition(".")[2], knobs, _hints(target, built), loose)
 
 
+def written(name: str) -> str:
+    """A knob as a yaml writes it: `from` for what Python has to call from_."""
+    plain = name.removesuffix("_")
+    return plain if keyword.iskeyword(plain) else name
+
+
 def _hints(target: Any, built: Any) -> dict[str, Any]:
     if not hasattr(built, "__annotations__") or _home(target) in ("optax", "jax"):
         return {}
     try:
-        return typing.get_type_hints(built, include_extras=True)
+        hints = typing.get_type_hints(built, include_extras=True)
+        return {written(name): hint for name, hint in hints.items()}
     except NameError:  # a name imported for the type checker only
         return {}
 

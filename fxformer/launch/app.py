@@ -119,11 +119,14 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
 
 
 def _settled(cfg: DictConfig) -> DictConfig:
-    """With resume=RUN, the run's own config with the allowed changes."""
-    if cfg.get("resume") is None:
-        return cfg
+    """With resume=RUN, the run's own config with the allowed changes; with init.from, its model."""
     from hydra.core.hydra_config import HydraConfig
 
+    if cfg.get("resume") is None:
+        from fxformer.bridge.adopt import adopted
+
+        words = list(HydraConfig.get().overrides.task)
+        return adopted(cfg, words) if cfg.init.get("from") else cfg
     from fxformer.config.resume import resumed
     from fxformer.track.store import find
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from fxformer.batch import Batch
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
-from fxformer.nn.core import Table
+from fxformer.nn.core import Table, split_key
 from fxformer.nn.head import Head
 from fxformer.types import Count, Part
 
@@ -17,10 +17,16 @@ def rounded(vocab: int, multiple: int) -> int:
     return -(-vocab // multiple) * multiple
 
 
+def classifying(parts: dict[str, Part] | None, dim: int, rngs: nnx.Rngs) -> nnx.Dict:
+    """The classifiers of a model that is `dim` wide."""
+    return nnx.Dict({name: part(dim, rngs=rngs) for name, part in (parts or {}).items()})
+
+
 class LanguageModel(nnx.Module):
     """head(transformer(words[tokens])): Devlin et al. 2019, Radford et al. 2018.
 
     vocab: ids of the tokenizer; the tables get that many rows, rounded up to `vocab_multiple`
+    classifiers: answers that are no words, by name (see nn/classifier.py)
     """
 
     def __init__(
@@ -29,6 +35,7 @@ class LanguageModel(nnx.Module):
         transformer: Part,
         head: Part,
         vocab: Count,
+        classifiers: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
@@ -38,6 +45,7 @@ class LanguageModel(nnx.Module):
         self.head: Head = head(
             self.transformer.dim, vocab=self.vocab, width=self.transformer.width, rngs=rngs
         )
+        self.classifiers = classifying(classifiers, self.transformer.dim, rngs)
 
     @property
     def architecture(self) -> str:
@@ -47,9 +55,28 @@ class LanguageModel(nnx.Module):
     def __call__(
         self, batch: Batch, *, key: Array | None = None
     ) -> Float[Array, "B T D"]:
-        words = self.words(batch.tokens)
-        types, prefix = batch.types, batch.prefix
-        return self.transformer(words, batch.segments, types=types, prefix=prefix, key=key)[0]
+        return self.transformer(
+            self.words(batch.tokens),
+            batch.segments,
+            types=batch.types,
+            positions=batch.positions,
+            prefix=batch.prefix,
+            key=key,
+        )[0]
+
+    def states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
+        """What enters the first layer and what leaves each; the last is what `__call__` gives."""
+        words, types, positions = self.words(batch.tokens), batch.types, batch.positions
+        return self.transformer.states(words, batch.segments, types=types, positions=positions)
+
+    def classify(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:
+        """The answers of all classifiers: {name: [B C] or, of each token, [B T C]}."""
+        first, second = split_key(key, 2)
+        x = self(batch, key=first)
+        return {
+            name: answer(x, batch.segments, key=second)
+            for name, answer in self.classifiers.items()
+        }
 
     def represent(self, tokens, segments) -> Float[Array, "B T D"]:
         """The vectors of the last layer, as features of a text."""

@@ -5,7 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch
-from fxformer.model.language_model import LanguageModel, rounded
+from fxformer.model.language_model import LanguageModel, classifying, rounded
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
@@ -29,6 +29,7 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
+        classifiers: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
@@ -43,6 +44,7 @@ class Seq2Seq(nnx.Module):
             )
         self.words = Table(self.vocab, d.width, rngs=rngs)
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
+        self.classifiers = classifying(classifiers, d.dim, rngs)
 
     def encode(
         self, source: Int[Array, "B S"], segments: Int[Array, "B S"], *, key: Array | None = None
@@ -60,10 +62,19 @@ class Seq2Seq(nnx.Module):
         return self.decoder(
             self.words(batch.tokens),
             batch.segments,
+            positions=batch.positions,
             memory=memory,
             memory_segments=batch.source_segments,
             key=second,
         )[0]
+
+    def states(self, batch: Batch) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
+        """What enters the first layer of the encoder, and of the decoder, and what leaves each."""
+        source, segments = self.words(batch.source), batch.source_segments
+        encoder = self.encoder.states(source, segments)
+        memory = {"memory": encoder[-1], "memory_segments": segments}
+        words, positions = self.words(batch.tokens), batch.positions
+        return encoder, self.decoder.states(words, batch.segments, positions=positions, **memory)
 
     def extend(
         self, tokens, segments, cache: Cache, memory, memory_segments
@@ -83,3 +94,4 @@ class Seq2Seq(nnx.Module):
 
     projection = LanguageModel.projection
     logits = LanguageModel.logits
+    classify = LanguageModel.classify

@@ -20,6 +20,7 @@ class Transformer(nnx.Module):
     causal: a token sees none that come later (a decoder)
     cross: each block also looks at a memory (the decoder of a seq2seq model)
     final_norm: a norm after the last block, which pre-norm residuals want
+    hidden: width inside the feed-forward, where it is not what `ffn` says
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Transformer(nnx.Module):
         ffn: Part,
         norm: Part,
         residual: Part,
+        hidden: Count | None = None,
         groups: Count | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
@@ -50,7 +52,7 @@ class Transformer(nnx.Module):
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
-            ffn=ffn,
+            ffn=ffn if hidden is None else partial(ffn, hidden=hidden),
             residual=partial(residual, norm=norm),
             cross=cross,
             dropout=dropout,
@@ -80,17 +82,19 @@ class Transformer(nnx.Module):
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
         prefix: Bool[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"] | None = None,
         memory_segments: Int[Array, "B S"] | None = None,
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """prefix: tokens that a causal stack reads in both directions; not while generating.
+        """positions: of each token, where it is not its index in its segment; not with a cache.
+        prefix: tokens that a causal stack reads in both directions; not while generating.
 
         Raises ValueError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
-        where, at = self.here(segments, cache, prefix)
+        where, at = self.here(segments, cache, prefix, positions)
         there = None if memory is None else self.there(at, segments, memory_segments)
         x = self.embed(words, at, self.position, types=types, key=keys[0])
         x, cache, _ = self.stack(x, where, memory, there, cache=cache, key=keys[1])
@@ -107,11 +111,30 @@ class Transformer(nnx.Module):
         """Words, positions and types together, before they are projected to the model's width."""
         return self.embed.vectors(words, positions(segments), self.position, types=types)
 
+    def states(
+        self,
+        words: Float[Array, "B T E"],
+        segments: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
+        memory: Float[Array, "B S D"] | None = None,
+        memory_segments: Int[Array, "B S"] | None = None,
+    ) -> Float[Array, "L+1 B T D"]:
+        """What enters the first layer and what leaves each, the last one after the final norm."""
+        where, at = self.here(segments, None, None, positions)
+        there = None if memory is None else self.there(at, segments, memory_segments)
+        x = self.embed(words, at, self.position, types=types)
+        states = self.stack(x, where, memory, there, capture=True)[2]
+        last = states[-1:] if self.norm is None else self.norm(states[-1:])
+        return jnp.concatenate([x[None], states[:-1], last])
+
     def here(
         self,
         segments: Int[Array, "B T"],
         cache: Cache | None,
         prefix: Bool[Array, "B T"] | None = None,
+        places: Int[Array, "B T"] | None = None,
     ) -> tuple[Where, Array]:
         """What self-attention may know, and the position of every token."""
         longest = segments.shape[1] if cache is None else cache.k.shape[2]
@@ -121,7 +144,8 @@ class Transformer(nnx.Module):
                 f"write data.length={self.position.length} or model.position.length={longest}"
             )
         if cache is None:
-            at, first, known = positions(segments), 0, segments
+            at = positions(segments) if places is None else places
+            first, known = 0, segments
         else:
             first = cache.filled[0]
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)

@@ -90,6 +90,7 @@ class MultiHeadAttention(nnx.Module):
     kv_heads: fewer key-value heads than heads is grouped-query attention, 1 is multi-query
     head_dim: width of a head; dim / heads when null
     scale: of the logits; head_dim^-0.5 when null (T5 and GPT-Neo: 1)
+    by_depth: divide the logits by the number of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before they are rotated (Qwen3)
     """
 
@@ -103,6 +104,7 @@ class MultiHeadAttention(nnx.Module):
         qkv_bias: bool = True,
         out_bias: bool = True,
         scale: Positive | None = None,
+        by_depth: bool = False,
         qk_norm: Part | None = None,
         dropout: Rate = 0.0,
         rngs: nnx.Rngs,
@@ -125,7 +127,7 @@ class MultiHeadAttention(nnx.Module):
         self.q_norm = None if qk_norm is None else qk_norm(self.width, rngs=rngs)
         self.k_norm = None if qk_norm is None else qk_norm(self.width, rngs=rngs)
         self.scale = self.width**-0.5 if scale is None else scale
-        self.dropout = dropout
+        self.by_depth, self.dropout = by_depth, dropout
 
     def __call__(
         self,
@@ -134,11 +136,14 @@ class MultiHeadAttention(nnx.Module):
         where: Where,
         *,
         window: Int[Array, ""] | None = None,
+        depth: Float[Array, ""] | float = 1.0,
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
         """Queries from `x`, keys and values from `memory` (self-attention: the same)."""
         q, k, v = self.project(x, memory)
+        if self.by_depth:
+            q = q / jnp.asarray(depth, q.dtype)
         if where.position is not None:
             q, k = where.position.rotate(q, where.queries), where.position.rotate(k, where.keys)
         if cache is not None:

@@ -38,19 +38,21 @@ class Block(nnx.Module):
         there: Where | None = None,
         *,
         window: Int[Array, ""] | None = None,
+        depth: Float[Array, ""] | float = 1.0,
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
+        """depth: which layer this is, from 1."""
         keys = split_key(key, 6)
-        kept = cache
+        kept, known = cache, {"window": window, "depth": depth}
 
         def attention(h):
             nonlocal kept
-            y, kept = self.attention(h, h, where, window=window, cache=cache, key=keys[0])
+            y, kept = self.attention(h, h, where, **known, cache=cache, key=keys[0])
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
-            y, _ = self.cross(h, memory, there, key=keys[2])
+            y, _ = self.cross(h, memory, there, depth=depth, key=keys[2])
             return drop(y, self.dropout, keys[3])
 
         def ffn(h):

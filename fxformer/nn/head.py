@@ -70,13 +70,27 @@ class TiedHead(Head):
 
 
 class UntiedHead(Head):
-    """An output table of its own."""
+    """An output table of its own.
+
+    transform: a layer before it, to the width of the word vectors
+    scaled: multiply by dim^-0.5 first
+    """
 
     def __init__(
-        self, dim: int, *, vocab: int, width: int, bias: bool = False, rngs: nnx.Rngs
+        self,
+        dim: int,
+        *,
+        vocab: int,
+        width: int,
+        transform: Part | None = None,
+        bias: bool = False,
+        scaled: bool = False,
+        rngs: nnx.Rngs,
     ):
-        self.output = Table(vocab, dim, rngs=rngs)
+        self.transform = None if transform is None else transform(dim, width=width, rngs=rngs)
+        self.output = Table(vocab, dim if transform is None else width, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None
+        self.scale = dim**-0.5 if scaled else 1.0
 
     def table(self, words):
         return self.output.embedding[...]

@@ -68,16 +68,18 @@ class Stack(nnx.Module):
         shape, params = nnx.split(self.blocks)
 
         def layer(x, given):
-            own, window, kept, key = given
+            own, window, depth, kept, key = given
             block = nnx.merge(shape, self.pick(params, own))
-            x, kept = block(x, where, memory, there, window=window, cache=kept, key=key)
+            known = {"window": window, "depth": depth}
+            x, kept = block(x, where, memory, there, **known, cache=kept, key=key)
             return x, (kept, x if capture else None)
 
         windows = None if self.windows is None else jnp.asarray(self.windows, jnp.int32)
+        depths = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
         own = params if self.groups is None else self.sharing()
         layer = jax.checkpoint(layer) if self.remat else layer
-        given = (own, windows, cache, keys)
+        given = (own, windows, depths, cache, keys)
         x, (cache, states) = jax.lax.scan(
             layer, x, given, length=self.layers, unroll=min(self.unroll, self.layers)
         )

@@ -106,7 +106,7 @@ class Checkpoints:
         """
         for candidate in reversed(self.steps() if step is None else [step]):
             try:
-                arrays, host = self._read(candidate)
+                arrays, host = self.read(candidate)
             except tensors.Damaged as error:
                 self._put_aside(candidate, str(error))
                 continue
@@ -134,6 +134,16 @@ class Checkpoints:
         scores = {step: self._metric(step) for step in self.steps()}
         known = {step: score for step, score in scores.items() if score is not None}
         return min(known, key=lambda step: (known[step], step), default=None)
+
+    def read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
+        """The arrays of a checkpoint by path, and its host part, checked. Raises tensors.Damaged.
+
+        The arrays are mapped files: copy what must outlive the checkpoint."""
+        manifest = _manifest(self._path(step))
+        if manifest["step"] != step:
+            raise tensors.Damaged(f"{self._path(step)} says it is of step {manifest['step']}")
+        arrays = tensors.read(self._path(step) / "state.safetensors", manifest["sums"])
+        return arrays, manifest["host"]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
@@ -192,13 +202,6 @@ class Checkpoints:
         if self._path(step).exists():
             self._path(step).rename(bad)
         warnings.warn(f"checkpoint {step} is damaged ({why}); moved to {bad}", stacklevel=3)
-
-    def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
-        manifest = _manifest(self._path(step))
-        if manifest["step"] != step:
-            raise tensors.Damaged(f"{self._path(step)} says it is of step {manifest['step']}")
-        arrays = tensors.read(self._path(step) / "state.safetensors", manifest["sums"])
-        return arrays, manifest["host"]
 
 
 def _fill(like: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:

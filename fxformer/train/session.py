@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Self
 
 import jax
+import jax.numpy as jnp
 from rich.console import Console
 
 from fxformer.config.build import build
@@ -104,7 +105,20 @@ class Session:
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
             start = jax.jit(self.setup.start, out_shardings=placement)
-            return start(jax.random.key(cfg.seed)), Totals()
+            state = start(jax.random.key(cfg.seed))
+        return self.begun(state), Totals()
+
+    def begun(self, state: State) -> State:
+        """The first state with the weights that `init` gives, which are noted."""
+        start = build(self.setup.cfg.init)
+        params, lines = start.apply(state.params, runs=self.setup.cfg.runs)
+        if not lines:
+            return state
+        fresh = sorted(line.path for line in lines if line.what == "fresh")
+        self.run.event("init", origin=start.from_, fresh=fresh)
+        self.progress.event(f"weights of {start.from_}; new: {', '.join(fresh) or 'nothing'}")
+        ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
+        return state.replace(params=params, ema=ema)
 
     def first_compiled(self, step, state):
         """The step, compiled now so that its time and joules are charged to compiling."""

@@ -1,6 +1,6 @@
 """No objective learns to go under the exact floor of what it hides: a leak would.
 
-The text is a Markov chain, one word a symbol. Which tokens an objective hides is found by asking it:
+The text is a Markov chain, one word a symbol. Which tokens an objective hides is found by asking:
 a token is hidden if another one in its place changes nothing that the model may read before it has
 to answer. Of the hidden ones that are asked for, Q, given all that is to be seen, V, no honest
 predictor has an expected loss below -log p(Q | V), which two forward passes give exactly; whatever

@@ -1,0 +1,148 @@
+"""`fxformer export`: a run becomes a folder that transformers loads, 4.x and 5.x alike."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fxformer.bridge.convert import dump
+from fxformer.bridge.family import Form
+from fxformer.bridge.fields import Config, ConfigMismatch
+from fxformer.bridge.matching import Match, free_values, known, match
+from fxformer.bridge.stored import model_weights
+from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
+from fxformer.data.tokenizer import Tokenizer, is_saved, load
+from fxformer.track.store import StoredRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What an export has written."""
+
+    folder: Path
+    architecture: str
+    tensors: dict[str, np.ndarray]
+    files: list[str]
+
+
+def export_model(
+    run: StoredRun, folder: str | Path, *, family: str | None = None, averaged: bool = True
+) -> Exported:
+    """Write config.json, model.safetensors and the tokenizer of a run into a new folder.
+
+    family: the model_type to be, where several compute the same; averaged: as in `model_weights`
+    Raises ConfigMismatch naming the choices no published family has; nothing is written then.
+    """
+    from safetensors.numpy import save_file
+
+    folder, model = Path(folder), run.config["model"]
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty: write a new folder")
+    found = match(model, wanted=family or _family(run))
+    arrays = model_weights(run, averaged=averaged)
+    tokenizer = load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None
+    config = config_json(run, found, arrays, tokenizer)
+    entries = [*found.family.names(found.config | config), *found.form.names(config)]
+    tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}
+    tensors = dict(sorted(tensors.items()))
+    _check_whole(entries, arrays)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    files = ["config.json", "model.safetensors", *_tokenizer(run, tokenizer, folder)]
+    return Exported(folder, found.form.architecture, tensors, files)
+
+
+def config_json(
+    run: StoredRun, found: Match, arrays: dict[str, np.ndarray], tokenizer: Tokenizer | None
+) -> Config:
+    """config.json: what the run was imported with, under what its own config says now."""
+    before = _published(run)
+    if before.get("model_type") not in found.family.types:
+        before = {}
+    ours: Config = {
+        "architectures": [found.form.architecture],
+        "model_type": before.get("model_type", found.family.types[0]),
+        "vocab_size": arrays["words/embedding"].shape[0],
+        "dtype": "float32",
+        "torch_dtype": "float32",
+        **found.config,
+        **free_values(found.family, run.config["model"]),
+        "tie_word_embeddings": True,
+        **found.form.config,
+        **_labels(found.form, arrays, before),
+    }
+    ids = _special_ids(run, tokenizer) if not before else {}
+    written = found.family.written({**ids, **ours})
+    kept = {k: v for k, v in before.items() if k in known(found.family) or k in written}
+    return {**kept, **written}
+
+
+def _family(run: StoredRun) -> str | None:
+    """The family a run was imported as."""
+    return _published(run).get("model_type")
+
+
+def _published(run: StoredRun) -> Config:
+    file = run.folder / "published" / "config.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
+    """Which ids pad, begin and end, and what a decoder reads first."""
+    seq2seq = run.config["model"]["network"]["_target_"].endswith("Seq2Seq")
+    if tokenizer is None:
+        return {"is_encoder_decoder": seq2seq} if seq2seq else {}
+    ids = tokenizer.ids
+    found: dict[str, Any] = {"pad_token_id": ids.pad, "bos_token_id": ids.bos}
+    found["eos_token_id"] = ids.eos
+    if seq2seq:
+        start = (run.config.get("objective") or {}).get("start", "pad")
+        found |= {"is_encoder_decoder": True, "decoder_start_token_id": getattr(ids, start)}
+    return found
+
+
+def _labels(form: Form, arrays: dict[str, np.ndarray], before: Config) -> Config:
+    """Names for the classes, where there are any."""
+    if form.labels is None:
+        return {}
+    count = arrays[f"classifiers/{form.labels[1]}/out/kernel"].shape[-1]
+    if len(before.get("id2label") or {}) == count:
+        return {}
+    names = {i: f"LABEL_{i}" for i in range(count)}
+    return {"id2label": names, "label2id": {name: i for i, name in names.items()}}
+
+
+def _named(name: str, found: Match) -> str:
+    """A name of the map as files of this form have it: with the form's own base prefix."""
+    base = found.form.base
+    if base is None:
+        return name
+    head = any(name == need or name.startswith(need.rpartition(".")[0].split(".")[0] + ".")
+               for need in found.form.needs)
+    if base == "":
+        return name.removeprefix(found.family.base)
+    return name if head else base + name
+
+
+def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
+    """Every array has found its place in the files."""
+    placed = {path for entry in entries for path in entry.paths}
+    lost = sorted(set(arrays) - placed)
+    if lost:
+        raise ConfigMismatch(f"no tensor of this family holds {', '.join(lost[:5])}")
+
+
+def _tokenizer(run: StoredRun, tokenizer: Tokenizer | None, folder: Path) -> list[str]:
+    """The files of the tokenizer: those it was imported with, or made from ours."""
+    kept = run.folder / "published"
+    files = copy_files(kept, folder) if kept.is_dir() else []
+    if (kept / "generation_config.json").is_file():
+        shutil.copyfile(kept / "generation_config.json", folder / "generation_config.json")
+        files.append("generation_config.json")
+    if tokenizer is None or any(name != "generation_config.json" for name in files):
+        return files
+    return files + write_tokenizer(tokenizer, folder)

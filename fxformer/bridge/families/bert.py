@@ -1,0 +1,134 @@
+"""BERT. Devlin et al. 2019."""
+
+from fxformer.bridge.family import Family, Form, untied
+from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
+from fxformer.bridge.names import Entry, linear, norm, table, tensor
+
+ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
+
+FIELDS = (
+    Knob("hidden_size", "model.dim", 768),
+    Knob("num_hidden_layers", "model.layers", 12),
+    Knob("num_attention_heads", "model.heads", 12),
+    Knob("intermediate_size", "model.ffn.hidden", 3072),
+    Choice("hidden_act", "model/act", ACTS, "gelu"),
+    Knob("layer_norm_eps", "model.norm.eps", 1e-12),
+    Knob("type_vocab_size", "model.embed.types", 2),
+    Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
+    Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
+    Only("position_embedding_type", "absolute", write=False),
+    Silent(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
+    Silent(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
+    Silent(("pooler_type",)),
+)
+LENGTH = Knob("max_position_embeddings", "model.position.length", 512)
+
+
+def body(base: str) -> list[Entry]:
+    """Embeddings and layers as BERT and its descendants name them, under a prefix."""
+    stack, layer = "transformer/stack/blocks", f"{base}encoder.layer.{{i}}"
+    embed = f"{base}embeddings"
+    return [
+        *table(f"{embed}.word_embeddings", "words", copies=("cls.predictions.decoder",)),
+        *table(f"{embed}.position_embeddings", "transformer/position/table"),
+        *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
+        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
+        *linear(f"{layer}.attention.self.query", f"{stack}/attention/q"),
+        *linear(f"{layer}.attention.self.key", f"{stack}/attention/k"),
+        *linear(f"{layer}.attention.self.value", f"{stack}/attention/v"),
+        *linear(f"{layer}.attention.output.dense", f"{stack}/attention/o"),
+        *norm(f"{layer}.attention.output.LayerNorm", f"{stack}/residual/norms/attention"),
+        *linear(f"{layer}.intermediate.dense", f"{stack}/ffn/up"),
+        *linear(f"{layer}.output.dense", f"{stack}/ffn/down"),
+        *norm(f"{layer}.output.LayerNorm", f"{stack}/residual/norms/ffn"),
+    ]
+
+
+def names(config: Config) -> list[Entry]:
+    """BERT's body and all its heads."""
+    return [
+        *body("bert."),
+        *linear("cls.predictions.transform.dense", "head/transform/dense"),
+        *norm("cls.predictions.transform.LayerNorm", "head/transform/norm"),
+        *tensor("cls.predictions.bias", "head/bias", copies=("cls.predictions.decoder.bias",)),
+        *tensor("cls.predictions.decoder.weight", "head/output/embedding"),
+        *(e for k in ("pooler", "pairs", "classes") for e in _pooler(k)),
+        *linear("cls.seq_relationship", "classifiers/pairs/out"),
+        *linear("classifier", "classifiers/classes/out"),
+        *linear("classifier", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+def _pooler(classifier: str) -> list[Entry]:
+    return linear("bert.pooler.dense", f"classifiers/{classifier}/dense")
+
+
+NO_WORDS = ("model/head=none",)
+OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
+UNTIED = ("model/head=untied_mlm",)
+PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
+LOOSE = {"tie_word_embeddings": False}
+
+BERT = Family(
+    types=("bert",),
+    model="bert",
+    base="bert.",
+    fields=(*FIELDS, LENGTH),
+    names=names,
+    forms=(
+        Form(
+            "BertForPreTraining",
+            needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
+            overrides=UNTIED + PAIRS,
+            when=untied(OUTPUT, WORDS),
+            config=LOOSE,
+        ),
+        Form(
+            "BertForPreTraining",
+            needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
+            overrides=PAIRS,
+        ),
+        Form(
+            "BertForMaskedLM",
+            needs=("cls.predictions.transform.dense.weight",),
+            overrides=UNTIED,
+            when=untied(OUTPUT, WORDS),
+            config=LOOSE,
+        ),
+        Form("BertForMaskedLM", needs=("cls.predictions.transform.dense.weight",)),
+        Form(
+            "BertForNextSentencePrediction",
+            needs=("cls.seq_relationship.weight",),
+            overrides=NO_WORDS + PAIRS,
+        ),
+        Form(
+            "BertForSequenceClassification",
+            needs=("classifier.weight", "bert.pooler.dense.weight"),
+            overrides=(*NO_WORDS, "model/classifiers=classes"),
+            labels=("classifier.weight", "classes"),
+        ),
+        Form(
+            "BertForTokenClassification",
+            needs=("classifier.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=tokens"),
+            labels=("classifier.weight", "tokens"),
+        ),
+        Form(
+            "BertForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form(
+            "BertModel",
+            needs=("bert.pooler.dense.weight",),
+            overrides=NO_WORDS + POOLER,
+            base="",
+        ),
+        Form("BertModel", overrides=NO_WORDS, base=""),
+    ),
+    ignore=(r"embeddings\.position_ids$", r"embeddings\.token_type_ids$", r"^bert\.pooler\."),
+    renames=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
+    positions="row",
+)

@@ -1,0 +1,114 @@
+"""A family of published models: what its files say, declared once and read in both directions."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from fxformer.bridge import families
+from fxformer.bridge.fields import Config, ConfigMismatch, Field
+from fxformer.bridge.names import Entry
+from fxformer.config.fit import nearest
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """One class of transformers: a body with certain heads.
+
+    architecture: its name there
+    needs: names that its files have and others have not
+    overrides: what it is here
+    labels: (a tensor with a row for each class, the classifier they are the classes of)
+    when: what else must hold
+    config: what it adds to config.json
+    names: entries of this form alone (buffers that only some classes save)
+    base: a prefix of the body's names; "" for a bare body, None: as the family writes them
+    """
+
+    architecture: str
+    needs: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    labels: tuple[str, str] | None = None
+    when: Callable[["Names", Config], bool] = lambda names, config: True
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    names: Callable[[Config], list[Entry]] = lambda config: []
+    base: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """All that the bridge knows of a family.
+
+    types: its `model_type`s; the first is written
+    model: our preset, a yaml of conf/model
+    base: the prefix of the body's names, which files may lack
+    fields: every field of its config.json (those of `fields.COMMON` besides)
+    names: config.json -> the name map
+    forms: the classes it comes as, the richest first
+    ignore: regexes of names that carry no weights (buffers), or weights nothing reads
+    renames: (regex, replacement) pairs that turn old names into new ones
+    modern: brings an old config.json to the form that `fields` reads
+    written: the inverse: a config.json as every version of transformers reads it
+    positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
+        where the first token is
+    """
+
+    types: tuple[str, ...]
+    model: str
+    base: str
+    fields: tuple[Field, ...]
+    names: Callable[[Config], list[Entry]]
+    forms: tuple[Form, ...]
+    ignore: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    modern: Callable[[Config], Config] = lambda config: config
+    written: Callable[[Config], Config] = lambda config: config
+    positions: Literal["row", "segments"] = "segments"
+
+
+class Names:
+    """What forms ask of the files they may be of; see convert.Source."""
+
+    def __contains__(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def differ(self, name: str, other: str) -> bool:
+        raise NotImplementedError
+
+    def zero(self, name: str) -> bool:
+        raise NotImplementedError
+
+
+def untied(output: str, words: str) -> Callable[[Names, Config], bool]:
+    """Whether the output table is one of its own: it says so, or it differs from the words'."""
+
+    def when(names: Names, config: Config) -> bool:
+        if output not in names:
+            return False
+        if words not in names:
+            return False  # only the copy was saved: it serves as both
+        return config.get("tie_word_embeddings") is False or names.differ(output, words)
+
+    return when
+
+
+def all_families() -> list[Family]:
+    """Every Family that a file of bridge/families declares."""
+    modules = sorted(m.name for m in pkgutil.iter_modules(families.__path__))
+    loaded = [importlib.import_module(f"{families.__name__}.{name}") for name in modules]
+    found = [value for m in loaded for value in vars(m).values() if isinstance(value, Family)]
+    return list({id(one): one for one in found}.values())
+
+
+def family_of(config: Config) -> Family:
+    """The family of a config.json. ConfigMismatch with the nearest name where there is none."""
+    kind = config.get("model_type")
+    if kind is None:
+        raise ConfigMismatch("config.json has no model_type: write which family it is, e.g. bert")
+    for family in all_families():
+        if kind in family.types:
+            return family
+    known = sorted(t for family in all_families() for t in family.types)
+    near = nearest(str(kind), known) or f"; there are {', '.join(known)}"
+    raise ConfigMismatch(f"config.json: model_type {kind!r} is no family known here{near}")

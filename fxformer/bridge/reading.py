@@ -1,0 +1,170 @@
+"""A folder of a published model, read: its config as our choices, its weights as our arrays."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jax
+from flax import nnx
+from omegaconf import DictConfig
+
+from fxformer.bridge.bill import Line
+from fxformer.bridge.convert import Arrays, Source, load
+from fxformer.bridge.family import Family, Form, family_of
+from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob, Silent
+from fxformer.bridge.names import Entry
+from fxformer.bridge.options import composed
+from fxformer.bridge.tensor_files import TensorFiles
+from fxformer.config.build import build
+from fxformer.config.fit import nearest
+from fxformer.rules import named
+
+LONGEST_CONFIG = 10_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A model of a folder, its headers checked, its data not yet read.
+
+    config: its config.json in the form the family reads
+    overrides: what it is here, as words of our command line
+    vocab: rows of its word table
+    """
+
+    folder: Path
+    config: Config
+    family: Family
+    form: Form
+    source: Source
+    overrides: tuple[str, ...]
+    vocab: int
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The name map of this model."""
+        return [*self.family.names(self.config), *self.form.names(self.config)]
+
+    def compose(self, more: Sequence[str] = ()) -> DictConfig:
+        """Our config of the model alone, {model: …}."""
+        return composed(None, [f"+model={self.family.model}", *self.overrides, *more])
+
+    def load(
+        self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()
+    ) -> tuple[Arrays, list[Line]]:
+        """The arrays of a model with these shapes, by path, and the bill of materials."""
+        return load(self.source, self.entries, shapes, fresh, spare)
+
+
+def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
+    """What lies in a folder. No weights are read and nothing is built.
+
+    ignore: fields of config.json that the family does not know and the caller vouches for
+    Raises ValueError for whatever this bridge cannot carry over exactly.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    family = family_of(config)
+    config = family.modern(config)
+    fields = (*family.fields, *COMMON)
+    _check_known(config, fields, ignore)
+    files = TensorFiles(folder)
+    _check_sizes(config, family, files)
+    source = Source(files, family, config)
+    form = _form(family, source, config)
+    overrides = [word for field in fields for word in field.overrides(config)]
+    overrides += form.overrides
+    if form.labels:
+        tensor, name = form.labels
+        overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
+    vocab = _vocab(source, family.names(config))
+    return Published(folder, config, family, form, source, tuple(overrides), vocab)
+
+
+def _vocab(source: Source, entries: list[Entry]) -> int:
+    """Rows of the word table."""
+    (entry,) = (e for e in entries if e.paths == ("words/embedding",))
+    for name in (entry.file, *entry.copies):
+        if name in source:
+            return source.shape(name)[0]
+    raise ConfigMismatch(f"{entry.file} is missing{nearest(entry.file, source.raw)}")
+
+
+def read_config(folder: Path) -> Config:
+    """config.json of a folder. ValueError where it is no JSON object of a sane size."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ConfigMismatch(f"{folder} has no config.json: it is no folder of a published model")
+    if file.stat().st_size > LONGEST_CONFIG:
+        raise ConfigMismatch(f"{file} is larger than any config")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConfigMismatch(f"{file} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigMismatch(f"{file} holds no mapping")
+    return config
+
+
+def shapes_of(network, vocab: int) -> dict[str, tuple[int, ...]]:
+    """{path: shape} of the model that a network makes; nothing is computed."""
+    model = nnx.eval_shape(lambda: network(vocab=vocab, rngs=nnx.Rngs(0)))
+    return {p: leaf.shape for p, leaf in named(nnx.to_pure_dict(nnx.split(model)[1])).items()}
+
+
+def model_of(published: Published, more: Sequence[str] = ()) -> tuple[nnx.Module, list[Line]]:
+    """The model itself, with its weights, and the bill of materials. For use outside of training.
+
+    more: further overrides of the model
+    """
+    network = build(published.compose(more).model.network)
+    vocab = published.vocab
+    shape, state = nnx.split(nnx.eval_shape(lambda: network(vocab=vocab, rngs=nnx.Rngs(0))))
+    tree = nnx.to_pure_dict(state)
+    shapes = {path: leaf.shape for path, leaf in named(tree).items()}
+    arrays, lines = published.load(shapes)
+    leaves = [jax.numpy.asarray(arrays[path]) for path in shapes]
+    return nnx.merge(shape, jax.tree.unflatten(jax.tree.structure(tree), leaves)), lines
+
+
+def _check_known(config: Config, fields: Iterable, ignore: Sequence[str]) -> None:
+    known = set(ignore)
+    for field in fields:
+        known.update(field.files if isinstance(field, Silent) else (field.file,))
+    strange = [name for name in config if name not in known]
+    if strange:
+        lines = [f"config.json: {n}={config[n]!r} is not known{nearest(n, known)}" for n in strange]
+        raise ConfigMismatch(
+            "\n".join(lines) + "\nit may change what the model computes; if you know that it does "
+            f"not: ignore={','.join(strange)}"
+        )
+
+
+def _check_sizes(config: Config, family: Family, files: TensorFiles) -> None:
+    """No size that the files cannot hold: what is built from the config is bounded by them."""
+    total = sum(tensor.size for tensor in files.values())
+    for field in family.fields:
+        value = config.get(field.file) if isinstance(field, Knob) and not field.free else None
+        most = len(files) if isinstance(field, Knob) and "layers" in field.key else max(total, 4096)
+        if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= most:
+            raise ConfigMismatch(
+                f"config.json: {field.file}={value} cannot be: the files hold {len(files)} tensors "
+                f"of {total} numbers in all"
+            )
+
+
+def _form(family: Family, source: Source, config: Config) -> Form:
+    """The form of the files: the richest that they have the names of."""
+    able = [
+        form
+        for form in family.forms
+        if all(name in source for name in form.needs) and form.when(source, config)
+    ]
+    if not able:
+        raise ConfigMismatch(
+            f"{source.files.folder} has the weights of none of "
+            f"{', '.join(dict.fromkeys(form.architecture for form in family.forms))}"
+        )
+    alike = [form for form in able if form.needs == able[0].needs]
+    stated = config.get("architectures") or []
+    return next((form for form in alike if form.architecture in stated), alike[0])

@@ -1,0 +1,82 @@
+"""A model's config with nothing left open: what two configs that mean the same have in common."""
+
+from typing import Any
+
+# What does not change what a model computes: how it is trained, and how it is run.
+FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
+SIDES = ("encoder", "decoder")
+
+
+def settled(model: dict[str, Any]) -> dict[str, Any]:
+    """The config of a model, as plain data, each null replaced by what it stands for.
+
+    Only stacks hold what counts: model.encoder, model.decoder; the network refers to them.
+    """
+    made = {**model}
+    for side in SIDES:
+        if isinstance(model.get(side), dict):
+            made[side] = _stack(model[side])
+    network = {**made["network"]}
+    for key in ("transformer", *SIDES):
+        if isinstance(network.get(key), dict):
+            network[key] = _stack(network[key])
+    return {**made, "network": network}
+
+
+def _stack(stack: dict[str, Any]) -> dict[str, Any]:
+    dim, heads = stack["dim"], stack["heads"]
+    attention, ffn, embed = {**stack["attention"]}, {**stack["ffn"]}, {**stack["embed"]}
+    if "heads" not in attention and "head_dim" in attention:
+        attention["head_dim"] = attention["head_dim"] or dim // heads
+        attention["kv_heads"] = attention["kv_heads"] or heads
+        attention["scale"] = attention["scale"] or attention["head_dim"] ** -0.5
+    hidden = stack.get("hidden") or ffn.get("hidden")
+    ffn["hidden"] = hidden
+    if "width" in embed:
+        embed["width"] = embed["width"] or dim
+        embed["project"] = embed["project"] == "always" or embed["width"] != dim
+    windows = stack.get("windows") or [None]
+    windows = [windows[i % len(windows)] for i in range(stack["layers"])]
+    windows = windows if any(windows) else None
+    made = {"attention": attention, "ffn": ffn, "embed": embed, "hidden": hidden}
+    return {**stack, **made, "windows": windows}
+
+
+def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """{key: (here, there)} of everything that counts and is not the same in two settled configs."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found = {}
+        for key in one | other:
+            if key not in FREE:
+                where = f"{path}.{key}".lstrip(".")
+                found |= differences(one.get(key), other.get(key), where)
+        return found
+    same = one == other or (_number(one) and _number(other) and abs(one - other) < 1e-12)
+    return {} if same else {path: (one, other)}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def select(model: dict[str, Any], key: str) -> Any:
+    """What a settled config says under `model.…`, asked of the stacks first.
+
+    model.act is what the feed-forward uses.
+    """
+    parts = key.removeprefix("model.").split(".")
+    parts = ["ffn", "act"] if parts == ["act"] else parts
+    for side in SIDES:
+        found = _at(model.get(side), parts)
+        if found is not ...:
+            return found
+    found = _at(model, parts)
+    return None if found is ... else found
+
+
+def _at(node: Any, parts: list[str]) -> Any:
+    for part in parts:
+        if not isinstance(node, dict) or part not in node:
+            return ...
+        node = node[part]
+    return node

@@ -1,0 +1,48 @@
+"""The weights of a run, whichever objective and optimizer it was trained with."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fxformer.track.store import StoredRun, find
+from fxformer.train import tensors
+from fxformer.train.checkpoint import Checkpoints
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is a run of ours."""
+    return (Path(folder) / "run.json").is_file()
+
+
+def stored_run(which: str, runs: str = "runs") -> StoredRun:
+    """The run of this path or name. ValueError with the nearest where there is none."""
+    return find(runs, which)
+
+
+def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndarray]:
+    """{path in the model: float32} of the newest sound checkpoint.
+
+    averaged: the moving average of the weights, where the run kept one
+    Raises ValueError where no checkpoint can be read.
+    """
+    state = newest(run)
+    kinds = ("ema/model/", "params/model/") if averaged else ("params/model/",)
+    for start in kinds:
+        found = {p.removeprefix(start): a for p, a in state.items() if p.startswith(start)}
+        if found:
+            return found
+    raise ValueError(f"{run.folder}: its checkpoint holds no model")
+
+
+def newest(run: StoredRun) -> dict[str, np.ndarray]:
+    """{path: array} of the newest checkpoint that is whole; nothing is moved or repaired."""
+    folder = run.folder / "checkpoints"
+    if not folder.is_dir():
+        raise ValueError(f"{run.folder} has no checkpoints")
+    checkpoints = Checkpoints(folder)
+    for step in reversed(checkpoints.steps()):
+        try:
+            return checkpoints.read(step)[0]
+        except tensors.Damaged:
+            continue
+    raise ValueError(f"{run.folder} has no whole checkpoint")

@@ -1,0 +1,74 @@
+"""Answers that are no words: one class of a few, for a whole row or for each token."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.core import Linear, drop, split_key
+from fxformer.types import Count, Part, Rate
+
+
+def each(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+    """Every token answers for itself."""
+    return x
+
+
+def first(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The first place of the row, be it padding or not."""
+    return x[:, 0]
+
+
+def last(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The last token of the row."""
+    at = segments.shape[1] - 1 - jnp.argmax(segments[:, ::-1] > 0, axis=1)
+    return jnp.take_along_axis(x, at[:, None, None], axis=1)[:, 0]
+
+
+def mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The mean over the tokens of the row."""
+    weights = (segments > 0).astype(x.dtype)[..., None]
+    return (x * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
+
+
+class Classifier(nnx.Module):
+    """drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019, sec. 3.1 and 4.1.
+
+    classes: width of the answer; null: the vector before W₂ is the answer (BERT's pooler)
+    pool: which vectors answer: `each`, `first`, `last` or `mean` of this file
+    act: after W₁; null: there is no W₁ and no norm
+    norm: after the activation (ModernBERT)
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        classes: Count | None,
+        pool: Callable,
+        act: Callable | None = None,
+        norm: Part | None = None,
+        dense_bias: bool = True,
+        bias: bool = True,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        self.dense = None if act is None else Linear(dim, dim, bias=dense_bias, rngs=rngs)
+        self.norm = None if act is None or norm is None else norm(dim, rngs=rngs)
+        self.out = None if classes is None else Linear(dim, classes, bias=bias, rngs=rngs)
+        self.pool, self.act, self.dropout = pool, act, dropout
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "B *T C"]:
+        keys = split_key(key, 2)
+        x = self.pool(x, segments)
+        if self.dense is not None:
+            x = self.act(self.dense(drop(x, self.dropout, keys[0])))
+        x = x if self.norm is None else self.norm(x)
+        return x if self.out is None else self.out(drop(x, self.dropout, keys[1]))

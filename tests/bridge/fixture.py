@@ -1,0 +1,74 @@
+"""Fixtures of the bridge's tests: those of this folder, and those that FXFORMER_PARITY names."""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from fxformer.bridge.family import all_families
+from fxformer.bridge.forward import run
+from fxformer.bridge.reading import Published, model_of, read
+
+HERE = Path(__file__).parent / "fixtures"
+TOLERANCE = 2e-5
+
+
+def own() -> list[Path]:
+    """The fixtures that make_fixtures.py has made."""
+    return sorted(path.parent for path in HERE.glob("*/config.json"))
+
+
+def others() -> list[Path]:
+    """Third-party fixtures of the families there are, none where FXFORMER_PARITY is not set."""
+    place = os.environ.get("FXFORMER_PARITY")
+    known = {name for family in all_families() for name in family.types}
+    found = sorted(Path(place).glob("*/config.json")) if place else []
+    return [f.parent for f in found if json.loads(f.read_text())["model_type"] in known]
+
+
+@cache
+def published(folder: Path) -> Published:
+    return read(folder)
+
+
+@cache
+def answers(folder: Path) -> dict[str, np.ndarray]:
+    """What our model of a fixture answers to the fixture's inputs, under their names."""
+    inputs = {k.removeprefix("in."): v for k, v in reference(folder).items() if k[:3] == "in."}
+    one = published(folder)
+    model, _ = model_of(one)
+    return {name: np.asarray(value) for name, value in run(one, model, inputs).items()}
+
+
+@cache
+def reference(folder: Path) -> dict[str, np.ndarray]:
+    """reference.npz; files in an old form share that of their parent."""
+    file = folder / "reference.npz"
+    if not file.is_file():
+        file = folder.with_name(folder.name.removesuffix("__legacy")) / "reference.npz"
+    return dict(np.load(file))
+
+
+def wanted(folder: Path) -> dict[str, np.ndarray]:
+    """{output: its value} of a fixture."""
+    arrays = reference(folder)
+    fixed = {k.removeprefix("fixed."): v for k, v in arrays.items() if k.startswith("fixed.")}
+    made = {k[4:]: v for k, v in arrays.items() if k.startswith(("out.", "cls."))}
+    return made | fixed
+
+
+def valid(folder: Path, name: str, array: np.ndarray) -> np.ndarray:
+    """Where an output is defined: not at padding. Broadcast to `array`."""
+    arrays = reference(folder)
+    source = arrays.get("in.attention_mask", np.ones(arrays["in.input_ids"].shape))
+    target = arrays.get("in.decoder_attention_mask", source)
+    mask = (source if name.startswith("encoder") else target).astype(bool)
+    if name.endswith("hidden_states"):
+        mask = mask[None, ..., None]
+    elif array.shape[:2] != mask.shape:
+        mask = mask[:, :1]  # pooled: row by row, by its first place
+    elif array.ndim == 3:
+        mask = mask[..., None]
+    return np.broadcast_to(mask, array.shape)

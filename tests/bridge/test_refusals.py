@@ -1,0 +1,167 @@
+"""What cannot be carried over exactly is refused, in words that say what to do."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from fxformer.bridge.convert import WeightMismatch
+from fxformer.bridge.fields import ConfigMismatch
+from fxformer.bridge.layout import ROW, SAME, TURNED, by_head, columns, rows
+from fxformer.bridge.matching import match
+from fxformer.bridge.options import composed, plain
+from fxformer.bridge.reading import model_of, read
+from tests.bridge.fixture import HERE
+
+
+def changed(tmp_path, name, config=(), tensors=lambda t: t):
+    """A copy of a fixture with fields of its config.json and its tensors changed."""
+    folder = tmp_path / name
+    shutil.copytree(HERE / name, folder)
+    stated = json.loads((folder / "config.json").read_text()) | dict(config)
+    (folder / "config.json").write_text(json.dumps(stated))
+    made = tensors(load_file(folder / "model.safetensors"))
+    save_file({k: np.ascontiguousarray(v) for k, v in made.items()}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name,field,value,words",
+    [
+        ("bert", "position_embedding_type", "relative_key", "no counterpart"),
+        ("bert", "hidden_act", "quick_gelu", "no counterpart; known: gelu"),
+        ("bert", "hidden_sizes", 8, "did you mean 'hidden_size'"),
+        ("bert", "auto_map", {"AutoModel": "evil.Model"}, "auto_map"),
+        ("bert", "model_type", "brt", "did you mean 'bert'"),
+        ("bert", "num_hidden_layers", 1_000_000_000, "cannot be"),
+        ("bert", "hidden_size", -8, "cannot be"),
+        ("gpt2", "add_cross_attention", True, "no counterpart"),
+        ("gpt2", "scale_attn_weights", False, "no counterpart"),
+        ("t5", "feed_forward_proj", "gated-squared-relu", "not known"),
+        ("bart", "normalize_before", True, "no counterpart"),
+    ],
+)
+def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
+    with pytest.raises(ConfigMismatch, match=words):
+        read(changed(tmp_path, name, {field: value}))
+
+
+def test_a_field_may_be_vouched_for(tmp_path):
+    folder = changed(tmp_path, "bert", {"house_note": "hello"})
+    with pytest.raises(ConfigMismatch, match="ignore=house_note"):
+        read(folder)
+    assert read(folder, ignore=["house_note"]).vocab == 23
+
+
+def without(name):
+    return lambda tensors: {k: v for k, v in tensors.items() if k != name}
+
+
+def test_a_missing_tensor_is_named_with_the_nearest(tmp_path):
+    name = "bert.encoder.layer.1.output.dense.weight"
+    with pytest.raises(WeightMismatch, match=f"{name} is missing; did you mean"):
+        model_of(read(changed(tmp_path, "bert", tensors=without(name))))
+
+
+def test_a_tensor_without_a_place_is_an_error(tmp_path):
+    def more(tensors):
+        return tensors | {"bert.encoder.layer.0.adapter.weight": np.ones((2, 2), np.float32)}
+
+    with pytest.raises(WeightMismatch, match="adapter.weight: the model has no place for it"):
+        model_of(read(changed(tmp_path, "bert", tensors=more)))
+
+
+def test_a_shape_that_differs_is_an_error(tmp_path):
+    name = "bert.encoder.layer.1.output.dense.weight"
+    with pytest.raises(WeightMismatch, match=rf"{name} is \[12, 8\]"):
+        model_of(read(changed(tmp_path, "bert", tensors=lambda t: t | {name: t[name].T})))
+
+
+def test_a_layer_more_than_the_config_says_is_an_error(tmp_path):
+    folder = changed(tmp_path, "bert", {"num_hidden_layers": 1})
+    with pytest.raises(WeightMismatch, match="layer.1"):
+        model_of(read(folder))
+
+
+def test_a_copy_that_is_none_makes_a_table_of_its_own(tmp_path):
+    def untie(tensors):
+        return tensors | {"lm_head.weight": tensors["transformer.wte.weight"] + 1}
+
+    model, _ = model_of(read(changed(tmp_path, "gpt2", tensors=untie)))
+    assert type(model.head).__name__ == "UntiedHead"
+
+
+def old_bert(tensors):
+    """gamma and beta, a buffer, copies of what is tied."""
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    made = {}
+    for name, tensor in tensors.items():
+        for new, before in old.items():
+            name = name.replace(new, before)
+        made[name] = tensor
+    words = tensors["bert.embeddings.word_embeddings.weight"]
+    made["bert.embeddings.position_ids"] = np.arange(8)[None]
+    made["cls.predictions.decoder.weight"] = words
+    made["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
+    return made
+
+
+def old_gpt2(tensors):
+    """No prefix, and every layer's causal mask."""
+    made = {k.removeprefix("transformer."): v for k, v in tensors.items()}
+    mask = np.tril(np.ones((1, 1, 8, 8), np.uint8))
+    return made | {f"h.{i}.attn.bias": mask for i in range(2)}
+
+
+def old_t5(tensors):
+    """All copies of the word table, and a bias nobody reads."""
+    lost = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight")
+    return tensors | {c: tensors["shared.weight"] for c in copies} | {lost: np.ones((8, 2))}
+
+
+OLD = {"bert": old_bert, "gpt2": old_gpt2, "t5": old_t5}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_files_in_an_old_form_are_the_same_model(name, tmp_path):
+    new = read(HERE / name)
+    old = read(changed(tmp_path, name, tensors=OLD[name]))
+    shapes = {p: tuple(a.shape) for p, a in _arrays(new).items()}
+    for path, array in _arrays(old).items():
+        assert np.array_equal(array, _arrays(new)[path]), path
+    lines = old.load(shapes)[1]
+    assert {"ignored"} <= {line.what for line in lines}
+
+
+def _arrays(published):
+    from fxformer.bridge.reading import shapes_of
+    from fxformer.config.build import build
+
+    shapes = shapes_of(build(published.compose().model.network), published.vocab)
+    return published.load(shapes)[0]
+
+
+@pytest.mark.parametrize(
+    "layout,shape",
+    [(SAME, (3, 4)), (TURNED, (3, 4)), (ROW, (1, 5)), (rows(3), (6, 4)), (rows(3), (6,)),
+     (columns(3), (4, 6)), (columns(3), (6,)), (by_head(2), (12, 5)), (by_head(2), (12,))],
+)
+def test_a_layout_undoes_itself(layout, shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    assert np.array_equal(layout.outward(layout.inward(x)), x)
+
+
+@pytest.mark.parametrize(
+    "model,words",
+    [
+        ("decoder", "no published family"),
+        ("encoder", "no published family"),
+        ("seq2seq", "no published family"),
+    ],
+)
+def test_a_model_that_is_no_published_one_says_why(model, words):
+    with pytest.raises(ConfigMismatch, match=words):
+        match(plain(composed(None, [f"+model={model}", "+size=tiny"]).model))
