@@ -64,13 +64,13 @@ def narrow(transformer: Part, size: float, width: int) -> Part:
     inside = unfolded(knobs["attention"])[1]
     groups = inside.get("kv_heads")
     fewer = {} if groups is None else {"kv_heads": max(round(groups * share), 1)}
-    hidden = max(round(unfolded(knobs["ffn"])[1]["hidden"] * share), 1)
+    hidden = knobs.get("hidden") or unfolded(knobs["ffn"])[1]["hidden"]
     entry = {k: v for k, v in unfolded(knobs["embed"])[1].items() if k in ("project", "dropout")}
     return functools.partial(
         transformer,
         dim=dim,
         heads=heads,
-        ffn=functools.partial(knobs["ffn"], hidden=hidden),
+        hidden=max(round(hidden * share), 1),
         attention=functools.partial(knobs["attention"], **fewer),
         position=NoPosition if added else knobs["position"],
         embed=functools.partial(Projection, width=width, **entry),
