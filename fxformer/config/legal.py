@@ -105,10 +105,22 @@ def stacks_keep_their_side(cfg: DictConfig) -> str | None:
     return None
 
 
+def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
+    """A schedule that follows a budget wants one."""
+    limits = ("trainer.budget_minutes", "energy.budget_kwh", "energy.budget_gco2e")
+    if OmegaConf.select(cfg, "trainer.decay_on") != "budget":
+        return None
+    if any(OmegaConf.select(cfg, limit) is not None for limit in limits):
+        return None
+    wanted = f"{limits[0]}=10, {limits[1]}=… or {limits[2]}=…"
+    return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
+
+
 RULES: list[Callable[[DictConfig], str | None]] = [
     model_is_whole,
     head_gives_logits,
     objective_fits_model,
     rows_fit_positions,
     stacks_keep_their_side,
+    a_budget_to_decay_on,
 ]

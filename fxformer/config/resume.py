@@ -10,7 +10,7 @@ from fxformer.config.target import ConfigError
 
 # What may differ between the parts of one run: how long, who watches, where the folder lies.
 FREE = (
-    *(f"trainer.{key}" for key in ("steps", "max_minutes", "log_every", "eval_every")),
+    *(f"trainer.{key}" for key in ("steps", "budget_minutes", "log_every", "eval_every")),
     *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes", "keep")),
     *("trainer.patience", "trainer.compile_cache", "tracker", "energy", "runs", "resume"),
 )

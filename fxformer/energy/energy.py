@@ -24,6 +24,7 @@ class ModelEnergy:
     sigma_*: one standard deviation of a reading, relative to it
     read_every_seconds: between two looks at a hardware counter
     power_every_seconds: between two samples of power where there is no counter
+    budget_kwh, budget_gco2e: what a run may use, all attempts together; None: no limit
     ledger_every_seconds: between two lines of the run's energy.jsonl; what a kill can lose
     """
 
@@ -43,9 +44,12 @@ class ModelEnergy:
         read_every_seconds: NonNegative = 0.5,
         power_every_seconds: Positive = 0.1,
         ledger_every_seconds: NonNegative = 10.0,
+        budget_kwh: Positive | None = None,
+        budget_gco2e: Positive | None = None,
     ):
         self.carbon = Carbon(pue=pue, grid_gco2e_per_kwh=grid_gco2e_per_kwh, region=region)
         self.ledger_every_seconds = ledger_every_seconds
+        self.budget_kwh, self.budget_gco2e = budget_kwh, budget_gco2e
         self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb
         self._gpu_tdp, self._gpu_load = gpu_tdp_watts, gpu_load
         self._measured, self._integrated = sigma_measured, sigma_integrated

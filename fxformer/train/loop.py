@@ -3,6 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
+from fxformer.train.budget import Budget
 from fxformer.train.events import Event
 from fxformer.train.running import Meter, Run, Totals, Tracker
 from fxformer.train.signals import Signals
@@ -20,7 +24,7 @@ def fit(
     events: Sequence[Event] = (),
     totals: Totals | None = None,
     log_every: int = 1,
-    max_minutes: float | None = None,
+    budget: Budget = Budget(),
     progress: Callable[[Run], None] | None = None,
     put: Callable[[Any], Any] = lambda batch: batch,
 ) -> Run:
@@ -31,7 +35,7 @@ def fit(
     loader: yields (n, batch) for n = state.step, state.step + 1, …; the run ends with it
     events: in the order in which they are to happen: roll-back, evaluation, saving
     totals: those of the checkpoint that `state` is from
-    max_minutes: of the run as a whole, earlier attempts included
+    budget: what the run may use as a whole, earlier attempts included
     progress: called with the run after each step's numbers have been read
     put: places a batch on the devices
     Raises ValueError when the loader is not at the state's step.
@@ -40,22 +44,31 @@ def fit(
     batches = iter(loader) if run.step < until else iter(())
     with Signals() as signals, meter.phase("train"):
         while run.status is None and run.step < until:
+            if spent := budget.over(run.totals):
+                run.stop("done", spent)
+                break
             batch = _next(batches, run)
             if batch is None:
                 break
-            run.advance(*step(run.state, put(batch)))
+            run.advance(*step(_paced(run, budget), put(batch)))
             for event in events:
                 if event.due(run):
                     event(run)
             if signals.name:
                 run.stop("interrupted", f"{signals.name} after step {run.step}")
-            if max_minutes is not None and run.totals.seconds >= 60 * max_minutes:
-                run.stop("done", f"{max_minutes:g} minutes are over")
         run.stop("done", f"{run.step} steps are done")
         run.catch_up()
         for event in events:
             event.finish(run)
     return run
+
+
+def _paced(run: Run, budget: Budget) -> State:
+    """The state, told how much of the budget is spent where its schedule asks for that."""
+    if run.state.spent is None:
+        return run.state
+    share = np.float32(budget.share(run.totals))
+    return run.state.replace(spent=jax.device_put(share, run.state.spent.sharding))
 
 
 def _next(batches: Any, run: Run) -> Any:

@@ -21,7 +21,7 @@ from fxformer.train.clip import clip_by_global_norm
 from fxformer.train.per_layer import per_layer
 from fxformer.types import Count, NonNegative, Positive, Rate, Share
 
-Schedule = Callable[[jax.Array], jax.Array]  # count of updates -> share of lr in [0, 1]
+Schedule = Callable[..., jax.Array]  # (count of updates, spent=None) -> share of lr in [0, 1]
 
 
 def decays(path: str, leaf: Any) -> bool:
@@ -53,8 +53,12 @@ class Optimizer(abc.ABC):
         """Gradient to step direction, before decay, learning rate and sign."""
 
     def rate(self, schedule: Schedule) -> Schedule:
-        """Learning rate after `count` updates."""
-        return lambda count: self.lr * schedule(count)
+        """Learning rate after `count` updates, with the share `spent` of a budget used."""
+
+        def rate(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
+            return self.lr * (schedule(count) if spent is None else schedule(count, spent))
+
+        return rate
 
     def build(self, schedule: Schedule, params: Any) -> optax.GradientTransformation:
         """The transformation for (abstract) `params`. RuleError for a rule that decides nothing."""
@@ -192,8 +196,8 @@ def _finish(
 ) -> optax.GradientTransformation:
     """-rate * factor * (direction + decay * parameter), by path."""
 
-    def update(updates, state, params=None):
-        values, now = named(params), rate(state.count)
+    def update(updates, state, params=None, *, spent=None, **_):
+        values, now = named(params), rate(state.count, spent)
 
         def leaf(path, direction):
             factor = factors.get(path, 1.0)
@@ -205,6 +209,6 @@ def _finish(
         counted = optax.ScaleByScheduleState(optax.safe_increment(state.count))
         return named_map(leaf, updates), counted
 
-    return optax.GradientTransformation(
+    return optax.GradientTransformationExtraArgs(
         lambda params: optax.ScaleByScheduleState(jnp.int32(0)), update
     )

@@ -1,8 +1,11 @@
 """Learning-rate schedules: after `count` updates of `until`, the share of lr in [0, 1].
 
-schedule(until) gives the function. All of them begin with a linear warm-up in which update n (from
-0) gets (n + 1) / warmup, so the first update is not lost; what follows is a function of the
-progress x in [0, 1] through the updates after it.
+schedule(until) gives the function (count, spent=None) -> share; `spent`, the share of a budget that
+is used, takes the place of the updates where it is further on.
+
+All of them begin with a linear warm-up in which update n (from 0) gets (n + 1) / warmup, so the
+first update is not lost; what follows is a function of the progress x in [0, 1] through the updates
+after it.
 """
 
 import abc
@@ -24,14 +27,16 @@ class Schedule(abc.ABC):
 
     warmup: NonNegative = 0.0
 
-    def __call__(self, until: int) -> Callable[[jax.Array], jax.Array]:
-        """The function count -> share for a run of `until` updates."""
+    def __call__(self, until: int) -> Callable[..., jax.Array]:
+        """The function (count, spent=None) -> share for a run of `until` updates."""
         rise = self.warmup_steps(until)
 
-        def share(count: jax.Array) -> jax.Array:
+        def share(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
             count = jnp.asarray(count, jnp.float32)
             # The last update, until - 1, stands at x = 1 - 1/span: the end itself is never stepped.
             progress = jnp.clip((count - rise) / max(until - rise, 1), 0, 1)
+            if spent is not None:
+                progress = jnp.maximum(progress, jnp.clip(spent, 0, 1))
             warm = (count + 1) / max(rise, 1)
             return jnp.where(count < rise, warm, self.after(progress, count, rise))
 

@@ -19,6 +19,7 @@ from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
 from fxformer.train import outcome
+from fxformer.train.budget import budget_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.loop import fit
@@ -85,7 +86,7 @@ class Session:
                 events=self.events(),
                 totals=totals,
                 log_every=trainer.log_every,
-                max_minutes=trainer.max_minutes,
+                budget=budget_of(trainer.budget_minutes, self.energy),
                 put=setup.put,
             )
         self.conclude(ended)

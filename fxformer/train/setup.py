@@ -131,7 +131,8 @@ def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mes
         rate=optimizer.rate(schedule),
         gathered=everywhere(mesh),
     )
-    return make_state(make, tx, ema=trainer.ema is not None), step
+    paced = trainer.decay_on == "budget"
+    return make_state(make, tx, ema=trainer.ema is not None, paced=paced), step
 
 
 @dataclasses.dataclass

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Int, UInt32
+from jaxtyping import Array, Float, Int, UInt32
 
 from fxformer.rules import named
 
@@ -26,6 +26,7 @@ class State:
     key: raw data of the run's random key; step n draws from fold_in(key, n)
     skipped: steps so far whose update was refused because a number was not finite
     streak: how many of them in a row just now
+    spent: share of the run's budget that is used, if the schedule follows it; else None
     """
 
     step: Int[Array, ""]
@@ -35,6 +36,7 @@ class State:
     key: UInt32[Array, "words"]
     skipped: Int[Array, ""]
     streak: Int[Array, ""]
+    spent: Float[Array, ""] | None = None
 
 
 def blueprint(make: Make) -> nnx.GraphDef:
@@ -58,7 +60,7 @@ def bind(shape: nnx.GraphDef, params: dict) -> nnx.Module:
 
 
 def make_state(
-    make: Make, tx: optax.GradientTransformation, *, ema: bool = False
+    make: Make, tx: optax.GradientTransformation, *, ema: bool = False, paced: bool = False
 ) -> Callable[[jax.Array], State]:
     """The function key -> first State, to be jitted with the shardings of the state."""
 
@@ -73,6 +75,7 @@ def make_state(
             key=jax.random.key_data(rest),
             skipped=jnp.int32(0),
             streak=jnp.int32(0),
+            spent=jnp.float32(0) if paced else None,
         )
 
     return start

@@ -26,7 +26,7 @@ def make_step(
     accumulate: int = 1,
     ema: float | None = None,
     guard: bool = True,
-    rate: Callable[[jax.Array], jax.Array] | None = None,
+    rate: Callable[..., jax.Array] | None = None,
     gathered: Sharding | None = None,
 ) -> Callable[[State, Any], tuple[State, Sums]]:
     """step(state, batch) -> (state, sums), to be jitted.
@@ -47,6 +47,7 @@ def make_step(
     tokens (read by the model, padding excluded), skipped (in all), streak (in a row), weight 1.
     """
 
+    tx = optax.with_extra_args_support(tx)
     evaluate = _sums(shape, precision, gathered)
 
     def step(state: State, batch: Any) -> tuple[State, Sums]:
@@ -55,7 +56,7 @@ def make_step(
         loss, weight = sums["loss"]
         grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
         norm = global_norm(grads)
-        updates, opt = tx.update(grads, state.opt, state.params)
+        updates, opt = tx.update(grads, state.opt, state.params, spent=state.spent)
         params = optax.apply_updates(state.params, updates)
         average = state.ema
         if ema is not None:
@@ -72,6 +73,7 @@ def make_step(
             key=state.key,
             skipped=state.skipped + ~fine,
             streak=jnp.where(fine, 0, state.streak + 1),
+            spent=state.spent,
         )
         facts = {
             "gradient_norm": norm,
@@ -82,7 +84,7 @@ def make_step(
             "streak": new.streak,
         }
         if rate is not None:
-            facts["learning_rate"] = rate(updates_done(state.opt))
+            facts["learning_rate"] = rate(updates_done(state.opt), state.spent)
         one = jnp.float32(1)
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.events import Call, Evaluate, Event, RollBack, Save
@@ -16,7 +16,10 @@ class Trainer:
     """How long a run goes on and what happens during it.
 
     steps: steps of the whole run; also what the schedule stretches over
-    max_minutes: a run stops after so many, all attempts together; None: never
+    budget_minutes: a run stops after so many, all attempts together; None: never
+    decay_on: what the schedule stretches over: the steps, or the share of the budget that is spent
+        (minutes, kWh or gCO2e, whichever is nearest to its end), should that come first. Time and
+        energy differ from run to run, so then does the learning rate
     accumulate: micro-batches in a step
     ema: decay of the moving average of the parameters; None: there is none
     log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
@@ -32,7 +35,8 @@ class Trainer:
     """
 
     steps: Count = 1000
-    max_minutes: Positive | None = None
+    budget_minutes: Positive | None = None
+    decay_on: Literal["steps", "budget"] = "steps"
     accumulate: Count = 1
     ema: Rate | None = None
     log_every: Count = 1

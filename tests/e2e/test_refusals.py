@@ -114,8 +114,11 @@ schedule=one_cycle schedule.rise=1.5 | schedule.rise
 trainer.steps=0 | trainer.steps
 trainer.steps=1e3 | trainer.steps write 1000
 trainer.steps=abc | trainer.steps
-trainer.max_minutes=0 | trainer.max_minutes
-trainer.max_minutes=nan | trainer.max_minutes
+trainer.budget_minutes=0 | trainer.budget_minutes
+trainer.budget_minutes=nan | trainer.budget_minutes
+trainer.decay_on=budget | trainer.budget_minutes=10
+trainer.decay_on=joules | trainer.decay_on
+energy.budget_kwh=0 | energy.budget_kwh
 trainer.accumulate=0 | trainer.accumulate
 trainer.accumulate=3 | 8 rows 3 6 or 9
 trainer.ema=1 | trainer.ema

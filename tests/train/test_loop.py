@@ -13,6 +13,7 @@ import pytest
 from drill import train
 from toy import Meter, Parts, Tracker, batch, batches, same
 
+from fxformer.train.budget import Budget, Limit
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.events import Call, Evaluate, RollBack, Save
 from fxformer.train.loop import fit
@@ -57,7 +58,8 @@ def test_log_every_and_progress():
 
 def test_the_end_of_the_data_and_of_the_time_are_ends():
     assert "the data ended after step 3" in go(Parts(), 9, loader=batches(0, 3)).reason
-    run = go(Parts(), 10**6, max_minutes=1e-9)
+    short = Limit("trainer.budget_minutes", 1e-9, "minutes", lambda totals: totals.seconds)
+    run = go(Parts(), 10**6, budget=Budget((short,)))
     assert (run.status, run.step) == ("done", 2)
 
 

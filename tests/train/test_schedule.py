@@ -30,6 +30,14 @@ def test_shares_lie_between_0_and_1(schedule, until):
     assert all(0 <= float(share(count)) <= 1 for count in range(0, 2 * until, until // 10))
 
 
+def test_a_budget_takes_the_place_of_the_updates_where_it_is_further_on():
+    share = Linear(warmup=10)(110)
+    assert float(share(20, 0.5)) == pytest.approx(0.5)
+    assert float(share(85, 0.5)) == pytest.approx(0.25)  # the updates are further on
+    assert float(share(4, 0.5)) == pytest.approx(0.5)  # the warm-up is counted in updates
+    assert float(share(20, 3.0)) == 0
+
+
 def test_a_warmup_longer_than_the_run_is_refused():
     with pytest.raises(ValueError, match=r"warmup=200 is 200 of 100 steps.*warmup=10"):
         Linear(warmup=200)(100)

@@ -84,7 +84,7 @@ def test_dropout_is_a_function_of_seed_and_step():
 
 
 def test_norms_and_tokens_are_among_the_sums():
-    toy = Parts(SGD(lr=0.5, momentum=0.0, clip=None), rate=lambda count: 0.5 - count)
+    toy = Parts(SGD(lr=0.5, momentum=0.0, clip=None), rate=lambda count, spent: 0.5 - count)
     state, sums = toy.step(toy.state, batch(0))
     numbers = averages(sums)
     assert numbers["update_norm"] == pytest.approx(0.5 * numbers["gradient_norm"], rel=1e-5)

@@ -75,7 +75,9 @@ def batches(start=0, end=10**9, **knobs):
 class Parts:
     """State, step and evaluation of the toy; made and compiled once for each set of knobs."""
 
-    def __init__(self, optimizer=None, schedule=None, until=100, seed=0, ema=None, **knobs):
+    def __init__(
+        self, optimizer=None, schedule=None, until=100, seed=0, ema=None, paced=False, **knobs
+    ):
         model = {k: knobs.pop(k) for k in ("dim", "layers", "dropout") if k in knobs}
         self.make, self.shape = maker(**model), blueprint(maker(**model))
         optimizer, schedule = optimizer or AdamW(lr=1e-2), schedule or Constant()
@@ -83,7 +85,7 @@ class Parts:
         precision = knobs.pop("precision", Precision())
         self.knobs = knobs | {"precision": precision, "ema": ema}
         self.raw = make_step(self.shape, self.tx, **self.knobs)
-        self.start = make_state(self.make, self.tx, ema=ema is not None)
+        self.start = make_state(self.make, self.tx, ema=ema is not None, paced=paced)
         self.step, self.state = jax.jit(self.raw), jax.jit(self.start)(jax.random.key(seed))
         self.evaluate = jax.jit(make_eval(self.shape, precision=precision))
 

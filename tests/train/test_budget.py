@@ -1,0 +1,87 @@
+"""A budget ends a run within a step of it, and a schedule can stretch over it."""
+
+import pytest
+from toy import Meter, Parts, Tracker, batch, batches
+
+from fxformer.energy.energy import ModelEnergy
+from fxformer.train.budget import Budget, Limit, budget_of
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.events import Evaluate, Save
+from fxformer.train.loop import fit
+from fxformer.train.optim import SGD
+from fxformer.train.running import Totals
+from fxformer.train.schedule import Linear
+
+
+class Burning(Meter):
+    """5 J for every look at it."""
+
+    def read(self):
+        self.joules += 5
+        return self.joules
+
+
+def joules(most: float) -> Budget:
+    return Budget((Limit("energy.budget_kwh", most, "J", lambda totals: totals.joules),))
+
+
+def go(toy, budget, *, events=(), totals=None, state=None, until=1000):
+    state, tracker = toy.state if state is None else state, Tracker()
+    run = fit(
+        toy.step,
+        state,
+        batches(int(state.step)),
+        until=until,
+        tracker=tracker,
+        meter=Burning(),
+        events=events,
+        totals=totals,
+        budget=budget,
+    )
+    return run, tracker
+
+
+def test_limits_are_in_the_units_of_their_knobs():
+    energy = ModelEnergy(pue=1.2, grid_gco2e_per_kwh=100.0, budget_kwh=2.0, budget_gco2e=50.0)
+    budget = budget_of(30.0, energy)
+    spent = Totals(joules=1.8e6, seconds=600)  # 0.5 kWh at the wall plug, 0.6 with the building
+    assert [limit.used(spent) for limit in budget.limits] == pytest.approx([10, 0.6, 60])
+    assert budget.share(spent) == pytest.approx(1.2)
+    assert budget.over(spent).startswith("energy.budget_gco2e=50 is spent: 60 gCO2e")
+    assert budget_of(None, ModelEnergy()).over(spent) is None
+
+
+def test_a_run_ends_within_a_step_evaluates_and_saves(tmp_path):
+    toy = Parts()
+    steady, _ = go(toy, joules(1e9), until=40)
+    each = steady.totals.joules / 40
+    checkpoints = Checkpoints(tmp_path)
+    events = [Evaluate(0, toy.evaluate, [batch(100)]), Save(0, checkpoints)]
+    run, tracker = go(toy, joules(20 * each), events=events)
+    assert run.status == "done" and "energy.budget_kwh" in run.reason
+    assert 19 <= run.step <= 22
+    assert [line["step"] for line in tracker.of("valid")] == [run.step]
+    assert checkpoints.steps() == [run.step]
+
+
+def test_a_spent_budget_allows_no_step_more():
+    run, tracker = go(Parts(), joules(100), totals=Totals(joules=100.0))
+    assert run.step == 0 and run.status == "done" and not tracker.of("train")
+
+
+def test_the_learning_rate_falls_with_the_budget_and_goes_on_falling_after_a_resume(tmp_path):
+    optimizer, schedule = SGD(lr=0.5), Linear()
+    knobs = {"schedule": schedule, "until": 10**6, "rate": optimizer.rate(schedule(10**6))}
+    toy = Parts(optimizer, paced=True, **knobs)
+    first, tracker = go(toy, joules(800), until=20)
+    rates = [line["learning_rate"] for line in tracker.of("train")]
+    assert len(rates) == 20 and rates[0] == 0.5
+    assert all(late < early for early, late in zip(rates[1:], rates[2:], strict=False))
+    second, tracker = go(toy, joules(800), totals=first.totals, state=first.state)
+    after = [line["learning_rate"] for line in tracker.of("train")]
+    assert after[0] < rates[-1] and after[-1] < 0.05
+    assert second.totals.joules >= 800
+
+
+def test_without_a_budget_the_state_is_as_it_was():
+    assert Parts().state.spent is None and Parts(paced=True).state.spent == 0
