@@ -35,6 +35,13 @@ def runs(argv: list[str]) -> int:
     return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
 
 
+def plan(argv: list[str]) -> int:
+    """what a run or a sweep will cost: parameters, FLOPs, memory, time, kWh, gCO2e"""
+    from fxformer.launch import app
+
+    return app.plan(argv)
+
+
 def compare(argv: list[str]) -> int:
     """ask runs of any objectives for the same words, at equal tokens, FLOPs or joules"""
     from fxformer.compare.main import main as compared
@@ -65,6 +72,7 @@ def completion(argv: list[str]) -> int:
 
 VERBS = {
     "train": train,
+    "plan": plan,
     "audit": audit,
     "compare": compare,
     "show": show,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from fxformer.energy import tdp
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
@@ -73,6 +74,17 @@ class ModelEnergy:
         sources, unreadable = self._sources(accelerators, machine)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
+
+    @property
+    def sigma_modelled(self) -> float:
+        """One standard deviation of a modelled reading, relative to it."""
+        return self._modelled
+
+    def expected_watts(self, accelerators: Sequence[str], *, cores: int, memory: float) -> float:
+        """What the stated model would count: so many busy threads, bytes of memory, devices."""
+        cpu, ram = self._cpu().watts * cores, self._ram_watts * memory / 1e9
+        known = [self._gpu_tdp or tdp.chip_watts(kind)[0] for kind in accelerators]
+        return cpu + ram + self._gpu_load * sum(known)
 
     def _sources(
         self, accelerators: Sequence[str] | None, machine: bool

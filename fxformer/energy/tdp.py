@@ -87,7 +87,7 @@ CHIP_TDP = {
 CHIP_WATTS = 300  # for an accelerator that is not in the table
 
 
-def _match(table: dict, name: str) -> str | None:
+def match(table: dict, name: str) -> str | None:
     """The longest key that stands in `name` as whole words ("L4" is not in "L40S")."""
     found = [k for k in table if re.search(rf"(?<!\w){re.escape(k)}(?!\w)", name, re.IGNORECASE)]
     return max(found, key=len, default=None)
@@ -95,7 +95,7 @@ def _match(table: dict, name: str) -> str | None:
 
 def cpu_watts_per_thread(name: str) -> tuple[float, str]:
     """Watts of one busy hardware thread of the processor called `name`, and where that is from."""
-    key = _match(CPU_TDP, name)
+    key = match(CPU_TDP, name)
     if key is None:
         which = name or "unnamed processor"
         return WATTS_PER_THREAD, f"{WATTS_PER_THREAD} W a thread ({which} is not in the table)"
@@ -105,7 +105,7 @@ def cpu_watts_per_thread(name: str) -> tuple[float, str]:
 
 def chip_watts(name: str) -> tuple[float, str]:
     """Watts of the accelerator called `name` at full load, and where that is from."""
-    key = _match(CHIP_TDP, name)
+    key = match(CHIP_TDP, name)
     if key is None:
         return float(CHIP_WATTS), f"{CHIP_WATTS} W assumed ({name} is not in the table)"
     return float(CHIP_TDP[key]), f"TDP {CHIP_TDP[key]} W of {key}"

@@ -28,6 +28,18 @@ def audit(argv: list[str], job: Job | None = None) -> int:
     return run("audit", _json_as_key(argv), job or _auditing)
 
 
+def plan(argv: list[str], job: Job | None = None) -> int:
+    """Say what `fxformer train` with these words would cost; returns the exit code."""
+    if job is not None:
+        return run("plan", argv, job)
+    from fxformer.plan.main import Planner
+
+    planner = Planner()
+    code = run("plan", argv, planner)
+    planner.close()
+    return code
+
+
 def run(verb: str, argv: list[str], job: Job) -> int:
     """Run Hydra on `argv` and `job` on what it composes.
 

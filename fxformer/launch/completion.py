@@ -24,7 +24,7 @@ function _fxformer
 end
 complete -c fxformer -f -a '(_fxformer)'
 """
-COMPOSED = ("train", "audit")  # verbs whose words are Hydra's
+COMPOSED = ("train", "plan", "audit")  # verbs whose words are Hydra's
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 

@@ -1,0 +1,234 @@
+"""A run's cost from its config: shapes give arithmetic, a device's peak or real steps give time."""
+
+import dataclasses
+import math
+import os
+import statistics
+import time
+
+import jax
+import numpy as np
+
+from fxformer.config.build import build
+from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.flops import tokens_read
+from fxformer.energy.peak import peak_flops
+from fxformer.plan.knobs import Plan
+from fxformer.train.compile import compile_step
+from fxformer.train.setup import Setup, set_up
+from fxformer.train.state import count_by_part
+
+LOOKED = 8  # training batches whose mean size stands for all
+MFU = {"cpu": 0.35, "gpu": 0.30, "tpu": 0.40}  # shares of the peak that a small model reaches
+DOUBT = 0.7  # of a time from such a share: one standard deviation, relative
+NOISE = 0.07  # of a time from real steps: machines are noisy
+FORWARD = 1 / 3  # of a step's arithmetic is its forward pass: what evaluating costs
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """value ± sigma (one standard deviation, same unit)."""
+
+    value: float
+    sigma: float
+
+    def __add__(self, other: "Spread") -> "Spread":
+        """Of two runs on the same machine, whose errors are one error."""
+        return Spread(self.value + other.value, self.sigma + other.sigma)
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """parameters: exactly those the run will have; parts: by path
+    flops_per_token: of forward and backward, for each token read; padding is no work
+    tokens: read in all training steps; flops: of them
+    memory: bytes a step needs on one device, as its compiler says; None: not compiled
+    seconds, joules: of the whole run, evaluation included
+    mfu: share of the peak that real steps reached, or that was assumed
+    how: where time and energy are from
+    steps: of the run; budget: the limit that will end it earlier, in words
+    """
+
+    parameters: int
+    parts: dict[str, int]
+    flops_per_token: float
+    tokens: float
+    flops: float
+    memory: int | None
+    seconds: Spread
+    joules: Spread
+    mfu: float | None
+    how: str
+    steps: int
+    budget: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """What a training step and an evaluation batch take: seconds and joules, with their relative
+    standard deviations; and what comes once."""
+
+    step: float
+    evaluation: float
+    once: float
+    watts: float
+    doubt: float
+    power_doubt: float
+    mfu: float | None
+    how: str
+
+
+def forecast(cfg, knobs: Plan) -> Forecast:
+    """Build the run, train nothing (calibrating: a few steps), and say what it will cost.
+
+    Raises ValueError for whatever `fxformer train` would refuse.
+    """
+    setup, energy = set_up(cfg), build(cfg.energy)
+    batches = setup.data.train(setup.corpus.batch, cfg.seed)
+    sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(LOOKED)]
+    per_step, per_token = float(np.mean(sizes)), setup.flops_per_token
+    compiled, state, once = _compiled(setup, knobs, cfg.seed)
+    memory = None if compiled is None else _memory(compiled)
+    flops = per_step * per_token
+    if knobs.calibrate:
+        rates = _measured(setup, compiled, state, energy, knobs.seconds, flops, once)
+    else:
+        rates = _assumed(setup, energy, flops, memory)
+    steps, every = setup.trainer.steps, setup.trainer.eval_every
+    passes = math.ceil(steps / every) if every else 1
+    evaluations = passes * len(setup.data.valid(setup.corpus.batch))
+    seconds = rates.once + steps * rates.step + evaluations * rates.evaluation
+    seconds, cut = _within(energy, setup.trainer.budget_minutes, seconds, rates.watts)
+    doubt = rates.doubt if cut is None else 0.0
+    joules = seconds * rates.watts
+    return Forecast(
+        parameters=setup.parameters,
+        parts=count_by_part(setup.like.params),
+        flops_per_token=per_token,
+        tokens=per_step * steps,
+        flops=flops * steps,
+        memory=memory,
+        seconds=Spread(seconds, doubt * seconds),
+        joules=Spread(joules, math.hypot(doubt, rates.power_doubt) * joules),
+        mfu=rates.mfu,
+        how=rates.how,
+        steps=steps,
+        budget=cut,
+    )
+
+
+def _within(
+    energy: ModelEnergy, minutes: float | None, seconds: float, watts: float
+) -> tuple[float, str | None]:
+    """The seconds a run gets, and the budget that cuts it short, if one does."""
+    carbon = energy.carbon
+    limits = {}
+    if minutes is not None:
+        limits["trainer.budget_minutes"] = 60 * minutes
+    if energy.budget_kwh is not None:
+        limits["energy.budget_kwh"] = energy.budget_kwh / carbon.kwh(watts)
+    if energy.budget_gco2e is not None and carbon.grid.gco2e_per_kwh:
+        limits["energy.budget_gco2e"] = energy.budget_gco2e / carbon.gco2e(watts)
+    name = min(limits, key=limits.get, default=None)
+    if name is None or limits[name] >= seconds:
+        return seconds, None
+    share = limits[name] / seconds
+    return limits[name], f"{name} ends it after about {share:.0%} of its steps"
+
+
+def _compiled(setup: Setup, knobs: Plan, seed: int):
+    """(the compiled step, its first state, seconds of both); (None, None, 0) where not asked."""
+    if not (knobs.compile or knobs.calibrate):
+        return None, None, 0.0
+    began = time.perf_counter()
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+    jitted = compile_step(setup.step, placement, setup.mesh, donate=setup.trainer.donate)
+    step = jitted.lower(setup.like, setup.put(setup.example)).compile()
+    state = None
+    if knobs.calibrate:
+        state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(seed))
+    return step, state, time.perf_counter() - began
+
+
+def _memory(compiled) -> int | None:
+    """Bytes of arguments, results and what lies between, as the compiler says; None if it does
+    not."""
+    facts = compiled.memory_analysis()
+    if facts is None:
+        return None
+    shared = getattr(facts, "alias_size_in_bytes", 0)
+    held = facts.argument_size_in_bytes + facts.output_size_in_bytes - shared
+    return int(held + facts.temp_size_in_bytes)
+
+
+def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
+    """Real steps for some seconds, real evaluations for a fifth of that."""
+    kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
+    batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
+    evaluate = jax.jit(setup.evaluate).lower(setup.like.params, setup.put(setup.example)).compile()
+    state, _ = jax.block_until_ready(step(state, setup.put(setup.example)))  # the first is slow
+    meter, times, began = energy.open(accelerators=kinds), [], time.perf_counter()
+    number = 0
+    while time.perf_counter() - began < seconds or number < 3:
+        before, number = time.perf_counter(), number + 1
+        batch = setup.put(setup.objective.corrupt(batches[number]))
+        state, sums = step(state, batch)
+        jax.block_until_ready((state, sums))
+        times.append(time.perf_counter() - before)
+    spent = time.perf_counter() - began
+    joules = meter.close().total
+    looks, began = [], time.perf_counter()
+    while time.perf_counter() - began < seconds / 5 or len(looks) < 2:
+        before = time.perf_counter()
+        jax.block_until_ready(evaluate(state.params, setup.put(setup.example)))
+        looks.append(time.perf_counter() - before)
+    pace = statistics.mean(times)
+    peak = _peak(setup)
+    return Rates(
+        step=pace,
+        evaluation=statistics.mean(looks),
+        once=once,
+        watts=joules.joules / spent,
+        doubt=max(NOISE, statistics.pstdev(times) / pace / math.sqrt(len(times))),
+        power_doubt=joules.relative,
+        mfu=None if peak is None else flops / pace / peak[0],
+        how=f"{len(times)} real steps; energy {joules.provenance}"
+        + ("" if peak is None else f"; peak {peak[1]}"),
+    )
+
+
+def _assumed(setup, energy, flops, memory) -> Rates:
+    """From the peak of the devices and a share of it that is common."""
+    peak = _peak(setup)
+    if peak is None:
+        kind = jax.devices()[0].device_kind
+        raise ValueError(
+            f"the peak of {kind} is not in the table, so nothing tells how long a step takes: "
+            "write plan.calibrate=true"
+        )
+    share = MFU.get(jax.devices()[0].platform, min(MFU.values()))
+    step = flops / (share * peak[0])
+    accelerators = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    watts = energy.expected_watts(accelerators, cores=cores or 1, memory=memory or 0)
+    return Rates(
+        step=step,
+        evaluation=FORWARD * step,
+        once=0.0,
+        watts=watts,
+        doubt=DOUBT,
+        power_doubt=energy.sigma_modelled,
+        mfu=share,
+        how=f"assumed {share:.0%} of the peak ({peak[1]}); energy modelled; "
+        "plan.calibrate=true measures both",
+    )
+
+
+def _peak(setup) -> tuple[float, str] | None:
+    """FLOP/s of all the devices of the mesh together, and where that is from. Simulated CPU
+    devices share one processor."""
+    devices = list(setup.mesh.devices.flat)
+    one = peak_flops(devices[0], setup.cfg.precision.compute)
+    if one is None:
+        return None
+    return (one[0] if devices[0].platform == "cpu" else one[0] * len(devices)), one[1]

@@ -1,0 +1,87 @@
+"""A forecast on a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, look_up
+from fxformer.plan.forecast import Forecast, Spread
+from fxformer.track import plain
+
+
+def show(found: Forecast, carbon: Carbon, elsewhere: Sequence[str], console: Console) -> None:
+    """One run: what it is, what it takes, what that is elsewhere."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for what, value in _facts(found, carbon):
+        grid.add_row(what, Text(value))
+    body = Group(grid, Text(), _places(found.joules, carbon, elsewhere))
+    console.print(Panel(body, title="plan", title_align="left", width=min(console.width, 100)))
+
+
+def _facts(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
+    parts = ", ".join(
+        f"{path} {plain.count(count)}"
+        for path, count in sorted(found.parts.items(), key=lambda item: -item[1])[:4]
+    )
+    memory = "not compiled" if found.memory is None else f"{plain.si(found.memory, 'B')} a device"
+    mfu = "" if found.mfu is None else f", {found.mfu:.0%} of the peak (MFU)"
+    rows = [
+        ("parameters", f"{found.parameters:,}  ({parts})"),
+        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token{mfu}"),
+        ("", f"{plain.si(found.flops, 'FLOP')} for {plain.count(found.tokens)} tokens in "
+             f"{found.steps} steps"),
+        ("memory", memory),
+        ("time", _range(found.seconds, plain.clock)),
+        ("energy", f"{_kwh(found.joules, carbon)} ({plain.si(found.joules.value, 'J')})"),
+        ("from", found.how),
+    ]  # fmt: skip
+    return rows if found.budget is None else [*rows, ("budget", found.budget)]
+
+
+def _range(one: Spread, write) -> str:
+    """The value, and the interval of one standard deviation; a span that begins at 0 at least."""
+    low, high = max(one.value - one.sigma, 0), one.value + one.sigma
+    return f"{write(one.value)}  ({write(low)} – {write(high)})"
+
+
+def _kwh(joules: Spread, carbon: Carbon) -> str:
+    return _range(joules, lambda value: plain.si(1000 * carbon.kwh(value), "Wh"))
+
+
+def _places(joules: Spread, carbon: Carbon, elsewhere: Sequence[str]) -> Table:
+    """gCO2e here and in other regions, the cleanest first."""
+    table = Table(box=None, header_style="dim", padding=(0, 2))
+    for name in ("grid", "g/kWh", "CO2e", "against here"):
+        table.add_column(name, justify="left" if name == "grid" else "right")
+    here = carbon.grid.gco2e_per_kwh
+    kwh = joules.value * carbon.pue / JOULES_PER_KWH
+    rows = [(f"here: {carbon.grid.name}", here, "")]
+    for code in elsewhere:
+        grid = look_up(code)
+        change = "" if not here else f"{grid.gco2e_per_kwh / here - 1:+.0%}"
+        rows.append((f"{code}: {grid.name}", grid.gco2e_per_kwh, change))
+    for name, intensity, change in sorted(rows, key=lambda row: row[1]):
+        style = "bold" if name.startswith("here") else ""
+        cells = (name, f"{intensity:g}", plain.si(kwh * intensity, "g"), change)
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def show_sweep(found: Sequence[Forecast], carbon: Carbon, elsewhere, console: Console) -> None:
+    """All runs of a sweep together, on one machine one after the other."""
+    seconds, joules = found[0].seconds, found[0].joules
+    for one in found[1:]:
+        seconds, joules = seconds + one.seconds, joules + one.joules
+    lines = [
+        Text(f"{len(found)} runs, one after the other: {_range(seconds, plain.clock)}"),
+        Text(_kwh(joules, carbon)),
+        _places(joules, carbon, elsewhere),
+    ]
+    title = "the whole sweep"
+    width = min(console.width, 100)
+    console.print(Panel(Group(*lines), title=title, title_align="left", width=width))
