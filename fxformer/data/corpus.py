@@ -112,7 +112,8 @@ class Corpus(ABC):
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
         ids = tokenizer.ids
-        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos)
+        ends = tokenizer.vocabulary.ends_sentence
+        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, ends)
         packed = {}
         for split, documents in self.source.splits.items():
             if not len(documents.tokens):

@@ -60,15 +60,16 @@ class Mixture(Objective):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         if not parts:
             raise ValueError("a mixture of no objectives: list some under objective.parts")
+        for part in parts:
+            one = getattr(part.objective, "func", part.objective)
+            if one.__call__ is not Objective.__call__:
+                raise ValueError(
+                    f"{one.__name__} computes its loss in its own way and cannot be mixed"
+                )
         kind = Kind(self.model.architecture)
         made = [
             part.objective(lambda **_: kind, vocabulary=vocabulary, rngs=rngs) for part in parts
         ]
-        for one in made:
-            if type(one).__call__ is not Objective.__call__:
-                raise ValueError(
-                    f"{type(one).__name__} computes its loss in its own way and cannot be mixed"
-                )
         self.parts = nnx.List(made)
         weights = np.array([part.weight for part in parts], np.float64)
         self.shares = tuple(float(share) for share in weights / weights.sum())
