@@ -14,6 +14,7 @@ from fxformer.objective.draw import Draws
 from fxformer.types import Count
 
 MARKS = 3  # bos, eos, eos
+BEYOND = 16  # tokens at most by which a text is longer that is cut to end inside a sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +77,17 @@ class SentenceRows:
 
     def rival(self, piece, first, torn, draws: Draws) -> np.ndarray:
         """Where the rivals of B begin. [n] int64. Where B begins inside a sentence, its rival does
-        so too: it is the end of a text as long as the whole piece."""
-        size = self.size[piece]
-        torn = torn & (size <= self.rivals.longest)
-        home = document_of(self.documents, self.start[piece])
-        return self.rivals(np.where(torn, size, size - first), home, draws) + torn * first
+        so too: it is the end of a text as long as the whole piece. Where B ends inside one, its
+        rival is the beginning of a longer text."""
+        start, size = self.start[piece], self.size[piece]
+        most = np.minimum(self.rivals.longest, self.length - MARKS)
+        torn = torn & (size <= most)
+        last = np.minimum(np.searchsorted(self.ends, start + size), max(len(self.ends) - 1, 0))
+        whole = self.ends[last] == start + size if len(self.ends) else np.ones(len(size), bool)
+        beyond = np.where(torn | whole, 0, 1 + draws.below("beyond", BEYOND))
+        asked = np.minimum(np.where(torn, size, size - first) + beyond, most)
+        home = document_of(self.documents, start)
+        return self.rivals(asked, home, draws) + torn * first
 
     def split(self, piece: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of A, up to one of the sentence ends inside a piece, else any; and whether it is
@@ -135,9 +142,7 @@ class SentencePairs:
         sizes = np.diff(documents.bounds)
         several = np.count_nonzero(sizes) > 1
         rivals = Rivals.of(documents.bounds, ends, room) if several else None
-        return SentenceRows(
-            documents, length, frame, start, size, order, bounds, ends, rivals
-        )
+        return SentenceRows(documents, length, frame, start, size, order, bounds, ends, rivals)
 
     def _check(self, documents: Documents, room: int, frame: Frame) -> None:
         if frame.bos is None or frame.eos is None:
