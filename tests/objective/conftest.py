@@ -17,6 +17,8 @@ PAD, UNK, BOS, EOS, MASK = range(5)
 class Toy(nnx.Module):
     """An embedding that is also the output table; the mean of the source joins every position."""
 
+    dim, types = 8, 2
+
     def __init__(self, *, architecture: str, vocab: int, rngs: nnx.Rngs):
         self.architecture = architecture
         self.embed = nnx.Embed(vocab, 8, rngs=rngs)

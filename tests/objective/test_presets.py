@@ -17,7 +17,7 @@ from fxformer.objective.noise.infill import TextInfilling
 CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 GIVEN = {"model", "vocabulary", "rngs", "self", "dim", "vocab", "width"}  # what the parent gives
-PAIRS = ("seq2seq", "tokenlabel")
+PAIRS = ("seq2seq", "tokenlabel", "nsp", "sop")  # their rows hold two texts
 # Presets that refer to a model's parts, or want more of one than a toy has.
 REAL = {name: "electra" for name in NAMES if name.startswith("electra")}
 TINY = ("+size=tiny", "model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1")
