@@ -29,6 +29,7 @@ class Vocabulary:
     eos: int | None = None  # also BERT's [SEP]
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()  # control codes (CTRL)
 
     @property
     def ordinary(self) -> np.ndarray:

@@ -118,7 +118,7 @@ class Corpus(ABC):
         for split, documents in self.source.splits.items():
             if not len(documents.tokens):
                 raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-            packed[split] = self.packing(documents, row_length, frame)
+            packed[split] = self.packing(documents, row_length, framed(frame, documents))
         size = facts["valid"]["bytes"]
         facts |= {
             "tokenizer_hash": tokenizer.hash,
@@ -129,6 +129,13 @@ class Corpus(ABC):
             "packing": {split: rows.facts() for split, rows in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+
+def framed(frame: Frame, documents: Documents) -> Frame:
+    """The frame, with one place before the text where each document has a control code."""
+    if documents.codes is None:
+        return frame
+    return dataclasses.replace(frame, prefix=np.full(1, frame.pad, np.int32))
 
 
 def unigram_nats(tokens: np.ndarray) -> float:

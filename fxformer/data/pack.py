@@ -74,6 +74,9 @@ class Pieces:
         end = begin + width - len(self.frame.suffix)
         for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, end)):
             tokens.flat[(at[:, None] + np.arange(len(ids))).ravel()] = np.tile(ids, len(at))
+        if self.documents.codes is not None:  # in the place the frame keeps for it
+            home = self.documents.at(self.start[piece])
+            tokens.flat[begin] = self.documents.codes[home]
         text = ranges(begin + len(self.frame.prefix), self.size[piece])
         taken = ranges(self.start[piece], self.size[piece])
         tokens.flat[text] = self.documents.tokens[taken]

@@ -54,4 +54,9 @@ class Blocks:
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Stream:
         if documents.scored is not None or documents.source is not None:
             raise ValueError("data/packing=blocks would cut examples: take segments or padded")
+        if documents.codes is not None:
+            raise ValueError(
+                "data/packing=blocks joins texts of different control codes: take segments or "
+                "padded, or data.code=null"
+            )
         return Stream(documents, length, frame)

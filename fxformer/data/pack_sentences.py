@@ -62,11 +62,11 @@ class SentenceRows:
             return laid(ids, self.frame.pad)
 
         own = self.start[piece][owner] + rank - 1 - second
-        home = document_of(self.documents, self.start[piece])
+        home = self.documents.at(self.start[piece])
         pairs = Pairs(laid(second.astype(np.int32), 0), laid(home[owner], -1))
         if self.rivals is not None:
             other = self.rival(piece, first, torn, draws)
-            away = document_of(self.documents, other)
+            away = self.documents.at(other)
             pairs = dataclasses.replace(
                 pairs,
                 rivals=text(np.where(second, other[owner] + rank - a - 2, own)),
@@ -86,7 +86,7 @@ class SentenceRows:
         whole = self.ends[last] == start + size if len(self.ends) else np.ones(len(size), bool)
         beyond = np.where(torn | whole, 0, 1 + draws.below("beyond", BEYOND))
         asked = np.minimum(np.where(torn, size, size - first) + beyond, most)
-        home = document_of(self.documents, start)
+        home = self.documents.at(start)
         return self.rivals(asked, home, draws) + torn * first
 
     def split(self, piece: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
@@ -152,6 +152,8 @@ class SentencePairs:
                 "data/packing=sentence_pairs cuts single texts in two, and these are given "
                 "examples: take data/packing=segments, padded or paired"
             )
+        if documents.codes is not None:
+            raise ValueError("data/packing=sentence_pairs has no place for codes: data.code=null")
         if room < 2:
             raise ValueError(
                 f"rows of {room + MARKS} tokens have no room for two texts beside {MARKS} marks: "
@@ -173,11 +175,6 @@ def whole_sentences(
             sizes.append(cut - begin)
             begin = cut
     return np.array(starts, np.int64), np.array(sizes, np.int64)
-
-
-def document_of(documents: Documents, place: np.ndarray) -> np.ndarray:
-    """The number of the document each place in its tokens belongs to. int64."""
-    return np.searchsorted(documents.bounds, place, side="right") - 1
 
 
 def _owners(width: np.ndarray) -> np.ndarray:

@@ -63,10 +63,12 @@ class Tokenizer(ABC):
         return parse_template(self.template, self.ids)[1]
 
     def _card(self) -> dict:
-        kind = type(self)
+        kind, ids = type(self), dataclasses.asdict(self.ids)
+        if not ids["codes"]:  # as it was written before there were codes
+            del ids["codes"]
         return {
             "class": f"{kind.__module__}.{kind.__name__}",
-            "ids": dataclasses.asdict(self.ids),
+            "ids": ids,
             "template": self.template,
         }
 
