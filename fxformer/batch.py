@@ -9,6 +9,8 @@ import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from fxformer.spelling import Spelling
+
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
@@ -30,6 +32,7 @@ class Vocabulary:
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
     codes: tuple[int, ...] = ()  # control codes (CTRL)
+    spelling: Spelling | None = None  # where the tokenizer gives back every text exactly
 
     @property
     def ordinary(self) -> np.ndarray:

@@ -106,7 +106,8 @@ class Corpus(ABC):
     @property
     def vocabulary(self) -> Vocabulary:
         """Known before anything is packed; an objective needs it to say how long rows must be."""
-        return self.source.tokenizer.vocabulary
+        tokenizer = self.source.tokenizer
+        return dataclasses.replace(tokenizer.vocabulary, spelling=tokenizer.spelling())
 
     def prepare(self, row_length: int) -> Prepared:
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
+from fxformer.spelling import Spelling
 
 _CARD = "tokenizer_card.json"
 
@@ -48,6 +49,10 @@ class Tokenizer(ABC):
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         """`encode` of each text; a backend overrides it where that is faster."""
         return [self.encode(text) for text in texts]
+
+    def spelling(self) -> Spelling | None:
+        """How tokens are spelt; None where texts do not come back exactly, whatever is cut."""
+        return None
 
     def spoken(self, ids: np.ndarray) -> list[int]:
         """ids without the special ones; unk stays, so that one sees where something was lost."""

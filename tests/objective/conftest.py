@@ -9,6 +9,7 @@ from flax import nnx
 
 from fxformer.batch import Rows, Vocabulary
 from fxformer.objective.law import judge
+from fxformer.spelling import Letters, Spelling
 
 WORDS = 200
 PAD, UNK, BOS, EOS, MASK = range(5)
@@ -62,7 +63,27 @@ def marked(vocabulary) -> Vocabulary:
         for name in ("special", "starts_word", "ends_sentence")
     }
     sentinels = tuple(int(i) for i in more)
-    return dataclasses.replace(vocabulary, size=WORDS + 100, sentinels=sentinels, **fields)
+    return dataclasses.replace(
+        vocabulary, size=WORDS + 100, sentinels=sentinels, spelling=spelling(), **fields
+    )
+
+
+def spelling() -> Spelling:
+    """The first 26 ordinary ids are letters, the others two letters; of two that make an id, that
+    is taken."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = (list(letters) + [a + b for a in letters for b in letters])[: WORDS - 5]
+    ids = {word: 5 + i for i, word in enumerate(words)}
+
+    def encode(text: str) -> np.ndarray:
+        found = []
+        while text:
+            word = text[:2] if text[:2] in ids else text[0]
+            found.append(ids[word])
+            text = text[len(word) :]
+        return np.array(found, np.int32)
+
+    return Spelling([None] * 5 + [w.encode() for w in words] + [None] * 100, Letters(encode))
 
 
 @pytest.fixture(scope="session")
