@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
-from fxformer.nn.core import Linear
-from fxformer.nn.head import Pooler
+from fxformer.nn.classifier import Classifier, first
+from fxformer.nn.core import split_key
+from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.masked import MaskedLM, Selection
@@ -33,7 +34,8 @@ class SentencePairLM(MaskedLM):
     Devlin et al. 2019, sec. 3.1 (pre-training objectives). Each piece `[bos] A [eos] B [eos]` of
     data/packing=sentence_pairs is made wrong with probability `rate`, drawn anew every epoch; a
     subclass says how. Then tokens are hidden as `MaskedLM` does, never a special one. The class is
-    read off the piece's first vector x: softmax(tanh(x W + b) W' + b'), for all pieces of a row.
+    read off the piece's first vector x: softmax(tanh(x W + b) W' + b'), for all pieces of a row, by
+    the model's own classifier `pairs` where it has one (model/classifiers=pairs).
 
     The loss is that of a batch, mean over hidden tokens + sentence_weight · mean over pieces,
     however the batch is cut in micro-batches; so `Labels.weights` count a piece as many times as
@@ -67,9 +69,9 @@ class SentencePairLM(MaskedLM):
                 f"{self.model.types} token types: write model.embed.types=2, model=bert or "
                 "model=albert, or objective=mlm"
             )
-        dim = self.model.dim
-        self.pooler = Pooler(dim, vocab=vocabulary.size, width=dim, rngs=rngs)
-        self.classes = Linear(dim, CLASSES, rngs=rngs)
+        given = "pairs" in getattr(self.model, "classifiers", {})
+        own = {"classes": CLASSES, "pool": first, "act": jnp.tanh}
+        self.pairs = None if given else Classifier(self.model.dim, **own, rngs=rngs)
         self.rate, self.sentence_weight = rate, sentence_weight
 
     @abc.abstractmethod
@@ -105,8 +107,7 @@ class SentencePairLM(MaskedLM):
         row, slot = numbered(counts_of(pieces.row, height))
         shape = (height, max(width // SHORTEST, 1))
         at, classes, weights = (np.zeros(shape, kind) for kind in (np.int32, np.int32, np.float32))
-        first = np.flatnonzero(rows.segments)[starts_of(pieces.lengths)]
-        at[row, slot] = first % width
+        at[row, slot] = np.flatnonzero(rows.segments)[starts_of(pieces.lengths)] % width
         classes[row, slot] = self.wrong(pieces, rows)
         weights[row, slot] = batch.weights.sum() / max(pieces.count, 1)
         return batch.replace(types=shown.pairs.types, labels=Labels(at, classes, weights))
@@ -114,11 +115,10 @@ class SentencePairLM(MaskedLM):
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """A masked LM's sums, with the pairs' part in `loss`, and sentence_nll and
         sentence_accuracy: (sum, weight) over the pieces."""
-        hidden, labels = self.model(batch, key=key), batch.labels
+        keys = split_key(key, 2)
+        hidden, labels = self.model(batch, key=keys[0]), batch.labels
         sums = self.score(hidden, batch)
-        first = jnp.take_along_axis(hidden, labels.at[..., None], axis=1)
-        pooled = self.pooler(first.reshape(-1, 1, first.shape[-1]))
-        logits = self.classes(pooled).astype(jnp.float32).reshape(*labels.at.shape, CLASSES)
+        logits = self.judged(hidden, labels.at, key=keys[1])
         logs = jax.nn.log_softmax(logits)
         nll = -jnp.take_along_axis(logs, labels.classes[..., None], axis=-1)[..., 0]
         counts = (labels.weights > 0).astype(jnp.float32)
@@ -128,6 +128,18 @@ class SentencePairLM(MaskedLM):
         own = {"sentence_nll": jnp.sum(counts * nll), "sentence_accuracy": jnp.sum(hits)}
         own = {name: (jax.lax.stop_gradient(x), counts.sum()) for name, x in own.items()}
         return sums | own | {"loss": (joint, weight)}
+
+    def judged(
+        self, hidden: Float[Array, "B T D"], at: Int[Array, "B N"], *, key: Array | None = None
+    ) -> Float[Array, "B N C"]:
+        """The logits of the classes of the pieces that begin at these places; float32."""
+        x = jnp.take_along_axis(hidden, at[..., None], axis=1).reshape(-1, 1, hidden.shape[-1])
+        answer = self.model.classifiers["pairs"] if self.pairs is None else self.pairs
+        logits = answer(x, jnp.ones(x.shape[:2], jnp.int32), key=key)
+        return logits.astype(jnp.float32).reshape(*at.shape, CLASSES)
+
+    def questions(self, hole: Hole) -> None:
+        """It reads two texts; a hole is in one."""
 
     def laws(self) -> tuple[Law, ...]:
         """Those of the pairs, and a masked LM's on the pairs as they are shown."""

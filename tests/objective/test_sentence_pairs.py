@@ -3,7 +3,6 @@
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -222,11 +221,7 @@ def test_packed_and_padded_pieces_get_the_same_answers(real, packed):
     )
 
     def scores(batch):
-        hidden = real.model(batch)
-        x = jnp.take_along_axis(hidden, batch.labels.at[..., None], axis=1)
-        return real.classes(real.pooler(x.reshape(-1, 1, x.shape[-1]))).reshape(
-            *batch.labels.at.shape, 2
-        )
+        return real.judged(real.model(batch), batch.labels.at)
 
     together = jax.jit(scores)(jax.tree.map(lambda x: x[row : row + 1], batch))[0, :count]
     apart = jax.jit(scores)(padded)[:, 0]
@@ -241,7 +236,7 @@ def test_a_class_does_not_see_other_pieces(real, packed):
 
     def score(words):
         hidden = model.transformer(words, batch.segments, types=batch.types)[0]
-        return real.classes(real.pooler(hidden[:, batch.labels.at[0, 1]][:, None]))[0, 1]
+        return real.judged(hidden, batch.labels.at)[0, 1, 1]
 
     grad = jax.jit(jax.grad(score))(model.words(batch.tokens))[0]
     own = batch.segments[0] == 2
@@ -268,15 +263,17 @@ def test_berts_pretraining_model_has_its_published_size():
 
     words[:5] = True
     vocabulary = Vocabulary(30522, 0, words, ~words, ~words, bos=2, eos=3, mask=4)
-    build = network("bert", "+size=base")
-    made = nnx.eval_shape(lambda: NextSentence(build, vocabulary=vocabulary, rngs=nnx.Rngs(0)))
-    sizes = {
-        name: sum(x.size for x in jax.tree.leaves(nnx.split(getattr(made, name))[1]))
-        for name in ("model", "pooler", "classes")
-    }
+    sizes = []
+    for override in ("model/classifiers=none", "model/classifiers=pairs"):
+        build = network("bert", "+size=base", override)
+        made = nnx.eval_shape(
+            lambda build=build: NextSentence(build, vocabulary=vocabulary, rngs=nnx.Rngs(0))
+        )
+        sizes.append(sum(x.size for x in jax.tree.leaves(nnx.split(made)[1])))
+        answer = made.pairs or made.model.classifiers["pairs"]
+        assert sum(x.size for x in jax.tree.leaves(nnx.split(answer.out)[1])) == 1_538
     head = sum(x.size for x in jax.tree.leaves(nnx.split(made.model.head)[1]))
-    assert sizes["model"] - head + sizes["pooler"] == 109_482_240
-    assert sizes["classes"] == 1_538 and sum(sizes.values()) == 110_106_428
+    assert sizes == [110_106_428] * 2 and sizes[0] - head - 1_538 == 109_482_240
 
 
 def test_single_texts_one_document_and_missing_types_are_refused(made, packed, pack, vocabulary):
