@@ -8,6 +8,9 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Rows, Vocabulary
+from fxformer.data.documents import Documents, join
+from fxformer.data.pack import Frame
+from fxformer.data.pack_sentences import SentencePairs
 from fxformer.objective.law import judge
 from fxformer.spelling import Letters, Spelling
 
@@ -146,6 +149,15 @@ def corpus(pack):
             example += len(lengths)
         batches.append(pack(plan, 512))
     return batches
+
+
+@pytest.fixture(scope="session")
+def packed(vocabulary):
+    """Sixty documents as pairs of texts, in rows of 96."""
+    rng = np.random.default_rng(3)
+    tokens, bounds = join([rng.integers(5, WORDS, rng.integers(20, 300)) for _ in range(60)])
+    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary.ends_sentence)
+    return SentencePairs()(Documents(tokens, bounds), 96, frame)
 
 
 @pytest.fixture(scope="session")
