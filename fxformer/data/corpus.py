@@ -103,7 +103,7 @@ class Corpus(ABC):
     def source(self) -> Source:
         return self.open()
 
-    @property
+    @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """Known before anything is packed; an objective needs it to say how long rows must be."""
         tokenizer = self.source.tokenizer

@@ -93,7 +93,8 @@ class StandardLibrary(TextCorpus):
 
     def documents(self, split: str) -> Iterator[str]:
         if self.missing:
-            return generated.documents(split)
+            made = generated.documents(split)
+            return made if self.code is None else (codes.Coded(text, "generated") for text in made)
         wanted = split == "valid"
         chosen = (pair for pair in self.texts.items() if self.held_out(pair[0]) == wanted)
         if self.code is None:

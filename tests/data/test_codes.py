@@ -112,6 +112,17 @@ def test_parquet_columns(tmp_path):
         list(wrong.stream())
 
 
+def test_columns_of_a_dataset(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    from fxformer.data.huggingface import HuggingFace
+
+    table = {name: [record[name] for record in RECORDS] for name in ("kind", "text")}
+    made = datasets.Dataset.from_dict(table)
+    datasets.DatasetDict(train=made).save_to_disk(str(tmp_path / "set"))
+    made = corpus(tmp_path, HuggingFace, path=str(tmp_path / "set"), code="kind")
+    assert list(made.source.tokenizer.ids.codes) == sorted(KINDS)
+
+
 def test_the_standard_library_has_a_dozen_kinds(tmp_path):
     made = corpus(tmp_path, StdlibDocs, code="module")
     kinds = {codes.code_of(text) for text in made.documents("train")}

@@ -179,3 +179,12 @@ def test_without_an_exact_spelling_the_right_thing_is_named(build, marked):
     with pytest.raises(ValueError, match=r"bytebpe, byte or char, or objective\.split=token"):
         build(FillInTheMiddle, words=words)
     assert build(FillInTheMiddle, words=words, split="token").growth == 3
+
+
+def test_a_piece_is_cut_the_same_packed_or_alone(build, marked, pack):
+    made = build(FillInTheMiddle, words=marked, shortest=3, rate=1.0)
+    both = made.turned(pack([[(3, 40), (4, 25)], [(5, 60)]], 70))
+    for example, row, segment, length in ((3, 0, 1, 40), (4, 0, 2, 25), (5, 1, 1, 60)):
+        alone = made.turned(pack([[(example, length)]], 64))
+        here = both.tokens[row][both.segments[row] == segment]
+        assert here.tolist() == alone.tokens[0][alone.segments[0] == 1].tolist()
