@@ -9,6 +9,8 @@ import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from fxformer.spelling import Spelling
+
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
@@ -29,11 +31,30 @@ class Vocabulary:
     eos: int | None = None  # also BERT's [SEP]
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
+    codes: tuple[int, ...] = ()  # control codes (CTRL)
+    spelling: Spelling | None = None  # where the tokenizer gives back every text exactly
 
     @property
     def ordinary(self) -> np.ndarray:
         """Ids of all non-special tokens, ascending. [v] int32."""
         return np.flatnonzero(~self.special).astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """What rows of sentence pairs, pieces `[bos] A [eos] B [eos]`, say beside their tokens.
+
+    types: [B, T] int32; 0 from bos to the first eos, 1 behind it; 0 in padding
+    documents: [B, T] int64; the document a token is from, -1 for padding
+    rivals: [B, T] int32; the tokens with another B of the same length in each piece; None where
+        there is only one document
+    rival_documents: [B, T] int64; the document that B is from
+    """
+
+    types: np.ndarray
+    documents: np.ndarray
+    rivals: np.ndarray | None = None
+    rival_documents: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +70,7 @@ class Rows:
     source, source_segments: [B, S] int32, for data that comes as pairs: what is asked (segments
         number the pieces as those of `tokens` do), while tokens holds the answers
     scored: [B, T] bool, the tokens whose prediction counts; None: all that are not padding
+    pairs: for rows of sentence pairs
     """
 
     tokens: np.ndarray
@@ -59,6 +81,21 @@ class Rows:
     source: np.ndarray | None = None
     source_segments: np.ndarray | None = None
     scored: np.ndarray | None = None
+    pairs: Pairs | None = None
+
+
+@flax.struct.dataclass
+class Labels:
+    """One class for each of some pieces of text, read off the vector of its first token.
+
+    at: where the first token is; filled up with position 0 at weight 0
+    classes: the right class
+    weights: how much each counts beside the targets of its batch: their number for each label
+    """
+
+    at: Int[Array, "B N"]
+    classes: Int[Array, "B N"]
+    weights: Float[Array, "B N"]
 
 
 @flax.struct.dataclass
@@ -79,6 +116,7 @@ class Batch:
     balance: tokens of the whole batch for each of its targets, the same in all rows: brings a sum
         over targets and one over tokens to one weight, however the batch is cut
     positions: of each token, where that is not its index in its segment
+    labels: what whole pieces are to be classified as
     """
 
     tokens: Int[Array, "B T"]
@@ -93,3 +131,4 @@ class Batch:
     noise: UInt32[Array, "B M"] | None = None
     balance: Float[Array, "B"] | None = None
     positions: Int[Array, "B T"] | None = None
+    labels: Labels | None = None

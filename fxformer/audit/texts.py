@@ -131,6 +131,8 @@ def named(token: int, words: Vocabulary) -> str:
     """<mask>, <eos>, <sentinel 3> …: what a special token is called in `Vocabulary`."""
     if token in words.sentinels:
         return f"<sentinel {words.sentinels.index(token)}>"
+    if token in words.codes:
+        return f"<code {words.codes.index(token)}>"
     for name in ("mask", "bos", "eos", "pad", "unk"):
         if getattr(words, name) == token:
             return f"<{name}>"

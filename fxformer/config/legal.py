@@ -92,6 +92,27 @@ def head_gives_logits(cfg: DictConfig) -> str | None:
     )
 
 
+def sentence_pairs_are_packed(cfg: DictConfig) -> str | None:
+    """What judges whether two texts belong together needs rows of two, and types to tell them."""
+    select = OmegaConf.select
+    target, packing = (select(cfg, f"{key}._target_") for key in ("objective", "data.packing"))
+    if not target or not getattr(locate(target), "reads_sentence_pairs", False):
+        return None
+    if packing and not getattr(locate(packing), "makes_sentence_pairs", False):
+        return (
+            f"objective: {target.rpartition('.')[2]} reads two texts of a document side by side, "
+            f"and {packing.rpartition('.')[2]} gives single texts; write "
+            "data/packing=sentence_pairs, or objective=mlm"
+        )
+    types = select(cfg, "model.embed.types")
+    if isinstance(types, int) and types < 2:
+        return (
+            f"model.embed.types: {types} token types do not tell two texts apart; write "
+            "model.embed.types=2, model=bert or model=albert, or objective=mlm"
+        )
+    return None
+
+
 def stacks_keep_their_side(cfg: DictConfig) -> str | None:
     """Seq2Seq sets these itself: a wish to the contrary would be passed over in silence."""
     if architecture(cfg) != "seq2seq":
@@ -121,6 +142,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     head_gives_logits,
     objective_fits_model,
     rows_fit_positions,
+    sentence_pairs_are_packed,
     stacks_keep_their_side,
     a_budget_to_decay_on,
 ]

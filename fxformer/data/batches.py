@@ -1,6 +1,5 @@
 """Batches by number: what batch n holds depends on the seed and n alone."""
 
-import dataclasses
 import functools
 from typing import Protocol
 
@@ -51,7 +50,7 @@ class Shuffled:
             raise IndexError(f"batch {n}")
         epoch, step = divmod(n, self.steps_per_epoch)
         which = self._order(epoch)[step * self.batch : (step + 1) * self.batch]
-        return dataclasses.replace(self.packed.rows(which), seed=self.seed, epoch=epoch)
+        return self.packed.rows(which, self.seed, epoch)
 
 
 class InOrder:

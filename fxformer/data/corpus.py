@@ -103,21 +103,23 @@ class Corpus(ABC):
     def source(self) -> Source:
         return self.open()
 
-    @property
+    @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """Known before anything is packed; an objective needs it to say how long rows must be."""
-        return self.source.tokenizer.vocabulary
+        tokenizer = self.source.tokenizer
+        return dataclasses.replace(tokenizer.vocabulary, spelling=tokenizer.spelling())
 
     def prepare(self, row_length: int) -> Prepared:
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
         ids = tokenizer.ids
-        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos)
+        ends = tokenizer.vocabulary.ends_sentence
+        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, ends)
         packed = {}
         for split, documents in self.source.splits.items():
             if not len(documents.tokens):
                 raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-            packed[split] = self.packing(documents, row_length, frame)
+            packed[split] = self.packing(documents, row_length, framed(frame, documents))
         size = facts["valid"]["bytes"]
         facts |= {
             "tokenizer_hash": tokenizer.hash,
@@ -128,6 +130,13 @@ class Corpus(ABC):
             "packing": {split: rows.facts() for split, rows in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+
+def framed(frame: Frame, documents: Documents) -> Frame:
+    """The frame, with one place before the text where each document has a control code."""
+    if documents.codes is None:
+        return frame
+    return dataclasses.replace(frame, prefix=np.full(1, frame.pad, np.int32))
 
 
 def unigram_nats(tokens: np.ndarray) -> float:

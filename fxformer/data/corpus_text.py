@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import store
+from fxformer.data import codes, store
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
@@ -19,7 +19,12 @@ VERSION = "1"  # of what is stored; another one makes every cache anew
 
 @dataclasses.dataclass(kw_only=True)
 class TextCorpus(Corpus):
-    """Text by split; a subclass says where from."""
+    """Text by split; a subclass says where from.
+
+    code: where a document's control code comes from (see codes.py); None: there are none
+    """
+
+    code: str | None = None
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -38,8 +43,16 @@ class TextCorpus(Corpus):
             raise ValueError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
         root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
         content = f"{type(self).__name__} {self.fingerprint()}"
-        own = root / "tokenizers" / _name(VERSION, content, self.tokenizer.key())
-        store.once(own, self._train, tokenizers.is_sound)
+        recipe = self.tokenizer
+        if self.code is not None:
+            content += f" code {self.code}"
+            recipe = codes.with_codes(recipe, self._codes(root / "codes" / _name(VERSION, content)))
+
+        def train(folder: Path) -> None:
+            self._train(recipe, folder)
+
+        own = root / "tokenizers" / _name(VERSION, content, recipe.key())
+        store.once(own, train, tokenizers.is_sound)
         tokenizer = tokenizers.load(own)
 
         def write(folder: Path) -> None:
@@ -50,7 +63,17 @@ class TextCorpus(Corpus):
         splits = {split: store.read(ids, split) for split in ("train", "valid")}
         return Source(tokenizer, splits, store.facts(ids))
 
-    def _train(self, folder: Path) -> None:
+    def _codes(self, folder: Path) -> list[str]:
+        """The control codes of the training text, kept in a folder."""
+
+        def write(draft: Path) -> None:
+            found = codes.gathered(self.documents("train"))
+            (draft / "codes.json").write_text(json.dumps(found))
+
+        store.once(folder, write, lambda kept: (kept / "codes.json").is_file())
+        return json.loads((folder / "codes.json").read_text())
+
+    def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         with Slow("Training the tokenizer", "documents") as work:
 
             def watched() -> Iterator[str]:
@@ -58,14 +81,21 @@ class TextCorpus(Corpus):
                     work.advance(1)
                     yield document
 
-            self.tokenizer.make(watched()).save(folder)
+            recipe.make(watched()).save(folder)
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
+        known, code = tokenizer.ids.codes, None
+        if self.code is not None:
+
+            def code(text: str) -> int:
+                return codes.id_of(codes.code_of(text), known)
+
         for split in ("train", "valid"):
             texts = _digested(self.documents(split), digest)
-            counts[split] = store.write(folder, split, texts, tokenizer.encode_batch)
+            counts[split] = store.write(folder, split, texts, tokenizer.encode_batch, code)
         facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
+        facts |= {} if self.code is None else {"codes": known}
         (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))
 
 
@@ -76,6 +106,8 @@ def _name(*parts: str) -> str:
 def _digested(texts: Iterable[str], digest) -> Iterator[str]:
     for text in texts:
         digest.update(f"{len(text)}:".encode() + text.encode())
+        if (code := codes.code_of(text)) is not None:
+            digest.update(f"code:{code}".encode())
         yield text
 
 
@@ -159,5 +191,5 @@ def _tail(texts: Iterator[str], at: int, split: str) -> Iterator[str]:
     left = at
     for text in texts:
         keep, left = min(left, len(text)), max(left - len(text), 0)
-        if part := text[:keep] if split == "train" else text[keep:]:
+        if part := codes.part_of(text, slice(keep) if split == "train" else slice(keep, None)):
             yield part

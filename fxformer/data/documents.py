@@ -10,6 +10,7 @@ class Documents:
     """tokens: [N] int32, all documents one after the other, without template
     bounds: [D + 1] int64; document d is tokens[bounds[d] : bounds[d + 1]]
     scored: [N] bool, the tokens whose prediction counts; None: all
+    codes: [D] int32, the control code each document is read behind; None: there are none
     source, source_bounds: as tokens and bounds, for documents that answer a source; else None
     """
 
@@ -18,9 +19,14 @@ class Documents:
     scored: np.ndarray | None = None
     source: np.ndarray | None = None
     source_bounds: np.ndarray | None = None
+    codes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+    def at(self, place: np.ndarray) -> np.ndarray:
+        """The number of the document each place in `tokens` belongs to. int64."""
+        return np.searchsorted(self.bounds, place, side="right") - 1
 
 
 def join(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

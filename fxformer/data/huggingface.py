@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fxformer.data import codes
 from fxformer.data.corpus_text import HeldOut
 from fxformer.types import Natural
 
 
 @dataclasses.dataclass(kw_only=True)
 class HuggingFace(HeldOut):
-    """A document is a value of `column`.
+    """A document is a value of `column`, its control code one of `code`.
 
     path: name on the hub ("roneneldan/TinyStories"), or a local folder: one that save_to_disk has
         written, or one of data files
@@ -57,6 +58,8 @@ class HuggingFace(HeldOut):
             text = record[self.column]
             if not isinstance(text, str | None):
                 raise ValueError(f"{self.path}: column {self.column!r} is {type(text).__name__}")
+            if text and text.strip() and self.code is not None:
+                text = codes.Coded(text, codes.field_of(record, self.code, str(self.path)))
             if text and text.strip():
                 yield text
 

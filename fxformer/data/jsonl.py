@@ -5,13 +5,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import reading
+from fxformer.data import codes, reading
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
 class JsonLines(FileCorpus):
-    """A document is the string under `key`; blank ones are left out."""
+    """A document is the string under `key`, its control code the value under `code`; blank ones
+    are left out."""
 
     key: str = "text"
 
@@ -49,5 +50,7 @@ class JsonLines(FileCorpus):
             how.bad_bytes += lone
             put = "\ufffd" if self.encoding_errors == "replace" else ""
             text = "".join(put if "\ud800" <= c <= "\udfff" else c for c in text)
+        if text.strip() and self.code is not None:
+            text = codes.Coded(text, codes.field_of(record, self.code, where))
         if text.strip():
             yield text

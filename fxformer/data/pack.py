@@ -12,13 +12,15 @@ from fxformer.types import Count
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What is put around text. prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such)."""
+    """What is put around text. prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such);
+    ends: [V] bool, ids after which a sentence ends (None: not known)."""
 
     pad: int
     prefix: np.ndarray
     suffix: np.ndarray
     bos: int | None = None
     eos: int | None = None
+    ends: np.ndarray | None = None
 
 
 class Packed(Protocol):
@@ -26,9 +28,9 @@ class Packed(Protocol):
 
     def __len__(self) -> int: ...
 
-    def rows(self, which: np.ndarray) -> Rows:
+    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         """The rows of these numbers ([B] int64); -1 gives a row of padding. examples are piece
-        numbers within the split."""
+        numbers within the split. What is drawn, if anything, depends on (seed, epoch, example)."""
 
     def facts(self) -> dict:
         """rows, row_length, pieces, tokens_in == tokens_used + tokens_dropped, padding_share."""
@@ -59,12 +61,10 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def rows(self, which: np.ndarray) -> Rows:
+    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         piece, row, number = members(self.order, self.bounds, which)
         width = self.size[piece] + len(self.frame.prefix) + len(self.frame.suffix)
-        begin = np.cumsum(width) - width  # place of each piece, as if rows were joined unpadded
-        first = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, bool)
-        begin += row * self.length - np.repeat(begin[first], np.bincount(np.cumsum(first) - 1))
+        begin = places(row, width, self.length)
         shape = (len(which), self.length)
         tokens = np.full(shape, self.frame.pad, np.int32)
         segments, examples = np.zeros(shape, np.int32), np.full(shape, -1, np.int64)
@@ -74,6 +74,9 @@ class Pieces:
         end = begin + width - len(self.frame.suffix)
         for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, end)):
             tokens.flat[(at[:, None] + np.arange(len(ids))).ravel()] = np.tile(ids, len(at))
+        if self.documents.codes is not None:  # in the place the frame keeps for it
+            home = self.documents.at(self.start[piece])
+            tokens.flat[begin] = self.documents.codes[home]
         text = ranges(begin + len(self.frame.prefix), self.size[piece])
         taken = ranges(self.start[piece], self.size[piece])
         tokens.flat[text] = self.documents.tokens[taken]
@@ -81,7 +84,7 @@ class Pieces:
         if self.documents.scored is not None:
             scored = np.zeros(shape, bool)
             scored.flat[text] = self.documents.scored[taken]
-        return Rows(tokens, segments, examples, scored=scored)
+        return Rows(tokens, segments, examples, seed, epoch, scored=scored)
 
     def facts(self) -> dict:
         around = len(self.start) * (len(self.frame.prefix) + len(self.frame.suffix))
@@ -95,6 +98,13 @@ def members(order: np.ndarray, bounds: np.ndarray, which: np.ndarray):
     counts = bounds[which[real] + 1] - bounds[which[real]]
     number = ranges(np.zeros_like(counts), counts)
     return order[ranges(bounds[which[real]], counts)], np.repeat(real, counts), number
+
+
+def places(row: np.ndarray, width: np.ndarray, length: int) -> np.ndarray:
+    """Where each piece begins in rows of `length`, flattened. row: [n] ascending; width: [n]."""
+    begin = np.cumsum(width) - width  # place of each piece, as if rows were joined unpadded
+    first = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, bool)
+    return begin + row * length - np.repeat(begin[first], np.bincount(np.cumsum(first) - 1))
 
 
 def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) -> dict:
@@ -154,14 +164,19 @@ class Segments:
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
         start, size = cut(documents, length, frame)
         width = size + len(frame.prefix) + len(frame.suffix)
-        row, rows = np.zeros(len(start), np.int64), 0
-        for low in range(0, len(start), self.window):
-            part = slice(low, low + self.window)
-            row[part] = best_fit(width[part], length) + rows
-            rows = int(row[part].max()) + 1
-        order = np.argsort(row, kind="stable")
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
-        return Pieces(documents, length, frame, start, size, order, bounds.astype(np.int64))
+        order, bounds = fitted(width, length, self.window)
+        return Pieces(documents, length, frame, start, size, order, bounds)
+
+
+def fitted(widths: np.ndarray, length: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """order and bounds (see `Pieces`) of pieces that share rows, `window` of them at a time."""
+    row, rows = np.zeros(len(widths), np.int64), 0
+    for low in range(0, len(widths), window):
+        part = slice(low, low + window)
+        row[part] = best_fit(widths[part], length) + rows
+        rows = int(row[part].max()) + 1
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
+    return np.argsort(row, kind="stable"), bounds.astype(np.int64)
 
 
 def best_fit(widths: np.ndarray, length: int) -> np.ndarray:

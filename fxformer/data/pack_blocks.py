@@ -27,7 +27,7 @@ class Stream:
         total = len(self.documents.tokens) + self.joint * len(self.documents)
         return -(-total // self.length)
 
-    def rows(self, which: np.ndarray) -> Rows:
+    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         which = np.asarray(which, np.int64)[:, None]
         place = which * self.length + np.arange(self.length)
         ends = self.documents.bounds[1:] + self.joint * np.arange(1, len(self.documents) + 1)
@@ -38,7 +38,8 @@ class Stream:
         text = self.documents.tokens[np.where(is_text, at, 0)]
         between = self.frame.pad if self.frame.eos is None else self.frame.eos
         tokens = np.where(is_text, text, np.where(inside, between, self.frame.pad))
-        return Rows(tokens.astype(np.int32), inside.astype(np.int32), np.where(inside, which, -1))
+        tokens, examples = tokens.astype(np.int32), np.where(inside, which, -1)
+        return Rows(tokens, inside.astype(np.int32), examples, seed, epoch)
 
     def facts(self) -> dict:
         tokens = len(self.documents.tokens)
@@ -53,4 +54,9 @@ class Blocks:
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Stream:
         if documents.scored is not None or documents.source is not None:
             raise ValueError("data/packing=blocks would cut examples: take segments or padded")
+        if documents.codes is not None:
+            raise ValueError(
+                "data/packing=blocks joins texts of different control codes: take segments or "
+                "padded, or data.code=null"
+            )
         return Stream(documents, length, frame)

@@ -23,8 +23,8 @@ class PairRows:
     def __len__(self) -> int:
         return len(self.answers)
 
-    def rows(self, which: np.ndarray) -> Rows:
-        answers, questions = self.answers.rows(which), self.questions.rows(which)
+    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
+        answers, questions = self.answers.rows(which, seed, epoch), self.questions.rows(which)
         return dataclasses.replace(
             answers, source=questions.tokens, source_segments=questions.segments
         )

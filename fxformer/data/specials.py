@@ -16,7 +16,8 @@ _SLOTS = ("pad", "unk", "bos", "eos", "mask")
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Specials:
     """Names of the special tokens. A tokenizer that is trained gives them the ids 0, 1, 2, … in
-    this order, then come `sentinels` tokens <extra_id_0>, <extra_id_1>, … (T5's markers of spans).
+    this order, then come `sentinels` tokens <extra_id_0>, <extra_id_1>, … (T5's markers of spans),
+    then one for each of `codes` (CTRL's control codes; data.code gives them where none are named).
 
     bos doubles as BERT's [CLS], eos as BERT's [SEP].
     """
@@ -27,21 +28,31 @@ class Specials:
     eos: str = "</s>"
     mask: str = "<mask>"
     sentinels: Natural = 0
+    codes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "codes", tuple(self.codes))  # a list, where it comes from yaml
+        if len(set(self.codes)) < len(self.codes):
+            raise ValueError(f"control codes must be distinct: {self.codes}")
         names = self.names()
         if "" in names or len(set(names)) < len(names):
             raise ValueError(f"special tokens must be distinct and not empty: {names[:5]}")
 
     def names(self) -> list[str]:
         """All names, in the order of their ids."""
-        return [getattr(self, slot) for slot in _SLOTS] + [
-            f"<extra_id_{i}>" for i in range(self.sentinels)
-        ]
+        marks = [f"<extra_id_{i}>" for i in range(self.sentinels)]
+        return [getattr(self, slot) for slot in _SLOTS] + marks + code_names(len(self.codes))
 
     def ids(self) -> "SpecialIds":
         """The ids they get in a vocabulary that begins with them."""
-        return SpecialIds(*range(len(_SLOTS)), sentinels=tuple(range(5, 5 + self.sentinels)))
+        end = 5 + self.sentinels
+        codes = {code: end + i for i, code in enumerate(self.codes)}
+        return SpecialIds(*range(len(_SLOTS)), sentinels=tuple(range(5, end)), codes=codes)
+
+
+def code_names(count: int) -> list[str]:
+    """How control codes are called in a vocabulary, whatever they are called in the data."""
+    return [f"<code_{i}>" for i in range(count)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +65,12 @@ class SpecialIds:
     eos: int | None = None
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
+    codes: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def all(self) -> list[int]:
         """Every id named here, once, ascending."""
         own = (self.pad, self.unk, self.bos, self.eos, self.mask, *self.sentinels)
+        own += tuple(self.codes.values())
         return sorted({i for i in own if i is not None})
 
     def vocabulary(
@@ -75,6 +88,7 @@ class SpecialIds:
             starts_word=starts_word & ~special,
             ends_sentence=ends & ~special,
             sentinels=self.sentinels,
+            codes=tuple(self.codes.values()),
             **fields,
         )
 

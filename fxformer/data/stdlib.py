@@ -5,11 +5,13 @@ import hashlib
 import sysconfig
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
-from fxformer.data import generated
+from fxformer.data import codes, generated
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.progress import Slow
 
@@ -28,6 +30,7 @@ LEFT_OUT = frozenset(
     "smtpd sndhdr sunau telnetlib uu xdrlib antigravity this".split()
 )
 
+LARGE = 10  # documents of a package that has a control code of its own
 LEAST = 500_000  # bytes of text; with fewer something is missing from this Python
 
 
@@ -35,9 +38,14 @@ LEAST = 500_000  # bytes of text; with fewer something is missing from this Pyth
 class StandardLibrary(TextCorpus):
     """Documents by module; a subclass takes what it wants of a module's source.
 
+    code: "module" takes as control codes the large packages (asyncio, email …), "module" for all
+        other modules, and "topic" for what is no module
+
     Where there is too little of it (a Python without sources), made-up text takes its place, and
     the facts of the corpus say so under "generated".
     """
+
+    code: Literal["module"] | None = None
 
     @abstractmethod
     def document(self, source: str) -> str:
@@ -85,12 +93,29 @@ class StandardLibrary(TextCorpus):
 
     def documents(self, split: str) -> Iterator[str]:
         if self.missing:
-            return generated.documents(split)
+            made = generated.documents(split)
+            return made if self.code is None else (codes.Coded(text, "generated") for text in made)
         wanted = split == "valid"
-        return (text for name, text in self.texts.items() if self.held_out(name) == wanted)
+        chosen = (pair for pair in self.texts.items() if self.held_out(pair[0]) == wanted)
+        if self.code is None:
+            return (text for _, text in chosen)
+        large = packages(self.texts)
+        return (codes.Coded(text, kind(name, large)) for name, text in chosen)
 
     def notes(self) -> dict:
         return {"generated": self.missing or None}
+
+
+def packages(names: Iterable[str]) -> frozenset[str]:
+    """The packages with LARGE documents or more."""
+    count = Counter(name.split(".")[0] for name in names if ":" not in name)
+    return frozenset(name for name, number in count.items() if number >= LARGE)
+
+
+def kind(name: str, large: frozenset[str]) -> str:
+    """The control code of a document: its package if that is large, or what it is."""
+    package = name.split(".")[0]
+    return "topic" if ":" in name else package if package in large else "module"
 
 
 def folder() -> Path:

@@ -49,10 +49,17 @@ def once(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], boo
 
 
 def write(
-    folder: Path, split: str, texts: Iterable[str], encode: Callable[[list[str]], list[np.ndarray]]
+    folder: Path,
+    split: str,
+    texts: Iterable[str],
+    encode: Callable[[list[str]], list[np.ndarray]],
+    code: Callable[[str], int] | None = None,
 ) -> dict:
-    """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}; bytes of UTF-8."""
+    """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}; bytes of UTF-8.
+
+    code: text -> the token of its control code, which is stored beside the ids"""
     bounds, size, held, characters = [0], 0, [], 0
+    codes = []
     with (
         (folder / f"{split}.ids").open("wb") as file,
         Slow(f"Tokenising {split}", "tokens") as work,
@@ -67,6 +74,8 @@ def write(
 
         for text in texts:
             held.append(text)
+            if code is not None:
+                codes.append(code(text))
             size += len(text.encode())
             characters += len(text)
             if characters >= _AT_ONCE:
@@ -76,6 +85,8 @@ def write(
         file.flush()
         os.fsync(file.fileno())
     np.save(folder / f"{split}.bounds.npy", np.array(bounds, np.int64))
+    if code is not None:
+        np.save(folder / f"{split}.codes.npy", np.array(codes, np.int32))
     return {"documents": len(bounds) - 1, "tokens": bounds[-1], "bytes": size}
 
 
@@ -85,7 +96,9 @@ def read(folder: Path, split: str) -> Documents:
     bounds = np.load(folder / f"{split}.bounds.npy", allow_pickle=False)
     empty = path.stat().st_size == 0  # which cannot be mapped
     tokens = np.empty(0, np.int32) if empty else np.memmap(path, np.int32, mode="r")
-    return Documents(tokens, bounds)
+    coded = folder / f"{split}.codes.npy"
+    codes = np.load(coded, allow_pickle=False) if coded.is_file() else None
+    return Documents(tokens, bounds, codes=codes)
 
 
 def facts(folder: Path) -> dict:
@@ -100,7 +113,16 @@ def is_whole(folder: Path) -> bool:
             (folder / f"{split}.ids").stat().st_size == 4 * facts(folder)[split]["tokens"]
             and len(np.load(folder / f"{split}.bounds.npy", mmap_mode="r"))
             == facts(folder)[split]["documents"] + 1
+            and _codes_are_whole(folder, split)
             for split in ("train", "valid")
         )
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _codes_are_whole(folder: Path, split: str) -> bool:
+    """Whether the codes are there, one for each document, if the corpus has any."""
+    if not facts(folder).get("codes"):
+        return True
+    codes = np.load(folder / f"{split}.codes.npy", mmap_mode="r")
+    return len(codes) == facts(folder)[split]["documents"]

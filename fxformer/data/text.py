@@ -4,8 +4,9 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
-from fxformer.data import reading
+from fxformer.data import codes, reading
 from fxformer.data.corpus_text import HeldOut
 
 
@@ -70,12 +71,30 @@ class Text(FileCorpus):
     """Plain UTF-8 text; one byte order mark, CRLF and CR are understood.
 
     document_is: the whole file, a run of lines without a blank one between, or a line
+    code: the first folder of a file below that of its pattern, or its name without ending
     """
 
+    code: Literal["folder", "file"] | None = None
     document_is: reading.DocumentIs = "file"
 
     def form(self) -> str:
-        return self.document_is
+        if self.code is None:
+            return self.document_is
+        known = reading.find(self.files, "data.files")
+        if self.valid_files:
+            known += reading.find(self.valid_files, "data.valid_files")
+        return " ".join([self.document_is, *map(self._code, known)])
 
     def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
-        return reading.documents(path, self.document_is, how)
+        texts = reading.documents(path, self.document_is, how)
+        if self.code is None:
+            return texts
+        code = self._code(path)
+        return (codes.Coded(text, code) for text in texts)
+
+    def _code(self, path: Path) -> str:
+        if self.code == "file":
+            return path.stem
+        given = [self.files, self.valid_files]
+        patterns = [[one] if isinstance(one, str) else list(one or []) for one in given]
+        return codes.folder_of(path, sum(patterns, []))

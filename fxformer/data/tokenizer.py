@@ -13,6 +13,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
+from fxformer.spelling import Spelling
 
 _CARD = "tokenizer_card.json"
 
@@ -49,6 +50,10 @@ class Tokenizer(ABC):
         """`encode` of each text; a backend overrides it where that is faster."""
         return [self.encode(text) for text in texts]
 
+    def spelling(self) -> Spelling | None:
+        """How tokens are spelt; None where texts do not come back exactly, whatever is cut."""
+        return None
+
     def spoken(self, ids: np.ndarray) -> list[int]:
         """ids without the special ones; unk stays, so that one sees where something was lost."""
         special = self.vocabulary.special
@@ -63,10 +68,12 @@ class Tokenizer(ABC):
         return parse_template(self.template, self.ids)[1]
 
     def _card(self) -> dict:
-        kind = type(self)
+        kind, ids = type(self), dataclasses.asdict(self.ids)
+        if not ids["codes"]:  # as it was written before there were codes
+            del ids["codes"]
         return {
             "class": f"{kind.__module__}.{kind.__name__}",
-            "ids": dataclasses.asdict(self.ids),
+            "ids": ids,
             "template": self.template,
         }
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.spelling import Letters, Spelling
 
 
 class ByteTokenizer(Tokenizer):
@@ -25,6 +26,10 @@ class ByteTokenizer(Tokenizer):
     def decode(self, ids: np.ndarray) -> str:
         values = np.asarray(ids) - self.offset
         return values[values >= 0].astype(np.uint8).tobytes().decode(errors="replace")
+
+    def spelling(self) -> Spelling:
+        letters = [bytes([b]) for b in range(256)]
+        return Spelling([None] * self.offset + letters, Letters(self.encode))
 
     def files(self) -> dict[str, bytes]:
         return {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.spelling import Letters, Spelling
 from fxformer.types import Count
 
 
@@ -36,6 +37,10 @@ class CharTokenizer(Tokenizer):
         unk, first = self.ids.unk, self.offset
         letters = ("\ufffd" if i == unk else self.characters[i - first] for i in self.spoken(ids))
         return "".join(letters)
+
+    def spelling(self) -> Spelling:
+        letters = [letter.encode() for letter in self.characters]
+        return Spelling([None] * self.offset + letters, Letters(self.encode))
 
     def files(self) -> dict[str, bytes]:
         return {"characters.txt": self.characters.encode()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.spelling import Spelling
 from fxformer.types import Count
 
 
@@ -38,6 +39,19 @@ class FastTokenizer(Tokenizer):
     def decode(self, ids: np.ndarray) -> str:
         return self._fast.decode(self.spoken(ids), skip_special_tokens=False)
 
+    def spelling(self) -> Spelling | None:
+        """Of a byte-level vocabulary, which spells all bytes and puts nothing before a text."""
+        card = json.loads(self.text)
+        if not _is_byte_level(card):
+            return None
+        alphabet = {letter: byte for byte, letter in enumerate(byte_letters())}
+        spelt = []
+        for i, special in enumerate(self.vocabulary.special):
+            token = None if special else self._fast.id_to_token(i)
+            known = token and all(letter in alphabet for letter in token)
+            spelt.append(bytes(alphabet[letter] for letter in token) if known else None)
+        return Spelling(spelt, self.encode_batch)
+
     def files(self) -> dict[str, bytes]:
         return {"tokenizer.json": self.text.encode()}
 
@@ -53,6 +67,21 @@ def _starts_word(card: dict, tokens: list[str]) -> np.ndarray:
     if card["model"]["type"] == "WordLevel":
         return np.ones(len(tokens), bool)
     return np.array([token.startswith(("▁", "Ġ", "Ċ", "ĉ", "č")) for token in tokens])
+
+
+def _is_byte_level(card: dict) -> bool:
+    """Whether a tokenizer.json changes nothing and cuts bytes."""
+    before = card.get("pre_tokenizer") or {}
+    plain = before.get("type") == "ByteLevel" and not before.get("add_prefix_space")
+    return plain and card["model"]["type"] == "BPE"
+
+
+def byte_letters() -> list[str]:
+    """The letter that stands for each byte in a byte-level vocabulary (Radford et al. 2019): its
+    own where that can be seen, one from 256 on for the others. [256]."""
+    shown = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return [chr(b if b in shown else 256 + hidden.index(b)) for b in range(256)]
 
 
 def seal(fast, specials: list[str]) -> str:

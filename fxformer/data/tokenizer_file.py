@@ -3,10 +3,10 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fxformer.data.specials import SpecialIds
+from fxformer.data.specials import SpecialIds, code_names
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.data.tokenizer_fast import FastTokenizer, bert_style, seal
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
@@ -32,6 +32,7 @@ class File:
     template: None puts bos and eos where the vocabulary has them
     added: names of special tokens to append to the vocabulary, e.g. a mask for masked LM
     sentinels: how many <extra_id_i> to append, counted downwards as T5 does
+    codes: control codes to append; data.code gives them where none are named
     """
 
     path: str | None
@@ -40,22 +41,26 @@ class File:
     template: str | None = None
     added: tuple[str, ...] = ()
     sentinels: Natural = 0
+    codes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "codes", tuple(self.codes))
         object.__setattr__(self, "added", tuple(self.added))  # a list, where it comes from yaml
 
     def key(self) -> str:
-        paths = [self._file()] + [Path(self.merges)] * (self.merges is not None)
+        paths = [self._file()] + ([] if self.merges is None else [Path(self.merges)])
         if is_saved(paths[0].parent):
             return load(paths[0].parent).hash
         digests = [hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in paths]
-        return json.dumps([digests, self.lowercase, self.template, self.added, self.sentinels])
+        told = [digests, self.lowercase, self.template, self.added, self.sentinels]
+        return json.dumps(told + [self.codes] * bool(self.codes))
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
         file = self._file()
         if is_saved(file.parent):
             return load(file.parent)
         more = [*self.added, *(f"<extra_id_{i}>" for i in reversed(range(self.sentinels)))]
+        more += code_names(len(self.codes))
         try:
             if file.suffix == ".model":
                 return self._sentencepiece(file, more)
@@ -65,7 +70,7 @@ class File:
         except Exception as problem:  # both libraries raise bare Exceptions for damaged files
             raise ValueError(f"tokenizer.path={file} cannot be read: {problem}") from problem
         vocab = _vocab(json.loads(text))
-        ids = detect(vocab)
+        ids = self._detect(vocab)
         return FastTokenizer(text, ids, self._template(ids))
 
     def _file(self) -> Path:
@@ -88,7 +93,7 @@ class File:
 
         sp = sentencepiece.SentencePieceProcessor(model_file=str(file))
         names = [sp.id_to_piece(i) for i in range(len(sp))] + more
-        ids = detect({name: i for i, name in enumerate(names)})
+        ids = self._detect({name: i for i, name in enumerate(names)})
         return SentencePieceTokenizer(file.read_bytes(), ids, self._template(ids))
 
     def _fast(self, file: Path):
@@ -105,6 +110,10 @@ class File:
         if not merges.is_file():
             raise ValueError(f"{file} needs its merges and {merges} is no file: tokenizer.merges=…")
         return _byte_level(content, merges)
+
+    def _detect(self, vocab: dict[str, int]) -> SpecialIds:
+        names = zip(self.codes, code_names(len(self.codes)), strict=True)
+        return dataclasses.replace(detect(vocab), codes={code: vocab[name] for code, name in names})
 
     def _template(self, ids: SpecialIds) -> str:
         if self.template is not None:

@@ -9,9 +9,15 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.spelling import Spelling
 from fxformer.types import Count, Share
 
 _SPACE = "▁"
+
+# A model file's normalizer_spec, to be read after the one it has, which it overrides: name
+# "identity", no charsmap, add_dummy_prefix and remove_extra_whitespaces off (fields 1 to 4 of 3).
+_SPEC = b"\x0a\x08identity" + b"\x12\x00" + b"\x18\x00" + b"\x20\x00"
+_UNCHANGED = b"\x1a" + bytes([len(_SPEC)]) + _SPEC
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -37,6 +43,26 @@ class SentencePieceTokenizer(Tokenizer):
 
     def decode(self, ids: np.ndarray) -> str:
         return self._sp.decode(self.spoken(ids))
+
+    def spelling(self) -> Spelling:
+        """Of the normalised text: ids come from a copy of the model that adds and removes nothing,
+        so that the parts of a text are cut as they stand, without a space before each."""
+        import sentencepiece
+
+        bare = sentencepiece.SentencePieceProcessor(model_proto=self.model + _UNCHANGED)
+
+        def encode(texts: list[str]) -> list[np.ndarray]:
+            return [np.array(ids, np.int32) for ids in bare.encode(texts)]
+
+        return Spelling([self._spelt(i) for i in range(self.vocabulary.size)], encode)
+
+    def _spelt(self, i: int) -> bytes | None:
+        if self.vocabulary.special[i]:
+            return None
+        piece = self._sp.id_to_piece(i)
+        if self._sp.is_byte(i):
+            return bytes([int(piece[1:-1], 16)])
+        return piece.replace(_SPACE, " ").encode()
 
     def files(self) -> dict[str, bytes]:
         return {"sentencepiece.model": self.model}

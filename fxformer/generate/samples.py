@@ -13,6 +13,8 @@ from fxformer.generate.greedy import continue_text, rewrite
 from fxformer.objective.base import Objective
 from fxformer.track.summary import Sample
 
+MOST_CODES = 16  # of which samples are shown
+
 
 def one_piece(batch: Batch, rows: int) -> Batch:
     """The first text of each of the first rows, everything else turned into padding."""
@@ -94,7 +96,28 @@ def samples(
     answer = type(objective).answer or ANSWERS[objective.model.architecture]
     ids = jax.jit(lambda p, b: answer(bind(p), b))(params, one_piece(batch, rows))
     texts = ([spelt(row, tokenizer) for row in np.asarray(part)] for part in ids)
-    return [Sample(*three) for three in zip(*texts, strict=True)]
+    shown = [Sample(*three) for three in zip(*texts, strict=True)]
+    if getattr(objective, "shows_codes", False):
+        shown += by_code(bind, params, batch.tokens.shape[1], tokenizer)
+    return shown
+
+
+def by_code(bind: Callable, params: dict, length: int, tokenizer: Tokenizer) -> list[Sample]:
+    """What a decoder writes behind each control code alone; of sixteen codes at most."""
+    codes = dict(list(tokenizer.ids.codes.items())[:MOST_CODES])
+    words = tokenizer.vocabulary
+    prompt = np.array(list(codes.values()), np.int32)[:, None]
+
+    def write(params: dict, prompt: Array) -> Array:
+        given = jnp.ones(len(codes), jnp.int32)
+        model = bind(params).model
+        return continue_text(model, prompt, given, length=length, eos=words.eos, pad=words.pad)
+
+    rows = np.asarray(jax.jit(write)(params, prompt))
+    return [
+        Sample(f"<code {name}>", spelt(row, tokenizer), "")
+        for name, row in zip(codes, rows, strict=True)
+    ]
 
 
 def spelt(ids: Int[np.ndarray, "T"], tokenizer: Tokenizer) -> str:

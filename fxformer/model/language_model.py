@@ -52,6 +52,17 @@ class LanguageModel(nnx.Module):
         """`encoder` or `decoder`: what an objective asks to know whether it is legal."""
         return "decoder" if self.transformer.causal else "encoder"
 
+    @property
+    def dim(self) -> int:
+        """Width of a token's vector."""
+        return self.transformer.dim
+
+    @property
+    def types(self) -> int:
+        """Token types it tells apart; 0: none."""
+        table = self.transformer.embed.types
+        return 0 if table is None else table.embedding.shape[0]
+
     def __call__(
         self, batch: Batch, *, key: Array | None = None
     ) -> Float[Array, "B T D"]:

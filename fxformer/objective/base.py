@@ -86,7 +86,10 @@ class Objective(nnx.Module):
 
         No key, no dropout. The head runs at `batch.picked` only, where that is given.
         """
-        hidden = self.model(batch, key=key)
+        return self.score(self.model(batch, key=key), batch)
+
+    def score(self, hidden: Array, batch: Batch) -> Sums:
+        """The same for the model's vectors [B T D]."""
         if batch.picked is not None:
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
         features, kernel, bias = self.model.projection()

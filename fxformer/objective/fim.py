@@ -1,5 +1,7 @@
 """Fill in the middle: a decoder reads the two ends of a text and writes what stood between."""
 
+from typing import Literal
+
 import numpy as np
 from flax import nnx
 
@@ -7,8 +9,9 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
 from fxformer.objective.fim_law import fim_laws
+from fxformer.objective.fim_split import CharacterSplit, Split, TokenSplit, either
 from fxformer.objective.hole import Hole, Question
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
@@ -27,11 +30,15 @@ class FillInTheMiddle(CausalLM):
     All tokens are scored, the marks too. The special tokens at the ends of a piece stay there, so
     eos comes after the middle and tells where it ends.
 
-    The cuts are between tokens; the paper's cut characters, which splits tokens at the cuts.
+    The cuts are uniform over the characters of a piece and each of the three parts is tokenized by
+    itself, as in the paper, or over its tokens (`split`). A piece with a token that spells nothing
+    (unk) is left alone, and `tally` counts it ("pieces without an exact spelling").
     The marks are the first three sentinels of the tokenizer. A row has room for the marks of a
-    turned piece in every `shortest` tokens; in a row of shorter pieces the last ones are not
-    turned, and `tally` counts them ("pieces without room for their marks").
+    turned piece in every `shortest` tokens, and for a few tokens that cuts inside of tokens make;
+    in a row of shorter pieces, or of more new tokens, the last ones are not turned, and `tally`
+    counts them ("pieces without room for their marks").
 
+    split: where pieces are cut, between characters or tokens
     rate: share of the pieces that are turned (0.5; up to 0.9 does no harm)
     spm: share of those that are SPM
     """
@@ -46,6 +53,7 @@ class FillInTheMiddle(CausalLM):
         rate: Share = 0.5,
         spm: Share = 0.5,
         shortest: Count = 64,
+        split: Literal["character", "token"] = "character",
         loss: CrossEntropy = CrossEntropy(),
         vocabulary: Vocabulary,
         rngs: nnx.Rngs,
@@ -56,8 +64,25 @@ class FillInTheMiddle(CausalLM):
                 f"tokenizer has {len(vocabulary.sentinels)}: write tokenizer.specials.sentinels="
                 f"{MARKS} (tokenizer=file: tokenizer.sentinels={MARKS})"
             )
+        if split == "character" and vocabulary.spelling is None:
+            raise ValueError(
+                "objective.split=character cuts tokens in two, and this tokenizer does not give "
+                "back every text exactly: write tokenizer=unigram, bpe, bytebpe, byte or char, or "
+                "objective.split=token"
+            )
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
-        self.rate, self.spm, self.shortest = rate, spm, shortest
+        self.rate, self.spm, self.shortest, self.split = rate, spm, shortest, split
+
+    @property
+    def splitting(self) -> Split:
+        """How pieces are cut; host only."""
+        spelling = self.vocabulary.spelling
+        return TokenSplit() if self.split == "token" else CharacterSplit(spelling)
+
+    @property
+    def growth(self) -> int:
+        """Tokens that there is room for in a turned piece, besides its own."""
+        return MARKS + self.splitting.spare
 
     @property
     def marks(self) -> tuple[int, ...]:
@@ -65,48 +90,61 @@ class FillInTheMiddle(CausalLM):
         return self.vocabulary.sentinels[:MARKS]
 
     def row_length(self, length: int) -> int:
-        """length + 1, less the marks: 489 for 512. Where a last `shortest` tokens would be nothing
-        but marks, the model reads up to three tokens less than `length`."""
-        blocks = -(-(length + 1) // (self.shortest + MARKS))
-        last = length + 1 - (blocks - 1) * (self.shortest + MARKS)
-        return max((blocks - 1) * self.shortest + max(last - MARKS, 0), 1)
+        """length + 1, less the room for growth: 489 for 512 and cuts between tokens. Where a last
+        `shortest` tokens would be nothing but that, the model reads a few less than `length`."""
+        block = self.shortest + self.growth
+        blocks = -(-(length + 1) // block)
+        last = length + 1 - (blocks - 1) * block
+        return max((blocks - 1) * self.shortest + max(last - self.growth, 0), 1)
 
     def wide(self, width: int) -> int:
         """The width that rows of `width` tokens have with their marks."""
-        return width + MARKS * -(-width // self.shortest)
+        return width + self.growth * -(-width // self.shortest)
 
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, row_length(T)] -> tokens, segments, targets, weights [B, T]."""
-        self.accept(rows)
-        return super().corrupt(self.turned(rows))
+        turned, mute, tight = self._turned(self.accept(rows))
+        self.tally.add("pieces without an exact spelling", mute)
+        self.tally.add("pieces without room for their marks", tight)
+        return super().corrupt(turned)
 
     def turned(self, rows: Rows) -> Rows:
         """The rows with the pieces turned. tokens, segments, examples: [B, T+1]."""
+        return self._turned(rows)[0]
+
+    def _turned(self, rows: Rows) -> tuple[Rows, int, int]:
+        """And how many pieces have no exact spelling, and how many no room for their marks."""
         height, width = rows.tokens.shape
         pieces = pieces_of(rows, self.vocabulary)
         draws = pieces.draws(rows.seed, rows.epoch)
-        kind = self.kinds(pieces, draws)
-        marks = MARKS * (kind > 0)
+        kind, split = self.kinds(pieces, draws), self.splitting
+        body = counts_of(pieces.piece, pieces.count, ~pieces.end) > 0
+        cut, at = split.parted(pieces, kind > 0, self.cuts(pieces, draws))
+        growth = np.maximum(cut.lengths - pieces.lengths + MARKS * (kind > 0), 0)
         room = self.wide(width) - np.bincount(pieces.row, weights=pieces.lengths, minlength=height)
-        fits = sums_before(marks, pieces.row, height) + marks <= room[pieces.row]
-        self.tally.add("pieces without room for their marks", np.count_nonzero(~fits))
-        tokens, piece = self.moved(pieces, np.where(fits, kind, 0), self.cuts(pieces, draws))
+        fits = sums_before(growth, pieces.row, height) + growth <= room[pieces.row]
+        tokens, piece = self.moved(either(fits, cut, pieces), np.where(fits, kind, 0), at)
         tokens, segments = laid(
             tokens, piece, pieces, height, self.wide(width), self.vocabulary.pad
         )
-        return Rows(tokens, segments, np.where(segments > 0, 0, -1), rows.seed, rows.epoch)
+        made = Rows(tokens, segments, np.where(segments > 0, 0, -1), rows.seed, rows.epoch)
+        return made, np.count_nonzero(body & ~split.can(pieces)), np.count_nonzero(~fits)
 
     def kinds(self, pieces: Pieces, draws: Draws) -> np.ndarray:
         """0: left as it is, 1: PSM, 2: SPM. [P] int64."""
         turned = draws.uniform("whether") < self.rate
-        body = counts_of(pieces.piece, pieces.count, ~pieces.end)
-        return (turned & (body > 0)) * (1 + (draws.uniform("order") < self.spm))
+        return (turned & self.splitting.can(pieces)) * (1 + (draws.uniform("order") < self.spm))
 
     def cuts(self, pieces: Pieces, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        """Ordinary tokens before the first and the second cut, each uniform on 0 … m. [P] each."""
-        body = counts_of(pieces.piece, pieces.count, ~pieces.end)
-        one, two = (draws.below("cut", body + 1, place) for place in (0, 1))
+        """Characters (or tokens) before the first and the second cut, each uniform on 0 … m. [P]
+        int64 each."""
+        one, two = (draws.below("cut", self.measure(pieces) + 1, place) for place in (0, 1))
         return np.minimum(one, two), np.maximum(one, two)
+
+    def measure(self, pieces: Pieces) -> np.ndarray:
+        """Characters (or tokens) of each piece, m. [P] int64."""
+        units = self.splitting.units(pieces.tokens) * ~pieces.end
+        return np.bincount(pieces.piece, units, pieces.count).astype(np.int64)
 
     def moved(
         self, pieces: Pieces, kind: np.ndarray, cuts: tuple[np.ndarray, np.ndarray]
@@ -142,5 +180,6 @@ class FillInTheMiddle(CausalLM):
     def laws(self) -> tuple[Law, ...]:
         """Shares, cuts, the text put together again, and those of a causal LM."""
         causal = super().laws()
-        own = (law.through(lambda rows, batch: (self.turned(rows), batch)) for law in causal)
+        view = once(lambda rows, batch: (self.turned(rows), batch))
+        own = (law.through(view) for law in causal)
         return (*fim_laws(self), *own)

@@ -10,6 +10,8 @@ from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of
 
+TENTHS = 10  # classes of the place of a cut
+
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
@@ -24,10 +26,10 @@ class Parts:
     stage: np.ndarray
     mark: np.ndarray
 
-    def count(self, stage: int) -> np.ndarray:
-        """Tokens of the text at this stage. [P]."""
+    def count(self, stage: int, units: np.ndarray) -> np.ndarray:
+        """Units of the text at this stage, of which each token has `units` [n]. [P]."""
         here = (self.stage == stage) & ~self.mark & ~self.after.end
-        return counts_of(self.after.piece, self.after.count, here)
+        return np.bincount(self.after.piece, units * here, self.after.count).astype(np.int64)
 
     @property
     def turned(self) -> np.ndarray:
@@ -56,9 +58,10 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
         place = np.array([0, 1, 3, 2])[np.minimum(seen.stage, 3)]
         place = np.where(seen.after.end & (seen.stage > 0), 4, place)
         order = np.lexsort((place, seen.after.piece))
-        text = seen.after.tokens[order][~seen.mark[order]]
-        right = seen.before.tokens
-        return text != right if len(text) == len(right) else np.ones(1, bool)
+        order = order[~seen.mark[order]]
+        text = _spelt(objective, seen.after.tokens[order], seen.after.piece[order])
+        right = _spelt(objective, seen.before.tokens, seen.before.piece)
+        return (text != right).any(1) if len(text) == len(right) else np.ones(1, bool)
 
     def disordered(rows: Rows, batch: Batch) -> np.ndarray:
         """Marks other than <PRE>, <SUF>, <MID>, each once, or a number of them not 0 or 3."""
@@ -71,8 +74,7 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
 
     def kinds(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, kind, _ = _drawn(objective, rows)
-        body = counts_of(pieces.piece, pieces.count, ~pieces.end)
-        return np.bincount(kind[body > 0], minlength=3)
+        return np.bincount(kind[objective.splitting.can(pieces)], minlength=3)
 
     def elsewhere(rows: Rows, batch: Batch) -> np.ndarray:
         """Parts of other lengths than drawn. SPM shows the length of the suffix only."""
@@ -80,32 +82,71 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
         pieces, kind, (one, two) = _drawn(objective, rows)
         if seen.after.count != pieces.count:
             return np.ones(1, bool)
-        total = counts_of(pieces.piece, pieces.count, ~pieces.end)
-        prefix = seen.count(1) - np.where(kind == 1, one, 0)
-        suffix = seen.count(2) - (total - two)
+        units = objective.splitting.units(seen.after.tokens)
+        prefix = seen.count(1, units) - np.where(kind == 1, one, 0)
+        suffix = seen.count(2, units) - (objective.measure(pieces) - two)
         return np.concatenate([prefix[seen.turned], suffix[seen.turned], seen.turned & (kind == 0)])
 
     def middle(rows: Rows, batch: Batch) -> np.ndarray:
         """|a - b| of two uniform on 0 … m is m (m + 2) / (3 (m + 1)) on average."""
         pieces, _, (one, two) = _drawn(objective, rows)
-        m = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        m = objective.measure(pieces)
         return ((two - one) * 3 * (m + 1) / np.maximum(m * (m + 2), 1))[m > 0]
+
+    def foreign(rows: Rows, batch: Batch) -> np.ndarray:
+        """Parts that the tokenizer would cut otherwise, of the pieces whose parts are apart."""
+        seen = parts(rows, batch)
+        pieces, kind, _ = _drawn(objective, rows)
+        if seen.after.count != pieces.count:
+            return np.empty(0, bool)
+        inside = ~seen.mark & ~seen.after.end & (seen.stage > 0)
+        kinds = kind[seen.after.piece]
+        inside &= (kinds == 1) | ((kinds == 2) & (seen.stage == 2))
+        return _foreign(seen.after.tokens[inside], (4 * seen.after.piece + seen.stage)[inside])
+
+    def _foreign(tokens: np.ndarray, part: np.ndarray) -> np.ndarray:
+        spelling = objective.vocabulary.spelling
+        edges = np.flatnonzero(np.diff(part)) + 1
+        found = [one for one in np.split(tokens, edges) if len(one)]
+        coded = spelling.encode_bytes([spelling.bytes_of(one).tobytes() for one in found])
+        both = zip(found, coded, strict=True)
+        return np.array([new is not None and not np.array_equal(old, new) for old, new in both])
 
     def place(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, _, (one, two) = _drawn(objective, rows)
-        m = counts_of(pieces.piece, pieces.count, ~pieces.end)
+        m = objective.measure(pieces)
         return ((one + two) / np.maximum(2 * m, 1))[m > 0]
+
+    def tenths(rows: Rows, batch: Batch) -> np.ndarray:
+        """Of one of the two cuts of each PSM piece, as it is read; with a lot in [0, 1) for where
+        in its unit it lies, its place is uniform whatever the length of the piece."""
+        seen = parts(rows, batch)
+        pieces, kind, _ = _drawn(objective, rows)
+        m = objective.measure(pieces)
+        if seen.after.count != pieces.count:
+            return np.zeros(TENTHS, np.int64)
+        prefix = seen.count(1, objective.splitting.units(seen.after.tokens))
+        suffix = seen.count(2, objective.splitting.units(seen.after.tokens))
+        draws = pieces.draws(rows.seed, rows.epoch).within("law of the cuts")
+        cut = np.where(draws.uniform("which") < 0.5, prefix, m - suffix)
+        place = (cut + draws.uniform("where")) / (m + 1)
+        good = (kind == 1) & seen.turned
+        return np.bincount((place * TENTHS).astype(np.int64)[good], minlength=TENTHS)[:TENTHS]
 
     rate, spm = objective.rate, objective.spm
     shares = (1 - rate, rate * (1 - spm), rate * spm)
-    return (
+    laws = (
         Law("pieces left alone, PSM and SPM", shares, kinds, "shares"),
         Law("parts put together are not the text", 0.0, torn, "exact"),
         Law("marks missing or out of order", 0.0, disordered, "exact"),
         Law("parts of other lengths than drawn", 0.0, elsewhere, "exact"),
         Law("length of the middle, as a share of the mean", 1.0, middle, "mean"),
         Law("place of the cuts in their piece", 0.5, place, "mean"),
+        Law("tenth of their piece that the cuts are in", (0.1,) * TENTHS, tenths, "shares"),
     )
+    if objective.split == "token":
+        return laws
+    return (*laws, Law("parts that the tokenizer cuts otherwise", 0.0, foreign, "exact"))
 
 
 def _drawn(objective: Any, rows: Rows) -> tuple[Pieces, np.ndarray, tuple]:
@@ -113,3 +154,9 @@ def _drawn(objective: Any, rows: Rows) -> tuple[Pieces, np.ndarray, tuple]:
     pieces = pieces_of(rows, objective.vocabulary)
     draws = pieces.draws(rows.seed, rows.epoch)
     return pieces, objective.kinds(pieces, draws), objective.cuts(pieces, draws)
+
+
+def _spelt(objective: Any, tokens: np.ndarray, piece: np.ndarray) -> np.ndarray:
+    """What the tokens of each piece are made of, with the number of the piece. [k, 2]."""
+    letters, sizes = objective.splitting.spelt(tokens)
+    return np.stack([letters, np.repeat(piece, sizes)], axis=1)

@@ -60,15 +60,11 @@ class Mixture(Objective):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         if not parts:
             raise ValueError("a mixture of no objectives: list some under objective.parts")
-        kind = Kind(self.model.architecture)
-        made = [
-            part.objective(lambda **_: kind, vocabulary=vocabulary, rngs=rngs) for part in parts
-        ]
-        for one in made:
-            if type(one).__call__ is not Objective.__call__:
-                raise ValueError(
-                    f"{type(one).__name__} computes its loss in its own way and cannot be mixed"
-                )
+        kind, made = Kind(self.model.architecture), []
+        for part in parts:
+            check_scored_alike(getattr(part.objective, "func", None))
+            made.append(part.objective(lambda **_: kind, vocabulary=vocabulary, rngs=rngs))
+            check_scored_alike(type(made[-1]))
         self.parts = nnx.List(made)
         weights = np.array([part.weight for part in parts], np.float64)
         self.shares = tuple(float(share) for share in weights / weights.sum())
@@ -158,6 +154,13 @@ class Mixture(Objective):
                     if name in ("segments", "weights", "source_segments", "prefix"):
                         wrong.append(seen[which == k, width:].any(1))
         return np.concatenate(wrong)
+
+
+def check_scored_alike(kind: type | None) -> None:
+    """Raise ValueError for a class of objectives whose loss is not that of all; asked before one is
+    made too, since a loss of its own may want more of a model than `Kind` tells."""
+    if isinstance(kind, type) and kind.__call__ is not Objective.__call__:
+        raise ValueError(f"{kind.__name__} computes its loss in its own way and cannot be mixed")
 
 
 def spread(batch: Batch) -> Batch:

@@ -25,7 +25,8 @@ def facts(setup: Setup, ended: Fit) -> list[tuple[str, str]]:
         words = f"{plain.loss(ended.valid['loss'])} on held-out text"
         if ended.valid.get("nll", ended.valid["loss"]) != ended.valid["loss"]:
             words += f", nll {plain.loss(ended.valid['nll'])}"
-        for name in ("perplexity", "bits_per_byte", "accuracy", "discriminator_accuracy"):
+        accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
+        for name in ("perplexity", "bits_per_byte", *accuracies):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
         guess = setup.data.facts["unigram_nats"]

@@ -8,7 +8,11 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Rows, Vocabulary
+from fxformer.data.documents import Documents, join
+from fxformer.data.pack import Frame
+from fxformer.data.pack_sentences import SentencePairs
 from fxformer.objective.law import judge
+from fxformer.spelling import Letters, Spelling
 
 WORDS = 200
 PAD, UNK, BOS, EOS, MASK = range(5)
@@ -16,6 +20,8 @@ PAD, UNK, BOS, EOS, MASK = range(5)
 
 class Toy(nnx.Module):
     """An embedding that is also the output table; the mean of the source joins every position."""
+
+    dim, types = 8, 2
 
     def __init__(self, *, architecture: str, vocab: int, rngs: nnx.Rngs):
         self.architecture = architecture
@@ -60,7 +66,27 @@ def marked(vocabulary) -> Vocabulary:
         for name in ("special", "starts_word", "ends_sentence")
     }
     sentinels = tuple(int(i) for i in more)
-    return dataclasses.replace(vocabulary, size=WORDS + 100, sentinels=sentinels, **fields)
+    return dataclasses.replace(
+        vocabulary, size=WORDS + 100, sentinels=sentinels, spelling=spelling(), **fields
+    )
+
+
+def spelling() -> Spelling:
+    """The first 26 ordinary ids are letters, the others two letters; of two that make an id, that
+    is taken."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = (list(letters) + [a + b for a in letters for b in letters])[: WORDS - 5]
+    ids = {word: 5 + i for i, word in enumerate(words)}
+
+    def encode(text: str) -> np.ndarray:
+        found = []
+        while text:
+            word = text[:2] if text[:2] in ids else text[0]
+            found.append(ids[word])
+            text = text[len(word) :]
+        return np.array(found, np.int32)
+
+    return Spelling([None] * 5 + [w.encode() for w in words] + [None] * 100, Letters(encode))
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +149,15 @@ def corpus(pack):
             example += len(lengths)
         batches.append(pack(plan, 512))
     return batches
+
+
+@pytest.fixture(scope="session")
+def packed(vocabulary):
+    """Sixty documents as pairs of texts, in rows of 96."""
+    rng = np.random.default_rng(3)
+    tokens, bounds = join([rng.integers(5, WORDS, rng.integers(20, 300)) for _ in range(60)])
+    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary.ends_sentence)
+    return SentencePairs()(Documents(tokens, bounds), 96, frame)
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ CASES = {
     "masked": part(MaskedLM),
     "causal": part(CausalLM),
     "prefix": part(PrefixLM),
-    "fim": part(FillInTheMiddle),
+    "fim": part(FillInTheMiddle, split="token"),
     "mixture": part(Mixture, parts=[Share(part(CausalLM)), Share(part(PrefixLM))]),
     "infill": part(DenoisingLM, noises=(SentencePermutation(), TextInfilling())),
     "mask": part(DenoisingLM, noises=(TokenMasking(),)),

@@ -35,11 +35,14 @@ SLOW = [
     ("t5", "t5_prefix"),
     ("gpt2", "fim", SENTINELS),
     ("gpt2", "mixture"),
+    ("albert", "sop", "data/packing=sentence_pairs", "data.document_is=paragraph"),
+    ("gpt2", "ctrl", "data.code=file"),
 ]
 CASES = [  # one for each way a batch can look
     ("bert", "mlm_words"),
     ("electra", "electra"),
     ("gpt2", "prefix"),
+    ("bert", "nsp", "data/packing=sentence_pairs", "data.document_is=paragraph"),
     ("t5", "ul2", SENTINELS),
     *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW),
 ]

@@ -1,0 +1,85 @@
+"""Causal LM behind a control code: the code is read, and says what kind of text follows."""
+
+from typing import ClassVar
+
+import numpy as np
+from flax import nnx
+
+from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.objective.causal import CausalLM
+from fxformer.objective.law import Law
+from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.pieces import pieces_of
+from fxformer.types import Part
+
+CODES = (
+    "data.code=FIELD (data=jsonl, parquet or huggingface), data.code=folder (data=text) or "
+    "data.code=module (data=stdlib_docs)"
+)
+
+
+class ControlledLM(CausalLM):
+    """-log p(token | control code, tokens before it in its piece). Keskar et al. 2019 (CTRL).
+
+    Every piece begins with the code of its document, a special token that data with `code` puts
+    there in place of bos; it is nobody's target. All that follows is, its first token included.
+    """
+
+    legal = frozenset({"decoder"})
+    shows_codes: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        model: Part,
+        *,
+        loss: CrossEntropy = CrossEntropy(),
+        vocabulary: Vocabulary,
+        rngs: nnx.Rngs,
+    ):
+        if not vocabulary.codes:
+            raise ValueError(
+                "ControlledLM reads a control code before each text, and this tokenizer has none: "
+                f"write {CODES}, or objective=clm"
+            )
+        super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
+
+    def corrupt(self, rows: Rows) -> Batch:
+        """rows [B, T+1] -> tokens, segments, targets, weights [B, T]."""
+        batch = super().corrupt(rows)
+        pieces = pieces_of(rows, self.vocabulary)
+        bare = (pieces.ranks == 0) & ~np.isin(pieces.tokens, self.vocabulary.codes)
+        if bare.any():
+            example = pieces.example[pieces.piece[np.argmax(bare)]]
+            raise ValueError(
+                f"example {example} begins without a control code: write {CODES}, and "
+                "data/packing=segments or padded; or objective=clm"
+            )
+        return batch
+
+    def laws(self) -> tuple[Law, ...]:
+        """A causal LM's; and codes are first, alone, and never a target."""
+        codes = self.vocabulary.codes
+
+        def missing(rows: Rows, batch: Batch) -> np.ndarray:
+            """Codes of pieces as they are read, but first, or first tokens that are none. The last
+            token of a row is only a target and can begin no piece that is read."""
+            segments = np.asarray(batch.segments)
+            first = segments > 0
+            first[:, 1:] &= segments[:, 1:] != segments[:, :-1]
+            return (np.isin(batch.tokens, codes) != first)[segments > 0]
+
+        def asked(rows: Rows, batch: Batch) -> np.ndarray:
+            return np.isin(np.asarray(batch.targets)[np.asarray(batch.weights) > 0], codes)
+
+        def behind(rows: Rows, batch: Batch) -> np.ndarray:
+            """The weight of what follows each code; a piece of nothing else has none."""
+            code = np.isin(batch.tokens, codes)
+            inside = np.asarray(rows.segments)[:, 1:] == np.asarray(batch.segments)
+            return np.asarray(batch.weights)[code] != inside[code]
+
+        return (
+            Law("pieces that do not begin with their one control code", 0.0, missing, "exact"),
+            Law("control codes as targets", 0.0, asked, "exact"),
+            Law("codes without the text's first token as target", 0.0, behind, "exact"),
+            *super().laws(),
+        )
