@@ -7,7 +7,6 @@ from jaxtyping import Array, Float, Int
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, drop, split_key
-from fxformer.nn.mask import Mask
 from fxformer.nn.ngram import NgramAttention, Streams
 from fxformer.nn.position import Position
 from fxformer.types import Count, Part

@@ -140,7 +140,7 @@ class ReplacedTokenDetection(MaskedLM):
         written = jnp.where(called, self.vocabulary.mask, read)
         return read, written, put(batch, batch.targets, batch.tokens)
 
-    def passes(self, batch: Batch) -> tuple[tuple[nnx.Module, Batch, int | None], ...]:
+    def passes(self, batch: Batch) -> tuple[tuple, ...]:
         """The generator on its masks, and the discriminator with its head at every token."""
         dim, table = self.model.transformer.dim, self.model.vocab * self.model.transformer.width
         every = (np.asarray(batch.segments) > 0).astype(np.float32)
