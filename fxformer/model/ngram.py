@@ -23,7 +23,9 @@ class NgramDecoder(nnx.Module):
     ngram: tokens foretold at once
     """
 
-    def __init__(self, *, transformer: Part, ngram: Count, causal: bool, cross: bool, rngs):
+    def __init__(
+        self, *, transformer: Part, ngram: Count, causal: bool, cross: bool, rngs: nnx.Rngs
+    ):
         if not (causal and cross):
             raise ValueError("an n-gram decoder is causal and has a memory: write model=prophetnet")
         self.transformer: Transformer = transformer(causal=True, cross=True, rngs=rngs)
@@ -61,15 +63,15 @@ class NgramDecoder(nnx.Module):
         words: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
+        positions: Int[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"],
         memory_segments: Int[Array, "B S"],
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
         """Stream 0: what a decoder without streams would give. See `foretell`."""
-        x, cache = self.foretell(
-            words, segments, 1, memory=memory, memory_segments=memory_segments, cache=cache, key=key
-        )
+        there = {"memory": memory, "memory_segments": memory_segments, "positions": positions}
+        x, cache = self.foretell(words, segments, 1, cache=cache, key=key, **there)
         return x[:, 1], cache
 
     def foretell(
@@ -78,6 +80,7 @@ class NgramDecoder(nnx.Module):
         segments: Int[Array, "B T"],
         ahead: int,
         *,
+        positions: Int[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"],
         memory_segments: Int[Array, "B S"],
         cache: Cache | None = None,
@@ -86,20 +89,42 @@ class NgramDecoder(nnx.Module):
         """The main stream and the first `ahead` predicting ones, P = 1 + ahead. No stream depends
         on a later one. Raises ValueError where the row is longer than the position table."""
         body, keys = self.transformer, split_key(key, 3)
-        (batch, length), streams = segments.shape, 1 + ahead
-        where, at = self.here(segments, cache, ahead)
-        there = body.there(at, jnp.tile(segments, (1, streams)), memory_segments)
-        begin = self.begin.embedding[...][:ahead, None].astype(words.dtype)
-        begin = jnp.broadcast_to(begin, (batch, ahead, length, words.shape[-1]))
-        x = jnp.concatenate([words, begin.reshape(batch, ahead * length, -1)], 1)
-        x = body.embed(x, jnp.concatenate([at] + [at + 1] * ahead, 1), body.position, key=keys[0])
+        where, at = self.here(segments, cache, ahead, positions)
+        x = self.enter(words, at, ahead, key=keys[0])
+        there = body.there(at, jnp.tile(segments, (1, 1 + ahead)), memory_segments)
         x, cache, _ = body.stack(x, where, memory, there, cache=cache, key=keys[1])
-        x = x if body.norm is None else body.norm(x)
-        x = drop(x, body.final_dropout, keys[2])
-        return x.reshape(batch, streams, length, -1), cache
+        x = drop(x if body.norm is None else body.norm(x), body.final_dropout, keys[2])
+        return x.reshape(len(x), 1 + ahead, segments.shape[1], -1), cache
+
+    def states(
+        self, words, segments, *, positions=None, memory, memory_segments
+    ) -> Float[Array, "L+1 B T D"]:
+        """What enters the first layer and what leaves each, of the main stream."""
+        body = self.transformer
+        where, at = self.here(segments, None, 0, positions)
+        x = self.enter(words, at, 0)
+        there = body.there(at, segments, memory_segments)
+        states = body.stack(x, where, memory, there, capture=True)[2]
+        last = states[-1:] if body.norm is None else body.norm(states[-1:])
+        return jnp.concatenate([x[None], states[:-1], last])
+
+    def enter(
+        self, words: Float[Array, "B T E"], at: Int[Array, "B T"], ahead: int, *, key=None
+    ) -> Float[Array, "B P·T D"]:
+        """The streams one after the other, before the first layer."""
+        body, (batch, length, width) = self.transformer, words.shape
+        begin = self.begin.embedding[...][:ahead, None].astype(words.dtype)
+        begin = jnp.broadcast_to(begin, (batch, ahead, length, width))
+        x = jnp.concatenate([words, begin.reshape(batch, ahead * length, width)], 1)
+        places = jnp.concatenate([at] + [at + 1] * ahead, 1)
+        return body.embed(x, places, body.position, key=key)
 
     def here(
-        self, segments: Int[Array, "B T"], cache: Cache | None, ahead: int
+        self,
+        segments: Int[Array, "B T"],
+        cache: Cache | None,
+        ahead: int,
+        places: Int[Array, "B T"] | None = None,
     ) -> tuple[Streams, Array]:
         """What the streams may see, and the position of every token."""
         longest = segments.shape[1] if cache is None else cache.k.shape[2]
@@ -110,7 +135,7 @@ class NgramDecoder(nnx.Module):
                 f"position table has {room}: write data.length={room - 1} or "
                 f"model.position.length={longest + 1}"
             )
-        where, at = self.transformer.here(segments, cache)
+        where, at = self.transformer.here(segments, cache, None, places)
         return Streams.of(where.mask, ahead), at
 
     @staticmethod

@@ -110,9 +110,11 @@ class Transformer(nnx.Module):
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
+        places: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T E"]:
         """Words, positions and types together, before they are projected to the model's width."""
-        return self.embed.vectors(words, positions(segments), self.position, types=types)
+        at = positions(segments) if places is None else places
+        return self.embed.vectors(words, at, self.position, types=types)
 
     def states(
         self,

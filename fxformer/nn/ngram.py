@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.nn.attention import Cache, MultiHeadAttention
@@ -53,7 +54,7 @@ class NgramAttention(MultiHeadAttention):
         buckets: Count = 32,
         reach: Count = 128,
         dropout: Rate = 0.0,
-        rngs,
+        rngs: nnx.Rngs,
     ):
         super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
         if buckets < 2 or reach <= buckets // 2:
@@ -71,6 +72,7 @@ class NgramAttention(MultiHeadAttention):
         where: Streams,
         *,
         window: None = None,
+        depth: Array | float = 1.0,
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B P·T D"], Cache | None]:
