@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch
+from fxformer.model.ngram import NgramDecoder
 
 
 def matrices(stack) -> dict[str, int]:
@@ -20,7 +21,7 @@ def matrices(stack) -> dict[str, int]:
             continue
         kernels = [
             getattr(part, knob).kernel
-            for knob in ("q", "k", "v", "o", "up", "down", "gate")
+            for knob in ("q", "k", "v", "o", "relative", "up", "down", "gate")
             if hasattr(getattr(part, knob, None), "kernel")
         ]
         counts[name] = sum(int(np.prod(kernel.shape[1:])) for kernel in kernels)
@@ -48,35 +49,42 @@ def transformer_flops(
     segments: np.ndarray,
     memory: np.ndarray | None = None,
     prefix: np.ndarray | None = None,
+    ahead: int = 1,
 ) -> int:
-    """FLOPs of one forward pass of a stack over the tokens that are there."""
-    weights, tokens = matrices(part.stack), int((segments > 0).sum())
+    """FLOPs of one forward pass of a stack over the tokens that are there.
+
+    ahead: predicting streams of an n-gram decoder. Each goes over the tokens anew and sees as many
+    as the main one, itself in place of a later one
+    """
+    streams = 1 + ahead if isinstance(part, NgramDecoder) else 1
+    weights, tokens = matrices(part.stack), streams * int((segments > 0).sum())
     inner = part.stack.blocks.attention
     mixed = 4 * inner.heads * inner.width  # logits, and the weighted sum of values
     flops = 2 * tokens * (weights["attention"] + weights["ffn"])
-    flops += mixed * pairs(segments, segments, part.causal)
+    flops += mixed * streams * pairs(segments, segments, part.causal)
     flops += 0 if prefix is None else mixed * later_pairs(segments, prefix)
     if memory is not None:
         read = part.stack.blocks.cross.k.kernel.shape
         sides = 2 * int(np.prod(read[1:]))  # keys and values are made of the memory
         flops += 2 * tokens * (weights["cross"] - sides) + 2 * int((memory > 0).sum()) * sides
-        flops += mixed * pairs(segments, memory, False)
+        flops += mixed * streams * pairs(segments, memory, False)
     return flops * part.layers
 
 
-def training_flops(model, batch: Batch, head: int | None = None) -> int:
+def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1) -> int:
     """FLOPs of forward and backward over one batch (numpy), the head at scored positions only.
 
     model: its arrays may be abstract
     head: weights that a scored vector is multiplied with; None: those of the output table
+    ahead: predicting streams of an n-gram decoder, each with its own scored vector
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
-    flops = 2 * scored * (table_weights(model) if head is None else head)
+    flops = 2 * scored * ahead * (table_weights(model) if head is None else head)
     segments = np.asarray(batch.segments)
     if model.architecture == "seq2seq":
         source = np.asarray(batch.source_segments)
         flops += transformer_flops(model.encoder, source)
-        flops += transformer_flops(model.decoder, segments, source)
+        flops += transformer_flops(model.decoder, segments, source, ahead=ahead)
     else:
         prefix = None if batch.prefix is None else np.asarray(batch.prefix)
         flops += transformer_flops(model.transformer, segments, prefix=prefix)

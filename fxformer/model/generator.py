@@ -37,9 +37,10 @@ class Generator(nnx.Module):
         vectors: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
+        positions: Int[Array, "B T"] | None = None,
         key: Array | None = None,
     ) -> Float[Array, "B T D"]:
-        return self.transformer(vectors, segments, key=key)[0]
+        return self.transformer(vectors, segments, positions=positions, key=key)[0]
 
     def projection(self, words: Float[Array, "V E"]):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""

@@ -19,6 +19,7 @@ class Transformer(nnx.Module):
 
     causal: a token sees none that come later (a decoder)
     cross: each block also looks at a memory (the decoder of a seq2seq model)
+    memory_attention: how it looks at it; null: as at its own tokens
     final_norm: a norm after the last block, which pre-norm residuals want
     hidden: width inside the feed-forward, where it is not what `ffn` says
     """
@@ -39,6 +40,7 @@ class Transformer(nnx.Module):
         norm: Part,
         residual: Part,
         hidden: Count | None = None,
+        memory_attention: Part | None = None,
         groups: Count | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
@@ -49,12 +51,13 @@ class Transformer(nnx.Module):
     ):
         self.embed = embed(dim, rngs=rngs)
         self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
+        look = partial(memory_attention or attention, heads=heads)
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
             ffn=ffn if hidden is None else partial(ffn, hidden=hidden),
             residual=partial(residual, norm=norm),
-            cross=cross,
+            cross=look if cross else None,
             dropout=dropout,
         )
         self.stack = Stack(
@@ -107,9 +110,11 @@ class Transformer(nnx.Module):
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
+        places: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T E"]:
         """Words, positions and types together, before they are projected to the model's width."""
-        return self.embed.vectors(words, positions(segments), self.position, types=types)
+        at = positions(segments) if places is None else places
+        return self.embed.vectors(words, at, self.position, types=types)
 
     def states(
         self,

@@ -10,7 +10,10 @@ from fxformer.types import Part, Rate
 
 
 class Block(nnx.Module):
-    """residual(x; attention, [cross-attention,] feed-forward), dropout on what each returns."""
+    """residual(x; attention, [cross-attention,] feed-forward), dropout on what each returns.
+
+    cross: the attention that looks at the memory; None: there is no memory
+    """
 
     def __init__(
         self,
@@ -19,14 +22,14 @@ class Block(nnx.Module):
         attention: Part,
         ffn: Part,
         residual: Part,
-        cross: bool = False,
+        cross: Part | None = None,
         dropout: Rate = 0.0,
         rngs: nnx.Rngs,
     ):
         self.attention = attention(dim, rngs=rngs)
-        self.cross = attention(dim, rngs=rngs) if cross else None
+        self.cross = None if cross is None else cross(dim, rngs=rngs)
         self.ffn = ffn(dim, rngs=rngs)
-        names = ("attention", "cross", "ffn") if cross else ("attention", "ffn")
+        names = ("attention", "ffn") if cross is None else ("attention", "cross", "ffn")
         self.residual = residual(dim, names=names, rngs=rngs)
         self.dropout = dropout
 

@@ -177,7 +177,13 @@ class RelativeBuckets(Position):
         sided = self.buckets if self.causal else self.buckets // 2
         later = 0 if self.causal else (gap < 0) * sided
         distance = jnp.maximum(gap, 0) if self.causal else jnp.abs(gap)
-        near = sided // 2
-        stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(self.reach / near)
-        far = jnp.minimum(near + (stretch * (sided - near)).astype(jnp.int32), sided - 1)
-        return jnp.moveaxis(self.table(later + jnp.where(distance < near, distance, far)), -1, 0)
+        return jnp.moveaxis(self.table(later + bucket(distance, sided, self.reach)), -1, 0)
+
+
+def bucket(distance: Int[Array, "T S"], buckets: int, reach: int) -> Int[Array, "T S"]:
+    """Which of the buckets a distance >= 0 falls into: one each for the near half, then ever
+    wider ones up to `reach`, and the last for all beyond. Raffel et al. 2020."""
+    near = buckets // 2
+    stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(reach / near)
+    far = jnp.minimum(near + (stretch * (buckets - near)).astype(jnp.int32), buckets - 1)
+    return jnp.where(distance < near, distance, far)

@@ -65,10 +65,10 @@ class Objective(nnx.Module):
         """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""
         return ()
 
-    def passes(self, batch: Batch) -> tuple[tuple[nnx.Module, Batch, int | None], ...]:
-        """What a step computes, to count its arithmetic: each model, the batch it reads, and the
-        weights its head multiplies a scored vector with (None: those of its output table)."""
-        return ((self.model, batch, None),)
+    def passes(self, batch: Batch) -> tuple[tuple, ...]:
+        """What a step computes, to count its arithmetic: each model and the batch it reads, then
+        what else `training_flops` may know of it."""
+        return ((self.model, batch),)
 
     @abc.abstractmethod
     def corrupt(self, rows: Rows) -> Batch:

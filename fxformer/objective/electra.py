@@ -108,10 +108,10 @@ class ReplacedTokenDetection(MaskedLM):
 
     def proposals(self, batch: Batch, key: Array | None = None):
         """The generator's (features [B·M E], kernel [V E], bias [V] | None) at the picked."""
-        words = self.model.words
-        body = self.model.transformer
-        vectors = body.vectors(words(batch.tokens), batch.segments, types=batch.types)
-        hidden = self.generator(vectors, batch.segments, key=key)
+        words, at = self.model.words, batch.positions
+        body, read = self.model.transformer, words(batch.tokens)
+        vectors = body.vectors(read, batch.segments, types=batch.types, places=at)
+        hidden = self.generator(vectors, batch.segments, positions=at, key=key)
         hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
         features, kernel, bias = self.generator.projection(words.embedding[...])
         return features(hidden).reshape(-1, kernel.shape[-1]), kernel, bias
@@ -140,7 +140,7 @@ class ReplacedTokenDetection(MaskedLM):
         written = jnp.where(called, self.vocabulary.mask, read)
         return read, written, put(batch, batch.targets, batch.tokens)
 
-    def passes(self, batch: Batch) -> tuple[tuple[nnx.Module, Batch, int | None], ...]:
+    def passes(self, batch: Batch) -> tuple[tuple, ...]:
         """The generator on its masks, and the discriminator with its head at every token."""
         dim, table = self.model.transformer.dim, self.model.vocab * self.model.transformer.width
         every = (np.asarray(batch.segments) > 0).astype(np.float32)

@@ -14,9 +14,9 @@ from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
-from fxformer.objective.segments import counts_of, starts_of
+from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.shift import answer
-from fxformer.types import Part, Rate
+from fxformer.types import Count, Part, Rate
 
 
 class MaskedSeq2Seq(Objective):
@@ -27,6 +27,8 @@ class MaskedSeq2Seq(Objective):
     tokens that the encoder can see, and writes the fragment at its own positions.
 
     rate: half of a text in the paper
+    block: a fragment in every so many ordinary tokens of a piece, each of `rate` of its block (the
+        last one may be short); None: one fragment in the whole piece
     replacement: what becomes of the fragment in the source; drawn for each of its tokens
     """
 
@@ -38,6 +40,7 @@ class MaskedSeq2Seq(Objective):
         model: Part,
         *,
         rate: Rate = 0.5,
+        block: Count | None = None,
         replacement: Replacement = Replacement(),
         start: Literal["eos", "bos", "pad"] = "eos",
         loss: CrossEntropy = CrossEntropy(),
@@ -46,7 +49,8 @@ class MaskedSeq2Seq(Objective):
     ):
         require(vocabulary, (start,), "MASS")
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
-        self.rate, self.replacement, self.start = rate, replacement, start
+        self.rate, self.block = rate, block
+        self.replacement, self.start = replacement, start
 
     def source_length(self, length: int) -> int:
         """As long as the text."""
@@ -54,13 +58,31 @@ class MaskedSeq2Seq(Objective):
 
     def fragment(self, pieces: Pieces, draws: Draws) -> np.ndarray:
         """Indices of the tokens of the fragments, ascending. [k]."""
-        number = pieces.free_lengths
+        part, rank, number = self.blocks(pieces)
+        owner, index = self._owners(pieces)
         size = self.due(number)
-        first = draws.below("place", number - size + 1)
+        first = draws.at(owner).below("place", number - size + 1, index)
         free = np.flatnonzero(pieces.free)
-        piece = pieces.piece[free]
-        rank = np.arange(len(free)) - starts_of(number)[piece]
-        return free[(rank >= first[piece]) & (rank < (first + size)[piece])]
+        return free[(rank >= first[part]) & (rank < (first + size)[part])]
+
+    def blocks(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each ordinary token, the block [m] it is in and its place there [m]; how many ordinary
+        tokens each block has [blocks]. int64."""
+        piece, rank = numbered(pieces.free_lengths)
+        if self.block is None:
+            return piece, rank, pieces.free_lengths
+        part = starts_of(self._per_piece(pieces))[piece] + rank // self.block
+        return part, rank % self.block, counts_of(part, int(self._per_piece(pieces).sum()))
+
+    def _per_piece(self, pieces: Pieces) -> np.ndarray:
+        """Blocks of each piece. [P] int64."""
+        if self.block is None:
+            return np.ones(pieces.count, np.int64)
+        return -(-pieces.free_lengths // self.block)
+
+    def _owners(self, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+        """The piece of each block, and which of its blocks it is."""
+        return numbered(self._per_piece(pieces))
 
     def due(self, number: np.ndarray) -> np.ndarray:
         """Tokens of the fragment of pieces with so many ordinary ones. Halves round up. int64."""
@@ -107,30 +129,30 @@ class MaskedSeq2Seq(Objective):
         )
 
     def _seen(self, rows: Rows, batch: Batch) -> tuple[Pieces, np.ndarray, np.ndarray]:
-        """The pieces; of their ordinary tokens: which are targets, and in which piece they are."""
+        """The pieces; of their ordinary tokens: which are targets, and in which block they are."""
         pieces = pieces_of(rows, self.vocabulary)
         free = np.flatnonzero(pieces.free)
         hit = batch.weights.reshape(-1)[np.flatnonzero(rows.segments)[free]] > 0
-        return pieces, hit, pieces.piece[free]
+        return pieces, hit, self.blocks(pieces)[0]
 
     def _size(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, piece = self._seen(rows, batch)
+        pieces, hit, part = self._seen(rows, batch)
+        number = self.blocks(pieces)[2]
         special = np.count_nonzero(batch.weights) - np.count_nonzero(hit)
-        off = counts_of(piece, pieces.count, hit) - self.due(pieces.free_lengths)
+        off = counts_of(part, len(number), hit) - self.due(number)
         return np.append(off, special)
 
     def _parts(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, piece = self._seen(rows, batch)
+        pieces, hit, part = self._seen(rows, batch)
         begins = hit.copy()
-        begins[1:] &= ~hit[:-1] | (piece[1:] != piece[:-1])
-        return counts_of(piece, pieces.count, begins) > 1
+        begins[1:] &= ~hit[:-1] | (part[1:] != part[:-1])
+        return counts_of(part, len(self.blocks(pieces)[2]), begins) > 1
 
     def _place(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, piece = self._seen(rows, batch)
-        number = pieces.free_lengths
-        rank = np.arange(len(piece)) - starts_of(number)[piece]
-        first = np.full(pieces.count, np.iinfo(np.int64).max)
-        np.minimum.at(first, piece[hit], rank[hit])
+        pieces, hit, part = self._seen(rows, batch)
+        _, rank, number = self.blocks(pieces)
+        first = np.full(len(number), np.iinfo(np.int64).max)
+        np.minimum.at(first, part[hit], rank[hit])
         spare = number - self.due(number)
         return first[spare > 0] / spare[spare > 0]
 

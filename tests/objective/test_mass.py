@@ -41,23 +41,33 @@ def pairs_of(made, batches):
     return [(rows, made.corrupt(rows)) for rows in batches]
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.2])
-def test_the_laws_hold(rate, build, corpus, broken):
-    made = build(MaskedSeq2Seq, rate=rate)
+@pytest.mark.parametrize("knobs", [{"rate": 0.5}, {"rate": 0.2}, {"rate": 0.15, "block": 64}])
+def test_the_laws_hold(knobs, build, corpus, broken):
+    made = build(MaskedSeq2Seq, **knobs)
     assert broken(made.laws(), pairs_of(made, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "objective, law",
+    "objective, knobs, law",
     [
-        (Leftward, "place of the fragment, from first to last"),
-        (Torn, "fragments in more than one part"),
-        (Torn, "tokens of the fragment other than round(rate·m)"),
+        (MaskedSeq2Seq, {"block": 32}, "fragments in more than one part"),
+        (Leftward, {}, "place of the fragment, from first to last"),
+        (Torn, {}, "fragments in more than one part"),
+        (Torn, {}, "tokens of the fragment other than round(rate·m)"),
     ],
 )
-def test_a_broken_fragment_breaks_its_law(objective, law, build, corpus, broken):
-    made = build(objective)
-    assert law in broken(made.laws(), pairs_of(made, corpus[:6]))
+def test_a_broken_fragment_breaks_its_law(objective, knobs, law, build, corpus, broken):
+    made = build(objective, **knobs)
+    laws = build(MaskedSeq2Seq, block=64).laws() if knobs else made.laws()
+    assert law in broken(laws, pairs_of(made, corpus[:6]))
+
+
+def test_every_block_has_its_fragment(build, pack):
+    """62 ordinary tokens in blocks of 20: three whole ones and one of two tokens."""
+    batch = build(MaskedSeq2Seq, rate=0.3, block=20).corrupt(pack([[(0, 64)]], 64))
+    hit = batch.weights[0] > 0
+    assert [hit[1 + 20 * n : 21 + 20 * n].sum() for n in range(3)] == [6, 6, 6]
+    assert hit[61:63].sum() == 1 and hit.sum() == 19
 
 
 @pytest.mark.parametrize(

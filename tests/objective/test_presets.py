@@ -20,6 +20,7 @@ GIVEN = {"model", "vocabulary", "rngs", "self", "dim", "vocab", "width"}  # what
 PAIRS = ("seq2seq", "tokenlabel", "nsp", "sop")  # their rows hold two texts
 # Presets that refer to a model's parts, or want more of one than a toy has.
 REAL = {name: "electra" for name in NAMES if name.startswith("electra")}
+REAL["prophetnet"] = "prophetnet"
 TINY = ("+size=tiny", "model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1")
 
 

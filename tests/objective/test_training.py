@@ -32,6 +32,7 @@ SLOW = [
     ("bart", "t5_drop"),
     ("bart", "mass"),
     ("bart", "pegasus"),
+    ("prophetnet", "prophetnet"),
     ("t5", "t5_prefix"),
     ("gpt2", "fim", SENTINELS),
     ("gpt2", "mixture"),
