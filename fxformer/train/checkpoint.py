@@ -119,7 +119,7 @@ class Checkpoints:
         like: the parameters as arrays or ShapeDtypeStructs
         Raises tensors.Damaged, and CheckpointError where they are others.
         """
-        arrays, _ = self._read(step)
+        arrays, _ = self.read(step)
         kinds = {path.partition("/")[0] for path in arrays}
         kind = "ema/" if "ema" in kinds else "params/"
         found = {p.removeprefix(kind): a for p, a in arrays.items() if p.startswith(kind)}

@@ -1,4 +1,4 @@
-"""BART (Lewis et al. 2020), whose names are those of mBART, Marian and Pegasus too."""
+"""BART. Lewis et al. 2020. Its names are those of mBART, Marian, Pegasus and M2M100 too."""
 
 from fxformer.bridge.families.bert import ACTS
 from fxformer.bridge.family import Family, Form, untied
