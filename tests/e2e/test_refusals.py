@@ -9,6 +9,7 @@ from gate import DECODER, encoder, passed, refusal, seq2seq, text
 from fxformer.config.folders import conf_folder
 
 TYPOS = {
+    "init": "frehs",
     **{"model": "gpt3", "size": "tinny", "objective": "cml", "data": "markof", "tokenizer": "bite"},
     **{"optimizer": "adamv", "schedule": "cosin", "trainer": "defalt", "precision": "float16"},
     **{"mesh": "singel", "tracker": "lokal", "energy": "autoo", "experiment": "denoise_stdlb"},
