@@ -71,7 +71,7 @@ def config_json(
         "torch_dtype": "float32",
         **found.config,
         **free_values(found.family, run.config["model"]),
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": found.form.has_words or before.get("tie_word_embeddings", True),
         **found.form.config,
         **_labels(found.form, arrays, before),
     }

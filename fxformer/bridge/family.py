@@ -35,6 +35,11 @@ class Form:
     names: Callable[[Config], list[Entry]] = lambda config: []
     base: str | None = None
 
+    @property
+    def has_words(self) -> bool:
+        """Whether it answers with words."""
+        return "model/head=none" not in self.overrides
+
 
 @dataclasses.dataclass(frozen=True)
 class Family:
@@ -50,6 +55,7 @@ class Family:
     renames: (regex, replacement) pairs that turn old names into new ones
     modern: brings an old config.json to the form that `fields` reads
     written: the inverse: a config.json as every version of transformers reads it
+    answers: what transformers calls the answer of a classifier, where it is unlike BERT's
     positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
         where the first token is
     """
@@ -64,6 +70,7 @@ class Family:
     renames: tuple[tuple[str, str], ...] = ()
     modern: Callable[[Config], Config] = lambda config: config
     written: Callable[[Config], Config] = lambda config: config
+    answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     positions: Literal["row", "segments"] = "segments"
 
 

@@ -148,6 +148,8 @@ def spelt(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{spelt(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(spelt(item) for item in value) + "]"
     return repr(value) if isinstance(value, float) else str(value)

@@ -1,5 +1,7 @@
 """A model called with the inputs of transformers, by their names, answering by theirs."""
 
+from collections.abc import Mapping
+
 import jax
 import numpy as np
 from flax import nnx
@@ -49,10 +51,12 @@ def run(
     """Logits, states and answers under the names that transformers gives them. float32."""
     shape, state = nnx.split(model)
     batch = batch_of(published, inputs)
-    return jax.jit(lambda state, batch: _outputs(nnx.merge(shape, state), batch))(state, batch)
+    names = {**ANSWERS, **published.family.answers}
+    made = jax.jit(lambda state, batch: _outputs(nnx.merge(shape, state), batch, names))
+    return made(state, batch)
 
 
-def _outputs(model: nnx.Module, batch: Batch) -> dict[str, Array]:
+def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:
     if model.architecture == "seq2seq":
         encoder, states = model.states(batch)
         found = {
@@ -71,7 +75,7 @@ def _outputs(model: nnx.Module, batch: Batch) -> dict[str, Array]:
         if name == "span":
             found["start_logits"], found["end_logits"] = made[..., 0], made[..., 1]
         else:
-            found[ANSWERS[name]] = made[..., 0] if name == "replaced" else made
+            found[names[name]] = made[..., 0] if name == "replaced" else made
         if name == "pairs":
             found["pooler_output"] = answer.act(answer.dense(answer.pool(states[-1], None)))
     return found

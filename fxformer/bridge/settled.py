@@ -39,7 +39,8 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
     windows = [windows[i % len(windows)] for i in range(stack["layers"])]
     windows = windows if any(windows) else None
     made = {"attention": attention, "ffn": ffn, "embed": embed, "hidden": hidden}
-    return {**stack, **made, "windows": windows}
+    groups = stack.get("groups") or stack["layers"]
+    return {**stack, **made, "windows": windows, "groups": groups}
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

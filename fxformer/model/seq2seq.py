@@ -18,6 +18,8 @@ class Seq2Seq(nnx.Module):
 
     One word table serves the source, the target and, where the head is tied, the output (Press and
     Wolf 2017, three-way tying).
+
+    source_vocab: rows of a table that the source has to itself; null: it has none
     """
 
     architecture = "seq2seq"
@@ -30,6 +32,7 @@ class Seq2Seq(nnx.Module):
         head: Part,
         vocab: Count,
         classifiers: dict[str, Part] | None = None,
+        source_vocab: Count | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
@@ -43,6 +46,8 @@ class Seq2Seq(nnx.Module):
                 f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
             )
         self.words = Table(self.vocab, d.width, rngs=rngs)
+        own = source_vocab is not None
+        self.source_words = Table(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = classifying(classifiers, d.dim, rngs)
 
@@ -50,7 +55,11 @@ class Seq2Seq(nnx.Module):
         self, source: Int[Array, "B S"], segments: Int[Array, "B S"], *, key: Array | None = None
     ) -> Float[Array, "B S D"]:
         """The memory the decoder looks at."""
-        return self.encoder(self.words(source), segments, key=key)[0]
+        return self.encoder(self.read(source), segments, key=key)[0]
+
+    def read(self, source: Int[Array, "B S"]) -> Float[Array, "B S E"]:
+        """The word vectors of the source."""
+        return self.words(source) if self.source_words is None else self.source_words(source)
 
     def represent(self, tokens, segments) -> Float[Array, "B T D"]:
         """The vectors of the encoder's last layer, as features of a text."""
@@ -70,7 +79,7 @@ class Seq2Seq(nnx.Module):
 
     def states(self, batch: Batch) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
         """What enters the first layer of the encoder, and of the decoder, and what leaves each."""
-        source, segments = self.words(batch.source), batch.source_segments
+        source, segments = self.read(batch.source), batch.source_segments
         encoder = self.encoder.states(source, segments)
         memory = {"memory": encoder[-1], "memory_segments": segments}
         words, positions = self.words(batch.tokens), batch.positions

@@ -1,5 +1,6 @@
 """Where a token is. A position may speak in three places; by default it is silent in all."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import jax.numpy as jnp
@@ -63,7 +64,9 @@ class Learned(Position):
 class Sinusoidal(Position):
     """x + [sin(at/f) | cos(at/f)], f = base^(2j/dim). Vaswani et al. 2017, sec. 3.5.
 
-    `layout`: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper).
+    `layout`: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper),
+    `fairseq` is halves with f = base^(j/(dim/2 - 1)) (M2M100). `offset`: the number of the first
+    position.
     """
 
     def __init__(
@@ -74,20 +77,30 @@ class Sinusoidal(Position):
         causal: bool,
         length: Count = 4096,
         base: Positive = 10_000.0,
-        layout: Literal["halves", "interleaved"] = "interleaved",
+        layout: Literal["halves", "interleaved", "fairseq"] = "interleaved",
+        offset: Natural = 0,
         rngs: nnx.Rngs,
     ):
-        self.length, self.base, self.layout = length, base, layout
+        self.length, self.base, self.layout, self.offset = length, base, layout, offset
 
     def embed(self, x, at):
-        dim = x.shape[-1]
-        angle = np.arange(self.length)[:, None] / self.base ** (2 * np.arange((dim + 1) // 2) / dim)
-        sin, cos = np.sin(angle), np.cos(angle)  # float64 on the host, rounded once
-        if self.layout == "halves":
-            table = np.concatenate([sin, cos[:, : dim // 2]], axis=1)
-        else:
-            table = np.stack([sin, cos], axis=2).reshape(self.length, -1)[:, :dim]
-        return x + jnp.take(jnp.asarray(table, x.dtype), at, axis=0)
+        made = sinusoids(self.length + self.offset, x.shape[-1], self.base, self.layout)
+        return x + jnp.take(jnp.asarray(made, x.dtype), at + self.offset, axis=0)
+
+
+def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarray, "T E"]:
+    """The table of `Sinusoidal`. Float64 on the host, rounded once; fairseq's in float32 as it is
+    there."""
+    if layout == "fairseq":
+        step = np.float32(-np.log(base) / (dim // 2 - 1))
+        rate = np.exp(np.arange(dim // 2, dtype=np.float32) * step)
+        angle = np.arange(length, dtype=np.float32)[:, None] * rate
+        return np.concatenate([np.sin(angle), np.cos(angle), np.zeros((length, dim % 2))], axis=1)
+    angle = np.arange(length)[:, None] / base ** (2 * np.arange((dim + 1) // 2) / dim)
+    sin, cos = np.sin(angle), np.cos(angle)
+    if layout == "halves":
+        return np.concatenate([sin, cos[:, : dim // 2]], axis=1)
+    return np.stack([sin, cos], axis=2).reshape(length, -1)[:, :dim]
 
 
 class Rotary(Position):
@@ -95,6 +108,7 @@ class Rotary(Position):
 
     `share` of the channels are turned (GPT-NeoX: 0.25), the rest left alone. `layout` pairs channel
     j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`: GPT-J, the paper).
+    `scaling` changes the rates for texts longer than those of pretraining: `slower` or `llama3`.
     """
 
     def __init__(
@@ -106,9 +120,10 @@ class Rotary(Position):
         base: Positive = 10_000.0,
         share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
         layout: Literal["halves", "interleaved"] = "halves",
+        scaling: Callable | None = None,
         rngs: nnx.Rngs,
     ):
-        self.base, self.share, self.layout = base, share, layout
+        self.base, self.share, self.layout, self.scaling = base, share, layout, scaling
 
     def rotate(self, x, at):
         width = int(x.shape[-1] * self.share)
@@ -117,7 +132,9 @@ class Rotary(Position):
                 f"rotary turns pairs of channels: {self.share} of a head width of {x.shape[-1]} "
                 f"is {width}, which is odd; choose heads so that dim / heads is even"
             )
-        rate = 1.0 / self.base ** (np.arange(0, width, 2, dtype=np.float32) / width)
+        # In float32, as checkpoints were trained: a rounder rate is another angle far out.
+        rate = 1.0 / jnp.float32(self.base) ** (jnp.arange(0, width, 2, dtype=jnp.float32) / width)
+        rate = rate if self.scaling is None else self.scaling(rate)
         angle = at[..., None].astype(jnp.float32) * rate  # [B T K/2]
         sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
         turned, rest = x[..., :width].astype(jnp.float32), x[..., width:]
@@ -128,6 +145,26 @@ class Rotary(Position):
             a, b = turned[..., ::2], turned[..., 1::2]
             y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(turned.shape)
         return jnp.concatenate([y.astype(x.dtype), rest], axis=-1)
+
+
+def slower(rate: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:
+    """rate / factor: positions interpolated. Chen et al. 2023."""
+    return rate / factor
+
+
+def llama3(
+    rate: Float[Array, "K"], factor: Positive, low: Positive, high: Positive, length: Count
+) -> Float[Array, "K"]:
+    """Rates whose wave is longer than length / low are divided by factor, those shorter than
+    length / high kept, and those between interpolated. Dubey et al. 2024, sec. 3.1.
+
+    length: of the texts of the first pretraining
+    """
+    wave = 2 * np.pi / rate
+    share = (length / wave - low) / (high - low)
+    between = (1 - share) * rate / factor + share * rate
+    scaled = jnp.where(wave > length / low, rate / factor, rate)
+    return jnp.where((wave <= length / low) & (wave >= length / high), between, scaled)
 
 
 class Alibi(Position):

@@ -17,6 +17,7 @@ class Stack(nnx.Module):
 
     groups: number of distinct blocks; layer l uses block ⌊l · groups / layers⌋ (ALBERT: 1).
         null: every layer has its own.
+    inner: blocks that make up a layer, one after the other (ALBERT's inner groups)
     windows: a pattern of attention windows repeated over the layers, null in it for a layer that
         sees everything (GPT-Neo: [null, 256]); null: no layer has one
     unroll: layers laid out in the program without a loop; null: all of them up to 12 layers (a
@@ -31,14 +32,15 @@ class Stack(nnx.Module):
         block: Part,
         layers: Count,
         groups: Count | None = None,
+        inner: Count = 1,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
         rngs: nnx.Rngs,
     ):
-        distinct = groups or layers
-        if distinct > layers:
-            raise ValueError(f"{layers} layers cannot use {distinct} blocks; at most {layers}")
+        if (groups or 1) > layers:
+            raise ValueError(f"{layers} layers cannot use {groups} blocks; at most {layers}")
+        distinct, layers = (groups or layers) * inner, layers * inner
 
         def make(key):
             return nnx.split(block(dim, rngs=nnx.Rngs(key)))
@@ -46,7 +48,7 @@ class Stack(nnx.Module):
         shape = nnx.split(nnx.eval_shape(lambda: block(dim, rngs=nnx.Rngs(0))))[0]
         stacked = jax.vmap(lambda key: make(key)[1])(jax.random.split(rngs.params(), distinct))
         self.blocks = nnx.merge(shape, stacked)
-        self.layers, self.groups, self.remat = layers, groups, remat
+        self.layers, self.groups, self.inner, self.remat = layers, groups, inner, remat
         self.unroll = unroll or (layers if layers <= 12 else 1)
         pattern = windows or [None]
         reach = tuple(pattern[i % len(pattern)] or EVERYTHING for i in range(layers))
@@ -87,7 +89,8 @@ class Stack(nnx.Module):
 
     def sharing(self):
         """Which distinct block each layer uses. int32 [L]."""
-        return jnp.arange(self.layers, dtype=jnp.int32) * self.groups // self.layers
+        layer, part = jnp.divmod(jnp.arange(self.layers, dtype=jnp.int32), self.inner)
+        return layer * self.groups // (self.layers // self.inner) * self.inner + part
 
     def pick(self, params, own):
         """A layer's parameters: its own slice, or those of the group it belongs to."""

@@ -12,7 +12,7 @@ from fxformer.bridge.forward import run
 from fxformer.bridge.reading import Published, model_of, read
 
 HERE = Path(__file__).parent / "fixtures"
-TOLERANCE = 2e-5
+TOLERANCE = 2e-5  # of the largest number, or of 1
 
 
 def own() -> list[Path]:

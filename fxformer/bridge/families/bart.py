@@ -5,28 +5,36 @@ from fxformer.bridge.family import Family, Form, untied
 from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, logits_bias, norm, table, tensor
 
-FIELDS = (
-    Knob("d_model", "model.dim", 1024),
-    Knob("encoder_layers", "model.encoder.layers", 12),
-    Knob("decoder_layers", "model.decoder.layers", 12),
-    Knob("encoder_attention_heads", "model.encoder.heads", 16),
-    Knob("decoder_attention_heads", "model.decoder.heads", 16),
-    Knob("encoder_ffn_dim", "model.encoder.hidden", 4096),
-    Knob("decoder_ffn_dim", "model.decoder.hidden", 4096),
-    Knob("max_position_embeddings", "model.position.length", 1024),
-    Knob("scale_embedding", "model.embed.scaled", False),
-    Choice("activation_function", "model/act", ACTS, "gelu"),
-    Knob("dropout", "model.dropout", 0.1, free=True),
-    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Knob("activation_dropout", "model.ffn.dropout", 0.0, free=True),
-    Silent(("encoder_layerdrop", "decoder_layerdrop", "classifier_dropout", "classif_dropout")),
-    Silent(("init_std", "num_hidden_layers", "extra_pos_embeddings", "gradient_checkpointing")),
-    Only("normalize_before", False, write=False),
-    Only("add_final_layer_norm", False, write=False),
-    Only("normalize_embedding", True, write=False),
-    Only("add_bias_logits", False, write=False),
-    Only("static_position_embeddings", False, write=False),
-)
+def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) -> tuple:
+    """config.json's fields.
+
+    act: the activation that is meant where none is said; before: norms before each sublayer and
+    after the last; normed: a norm of the embeddings; static: positions are not learned;
+    scaled: whether words are scaled where it is not said"""
+    return (
+        Knob("d_model", "model.dim", 1024),
+        Knob("encoder_layers", "model.encoder.layers", 12),
+        Knob("decoder_layers", "model.decoder.layers", 12),
+        Knob("encoder_attention_heads", "model.encoder.heads", 16),
+        Knob("decoder_attention_heads", "model.decoder.heads", 16),
+        Knob("encoder_ffn_dim", "model.encoder.hidden", 4096),
+        Knob("decoder_ffn_dim", "model.decoder.hidden", 4096),
+        Knob("max_position_embeddings", "model.position.length", 1024),
+        Knob("scale_embedding", "model.embed.scaled", scaled),
+        Choice("activation_function", "model/act", ACTS, act),
+        Knob("dropout", "model.dropout", 0.1, free=True),
+        Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
+        Knob("activation_dropout", "model.ffn.dropout", 0.0, free=True),
+        Silent(("encoder_layerdrop", "decoder_layerdrop", "classifier_dropout", "init_std")),
+        Silent(("classif_dropout", "num_hidden_layers", "extra_pos_embeddings")),
+        Silent(("force_bos_token_to_be_generated", "do_blenderbot_90_layernorm")),
+        Only("normalize_before", before, write=False),
+        Only("add_final_layer_norm", before, write=False),
+        Only("normalize_embedding", normed, write=False),
+        Only("static_position_embeddings", static, write=False),
+        Only("add_bias_logits", False, write=False),
+    )
+
 
 COPIES = ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
 
@@ -73,13 +81,15 @@ def attention(side: str, file: str, part: str) -> list[Entry]:
 
 def bias(config: Config) -> list[Entry]:
     """The buffer that the class with a head over words saves."""
-    return logits_bias(config["vocab_size"])
+    return logits_bias(config.get("decoder_vocab_size") or config["vocab_size"])
 
 
-def forms(family: str) -> tuple[Form, ...]:
-    """The classes that BART and its like come as: Bart, MBart …"""
+def forms(family: str, generation: str | None = None) -> tuple[Form, ...]:
+    """The classes that BART and its like come as: Bart, MBart …
+
+    generation: the class with a head over words, where it is not FAMILYForConditionalGeneration"""
     own = untied("lm_head.weight", "model.shared.weight")
-    generation = f"{family}ForConditionalGeneration"
+    generation = generation or f"{family}ForConditionalGeneration"
     biased = ("model.head.bias=true",)
     loose = {"tie_word_embeddings": False}
     return (
@@ -120,7 +130,7 @@ BART = Family(
     types=("bart",),
     model="bart",
     base="model.",
-    fields=FIELDS,
+    fields=fields("gelu", before=False, normed=True, static=False, scaled=False),
     names=names,
     forms=forms("Bart"),
     ignore=(r"^(model\.)?(encoder|decoder)\.version$",),

@@ -25,12 +25,14 @@ FIELDS = (
 LENGTH = Knob("max_position_embeddings", "model.position.length", 512)
 
 
-def body(base: str) -> list[Entry]:
-    """Embeddings and layers as BERT and its descendants name them, under a prefix."""
+def body(base: str, copies: tuple[str, ...]) -> list[Entry]:
+    """Embeddings and layers as BERT and its descendants name them, under a prefix.
+
+    copies: the names of an output table that is the word table"""
     stack, layer = "transformer/stack/blocks", f"{base}encoder.layer.{{i}}"
     embed = f"{base}embeddings"
     return [
-        *table(f"{embed}.word_embeddings", "words", copies=("cls.predictions.decoder",)),
+        *table(f"{embed}.word_embeddings", "words", copies=copies),
         *table(f"{embed}.position_embeddings", "transformer/position/table"),
         *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
         *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
@@ -48,7 +50,7 @@ def body(base: str) -> list[Entry]:
 def names(config: Config) -> list[Entry]:
     """BERT's body and all its heads."""
     return [
-        *body("bert."),
+        *body("bert.", ("cls.predictions.decoder",)),
         *linear("cls.predictions.transform.dense", "head/transform/dense"),
         *norm("cls.predictions.transform.LayerNorm", "head/transform/norm"),
         *tensor("cls.predictions.bias", "head/bias", copies=("cls.predictions.decoder.bias",)),
@@ -65,11 +67,29 @@ def _pooler(classifier: str) -> list[Entry]:
     return linear("bert.pooler.dense", f"classifiers/{classifier}/dense")
 
 
+def labelled(architecture: str, classifier: str, tensor: str, option: str | None = None, **more):
+    """The form of a body with a classifier for labels.
+
+    tensor: its last weight, which has a row for each class; option: of model/classifiers"""
+    return Form(
+        architecture,
+        needs=(tensor, *more.pop("needs", ())),
+        overrides=(*NO_WORDS, f"model/classifiers={option or classifier}"),
+        labels=(tensor, classifier),
+        **more,
+    )
+
+
 NO_WORDS = ("model/head=none",)
 OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
 UNTIED = ("model/head=untied_mlm",)
 PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
 LOOSE = {"tie_word_embeddings": False}
+
+OLD_NORMS = (
+    (r"LayerNorm\.gamma$", "LayerNorm.weight"),
+    (r"LayerNorm\.beta$", "LayerNorm.bias"),
+)
 
 BERT = Family(
     types=("bert",),
@@ -129,6 +149,6 @@ BERT = Family(
         Form("BertModel", overrides=NO_WORDS, base=""),
     ),
     ignore=(r"embeddings\.position_ids$", r"embeddings\.token_type_ids$", r"^bert\.pooler\."),
-    renames=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
+    renames=OLD_NORMS,
     positions="row",
 )

@@ -1,0 +1,14 @@
+"""mBART and mBART-50. Liu et al. 2020; Tang et al. 2021: BART, pre-norm."""
+
+from fxformer.bridge.families.bart import fields, forms, names
+from fxformer.bridge.family import Family
+
+MBART = Family(
+    types=("mbart",),
+    model="mbart",
+    base="model.",
+    fields=fields("gelu", before=True, normed=True, static=False, scaled=False),
+    names=names,
+    forms=forms("MBart"),
+    ignore=(r"^(model\.)?(encoder|decoder)\.version$",),
+)
