@@ -5,6 +5,7 @@ both must be the same in everything that counts. So a choice without a counterpa
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def _candidates(ours: Model, wanted: str | None) -> list[Family]:
     for family in all_families():
         if wanted is not None and wanted not in family.types:
             continue
-        theirs = plain(composed(None, [f"+model={family.model}"]).model)
+        theirs = _preset(family.model)
         same = theirs["network"]["_target_"] == ours["network"]["_target_"]
         if same and ("decoder" in theirs) == ("decoder" in ours):
             found.append(family)
@@ -65,6 +66,12 @@ def _candidates(ours: Model, wanted: str | None) -> list[Family]:
         kind = ours["network"]["_target_"].rpartition(".")[2]
         raise ConfigMismatch(f"no family{f' {wanted}' if wanted else ''} is a {kind} like this one")
     return found
+
+
+@functools.cache
+def _preset(name: str) -> Model:
+    """A yaml of conf/model, plain."""
+    return plain(composed(None, [f"+model={name}"]).model)
 
 
 def _config(family: Family, ours: Model) -> Config:

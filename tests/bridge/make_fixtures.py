@@ -39,6 +39,28 @@ BART = dict(
     forced_eos_token_id=None,
 )
 LABELS = dict(num_labels=3)
+ROBERTA = BERT | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
+                      max_position_embeddings=10)
+DISTILBERT = dict(
+    vocab_size=VOCAB, dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=12, max_position_embeddings=8,
+    pad_token_id=0,
+)
+ALBERT = BERT | dict(embedding_size=6, num_hidden_layers=3, hidden_act="gelu_new")
+ELECTRA = BERT | dict(embedding_size=6)
+LLAMA = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_hidden_layers=2,
+    num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=8, rms_norm_eps=EPS,
+    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
+LONG = dict(
+    rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    original_max_position_embeddings=8,
+)
+SCALED = BART | dict(scale_embedding=True)
+MARIAN = SCALED | dict(
+    activation_function="swish", eos_token_id=0, bos_token_id=None, pad_token_id=VOCAB - 1,
+    decoder_start_token_id=VOCAB - 1, share_encoder_decoder_embeddings=True,
+)
 GATED = dict(feed_forward_proj="gated-gelu")
 
 # name: (class, its config's arguments)
@@ -64,8 +86,47 @@ MODELS = {
         BART | dict(scale_embedding=True, activation_function="relu"),
     ),
     "bart_classes": ("BartForSequenceClassification", BART | LABELS),
+    "roberta": ("RobertaForMaskedLM", ROBERTA | dict(hidden_act="relu")),
+    "roberta_classes": ("RobertaForSequenceClassification", ROBERTA | LABELS),
+    "xlm_roberta": ("XLMRobertaForMaskedLM", ROBERTA),
+    "distilbert": ("DistilBertForMaskedLM", DISTILBERT),
+    "distilbert_classes": ("DistilBertForSequenceClassification", DISTILBERT | LABELS),
+    "albert": ("AlbertForPreTraining", ALBERT),
+    "albert_groups": (
+        "AlbertForMaskedLM",
+        ALBERT | dict(num_hidden_groups=2, inner_group_num=2, num_hidden_layers=4),
+    ),
+    "electra_generator": ("ElectraForMaskedLM", ELECTRA | dict(hidden_act="relu")),
+    "electra_discriminator": ("ElectraForPreTraining", ELECTRA | dict(embedding_size=WIDTH)),
+    "electra_classes": ("ElectraForSequenceClassification", ELECTRA | LABELS),
+    "llama": ("LlamaForCausalLM", LLAMA),
+    "llama_long": (
+        "LlamaForCausalLM",
+        LLAMA
+        | dict(tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=LONG),
+    ),
+    "llama_classes": ("LlamaForSequenceClassification", LLAMA | LABELS),
+    "qwen2": (
+        "Qwen2ForCausalLM",
+        LLAMA | dict(use_sliding_window=True, sliding_window=3, max_window_layers=1),
+    ),
+    "qwen3": ("Qwen3ForCausalLM", LLAMA | dict(head_dim=6, tie_word_embeddings=True)),
+    "mbart": ("MBartForConditionalGeneration", SCALED | dict(decoder_start_token_id=VOCAB - 2)),
+    "pegasus": (
+        "PegasusForConditionalGeneration",
+        SCALED
+        | dict(activation_function="relu", pad_token_id=0, eos_token_id=1, bos_token_id=None,
+               decoder_start_token_id=0),
+    ),
+    "marian": ("MarianMTModel", MARIAN),
+    "marian_two_tables": (
+        "MarianMTModel",
+        MARIAN | dict(share_encoder_decoder_embeddings=False, decoder_vocab_size=VOCAB),
+    ),
+    "m2m_100": ("M2M100ForConditionalGeneration", SCALED | dict(activation_function="relu")),
 }
-ENCODER_DECODER = ("t5", "mt5", "bart", "mbart", "marian", "m2m_100", "pegasus")
+# Absolute positions that count padding too: such rows may be padded on the left.
+COUNTED = ("bert", "distilbert", "albert", "electra")
 
 
 def build(name: str):
@@ -94,6 +155,8 @@ def fresh(module, key: str, weight, draw):
     if weight.dim() == 1:
         sign = torch.randint(0, 2, weight.shape, generator=draw) * 2.0 - 1
         return (1 + 0.2 * noise) * sign if key == "weight" else 0.2 * noise
+    if "Sinusoidal" in type(module).__name__:
+        return weight
     if isinstance(module, torch.nn.Embedding):
         return 0.5 * noise
     inputs = weight.shape[0] if type(module).__name__ in OLD else weight.shape[-1]
@@ -101,13 +164,13 @@ def fresh(module, key: str, weight, draw):
 
 
 def inputs_of(model) -> dict[str, np.ndarray]:
-    """Two rows, the second shorter; an encoder's second row is padded on the left."""
+    """Two rows, the second shorter, padded on the left where positions allow it."""
     config = model.config
     rng = np.random.default_rng(7)
     ids = rng.integers(5, VOCAB - 3, (BATCH, LENGTH))
     mask = np.ones_like(ids)
-    left = not (config.is_encoder_decoder or "GPT" in type(model).__name__)
-    hidden = slice(0, 2) if left and config.model_type in ("bert",) else slice(LENGTH - 2, LENGTH)
+    left = config.model_type in COUNTED
+    hidden = slice(0, 2) if left else slice(LENGTH - 2, LENGTH)
     mask[1, hidden], ids[1, hidden] = 0, config.pad_token_id
     found = {"input_ids": ids, "attention_mask": mask}
     if getattr(config, "type_vocab_size", 0) > 1:
