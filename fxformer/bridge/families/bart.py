@@ -5,6 +5,7 @@ from fxformer.bridge.family import Family, Form, untied
 from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, logits_bias, norm, table, tensor
 
+
 def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) -> tuple:
     """config.json's fields.
 
