@@ -1,4 +1,4 @@
-"""Marian, OPUS-MT. Junczys-Dowmunt et al. 2018: post-norm, fixed positions, one table or two."""
+"""Marian (OPUS-MT). Junczys-Dowmunt et al. 2018: post-norm, fixed positions, one table or two."""
 
 from fxformer.bridge.families import bart
 from fxformer.bridge.family import Family, Form

@@ -1,0 +1,40 @@
+"""Loads what we exported with transformers and says what it found, as JSON. Run by its own python.
+
+    python ask_transformers.py FOLDER REFERENCE [FOLDER REFERENCE ...]
+"""
+
+import json
+import os
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import numpy as np
+import torch
+import transformers
+
+transformers.logging.set_verbosity_error()
+
+
+def ask(folder: str, reference: str) -> dict:
+    config = json.load(open(os.path.join(folder, "config.json")))
+    cls = getattr(transformers, config["architectures"][0])
+    model, info = cls.from_pretrained(
+        folder, attn_implementation="eager", output_loading_info=True, dtype=torch.float32
+    )
+    arrays = dict(np.load(reference))
+    given = {k[3:]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith("in.")}
+    with torch.no_grad():
+        made = model.eval()(**given, return_dict=True)
+    far = {}
+    for name, value in arrays.items():
+        key = {"out.logits": "prediction_logits"}.get(name, name[4:])
+        got = made.get(key, made.get(name[4:]))
+        if name.startswith("out.") and torch.is_tensor(got):
+            far[name[4:]] = float(np.abs(got.numpy() - value).max())
+    keys = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    return {"far": far} | {key: sorted(map(str, info[key])) for key in keys}
+
+
+if __name__ == "__main__":
+    pairs = list(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    print(json.dumps({folder: ask(folder, reference) for folder, reference in pairs}))
