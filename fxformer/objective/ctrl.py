@@ -7,6 +7,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.causal import CausalLM
+from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import pieces_of
@@ -55,6 +56,9 @@ class ControlledLM(CausalLM):
                 "data/packing=segments or padded; or objective=clm"
             )
         return batch
+
+    def questions(self, hole: Hole) -> None:
+        """It reads texts behind a code, and nobody says which one a hole's text would have."""
 
     def laws(self) -> tuple[Law, ...]:
         """A causal LM's; and codes are first, alone, and never a target."""
