@@ -38,7 +38,7 @@ def export_model(
     """
     from safetensors.numpy import save_file
 
-    folder, model = Path(folder), run.config["model"]
+    folder, model = Path(folder), answering(run.config)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty: write a new folder")
     found = match(model, wanted=family or _family(run))
@@ -70,7 +70,7 @@ def config_json(
         "dtype": "float32",
         "torch_dtype": "float32",
         **found.config,
-        **free_values(found.family, run.config["model"]),
+        **free_values(found.family, answering(run.config)),
         "tie_word_embeddings": found.form.has_words or before.get("tie_word_embeddings", True),
         **found.form.config,
         **_labels(found.form, arrays, before),
@@ -79,6 +79,15 @@ def config_json(
     written = found.family.written({**ids, **ours})
     kept = {k: v for k, v in before.items() if k in known(found.family) or k in written}
     return {**kept, **written}
+
+
+def answering(config: Config) -> dict[str, Any]:
+    """The model node of a run's config with the head its weights have: an objective that brings a
+    head of its own (ELECTRA's discriminator) has put it on the model."""
+    model, head = config["model"], (config.get("objective") or {}).get("head")
+    if not isinstance(head, dict):
+        return model
+    return {**model, "head": head, "network": {**model["network"], "head": head}}
 
 
 def _family(run: StoredRun) -> str | None:

@@ -9,13 +9,13 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch
 from fxformer.bridge.reading import Published
+from fxformer.nn.head import ReplacedTokenHead
 
 # Their names for what our classifiers answer.
 ANSWERS = {
     "pairs": "seq_relationship_logits",
     "classes": "logits",
     "tokens": "logits",
-    "replaced": "logits",
     "pooler": "pooler_output",
 }
 
@@ -70,12 +70,14 @@ def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[
     found["last_hidden_state"] = states[-1]
     if hasattr(model.head, "table"):
         found["logits"] = model.logits(states[-1])
+    elif isinstance(model.head, ReplacedTokenHead):
+        found["logits"] = model.head(states[-1])
     for name, answer in model.classifiers.items():
         made = answer(states[-1], batch.segments)
         if name == "span":
             found["start_logits"], found["end_logits"] = made[..., 0], made[..., 1]
         else:
-            found[names[name]] = made[..., 0] if name == "replaced" else made
+            found[names[name]] = made
         if name == "pairs":
             found["pooler_output"] = answer.act(answer.dense(answer.pool(states[-1], None)))
     return found

@@ -29,8 +29,8 @@ def names(config: Config) -> list[Entry]:
         *norm("generator_predictions.LayerNorm", "head/transform/norm"),
         *tensor("generator_lm_head.bias", "head/bias"),
         *tensor("generator_lm_head.weight", "head/output/embedding"),
-        *linear("discriminator_predictions.dense", "classifiers/replaced/dense"),
-        *linear("discriminator_predictions.dense_prediction", "classifiers/replaced/out"),
+        *linear("discriminator_predictions.dense", "head/dense"),
+        *linear("discriminator_predictions.dense_prediction", "head/output"),
         *linear("classifier.dense", "classifiers/classes/dense"),
         *linear("classifier.out_proj", "classifiers/classes/out"),
         *linear("classifier", "classifiers/tokens/out"),
@@ -59,7 +59,7 @@ ELECTRA = Family(
         Form(
             "ElectraForPreTraining",
             needs=("discriminator_predictions.dense.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=replaced"),
+            overrides=("model/head=rtd",),
         ),
         labelled(
             "ElectraForSequenceClassification",
