@@ -63,6 +63,13 @@ def export(argv: list[str]) -> int:
     return _said(lambda: verbs.export(argv))
 
 
+def energy(argv: list[str]) -> int:
+    """what all runs of a folder used: by run, sweep, phase and device"""
+    from fxformer.track.spent import main as spent
+
+    return _said(lambda: spent(argv))
+
+
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
     from fxformer.launch import completion
@@ -75,6 +82,7 @@ VERBS = {
     "plan": plan,
     "audit": audit,
     "compare": compare,
+    "energy": energy,
     "show": show,
     "runs": runs,
     "import": import_,

@@ -110,10 +110,10 @@ def _cost(run: StoredRun) -> list[tuple[str, str]]:
     total = run.energy().total
     if not total.joules:
         return [("energy", "nothing in the ledger yet")]
-    return energy_rows(total, _carbon(run))
+    return energy_rows(total, carbon_of(run))
 
 
-def _carbon(run: StoredRun) -> Carbon:
+def carbon_of(run: StoredRun) -> Carbon:
     """The run's own assumptions, as its config has them."""
     try:
         knobs = run.config.get("energy") or {}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
@@ -60,7 +61,7 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
 
 def open_run(cfg: DictConfig, setup: Setup) -> Run:
     """The folder of a new run, or of the one that is resumed if its data are still the same."""
-    facts = setup.facts()
+    facts = setup.facts() | swept()
     if not cfg.resume:
         run = Run.create(cfg.runs, cfg.name or title(cfg), config=cfg, facts=facts)
         setup.data.tokenizer.save(run.folder / "tokenizer")
@@ -73,6 +74,13 @@ def open_run(cfg: DictConfig, setup: Setup) -> Run:
             run.finish("interrupted", reason)
             raise ValueError(f"resume: {run.folder} cannot go on: {reason}; start a new run")
     return run
+
+
+def swept() -> dict[str, str]:
+    """The name of the sweep this run belongs to, if it belongs to one."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return {}
+    return {"sweep": Path(HydraConfig.get().sweep.dir).name}
 
 
 def title(cfg: DictConfig) -> str:

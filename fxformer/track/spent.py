@@ -1,0 +1,172 @@
+"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, sweep, phase and device.
+
+Every attempt counts: finished, interrupted, failed, killed (up to its last line), of every process.
+"""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.energy.totals import Joules, Totals
+from fxformer.track import plain
+from fxformer.track.show import carbon_of
+from fxformer.track.store import StoredRun, find, runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """One run's account.
+
+    kwh, gco2e: with the building's overhead and the grid of the run's own config
+    per_token, per_step: joules of the training phase alone; None before the first step
+    per_tenth: kWh for each 0.1 nats that the held-out loss fell below its first value; None where
+        it was not evaluated twice or did not fall
+    """
+
+    run: StoredRun
+    totals: Totals
+    kwh: float
+    gco2e: float
+    per_token: float | None
+    per_step: float | None
+    per_tenth: float | None
+
+
+def account(run: StoredRun) -> Spent:
+    """What a run used, and what it got for it."""
+    totals, carbon = run.energy(), carbon_of(run)
+    train, valid = run.metrics("train"), run.metrics("valid")
+    worked = totals.by("phase").get("train")
+    tokens, steps = _last(train, "tokens"), _last(train, "step")
+    losses = valid.get("loss", np.empty(0))
+    gain = float(losses[0] - np.nanmin(losses)) if len(losses) > 1 else 0.0
+    kwh = carbon.kwh(totals.joules)
+    return Spent(
+        run,
+        totals,
+        kwh,
+        carbon.gco2e(totals.joules),
+        worked.joules / tokens if worked and tokens else None,
+        worked.joules / steps if worked and steps else None,
+        kwh / (gain / 0.1) if gain > 0 else None,
+    )
+
+
+def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
+    values = columns.get(name, np.empty(0))
+    values = values[np.isfinite(values)]
+    return float(values[-1]) if len(values) else None
+
+
+def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
+    """Read, print, write JSON if asked. ValueError where there is nothing of the kind."""
+    parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
+    parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
+    parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
+    given, console = parser.parse_args(argv), console or Console()
+    there = runs(given.folder) or [find("runs", given.folder)]
+    accounts = [account(run) for run in there]
+    if given.json == "-":
+        print(json.dumps(_plain(accounts), indent=1))
+        return accounts
+    _show(accounts, console)
+    if given.json:
+        text = json.dumps(_plain(accounts), indent=1)
+        Path(given.json).write_text(text + "\n", encoding="utf-8")
+    return accounts
+
+
+def by_sweep(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
+    """The runs of each -m command, by its name; runs alone are left out."""
+    groups: dict[str, list[Spent]] = {}
+    for one in accounts:
+        if name := one.run.facts.get("sweep"):
+            groups.setdefault(str(name), []).append(one)
+    return groups
+
+
+def _show(accounts: Sequence[Spent], console: Console) -> None:
+    total = sum((one.totals for one in accounts), Totals())
+    table = _table("run", "status", "energy", "± 1σ", "gCO2e", "J/step", "mJ/token", "Wh/0.1 nats")
+    for one in sorted(accounts, key=lambda one: -one.totals.joules):
+        table.add_row(*(Text(cell) for cell in _cells(one)))
+    console.print(table)
+    for name, some in by_sweep(accounts).items():
+        joules = sum(one.totals.joules for one in some)
+        words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
+        console.print(Text(words))
+    for field in ("phase", "device", "provenance"):
+        table = _table(field, "energy", "± 1σ", "share")
+        for name, part in total.by(field).items():
+            share = plain.percent(part.joules / total.joules)
+            cells = (name, plain.si(part.joules, "J"), plain.si(part.sigma, "J"), share)
+            table.add_row(*(Text(plain.safe(cell)) for cell in cells))
+        console.print(table)
+    console.print(_sum(accounts, total.total))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    for name in names:
+        left = name in ("run", "status", "phase", "device", "provenance")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "run")
+    return table
+
+
+def _cells(one: Spent) -> list[str]:
+    total = one.totals.total
+    mine = [one.per_step, None if one.per_token is None else 1e3 * one.per_token]
+    mine.append(None if one.per_tenth is None else 1e3 * one.per_tenth)
+    return [
+        plain.safe(one.run.id),
+        one.run.status,
+        plain.si(total.joules, "J"),
+        plain.si(total.sigma, "J"),
+        plain.si(one.gco2e, "g"),
+        *("–" if value is None else f"{value:.3g}" for value in mine),
+    ]
+
+
+def _sum(accounts: Sequence[Spent], total: Joules) -> Text:
+    kwh, grams = sum(one.kwh for one in accounts), sum(one.gco2e for one in accounts)
+    spread = plain.percent(total.relative)
+    words = f"{_runs(accounts)}: {plain.si(total.joules, 'J')} ± {spread}"
+    words += f" (1σ), {plain.si(1000 * kwh, 'Wh')} from the grid, {plain.si(grams, 'g')} CO2e"
+    return Text(f"{words}; {total.provenance}", style="bold")
+
+
+def _runs(some: Sequence[Spent]) -> str:
+    return "1 run" if len(some) == 1 else f"{len(some)} runs"
+
+
+def _plain(accounts: Sequence[Spent]) -> dict:
+    """For JSON."""
+    total = sum((one.totals for one in accounts), Totals())
+    return {
+        "joules": total.joules,
+        "sigma": total.total.sigma,
+        "kwh": sum(one.kwh for one in accounts),
+        "gco2e": sum(one.gco2e for one in accounts),
+        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in ("phase", "device")},
+        "sweeps": {name: [o.run.id for o in some] for name, some in by_sweep(accounts).items()},
+        "runs": [
+            {
+                "run": one.run.id,
+                "status": one.run.status,
+                "kwh": one.kwh,
+                "gco2e": one.gco2e,
+                "joules_per_token": one.per_token,
+                "joules_per_step": one.per_step,
+                "kwh_per_tenth_nat": one.per_tenth,
+                **one.totals.to_json(),
+            }
+            for one in accounts
+        ],
+    }

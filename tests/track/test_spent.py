@@ -1,0 +1,80 @@
+"""The account of a folder of runs: nothing is left out, nothing counted twice."""
+
+import json
+
+import pytest
+from shell import DECODER, facts, fxformer, only
+
+from fxformer import jsonl
+from fxformer.energy.totals import Entry, Totals
+from fxformer.track.spent import account, by_sweep, main
+from fxformer.track.store import StoredRun
+
+
+def ledger(folder, *attempts: dict) -> None:
+    writer = jsonl.Writer(folder / "energy.jsonl")
+    for number, joules in enumerate(attempts):
+        entries = tuple(
+            Entry(phase, "cpu", "model:cpu", "modelled", 0.4, j) for phase, j in joules.items()
+        )
+        writer.write({"attempt": str(number), **Totals(entries, {}).to_json()}, sync=False)
+    writer.close()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A done run of two attempts, and a dead one of a sweep."""
+    for name, more in (("20260101-000000-a", {"status": "done"}),
+                       ("20260101-000001-b", {"status": "failed", "sweep": "s1"})):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps({"id": name, **more}))
+        (tmp_path / name / "config.yaml").write_text(
+            "energy: {pue: 1.2, grid_gco2e_per_kwh: 100}\n"
+        )
+    first = tmp_path / "20260101-000000-a"
+    ledger(first, {"train": 1000.0, "evaluate": 500.0}, {"train": 2000.0, "startup": 100.0})
+    ledger(tmp_path / "20260101-000001-b", {"train": 400.0})
+    lines = [
+        {"step": 10, "split": "train", "tokens": 500, "loss": 3.0},
+        {"step": 5, "split": "valid", "loss": 3.0},
+        {"step": 10, "split": "valid", "loss": 2.5},
+    ]
+    (first / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return tmp_path
+
+
+def test_attempts_add_up_and_are_set_against_what_was_got(root):
+    one = account(StoredRun(root / "20260101-000000-a"))
+    assert one.totals.joules == 3600
+    assert one.kwh == pytest.approx(0.0012) and one.gco2e == pytest.approx(0.12)
+    assert one.per_token == 3000 / 500 and one.per_step == 300
+    assert one.per_tenth == pytest.approx(0.0012 / 5)
+
+
+def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
+    accounts = main([str(root), "--json", str(root / "all.json")])
+    found = json.loads((root / "all.json").read_text())
+    assert found["joules"] == 4000 and sum(found["by"]["phase"].values()) == pytest.approx(4000)
+    assert found["sigma"] == pytest.approx(1600)  # one model: its error is one error
+    assert found["sweeps"] == {"s1": ["20260101-000001-b"]}
+    assert list(by_sweep(accounts)) == ["s1"]
+    assert [run["kwh_per_tenth_nat"] for run in found["runs"]][1] is None
+    said = capsys.readouterr().out
+    assert "2 runs: 4.00 kJ" in said and "sweep s1: 1 run," in said
+
+
+def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
+    words = ("trainer.steps=100000", "trainer.eval_every=0", "energy.budget_kwh=5e-6")
+    code, _, err = fxformer("train", "-m", "seed=3", *DECODER, *words, folder=tmp_path)
+    assert code == 0, err
+    run = only(tmp_path)
+    assert "energy.budget_kwh" in facts(run)["reason"] and facts(run)["sweep"]
+    code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["kwh"] >= 5e-6 and list(found["sweeps"].values()) == [[run.name]]
+
+
+def test_an_empty_folder_is_said(tmp_path):
+    code, _, err = fxformer("energy", "nothing", folder=tmp_path)
+    assert code == 2 and "no runs" in err
