@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.bridge.hub import folder_of
-from fxformer.bridge.options import composed, plain
+from fxformer.bridge.options import composed
 from fxformer.bridge.reading import read
 from fxformer.bridge.start import run_of
 from fxformer.config.resume import flat
@@ -68,28 +68,24 @@ def referenced(model: dict[str, Any]) -> dict[str, Any]:
     A value that differs from what its reference would say was chosen by itself and stays.
     """
     raws = [composed(None, [f"+model={name}"]) for name in PRESETS]
-    found: dict[str, str] = {}
+    found: dict[str, set[str]] = {}
     for raw in raws:
-        found |= {
-            path: value
-            for path, value in flat(OmegaConf.to_container(raw, resolve=False)).items()
-            if isinstance(value, str) and value.startswith("${model.") and value.endswith("}")
-        }
-    node = OmegaConf.create({"model": model})
-    before = plain(node)
+        for path, value in flat(OmegaConf.to_container(raw, resolve=False)).items():
+            if isinstance(value, str) and value.startswith("${model.") and value.endswith("}"):
+                found.setdefault(path, set()).add(value)
+    made = {"model": model}
     for path in sorted(found, key=lambda path: path.count(".")):
-        here, there = _at(before, path), _at(before, found[path][2:-1])
-        if here is not ... and here == there and not _inside_reference(path, found, node):
-            OmegaConf.update(node, path, found[path], merge=False)
-    return OmegaConf.to_container(node, resolve=False)["model"]
+        here = _at(made, path)  # gone, where a parent has become a reference
+        for reference in sorted(found[path]):
+            if here is not ... and here == _at({"model": model}, reference[2:-1]):
+                made = _put(made, path.split("."), reference)
+    return made["model"]
 
 
-def _inside_reference(path: str, found: dict[str, str], node: DictConfig) -> bool:
-    """Whether a parent of this path is a reference already."""
-    parts = path.split(".")
-    parents = (".".join(parts[:n]) for n in range(1, len(parts)))
-    raw = OmegaConf.to_container(node, resolve=False)
-    return any(p in found and isinstance(_at(raw, p), str) for p in parents)
+def _put(tree: dict, path: list[str], value: Any) -> dict:
+    """A copy of the tree with `value` at the path."""
+    key, *rest = path
+    return {**tree, key: _put(tree[key], rest, value) if rest else value}
 
 
 def _at(tree: Any, path: str) -> Any:

@@ -30,6 +30,7 @@ from fxformer.rules import named
 from fxformer.track.run import Run
 from fxformer.train.checkpoint import Checkpoints
 
+SYMBOLS, MARKERS = 64, 5  # of the generated text that stands in where there is no tokenizer
 OBJECTIVES = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 
 
@@ -75,10 +76,12 @@ def compose(
     published: Published, tokenizer: Tokenizer | None, overrides: Sequence[str] = ()
 ) -> DictConfig:
     """The config of the run. ConfigMismatch for a tokenizer that the word table has no rows for."""
-    size = published.vocab if tokenizer is None else tokenizer.vocabulary.size
+    symbols = max(1, min(SYMBOLS, published.vocab - MARKERS))
+    size = symbols + MARKERS if tokenizer is None else tokenizer.vocabulary.size
     words = [f"model={published.family.model}", *published.overrides]
     words.append(f"model.network.vocab_multiple={_multiple(size, published.vocab)}")
-    words += ["tokenizer=none", "data=markov"] if tokenizer is None else ["tokenizer=file"]
+    none = ["tokenizer=none", "data=markov", f"data.symbols={symbols}"]
+    words += none if tokenizer is None else ["tokenizer=file"]
     cfg = composed("train", [*words, *overrides])
     kind = _architecture(cfg)
     if not any(word.startswith("objective=") for word in overrides):

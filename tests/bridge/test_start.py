@@ -1,0 +1,115 @@
+"""Training that begins with an import: its weights, its model, and what the command line changes."""
+
+import json
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from fxformer.bridge.adopt import adopted, referenced
+from fxformer.bridge.convert import WeightMismatch
+from fxformer.bridge.exporting import export_model
+from fxformer.bridge.importing import import_model
+from fxformer.bridge.matching import match
+from fxformer.bridge.options import composed, plain
+from fxformer.bridge.reading import shapes_of
+from fxformer.bridge.settled import differences, settled
+from fxformer.bridge.start import weights
+from fxformer.bridge.stored import model_weights
+from fxformer.config.build import build
+from fxformer.launch import app
+from fxformer.track.store import StoredRun
+from tests.bridge.fixture import HERE, own, published
+
+QUIET = ("data=markov", "tokenizer=none", "data.symbols=18", "data.length=6", "data.batch=16",
+         "data.examples=256", "data.valid_examples=16", "energy=model", "energy.region=null",
+         "tracker=local", "trainer.compile_cache=null")
+
+
+def train(folder, runs, *words):
+    """Train from a folder of a published model, or a run; the new run."""
+    before = set(runs.glob("*"))
+    argv = [f"init.from={folder}", f"runs={runs}", *QUIET, *words]
+    assert app.train(argv) == 0
+    (made,) = set(runs.glob("*")) - before
+    return StoredRun(made)
+
+
+def objective(folder):
+    network = published(folder).compose().model.network
+    if network._target_.endswith("Seq2Seq"):
+        return "denoise"
+    return "clm" if network.transformer.causal else "mlm"
+
+
+WORDS = [f for f in own() if published(f).form.has_words and "discriminator" not in f.name]
+FOLDERS = [
+    pytest.param(f, id=f.name, marks=() if f.name == "bert" else pytest.mark.slow) for f in WORDS
+]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_an_import_learns(folder, tmp_path):
+    run = train(
+        folder,
+        tmp_path,
+        f"objective={objective(folder)}",
+        "model.dropout=0",
+        *("trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2"),
+    )
+    loss = run.metrics("train")["loss"]
+    assert loss[-5:].mean() < loss[:5].mean() - 0.05
+    (event,) = [line for line in run.events() if line["event"] == "init"]
+    assert event["fresh"] == []
+    match(run.config["model"])  # and it can still be exported
+
+
+@pytest.mark.slow
+def test_a_run_begins_where_another_ended(tmp_path):
+    first = import_model(HERE / "bert", runs=str(tmp_path)).folder
+    words = ("objective=mlm", "trainer.steps=1", "optimizer.lr=1e-30", "optimizer.weight_decay=0")
+    run = train(first, tmp_path, *words)
+    before, after = model_weights(StoredRun(first)), model_weights(run)
+    assert before.keys() == after.keys()
+    for path in before:
+        assert np.allclose(before[path], after[path], atol=1e-6), path
+    export_model(run, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [
+        "BertForPreTraining"
+    ]
+
+
+def test_what_the_command_line_says_of_the_model_changes_it():
+    words = [f"init.from={HERE / 'bert'}", "model.dropout=0.3", "model/classifiers=tokens"]
+    cfg = adopted(composed("train", words), words)
+    made = plain(cfg)["model"]
+    assert made["network"]["transformer"]["dropout"] == 0.3
+    assert made["network"]["transformer"]["attention"]["dropout"] == 0.1  # its own, as published
+    assert list(made["network"]["classifiers"]) == ["tokens"]
+    assert made["network"]["transformer"]["layers"] == 2
+
+
+def test_the_references_of_a_resolved_model_are_found_again():
+    for model in ("bert", "gpt2", "t5", "bart"):
+        words = [f"+model={model}", "+size=tiny", "model.norm.eps=1e-3"]
+        node = plain(composed(None, words).model)
+        cfg = OmegaConf.create({"model": referenced(node)})
+        assert not differences(settled(plain(cfg)["model"]), settled(node))
+        cfg.model.norm.eps = 0.5
+        cfg.model.ffn.hidden = 7
+        network = plain(cfg)["model"]["network"]
+        stack = network["transformer"] if "transformer" in network else network["decoder"]
+        assert stack["norm"]["eps"] == 0.5 and stack["ffn"]["hidden"] == 7
+
+
+def test_heads_may_be_new_and_the_body_may_not():
+    one = published(HERE / "bert")
+    network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
+    shapes = shapes_of(network, one.vocab)
+    arrays, lines = weights(str(HERE / "bert"), shapes, runs="runs")
+    fresh = {line.path for line in lines if line.what == "fresh"}
+    assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
+    assert fresh | set(arrays) == set(shapes)
+    deeper = build(one.compose(["model.layers=3"]).model.network)
+    with pytest.raises(WeightMismatch, match="layer.2"):
+        weights(str(HERE / "bert"), shapes_of(deeper, one.vocab), runs="runs")
