@@ -17,6 +17,9 @@ CONF = Path(__file__).parents[1] / "conf"
 VOCAB = 40
 SMALL = ("+size=tiny", "model.dim=24", "model.layers=2", "model.heads=4", "model.ffn.hidden=32")
 
+# heads whose quarter is a whole number of pairs
+OWN = {"gpt_neox": ("model.heads=3",), "gptj": ("model.heads=3",)}
+
 
 def choices(group: str) -> list[str]:
     """The yaml files of a config group."""
@@ -33,7 +36,8 @@ def network(model: str, *overrides: str):
 
 def tiny(model: str, *overrides: str, vocab: int = VOCAB, seed: int = 0):
     """A real model of a few thousand weights, drawn wide enough that every part matters."""
-    built = network(model, *SMALL, *overrides)(vocab=vocab, rngs=nnx.Rngs(seed))
+    made = network(model, *SMALL, *OWN.get(model, ()), *overrides)
+    built = made(vocab=vocab, rngs=nnx.Rngs(seed))
     shape, state = nnx.split(built)
     leaves, tree = jax.tree.flatten(state)
     keys = jax.random.split(jax.random.key(seed), len(leaves))

@@ -49,7 +49,8 @@ class Source(Names):
             name = re.sub(old, new, name)
         forms = {form.base for form in family.forms if form.base} | {family.base} - {""}
         bare = [name.removeprefix(base) for base in forms]
-        for candidate in dict.fromkeys([name, *bare, *(base + name for base in forms)]):
+        ours = [family.base + rest for rest in bare]
+        for candidate in dict.fromkeys([name, *bare, *(base + name for base in forms), *ours]):
             if candidate in self._literal or any(p.match(candidate) for p in self._known):
                 if candidate in self.raw:
                     raise WeightMismatch(f"{raw} and {self.raw[candidate]} are the same tensor")

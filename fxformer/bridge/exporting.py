@@ -134,7 +134,7 @@ def _named(name: str, found: Match) -> str:
                for need in found.form.needs)
     if base == "":
         return name.removeprefix(found.family.base)
-    return name if head else base + name
+    return name if head else base + name.removeprefix(found.family.base)
 
 
 def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:

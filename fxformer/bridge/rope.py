@@ -18,22 +18,29 @@ LLAMA3 = {
 }
 
 
-def from_rope(config: Config) -> Config:
-    """The config with `rope_base` and `rope_scale`, as our Rotary has them.
+def from_rope(
+    config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
+) -> Config:
+    """The config with `rope_base`, `rope_scale` and, where asked, `rope_share`, as our Rotary has
+    them.
 
+    base, share: what transformers 4 calls the base and the share of channels that turn, the
+        second with its default; None: all of them do
     Raises ConfigMismatch for a kind of scaling that there is not here.
     """
-    stated = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    stated = dict(config.get("rope_scaling") or config.get("rope_parameters") or {})
     kind = stated.pop("rope_type", stated.pop("type", "default"))
     stated.pop("type", None)
-    base = stated.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
-    partial = stated.pop("partial_rotary_factor", config.get("partial_rotary_factor", 1.0))
+    theta = stated.pop("rope_theta", None) or config.get(base) or 10_000.0
+    unsaid = config.get(*(share or ("partial_rotary_factor", 1.0)))
+    partial = stated.pop("partial_rotary_factor", unsaid)
     wanted = {"default": (), "linear": ("factor",), "llama3": tuple(LLAMA3.values())}
     if kind not in wanted:
         raise ConfigMismatch(f"config.json: rope_type={kind!r} is not one of {', '.join(wanted)}")
-    if set(stated) != set(wanted[kind]) or partial not in (None, 1.0):
+    if set(stated) != set(wanted[kind]) or (share is None and partial not in (None, 1.0)):
         raise ConfigMismatch(f"config.json: rope of type {kind} with {stated} is not understood")
-    return {**config, "rope_base": float(base), "rope_scale": _scale(kind, stated)}
+    made = {"rope_base": float(theta), "rope_scale": _scale(kind, stated)}
+    return {**config, **made, **({"rope_share": partial} if share else {})}
 
 
 def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:
@@ -46,22 +53,22 @@ def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:
     return {"_target_": f"{PLACE}.llama3", "_partial_": True, **own}
 
 
-def to_rope(config: Config) -> Config:
+def to_rope(
+    config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
+) -> Config:
     """The inverse, in the words of both: `rope_parameters`, and `rope_theta` with `rope_scaling`.
 
     Without the second, transformers 4 would read rope's defaults and say nothing.
     """
     made = {**config}
-    base, scale = made.pop("rope_base"), made.pop("rope_scale")
+    theta, scale = made.pop("rope_base"), made.pop("rope_scale")
     stated: dict[str, Any] = {"rope_type": "default"}
     if scale is not None and scale["_target_"].endswith(".slower"):
         stated = {"rope_type": "linear", "factor": scale["factor"]}
     elif scale is not None:
         stated = {"rope_type": "llama3", **{LLAMA3[key]: scale[key] for key in LLAMA3}}
     old = None if scale is None else stated
-    return {
-        **made,
-        "rope_parameters": {**stated, "rope_theta": base},
-        "rope_theta": base,
-        "rope_scaling": old,
-    }
+    new = {**stated, "rope_theta": theta}
+    if share:
+        made[share[0]] = new["partial_rotary_factor"] = made.pop("rope_share")
+    return {**made, "rope_parameters": new, base: theta, "rope_scaling": old}

@@ -21,6 +21,7 @@ class Transformer(nnx.Module):
     cross: each block also looks at a memory (the decoder of a seq2seq model)
     memory_attention: how it looks at it; null: as at its own tokens
     final_norm: a norm after the last block, which pre-norm residuals want
+    last_norm: what that norm is, where it is not `norm` (CTRL: another epsilon)
     hidden: width inside the feed-forward, where it is not what `ffn` says
     """
 
@@ -39,6 +40,7 @@ class Transformer(nnx.Module):
         ffn: Part,
         norm: Part,
         residual: Part,
+        last_norm: Part | None = None,
         hidden: Count | None = None,
         memory_attention: Part | None = None,
         groups: Count | None = None,
@@ -72,7 +74,7 @@ class Transformer(nnx.Module):
             remat=remat,
             rngs=rngs,
         )
-        self.norm = norm(dim, rngs=rngs) if final_norm else None
+        self.norm = (last_norm or norm)(dim, rngs=rngs) if final_norm else None
         self.dim, self.layers, self.heads = dim, layers, heads
         self.causal, self.final_dropout = causal, final_dropout
 

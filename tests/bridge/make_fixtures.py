@@ -56,6 +56,24 @@ LONG = dict(
     rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=8,
 )
+NEOX = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_hidden_layers=2,
+    num_attention_heads=2, max_position_embeddings=8, layer_norm_eps=EPS, rotary_pct=0.5,
+    rotary_emb_base=300, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
+NEO = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_layers=2, num_heads=2,
+    max_position_embeddings=8, layer_norm_epsilon=EPS, attention_types=[[["global", "local"], 1]],
+    window_size=3, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
+GPT = dict(
+    vocab_size=VOCAB, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=8, layer_norm_epsilon=EPS,
+    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
+BLOOM = dict(  # three heads: slopes that are no plain series
+    vocab_size=VOCAB, hidden_size=12, n_layer=2, n_head=3, layer_norm_epsilon=EPS,
+    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+)
 SCALED = BART | dict(scale_embedding=True)
 MARIAN = SCALED | dict(
     activation_function="swish", eos_token_id=0, bos_token_id=None, pad_token_id=VOCAB - 1,
@@ -124,6 +142,19 @@ MODELS = {
         MARIAN | dict(share_encoder_decoder_embeddings=False, decoder_vocab_size=VOCAB),
     ),
     "m2m_100": ("M2M100ForConditionalGeneration", SCALED | dict(activation_function="relu")),
+    "llama_span": ("LlamaForQuestionAnswering", LLAMA),
+    "gpt_neox": ("GPTNeoXForCausalLM", NEOX),
+    "gpt_neox_sequential": (
+        "GPTNeoXForCausalLM",
+        NEOX | dict(use_parallel_residual=False, hidden_act="gelu_new", tie_word_embeddings=True),
+    ),
+    "gptj": ("GPTJForCausalLM", GPT | dict(rotary_dim=2, n_inner=12)),
+    "gpt_neo": ("GPTNeoForCausalLM", NEO),
+    "openai_gpt": ("OpenAIGPTLMHeadModel", GPT),
+    "ctrl": ("CTRLLMHeadModel", GPT | dict(dff=12)),
+    "ctrl_classes": ("CTRLForSequenceClassification", GPT | LABELS | dict(dff=12)),
+    "bloom": ("BloomForCausalLM", BLOOM),
+    "bloom_body": ("BloomModel", BLOOM),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
 COUNTED = ("bert", "distilbert", "albert", "electra")

@@ -6,6 +6,7 @@ from flax import nnx
 
 from tests.models import choices, network, tiny
 
+LLAMA3 = ("model.attention.kv_heads=8", "model.ffn.hidden=14336")
 PUBLISHED = [
     ("bert", "base", 30522, 109_482_240, "model/head=pooler"),
     ("bert", "base", 30522, 109_514_298),
@@ -23,6 +24,18 @@ PUBLISHED = [
     ("gpt2", "large", 50257, 774_030_080),
     ("gpt2", "xl", 50257, 1_557_611_200),
     ("gpt_neo", "base", 50257, 125_198_592),
+    ("gpt_neo", "xl", 50257, 1_315_575_808),
+    ("llama", "xl", 32000, 6_738_415_616),
+    ("llama", "xl", 128256, 8_030_261_248, *LLAMA3),
+    ("qwen2", "small", 151936, 494_032_768, "model/head=tied"),
+    ("qwen3", "small", 151936, 596_049_920, "model/head=tied"),
+    ("gpt_neox", "base", 50304, 162_322_944),
+    ("gpt_neox", "large", 50304, 405_334_016),
+    ("gpt_neox", "xl", 50432, 20_554_567_680),
+    ("gptj", "xl", 50400, 6_050_882_784),
+    ("openai_gpt", "base", 40478, 116_534_784),
+    ("ctrl", "xl", 246534, 1_637_718_016, "model/head=none"),
+    ("bloom", "large", 250880, 559_214_592),
     ("bart", "base", 50265, 139_420_416),
     ("bart", "large", 50265, 406_291_456),
     ("prophetnet", "large", 30522, 391_321_600),

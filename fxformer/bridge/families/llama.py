@@ -29,6 +29,7 @@ LLAMA = (
     Knob("mlp_bias", "model.ffn.bias", False),
     Only("pretraining_tp", 1, write=False),
 )
+DEEPEST = 10_000
 WINDOWS = (
     Knob("windows", "model.windows"),
     Silent(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
@@ -56,7 +57,9 @@ def written(config: Config) -> Config:
 def windowed(config: Config) -> Config:
     """Qwen's sliding windows, layer by layer, from either of the ways to say them."""
     made, depth = modern(config), config.get("num_hidden_layers", 32)
-    width = config.get("sliding_window") if config.get("use_sliding_window") else None
+    if not isinstance(depth, int) or depth > DEEPEST:
+        raise ConfigMismatch(f"config.json: num_hidden_layers={depth!r} cannot be")
+    width = config.get("sliding_window", 4096) if config.get("use_sliding_window") else None
     first = config.get("max_window_layers", 28)
     kinds = config.get("layer_types")
     if kinds is None:
@@ -103,6 +106,7 @@ def names(config: Config) -> list[Entry]:
         *tensor("lm_head.weight", "head/output/embedding"),
         *linear("score", "classifiers/classes/out"),
         *linear("score", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
     ]
 
 
@@ -129,6 +133,12 @@ def family(kind: str, name: str, fields: tuple, modern, written) -> Family:
         forms=(
             labelled(f"{name}ForSequenceClassification", "classes", "score.weight", "classes_last"),
             labelled(f"{name}ForTokenClassification", "tokens", "score.weight"),
+            Form(
+                f"{name}ForQuestionAnswering",
+                needs=("qa_outputs.weight",),
+                overrides=("model/head=none", "model/classifiers=span"),
+                base="transformer.",
+            ),
             Form(f"{name}ForCausalLM", when=_own, config={"tie_word_embeddings": False}),
             Form(
                 f"{name}ForCausalLM",
