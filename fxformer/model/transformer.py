@@ -22,6 +22,8 @@ class Transformer(nnx.Module):
     memory_attention: how it looks at it; null: as at its own tokens
     final_norm: a norm after the last block, which pre-norm residuals want
     hidden: width inside the feed-forward, where it is not what `ffn` says
+    first: the residual of the first layer, where it is another (ModernBERT)
+    local: what joins the words to the first layer's output (DeBERTa v2's convolution)
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Transformer(nnx.Module):
         memory_attention: Part | None = None,
         groups: Count | None = None,
         inner: Count = 1,
+        first: Part | None = None,
+        local: Part | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
@@ -53,6 +57,8 @@ class Transformer(nnx.Module):
         self.embed = embed(dim, rngs=rngs)
         self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
         look = partial(memory_attention or attention, heads=heads)
+        if causal and local is not None:
+            raise ValueError("a convolution sees later tokens: write model/local=none in a decoder")
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
@@ -67,6 +73,8 @@ class Transformer(nnx.Module):
             layers=layers,
             groups=groups,
             inner=inner,
+            first=None if first is None else partial(block, residual=partial(first, norm=norm)),
+            local=local,
             windows=windows,
             unroll=unroll,
             remat=remat,

@@ -145,7 +145,8 @@ class MultiHeadAttention(nnx.Module):
         if self.by_depth:
             q = q / jnp.asarray(depth, q.dtype)
         if where.position is not None:
-            q, k = where.position.rotate(q, where.queries), where.position.rotate(k, where.keys)
+            q = where.position.rotate(q, where.queries, window)
+            k = where.position.rotate(k, where.keys, window)
         if cache is not None:
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)

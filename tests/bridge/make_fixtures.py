@@ -38,6 +38,11 @@ BART = dict(
     pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
     forced_eos_token_id=None,
 )
+MODERNBERT = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=2,
+    intermediate_size=10, local_attention=4, global_attn_every_n_layers=2, norm_eps=EPS,
+    pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+)
 LABELS = dict(num_labels=3)
 ROBERTA = BERT | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
                       max_position_embeddings=10)
@@ -124,9 +129,17 @@ MODELS = {
         MARIAN | dict(share_encoder_decoder_embeddings=False, decoder_vocab_size=VOCAB),
     ),
     "m2m_100": ("M2M100ForConditionalGeneration", SCALED | dict(activation_function="relu")),
+    "modernbert": ("ModernBertForMaskedLM", MODERNBERT),
+    "modernbert_mean_biased": (
+        "ModernBertForSequenceClassification",
+        MODERNBERT
+        | LABELS
+        | dict(classifier_pooling="mean", attention_bias=True, mlp_bias=True, norm_bias=True),
+    ),
+    "modernbert_span": ("ModernBertForQuestionAnswering", MODERNBERT),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
-COUNTED = ("bert", "distilbert", "albert", "electra")
+COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
 
 
 def build(name: str):

@@ -18,6 +18,8 @@ PUBLISHED = [
     ("distilbert", "base", 30522, 66_362_880, "model/head=none"),
     ("albert", "base", 30000, 11_683_584, "model/head=pooler"),
     ("electra", "small", 30522, 13_483_008, "model/head=none"),
+    ("modernbert", "base", 50368, 149_014_272, "model/head=none"),
+    ("modernbert", "base", 50368, 149_655_232),
     ("gpt2", "small", 50257, 124_439_808),
     ("gpt2", "medium", 50257, 354_823_168),
     ("gpt2", "large", 50257, 774_030_080),
