@@ -167,8 +167,8 @@ class Transformer(nnx.Module):
             filled = jnp.arange(longest) < first + segments.shape[1]
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
-        bias = self.position.bias(mask.gap())
-        return Where(self.position, at, at, mask, mask.dense(), bias), at
+        bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())
+        return Where(self.position, at, at, mask, mask.dense(), bias, relative), at
 
     def there(self, at, segments, memory_segments) -> Where:
         """What cross-attention may know: the memory of the same segment, all of it."""

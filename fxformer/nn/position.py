@@ -1,5 +1,6 @@
 """Where a token is. A position may speak in three places; by default it is silent in all."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -11,6 +12,14 @@ from jaxtyping import Array, Float, Int
 from fxformer.nn.core import Table
 from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Natural, Positive, Range
+
+
+@dataclasses.dataclass(frozen=True)
+class Relative:
+    """Vectors of distances, and which of them belongs to a query and a key."""
+
+    table: Float[Array, "R D"]
+    rows: Int[Array, "T S"]
 
 
 class Position(nnx.Module):
@@ -33,6 +42,10 @@ class Position(nnx.Module):
 
     def bias(self, gap: Int[Array, "T S"]) -> Float[Array, "H T S"] | None:
         """What is added to the attention logits of a query that comes `gap` after a key."""
+        return None
+
+    def relative(self, gap: Int[Array, "T S"]) -> Relative | None:
+        """Vectors of distances, for an attention that reads them (nn/disentangled.py)."""
         return None
 
 

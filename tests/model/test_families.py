@@ -20,6 +20,7 @@ PUBLISHED = [
     ("electra", "small", 30522, 13_483_008, "model/head=none"),
     ("modernbert", "base", 50368, 149_014_272, "model/head=none"),
     ("modernbert", "base", 50368, 149_655_232),
+    ("deberta_v3", "base", 128100, 183_831_552, "model/head=none"),
     ("gpt2", "small", 50257, 124_439_808),
     ("gpt2", "medium", 50257, 354_823_168),
     ("gpt2", "large", 50257, 774_030_080),
