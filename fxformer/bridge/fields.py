@@ -99,6 +99,31 @@ class Only:
 
 
 @dataclasses.dataclass(frozen=True)
+class Switch:
+    """A field that says whether we have a part, as our preset gives it, or null.
+
+    present, absent: its values for either
+    """
+
+    file: str
+    key: str
+    present: Any
+    absent: Any
+
+    def overrides(self, config: Config) -> list[str]:
+        found = config.get(self.file, self.absent)
+        if found not in (self.present, self.absent):
+            raise ConfigMismatch(
+                f"config.json: {self.file}={found!r} has no counterpart, only {self.present!r} and "
+                f"{self.absent!r}"
+            )
+        return [] if found == self.present else [f"{self.key}=null"]
+
+    def values(self, model: dict) -> Config:
+        return {self.file: self.absent if select(model, self.key) is None else self.present}
+
+
+@dataclasses.dataclass(frozen=True)
 class Silent:
     """Fields that say nothing about the numbers, or nothing that the weights do not say."""
 
@@ -111,7 +136,7 @@ class Silent:
         return {}
 
 
-Field = Knob | Choice | Only | Silent
+Field = Knob | Choice | Only | Switch | Silent
 
 # In every family's config.json: who wrote it, how it is run, what generation and labels are like.
 COMMON = (

@@ -35,7 +35,7 @@ def option(group: str, name: str) -> dict:
     """An option of a group with its defaults, references as they are written."""
     node = OmegaConf.to_container(composed(f"{group}/{name}", ()), resolve=False)
     for part in group.split("/"):
-        node = node[part] if "_target_" not in node and part in node else node
+        node = (node[part] or {}) if "_target_" not in node and part in node else node
     return node
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.target import locate
+from fxformer.nn.position import Position
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
 
@@ -137,6 +138,31 @@ def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
 
 
+def positions_fit_attention(cfg: DictConfig) -> str | None:
+    """An attention that reads distances names their Position in its class attribute `position`."""
+    for side in ("transformer", "encoder", "decoder"):
+        targets = [
+            OmegaConf.select(cfg, f"model.network.{side}.{part}._target_")
+            for part in ("attention", "position")
+        ]
+        if not all(targets):
+            continue
+        attention, position = (locate(target) for target in targets)
+        wanted = getattr(attention, "position", None)
+        if wanted is not None and not issubclass(position, wanted):
+            return (
+                f"model.attention: {attention.__name__} reads distances and {position.__name__} "
+                "tells none; write model/position=disentangled or model/attention=multihead"
+            )
+        if wanted is None and position.relative is not Position.relative:
+            return (
+                f"model.position: {position.__name__} tells distances that "
+                f"{attention.__name__} does not read; write model/attention=disentangled or "
+                "model/position=rotary"
+            )
+    return None
+
+
 RULES: list[Callable[[DictConfig], str | None]] = [
     model_is_whole,
     head_gives_logits,
@@ -145,4 +171,5 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     sentence_pairs_are_packed,
     stacks_keep_their_side,
     a_budget_to_decay_on,
+    positions_fit_attention,
 ]

@@ -23,6 +23,8 @@ class Transformer(nnx.Module):
     final_norm: a norm after the last block, which pre-norm residuals want
     last_norm: what that norm is, where it is not `norm` (CTRL: another epsilon)
     hidden: width inside the feed-forward, where it is not what `ffn` says
+    first: the residual of the first layer, where it is another (ModernBERT)
+    local: what joins the words to the first layer's output (DeBERTa v2's convolution)
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Transformer(nnx.Module):
         memory_attention: Part | None = None,
         groups: Count | None = None,
         inner: Count = 1,
+        first: Part | None = None,
+        local: Part | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
@@ -55,6 +59,8 @@ class Transformer(nnx.Module):
         self.embed = embed(dim, rngs=rngs)
         self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
         look = partial(memory_attention or attention, heads=heads)
+        if causal and local is not None:
+            raise ValueError("a convolution sees later tokens: write model/local=none in a decoder")
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
@@ -69,6 +75,8 @@ class Transformer(nnx.Module):
             layers=layers,
             groups=groups,
             inner=inner,
+            first=None if first is None else partial(block, residual=partial(first, norm=norm)),
+            local=local,
             windows=windows,
             unroll=unroll,
             remat=remat,
@@ -161,8 +169,8 @@ class Transformer(nnx.Module):
             filled = jnp.arange(longest) < first + segments.shape[1]
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
-        bias = self.position.bias(mask.gap())
-        return Where(self.position, at, at, mask, mask.dense(), bias), at
+        bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())
+        return Where(self.position, at, at, mask, mask.dense(), bias, relative), at
 
     def there(self, at, segments, memory_segments) -> Where:
         """What cross-attention may know: the memory of the same segment, all of it."""

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
-from fxformer.nn.position import Position
+from fxformer.nn.position import Position, Relative
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -22,6 +22,7 @@ class Where:
     queries, keys: position of each token within its segment (for `position.rotate`)
     seen: the mask made dense; a kernel that takes the symbolic one leaves it unused
     bias: what `position.bias` adds to the logits, None: nothing
+    relative: what `position.relative` knows of distances, None: nothing
     """
 
     position: Position | None
@@ -30,6 +31,7 @@ class Where:
     mask: Mask
     seen: Bool[Array, "B 1 T S"]
     bias: Float[Array, "H T S"] | None = None
+    relative: Relative | None = None
 
 
 @flax.struct.dataclass
@@ -56,7 +58,7 @@ def attend(
     v: Float[Array, "B S G K"],
     seen: Bool[Array, "#B 1 T S"],
     *,
-    bias: Float[Array, "H T S"] | None = None,
+    bias: Float[Array, "*B H T S"] | None = None,
     scale: float,
     causal: bool = False,
     dropout: float = 0.0,
@@ -74,7 +76,7 @@ def attend(
     q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
     k, v, seen = k.swapaxes(1, 2), v.swapaxes(1, 2), seen[:, :, None]
     if bias is not None:
-        bias = bias.reshape(G, H // G, *bias.shape[1:])
+        bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
     if key is not None and dropout:  # weights are dropped between softmax and average
         weights = kernel.softmax(q, k, seen, bias, scale).astype(v.dtype)
         y = kernel.average(drop(weights, dropout, key), v)
@@ -145,7 +147,8 @@ class MultiHeadAttention(nnx.Module):
         if self.by_depth:
             q = q / jnp.asarray(depth, q.dtype)
         if where.position is not None:
-            q, k = where.position.rotate(q, where.queries), where.position.rotate(k, where.keys)
+            q = where.position.rotate(q, where.queries, window)
+            k = where.position.rotate(k, where.keys, window)
         if cache is not None:
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)

@@ -14,10 +14,20 @@ class DenseTransform(nnx.Module):
     """norm(act(x W + b)), from the model's width to that of the word vectors.
 
     Devlin et al. 2019: the layer between BERT's last block and its tied output table.
+    bias: whether there is a b (ModernBERT: none)
     """
 
-    def __init__(self, dim: int, *, width: int, act: Callable, norm: Part, rngs: nnx.Rngs):
-        self.dense = Linear(dim, width, rngs=rngs)
+    def __init__(
+        self,
+        dim: int,
+        *,
+        width: int,
+        act: Callable,
+        norm: Part,
+        bias: bool = True,
+        rngs: nnx.Rngs,
+    ):
+        self.dense = Linear(dim, width, bias=bias, rngs=rngs)
         self.norm = norm(width, rngs=rngs)
         self.act = act
 

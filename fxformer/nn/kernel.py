@@ -41,7 +41,7 @@ def weigh(
     k: Float[Array, "B G S K"],
     v: Float[Array, "B G S K"],
     seen: Bool[Array, "#B 1 1 T S"],
-    bias: Float[Array, "G R T S"] | None,
+    bias: Float[Array, "*B G R T S"] | None,
     scale: float,
 ) -> Float[Array, "B G R T K"]:
     """softmax(scale · q kᵀ + bias) v over the keys that are seen; R queries share a key head.
@@ -77,7 +77,9 @@ def _backward(scale, saved, dy):
     q, k, v, seen, bias, weights, y = saved
     inner = jnp.sum(y.astype(jnp.float32) * dy.astype(jnp.float32), axis=-1, keepdims=True)
     d_logits = jnp.where(seen, weights * (_onto(dy, v) - inner), 0)
-    d_bias = None if bias is None else d_logits.sum(0).astype(bias.dtype)
+    d_bias = None
+    if bias is not None:  # one for all rows, or one for each
+        d_bias = (d_logits if bias.ndim == d_logits.ndim else d_logits.sum(0)).astype(bias.dtype)
     narrow = d_logits.astype(q.dtype)
     d_q = average(narrow, k) * scale
     d_k = _gather(narrow, q) * scale

@@ -5,6 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+# Farther than any row is long: the window of a layer that sees everything.
+EVERYTHING = 1 << 30
+
 
 @flax.struct.dataclass
 class Mask:

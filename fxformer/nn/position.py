@@ -1,5 +1,6 @@
 """Where a token is. A position may speak in three places; by default it is silent in all."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -9,7 +10,16 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.nn.core import Table
+from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Natural, Positive, Range
+
+
+@dataclasses.dataclass(frozen=True)
+class Relative:
+    """Vectors of distances, and which of them belongs to a query and a key."""
+
+    table: Float[Array, "R D"]
+    rows: Int[Array, "T S"]
 
 
 class Position(nnx.Module):
@@ -21,12 +31,21 @@ class Position(nnx.Module):
         """What is added to the word embeddings."""
         return x
 
-    def rotate(self, x: Float[Array, "B T H K"], at: Int[Array, "B T"]) -> Float[Array, "B T H K"]:
-        """What is done to queries and keys."""
+    def rotate(
+        self,
+        x: Float[Array, "B T H K"],
+        at: Int[Array, "B T"],
+        window: Int[Array, ""] | None = None,
+    ) -> Float[Array, "B T H K"]:
+        """What is done to queries and keys, in a layer that sees `window` tokens (None: all)."""
         return x
 
     def bias(self, gap: Int[Array, "T S"]) -> Float[Array, "H T S"] | None:
         """What is added to the attention logits of a query that comes `gap` after a key."""
+        return None
+
+    def relative(self, gap: Int[Array, "T S"]) -> Relative | None:
+        """Vectors of distances, for an attention that reads them (nn/disentangled.py)."""
         return None
 
 
@@ -109,6 +128,7 @@ class Rotary(Position):
     `share` of the channels are turned (GPT-NeoX: 0.25), the rest left alone. `layout` pairs channel
     j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`: GPT-J, the paper).
     `scaling` changes the rates for texts longer than those of pretraining: `slower` or `llama3`.
+    Layers that have a window turn by `local_base` instead; null: by the same (ModernBERT: 10000).
     """
 
     def __init__(
@@ -118,23 +138,25 @@ class Rotary(Position):
         heads: int,
         causal: bool,
         base: Positive = 10_000.0,
+        local_base: Positive | None = None,
         share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
         layout: Literal["halves", "interleaved"] = "halves",
         scaling: Callable | None = None,
         rngs: nnx.Rngs,
     ):
         self.base, self.share, self.layout, self.scaling = base, share, layout, scaling
+        self.local_base = local_base
 
-    def rotate(self, x, at):
+    def rotate(self, x, at, window=None):
         width = int(x.shape[-1] * self.share)
         if width % 2:
             raise ValueError(
                 f"rotary turns pairs of channels: {self.share} of a head width of {x.shape[-1]} "
                 f"is {width}, which is odd; choose heads so that dim / heads is even"
             )
-        # In float32, as checkpoints were trained: a rounder rate is another angle far out.
-        rate = 1.0 / jnp.float32(self.base) ** (jnp.arange(0, width, 2, dtype=jnp.float32) / width)
-        rate = rate if self.scaling is None else self.scaling(rate)
+        rate = self.rates(self.base, width)
+        if self.local_base is not None and window is not None:
+            rate = jnp.where(window < EVERYTHING, self.rates(self.local_base, width), rate)
         angle = at[..., None].astype(jnp.float32) * rate  # [B T K/2]
         sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
         turned, rest = x[..., :width].astype(jnp.float32), x[..., width:]
@@ -145,6 +167,12 @@ class Rotary(Position):
             a, b = turned[..., ::2], turned[..., 1::2]
             y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(turned.shape)
         return jnp.concatenate([y.astype(x.dtype), rest], axis=-1)
+
+    def rates(self, base: float, width: int) -> Float[Array, "K"]:
+        """How far each pair turns from one position to the next."""
+        # In float32, as checkpoints were trained: a rounder rate is another angle far out.
+        rate = 1.0 / jnp.float32(base) ** (jnp.arange(0, width, 2, dtype=jnp.float32) / width)
+        return rate if self.scaling is None else self.scaling(rate)
 
 
 def slower(rate: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:

@@ -30,6 +30,19 @@ class Pre(Residual):
         return x
 
 
+class PreBare(Pre):
+    """x + f(x) of the first sublayer, x + f(norm(x)) of the others: for the layer that comes right
+    after a normed embedding, which would be normed twice. Warner et al. 2024 (ModernBERT).
+    """
+
+    def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
+        super().__init__(dim, names=names[1:], norm=norm, rngs=rngs)
+
+    def __call__(self, x, sublayers):
+        bare, *others = sublayers
+        return super().__call__(x + sublayers[bare](x), {name: sublayers[name] for name in others})
+
+
 class Post(Residual):
     """norm(x + f(x)). Vaswani et al. 2017, sec. 3.1; needs warm-up (Xiong et al. 2020)."""
 

@@ -6,10 +6,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fxformer.nn.attention import Cache, Where
+from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Part
-
-# Farther than any row is long: the window of a layer that sees everything.
-EVERYTHING = 1 << 30
 
 
 class Stack(nnx.Module):
@@ -18,6 +16,8 @@ class Stack(nnx.Module):
     groups: number of distinct blocks; layer l uses block ⌊l · groups / layers⌋ (ALBERT: 1).
         null: every layer has its own.
     inner: blocks that make up a layer, one after the other (ALBERT's inner groups)
+    first: the first layer's block, where it is built unlike the others (ModernBERT)
+    local: what joins the stack's input to the first layer's output (DeBERTa v2's convolution)
     windows: a pattern of attention windows repeated over the layers, null in it for a layer that
         sees everything (GPT-Neo: [null, 256]); null: no layer has one
     unroll: layers laid out in the program without a loop; null: all of them up to 12 layers (a
@@ -33,6 +33,8 @@ class Stack(nnx.Module):
         layers: Count,
         groups: Count | None = None,
         inner: Count = 1,
+        first: Part | None = None,
+        local: Part | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
@@ -41,6 +43,12 @@ class Stack(nnx.Module):
         if (groups or 1) > layers:
             raise ValueError(f"{layers} layers cannot use {groups} blocks; at most {layers}")
         distinct, layers = (groups or layers) * inner, layers * inner
+        if first is not None and (groups or layers < 2):
+            raise ValueError(
+                "a first layer unlike the others cannot be shared and is not the only one: write "
+                "model.groups=null, and model.layers=2 or more"
+            )
+        distinct -= first is not None
 
         def make(key):
             return nnx.split(block(dim, rngs=nnx.Rngs(key)))
@@ -48,6 +56,8 @@ class Stack(nnx.Module):
         shape = nnx.split(nnx.eval_shape(lambda: block(dim, rngs=nnx.Rngs(0))))[0]
         stacked = jax.vmap(lambda key: make(key)[1])(jax.random.split(rngs.params(), distinct))
         self.blocks = nnx.merge(shape, stacked)
+        self.first = None if first is None else first(dim, rngs=rngs)
+        self.local = None if local is None else local(dim, rngs=rngs)
         self.layers, self.groups, self.inner, self.remat = layers, groups, inner, remat
         self.unroll = unroll or (layers if layers <= 12 else 1)
         pattern = windows or [None]
@@ -69,23 +79,48 @@ class Stack(nnx.Module):
         where `capture` asks for it."""
         shape, params = nnx.split(self.blocks)
 
-        def layer(x, given):
+        def run(shape, x, given):
             own, window, depth, kept, key = given
-            block = nnx.merge(shape, self.pick(params, own))
             known = {"window": window, "depth": depth}
-            x, kept = block(x, where, memory, there, **known, cache=kept, key=key)
+            x, kept = nnx.merge(shape, own)(x, where, memory, there, **known, cache=kept, key=key)
             return x, (kept, x if capture else None)
+
+        run = jax.checkpoint(run, static_argnums=0) if self.remat else run
+
+        def layer(x, given):
+            own, *known = given
+            return run(shape, x, (self.pick(params, own), *known))
 
         windows = None if self.windows is None else jnp.asarray(self.windows, jnp.int32)
         depths = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
         own = params if self.groups is None else self.sharing()
-        layer = jax.checkpoint(layer) if self.remat else layer
-        given = (own, windows, depths, cache, keys)
-        x, (cache, states) = jax.lax.scan(
-            layer, x, given, length=self.layers, unroll=min(self.unroll, self.layers)
-        )
-        return x, cache, states
+        given, opened = (own, windows, depths, cache, keys), None
+        if self.first is not None or self.local is not None:
+            x, opened, given = self.opening(x, given, layer, run, where)
+        left = self.layers - (opened is not None)
+        unroll = max(1, min(self.unroll, left))
+        x, made = jax.lax.scan(layer, x, given, length=left, unroll=unroll)
+        if opened is not None:
+            made = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), opened, made)
+        return x, *made
+
+    def opening(self, x, given, layer, run, where: Where):
+        """The first layer by itself: (its output, its cache and state, what the others are given).
+
+        layer, run: a layer of the others, given its parameters' place; any layer, given its own
+        """
+        alone = jax.tree.map(lambda a: a[0], given)
+        others = jax.tree.map(lambda a: a[1:], given)
+        if self.first is None:
+            y, (cache, state) = layer(x, alone)
+        else:
+            shape, own = nnx.split(self.first)
+            y, (cache, state) = run(shape, x, (own, *alone[1:]))
+            others = (given[0], *others[1:])
+        if self.local is not None:
+            y = self.local(x, y, where.mask.query, key=alone[-1])
+        return y, (cache, None if state is None else y), others
 
     def sharing(self):
         """Which distinct block each layer uses. int32 [L]."""

@@ -38,6 +38,16 @@ BART = dict(
     pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
     forced_eos_token_id=None,
 )
+MODERNBERT = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=2,
+    intermediate_size=10, local_attention=4, global_attn_every_n_layers=2, norm_eps=EPS,
+    pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+)
+DEBERTA = BERT | dict(relative_attention=True, type_vocab_size=0)
+V2 = DEBERTA | dict(
+    max_relative_positions=9, position_buckets=4, norm_rel_ebd="layer_norm", share_att_key=True,
+    position_biased_input=False, legacy=False, pos_att_type="c2p|p2c",
+)
 LABELS = dict(num_labels=3)
 ROBERTA = BERT | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
                       max_position_embeddings=10)
@@ -155,9 +165,36 @@ MODELS = {
     "ctrl_classes": ("CTRLForSequenceClassification", GPT | LABELS | dict(dff=12)),
     "bloom": ("BloomForCausalLM", BLOOM),
     "bloom_body": ("BloomModel", BLOOM),
+    "modernbert": ("ModernBertForMaskedLM", MODERNBERT),
+    "modernbert_mean_biased": (
+        "ModernBertForSequenceClassification",
+        MODERNBERT
+        | LABELS
+        | dict(classifier_pooling="mean", attention_bias=True, mlp_bias=True, norm_bias=True),
+    ),
+    "modernbert_span": ("ModernBertForQuestionAnswering", MODERNBERT),
+    "deberta": (
+        "DebertaForMaskedLM",
+        DEBERTA
+        | dict(max_relative_positions=5, position_biased_input=False, legacy=False,
+               pos_att_type="c2p|p2c"),
+    ),
+    "deberta_biased": (
+        "DebertaForTokenClassification",
+        DEBERTA | LABELS | dict(max_relative_positions=4, type_vocab_size=2, pos_att_type="p2c"),
+    ),
+    "deberta_v2_conv": (
+        "DebertaV2ForMaskedLM",
+        V2 | dict(conv_kernel_size=3, conv_act="tanh", tie_word_embeddings=True),
+    ),
+    "deberta_v2_unshared": (
+        "DebertaV2ForMaskedLM",
+        V2 | dict(share_att_key=False, norm_rel_ebd="none", legacy=True, position_buckets=-1),
+    ),
+    "deberta_v3_classes": ("DebertaV2ForSequenceClassification", V2 | LABELS),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
-COUNTED = ("bert", "distilbert", "albert", "electra")
+COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
 
 
 def build(name: str):

@@ -17,11 +17,22 @@ def kinds_of(group: str) -> list[str]:
     return [name for name in choices(group) if name not in choices("model")]
 
 
-POSITIONS = kinds_of("model/position")
+def alone(group: str) -> list[str]:
+    """The kinds of a group but those of disentangled attention, which come in pairs."""
+    return [f"{group}={name}" for name in kinds_of(group) if not name.startswith("disentangled")]
+
+
+PAIRS = [
+    "model/position=disentangled model.position.reach=9 model.position.buckets=4"
+    " model/attention=disentangled",
+    "model/position=disentangled_learned model.position.buckets=null model.position.reach=3"
+    " model/attention=deberta",
+]
+POSITIONS = [*alone("model/position"), *PAIRS]
 PARTS = [
-    *(f"model/position={name}" for name in POSITIONS),
+    *POSITIONS,
     *(f"model/residual={name}" for name in kinds_of("model/residual")),
-    *(f"model/attention={name}" for name in kinds_of("model/attention")),
+    *alone("model/attention"),
     *(f"model/ffn={name}" for name in kinds_of("model/ffn")),
     *(f"model/norm={name}" for name in kinds_of("model/norm")),
     *(f"model/act={name}" for name in kinds_of("model/act")),
@@ -40,6 +51,7 @@ def built(kind: str, part: str):
 # Every part in an encoder; in the other architectures those whose place in a row matters.
 PACKED = [
     *(("encoder", part) for part in PARTS),
+    ("encoder", "model/local=convolution"),
     *(("seq2seq", part) for part in PARTS if "position" in part or "residual" in part),
     *(("decoder", part) for part in PARTS if "position" in part or "windows" in part),
 ]
@@ -145,11 +157,11 @@ def test_scan_unroll_and_remat_give_the_same_numbers(kind):
 
 @pytest.mark.parametrize("position", POSITIONS)
 def test_an_encoder_knows_order_only_by_its_positions(position):
-    model = tiny("encoder", f"model/position={position}")
+    model = built("encoder", position)
     tokens = ids(1, 6)
     turned = tokens[:, ::-1].copy()
     a, b = logits(model, a_batch(model, tokens)), logits(model, a_batch(model, turned))[:, ::-1]
-    if position in ("none", "alibi"):  # alibi is symmetric: a mirrored text looks the same
+    if position in ("model/position=none", "model/position=alibi"):  # alibi is symmetric: a mirrored text looks the same
         close(a, b)
     else:
         assert jnp.abs(a - b).max() > 1e-2

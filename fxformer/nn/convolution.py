@@ -1,0 +1,54 @@
+"""A convolution over a few neighbouring words, beside the first layer of a stack."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.core import Linear, drop
+from fxformer.types import Count, Part, Rate
+
+
+class Convolution(nnx.Module):
+    """norm(y + act(conv(x))): x enters the first layer, y leaves it. He et al. 2021 (DeBERTa v2).
+
+    Neighbours of another segment, and those beyond the row's ends, count as zeros. The kernel is
+    kept as a matrix [size · D, D], the earliest neighbour first.
+
+    size: neighbours together with the token itself, an odd number
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        act: Callable,
+        norm: Part,
+        size: Count = 3,
+        dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        if size % 2 == 0:
+            raise ValueError(f"a token has no middle place among {size}; write {size + 1}")
+        self.mix = Linear(size * dim, dim, rngs=rngs)
+        self.norm = norm(dim, rngs=rngs)
+        self.act, self.size, self.dropout = act, size, dropout
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        y: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "B T D"]:
+        reach, length = self.size // 2, x.shape[1]
+        wide = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
+        there = jnp.pad(segments, ((0, 0), (reach, reach)), constant_values=-1)
+        taps = [
+            jnp.where((there[:, i : i + length] == segments)[..., None], wide[:, i : i + length], 0)
+            for i in range(self.size)
+        ]
+        mixed = self.mix(jnp.concatenate(taps, axis=-1))
+        return self.norm(y + self.act(drop(mixed, self.dropout, key)))

@@ -1,0 +1,182 @@
+"""Disentangled attention: content and relative position are looked up apart."""
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
+from fxformer.nn.core import Linear, Table, drop, split_key
+from fxformer.nn.position import Position, Relative
+from fxformer.types import Count, Part, Rate
+
+
+class Disentangled(Position):
+    """A learned vector for each distance, one table for all layers. He et al. 2021, sec. 3.1.
+
+    reach: distances from -reach to reach - 1 have a row each; those beyond share the last
+    buckets: rows to each side instead: half of them hold one distance, the others grow
+        logarithmically up to `reach` (DeBERTa v2); null: no buckets
+    norm: over the table's rows (DeBERTa v2 and v3)
+    length: the longest row; null: any
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        reach: Count = 512,
+        buckets: Count | None = None,
+        norm: Part | None = None,
+        length: Count | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if buckets is not None and (buckets < 2 or reach - 1 <= buckets // 2):
+            raise ValueError(
+                f"{buckets} buckets hold distances up to {buckets // 2} one by one, so there must "
+                f"be two or more and reach larger than {buckets // 2 + 1}, got {reach}"
+            )
+        self.span = buckets or reach
+        self.relatives = Table(2 * self.span, dim, rngs=rngs)
+        self.norm = None if norm is None else norm(dim, rngs=rngs)
+        self.reach, self.buckets, self.length = reach, buckets, length
+
+    def relative(self, gap):
+        x = self.relatives.embedding[...]
+        far = 2 * self.reach  # from here on nothing changes
+        rows = jnp.take(self.rows(far), jnp.clip(gap, -far, far) + far)
+        return Relative(x if self.norm is None else self.norm(x), rows)
+
+    def rows(self, far: int) -> Int[Array, "2·far+1"]:
+        """The table's row of each distance from -far to far, worked out on the host."""
+        gap = np.arange(-far, far + 1)
+        if self.buckets is not None:
+            near = self.buckets // 2
+            size = np.maximum(np.abs(gap), near).astype(np.float32) / np.float32(near)
+            stretch = np.log(size) / np.log(np.float32((self.reach - 1) / near))
+            beyond = np.sign(gap) * (np.ceil(stretch * (near - 1)) + near)
+            gap = np.where(np.abs(gap) <= near, gap, beyond).astype(np.int32)
+        return jnp.asarray(np.clip(gap + self.span, 0, 2 * self.span - 1), jnp.int32)
+
+
+class DisentangledLearned(Disentangled):
+    """Disentangled, and x + table[at] besides (DeBERTa with position_biased_input).
+
+    length: rows of that table; the rest as of `Disentangled`
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        causal: bool,
+        reach: Count = 512,
+        buckets: Count | None = None,
+        norm: Part | None = None,
+        length: Count = 512,
+        rngs: nnx.Rngs,
+    ):
+        knobs = {"reach": reach, "buckets": buckets, "norm": norm, "length": length}
+        super().__init__(dim, heads=heads, causal=causal, **knobs, rngs=rngs)
+        self.table = Table(length, dim, rngs=rngs)
+
+    def embed(self, x, at):
+        return x + self.table(at)
+
+
+class DisentangledAttention(MultiHeadAttention):
+    """softmax((q k + q r_k[gap] + k r_q[gap]) / √(n K)) v, r made of the relative table by one
+    projection a layer; n counts the terms. He et al. 2021, eq. 4 (DeBERTa).
+
+    Wants model/position=disentangled, whose table is as wide as the model. Across stacks, where
+    there are no distances, it is plain attention.
+
+    from_content: the second term (c2p); from_position: the third (p2c)
+    shared: r is made by the projections of queries and keys themselves (DeBERTa v3)
+    key_bias: whether keys, and what keys of distances are made by, have a bias (v1: not)
+    position_dropout: on the relative table
+    """
+
+    position = Disentangled  # for the check of a config: nothing else tells it distances
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: Count,
+        from_content: bool = True,
+        from_position: bool = True,
+        shared: bool = True,
+        key_bias: bool = True,
+        dropout: Rate = 0.0,
+        position_dropout: Rate = 0.0,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
+        inner = heads * self.width
+        if not key_bias:
+            self.k = Linear(dim, inner, bias=False, rngs=rngs)
+        own_k, own_q = from_content and not shared, from_position and not shared
+        self.position_k = Linear(dim, inner, bias=key_bias, rngs=rngs) if own_k else None
+        self.position_q = Linear(dim, inner, rngs=rngs) if own_q else None
+        self.from_content, self.from_position = from_content, from_position
+        self.scale = ((1 + from_content + from_position) * self.width) ** -0.5
+        self.shared, self.position_dropout = shared, position_dropout
+
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        memory: Float[Array, "B S D"],
+        where: Where,
+        *,
+        window: Int[Array, ""] | None = None,
+        depth: Float[Array, ""] | float = 1.0,
+        cache: Cache | None = None,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], Cache | None]:
+        """As of `MultiHeadAttention`. Raises ValueError where there is no relative table, or one
+        of another width than the model's."""
+        keys = split_key(key, 2)
+        q, k, v = self.project(x, memory)
+        if cache is not None:
+            cache = cache.push(k, v)
+            k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
+        bias = None if where.position is None else self.relative(q, k, where.relative, keys[1])
+        seen = where.seen if window is None else where.seen & where.mask.near(window)
+        causal = where.mask.causal and cache is None
+        knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": keys[0]}
+        y = attend(q, k, v, seen, bias=bias, **knobs)
+        return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+
+    def relative(
+        self,
+        q: Float[Array, "B T H K"],
+        k: Float[Array, "B S H K"],
+        relative: Relative | None,
+        key: Array | None,
+    ) -> Float[Array, "B H T S"] | None:
+        """What distances add to the logits."""
+        if relative is None or relative.table.shape[-1] != self.q.kernel.shape[-2]:
+            raise ValueError(
+                "disentangled attention reads a relative table as wide as the model: write "
+                "model/position=disentangled and model.embed.width=null"
+            )
+        table = drop(relative.table, self.position_dropout, key)
+        bias = jnp.zeros((), q.dtype)
+        if self.from_content:
+            r = self.heads_of(self.k if self.shared else self.position_k, table)
+            c2p = jnp.einsum("BTHK,RHK->BHTR", q * self.scale, r)
+            bias += jnp.take_along_axis(c2p, relative.rows[None, None], axis=-1)
+        if self.from_position:
+            r = self.heads_of(self.q if self.shared else self.position_q, table)
+            p2c = jnp.einsum("BSHK,RHK->BHSR", k * self.scale, r)
+            p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
+            bias += p2c.swapaxes(-1, -2)
+        return bias if bias.ndim else None
+
+    def heads_of(self, linear: Linear, table: Float[Array, "R D"]) -> Float[Array, "R H K"]:
+        """The table's rows projected, head by head."""
+        return linear(table.astype(linear.kernel.dtype)).reshape(-1, self.heads, self.width)
