@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from fxformer.data.documents import ranges
+from fxformer.ranges import ranges
 
 Encode = Callable[[list[str]], list[np.ndarray]]
 

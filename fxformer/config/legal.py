@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.target import locate
-from fxformer.nn.position import Position
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
 
@@ -154,7 +153,7 @@ def positions_fit_attention(cfg: DictConfig) -> str | None:
                 f"model.attention: {attention.__name__} reads distances and {position.__name__} "
                 "tells none; write model/position=disentangled or model/attention=multihead"
             )
-        if wanted is None and position.relative is not Position.relative:
+        if wanted is None and getattr(position, "tells_distances", False):
             return (
                 f"model.position: {position.__name__} tells distances that "
                 f"{attention.__name__} does not read; write model/attention=disentangled or "

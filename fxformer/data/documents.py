@@ -33,10 +33,3 @@ def join(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """One array and its bounds from many."""
     bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     return np.concatenate([*parts, np.empty(0, np.int32)]).astype(np.int32), bounds
-
-
-def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """start, start + 1, … (length of them) for each pair, one after the other. int64."""
-    starts, lengths = np.asarray(starts, np.int64), np.asarray(lengths, np.int64)
-    before = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

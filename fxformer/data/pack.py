@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from fxformer.batch import Rows
-from fxformer.data.documents import Documents, ranges
+from fxformer.data.documents import Documents
+from fxformer.ranges import ranges
 from fxformer.types import Count
 
 

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Pairs, Rows
-from fxformer.data.documents import Documents, ranges
+from fxformer.data.documents import Documents
 from fxformer.data.pack import Frame, account, fitted, members, places
 from fxformer.data.rivals import Rivals
 from fxformer.objective.draw import Draws
+from fxformer.ranges import ranges
 from fxformer.types import Count
 
 MARKS = 3  # bos, eos, eos

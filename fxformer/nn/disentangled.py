@@ -21,6 +21,8 @@ class Disentangled(Position):
     length: the longest row; null: any
     """
 
+    tells_distances = True
+
     def __init__(
         self,
         dim: int,

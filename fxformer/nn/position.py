@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,9 +23,11 @@ class Relative:
 
 
 class Position(nnx.Module):
-    """Base of all position schemes. `length` is the longest row it can tell apart, None: any."""
+    """Base of all position schemes. `length` is the longest row it can tell apart, None: any;
+    `tells_distances`: whether `relative` says something that an attention must read."""
 
     length: int | None = None
+    tells_distances: ClassVar[bool] = False
 
     def embed(self, x: Float[Array, "B T E"], at: Int[Array, "B T"]) -> Float[Array, "B T E"]:
         """What is added to the word embeddings."""

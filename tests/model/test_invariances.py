@@ -161,7 +161,7 @@ def test_an_encoder_knows_order_only_by_its_positions(position):
     tokens = ids(1, 6)
     turned = tokens[:, ::-1].copy()
     a, b = logits(model, a_batch(model, tokens)), logits(model, a_batch(model, turned))[:, ::-1]
-    if position in ("model/position=none", "model/position=alibi"):  # alibi is symmetric: a mirrored text looks the same
+    if position in ("model/position=none", "model/position=alibi"):  # alibi is symmetric
         close(a, b)
     else:
         assert jnp.abs(a - b).max() > 1e-2

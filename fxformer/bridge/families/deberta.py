@@ -149,8 +149,10 @@ def body(projections) -> list[Entry]:
 def heads(config: Config) -> list[Entry]:
     """Files say the words' head by one of two sets of names; `legacy` tells which is written."""
     old, new = "cls.predictions", "lm_predictions.lm_head"
-    pairs = [(f"{old}.transform.dense.weight", f"{new}.dense.weight", "head/transform/dense/kernel")]
-    pairs += [(f"{old}.transform.dense.bias", f"{new}.dense.bias", "head/transform/dense/bias")]
+    pairs = [
+        (f"{old}.transform.dense.{k}", f"{new}.dense.{k}", f"head/transform/dense/{ours}")
+        for k, ours in (("weight", "kernel"), ("bias", "bias"))
+    ]
     pairs += [
         (f"{old}.transform.LayerNorm.{k}", f"{new}.LayerNorm.{k}", f"head/transform/norm/{ours}")
         for k, ours in (("weight", "scale"), ("bias", "bias"))
@@ -178,8 +180,9 @@ def names(config: Config) -> list[Entry]:
 
     def projections(file: str, path: str) -> list[Entry]:
         kernels = tuple(f"{path}/{part}/kernel" for part in "qkv")
+        apart = by_head(config.get("num_attention_heads", 12))
         return [
-            Entry(f"{file}.in_proj.weight", kernels, by_head(config.get("num_attention_heads", 12))),
+            Entry(f"{file}.in_proj.weight", kernels, apart),
             *tensor(f"{file}.q_bias", f"{path}/q/bias"),
             *tensor(f"{file}.v_bias", f"{path}/v/bias"),
             *linear(f"{file}.pos_proj", f"{path}/position_k"),
