@@ -1,4 +1,4 @@
-"""Training that begins with an import: its weights, its model, and what the command line changes."""
+"""Training that begins with an import: its weights, its model, what the command line changes."""
 
 import json
 
