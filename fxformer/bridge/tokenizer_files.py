@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from fxformer.bridge.sentencepiece_json import dict_of, tokenizer_json
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_fast import FastTokenizer
 from fxformer.data.tokenizer_file import File
@@ -59,14 +60,17 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> list[str]:
     The template becomes tokenizer.json's own post-processor, so both put the same marks around a
     text.
     """
+    files, fast = [], None
     if isinstance(tokenizer, SentencePieceTokenizer):
         (folder / "spiece.model").write_bytes(tokenizer.model)
-        return ["spiece.model"]
-    if not isinstance(tokenizer, FastTokenizer):
-        return []
-    import tokenizers
+        files.append("spiece.model")
+        fast = tokenizer_json(tokenizer.model, [f"<extra_id_{i}>" for i in _appended(tokenizer)])
+    elif isinstance(tokenizer, FastTokenizer):
+        import tokenizers
 
-    fast = tokenizers.Tokenizer.from_str(tokenizer.text)
+        fast = tokenizers.Tokenizer.from_str(tokenizer.text)
+    if fast is None:
+        return files
     names = {slot: _name(fast, tokenizer, slot) for slot in ("pad", "unk", "bos", "eos", "mask")}
     fast.post_processor = _around(fast, tokenizer)
     fast.save(str(folder / "tokenizer.json"))
@@ -74,7 +78,14 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path) -> list[str]:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **special}
     _write(folder / "tokenizer_config.json", settings)
     _write(folder / "special_tokens_map.json", special)
-    return ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+    return [*files, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+
+
+def _appended(tokenizer: SentencePieceTokenizer) -> list[int]:
+    """Which sentinels have ids after those of the model, in the order of these."""
+    ids = tokenizer.ids.sentinels
+    own = len(dict_of(tokenizer.model)["pieces"])
+    return sorted((n for n, at in enumerate(ids) if at >= own), key=lambda n: ids[n])
 
 
 def _name(fast, tokenizer: Tokenizer, slot: str) -> str | None:
