@@ -3,7 +3,8 @@
     python tests/bridge/make_fixtures.py [NAME ...]        needs torch and transformers 5
 
 Each becomes tests/bridge/fixtures/NAME with config.json, model.safetensors and reference.npz, whose
-arrays are `in.KEYWORD` and `out.OUTPUT`. No weight keeps a trivial value (norms of 1, biases of 0,
+arrays are `in.KEYWORD` and `out.OUTPUT`, and of decoders `gen.greedy.sequences`, which they write
+after `gen.in.input_ids`. No weight keeps a trivial value (norms of 1, biases of 0,
 an epsilon too small to see), so a weight or a field that is not carried over shows.
 """
 
@@ -268,6 +269,18 @@ def outputs_of(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
+def writings_of(model) -> dict[str, np.ndarray]:
+    """What a decoder writes after two prompts, the likeliest token each time."""
+    config = model.config
+    if config.is_encoder_decoder or not model.can_generate():
+        return {}
+    ids = np.array([[7, 12, 9], [config.pad_token_id, 11, 6]])
+    given = {"input_ids": ids, "attention_mask": (ids != config.pad_token_id).astype(np.int64)}
+    asked = {key: torch.as_tensor(value) for key, value in given.items()}
+    written = model.generate(**asked, max_new_tokens=5, do_sample=False, num_beams=1).numpy()
+    return {f"gen.in.{k}": v for k, v in given.items()} | {"gen.greedy.sequences": written}
+
+
 def make(name: str) -> None:
     """Write one fixture."""
     model = build(name)
@@ -277,6 +290,7 @@ def make(name: str) -> None:
     inputs = inputs_of(model)
     arrays = {f"in.{key}": value for key, value in inputs.items()}
     arrays |= {f"out.{key}": value for key, value in outputs_of(model, inputs).items()}
+    arrays |= writings_of(model)
     np.savez_compressed(folder / "reference.npz", **arrays)
 
 

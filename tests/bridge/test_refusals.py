@@ -41,6 +41,19 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("gpt2", "scale_attn_weights", False, "no counterpart"),
         ("t5", "feed_forward_proj", "gated-squared-relu", "not known"),
         ("bart", "normalize_before", True, "no counterpart"),
+        ("llama", "rope_scaling", {"rope_type": "yarn", "factor": 4.0}, "rope_type='yarn'"),
+        ("llama", "partial_rotary_factor", 0.5, "not understood"),
+        ("qwen2", "layer_types", ["full_attention", "chunked_attention"], "not understood"),
+        ("qwen2", "num_hidden_layers", 1_000_000_000, "cannot be"),
+        ("gpt_neox", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "rope_type='dynamic'"),
+        ("gpt_neo", "attention_types", [[["global"], 10**9]], "names 1000000000 layers"),
+        ("gpt_neo", "attention_types", [[["local"], 2]], "are not attention_layers"),
+        ("gpt_neo", "window_size", 0, "no window"),
+        ("gptj", "rotary_dim", None, "no counterpart"),
+        ("gptj", "rotary_dim", 64, "a head is 4 wide"),
+        ("gptj", "rotary", False, "no counterpart"),
+        ("openai_gpt", "afn", "tanh", "no counterpart"),
+        ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
     ],
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
@@ -143,6 +156,40 @@ def _load(published):
     return published.load(shapes)
 
 
+# name: (what an old config.json lacks, what it has instead)
+OLD_CONFIGS = {
+    "llama_long": (
+        ("rope_parameters",),
+        {
+            "rope_theta": 5000.0,
+            "rope_scaling": {
+                "type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 8,
+            },
+        },
+    ),
+    "qwen2": (("layer_types",), {}),
+    "gpt_neox": (("rope_parameters",), {"rotary_pct": 0.5, "rotary_emb_base": 300}),
+    "gpt_neo": (("attention_types",), {}),
+    "bloom": (
+        ("hidden_size", "n_layer", "n_head"),
+        {"n_embed": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "n_inner": None,
+         "masked_softmax_fusion": True, "offset_alibi": 100},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OLD_CONFIGS)
+def test_a_config_in_an_old_form_says_the_same(name, tmp_path):
+    lacks, has = OLD_CONFIGS[name]
+    folder = changed(tmp_path, name, has)
+    stated = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps({key: value for key, value in stated.items() if key not in lacks})
+    )
+    assert sorted(read(folder).overrides) == sorted(read(HERE / name).overrides)
+
+
 @pytest.mark.parametrize(
     "layout,shape",
     [(SAME, (3, 4)), (TURNED, (3, 4)), (ROW, (1, 5)), (rows(3), (6, 4)), (rows(3), (6,)),
@@ -154,13 +201,15 @@ def test_a_layout_undoes_itself(layout, shape):
 
 
 @pytest.mark.parametrize(
-    "model,words",
-    [
-        ("decoder", "no published family"),
-        ("encoder", "no published family"),
-        ("seq2seq", "no published family"),
-    ],
+    "choices",
+    [("+model=decoder", "model/ffn=gated"), ("+model=encoder",), ("+model=seq2seq",)],
 )
-def test_a_model_that_is_no_published_one_says_why(model, words):
-    with pytest.raises(ConfigMismatch, match=words):
-        match(plain(composed(None, [f"+model={model}", "+size=tiny"]).model))
+def test_a_model_that_is_no_published_one_says_why(choices):
+    with pytest.raises(ConfigMismatch, match="no published family"):
+        match(plain(composed(None, ["+size=tiny", *choices]).model))
+
+
+def test_the_plain_decoder_is_a_gpt_neox():
+    found = match(plain(composed(None, ["+model=decoder", "+size=tiny"]).model))
+    assert found.family.types == ("gpt_neox",)
+    assert found.config["use_parallel_residual"] is False and found.config["rope_share"] == 1
