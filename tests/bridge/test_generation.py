@@ -12,7 +12,6 @@ from fxformer.bridge.reading import model_of
 from fxformer.generate.greedy import continue_text
 from tests.bridge.fixture import TOLERANCE, others, own, published, reference
 
-
 QUICK = ("gptj", "gpt_neo", "bloom")  # three ways to tell where a token is; the rest is slow
 
 
