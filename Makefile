@@ -19,8 +19,8 @@ train: $(READY)  ## train a small BART on the embedded text; ARGS='trainer.steps
 	@echo "fxformer train experiment=denoise_stdlib $(ARGS)"
 	@$(RUN)/fxformer train experiment=denoise_stdlib $(ARGS)
 
-test: $(READY)  ## the quick tests; ARGS='tests/test_config.py -x' narrows
-	$(RUN)/python -m pytest -q -m "not slow" $(ARGS)
+test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' narrows
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(READY)  ## the tests that train for minutes
 	$(RUN)/python -m pytest -q -m slow $(ARGS)

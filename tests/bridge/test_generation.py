@@ -1,4 +1,4 @@
-"""Greedy continuations and padding on the left: token by token what transformers writes and says."""
+"""Greedy continuations and padding on the left: token by token what transformers writes."""
 
 import json
 
