@@ -51,7 +51,9 @@ def export_model(
     _check_whole(entries, arrays)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    file = folder / "model.safetensors"
+    save_file(tensors, file, metadata={"format": "pt"})
+    file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
     files = ["config.json", "model.safetensors", *_tokenizer(run, tokenizer, folder)]
     return Exported(folder, found.form.architecture, tensors, files)
 
