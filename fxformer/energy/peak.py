@@ -55,6 +55,16 @@ def peak_flops(device: jax.Device, compute: str) -> tuple[float, str] | None:
     return 1e12 * (wide if compute == "float32" else narrow), f"{compute} of {key}, data sheet"
 
 
+def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None:
+    """FLOP/s of all devices of a mesh together, and where that is from; None: it is not known.
+    Simulated CPU devices share one processor."""
+    devices = list(mesh.devices.flat)
+    one = peak_flops(devices[0], compute)
+    if one is None:
+        return None
+    return (one[0] if devices[0].platform == "cpu" else one[0] * len(devices)), one[1]
+
+
 @functools.cache
 def measured() -> float:
     """FLOP/s of the best of some products of float32 matrices on this host. Takes about 0.3 s."""

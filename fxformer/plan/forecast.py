@@ -12,7 +12,7 @@ import numpy as np
 from fxformer.config.build import build
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import tokens_read
-from fxformer.energy.peak import peak_flops
+from fxformer.energy.peak import mesh_peak
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import Setup, set_up
@@ -183,7 +183,7 @@ def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
         jax.block_until_ready(evaluate(state.params, setup.put(setup.example)))
         looks.append(time.perf_counter() - before)
     pace = statistics.mean(times)
-    peak = _peak(setup)
+    peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
     return Rates(
         step=pace,
         evaluation=statistics.mean(looks),
@@ -199,7 +199,7 @@ def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
 
 def _assumed(setup, energy, flops, memory) -> Rates:
     """From the peak of the devices and a share of it that is common."""
-    peak = _peak(setup)
+    peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
     if peak is None:
         kind = jax.devices()[0].device_kind
         raise ValueError(
@@ -222,13 +222,3 @@ def _assumed(setup, energy, flops, memory) -> Rates:
         how=f"assumed {share:.0%} of the peak ({peak[1]}); energy modelled; "
         "plan.calibrate=true measures both",
     )
-
-
-def _peak(setup) -> tuple[float, str] | None:
-    """FLOP/s of all the devices of the mesh together, and where that is from. Simulated CPU
-    devices share one processor."""
-    devices = list(setup.mesh.devices.flat)
-    one = peak_flops(devices[0], setup.cfg.precision.compute)
-    if one is None:
-        return None
-    return (one[0] if devices[0].platform == "cpu" else one[0] * len(devices)), one[1]

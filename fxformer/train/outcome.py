@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fxformer.energy.peak import mesh_peak
 from fxformer.track import plain
 from fxformer.track.summary import Sample
 from fxformer.train.running import Run as Fit
@@ -16,8 +17,18 @@ def page(step: int, samples: Sequence[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def facts(setup: Setup, ended: Fit) -> list[tuple[str, str]]:
-    """The lines of the summary that are not about energy."""
+def work(setup: Setup, ended: Fit, seconds: float) -> dict[str, float]:
+    """{"flops_per_second", "mfu"}: model FLOPs (padding is no work) in `seconds` of training, and
+    their share of what the devices can make at most; without what is not known."""
+    if seconds <= 0 or not ended.totals.tokens:
+        return {}
+    pace = ended.totals.tokens * setup.flops_per_token / seconds
+    peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
+    return {"flops_per_second": pace} | ({} if peak is None else {"mfu": pace / peak[0]})
+
+
+def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, str]]:
+    """The lines of the summary that are not about energy. done: as of `work`"""
     rows = [("ended", ended.reason)]
     if "loss" in ended.train:
         rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
@@ -34,7 +45,12 @@ def facts(setup: Setup, ended: Fit) -> list[tuple[str, str]]:
         rows += [("", words), ("", alone)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
-    rows.append(("speed", f"{plain.count(speed)} tokens/s, {plain.clock(seconds)}"))
+    words = f"{plain.count(speed)} tokens/s, {plain.clock(seconds)}"
+    if "flops_per_second" in done:
+        words += f"; {plain.si(done['flops_per_second'], 'FLOP/s')} while training"
+    if "mfu" in done:
+        words += f", {done['mfu']:.0%} of the peak (MFU)"
+    rows.append(("speed", words))
     padding = setup.data.facts["packing"]["train"]["padding_share"]
     rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
     return rows

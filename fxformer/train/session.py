@@ -170,17 +170,18 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
-        energy = self.meter.close().total
+        used = self.meter.close()
+        energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
         carbon = self.energy.carbon
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": carbon.gco2e(energy.joules)}
-        self.trackers.finish(numbers | totals | cost | {"sigma_joules": energy.sigma})
+        self.trackers.finish(numbers | totals | cost | work | {"sigma_joules": energy.sigma})
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=outcome.facts(self.setup, ended),
+            facts=outcome.facts(self.setup, ended, work),
             energy=energy,
             carbon=carbon,
             unreadable=self.meter.unreadable,
