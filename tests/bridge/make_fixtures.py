@@ -35,7 +35,7 @@ T5 = dict(
 )
 BART = dict(
     vocab_size=VOCAB, d_model=WIDTH, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2,
-    decoder_attention_heads=4, encoder_ffn_dim=12, decoder_ffn_dim=10, max_position_embeddings=8,
+    decoder_attention_heads=4, encoder_ffn_dim=12, decoder_ffn_dim=10, max_position_embeddings=12,
     pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
     forced_eos_token_id=None,
 )
