@@ -6,12 +6,14 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame, Padded, Pieces, Segments
+from fxformer.data.pack import Frame, Padded, Pieces, Segments, cut, fitted
+from fxformer.types import Count
 
 
 @dataclasses.dataclass(frozen=True)
 class PairRows:
-    """A `Packed` of one pair a row: the answer in `tokens`, the question in `source`."""
+    """A `Packed` of pairs: the answer in `tokens`, the question in `source`, both under the same
+    segment number in the same row. All of an answer counts, with what the template closes it by."""
 
     answers: Pieces
     questions: Pieces
@@ -26,7 +28,7 @@ class PairRows:
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         answers, questions = self.answers.rows(which, seed, epoch), self.questions.rows(which)
         return dataclasses.replace(
-            answers, source=questions.tokens, source_segments=questions.segments
+            answers, source=questions.tokens, source_segments=questions.segments, scored=None
         )
 
     def facts(self) -> dict:
@@ -45,6 +47,28 @@ class Paired:
     def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
         sides = _sides(documents)
         return PairRows(*(Padded()(_whole(side), length, frame) for side in sides))
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedSegments:
+    """Several pairs a row, kept apart by segment numbers: for seq2seq models. A pair takes as much
+    of a row as the longer of its sides.
+
+    window: pairs fitted together at a time
+    """
+
+    window: Count = 65536
+
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
+        sides = [_whole(side) for side in _sides(documents)]
+        cuts = [cut(side, length, frame) for side in sides]
+        around = len(frame.prefix) + len(frame.suffix)
+        widths = np.maximum(*(size for _, size in cuts)) + around
+        order, bounds = fitted(widths, length, self.window)
+        made = zip(sides, cuts, strict=True)
+        return PairRows(
+            *(Pieces(side, length, frame, *ends, order, bounds) for side, ends in made)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame, Padded, Segments, best_fit
 from fxformer.data.pack_blocks import Blocks
-from fxformer.data.pack_pairs import Paired, Prompted
+from fxformer.data.pack_pairs import Paired, PairedSegments, Prompted
 
 PAD, BOS, EOS = 0, 2, 3
 FRAME = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS)
@@ -103,6 +103,34 @@ def test_pairs_stay_aligned():
     text = rows.tokens >= 100
     assert (rows.tokens[text] == rows.source[text] + 100).all()
     assert (rows.segments == rows.source_segments).all()
+
+
+def test_what_closes_an_answer_counts():
+    rows = all_rows(Paired()(pairs(), 7, FRAME))
+    assert rows.scored is None  # all of it, its end too: else no model learns to stop
+
+
+def test_several_pairs_share_a_row_and_stay_together():
+    rng = np.random.default_rng(0)
+    asked, answered = rng.integers(1, 9, 60), rng.integers(1, 9, 60)
+    source, source_bounds = join([np.full(n, 1000 + i) for i, n in enumerate(asked)])
+    tokens, bounds = join([np.full(n, 2000 + i) for i, n in enumerate(answered)])
+    documents = Documents(tokens, bounds, source=source, source_bounds=source_bounds)
+    packed = PairedSegments()(documents, 20, FRAME)
+    assert len(packed) < 45  # one pair a row would be 60
+    rows = all_rows(packed)
+    seen = []
+    for row in range(len(rows.tokens)):
+        for number in range(1, rows.segments[row].max() + 1):
+            answer = rows.tokens[row, rows.segments[row] == number]
+            question = rows.source[row, rows.source_segments[row] == number]
+            pair = answer[answer >= 2000] - 2000
+            assert (pair == pair[0]).all() and len(pair) == answered[pair[0]]
+            assert (question[question >= 1000] - 1000 == pair[0]).all()
+            assert (question >= 1000).sum() == asked[pair[0]]
+            seen.append(int(pair[0]))
+        assert rows.source_segments[row].max() == rows.segments[row].max()
+    assert sorted(seen) == list(range(60))
 
 
 def test_prompts_are_scored_on_the_answer_and_its_end():
