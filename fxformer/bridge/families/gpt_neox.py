@@ -23,6 +23,7 @@ FIELDS = (
     *ROPE,
     Knob("rope_share", "model.position.share", 0.25),
     Silent(("rotary_emb_base", "rotary_pct")),
+    Silent(("hidden_dropout_prob", "attention_probs_dropout_prob")),  # in the 20B's file, unread
     Silent(("max_position_embeddings", "initializer_range", "classifier_dropout")),
 )
 WORDS = {"base": "rotary_emb_base", "share": ("rotary_pct", 0.25)}

@@ -32,6 +32,7 @@ LLAMA = (
 DEEPEST = 10_000
 WINDOWS = (
     Knob("windows", "model.windows"),
+    Only("use_mrope", False, write=False),
     Silent(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
 )
 
