@@ -18,7 +18,7 @@ FIELDS = (
          at="model.decoder.position.length"),
     Knob("attention_dropout", "model.encoder_attention.dropout", 0.0, free=True),
     Knob("windows", "model.encoder.windows"),
-    Silent(("attention_window",)),
+    Silent(("attention_window", "save_step")),
 )
 
 
