@@ -117,6 +117,8 @@ class Batch:
         over targets and one over tokens to one weight, however the batch is cut
     positions: of each token, where that is not its index in its segment
     labels: what whole pieces are to be classified as
+    global_tokens: tokens of what an encoder reads that see all of their segment and are seen by
+        all of it (Longformer)
     """
 
     tokens: Int[Array, "B T"]
@@ -132,3 +134,4 @@ class Batch:
     balance: Float[Array, "B"] | None = None
     positions: Int[Array, "B T"] | None = None
     labels: Labels | None = None
+    global_tokens: Bool[Array, "B S"] | None = None

@@ -27,12 +27,14 @@ class Knob:
     key: ours, an override key
     default: what transformers takes where config.json does not say it
     free: it does not change what a model computes (dropout, the initial deviation)
+    at: where a settled config of ours says it, if that is not `key` (one stack's own)
     """
 
     file: str
     key: str
     default: Any = None
     free: bool = False
+    at: str | None = None
 
     def overrides(self, config: Config) -> list[str]:
         """What to say on our side."""
@@ -43,7 +45,7 @@ class Knob:
 
     def values(self, model: dict) -> Config:
         """What to say on theirs, given a settled config of ours."""
-        return {self.file: select(model, self.key)}
+        return {self.file: select(model, self.at or self.key)}
 
 
 @dataclasses.dataclass(frozen=True)

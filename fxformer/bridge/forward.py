@@ -28,12 +28,15 @@ def batch_of(published: Published, inputs: dict[str, np.ndarray]) -> Batch:
     """
     ids = _int(inputs["input_ids"])
     mask = _int(inputs.get("attention_mask", np.ones_like(ids)))
+    chosen = inputs.get("global_attention_mask")
+    chosen = None if chosen is None else np.asarray(chosen) > 0
     if not published.config.get("is_encoder_decoder", False):
         return Batch(
             ids,
             mask,
             types=None if "token_type_ids" not in inputs else _int(inputs["token_type_ids"]),
             positions=_positions(published, inputs, ids),
+            global_tokens=chosen,
         )
     if "decoder_input_ids" in inputs:
         tokens = _int(inputs["decoder_input_ids"])
@@ -42,7 +45,7 @@ def batch_of(published: Published, inputs: dict[str, np.ndarray]) -> Batch:
         start = published.config["decoder_start_token_id"]
         tokens = np.concatenate([np.full_like(ids[:, :1], start), ids[:, :-1]], axis=1)
         segments = mask
-    return Batch(tokens, segments, source=ids, source_segments=mask)
+    return Batch(tokens, segments, source=ids, source_segments=mask, global_tokens=chosen)
 
 
 def run(

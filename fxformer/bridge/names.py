@@ -90,6 +90,18 @@ def logits_bias(vocab: int) -> list[Entry]:
     return [Entry("final_logits_bias", ("head/bias",), ROW, constant=none)]
 
 
+def renamed(entries: list[Entry], old: str, new: str) -> list[Entry]:
+    """The same entries where names in the file begin with `new` in place of `old`."""
+
+    def spelt(name: str) -> str:
+        return new + name.removeprefix(old) if name.startswith(old) else name
+
+    return [
+        dataclasses.replace(e, file=spelt(e.file), copies=tuple(map(spelt, e.copies)))
+        for e in entries
+    ]
+
+
 def pattern(name: str) -> re.Pattern:
     """What a name with braces matches."""
     return re.compile(re.sub(r"\\\{\w+\\\}", r"\\d+", re.escape(name)) + r"\Z")

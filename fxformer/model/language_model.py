@@ -72,13 +72,19 @@ class LanguageModel(nnx.Module):
             types=batch.types,
             positions=batch.positions,
             prefix=batch.prefix,
+            global_tokens=batch.global_tokens,
             key=key,
         )[0]
 
     def states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
         """What enters the first layer and what leaves each; the last is what `__call__` gives."""
-        words, types, positions = self.words(batch.tokens), batch.types, batch.positions
-        return self.transformer.states(words, batch.segments, types=types, positions=positions)
+        return self.transformer.states(
+            self.words(batch.tokens),
+            batch.segments,
+            types=batch.types,
+            positions=batch.positions,
+            global_tokens=batch.global_tokens,
+        )
 
     def classify(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:
         """The answers of all classifiers: {name: [B C] or, of each token, [B T C]}."""

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
 from fxformer.model.language_model import LanguageModel, classifying, rounded
@@ -52,10 +52,16 @@ class Seq2Seq(nnx.Module):
         self.classifiers = classifying(classifiers, d.dim, rngs)
 
     def encode(
-        self, source: Int[Array, "B S"], segments: Int[Array, "B S"], *, key: Array | None = None
+        self,
+        source: Int[Array, "B S"],
+        segments: Int[Array, "B S"],
+        *,
+        global_tokens: Bool[Array, "B S"] | None = None,
+        key: Array | None = None,
     ) -> Float[Array, "B S D"]:
         """The memory the decoder looks at."""
-        return self.encoder(self.read(source), segments, key=key)[0]
+        words = self.read(source)
+        return self.encoder(words, segments, global_tokens=global_tokens, key=key)[0]
 
     def read(self, source: Int[Array, "B S"]) -> Float[Array, "B S E"]:
         """The word vectors of the source."""
@@ -67,7 +73,8 @@ class Seq2Seq(nnx.Module):
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
         first, second = split_key(key, 2)
-        memory = self.encode(batch.source, batch.source_segments, key=first)
+        source, chosen = batch.source, batch.global_tokens
+        memory = self.encode(source, batch.source_segments, global_tokens=chosen, key=first)
         return self.decoder(
             self.words(batch.tokens),
             batch.segments,
@@ -80,7 +87,7 @@ class Seq2Seq(nnx.Module):
     def states(self, batch: Batch) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
         """What enters the first layer of the encoder, and of the decoder, and what leaves each."""
         source, segments = self.read(batch.source), batch.source_segments
-        encoder = self.encoder.states(source, segments)
+        encoder = self.encoder.states(source, segments, global_tokens=batch.global_tokens)
         memory = {"memory": encoder[-1], "memory_segments": segments}
         words, positions = self.words(batch.tokens), batch.positions
         return encoder, self.decoder.states(words, batch.segments, positions=positions, **memory)

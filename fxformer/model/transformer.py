@@ -99,6 +99,7 @@ class Transformer(nnx.Module):
         types: Int[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
         prefix: Bool[Array, "B T"] | None = None,
+        global_tokens: Bool[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"] | None = None,
         memory_segments: Int[Array, "B S"] | None = None,
         cache: Cache | None = None,
@@ -106,10 +107,11 @@ class Transformer(nnx.Module):
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
         """positions: of each token, where it is not its index in its segment; not with a cache.
         prefix: tokens that a causal stack reads in both directions; not while generating.
+        global_tokens: tokens that see all and are seen by all, for an attention that has such.
 
         Raises ValueError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
-        where, at = self.here(segments, cache, prefix, positions)
+        where, at = self.here(segments, cache, prefix, positions, global_tokens)
         there = None if memory is None else self.there(at, segments, memory_segments)
         x = self.embed(words, at, self.position, types=types, key=keys[0])
         x, cache, _ = self.stack(x, where, memory, there, cache=cache, key=keys[1])
@@ -135,11 +137,12 @@ class Transformer(nnx.Module):
         *,
         types: Int[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
+        global_tokens: Bool[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"] | None = None,
         memory_segments: Int[Array, "B S"] | None = None,
     ) -> Float[Array, "L+1 B T D"]:
         """What enters the first layer and what leaves each, the last one after the final norm."""
-        where, at = self.here(segments, None, None, positions)
+        where, at = self.here(segments, None, None, positions, global_tokens)
         there = None if memory is None else self.there(at, segments, memory_segments)
         x = self.embed(words, at, self.position, types=types)
         states = self.stack(x, where, memory, there, capture=True)[2]
@@ -152,6 +155,7 @@ class Transformer(nnx.Module):
         cache: Cache | None,
         prefix: Bool[Array, "B T"] | None = None,
         places: Int[Array, "B T"] | None = None,
+        global_tokens: Bool[Array, "B T"] | None = None,
     ) -> tuple[Where, Array]:
         """What self-attention may know, and the position of every token."""
         longest = segments.shape[1] if cache is None else cache.k.shape[2]
@@ -170,7 +174,8 @@ class Transformer(nnx.Module):
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
         bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())
-        return Where(self.position, at, at, mask, mask.dense(), bias, relative), at
+        known = (mask.dense(), bias, relative, global_tokens)
+        return Where(self.position, at, at, mask, *known), at
 
     def there(self, at, segments, memory_segments) -> Where:
         """What cross-attention may know: the memory of the same segment, all of it."""

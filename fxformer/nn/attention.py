@@ -23,6 +23,7 @@ class Where:
     seen: the mask made dense; a kernel that takes the symbolic one leaves it unused
     bias: what `position.bias` adds to the logits, None: nothing
     relative: what `position.relative` knows of distances, None: nothing
+    global_tokens: tokens that see all and are seen by all (Longformer), None: none
     """
 
     position: Position | None
@@ -32,6 +33,7 @@ class Where:
     seen: Bool[Array, "B 1 T S"]
     bias: Float[Array, "H T S"] | None = None
     relative: Relative | None = None
+    global_tokens: Bool[Array, "B T"] | None = None
 
 
 @flax.struct.dataclass

@@ -56,6 +56,7 @@ DISTILBERT = dict(
     vocab_size=VOCAB, dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=12, max_position_embeddings=8,
     pad_token_id=0,
 )
+LONGFORMER = ROBERTA | dict(attention_window=[4, 8], sep_token_id=2, max_position_embeddings=14)
 ALBERT = BERT | dict(embedding_size=6, num_hidden_layers=3, hidden_act="gelu_new")
 ELECTRA = BERT | dict(embedding_size=6)
 LLAMA = dict(
@@ -193,6 +194,14 @@ MODELS = {
         V2 | dict(share_att_key=False, norm_rel_ebd="none", legacy=True, position_buckets=-1),
     ),
     "deberta_v3_classes": ("DebertaV2ForSequenceClassification", V2 | LABELS),
+    "longformer": ("LongformerForMaskedLM", LONGFORMER),
+    "longformer_classes": ("LongformerForSequenceClassification", LONGFORMER | LABELS),
+    "led": (
+        "LEDForConditionalGeneration",
+        {key: value for key, value in BART.items() if key != "max_position_embeddings"}
+        | dict(encoder_layers=2, attention_window=[4, 8], max_encoder_position_embeddings=12,
+               max_decoder_position_embeddings=8),
+    ),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
 COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
@@ -242,6 +251,9 @@ def inputs_of(model) -> dict[str, np.ndarray]:
     hidden = slice(0, 2) if left else slice(LENGTH - 2, LENGTH)
     mask[1, hidden], ids[1, hidden] = 0, config.pad_token_id
     found = {"input_ids": ids, "attention_mask": mask}
+    if hasattr(config, "attention_window") and "Classification" not in type(model).__name__:
+        found["global_attention_mask"] = np.zeros_like(ids)  # else the model chooses
+        found["global_attention_mask"][0, [0, 3]] = found["global_attention_mask"][1, 1] = 1
     if getattr(config, "type_vocab_size", 0) > 1:
         found["token_type_ids"] = rng.integers(0, config.type_vocab_size, ids.shape)
     if config.is_encoder_decoder:

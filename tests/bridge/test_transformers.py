@@ -37,4 +37,4 @@ def test_transformers_loads_what_we_write(tmp_path):
     answer = subprocess.run(asking, capture_output=True, text=True, check=True).stdout
     for folder, said in json.loads(answer.splitlines()[-1]).items():
         assert not any(said[key] for key in said if key.endswith("_keys")), (folder, said)
-        assert said["far"] and max(said["far"].values()) < 1e-6, (folder, said["far"])
+        assert said["far"] and max(said["far"].values()) < 5e-6, (folder, said["far"])

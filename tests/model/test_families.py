@@ -21,6 +21,8 @@ PUBLISHED = [
     ("electra", "small", 30522, 13_483_008, "model/head=none"),
     ("modernbert", "base", 50368, 149_014_272, "model/head=none"),
     ("modernbert", "base", 50368, 149_655_232),
+    ("longformer", "base", 50265, 148_659_456, "model/head=pooler"),
+    ("led", "base", 50265, 161_844_480),
     ("deberta_v3", "base", 128100, 183_831_552, "model/head=none"),
     ("gpt2", "small", 50257, 124_439_808),
     ("gpt2", "medium", 50257, 354_823_168),

@@ -4,8 +4,8 @@ To add one, write a file here with a `Family` in it; nothing else needs to know 
 
 1. `model`: the yaml of conf/model that is this family; write it if there is none, as choices.
 2. `fields`: each field of its config.json (the configuration class of transformers lists them with
-   their defaults) as a `Knob`, a `Choice`, an `Only` or `Silent`. What is in none of them, nor in
-   `fields.COMMON`, is refused on import.
+   their defaults) as a `Knob`, a `Choice`, a `Switch`, an `Only` or `Silent`. What is in none of
+   them, nor in `fields.COMMON`, is refused on import.
 3. `names`: the name map, made of `table`, `linear`, `norm`, `fused` and `tensor` of names.py. It
    says what a tensor is called, `{i}` being the layer, and the path it has here; `fxformer import`
    names each tensor and each path that is still without a word.

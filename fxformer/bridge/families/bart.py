@@ -85,11 +85,14 @@ def bias(config: Config) -> list[Entry]:
     return logits_bias(config.get("decoder_vocab_size") or config["vocab_size"])
 
 
-def forms(family: str, generation: str | None = None) -> tuple[Form, ...]:
+def forms(
+    family: str, generation: str | None = None, words: str = "model.shared.weight"
+) -> tuple[Form, ...]:
     """The classes that BART and its like come as: Bart, MBart …
 
-    generation: the class with a head over words, where it is not FAMILYForConditionalGeneration"""
-    own = untied("lm_head.weight", "model.shared.weight")
+    generation: the class with a head over words, where it is not FAMILYForConditionalGeneration
+    words: the name of the word table"""
+    own = untied("lm_head.weight", words)
     generation = generation or f"{family}ForConditionalGeneration"
     biased = ("model.head.bias=true",)
     loose = {"tie_word_embeddings": False}

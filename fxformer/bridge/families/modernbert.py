@@ -31,6 +31,7 @@ FIELDS = (
     Silent(("decoder_bias", "classifier_pooling", "max_position_embeddings")),
     Silent(("deterministic_flash_attn", "reference_compile", "repad_logits_with_grad")),
     Silent(("sparse_prediction", "sparse_pred_ignore_index")),
+    Silent(("layer_norm_eps", "position_embedding_type")),  # of old files: ModernBERT reads neither
 )
 FULL, SLIDING = "full_attention", "sliding_attention"
 
