@@ -68,7 +68,8 @@ class TokenLabel(Objective):
     """-log p(target at i | whole source): one label for each token, from a bidirectional encoder.
 
     Rows must carry a `source` whose pieces lie exactly where those of the targets lie; with it a
-    copying, reversing or sorting task can be given to an encoder.
+    copying, reversing or sorting task can be given to an encoder. Special tokens have no label: the
+    template puts them there, whatever the text says.
     """
 
     legal = frozenset({"encoder"})
@@ -93,9 +94,13 @@ class TokenLabel(Objective):
                 f"targets {rows.tokens.shape} must have the same pieces in the same places; for "
                 "pairs of different lengths write objective=seq2seq model=bart"
             )
-        counts = (rows.segments > 0) & scored(rows)
+        counts = self.labelled(rows)
         targets = np.where(counts, rows.tokens, 0).astype(np.int32)
         return Batch(source, segments, targets, counts.astype(np.float32))
+
+    def labelled(self, rows: Rows) -> np.ndarray:
+        """Tokens whose label counts. [B, T] bool."""
+        return (rows.segments > 0) & scored(rows) & ~self.vocabulary.special[rows.tokens]
 
     def laws(self) -> tuple[Law, ...]:
         """Input and targets are the given ones, and every labelled token counts."""
@@ -104,7 +109,7 @@ class TokenLabel(Objective):
             return (batch.tokens != rows.source).ravel()
 
         def wrong(rows: Rows, batch: Batch) -> np.ndarray:
-            counts = (rows.segments > 0) & scored(rows)
+            counts = self.labelled(rows)
             right = np.where(counts, batch.targets == rows.tokens, True)
             return (~right | ((batch.weights == 1) != counts)).ravel()
 
