@@ -140,7 +140,7 @@ def _unknown(verb: str) -> str:
 
 def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
-    if sys.argv[1:2] == ["train"]:
+    if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
