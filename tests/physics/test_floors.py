@@ -31,7 +31,7 @@ SMALL = (
 CASES = {
     "clm": ("model=decoder", "objective=clm"),
     "prefix": ("model=decoder", "objective=prefix"),
-    "fim": ("model=decoder", "objective=fim", SENTINELS),
+    "fim": ("model=decoder", "objective=fim", "objective.split=token", SENTINELS),
     "mlm": ("model=encoder", "objective=mlm"),
     "mlm_spans": ("model=encoder", "objective=mlm_spans"),
     "denoise_infill": ("model=seq2seq", "objective=denoise_infill"),
