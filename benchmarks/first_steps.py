@@ -25,7 +25,7 @@ from fxformer.audit.texts import examples
 from fxformer.compare.main import arguments, compare
 from fxformer.compare.measure import Measured
 from fxformer.config import folders
-from fxformer.track.store import StoredRun, find
+from fxformer.track.store import StoredRun, find, name_of
 from fxformer.train.task import Task, open_task
 
 PAGE = folders.PACKAGE.parent / "docs" / "first_steps.md"
@@ -97,7 +97,7 @@ def trained(name: str, root: Path) -> StoredRun:
 
 def told(run: StoredRun) -> dict:
     """What a run learned, what a guess would have got, and a piece of its batch as text."""
-    name = run.id.split("-", 2)[2]
+    name = name_of(run.id)
     task = open_task(OmegaConf.load(run.folder / "config.yaml"))
     valid = {k: float(v[-1]) for k, v in run.metrics("valid").items()}
     rows = task.data.train(task.corpus.batch, 0)[0]
@@ -158,7 +158,7 @@ def _compared(table: dict) -> list[str]:
         cells = [_bits(one) for one in bits]
         cells[0] += "*" if readings.blind else ""
         cells += [f"{100 * one.value:.1f} %" for one in (readings.probe, readings.untrained)]
-        name = run.id.split("-", 2)[2]
+        name = name_of(run.id)
         cost = f"{spent.step} | {spent.flops / 1e9:,.0f} | {spent.joules:.0f}"
         lines.append(f"| `{name}` | {cost} | " + " | ".join(cells) + " |")
     return lines

@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from fxformer.bridge import families
 from fxformer.bridge.fields import Config, ConfigMismatch, Field
@@ -74,17 +74,17 @@ class Family:
     positions: Literal["row", "segments"] = "segments"
 
 
-class Names:
-    """What forms ask of the files they may be of; see convert.Source."""
+class Names(Protocol):
+    """What forms ask of the files they may be of; convert.Source answers."""
 
     def __contains__(self, name: str) -> bool:
-        raise NotImplementedError
+        """Whether there is a tensor of this name."""
 
     def differ(self, name: str, other: str) -> bool:
-        raise NotImplementedError
+        """Whether two tensors are not equal."""
 
     def zero(self, name: str) -> bool:
-        raise NotImplementedError
+        """Whether a tensor is 0 everywhere."""
 
 
 def untied(output: str, words: str) -> Callable[[Names, Config], bool]:

@@ -1,7 +1,5 @@
 """The yardstick's readings on a terminal."""
 
-import re
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -9,6 +7,7 @@ from rich.text import Text
 from fxformer.compare.budget import short
 from fxformer.compare.measure import Measured
 from fxformer.track import plain
+from fxformer.track.store import name_of
 
 _UNITS = {"joules": "J", "flops": "FLOP", "tokens": "tokens", "seconds": "s", "step": "steps"}
 
@@ -31,8 +30,7 @@ def show(compared, console: Console) -> None:
 
 
 def _name(run) -> str:
-    """The run's name without its time."""
-    return plain.safe(re.sub(r"^\d{8}-\d{6}-", "", run.id))
+    return plain.safe(name_of(run.id))
 
 
 def _spent(compared) -> list[str]:

@@ -157,8 +157,18 @@ class MultiHeadAttention(nnx.Module):
         seen = where.seen if window is None else where.seen & where.mask.near(window)
         causal = where.mask.causal and cache is None
         knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": key}
-        y = attend(q, k, v, seen, bias=where.bias, **knobs)
+        y = attend(q, k, v, seen, bias=self.bias(q, k, where, key), **knobs)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+
+    def bias(
+        self,
+        q: Float[Array, "B T H K"],
+        k: Float[Array, "B S G K"],
+        where: Where,
+        key: Array | None,
+    ) -> Float[Array, "*B H T S"] | None:
+        """What is added to the logits: what the position says, for all layers the same."""
+        return where.bias
 
     def project(self, x, memory):
         """Queries [B T H K], keys and values [B S G K]."""

@@ -1,12 +1,13 @@
 """Disentangled attention: content and relative position are looked up apart."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
-from fxformer.nn.core import Linear, Table, drop, split_key
+from fxformer.nn.attention import MultiHeadAttention
+from fxformer.nn.core import Linear, Table, drop
 from fxformer.nn.position import Position, Relative
 from fxformer.types import Count, Part, Rate
 
@@ -128,30 +129,13 @@ class DisentangledAttention(MultiHeadAttention):
         self.scale = ((1 + from_content + from_position) * self.width) ** -0.5
         self.shared, self.position_dropout = shared, position_dropout
 
-    def __call__(
-        self,
-        x: Float[Array, "B T D"],
-        memory: Float[Array, "B S D"],
-        where: Where,
-        *,
-        window: Int[Array, ""] | None = None,
-        depth: Float[Array, ""] | float = 1.0,
-        cache: Cache | None = None,
-        key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """As of `MultiHeadAttention`. Raises ValueError where there is no relative table, or one
-        of another width than the model's."""
-        keys = split_key(key, 2)
-        q, k, v = self.project(x, memory)
-        if cache is not None:
-            cache = cache.push(k, v)
-            k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
-        bias = None if where.position is None else self.relative(q, k, where.relative, keys[1])
-        seen = where.seen if window is None else where.seen & where.mask.near(window)
-        causal = where.mask.causal and cache is None
-        knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": keys[0]}
-        y = attend(q, k, v, seen, bias=bias, **knobs)
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+    def bias(self, q, k, where, key):
+        """c2p and p2c. Raises ValueError where there is no relative table, or one of another width
+        than the model's."""
+        if where.position is None:
+            return None
+        own = None if key is None else jax.random.fold_in(key, 1)
+        return self.relative(q, k, where.relative, own)
 
     def relative(
         self,

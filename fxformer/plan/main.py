@@ -20,7 +20,7 @@ class Planner:
 
     def __init__(self, console: Console | None = None):
         self.console, self.found = console or Console(), []
-        self._last: tuple[Carbon, Sequence[str], str | None] | None = None
+        self._last: tuple[Carbon, Sequence[str]] | None = None
 
     def __call__(self, cfg: DictConfig) -> None:
         """Forecast, print, write."""
@@ -33,14 +33,13 @@ class Planner:
             found = forecast(cfg, knobs)
         self.found.append(found)
         show(found, carbon, knobs.elsewhere, self.console)
-        self._last = carbon, knobs.elsewhere, knobs.json
+        self._last = carbon, knobs.elsewhere
         self._write(carbon, knobs.json)
 
     def close(self) -> None:
         """The sum, where there were several."""
         if len(self.found) > 1:
-            carbon, elsewhere, _ = self._last
-            show_sweep(self.found, carbon, elsewhere, self.console)
+            show_sweep(self.found, *self._last, self.console)
 
     def _write(self, carbon: Carbon, file: str | None) -> None:
         if file is None:

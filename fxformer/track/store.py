@@ -97,20 +97,21 @@ def find(root: str | Path, which: str) -> StoredRun:
         raise ValueError(f"no runs in {Path(root)}/ yet; `fxformer train` makes one")
     if which == "last":
         return max(there, key=lambda run: (run.facts.get("started", ""), run.id))
-    for same in (lambda r: r.id == which, lambda r: _name(r.id) == which):
+    for same in (lambda r: r.id == which, lambda r: name_of(r.id) == which):
         if matches := [run for run in there if same(run)]:
             return matches[-1]
-    starts = [run for run in there if run.id.startswith(which) or _name(run.id).startswith(which)]
+    starts = [run for run in there if run.id.startswith(which) or name_of(run.id).startswith(which)]
     if len(starts) == 1:
         return starts[0]
     if starts:
         listed = ", ".join(run.id for run in starts[-5:])
         raise ValueError(f"{which!r} could be {len(starts)} runs: {listed}")
-    known = {run.id: run.id for run in there} | {_name(run.id): run.id for run in there}
+    known = {run.id: run.id for run in there} | {name_of(run.id): run.id for run in there}
     near = [known[n] for n in difflib.get_close_matches(which, known, 3, 0.4)]
     listed = ", ".join(dict.fromkeys(near)) or there[-1].id
     raise ValueError(f"no run {which!r} in {Path(root)}/; nearest: {listed}")
 
 
-def _name(folder: str) -> str:
+def name_of(folder: str) -> str:
+    """The name a run was given: its folder's without the time."""
     return re.sub(r"^\d{8}-\d{6}-", "", folder)
