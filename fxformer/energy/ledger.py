@@ -2,7 +2,8 @@
 
 Each line holds the totals of its attempt so far; the last line of an attempt counts, and attempts
 add up. Only joules by the hour are written as they change: a line has the hours since the one
-before it, or long runs would write all their hours every ten seconds. A killed attempt stays counted up to its last line, also the steps that a resume repeats.
+before it, or long runs would write all their hours every ten seconds. A killed attempt stays
+counted up to its last line, also the steps that a resume repeats.
 """
 
 import dataclasses

@@ -147,7 +147,7 @@ class Meter:
             for name, share in parts:
                 entry = (name, *key, r.sigma)
                 self._charged[entry] = self._charged.get(entry, 0.0) + gone * share
-            for hour, share in hours:
+            for hour, share in hours if gone else ():
                 self._hours[hour] = self._hours.get(hour, 0.0) + gone * share
         slot.waiting, slot.read_at, slot.read_wall = {}, now, wall
 
