@@ -9,6 +9,7 @@ from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
 from fxformer.energy.nvml import open_gpus
 from fxformer.energy.rapl import RAPL
+from fxformer.energy.single import Single
 from fxformer.energy.source import Guarded, Source, Unreadable, UnreadableError
 from fxformer.energy.totals import Totals
 from fxformer.types import NonNegative, Positive, Share
@@ -66,17 +67,15 @@ class ModelEnergy:
         self,
         *,
         accelerators: Sequence[str] | None = None,
-        machine: bool = True,
         prior: Totals | None = None,
     ) -> Meter:
         """A running meter; it counts from now.
 
         accelerators: kinds of this process's devices other than CPUs, as JAX calls them
             ([d.device_kind for d in jax.local_devices() if d.platform != "cpu"]); None: not known
-        machine: read the machine-wide counters; False on all but one process of a machine
         prior: totals of the run's earlier attempts
         """
-        sources, unreadable = self._sources(accelerators, machine)
+        sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
 
@@ -92,7 +91,7 @@ class ModelEnergy:
         return cpu + ram + self._gpu_load * sum(known)
 
     def _sources(
-        self, accelerators: Sequence[str] | None, machine: bool
+        self, accelerators: Sequence[str] | None
     ) -> tuple[list[Source], list[Unreadable]]:
         return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
 
@@ -111,28 +110,26 @@ class ModelEnergy:
 
 class AutoEnergy(ModelEnergy):
     """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
-    the stated model for the rest. A meter that dies while running is replaced by the model."""
+    the stated model for the rest. A meter that dies while running is replaced by the model. A
+    counter that several processes would see is read by one of them (`Single`)."""
 
     def _sources(
-        self, accelerators: Sequence[str] | None, machine: bool
+        self, accelerators: Sequence[str] | None
     ) -> tuple[list[Source], list[Unreadable]]:
         unreadable: list[Unreadable] = []
-        sources = [*self._host(machine, unreadable), *self._gpus(accelerators, unreadable)]
+        sources = [*self._host(unreadable), *self._gpus(accelerators, unreadable)]
         return sources, unreadable
 
-    def _host(self, machine: bool, unreadable: list[Unreadable]) -> list[Source]:
+    def _host(self, unreadable: list[Unreadable]) -> list[Source]:
         try:
             rapl = RAPL(sigma=self._measured, every=self._every)
         except UnreadableError as error:
             unreadable.append(error.what)
             return [self._cpu(), self._ram()]
-        if not machine:
-            unreadable.append(Unreadable("rapl", "not read by this process",
-                                         "the first process of the machine counts all of it"))
-            return [] if rapl.has_dram else [self._ram()]
+        whole = _single(rapl, "rapl", unreadable)
         if rapl.has_dram:
-            return [Guarded(rapl, [self._cpu(), self._ram()])]
-        return [Guarded(rapl, [self._cpu()]), self._ram()]
+            return [Guarded(whole, [self._cpu(), self._ram()])]
+        return [Guarded(whole, [self._cpu()]), self._ram()]
 
     def _gpus(
         self, accelerators: Sequence[str] | None, unreadable: list[Unreadable]
@@ -146,12 +143,20 @@ class AutoEnergy(ModelEnergy):
         except UnreadableError as error:
             unreadable.append(error.what)
             return self._chips(_named(accelerators or ()))
-        return [Guarded(s, self._chips(_of(s, kinds))) for s in sources]
+        return [
+            Guarded(_single(source, device, unreadable), self._chips({device: kinds[device]}))
+            for source in sources
+            for device in source.devices
+        ]
 
 
-def _of(source: Source, kinds: dict[str, str]) -> dict[str, str]:
-    """The part of `kinds` that a GPU source was counting."""
-    return {device: kinds[device] for device in source.devices}
+def _single(source: Source, what: str, unreadable: list[Unreadable]) -> Single:
+    """The source, read by one process of the machine; says so where that is another one."""
+    single = Single(source, what)
+    if not single.mine:
+        unreadable.append(Unreadable(what, "another process of this machine counts all of it",
+                                     "this one takes over when that one ends"))
+    return single
 
 
 def _named(kinds: Sequence[str]) -> dict[str, str]:
