@@ -28,6 +28,8 @@ from fxformer.train.running import Totals
 from fxformer.train.setup import Held, Setup
 from fxformer.train.state import State
 
+LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
+
 
 @dataclasses.dataclass
 class Session:
@@ -46,6 +48,7 @@ class Session:
         self.ledger = Ledger(
             self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
         )
+        self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
         )
@@ -105,14 +108,21 @@ class Session:
             step = 0 if found is None else int(found.state.step)
             self.run.rewind(step)
             if found is not None:
-                totals = Totals(**found.host["totals"])
-                totals.restarts += 1
-                return found.state, totals
+                return found.state, self.resumed(Totals(**found.host["totals"]))
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
             start = jax.jit(self.setup.start, out_shardings=placement)
             state = start(jax.random.key(cfg.seed))
         return self.begun(state), Totals()
+
+    def resumed(self, totals: Totals) -> Totals:
+        """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
+        made again, but seconds and joules that stay spent."""
+        seconds = sum(self.meter.before.seconds.get(phase, 0.0) for phase in LOOP)
+        totals.seconds = max(totals.seconds, seconds)
+        totals.joules = max(totals.joules, self.meter.before.joules)
+        totals.restarts += 1
+        return totals
 
     def begun(self, state: State) -> State:
         """The first state with the weights that `init` gives, which are noted."""
@@ -133,6 +143,7 @@ class Session:
         with self.meter.phase("compile"):
             example = self.setup.put(self.setup.example)
             compiled = step.lower(state, example).compile()
+        self.ledger.write(self.meter)
         self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
 
