@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 from fxformer.energy import tdp
 from fxformer.energy.carbon import Carbon
+from fxformer.energy.crosscheck import Check, tool_called
 from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
 from fxformer.energy.nvml import open_gpus
@@ -27,6 +29,7 @@ class ModelEnergy:
     read_every_seconds: between two looks at a hardware counter
     power_every_seconds: between two samples of power where there is no counter
     budget_kwh, budget_gco2e: what a run may use, all attempts together; None: no limit
+    crosscheck: another tool that counts beside ours, for comparison; None: none
     ledger_every_seconds: between two lines of the run's energy.jsonl; what a kill can lose
     """
 
@@ -51,11 +54,13 @@ class ModelEnergy:
         ledger_every_seconds: NonNegative = 10.0,
         budget_kwh: Positive | None = None,
         budget_gco2e: Positive | None = None,
+        crosscheck: Literal["codecarbon", "zeus"] | None = None,
     ):
         grid = {"grid_hourly": grid_hourly, "grid_column": grid_column,
                 "grid_timezone": grid_timezone, "grid_gco2e_per_kwh": grid_gco2e_per_kwh}
         self.carbon = Carbon(pue=pue, region=region, **grid)
         self.ledger_every_seconds = ledger_every_seconds
+        self._tool = None if crosscheck is None else tool_called(crosscheck)
         self.budget_kwh, self.budget_gco2e = budget_kwh, budget_gco2e
         self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb
         self._gpu_tdp, self._gpu_load = gpu_tdp_watts, gpu_load
@@ -78,6 +83,10 @@ class ModelEnergy:
         sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
+
+    def check(self, meter: Meter) -> Check | None:
+        """The other tool, counting from now beside `meter`; None where none is asked for."""
+        return None if self._tool is None else Check(self._tool, meter)
 
     @property
     def sigma_modelled(self) -> float:

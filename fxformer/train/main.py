@@ -30,11 +30,12 @@ def main(cfg: DictConfig) -> None:
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     meter = energy.open(accelerators=kinds, prior=prior)
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
+        check = energy.check(meter)
         setup = set_up(cfg)
     run = open_run(cfg, setup)
     keep_grid(energy, run)
     try:
-        ended = Session(setup, run, meter, energy, console).train()
+        ended = Session(setup, run, meter, energy, console, check).train()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from fxformer.config.build import build
+from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
@@ -40,6 +41,7 @@ class Session:
     meter: Meter
     energy: ModelEnergy
     console: Console
+    check: Check | None = None
     samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
@@ -186,6 +188,9 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
+        checks = [] if self.check is None else [self.check.words()]
+        if self.check is not None:
+            self.run.event("crosscheck", **self.check.end())
         used = self.meter.close()
         energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
@@ -201,6 +206,7 @@ class Session:
             facts=outcome.facts(self.setup, ended, work),
             energy=used,
             carbon=carbon,
+            checks=checks,
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )
