@@ -121,7 +121,8 @@ class Check:
         parts = ", ".join(f"{device} {their:.4g} J against {our:.4g}"
                           for device, (their, our) in facts["by"].items())
         change = "" if facts["difference"] is None else f" ({facts['difference']:+.0%})"
-        return f"{name}: {facts['joules']:.4g} J against {facts['ours']:.4g} J here{change}; {parts}"
+        sums = f"{facts['joules']:.4g} J against {facts['ours']:.4g} J here{change}"
+        return f"{name}: {sums}; {parts}"
 
     def _stop(self) -> dict[str, float]:
         try:
