@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from fxformer.energy import tdp
 from fxformer.energy.carbon import Carbon
+from fxformer.energy.chips import chip_watts
 from fxformer.energy.crosscheck import Check, tool_called
 from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
@@ -96,7 +96,7 @@ class ModelEnergy:
     def expected_watts(self, accelerators: Sequence[str], *, cores: int, memory: float) -> float:
         """What the stated model would count: so many busy threads, bytes of memory, devices."""
         cpu, ram = self._cpu().watts * cores, self._ram_watts * memory / 1e9
-        known = [self._gpu_tdp or tdp.chip_watts(kind)[0] for kind in accelerators]
+        known = [self._gpu_tdp or chip_watts(kind)[0] for kind in accelerators]
         return cpu + ram + self._gpu_load * sum(known)
 
     def _sources(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import statistics
 import time
 
@@ -12,7 +11,7 @@ import numpy as np
 from fxformer.config.build import build
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import tokens_read
-from fxformer.energy.peak import mesh_peak
+from fxformer.energy.peak import cores, mesh_peak
 from fxformer.energy.products import executed
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
@@ -216,8 +215,7 @@ def _assumed(setup, energy, flops, done, memory) -> Rates:
     share = MFU.get(jax.devices()[0].platform, min(MFU.values()))
     step = done / (share * peak[0])
     accelerators = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    watts = energy.expected_watts(accelerators, cores=cores or 1, memory=memory or 0)
+    watts = energy.expected_watts(accelerators, cores=cores(), memory=memory or 0)
     return Rates(
         step=step,
         evaluation=FORWARD * step,

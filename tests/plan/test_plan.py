@@ -13,7 +13,6 @@ from fxformer.batch import Batch
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import training_flops
-from fxformer.energy.peak import CHIP_PEAK, measured, peak_flops
 from fxformer.energy.products import executed
 from fxformer.plan.forecast import Forecast, Spread, _within
 from fxformer.plan.knobs import Plan
@@ -99,20 +98,6 @@ def test_errors_of_runs_on_one_machine_add_up_straight():
 def test_a_region_that_is_unknown_is_refused():
     with pytest.raises(ValueError, match="FRA"):
         Plan(elsewhere=["FRANCE-X"])
-
-
-class Chip:
-    platform, device_kind = "gpu", "NVIDIA H100 80GB HBM3"
-
-
-def test_peaks_of_devices():
-    assert peak_flops(Chip(), "bfloat16")[0] == 989e12
-    assert peak_flops(Chip(), "float32")[0] == 494e12
-    Chip.device_kind = "an unheard-of chip"
-    assert peak_flops(Chip(), "float32") is None
-    assert all(wide <= narrow for narrow, wide in CHIP_PEAK.values())
-    assert 1e8 < measured() < 1e14
-    assert peak_flops(jax.devices("cpu")[0], "float32")[0] == measured()
 
 
 @pytest.mark.parametrize(
