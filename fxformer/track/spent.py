@@ -5,6 +5,7 @@ Every attempt counts: finished, interrupted, failed, killed (up to its last line
 
 import argparse
 import dataclasses
+import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun, find, runs
+
+FIELDS = ("phase", "device", "provenance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
         joules = sum(one.totals.joules for one in some)
         words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
         console.print(Text(words))
-    for field in ("phase", "device", "provenance"):
+    for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
             share = plain.percent(part.joules / total.joules)
@@ -146,16 +149,24 @@ def _runs(some: Sequence[Spent]) -> str:
     return "1 run" if len(some) == 1 else f"{len(some)} runs"
 
 
+def _hour(hour: int) -> str:
+    """A UTC hour since 1970 as ISO 8601."""
+    when = datetime.datetime.fromtimestamp(3600 * hour, datetime.UTC)
+    return when.isoformat(timespec="minutes")
+
+
 def _plain(accounts: Sequence[Spent]) -> dict:
     """For JSON."""
-    total = sum((one.totals for one in accounts), Totals())
+    total, sweeps = sum((one.totals for one in accounts), Totals()), by_sweep(accounts)
     return {
         "joules": total.joules,
         "sigma": total.total.sigma,
         "kwh": sum(one.kwh for one in accounts),
         "gco2e": sum(one.gco2e for one in accounts),
-        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in ("phase", "device")},
-        "sweeps": {name: [o.run.id for o in some] for name, some in by_sweep(accounts).items()},
+        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in FIELDS}
+        | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}}
+        | {"sweep": {name: sum(o.totals.joules for o in some) for name, some in sweeps.items()}},
+        "sweeps": {name: [o.run.id for o in some] for name, some in sweeps.items()},
         "runs": [
             {
                 "run": one.run.id,
