@@ -7,7 +7,7 @@ import argparse
 import dataclasses
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
 from fxformer.track.show import carbon_of
@@ -42,9 +43,13 @@ class Spent:
     per_tenth: float | None
 
 
-def account(run: StoredRun) -> Spent:
-    """What a run used, and what it got for it."""
+def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
+    """What a run used, and what it got for it.
+
+    grid: knobs of `Carbon` for an hourly file, instead of what the run's own config says
+    """
     totals, carbon = run.energy(), carbon_of(run)
+    carbon = carbon if grid is None else Carbon(pue=carbon.pue, **grid)
     train, valid = run.metrics("train"), run.metrics("valid")
     worked = totals.by("phase").get("train")
     tokens, steps = _last(train, "tokens"), _last(train, "step")
@@ -73,9 +78,14 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
     parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
+    parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
+    parser.add_argument("--column", help="as energy.grid_column")
+    parser.add_argument("--timezone", help="as energy.grid_timezone")
     given, console = parser.parse_args(argv), console or Console()
+    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
+    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
     there = runs(given.folder) or [find("runs", given.folder)]
-    accounts = [account(run) for run in there]
+    accounts = [account(run, grid) for run in there]
     if given.json == "-":
         print(json.dumps(_plain(accounts), indent=1))
         return accounts
@@ -102,8 +112,10 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
         table.add_row(*(Text(cell) for cell in _cells(one)))
     console.print(table)
     for name, some in by_sweep(accounts).items():
-        joules = sum(one.totals.joules for one in some)
+        joules, kwh, grams = (sum(parts) for parts in zip(
+            *((one.totals.joules, one.kwh, one.gco2e) for one in some), strict=True))
         words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
+        words += f", {plain.si(1000 * kwh, 'Wh')} from the grid, {plain.si(grams, 'g')} CO2e"
         console.print(Text(words))
     for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
