@@ -25,7 +25,6 @@ from fxformer.train.step import make_eval, make_step
 from fxformer.train.task import open_task
 from fxformer.train.trainer import Trainer
 
-
 LOOKED = 8  # training batches whose arithmetic stands for all
 
 
