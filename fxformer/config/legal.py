@@ -10,6 +10,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
+from fxformer.config.build import build
 from fxformer.config.target import locate
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
@@ -137,6 +138,18 @@ def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
 
 
+def energy_is_sound(cfg: DictConfig) -> str | None:
+    """A region there is, an hourly file that reads: told before the first job of a sweep runs."""
+    energy = OmegaConf.select(cfg, "energy")
+    if not isinstance(energy, DictConfig) or "_target_" not in energy:
+        return None
+    try:
+        build(energy)
+    except Exception as error:  # noqa: BLE001 - Hydra wraps what a part says
+        return str(error.__cause__ or error)
+    return None
+
+
 def positions_fit_attention(cfg: DictConfig) -> str | None:
     """An attention that reads distances names their Position in its class attribute `position`."""
     for side in ("transformer", "encoder", "decoder"):
@@ -171,4 +184,5 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     stacks_keep_their_side,
     a_budget_to_decay_on,
     positions_fit_attention,
+    energy_is_sound,
 ]

@@ -21,7 +21,7 @@ class ModelEnergy:
     ram_watts_per_gb: of resident memory
     gpu_tdp_watts: design power of one accelerator; None: from a table
     gpu_load: share of it an accelerator that cannot be read is taken to draw
-    pue, grid_gco2e_per_kwh, region: see `Carbon`
+    pue, grid_gco2e_per_kwh, region, grid_hourly, grid_column, grid_timezone: see `Carbon`
     sigma_*: one standard deviation of a reading, relative to it
     read_every_seconds: between two looks at a hardware counter
     power_every_seconds: between two samples of power where there is no counter
@@ -39,6 +39,9 @@ class ModelEnergy:
         pue: Positive = 1.0,
         grid_gco2e_per_kwh: NonNegative | None = None,
         region: str | None = None,
+        grid_hourly: str | None = None,
+        grid_column: str | None = None,
+        grid_timezone: str | None = None,
         sigma_measured: NonNegative = 0.05,
         sigma_integrated: NonNegative = 0.10,
         sigma_modelled: NonNegative = 0.40,
@@ -48,7 +51,9 @@ class ModelEnergy:
         budget_kwh: Positive | None = None,
         budget_gco2e: Positive | None = None,
     ):
-        self.carbon = Carbon(pue=pue, grid_gco2e_per_kwh=grid_gco2e_per_kwh, region=region)
+        grid = {"grid_hourly": grid_hourly, "grid_column": grid_column,
+                "grid_timezone": grid_timezone, "grid_gco2e_per_kwh": grid_gco2e_per_kwh}
+        self.carbon = Carbon(pue=pue, region=region, **grid)
         self.ledger_every_seconds = ledger_every_seconds
         self.budget_kwh, self.budget_gco2e = budget_kwh, budget_gco2e
         self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb

@@ -12,6 +12,7 @@ from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import Position, Relative
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -178,6 +179,12 @@ class MultiHeadAttention(nnx.Module):
         if self.q_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v
+
+    def flops(self, seen: Seen) -> int:
+        """Of one layer's forward pass: projections, logits, and the weighted sum of values."""
+        of_query, of_key = kernels(self.q) + kernels(self.o), kernels(self.k) + kernels(self.v)
+        projected = seen.queries * of_query + seen.keys * of_key
+        return 2 * projected + 4 * self.heads * self.width * seen.pairs
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache with room for `length` tokens of each of `batch` rows."""

@@ -127,8 +127,8 @@ def _within(
         limits["trainer.budget_minutes"] = 60 * minutes
     if energy.budget_kwh is not None:
         limits["energy.budget_kwh"] = energy.budget_kwh / carbon.kwh(watts)
-    if energy.budget_gco2e is not None and carbon.grid.gco2e_per_kwh:
-        limits["energy.budget_gco2e"] = energy.budget_gco2e / carbon.gco2e(watts)
+    if energy.budget_gco2e is not None:
+        limits["energy.budget_gco2e"] = carbon.lasts(energy.budget_gco2e, watts)
     name = min(limits, key=limits.get, default=None)
     if name is None or limits[name] >= seconds:
         return seconds, None

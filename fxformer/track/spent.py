@@ -47,12 +47,12 @@ def account(run: StoredRun) -> Spent:
     tokens, steps = _last(train, "tokens"), _last(train, "step")
     losses = valid.get("loss", np.empty(0))
     gain = float(losses[0] - np.nanmin(losses)) if len(losses) > 1 else 0.0
-    kwh = carbon.kwh(totals.joules)
+    kwh, grams = carbon.kwh(totals.joules), carbon.gco2e(totals.joules, totals.hours)
     return Spent(
         run,
         totals,
         kwh,
-        carbon.gco2e(totals.joules),
+        grams,
         worked.joules / tokens if worked and tokens else None,
         worked.joules / steps if worked and steps else None,
         kwh / (gain / 0.1) if gain > 0 else None,

@@ -1,5 +1,6 @@
 """One run, from a checked config to its summary."""
 
+import shutil
 from pathlib import Path
 
 import jax
@@ -10,8 +11,9 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy import ledger
+from fxformer.energy.energy import ModelEnergy
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.store import GRID_FILE, StoredRun
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.session import Session
 from fxformer.train.setup import Setup, set_up
@@ -30,6 +32,7 @@ def main(cfg: DictConfig) -> None:
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
         setup = set_up(cfg)
     run = open_run(cfg, setup)
+    keep_grid(energy, run)
     try:
         ended = Session(setup, run, meter, energy, console).train()
     except BaseException as error:
@@ -39,6 +42,13 @@ def main(cfg: DictConfig) -> None:
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
+
+
+def keep_grid(energy: ModelEnergy, run: Run) -> None:
+    """Put the hourly file into the run's folder, for who reads it when the file has moved."""
+    hourly, kept = energy.carbon.hourly, run.folder / GRID_FILE
+    if hourly is not None and Path(hourly.file).resolve() != kept.resolve():
+        shutil.copyfile(hourly.file, kept)
 
 
 def goes_on(cfg: DictConfig, console: Console) -> bool:

@@ -19,7 +19,7 @@ from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
 from fxformer.train import outcome
-from fxformer.train.budget import budget_of
+from fxformer.train.budget import Budget, budget_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.loop import fit
@@ -86,11 +86,16 @@ class Session:
                 events=self.events(),
                 totals=totals,
                 log_every=trainer.log_every,
-                budget=budget_of(trainer.budget_minutes, self.energy),
+                budget=self.budget(),
                 put=setup.put,
             )
         self.conclude(ended)
         return ended
+
+    def budget(self) -> Budget:
+        """What the run may use, all attempts together."""
+        minutes, hours = self.setup.trainer.budget_minutes, lambda: self.meter.hours
+        return budget_of(minutes, self.energy, hours)
 
     def first_state(self) -> tuple[State, Totals]:
         """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
@@ -175,14 +180,15 @@ class Session:
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
         carbon = self.energy.carbon
-        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": carbon.gco2e(energy.joules)}
+        grams = carbon.gco2e(energy.joules, used.hours)
+        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
         self.trackers.finish(numbers | totals | cost | work | {"sigma_joules": energy.sigma})
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
             facts=outcome.facts(self.setup, ended, work),
-            energy=energy,
+            energy=used,
             carbon=carbon,
             unreadable=self.meter.unreadable,
             samples=self.samples,
