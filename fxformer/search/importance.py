@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-FEWEST = 10  # complete trials; with fewer, half of them would be the better ones
+FEWEST = 10  # trials; with fewer, half of them would be the better ones
 BETTER = 5  # at least this many trials must be the better ones, says Optuna
 SHUFFLES = 199
 CHANCE = 0.05  # what is not rarer than this is not told from chance
@@ -43,7 +43,7 @@ def importances(
     smaller the better, finite. Raises ValueError, a sentence, with fewer than FEWEST trials.
     """
     if len(values) < FEWEST:
-        raise ValueError(f"{len(values)} complete trials are too few to tell; it takes {FEWEST}")
+        raise ValueError(f"{len(values)} trials that ended are too few to tell; it takes {FEWEST}")
     told = _evaluator(distributions, params)
     real = told(np.asarray(values, np.float64))
     rng = np.random.default_rng(seed)
@@ -83,10 +83,9 @@ def _study(optuna, distributions, params):
     logger.setLevel(logging.WARNING)  # no line about a study that lives for a second
     try:
         study = optuna.create_study()
-        study.add_trials([
-            optuna.trial.create_trial(params=dict(one), distributions=dict(distributions), value=0.0)
-            for one in params
-        ])  # fmt: skip
+        for one in params:
+            given = {"params": dict(one), "distributions": dict(distributions), "value": 0.0}
+            study.add_trial(optuna.trial.create_trial(**given))
     finally:
         logger.setLevel(level)
     return study

@@ -48,5 +48,5 @@ def test_chance_is_a_true_p_value():
 
 def test_too_few_trials_are_said():
     rng = np.random.default_rng(2)
-    with pytest.raises(ValueError, match=f"9 complete trials are too few to tell; it takes {FEWEST}"):
+    with pytest.raises(ValueError, match=f"9 trials .* too few to tell; it takes {FEWEST}"):
         importances(SPACE, drawn(rng, 9), rng.normal(size=9))
