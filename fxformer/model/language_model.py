@@ -9,6 +9,7 @@ from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
 from fxformer.nn.head import Head
+from fxformer.nn.stack import Inside
 from fxformer.types import Count, Part
 
 
@@ -78,11 +79,16 @@ class LanguageModel(nnx.Module):
 
     def states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
         """What enters the first layer and what leaves each; the last is what `__call__` gives."""
-        return self.transformer.states(
+        return self.inside(batch).hidden
+
+    def inside(self, batch: Batch) -> Inside:
+        """The states, and what the heads of each layer look at."""
+        return self.transformer.inside(
             self.words(batch.tokens),
             batch.segments,
             types=batch.types,
             positions=batch.positions,
+            prefix=batch.prefix,
             global_tokens=batch.global_tokens,
         )
 
