@@ -70,6 +70,20 @@ def energy(argv: list[str]) -> int:
     return _said(lambda: spent(argv))
 
 
+def dashboard(argv: list[str]) -> int:
+    """a page over the runs of a folder, live: curves, energy, searches"""
+    from fxformer.dashboard.main import dashboard as serve
+
+    return _said(lambda: serve(argv))
+
+
+def report(argv: list[str]) -> int:
+    """the same page as one file that opens with the network off"""
+    from fxformer.dashboard.main import report as write
+
+    return _said(lambda: write(argv))
+
+
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
     from fxformer.launch import completion
@@ -85,6 +99,8 @@ VERBS = {
     "energy": energy,
     "show": show,
     "runs": runs,
+    "dashboard": dashboard,
+    "report": report,
     "import": import_,
     "export": export,
     "completion": completion,

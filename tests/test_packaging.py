@@ -30,7 +30,7 @@ STORY = (
     ("plan",),
     ("audit",),
     ("search",),
-    ("dash",),
+    ("dashboard",),
     ("launch",),
     ("__main__",),
 )

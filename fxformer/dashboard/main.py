@@ -1,0 +1,87 @@
+"""The verbs `fxformer dashboard` and `fxformer report`."""
+
+import argparse
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track import plain
+from fxformer.track.store import find, runs
+
+PORT = 8650
+
+
+def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
+    """Serve until interrupted. ValueError where it cannot."""
+    from fxformer.dashboard.server import Server
+
+    parser = argparse.ArgumentParser(prog="fxformer dashboard", description=(
+        "A page over the runs of a folder, live while runs go on. Nothing leaves the machine."))
+    parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
+    parser.add_argument("--port", type=int, default=PORT, help=f"0: any that is free ({PORT})")
+    parser.add_argument("--host", default="127.0.0.1", help="another address needs --token")
+    parser.add_argument("--token", nargs="?", const="", help="what a browser must bring; without "
+                        "a value one is drawn. Use it where others share the machine")
+    given, console = parser.parse_args(argv), console or Console()
+    token = secrets.token_urlsafe(24) if given.token == "" else given.token
+    shelf = Shelf(folder(given.folder))
+    try:
+        server = Server(shelf, host=given.host, port=given.port, token=token)
+    except OSError as error:
+        raise ValueError(f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
+                         "another one: --port 0") from error
+    console.print(Text(f"{len(shelf.runs())} runs of {shelf.root}/ at {server.url}"), soft_wrap=True)
+    console.print(Text("ctrl-c ends it", style="dim"))
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        console.print()
+    finally:
+        server.server_close()
+
+
+def report(argv: Sequence[str], console: Console | None = None) -> None:
+    """Write the report. ValueError where there is nothing to report on."""
+    from fxformer.dashboard.report import write
+
+    parser = argparse.ArgumentParser(prog="fxformer report", description=(
+        "The dashboard as one self-contained file, which opens with the network off."))
+    parser.add_argument("what", nargs="*", default=["runs"], metavar="DIR|RUN",
+                        help="a folder of runs, or runs by folder, name or its beginning")
+    parser.add_argument("-o", "--output", default="report.html", metavar="FILE")
+    parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
+    given, console = parser.parse_args(argv), console or Console()
+    shelf = chosen(given.what, given.root)
+    with console.status("writing the report …"):
+        size = write(shelf, given.output)
+    words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"
+    console.print(Text(words), soft_wrap=True)
+
+
+def folder(path: str) -> Path:
+    """`path` if it is a folder. ValueError where it is none."""
+    if not Path(path).is_dir():
+        raise ValueError(f"there is no folder {path}; `fxformer train` makes runs/, and "
+                         "`fxformer dashboard FOLDER` looks elsewhere")
+    return Path(path)
+
+
+def chosen(what: Sequence[str], root: str) -> Shelf:
+    """The runs that the words mean: one folder of runs, or runs."""
+    if len(what) == 1 and Path(what[0]).is_dir() and not (Path(what[0]) / "run.json").exists():
+        return Shelf(what[0])
+    if what == ["runs"] and not runs(root):
+        return Shelf(root)
+    some = [find(root, one).folder for one in what]
+    parents = {path.resolve().parent for path in some}
+    inside = all(path.resolve().is_relative_to(Path(root).resolve()) for path in some)
+    if inside:
+        return Shelf(root, some)
+    if len(parents) > 1:
+        raise ValueError("these runs lie in different folders: name one with --root, or report on "
+                         "each folder")
+    return Shelf(some[0].parent, some)

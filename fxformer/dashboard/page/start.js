@@ -1,0 +1,4 @@
+"use strict";
+// After all views are known.
+
+views.start();
