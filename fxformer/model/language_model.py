@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fxformer.batch import Batch
 from fxformer.model.transformer import Transformer
@@ -105,9 +105,13 @@ class LanguageModel(nnx.Module):
         """The vectors of the last layer, as features of a text."""
         return self.transformer(self.words(tokens), segments)[0]
 
-    def extend(self, tokens, segments, cache: Cache) -> tuple[Float[Array, "B T D"], Cache]:
-        """The vectors of some more tokens of rows whose beginning is in the cache."""
-        return self.transformer(self.words(tokens), segments, cache=cache)
+    def extend(
+        self, tokens, segments, cache: Cache, *, prefix: Bool[Array, "B S"] | None = None
+    ) -> tuple[Float[Array, "B T D"], Cache]:
+        """The vectors of some more tokens of rows whose beginning is in the cache.
+
+        prefix: places of the cache that are read in both directions"""
+        return self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache for `batch` rows of at most `length` tokens."""

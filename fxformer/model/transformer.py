@@ -106,7 +106,7 @@ class Transformer(nnx.Module):
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
         """positions: of each token, where it is not its index in its segment; not with a cache.
-        prefix: tokens that a causal stack reads in both directions; not while generating.
+        prefix: tokens that a causal stack reads in both directions; with a cache, all its places.
         global_tokens: tokens that see all and are seen by all, for an attention that has such.
 
         Raises ValueError, while tracing, where the row is longer than the position table."""

@@ -163,7 +163,7 @@ class MultiHeadAttention(nnx.Module):
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
         seen = where.seen if window is None else where.seen & where.mask.near(window)
-        causal = where.mask.causal and cache is None
+        causal = where.mask.ordered and cache is None
         knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": key}
         knobs |= {"bias": self.bias(q, k, where, key), "watch": where.watch}
         y = attend(q, k, v, seen, **knobs)

@@ -79,7 +79,7 @@ class LongformerAttention(MultiHeadAttention):
         if where.position is not None:
             q = where.position.rotate(q, where.queries, window)
             k = where.position.rotate(k, where.keys, window)
-        knobs = {"scale": self.scale, "causal": where.mask.causal, "dropout": self.dropout}
+        knobs = {"scale": self.scale, "causal": where.mask.ordered, "dropout": self.dropout}
         return attend(q, k, v, seen, bias=where.bias, **knobs, key=key, watch=watch)
 
     def chosen(self, where: Where) -> Bool[Array, "B T"] | None:
