@@ -10,6 +10,7 @@ from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
 from fxformer.nn.head import Head
+from fxformer.nn.stack import Inside
 from fxformer.types import Count, Part
 
 
@@ -86,11 +87,16 @@ class Seq2Seq(nnx.Module):
 
     def states(self, batch: Batch) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
         """What enters the first layer of the encoder, and of the decoder, and what leaves each."""
+        encoder, decoder = self.inside(batch)
+        return encoder.hidden, decoder.hidden
+
+    def inside(self, batch: Batch) -> tuple[Inside, Inside]:
+        """The states, and what the heads of each layer look at, in encoder and decoder."""
         source, segments = self.read(batch.source), batch.source_segments
-        encoder = self.encoder.states(source, segments, global_tokens=batch.global_tokens)
-        memory = {"memory": encoder[-1], "memory_segments": segments}
+        encoder = self.encoder.inside(source, segments, global_tokens=batch.global_tokens)
+        memory = {"memory": encoder.hidden[-1], "memory_segments": segments}
         words, positions = self.words(batch.tokens), batch.positions
-        return encoder, self.decoder.states(words, batch.segments, positions=positions, **memory)
+        return encoder, self.decoder.inside(words, batch.segments, positions=positions, **memory)
 
     def extend(
         self, tokens, segments, cache: Cache, memory, memory_segments

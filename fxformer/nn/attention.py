@@ -25,6 +25,8 @@ class Where:
     bias: what `position.bias` adds to the logits, None: nothing
     relative: what `position.relative` knows of distances, None: nothing
     global_tokens: tokens that see all and are seen by all (Longformer), None: none
+    watch: where an attention leaves its weights, float32 [B H T S], 0 for what is not seen; None:
+        nobody asks, and they need not exist
     """
 
     position: Position | None
@@ -35,6 +37,7 @@ class Where:
     bias: Float[Array, "H T S"] | None = None
     relative: Relative | None = None
     global_tokens: Bool[Array, "B T"] | None = None
+    watch: list[Float[Array, "B H T S"]] | None = None
 
 
 @flax.struct.dataclass
@@ -66,6 +69,7 @@ def attend(
     causal: bool = False,
     dropout: float = 0.0,
     key: Array | None = None,
+    watch: list[Float[Array, "B H T S"]] | None = None,
 ) -> Float[Array, "B T H K"]:
     """softmax(scale · q kᵀ + bias) v over the keys that are seen. Vaswani et al. 2017, eq. 1.
 
@@ -73,6 +77,7 @@ def attend(
     query that sees nothing (padding) gets a mean of values: finite, and never used.
 
     causal: `seen` shows no query a later key, T = S: what it hides need not be computed
+    watch: as of `Where`; the output is computed as it is without
     """
     B, T, H, K = q.shape
     G = k.shape[2]
@@ -86,6 +91,9 @@ def attend(
     else:
         weigh = kernel.weigh_causal if causal else kernel.weigh
         y = weigh(q, k, v, seen, bias, scale)
+    if watch is not None:
+        weights = jnp.where(seen, kernel.softmax(q, k, seen, bias, scale), 0)
+        watch.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
 
 
@@ -156,9 +164,10 @@ class MultiHeadAttention(nnx.Module):
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
         seen = where.seen if window is None else where.seen & where.mask.near(window)
-        causal = where.mask.causal and cache is None
+        causal = where.mask.ordered and cache is None
         knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": key}
-        y = attend(q, k, v, seen, bias=self.bias(q, k, where, key), **knobs)
+        knobs |= {"bias": self.bias(q, k, where, key), "watch": where.watch}
+        y = attend(q, k, v, seen, **knobs)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
 
     def bias(
