@@ -20,6 +20,7 @@ _SOURCES = {
     "owid": "Our World in Data / Ember (CC BY 4.0), as collected by codecarbon 3.3.2",
     "egrid": "US EPA eGRID 2023, annual CO2-equivalent total output rate",
     "mee": "Ministry of Ecology and Environment of China, announcement 2025 no. 47 (CO2 only)",
+    "entsoe": "ENTSO-E generation by source, life-cycle factors; as collected by codecarbon 3.3.2",
 }
 _log = logging.getLogger(__name__)
 

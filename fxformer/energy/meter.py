@@ -77,6 +77,11 @@ class Meter:
         return self.read()
 
     @property
+    def before(self) -> Totals:
+        """Of the run's earlier attempts."""
+        return self._prior
+
+    @property
     def hours(self) -> dict[int, float]:
         """Joules by UTC hour as of the last `read()`, earlier attempts included."""
         with self._lock:

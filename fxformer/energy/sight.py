@@ -59,7 +59,7 @@ def pairs(length: int, causal: bool, window: int | None = None) -> int:
 
 
 def foretold(length: int, ahead: int) -> int:
-    """Pairs of the predicting streams: the keys `s` or more before, always the first, and itself."""
+    """Pairs of predicting streams: keys `s` or more before, always the first, and itself."""
     place = np.arange(length)
     return sum(int(np.maximum(place + 1 - s, 1).sum()) + length for s in range(ahead))
 

@@ -31,10 +31,11 @@ def _facts(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
         for path, count in sorted(found.parts.items(), key=lambda item: -item[1])[:4]
     )
     memory = "not compiled" if found.memory is None else f"{plain.si(found.memory, 'B')} a device"
-    mfu = "" if found.mfu is None else f", {found.mfu:.0%} of the peak (MFU)"
+    mfu = "" if found.mfu is None else f"; {found.mfu:.0%} of the peak (MFU)"
+    multiplied = f"{plain.si(found.executed, 'FLOP')} with what is hidden or padding"
     rows = [
         ("parameters", f"{found.parameters:,}  ({parts})"),
-        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token{mfu}"),
+        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token ({multiplied}){mfu}"),
         ("", f"{plain.si(found.flops, 'FLOP')} for {plain.count(found.tokens)} tokens in "
              f"{found.steps} steps"),
         ("memory", memory),

@@ -41,12 +41,13 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     meter = energy.open(accelerators=kinds, prior=prior)
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
+        check = energy.check(meter)
         setup = set_up(cfg)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
     keep_grid(energy, run)
     try:
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
-        ended = Session(setup, run, meter, energy, console, more).train()
+        ended = Session(setup, run, meter, energy, console, check, more).train()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")

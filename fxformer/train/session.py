@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from fxformer.config.build import build
+from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
@@ -29,6 +30,8 @@ from fxformer.train.running import Totals
 from fxformer.train.setup import Held, Setup
 from fxformer.train.state import State
 
+LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
+
 
 @dataclasses.dataclass
 class Session:
@@ -42,6 +45,7 @@ class Session:
     meter: Meter
     energy: ModelEnergy
     console: Console
+    check: Check | None = None
     more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
@@ -51,6 +55,7 @@ class Session:
         self.ledger = Ledger(
             self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
         )
+        self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
         )
@@ -110,14 +115,21 @@ class Session:
             step = 0 if found is None else int(found.state.step)
             self.run.rewind(step)
             if found is not None:
-                totals = Totals(**found.host["totals"])
-                totals.restarts += 1
-                return found.state, totals
+                return found.state, self.resumed(Totals(**found.host["totals"]))
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
             start = jax.jit(self.setup.start, out_shardings=placement)
             state = start(jax.random.key(cfg.seed))
         return self.begun(state), Totals()
+
+    def resumed(self, totals: Totals) -> Totals:
+        """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
+        made again, but seconds and joules that stay spent."""
+        seconds = sum(self.meter.before.seconds.get(phase, 0.0) for phase in LOOP)
+        totals.seconds = max(totals.seconds, seconds)
+        totals.joules = max(totals.joules, self.meter.before.joules)
+        totals.restarts += 1
+        return totals
 
     def begun(self, state: State) -> State:
         """The first state with the weights that `init` gives, which are noted."""
@@ -138,6 +150,7 @@ class Session:
         with self.meter.phase("compile"):
             example = self.setup.put(self.setup.example)
             compiled = step.lower(state, example).compile()
+        self.ledger.write(self.meter)
         self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
 
@@ -181,6 +194,9 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
+        checks = [] if self.check is None else [self.check.words()]
+        if self.check is not None:
+            self.run.event("crosscheck", **self.check.end())
         used = self.meter.close()
         energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
@@ -196,6 +212,7 @@ class Session:
             facts=outcome.facts(self.setup, ended, work),
             energy=used,
             carbon=carbon,
+            checks=checks,
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )

@@ -249,7 +249,7 @@ def test_the_arithmetic_of_both_sides_is_counted(electra, batch):
     (small, masked, answer), (model, whole, head) = electra.passes(batch)
     tokens, targets = int((batch.segments > 0).sum()), int(batch.weights.sum())
     assert small is electra.generator and model is electra.model
-    assert (answer, head) == (200 * 24 + 12 * 24, 24 * 25)  # the generator is 12 wide on words of 24
+    assert (answer, head) == (200 * 24 + 12 * 24, 24 * 25)  # a generator 12 wide, words of 24
     pairs = 20**2 + 12**2 + 31**2 + 9**2
     for (part, given, weights), dim, hidden, scored, entry in (
         ((small, masked, answer), 12, 16, targets, 24 * 12),
