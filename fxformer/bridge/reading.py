@@ -10,11 +10,12 @@ from flax import nnx
 from omegaconf import DictConfig
 
 from fxformer.bridge.bill import Line
-from fxformer.bridge.convert import Arrays, Source, load
+from fxformer.bridge.convert import Arrays, check, load
 from fxformer.bridge.family import Family, Form, family_of
 from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob, Silent
 from fxformer.bridge.names import Entry
 from fxformer.bridge.options import composed
+from fxformer.bridge.source import Source
 from fxformer.bridge.tensor_files import TensorFiles
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
@@ -54,6 +55,10 @@ class Published:
     ) -> tuple[Arrays, list[Line]]:
         """The arrays of a model with these shapes, by path, and the bill of materials."""
         return load(self.source, self.entries, shapes, fresh, spare)
+
+    def check(self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()) -> None:
+        """Raise what `load` would raise for headers; no data are read."""
+        check(self.source, self.entries, shapes, fresh, spare)
 
 
 def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:

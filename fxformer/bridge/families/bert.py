@@ -1,11 +1,26 @@
 """BERT. Devlin et al. 2019."""
 
+import dataclasses
+
 from fxformer.bridge.family import Family, Form, untied
-from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
+from fxformer.bridge.fields import Choice, Config, ConfigMismatch, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, norm, table, tensor
 
 ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
+
+
+
+@dataclasses.dataclass(frozen=True)
+class Types(Knob):
+    """Rows of the table of token types, which transformers always looks up."""
+
+    def values(self, model: dict) -> Config:
+        found = super().values(model)
+        if not found[self.file]:
+            raise ConfigMismatch(f"{self.key}=0: a model without token types is a DistilBERT")
+        return found
+
 
 FIELDS = (
     Knob("hidden_size", "model.dim", 768),
@@ -14,7 +29,7 @@ FIELDS = (
     Knob("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
     Knob("layer_norm_eps", "model.norm.eps", 1e-12),
-    Knob("type_vocab_size", "model.embed.types", 2),
+    Types("type_vocab_size", "model.embed.types", 2),
     Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
     Only("position_embedding_type", "absolute", write=False),
