@@ -92,12 +92,13 @@ def check_of_two(
 
 def _encoder(origin: Origin) -> Model:
     """The stack of an encoder, or of a seq2seq model's encoder."""
-    if "encoder" not in origin.model:
+    node = origin.settled.get("encoder")
+    if node is None or node.get("causal"):
         raise ConfigError(
             f"init.encoder: {origin.place.name} is a decoder, which has learned to see no later "
             "token: take an encoder (BERT, RoBERTa …) or a seq2seq model (its encoder)"
         )
-    return origin.settled["encoder"]
+    return node
 
 
 def _decoder(origin: Origin) -> Model:

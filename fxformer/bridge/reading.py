@@ -170,11 +170,12 @@ def _form(family: Family, source: Source, config: Config) -> Form:
             f"{source.files.folder} has the weights of none of "
             f"{', '.join(dict.fromkeys(form.architecture for form in family.forms))}"
         )
+    alike = [form for form in able if form.needs == able[0].needs]
+    stated = config.get("architectures") or []
+    found = next((form for form in alike if form.architecture in stated), alike[0])
     loose = config.get("tie_word_embeddings") is False
-    if loose and able[0].has_words and able[0].config.get("tie_word_embeddings", True):
+    if loose and found.has_words and found.config.get("tie_word_embeddings", True):
         raise ConfigMismatch(
             "config.json: tie_word_embeddings is false, and the files have no output table"
         )
-    alike = [form for form in able if form.needs == able[0].needs]
-    stated = config.get("architectures") or []
-    return next((form for form in alike if form.architecture in stated), alike[0])
+    return found

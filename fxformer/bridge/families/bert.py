@@ -32,6 +32,7 @@ FIELDS = (
     Types("type_vocab_size", "model.embed.types", 2),
     Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
+    Knob("is_decoder", "model.encoder.causal", False),
     Only("position_embedding_type", "absolute", write=False),
     Silent(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
     Silent(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
@@ -95,11 +96,35 @@ def labelled(architecture: str, classifier: str, tensor: str, option: str | None
     )
 
 
+def causal(
+    architecture: str, needs: tuple[str, ...], loose: tuple[str, ...], own, tied: tuple = ()
+) -> tuple[Form, Form]:
+    """The forms of an encoder that sees no later token: is_decoder in its config.json.
+
+    loose, own: what it is, and whether, with an output table of its own; tied: without"""
+    later = ("model.encoder.causal=true",)
+
+    def reads_on(names, config: Config) -> bool:
+        return bool(config.get("is_decoder"))
+
+    return (
+        Form(
+            architecture,
+            needs=needs,
+            overrides=(*loose, *later),
+            when=lambda names, config: reads_on(names, config) and own(names, config),
+            config={"tie_word_embeddings": False},
+        ),
+        Form(architecture, needs=needs, overrides=(*tied, *later), when=reads_on),
+    )
+
+
 NO_WORDS = ("model/head=none",)
 OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
 UNTIED = ("model/head=untied_mlm",)
 PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
 LOOSE = {"tie_word_embeddings": False}
+LOOSE_OWN = untied(OUTPUT, WORDS)
 
 OLD_NORMS = (
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
@@ -125,6 +150,7 @@ BERT = Family(
             needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
             overrides=PAIRS,
         ),
+        *causal("BertLMHeadModel", ("cls.predictions.transform.dense.weight",), UNTIED, LOOSE_OWN),
         Form(
             "BertForMaskedLM",
             needs=("cls.predictions.transform.dense.weight",),
