@@ -44,7 +44,12 @@ def show(lines: list[Line], console: Console) -> None:
         many = f"{line.layers} · " if line.layers > 1 else ""
         table.add_row(line.what, line.file, line.path, many + shape)
     console.print(table, highlight=False)
+    console.print(sums(lines), highlight=False)
+
+
+def sums(lines: list[Line]) -> str:
+    """How many tensors are loaded, transposed …"""
     counts = Counter()
     for line in lines:
         counts[line.what] += line.layers
-    console.print(", ".join(f"{n} {what}" for what, n in counts.items()), highlight=False)
+    return ", ".join(f"{n} {what}" for what, n in counts.items())

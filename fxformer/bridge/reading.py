@@ -10,11 +10,12 @@ from flax import nnx
 from omegaconf import DictConfig
 
 from fxformer.bridge.bill import Line
-from fxformer.bridge.convert import Arrays, Source, load
+from fxformer.bridge.convert import Arrays, check, load
 from fxformer.bridge.family import Family, Form, family_of
 from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob, Silent
 from fxformer.bridge.names import Entry
 from fxformer.bridge.options import composed
+from fxformer.bridge.source import Source
 from fxformer.bridge.tensor_files import TensorFiles
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
@@ -54,6 +55,10 @@ class Published:
     ) -> tuple[Arrays, list[Line]]:
         """The arrays of a model with these shapes, by path, and the bill of materials."""
         return load(self.source, self.entries, shapes, fresh, spare)
+
+    def check(self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()) -> None:
+        """Raise what `load` would raise for headers; no data are read."""
+        check(self.source, self.entries, shapes, fresh, spare)
 
 
 def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
@@ -165,11 +170,12 @@ def _form(family: Family, source: Source, config: Config) -> Form:
             f"{source.files.folder} has the weights of none of "
             f"{', '.join(dict.fromkeys(form.architecture for form in family.forms))}"
         )
+    alike = [form for form in able if form.needs == able[0].needs]
+    stated = config.get("architectures") or []
+    found = next((form for form in alike if form.architecture in stated), alike[0])
     loose = config.get("tie_word_embeddings") is False
-    if loose and able[0].has_words and able[0].config.get("tie_word_embeddings", True):
+    if loose and found.has_words and found.config.get("tie_word_embeddings", True):
         raise ConfigMismatch(
             "config.json: tie_word_embeddings is false, and the files have no output table"
         )
-    alike = [form for form in able if form.needs == able[0].needs]
-    stated = config.get("architectures") or []
-    return next((form for form in alike if form.architecture in stated), alike[0])
+    return found

@@ -138,8 +138,9 @@ class Session:
         if not lines:
             return state
         fresh = sorted(line.path for line in lines if line.what == "fresh")
-        self.run.event("init", origin=start.from_, fresh=fresh)
-        self.progress.event(f"weights of {start.from_}; new: {', '.join(fresh) or 'nothing'}")
+        self.run.event("init", origin=start.origin, fresh=fresh)
+        self.progress.event(f"weights of {start.origin}: {start.note(lines, self.run.folder)}")
+        self.progress.event(f"new: {', '.join(fresh) or 'nothing'}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return state.replace(params=params, ema=ema)
 

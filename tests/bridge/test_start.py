@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from fxformer.bridge.adopt import adopted, referenced
+from fxformer.bridge.adopt import adopted
 from fxformer.bridge.convert import WeightMismatch
 from fxformer.bridge.exporting import export_model
 from fxformer.bridge.importing import import_model
 from fxformer.bridge.matching import match
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.reading import shapes_of
+from fxformer.bridge.references import referenced
 from fxformer.bridge.settled import differences, settled
-from fxformer.bridge.start import weights
+from fxformer.bridge.start import Start
 from fxformer.bridge.stored import model_weights
 from fxformer.config.build import build
 from fxformer.launch import app
@@ -106,10 +107,10 @@ def test_heads_may_be_new_and_the_body_may_not():
     one = published(HERE / "bert")
     network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
     shapes = shapes_of(network, one.vocab)
-    arrays, lines = weights(str(HERE / "bert"), shapes, runs="runs")
+    arrays, lines = Start(from_=str(HERE / "bert")).weights(shapes, runs="runs")
     fresh = {line.path for line in lines if line.what == "fresh"}
     assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
     assert fresh | set(arrays) == set(shapes)
     deeper = build(one.compose(["model.layers=3"]).model.network)
     with pytest.raises(WeightMismatch, match="layer.2"):
-        weights(str(HERE / "bert"), shapes_of(deeper, one.vocab), runs="runs")
+        Start(from_=str(HERE / "bert")).weights(shapes_of(deeper, one.vocab), runs="runs")

@@ -33,5 +33,5 @@ PEGASUS = Family(
     base="model.",
     fields=bart.fields("gelu", before=True, normed=False, static=True, scaled=False),
     names=names,
-    forms=bart.forms("Pegasus"),
+    forms=bart.forms("Pegasus", answers=False),
 )
