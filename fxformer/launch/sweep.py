@@ -27,7 +27,7 @@ HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What the command line was. trains: its job is training, and may be done by a process"""
+    """What the command line was. trains: its job is training"""
 
     verb: str
     argv: tuple[str, ...]
@@ -35,7 +35,7 @@ class Call:
 
 
 class Sweeper(HydraSweeper):
-    """`fxformer train -m` is a search, kept in a study; other verbs do each job in turn."""
+    """`fxformer train -m` is a search, kept in a study; other jobs are done one by one."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -60,7 +60,7 @@ class Sweeper(HydraSweeper):
         fixed, dimensions = space.read(words, self.context.config_loader)
         self._judge(fixed, dimensions)
         search = build(self.config.search).settled(dimensions)
-        if self.call.verb == "train":
+        if self.call.trains:
             return self._search(search, fixed, dimensions)
         return self._each(search, fixed, dimensions)
 
@@ -85,7 +85,7 @@ class Sweeper(HydraSweeper):
             raise ValueError("\n".join(found.values()))
 
     def _each(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
-        """Plans and audits: nothing to go on with, so nothing is kept."""
+        """Jobs that train nothing, as plans and audits: none is gone on with, so none is kept."""
         from fxformer.search import space
 
         study, codes = self._study(search, fixed, dimensions), []
@@ -99,7 +99,7 @@ class Sweeper(HydraSweeper):
     def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
         from fxformer.search import book
         from fxformer.search.claims import FileClaims
-        from fxformer.search.launchers import InlineLauncher, Job
+        from fxformer.search.launchers import Job
         from fxformer.search.process import Commands
 
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
@@ -120,8 +120,7 @@ class Sweeper(HydraSweeper):
             command=(self.call.verb, *self.call.argv, *again, f"search.name={study.name}"),
             console=Console(),
         )
-        launcher = search.launcher if self.call.trains else InlineLauncher()
-        return self._ended(job, launcher(job))
+        return self._ended(job, search.launcher(job))
 
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
         from fxformer.search import book
