@@ -36,7 +36,35 @@ class Account:
     progress: str
 
     @functools.cached_property
-    def importance(study: Study, trials: Sequence[Trial]) -> list[Importance] | str:
+    def importance(self) -> list[Importance] | str:
+        """Of each key but the seed, the largest first; or the sentence why there is none."""
+        return importance(self.study, self.trials)
+
+
+def account(study: Study, resolution: int = RESOLUTION) -> Account:
+    """Read a study's trials and judge them. ValueError for a bad resolution."""
+    trials = study.trials()
+    ranked = settings(study, trials)
+    points = [(trial, value) for trial in trials if (value := _value(trial)) is not None]
+    best = front([trial.kwh for trial, _ in points], [study.cost(value) for _, value in points])
+    return Account(
+        study=study,
+        trials=tuple(trials),
+        settings=ranked,
+        points=points,
+        front=[points[n][0].slot for n in best],
+        cost=cost(study, trials, resolution),
+        best=command(study, ranked[0].trials[0]) if ranked and ranked[0].rank else (),
+        progress=progress(study, trials),
+    )
+
+
+def command(study: Study, trial: Trial) -> tuple[str, ...]:
+    """The words that train a trial's setting again, in a run of its own."""
+    return ("fxformer", "train", *study.overrides, *trial.overrides)
+
+
+def importance(study: Study, trials: Sequence[Trial]) -> list[Importance] | str:
     """Of all trials that ended of themselves: pruned and diverged ones are worse than complete
     ones. Or why it cannot be told."""
     keys = [one for one in study.space if one.key != SEED]

@@ -11,7 +11,7 @@ SIGMAS = 5  # of a false alarm: 6e-7
 def test_both_find_what_theory_says(duel):
     found = duel.run(400)
     assert abs(found["grid_best"] - found["grid_exact"]) < SIGMAS * found["grid_error"]
-    if duel.effective < duel.keys:  # else its cost goes with its loss, and n is no chance of its own
+    if duel.effective < duel.keys:  # else n depends on the losses
         assert abs(found["random_best"] - found["random_exact"]) < SIGMAS * found["random_error"]
 
 
