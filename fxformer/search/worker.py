@@ -4,6 +4,7 @@ Any number of workers may be at one study, begun whenever and wherever; each may
 """
 
 import dataclasses
+import math
 import os
 import socket
 import threading
@@ -27,6 +28,7 @@ from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun
 
 TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's
+GRACE = 60.0  # seconds to save and leave for a trial that took too long
 
 
 class Child(Protocol):
@@ -147,10 +149,12 @@ class Worker:
         if most is not None and not self.stopped and self.spent() >= most:
             self.stop(f"the budget of {most:g} kWh is spent")
         for held in self.held.values():
-            late = time.monotonic() - held.since > 60 * (self.search.minutes or float("inf"))
-            if late and not held.late:
+            over = time.monotonic() - held.since - 60 * (self.search.minutes or math.inf)
+            if over > 0 and not held.late:
                 held.late = True
                 held.child.interrupt()
+            elif over > GRACE:
+                held.child.kill()
 
     def stop(self, why: str) -> None:
         """Hand out no more trials, and let the running ones save and leave."""

@@ -70,9 +70,8 @@ def told(sampler, slots: int, seed: int = 0) -> list[Trial]:
     for slot in range(slots):
         params = sampler.draw(study(seed), slot, trials)
         value = (np.log10(params["x"]) + 3) ** 2 + params["y"] + 0.1 * params["n"]
-        trials.append(
-            Trial(slot, params, overrides(study().space, params), "complete", values=(value,), ended="2026-01-01T00:00:00+00:00")
-        )
+        words = overrides(study().space, params)
+        trials.append(Trial(slot, params, words, "complete", values=(value,)))
     return trials
 
 
