@@ -88,7 +88,7 @@ def test_the_same_search_goes_on_and_may_grow(tmp_path):
         ({"words": ("x=interval(1e-5,1e-1)", "y=choice(0,1,2)")},
          r"x: the study has tag\(log,interval\(1e-05,0.1\)\), you gave interval"),
         ({"overrides": ("model=bert",)}, "the rest: the study has nothing, you gave model=bert"),
-        ({"objectives": ("loss", "kwh")}, "search.objectives: the study has loss, you gave loss kwh"),
+        ({"objectives": ("loss", "kwh")}, "search.objectives: the study has loss, you gave loss k"),
     ],
 )  # fmt: skip
 def test_another_search_under_the_name_is_refused_with_what_differs(tmp_path, changed, said):
