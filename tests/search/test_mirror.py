@@ -1,4 +1,4 @@
-"""The Optuna storage beside the trials: whatever becomes of it, it is made anew from their files."""
+"""The Optuna storage beside the trials: made anew from their files, whatever becomes of it."""
 
 import dataclasses
 import math
