@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,16 @@ HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What the command line was. trains: its job is training"""
+    """What the command line was.
+
+    trains: its job is training, and may be done by a process
+    sample: (study, sampler is pure) -> the slots that the job wants to see; None: all
+    """
 
     verb: str
     argv: tuple[str, ...]
     trains: bool
+    sample: Callable[[Any, bool], Sequence[int]] | None = None
 
 
 class Sweeper(HydraSweeper):
@@ -89,7 +94,10 @@ class Sweeper(HydraSweeper):
         from fxformer.search import space
 
         study, codes = self._study(search, fixed, dimensions), []
-        for slot in range(study.total):
+        slots = range(study.total)
+        if self.call.sample is not None:
+            slots = self.call.sample(study, search.sampler.pure)
+        for slot in slots:
             params = search.sampler.draw(study, slot, ())
             codes.append(self._inline([*fixed, *space.overrides(dimensions, params)], slot))
             if codes[-1] == 75:
