@@ -1,6 +1,7 @@
 """One run, from a checked config to its summary."""
 
 from pathlib import Path
+from typing import Any
 
 import jax
 from hydra.core.hydra_config import HydraConfig
@@ -76,11 +77,15 @@ def open_run(cfg: DictConfig, setup: Setup) -> Run:
     return run
 
 
-def swept() -> dict[str, str]:
-    """The name of the sweep this run belongs to, if it belongs to one."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
+def swept() -> dict[str, Any]:
+    """The words that make this run alone, and the name of the sweep it belongs to, if to one."""
+    if not HydraConfig.initialized():
         return {}
-    return {"sweep": Path(HydraConfig.get().sweep.dir).name}
+    hydra = HydraConfig.get()
+    found: dict[str, Any] = {"overrides": list(hydra.overrides.task)}
+    if hydra.mode is RunMode.MULTIRUN:
+        found["sweep"] = Path(hydra.sweep.dir).name
+    return found
 
 
 def title(cfg: DictConfig) -> str:
