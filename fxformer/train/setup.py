@@ -21,7 +21,7 @@ from fxformer.objective.base import Objective
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
-from fxformer.train.step import make_eval, make_step
+from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
 from fxformer.train.trainer import Trainer
 
@@ -44,7 +44,7 @@ class Setup:
     objective: Objective
     shape: nnx.GraphDef
     start: Callable[[jax.Array], State]
-    step: Callable[[State, Batch], tuple[State, dict]]
+    step: Step
     evaluate: Callable[[dict, Batch], dict]
     like: State
     mesh: Mesh
@@ -132,6 +132,7 @@ def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mes
         ema=trainer.ema,
         guard=trainer.guard,
         rate=optimizer.rate(schedule),
+        knobs=optimizer.knobs(),
         gathered=everywhere(mesh),
     )
     paced = trainer.decay_on == "budget"
