@@ -10,8 +10,8 @@ from fxformer.dashboard.guard import COOKIE, Guard
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "json": "application/json",
-          "svg": "image/svg+xml"}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript",
+          "json": "application/json"}
 _POLICY = ("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
            "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
            "frame-ancestors 'none'")

@@ -46,7 +46,7 @@ const chart = (() => {
     const base = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
       font: { family: getComputedStyle(document.body).fontFamily, color: ink("text"), size: 13 },
-      margin: { l: 56, r: 16, t: 12, b: 44 }, hovermode: "closest",
+      margin: { l: 24, r: 16, t: 12, b: 44 }, hovermode: "closest",
       hoverlabel: { bgcolor: ink("card"), bordercolor: ink("line"), font: { color: ink("text") } },
     };
     const mixed = { ...base, ...given };

@@ -53,7 +53,7 @@ const curvePanel = (() => {
       data: few ? data.map((trace) => ({ ...trace, mode: trace.fill ? "lines" : "lines+markers" })) : data,
       layout: {
         xaxis: { title: words + scale.unit, type: knobs.logx ? "log" : "linear", tickformat: scale.unit ? "" : "~s" },
-        yaxis: { title: title(split, name), type: knobs.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
+        yaxis: { type: knobs.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
         uirevision: [split, name, knobs.axis, knobs.logx, knobs.logy].join(),
       },
     };
