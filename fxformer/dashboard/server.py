@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if not self._allowed(query):
             return
-        if not self.guard.same_origin(self.headers):
+        if not self.server.guard.same_origin(self.headers):
             self._refuse(403, "changes are made from the page itself")
             return
         try:

@@ -10,7 +10,7 @@ const runDetail = (() => {
       h("p", runTable.status({ ...run, reason: null }), one.reason ? h("span.reason", ` ${one.reason}`) : null),
       command("make it again", one.repeat.join("\n")),
       one.repeat.length && one.command && !one.repeat.includes(one.command) ? command("as it was typed", one.command) : null,
-      one.wandb.length ? command("send it to wandb", one.wandb.join("\n")) : null,
+      one.wandb ? command("send it to wandb", one.wandb) : null,
       notes(run, one), facts(one), attempts(one), events(one), table(config));
   }
 

@@ -23,7 +23,7 @@ const searchParts = (() => {
         marker: { color: rows.map((one) => (sure(one) ? colour : chart.ink("soft"))), pattern: { shape: rows.map((one) => (sure(one) ? "" : "/")), fillmode: "overlay", fgcolor: chart.ink("card"), fgopacity: 0.8, size: 7 } },
         text: rows.map((one) => (sure(one) ? `p = ${one.chance.toFixed(3)}` : `may be chance, p = ${one.chance.toFixed(2)}`)), textposition: "outside", cliponaxis: false,
         hovertemplate: "%{y}: %{x:.0%}<br>%{text}<extra></extra>" }],
-      layout: { height: 90 + 36 * rows.length, xaxis: { title: "share of importance (PED-ANOVA)", tickformat: ".0%", range: [0, 1.35 * Math.max(...rows.map((one) => one.share))] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
+      layout: { height: 90 + 36 * rows.length, xaxis: { title: "share of importance (PED-ANOVA)", tickformat: ".0%", tickvals: [0, 0.25, 0.5, 0.75, 1], range: [0, 1.35 * Math.max(...rows.map((one) => one.share))] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
     };
   }
 
