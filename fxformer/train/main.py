@@ -87,7 +87,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
 
     more: facts for run.json
     """
-    facts = setup.facts() | dict(more)
+    facts = setup.facts() | words() | dict(more)
     if not cfg.resume:
         run = Run.create(cfg.runs, cfg.name or title(cfg), config=cfg, facts=facts)
         setup.data.tokenizer.save(run.folder / "tokenizer")
@@ -100,6 +100,12 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
             run.finish("interrupted", reason)
             raise ValueError(f"resume: {run.folder} cannot go on: {reason}; start a new run")
     return run
+
+
+def words() -> dict[str, list[str]]:
+    """The overrides that make this run alone, also where its command made many."""
+    known = HydraConfig.initialized()
+    return {"overrides": list(HydraConfig.get().overrides.task)} if known else {}
 
 
 def title(cfg: DictConfig) -> str:

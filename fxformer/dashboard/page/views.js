@@ -4,6 +4,7 @@
 // views.add({id, title, render(root, api)}); render may return {refresh(changed), leave()}:
 //   refresh is called when runs have changed on disk, with a Set of their keys
 //   leave is called before another view takes the place
+// views.again() draws the shown view anew.
 // views.state is the shown view's own part of the address; views.keep({name: value}) changes it.
 
 const views = (() => {
@@ -46,6 +47,7 @@ const views = (() => {
     root.setAttribute("aria-labelledby", `tab-${view.id}`);
     const own = h("div.view", { id: `view-${view.id}` });
     fill(root, own);
+    chart.sweep();
     try {
       const given = await view.render(own, api);
       if (shown === view) handle = given || null;
@@ -83,5 +85,5 @@ const views = (() => {
     return show();
   }
 
-  return { add, keep, link, start, refresh, failure, get state() { return address().state; } };
+  return { add, keep, link, start, refresh, failure, again: show, get state() { return address().state; } };
 })();
