@@ -63,6 +63,13 @@ def export(argv: list[str]) -> int:
     return _said(lambda: verbs.export(argv))
 
 
+def search(argv: list[str]) -> int:
+    """what a search tried, found and cost: search STUDY; without a name, all of them"""
+    from fxformer.search.main import main as searched
+
+    return _said(lambda: searched(argv))
+
+
 def energy(argv: list[str]) -> int:
     """what all runs of a folder used: by run, sweep, phase and device"""
     from fxformer.track.spent import main as spent
@@ -96,6 +103,7 @@ VERBS = {
     "plan": plan,
     "audit": audit,
     "compare": compare,
+    "search": search,
     "energy": energy,
     "show": show,
     "runs": runs,

@@ -4,11 +4,11 @@ import base64
 import functools
 import hashlib
 import json
+import math
 import re
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
-
-from fxformer import jsonl
 
 _SCRIPT = re.compile(r'<script src="([\w.]+)" defer></script>')
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
@@ -35,7 +35,22 @@ def plotly() -> str:
 
 def to_json(value: Any) -> str:
     """JSON of an answer; what is not finite is null, for JSON has no word for it."""
-    return json.dumps(jsonl.encode(value), ensure_ascii=False, separators=(",", ":"))
+    try:
+        return _dump(value)
+    except ValueError:
+        return _dump(_finite(value))
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def in_html(value: Any) -> str:

@@ -2,12 +2,14 @@
 
 import argparse
 import secrets
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from fxformer.dashboard.indexing import read_ahead
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track import plain
 from fxformer.track.store import find, runs
@@ -34,13 +36,17 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     except OSError as error:
         raise ValueError(f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
                          "another one: --port 0") from error
-    console.print(Text(f"{len(shelf.runs())} runs of {shelf.root}/ at {server.url}"), soft_wrap=True)
+    words = f"{len(shelf.runs())} runs of {shelf.root}/ at {server.url}"
+    console.print(Text(words), soft_wrap=True)
     console.print(Text("ctrl-c ends it", style="dim"))
+    ended = threading.Event()
+    threading.Thread(target=read_ahead, args=(shelf, ended), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         console.print()
     finally:
+        ended.set()
         server.server_close()
 
 
@@ -56,6 +62,7 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
     parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
     given, console = parser.parse_args(argv), console or Console()
     shelf = chosen(given.what, given.root)
+    shelf.points = max(120, min(600, 24_000 // max(1, len(shelf.runs()))))
     with console.status("writing the report …"):
         size = write(shelf, given.output)
     words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"

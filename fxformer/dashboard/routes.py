@@ -7,22 +7,38 @@ is a ValueError, whose words the page shows.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fxformer.dashboard import listing
+from fxformer.dashboard import configs, curves, listing, notes, spending, yardstick
 from fxformer.dashboard.shelf import Shelf
 
 Params = Mapping[str, str]
 Question = tuple[str, dict[str, str]]  # a path and its parameters
 
 ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
+    "pulse": listing.pulse,
     "runs": listing.runs,
+    "run": listing.run,
+    "configs": configs.configs,
+    "config": configs.config,
+    "curves": curves.curves,
+    "curve": curves.curve,
+    "yardstick": yardstick.yardstick,
+    "energy": spending.energy,
+    "course": spending.course,
+    "tenths": spending.tenths,
+    "regions": spending.regions,
 }
 
 # What the page may change, by POST from itself.
-CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {}
+CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
+    "notes": notes.write,
+}
 
 # What a report asks for when it is written: all that its page can ask for later.
 EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     listing.questions,
+    curves.questions,
+    yardstick.questions,
+    spending.questions,
 )
 
 

@@ -20,6 +20,7 @@ from fxformer.track.owner import alive
 
 FOLDER = ".searches"  # in the folder of the runs
 State = Literal["waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped"]
+WHOLE = ("kwh", "joules", "gco2e", "seconds")  # objectives that are of the whole trial
 ENDED = ("complete", "pruned", "failed")  # the others are still to be made, or to be gone on with
 
 

@@ -17,7 +17,7 @@ from fxformer.track.store import StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
-            "failed": "red", "diverged": "red"}
+            "failed": "red", "diverged": "red", "pruned": "blue"}
 _CURVES = (("train", "green"), ("valid", "magenta"))
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
 from fxformer.track.show import carbon_of
@@ -41,12 +42,24 @@ class Spent:
 
 def account(run: StoredRun) -> Spent:
     """What a run used, and what it got for it."""
-    totals, carbon = run.energy(), carbon_of(run)
-    train, valid = run.metrics("train"), run.metrics("valid")
+    train, losses = run.metrics("train"), run.metrics("valid").get("loss", np.empty(0))
+    reached = {name: _last(train, name) for name in ("tokens", "step")}
+    return accounted(run, run.energy(), carbon_of(run), losses=losses, **reached)
+
+
+def accounted(
+    run: StoredRun,
+    totals: Totals,
+    carbon: Carbon,
+    *,
+    tokens: float | None,
+    step: float | None,
+    losses: np.ndarray,
+) -> Spent:
+    """The account, where all it needs is known: tokens and step reached, held-out losses [N]."""
     worked = totals.by("phase").get("train")
-    tokens, steps = _last(train, "tokens"), _last(train, "step")
-    losses = valid.get("loss", np.empty(0))
-    gain = float(losses[0] - np.nanmin(losses)) if len(losses) > 1 else 0.0
+    losses = losses[~np.isnan(losses)]
+    gain = float(losses[0] - losses.min()) if len(losses) > 1 else 0.0
     kwh = carbon.kwh(totals.joules)
     return Spent(
         run,
@@ -54,7 +67,7 @@ def account(run: StoredRun) -> Spent:
         kwh,
         carbon.gco2e(totals.joules),
         worked.joules / tokens if worked and tokens else None,
-        worked.joules / steps if worked and steps else None,
+        worked.joules / step if worked and step else None,
         kwh / (gain / 0.1) if gain > 0 else None,
     )
 

@@ -22,6 +22,7 @@ from fxformer.train import outcome
 from fxformer.train.budget import budget_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
+from fxformer.train.events import Event
 from fxformer.train.loop import fit
 from fxformer.train.running import Run as Fit
 from fxformer.train.running import Totals
@@ -31,13 +32,17 @@ from fxformer.train.state import State
 
 @dataclasses.dataclass
 class Session:
-    """Made once for a process; `train` runs it to its end, its interruption or its failure."""
+    """Made once for a process; `train` runs it to its end, its interruption or its failure.
+
+    more: events that happen after the trainer's own
+    """
 
     setup: Setup
     run: Run
     meter: Meter
     energy: ModelEnergy
     console: Console
+    more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
@@ -132,8 +137,8 @@ class Session:
         return compiled
 
     def events(self):
-        """Evaluation, checkpoints, samples and early stopping."""
-        return self.setup.trainer.events(
+        """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
+        own = self.setup.trainer.events(
             jax.jit(self.setup.evaluate),
             self.held,
             self.checkpoints,
@@ -142,6 +147,7 @@ class Session:
             derive=self.held.derive,
             facts=lambda: {"run": self.run.facts["id"]},
         )
+        return [*own, *self.more]
 
     def show_samples(self, ended: Fit) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""

@@ -4,6 +4,7 @@
 // views.add({id, title, render(root, api)}); render may return {refresh(changed), leave()}:
 //   refresh is called when runs have changed on disk, with a Set of their keys
 //   leave is called before another view takes the place
+// views.again() draws the shown view anew.
 // views.state is the shown view's own part of the address; views.keep({name: value}) changes it.
 
 const views = (() => {
@@ -83,5 +84,5 @@ const views = (() => {
     return show();
   }
 
-  return { add, keep, link, start, refresh, failure, get state() { return address().state; } };
+  return { add, keep, link, start, refresh, failure, again: show, get state() { return address().state; } };
 })();
