@@ -1,12 +1,14 @@
 """What models look at and answer, for the page: texts typed or held out, at any checkpoint."""
 
+import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxformer.dashboard.shelf import Shelf
 
 Params = Mapping[str, str]
+LARGEST = 64_000_000  # bytes of weights in a file
 
 
 @functools.cache
@@ -26,7 +28,7 @@ def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
             facts = run.facts
             kind = facts.get("architecture") or facts.get("imported", {}).get("architecture")
             found.append({"key": key, "id": run.id, "architecture": kind, "steps": steps})
-    return {"runs": found, "looks": []}
+    return {"runs": found}
 
 
 def _steps(run) -> list[int]:
@@ -101,6 +103,42 @@ def _whole(params: Params, name: str) -> int | None:
     return int(value)
 
 
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A text that a report shows: of which run (its key), at which steps, and what is asked."""
+
+    run: str
+    steps: tuple[int, ...]
+    asked: Mapping[str, str]  # example, or text, target and spoil; see `attention`
+
+
+def looks(shelf: Shelf, params: Params) -> list[dict[str, Any]]:
+    """The texts that are there to look at without asking for more: none, in a page that is live."""
+    return []
+
+
 def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What a report holds of this, unless it is told to look into a run: nothing but that."""
+    """What every report holds of this."""
     yield "checkpoints", {}
+
+
+def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
+    """{question: answer} of the texts that a report is to show. ValueError where they are too much
+    for one file."""
+    from fxformer.dashboard.report import spelled
+
+    given: dict[str, Any] = {"looks": [dataclasses.asdict(look) for look in chosen]}
+    size = 0
+    for look in chosen:
+        for step in look.steps:
+            params = {"run": look.run, "step": str(step), **look.asked}
+            seen = attention(shelf, params)
+            size += sum(len(one["weights"]) for one in seen["kinds"])
+            if size > LARGEST:
+                raise ValueError(
+                    f"the weights alone are more than {LARGEST // 1_000_000} MB: choose fewer "
+                    "checkpoints, or shorter texts"
+                )
+            given[spelled("attention", params)] = seen
+            given[spelled("samples", params)] = _or_why(samples, shelf, params)
+    return given

@@ -7,7 +7,7 @@ is a ValueError, whose words the page shows.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fxformer.dashboard import configs, curves, listing, notes, spending, yardstick
+from fxformer.dashboard import configs, curves, listing, looking, notes, spending, yardstick
 from fxformer.dashboard.shelf import Shelf
 
 Params = Mapping[str, str]
@@ -26,6 +26,11 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "course": spending.course,
     "tenths": spending.tenths,
     "regions": spending.regions,
+    "checkpoints": looking.checkpoints,
+    "looks": looking.looks,
+    "texts": looking.texts,
+    "attention": looking.attention,
+    "samples": looking.samples,
 }
 
 # What the page may change, by POST from itself.
@@ -39,6 +44,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     curves.questions,
     yardstick.questions,
     spending.questions,
+    looking.questions,
 )
 
 

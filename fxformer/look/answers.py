@@ -11,9 +11,8 @@ import numpy as np
 from fxformer.batch import Batch
 from fxformer.compare.opened import Opened
 from fxformer.generate.greedy import continue_prefix, continue_text
-from fxformer.generate.samples import ANSWERS
 from fxformer.look.pieces import pieces
-from fxformer.look.texts import STEP, WRITES, Text, limit, padded, until
+from fxformer.look.texts import WRITES, Text, limit, padded, until, written
 from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.train.state import bind
 
@@ -87,19 +86,8 @@ def _detected(shape, params, batch: Batch):
 
 def rewritten(opened: Opened, text: Text) -> dict[str, Any]:
     """A seq2seq model: what it read, what it wrote, what is right."""
-    vocabulary = opened.objective.vocabulary
     row = text.batch
-    room = min(limit(opened), row.source.shape[1] + row.tokens.shape[1])
-    room = -(-room // STEP) * STEP
-    asked = _wide(opened, row).replace(
-        tokens=np.repeat(row.tokens[:, :1], room, 1),  # of which the first is read: the start
-        segments=np.ones((1, room), np.int32),
-        targets=np.zeros((1, room), np.int32),
-        weights=None,
-        positions=None,
-    )
-    _, wrote, _ = _answer(opened.shape, opened.params, asked)
-    wrote = until(np.asarray(wrote)[0], vocabulary.eos)
+    wrote = written(opened, row.source[0], int(row.tokens[0, 0]), row.tokens.shape[1])
     tokens = np.concatenate([row.tokens[0, :1], wrote[:-1]]).astype(np.int32)[None]
     heard = row.replace(tokens=tokens, segments=np.ones_like(tokens), positions=None)
     chance = _chances(opened, heard, wrote)
@@ -141,12 +129,6 @@ def _continue(shape, knobs, params, prompt, given, prefix):
     if prefix is None:
         return continue_text(model, prompt, given, length=length, eos=eos, pad=pad)
     return continue_prefix(model, prompt, given, prefix, length=length, eos=eos, pad=pad)
-
-
-@partial(jax.jit, static_argnums=0)
-def _answer(shape, params, batch: Batch):
-    objective = bind(shape, params)
-    return ANSWERS[objective.model.architecture](objective, batch)
 
 
 def _chances(opened: Opened, row: Batch, targets: np.ndarray) -> np.ndarray:

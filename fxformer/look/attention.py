@@ -106,12 +106,17 @@ def _plain(one: Attention, opened: Opened) -> dict[str, Any]:
 
 
 def encoded(weights: Float[np.ndarray, "L H T S"]) -> str:
-    """As base64 of whole numbers of 1/65535, 16 bits each, the low byte first."""
-    whole = np.rint(weights * FINEST).astype("<u2")
-    return base64.b64encode(whole.tobytes()).decode()
+    """As base64 of whole numbers of 1/65535, 16 bits each, the low byte first. They are rounded so
+    that each row still sums to 1: those that lose most by rounding down are rounded up."""
+    exact = weights.astype(np.float64) / weights.sum(-1, keepdims=True) * FINEST
+    whole = np.floor(exact)
+    lost = FINEST - whole.sum(-1, keepdims=True)
+    order = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
+    whole += order < np.rint(lost)
+    return base64.b64encode(whole.astype("<u2").tobytes()).decode()
 
 
 def decoded(text: str, shape: tuple[int, ...]) -> Float[np.ndarray, "L H T S"]:
-    """What `encoded` was given, to within half of 1/65535."""
+    """What `encoded` was given, to within 1/65535."""
     whole = np.frombuffer(base64.b64decode(text), "<u2").reshape(shape)
     return (whole / FINEST).astype(np.float32)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from omegaconf import OmegaConf
 
 from fxformer.batch import Batch
 from fxformer.compare.opened import Opened, open_at
 from fxformer.generate.samples import one_piece
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.compile import use_compile_cache
 
 ROOM = 1 << 30  # bytes of weights that are kept
 RUNS = 8  # whose models are
@@ -84,6 +86,7 @@ class Kept:
         """The run's model with whichever weights; the one that is kept, if its run is the same."""
         mark = (run.folder.resolve(), _stamp(run))
         if mark not in self._models:
+            use_compile_cache(OmegaConf.load(run.folder / "config.yaml").trainer.compile_cache)
             self._models[mark] = dataclasses.replace(open_at(run, step), params={})
         self._models.move_to_end(mark)
         while len(self._models) > RUNS:

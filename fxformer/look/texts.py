@@ -148,11 +148,15 @@ def _with_source(opened: Opened, source: np.ndarray, target: str) -> Text:
     return Text(batch, known=bool(target), note=note)
 
 
-def written(opened: Opened, source: np.ndarray, start: int) -> np.ndarray:
-    """What a seq2seq model makes of a source, up to its eos. [n] int32."""
-    vocabulary = opened.objective.vocabulary
-    wide = padded(one_row(source), vocabulary.pad, limit(opened))
-    knobs = (wide.tokens.shape[1], vocabulary.eos, vocabulary.pad)
+def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) -> np.ndarray:
+    """What a seq2seq model makes of a source, up to its eos. [n] int32.
+
+    longest: tokens that the answer has room for, if more than the source has
+    """
+    vocabulary, most = opened.objective.vocabulary, limit(opened)
+    wide = padded(one_row(source), vocabulary.pad, max(most, len(source)))
+    length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most)
+    knobs = (length, vocabulary.eos, vocabulary.pad)
     rows = _rewrite(opened.shape, knobs, opened.params, wide.tokens, wide.segments, start)
     return until(np.asarray(rows)[0], vocabulary.eos)
 
