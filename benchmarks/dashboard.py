@@ -1,6 +1,7 @@
-"""`python -m benchmarks.dashboard [RUNS POINTS]`: how long a person waits for the page, in Chromium.
+"""`python -m benchmarks.dashboard [RUNS POINTS]`: how long a person waits for the page.
 
-Writes runs in the real format (500 of 10,000 points unless other numbers are given), opens the page
+Writes runs in the real format (500 of 10,000 points unless other numbers are given), opens the page in
+Chromium
 and takes the time until the table of runs is there and until the curves of 50 runs are drawn: with
 logs that were never read, and again with a new server beside the cache of the first.
 """

@@ -27,12 +27,10 @@ def show(argv: list[str]) -> int:
 
 
 def runs(argv: list[str]) -> int:
-    """list the runs of a folder: runs, or the one that is named"""
-    if len(argv) > 1:
-        return _refuse("write fxformer runs, or fxformer runs FOLDER")
-    from fxformer.track.show import list_runs
+    """list the runs of a folder; --table and --metrics write them as CSV or Parquet"""
+    from fxformer.track.show import main as listed
 
-    return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
+    return _said(lambda: listed(argv))
 
 
 def plan(argv: list[str]) -> int:

@@ -22,7 +22,6 @@ from fxformer.data.corpus_text import TextCorpus
 from fxformer.track.owner import now
 from fxformer.track.store import StoredRun, find
 
-
 KEPT = ".compared"  # in the folder of the runs
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from fxformer.dashboard import scan
 
-_TAIL = 256  # bytes before the place read up to, by which a rewritten file is told from a longer one
+_TAIL = 256  # bytes by whose change a rewritten file is told from one that grew
 _END = 32_768  # bytes of either end in which names are looked for
 _WORTH = 200_000  # bytes of log below which reading it again is as quick as a cache
 _GROWN = 1.2  # a cache is written anew when the log has grown so much

@@ -42,7 +42,8 @@ def to_json(value: Any) -> str:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair, as \\ud83d
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reads the logs ahead of the page, the newest runs first, so that curves are there when asked for."""
+"""Reads the logs ahead of the page, the newest first, so that curves are there when asked for."""
 
 import threading
 import time

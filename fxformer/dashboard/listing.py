@@ -63,11 +63,11 @@ def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
     return [*lines, redactor.text(command)]
 
 
-def _unsent(folder: Path) -> list[str]:
-    """How to send what wandb wrote offline, if it did."""
+def _unsent(folder: Path) -> str | None:
+    """How to send what wandb wrote offline, if it did: all attempts, the oldest first."""
     there = sorted(path for path in folder.glob("wandb/offline-run-*") if path.is_dir())
-    unsent = [path for path in there if not list(path.glob("*.wandb.synced"))]
-    return [shlex.join(["wandb", "sync", str(path)]) for path in unsent]
+    unsent = [str(path) for path in there if not list(path.glob("*.wandb.synced"))]
+    return shlex.join(["wandb", "sync", *unsent]) if unsent else None
 
 
 def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:

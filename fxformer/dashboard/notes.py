@@ -30,7 +30,7 @@ def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     with _writing:
         kept = read(run) | {name: given[name] for name in ("notes", "tags") if name in given}
         kept = _checked(kept)
-        jsonl.replace(run.folder / "notes.json", json.dumps(kept, ensure_ascii=False) + "\n")
+        jsonl.replace(run.folder / "notes.json", json.dumps(kept) + "\n")
     return kept
 
 

@@ -7,7 +7,16 @@ is a ValueError, whose words the page shows.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fxformer.dashboard import configs, curves, listing, looking, notes, spending, yardstick
+from fxformer.dashboard import (
+    configs,
+    curves,
+    listing,
+    looking,
+    notes,
+    searching,
+    spending,
+    yardstick,
+)
 from fxformer.dashboard.shelf import Shelf
 
 Params = Mapping[str, str]
@@ -26,6 +35,9 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "course": spending.course,
     "tenths": spending.tenths,
     "regions": spending.regions,
+    "searches": searching.searches,
+    "search": searching.search,
+    "mattered": searching.mattered,
     "checkpoints": looking.checkpoints,
     "looks": looking.looks,
     "texts": looking.texts,
@@ -44,6 +56,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     curves.questions,
     yardstick.questions,
     spending.questions,
+    searching.questions,
     looking.questions,
 )
 

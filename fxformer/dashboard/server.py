@@ -10,8 +10,8 @@ from fxformer.dashboard.guard import COOKIE, Guard
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "json": "application/json",
-          "svg": "image/svg+xml"}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript",
+          "json": "application/json"}
 _POLICY = ("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
            "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
            "frame-ancestors 'none'")
@@ -70,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if not self._allowed(query):
             return
-        if not self.guard.same_origin(self.headers):
+        if not self.server.guard.same_origin(self.headers):
             self._refuse(403, "changes are made from the page itself")
             return
         try:

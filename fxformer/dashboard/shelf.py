@@ -27,6 +27,7 @@ class Shelf:
     def __init__(self, root: str | Path, only: Iterable[Path] | None = None, *,
                  keep: bool = True, points: int = 800):
         self.root, self.points, self.keep = Path(root), points, keep
+        self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}

@@ -18,6 +18,8 @@ def yardstick(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
             for run in one["runs"]:
                 run["key"] = names.get(run["run"])
                 run.pop("folder", None)
+            if not shelf.whole:
+                one["runs"] = [run for run in one["runs"] if run["key"]]
         except (OSError, ValueError, KeyError, TypeError):
             continue
         found.append(one | {"name": file.stem})

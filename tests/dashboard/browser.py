@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -43,6 +44,13 @@ class Watched:
         """Wait until the view has been rendered."""
         name = f"#view-{view}" if view else ".view"
         self.page.wait_for_selector(f"{name}[data-ready=yes]", timeout=30_000)
+
+    def until(self, expression: str, seconds: float = 30.0) -> None:
+        """Wait until `expression` holds in the page. Its policy forbids what playwright does."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"never came true: {expression}"
+            self.page.wait_for_timeout(50)
 
     def clean(self, url: str) -> None:
         """Assert that nothing was complained of and nobody but `url` was asked."""

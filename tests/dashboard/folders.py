@@ -20,16 +20,18 @@ def finished(
     **facts: Any,
 ) -> Path:
     """A run of `steps` logged steps with an evaluation every ten; its folder."""
-    config = {"seed": seed, "optimizer": {"lr": 1e-3}, "energy": {"region": "FRA"}} | (config or {})
+    usual = {"seed": seed, "optimizer": {"lr": 1e-3}, "energy": {"region": "FRA"}}
+    config, argv = usual | (config or {}), ["fxformer", "train", f"seed={seed}"]
     known = {"parameters": 1000, "flops_per_token": 6000.0} | facts
-    run = Run.create(root, name, config=config, facts=known, argv=["fxformer", "train", f"seed={seed}"])
+    run = Run.create(root, name, config=config, facts=known, argv=argv)
     for step in range(1, steps + 1):
         so_far = {"seconds": 0.5 * step, "tokens": 100 * step, "joules": 4.0 * step}
         run.log(step, "train", {"loss": loss(step), "accuracy": step / (2 * steps), **so_far,
                                 "learning_rate": 1e-3, "gradient_norm": 1.0 / step,
                                 "tokens_per_second": 200.0})
         if step % 10 == 0:
-            run.log(step, "valid", {"loss": loss(step) + 0.1, "bits_per_byte": loss(step) / 3, **so_far})
+            held = {"loss": loss(step) + 0.1, "bits_per_byte": loss(step) / 3}
+            run.log(step, "valid", held | so_far)
     _ledger(run.folder, joules=4.0 * steps)
     run.finish(status, reason, summary={"valid_loss": loss(steps) + 0.1, "best": loss(steps) + 0.1})
     return run.folder

@@ -10,7 +10,7 @@ const chart = (() => {
   };
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
   const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"];
-  const drawn = new Map(); // element -> how it was drawn, to draw it again in another scheme
+  const drawn = new Set(); // elements with a chart
   const scheme = window.matchMedia("(prefers-color-scheme: dark)");
   let loading = null;
 
@@ -46,7 +46,7 @@ const chart = (() => {
     const base = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
       font: { family: getComputedStyle(document.body).fontFamily, color: ink("text"), size: 13 },
-      margin: { l: 56, r: 16, t: 12, b: 44 }, hovermode: "closest",
+      margin: { l: 24, r: 16, t: 12, b: 44 }, hovermode: "closest",
       hoverlabel: { bgcolor: ink("card"), bordercolor: ink("line"), font: { color: ink("text") } },
     };
     const mixed = { ...base, ...given };
@@ -59,11 +59,11 @@ const chart = (() => {
   }
 
   // draw(element, () => ({data, layout})): traces as plotly has them. Text in them is escaped with
-  // chart.text, for plotly reads a little markup. `make` is called again when the scheme changes.
+  // chart.text, for plotly reads a little markup. When the scheme changes the view is drawn anew.
   async function draw(element, make) {
     await ready();
     if (!element.isConnected) return;
-    drawn.set(element, make);
+    drawn.add(element);
     const { data, layout: given, config } = make();
     const settings = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
     await Plotly.react(element, data, layout(given || {}), { ...settings, ...config });
@@ -76,17 +76,14 @@ const chart = (() => {
 
   // Frees the charts that are no longer shown.
   function sweep() {
-    for (const element of drawn.keys()) {
+    for (const element of drawn) {
       if (element.isConnected) continue;
       drawn.delete(element);
       if (window.Plotly) Plotly.purge(element);
     }
   }
 
-  scheme.addEventListener("change", () => {
-    sweep();
-    for (const [element, make] of drawn) draw(element, make);
-  });
+  scheme.addEventListener("change", () => views.again());
 
   return { draw, look, text, ink, sweep, ready };
 })();

@@ -19,6 +19,7 @@ const curvePanel = (() => {
     const runs = groups.flatMap((group) => group.runs);
     const count = curveData.points(runs.length);
     const curves = new Map();
+    if (split !== "train") knobs = { ...knobs, smooth: 0 }; // evaluations are few, and no noise
     const show = () => chart.draw(element, () => picture(groups, curves, split, name, knobs));
     let last = performance.now();
     await Promise.all(runs.map(async (run) => {
@@ -50,10 +51,10 @@ const curvePanel = (() => {
     const [, words] = curveData.AXES[knobs.axis];
     const few = split !== "train";
     return {
-      data: few ? data.map((trace) => ({ ...trace, mode: trace.fill ? "lines" : "lines+markers" })) : data,
+      data: few ? data.map((trace) => ({ ...trace, mode: trace.keep ? trace.mode : "lines+markers" })) : data,
       layout: {
         xaxis: { title: words + scale.unit, type: knobs.logx ? "log" : "linear", tickformat: scale.unit ? "" : "~s" },
-        yaxis: { title: title(split, name), type: knobs.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
+        yaxis: { type: knobs.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
         uirevision: [split, name, knobs.axis, knobs.logx, knobs.logy].join(),
       },
     };
@@ -79,16 +80,16 @@ const curvePanel = (() => {
   }
 
   function band(group, some, knobs, scale) {
-    const { colour, dash, marker } = group.look;
+    const { colour, dash } = group.look;
     const { x, mean, low, high } = curveData.average(some.map(([, curve]) => ({
       x: curveData.along(curve, curve.means, knobs.axis).map((at) => (at === null ? null : at / scale.by)),
       y: curveData.smooth(curve.means.y, knobs.smooth),
     })));
-    const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip", meta: group.name };
+    const edge = { type: "scatter", mode: "lines", keep: true, x, line: { width: 0 }, hoverinfo: "skip", meta: group.name };
     const hover = `${chart.text(group.name)}, mean of ${some.length}<br>%{y:.5~g} at %{x:.4~s}<extra></extra>`;
     return [
       { ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: colour + "33" },
-      { type: "scatter", mode: "lines", x, y: mean, line: { color: colour, dash, width: 2 }, meta: group.name, hovertemplate: hover, marker: { symbol: marker, size: 1 } },
+      { type: "scatter", mode: "lines", keep: true, x, y: mean, line: { color: colour, dash, width: 2 }, meta: group.name, hovertemplate: hover },
     ];
   }
 

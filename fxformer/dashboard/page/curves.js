@@ -74,7 +74,7 @@ views.add({
     function tools() {
       const slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: state.smooth, "aria-label": "smoothing",
         oninput: () => change({ smooth: Number(slider.value) }) });
-      const keys = [["", "each run alone"], ["seed", "mean and band over seeds"], ...runColumns.differing.map((key) => [key, `mean over ${key}`])];
+      const keys = [["", "each run alone"], ["seed", "mean and band over seeds"], ...runColumns.differing.filter((key) => key !== "seed").map((key) => [key, `mean for each ${key}`])];
       const more = names().filter((id) => !state.panels.includes(id)).map((id) => [id, id]);
       fill(bar,
         choice("over", Object.entries(curveData.AXES).map(([id, [words]]) => [id, words]), state.axis, (axis) => change({ axis })),

@@ -6,11 +6,12 @@ views.add({
   title: "Energy",
   async render(root) {
     fill(root, h("p.soft", { role: "status" }, "adding up the ledgers …"));
-    const [answer, course, regions, { runs }] = await Promise.all(["energy", "course", "regions", "runs"].map((path) => api.get(path)));
+    const [answer, course, regions, { runs }, configs] = await Promise.all(["energy", "course", "regions", "runs", "configs"].map((path) => api.get(path)));
     if (!answer.total.joules) {
       fill(root, empty("No run has an energy ledger yet. Every run that trains keeps one; nothing has to be turned on.", "fxformer train"));
       return { refresh: () => views.again() };
     }
+    runColumns.know(configs);
     runColumns.label(runs);
     const named = new Map(runs.map((run) => [run.key, run]));
     const where = h("div.chart"), grown = h("div.chart"), costs = h("div.chart"), other = h("div.chart");

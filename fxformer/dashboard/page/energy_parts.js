@@ -62,9 +62,9 @@ const energyParts = (() => {
     return {
       data: [{ type: "bar", orientation: "h", y: sorted.map(([name]) => chart.text(name)), x: sorted.map(([, each]) => grams(each)),
         marker: { color: sorted.map(([, , mine]) => (mine ? own.colour : look.colour)) },
-        text: sorted.map(([, each]) => format.si(grams(each), "g")), textposition: "auto", customdata: sorted.map(([, each]) => each),
+        text: sorted.map(([, each]) => format.si(grams(each), "g")), textposition: "outside", cliponaxis: false, customdata: sorted.map(([, each]) => each),
         hovertemplate: "%{y}: %{customdata} g/kWh<br>%{x:.4~s}g CO2e<extra></extra>" }],
-      layout: { height: 80 + 30 * sorted.length, xaxis: { title: "g CO2e for the same joules", tickformat: "~s" }, margin: { l: 16, r: 16, t: 8, b: 44 } },
+      layout: { height: 80 + 30 * sorted.length, xaxis: { title: "g CO2e for the same joules", tickformat: "~s", range: [0, 1.18 * grams(sorted[0][1])] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
     };
   }
 

@@ -38,7 +38,7 @@ const live = (() => {
   }
 
   function start() {
-    if (api.live) setTimeout(round, OFTEN);
+    if (api.live) round();
     else say("a report: nothing here changes", "");
     document.addEventListener("visibilitychange", () => { if (!document.hidden) wait = OFTEN; });
   }

@@ -2,7 +2,8 @@
 // One run, beside the table: how it ended, the command that makes it again, notes, its config.
 
 const runDetail = (() => {
-  async function draw(root, run, close) {
+  // close() and kept(), when notes were, are called.
+  async function draw(root, run, close, kept) {
     const [one, config] = await Promise.all([api.get("run", { run: run.key }), api.get("config", { run: run.key })]);
     fill(root,
       h("div.bar", h("h2", run.name), h("button.quiet", { onclick: close, "aria-label": "close" }, "✕")),
@@ -10,8 +11,8 @@ const runDetail = (() => {
       h("p", runTable.status({ ...run, reason: null }), one.reason ? h("span.reason", ` ${one.reason}`) : null),
       command("make it again", one.repeat.join("\n")),
       one.repeat.length && one.command && !one.repeat.includes(one.command) ? command("as it was typed", one.command) : null,
-      one.wandb.length ? command("send it to wandb", one.wandb.join("\n")) : null,
-      notes(run, one), facts(one), attempts(one), events(one), table(config));
+      one.wandb ? command("send it to wandb", one.wandb) : null,
+      notes(run, one, kept), facts(one), attempts(one), events(one), table(config));
   }
 
   function command(title, words) {
@@ -30,7 +31,7 @@ const runDetail = (() => {
     return button;
   }
 
-  function notes(run, one) {
+  function notes(run, one, changed) {
     const off = api.live ? null : true;
     const tags = h("input", { type: "text", value: one.tags.join(", "), placeholder: "tags, with commas between", disabled: off, "aria-label": "tags" });
     const words = h("textarea", { rows: 3, placeholder: "notes", value: one.notes, disabled: off, "aria-label": "notes" });
@@ -40,6 +41,7 @@ const runDetail = (() => {
         const kept = await api.post("notes", { key: run.key, notes: words.value, tags: tags.value.split(",").map((t) => t.trim()).filter(Boolean) });
         Object.assign(run, kept);
         said.textContent = "kept in the run's folder";
+        changed();
       } catch (error) {
         said.textContent = error.message;
       }

@@ -114,7 +114,7 @@ views.add({
       root.classList.add("beside");
       views.keep({ run: run.key });
       try {
-        await runDetail.draw(side, run, close);
+        await runDetail.draw(side, run, close, draw);
       } catch (error) {
         fill(side, views.failure(error));
       }

@@ -47,6 +47,7 @@ const views = (() => {
     root.setAttribute("aria-labelledby", `tab-${view.id}`);
     const own = h("div.view", { id: `view-${view.id}` });
     fill(root, own);
+    chart.sweep();
     try {
       const given = await view.render(own, api);
       if (shown === view) handle = given || null;
