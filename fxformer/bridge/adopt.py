@@ -17,7 +17,7 @@ from fxformer.bridge.start import run_of
 from fxformer.config.resume import flat
 from fxformer.config.target import ConfigError
 
-PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5")  # together they have every reference
+PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")  # together they have every reference
 
 
 def adopted(cfg: DictConfig, overrides: list[str]) -> DictConfig:

@@ -59,7 +59,7 @@ def transformer_flops(
     streams = 1 + ahead if isinstance(part, NgramDecoder) else 1
     weights, tokens = matrices(part.stack), streams * int((segments > 0).sum())
     inner = part.stack.blocks.attention
-    mixed = 4 * inner.heads * inner.width  # logits, and the weighted sum of values
+    mixed = 2 * inner.products * inner.heads * inner.width
     flops = 2 * tokens * (weights["attention"] + weights["ffn"])
     flops += mixed * streams * pairs(segments, segments, part.causal)
     flops += 0 if prefix is None else mixed * later_pairs(segments, prefix)
@@ -92,10 +92,14 @@ def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1)
 
 
 def table_weights(model) -> int:
-    """Numbers in a model's output table."""
+    """Numbers in a model's output table, or tables."""
     shape, state = nnx.split(model)
-    kernel = jax.eval_shape(lambda arrays: nnx.merge(shape, arrays).projection()[1], state)
-    return int(np.prod(kernel.shape))
+
+    def kernels(arrays):
+        whole = nnx.merge(shape, arrays)
+        return whole.head.kernels(whole.words)
+
+    return sum(int(np.prod(kernel.shape)) for kernel in jax.eval_shape(kernels, state))
 
 
 def tokens_read(batch: Batch) -> int:

@@ -19,6 +19,7 @@ class Seq2Seq(nnx.Module):
     One word table serves the source, the target and, where the head is tied, the output (Press and
     Wolf 2017, three-way tying).
 
+    words: what keeps the word vectors
     source_vocab: rows of a table that the source has to itself; null: it has none
     """
 
@@ -31,6 +32,7 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
+        words: Part = Table,
         classifiers: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
         vocab_multiple: Count = 1,
@@ -45,7 +47,7 @@ class Seq2Seq(nnx.Module):
                 f"encoder and decoder share a word table and a width: the encoder is {e.dim} wide "
                 f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
             )
-        self.words = Table(self.vocab, d.width, rngs=rngs)
+        self.words = words(self.vocab, d.width, rngs=rngs)
         own = source_vocab is not None
         self.source_words = Table(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
