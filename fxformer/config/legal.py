@@ -84,7 +84,7 @@ def model_is_whole(cfg: DictConfig) -> str | None:
 def head_gives_logits(cfg: DictConfig) -> str | None:
     """Every objective here scores words, so the head must have a table of them."""
     target = OmegaConf.select(cfg, "model.head._target_")
-    if not target or hasattr(locate(target), "table"):
+    if not target or hasattr(locate(target), "score"):
         return None
     name = target.rpartition(".")[2]
     return (

@@ -69,10 +69,15 @@ def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1)
 
 
 def head_weights(model) -> int:
-    """Numbers that a vector meets on its way to the logits: transform and output table."""
+    """Numbers that a vector meets on its way to the logits: transform and output tables."""
     shape, state = nnx.split(model)
-    kernel = jax.eval_shape(lambda arrays: nnx.merge(shape, arrays).projection()[1], state)
-    return int(np.prod(kernel.shape)) + kernels(model.head.transform)
+
+    def tables(arrays):
+        whole = nnx.merge(shape, arrays)
+        return whole.head.kernels(whole.words)
+
+    found = jax.eval_shape(tables, state)
+    return sum(int(np.prod(one.shape)) for one in found) + kernels(model.head.transform)
 
 
 def tokens_read(batch: Batch) -> int:

@@ -21,6 +21,7 @@ class Seq2Seq(nnx.Module):
     One word table serves the source, the target and, where the head is tied, the output (Press and
     Wolf 2017, three-way tying).
 
+    words: what keeps the word vectors
     source_vocab: rows of a table that the source has to itself; null: it has none
     tie_stacks: the decoder is the encoder with a look at its memory: one set of arrays (Rothe et
         al. 2020, sec. 3.2, "shared")
@@ -35,6 +36,7 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
+        words: Part = Table,
         classifiers: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
         tie_stacks: bool = False,
@@ -52,7 +54,7 @@ class Seq2Seq(nnx.Module):
             )
         if tie_stacks:
             tie(d, e)
-        self.words = Table(self.vocab, d.width, rngs=rngs)
+        self.words = words(self.vocab, d.width, rngs=rngs)
         self.source_words = Table(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = classifying(classifiers, d.dim, rngs)

@@ -57,6 +57,15 @@ class Cache:
 
         return Cache(put(self.k, k), put(self.v, v), self.filled + k.shape[1])
 
+    def room(self, more: int) -> int:
+        """Keys that a stack's queries look at when `more` tokens are read, filled or not."""
+        return self.k.shape[2]
+
+    def place(self, more: int) -> tuple[Int[Array, ""], Bool[Array, "S"]]:
+        """Where in a stack's keys the next token comes, and which are filled with `more` read."""
+        first = self.filled[0]
+        return first, jnp.arange(self.room(more)) < first + more
+
 
 def attend(
     q: Float[Array, "B T H K"],
@@ -106,6 +115,8 @@ class MultiHeadAttention(nnx.Module):
     by_depth: divide the logits by the number of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before they are rotated (Qwen3)
     """
+
+    memory: int | None = None  # vectors before the text that it sees besides (nn/relative.py)
 
     def __init__(
         self,

@@ -92,9 +92,9 @@ class Objective(nnx.Module):
         """The same for the model's vectors [B T D]."""
         if batch.picked is not None:
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
-        features, kernel, bias = self.model.projection()
-        flat = features(hidden).reshape(-1, kernel.shape[-1])
-        return self.loss(flat, kernel, bias, batch.targets.reshape(-1), batch.weights.reshape(-1))
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        targets, weights = batch.targets.reshape(-1), batch.weights.reshape(-1)
+        return self.model.head.score(flat, self.model.words, targets, weights, self.loss)
 
     def accept(self, rows: Rows) -> Rows:
         """The rows, if every token (of their source too, if they have one) is in the vocabulary.
