@@ -61,6 +61,19 @@ def mig_refusal(mask: str | None) -> Unreadable | None:
     return None
 
 
+def _in_order(library: Any, mask: str | None) -> None:
+    """UnreadableError where CUDA may count GPUs in another order than NVML: unlike ones, masked by
+    number, with CUDA's default of the fastest first."""
+    if not any(entry.strip().isdigit() for entry in (mask or "").split(",")):
+        return
+    count = range(library.nvmlDeviceGetCount())
+    names = {library.nvmlDeviceGetName(library.nvmlDeviceGetHandleByIndex(n)) for n in count}
+    if len(names) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        raise UnreadableError(Unreadable(
+            "nvml", f"CUDA_VISIBLE_DEVICES={mask} numbers unlike GPUs in an order of CUDA's own",
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (nvidia-smi -L)"))
+
+
 class NVMLCounter:
     """Millijoule counters of whole boards (Volta and later), one reading per GPU."""
 
@@ -102,6 +115,7 @@ def open_gpus(
     refusal = mig_refusal(mask)
     if refusal:
         raise UnreadableError(refusal)
+    _in_order(library, mask)
     handles = visible(library, mask)
     if not handles:
         raise UnreadableError(Unreadable("nvml", f"no GPU visible (CUDA_VISIBLE_DEVICES={mask!r})",

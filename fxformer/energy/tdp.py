@@ -2,7 +2,7 @@
 
 (watts of a package, hardware threads of a package). Watts are those codecarbon 3.3.2 (MIT) has
 collected from the makers' data sheets, checked against its table by a test. Threads are twice the
-cores of a package (Apple's: its cores, 13900K: 8 · 2 + 16), written from memory of the same data sheets; of the families,
+cores of a package (Apple: its cores, 13900K: 8 · 2 + 16), from memory of the data sheets; of these,
 Rome (64 cores, 128 threads at most), Genoa (96, 192) and Xeon 8592+ (64, 128) were checked on
 en.wikichip.org and serverrental.store in November 2026. A reading by them has sigma_modelled.
 """

@@ -45,7 +45,7 @@ def test_every_region_has_a_plausible_figure_year_and_source():
 
 
 def test_every_figure_is_the_one_of_the_table_it_names(real_data):
-    """codecarbon's copies of Our World in Data, eGRID (lb/MWh), the Chinese ministry's, ENTSO-E's."""
+    """codecarbon's copies of Our World in Data, eGRID (lb/MWh), the ministry's, ENTSO-E's."""
 
     def table(name):
         return json.loads((real_data / "codecarbon" / f"{name}.json").read_text(encoding="utf-8"))

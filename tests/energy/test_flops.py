@@ -53,7 +53,7 @@ FEW = {  # distances
     "deberta": ["model.position.reach=32"],
     "deberta_v3": ["model.position.buckets=32", "model.position.reach=64"],
 }
-QUICK = ("bert", "gpt2", "bart", "deberta", "longformer")
+QUICK = ("bert", "gpt2", "bart")
 FAMILIES = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in choices("model")

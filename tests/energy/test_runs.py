@@ -5,7 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
-from shell import CHAIN, DECODER, SMALL, fxformer, kill, lines, start, until
+from shell import CHAIN, DECODER, SMALL, fxformer, kill, lines, only, start, until
 
 from fxformer.energy import host, ledger
 from fxformer.energy.energy import AutoEnergy, ModelEnergy
@@ -94,3 +94,41 @@ def test_the_phases_of_a_run_hold_what_its_processor_did_and_change_no_bit():
     for other in (plain, auto):
         same = jax.tree.map(np.array_equal, metered.state.params, other.state.params)
         assert all(jax.tree.leaves(same))
+
+
+ENDLESS = ("train", *DECODER, "trainer.steps=1000000", "trainer.eval_every=0",
+           "trainer.save_every=1000000")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "knob", ["energy.budget_gco2e", "trainer.budget_minutes", "energy.budget_kwh"]
+)
+def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
+    """Resumed within the same budget it makes no step more, for what is spent stays spent; in a
+    larger one it goes on from there."""
+    rows = [f"{hour},{100 + hour}" for hour in range(24)]
+    (tmp_path / "day.csv").write_text("\n".join(["hour,gCO2e/kWh", *rows]))
+    grid = ("energy.grid_hourly=day.csv", "energy.grid_timezone=UTC", "energy.cpu_tdp_watts=100")
+    size = {"energy.budget_gco2e": 3e-3, "energy.budget_kwh": 2e-5, "trainer.budget_minutes": 0.05}
+    code, out, err = fxformer(*ENDLESS, *grid, f"{knob}={size[knob]}", folder=tmp_path)
+    assert code == 0, err
+    run = StoredRun(only(tmp_path))
+    assert run.facts["reason"].startswith(f"{knob}={size[knob]:g} is spent") and knob in out
+    spent = account(run)
+    used = {"energy.budget_gco2e": spent.gco2e, "energy.budget_kwh": spent.kwh,
+            "trainer.budget_minutes": run.lines[-1]["seconds"] / 60}  # fmt: skip
+    assert used[knob] >= size[knob]
+    last = run.lines[-1]["step"]
+    assert [line["step"] for line in run.lines if line["split"] == "valid"] == [last]
+    assert [p.name for p in (run.folder / "checkpoints").iterdir() if p.name.isdigit()]
+    assert (run.folder / "grid_hourly.csv").exists() and "hourly, day.csv" in out
+    (tmp_path / "day.csv").rename(tmp_path / "moved.csv")
+    assert account(StoredRun(run.folder)).gco2e == spent.gco2e  # by the folder's own copy
+    moved = ("energy.grid_hourly=moved.csv", "resume=last")
+    code, out, err = fxformer("train", *moved, folder=tmp_path)
+    assert code == 0 and "is spent" in out, err
+    assert StoredRun(run.folder).lines[-1]["step"] == last
+    code, out, err = fxformer("train", *moved, f"{knob}={3 * size[knob]}", folder=tmp_path)
+    assert code == 0, err
+    assert StoredRun(run.folder).lines[-1]["step"] > last
