@@ -23,6 +23,7 @@ class Entry:
     paths: where its parts lie here
     copies: other names that old files give the same tensor; each must hold the same numbers
     constant: what a file holds although nothing here is trained: checked, and written on export
+    shape: of such a constant, known before it is computed
     numbers: layer of our stack -> what fills the braces of `file`, where that is not {i}
     """
 
@@ -31,6 +32,7 @@ class Entry:
     layout: Layout = SAME
     copies: tuple[str, ...] = ()
     constant: Callable[[], np.ndarray] | None = None
+    shape: tuple[int, ...] | None = None
     numbers: Callable[[int], dict[str, int]] | None = None
 
     @property
@@ -87,7 +89,8 @@ def norm(file: str, path: str, **more) -> list[Entry]:
 def logits_bias(vocab: int) -> list[Entry]:
     """BART's final_logits_bias [1 V], saved although it is zero in all published models."""
     none = lambda: np.zeros((1, vocab), np.float32)  # noqa: E731
-    return [Entry("final_logits_bias", ("head/bias",), ROW, constant=none)]
+    own = {"constant": none, "shape": (1, vocab)}
+    return [Entry("final_logits_bias", ("head/bias",), ROW, **own)]
 
 
 def renamed(entries: list[Entry], old: str, new: str) -> list[Entry]:
