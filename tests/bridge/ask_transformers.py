@@ -32,7 +32,8 @@ def ask(folder: str, reference: str) -> dict:
         if name.startswith(("out.", "cls.")) and torch.is_tensor(got):
             far[name[4:]] = float(np.abs(got.numpy() - value).max())
     keys = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    return {"version": transformers.__version__, "far": far} | {key: sorted(map(str, info[key])) for key in keys}
+    lost = {key: sorted(map(str, info[key])) for key in keys}
+    return {"version": transformers.__version__, "far": far} | lost
 
 
 if __name__ == "__main__":
