@@ -63,6 +63,11 @@ def check(
     problems, unread = _strange(source, _spelt(asked, shapes), spared)
     problems += _lacking(source, wanted, shapes, set(fresh))
     problems += [wrong for entry in wanted for wrong in _misfits(source, entry, shapes)]
+    problems += [
+        f"{e.file} is {list(source.shape(e.file))}; config.json says {list(e.shape)}"
+        for e in entries
+        if e.shape is not None and e.file in source and source.shape(e.file) != e.shape
+    ]
     if problems:
         more = f"\n… and {len(problems) - 12} more" if len(problems) > 12 else ""
         raise WeightMismatch("\n".join(problems[:12]) + more)

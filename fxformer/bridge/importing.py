@@ -59,7 +59,7 @@ def import_model(
     Raises ValueError for whatever cannot be carried over exactly; nothing is written then.
     """
     published = read(folder, ignore=ignore)
-    tokenizer = read_tokenizer(published.folder)
+    tokenizer = read_tokenizer(published.folder, published.vocab)
     cfg = compose(published, tokenizer, overrides)
     arrays, lines = weights(published, cfg)
     run = Run.create(runs, name or published.folder.resolve().name, config=cfg)

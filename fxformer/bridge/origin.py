@@ -77,7 +77,7 @@ class OfFiles(Origin):
         return self.published.vocab
 
     def tokenizer(self) -> Tokenizer | None:
-        return read_tokenizer(self.place)
+        return read_tokenizer(self.place, self.rows)
 
     def check(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> None:
         self.published.check(shapes, _new(shapes, spare), spare)

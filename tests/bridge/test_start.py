@@ -10,7 +10,6 @@ from fxformer.bridge.adopt import adopted
 from fxformer.bridge.convert import WeightMismatch
 from fxformer.bridge.exporting import export_model
 from fxformer.bridge.importing import import_model
-from fxformer.bridge.matching import match
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.reading import shapes_of
 from fxformer.bridge.references import referenced
@@ -20,7 +19,7 @@ from fxformer.bridge.stored import model_weights
 from fxformer.config.build import build
 from fxformer.launch import app
 from fxformer.track.store import StoredRun
-from tests.bridge.fixture import HERE, own, published
+from tests.bridge.fixture import HERE, published
 
 QUIET = ("data=markov", "tokenizer=none", "data.symbols=18", "data.length=6", "data.batch=16",
          "data.examples=256", "data.valid_examples=16", "energy=model", "energy.region=null",
@@ -34,35 +33,6 @@ def train(folder, runs, *words):
     assert app.train(argv) == 0
     (made,) = set(runs.glob("*")) - before
     return StoredRun(made)
-
-
-def objective(folder):
-    network = published(folder).compose().model.network
-    if network._target_.endswith("Seq2Seq"):
-        return "denoise"
-    return "clm" if network.transformer.causal else "mlm"
-
-
-WORDS = [f for f in own() if published(f).form.has_words and "discriminator" not in f.name]
-FOLDERS = [
-    pytest.param(f, id=f.name, marks=() if f.name == "bert" else pytest.mark.slow) for f in WORDS
-]
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_an_import_learns(folder, tmp_path):
-    run = train(
-        folder,
-        tmp_path,
-        f"objective={objective(folder)}",
-        "model.dropout=0",
-        *("trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2"),
-    )
-    loss = run.metrics("train")["loss"]
-    assert loss[-5:].mean() < loss[:5].mean() - 0.05
-    (event,) = [line for line in run.events() if line["event"] == "init"]
-    assert event["fresh"] == []
-    match(run.config["model"])  # and it can still be exported
 
 
 @pytest.mark.slow

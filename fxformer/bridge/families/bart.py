@@ -82,7 +82,7 @@ def attention(side: str, file: str, part: str) -> list[Entry]:
 
 def bias(config: Config) -> list[Entry]:
     """The buffer that the class with a head over words saves."""
-    return logits_bias(config.get("decoder_vocab_size") or config["vocab_size"])
+    return logits_bias(config.get("decoder_vocab_size") or config.get("vocab_size", 50265))
 
 
 def forms(
