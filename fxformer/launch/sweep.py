@@ -20,6 +20,7 @@ from rich.console import Console
 
 from fxformer.config import folders
 from fxformer.launch.explain import say
+from fxformer.search.claims import Unreachable
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
 HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/launcher")
@@ -49,6 +50,9 @@ class Sweeper(HydraSweeper):
             code = self._sweep(arguments)
         except ValueError as error:
             code = say(str(error))
+        except Unreachable as error:
+            say(f"{error}; what is done lies in {self.config.runs}, the same command goes on")
+            code = 75
         raise SystemExit(code)
 
     def _sweep(self, arguments: list[str]) -> int:
@@ -98,7 +102,6 @@ class Sweeper(HydraSweeper):
 
     def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
         from fxformer.search import book
-        from fxformer.search.claims import FileClaims
         from fxformer.search.launchers import Job
         from fxformer.search.process import Commands
 
@@ -110,7 +113,7 @@ class Sweeper(HydraSweeper):
         job = Job(
             study=study,
             search=search,
-            claims=FileClaims(study, search.lease_seconds),
+            claims=claims,
             commands=Commands(
                 flags=(*_flags(self.call.argv), *hydras),
                 overrides=tuple(words),
@@ -125,6 +128,7 @@ class Sweeper(HydraSweeper):
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
         from fxformer.search import book
         from fxformer.search.prune import NoPruning
+        from fxformer.search.remote import shown
         from fxformer.search.study import Study
         from fxformer.track.redact import Redactor
 
@@ -147,6 +151,7 @@ class Sweeper(HydraSweeper):
             objectives=tuple(search.objectives or [self.config.trainer.get("metric", "loss")]),
             maximize=tuple(search.maximize),
             budget_kwh=search.budget_kwh,
+            storage=shown(search.storage or "files"),
         )
         name = search.name or book.name_of(study)
         folder = book.folder_of(Path(self.config.runs).resolve(), name)
@@ -180,6 +185,16 @@ class Sweeper(HydraSweeper):
         if code:
             say(f"job {slot} ({' '.join(words)}) ended with code {code}")
         return code
+
+
+def claims_of(study: Any, search: Any) -> Any:
+    """Where the workers of a study make their claims."""
+    from fxformer.search.claims import FileClaims
+    from fxformer.search.remote import StoreClaims
+
+    if search.storage is None:
+        return FileClaims(study, search.lease_seconds)
+    return StoreClaims(study, search.storage, search.lease_seconds)
 
 
 def worst(codes: Sequence[int]) -> int:
