@@ -13,13 +13,16 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper as HydraSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from fxformer.config import folders
-from fxformer.launch.explain import say
+from fxformer.launch.explain import refusal, say, trace
+from fxformer.search.claims import Unreachable
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
 HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/launcher")
@@ -52,8 +55,17 @@ class Sweeper(HydraSweeper):
         """Raises SystemExit with the exit code of all of it."""
         try:
             code = self._sweep(arguments)
-        except ValueError as error:
-            code = say(str(error))
+        except Unreachable as error:
+            say(f"{error}; what is done lies in {self.config.runs}, the same command goes on")
+            code = 75
+        except Exception as error:
+            if sentence := refusal(error):
+                code = say(sentence)
+            elif isinstance(error, (HydraException, OmegaConfBaseException)):
+                raise  # about the command line: said in our words by whom Hydra was called
+            else:
+                trace(error)
+                code = 1
         raise SystemExit(code)
 
     def _sweep(self, arguments: list[str]) -> int:
@@ -106,19 +118,19 @@ class Sweeper(HydraSweeper):
 
     def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
         from fxformer.search import book
-        from fxformer.search.claims import FileClaims
         from fxformer.search.launchers import Job
         from fxformer.search.process import Commands
 
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
-        study = book.begin(self._study(search, fixed, dimensions))
+        claims = claims_of(book.begin(self._study(search, fixed, dimensions)), search)
+        study = claims.study
         words = [word for word in fixed if not _is(word, "search")]
         hydras = [w for w in self.config.hydra.overrides.hydra if not w.startswith(HYDRAS)]
         again = ["search.wait=false", "search.workers=1", "search/launcher=process"]
         job = Job(
             study=study,
             search=search,
-            claims=FileClaims(study, search.lease_seconds),
+            claims=claims,
             commands=Commands(
                 flags=(*_flags(self.call.argv), *hydras),
                 overrides=tuple(words),
@@ -133,6 +145,7 @@ class Sweeper(HydraSweeper):
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
         from fxformer.search import book
         from fxformer.search.prune import NoPruning
+        from fxformer.search.storage import shown
         from fxformer.search.study import Study
         from fxformer.track.redact import Redactor
 
@@ -155,6 +168,7 @@ class Sweeper(HydraSweeper):
             objectives=tuple(search.objectives or [self.config.trainer.get("metric", "loss")]),
             maximize=tuple(search.maximize),
             budget_kwh=search.budget_kwh,
+            storage=shown(search.storage or "files"),
         )
         name = search.name or book.name_of(study)
         folder = book.folder_of(Path(self.config.runs).resolve(), name)
@@ -188,6 +202,16 @@ class Sweeper(HydraSweeper):
         if code:
             say(f"job {slot} ({' '.join(words)}) ended with code {code}")
         return code
+
+
+def claims_of(study: Any, search: Any) -> Any:
+    """Where the workers of a study make their claims."""
+    from fxformer.search.claims import FileClaims
+    from fxformer.search.remote import StoreClaims
+
+    if search.storage is None:
+        return FileClaims(study, search.lease_seconds)
+    return StoreClaims(study, search.storage, search.lease_seconds)
 
 
 def worst(codes: Sequence[int]) -> int:
