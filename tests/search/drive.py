@@ -1,6 +1,6 @@
 """A worker on trials that are `fake`, from a test or as a process of its own:
 
-    python drive.py RUNS NAME TRIALS WORKERS
+    python drive.py RUNS NAME TRIALS WORKERS [STORAGE]
 """
 
 import dataclasses
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fxformer.launch.sweep import claims_of
 from fxformer.search import book, space
-from fxformer.search.claims import FileClaims
 from fxformer.search.knobs import Search
 from fxformer.search.launchers import Job, ProcessLauncher
 from fxformer.search.process import Commands
@@ -45,9 +45,9 @@ def study(runs: Path, name: str = "s", words=SPACE, **fields) -> Study:
 
 
 def job(wanted: Study, asked: Search, console: Console | None = None) -> Job:
-    begun = book.begin(wanted)
+    claims = claims_of(book.begin(wanted), asked)
     return Job(
-        study=begun, search=asked, claims=FileClaims(begun, asked.lease_seconds),
+        study=claims.study, search=asked, claims=claims,
         commands=FakeCommands(), inline=lambda words, slot: 0, command=(),
         console=console or Console(quiet=True),
     )  # fmt: skip
@@ -60,6 +60,7 @@ def work(wanted: Study, asked: Search) -> tuple[Study, str]:
 
 
 if __name__ == "__main__":
-    runs, name, trials, workers = sys.argv[1:]
-    _, stopped = work(study(Path(runs), name, total=int(trials)), search(workers=int(workers)))
+    runs, name, trials, workers, *storage = sys.argv[1:]
+    knobs = {"workers": int(workers), "storage": storage[0] if storage else None}
+    _, stopped = work(study(Path(runs), name, total=int(trials)), search(**knobs))
     raise SystemExit(75 if stopped else 0)
