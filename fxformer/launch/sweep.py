@@ -13,13 +13,15 @@ from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper as HydraSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from fxformer.config import folders
-from fxformer.launch.explain import say
+from fxformer.launch.explain import refusal, say, trace
 from fxformer.search.claims import Unreachable
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
@@ -53,11 +55,17 @@ class Sweeper(HydraSweeper):
         """Raises SystemExit with the exit code of all of it."""
         try:
             code = self._sweep(arguments)
-        except ValueError as error:
-            code = say(str(error))
         except Unreachable as error:
             say(f"{error}; what is done lies in {self.config.runs}, the same command goes on")
             code = 75
+        except Exception as error:
+            if sentence := refusal(error):
+                code = say(sentence)
+            elif isinstance(error, (HydraException, OmegaConfBaseException)):
+                raise  # about the command line: said in our words by whom Hydra was called
+            else:
+                trace(error)
+                code = 1
         raise SystemExit(code)
 
     def _sweep(self, arguments: list[str]) -> int:
@@ -114,7 +122,8 @@ class Sweeper(HydraSweeper):
         from fxformer.search.process import Commands
 
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
-        study = book.begin(self._study(search, fixed, dimensions))
+        claims = claims_of(book.begin(self._study(search, fixed, dimensions)), search)
+        study = claims.study
         words = [word for word in fixed if not _is(word, "search")]
         hydras = [w for w in self.config.hydra.overrides.hydra if not w.startswith(HYDRAS)]
         again = ["search.wait=false", "search.workers=1", "search/launcher=process"]
@@ -136,7 +145,7 @@ class Sweeper(HydraSweeper):
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
         from fxformer.search import book
         from fxformer.search.prune import NoPruning
-        from fxformer.search.remote import shown
+        from fxformer.search.storage import shown
         from fxformer.search.study import Study
         from fxformer.track.redact import Redactor
 
