@@ -103,6 +103,7 @@ def served(folder: Path):
         process.wait()
 
 
+@pytest.mark.slow  # test_remote has the proxy itself
 def test_the_same_over_grpc(tmp_path):
     with served(tmp_path) as address:
         folders = [tmp_path / "one", tmp_path / "two"]
