@@ -32,7 +32,7 @@ HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/
 class Call:
     """What the command line was.
 
-    trains: its job is training, and may be done by a process
+    trains: its job is training
     sample: (study, sampler is pure) -> the slots that the job wants to see; None: all
     """
 

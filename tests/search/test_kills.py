@@ -27,17 +27,18 @@ raise SystemExit(75 if drive.work(drive.study(runs, "s", total=trials), asked)[1
 STEPS = 6
 
 
-def controller(runs: Path, trials: int, workers: int = 2) -> subprocess.Popen:
-    """One that works on the study "s" until it is done."""
-    environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": f"steps={STEPS} pause=0.05"}
-    words = [sys.executable, "-c", CONTROLLER, str(runs), str(trials), str(workers)]
+def controller(runs: Path, trials: int) -> subprocess.Popen:
+    """One that works on the study "s", two trials at a time, until it is done."""
+    pause = 0.05 if trials < 10 else 0.3  # many are to be killed, so they take their time
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": f"steps={STEPS} pause={pause}"}
+    words = [sys.executable, "-c", CONTROLLER, str(runs), str(trials), "2"]
     with (runs / "err.txt").open("a") as err:
         return subprocess.Popen(words, env=environ, cwd=ROOT, stdout=err, stderr=err)
 
 
 def finish(runs: Path, trials: int) -> Study:
     """A search that nobody disturbs."""
-    runs.mkdir()
+    runs.mkdir(exist_ok=True)
     assert controller(runs, trials).wait(300) == 0, (runs / "err.txt").read_text()
     return find(runs, "s")
 
@@ -74,7 +75,7 @@ def killed(runs: Path, trials: int, kills: int, seed: int, controllers: int = 1)
     at_work = [controller(runs, trials) for _ in range(controllers)]
     limit = time.monotonic() + 60 + 12 * kills
     while sum(dead) < kills and time.monotonic() < limit:
-        time.sleep(rng.uniform(0, 1.5))
+        time.sleep(rng.uniform(0, 1.5 / controllers))
         victims = processes(runs)
         if victims and rng.random() < 0.6:
             dead[1] += kill(int(rng.choice(victims)))
@@ -86,11 +87,9 @@ def killed(runs: Path, trials: int, kills: int, seed: int, controllers: int = 1)
         for n, process in enumerate(at_work):
             if process.poll() is not None and sum(dead) < kills:
                 at_work[n] = controller(runs, trials)
-    for n, process in enumerate(at_work):
-        if process.poll() is not None:
-            at_work[n] = controller(runs, trials)
     for process in at_work:
-        assert process.wait(300) == 0, (runs / "err.txt").read_text()[-2000:]
+        process.wait(300)
+    finish(runs, trials)
     return dead[0], dead[1]
 
 
@@ -137,3 +136,44 @@ def test_a_trial_whose_file_is_gone_is_made_again_the_same(tmp_path):
     assert controller(runs, 3).wait(300) == 0, (runs / "err.txt").read_text()
     for mine, theirs in zip(study.trials(), before, strict=True):
         assert (mine.params, mine.values) == (theirs.params, theirs.values)
+
+
+@pytest.mark.slow
+def test_real_training_killed_again_and_again_ends_bit_for_bit_the_same(tmp_path):
+    """The command itself and its trials' processes, ten kills; every joule in a ledger is counted,
+    and the ledgers of the dead have some."""
+    from shell import DECODER, start
+
+    words = (
+        "train", "-m", *DECODER, "trainer.steps=150", "trainer.eval_every=10",
+        "trainer.save_every=10", "energy.ledger_every_seconds=0.1", "search.name=s",
+        "search.trials=3", "search.workers=2", "search.retries=99",
+        "optimizer.lr=tag(log,interval(1e-3,1e-1))",
+    )  # fmt: skip
+    calm, wild, rng, dead = tmp_path / "calm", tmp_path / "wild", np.random.default_rng(0), [0, 0]
+    calm.mkdir(), wild.mkdir()
+    assert start(*words, folder=calm).wait(900) == 0
+    process, end = start(*words, folder=wild), time.monotonic() + 600
+    while sum(dead) < 10 and time.monotonic() < end:
+        time.sleep(rng.uniform(0.5, 8))
+        running = [json.loads(file.read_text()) for file in wild.glob("runs/2*/run.json")]
+        pids = [facts["owner"]["pid"] for facts in running if facts["status"] == "running"]
+        which = bool(pids) and rng.random() < 0.6
+        try:
+            os.kill(int(rng.choice(pids)) if which else process.pid, signal.SIGKILL)
+            dead[which] += 1
+        except ProcessLookupError:
+            continue
+        if not which:
+            process.wait()
+            process = start(*words, folder=wild)
+    process.wait(900)
+    assert start(*words, folder=wild).wait(900) == 0, (wild / "err.txt").read_text()
+    one, other = find(calm / "runs", "s"), find(wild / "runs", "s")
+    for theirs, mine in zip(one.trials(), other.trials(), strict=True):
+        assert (mine.state, mine.params, mine.values) == ("complete", theirs.params, theirs.values)
+        assert [report[:2] for report in mine.reports] == [report[:2] for report in theirs.reports]
+    used = sum(ledger.totals(file).joules for file in wild.glob("runs/2*/energy.jsonl"))
+    told = sum(trial.joules for trial in other.trials())
+    assert min(dead) >= 2 and told == pytest.approx(used)
+    assert told > sum(trial.joules for trial in one.trials())
