@@ -14,6 +14,7 @@ from fxformer.train.task import maker
 from tests.physics.training import composed
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
+MARKUP = "<img src=x onerror=window.harm=1> the cat <script>window.harm=1</script> sat " * 3
 SMALL = ("size=tiny", "model.dim=16", "model.layers=2", "model.heads=2", "model.ffn.hidden=16",
          "energy=model", "data.length=32", "data.batch=8")
 KINDS = {
@@ -31,7 +32,7 @@ def text(folder: Path) -> Path:
     file = folder / "text.txt"
     if not file.exists():
         rng = np.random.default_rng(0)
-        texts = [" ".join(rng.choice(WORDS, 60)) for _ in range(40)]
+        texts = [" ".join(rng.choice(WORDS, 60)) for _ in range(39)] + [MARKUP]
         file.write_text("\n\n".join(texts))
     return file
 
