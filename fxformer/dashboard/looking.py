@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxformer.dashboard.shelf import Shelf
+from fxformer.track.store import StoredRun
 
 Params = Mapping[str, str]
 LARGEST = 64_000_000  # bytes of weights in a file
@@ -20,7 +21,7 @@ def _kept():
 
 
 def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """{"runs": [{"key", "id", "architecture", "steps"}]} of the runs that kept any, newest first."""
+    """{"runs": [{"key", "id", "architecture", "steps"}]} of runs that kept any, newest first."""
     found = []
     for key, run in reversed(shelf.runs().items()):
         steps = _steps(run)
@@ -31,7 +32,7 @@ def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
     return {"runs": found}
 
 
-def _steps(run) -> list[int]:
+def _steps(run: StoredRun) -> list[int]:
     """Steps of the checkpoints, as look.keep.steps_of, without importing what opens them."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
@@ -112,6 +113,19 @@ class Look:
     asked: Mapping[str, str]  # example, or text, target and spoil; see `attention`
 
 
+def steps(run: StoredRun, words: str) -> tuple[int, ...]:
+    """The checkpoints that "last", "all" or "100,200" mean. ValueError where there is no such."""
+    from fxformer.look.keep import chosen_step
+
+    if words in ("last", "all"):
+        last = chosen_step(run, None)
+        return (last,) if words == "last" else tuple(_steps(run))
+    parts = words.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
+    return tuple(chosen_step(run, int(part)) for part in parts)
+
+
 def looks(shelf: Shelf, params: Params) -> list[dict[str, Any]]:
     """The texts that are there to look at without asking for more: none, in a page that is live."""
     return []
@@ -140,5 +154,5 @@ def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
                     "checkpoints, or shorter texts"
                 )
             given[spelled("attention", params)] = seen
-            given[spelled("samples", params)] = _or_why(samples, shelf, params)
+            given[spelled("samples", params)] = samples(shelf, params)
     return given

@@ -11,14 +11,17 @@ from fxformer.dashboard.routes import EMBEDDED, answer
 from fxformer.dashboard.shelf import Shelf
 
 
-def write(shelf: Shelf, path: str | Path, looks: Sequence[looking.Look] = ()) -> int:
+def write(
+    shelf: Shelf, path: str | Path, looks: Sequence[looking.Look] = (), first: str = ""
+) -> int:
     """Write the report to `path`; returns how many bytes it is. ValueError without any run.
 
     looks: texts whose attention and answers it shows besides, which runs are opened for
+    first: the view that it opens with
     """
     if not shelf.runs():
         raise ValueError(f"no runs in {shelf.root}/ to report on; `fxformer train` makes one")
-    html = document.self_contained(answers(shelf, looks))
+    html = document.self_contained(answers(shelf, looks), first)
     jsonl.replace(path, html)
     return len(html.encode())
 

@@ -12,7 +12,8 @@ from fxformer.batch import Batch
 from fxformer.compare.opened import Opened
 from fxformer.generate.greedy import continue_prefix, continue_text
 from fxformer.look.pieces import pieces
-from fxformer.look.texts import WRITES, Text, limit, padded, until, written
+from fxformer.look.rows import Text, padded
+from fxformer.look.texts import WRITES, limit, until, written
 from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.train.state import bind
 

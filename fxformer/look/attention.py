@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from fxformer.compare.opened import Opened
 from fxformer.look.pieces import pieces
-from fxformer.look.texts import Text, limit, padded
+from fxformer.look.rows import Text, padded
+from fxformer.look.texts import limit
 from fxformer.train.state import bind
 
 Kind = Literal["encoder", "decoder", "cross"]
@@ -66,7 +67,7 @@ def _cut(kind: Kind, queries: np.ndarray, keys: np.ndarray, weights) -> Attentio
 
 
 def entropy(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:
-    """Mean over the queries of -Σ w log w, nats; 0: each looks at one token, log S: at all alike."""
+    """Mean over queries of -Σ w log w, nats; 0: each looks at one token, log S: at all alike."""
     logs = np.log(np.where(weights > 0, weights, 1))
     return -(weights * logs).sum(-1).mean(-1)
 

@@ -10,35 +10,12 @@ from fxformer.batch import Batch, Rows
 from fxformer.compare.opened import Opened
 from fxformer.generate.greedy import rewrite
 from fxformer.look.pieces import ids_of
+from fxformer.look.rows import MOST, STEP, Text, cut, one_row, padded
 from fxformer.objective.hole import shifted
 from fxformer.objective.prefix import PrefixLM
 from fxformer.train.state import bind
 
-MOST = 128  # tokens of a text, on either side, that are looked at
 WRITES = 64  # tokens that a model may write where nobody says how many
-STEP = 16  # lengths are rounded up to it, so that few shapes are compiled
-
-_TOKENS = ("tokens", "segments", "types", "prefix", "positions")
-_SOURCE = ("source", "source_segments")
-
-
-@dataclasses.dataclass(frozen=True)
-class Text:
-    """One row, as long as the text.
-
-    batch: [1, T], and [1, S] for the source
-    known: whether its targets are what is right; a typed text has no right answer
-    note: what a person should know of it, "" for nothing
-    """
-
-    batch: Batch
-    known: bool
-    note: str = ""
-
-    @property
-    def marked(self) -> np.ndarray:
-        """Places of the picked tokens that count. [M] int64."""
-        return np.flatnonzero(self.batch.weights[0] > 0)
 
 
 def limit(opened: Opened) -> int:
@@ -64,7 +41,7 @@ def typed(opened: Opened, text: str, target: str = "") -> Text:
     """A typed text, read as it is. A seq2seq model's decoder reads `target`, or without one what
     the model itself writes."""
     if opened.objective.model.architecture == "seq2seq":
-        return _with_source(opened, framed(opened, text, "the text"), target)
+        return _beside(opened, to_rewrite(opened, text), target)
     whole = opened.objective.model.architecture == "encoder"
     tokens = framed(opened, text, "the text", closed=whole)
     batch, note = one_row(tokens), ""
@@ -98,7 +75,7 @@ def asked(opened: Opened, text: str, seed: int = 0) -> Text:
         return masks(opened, text)
     marks = (vocabulary.mask, *vocabulary.sentinels)
     if kind == "seq2seq" and (opened.objective.reads_pairs or np.isin(ids, marks).any()):
-        return _with_source(opened, framed(opened, text, "the text"), "")
+        return to_rewrite(opened, text)
     return spoilt(opened, text, seed)
 
 
@@ -128,24 +105,22 @@ def rows_of(opened: Opened, ids: np.ndarray, seed: int = 0) -> Rows:
     return rows
 
 
-def one_row(tokens: np.ndarray) -> Batch:
-    """[n] ids as a batch that asks nothing."""
-    nothing = np.zeros((1, len(tokens)), np.int32)
-    weights = np.zeros((1, len(tokens)), np.float32)
-    return Batch(tokens[None], np.ones_like(tokens)[None], targets=nothing, weights=weights)
-
-
-def _with_source(opened: Opened, source: np.ndarray, target: str) -> Text:
-    start = int(opened.objective.corrupt(rows_of(opened, source)).tokens[0, 0])
-    note = ""
-    if target:
-        wrote = framed(opened, target, "the target")
-    else:
-        wrote = written(opened, source, start)
-        note = "The target is what the model writes itself at this checkpoint."
+def to_rewrite(opened: Opened, text: str) -> Text:
+    """A typed source, and of the decoder's side the start token alone."""
+    source = framed(opened, text, "the text")
+    start = opened.objective.corrupt(rows_of(opened, source)).tokens[0, :1]
     there = {"source": source[None], "source_segments": np.ones_like(source)[None]}
-    batch = one_row(shifted(wrote, start)).replace(targets=wrote[None], **there)
-    return Text(batch, known=bool(target), note=note)
+    return Text(one_row(start).replace(**there), known=False)
+
+
+def _beside(opened: Opened, made: Text, target: str) -> Text:
+    """A source with what the decoder reads: the target, or what the model writes."""
+    source, start = made.batch.source[0], int(made.batch.tokens[0, 0])
+    wrote = framed(opened, target, "the target") if target else written(opened, source, start)
+    note = "" if target else "The target is what the model writes itself at this checkpoint."
+    read = one_row(shifted(wrote, start))
+    batch = made.batch.replace(tokens=read.tokens, segments=read.segments, targets=wrote[None])
+    return Text(batch.replace(weights=read.weights), known=bool(target), note=note)
 
 
 def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) -> np.ndarray:
@@ -172,49 +147,3 @@ def until(ids: np.ndarray, eos: int | None) -> np.ndarray:
     """The ids up to the first eos, which is among them."""
     ends = np.flatnonzero(ids == eos) if eos is not None else []
     return ids[: ends[0] + 1] if len(ends) else ids
-
-
-def cut(row: Batch, *, known: bool) -> Text:
-    """A batch of one row without its padding, and of at most MOST tokens."""
-    full = [int((row.segments > 0).sum())]
-    sizes = [min(full[0], MOST)]
-    fields = {name: _part(getattr(row, name), sizes[0]) for name in _TOKENS}
-    chosen = row.global_tokens
-    if row.source is not None:
-        full.append(int((row.source_segments > 0).sum()))
-        sizes.append(min(full[1], MOST))
-        fields |= {name: _part(getattr(row, name), sizes[1]) for name in _SOURCE}
-    fields["global_tokens"] = _part(chosen, sizes[-1])
-    if row.picked is None:
-        fields |= {name: _part(getattr(row, name), sizes[0]) for name in ("targets", "weights")}
-    else:
-        fields["weights"] = row.weights * (row.picked < sizes[0])
-        fields["picked"] = np.minimum(row.picked, sizes[0] - 1)
-    note = "" if sizes == full else f"Cut to its first {MOST} tokens, of {max(full)}."
-    return Text(row.replace(labels=None, **fields), known, note)
-
-
-def padded(row: Batch, pad: int, most: int) -> Batch:
-    """A row at a length that is compiled for many: rounded up, but never above `most`."""
-
-    def wide(name: str, length: int) -> np.ndarray | None:
-        array = getattr(row, name)
-        if array is None:
-            return None
-        room = max(length, min(-(-length // STEP) * STEP, most)) - length
-        fill = pad if name in ("tokens", "source") else 0
-        return np.pad(array, ((0, 0), (0, room)), constant_values=fill)
-
-    length = row.tokens.shape[1]
-    names = [*_TOKENS, *(("targets", "weights") if row.picked is None else ())]
-    fields = {name: wide(name, length) for name in names}
-    last = length
-    if row.source is not None:
-        last = row.source.shape[1]
-        fields |= {name: wide(name, last) for name in _SOURCE}
-    fields["global_tokens"] = wide("global_tokens", last)
-    return row.replace(**fields)
-
-
-def _part(array: np.ndarray | None, size: int) -> np.ndarray | None:
-    return None if array is None else np.asarray(array)[:, :size]

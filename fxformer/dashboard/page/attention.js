@@ -52,17 +52,17 @@ views.add({
         h("h3", "entropy of a head, nats"), h("p.soft.small", `0: each token looks at one; ${Math.log(shown.keys.length).toFixed(1)}: at all alike`), entropy,
         h("h3", "distance, tokens"), h("p.soft.small", "how far from its own place a token looks"), distance));
       drawn = headView.draw(left, shown, chosen);
-      heat(entropy, shown, "entropy", "nats");
-      heat(distance, shown, "distance", "tokens");
+      heat(entropy, shown, "entropy", "nats", Math.log(shown.keys.length));
+      heat(distance, shown, "distance", "tokens", Math.max(...shown.distance.flat()));
     }
 
-    async function heat(element, shown, name, unit) {
+    async function heat(element, shown, name, unit, most) {
       element.style.height = `${Math.max(120, Math.min(420, 44 + shown.layers * 26))}px`;
       const numbers = (count) => Array.from({ length: count }, (_, i) => i + 1);
       await chart.draw(element, () => ({
         data: [{
           type: "heatmap", z: shown[name], x: numbers(shown.heads), y: numbers(shown.layers),
-          colorscale: [[0, chart.ink("card")], [1, chart.ink("accent")]], xgap: 2, ygap: 2,
+          zmin: 0, zmax: most, colorscale: [[0, chart.ink("card")], [1, chart.ink("accent")]], xgap: 2, ygap: 2,
           hovertemplate: `layer %{y}, head %{x}<br>%{z:.2f} ${unit}<extra></extra>`,
           colorbar: { thickness: 8, len: 1, tickfont: { color: chart.ink("soft"), size: 11 }, outlinewidth: 0 },
         }],

@@ -27,8 +27,8 @@ views.add({
         return h("span.hole", { title: `reads ${answer.read[at]}` }, h("sup", number), one.best[0][0].replace(/▁/g, " ").trim() || "▁");
       });
       return [
-        h("section.card", h("h2", "The text, with the likeliest token at each hidden place"), text, hit(answer.hidden)),
-        h("section.card", h("h2", "Guesses"), h("div.guesses", answer.hidden.map((one, n) => guess(answer, one, n + 1)))),
+        h("section", h("h2", "The text, with the likeliest token at each hidden place"), text, hit(answer.hidden)),
+        h("section", h("h2", "Guesses"), h("div.guesses", answer.hidden.map((one, n) => guess(answer, one, n + 1)))),
       ];
     }
 
@@ -57,7 +57,7 @@ views.add({
 
     function replaced(answer) {
       const other = answer.read.map((token, at) => token !== answer.truth[at]);
-      return h("section.card", h("h2", "What the generator wrote; called replaced where the mark is strong"),
+      return h("section", h("h2", "What the generator wrote; called replaced where the mark is strong"),
         running(answer.read, (token, at) => h(`span.piece${other[at] ? ".other" : ""}`, {
           style: sureness(answer.p[at]), title: `${format.percent(answer.p[at])} replaced; was ${answer.truth[at]}`,
         }, token)),
@@ -72,10 +72,10 @@ views.add({
       }, token));
       const truth = answer.truth && running(answer.truth, (token, at) => h(`span.piece${answer.lost[at] ? ".lost" : ""}`, token));
       return [
-        h("section.card", h("h2", "It read"), running(answer.read, (token) => h("span.piece", token))),
+        h("section", h("h2", "It read"), running(answer.read, (token) => h("span.piece", token))),
         h("div.columns.beside-truth",
-          h("section.card", h("h2", `It ${word}`), wrote),
-          truth && h("section.card", h("h2", answer.what === "continued" ? "How the text goes on" : "The original"), truth)),
+          h("section", h("h2", `It ${word}`), wrote),
+          truth && h("section", h("h2", answer.what === "continued" ? "How the text goes on" : "The original"), truth)),
         h("p.soft", "The line under a token is as long as the model was sure of it. ",
           truth && ["Marked ", h("span.piece.other", "so"), ": not in the original; ", h("span.piece.lost", "so"), ": left out."]),
       ];
