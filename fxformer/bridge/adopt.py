@@ -17,7 +17,8 @@ from fxformer.bridge.start import run_of
 from fxformer.config.resume import flat
 from fxformer.config.target import ConfigError
 
-PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")  # together they have every reference
+# Together they have every reference.
+PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
 
 
 def adopted(cfg: DictConfig, overrides: list[str]) -> DictConfig:
