@@ -10,7 +10,8 @@ an epsilon too small to see), so a weight or a field that is not carried over sh
 
 Transformer-XL, which transformers 5 has no more, reads a text in two segments, `in.input_ids.0` and
 `.1`, the second remembering the first. ProphetNet's predicting streams are made right before they
-are asked (see the bridge's prophetnet.py): `ahead.logits` holds all of them.
+are asked (see the bridge's prophetnet.py): `ahead.logits` holds all of them, `fixed.logits` the
+first, which generates.
 """
 
 import sys
@@ -399,7 +400,7 @@ def make(name: str) -> None:
         arrays |= {f"out.{key}": value for key, value in made.items() if "ngram" not in key}
         if ahead:
             arrays["ahead.logits"] = np.concatenate(ahead, axis=1)
-            arrays["out.logits"] = arrays["ahead.logits"][:, 0]
+            arrays["fixed.logits"] = arrays["ahead.logits"][:, 0]
     else:
         arrays |= {f"out.{key}": value for key, value in outputs_of(model, inputs).items()}
     arrays |= writings_of(model)

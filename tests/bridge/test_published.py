@@ -31,6 +31,12 @@ QWEN3 = dict(hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, hea
              num_attention_heads=16, num_key_value_heads=8, rope_theta=1e6)
 PEGASUS = dict(encoder_layers=16, decoder_layers=16, activation_function="relu",
                scale_embedding=True)
+PROPHETNET = dict(
+    model_type="prophetnet", vocab_size=30522, hidden_size=1024, ngram=2, num_buckets=32,
+    relative_max_distance=128, disable_ngram_loss=False, padding_idx=0, pad_token_id=0,
+    encoder_max_position_embeddings=513, decoder_max_position_embeddings=514,
+    max_position_embeddings=512, encoder_layerdrop=0.0, decoder_layerdrop=0.0, eps=0.1,
+)
 TIED, BARE = ("model/head=tied",), ("model/head=none",)
 POOLED = (*BARE, "model/classifiers=pooler")
 
@@ -72,6 +78,7 @@ PUBLISHED = {
     "opus-mt-en-de": (
         dict(model_type="marian", vocab_size=58101) | MARIAN, (), 74_410_496 - 2 * 512 * 512,
     ),
+    "prophetnet-large": (PROPHETNET, (), 391_321_600),
     "pegasus-large": (  # both tables of positions are stored
         dict(model_type="pegasus", vocab_size=96103) | PEGASUS, (), 570_797_056 - 2 * 1024 * 1024,
     ),

@@ -35,6 +35,9 @@ def test_transformers_loads_what_we_write(tmp_path):
         export_model(StoredRun(made.folder), tmp_path / folder.name)
         asking += [str(tmp_path / folder.name), str(folder / "reference.npz")]
     answer = subprocess.run(asking, capture_output=True, text=True, check=True).stdout
-    for folder, said in json.loads(answer.splitlines()[-1]).items():
+    answers = json.loads(answer.splitlines()[-1])
+    there = {folder: said for folder, said in answers.items() if "gone" not in said}
+    assert len(there) > 50  # transformers 5 has no Transformer-XL
+    for folder, said in there.items():
         assert not any(said[key] for key in said if key.endswith("_keys")), (folder, said)
         assert said["far"] and max(said["far"].values()) < 5e-6, (folder, said["far"])
