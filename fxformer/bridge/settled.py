@@ -55,9 +55,9 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
     windows = stack.get("windows") or [None]
     windows = [windows[i % len(windows)] for i in range(stack["layers"])]
     windows = windows if any(windows) else None
-    made = {"attention": attention, "position": position, "ffn": ffn, "embed": embed, "hidden": hidden}
     groups = stack.get("groups") or stack["layers"]
-    return {**stack, **made, "windows": windows, "groups": groups}
+    made = {"attention": attention, "position": position, "ffn": ffn, "embed": embed}
+    return {**stack, **made, "hidden": hidden, "windows": windows, "groups": groups}
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

@@ -71,5 +71,5 @@ class Block(nnx.Module):
             return self.residual(x, sublayers), kept
 
     def blank(self, x: Float[Array, "B T D"]) -> Float[Array, "B 1 D"]:
-        """What attention gets where there is nothing: a vector of zeros, normed if the others are."""
+        """What attention gets where there is nothing: zeros, normed if the others are."""
         return self.residual.enter("attention", jnp.zeros_like(x[:, :1]))

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import EVERYTHING, positions
+from fxformer.nn.memory import Memory
 from fxformer.nn.position import Position
 from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Positive, Rate
@@ -24,6 +24,7 @@ class RelativeSinusoids(Position):
     """
 
     tells_distances = True
+    shares_biases: ClassVar[bool] = False
     content_bias: nnx.Param | None = None
     distance_bias: nnx.Param | None = None
 
@@ -54,6 +55,8 @@ class RelativeSinusoidsShared(RelativeSinusoids):
     head_dim: width of a head; null: dim / heads. The rest as of `RelativeSinusoids`
     """
 
+    shares_biases = True
+
     def __init__(
         self,
         dim: int,
@@ -69,37 +72,6 @@ class RelativeSinusoidsShared(RelativeSinusoids):
         inner = heads * (head_dim or dim // heads)
         self.content_bias = nnx.Param(jnp.zeros((inner,), jnp.float32))
         self.distance_bias = nnx.Param(jnp.zeros((inner,), jnp.float32))
-
-
-@flax.struct.dataclass
-class Memory(Cache):
-    """Keys and values of the last N tokens read, the newest last; `filled` counts all tokens.
-
-    The first tokens of a text have blanks before them, in place of those there are not yet.
-    """
-
-    def pull(
-        self, k: Float[Array, "B 1 H K"], v: Float[Array, "B 1 H K"]
-    ) -> tuple[Float[Array, "B N H K"], Float[Array, "B N H K"]]:
-        """What is remembered, given a blank's key and value."""
-        size = self.k.shape[1]
-        there = (jnp.arange(size) >= size - self.filled)[None, :, None, None]
-        return jnp.where(there, self.k.astype(k.dtype), k), jnp.where(there, self.v, v)
-
-    def push(self, k: Float[Array, "B T H K"], v: Float[Array, "B T H K"]) -> "Memory":
-        """The memory with T more tokens; the oldest are gone."""
-
-        def put(buffer, new):
-            both = jnp.concatenate([buffer, new.astype(buffer.dtype)], axis=1)
-            return both[:, both.shape[1] - buffer.shape[1] :]
-
-        return Memory(put(self.k, k), put(self.v, v), self.filled + k.shape[1])
-
-    def room(self, more: int) -> int:
-        return self.k.shape[2] + more
-
-    def place(self, more: int) -> tuple[int, Bool[Array, "S"]]:
-        return self.k.shape[2], jnp.ones(self.room(more), bool)
 
 
 class RelativeAttention(MultiHeadAttention):
@@ -205,8 +177,8 @@ class RelativeAttention(MultiHeadAttention):
         """q · r[gap] for every query and key; what no query of a causal mask sees is anything."""
         mask, length = where.mask, q.shape[1]
         later = not mask.causal or mask.prefix is not None
-        count = keys + (length if later else 1)
-        return shift(self.products(q, where, mask.first + length - jnp.arange(count), key), keys)
+        gaps = mask.first + length - jnp.arange(keys + (length if later else 1))
+        return shift(self.on_distances(q, where, gaps, key), keys)
 
     def by_blank(
         self, q: Float[Array, "B T H K"], where: Where, window: Array | None, key: Array | None
@@ -214,11 +186,11 @@ class RelativeAttention(MultiHeadAttention):
         """q · r[gap] for the blanks before each query's segment, and which of them it sees."""
         size, at = self.memory, positions(where.mask.query)
         gap = at[:, :, None] + size - jnp.arange(size)  # [B T N], from 1 on
-        logits = self.products(q, where, 1 + jnp.arange(size + q.shape[1] - 1), key)
+        logits = self.on_distances(q, where, 1 + jnp.arange(size + q.shape[1] - 1), key)
         reached = gap < (EVERYTHING if window is None else window)
         return jnp.take_along_axis(logits, gap[:, None] - 1, axis=-1), reached[:, None]
 
-    def products(self, q, where: Where, gaps: Int[Array, "R"], key) -> Float[Array, "B H T R"]:
+    def on_distances(self, q, where: Where, gaps: Int[Array, "R"], key) -> Float[Array, "B H T R"]:
         """q · r of these distances, for each query."""
         x = where.position.vectors(gaps, self.position_k.kernel.shape[-2])
         x = drop(x, self.position_dropout, key).astype(q.dtype)

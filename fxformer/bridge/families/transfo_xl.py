@@ -86,7 +86,8 @@ def written(config: Config) -> Config:
         )
     if made["cutoffs"] is None:
         made["cutoffs"] = list(clusters(made["vocab_size"], None)[1:-1])
-    made["tie_projs"] = made.get("tie_projs") or [True] * (len(made["cutoffs"]) + 1)
+    if "tie_projs" in made:  # only the class with words says it
+        made["tie_projs"] = made["tie_projs"] or [True] * (len(made["cutoffs"]) + 1)
     made |= {"mem_len": memory or 0, "same_length": windows is not None}
     made |= {"clamp_len": made.pop("clamp") or -1}
     for key in ("own_bias", "final_norm"):
