@@ -1,4 +1,4 @@
-"""A decoder that was imported learns on: twenty steps from its weights, and the loss falls."""
+"""What was imported learns on: twenty steps from its weights, and the loss falls."""
 
 import json
 
@@ -10,7 +10,7 @@ from fxformer.bridge.importing import import_model
 from fxformer.config.build import build
 from fxformer.config.check import check
 from fxformer.train.setup import set_up
-from tests.bridge.fixture import own
+from tests.bridge.fixture import HERE, own
 from tests.physics.training import composed, train
 
 KINDS = ("CausalLM", "LMHeadModel")  # the classes of decoders that answer with words
@@ -26,11 +26,24 @@ def decoders():
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", decoders())
 def test_an_imported_decoder_learns(folder, tmp_path):
+    before, after = before_and_after(folder, tmp_path, "objective=clm", "data.symbols=18")
+    assert after < 0.97 * before
+
+
+@pytest.mark.slow
+def test_an_imported_prophetnet_learns(tmp_path):
+    own = ("objective=prophetnet", "objective.weights=[1,1,1]", "data.symbols=18")
+    before, after = before_and_after(HERE / "prophetnet", tmp_path, *own)
+    assert after < 0.97 * before
+
+
+def before_and_after(folder, tmp_path, *own):
+    """The validation loss of the imported model, and after twenty steps."""
     run = import_model(folder, runs=str(tmp_path))
     words = [
-        *(f"init.from={run.folder}", "objective=clm", "data=markov", "tokenizer=none"),
+        *(f"init.from={run.folder}", "data=markov", "tokenizer=none"),
         *("data.length=8", "data.batch=16", "data.valid_examples=32", "data.workers=1"),
-        *("data.symbols=18", "trainer.steps=20", "optimizer.lr=0.003", "energy=model"),
+        *("trainer.steps=20", "optimizer.lr=0.003", "energy=model", *own),
     ]
     cfg = adopted(composed(*words), words)
     check(cfg)
@@ -40,5 +53,4 @@ def test_an_imported_decoder_learns(folder, tmp_path):
     assert not [line.path for line in lines if line.what == "fresh"]
     batch = setup.put(setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0]))
     total, weight = jax.jit(setup.evaluate)(params, batch)["loss"]
-    after = train(setup, state.replace(params=params)).valid["loss"]
-    assert after < 0.97 * float(total / weight)
+    return float(total / weight), train(setup, state.replace(params=params)).valid["loss"]
