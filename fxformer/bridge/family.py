@@ -60,6 +60,7 @@ class Family:
     answers: what transformers calls the answer of a classifier, where it is unlike BERT's
     positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
         where the first token is
+    when: which config.jsons of its types are its own, where two families share a type
     """
 
     types: tuple[str, ...]
@@ -74,6 +75,7 @@ class Family:
     written: Callable[[Config], Config] = lambda config: config
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     positions: Literal["row", "segments"] = "segments"
+    when: Callable[[Config], bool] = lambda config: True
 
 
 class Names(Protocol):
@@ -116,8 +118,8 @@ def family_of(config: Config) -> Family:
     if kind is None:
         raise ConfigMismatch("config.json has no model_type: write which family it is, e.g. bert")
     for family in all_families():
-        if kind in family.types:
+        if kind in family.types and family.when(config):
             return family
-    known = sorted(t for family in all_families() for t in family.types)
+    known = sorted({t for family in all_families() for t in family.types})
     near = nearest(str(kind), known) or f"; there are {', '.join(known)}"
     raise ConfigMismatch(f"config.json: model_type {kind!r} is no family known here{near}")

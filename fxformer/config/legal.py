@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf
 
+from fxformer.config.build import build
 from fxformer.config.legal_parts import (
     biases_have_one_owner,
     options,
@@ -133,6 +134,18 @@ def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
 
 
+def energy_is_sound(cfg: DictConfig) -> str | None:
+    """A region there is, an hourly file that reads: told before the first job of a sweep runs."""
+    energy = OmegaConf.select(cfg, "energy")
+    if not isinstance(energy, DictConfig) or "_target_" not in energy:
+        return None
+    try:
+        build(energy)
+    except Exception as error:  # noqa: BLE001 - Hydra wraps what a part says
+        return str(error.__cause__ or error)
+    return None
+
+
 RULES: list[Callable[[DictConfig], str | None]] = [
     model_is_whole,
     head_gives_logits,
@@ -142,6 +155,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     stacks_keep_their_side,
     a_budget_to_decay_on,
     positions_fit_attention,
+    energy_is_sound,
     biases_have_one_owner,
     words_fit_what_reads_them,
 ]

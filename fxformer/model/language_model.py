@@ -2,13 +2,14 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fxformer.batch import Batch
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
 from fxformer.nn.head import Head
+from fxformer.nn.stack import Inside
 from fxformer.types import Count, Part
 
 
@@ -80,11 +81,16 @@ class LanguageModel(nnx.Module):
 
     def states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
         """What enters the first layer and what leaves each; the last is what `__call__` gives."""
-        return self.transformer.states(
+        return self.inside(batch).hidden
+
+    def inside(self, batch: Batch) -> Inside:
+        """The states, and what the heads of each layer look at."""
+        return self.transformer.inside(
             self.words(batch.tokens),
             batch.segments,
             types=batch.types,
             positions=batch.positions,
+            prefix=batch.prefix,
             global_tokens=batch.global_tokens,
         )
 
@@ -101,9 +107,13 @@ class LanguageModel(nnx.Module):
         """The vectors of the last layer, as features of a text."""
         return self.transformer(self.words(tokens), segments)[0]
 
-    def extend(self, tokens, segments, cache: Cache) -> tuple[Float[Array, "B T D"], Cache]:
-        """The vectors of some more tokens of rows whose beginning is in the cache."""
-        return self.transformer(self.words(tokens), segments, cache=cache)
+    def extend(
+        self, tokens, segments, cache: Cache, *, prefix: Bool[Array, "B S"] | None = None
+    ) -> tuple[Float[Array, "B T D"], Cache]:
+        """The vectors of some more tokens of rows whose beginning is in the cache.
+
+        prefix: places of the cache that are read in both directions"""
+        return self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache for `batch` rows of at most `length` tokens."""

@@ -12,6 +12,7 @@ from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import EVERYTHING, positions
 from fxformer.nn.memory import Memory
 from fxformer.nn.position import Position
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Positive, Rate
 
 
@@ -88,7 +89,6 @@ class RelativeAttention(MultiHeadAttention):
     """
 
     position: ClassVar[type] = RelativeSinusoids  # for the check of a config
-    products: ClassVar[int] = 3
 
     def __init__(
         self,
@@ -147,9 +147,12 @@ class RelativeAttention(MultiHeadAttention):
             seen = jnp.concatenate([reached, seen], axis=-1)
             before = (jnp.repeat(y, self.memory, axis=1) for y in (no_k, no_v))
             k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
-        knobs = {"scale": self.scale, "dropout": self.dropout, "key": key}
+        watch = None if where.watch is None else []
+        knobs = {"scale": self.scale, "dropout": self.dropout, "key": key, "watch": watch}
         causal = where.mask.causal and k.shape[1] == x.shape[1]
         y = attend(q + content, k, v, seen, bias=bias, causal=causal, **knobs)
+        if watch is not None:  # blanks are no tokens: what they are given is not told
+            where.watch.append(watch[0][..., -where.seen.shape[-1] :])
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
 
     def biases(self, position: Position) -> tuple[Float[Array, "H K"], Float[Array, "H K"]]:
@@ -193,6 +196,15 @@ class RelativeAttention(MultiHeadAttention):
         x = drop(x, self.position_dropout, key).astype(q.dtype)
         r = self.position_k(x).reshape(-1, self.heads, self.width)
         return jnp.einsum("BTHK,RHK->BHTR", q, r, preferred_element_type=jnp.float32)
+
+    def flops(self, seen: Seen) -> int:
+        """Each query's product with the vector of its distance to a key besides, and the making of
+        these vectors, once for all rows."""
+        plain = super().flops(seen)
+        if seen.pieces is None:
+            return plain
+        told = max(seen.pieces, default=0) * kernels(self.position_k)
+        return plain + 2 * (self.heads * self.width * seen.pairs + told)
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """As of `MultiHeadAttention`; a memory is as long as it is, whatever `length`."""

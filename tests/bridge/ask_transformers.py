@@ -46,12 +46,19 @@ def ask(folder: str, reference: str) -> dict:
     for name, value in arrays.items():
         key = {"out.logits": "prediction_logits"}.get(name, name[4:])
         got = made.get(key, made.get(name[4:]))
-        if name.startswith("out.") and torch.is_tensor(got):
+        if name.startswith(("out.", "cls.")) and torch.is_tensor(got):
             far[name[4:]] = float(np.abs(got.numpy() - value).max())
     keys = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    return {"far": far} | {key: sorted(map(str, info[key])) for key in keys}
+    lost = {key: sorted(map(str, info[key])) for key in keys}
+    return {"version": transformers.__version__, "far": far} | lost
 
 
 if __name__ == "__main__":
     pairs = list(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
-    print(json.dumps({folder: ask(folder, reference) for folder, reference in pairs}))
+    said = {}
+    for folder, reference in pairs:
+        try:
+            said[folder] = ask(folder, reference)
+        except Exception as error:
+            said[folder] = {"failed": repr(error)}
+    print(json.dumps(said))

@@ -68,13 +68,18 @@ def remembering(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.asarray(array) for name, array in found.items()}
 
 
-@cache
-def reference(folder: Path) -> dict[str, np.ndarray]:
+def reference_file(folder: Path) -> Path:
     """reference.npz; files in an old form share that of their parent."""
     file = folder / "reference.npz"
     if not file.is_file():
         file = folder.with_name(folder.name.removesuffix("__legacy")) / "reference.npz"
-    return dict(np.load(file))
+    return file
+
+
+@cache
+def reference(folder: Path) -> dict[str, np.ndarray]:
+    """What a fixture holds besides the model."""
+    return dict(np.load(reference_file(folder)))
 
 
 def wanted(folder: Path) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch
+from fxformer.nn import kernel
 from fxformer.nn.mask import Mask
 from tests.models import a_batch, choices, close, ids, logits, tiny
 
@@ -65,6 +66,14 @@ def test_packing_a_prefix_is_invisible(position):
     for part in (slice(0, 5), slice(5, 9)):
         alone = Batch(tokens[:, part], np.ones_like(tokens[:, part]), prefix=PREFIX[:, part])
         close(together[:, part], logits(model, alone))
+
+
+def test_a_prefix_is_read_whole_in_a_row_of_several_blocks(monkeypatch):
+    model = tiny("decoder")
+    batch = Batch(ids(1, 10), SEGMENTS, prefix=PREFIX)
+    whole = model(batch)
+    monkeypatch.setattr(kernel, "causal_block", lambda length: 2)
+    close(whole, model(batch), 1e-6)
 
 
 def test_no_prefix_is_an_empty_one():
