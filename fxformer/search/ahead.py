@@ -74,6 +74,10 @@ class Ahead:
             f"the grid, {RESOLUTION} values of each interval, has {sums['grid'].trials:,}: "
             f"{sums['grid'].words(carbon)}",
         ]
+        if study.budget_kwh is not None:
+            paid = study.budget_kwh / carbon.kwh(sums["search"].joules.value) * study.total
+            budget = plain.si(1000 * study.budget_kwh, "Wh")
+            words.append(f"the budget of {budget} pays for {min(int(paid), study.total)} of them")
         if study.pruner is not None:
             words.append("trials that are pruned will take less")
         body, width = Text("\n".join(words)), min(console.width, 100)
