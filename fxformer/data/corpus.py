@@ -106,8 +106,7 @@ class Corpus(ABC):
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """Known before anything is packed; an objective needs it to say how long rows must be."""
-        tokenizer = self.source.tokenizer
-        return dataclasses.replace(tokenizer.vocabulary, spelling=tokenizer.spelling())
+        return self.source.tokenizer.spelt
 
     def prepare(self, row_length: int) -> Prepared:
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.core import Linear, Table, drop
 from fxformer.nn.position import Position, Relative
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Part, Rate
 
 
@@ -45,6 +46,10 @@ class Disentangled(Position):
         self.relatives = Table(2 * self.span, dim, rngs=rngs)
         self.norm = None if norm is None else norm(dim, rngs=rngs)
         self.reach, self.buckets, self.length = reach, buckets, length
+
+    @property
+    def distances(self):
+        return 2 * self.span
 
     def relative(self, gap):
         x = self.relatives.embedding[...]
@@ -162,6 +167,17 @@ class DisentangledAttention(MultiHeadAttention):
             p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
             bias += p2c.swapaxes(-1, -2)
         return bias if bias.ndim else None
+
+    def flops(self, seen: Seen) -> int:
+        """For each term, a product with the vector of each distance that a query sees, or with all
+        vectors where there are fewer of them; and the making of these, once for all rows."""
+        plain = super().flops(seen)
+        if not seen.pieces or not seen.distances:
+            return plain
+        looks = sum(n * min(n, seen.distances) for n in seen.pieces)
+        told = min(seen.distances, 2 * max(seen.pieces) - 1)
+        each = self.heads * self.width * min(looks, seen.pairs) + told * kernels(self.q)
+        return plain + 2 * (self.from_content + self.from_position) * each
 
     def heads_of(self, linear: Linear, table: Float[Array, "R D"]) -> Float[Array, "R H K"]:
         """The table's rows projected, head by head."""

@@ -16,6 +16,7 @@ from fxformer.config.build import build
 from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
+from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
@@ -70,12 +71,14 @@ class Setup:
 
     def facts(self) -> dict[str, Any]:
         """For the run's record."""
+        peak = mesh_peak(self.mesh, self.cfg.precision.compute)
         return {
             "data": self.data.facts,
             "parameters": self.parameters,
             "flops_per_token": self.flops_per_token,
             "architecture": self.objective.model.architecture,
             "mesh": dict(self.mesh.shape),
+            "peak_flops": peak and peak[0],
         }
 
 
