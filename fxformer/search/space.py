@@ -143,7 +143,7 @@ def size(space: Sequence[Dimension]) -> int | None:
     return None if None in counts else math.prod(counts)
 
 
-def corners(space: Sequence[Dimension], most: int = 128) -> Iterator[dict[str, Any]]:
+def corners(space: Sequence[Dimension], most: int = 64) -> Iterator[dict[str, Any]]:
     """Points at which a config is to be judged before anything runs.
 
     Every combination of choices, with all intervals at their low and then at their high ends. Where
