@@ -42,6 +42,7 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
     given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
                     **notes.read(one), **shelf.ledgers(key).said(),
                     "wandb": _unsent(one.folder)}
@@ -57,10 +58,18 @@ def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
     if facts.get("overrides") is not None:
         words = redactor.arguments([str(word) for word in facts["overrides"]])
         return [*lines, shlex.join(["fxformer", "train", *words])]
-    command = str(facts.get("command") or "")
+    command = masked(str(facts.get("command") or ""), redactor)
     if facts.get("sweep"):
         command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
-    return [*lines, redactor.text(command)]
+    return [*lines, command]
+
+
+def masked(command: str, redactor: Redactor) -> str:
+    """A command line without secrets."""
+    try:
+        return shlex.join(redactor.arguments(shlex.split(command)))
+    except ValueError:  # an open quote
+        return redactor.text(command)
 
 
 def _unsent(folder: Path) -> str | None:

@@ -5,11 +5,10 @@ import math
 
 import pytest
 from browser import browser, served
-from folders import finished
+from folders import finished, searched
 
 from fxformer.dashboard.report import write
 from fxformer.dashboard.shelf import Shelf
-from fxformer.search.study import Dimension, Study, Trial
 
 NASTY = '<img src=x onerror="window.pwned=1"></script><script>window.pwned=1</script>'
 
@@ -24,7 +23,7 @@ def folder(tmp_path):
     finished(root, "wide", config={"optimizer": {"lr": 0.5}, "prompt": NASTY}, peak_flops=1e7)
     finished(root, "broken", status="failed", reason=f"ValueError: {NASTY}", steps=12,
              loss=lambda step: math.nan if step > 10 else 3.0)
-    search(root)
+    searched(root, NASTY)
     (root / ".compared").mkdir()
     reading = {"value": 2.0, "error": 0.1}
     runs = [{"run": run, "readings": {"infill": reading, "follow": None, "pseudo": reading}}
@@ -32,21 +31,6 @@ def folder(tmp_path):
     (root / ".compared" / "x.json").write_text(json.dumps(
         {"unit": "tokens", "budget": 4000.0, "passages": 20, "runs": runs}))
     return root
-
-
-def search(root):
-    space = (Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
-             Dimension(NASTY, "choice", choices=(2, 4), words=("2", "4")))
-    study = Study(root / ".searches" / "first", "first", ("train",), (), space, {}, None, 0, 12,
-                  ("loss",), budget_kwh=0.02, created="2026")
-    study.path(0).parent.mkdir(parents=True)
-    (study.folder / "study.json").write_text(json.dumps(study.to_json()))
-    for slot in range(12):
-        state = "pruned" if slot % 5 == 1 else "complete"
-        one = Trial(slot, {"optimizer.lr": 10 ** (-1 - slot / 3), NASTY: 2 + 2 * (slot % 2)},
-                    state=state, values=(1.0 + (slot - 6) ** 2,), kwh=0.001 * (slot + 1),
-                    reports=((1, 2.0, 0.001),), ended=f"2026-01-01T00:{slot:02d}:00+00:00")
-        study.path(slot).write_text(json.dumps(one.to_json()))
 
 
 def drawn(watched, panel):
