@@ -69,7 +69,7 @@ def search(argv: list[str]) -> int:
 
 
 def energy(argv: list[str]) -> int:
-    """what all runs of a folder used: by run, sweep, phase and device"""
+    """what all runs of a folder used: by run, search, phase and device"""
     from fxformer.track.spent import main as spent
 
     return _said(lambda: spent(argv))

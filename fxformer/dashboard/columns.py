@@ -7,7 +7,6 @@ ended. It is a cache: delete it at any time.
 import contextlib
 import io
 import json
-import mmap
 import os
 import threading
 import zipfile
@@ -18,7 +17,6 @@ import numpy as np
 from fxformer.dashboard import scan
 
 _TAIL = 256  # bytes by whose change a rewritten file is told from one that grew
-_END = 32_768  # bytes of either end in which names are looked for
 _WORTH = 200_000  # bytes of log below which reading it again is as quick as a cache
 _GROWN = 1.2  # a cache is written anew when the log has grown so much
 
@@ -44,21 +42,11 @@ class Columns:
             mine = self._splits == (self._codes.index(split) if split in self._codes else -1)
             return {name: self._columns[name][mine] for name in names}
 
-    def names(self) -> dict[str, list[str]]:
-        """{split: names of its numbers}. Of a log that was not read yet: from its two ends and its
-        first evaluation, which is quick."""
-        with self._lock:
-            if self._offset:
-                self._read(())
-                return {split: list(names) for split, names in self._names.items()}
-            return scan.names_of(_ends(self._path))
-
     def _forget(self) -> None:
         self._offset, self._tail = 0, b""
         self._codes: list[str] = []
         self._splits = np.zeros(0, np.int16)
         self._columns: dict[str, np.ndarray] = {}
-        self._names: dict[str, list[str]] = {}
 
     def _read(self, wanted: tuple[str, ...]) -> None:
         """Take in what was appended, and the columns that are not there yet."""
@@ -101,8 +89,6 @@ class Columns:
         self._splits = np.concatenate([self._splits, fresh])
         for name, before in self._columns.items():
             self._columns[name] = np.concatenate([before, scan.column_of(data, name)])
-        for split, names in scan.names_of(data).items():
-            self._names[split] = list(dict.fromkeys([*self._names.get(split, []), *names]))
         self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
         self._offset += len(data)
 
@@ -113,7 +99,7 @@ class Columns:
         if self._cache is None or self._offset < _WORTH or not grown:
             return
         facts = {"offset": self._offset, "tail": self._tail.hex(), "codes": self._codes,
-                 "names": self._names, "columns": list(self._columns)}
+                 "columns": list(self._columns)}
         arrays = {f"column{n}": values for n, values in enumerate(self._columns.values())}
         held = io.BytesIO()
         np.savez(held, facts=json.dumps(facts), splits=self._splits, **arrays)
@@ -131,30 +117,9 @@ class Columns:
                 columns = {name: held[f"column{n}"] for n, name in enumerate(facts["columns"])}
                 splits = held["splits"]
             self._offset, self._tail = facts["offset"], bytes.fromhex(facts["tail"])
-            self._codes, self._names = facts["codes"], facts["names"]
+            self._codes = facts["codes"]
             self._splits, self._columns = splits, columns
             self._saved = (self._offset, len(columns))
-
-
-def _ends(path: Path) -> bytes:
-    """Whole lines from the beginning and the end of a log, and its first line of "valid"."""
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size <= 2 * _END:
-                file.seek(0)
-                return _whole(file.read())
-            file.seek(0)
-            head = _whole(file.read(_END))
-            file.seek(size - _END)
-            tail = file.read(_END)
-            tail = _whole(tail[tail.find(b"\n") + 1 :])
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-                at = whole.find(b'"split": "valid"')
-                start, end = whole.rfind(b"\n", 0, max(at, 0)) + 1, whole.find(b"\n", max(at, 0))
-                return head + tail + (whole[start : end + 1] if at >= 0 and end >= 0 else b"")
-    except OSError:
-        return b""
 
 
 def _whole(data: bytes) -> bytes:

@@ -19,7 +19,7 @@ _HIDDEN = {*AXES}  # they are what a curve is drawn over
 
 def curves(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     """{"points", "runs": {run: {split: [names]}}}: which curves there are."""
-    runs = {key: _names(run, shelf.columns(key)) for key, run in shelf.runs().items()}
+    runs = {key: _names(run, shelf.names(key)) for key, run in shelf.runs().items()}
     return {"points": shelf.points, "runs": runs}
 
 
@@ -79,9 +79,10 @@ def _share_per_token(run: StoredRun) -> float | None:
     return facts["flops_per_token"] / peak if peak and facts.get("flops_per_token") else None
 
 
-def _names(run: StoredRun, columns: Columns) -> dict[str, list[str]]:
+def _names(run: StoredRun, there: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """What was logged, and what is made from it."""
     found = {}
-    for split, names in columns.names().items():
+    for split, names in there.items():
         found[split] = [name for name in names if name not in _HIDDEN]
         if split == "train" and {"seconds", "joules"} <= set(names):
             found[split].append("watts")

@@ -36,21 +36,6 @@ def column_of(data: bytes, name: str) -> np.ndarray:
     return _by_line(data, re.compile(key + rb": ?([^,}\n]+)"), _numbers, np.nan)
 
 
-def names_of(data: bytes) -> dict[str, list[str]]:
-    """{split: names of its numbers}, from a few lines of each split: the first, the last and some
-    between them."""
-    splits, texts = splits_of(data), data.split(b"\n")
-    found: dict[str, dict[str, None]] = {}
-    for split in np.unique(splits[splits != b""]):
-        there = np.flatnonzero(splits == split)
-        some = {int(there[n * (len(there) - 1) // 9]) for n in range(10)}
-        for n in sorted(some):
-            line = json.loads(texts[n])
-            numbers = [k for k, v in line.items() if k != "split" and _is_number(v)]
-            found.setdefault(split.decode(errors="replace"), {}).update(dict.fromkeys(numbers))
-    return {split: list(names) for split, names in found.items()}
-
-
 def _by_line(data: bytes, pattern: re.Pattern[bytes], convert, lacking) -> np.ndarray:
     """What the pattern's group finds in each line, [N]. No line has it twice."""
     ends, whole = lines_of(data)
@@ -79,7 +64,3 @@ def _number(text: bytes) -> float:
     except ValueError:
         return np.nan
 
-
-def _is_number(value: object) -> bool:
-    odd = isinstance(value, str) and value in ("nan", "inf", "-inf")
-    return odd or (isinstance(value, (int, float)) and not isinstance(value, bool))

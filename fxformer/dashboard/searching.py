@@ -15,7 +15,7 @@ _judged: dict[tuple, Any] = {}  # importances take a second or two
 
 
 def searches(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
-    """[{"name", "created", "total"}, …], the newest first; none where a report is on chosen runs."""
+    """[{"name", "created", "total"}, …], the newest first; none in a report on some runs."""
     if not shelf.whole:
         return []
     return [{"name": one.name, "created": one.created, "total": one.total}

@@ -1,6 +1,8 @@
 """`fxformer dashboard`: the page over HTTP, from the standard library alone."""
 
 import json
+import sys
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -35,6 +37,11 @@ class Server(ThreadingHTTPServer):
         self.shelf, self.guard = shelf, Guard(host, self.server_address[1], token)
         ask = "?" + urllib.parse.urlencode({"token": token}) if token else ""
         self.url = f"http://{host}:{self.server_address[1]}/{ask}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that went away is no error; anything else is said as ever."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,6 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, f"nothing answers {path!r}")
             return
         try:
+            self.server.shelf.asked = time.monotonic()
             value = table[path](self.server.shelf, params)
         except ValueError as error:
             self._refuse(400, str(error))

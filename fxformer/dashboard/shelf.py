@@ -1,10 +1,12 @@
 """The runs folder as the page sees it: which runs there are, each read once and then only on."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
+from fxformer.dashboard import glimpse
 from fxformer.dashboard.columns import Columns
 from fxformer.dashboard.ledgers import Ledgers
 from fxformer.energy.totals import Totals
@@ -29,9 +31,11 @@ class Shelf:
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
+        self.asked = time.monotonic()  # when a page last wanted something
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
         self._columns: OrderedDict[str, Columns] = OrderedDict()
+        self._names: dict[str, tuple[int, dict[str, list[str]]]] = {}
         self._ledgers: dict[str, Ledgers] = {}
 
     def runs(self) -> dict[str, StoredRun]:
@@ -64,6 +68,18 @@ class Shelf:
             while len(self._columns) > _OPEN:
                 self._columns.popitem(last=False)
             return self._columns[key]
+
+    def names(self, key: str) -> dict[str, list[str]]:
+        """{split: names} of the numbers that a run has logged."""
+        log = self.run(key).folder / "metrics.jsonl"
+        try:
+            size = log.stat().st_size
+        except OSError:
+            return {}
+        before = self._names.get(key)
+        if before is None or before[0] != size:
+            before = self._names[key] = (size, glimpse.names(log))
+        return before[1]
 
     def ledgers(self, key: str) -> Ledgers:
         """The energy of a run."""

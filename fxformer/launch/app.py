@@ -33,8 +33,9 @@ def plan(argv: list[str], job: Job | None = None) -> int:
     if job is not None:
         return run("plan", argv, job)
     from fxformer.plan.main import Planner
+    from fxformer.search.ahead import Ahead
 
-    planner = Planner()
+    planner = Ahead(Planner())
     code = run("plan", argv, planner)
     planner.close()
     return code
@@ -62,7 +63,8 @@ def run(verb: str, argv: list[str], job: Job) -> int:
             raise SystemExit(INTERRUPTED)
         return codes[-1]
 
-    task.call = sweep.Call(verb, tuple(argv), job is _training)  # type: ignore[attr-defined]
+    sample = getattr(job, "sample", None)
+    task.call = sweep.Call(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)

@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from fxformer.config import folders
 from fxformer.launch.explain import say
+from fxformer.search.claims import Unreachable
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
 HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/launcher")
@@ -27,15 +28,20 @@ HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What the command line was. trains: its job is training, and may be done by a process"""
+    """What the command line was.
+
+    trains: its job is training
+    sample: (study, sampler is pure) -> the slots that the job wants to see; None: all
+    """
 
     verb: str
     argv: tuple[str, ...]
     trains: bool
+    sample: Callable[[Any, bool], Sequence[int]] | None = None
 
 
 class Sweeper(HydraSweeper):
-    """`fxformer train -m` is a search, kept in a study; other verbs do each job in turn."""
+    """`fxformer train -m` is a search, kept in a study; other jobs are done one by one."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -49,6 +55,9 @@ class Sweeper(HydraSweeper):
             code = self._sweep(arguments)
         except ValueError as error:
             code = say(str(error))
+        except Unreachable as error:
+            say(f"{error}; what is done lies in {self.config.runs}, the same command goes on")
+            code = 75
         raise SystemExit(code)
 
     def _sweep(self, arguments: list[str]) -> int:
@@ -60,7 +69,7 @@ class Sweeper(HydraSweeper):
         fixed, dimensions = space.read(words, self.context.config_loader)
         self._judge(fixed, dimensions)
         search = build(self.config.search).settled(dimensions)
-        if self.call.verb == "train":
+        if self.call.trains:
             return self._search(search, fixed, dimensions)
         return self._each(search, fixed, dimensions)
 
@@ -85,11 +94,14 @@ class Sweeper(HydraSweeper):
             raise ValueError("\n".join(found.values()))
 
     def _each(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
-        """Plans and audits: nothing to go on with, so nothing is kept."""
+        """Jobs that train nothing, as plans and audits: none is gone on with, so none is kept."""
         from fxformer.search import space
 
         study, codes = self._study(search, fixed, dimensions), []
-        for slot in range(study.total):
+        slots = range(study.total)
+        if self.call.sample is not None:
+            slots = self.call.sample(study, search.sampler.pure)
+        for slot in slots:
             params = search.sampler.draw(study, slot, ())
             codes.append(self._inline([*fixed, *space.overrides(dimensions, params)], slot))
             if codes[-1] == 75:
@@ -98,8 +110,7 @@ class Sweeper(HydraSweeper):
 
     def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
         from fxformer.search import book
-        from fxformer.search.claims import FileClaims
-        from fxformer.search.launchers import InlineLauncher, Job
+        from fxformer.search.launchers import Job
         from fxformer.search.process import Commands
 
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
@@ -110,7 +121,7 @@ class Sweeper(HydraSweeper):
         job = Job(
             study=study,
             search=search,
-            claims=FileClaims(study, search.lease_seconds),
+            claims=claims,
             commands=Commands(
                 flags=(*_flags(self.call.argv), *hydras),
                 overrides=tuple(words),
@@ -120,12 +131,12 @@ class Sweeper(HydraSweeper):
             command=(self.call.verb, *self.call.argv, *again, f"search.name={study.name}"),
             console=Console(),
         )
-        launcher = search.launcher if self.call.trains else InlineLauncher()
-        return self._ended(job, launcher(job))
+        return self._ended(job, search.launcher(job))
 
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
         from fxformer.search import book
         from fxformer.search.prune import NoPruning
+        from fxformer.search.remote import shown
         from fxformer.search.study import Study
         from fxformer.track.redact import Redactor
 
@@ -148,6 +159,7 @@ class Sweeper(HydraSweeper):
             objectives=tuple(search.objectives or [self.config.trainer.get("metric", "loss")]),
             maximize=tuple(search.maximize),
             budget_kwh=search.budget_kwh,
+            storage=shown(search.storage or "files"),
         )
         name = search.name or book.name_of(study)
         folder = book.folder_of(Path(self.config.runs).resolve(), name)
@@ -181,6 +193,16 @@ class Sweeper(HydraSweeper):
         if code:
             say(f"job {slot} ({' '.join(words)}) ended with code {code}")
         return code
+
+
+def claims_of(study: Any, search: Any) -> Any:
+    """Where the workers of a study make their claims."""
+    from fxformer.search.claims import FileClaims
+    from fxformer.search.remote import StoreClaims
+
+    if search.storage is None:
+        return FileClaims(study, search.lease_seconds)
+    return StoreClaims(study, search.storage, search.lease_seconds)
 
 
 def worst(codes: Sequence[int]) -> int:

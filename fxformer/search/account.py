@@ -13,6 +13,7 @@ from fxformer import jsonl
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.front import front
 from fxformer.search.importance import Importance, importances
+from fxformer.search.optuna_form import DIVERGED, distributions
 from fxformer.search.settings import SEED, Setting, progress, settings
 from fxformer.search.study import Study, Trial
 
@@ -64,34 +65,22 @@ def command(study: Study, trial: Trial) -> tuple[str, ...]:
 
 
 def importance(study: Study, trials: Sequence[Trial]) -> list[Importance] | str:
-    """Of complete trials, and of pruned ones as worse than these all; or why it cannot be told."""
-    kept = [trial for trial in trials if trial.state in ("complete", "pruned") and trial.values]
+    """Of all trials that ended of themselves: pruned and diverged ones are worse than complete
+    ones. Or why it cannot be told."""
     keys = [one for one in study.space if one.key != SEED]
-    kept = [trial for trial in kept if all(one.key in trial.params for one in keys)]
-    costs = [_cost(study, trial) for trial in kept]
+    params, costs = [], []
+    for trial in trials:
+        diverged = trial.state == "failed" and trial.code == DIVERGED
+        if trial.params and (trial.state in ("complete", "pruned") or diverged):
+            params.append({one.key: trial.params[one.key] for one in keys})
+            complete = trial.state == "complete" and trial.values
+            costs.append(study.cost(trial.values[0]) if complete else math.inf)
     worst = max((one for one in costs if math.isfinite(one)), default=0.0)
     costs = [one if math.isfinite(one) else worst + 1 for one in costs]
     try:
-        return importances({one.key: distribution(one) for one in keys},
-                           [{one.key: trial.params[one.key] for one in keys} for trial in kept],
-                           costs)  # fmt: skip
+        return importances(distributions(keys), params, costs)
     except ValueError as error:
         return str(error)
-
-
-def _cost(study: Study, trial: Trial) -> float:
-    return study.cost(trial.values[0]) if trial.state == "complete" else math.inf
-
-
-def distribution(one):
-    """A dimension as Optuna's distribution."""
-    from optuna import distributions
-
-    if one.kind == "choice":
-        return distributions.CategoricalDistribution(one.choices)
-    if one.kind == "integer":
-        return distributions.IntDistribution(int(one.low), int(one.high), log=one.log)
-    return distributions.FloatDistribution(one.low, one.high, log=one.log)
 
 
 def _value(trial: Trial) -> float | None:

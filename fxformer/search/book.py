@@ -40,15 +40,16 @@ def begin(wanted: Study) -> Study:
         there_is = f"{wanted.folder} is another search; what differs:"
         advice = "write another search.name, or leave it out"
         raise ValueError("\n".join([there_is, *changed, advice]))
-    grown = dataclasses.replace(
-        there,
-        total=max(wanted.total, _slots(there)),
-        budget_kwh=wanted.budget_kwh,
-        storage=wanted.storage,
-    )
-    if grown != there:
-        jsonl.replace(file, json.dumps(grown.to_json(), indent=1) + "\n")
-    return grown
+    with_its = {"budget_kwh": wanted.budget_kwh, "storage": wanted.storage}
+    return grown(dataclasses.replace(there, **with_its), wanted.total, there)
+
+
+def grown(study: Study, total: int, before: Study | None = None) -> Study:
+    """The study with so many slots, or all that have a file; on disk unless that says so."""
+    larger = dataclasses.replace(study, total=max(total, _slots(study)))
+    if larger != (before or study):
+        jsonl.replace(study.folder / "study.json", json.dumps(larger.to_json(), indent=1) + "\n")
+    return larger
 
 
 def _first(file: Path, study: Study) -> bool:

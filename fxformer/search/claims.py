@@ -31,14 +31,27 @@ class Holder:
     renewed: float
 
 
+class Unreachable(Exception):
+    """The database of the claims does not answer. Nothing is lost: results lie in the files of
+    this machine."""
+
+
 class Claims(Protocol):
-    """What a worker asks of the place where claims are made."""
+    """What a worker asks of the place where claims are made.
+
+    study: the study, grown to what other machines have asked for
+    """
+
+    study: Study
 
     def held(self) -> dict[int, Holder]:
         """The latest claim of every slot that has one."""
 
     def take(self, slot: int, attempt: int) -> bool:
         """Make a claim; False where it exists."""
+
+    def drop(self, slot: int, attempt: int) -> None:
+        """Let it be known that nothing will come of a claim of ours: its trial had ended."""
 
     def renew(self, slot: int, attempt: int) -> bool:
         """Show that the claim's worker lives; False where it is superseded."""
@@ -84,7 +97,7 @@ class FileClaims:
     """
 
     def __init__(self, study: Study, lease_seconds: float):
-        self.folder = study.folder / "claims"
+        self.study, self.folder = study, study.folder / "claims"
         self.folder.mkdir(exist_ok=True)
         self.leases = Leases(lease_seconds)
         self._read: dict[Path, dict[str, Any]] = {}
@@ -113,6 +126,9 @@ class FileClaims:
         finally:
             draft.unlink()
         return True
+
+    def drop(self, slot: int, attempt: int) -> None:
+        """The trial's file says it."""
 
     def renew(self, slot: int, attempt: int) -> bool:
         with contextlib.suppress(OSError):  # a disk that hesitates: the next time will do

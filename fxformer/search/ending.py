@@ -64,8 +64,10 @@ def ended(
         reason = str(run.facts.get("reason")) if pruned else None
     elif stopped:
         state, reason = ("stopped" if "budget" in stopped else "interrupted"), stopped
+    elif late:
+        reason = late
     elif code in (INTERRUPTED, LEFT, -signal.SIGTERM):
-        state, reason = ("failed" if late else "interrupted"), late or _words(study, trial, code)
+        state, reason = "interrupted", _words(study, trial, code)
     else:
         reason = _words(study, trial, code)
     values: tuple[float, ...] = ()

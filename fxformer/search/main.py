@@ -1,4 +1,7 @@
-"""`fxformer search [STUDY]`: the studies there are, or one of them, told whole."""
+"""`fxformer search [STUDY]`: the studies there are, or one of them, told whole.
+
+`fxformer search serve` is another thing: see `serve`.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from rich.text import Text
 from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.cost import RESOLUTION
 from fxformer.search.show import show, show_list
+from fxformer.search.serve import main as serve
 from fxformer.search.study import find, studies
 
 DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.trials=20
@@ -18,6 +22,8 @@ DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.
 
 def main(argv: Sequence[str], console: Console | None = None) -> None:
     """Read, print, write files if asked. ValueError where there is nothing of the kind."""
+    if argv[:1] == ["serve"]:
+        return serve(argv[1:])
     given, console = arguments(argv), console or Console()
     if given.study is None:
         there = studies(given.root)

@@ -55,7 +55,7 @@ def frozen(study: Study, trial: Trial, number: int = 0) -> "optuna.trial.FrozenT
         state=state,
         value=None,
         values=values,
-        datetime_start=_time(trial.started) or datetime.datetime.now(),
+        datetime_start=_time(trial.started),
         datetime_complete=None if state is TrialState.RUNNING else _time(trial.ended),
         params=dict(trial.params),
         distributions=distributions(study.space),
@@ -92,8 +92,8 @@ def _worst(study: Study, objective: int) -> float:
     return -math.inf if study.objectives[objective] in study.maximize else math.inf
 
 
-def _time(iso: str | None) -> datetime.datetime | None:
-    """Optuna's times are naive and local."""
+def _time(iso: str | None) -> datetime.datetime:
+    """Optuna's times are naive and local, and must be there."""
     if iso is None:
-        return None
+        return datetime.datetime.now()
     return datetime.datetime.fromisoformat(iso).astimezone().replace(tzinfo=None)

@@ -83,7 +83,9 @@ def _sobol(dimensions: int, seed: int, slot: int) -> tuple[float, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the number drawn so far is no power of two
         points = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
-        return tuple(points.fast_forward(slot).random(1)[0].tolist())
+        if slot:
+            points.fast_forward(slot)
+        return tuple(points.random(1)[0].tolist())
 
 
 @dataclasses.dataclass(frozen=True)

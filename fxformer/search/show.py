@@ -14,10 +14,9 @@ from fxformer.search.importance import CHANCE
 from fxformer.search.scatter import columns, front_of, number
 from fxformer.search.settings import Interval, Setting
 from fxformer.search.study import Study
+from fxformer.search.table import COLOURS
 from fxformer.track import plain
 
-_COLOURS = {"complete": "green", "pruned": "yellow", "failed": "red", "running": "cyan",
-            "interrupted": "yellow", "stopped": "yellow"}  # fmt: skip
 SHOWN = 20  # settings, unless all are asked for
 
 
@@ -96,7 +95,7 @@ def _table(study: Study, shown: Sequence[Setting]) -> Table:
         cells = [str(one.rank or ""), number(one.value.mean) if one.value else last]
         cells += [span(one.value)] if repeated else []
         cells += [f"{1000 * one.kwh:.3g}", *(number(one.params.get(key)) for key in keys)]
-        state = Text(one.state, style=_COLOURS.get(one.trials[0].status, ""))
+        state = Text(one.state, style=COLOURS.get(one.trials[0].status, ""))
         state.append(f": {plain.safe(one.reason, 200)}" if one.reason else "", style="dim")
         table.add_row(*(Text(plain.safe(cell)) for cell in cells), state)
     return table

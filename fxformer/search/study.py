@@ -89,13 +89,12 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """Of the first objective; None unless the trial is complete or pruned."""
+        """Of the first objective, None where there is none."""
         return self.values[0] if self.values else None
 
     @property
     def status(self) -> State:
-        """`state`, but a running trial whose worker is dead (as far as this host can tell) is
-        interrupted."""
+        """`state`; a running trial whose worker is known to be dead is interrupted."""
         if self.state == "running" and not alive(self.owner or {}):
             return "interrupted"
         return self.state
@@ -153,18 +152,26 @@ class Study:
     @classmethod
     def open(cls, folder: str | Path) -> Self:
         """ValueError where there is no readable study."""
-        folder = Path(folder)
         try:
-            given = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-            given["space"] = tuple(
+            given = json.loads(Path(folder, "study.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{folder} is not a study: {error}") from error
+        return cls.from_json(folder, given)
+
+    @classmethod
+    def from_json(cls, folder: str | Path, given: dict[str, Any]) -> Self:
+        """What `to_json` gave; fields of later versions are passed over. ValueError: no study."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        try:
+            fields = {key: value for key, value in given.items() if key in known}
+            fields["space"] = tuple(
                 Dimension(**one | {key: tuple(one[key]) for key in ("choices", "words")})
                 for one in given["space"]
             )
             for key in ("command", "overrides", "objectives", "maximize"):
-                given[key] = tuple(given[key])
-            known = {field.name for field in dataclasses.fields(cls)}
-            return cls(folder=folder, **{k: v for k, v in given.items() if k in known})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+                fields[key] = tuple(given[key])
+            return cls(folder=Path(folder), **fields)
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"{folder} is not a study: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
@@ -229,9 +236,7 @@ def studies(root: str | Path) -> list[Study]:
 
 
 def find(root: str | Path, which: str) -> Study:
-    """The study called `which`: a folder, a name, the beginning of one name alone, or "last".
-
-    ValueError with the names there are."""
+    """The study called `which`: a folder, a name, the beginning of one, or "last". ValueError."""
     if (Path(which) / "study.json").exists():
         return Study.open(which)
     there = studies(root)

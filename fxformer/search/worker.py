@@ -3,30 +3,31 @@
 Any number of workers may be at one study, begun whenever and wherever; each may die at any moment.
 """
 
+import contextlib
 import dataclasses
+import math
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 
 from fxformer.energy import ledger
-from fxformer.search import book, ending, mirror, space, table
-from fxformer.search.claims import Claims, worker_name
+from fxformer.search import book, ending, mirror, table
+from fxformer.search.claims import Claims, Unreachable
 from fxformer.search.halt import Halt
 from fxformer.search.knobs import Search
 from fxformer.search.process import Place
 from fxformer.search.study import Study, Trial
+from fxformer.search.taking import take, unlocked
 from fxformer.search.ticket import Ticket
-from fxformer.track.owner import now, record
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun
 
 TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's
+GRACE = 60.0  # seconds to save and leave for a trial that took too long
 
 
 class Child(Protocol):
@@ -75,7 +76,8 @@ class Worker:
         self.held: dict[int, Held] = {}
         self.trials = study.trials()
         self.stopped = ""  # why no more trials are handed out
-        self._looked = self._mirrored = self._vain = -MIRROR
+        self._looked = self._vain = -LOOK
+        self._mirrored = time.monotonic()
         self._done = threading.Event()
 
     def run(self) -> None:
@@ -87,12 +89,15 @@ class Worker:
             with Halt(self._kill, heard=not self.mine) as halt, table.shown(self, self.console):
                 while self._turn(halt):
                     time.sleep(0 if self.mine else TICK)
+            self.look()
+            mirror.sync(self.study, self.trials)
+        except BaseException:
+            for held in self.held.values():
+                held.child.interrupt()
+            raise
         finally:
             self._done.set()
             pulse.join()
-            self.look()
-            self.claims.tell(self.trials)
-            mirror.sync(self.study, self.trials)
 
     def _turn(self, halt: Halt) -> bool:
         """One look at everything; False when there is nothing left to do here."""
@@ -113,8 +118,11 @@ class Worker:
         """`take`, but after one in vain not again at once."""
         if time.monotonic() - self._vain < LOOK:
             return None
-        trial = self.take()
+        self.claims.hear()
+        trial = take(self.study, self.search, self.claims, self.held)
         self._vain = time.monotonic() if trial is None else -LOOK
+        if trial is not None:
+            self.trials[trial.slot] = trial
         return trial
 
     def _open(self) -> bool:
@@ -147,58 +155,18 @@ class Worker:
         if most is not None and not self.stopped and self.spent() >= most:
             self.stop(f"the budget of {most:g} kWh is spent")
         for held in self.held.values():
-            late = time.monotonic() - held.since > 60 * (self.search.minutes or float("inf"))
-            if late and not held.late:
+            over = time.monotonic() - held.since - 60 * (self.search.minutes or math.inf)
+            if over > 0 and not held.late:
                 held.late = True
                 held.child.interrupt()
+            elif over > GRACE:
+                held.child.kill()
 
     def stop(self, why: str) -> None:
         """Hand out no more trials, and let the running ones save and leave."""
         self.stopped = why
         for held in self.held.values():
             held.child.interrupt()
-
-    def take(self) -> Trial | None:
-        """A trial that nobody has, now claimed by us; None where there is none."""
-        holders = self.claims.held()  # before the trials: see below
-        for slot in range(self.study.total):
-            if slot in self.held or ending.final(self.trials[slot], self.search.retries):
-                continue
-            trial, holder = self.study.trial(slot), holders.get(slot)
-            told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
-            if not told and not self.claims.dead(holder) or ending.busy(self.study, trial):
-                continue
-            attempt = 1 + (0 if holder is None else holder.attempt)
-            if not self.claims.take(slot, attempt):
-                continue
-            # its holder may have ended it and left between our two looks
-            trial = self.study.trial(slot)
-            if not ending.final(trial, self.search.retries):
-                return self._recorded(trial, attempt)
-            self.trials[slot] = trial
-        return None
-
-    def _recorded(self, trial: Trial, attempt: int) -> Trial:
-        """The trial as ours: its parameters drawn if they were not yet, and in its file."""
-        if not trial.overrides:
-            params = self.search.sampler.draw(self.study, trial.slot, self.study.trials())
-            words = space.overrides(self.study.space, params)
-            trial = dataclasses.replace(trial, params=params, overrides=words)
-        trial = dataclasses.replace(
-            book.charged(self.study, trial),
-            state="running",
-            reason=None,
-            values=(),
-            attempts=attempt,
-            worker=worker_name(),
-            owner=record(),
-            started=trial.started or now(),
-            ended=None,
-            code=None,
-        )
-        book.write(self.study, trial)
-        self.trials[trial.slot] = trial
-        return trial
 
     def begin(self, trial: Trial) -> None:
         """Start a trial of ours, unless its run has ended already and only its worker did not live
@@ -234,8 +202,9 @@ class Worker:
         """Renew the leases of what we hold; drop what another has taken over."""
         while not self._done.wait(self.search.lease_seconds / 4):
             for held in list(self.held.values()):
-                if not self.claims.renew(held.slot, held.attempt):
-                    held.child.kill()
+                with contextlib.suppress(Unreachable):  # whoever settles will hear of it
+                    if not self.claims.renew(held.slot, held.attempt):
+                        held.child.kill()
 
     def _kill(self) -> None:
         for held in list(self.held.values()):
@@ -256,12 +225,3 @@ class Past:
 
     def kill(self) -> None:
         """There is nothing to kill."""
-
-
-def unlocked(run: Path) -> None:
-    """Open a run's folder whose owner was on another machine and is dead, as its lease tells."""
-    lock = run / ".lock"
-    if lock.is_file() and f" on {socket.gethostname()} " not in lock.read_text(errors="replace"):
-        lock.unlink(missing_ok=True)
-
-

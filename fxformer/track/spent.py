@@ -1,4 +1,4 @@
-"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, sweep, phase and device.
+"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, search, phase and device.
 
 Every attempt counts: finished, interrupted, failed, killed (up to its last line), of every process.
 """
@@ -6,6 +6,7 @@ Every attempt counts: finished, interrupted, failed, killed (up to its last line
 import argparse
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -96,8 +97,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     return accounts
 
 
-def by_sweep(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
-    """The runs of each -m command, by its name; runs alone are left out."""
+def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
+    """The runs of each search (-m), by its name; runs alone are left out."""
     groups: dict[str, list[Spent]] = {}
     for one in accounts:
         if name := one.run.facts.get("sweep"):
@@ -111,10 +112,8 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
     for one in sorted(accounts, key=lambda one: -one.totals.joules):
         table.add_row(*(Text(cell) for cell in _cells(one)))
     console.print(table)
-    for name, some in by_sweep(accounts).items():
-        joules = sum(one.totals.joules for one in some)
-        words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
-        console.print(Text(words))
+    for name, some in by_search(accounts).items():
+        console.print(Text(f"search {plain.safe(name)}: {_together(some)}"))
     for field in ("phase", "device", "provenance"):
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
@@ -155,6 +154,25 @@ def _sum(accounts: Sequence[Spent], total: Joules) -> Text:
     return Text(f"{words}; {total.provenance}", style="bold")
 
 
+def _together(some: Sequence[Spent]) -> str:
+    """3 runs (1 failed), 4.00 kJ, 1.11 Wh from the grid, 528 mg CO2e; what went wrong counts."""
+    states = Counter(one.run.status for one in some)
+    wrong = ", ".join(f"{number} {state}" for state, number in states.items() if state != "done")
+    sums = _sums(some)
+    energy = f"{plain.si(sums['joules'], 'J')}, {plain.si(1000 * sums['kwh'], 'Wh')} from the grid"
+    ended = f" ({wrong})" if wrong else ""
+    return f"{_runs(some)}{ended}, {energy}, {plain.si(sums['gco2e'], 'g')} CO2e"
+
+
+def _sums(some: Sequence[Spent]) -> dict[str, float]:
+    """Of several runs, as plain numbers."""
+    return {
+        "joules": sum(one.totals.joules for one in some),
+        "kwh": sum(one.kwh for one in some),
+        "gco2e": sum(one.gco2e for one in some),
+    }
+
+
 def _runs(some: Sequence[Spent]) -> str:
     return "1 run" if len(some) == 1 else f"{len(some)} runs"
 
@@ -163,12 +181,13 @@ def _plain(accounts: Sequence[Spent]) -> dict:
     """For JSON."""
     total = sum((one.totals for one in accounts), Totals())
     return {
-        "joules": total.joules,
+        **_sums(accounts),
         "sigma": total.total.sigma,
-        "kwh": sum(one.kwh for one in accounts),
-        "gco2e": sum(one.gco2e for one in accounts),
         "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in ("phase", "device")},
-        "sweeps": {name: [o.run.id for o in some] for name, some in by_sweep(accounts).items()},
+        "searches": {
+            name: _sums(some) | {"runs": [one.run.id for one in some]}
+            for name, some in by_search(accounts).items()
+        },
         "runs": [
             {
                 "run": one.run.id,

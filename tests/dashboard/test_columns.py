@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fxformer import jsonl
 from fxformer.dashboard import columns as module
-from fxformer.dashboard import scan
+from fxformer.dashboard import glimpse, scan
 from fxformer.dashboard.columns import Columns
 from fxformer.track.store import StoredRun
 
@@ -46,9 +46,10 @@ def test_the_scan_finds_what_a_parser_finds(tmp_path_factory, some, torn):
 def test_what_a_real_run_logs_is_read_alike(tmp_path):
     folder = finished(tmp_path, steps=30, loss=lambda step: math.nan if step == 7 else 1 / step)
     run, held = StoredRun(folder), Columns(folder / "metrics.jsonl")
+    names = glimpse.names(folder / "metrics.jsonl")
     for split in ("train", "valid"):
         want = run.metrics(split)
-        assert set(held.names()[split]) == set(want)
+        assert set(names[split]) == set(want)
         for name, column in held.split(split, *want).items():
             np.testing.assert_array_equal(column, want[name])
 
@@ -119,18 +120,18 @@ def test_the_cache_gives_the_same_and_is_not_trusted_blindly(tmp_path, monkeypat
     assert Columns(path, cache).split("train", "loss")["loss"][0] == 10.5
 
 
-def test_names_of_a_log_that_was_not_read_come_from_its_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_END", 2000)
+def test_names_come_from_the_ends_and_the_first_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setattr(glimpse, "_END", 2000)
     path = tmp_path / "metrics.jsonl"
     log(path, 0, 400)
     with open(path, "a", encoding="utf-8") as file:
-        file.write('{"step": 400, "split": "valid", "loss": 1.0, "perplexity": 3.0}\n')
+        file.write('{"step": 400, "split": "valid", "loss": "nan", "note": "no", "ok": true}\n')
     log(path, 400, 900, late=1.0)
-    names = Columns(path).names()
-    assert names["valid"] == ["step", "loss", "perplexity"]
-    assert names["train"] == ["step", "loss", "late"]
+    found = glimpse.names(path)
+    assert found == {"train": ["step", "loss", "late"], "valid": ["step", "loss"]}
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path):
     held = Columns(tmp_path / "metrics.jsonl")
-    assert held.names() == {} and len(held.split("train", "loss")["loss"]) == 0
+    assert glimpse.names(tmp_path / "metrics.jsonl") == {}
+    assert len(held.split("train", "loss")["loss"]) == 0

@@ -50,7 +50,8 @@ def test_a_report_may_run_its_own_scripts_and_load_nothing():
 
 
 def test_what_is_not_finite_is_null():
-    assert document.to_json({"a": [float("nan"), 1.5, (float("inf"),)]}) == '{"a":[null,1.5,[null]]}'
+    odd = {"a": [float("nan"), 1.5, (float("inf"),)]}
+    assert document.to_json(odd) == '{"a":[null,1.5,[null]]}'
 
 
 def test_the_page_puts_text_in_as_text_only():

@@ -33,6 +33,7 @@ const curvePanel = (() => {
     }));
     await show();
     element.dataset.drawn = curves.size;
+    views.painted(`curve ${split}/${name}`);
     fill(said, notes(runs, curves));
   }
 
@@ -49,7 +50,7 @@ const curvePanel = (() => {
       return group.mean && some.length > 1 ? band(group, some, knobs, scale) : some.flatMap(([run, curve]) => lines(group, run, curve, knobs, scale, curves.size));
     });
     const [, words] = curveData.AXES[knobs.axis];
-    const few = split !== "train";
+    const few = split !== "train" && curves.size <= FAINT;
     return {
       data: few ? data.map((trace) => ({ ...trace, mode: trace.keep ? trace.mode : "lines+markers" })) : data,
       layout: {

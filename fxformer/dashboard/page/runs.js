@@ -23,7 +23,8 @@ views.add({
     api.get("configs").then((configs) => {
       runColumns.know(configs);
       tools();
-      draw();
+      const own = new Set(runColumns.own);
+      if (state.q || [state.group || "name", state.sort, ...state.columns].some((id) => !own.has(id))) draw();
     }, (error) => fill(below, views.failure(error)));
     if (state.run) open(runs.find((run) => run.key === state.run));
 

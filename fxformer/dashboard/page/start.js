@@ -2,5 +2,4 @@
 // After all views are known.
 
 live.start(); // before the first answers, so that no change between is missed
-views.start();
-if (api.live) setTimeout(() => chart.ready().catch(() => {}), 400); // there when the first chart is
+views.start().then(() => setTimeout(() => chart.ready().catch(() => {}), 300)); // before a chart is wanted

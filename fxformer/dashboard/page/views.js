@@ -56,6 +56,12 @@ const views = (() => {
       if (shown === view) fill(own, failure(error));
     }
     own.dataset.ready = "yes";
+    painted(`view ${view.id}`);
+  }
+
+  // Notes in the browser's own timeline that something can be seen.
+  function painted(name) {
+    requestAnimationFrame(() => setTimeout(() => performance.mark(name)));
   }
 
   function failure(error) {
@@ -86,5 +92,5 @@ const views = (() => {
     return show();
   }
 
-  return { add, keep, link, start, refresh, failure, again: show, get state() { return address().state; } };
+  return { add, keep, link, start, refresh, failure, painted, again: show, get state() { return address().state; } };
 })();
