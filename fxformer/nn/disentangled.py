@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.core import Linear, Table, drop
