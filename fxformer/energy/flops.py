@@ -56,6 +56,7 @@ def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1)
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
     flops = 2 * scored * ahead * (head_weights(model) if head is None else head)
+    flops += 2 * tokens_read(batch) * kernels(model.words)
     segments, chosen = np.asarray(batch.segments), batch.global_tokens
     if model.architecture == "seq2seq":
         source = np.asarray(batch.source_segments)
@@ -69,10 +70,15 @@ def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1)
 
 
 def head_weights(model) -> int:
-    """Numbers that a vector meets on its way to the logits: transform and output table."""
+    """Numbers that a vector meets on its way to the logits: transform and output tables."""
     shape, state = nnx.split(model)
-    kernel = jax.eval_shape(lambda arrays: nnx.merge(shape, arrays).projection()[1], state)
-    return int(np.prod(kernel.shape)) + kernels(model.head.transform)
+
+    def tables(arrays):
+        whole = nnx.merge(shape, arrays)
+        return whole.head.kernels(whole.words)
+
+    found = jax.eval_shape(tables, state)
+    return sum(int(np.prod(one.shape)) for one in found) + kernels(model.head.transform)
 
 
 def tokens_read(batch: Batch) -> int:

@@ -23,10 +23,12 @@ class Streams:
     seen: which tokens a query of each stream sees. A query of predicting stream s (0, 1, …) sees
         those that come s or more before it, and always the first of its segment
     gap: how far before it each is; for a predicting stream one more, for there it stands itself
+    watch: as of `Where`, for the main stream
     """
 
     seen: Bool[Array, "B P T S"]
     gap: Int[Array, "P T S"]
+    watch: list[Float[Array, "B H T S"]] | None = None
 
     @classmethod
     def of(cls, mask: Mask, ahead: int) -> "Streams":
@@ -95,6 +97,8 @@ class NgramAttention(MultiHeadAttention):
         main = jnp.arange(streams)[:, None, None] == 0
         own = jnp.where(main, jnp.finfo(jnp.float32).min, own)
         weights = jax.nn.softmax(jnp.concatenate([logits, own[..., None]], -1), -1)
+        if where.watch is not None:
+            where.watch.append(jnp.where(where.seen[:, :1], weights[:, 0, ..., :-1], 0))
         weights = drop(weights.astype(v.dtype), self.dropout, key)
         y = jnp.einsum("BPHTS,BSHK->BPTHK", weights[..., :-1], v)
         y += jnp.einsum("BPHT,BPTHK->BPTHK", weights[..., -1], own_v)

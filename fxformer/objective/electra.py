@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, narrow, unfolded
-from fxformer.nn.core import split_key
+from fxformer.nn.core import Table, split_key
 from fxformer.nn.work import kernels
 from fxformer.objective.detection import detection
 from fxformer.objective.draw import Draws
@@ -42,6 +42,8 @@ class ReplacedTokenDetection(MaskedLM):
     Which token is drawn depends on the generator and on `batch.noise`, a function of (seed, epoch,
     example, position): the same for any packing, cut or number of devices, and in evaluation.
     """
+
+    reads = Table
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, sweep, phase and device.
+"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, search, phase and device.
 
 Every attempt counts: finished, interrupted, failed, killed (up to its last line), of every process.
 """
@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,13 +49,26 @@ def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
 
     grid: knobs of `Carbon` for an hourly file, instead of what the run's own config says
     """
-    totals, carbon = run.energy(), carbon_of(run)
+    carbon = carbon_of(run)
     carbon = carbon if grid is None else Carbon(pue=carbon.pue, **grid)
-    train, valid = run.metrics("train"), run.metrics("valid")
+    train, losses = run.metrics("train"), run.metrics("valid").get("loss", np.empty(0))
+    reached = {name: _last(train, name) for name in ("tokens", "step")}
+    return accounted(run, run.energy(), carbon, losses=losses, **reached)
+
+
+def accounted(
+    run: StoredRun,
+    totals: Totals,
+    carbon: Carbon,
+    *,
+    tokens: float | None,
+    step: float | None,
+    losses: np.ndarray,
+) -> Spent:
+    """The account, where all it needs is known: tokens and step reached, held-out losses [N]."""
     worked = totals.by("phase").get("train")
-    tokens, steps = _last(train, "tokens"), _last(train, "step")
-    losses = valid.get("loss", np.empty(0))
-    gain = float(losses[0] - np.nanmin(losses)) if len(losses) > 1 else 0.0
+    losses = losses[~np.isnan(losses)]
+    gain = float(losses[0] - losses.min()) if len(losses) > 1 else 0.0
     kwh, grams = carbon.kwh(totals.joules), carbon.gco2e(totals.joules, totals.hours)
     return Spent(
         run,
@@ -62,7 +76,7 @@ def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
         kwh,
         grams,
         worked.joules / tokens if worked and tokens else None,
-        worked.joules / steps if worked and steps else None,
+        worked.joules / step if worked and step else None,
         kwh / (gain / 0.1) if gain > 0 else None,
     )
 
@@ -96,8 +110,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     return accounts
 
 
-def by_sweep(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
-    """The runs of each -m command, by its name; runs alone are left out."""
+def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
+    """The runs of each search (-m), by its name; runs alone are left out."""
     groups: dict[str, list[Spent]] = {}
     for one in accounts:
         if name := one.run.facts.get("sweep"):
@@ -111,12 +125,8 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
     for one in sorted(accounts, key=lambda one: -one.totals.joules):
         table.add_row(*(Text(cell) for cell in _cells(one)))
     console.print(table)
-    for name, some in by_sweep(accounts).items():
-        joules, kwh, grams = (sum(parts) for parts in zip(
-            *((one.totals.joules, one.kwh, one.gco2e) for one in some), strict=True))
-        words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
-        words += f", {plain.si(1000 * kwh, 'Wh')} from the grid, {plain.si(grams, 'g')} CO2e"
-        console.print(Text(words))
+    for name, some in by_search(accounts).items():
+        console.print(Text(f"search {plain.safe(name)}: {_together(some)}"))
     for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
@@ -157,6 +167,25 @@ def _sum(accounts: Sequence[Spent], total: Joules) -> Text:
     return Text(f"{words}; {total.provenance}", style="bold")
 
 
+def _together(some: Sequence[Spent]) -> str:
+    """3 runs (1 failed), 4.00 kJ, 1.11 Wh from the grid, 528 mg CO2e; what went wrong counts."""
+    states = Counter(one.run.status for one in some)
+    wrong = ", ".join(f"{number} {state}" for state, number in states.items() if state != "done")
+    sums = _sums(some)
+    energy = f"{plain.si(sums['joules'], 'J')}, {plain.si(1000 * sums['kwh'], 'Wh')} from the grid"
+    ended = f" ({wrong})" if wrong else ""
+    return f"{_runs(some)}{ended}, {energy}, {plain.si(sums['gco2e'], 'g')} CO2e"
+
+
+def _sums(some: Sequence[Spent]) -> dict[str, float]:
+    """Of several runs, as plain numbers."""
+    return {
+        "joules": sum(one.totals.joules for one in some),
+        "kwh": sum(one.kwh for one in some),
+        "gco2e": sum(one.gco2e for one in some),
+    }
+
+
 def _runs(some: Sequence[Spent]) -> str:
     return "1 run" if len(some) == 1 else f"{len(some)} runs"
 
@@ -169,16 +198,16 @@ def _hour(hour: int) -> str:
 
 def _plain(accounts: Sequence[Spent]) -> dict:
     """For JSON."""
-    total, sweeps = sum((one.totals for one in accounts), Totals()), by_sweep(accounts)
+    total = sum((one.totals for one in accounts), Totals())
     return {
-        "joules": total.joules,
+        **_sums(accounts),
         "sigma": total.total.sigma,
-        "kwh": sum(one.kwh for one in accounts),
-        "gco2e": sum(one.gco2e for one in accounts),
         "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in FIELDS}
-        | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}}
-        | {"sweep": {name: sum(o.totals.joules for o in some) for name, some in sweeps.items()}},
-        "sweeps": {name: [o.run.id for o in some] for name, some in sweeps.items()},
+        | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}},
+        "searches": {
+            name: _sums(some) | {"runs": [one.run.id for one in some]}
+            for name, some in by_search(accounts).items()
+        },
         "runs": [
             {
                 "run": one.run.id,

@@ -44,7 +44,8 @@ class StoredRun:
 
     @property
     def status(self) -> str:
-        """running, done, interrupted, failed, diverged; "dead": it says running but nobody does."""
+        """running, done, pruned (by a search), interrupted, failed, diverged; "dead": it says
+        running but nobody does."""
         status = str(self.facts.get("status", "unreadable"))
         if status == "running" and not alive(self.facts.get("owner") or {}):
             return "dead"

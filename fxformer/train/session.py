@@ -23,6 +23,7 @@ from fxformer.train import outcome
 from fxformer.train.budget import Budget, budget_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
+from fxformer.train.events import Event
 from fxformer.train.loop import fit
 from fxformer.train.running import Run as Fit
 from fxformer.train.running import Totals
@@ -34,7 +35,10 @@ LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside 
 
 @dataclasses.dataclass
 class Session:
-    """Made once for a process; `train` runs it to its end, its interruption or its failure."""
+    """Made once for a process; `train` runs it to its end, its interruption or its failure.
+
+    more: events that happen after the trainer's own
+    """
 
     setup: Setup
     run: Run
@@ -42,6 +46,7 @@ class Session:
     energy: ModelEnergy
     console: Console
     check: Check | None = None
+    more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
@@ -133,8 +138,9 @@ class Session:
         if not lines:
             return state
         fresh = sorted(line.path for line in lines if line.what == "fresh")
-        self.run.event("init", origin=start.from_, fresh=fresh)
-        self.progress.event(f"weights of {start.from_}; new: {', '.join(fresh) or 'nothing'}")
+        self.run.event("init", origin=start.origin, fresh=fresh)
+        self.progress.event(f"weights of {start.origin}: {start.note(lines, self.run.folder)}")
+        self.progress.event(f"new: {', '.join(fresh) or 'nothing'}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return state.replace(params=params, ema=ema)
 
@@ -150,8 +156,8 @@ class Session:
         return compiled
 
     def events(self):
-        """Evaluation, checkpoints, samples and early stopping."""
-        return self.setup.trainer.events(
+        """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
+        own = self.setup.trainer.events(
             jax.jit(self.setup.evaluate),
             self.held,
             self.checkpoints,
@@ -160,6 +166,7 @@ class Session:
             derive=self.held.derive,
             facts=lambda: {"run": self.run.facts["id"]},
         )
+        return [*own, *self.more]
 
     def show_samples(self, ended: Fit) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""

@@ -7,7 +7,7 @@ from shell import DECODER, facts, fxformer, only
 
 from fxformer import jsonl
 from fxformer.energy.totals import Entry, Totals
-from fxformer.track.spent import account, by_sweep, main
+from fxformer.track.spent import account, by_search, main
 from fxformer.track.store import StoredRun
 
 
@@ -56,11 +56,13 @@ def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
     found = json.loads((root / "all.json").read_text())
     assert found["joules"] == 4000 and sum(found["by"]["phase"].values()) == pytest.approx(4000)
     assert found["sigma"] == pytest.approx(1600)  # one model: its error is one error
-    assert found["sweeps"] == {"s1": ["20260101-000001-b"]}
-    assert list(by_sweep(accounts)) == ["s1"]
+    (alone,) = [one for one in found["runs"] if one["run"] == "20260101-000001-b"]
+    assert found["searches"] == {"s1": {"runs": [alone["run"]]} | {
+        name: alone[name] for name in ("joules", "kwh", "gco2e")}}  # fmt: skip
+    assert list(by_search(accounts)) == ["s1"]
     assert [run["kwh_per_tenth_nat"] for run in found["runs"]][1] is None
     said = capsys.readouterr().out
-    assert "2 runs: 4.00 kJ" in said and "sweep s1: 1 run," in said
+    assert "2 runs: 4.00 kJ" in said and "search s1: 1 run (1 failed), 400 J, 133 mWh" in said
 
 
 def test_a_grid_known_by_the_hour_afterwards(root):
@@ -89,7 +91,8 @@ def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
     code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
     assert code == 0, err
     found = json.loads(out)
-    assert found["kwh"] >= 5e-6 and list(found["sweeps"].values()) == [[run.name]]
+    assert found["kwh"] >= 5e-6
+    assert [one["runs"] for one in found["searches"].values()] == [[run.name]]
 
 
 def test_an_empty_folder_is_said(tmp_path):
