@@ -14,6 +14,7 @@ from fxformer.bridge.options import plain
 from fxformer.config.build import build
 from fxformer.config.check import check
 from fxformer.model.language_model import LanguageModel
+from fxformer.train.compile import compile_step
 from fxformer.train.setup import set_up
 from tests.bridge.fixture import others, own, published
 from tests.physics.training import composed
@@ -55,12 +56,14 @@ def config(folder) -> DictConfig:
 def test_an_import_learns(folder):
     cfg, one = config(folder), published(folder)
     setup = set_up(cfg)
-    state = jax.jit(setup.start)(jax.random.key(0))
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+    state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(0))
     params, lines = build(cfg.init).apply(state.params, runs="runs")
     fresh = [line.path for line in lines if line.what == "fresh"]
     assert all(path.startswith("head/") for path in fresh)
     assert not (fresh and one.form.has_words)
-    state, step, losses = state.replace(params=params), jax.jit(setup.step), []
+    step = compile_step(setup.step, placement, setup.mesh, donate=False)
+    state, losses = state.replace(params=params), []
     batches = setup.data.train(setup.corpus.batch, 0)
     for n in range(STEPS):
         state, sums = step(state, setup.put(setup.objective.corrupt(batches[n])))
@@ -68,4 +71,4 @@ def test_an_import_learns(folder):
         losses.append(float(total / weight))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
     if one.form.has_words:
-        match(plain(cfg.model))  # and it can still be exported
+        match(plain(cfg.model), wanted=one.config["model_type"])  # and it can still be exported
