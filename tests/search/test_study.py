@@ -101,6 +101,10 @@ def test_a_name_is_of_the_search_not_of_its_size(tmp_path):
     name = book.name_of(drive.study(tmp_path))
     assert name.startswith("x-y-") and name == book.name_of(drive.study(tmp_path, total=99))
     assert name != book.name_of(drive.study(tmp_path, seed=1))
+    words = ("model=bert", "size=tiny", "tracker=wandb")
+    same = [drive.study(tmp_path, overrides=some) for some in (words, words[1::-1])]
+    assert book.name_of(same[0]) == book.name_of(same[1]) != name
+    assert book.differences(*same) == []
     with pytest.raises(ValueError, match="search.name=../x"):
         book.folder_of(tmp_path, "../x")
 
