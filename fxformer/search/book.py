@@ -196,6 +196,16 @@ def _evaluated(study: Study, trial: Trial, n: int, name: str, last: bool) -> flo
     return values[-1] if last else min(values, key=lambda value: study.cost(value, n))
 
 
+def drift(study: Study) -> str:
+    """Which packages are others than when the study began, in words; "": none."""
+    now = versions()
+    return ", ".join(
+        f"{name} {before} is now {now[name]}"
+        for name, before in study.versions.items()
+        if now.get(name, before) != before
+    )
+
+
 def versions() -> dict[str, str]:
     """Of what decides which parameters are drawn."""
     names = ("fxformer", "optuna", "numpy", "scipy", "hydra-core")
