@@ -160,7 +160,7 @@ def test_real_training_killed_again_and_again_ends_bit_for_bit_the_same(tmp_path
         pids = [facts["owner"]["pid"] for facts in running if facts["status"] == "running"]
         if process.poll() is not None:
             process = start(*words, folder=wild)
-        if not pids and rng.random() > 0.02:  # now and then before there is a trial
+        if not pids and rng.random() > 0.001:  # now and then before there is a trial
             time.sleep(0.2)
             continue
         time.sleep(rng.uniform(0, 4))
