@@ -73,8 +73,8 @@ class Sweeper(HydraSweeper):
         from fxformer.config.build import build
         from fxformer.search import space
 
-        asked = OmegaConf.to_container(self.config.search.space, resolve=True)
-        words = [*space.words_of(asked), *arguments]
+        asked = OmegaConf.to_container(self.config.search, resolve=True)["space"]
+        words = [*space.words_of(asked or {}), *arguments]
         fixed, dimensions = space.read(words, self.context.config_loader)
         self._judge(fixed, dimensions)
         search = build(self.config.search).settled(dimensions)
