@@ -27,12 +27,10 @@ def show(argv: list[str]) -> int:
 
 
 def runs(argv: list[str]) -> int:
-    """list the runs of a folder: runs, or the one that is named"""
-    if len(argv) > 1:
-        return _refuse("write fxformer runs, or fxformer runs FOLDER")
-    from fxformer.track.show import list_runs
+    """list the runs of a folder; --table and --metrics write them as CSV or Parquet"""
+    from fxformer.track.show import main as listed
 
-    return _said(lambda: list_runs(root=argv[0] if argv else "runs"))
+    return _said(lambda: listed(argv))
 
 
 def plan(argv: list[str]) -> int:
@@ -63,11 +61,39 @@ def export(argv: list[str]) -> int:
     return _said(lambda: verbs.export(argv))
 
 
+def search(argv: list[str]) -> int:
+    """what a search tried, found and cost: search STUDY; without a name, all of them"""
+    from fxformer.search.main import main as searched
+
+    return _said(lambda: searched(argv))
+
+
 def energy(argv: list[str]) -> int:
-    """what all runs of a folder used: by run, sweep, phase and device"""
+    """what all runs of a folder used: by run, search, phase and device"""
     from fxformer.track.spent import main as spent
 
     return _said(lambda: spent(argv))
+
+
+def dashboard(argv: list[str]) -> int:
+    """a page over the runs of a folder, live: curves, energy, searches"""
+    from fxformer.dashboard.main import dashboard as serve
+
+    return _said(lambda: serve(argv))
+
+
+def report(argv: list[str]) -> int:
+    """the same page as one file that opens with the network off"""
+    from fxformer.dashboard.main import report as write
+
+    return _said(lambda: write(argv))
+
+
+def attention(argv: list[str]) -> int:
+    """attention RUN --text "…": what every head looks at, as one file with no network"""
+    from fxformer.dashboard.main import attention as write
+
+    return _said(lambda: write(argv))
 
 
 def completion(argv: list[str]) -> int:
@@ -82,9 +108,13 @@ VERBS = {
     "plan": plan,
     "audit": audit,
     "compare": compare,
+    "search": search,
     "energy": energy,
     "show": show,
     "runs": runs,
+    "dashboard": dashboard,
+    "report": report,
+    "attention": attention,
     "import": import_,
     "export": export,
     "completion": completion,

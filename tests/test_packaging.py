@@ -30,7 +30,8 @@ STORY = (
     ("plan",),
     ("audit",),
     ("search",),
-    ("dash",),
+    ("look",),
+    ("dashboard",),
     ("launch",),
     ("__main__",),
 )
@@ -136,4 +137,6 @@ def test_the_wheel_carries_its_configs(tmp_path):
     assert "fxformer/_conf/train.yaml" in names and "fxformer/__main__.py" in names
     yamls = {str(p.relative_to(ROOT / "conf")) for p in (ROOT / "conf").rglob("*.yaml")}
     assert {f"fxformer/_conf/{name}" for name in yamls} <= set(names)
+    page = {p.name for p in (ROOT / "fxformer/dashboard/page").iterdir()}
+    assert len(page) > 10 and {f"fxformer/dashboard/page/{name}" for name in page} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "conf/", "experiments/"))]

@@ -82,8 +82,9 @@ def dump(entries: list[Entry], arrays: Mapping[str, np.ndarray]) -> Arrays:
         if len(parts) == len(entry.paths):
             for layer in range(len(parts[0])) if entry.stacked else [None]:
                 own = tuple(p if layer is None else p[layer] for p in parts)
-                name = entry.file if layer is None else entry.name(layer)
-                tensors[name] = np.ascontiguousarray(entry.layout.outward(own))
+                made = np.ascontiguousarray(entry.layout.outward(own))
+                for name in (entry.file, *(entry.copies if entry.kept else ())):
+                    tensors[name if layer is None else entry.name(layer, name)] = made
         elif entry.constant is not None and entry.file not in tensors:
             tensors[entry.file] = np.ascontiguousarray(entry.constant())
     return dict(sorted(tensors.items()))

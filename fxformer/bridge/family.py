@@ -23,6 +23,7 @@ class Form:
     when: what else must hold
     config: what it adds to config.json
     names: entries of this form alone (buffers that only some classes save)
+    fields: fields of config.json that say something of this form alone
     base: a prefix of the body's names; "" for a bare body, None: as the family writes them
     """
 
@@ -33,6 +34,7 @@ class Form:
     when: Callable[["Names", Config], bool] = lambda names, config: True
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Callable[[Config], list[Entry]] = lambda config: []
+    fields: tuple[Field, ...] = ()
     base: str | None = None
 
     @property

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch
 from fxformer.bridge.reading import Published
+from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.head import ReplacedTokenHead
 
 # Their names for what our classifiers answer.
@@ -73,8 +74,9 @@ def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[
         states = model.states(batch)
         found = {"hidden_states": states}
     found["last_hidden_state"] = states[-1]
-    if hasattr(model.head, "table"):
-        found["logits"] = model.logits(states[-1])
+    if hasattr(model.head, "score"):
+        streams = isinstance(getattr(model, "decoder", None), NgramDecoder)
+        found["logits"] = model.logits(model(batch) if streams else states[-1])
     elif isinstance(model.head, ReplacedTokenHead):
         found["logits"] = model.head(states[-1])
     for name, answer in model.classifiers.items():

@@ -22,6 +22,7 @@ class Entry:
     file: its name in the file, `{i}` for the layer where paths lead into a stack
     paths: where its parts lie here
     copies: other names that old files give the same tensor; each must hold the same numbers
+    kept: new files have the copies too
     constant: what a file holds although nothing here is trained: checked, and written on export
     shape: of such a constant, known before it is computed
     numbers: layer of our stack -> what fills the braces of `file`, where that is not {i}
@@ -31,6 +32,7 @@ class Entry:
     paths: tuple[str, ...]
     layout: Layout = SAME
     copies: tuple[str, ...] = ()
+    kept: bool = False
     constant: Callable[[], np.ndarray] | None = None
     shape: tuple[int, ...] | None = None
     numbers: Callable[[int], dict[str, int]] | None = None

@@ -24,6 +24,7 @@ from fxformer.config.fit import nearest
 from fxformer.rules import named
 
 LONGEST_CONFIG = 10_000_000
+WORDS = re.compile(r"words/(tables/\d+/)?embedding")  # where word vectors lie in a model
 COUNTED = re.compile(r"layers|groups|\.inner")  # each has a tensor at least
 
 
@@ -92,7 +93,7 @@ def _read(folder: Path, family: Family, config: Config, ignore: Sequence[str]) -
     source = Source(files, family, config)
     form = _form(family, source, config)
     overrides = [word for field in fields for word in field.overrides(config)]
-    overrides += form.overrides
+    overrides += [*form.overrides, *(w for field in form.fields for w in field.overrides(config))]
     if form.labels:
         tensor, name = form.labels
         overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
@@ -101,12 +102,15 @@ def _read(folder: Path, family: Family, config: Config, ignore: Sequence[str]) -
 
 
 def _vocab(source: Source, entries: list[Entry]) -> int:
-    """Rows of the word table."""
-    (entry,) = (e for e in entries if e.paths == ("words/embedding",))
-    for name in (entry.file, *entry.copies):
-        if name in source:
-            return source.shape(name)[0]
-    raise ConfigMismatch(f"{entry.file} is missing{nearest(entry.file, source.raw)}")
+    """Rows of the word table, or of all tables of words."""
+    rows = 0
+    for entry in entries:
+        if WORDS.fullmatch(entry.paths[0]):
+            found = [name for name in (entry.file, *entry.copies) if name in source]
+            if not found:
+                raise ConfigMismatch(f"{entry.file} is missing{nearest(entry.file, source.raw)}")
+            rows += source.shape(found[0])[0]
+    return rows
 
 
 def read_config(folder: Path) -> Config:

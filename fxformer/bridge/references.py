@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from fxformer.bridge.options import composed
 from fxformer.config.resume import flat
 
-PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5")  # together they have every reference
+# together they have every reference
+PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
 
 
 def referenced(model: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`fxformer compare RUN RUN …`: what is asked of the runs, and the answers as a table and JSON."""
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,6 +11,7 @@ from typing import get_args
 
 from rich.console import Console
 
+from fxformer import jsonl
 from fxformer.compare.budget import Unit, common, within
 from fxformer.compare.measure import Readings, read
 from fxformer.compare.opened import Opened, Spent, open_at, spendings
@@ -17,7 +19,10 @@ from fxformer.compare.passages import fitting
 from fxformer.compare.probe import Labelled, by_document, labelled
 from fxformer.compare.table import show
 from fxformer.data.corpus_text import TextCorpus
+from fxformer.track.owner import now
 from fxformer.track.store import StoredRun, find
+
+KEPT = ".compared"  # in the folder of the runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +93,19 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared:
     knobs, console = arguments(argv), console or Console()
     compared = compare(knobs, console)
     show(compared, console)
+    text = json.dumps(compared.plain(), indent=1) + "\n"
+    keep(Path(knobs.root), text)
     if knobs.json:
-        text = json.dumps(compared.plain(), indent=1)
-        Path(knobs.json).write_text(text + "\n", encoding="utf-8")
+        Path(knobs.json).write_text(text, encoding="utf-8")
     return compared
+
+
+def keep(root: Path, text: str) -> None:
+    """The answer stays beside the runs, where the dashboard looks for it."""
+    stamp = now().translate(str.maketrans("", "", ":+-"))
+    with contextlib.suppress(OSError):  # a folder that cannot be written to was good for reading
+        (root / KEPT).mkdir(exist_ok=True)
+        jsonl.replace(root / KEPT / f"{stamp}.json", text)
 
 
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
@@ -110,7 +124,7 @@ def compare(knobs: argparse.Namespace, console: Console) -> Compared:
             )
         chosen.append(one)
     with console.status("opening the runs …"):
-        opened = [open_at(run, one) for run, one in zip(runs, chosen, strict=True)]
+        opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]
         texts = held_out(opened)
     readers = [(one.tokenizer, one.corpus.length) for one in opened]
     drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from fxformer.config import folders
-from fxformer.launch import explain
+from fxformer.launch import explain, sweep
 
 DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
 WORST = (BUG, BAD, 3, BROKEN, INTERRUPTED)  # of several jobs, the first of these that occurred
@@ -33,8 +33,9 @@ def plan(argv: list[str], job: Job | None = None) -> int:
     if job is not None:
         return run("plan", argv, job)
     from fxformer.plan.main import Planner
+    from fxformer.search.ahead import Ahead
 
-    planner = Planner()
+    planner = Ahead(Planner())
     code = run("plan", argv, planner)
     planner.close()
     return code
@@ -48,16 +49,22 @@ def run(verb: str, argv: list[str], job: Job) -> int:
     import hydra
 
     folders.register()
+    sweep.register()
     if refused := explain.additions(argv, verb):
         return explain.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
 
-    def task(cfg: DictConfig) -> None:
+    def task(cfg: DictConfig) -> int:
         _restore("HYDRA_FULL_ERROR", wanted)
         sys.argv = ["fxformer", verb, *argv]  # what a run records as its command
         codes.append(_attempt(verb, cfg, job, bool(wanted)))
-        _after(codes)
+        if codes[-1] == INTERRUPTED:
+            raise SystemExit(INTERRUPTED)
+        return codes[-1]
+
+    sample = getattr(job, "sample", None)
+    task.call = sweep.Call(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)
@@ -98,9 +105,10 @@ def _json_as_key(argv: list[str]) -> list[str]:
 
 
 def _training(cfg: DictConfig) -> None:
+    from fxformer.search.watch import watch_of
     from fxformer.train.main import main
 
-    main(cfg)
+    main(cfg, watch_of())
 
 
 def _auditing(cfg: DictConfig) -> None:
@@ -117,6 +125,8 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     try:
         cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
         check(cfg, folders.top_keys(verb))
+        with open_dict(cfg):
+            cfg.pop("search", None)  # a run is the same run, whatever it was searched with
         job(cfg)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else BUG if end.code else DONE
@@ -145,19 +155,6 @@ def _settled(cfg: DictConfig, verb: str) -> DictConfig:
     from fxformer.track.store import find
 
     return resumed(cfg, list(HydraConfig.get().overrides.task), find(cfg.runs, cfg.resume).folder)
-
-
-def _after(codes: list[int]) -> None:
-    """A sweep records each job's code and goes on; only an interrupt ends it."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    if HydraConfig.get().mode is RunMode.MULTIRUN:
-        from fxformer.launch.sweep import record
-
-        record(codes[-1])
-    if codes[-1] == INTERRUPTED:
-        raise SystemExit(INTERRUPTED)
 
 
 def _restore(name: str, value: str | None) -> None:

@@ -1,61 +1,242 @@
-"""Several runs by one command (-m): all are checked first, the end of each is recorded."""
+"""-m: from the words of one command to a search. Hydra calls this its sweeper.
 
-import json
+All configs that the space can give are judged before anything runs, as far as they can be listed.
+"""
+
+import dataclasses
+import importlib
+import sys
+import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
+from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper as HydraSweeper
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from fxformer.config import folders
+from fxformer.launch.explain import refusal, say, trace
+from fxformer.launch.words import again, flags, is_of
+from fxformer.search.claims import Unreachable
+
+CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
+HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/launcher")
 
 
-class CheckJobs(Callback):
-    """Refuses a sweep, with every job's problems, before its first job has cost anything.
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What the command line was.
 
-    Knows the grid of Hydra's own sweeper; another sweeper draws as it goes, and each of its jobs is
-    checked when it starts.
+    trains: its job is training
+    sample: (study, sampler is pure) -> the slots that the job wants to see; None: all
     """
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from fxformer.launch.explain import say
-
-        if config.hydra.sweeper._target_.endswith("BasicSweeper"):
-            if found := _problems(config):
-                raise SystemExit(say("\n".join(found)))
+    verb: str
+    argv: tuple[str, ...]
+    trains: bool
+    sample: Callable[[Any, bool], Sequence[int]] | None = None
 
 
-def _problems(config: DictConfig) -> list[str]:
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+class Sweeper(HydraSweeper):
+    """`fxformer train -m` is a search, kept in a study; other jobs are done one by one."""
 
-    from fxformer.config import folders
-    from fxformer.config.check import problems
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.context, self.task, self.config = hydra_context, task_function, config
+        self.call: Call = task_function.call  # type: ignore[attr-defined]
 
-    top = folders.top_keys(config.hydra.job.config_name or "train")
-    loader = GlobalHydra.instance().config_loader()
-    swept = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}))
-    words = [f"{key}={value}" for key, value in swept.items()] + list(config.hydra.overrides.task)
-    parsed = OverridesParser.create(loader).parse_overrides(words)
-    found: dict[str, str] = {}
-    for job in BasicSweeper.split_arguments(parsed, None)[0]:
-        cfg = loader.load_sweep_config(config, list(job))
+    def sweep(self, arguments: list[str]) -> None:
+        """Raises SystemExit with the exit code of all of it."""
+        try:
+            code = self._sweep(arguments)
+        except Unreachable as error:
+            say(f"{error}; what is done lies in {self.config.runs}, the same command goes on")
+            code = 75
+        except Exception as error:
+            if sentence := refusal(error):
+                code = say(sentence)
+            elif isinstance(error, (HydraException, OmegaConfBaseException)):
+                raise  # about the command line: said in our words by whom Hydra was called
+            else:
+                trace(error)
+                code = 1
+        raise SystemExit(code)
+
+    def _sweep(self, arguments: list[str]) -> int:
+        from fxformer.config.build import build
+        from fxformer.search import space
+
+        asked = OmegaConf.to_container(self.config.search, resolve=True)["space"]
+        words = [*space.words_of(asked or {}), *arguments]
+        fixed, dimensions = space.read(words, self.context.config_loader)
+        self._judge(fixed, dimensions)
+        search = build(self.config.search).settled(dimensions)
+        if self.call.trains:
+            return self._search(search, fixed, dimensions)
+        return self._each(search, fixed, dimensions)
+
+    def _judge(self, fixed: Sequence[str], dimensions: Sequence[Any]) -> None:
+        """Raises ValueError with every problem of every config that the space can give."""
+        from fxformer.config.check import problems
+        from fxformer.search import space
+
+        if own := [one.key for one in dimensions if one.key.partition(".")[0] == "search"]:
+            raise ValueError(f"{', '.join(own)}: a search cannot search for itself; give one value")
+        top = folders.top_keys(self.config.hydra.job.config_name or "train")
+        found: dict[str, str] = {}
+        with Console(stderr=True).status("judging the configs of the search …"):
+            for params in space.corners(dimensions):
+                words = space.overrides(dimensions, params)
+                cfg = self.context.config_loader.load_sweep_config(self.config, [*fixed, *words])
+                with open_dict(cfg):
+                    cfg.pop("hydra", None)
+                for problem in problems(cfg, top):
+                    found.setdefault(problem, f"{problem}   ({' '.join(words)})".replace(" ()", ""))
+        if found:
+            raise ValueError("\n".join(found.values()))
+
+    def _each(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
+        """Jobs that train nothing, as plans and audits: none is gone on with, so none is kept."""
+        from fxformer.search import space
+
+        study, codes = self._study(search, fixed, dimensions), []
+        slots = range(study.total)
+        if self.call.sample is not None:
+            slots = self.call.sample(study, search.sampler.pure)
+        for slot in slots:
+            params = search.sampler.draw(study, slot, ())
+            codes.append(self._inline([*fixed, *space.overrides(dimensions, params)], slot))
+            if codes[-1] == 75:
+                break
+        return worst(codes)
+
+    def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
+        from fxformer.search import book
+        from fxformer.search.launchers import Job
+        from fxformer.search.process import Commands
+
+        configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
+        claims = claims_of(book.begin(self._study(search, fixed, dimensions)), search)
+        study = claims.study
+        with open_dict(self.config):  # where Hydra's own launcher would make a folder
+            self.config.hydra.sweep.dir = str(study.folder)
+        words = [word for word in fixed if not is_of(word, "search")]
+        hydras = [w for w in self.config.hydra.overrides.hydra if not w.startswith(HYDRAS)]
+        job = Job(
+            study=study,
+            search=search,
+            claims=claims,
+            commands=Commands(
+                flags=(*flags(self.call.argv), *hydras),
+                overrides=tuple(words),
+                plain=tuple(word for word in words if is_of(word, "tracker", "energy")),
+            ),
+            inline=lambda trial, slot: self._inline([*words, *trial], slot),
+            command=(self.call.verb, *again(self.call.argv, study.name)),
+            console=Console(),
+        )
+        return self._ended(job, search.launcher(job))
+
+    def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
+        from fxformer.search import book
+        from fxformer.search.prune import NoPruning
+        from fxformer.search.storage import shown
+        from fxformer.search.study import Study
+        from fxformer.track.redact import Redactor
+
+        cfg, node = self.config.copy(), self.config.search
         with open_dict(cfg):
-            cfg.pop("hydra", None)
-        for problem in problems(cfg, top):
-            found.setdefault(problem, f"{problem}   ({' '.join(job)})")
-    return list(found.values())
+            cfg.pop("hydra")
+        redactor = Redactor(cfg)
+        overrides = [word for word in fixed if not is_of(word, "search", "runs")]
+        pruner = OmegaConf.to_container(node.pruner, resolve=True)
+        study = Study(
+            folder=Path(),
+            name="",
+            command=tuple(redactor.arguments([self.call.verb, *self.call.argv])),
+            overrides=tuple(redactor.arguments(overrides)),
+            space=tuple(dimensions),
+            sampler=_part(search.sampler),
+            pruner=None if isinstance(search.pruner, NoPruning) else pruner,
+            seed=search.seed,
+            total=search.total(dimensions),
+            objectives=tuple(search.objectives or [self.config.trainer.get("metric", "loss")]),
+            maximize=tuple(search.maximize),
+            budget_kwh=search.budget_kwh,
+            storage=shown(search.storage or "files"),
+        )
+        name = search.name or book.name_of(study)
+        folder = book.folder_of(Path(self.config.runs).resolve(), name)
+        return dataclasses.replace(study, folder=folder, name=name)
+
+    def _ended(self, job: Any, stopped: str) -> int:
+        """Say what the search came to; the exit code: 75 where it was interrupted, that of a
+        failed trial where there is one."""
+        from fxformer.search import table
+
+        trials = job.study.trials()
+        kwh = sum(trial.kwh for trial in trials)
+        job.console.print(table.board(job.study, trials, kwh))
+        if stopped:
+            words = f"stopped: {stopped}; the same command goes on with it"
+            job.console.print(words, highlight=False)
+        if "budget" in stopped:
+            return 0
+        codes = [trial.code or 0 for trial in trials if trial.state == "failed"]
+        return 75 if stopped else worst([code if code in CODES else 1 for code in codes])
+
+    def _inline(self, words: Sequence[str], slot: int) -> int:
+        """One job in this process, by Hydra's own launcher."""
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=self.task, config=self.config
+        )
+        try:
+            code = launcher.launch([list(words)], initial_job_idx=slot)[0].return_value
+        except SystemExit as end:
+            code = end.code
+        if code:
+            say(f"job {slot} ({' '.join(words)}) ended with code {code}")
+        return code
 
 
-def record(code: int) -> None:
-    """Append the end of the present job to jobs.jsonl in the sweep's folder."""
-    from hydra.core.hydra_config import HydraConfig
+def claims_of(study: Any, search: Any) -> Any:
+    """Where the workers of a study make their claims."""
+    from fxformer.search.claims import FileClaims
+    from fxformer.search.remote import StoreClaims
 
-    hydra = HydraConfig.get()
-    line = {"job": hydra.job.num, "overrides": list(hydra.overrides.task), "code": code}
-    with Path(hydra.sweep.dir, "jobs.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    if code:
-        from fxformer.launch.explain import say
+    if search.storage is None:
+        return FileClaims(study, search.lease_seconds)
+    return StoreClaims(study, search.storage, search.lease_seconds)
 
-        words = " ".join(line["overrides"])
-        say(f"job {line['job']} ({words}) ended with code {code}; the rest go on")
+
+def worst(codes: Sequence[int]) -> int:
+    """The exit code of several jobs: the most telling one of them."""
+    return next((code for code in CODES if code in codes), max(codes, default=0))
+
+
+def _part(part: Any) -> dict[str, Any]:
+    """A part that was built, as its config: `auto` has become what it stands for."""
+    return {"_target_": f"{type(part).__module__}.{type(part).__qualname__}"} | (
+        dataclasses.asdict(part)
+    )
+
+
+def register() -> None:
+    """Make the sweeper known to Hydra, which takes plugins from a package of its name only: a
+    module that is there although it has no file."""
+    try:
+        package = importlib.import_module("hydra_plugins")
+    except ModuleNotFoundError:  # no other plugin is installed
+        package = sys.modules["hydra_plugins"] = types.ModuleType("hydra_plugins")
+        package.__path__ = []
+    name = Sweeper.__module__ = "hydra_plugins.fxformer"
+    module = sys.modules[name] = types.ModuleType(name, __doc__)
+    package.fxformer, module.Sweeper = module, Sweeper  # type: ignore[attr-defined]
+    Plugins.instance().register(Sweeper)

@@ -23,7 +23,7 @@ from fxformer.track import facts as provenance
 from fxformer.track.owner import Lock, now, record
 from fxformer.track.redact import Redactor
 
-Status = Literal["running", "done", "interrupted", "failed", "diverged"]
+Status = Literal["running", "done", "pruned", "interrupted", "failed", "diverged"]
 
 
 class Run:

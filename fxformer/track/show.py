@@ -1,5 +1,6 @@
 """`fxformer show RUN` and `fxformer runs`: a run, or all of them, on a terminal."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,15 +10,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.energy.carbon import Carbon
+from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
-from fxformer.track import plain
+from fxformer.track import export, plain
 from fxformer.track.curve import dots, sparkline
-from fxformer.track.store import StoredRun, find, runs
+from fxformer.track.store import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
-            "failed": "red", "diverged": "red"}
+            "failed": "red", "diverged": "red", "pruned": "blue"}
 _CURVES = (("train", "green"), ("valid", "magenta"))
 
 
@@ -31,6 +32,20 @@ def show(which: str, *, root: str | Path = "runs", console: Console | None = Non
     for piece in (_chart(run, _width(console)), _energy(run.energy(), _width(console))):
         if piece is not None:
             console.print(piece)
+
+
+def main(argv: Sequence[str], console: Console | None = None) -> None:
+    """List the runs of a folder, or write them for other tools. ValueError where that cannot be."""
+    parser = argparse.ArgumentParser(prog="fxformer runs", description="The runs of a folder.")
+    parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
+    parser.add_argument("--table", metavar="FILE", help="a row for each run: FILE.csv or .parquet")
+    parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
+    given, console = parser.parse_args(argv), console or Console()
+    for write, path in ((export.table, given.table), (export.metrics, given.metrics)):
+        if path:
+            console.print(Text(f"{write(runs(given.folder), path)} rows: {path}"), soft_wrap=True)
+    if not given.table and not given.metrics:
+        list_runs(root=given.folder, console=console)
 
 
 def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> None:
@@ -107,20 +122,23 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
 
 
 def _cost(run: StoredRun) -> list[tuple[str, str]]:
-    total = run.energy().total
-    if not total.joules:
+    energy = run.energy()
+    if not energy.joules:
         return [("energy", "nothing in the ledger yet")]
-    return energy_rows(total, carbon_of(run))
+    return energy_rows(energy, carbon_of(run))
 
 
 def carbon_of(run: StoredRun) -> Carbon:
-    """The run's own assumptions, as its config has them."""
+    """The run's own assumptions, as its config has them; an hourly file is the folder's copy."""
     try:
-        knobs = run.config.get("energy") or {}
+        known = run.config.get("energy") or {}
     except (OSError, ValueError):
-        knobs = {}
-    return Carbon(pue=knobs.get("pue", 1.0), region=knobs.get("region"),
-                  grid_gco2e_per_kwh=knobs.get("grid_gco2e_per_kwh"))
+        known = {}
+    knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
+    if "grid_hourly" in knobs:
+        kept = run.folder / GRID_FILE
+        knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])
+    return Carbon(**knobs)
 
 
 def _chart(run: StoredRun, width: int) -> RenderableType | None:

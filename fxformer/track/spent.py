@@ -1,12 +1,14 @@
-"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, sweep, phase and device.
+"""`fxformer energy [FOLDER]`: what all runs of a folder used, by run, search, phase and device.
 
 Every attempt counts: finished, interrupted, failed, killed (up to its last line), of every process.
 """
 
 import argparse
 import dataclasses
+import datetime
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun, find, runs
+
+FIELDS = ("phase", "device", "provenance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,22 +44,39 @@ class Spent:
     per_tenth: float | None
 
 
-def account(run: StoredRun) -> Spent:
-    """What a run used, and what it got for it."""
-    totals, carbon = run.energy(), carbon_of(run)
-    train, valid = run.metrics("train"), run.metrics("valid")
+def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
+    """What a run used, and what it got for it.
+
+    grid: knobs of `Carbon` for an hourly file, instead of what the run's own config says
+    """
+    carbon = carbon_of(run)
+    carbon = carbon if grid is None else Carbon(pue=carbon.pue, **grid)
+    train, losses = run.metrics("train"), run.metrics("valid").get("loss", np.empty(0))
+    reached = {name: _last(train, name) for name in ("tokens", "step")}
+    return accounted(run, run.energy(), carbon, losses=losses, **reached)
+
+
+def accounted(
+    run: StoredRun,
+    totals: Totals,
+    carbon: Carbon,
+    *,
+    tokens: float | None,
+    step: float | None,
+    losses: np.ndarray,
+) -> Spent:
+    """The account, where all it needs is known: tokens and step reached, held-out losses [N]."""
     worked = totals.by("phase").get("train")
-    tokens, steps = _last(train, "tokens"), _last(train, "step")
-    losses = valid.get("loss", np.empty(0))
-    gain = float(losses[0] - np.nanmin(losses)) if len(losses) > 1 else 0.0
-    kwh = carbon.kwh(totals.joules)
+    losses = losses[~np.isnan(losses)]
+    gain = float(losses[0] - losses.min()) if len(losses) > 1 else 0.0
+    kwh, grams = carbon.kwh(totals.joules), carbon.gco2e(totals.joules, totals.hours)
     return Spent(
         run,
         totals,
         kwh,
-        carbon.gco2e(totals.joules),
+        grams,
         worked.joules / tokens if worked and tokens else None,
-        worked.joules / steps if worked and steps else None,
+        worked.joules / step if worked and step else None,
         kwh / (gain / 0.1) if gain > 0 else None,
     )
 
@@ -70,9 +92,14 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
     parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
+    parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
+    parser.add_argument("--column", help="as energy.grid_column")
+    parser.add_argument("--timezone", help="as energy.grid_timezone")
     given, console = parser.parse_args(argv), console or Console()
+    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
+    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
     there = runs(given.folder) or [find("runs", given.folder)]
-    accounts = [account(run) for run in there]
+    accounts = [account(run, grid) for run in there]
     if given.json == "-":
         print(json.dumps(_plain(accounts), indent=1))
         return accounts
@@ -83,8 +110,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     return accounts
 
 
-def by_sweep(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
-    """The runs of each -m command, by its name; runs alone are left out."""
+def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
+    """The runs of each search (-m), by its name; runs alone are left out."""
     groups: dict[str, list[Spent]] = {}
     for one in accounts:
         if name := one.run.facts.get("sweep"):
@@ -98,11 +125,9 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
     for one in sorted(accounts, key=lambda one: -one.totals.joules):
         table.add_row(*(Text(cell) for cell in _cells(one)))
     console.print(table)
-    for name, some in by_sweep(accounts).items():
-        joules = sum(one.totals.joules for one in some)
-        words = f"sweep {plain.safe(name)}: {_runs(some)}, {plain.si(joules, 'J')}"
-        console.print(Text(words))
-    for field in ("phase", "device", "provenance"):
+    for name, some in by_search(accounts).items():
+        console.print(Text(f"search {plain.safe(name)}: {_together(some)}"))
+    for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
             share = plain.percent(part.joules / total.joules)
@@ -142,20 +167,47 @@ def _sum(accounts: Sequence[Spent], total: Joules) -> Text:
     return Text(f"{words}; {total.provenance}", style="bold")
 
 
+def _together(some: Sequence[Spent]) -> str:
+    """3 runs (1 failed), 4.00 kJ, 1.11 Wh from the grid, 528 mg CO2e; what went wrong counts."""
+    states = Counter(one.run.status for one in some)
+    wrong = ", ".join(f"{number} {state}" for state, number in states.items() if state != "done")
+    sums = _sums(some)
+    energy = f"{plain.si(sums['joules'], 'J')}, {plain.si(1000 * sums['kwh'], 'Wh')} from the grid"
+    ended = f" ({wrong})" if wrong else ""
+    return f"{_runs(some)}{ended}, {energy}, {plain.si(sums['gco2e'], 'g')} CO2e"
+
+
+def _sums(some: Sequence[Spent]) -> dict[str, float]:
+    """Of several runs, as plain numbers."""
+    return {
+        "joules": sum(one.totals.joules for one in some),
+        "kwh": sum(one.kwh for one in some),
+        "gco2e": sum(one.gco2e for one in some),
+    }
+
+
 def _runs(some: Sequence[Spent]) -> str:
     return "1 run" if len(some) == 1 else f"{len(some)} runs"
+
+
+def _hour(hour: int) -> str:
+    """A UTC hour since 1970 as ISO 8601."""
+    when = datetime.datetime.fromtimestamp(3600 * hour, datetime.UTC)
+    return when.isoformat(timespec="minutes")
 
 
 def _plain(accounts: Sequence[Spent]) -> dict:
     """For JSON."""
     total = sum((one.totals for one in accounts), Totals())
     return {
-        "joules": total.joules,
+        **_sums(accounts),
         "sigma": total.total.sigma,
-        "kwh": sum(one.kwh for one in accounts),
-        "gco2e": sum(one.gco2e for one in accounts),
-        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in ("phase", "device")},
-        "sweeps": {name: [o.run.id for o in some] for name, some in by_sweep(accounts).items()},
+        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in FIELDS}
+        | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}},
+        "searches": {
+            name: _sums(some) | {"runs": [one.run.id for one in some]}
+            for name, some in by_search(accounts).items()
+        },
         "runs": [
             {
                 "run": one.run.id,

@@ -19,6 +19,8 @@ from fxformer.energy import ledger
 from fxformer.energy.totals import Totals
 from fxformer.track.owner import alive
 
+GRID_FILE = "grid_hourly.csv"  # the copy of energy.grid_hourly that a run's folder keeps
+
 
 class StoredRun:
     """One run folder, read only. Looks each thing up once; make a new one to look anew."""
@@ -42,7 +44,8 @@ class StoredRun:
 
     @property
     def status(self) -> str:
-        """running, done, interrupted, failed, diverged; "dead": it says running but nobody does."""
+        """running, done, pruned (by a search), interrupted, failed, diverged; "dead": it says
+        running but nobody does."""
         status = str(self.facts.get("status", "unreadable"))
         if status == "running" and not alive(self.facts.get("owner") or {}):
             return "dead"

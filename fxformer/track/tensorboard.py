@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from fxformer.track.run import Run
 from fxformer.types import Positive
 
@@ -27,6 +29,7 @@ class TensorBoardTracker:
         purge = None if run.rewound is None else run.rewound + 1
         self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge,
                                      flush_secs=self._flush)
+        self.text("config", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
     def log(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Numbers as scalars; what is not a number is left out."""

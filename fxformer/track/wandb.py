@@ -34,6 +34,7 @@ class WandbTracker:
         self._mode, self._project, self._entity = mode, project, entity
         self._group, self._tags, self._seconds = group, list(tags), init_seconds
         self._wandb: Any = None
+        self._unsent: str | None = None  # the command that sends the run
 
     def start(self, config: Mapping[str, Any], run: Run) -> None:
         """Open the run; ImportError names the pip line."""
@@ -52,6 +53,7 @@ class WandbTracker:
         quiet = {"console": "off", "disable_git": True, "disable_code": True, "silent": True,
                  "x_disable_meta": True, "x_disable_stats": True, "x_disable_machine_info": True}
         online = self._mode == "online" and self._online(wandb, arguments, quiet)
+        self._unsent = None if online else f"wandb sync {run.folder}/wandb/offline-run-*"
         self._wandb = online or wandb.init(
             mode="offline", settings=wandb.Settings(**quiet), **arguments)
         self._wandb.define_metric("*", step_metric="step")  # a resume may log a step again
@@ -99,3 +101,5 @@ class WandbTracker:
         """Summary, then the end."""
         self._wandb.summary.update(dict(summary))
         self._wandb.finish()
+        if self._unsent:
+            _log.info("the wandb run is offline; with an account: %s", self._unsent)

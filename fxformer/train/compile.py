@@ -1,6 +1,7 @@
 """How a step is compiled: what is donated, where results lie, and the cache on disk."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import jax
 from jax.sharding import Mesh
 
 from fxformer.train.mesh import everywhere
+from fxformer.train.state import State
+from fxformer.train.step import Step, Sums
 
 
 def donates(donate: bool | None) -> bool:
@@ -16,13 +19,39 @@ def donates(donate: bool | None) -> bool:
     return jax.default_backend() != "cpu" if donate is None else donate
 
 
-def compile_step(
-    step: Callable, placement: Any, mesh: Mesh, *, donate: bool | None = None
-) -> Callable:
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A step that is jitted, lowered or compiled, with the knobs that it is called with."""
+
+    stage: Any
+    knobs: Mapping[str, jax.Array]
+
+    def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
+        return self.stage(state, batch, self.knobs)
+
+    def lower(self, state: State, batch: Any) -> "Program":
+        """Traced for these shapes."""
+        return Program(self.stage.lower(state, batch, self.knobs), self.knobs)
+
+    def compile(self) -> "Program":
+        """Compiled, or taken from the cache."""
+        return Program(self.stage.compile(), self.knobs)
+
+    def as_text(self) -> str:
+        """The program itself."""
+        return self.stage.as_text()
+
+    def memory_analysis(self) -> Any:
+        """Of a compiled one: what its compiler says, or None."""
+        return self.stage.memory_analysis()
+
+
+def compile_step(step: Step, placement: Any, mesh: Mesh, *, donate: bool | None = None) -> Program:
     """jit of (state, batch) -> (state, sums): the new state lies as `placement` (see
     Layout.place), the sums everywhere. Arguments are taken where they lie."""
-    given = (0,) if donates(donate) else ()
-    return jax.jit(step, donate_argnums=given, out_shardings=(placement, everywhere(mesh)))
+    given, whole = (0,) if donates(donate) else (), everywhere(mesh)
+    jitted = jax.jit(step.function, donate_argnums=given, out_shardings=(placement, whole))
+    return Program(jitted, jax.device_put(dict(step.knobs), whole))
 
 
 def use_compile_cache(folder: str | Path | None) -> None:

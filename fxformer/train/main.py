@@ -1,23 +1,36 @@
 """One run, from a checked config to its summary."""
 
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 import jax
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy import ledger
+from fxformer.energy.energy import ModelEnergy
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.store import GRID_FILE, StoredRun
 from fxformer.train.compile import use_compile_cache
+from fxformer.train.events import Event
 from fxformer.train.session import Session
 from fxformer.train.setup import Setup, set_up
 
 
-def main(cfg: DictConfig) -> None:
+class Watch(Protocol):
+    """A search that this run is a trial of. facts: for run.json"""
+
+    facts: Mapping[str, Any]
+
+    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> Event:
+        """What is to happen after evaluations. kwh: joules -> kWh; until: the last step"""
+
+
+def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     """Train as `cfg` says. Raises SystemExit where the run does not end as done (75, 3)."""
     console = Console()
     if cfg.resume and not goes_on(cfg, console):
@@ -28,10 +41,13 @@ def main(cfg: DictConfig) -> None:
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     meter = energy.open(accelerators=kinds, prior=prior)
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
+        check = energy.check(meter)
         setup = set_up(cfg)
-    run = open_run(cfg, setup)
+    run = open_run(cfg, setup, {} if watch is None else watch.facts)
+    keep_grid(energy, run)
     try:
-        ended = Session(setup, run, meter, energy, console).train()
+        more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
+        ended = Session(setup, run, meter, energy, console, check, more).train()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
@@ -39,6 +55,13 @@ def main(cfg: DictConfig) -> None:
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
+
+
+def keep_grid(energy: ModelEnergy, run: Run) -> None:
+    """Put the hourly file into the run's folder, for who reads it when the file has moved."""
+    hourly, kept = energy.carbon.hourly, run.folder / GRID_FILE
+    if hourly is not None and Path(hourly.file).resolve() != kept.resolve():
+        shutil.copyfile(hourly.file, kept)
 
 
 def goes_on(cfg: DictConfig, console: Console) -> bool:
@@ -59,9 +82,12 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
     return True
 
 
-def open_run(cfg: DictConfig, setup: Setup) -> Run:
-    """The folder of a new run, or of the one that is resumed if its data are still the same."""
-    facts = setup.facts() | swept()
+def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
+    """The folder of a new run, or of the one that is resumed if its data are still the same.
+
+    more: facts for run.json
+    """
+    facts = setup.facts() | words() | dict(more)
     if not cfg.resume:
         run = Run.create(cfg.runs, cfg.name or title(cfg), config=cfg, facts=facts)
         setup.data.tokenizer.save(run.folder / "tokenizer")
@@ -76,11 +102,10 @@ def open_run(cfg: DictConfig, setup: Setup) -> Run:
     return run
 
 
-def swept() -> dict[str, str]:
-    """The name of the sweep this run belongs to, if it belongs to one."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode is not RunMode.MULTIRUN:
-        return {}
-    return {"sweep": Path(HydraConfig.get().sweep.dir).name}
+def words() -> dict[str, list[str]]:
+    """The overrides that make this run alone, also where its command made many."""
+    known = HydraConfig.initialized()
+    return {"overrides": list(HydraConfig.get().overrides.task)} if known else {}
 
 
 def title(cfg: DictConfig) -> str:

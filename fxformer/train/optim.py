@@ -52,11 +52,18 @@ class Optimizer(abc.ABC):
     def direction(self, params: Any) -> optax.GradientTransformation:
         """Gradient to step direction, before decay, learning rate and sign."""
 
-    def rate(self, schedule: Schedule) -> Schedule:
-        """Learning rate after `count` updates, with the share `spent` of a budget used."""
+    def knobs(self) -> dict[str, jax.Array]:
+        """Numbers that a compiled step takes as arguments: runs that differ in nothing else share
+        one program, and its place in the cache."""
+        return {"lr": jnp.float32(self.lr), "weight_decay": jnp.float32(self.weight_decay)}
 
-        def rate(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
-            return self.lr * (schedule(count) if spent is None else schedule(count, spent))
+    def rate(self, schedule: Schedule) -> Callable[..., jax.Array]:
+        """Learning rate after `count` updates, with the share `spent` of a budget used. `lr`: the
+        knob; else the number itself, a constant of the program."""
+
+        def rate(count: jax.Array, spent: jax.Array | None = None, lr=None, **_) -> jax.Array:
+            share = schedule(count) if spent is None else schedule(count, spent)
+            return (self.lr if lr is None else lr) * share
 
         return rate
 
@@ -70,7 +77,8 @@ class Optimizer(abc.ABC):
             raise ValueError("optimizer.freeze matches every parameter: nothing is left to train")
         finish = _finish(
             self.rate(schedule),
-            {p: self.weight_decay * float(d) for p, d in decay.items()},
+            self.weight_decay,
+            {path: float(share) for path, share in decay.items()},
             factors,
         )
         tx = optax.chain(clip_by_global_norm(self.clip), self.direction(params), finish)
@@ -192,19 +200,20 @@ def _none_negative(factors: dict[str, Any]) -> None:
 
 
 def _finish(
-    rate: Schedule, decay: dict[str, float], factors: dict[str, Any]
+    rate: Callable, weight_decay: float, shares: dict[str, float], factors: dict[str, Any]
 ) -> optax.GradientTransformation:
-    """-rate * factor * (direction + decay * parameter), by path."""
+    """-rate * factor * (direction + weight_decay * share * parameter), by path."""
 
-    def update(updates, state, params=None, *, spent=None, **_):
-        values, now = named(params), rate(state.count, spent)
+    def update(updates, state, params=None, *, spent=None, **knobs):
+        values, now = named(params), rate(state.count, spent, **knobs)
+        decay = knobs.get("weight_decay", weight_decay)
 
         def leaf(path, direction):
             factor = factors.get(path, 1.0)
             if not isinstance(factor, int | float):  # one for each layer: [L] -> [L, 1, ...]
                 each = jnp.asarray([float(one) for one in factor])
                 factor = each.reshape(-1, *[1] * (direction.ndim - 1))
-            return -now * factor * (direction + decay[path] * values[path])
+            return -now * factor * (direction + decay * shares[path] * values[path])
 
         counted = optax.ScaleByScheduleState(optax.safe_increment(state.count))
         return named_map(leaf, updates), counted

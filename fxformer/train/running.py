@@ -12,7 +12,7 @@ import numpy as np
 
 from fxformer.train.state import State
 
-CODES = {"done": 0, "interrupted": 75, "diverged": 3}
+CODES = {"done": 0, "pruned": 0, "interrupted": 75, "diverged": 3}  # pruned: by a search
 
 
 class Tracker(Protocol):

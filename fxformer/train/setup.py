@@ -16,11 +16,12 @@ from fxformer.config.build import build
 from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
+from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
-from fxformer.train.step import make_eval, make_step
+from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
 from fxformer.train.trainer import Trainer
 
@@ -43,7 +44,7 @@ class Setup:
     objective: Objective
     shape: nnx.GraphDef
     start: Callable[[jax.Array], State]
-    step: Callable[[State, Batch], tuple[State, dict]]
+    step: Step
     evaluate: Callable[[dict, Batch], dict]
     like: State
     mesh: Mesh
@@ -70,12 +71,14 @@ class Setup:
 
     def facts(self) -> dict[str, Any]:
         """For the run's record."""
+        peak = mesh_peak(self.mesh, self.cfg.precision.compute)
         return {
             "data": self.data.facts,
             "parameters": self.parameters,
             "flops_per_token": self.flops_per_token,
             "architecture": self.objective.model.architecture,
             "mesh": dict(self.mesh.shape),
+            "peak_flops": peak and peak[0],
         }
 
 
@@ -129,6 +132,7 @@ def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mes
         ema=trainer.ema,
         guard=trainer.guard,
         rate=optimizer.rate(schedule),
+        knobs=optimizer.knobs(),
         gathered=everywhere(mesh),
     )
     paced = trainer.decay_on == "budget"

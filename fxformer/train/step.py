@@ -1,7 +1,8 @@
 """One training step and one evaluation step: sums over micro-batches, one division, one update."""
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +19,21 @@ from fxformer.train.state import State, bind
 Sums = dict[str, tuple[jax.Array, jax.Array]]  # {name: (sum, weight)}, float32 scalars
 
 
+@dataclasses.dataclass(frozen=True, eq=False)  # jit wants it hashable
+class Step:
+    """(state, batch) -> (state, sums).
+
+    function: (state, batch, knobs) -> (state, sums)
+    knobs: scalars; arguments of the program that `compile_step` makes, no constants in it
+    """
+
+    function: Callable[[State, Any, Mapping[str, jax.Array]], tuple[State, Sums]]
+    knobs: Mapping[str, jax.Array]
+
+    def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
+        return self.function(state, batch, self.knobs)
+
+
 def make_step(
     shape: nnx.GraphDef,
     tx: optax.GradientTransformation,
@@ -27,9 +43,10 @@ def make_step(
     ema: float | None = None,
     guard: bool = True,
     rate: Callable[..., jax.Array] | None = None,
+    knobs: Mapping[str, jax.Array] | None = None,
     gathered: Sharding | None = None,
-) -> Callable[[State, Any], tuple[State, Sums]]:
-    """step(state, batch) -> (state, sums), to be jitted.
+) -> "Step":
+    """step(state, batch) -> (state, sums), to be jitted (see `compile_step`).
 
     The gradient is that of sum of losses / sum of weights over the whole batch, however it is cut:
     `accumulate` micro-batches add up float32 gradients of sums, and one division follows. Dropout
@@ -40,6 +57,7 @@ def make_step(
         nothing in the batch counted. Time goes on; params, optimizer and average stay as they are.
 
     rate: learning rate after so many updates, for the log
+    knobs: what `tx` and `rate` take besides, by name; see Optimizer.knobs
     gathered: where parameters are brought, after the cast, to be computed with; `everywhere(mesh)`
         for sharded ones, None for the compiler's choice (see Layout)
 
@@ -50,13 +68,13 @@ def make_step(
     tx = optax.with_extra_args_support(tx)
     evaluate = _sums(shape, precision, gathered)
 
-    def step(state: State, batch: Any) -> tuple[State, Sums]:
+    def step(state: State, batch: Any, knobs: Mapping[str, jax.Array]) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         grads, sums = gradients(state.params, batch, key)
         loss, weight = sums["loss"]
         grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
         norm = global_norm(grads)
-        updates, opt = tx.update(grads, state.opt, state.params, spent=state.spent)
+        updates, opt = tx.update(grads, state.opt, state.params, spent=state.spent, **knobs)
         params = optax.apply_updates(state.params, updates)
         average = state.ema
         if ema is not None:
@@ -84,7 +102,7 @@ def make_step(
             "streak": new.streak,
         }
         if rate is not None:
-            facts["learning_rate"] = rate(updates_done(state.opt), state.spent)
+            facts["learning_rate"] = rate(updates_done(state.opt), state.spent, **knobs)
         one = jnp.float32(1)
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 
@@ -94,7 +112,7 @@ def make_step(
                 return _gradients(evaluate, params, batch, key)
             return _accumulated(evaluate, params, _cut(batch, accumulate), key)
 
-    return step
+    return Step(step, dict(knobs or {}))
 
 
 def updates_done(opt: optax.OptState) -> jax.Array:

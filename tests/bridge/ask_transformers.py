@@ -15,14 +15,31 @@ import transformers
 transformers.logging.set_verbosity_error()
 
 
+def class_of(name: str):
+    """A class by its name; None where this release has it no more."""
+    if not name.startswith("TransfoXL"):
+        return getattr(transformers, name)
+    try:
+        from make_fixtures import old_models
+
+        return getattr(old_models(), name)
+    except ImportError:
+        return None
+
+
 def ask(folder: str, reference: str) -> dict:
     config = json.load(open(os.path.join(folder, "config.json")))
-    cls = getattr(transformers, config["architectures"][0])
+    cls = class_of(config["architectures"][0])
+    if cls is None:
+        return {"gone": f"not in transformers {transformers.__version__}"}
     model, info = cls.from_pretrained(
         folder, attn_implementation="eager", output_loading_info=True, dtype=torch.float32
     )
     arrays = dict(np.load(reference))
     given = {k[3:]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith("in.")}
+    if "input_ids.0" in given:  # the first of two segments
+        given = {"input_ids": given["input_ids.0"]}
+        arrays["out.prediction_scores"] = arrays["out.logprobs.0"]
     with torch.no_grad():
         made = model.eval()(**given, return_dict=True)
     far = {}

@@ -57,6 +57,12 @@ LED = BART_BASE | dict(
     activation_function="gelu", attention_window=[1024] * 6, max_encoder_position_embeddings=16384,
     max_decoder_position_embeddings=1024, classif_dropout=0.1, init_std=0.02, dropout=0.1,
 )
+PROPHETNET = dict(
+    model_type="prophetnet", vocab_size=30522, hidden_size=1024, ngram=2, num_buckets=32,
+    relative_max_distance=128, disable_ngram_loss=False, padding_idx=0, pad_token_id=0,
+    encoder_max_position_embeddings=513, decoder_max_position_embeddings=514,
+    max_position_embeddings=512, encoder_layerdrop=0.0, decoder_layerdrop=0.0, eps=0.1,
+)
 TIED, BARE = ("model/head=tied",), ("model/head=none",)
 POOLED = (*BARE, "model/classifiers=pooler")
 
@@ -108,6 +114,7 @@ PUBLISHED = {
         dict(model_type="modernbert", vocab_size=50368) | MODERNBERT, BARE, 149_014_272,
     ),
     "led-base": (dict(model_type="led", vocab_size=50265) | LED, (), 161_844_480),
+    "prophetnet-large": (PROPHETNET, (), 391_321_600),
     "pegasus-large": (  # both tables of positions are stored
         dict(model_type="pegasus", vocab_size=96103) | PEGASUS, (), 570_797_056 - 2 * 1024 * 1024,
     ),

@@ -46,6 +46,8 @@ def test_transformers_loads_what_we_write(tmp_path):
         pairs += [str(tmp_path / there), str(reference_file(folder))]
     for python in asking:
         for folder, said in ask(python, *pairs).items():
+            if "gone" in said:  # transformers 5 has no Transformer-XL
+                continue
             lost = any(said[key] for key in said if key.endswith("_keys"))
             far = said.get("far")
             if "failed" in said or lost or not far or max(far.values()) > 1e-5:

@@ -141,6 +141,8 @@ def test_two_objectives_on_one_table(two_runs):
     )
     assert code == 0, err
     found = json.loads((two_runs / "found.json").read_text())
+    (kept,) = (two_runs / "runs" / ".compared").glob("*.json")  # for the dashboard
+    assert json.loads(kept.read_text()) == found
     left, both = found["runs"]
     assert found["passages"] == 20 and found["unit"] == "tokens"
     assert left["spent"]["tokens"] <= found["budget"] and both["spent"]["tokens"] <= found["budget"]

@@ -7,7 +7,7 @@ from shell import DECODER, facts, fxformer, only
 
 from fxformer import jsonl
 from fxformer.energy.totals import Entry, Totals
-from fxformer.track.spent import account, by_sweep, main
+from fxformer.track.spent import account, by_search, main
 from fxformer.track.store import StoredRun
 
 
@@ -56,11 +56,30 @@ def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
     found = json.loads((root / "all.json").read_text())
     assert found["joules"] == 4000 and sum(found["by"]["phase"].values()) == pytest.approx(4000)
     assert found["sigma"] == pytest.approx(1600)  # one model: its error is one error
-    assert found["sweeps"] == {"s1": ["20260101-000001-b"]}
-    assert list(by_sweep(accounts)) == ["s1"]
+    (alone,) = [one for one in found["runs"] if one["run"] == "20260101-000001-b"]
+    assert found["searches"] == {"s1": {"runs": [alone["run"]]} | {
+        name: alone[name] for name in ("joules", "kwh", "gco2e")}}  # fmt: skip
+    assert list(by_search(accounts)) == ["s1"]
     assert [run["kwh_per_tenth_nat"] for run in found["runs"]][1] is None
     said = capsys.readouterr().out
-    assert "2 runs: 4.00 kJ" in said and "sweep s1: 1 run," in said
+    assert "2 runs: 4.00 kJ" in said and "search s1: 1 run (1 failed), 400 J, 133 mWh" in said
+
+
+def test_a_grid_known_by_the_hour_afterwards(root):
+    """A run of 1 and 2 kJ in the first two hours of 1970, PUE 1.2, at 100 and 400 g/kWh."""
+    run = root / "20260101-000000-a"
+    entry = Entry("train", "cpu", "model:cpu", "modelled", 0.4, 3000.0)
+    line = {"attempt": "0", **Totals((entry,), {}, {0: 1000.0, 1: 2000.0}).to_json()}
+    (run / "energy.jsonl").write_text(json.dumps(line) + "\n")
+    rows = [f"{hour},{400 if hour == 1 else 100}" for hour in range(24)]
+    (root / "day.csv").write_text("\n".join(["hour,g/kWh", *rows]))
+    words = ("--hourly", str(root / "day.csv"), "--timezone", "UTC", "--json", str(root / "x.json"))
+    (one,) = main([str(run), *words])
+    assert one.gco2e == pytest.approx(1.2 * (100 * 1 + 400 * 2) / 3600)
+    found = json.loads((root / "x.json").read_text())
+    assert found["by"]["hour"] == {"1970-01-01T00:00+00:00": 1000, "1970-01-01T01:00+00:00": 2000}
+    with pytest.raises(ValueError, match="are about a file"):
+        main([str(run), "--timezone", "UTC"])
 
 
 def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
@@ -72,7 +91,8 @@ def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
     code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
     assert code == 0, err
     found = json.loads(out)
-    assert found["kwh"] >= 5e-6 and list(found["sweeps"].values()) == [[run.name]]
+    assert found["kwh"] >= 5e-6
+    assert [one["runs"] for one in found["searches"].values()] == [[run.name]]
 
 
 def test_an_empty_folder_is_said(tmp_path):

@@ -12,13 +12,13 @@ def test_events_are_written(tmp_path):
     pytest.importorskip("tensorboardX")
     run, board = Run.create(tmp_path, "x", config={}), TensorBoardTracker()
     run.rewind(3)
-    board.start({}, run)
+    board.start({"optimizer": {"lr": 0.125}, "where": "${oc.env:HOME}"}, run)
     board.log(4, "train", {"loss": 1.0, "note": "no number"})
     board.text("samples", "a\nb")
     board.artifact("checkpoint", run.folder)
     board.finish({"loss": 1.0})
     (events,) = (run.folder / "tensorboard").iterdir()
-    assert b"train/loss" in events.read_bytes()
+    assert b"train/loss" in events.read_bytes() and b"lr: 0.125" in events.read_bytes()
 
 
 def test_a_missing_package_gives_the_pip_line(tmp_path, monkeypatch):

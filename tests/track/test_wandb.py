@@ -10,7 +10,7 @@ from fxformer.track.wandb import WandbTracker
 pytest.importorskip("wandb")
 
 
-def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkeypatch):
+def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkeypatch, caplog):
     canaries = {f"canary{n}-{n * 7919:08d}" for n in range(6)}
     in_key, in_env, in_url, in_argv, in_text, in_api = sorted(canaries)
     monkeypatch.setenv("SOME_PLACE", in_env)
@@ -19,6 +19,7 @@ def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkey
     config = {"data": {"secret": in_key, "where": "${oc.env:SOME_PLACE}", "dir": "${data.where}/x",
                        "url": f"https://me:{in_url}@host/x"}, "tokenizer": {"password": in_text}}
     run = Run.create(tmp_path, "x", config=config, facts={"note": f"see {in_key}"})
+    caplog.set_level("INFO", "fxformer")
     trackers = Trackers(mirrors={"wandb": WandbTracker()})
     trackers.start(run)
     for step in range(3):
@@ -34,6 +35,7 @@ def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkey
     written = [p for p in tmp_path.rglob("*") if p.is_file()]
     leaks = [(p.name, c) for p in written for c in canaries if c.encode() in p.read_bytes()]
     assert len(written) > 6 and leaks == []
+    assert f"wandb sync {run.folder}/wandb/offline-run-*" in caplog.text
 
 
 def test_a_server_that_does_not_answer_means_offline(tmp_path, monkeypatch, caplog):

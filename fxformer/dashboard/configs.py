@@ -1,0 +1,134 @@
+"""The configs of all runs, flat: what they have in common once, and where they differ."""
+
+import contextlib
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fxformer import jsonl
+from fxformer.dashboard.shelf import Shelf
+from fxformer.energy.carbon import Carbon
+from fxformer.track.redact import Redactor
+from fxformer.track.store import StoredRun
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SEEDS = ("seed", "name", "runs", "resume")  # runs alike but for these are seeds of one another
+_reading = threading.Lock()
+_memory: dict[Path, dict[str, dict[str, Any]]] = {}
+_WORTH = 20  # configs read anew for which the cache is written again
+
+
+def configs(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+    """{"shared": {key: value}, "differing": [keys], "own": {run: {key: value}}, "alike": {run: id}}
+
+    own holds the differing keys alone; a run lacks a key that its config lacks. Runs of one id
+    differ in their seed at most.
+    """
+    flat = _kept(shelf, shelf.runs())
+    names = sorted({name for one in flat.values() for name in one})
+    missing = object()
+    shared = {}
+    for name in names:
+        values = [one.get(name, missing) for one in flat.values()]
+        if all(value is not missing and value == values[0] for value in values):
+            shared[name] = values[0]
+    differing = [name for name in names if name not in shared]
+    own = {key: {n: one[n] for n in differing if n in one} for key, one in flat.items()}
+    alike = {key: _alike(one) for key, one in flat.items()}
+    return {"shared": shared, "differing": differing, "own": own, "alike": alike}
+
+
+def config(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+    """{key: value} of one run."""
+    key = params.get("run", "")
+    return _kept(shelf, {key: shelf.run(key)})[key]
+
+
+def _alike(flat: Mapping[str, Any]) -> str:
+    kept = {name: value for name, value in flat.items()
+            if name not in _SEEDS and not name.startswith(("code.", "machine.", "package."))}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def carbon(shelf: Shelf, key: str) -> Carbon:
+    """A run's own assumptions of its grid, as its config has them."""
+    flat = _kept(shelf, {key: shelf.run(key)})[key]
+    names = ("pue", "region", "grid_gco2e_per_kwh")
+    knobs = {name: flat.get(f"energy.{name}") for name in names}
+    return Carbon(**knobs | {"pue": knobs["pue"] or 1.0})
+
+
+def _kept(shelf: Shelf, runs: Mapping[str, StoredRun]) -> dict[str, dict[str, Any]]:
+    """{run: its flat config}; from memory and from the cache where its files are still the same,
+    for reading yaml takes ten times as long as anything else here."""
+    cache = shelf.cache("configs.json")
+    with _reading:
+        if cache not in _memory:
+            _memory[cache] = _load(cache) if shelf.keep else {}
+        kept, fresh = _memory[cache], 0
+        for key, run in runs.items():
+            mark = _mark(run)
+            if kept.get(key, {}).get("mark") != mark:
+                kept[key] = {"mark": mark, "flat": _flat(run)}
+                fresh += 1
+        if fresh > _WORTH and shelf.keep:
+            with contextlib.suppress(OSError):
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                jsonl.replace(cache, json.dumps(kept))
+        return {key: kept[key]["flat"] for key in runs}
+
+
+def _load(cache: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        value = json.loads(cache.read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _mark(run: StoredRun) -> list[int]:
+    marks = []
+    for name in ("config.yaml", "run.json"):
+        try:
+            stat = (run.folder / name).stat()
+            marks += [stat.st_mtime_ns, stat.st_size]
+        except OSError:
+            marks += [0, 0]
+    return marks
+
+
+def _flat(run: StoredRun) -> dict[str, Any]:
+    """The config and what else a result depends on, {dotted key: plain value}, without secrets."""
+    try:
+        text = (run.folder / "config.yaml").read_text(encoding="utf-8")
+        given = yaml.load(text, _LOADER)
+    except (OSError, yaml.YAMLError):
+        given = None
+    facts = run.facts
+    redactor, found = Redactor(), {}
+    _spread(redactor.value(given if isinstance(given, dict) else {}), "", found)
+    found.pop("runs", None)
+    code, machine = facts.get("code") or {}, facts.get("machine") or {}
+    for name, value in (("code.commit", (code.get("commit") or "")[:12]),
+                        ("code.dirty", code.get("dirty")), ("machine.cpu", machine.get("cpu")),
+                        ("machine.devices", ", ".join(sorted(set(facts.get("devices") or []))))):
+        if value not in (None, ""):
+            found[name] = value
+    for name, version in sorted((facts.get("packages") or {}).items()):
+        found[f"package.{name}"] = version
+    return found
+
+
+def _spread(value: Any, key: str, found: dict[str, Any]) -> None:
+    if isinstance(value, dict) and value:
+        for name, one in value.items():
+            _spread(one, f"{key}.{name}" if key else str(name), found)
+    elif value is None or isinstance(value, (bool, int, float, str)):
+        found[key] = value
+    else:
+        found[key] = json.dumps(value, ensure_ascii=False, default=str)

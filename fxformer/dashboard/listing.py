@@ -1,0 +1,136 @@
+"""The table of runs, and what is known of one of them."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fxformer import jsonl
+from fxformer.dashboard import configs, notes
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
+from fxformer.track.store import StoredRun, name_of
+
+_TAIL = 16_384  # bytes from the end of a log in which its last lines are looked for
+_LAST = ("loss", "accuracy", "tokens_per_second", "step", "tokens", "seconds", "joules")
+_VALID = ("loss", "nll", "accuracy", "bits_per_byte", "perplexity")
+
+
+def runs(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+    """{"root", "command", "runs": [{"key", "name", "status", …}]}, the oldest first.
+
+    Reads each run.json and the end of each log, never a log whole.
+    """
+    redactor = Redactor()
+    rows = [_row(shelf, key, run, redactor) for key, run in shelf.runs().items()]
+    return {"root": str(shelf.root), "runs": rows}
+
+
+def pulse(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
+    """{key: a word that changes whenever the run does}: what a live page asks again and again."""
+    return shelf.marks()
+
+
+def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+    """Everything of one run that is no number: commands, versions, machine, attempts, events."""
+    key = params.get("run", "")
+    one, redactor = shelf.run(key), Redactor()
+    facts = one.facts
+    events = [line for line in one.events() if line.get("event") not in ("start", "end")][-50:]
+    known = {name: facts.get(name) for name in (
+        "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
+        "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
+    given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    given["command"] = masked(str(facts.get("command") or ""), redactor)
+    return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
+                    **notes.read(one), **shelf.ledgers(key).said(),
+                    "wandb": _unsent(one.folder)}
+
+
+def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
+    """The commands that make the run again: the code it was made with, then its own overrides."""
+    facts = one.facts
+    code = facts.get("code") or {}
+    lines = [f"git checkout {code['commit']}"] if code.get("commit") else []
+    if code.get("dirty"):
+        lines.append("# files differed from that commit when the run began")
+    if facts.get("overrides") is not None:
+        words = redactor.arguments([str(word) for word in facts["overrides"]])
+        return [*lines, shlex.join(["fxformer", "train", *words])]
+    command = masked(str(facts.get("command") or ""), redactor)
+    if facts.get("sweep"):
+        command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
+    return [*lines, command]
+
+
+def masked(command: str, redactor: Redactor) -> str:
+    """A command line without secrets."""
+    try:
+        return shlex.join(redactor.arguments(shlex.split(command)))
+    except ValueError:  # an open quote
+        return redactor.text(command)
+
+
+def _unsent(folder: Path) -> str | None:
+    """How to send what wandb wrote offline, if it did: all attempts, the oldest first."""
+    there = sorted(path for path in folder.glob("wandb/offline-run-*") if path.is_dir())
+    unsent = [str(path) for path in there if not list(path.glob("*.wandb.synced"))]
+    return shlex.join(["wandb", "sync", *unsent]) if unsent else None
+
+
+def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
+    facts = one.facts
+    summary = facts.get("summary") or {}
+    last = _ends(one.folder / "metrics.jsonl")
+    train, valid = last.get("train", {}), dict(last.get("valid", {}))
+    for name in _VALID:
+        valid.setdefault(name, summary.get(f"valid_{name}"))
+    joules = summary.get("joules", train.get("joules", valid.get("joules")))
+    row = {
+        "key": key, "name": name_of(one.id), "status": one.status,
+        "reason": redactor.text(str(facts.get("reason") or "")), "sweep": facts.get("sweep"),
+        "started": facts.get("started"), "ended": facts.get("ended"),
+        "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
+        "best": summary.get("best"), "mfu": summary.get("mfu"), "joules": joules,
+        "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
+        "attempts": len(facts.get("attempts") or []), **notes.read(one),
+    }
+    if row["kwh"] is None and joules is not None:
+        carbon = configs.carbon(shelf, key)
+        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules)}
+    row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
+            for name in _LAST if name != "joules"}
+    return row | {f"valid_{name}": valid[name] for name in _VALID}
+
+
+def _ends(log: Path) -> dict[str, dict[str, Any]]:
+    """{split: its last whole line} from the end of a log."""
+    try:
+        with open(log, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            lines = file.read().split(b"\n")
+    except OSError:
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for text in reversed(lines):
+        if {"train", "valid"} <= set(found):
+            break
+        if any(f'"split": "{name}"'.encode() in text[:80] for name in found):
+            continue
+        try:
+            line = jsonl.decode(json.loads(text))
+        except (ValueError, AttributeError):
+            continue
+        found.setdefault(str(line.get("split")), line)
+    return found
+
+
+def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
+    """What a report holds of this."""
+    yield "runs", {}
+    yield "configs", {}
+    for key in shelf.runs():
+        yield "run", {"run": key}
+        yield "config", {"run": key}

@@ -1,0 +1,47 @@
+"""Notes and tags on a run: <run>/notes.json, written by the server alone, atomically."""
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from fxformer import jsonl
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
+from fxformer.track.store import StoredRun
+
+_NOTES, _TAG, _TAGS = 20_000, 60, 30  # characters, characters, how many
+_writing = threading.Lock()
+
+
+def read(run: StoredRun) -> dict[str, Any]:
+    """{"notes": text, "tags": [words]}, empty where there are none."""
+    try:
+        given = json.loads((run.folder / "notes.json").read_text(encoding="utf-8"))
+        return {"notes": str(given["notes"]), "tags": [str(tag) for tag in given["tags"]]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"notes": "", "tags": []}
+
+
+def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep {"key", "notes", "tags"}; what is not given stays. Returns what is kept now.
+    ValueError where it is too long, or no text."""
+    run = shelf.run(str(given.get("key")))
+    with _writing:
+        kept = read(run) | {name: given[name] for name in ("notes", "tags") if name in given}
+        kept = _checked(kept)
+        jsonl.replace(run.folder / "notes.json", json.dumps(kept) + "\n")
+    return kept
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    notes, tags = given["notes"], given["tags"]
+    if not isinstance(notes, str) or len(notes) > _NOTES:
+        raise ValueError(f"notes are text of at most {_NOTES} characters")
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("tags are a list of words")
+    tags = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    if len(tags) > _TAGS or any(len(tag) > _TAG for tag in tags):
+        raise ValueError(f"a run has at most {_TAGS} tags of at most {_TAG} characters")
+    redactor = Redactor()
+    return {"notes": redactor.text(notes), "tags": [redactor.text(tag) for tag in tags]}

@@ -1,0 +1,72 @@
+"use strict";
+// Elements from data. Text goes in as text nodes only, so nothing that a run holds becomes markup.
+
+// h("a.name", {href, onclick, …}, child, [children], "text") -> element
+function h(what, ...rest) {
+  const [tag, ...classes] = what.split(".");
+  const element = document.createElement(tag || "div");
+  if (classes.length) element.className = classes.join(" ");
+  if (rest.length && isAttributes(rest[0])) setAll(element, rest.shift());
+  add(element, rest);
+  return element;
+}
+
+function isAttributes(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value)
+    && !(value instanceof Node);
+}
+
+function setAll(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value" || name === "checked" || name === "indeterminate") element[name] = value;
+    else if (name === "style") Object.assign(element.style, value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+}
+
+function add(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === undefined || child === null || child === false) continue;
+    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+// Puts children in place of all that `element` holds.
+function fill(element, ...children) {
+  element.replaceChildren();
+  add(element, children);
+  return element;
+}
+
+// svg("path", {d, class}, …children)
+function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== null) element.setAttribute(name, value);
+  }
+  add(element, children);
+  return element;
+}
+
+// A list to choose from: options are values or [value, label]; change(value) is called.
+function choice(label, options, value, change) {
+  const list = h("select", { onchange: () => change(list.value) }, options.map((option) => {
+    const [key, words] = Array.isArray(option) ? option : [option, option];
+    return h("option", { value: key, selected: key === value }, words);
+  }));
+  return h("label.choice", h("span", label), list);
+}
+
+// A box to tick; change(ticked) is called.
+function tick(label, ticked, change) {
+  const box = h("input", { type: "checkbox", checked: ticked, onchange: () => change(box.checked) });
+  return h("label.tick", box, h("span", label));
+}
+
+// What a view shows when there is nothing to show: what that means, and what to type.
+function empty(words, command) {
+  return h("div.empty", h("p", words), command && h("code.command", command));
+}

@@ -1,0 +1,123 @@
+"use strict";
+// The view of energy: what all runs used, where it went, what it bought, what it would be elsewhere.
+
+views.add({
+  id: "energy",
+  title: "Energy",
+  async render(root) {
+    fill(root, h("p.soft", { role: "status" }, "adding up the ledgers …"));
+    const [answer, course, regions, { runs }, configs] = await Promise.all(["energy", "course", "regions", "runs", "configs"].map((path) => api.get(path)));
+    if (!answer.total.joules) {
+      fill(root, empty("No run has an energy ledger yet. Every run that trains keeps one; nothing has to be turned on.", "fxformer train"));
+      return { refresh: () => views.again() };
+    }
+    runColumns.know(configs);
+    runColumns.label(runs);
+    const named = new Map(runs.map((run) => [run.key, run]));
+    const where = h("div.chart"), grown = h("div.chart"), costs = h("div.chart"), other = h("div.chart");
+    const elsewhere = h("div.toolbar"), costly = h("p.soft"), head = h("div"), table = h("section");
+    fill(root, head, h("div.columns",
+      h("section", h("h2", "Where it went"), where, h("p.soft", "Hatched: modelled. Dotted: integrated from samples of power. Plain: read from a counter. Whiskers: one standard deviation.")),
+      h("section", h("h2", "As it grew"), grown)),
+    h("div.columns",
+      h("section", h("h2", "What each 0.1 nats cost"), costs, costly),
+      h("section", h("h2", "What if elsewhere"), elsewhere, other)), table);
+    paint(answer, course);
+    grids(elsewhere, other, answer, regions);
+    await tenths(costs, costly, runs);
+    let last = Date.now();
+
+    return {
+      async refresh() {
+        if (Date.now() - last < 10_000) return;
+        last = Date.now();
+        paint(...await Promise.all([api.get("energy"), api.get("course")]));
+      },
+    };
+
+    function paint(now, grew) {
+      fill(head, headline(now));
+      fill(table, h("h2", "The ledger"), ledger(now, named));
+      chart.draw(where, () => energyParts.where(now));
+      chart.draw(grown, () => energyParts.course(grew, 90 + 34 * Object.keys(now.phases).length));
+    }
+
+    async function tenths(element, words) {
+      const some = chosen.among(runs.filter((run) => Number.isFinite(run.valid_loss)), 6).slice(0, 10);
+      const curves = await Promise.all(some.map(async (run) => [run, await api.get("tenths", { run: run.key })]));
+      const fell = curves.filter(([, one]) => one.nats.length);
+      if (!fell.length) {
+        fill(words, "No chosen run was evaluated twice with a loss that fell by 0.1 nats. Evaluate more often: trainer.eval_every=…");
+        return;
+      }
+      fill(words, `Energy of the whole run between one loss and the next. ${chosen.size ? "The chosen runs" : "The newest runs; choose others under Runs"}.`);
+      await chart.draw(element, () => energyParts.tenths(fell));
+    }
+  },
+});
+
+function headline(answer) {
+  const { total } = answer;
+  const share = (name) => (total.shares[name] || 0) / total.joules;
+  const figure = (value, words) => h("div.figure", h("strong", value), h("span.soft", words));
+  return h("div.headline",
+    figure(format.si(total.joules, "J"), `± ${format.percent(total.sigma / total.joules)} (1σ)`),
+    figure(answer.kwh >= 0.1 ? `${format.number(answer.kwh)} kWh` : format.si(1000 * answer.kwh, "Wh"), "from the grid, with the building's overhead"),
+    figure(format.si(answer.gco2e, "g"), "CO2 equivalent"),
+    figure(String(answer.runs.length), answer.runs.length === 1 ? "run, every attempt" : "runs, every attempt of each"),
+    h("div.figure.shares", h("div.share", { role: "img", "aria-label": total.provenance }, ["measured", "integrated", "modelled"].map((name) =>
+      h(`i.${name}`, { style: { flexGrow: share(name) }, title: `${name} ${format.percent(share(name))}` }))), h("span.soft", total.provenance)));
+}
+
+// The ledger: the largest first, runs of one sweep under its sum.
+function ledger(answer, named) {
+  const most = Math.max(...answer.runs.map((run) => run.joules));
+  const sweeps = new Map();
+  for (const run of answer.runs) {
+    const name = run.sweep || "";
+    if (!sweeps.has(name)) sweeps.set(name, []);
+    sweeps.get(name).push(run);
+  }
+  const sum = (some, what) => some.reduce((total, run) => total + run[what], 0);
+  const groups = [...sweeps].sort((a, b) => sum(b[1], "joules") - sum(a[1], "joules"));
+  const small = (value, factor, unit) => (value === null ? "–" : format.si(factor * value, unit));
+  const line = (run) => h("tr", h("td.name", { title: run.key }, (named.get(run.key) || { label: run.key }).label), h("td", run.status),
+    h("td.right", format.si(run.joules, "J")), h("td.right", format.si(run.sigma, "J")), h("td.bar-cell", h("i", { style: { width: `${100 * run.joules / most}%` } })),
+    h("td.right", format.si(run.gco2e, "g")), h("td.right", small(run.per_step, 1, "J")), h("td.right", small(run.per_token, 1, "J")),
+    h("td.right", small(run.per_tenth, 1000, "Wh")), h("td", run.provenance), h("td", `${run.grid}, ${format.number(run.gco2e_per_kwh)} g/kWh, PUE ${run.pue}`));
+  const titles = ["run", "status", "energy", "± 1σ", "", "CO2e", "per step", "per token", "per 0.1 nats", "provenance", "grid"];
+  const right = new Set(["energy", "± 1σ", "CO2e", "per step", "per token", "per 0.1 nats"]);
+  return h("div.wide", h("table.ledger", h("thead", h("tr", titles.map((title) => h(right.has(title) ? "th.right" : "th", { scope: "col" }, title)))),
+    h("tbody", groups.map(([name, some]) => [
+      name && h("tr.group", h("td", { colspan: 2 }, `sweep ${name}, ${some.length} runs`), h("td.right", format.si(sum(some, "joules"), "J")), h("td", { colspan: 2 }), h("td.right", format.si(sum(some, "gco2e"), "g")), h("td", { colspan: 5 })),
+      [...some].sort((a, b) => b.joules - a.joules).map(line),
+    ]))));
+}
+
+// Other grids: some to begin with, any of the table to add, another overhead.
+function grids(bar, element, answer, regions) {
+  const byCode = new Map(regions.map((row) => [row[0], row]));
+  const mine = new Map(answer.runs.map((run) => [run.grid, run.gco2e_per_kwh]));
+  const codes = new Set(["SWE", "FRA", "CAN", "BRA", "GBR", "USA", "DEU", "CHN", "POL", "IND"].filter((code) => byCode.has(code)));
+  let pue = 1;
+  const list = h("datalist", { id: "regions" }, regions.map(([code, name, each]) => h("option", { value: code }, `${name}, ${each} g/kWh`)));
+  const add = h("input", { list: "regions", placeholder: "add a region: DEU, USA-CA …", "aria-label": "add a region", onchange: () => {
+    const wanted = add.value.trim().toUpperCase();
+    const found = byCode.has(wanted) ? wanted : (regions.find((row) => row[1].toUpperCase() === wanted) || [])[0];
+    if (found) codes.add(found);
+    said.textContent = found ? `${byCode.get(found)[1]}: ${byCode.get(found)[3]}, ${byCode.get(found)[4]}` : `the table has no region ${add.value}`;
+    add.value = "";
+    draw();
+  } });
+  const overhead = h("input", { type: "number", min: 1, max: 3, step: 0.05, value: 1, "aria-label": "PUE", onchange: () => {
+    pue = Math.max(1, Number(overhead.value) || 1);
+    draw();
+  } });
+  const said = h("span.soft", { role: "status" });
+  fill(bar, add, list, h("label.choice", h("span", "PUE"), overhead), said);
+  const draw = () => {
+    const rows = [...[...mine].map(([name, each]) => [`here: ${name}`, each, true]), ...[...codes].map((code) => [byCode.get(code)[1], byCode.get(code)[2], false])];
+    return chart.draw(element, () => energyParts.elsewhere(rows, answer.total.joules, pue));
+  };
+  return draw();
+}

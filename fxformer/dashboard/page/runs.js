@@ -1,0 +1,149 @@
+"use strict";
+// The view of runs: the search line, what is shown and how, the table, and one run beside it.
+
+views.add({
+  id: "runs",
+  title: "Runs",
+  async render(root) {
+    let { runs, root: folder } = await api.get("runs");
+    if (!runs.length) {
+      fill(root, empty(`There are no runs in ${folder}/ yet. This makes one, and it shows up here while it trains:`, "fxformer train"));
+      return { refresh: () => views.again() };
+    }
+    const state = begin();
+    const bar = h("div.toolbar"), table = h("div.table"), side = h("aside.detail", { hidden: true, "aria-label": "one run" });
+    const below = h("div.below"), count = h("span.soft", { role: "status" });
+    const search = h("input", {
+      type: "search", id: "search", value: state.q, placeholder: "/ words, lr>1e-4, status=failed",
+      "aria-label": "search the runs", oninput: () => change({ q: search.value }),
+    });
+    fill(root, bar, below, h("div.split", table, side));
+    tools();
+    draw();
+    api.get("configs").then((configs) => {
+      runColumns.know(configs);
+      tools();
+      const own = new Set(runColumns.own);
+      if (state.q || [state.group || "name", state.sort, ...state.columns].some((id) => !own.has(id))) draw();
+    }, (error) => fill(below, views.failure(error)));
+    if (state.run) open(runs.find((run) => run.key === state.run));
+
+    function begin() {
+      const given = views.state;
+      return {
+        q: given.q || "", sort: given.sort || "started", down: given.down !== "no", group: given.group || "",
+        columns: given.columns ? given.columns.split(",") : [...runColumns.SHOWN], folded: new Set(), run: given.run,
+      };
+    }
+
+    function change(changes) {
+      Object.assign(state, changes);
+      const columns = state.columns.join(",") === runColumns.SHOWN.join(",") ? null : state.columns.join(",");
+      views.keep({ q: state.q, sort: state.sort, down: state.down ? null : "no", group: state.group, columns });
+      draw();
+    }
+
+    function draw() {
+      const { test, unknown } = runFilter.parse(state.q);
+      const shown = runs.filter(test);
+      const focus = document.activeElement && document.activeElement.closest("tr.run");
+      fill(table, runTable.draw(shown, state, { sort, open, choose, all, fold }));
+      count.textContent = unknown.length ? `nothing is called ${unknown.join(", ")}` : shown.length === runs.length ? `${runs.length} runs` : `${shown.length} of ${runs.length} runs`;
+      if (!shown.length) table.append(empty("No run matches the search."));
+      const again = focus && [...table.querySelectorAll("tr.run")].find((line) => line.dataset.key === focus.dataset.key);
+      if (again) again.focus();
+      mark();
+    }
+
+    function tools() {
+      const keys = ["", "status", "architecture", "sweep", ...runColumns.differing];
+      fill(bar, search, count, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
+        columnPicker(), h("span.gap"),
+        h("button", { id: "diff", onclick: diff }, "compare configs"), h("button", { id: "to-curves", onclick: () => { location.hash = "curves"; } }, "curves"));
+      mark();
+    }
+
+    function columnPicker() {
+      const options = [...runColumns.own, ...runColumns.differing];
+      const box = (id) => tick(runColumns.of(id).title, state.columns.includes(id), (on) => change({
+        columns: on ? [...state.columns, id] : state.columns.filter((one) => one !== id) }));
+      return h("details.menu", h("summary", "columns"), h("div.options", options.map(box)));
+    }
+
+    function sort(id) {
+      change(state.sort === id ? { down: !state.down } : { sort: id, down: id === "started" });
+    }
+
+    function fold(name) {
+      if (!state.folded.delete(name)) state.folded.add(name);
+      draw();
+    }
+
+    function choose(run, on) {
+      chosen.toggle(run.key, on);
+      mark();
+    }
+
+    function all(some, on) {
+      for (const run of some) chosen.toggle(run.key, on);
+      mark();
+    }
+
+    // The boxes and buttons say what is chosen.
+    function mark() {
+      const count = runs.filter((run) => chosen.has(run.key)).length;
+      for (const line of table.querySelectorAll("tr.run")) {
+        const on = chosen.has(line.dataset.key);
+        line.setAttribute("aria-selected", on);
+        line.querySelector("input").checked = on;
+      }
+      const compare = document.getElementById("diff");
+      if (!compare) return;
+      compare.disabled = count < 2 || !runColumns.configs;
+      compare.textContent = count ? `compare ${count} configs` : "compare configs";
+      document.getElementById("to-curves").textContent = count ? `curves of ${count}` : "curves";
+    }
+
+    function diff() {
+      const some = runs.filter((run) => chosen.has(run.key));
+      fill(below, runDiff.draw(some, () => fill(below)));
+    }
+
+    async function open(run) {
+      if (!run) return;
+      side.hidden = false;
+      root.classList.add("beside");
+      views.keep({ run: run.key });
+      try {
+        await runDetail.draw(side, run, close, draw);
+      } catch (error) {
+        fill(side, views.failure(error));
+      }
+    }
+
+    function close() {
+      side.hidden = true;
+      root.classList.remove("beside");
+      views.keep({ run: null });
+      draw();
+    }
+
+    function keys(event) {
+      const typing = event.target.closest("input, textarea, select");
+      if (event.key === "/" && !typing) {
+        search.focus();
+        event.preventDefault();
+      }
+      if (event.key === "Escape" && !side.hidden) close();
+    }
+    document.addEventListener("keydown", keys);
+
+    return {
+      leave: () => document.removeEventListener("keydown", keys),
+      async refresh() {
+        ({ runs } = await api.get("runs"));
+        draw();
+      },
+    };
+  },
+});

@@ -1,0 +1,103 @@
+"use strict";
+// The view of searches: one study, what was tried, what mattered, what it cost.
+
+views.add({
+  id: "searches",
+  title: "Searches",
+  async render(root) {
+    const all = await api.get("searches");
+    if (!all.length) {
+      fill(root, empty(api.live ? "No search was made in this folder yet. -m with an interval makes one:" : "This report holds no search.",
+        api.live ? "fxformer train -m search=random 'optimizer.lr=tag(log, interval(1e-4, 1e-2))'" : null));
+      return { refresh: () => views.again() };
+    }
+    let name = all.some((one) => one.name === views.state.search) ? views.state.search : all[0].name;
+    const bar = h("div.toolbar"), body = h("div");
+    fill(bar, choice("search", all.map((one) => [one.name, `${one.name}, ${one.total} trials`]), name, (given) => {
+      name = given;
+      views.keep({ search: name });
+      show();
+    }));
+    fill(root, bar, body);
+    await show();
+    let last = Date.now();
+    return {
+      async refresh() {
+        if (Date.now() - last < 8000) return;
+        last = Date.now();
+        await show();
+      },
+    };
+
+    async function show() {
+      const answer = await api.get("search", { name });
+      const lines = h("div"), shares = h("div.chart"), front = h("div.chart"), time = h("div.chart"), spent = h("div.chart");
+      fill(body, searchHead(answer), h("section.card", h("h2", "What was tried"), lines),
+        h("div.columns", h("section", h("h2", "What mattered"), shares), h("section", h("h2", "Value against energy"), front)),
+        h("div.columns", h("section", h("h2", "Trials over time"), time), h("section", h("h2", "Spent"), spent)), trialTable(answer));
+      coordinates(lines, answer);
+      chart.draw(front, () => searchParts.pareto(answer));
+      chart.draw(time, () => searchParts.overTime(answer));
+      chart.draw(spent, () => searchParts.spent(answer));
+      fill(shares, h("p.soft", "dealing the values anew, to see what chance would give …"));
+      const told = await api.get("mattered", { name });
+      fill(shares);
+      if (typeof told === "string") fill(shares, h("p.soft", told));
+      else await chart.draw(shares, () => searchParts.importance(told));
+    }
+  },
+});
+
+function searchHead(answer) {
+  const { cost, study, best } = answer;
+  const ended = answer.trials.filter((t) => t.state === "complete" && t.values.length).map((t) => t.values[0]).filter(Number.isFinite);
+  const top = ended.length ? (answer.minimize ? Math.min(...ended) : Math.max(...ended)) : null;
+  const figure = (value, words) => h("div.figure", h("strong", value), h("span.soft", words));
+  const share = cost.budget_kwh ? cost.kwh / cost.budget_kwh : null;
+  return [h("div.headline",
+    figure(top === null ? "–" : format.number(top), `best ${study.objectives[0]}`),
+    figure(`${format.number(cost.kwh)} kWh`, share === null ? "spent, no budget set" : `spent, ${format.percent(share)} of ${format.number(cost.budget_kwh)} kWh`),
+    figure(format.si(cost.gco2e, "g"), "CO2 equivalent"),
+    figure(cost.grid_kwh ? `${format.number(cost.grid_kwh.mean)} kWh` : "–", `a grid of ${cost.grid} trials would have cost`)),
+  h("p", answer.progress), best.length ? command(best.map(quoted).join(" ")) : null];
+}
+
+function command(words) {
+  return h("section", h("h3", "train the best setting again"), h("div.copy", h("code.block", words), runDetail.copy(words)));
+}
+
+// A word as a shell reads it.
+function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, "'\"'\"'")}'`;
+}
+
+function coordinates(element, answer) {
+  const { study, trials, minimize } = answer;
+  const axes = study.space.map((one) => ({
+    name: one.key, log: one.log, low: one.low, high: one.high, of: (trial) => trial.params[one.key], choices: one.kind === "choice" ? one.choices : null,
+  }));
+  const value = (trial) => (trial.values.length ? trial.values[0] : trial.reports.length ? trial.reports.at(-1)[1] : null);
+  axes.push({ name: study.objectives[0], of: value });
+  const drawn = trials.filter((trial) => Number.isFinite(value(trial)));
+  const ranked = [...drawn].sort((a, b) => (minimize ? value(b) - value(a) : value(a) - value(b)));
+  const rank = new Map(ranked.map((trial, n) => [trial, n / Math.max(1, ranked.length - 1)]));
+  // From pale to strong of one hue: the better, the stronger, for every kind of colour vision.
+  const colour = (trial) => `color-mix(in oklab, var(--accent) ${Math.round(12 + 88 * rank.get(trial) ** 2)}%, var(--card))`;
+  if (!drawn.length) fill(element, h("p.soft", "No trial has been evaluated yet."));
+  else parallel.draw(element, axes, ranked, colour, (trial) => searchParts.words(trial).join("\n"));
+}
+
+function trialTable(answer) {
+  const { study, minimize } = answer;
+  const value = (trial) => (trial.values.length && Number.isFinite(trial.values[0]) ? trial.values[0] : null);
+  const sorted = [...answer.trials].sort((a, b) => {
+    const [x, y] = [value(a), value(b)];
+    return x === null || y === null ? (x === null) - (y === null) || a.slot - b.slot : minimize ? x - y : y - x;
+  });
+  const keys = study.space.map((one) => one.key);
+  const front = new Set(answer.front);
+  return h("section", h("h2", "Trials"), h("div.wide", h("table.ledger", h("thead", h("tr", ["trial", "state", study.objectives[0], "kWh", ...keys, "run"].map((t) => h("th", { scope: "col" }, t)))),
+    h("tbody", sorted.map((trial) => h("tr", h("td", `${trial.slot}${front.has(trial.slot) ? " ◆" : ""}`), h("td", trial.status, trial.reason && trial.state === "failed" ? h("span.why", { title: trial.reason }, ` ${trial.reason}`) : null),
+      h("td", format.number(value(trial))), h("td", format.number(trial.kwh)), keys.map((key) => h("td", runColumns.text(trial.params[key]))),
+      h("td", trial.run ? h("a", { href: views.link("runs", { run: trial.run }) }, trial.run) : "–")))))));
+}

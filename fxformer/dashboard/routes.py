@@ -1,0 +1,66 @@
+"""Which function answers what the page asks for, and what a report must hold of it.
+
+An answer is a pure function (shelf, parameters as text) -> plain values for JSON. What it cannot do
+is a ValueError, whose words the page shows.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fxformer.dashboard import (
+    configs,
+    curves,
+    listing,
+    looking,
+    notes,
+    searching,
+    spending,
+    yardstick,
+)
+from fxformer.dashboard.shelf import Shelf
+
+Params = Mapping[str, str]
+Question = tuple[str, dict[str, str]]  # a path and its parameters
+
+ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
+    "pulse": listing.pulse,
+    "runs": listing.runs,
+    "run": listing.run,
+    "configs": configs.configs,
+    "config": configs.config,
+    "curves": curves.curves,
+    "curve": curves.curve,
+    "yardstick": yardstick.yardstick,
+    "energy": spending.energy,
+    "course": spending.course,
+    "tenths": spending.tenths,
+    "regions": spending.regions,
+    "searches": searching.searches,
+    "search": searching.search,
+    "mattered": searching.mattered,
+    "checkpoints": looking.checkpoints,
+    "looks": looking.looks,
+    "texts": looking.texts,
+    "attention": looking.attention,
+    "samples": looking.samples,
+}
+
+# What the page may change, by POST from itself.
+CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
+    "notes": notes.write,
+}
+
+# What a report asks for when it is written: all that its page can ask for later.
+EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
+    listing.questions,
+    curves.questions,
+    yardstick.questions,
+    spending.questions,
+    searching.questions,
+    looking.questions,
+)
+
+
+def answer(shelf: Shelf, path: str, params: Params) -> Any:
+    """The answer to `path`. KeyError where there is no such path, ValueError as above."""
+    return ANSWERS[path](shelf, params)

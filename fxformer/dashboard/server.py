@@ -1,0 +1,147 @@
+"""`fxformer dashboard`: the page over HTTP, from the standard library alone."""
+
+import json
+import sys
+import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from fxformer.dashboard import document
+from fxformer.dashboard.guard import COOKIE, Guard
+from fxformer.dashboard.routes import ANSWERS, CHANGES
+from fxformer.dashboard.shelf import Shelf
+
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript",
+          "json": "application/json"}
+_POLICY = ("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+           "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+           "frame-ancestors 'none'")
+_LARGEST = 1_000_000  # bytes that a request may bring
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a shelf; `serve_forever` runs it, `url` is where.
+
+    port: 0 for any that is free
+    token: see Guard
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, shelf: Shelf, *, host: str = "127.0.0.1", port: int = 0,
+                 token: str | None = None):
+        Guard(host, port, token)  # refuses before the port is opened
+        super().__init__((host, port), _Handler)
+        self.shelf, self.guard = shelf, Guard(host, self.server_address[1], token)
+        ask = "?" + urllib.parse.urlencode({"token": token}) if token else ""
+        self.url = f"http://{host}:{self.server_address[1]}/{ask}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that went away is no error; anything else is said as ever."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """A file of the page, or an answer."""
+        where, query = self._asked()
+        if not self._allowed(query):
+            return
+        if where == "" and "token" in query:
+            self._enter(query["token"])
+        elif where.startswith("api/"):
+            self._answer(ANSWERS, where.removeprefix("api/"), query)
+        elif where == "plotly.js":
+            self._send(200, "js", document.plotly())
+        else:
+            name = where or "index.html"
+            text = document.files().get(name)
+            self._send(*((404, "html", "no such file") if text is None
+                         else (200, name.rpartition(".")[2], text)))
+
+    def do_POST(self) -> None:
+        """A change: notes and tags. From our own page only."""
+        where, query = self._asked()
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > _LARGEST:
+            self.close_connection = True
+            self._refuse(413, "too much, or no length")
+            return
+        body = self.rfile.read(int(length))
+        if not self._allowed(query):
+            return
+        if not self.server.guard.same_origin(self.headers):
+            self._refuse(403, "changes are made from the page itself")
+            return
+        try:
+            given = json.loads(body)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            self._refuse(400, "wants a JSON object")
+            return
+        self._answer(CHANGES, where.removeprefix("api/"), given)
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        parts = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
+        return parts.path.lstrip("/"), dict(query)
+
+    def _allowed(self, query: dict[str, str]) -> bool:
+        if not self.server.guard.known_host(self.headers):
+            self._refuse(421, "this server does not answer to that name")
+            return False
+        if not self.server.guard.known(self.headers, query):
+            self._refuse(403, "a token is wanted: open the address that `fxformer dashboard` said")
+            return False
+        return True
+
+    def _answer(self, table: dict, path: str, params: dict[str, Any]) -> None:
+        if path not in table:
+            self._refuse(404, f"nothing answers {path!r}")
+            return
+        try:
+            self.server.shelf.asked = time.monotonic()
+            value = table[path](self.server.shelf, params)
+        except ValueError as error:
+            self._refuse(400, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - one broken run must not end the page
+            self.log_error("%s: %r", path, error)
+            self._refuse(500, f"{type(error).__name__}: {error}")
+            return
+        self._send(200, "json", document.to_json(value))
+
+    def _refuse(self, code: int, words: str) -> None:
+        self._send(code, "json", document.to_json({"error": words}))
+
+    def _enter(self, token: str) -> None:
+        """The token moves from the address, which is seen and kept, into a cookie."""
+        self.send_response(303)
+        self.send_header("Location", "/")
+        value = urllib.parse.quote(token, safe="")
+        self.send_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, code: int, kind: str, text: str) -> None:
+        data = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", f"{_TYPES.get(kind, 'text/plain')}; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Security-Policy", _POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing about what went well."""

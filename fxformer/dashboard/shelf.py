@@ -1,0 +1,121 @@
+"""The runs folder as the page sees it: which runs there are, each read once and then only on."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+
+from fxformer.dashboard import glimpse
+from fxformer.dashboard.columns import Columns
+from fxformer.dashboard.ledgers import Ledgers
+from fxformer.energy.totals import Totals
+from fxformer.track.store import StoredRun, runs
+
+CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
+_OPEN = 300  # runs whose columns are held in memory, those asked for last
+_WATCHED = ("run.json", "metrics.jsonl", "energy.jsonl", "notes.json", "samples.md")
+
+
+class Shelf:
+    """What every answer is made from. Any thread may ask; each `runs` looks at the folder anew.
+
+    root: the folder that holds the runs
+    only: paths of run folders; None: all there are
+    keep: whether what was read may be kept beside the runs, for the next server
+    points: of a curve at most, where the page names no number
+    """
+
+    def __init__(self, root: str | Path, only: Iterable[Path] | None = None, *,
+                 keep: bool = True, points: int = 800):
+        self.root, self.points, self.keep = Path(root), points, keep
+        self.whole = only is None
+        self._only = None if only is None else {path.resolve() for path in only}
+        self.asked = time.monotonic()  # when a page last wanted something
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[tuple, StoredRun]] = {}
+        self._columns: OrderedDict[str, Columns] = OrderedDict()
+        self._names: dict[str, tuple[int, dict[str, list[str]]]] = {}
+        self._ledgers: dict[str, Ledgers] = {}
+
+    def runs(self) -> dict[str, StoredRun]:
+        """{key: run}, the oldest first; a key is the folder's path below the root."""
+        found = {}
+        for run in runs(self.root):
+            if self._only is None or run.folder.resolve() in self._only:
+                found[run.folder.relative_to(self.root).as_posix()] = run
+        with self._lock:
+            self._known = {key: self._same(key, run) for key, run in found.items()}
+            return {key: run for key, (_, run) in self._known.items()}
+
+    def run(self, key: str) -> StoredRun:
+        """The run called `key`, exactly as `runs` spells it: no other path is ever opened.
+        ValueError where there is none."""
+        known = self._known.get(key)
+        found = known[1] if known else self.runs().get(key)
+        if found is None:
+            raise ValueError(f"there is no run {key!r} in {self.root}/")
+        return found
+
+    def columns(self, key: str) -> Columns:
+        """The metrics of a run."""
+        folder = self.run(key).folder
+        with self._lock:
+            if key not in self._columns:
+                cache = self.cache(key.replace("/", "~") + ".npz") if self.keep else None
+                self._columns[key] = Columns(folder / "metrics.jsonl", cache)
+            self._columns.move_to_end(key)
+            while len(self._columns) > _OPEN:
+                self._columns.popitem(last=False)
+            return self._columns[key]
+
+    def names(self, key: str) -> dict[str, list[str]]:
+        """{split: names} of the numbers that a run has logged."""
+        log = self.run(key).folder / "metrics.jsonl"
+        try:
+            size = log.stat().st_size
+        except OSError:
+            return {}
+        before = self._names.get(key)
+        if before is None or before[0] != size:
+            before = self._names[key] = (size, glimpse.names(log))
+        return before[1]
+
+    def ledgers(self, key: str) -> Ledgers:
+        """The energy of a run."""
+        folder = self.run(key).folder
+        with self._lock:
+            return self._ledgers.setdefault(key, Ledgers(folder / "energy.jsonl"))
+
+    def totals(self, key: str) -> Totals:
+        """All attempts' joules of a run."""
+        return self.ledgers(key).totals()
+
+    def cache(self, name: str) -> Path:
+        """Where something that was read is kept."""
+        return self.root / CACHE / name
+
+    def marks(self) -> dict[str, str]:
+        """{key: a word that changes whenever a file of the run does}."""
+        return {key: _mark(run.folder) for key, run in self.runs().items()}
+
+    def _same(self, key: str, run: StoredRun) -> tuple[tuple, StoredRun]:
+        """The run read before, if its run.json has not changed since."""
+        try:
+            stat = (run.folder / "run.json").stat()
+            mark = (stat.st_mtime_ns, stat.st_size)
+        except OSError:  # deleted just now
+            mark = (0, 0)
+        before = self._known.get(key)
+        return before if before is not None and before[0] == mark else (mark, run)
+
+
+def _mark(folder: Path) -> str:
+    marks = []
+    for name in _WATCHED:
+        try:
+            stat = (folder / name).stat()
+            marks.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
+        except OSError:
+            marks.append("")
+    return "-".join(marks)

@@ -1,0 +1,31 @@
+"""What `fxformer compare` has found: the same words asked of runs of different objectives."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fxformer.compare.main import KEPT
+from fxformer.dashboard.shelf import Shelf
+
+
+def yardstick(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The comparisons that are kept beside the runs, the newest first, each as
+    `fxformer compare --json` writes it and with "name"."""
+    found, names = [], {run.id: key for key, run in shelf.runs().items()}
+    for file in sorted((shelf.root / KEPT).glob("*.json"), reverse=True):
+        try:
+            one = json.loads(file.read_text(encoding="utf-8"))
+            for run in one["runs"]:
+                run["key"] = names.get(run["run"])
+                run.pop("folder", None)
+            if not shelf.whole:
+                one["runs"] = [run for run in one["runs"] if run["key"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found.append(one | {"name": file.stem})
+    return found
+
+
+def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
+    """What a report holds of this."""
+    yield "yardstick", {}

@@ -1,0 +1,92 @@
+"""The search on a terminal: its trials, the best so far, what all of it has cost."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from fxformer.search.study import Study, Trial
+from fxformer.track import plain
+
+if TYPE_CHECKING:
+    from fxformer.search.worker import Worker
+
+COLOURS = {
+    "complete": "green", "pruned": "blue", "running": "cyan", "failed": "red",
+    "interrupted": "yellow", "stopped": "yellow", "waiting": "dim",
+}  # fmt: skip
+PLENTY = 12  # rows at once
+
+
+@contextlib.contextmanager
+def shown(worker: "Worker", console: Console) -> Iterator[None]:
+    """Keeps the table up to date while inside; on what is no terminal, and where trials write to
+    this one themselves, there is none."""
+    if not console.is_terminal or worker.mine:
+        yield
+        return
+    live = Live(
+        get_renderable=lambda: board(worker.study, worker.trials, worker.spent()),
+        console=console, refresh_per_second=1, transient=True,
+    )  # fmt: skip
+    with live:
+        yield
+
+
+def board(study: Study, trials: Sequence[Trial], kwh: float) -> Group:
+    """What runs, what is best, and the sums."""
+    running = [trial for trial in trials if trial.state == "running"]
+    rest = study.ranked(trials)[: max(PLENTY - len(running), 3)]
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    for name in ("trial", "state", study.objectives[0], "step", "energy", "parameters"):
+        table.add_column(name, justify="left" if name in ("state", "parameters") else "right")
+    for trial in [*running, *rest]:
+        table.add_row(*cells(trial))
+    return Group(table, sums(study, trials, kwh))
+
+
+def cells(trial: Trial) -> list[Text]:
+    """A row of the table."""
+    last = trial.reports[-1] if trial.reports else None
+    value = trial.value if trial.value is not None else last[1] if last else None
+    used = trial.kwh or (last[2] if last else 0.0)
+    return [
+        Text(str(trial.slot)),
+        Text(trial.state, style=COLOURS[trial.state]),
+        Text(plain.loss(value)),
+        Text(str(last[0]) if last else "–"),
+        Text(plain.si(1000 * used, "Wh") if used else "–"),
+        Text(plain.safe(" ".join(trial.overrides), 200)),
+    ]
+
+
+def line(study: Study, trial: Trial) -> Text:
+    """One trial that has ended, in one line."""
+    words = [f"trial {trial.slot}", trial.state]
+    if trial.value is not None:
+        words.append(f"{study.objectives[0]} {plain.loss(trial.value)}")
+    if trial.kwh:
+        words.append(plain.si(1000 * trial.kwh, "Wh"))
+    words.append(plain.safe(" ".join(trial.overrides), 300))
+    if trial.reason:
+        words.append(f"({plain.safe(trial.reason, 300)})")
+    return Text("  ".join(words), style=COLOURS[trial.state] if trial.state == "failed" else "")
+
+
+def sums(study: Study, trials: Sequence[Trial], kwh: float) -> Text:
+    """How many are in which state, the best, and the energy of all."""
+    counts = Counter(trial.state for trial in trials)
+    states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
+    words = [f"{len(trials)} trials: {states}" if trials else "no trials"]
+    if best := study.best(trials):
+        words.append(f"best {study.objectives[0]} {plain.loss(best.value)} (trial {best.slot})")
+    energy = plain.si(1000 * kwh, "Wh")
+    if study.budget_kwh is not None:
+        share = plain.percent(kwh / study.budget_kwh)
+        energy += f", {share} of the budget of {plain.si(1000 * study.budget_kwh, 'Wh')}"
+    return Text("; ".join([*words, energy]), style="bold")

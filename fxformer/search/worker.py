@@ -1,0 +1,227 @@
+"""One worker of a study: takes trials up, starts them, settles how they ended, until none is left.
+
+Any number of workers may be at one study, begun whenever and wherever; each may die at any moment.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rich.console import Console
+
+from fxformer.energy import ledger
+from fxformer.search import book, ending, mirror, table
+from fxformer.search.claims import Claims, Unreachable
+from fxformer.search.halt import Halt
+from fxformer.search.knobs import Search
+from fxformer.search.process import Place
+from fxformer.search.study import Study, Trial
+from fxformer.search.taking import take, unlocked
+from fxformer.search.ticket import Ticket
+from fxformer.track.show import carbon_of
+from fxformer.track.store import StoredRun
+
+TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's
+GRACE = 60.0  # seconds to save and leave for a trial that took too long
+
+
+class Child(Protocol):
+    """A trial that was started."""
+
+    def poll(self) -> int | None: ...
+
+    def interrupt(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Start = Callable[[Study, Trial, Place, Ticket], Child]
+
+
+@dataclasses.dataclass
+class Held:
+    """A trial of ours that runs. since: seconds, of the monotonic clock."""
+
+    slot: int
+    attempt: int
+    child: Child
+    place: Place
+    since: float
+    late: bool = False
+
+
+class Worker:
+    """Made once for a process; `run` works until all is done, or it is told to stop."""
+
+    def __init__(
+        self,
+        study: Study,
+        search: Search,
+        claims: Claims,
+        start: Start,
+        places: list[Place],
+        console: Console,
+        *,
+        mine: bool = False,
+    ):
+        """mine: trials run in this very process"""
+        self.study, self.search, self.claims = study, search, claims
+        self.start, self.free, self.console = start, list(places), console
+        self.mine = mine
+        self.held: dict[int, Held] = {}
+        self.trials = study.trials()
+        self.stopped = ""  # why no more trials are handed out
+        self._looked = self._vain = -LOOK
+        self._mirrored = time.monotonic()
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        """Until every trial has ended, or none may be begun and ours have ended."""
+        pulse = threading.Thread(target=self._pulse, daemon=True)
+        pulse.start()
+        try:
+            # a trial in this process has its own handlers of signals
+            with Halt(self._kill, heard=not self.mine) as halt, table.shown(self, self.console):
+                while self._turn(halt):
+                    time.sleep(0 if self.mine else TICK)
+            self.look()
+            mirror.sync(self.study, self.trials)
+        except BaseException:
+            for held in self.held.values():
+                held.child.interrupt()
+            raise
+        finally:
+            self._done.set()
+            pulse.join()
+
+    def _turn(self, halt: Halt) -> bool:
+        """One look at everything; False when there is nothing left to do here."""
+        for held in list(self.held.values()):
+            if (code := held.child.poll()) is not None:
+                self.settle(held, code)
+                self._vain = -LOOK
+        if halt.name and not self.stopped:
+            self.stop(halt.name)
+        if time.monotonic() - self._looked > LOOK:
+            self.look()
+            self._limits()
+        while self.free and not self.stopped and (taken := self._taken()):
+            self.begin(taken)
+        return bool(self.held) or not self.stopped and self.search.wait and self._open()
+
+    def _taken(self) -> Trial | None:
+        """`take`, but after one in vain not again at once."""
+        if time.monotonic() - self._vain < LOOK:
+            return None
+        self.claims.hear()
+        trial = take(self.study, self.search, self.claims, self.held)
+        self._vain = time.monotonic() if trial is None else -LOOK
+        if trial is not None:
+            self.trials[trial.slot] = trial
+        return trial
+
+    def _open(self) -> bool:
+        """Whether a trial has not ended, ours or another's."""
+        return any(not ending.final(trial, self.search.retries) for trial in self.trials)
+
+    def look(self) -> None:
+        """Read all trials anew."""
+        self.claims.tell([self.study.trial(slot) for slot in self.held])
+        self.claims.hear()
+        self.trials, self._looked = self.study.trials(), time.monotonic()
+        if self._looked - self._mirrored > MIRROR:
+            mirror.sync(self.study, self.trials)
+            self._mirrored = time.monotonic()
+
+    def spent(self) -> float:
+        """kWh of the whole study so far: of those that run, what their ledgers say by now."""
+        return sum(self._kwh(trial) for trial in self.trials)
+
+    def _kwh(self, trial: Trial) -> float:
+        if trial.state != "running" or not trial.run:
+            return trial.kwh
+        run = StoredRun(self.study.runs / trial.run)
+        before = sum(one[1] for place, one in trial.spent.items() if place != trial.run)
+        used = carbon_of(run).kwh(ledger.totals(run.folder / "energy.jsonl").joules)
+        return max(trial.kwh, before + used)
+
+    def _limits(self) -> None:
+        most = self.study.budget_kwh
+        if most is not None and not self.stopped and self.spent() >= most:
+            self.stop(f"the budget of {most:g} kWh is spent")
+        for held in self.held.values():
+            over = time.monotonic() - held.since - 60 * (self.search.minutes or math.inf)
+            if over > 0 and not held.late:
+                held.late = True
+                held.child.interrupt()
+            elif over > GRACE:
+                held.child.kill()
+
+    def stop(self, why: str) -> None:
+        """Hand out no more trials, and let the running ones save and leave."""
+        self.stopped = why
+        for held in self.held.values():
+            held.child.interrupt()
+
+    def begin(self, trial: Trial) -> None:
+        """Start a trial of ours, unless its run has ended already and only its worker did not live
+        to say so."""
+        before = ending.ended_run(self.study, trial)
+        parent = None if self.mine else os.getpid()
+        ticket = Ticket(str(self.study.folder), trial.slot, trial.attempts, parent)
+        place = self.free.pop()
+        self.claims.tell([trial])
+        if trial.run is not None:
+            unlocked(self.study.runs / trial.run)
+        child: Child = Past(0) if before else self.start(self.study, trial, place, ticket)
+        held = Held(trial.slot, trial.attempts, child, place, time.monotonic())
+        self.held[trial.slot] = held
+
+    def settle(self, held: Held, code: int) -> None:
+        """Write how a trial of ours ended, if it still is ours."""
+        del self.held[held.slot]
+        self.free.append(held.place)
+        trial = self.study.trial(held.slot)
+        if not self.claims.renew(held.slot, held.attempt):
+            return
+        late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
+        trial = ending.ended(self.study, self.search, trial, code, self.stopped, late)
+        book.write(self.study, trial)
+        self.trials[held.slot] = trial
+        self.claims.tell([trial])
+        if self.mine and code in (ending.INTERRUPTED, ending.LEFT):
+            self.stop("interrupted")
+        self.console.print(table.line(self.study, trial), highlight=False)
+
+    def _pulse(self) -> None:
+        """Renew the leases of what we hold; drop what another has taken over."""
+        while not self._done.wait(self.search.lease_seconds / 4):
+            for held in list(self.held.values()):
+                with contextlib.suppress(Unreachable):  # whoever settles will hear of it
+                    if not self.claims.renew(held.slot, held.attempt):
+                        held.child.kill()
+
+    def _kill(self) -> None:
+        for held in list(self.held.values()):
+            held.child.kill()
+
+
+@dataclasses.dataclass(frozen=True)
+class Past:
+    """A trial that had ended before it was started."""
+
+    code: int
+
+    def poll(self) -> int:
+        return self.code
+
+    def interrupt(self) -> None:
+        """There is nothing to interrupt."""
+
+    def kill(self) -> None:
+        """There is nothing to kill."""

@@ -1,0 +1,91 @@
+"""A headless Chromium for tests: what it complained of, and every host that it asked."""
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def chromium() -> str:
+    """Where the browser is; skips the test where there is none."""
+    pytest.importorskip("playwright", reason="needs playwright, of the test extra")
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium here to show the page in")
+
+
+class Watched:
+    """A page of the browser. errors: what it logged as one; hosts: all it wanted to reach."""
+
+    def __init__(self, page):
+        self.page, self.errors, self.hosts = page, [], set()
+        page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+
+    def open(self, url: str, view: str = "") -> None:
+        """Go to `url` and wait until the view is there."""
+        self.page.goto(f"{url}#{view}" if view else url)
+        self.ready(view)
+
+    def show(self, view: str) -> None:
+        """Click the tab of `view`."""
+        self.page.click(f"#tab-{view}")
+        self.ready(view)
+
+    def ready(self, view: str = "") -> None:
+        """Wait until the view has been rendered."""
+        name = f"#view-{view}" if view else ".view"
+        self.page.wait_for_selector(f"{name}[data-ready=yes]", timeout=30_000)
+
+    def until(self, expression: str, seconds: float = 30.0) -> None:
+        """Wait until `expression` holds in the page. Its policy forbids what playwright does."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"never came true: {expression}"
+            self.page.wait_for_timeout(50)
+
+    def clean(self, url: str) -> None:
+        """Assert that nothing was complained of and nobody but `url` was asked."""
+        assert not self.errors, self.errors
+        own = {urlsplit(url).netloc, ""}  # data: and blob: have no host
+        assert self.hosts <= own, f"asked {self.hosts - own}"
+
+
+@contextlib.contextmanager
+def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Watched]:
+    """A fresh page with nothing in it."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        engine = play.chromium.launch(executable_path=path, args=ARGUMENTS)
+        scheme = "dark" if dark else "light"
+        try:
+            yield Watched(engine.new_page(viewport={"width": width, "height": height},
+                                          color_scheme=scheme))
+        finally:
+            engine.close()
+
+
+@contextlib.contextmanager
+def served(shelf, **knobs) -> Iterator[str]:
+    """The address of a server of `shelf`, running in a thread."""
+    from fxformer.dashboard.server import Server
+
+    server = Server(shelf, **knobs)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.url
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

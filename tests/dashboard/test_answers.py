@@ -1,0 +1,188 @@
+"""What the page is told, where it is known what is true."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from folders import finished, searched
+
+from fxformer.dashboard import curves, notes, spending
+from fxformer.dashboard.report import answers, spelled
+from fxformer.dashboard.routes import ANSWERS, answer
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track.spent import account
+from fxformer.track.store import StoredRun
+
+
+def only(tmp_path):
+    shelf = Shelf(tmp_path)
+    (key,) = shelf.runs()
+    return shelf, key
+
+
+def test_watts_of_a_steady_machine_are_its_power(tmp_path):
+    finished(tmp_path)  # 4 J in each half second
+    shelf, key = only(tmp_path)
+    told = curves.curve(shelf, {"run": key, "split": "train", "name": "watts"})
+    assert told["extremes"]["y"] and set(told["extremes"]["y"]) == {8.0}
+
+
+def test_mfu_is_work_over_the_peak(tmp_path):
+    finished(tmp_path, peak_flops=6000.0 * 200 * 4)  # tokens/s are 200, FLOPs of each 6000
+    shelf, key = only(tmp_path)
+    told = curves.curve(shelf, {"run": key, "split": "train", "name": "mfu"})
+    assert set(told["means"]["y"]) == {0.25} and told["flops_per_token"] == 6000.0
+
+
+def test_what_is_not_finite_is_counted_and_left_out(tmp_path):
+    finished(tmp_path, loss=lambda step: math.nan if step in (5, 6) else 1.0)
+    shelf, key = only(tmp_path)
+    told = curves.curve(shelf, {"run": key, "split": "train", "name": "loss"})
+    assert told["of"] == 40 and told["odd"] == 2 and len(told["extremes"]["y"]) == 38
+    assert 5 not in told["extremes"]["step"]
+
+
+def test_an_append_is_seen_by_the_same_shelf(tmp_path):
+    folder = finished(tmp_path, steps=5)
+    shelf, key = only(tmp_path)
+    before = shelf.marks()[key]
+    asked = {"run": key, "split": "train", "name": "loss"}
+    assert answer(shelf, "curve", asked)["of"] == 5
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 6, "split": "train", "loss": 0.5}\n')
+    assert answer(shelf, "curve", asked)["of"] == 6 and shelf.marks()[key] != before
+    (row,) = answer(shelf, "runs", {})["runs"]
+    assert row["step"] == 6 and row["train_loss"] == 0.5
+
+
+def test_each_tenth_of_a_nat_has_its_price():
+    loss, joules = np.array([3.0, 2.5, 2.8, 2.7, 2.3]), np.array([0.0, 100, 150, 200, 300])
+    nats, price = spending.cost_of_steps(loss, joules)
+    np.testing.assert_allclose(nats, [2.9, 2.8, 2.7, 2.6, 2.5, 2.4, 2.3])
+    np.testing.assert_allclose(price, [20, 20, 20, 20, 20, 100, 100])  # the way back up counts
+    assert price.sum() == 300
+    for few in ([], [3.0], [3.0, 3.1]):
+        assert not len(spending.cost_of_steps(np.array(few), np.arange(len(few)))[0])
+
+
+def test_the_energy_is_that_of_the_terminal(tmp_path):
+    folders = [finished(tmp_path, "a"), finished(tmp_path, "b", steps=20)]
+    shelf = Shelf(tmp_path)
+    told = answer(shelf, "energy", {})
+    accounts = [account(StoredRun(folder)) for folder in folders]
+    assert told["kwh"] == pytest.approx(sum(one.kwh for one in accounts))
+    assert told["gco2e"] == pytest.approx(sum(one.gco2e for one in accounts))
+    assert told["total"]["joules"] == pytest.approx(240) and told["total"]["shares"] == {
+        "modelled": pytest.approx(192), "measured": pytest.approx(48)}
+    assert [row["per_tenth"] for row in told["runs"]] == [one.per_tenth for one in accounts]
+    course = answer(shelf, "course", {})
+    assert course["gco2e"][-1] == pytest.approx(told["gco2e"], rel=1e-5)
+    assert course["gco2e"] == sorted(course["gco2e"])
+
+
+def test_configs_say_where_runs_differ_and_which_are_seeds(tmp_path):
+    finished(tmp_path, "a", seed=0)
+    finished(tmp_path, "b", seed=1)
+    finished(tmp_path, "c", seed=0, config={"optimizer": {"lr": 0.5}})
+    shelf = Shelf(tmp_path)
+    told = answer(shelf, "configs", {})
+    a, b, c = shelf.runs()
+    assert told["differing"] == ["optimizer.lr", "seed"]
+    assert told["own"][c]["optimizer.lr"] == 0.5 and told["shared"]["energy.region"] == "FRA"
+    assert told["alike"][a] == told["alike"][b] != told["alike"][c]
+
+
+def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, monkeypatch):
+    monkeypatch.setenv("OTHER_API_KEY", "canary-in-the-environment")
+    folder = finished(tmp_path, status="failed", reason="fine")
+    (folder / "config.yaml").write_text(
+        "wandb: {api_key: canary-in-a-key}\nurl: https://me:canary-in-a-url@host/x\n")
+    facts = json.loads((folder / "run.json").read_text())
+    facts |= {"reason": "canary-in-the-environment was refused", "overrides":
+              ["wandb.api_key=canary-in-a-key", "seed=1"], "sweep": "s"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    shelf, key = only(tmp_path)
+    notes.write(shelf, {"key": key, "notes": "use canary-in-the-environment"})
+    for path in ANSWERS:
+        asked = {"run": key, "split": "train", "name": "loss"}
+        if path in ("search", "mattered"):
+            continue
+        assert "canary" not in json.dumps(answer(shelf, path, asked), default=str), path
+    assert "seed=1" in answer(shelf, "run", {"run": key})["repeat"][-1]
+    del facts["overrides"]
+    facts["command"] = "fxformer train wandb.api_key=canary-by-hand seed=1"
+    (folder / "run.json").write_text(json.dumps(facts))
+    told = json.dumps(answer(Shelf(tmp_path), "run", {"run": key}))
+    assert "canary" not in told and "seed=1" in told
+
+
+def test_the_command_is_the_runs_own_words(tmp_path):
+    finished(tmp_path, overrides=["data.files='a b'", "seed=3"],
+             code={"commit": "abc", "dirty": True})
+    shelf, key = only(tmp_path)
+    lines = answer(shelf, "run", {"run": key})["repeat"]
+    assert lines[0] == "git checkout abc" and "differed" in lines[1]
+    assert lines[2] == """fxformer train 'data.files='"'"'a b'"'"'' seed=3"""
+
+
+@pytest.mark.parametrize("key", ["..", "../x", "/etc", "a/../..", "", ".", "%2e%2e", "nothing"])
+def test_no_path_outside_is_opened(tmp_path, key):
+    finished(tmp_path / "runs")
+    finished(tmp_path, "outside")
+    shelf = Shelf(tmp_path / "runs")
+    for path in ("run", "config", "curve", "tenths"):
+        with pytest.raises(ValueError, match="there is no run"):
+            answer(shelf, path, {"run": key, "split": "train", "name": "loss"})
+    with pytest.raises(ValueError, match="there is no run"):
+        notes.write(shelf, {"key": key, "notes": "x"})
+    with pytest.raises(ValueError, match="there is no search"):
+        answer(shelf, "search", {"name": key})
+
+
+def test_notes_are_kept_whole_and_checked(tmp_path):
+    folder = finished(tmp_path)
+    shelf, key = only(tmp_path)
+    kept = notes.write(shelf, {"key": key, "notes": "<b>x</b>", "tags": [" good ", "good", ""]})
+    assert kept == {"notes": "<b>x</b>", "tags": ["good"]} == notes.read(StoredRun(folder))
+    assert notes.write(shelf, {"key": key, "tags": []}) == {"notes": "<b>x</b>", "tags": []}
+    for wrong in ({"notes": 3}, {"notes": "x" * 20_001}, {"tags": "a"}, {"tags": [1]},
+                  {"tags": ["x" * 61]}, {"tags": [str(n) for n in range(31)]}):
+        with pytest.raises(ValueError):
+            notes.write(shelf, {"key": key} | wrong)
+    assert notes.read(StoredRun(folder)) == {"notes": "<b>x</b>", "tags": []}
+
+
+def test_a_report_holds_every_answer_that_its_page_can_ask_for(tmp_path):
+    finished(tmp_path)
+    shelf, key = only(tmp_path)
+    held = answers(shelf)
+    names = held["curves"]["runs"][key]
+    assert "watts" in names["train"] and "bits_per_byte" in names["valid"]
+    for split, some in names.items():
+        for name in some:
+            assert spelled("curve", {"run": key, "split": split, "name": name}) in held
+    assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {"pulse", "search",
+                                                                        "mattered"}
+
+
+@pytest.mark.parametrize("points", ["1", "5001", "-3", "x", ""])
+def test_points_are_bounded(tmp_path, points):
+    finished(tmp_path)
+    shelf, key = only(tmp_path)
+    with pytest.raises(ValueError, match="points"):
+        answer(shelf, "curve", {"run": key, "split": "train", "name": "loss", "points": points})
+
+
+def test_a_search_is_told_whole(tmp_path):
+    finished(tmp_path)
+    searched(tmp_path)
+    shelf = Shelf(tmp_path)
+    assert [one["name"] for one in answer(shelf, "searches", {})] == ["first"]
+    told = answer(shelf, "search", {"name": "first"})
+    assert len(told["trials"]) == 12 and told["front"] == [0, 1, 2, 3, 4, 5, 6]  # dearer, better
+    assert told["minimize"] and told["cost"]["kwh"] == pytest.approx(0.078)
+    mattered = answer(shelf, "mattered", {"name": "first"})
+    assert sum(one["share"] for one in mattered) == pytest.approx(1)
+    assert spelled("mattered", {"name": "first"}) in answers(shelf)
+    assert answer(Shelf(tmp_path, [tmp_path / key for key in shelf.runs()]), "searches", {}) == []

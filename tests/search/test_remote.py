@@ -1,0 +1,135 @@
+"""Machines that share no disk: each with a folder of its own, their claims in one database."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from search import drive
+
+from fxformer.search import book, remote
+from fxformer.search.remote import StoreClaims
+from fxformer.search.storage import opened, shown
+from fxformer.search.study import Study, Trial
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def address(tmp_path):
+    return f"sqlite:///{tmp_path / 'shared.db'}"
+
+
+def machine(tmp_path, name: str, address: str, **fields) -> StoreClaims:
+    """The claims of a machine with a folder of its own."""
+    return StoreClaims(book.begin(drive.study(tmp_path / name, **fields)), address, 60)
+
+
+def test_a_claim_is_made_once_and_what_it_came_to_is_heard(tmp_path, address):
+    here, there = machine(tmp_path, "a", address), machine(tmp_path, "b", address)
+    assert here.take(0, 1) and not there.take(0, 1) and there.take(1, 1)
+    assert here.held()[1].attempt == 1 and here.renew(0, 1)
+    params = {"x": 1e-3, "y": 1}
+    running = Trial(0, params, ("x=0.001", "y=1"), "running", attempts=1, reports=((1, 2.0, 1e-3),))
+    here.tell([running])
+    there.hear()
+    assert there.study.trial(0) == running
+    done = drive.dataclasses.replace(running, state="complete", values=(2.0,), kwh=1e-3)
+    book.write(here.study, done)
+    here.tell([done])
+    there.hear()
+    assert there.study.trial(0) == done
+    (frozen,) = [one for one in here._all() if one.user_attrs["slot"] == 0 and one.params]
+    assert frozen.params == params and frozen.value == 2.0 and frozen.user_attrs["kwh"] == 1e-3
+
+
+def test_a_machine_that_goes_on_supersedes_and_the_dead_attempt_is_failed(tmp_path, address):
+    here, there = machine(tmp_path, "a", address), machine(tmp_path, "b", address)
+    assert here.take(0, 1) and there.take(0, 2)
+    assert not here.renew(0, 1) and there.renew(0, 2)
+    here.drop(0, 1)
+    assert here.held()[0].attempt == 2
+
+
+def test_what_a_dead_worker_had_written_but_not_told_is_told(tmp_path, address):
+    here, there = machine(tmp_path, "a", address), machine(tmp_path, "b", address)
+    params = {"x": 1e-3, "y": 1}
+    assert here.take(0, 1)
+    here.tell([Trial(0, params, (), "running", attempts=1)])
+    done = Trial(0, params, (), "complete", values=(1.0,), attempts=1)
+    book.write(here.study, done)
+    machine(tmp_path, "a", address).hear()  # another worker of the same folder
+    there.hear()
+    assert there.study.trial(0) == done
+
+
+def test_the_study_of_a_database_may_grow_but_not_change(tmp_path, address):
+    machine(tmp_path, "a", address, total=4)
+    assert machine(tmp_path, "b", address, total=9).study.total == 9
+    assert machine(tmp_path, "a", address, total=4).study.total == 9
+    with pytest.raises(ValueError, match="search.seed: the study has 0, you gave 1"):
+        machine(tmp_path, "c", address, seed=1)
+
+
+def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_path, monkeypatch):
+    for wrong in ("nonsense", "grpc://host", "runs/file.db", "foo://x"):
+        with pytest.raises(ValueError, match="postgresql\\+psycopg://USER@HOST"):
+            opened(wrong)
+    assert shown("postgresql+psycopg://me:secret@db/x") == "postgresql+psycopg://me:…@db/x"
+    assert shown("postgresql+psycopg://db/x") == "postgresql+psycopg://db/x"
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    with pytest.raises(remote.Unreachable, match="does not answer") as error:
+        machine(tmp_path, "a", "postgresql+psycopg://me:secret@127.0.0.1:9/x")
+    assert "secret" not in str(error.value)
+
+
+def worker(runs: Path, trials: int, address: str, fake: str) -> subprocess.Popen:
+    argv = [sys.executable, str(Path(__file__).with_name("drive.py")), str(runs), "s", str(trials)]
+    env = os.environ | {"FAKE": fake, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    return subprocess.Popen([*argv, "1", address], env=env)
+
+
+@contextlib.contextmanager
+def served(folder: Path):
+    pytest.importorskip("grpc")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    argv = [sys.executable, "-m", "fxformer.search.serve", "--file", str(folder / "served.db")]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*argv, "--port", str(port)], env=env, stdout=subprocess.PIPE)
+    try:
+        assert b"serving" in process.stdout.readline()
+        yield f"grpc://localhost:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+@pytest.mark.slow
+def test_two_machines_share_trials_by_the_proxy_and_one_dies(tmp_path):
+    with served(tmp_path) as address:
+        both = [worker(tmp_path / name, 12, address, "pause=0.1") for name in "ab"]
+        folders = [drive.study(tmp_path / name).folder for name in "ab"]
+        end = time.monotonic() + 60
+        while time.monotonic() < end:  # its second trial is on its way
+            begun = (folders[0] / "study.json").exists()
+            trials = Study.open(folders[0]).trials() if begun else []
+            mine = [one for one in trials if one.run and (folders[0].parents[1] / one.run).exists()]
+            if len(mine) > 1 and len(mine[-1].reports) == 2:
+                break
+            time.sleep(0.02)
+        both[0].kill()
+        both[0].wait()
+        assert both[1].wait(200) == 0
+    here, there = (Study.open(folder) for folder in folders)
+    assert [one.state for one in there.trials()] == ["complete"] * 12
+    ran = [(folder / "completions").read_text().split() for folder in folders]
+    assert all(ran) and sorted(map(int, ran[0] + ran[1])) == list(range(12))
+    calm, _ = drive.work(drive.study(tmp_path / "calm", total=12), drive.search())
+    assert [one.values for one in calm.trials()] == [one.values for one in there.trials()]

@@ -1,0 +1,158 @@
+"""The records of a study: what is written is read, one begins it, another kind is refused."""
+
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from search import drive
+
+from fxformer.search import book
+from fxformer.search.claims import FileClaims, Holder, Leases, current
+from fxformer.search.study import FOLDER, Study, Trial, find, studies
+from fxformer.track.owner import record
+
+
+def test_a_trial_is_read_as_it_was_written(tmp_path):
+    study = book.begin(drive.study(tmp_path))
+    trial = Trial(
+        2, {"x": 1e-3, "y": 1}, ("x=0.001", "y=1"), "complete", values=(1.5, math.inf),
+        reports=((10, math.nan, 1e-3), (20, 1.5, 2e-3)), spent={"a": [1.0, 2.0, 3.0, 4.0]},
+        run="a", attempts=2, code=0, owner=record(),
+    )  # fmt: skip
+    book.write(study, trial)
+    back = study.trial(2)
+    assert math.isnan(back.reports[0][1])
+    steady = {"reports": trial.reports[1:]}
+    back = dataclasses.replace(back, reports=back.reports[1:])
+    assert back == dataclasses.replace(trial, **steady)
+    json.loads(study.path(2).read_text(), parse_constant=pytest.fail)  # a browser reads it too
+    assert [one.state for one in study.trials()] == ["waiting"] * 2 + ["complete"] + ["waiting"] * 3
+
+
+def test_unreadable_trials_wait_and_unknown_fields_are_passed_over(tmp_path):
+    study = book.begin(drive.study(tmp_path))
+    study.path(0).write_text('{"slot": 0, "sta')
+    study.path(1).write_text(json.dumps(Trial(1, state="pruned").to_json() | {"later": 1}))
+    assert [study.trial(n).state for n in (0, 1)] == ["waiting", "pruned"]
+
+
+def test_a_running_trial_whose_worker_is_dead_is_interrupted():
+    assert Trial(0, state="running", owner=record()).status == "running"
+    gone = record() | {"born": "0/0"}
+    assert Trial(0, state="running", owner=gone).status == "interrupted"
+    assert Trial(0, state="running", owner={"host": "elsewhere"}).status == "running"
+
+
+def test_trials_are_ranked_by_what_the_objective_wants(tmp_path):
+    trials = [
+        Trial(n, state="complete", values=(v,)) for n, v in enumerate((2.0, math.nan, 1.0))
+    ] + [Trial(3, state="pruned", values=(0.0,)), Trial(4)]
+    study = drive.study(tmp_path)
+    assert [one.slot for one in study.ranked(trials)] == [2, 0, 1]
+    upward = dataclasses.replace(study, maximize=("loss",))
+    assert upward.best(trials).slot == 0 and study.best([]) is None
+
+
+def test_studies_are_found_by_name_and_by_its_beginning(tmp_path):
+    for name in ("lr1", "lr2", "depth"):
+        book.begin(drive.study(tmp_path, name))
+    (tmp_path / FOLDER / "torn").mkdir()
+    (tmp_path / FOLDER / "torn" / "study.json").write_text("{")
+    assert {study.name for study in studies(tmp_path)} == {"lr1", "lr2", "depth"}
+    assert find(tmp_path, "d").name == "depth" and find(tmp_path, "lr1").name == "lr1"
+    assert find("/", str(tmp_path / FOLDER / "lr2")).name == "lr2"
+    with pytest.raises(ValueError, match="there are: .*lr1"):
+        find(tmp_path, "lr")
+
+
+def test_the_same_search_goes_on_and_may_grow(tmp_path):
+    first = book.begin(drive.study(tmp_path, total=4))
+    book.write(first, Trial(3, state="complete"))
+    again = book.begin(drive.study(tmp_path, total=9, budget_kwh=1.0))
+    assert (again.total, again.budget_kwh, again.created) == (9, 1.0, first.created)
+    assert book.begin(drive.study(tmp_path, total=2)).total == 4  # no trial is forgotten
+    assert Study.open(first.folder).total == 4
+
+
+@pytest.mark.parametrize(
+    "changed,said",
+    [
+        ({"seed": 3}, "search.seed: the study has 0, you gave 3"),
+        ({"words": ("x=tag(log,interval(1e-5,1e-1))", "y=choice(0,1)")},
+         r"y: the study has choice\(0,1,2\), you gave choice\(0,1\)"),
+        ({"words": ("x=interval(1e-5,1e-1)", "y=choice(0,1,2)")},
+         r"x: the study has tag\(log,interval\(1e-05,0.1\)\), you gave interval"),
+        ({"overrides": ("model=bert",)}, "the rest: the study has nothing, you gave model=bert"),
+        ({"objectives": ("loss", "kwh")}, "search.objectives: the study has loss, you gave loss k"),
+    ],
+)  # fmt: skip
+def test_another_search_under_the_name_is_refused_with_what_differs(tmp_path, changed, said):
+    book.begin(drive.study(tmp_path))
+    with pytest.raises(ValueError, match=said):
+        book.begin(drive.study(tmp_path, **changed))
+
+
+def test_a_name_is_of_the_search_not_of_its_size(tmp_path):
+    name = book.name_of(drive.study(tmp_path))
+    assert name.startswith("x-y-") and name == book.name_of(drive.study(tmp_path, total=99))
+    assert name != book.name_of(drive.study(tmp_path, seed=1))
+    with pytest.raises(ValueError, match="search.name=../x"):
+        book.folder_of(tmp_path, "../x")
+
+
+BEGIN = """
+import sys; sys.path.insert(0, sys.argv[3])
+from search import drive
+from fxformer.search import book
+from fxformer.search.claims import FileClaims
+while not __import__("os").path.exists(sys.argv[2]): pass
+study = book.begin(drive.study(sys.argv[1]))
+claims = FileClaims(study, 60)
+print(study.created, *[slot for slot in range(40) if claims.take(slot, 1)])
+"""
+
+
+def test_of_simultaneous_starters_one_begins_and_each_claim_is_made_once(tmp_path):
+    tests = str(drive.Path(__file__).parents[1])
+    argv = [sys.executable, "-c", BEGIN, str(tmp_path), str(tmp_path / "go"), tests]
+    env = os.environ | {"PYTHONPATH": str(drive.Path(__file__).parents[2])}
+    six = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env) for _ in range(6)]
+    time.sleep(2)
+    (tmp_path / "go").touch()
+    said = [one.communicate(timeout=60)[0].split() for one in six]
+    assert len({one[0] for one in said}) == 1
+    assert sorted(int(slot) for one in said for slot in one[1:]) == list(range(40))
+    assert not [path for path in (tmp_path / FOLDER / "s").rglob(".*") if path.is_file()]
+
+
+def test_a_claim_is_superseded_not_taken_back(tmp_path):
+    study = book.begin(drive.study(tmp_path))
+    ours, theirs = FileClaims(study, 60), FileClaims(study, 60)
+    assert ours.take(3, 1) and not theirs.take(3, 1)
+    assert not theirs.dead(theirs.held()[3]) and ours.renew(3, 1)
+    assert theirs.take(3, 2) and not ours.renew(3, 1) and theirs.renew(3, 2)
+    assert ours.held()[3].attempt == 2 and not current(study.folder / "claims", 3, 1)
+
+
+def test_on_this_host_the_process_decides_and_elsewhere_silence(monkeypatch):
+    leases = Leases(10.0)
+    assert leases.dead(Holder(0, 1, "w", record() | {"born": "0/0"}, 0.0))
+    assert not leases.dead(Holder(0, 1, "w", record(), 0.0))
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    away = {"host": "elsewhere", "pid": 1}
+    assert not leases.dead(Holder(1, 1, "w", away, 5.0))
+    clock[0] += 9
+    assert not leases.dead(Holder(1, 1, "w", away, 5.0))
+    clock[0] += 2
+    assert leases.dead(Holder(1, 1, "w", away, 5.0))
+    assert not leases.dead(Holder(1, 1, "w", away, 4.0))  # any change is a sign of life
+    clock[0] += 11
+    assert not leases.dead(Holder(1, 2, "w", away, 4.0))  # another claim
+
+

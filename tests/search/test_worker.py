@@ -1,0 +1,231 @@
+"""A worker among others: ends of all kinds, resuming, taking over, stopping, budgets, pruning."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from search import drive
+
+from fxformer.search.process import Place, places
+from fxformer.search.sample import Random
+from fxformer.search.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("FAKE", "")
+
+
+def controller(runs: Path, trials: int, workers: int, fake: str) -> subprocess.Popen:
+    program = str(Path(__file__).with_name("drive.py"))
+    argv = [sys.executable, program, str(runs), "s", str(trials), str(workers)]
+    env = os.environ | {"FAKE": fake, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    return subprocess.Popen(argv, env=env, start_new_session=True)
+
+
+def completions(study: Study) -> list[int]:
+    """The slots that were run to their end, by the trials' own account, in numerical order."""
+    return sorted(map(int, (study.folder / "completions").read_text().split()))
+
+
+def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "1:raise 2:kill! 3:oom! 4:diverge 5:bad")
+    study, stopped = drive.work(drive.study(tmp_path), drive.search(workers=2))
+    trials = study.trials()
+    assert stopped == "" and [one.state for one in trials] == [
+        "complete", "complete", "failed", "failed", "failed", "failed",
+    ]  # fmt: skip
+    assert [one.attempts for one in trials] == [1, 2, 2, 2, 1, 1]  # a crash is tried again once
+    assert [one.code for one in trials] == [0, 0, -9, 1, 3, 2]
+    for one, said in zip(
+        trials[2:], ("SIGKILL", "out of memory", "5 updates in a row", "not divisible"), strict=True
+    ):
+        assert said in one.reason and one.value is None
+    # 6 steps of 1 Wh; what died in its third step is charged for it, both times
+    assert [round(1000 * one.kwh) for one in trials] == [6, 7, 4, 4, 3, 3]
+    assert "RuntimeError: boom" in study.log(1).read_text()
+    for one in trials:
+        assert one.params == Random().draw(study, one.slot, ())
+
+
+def test_a_retry_goes_on_from_its_checkpoint_in_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "0:kill")
+    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search())
+    (trial,) = study.trials()
+    assert trial.state == "complete"
+    assert [report[0] for report in trial.reports] == [1, 2, 3, 4, 5, 6]
+    assert len(list(tmp_path.glob("run-*"))) == 1
+
+
+def test_nothing_but_nan_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "steps=3 0:nan")
+    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search(value="last"))
+    (trial,) = study.trials()
+    assert (trial.state, trial.code, trial.attempts) == ("failed", 3, 1)
+    assert trial.reason == "loss is nan"
+
+
+def test_the_same_search_again_does_what_is_missing_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "1:raise!")
+    study, _ = drive.work(drive.study(tmp_path, total=2), drive.search(retries=0))
+    before = [study.path(slot).read_bytes() for slot in range(2)]
+    study, _ = drive.work(drive.study(tmp_path, total=3), drive.search(retries=0))
+    assert [study.path(slot).read_bytes() for slot in range(2)] == before
+    assert [one.state for one in study.trials()] == ["complete", "failed", "complete"]
+    monkeypatch.setenv("FAKE", "")  # more retries: the failed one too
+    study, _ = drive.work(drive.study(tmp_path, total=3), drive.search(retries=1))
+    assert [one.state for one in study.trials()] == ["complete"] * 3
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
+    first = controller(tmp_path, 4, 2, "pause=0.3")
+    study = wait_for(tmp_path, lambda s: any(len(one.reports) > 1 for one in s.trials()))
+    first.send_signal(signal.SIGINT)
+    assert first.wait(20) == 75
+    states = [one.state for one in study.trials()]
+    assert states.count("interrupted") == 2 and states.count("waiting") == 2
+    assert controller(tmp_path, 4, 2, "").wait(60) == 0
+    assert completions(study) == [0, 1, 2, 3]
+    for one in study.trials():
+        assert [report[0] for report in one.reports] == [1, 2, 3, 4, 5, 6]
+        assert round(1000 * one.kwh) == 6  # nothing was made twice
+
+
+def test_ctrl_c_twice_kills_at_once(tmp_path):
+    first = controller(tmp_path, 2, 2, "pause=30")
+    wait_for(tmp_path, lambda s: all(one.run for one in s.trials()))
+    for _ in range(2):
+        first.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert first.wait(5) == 130
+
+
+def wait_for(runs: Path, what, seconds: float = 40) -> Study:
+    end = time.monotonic() + seconds
+    folder = drive.study(runs).folder
+    while time.monotonic() < end:
+        if (folder / "study.json").exists() and what(study := Study.open(folder)):
+            return study
+        time.sleep(0.05)
+    raise AssertionError("it did not come to pass")
+
+
+def test_a_dead_workers_trials_go_on_from_their_checkpoints(tmp_path):
+    first = controller(tmp_path, 3, 2, "pause=0.3")
+    study = wait_for(tmp_path, lambda s: sum(len(one.reports) > 1 for one in s.trials()) == 2)
+    first.kill()
+    first.wait()
+    assert {one.status for one in study.trials()} == {"interrupted", "waiting"}
+    assert controller(tmp_path, 3, 2, "").wait(60) == 0
+    trials = study.trials()
+    assert [one.state for one in trials] == ["complete"] * 3
+    assert completions(study) == [0, 1, 2] and [one.attempts for one in trials] == [2, 2, 1]
+    assert all(6 <= round(1000 * one.kwh) <= 7 for one in trials)  # a step may be made again
+
+
+def test_two_workers_share_a_study(tmp_path):
+    both = [controller(tmp_path, 8, 1, "pause=0.02") for _ in range(2)]
+    assert [one.wait(90) for one in both] == [0, 0]
+    study = Study.open(drive.study(tmp_path).folder)
+    assert completions(study) == list(range(8))
+    assert len({one.worker for one in study.trials()}) == 2
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_a_search_ends_as_one_that_was_not(tmp_path):
+    rng, kills = random.Random(0), 0
+    plain, _ = drive.work(drive.study(tmp_path / "calm", total=20), drive.search(workers=2))
+    while True:
+        process = controller(tmp_path / "wild", 20, 2, "pause=0.05")
+        try:
+            assert process.wait(rng.uniform(1.0, 5.0)) == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    study = Study.open(drive.study(tmp_path / "wild").folder)
+    assert kills >= 5 and completions(study) == list(range(20))
+    for calm, wild in zip(plain.trials(), study.trials(), strict=True):
+        assert (calm.params, calm.overrides) == (wild.params, wild.overrides)
+        assert calm.values == wild.values
+        assert wild.kwh >= calm.kwh - 1e-12  # the dead are paid for
+
+
+def test_a_budget_stops_the_search_and_a_larger_one_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "pause=0.1")
+    asked = drive.search(budget_kwh=0.008)
+    study, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=0.008), asked)
+    used = sum(one.kwh for one in study.trials())
+    assert "budget of 0.008 kWh" in stopped and 0.008 <= used < 0.02
+    again, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=0.008), asked)
+    assert stopped and sum(one.kwh for one in again.trials()) == used  # at once
+    study, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=1.0), drive.search())
+    assert not stopped and completions(study) == [0, 1, 2, 3]
+
+
+def test_a_trial_that_hangs_is_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "0:hang")
+    monkeypatch.setattr("fxformer.search.worker.LOOK", 0.2)
+    monkeypatch.setattr("fxformer.search.worker.GRACE", 0.3)  # it does not hear SIGTERM
+    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search(minutes=0.03, retries=1))
+    (trial,) = study.trials()
+    assert trial.state == "complete" and trial.failures == 1 and trial.attempts == 2
+
+
+def test_halving_stops_those_that_are_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "steps=9")
+    part = {"_target_": "fxformer.search.prune.Halving", "first": 3.0, "factor": 3}
+    study, _ = drive.work(drive.study(tmp_path, total=9, pruner=part), drive.search(workers=2))
+    trials = study.trials()
+    pruned = [one for one in trials if one.state == "pruned"]
+    assert len(pruned) >= 3 and not [one for one in trials if one.state == "failed"]
+    assert all(one.reports[-1][0] == 3 and "best 1/3" in one.reason for one in pruned)
+    best = min(Random().draw(study, n, ())["y"] for n in range(9))
+    assert study.best(trials).params["y"] == best
+    assert sum(one.kwh for one in trials) < 0.009 * 9
+
+
+def test_several_objectives_are_recorded_together(tmp_path):
+    asked = drive.search(objectives=["loss", "kwh"])
+    study, _ = drive.work(drive.study(tmp_path, total=2, objectives=("loss", "kwh")), asked)
+    for one in study.trials():
+        assert one.values == (min(report[1] for report in one.reports), one.kwh)
+
+
+def test_room_is_shared_out(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert places(1) == [Place()]
+    two = places(2)
+    assert [one.cores for one in two] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    assert [one.environment()["CUDA_VISIBLE_DEVICES"] for one in two] == ["4,5", "6,7"]
+    eight = [one.environment() for one in places(8)]
+    assert sorted(one["CUDA_VISIBLE_DEVICES"] for one in eight) == sorted("4567" * 2)
+    assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in eight} == {"0.460"}
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert [one.devices for one in places(2)] == [None, None]
+    assert places(3, [0])[0].environment()["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.307"
+
+
+def test_a_process_has_its_cores(tmp_path):
+    from fxformer.search.process import Process
+
+    core = min(os.sched_getaffinity(0))
+    code = "import json, os, time; time.sleep(.3); print(json.dumps([*os.sched_getaffinity(0)]))"
+    log = tmp_path / "log"
+    process = Process([sys.executable, "-c", code], log, Place((core,)), {}, "head")
+    while process.poll() is None:
+        time.sleep(0.05)
+    assert log.read_text().splitlines()[0] == "head"
+    assert json.loads(log.read_text().splitlines()[1]) == [core]

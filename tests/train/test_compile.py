@@ -1,0 +1,48 @@
+"""The compiled step: what is an argument of its program, and what is a constant in it."""
+
+import jax
+from toy import Parts, batch, same
+
+from fxformer.train.compile import compile_step
+from fxformer.train.mesh import Layout
+from fxformer.train.optim import AdamW
+from fxformer.train.schedule import Cosine
+from fxformer.train.state import abstract
+from fxformer.train.step import make_step
+
+
+def program(toy, optimizer, schedule=None):
+    """The compiled form of toy's step with another optimizer, as a run would have it."""
+    schedule = (schedule or Cosine(warmup=2))(20)
+    tx = optimizer.build(schedule, abstract(toy.make))
+    rate, knobs = optimizer.rate(schedule), optimizer.knobs()
+    step = make_step(toy.shape, tx, **toy.knobs, rate=rate, knobs=knobs)
+    layout = Layout()
+    mesh = layout.mesh()
+    return compile_step(step, layout.place(toy.state, mesh), mesh, donate=False), step
+
+
+def text(compiled, toy):
+    return compiled.lower(toy.state, batch(0)).as_text()
+
+
+def test_runs_that_differ_in_lr_and_decay_share_one_program():
+    """And no others: a mutation of anything else is another program."""
+    toy = Parts(AdamW(lr=1e-2))
+    one = text(program(toy, AdamW(lr=1e-2, weight_decay=0.1))[0], toy)
+    assert text(program(toy, AdamW(lr=3e-4, weight_decay=0.0))[0], toy) == one
+    assert text(program(toy, AdamW(lr=1e-2, weight_decay=0.1, clip=2.0))[0], toy) != one
+    assert text(program(toy, AdamW(lr=1e-2), Cosine(warmup=3))[0], toy) != one
+
+
+def test_an_argument_is_worth_what_a_constant_is():
+    """Bit for bit, and it is the rate that the log shows."""
+    toy = Parts()
+    compiled, step = program(toy, AdamW(lr=0.25, weight_decay=0.3))
+    constant = jax.jit(lambda state, batch: step.function(state, batch, {}))
+    mine, theirs = toy.state, toy.state
+    for n in range(3):
+        mine, sums = compiled(mine, batch(n))
+        theirs, other = constant(theirs, batch(n))
+        assert float(sums["learning_rate"][0]) == 0.25 * (0.5, 1, 1)[n]
+    same((mine, sums), (theirs, other))
