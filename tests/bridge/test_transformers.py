@@ -28,9 +28,9 @@ def pythons() -> list[str]:
     pytest.skip("neither torch here nor FXFORMER_TORCH")
 
 
-def ask(python: str, *words: str) -> dict:
-    """What ask_transformers.py says."""
-    asking = [python, str(Path(__file__).parent / "ask_transformers.py"), *words]
+def ask(python: str, *words: str, script: str = "ask_transformers.py") -> dict:
+    """What a script of this folder says."""
+    asking = [python, str(Path(__file__).parent / script), *words]
     done = subprocess.run(asking, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
