@@ -46,7 +46,7 @@ def vocabulary(size: int) -> Vocabulary:
 def objective(family: str, shape: Shape):
     """The function key -> objective with its model."""
     corpus = SimpleNamespace(vocabulary=vocabulary(shape.vocab))
-    return maker(config(family, shape), corpus)
+    return maker(config(family, shape), corpus.vocabulary)
 
 
 class Side:

@@ -89,6 +89,13 @@ def report(argv: list[str]) -> int:
     return _said(lambda: write(argv))
 
 
+def attention(argv: list[str]) -> int:
+    """attention RUN --text "…": what every head looks at, as one file with no network"""
+    from fxformer.dashboard.main import attention as write
+
+    return _said(lambda: write(argv))
+
+
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
     from fxformer.launch import completion
@@ -107,6 +114,7 @@ VERBS = {
     "runs": runs,
     "dashboard": dashboard,
     "report": report,
+    "attention": attention,
     "import": import_,
     "export": export,
     "completion": completion,

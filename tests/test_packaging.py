@@ -30,6 +30,7 @@ STORY = (
     ("plan",),
     ("audit",),
     ("search",),
+    ("look",),
     ("dashboard",),
     ("launch",),
     ("__main__",),

@@ -124,7 +124,7 @@ def compare(knobs: argparse.Namespace, console: Console) -> Compared:
             )
         chosen.append(one)
     with console.status("opening the runs …"):
-        opened = [open_at(run, one) for run, one in zip(runs, chosen, strict=True)]
+        opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]
         texts = held_out(opened)
     readers = [(one.tokenizer, one.corpus.length) for one in opened]
     drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)

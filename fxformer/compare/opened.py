@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus
+from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.objective.base import Objective
 from fxformer.objective.hole import Question, asked
 from fxformer.track.store import StoredRun
@@ -37,20 +38,31 @@ class Spent:
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """A model to be asked. params: as of `spent.step`; make: key -> the objective, fresh."""
+    """A model to be asked. params: as of `step`; make: key -> the objective, fresh.
+
+    tokenizer: text to the ids of this run, as the run has kept it
+    """
 
     run: StoredRun
-    corpus: Corpus
+    cfg: DictConfig
+    tokenizer: Tokenizer
     objective: Objective
     make: Callable[[jax.Array], Objective]
     shape: nnx.GraphDef
     params: dict
-    spent: Spent
+    step: int
 
-    @property
-    def tokenizer(self):
-        """Text to the ids of this run."""
-        return self.corpus.source.tokenizer
+    @functools.cached_property
+    def corpus(self) -> Corpus:
+        """The text the run was trained on. ValueError where it has changed, or is gone."""
+        corpus = corpus_of(self.cfg)
+        if corpus.source.tokenizer.hash != self.tokenizer.hash:
+            raise ValueError(
+                f"{self.run.id} was trained with tokenizer {self.tokenizer.hash}, and its config "
+                f"now makes {corpus.source.tokenizer.hash}: the text it was trained on has "
+                "changed, so its ids mean other words"
+            )
+        return corpus
 
     @functools.cached_property
     def _read(self) -> Callable[[dict, Batch], jax.Array]:
@@ -79,6 +91,12 @@ class Opened:
         params = jax.jit(lambda key: init(self.make, key))(jax.random.key(0))
         return dataclasses.replace(self, params=params)
 
+    def at(self, step: int) -> "Opened":
+        """The same model as of another checkpoint."""
+        like = abstract(self.make)
+        params = Checkpoints(self.run.folder / "checkpoints").weights(like, step)
+        return dataclasses.replace(self, params=params, step=step)
+
 
 def spendings(run: StoredRun) -> list[Spent]:
     """What each checkpoint of a run had cost, in order of steps. ValueError without any."""
@@ -102,17 +120,24 @@ def spendings(run: StoredRun) -> list[Spent]:
     return found
 
 
-def open_at(run: StoredRun, spent: Spent) -> Opened:
-    """The run's model as of a checkpoint. ValueError where its tokenizer or text has changed."""
+def open_at(run: StoredRun, step: int) -> Opened:
+    """The run's model as of a checkpoint. ValueError where its tokenizer is not that of its ids.
+
+    The text it was trained on is not asked for, so it may be gone."""
     cfg: DictConfig = OmegaConf.load(run.folder / "config.yaml")
-    corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
-    before, now = run.facts["data"]["tokenizer_hash"], corpus.source.tokenizer.hash
-    if before != now:
+    kept = run.folder / "tokenizer"
+    tokenizer = load(kept) if is_saved(kept) else corpus_of(cfg).source.tokenizer
+    before = run.facts.get("data", {}).get("tokenizer_hash", tokenizer.hash)
+    if before != tokenizer.hash:
         raise ValueError(
-            f"{run.id} was trained with tokenizer {before}, and its config now makes {now}: the "
-            "text it was trained on has changed, so its ids mean other words"
+            f"{run.id} was trained with tokenizer {before}, and {kept} holds {tokenizer.hash}: "
+            "its ids mean other words"
         )
-    make = maker(cfg, corpus)
+    make = maker(cfg, tokenizer.spelt)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    params = Checkpoints(run.folder / "checkpoints").weights(abstract(make), spent.step)
-    return Opened(run, corpus, objective, make, blueprint(make), params, spent)
+    return Opened(run, cfg, tokenizer, objective, make, blueprint(make), {}, step).at(step)
+
+
+def corpus_of(cfg: DictConfig) -> Corpus:
+    """The corpus of a run's config."""
+    return build(cfg.data)(tokenizer=build(cfg.tokenizer))

@@ -62,10 +62,11 @@ def in_html(value: Any) -> str:
     return text
 
 
-def self_contained(answers: dict[str, Any]) -> str:
+def self_contained(answers: dict[str, Any], first: str = "") -> str:
     """The page as one HTML file that asks no host for anything: scripts, styles and answers inside.
 
     answers: {question as api.js spells it: answer}
+    first: the view that it opens with, by its name in the address; "": the first there is
     The policy in its head lets the browser run these very scripts and load nothing.
     """
     html = files()["index.html"]
@@ -81,6 +82,7 @@ def self_contained(answers: dict[str, Any]) -> str:
     data = f'<script type="application/json" id="answers">{in_html(answers)}</script>'
     body = data + "".join(f"<script>{text}</script>" for text in scripts)
     html = _STYLE.sub("", _SCRIPT.sub("", html)).replace("<!-- policy -->", head)
+    html = html.replace("<body>", f'<body data-first="{first}">', 1)
     return html.replace("</head>", style + "</head>").replace("</body>", body + "</body>")
 
 

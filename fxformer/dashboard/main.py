@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fxformer.dashboard.indexing import read_ahead
+from fxformer.dashboard.looking import Look, steps
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track import plain
 from fxformer.track.store import find, runs
@@ -60,13 +61,57 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
                         help="a folder of runs, or runs by folder, name or its beginning")
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE")
     parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
+    parser.add_argument("--look", nargs=2, action="append", default=[], metavar=("RUN", "TEXT"),
+                        help="show the attention of a text too, at every checkpoint of the run")
     given, console = parser.parse_args(argv), console or Console()
     shelf = chosen(given.what, given.root)
+    looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
     shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
-        size = write(shelf, given.output)
+        size = write(shelf, given.output, looks)
     words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"
     console.print(Text(words), soft_wrap=True)
+
+
+def attention(argv: Sequence[str], console: Console | None = None) -> None:
+    """Write what a run looks at in some texts. ValueError where it cannot."""
+    from fxformer.dashboard.report import write
+
+    parser = argparse.ArgumentParser(prog="fxformer attention", description=(
+        "What every head of a run looks at, and what the model answers, as one self-contained "
+        "file that opens with the network off."))
+    parser.add_argument("run", metavar="RUN", help="folder, name or its beginning")
+    parser.add_argument("--text", action="append", default=[], help="a text; <mask> is the mask")
+    parser.add_argument("--target", default="", help="what the decoder of a seq2seq model reads; "
+                        "without it, what the model writes itself")
+    parser.add_argument("--held-out", type=int, action="append", default=[], metavar="N",
+                        help="a text that the run has held out, from 0")
+    parser.add_argument("--spoil", action="store_true", help="as the objective does, first")
+    parser.add_argument("--checkpoint", default="last", metavar="N|all", help="a step, several "
+                        "with commas, all, or last (the default)")
+    parser.add_argument("--root", default="runs", help="the folder in which the run is looked up")
+    parser.add_argument("-o", "--output", default="attention.html", metavar="FILE")
+    given, console = parser.parse_args(argv), console or Console()
+    more = {"target": given.target} if given.target else {}
+    more |= {"spoil": "1"} if given.spoil else {}
+    asked = [{"text": text} | more for text in given.text]
+    asked += [{"example": str(number)} for number in given.held_out]
+    if not asked:
+        raise ValueError("write what to look at: --text 'some words', or --held-out 0")
+    shelf = chosen([given.run], given.root)
+    looks = [look_into(shelf, given.run, one, given.checkpoint) for one in asked]
+    with console.status(f"reading {sum(len(look.steps) for look in looks)} times …"):
+        size = write(shelf, given.output, looks, first="attention")
+    console.print(Text(f"{plain.si(size, 'B')}: {given.output}"), soft_wrap=True)
+
+
+def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str = "all") -> Look:
+    """A text to be shown of the run of this name, at the checkpoints that the word means."""
+    found = find(shelf.root, which).folder.resolve()
+    keys = [key for key, run in shelf.runs().items() if run.folder.resolve() == found]
+    if not keys:
+        raise ValueError(f"{which} is not among the runs of this report: name it there too")
+    return Look(keys[0], steps(shelf.run(keys[0]), checkpoint), asked)
 
 
 def folder(path: str) -> Path:

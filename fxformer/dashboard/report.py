@@ -1,27 +1,34 @@
 """`fxformer report`: the page and all its answers in one file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from fxformer import jsonl
-from fxformer.dashboard import document
+from fxformer.dashboard import document, looking
 from fxformer.dashboard.routes import EMBEDDED, answer
 from fxformer.dashboard.shelf import Shelf
 
 
-def write(shelf: Shelf, path: str | Path) -> int:
-    """Write the report to `path`; returns how many bytes it is. ValueError without any run."""
+def write(
+    shelf: Shelf, path: str | Path, looks: Sequence[looking.Look] = (), first: str = ""
+) -> int:
+    """Write the report to `path`; returns how many bytes it is. ValueError without any run.
+
+    looks: texts whose attention and answers it shows besides, which runs are opened for
+    first: the view that it opens with
+    """
     if not shelf.runs():
         raise ValueError(f"no runs in {shelf.root}/ to report on; `fxformer train` makes one")
-    html = document.self_contained(answers(shelf))
+    html = document.self_contained(answers(shelf, looks), first)
     jsonl.replace(path, html)
     return len(html.encode())
 
 
-def answers(shelf: Shelf) -> dict[str, Any]:
+def answers(shelf: Shelf, looks: Sequence[looking.Look] = ()) -> dict[str, Any]:
     """{question: answer} for all that the page can ask a report for."""
-    given = {}
+    given = looking.answers(shelf, looks)
     for questions in EMBEDDED:
         for path, params in questions(shelf):
             given[spelled(path, params)] = answer(shelf, path, params)
@@ -30,4 +37,5 @@ def answers(shelf: Shelf) -> dict[str, Any]:
 
 def spelled(path: str, params: dict[str, str]) -> str:
     """A question as text, as api.js spells it too: parameters by name, encoded like a form."""
-    return path + ("?" + urlencode(sorted(params.items())) if params else "")
+    form = urlencode(sorted(params.items()), safe="*").replace("~", "%7E")  # as browsers do
+    return path + ("?" + form if params else "")

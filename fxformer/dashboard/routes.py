@@ -7,7 +7,16 @@ is a ValueError, whose words the page shows.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fxformer.dashboard import configs, curves, listing, notes, searching, spending, yardstick
+from fxformer.dashboard import (
+    configs,
+    curves,
+    listing,
+    looking,
+    notes,
+    searching,
+    spending,
+    yardstick,
+)
 from fxformer.dashboard.shelf import Shelf
 
 Params = Mapping[str, str]
@@ -29,6 +38,11 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "searches": searching.searches,
     "search": searching.search,
     "mattered": searching.mattered,
+    "checkpoints": looking.checkpoints,
+    "looks": looking.looks,
+    "texts": looking.texts,
+    "attention": looking.attention,
+    "samples": looking.samples,
 }
 
 # What the page may change, by POST from itself.
@@ -43,6 +57,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     yardstick.questions,
     spending.questions,
     searching.questions,
+    looking.questions,
 )
 
 

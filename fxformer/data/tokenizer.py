@@ -54,6 +54,11 @@ class Tokenizer(ABC):
         """How tokens are spelt; None where texts do not come back exactly, whatever is cut."""
         return None
 
+    @property
+    def spelt(self) -> Vocabulary:
+        """The vocabulary with its spelling, as an objective wants it."""
+        return dataclasses.replace(self.vocabulary, spelling=self.spelling())
+
     def spoken(self, ids: np.ndarray) -> list[int]:
         """ids without the special ones; unk stays, so that one sees where something was lost."""
         special = self.vocabulary.special

@@ -20,6 +20,8 @@ class SymbolTokenizer(Tokenizer):
         self.vocabulary = self.ids.vocabulary(names, np.ones(len(names), bool))
 
     def encode(self, text: str) -> np.ndarray:
+        if not all(word.isdecimal() for word in text.split()):
+            raise ValueError(f"symbols are numbers such as 3 0 7: {text[:80]!r}")
         values = np.array([int(word) for word in text.split()], np.int32)
         if values.size and not (values.min() >= 0 and values.max() < self.symbols):
             raise ValueError(f"symbols are numbers from 0 to {self.symbols - 1}: {text[:80]!r}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
@@ -58,6 +58,42 @@ def continue_text(
 
     cache = model.empty(prompt.shape[0], length)
     return decode(read, cache, prompt, given, length=length, eos=eos, pad=pad)
+
+
+def continue_prefix(
+    model: LanguageModel,
+    prompt: Int[Array, "B T"],
+    given: Int[Array, "B"],
+    prefix: Bool[Array, "B T"],
+    *,
+    length: int,
+    eos: int | None,
+    pad: int,
+) -> Int[Array, "B length"]:
+    """Prompts, continued by a decoder that reads the tokens of the prefix in both directions.
+
+    A prompt is read at once, so each row has a cache of its own: prompts differ in length.
+    """
+
+    def one(prompt, given, prefix):
+        shown = jnp.arange(len(prompt)) < given
+        both_ways = jnp.pad(prefix & shown, (0, length - len(prompt)))[None]
+        cache, one = model.empty(1, length), jnp.ones((1, 1), jnp.int32)
+        _, cache = model.extend(prompt[None], shown[None] * one, cache, prefix=both_ways)
+        # The last token is read once more, to be answered: it sees all of the prompt either way.
+        cache = cache.replace(filled=jnp.full_like(cache.filled, given - 1))
+
+        def read(token, cache):
+            x, cache = model.extend(token, one, cache)
+            return model.logits(x[:, -1]), cache
+
+        last = prompt[given - 1][None, None]
+        rest = decode(read, cache, last, one[0], length=length, eos=eos, pad=pad)[0]
+        at = jnp.arange(length)
+        begun = jnp.pad(prompt, (0, length - len(prompt)))
+        return jnp.where(at < given, begun, rest[jnp.maximum(at - given + 1, 0)])
+
+    return jax.vmap(one)(prompt, given, prefix)
 
 
 def rewrite(

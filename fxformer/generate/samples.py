@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 
 from fxformer.batch import Batch
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.generate.greedy import continue_text, rewrite
+from fxformer.generate.greedy import continue_prefix, continue_text, rewrite
 from fxformer.objective.base import Objective
 from fxformer.track.summary import Sample
 
@@ -29,7 +29,7 @@ def one_piece(batch: Batch, rows: int) -> Batch:
     if batch.source is not None:
         source, source_segments = only(batch.source, batch.source_segments)
         cut = cut.replace(source=source, source_segments=source_segments)
-    return cut
+    return cut if batch.prefix is None else cut.replace(prefix=batch.prefix & (segments > 0))
 
 
 def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
@@ -51,14 +51,18 @@ def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
 
 
 def go_on(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
-    """A decoder's answer: the first third of each text, continued."""
+    """A decoder's answer: the first third of each text, or the prefix it has, continued."""
     vocabulary, length = objective.vocabulary, batch.tokens.shape[1]
     given = jnp.maximum((batch.segments > 0).sum(1) // 3, 1)
+    own = None if batch.prefix is None else jnp.sum(batch.prefix, 1)
+    given = given if own is None else jnp.where(own > 0, own, given)
     shown = jnp.arange(length) < given[:, None]
     prompt = jnp.where(shown, batch.tokens, vocabulary.pad)
-    whole = continue_text(
-        objective.model, prompt, given, length=length, eos=vocabulary.eos, pad=vocabulary.pad
-    )
+    knobs = {"length": length, "eos": vocabulary.eos, "pad": vocabulary.pad}
+    if batch.prefix is None:
+        whole = continue_text(objective.model, prompt, given, **knobs)
+    else:
+        whole = continue_prefix(objective.model, prompt, given, batch.prefix, **knobs)
     return prompt, whole, batch.tokens
 
 

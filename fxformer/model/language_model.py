@@ -2,13 +2,14 @@
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from fxformer.batch import Batch
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
 from fxformer.nn.head import Head
+from fxformer.nn.stack import Inside
 from fxformer.types import Count, Part
 
 
@@ -26,6 +27,7 @@ class LanguageModel(nnx.Module):
     """head(transformer(words[tokens])): Devlin et al. 2019, Radford et al. 2018.
 
     vocab: ids of the tokenizer; the tables get that many rows, rounded up to `vocab_multiple`
+    words: what keeps the word vectors
     classifiers: answers that are no words, by name (see nn/classifier.py)
     """
 
@@ -35,13 +37,14 @@ class LanguageModel(nnx.Module):
         transformer: Part,
         head: Part,
         vocab: Count,
+        words: Part = Table,
         classifiers: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
         self.vocab = rounded(vocab, vocab_multiple)
         self.transformer: Transformer = transformer(cross=False, rngs=rngs)
-        self.words = Table(self.vocab, self.transformer.width, rngs=rngs)
+        self.words = words(self.vocab, self.transformer.width, rngs=rngs)
         self.head: Head = head(
             self.transformer.dim, vocab=self.vocab, width=self.transformer.width, rngs=rngs
         )
@@ -78,11 +81,16 @@ class LanguageModel(nnx.Module):
 
     def states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
         """What enters the first layer and what leaves each; the last is what `__call__` gives."""
-        return self.transformer.states(
+        return self.inside(batch).hidden
+
+    def inside(self, batch: Batch) -> Inside:
+        """The states, and what the heads of each layer look at."""
+        return self.transformer.inside(
             self.words(batch.tokens),
             batch.segments,
             types=batch.types,
             positions=batch.positions,
+            prefix=batch.prefix,
             global_tokens=batch.global_tokens,
         )
 
@@ -99,9 +107,13 @@ class LanguageModel(nnx.Module):
         """The vectors of the last layer, as features of a text."""
         return self.transformer(self.words(tokens), segments)[0]
 
-    def extend(self, tokens, segments, cache: Cache) -> tuple[Float[Array, "B T D"], Cache]:
-        """The vectors of some more tokens of rows whose beginning is in the cache."""
-        return self.transformer(self.words(tokens), segments, cache=cache)
+    def extend(
+        self, tokens, segments, cache: Cache, *, prefix: Bool[Array, "B S"] | None = None
+    ) -> tuple[Float[Array, "B T D"], Cache]:
+        """The vectors of some more tokens of rows whose beginning is in the cache.
+
+        prefix: places of the cache that are read in both directions"""
+        return self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache for `batch` rows of at most `length` tokens."""
@@ -109,12 +121,8 @@ class LanguageModel(nnx.Module):
 
     def projection(self):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
-        head = self.head
-        bias = None if head.bias is None else head.bias[...]
-        return head.features, head.table(self.words.embedding[...]), bias
+        return self.head.projection(self.words)
 
     def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """Unnormalised log-probabilities of the next, or the hidden, token; float32."""
-        features, kernel, bias = self.projection()
-        y = jnp.einsum("...E,VE->...V", features(x), kernel, preferred_element_type=jnp.float32)
-        return y if bias is None else y + bias.astype(jnp.float32)
+        return self.head.logits(x, self.words)

@@ -9,6 +9,7 @@ from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, drop, split_key
 from fxformer.nn.ngram import NgramAttention, Streams
 from fxformer.nn.position import Position
+from fxformer.nn.stack import Inside
 from fxformer.types import Count, Part
 
 
@@ -96,17 +97,14 @@ class NgramDecoder(nnx.Module):
         x = drop(x if body.norm is None else body.norm(x), body.final_dropout, keys[2])
         return x.reshape(len(x), 1 + ahead, segments.shape[1], -1), cache
 
-    def states(
-        self, words, segments, *, positions=None, memory, memory_segments
-    ) -> Float[Array, "L+1 B T D"]:
-        """What enters the first layer and what leaves each, of the main stream."""
+    def inside(self, words, segments, *, positions=None, memory, memory_segments) -> Inside:
+        """As of `Transformer`, of the main stream."""
         body = self.transformer
         where, at = self.here(segments, None, 0, positions)
         x = self.enter(words, at, 0)
         there = body.there(at, segments, memory_segments)
-        states = body.stack(x, where, memory, there, capture=True)[2]
-        last = states[-1:] if body.norm is None else body.norm(states[-1:])
-        return jnp.concatenate([x[None], states[:-1], last])
+        made = body.stack(x, where, memory, there, capture=True)[2]
+        return made.replace(hidden=body.whole(x, made.hidden))
 
     def enter(
         self, words: Float[Array, "B T E"], at: Int[Array, "B T"], ahead: int, *, key=None

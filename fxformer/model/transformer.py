@@ -10,7 +10,7 @@ from fxformer.nn.attention import Cache, Where
 from fxformer.nn.block import Block
 from fxformer.nn.core import drop, split_key
 from fxformer.nn.mask import Mask, positions
-from fxformer.nn.stack import Stack
+from fxformer.nn.stack import Inside, Stack
 from fxformer.types import Count, Part, Rate
 
 
@@ -106,7 +106,7 @@ class Transformer(nnx.Module):
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
         """positions: of each token, where it is not its index in its segment; not with a cache.
-        prefix: tokens that a causal stack reads in both directions; not while generating.
+        prefix: tokens that a causal stack reads in both directions; with a cache, all its places.
         global_tokens: tokens that see all and are seen by all, for an attention that has such.
 
         Raises ValueError, while tracing, where the row is longer than the position table."""
@@ -130,24 +130,32 @@ class Transformer(nnx.Module):
         at = positions(segments) if places is None else places
         return self.embed.vectors(words, at, self.position, types=types)
 
-    def states(
+    def inside(
         self,
         words: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
+        prefix: Bool[Array, "B T"] | None = None,
         global_tokens: Bool[Array, "B T"] | None = None,
         memory: Float[Array, "B S D"] | None = None,
         memory_segments: Int[Array, "B S"] | None = None,
-    ) -> Float[Array, "L+1 B T D"]:
-        """What enters the first layer and what leaves each, the last one after the final norm."""
-        where, at = self.here(segments, None, None, positions, global_tokens)
+    ) -> Inside:
+        """What `__call__` computes on its way. Before the vectors that leave the layers stand
+        those that enter the first, [L+1 B T D]; the last are after the final norm."""
+        where, at = self.here(segments, None, prefix, positions, global_tokens)
         there = None if memory is None else self.there(at, segments, memory_segments)
         x = self.embed(words, at, self.position, types=types)
-        states = self.stack(x, where, memory, there, capture=True)[2]
-        last = states[-1:] if self.norm is None else self.norm(states[-1:])
-        return jnp.concatenate([x[None], states[:-1], last])
+        made = self.stack(x, where, memory, there, capture=True)[2]
+        return made.replace(hidden=self.whole(x, made.hidden))
+
+    def whole(
+        self, x: Float[Array, "B T D"], hidden: Float[Array, "L B T D"]
+    ) -> Float[Array, "L+1 B T D"]:
+        """What enters the first layer and what leaves each, the last one after the final norm."""
+        last = hidden[-1:] if self.norm is None else self.norm(hidden[-1:])
+        return jnp.concatenate([x[None], hidden[:-1], last])
 
     def here(
         self,
@@ -158,7 +166,7 @@ class Transformer(nnx.Module):
         global_tokens: Bool[Array, "B T"] | None = None,
     ) -> tuple[Where, Array]:
         """What self-attention may know, and the position of every token."""
-        longest = segments.shape[1] if cache is None else cache.k.shape[2]
+        longest = segments.shape[1] if cache is None else cache.room(segments.shape[1])
         if self.position.length is not None and longest > self.position.length:
             raise ValueError(
                 f"rows of {longest} tokens do not fit a position table of {self.position.length}: "
@@ -168,9 +176,8 @@ class Transformer(nnx.Module):
             at = positions(segments) if places is None else places
             first, known = 0, segments
         else:
-            first = cache.filled[0]
+            first, filled = cache.place(segments.shape[1])
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
-            filled = jnp.arange(longest) < first + segments.shape[1]
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
         bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())

@@ -12,6 +12,7 @@ from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import Position, Relative
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -24,6 +25,8 @@ class Where:
     bias: what `position.bias` adds to the logits, None: nothing
     relative: what `position.relative` knows of distances, None: nothing
     global_tokens: tokens that see all and are seen by all (Longformer), None: none
+    watch: where an attention leaves its weights, float32 [B H T S], 0 for what is not seen; None:
+        nobody asks, and they need not exist
     """
 
     position: Position | None
@@ -34,6 +37,7 @@ class Where:
     bias: Float[Array, "H T S"] | None = None
     relative: Relative | None = None
     global_tokens: Bool[Array, "B T"] | None = None
+    watch: list[Float[Array, "B H T S"]] | None = None
 
 
 @flax.struct.dataclass
@@ -53,6 +57,15 @@ class Cache:
 
         return Cache(put(self.k, k), put(self.v, v), self.filled + k.shape[1])
 
+    def room(self, more: int) -> int:
+        """Keys that a stack's queries look at when `more` tokens are read, filled or not."""
+        return self.k.shape[2]
+
+    def place(self, more: int) -> tuple[Int[Array, ""], Bool[Array, "S"]]:
+        """Where in a stack's keys the next token comes, and which are filled with `more` read."""
+        first = self.filled[0]
+        return first, jnp.arange(self.room(more)) < first + more
+
 
 def attend(
     q: Float[Array, "B T H K"],
@@ -65,6 +78,7 @@ def attend(
     causal: bool = False,
     dropout: float = 0.0,
     key: Array | None = None,
+    watch: list[Float[Array, "B H T S"]] | None = None,
 ) -> Float[Array, "B T H K"]:
     """softmax(scale · q kᵀ + bias) v over the keys that are seen. Vaswani et al. 2017, eq. 1.
 
@@ -72,6 +86,7 @@ def attend(
     query that sees nothing (padding) gets a mean of values: finite, and never used.
 
     causal: `seen` shows no query a later key, T = S: what it hides need not be computed
+    watch: as of `Where`; the output is computed as it is without
     """
     B, T, H, K = q.shape
     G = k.shape[2]
@@ -85,6 +100,9 @@ def attend(
     else:
         weigh = kernel.weigh_causal if causal else kernel.weigh
         y = weigh(q, k, v, seen, bias, scale)
+    if watch is not None:
+        weights = jnp.where(seen, kernel.softmax(q, k, seen, bias, scale), 0)
+        watch.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
 
 
@@ -97,6 +115,8 @@ class MultiHeadAttention(nnx.Module):
     by_depth: divide the logits by the number of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before they are rotated (Qwen3)
     """
+
+    memory: int | None = None  # vectors before the text that it sees besides (nn/relative.py)
 
     def __init__(
         self,
@@ -155,9 +175,10 @@ class MultiHeadAttention(nnx.Module):
             cache = cache.push(k, v)
             k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
         seen = where.seen if window is None else where.seen & where.mask.near(window)
-        causal = where.mask.causal and cache is None
+        causal = where.mask.ordered and cache is None
         knobs = {"scale": self.scale, "causal": causal, "dropout": self.dropout, "key": key}
-        y = attend(q, k, v, seen, bias=self.bias(q, k, where, key), **knobs)
+        knobs |= {"bias": self.bias(q, k, where, key), "watch": where.watch}
+        y = attend(q, k, v, seen, **knobs)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
 
     def bias(
@@ -178,6 +199,12 @@ class MultiHeadAttention(nnx.Module):
         if self.q_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v
+
+    def flops(self, seen: Seen) -> int:
+        """Of one layer's forward pass: projections, logits, and the weighted sum of values."""
+        of_query, of_key = kernels(self.q) + kernels(self.o), kernels(self.k) + kernels(self.v)
+        projected = seen.queries * of_query + seen.keys * of_key
+        return 2 * projected + 4 * self.heads * self.width * seen.pairs
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache with room for `length` tokens of each of `batch` rows."""

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, split_key
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Rate
 
 
@@ -60,9 +61,12 @@ class LongformerAttention(MultiHeadAttention):
         keys = split_key(key, 2)
         near = True if window is None else where.mask.near(window)
         seen = where.seen & (near | chosen[:, None, None, :])
-        y = self.look(self.project(x, memory), where, seen, window, keys[0])
-        far = self.look(self.project_global(x, memory), where, where.seen, window, keys[1])
+        watch = None if where.watch is None else []
+        y = self.look(self.project(x, memory), where, seen, window, keys[0], watch)
+        far = self.look(self.project_global(x, memory), where, where.seen, window, keys[1], watch)
         y = jnp.where(chosen[:, :, None, None], far, y)
+        if watch is not None:
+            where.watch.append(jnp.where(chosen[:, None, :, None], watch[1], watch[0]))
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), None
 
     def project_global(self, x, memory):
@@ -70,14 +74,20 @@ class LongformerAttention(MultiHeadAttention):
         made = (self.q_global(x), self.k_global(memory), self.v_global(memory))
         return tuple(a.reshape(*a.shape[:2], self.heads, self.width) for a in made)
 
-    def look(self, qkv, where: Where, seen, window, key) -> Float[Array, "B T H K"]:
+    def look(self, qkv, where: Where, seen, window, key, watch) -> Float[Array, "B T H K"]:
         """What the queries see."""
         q, k, v = qkv
         if where.position is not None:
             q = where.position.rotate(q, where.queries, window)
             k = where.position.rotate(k, where.keys, window)
-        knobs = {"scale": self.scale, "causal": where.mask.causal, "dropout": self.dropout}
-        return attend(q, k, v, seen, bias=where.bias, **knobs, key=key)
+        knobs = {"scale": self.scale, "causal": where.mask.ordered, "dropout": self.dropout}
+        return attend(q, k, v, seen, bias=where.bias, **knobs, key=key, watch=watch)
+
+    def flops(self, seen: Seen) -> int:
+        """Global queries have matrices of their own, of the same size, and ask keys and values that
+        are made of all tokens of their piece. What is computed in vain, densely, is no work."""
+        own = kernels(self.k_global) + kernels(self.v_global)
+        return super().flops(seen) + 2 * seen.asked * own
 
     def chosen(self, where: Where) -> Bool[Array, "B T"] | None:
         """Which tokens are global; None: none, or a look at another stack."""

@@ -28,6 +28,11 @@ class Mask:
     first: Int[Array, ""] | int = 0
     prefix: Bool[Array, "B S"] | None = None
 
+    @property
+    def ordered(self) -> bool:
+        """Whether no query sees a later key: a prefix is seen from before it, too."""
+        return self.causal and self.prefix is None
+
     def dense(self) -> Bool[Array, "B 1 T S"]:
         """True where a query sees a key."""
         seen = (self.query[:, :, None] == self.key[:, None, :]) & (self.key[:, None, :] > 0)

@@ -11,6 +11,7 @@ from fxformer.nn.attention import Cache, MultiHeadAttention
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import bucket
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Rate
 
 
@@ -22,10 +23,12 @@ class Streams:
     seen: which tokens a query of each stream sees. A query of predicting stream s (0, 1, …) sees
         those that come s or more before it, and always the first of its segment
     gap: how far before it each is; for a predicting stream one more, for there it stands itself
+    watch: as of `Where`, for the main stream
     """
 
     seen: Bool[Array, "B P T S"]
     gap: Int[Array, "P T S"]
+    watch: list[Float[Array, "B H T S"]] | None = None
 
     @classmethod
     def of(cls, mask: Mask, ahead: int) -> "Streams":
@@ -94,10 +97,16 @@ class NgramAttention(MultiHeadAttention):
         main = jnp.arange(streams)[:, None, None] == 0
         own = jnp.where(main, jnp.finfo(jnp.float32).min, own)
         weights = jax.nn.softmax(jnp.concatenate([logits, own[..., None]], -1), -1)
+        if where.watch is not None:
+            where.watch.append(jnp.where(where.seen[:, :1], weights[:, 0, ..., :-1], 0))
         weights = drop(weights.astype(v.dtype), self.dropout, key)
         y = jnp.einsum("BPHTS,BSHK->BPTHK", weights[..., :-1], v)
         y += jnp.einsum("BPHT,BPTHK->BPTHK", weights[..., -1], own_v)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+
+    def flops(self, seen: Seen) -> int:
+        """Each query, of every stream, also makes its own bias."""
+        return super().flops(seen) + 2 * seen.queries * kernels(self.relative)
 
     def biases(self, x: Float[Array, "B P T D"]) -> Float[Array, "B P H T buckets"]:
         """What each query adds to its logits, by bucket and head."""

@@ -1,5 +1,8 @@
 """Many blocks, one after the other, their parameters stacked on a leading layer axis."""
 
+import dataclasses
+
+import flax.struct
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -8,6 +11,21 @@ from jaxtyping import Array, Float
 from fxformer.nn.attention import Cache, Where
 from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Part
+
+
+@flax.struct.dataclass
+class Inside:
+    """What the layers of a stack made on the way.
+
+    hidden: what left each of them
+    own: how much each head of theirs looked at each token, float32; rows sum to 1, those of
+        padding to 0
+    cross: the same for the tokens of the memory; None: there is no memory
+    """
+
+    hidden: Float[Array, "*L B T D"]
+    own: Float[Array, "*L B H T T"]
+    cross: Float[Array, "*L B H T S"] | None = None
 
 
 class Stack(nnx.Module):
@@ -74,16 +92,17 @@ class Stack(nnx.Module):
         cache: Cache | None = None,
         key: Array | None = None,
         capture: bool = False,
-    ) -> tuple[Float[Array, "B T D"], Cache | None, Float[Array, "L B T D"] | None]:
-        """The last layer's output, the cache with this call's tokens, and every layer's output
+    ) -> tuple[Float[Array, "B T D"], Cache | None, Inside | None]:
+        """The last layer's output, the cache with this call's tokens, and what happened inside
         where `capture` asks for it."""
         shape, params = nnx.split(self.blocks)
 
         def run(shape, x, given):
             own, window, depth, kept, key = given
-            known = {"window": window, "depth": depth}
-            x, kept = nnx.merge(shape, own)(x, where, memory, there, **known, cache=kept, key=key)
-            return x, (kept, x if capture else None)
+            known = {"window": window, "depth": depth, "cache": kept, "key": key}
+            here, yonder = (watched(w) for w in (where, there)) if capture else (where, there)
+            x, kept = nnx.merge(shape, own)(x, here, memory, yonder, **known)
+            return x, (kept, seen(x, here, yonder) if capture else None)
 
         run = jax.checkpoint(run, static_argnums=0) if self.remat else run
 
@@ -120,7 +139,7 @@ class Stack(nnx.Module):
             others = (given[0], *others[1:])
         if self.local is not None:
             y = self.local(x, y, where.mask.query, key=alone[-1])
-        return y, (cache, None if state is None else y), others
+        return y, (cache, None if state is None else state.replace(hidden=y)), others
 
     def sharing(self):
         """Which distinct block each layer uses. int32 [L]."""
@@ -137,3 +156,14 @@ class Stack(nnx.Module):
             lambda a: jnp.broadcast_to(a, (self.layers, *a.shape)),
             self.blocks.attention.empty(batch, length, dtype),
         )
+
+
+def watched(where: Where | None) -> Where | None:
+    """The same with a place of its own for an attention's weights."""
+    return None if where is None else dataclasses.replace(where, watch=[])
+
+
+def seen(x: Float[Array, "B T D"], here: Where, there: Where | None) -> Inside:
+    """What one layer made, its attentions having been watched."""
+    (own,), cross = here.watch, [None] if there is None else there.watch
+    return Inside(x, own, *cross)

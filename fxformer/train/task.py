@@ -10,6 +10,7 @@ import jax
 from flax import nnx
 from omegaconf import DictConfig, ListConfig
 
+from fxformer.batch import Vocabulary
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.nn.init import redraw
@@ -37,19 +38,18 @@ def open_task(cfg: DictConfig) -> Task:
     Raises ValueError for what only shapes and data can tell, as a missing special token.
     """
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
-    make = maker(cfg, corpus)
+    make = maker(cfg, corpus.vocabulary)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
     data = corpus.prepare(objective.row_length(corpus.length))
     return Task(corpus, data, make, objective)
 
 
-def maker(cfg: DictConfig, corpus: Corpus) -> Callable[[jax.Array], Objective]:
+def maker(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Objective]:
     """The function key -> objective with its model, weights drawn by the model's init rules."""
     objective, network = build(cfg.objective), build(cfg.model.network)
     if not isinstance(cfg.model.init.rules, ListConfig):
         raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
     rules = build(cfg.model.init.rules)
-    vocabulary = corpus.vocabulary
 
     def make(key: jax.Array) -> Objective:
         first, second = jax.random.split(key)

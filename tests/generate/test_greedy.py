@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fxformer.generate.greedy import continue_text, rewrite
+from fxformer.generate.greedy import continue_prefix, continue_text, rewrite
 from tests.models import a_batch, ids, logits, tiny
 
 
@@ -17,6 +17,22 @@ def test_every_token_is_the_likeliest_given_those_before_it(position):
     for row, known in enumerate(given):
         assert (rows[row, :known] == prompt[row, :known]).all()
         assert (rows[row, known:] == scores[row, known - 1 : -1].argmax(-1)).all()
+
+
+@pytest.mark.parametrize("position", ["rotary", "learned"])
+def test_a_prefix_is_read_in_both_directions_and_continued(position):
+    model = tiny("decoder", f"model/position={position}")
+    prompt, given = ids(3, 6), np.array([6, 3, 1])
+    prefix = np.arange(6) < np.array([6, 2, 0])[:, None]  # all, a part, nothing of the prompt
+    knobs = {"length": 11, "eos": None, "pad": 0}
+    rows = np.asarray(continue_prefix(model, prompt, given, prefix, **knobs))
+    batch = a_batch(model, rows).replace(prefix=np.pad(prefix, ((0, 0), (0, 5))))
+    best = np.asarray(logits(model, batch)).argmax(-1)
+    for row, known in enumerate(given):
+        assert (rows[row, :known] == prompt[row, :known]).all()
+        assert (rows[row, known:] == best[row, known - 1 : -1]).all()
+    blind = np.asarray(continue_text(model, prompt, given, **knobs))
+    assert (blind[2] == rows[2]).all() and (blind[:2] != rows[:2]).any()
 
 
 def test_a_row_ends_with_eos_and_is_padded():

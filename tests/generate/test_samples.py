@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.generate.samples import fill_in, one_piece, spelt
+from fxformer.generate.samples import fill_in, go_on, one_piece, spelt
 from tests.models import tiny
 
 
@@ -59,3 +59,23 @@ def test_an_encoder_fills_in_what_counts_and_leaves_the_rest(picked):
     assert (read == tokens).all()
     assert wrote.tolist() == [[4, best[0, 1], 6, best[0, 3]]]
     assert truth.tolist() == [[4, 5, 6, 7]]
+
+
+def test_a_decoder_goes_on_from_the_prefix_of_a_text():
+    model = tiny("decoder", "model/position=learned")
+
+    class Owner(nnx.Module):
+        class vocabulary:
+            eos, pad = None, 0
+
+        def __init__(self):
+            self.model = model
+
+    tokens = np.array([[4, 9, 6, 12, 5, 8, 3, 7, 20]] * 2, np.int32)
+    prefix = np.arange(9) < np.array([[5], [0]])
+    batch = Batch(tokens, np.ones_like(tokens), prefix=prefix)
+    read, wrote, truth = map(np.asarray, go_on(Owner(), jax.tree.map(jnp.asarray, batch)))
+    assert read.tolist() == [[4, 9, 6, 12, 5, 0, 0, 0, 0], [4, 9, 6, 0, 0, 0, 0, 0, 0]]
+    best = np.asarray(model.logits(model(batch.replace(tokens=wrote)))).argmax(-1)
+    assert (wrote[0, 5:] == best[0, 4:-1]).all() and (wrote[1, 3:] == best[1, 2:-1]).all()
+    assert (truth == tokens).all()

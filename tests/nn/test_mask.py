@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch
+from fxformer.nn import kernel
 from fxformer.nn.mask import Mask
 from tests.models import a_batch, choices, close, ids, logits, tiny
 
@@ -51,19 +52,28 @@ def test_tokens_of_a_prefix_see_each_other_and_nothing_of_the_rest():
     assert (moved(model, PREFIX)[inside] == wanted[inside]).all()
 
 
-# disentangled positions want an attention of their own
+# positions that tell distances want an attention of their own
 KINDS = [p for p in choices("model/position") if p not in choices("model")]
-PLAIN = [p for p in KINDS if not p.startswith("disentangled")]
+PLAIN = [p for p in KINDS if not p.startswith(("disentangled", "relative"))]
+PLAIN += ["relative model/attention=relative"]
 
 
 @pytest.mark.parametrize("position", PLAIN)
 def test_packing_a_prefix_is_invisible(position):
-    model = tiny("decoder", f"model/position={position}")
+    model = tiny("decoder", *f"model/position={position}".split())
     tokens = ids(1, 10)
     together = logits(model, Batch(tokens, SEGMENTS, prefix=PREFIX))
     for part in (slice(0, 5), slice(5, 9)):
         alone = Batch(tokens[:, part], np.ones_like(tokens[:, part]), prefix=PREFIX[:, part])
         close(together[:, part], logits(model, alone))
+
+
+def test_a_prefix_is_read_whole_in_a_row_of_several_blocks(monkeypatch):
+    model = tiny("decoder")
+    batch = Batch(ids(1, 10), SEGMENTS, prefix=PREFIX)
+    whole = model(batch)
+    monkeypatch.setattr(kernel, "causal_block", lambda length: 2)
+    close(whole, model(batch), 1e-6)
 
 
 def test_no_prefix_is_an_empty_one():

@@ -33,7 +33,8 @@ const views = (() => {
   }
 
   async function show() {
-    const view = all.find((one) => one.id === address().id) || all[0];
+    const first = document.body.dataset.first; // of a file that was made for one view
+    const view = all.find((one) => one.id === (address().id || first)) || all[0];
     const root = document.getElementById("view");
     if (handle && handle.leave) handle.leave();
     shown = view;

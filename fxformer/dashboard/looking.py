@@ -1,0 +1,158 @@
+"""What models look at and answer, for the page: texts typed or held out, at any checkpoint."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track.store import StoredRun
+
+Params = Mapping[str, str]
+LARGEST = 64_000_000  # bytes of weights in a file
+
+
+@functools.cache
+def _kept():
+    """The opened runs of this process; made late, for it is what needs jax."""
+    from fxformer.look.keep import Kept
+
+    return Kept()
+
+
+def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """{"runs": [{"key", "id", "architecture", "steps"}]} of runs that kept any, newest first."""
+    found = []
+    for key, run in reversed(shelf.runs().items()):
+        steps = _steps(run)
+        if steps:
+            facts = run.facts
+            kind = facts.get("architecture") or facts.get("imported", {}).get("architecture")
+            found.append({"key": key, "id": run.id, "architecture": kind, "steps": steps})
+    return {"runs": found}
+
+
+def _steps(run: StoredRun) -> list[int]:
+    """Steps of the checkpoints, as look.keep.steps_of, without importing what opens them."""
+    folder = run.folder / "checkpoints"
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """Held-out texts of a run to choose from: {"texts": [{"number", "text"}], "why": "" or why
+    there are none}. Typed text needs none of them."""
+    from fxformer.generate.samples import spelt
+
+    run = shelf.run(params["run"])
+    try:
+        batch = _kept().held_out(run)
+    except ValueError as error:
+        return {"texts": [], "why": str(error)}
+    tokenizer = _kept().open(run).tokenizer
+    rows = batch.tokens if batch.source is None else batch.source
+    return {
+        "texts": [{"number": n, "text": spelt(row, tokenizer)} for n, row in enumerate(rows)],
+        "why": "",
+    }
+
+
+def attention(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """The attention of a text; see look.attention.payload.
+
+    run, step; example: number of a held-out text, or text, and target for a seq2seq model; spoil:
+    "1" where the objective is to spoil the text first
+    """
+    from fxformer.look import texts as look
+    from fxformer.look.attention import payload
+
+    opened, example = _opened(shelf, params)
+    if example is None and params.get("spoil"):
+        example = look.spoilt(opened, params.get("text", ""), _whole(params, "seed") or 0)
+    text = example or look.typed(opened, params.get("text", ""), params.get("target", ""))
+    return payload(opened, text)
+
+
+def samples(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """What the model answers to a text; see look.answers.payload. Parameters as of `attention`."""
+    from fxformer.look import texts as look
+    from fxformer.look.answers import payload
+
+    opened, example = _opened(shelf, params)
+    seed = _whole(params, "seed") or 0
+    return payload(opened, example or look.asked(opened, params.get("text", ""), seed))
+
+
+def _opened(shelf: Shelf, params: Params):
+    """The model that is asked, and the held-out text, if it is one."""
+    from fxformer.look import texts as look
+
+    run, kept = shelf.run(params.get("run", "")), _kept()
+    opened = kept.open(run, _whole(params, "step"))
+    number = _whole(params, "example")
+    return opened, None if number is None else look.chosen(kept.held_out(run), number)
+
+
+def _whole(params: Params, name: str) -> int | None:
+    """A parameter that is a whole number, None where it is not given."""
+    value = params.get(name)
+    if value in (None, ""):
+        return None
+    if not value.isdigit():
+        raise ValueError(f"{name} is a whole number, got {value!r}")
+    return int(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A text that a report shows: of which run (its key), at which steps, and what is asked."""
+
+    run: str
+    steps: tuple[int, ...]
+    asked: Mapping[str, str]  # example, or text, target and spoil; see `attention`
+
+
+def steps(run: StoredRun, words: str) -> tuple[int, ...]:
+    """The checkpoints that "last", "all" or "100,200" mean. ValueError where there is no such."""
+    from fxformer.look.keep import chosen_step
+
+    if words in ("last", "all"):
+        last = chosen_step(run, None)
+        return (last,) if words == "last" else tuple(_steps(run))
+    parts = words.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
+    return tuple(chosen_step(run, int(part)) for part in parts)
+
+
+def looks(shelf: Shelf, params: Params) -> list[dict[str, Any]]:
+    """The texts that are there to look at without asking for more: none, in a page that is live."""
+    return []
+
+
+def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
+    """What every report holds of this."""
+    yield "checkpoints", {}
+
+
+def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
+    """{question: answer} of the texts that a report is to show. ValueError where they are too much
+    for one file."""
+    from fxformer.dashboard.report import spelled
+
+    given: dict[str, Any] = {"looks": [dataclasses.asdict(look) for look in chosen]}
+    size = 0
+    for look in chosen:
+        for step in look.steps:
+            params = {"run": look.run, "step": str(step), **look.asked}
+            seen = attention(shelf, params)
+            size += sum(len(one["weights"]) for one in seen["kinds"])
+            if size > LARGEST:
+                raise ValueError(
+                    f"the weights alone are more than {LARGEST // 1_000_000} MB: choose fewer "
+                    "checkpoints, or shorter texts"
+                )
+            given[spelled("attention", params)] = seen
+            given[spelled("samples", params)] = samples(shelf, params)
+    return given

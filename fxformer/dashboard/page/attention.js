@@ -1,0 +1,129 @@
+"use strict";
+// The attention explorer: a text, a checkpoint, and what every head looks at.
+
+views.add({
+  id: "attention",
+  title: "Attention",
+  async render(root) {
+    const state = views.state;
+    const chosen = {
+      kind: state.kind || null, mode: state.mode || "heads", layer: Number(state.layer) || 0,
+      heads: state.heads ? state.heads.split(".").map(Number) : null,
+    };
+    const above = h("div.asking"), switches = h("div.toolbar.switches"), body = h("div.look");
+    fill(root, above, switches, body);
+    let kinds = null, drawn = null;
+
+    // The choices as far as this model has them.
+    function settle(shown) {
+      chosen.layer = Math.min(chosen.layer, shown.layers - 1);
+      const heads = (chosen.heads || []).filter((head) => head < shown.heads);
+      chosen.heads = heads.length ? heads : Array.from({ length: shown.heads }, (_, head) => head);
+    }
+
+    function show() {
+      if (drawn) drawn.leave();
+      drawn = null;
+      if (!kinds) {
+        fill(switches);
+        fill(body);
+        return;
+      }
+      const shown = kinds.find((one) => one.kind === chosen.kind) || kinds[0];
+      chosen.kind = shown.kind;
+      settle(shown);
+      views.keep({ kind: chosen.kind, mode: chosen.mode, layer: chosen.layer,
+        heads: chosen.heads.length === shown.heads ? null : chosen.heads.join(".") });
+      fill(switches, kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
+      if (chosen.mode === "model") modelView.draw(body, shown, chosen, open);
+      else drawHeads(shown);
+    }
+
+    function open(layer, head) {
+      Object.assign(chosen, { mode: "heads", layer, heads: [head] });
+      show();
+      const first = body.querySelector(".token");
+      if (first) first.focus({ preventScroll: true });
+    }
+
+    function drawHeads(shown) {
+      const left = h("div.heads"), entropy = h("div.heat"), distance = h("div.heat");
+      fill(body, left, h("aside.measures",
+        h("h3", "entropy of a head, nats"), h("p.soft.small", `0: each token looks at one; ${Math.log(shown.keys.length).toFixed(1)}: at all alike`), entropy,
+        h("h3", "distance, tokens"), h("p.soft.small", "how far from its own place a token looks"), distance));
+      drawn = headView.draw(left, shown, chosen);
+      heat(entropy, shown, "entropy", "nats", Math.log(shown.keys.length));
+      heat(distance, shown, "distance", "tokens", Math.max(...shown.distance.flat()));
+    }
+
+    async function heat(element, shown, name, unit, most) {
+      element.style.height = `${Math.max(120, Math.min(420, 44 + shown.layers * 26))}px`;
+      const numbers = (count) => Array.from({ length: count }, (_, i) => i + 1);
+      await chart.draw(element, () => ({
+        data: [{
+          type: "heatmap", z: shown[name], x: numbers(shown.heads), y: numbers(shown.layers),
+          zmin: 0, zmax: most, colorscale: [[0, chart.ink("card")], [1, chart.ink("accent")]], xgap: 2, ygap: 2,
+          hovertemplate: `layer %{y}, head %{x}<br>%{z:.2f} ${unit}<extra></extra>`,
+          colorbar: { thickness: 8, len: 1, tickfont: { color: chart.ink("soft"), size: 11 }, outlinewidth: 0 },
+        }],
+        layout: {
+          margin: { l: 34, r: 8, t: 4, b: 32 },
+          xaxis: { title: "head", dtick: shown.heads > 12 ? 2 : 1, showgrid: false, zeroline: false },
+          yaxis: { title: "layer", dtick: shown.layers > 12 ? 2 : 1, autorange: "reversed", showgrid: false, zeroline: false },
+        },
+        config: { displayModeBar: false },
+      }));
+      if (element.on) element.on("plotly_click", (event) => open(event.points[0].y - 1, event.points[0].x - 1));
+    }
+
+    // One of a few, by name.
+    function segmented(label, options, value, change) {
+      return h("div.segments", { role: "group", "aria-label": label }, options.map(([key, words]) => h("button", {
+        "aria-pressed": String(key === value), onclick: () => { change(key); show(); },
+      }, words)));
+    }
+
+    function kindSwitch() {
+      if (kinds.length < 2) return null;
+      return segmented("which attention", kinds.map((one) => [one.kind, weights.NAMES[one.kind]]), chosen.kind, (key) => { chosen.kind = key; });
+    }
+
+    function modeSwitch() {
+      return segmented("view", [["heads", "Heads"], ["model", "All heads"]], chosen.mode, (key) => { chosen.mode = key; });
+    }
+
+    function layerChoice(shown) {
+      const names = Array.from({ length: shown.layers }, (_, layer) => [String(layer), String(layer + 1)]);
+      return choice("layer", names, String(chosen.layer), (value) => { chosen.layer = Number(value); show(); });
+    }
+
+    function headSwitch(shown) {
+      const all = Array.from({ length: shown.heads }, (_, head) => head);
+      return h("div.head-switch", { role: "group", "aria-label": "heads" }, h("span.soft", "heads"), all.map((head) => h("button.head", {
+        "aria-pressed": String(chosen.heads.includes(head)), "aria-label": `head ${head + 1}`,
+        title: "click: this one alone; with shift: more than one",
+        style: { borderBottomColor: chart.look(head).colour },
+        onclick: (event) => { pick(head, event.shiftKey || event.ctrlKey); show(); },
+      }, String(head + 1))), h("button.quiet", { onclick: () => { chosen.heads = all; show(); } }, "all"));
+    }
+
+    function pick(head, more) {
+      if (!more) chosen.heads = [head];
+      else if (!chosen.heads.includes(head)) chosen.heads = [...chosen.heads, head].sort((a, b) => a - b);
+      else if (chosen.heads.length > 1) chosen.heads = chosen.heads.filter((one) => one !== head);
+    }
+
+    await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
+      kinds = answer && answer.kinds.map(weights.read);
+      show();
+    });
+    const scheme = window.matchMedia("(prefers-color-scheme: dark)");
+    scheme.addEventListener("change", show);
+    return {
+      leave() {
+        if (drawn) drawn.leave();
+        scheme.removeEventListener("change", show);
+      },
+    };
+  },
+});

@@ -1,0 +1,140 @@
+"use strict";
+// The head view: who looks on the left, what is looked at on the right, lines as strong as the weight.
+
+const headView = (() => {
+  const ROW = 22, TOP = 8, MOST = 6000; // px, px, lines
+
+  // draw(root, shown, {layer, heads}): shown as weights.read gives it
+  function draw(root, shown, chosen) {
+    const { queries, keys } = shown;
+    const canvas = h("canvas.lines", { "aria-hidden": "true" });
+    const told = h("div.told", { "aria-live": "polite" });
+    const sides = {
+      query: column("query", queries, "looks"),
+      key: column("key", keys, "is looked at"),
+    };
+    let focus = null; // {side, index}
+    let pinned = false;
+
+    function column(side, tokens, does) {
+      const list = h(`ul.tokens.${side}`, { "aria-label": `tokens: ${does}` });
+      tokens.forEach((token, index) => {
+        const swatches = h("span.swatches", { "aria-hidden": "true" }, chosen.heads.map((head) => h("i", { "data-head": head })));
+        const item = h("li.token", { tabindex: index === 0 ? 0 : -1, "data-index": index,
+          onmouseenter: () => !pinned && show({ side, index }),
+          onfocus: () => show({ side, index }),
+          onclick: () => { pinned = !pinned; show({ side, index }); },
+          onkeydown: (event) => walk(event, side, index),
+        }, side === "query" ? [swatches, h("span.word", token)] : [h("span.word", token), swatches]);
+        list.append(item);
+      });
+      list.addEventListener("mouseleave", () => { if (!pinned) show(null); });
+      return list;
+    }
+
+    function walk(event, side, index) {
+      const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      const over = { ArrowRight: "key", ArrowLeft: "query" }[event.key];
+      if (event.key === "Escape") { pinned = false; show(null); }
+      if (!way && !over) return;
+      const list = sides[over || side];
+      const next = list.children[Math.max(0, Math.min(list.children.length - 1, over ? index : index + way))];
+      for (const item of list.children) item.tabIndex = item === next ? 0 : -1;
+      next.focus();
+      event.preventDefault();
+    }
+
+    // The weight of a head between the token in focus and one on the other side.
+    function between(head, index) {
+      return focus.side === "query" ? shown.at(chosen.layer, head, focus.index, index)
+        : shown.at(chosen.layer, head, index, focus.index);
+    }
+
+    function show(what) {
+      focus = what;
+      for (const side of ["query", "key"]) {
+        const far = focus && focus.side !== side;
+        for (const item of sides[side].children) {
+          const index = Number(item.dataset.index);
+          item.classList.toggle("here", Boolean(focus) && focus.side === side && focus.index === index);
+          const each = far ? chosen.heads.map((head) => between(head, index)) : [];
+          const mean = far ? each.reduce((a, b) => a + b, 0) / each.length : 0;
+          item.style.setProperty("--weight", far ? Math.sqrt(mean).toFixed(3) : "0");
+          item.querySelectorAll(".swatches i").forEach((mark, n) => {
+            mark.style.background = chart.look(chosen.heads[n]).colour;
+            mark.style.opacity = far ? Math.sqrt(each[n]) : 0;
+          });
+        }
+      }
+      tell();
+      paint();
+    }
+
+    function tell() {
+      if (!focus) {
+        const many = chosen.heads.length > 1 ? "their mean" : "its weight";
+        fill(told, h("p.soft", `Point at a token, or step through them with the arrow keys: what it looks at, and ${many}. A click holds it.`),
+          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give.`));
+        return;
+      }
+      const own = focus.side === "query" ? queries : keys, other = focus.side === "query" ? keys : queries;
+      const best = weights.strongest(shown, chosen.layer, chosen.heads, focus.side, focus.index, 8);
+      const verb = focus.side === "query" ? "looks at" : "is looked at by";
+      fill(told, h("p", h("span.word", own[focus.index]), ` at ${focus.index} ${verb}`),
+        h("ol.best", best.map(([index, weight]) => h("li",
+          h("span.word", other[index]), h("span.soft", ` at ${index}`),
+          h("span.meter", h("i", { style: { width: `${100 * weight}%` } })), h("span.number", weight.toFixed(3))))));
+    }
+
+    // The lines that show: those of the token in focus, or the strongest of all.
+    function lines() {
+      const found = [];
+      const [T, S] = [queries.length, keys.length];
+      const faint = focus ? 0.005 : 1 / S; // all alike would be a grey cloth
+      for (const head of chosen.heads) {
+        const all = shown.of(chosen.layer, head);
+        for (let t = 0; t < T; t++) {
+          if (focus && focus.side === "query" && focus.index !== t) continue;
+          for (let s = 0; s < S; s++) {
+            if (focus && focus.side === "key" && focus.index !== s) continue;
+            const weight = all[t * S + s] / weights.FINEST;
+            if (weight > faint) found.push([weight, head, t, s]);
+          }
+        }
+      }
+      found.sort((a, b) => a[0] - b[0]); // the strongest on top
+      return found.slice(-MOST);
+    }
+
+    function paint() {
+      const rows = Math.max(queries.length, keys.length);
+      const width = canvas.clientWidth, height = rows * ROW + 2 * TOP, sharp = window.devicePixelRatio || 1;
+      canvas.width = width * sharp;
+      canvas.height = height * sharp;
+      canvas.style.height = `${height}px`;
+      const pen = canvas.getContext("2d");
+      pen.scale(sharp, sharp);
+      const y = (index) => TOP + ROW * (index + 0.5);
+      for (const [weight, head, t, s] of lines()) {
+        const { colour, dash } = chart.look(head);
+        pen.strokeStyle = colour;
+        pen.globalAlpha = Math.min(1, weight ** 0.8 * (focus ? 1.2 : 0.9));
+        pen.lineWidth = focus ? 0.8 + 2.4 * weight : 0.6 + 1.6 * weight;
+        pen.setLineDash({ dash: [6, 4], dot: [2, 3], dashdot: [6, 3, 2, 3], longdash: [10, 4] }[dash] || []);
+        pen.beginPath();
+        pen.moveTo(2, y(t));
+        pen.bezierCurveTo(width * 0.35, y(t), width * 0.65, y(s), width - 2, y(s));
+        pen.stroke();
+      }
+    }
+
+    const stage = h("div.stage", sides.query, canvas, sides.key);
+    fill(root, stage, told);
+    show(null);
+    const watch = new ResizeObserver(paint);
+    watch.observe(canvas);
+    return { leave: () => watch.disconnect(), paint };
+  }
+
+  return { draw };
+})();

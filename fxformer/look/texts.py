@@ -1,0 +1,149 @@
+"""A text as the one row that a model reads: typed, or chosen from what a run held out."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import numpy as np
+
+from fxformer.batch import Batch, Rows
+from fxformer.compare.opened import Opened
+from fxformer.generate.greedy import rewrite
+from fxformer.look.pieces import ids_of
+from fxformer.look.rows import MOST, STEP, Text, cut, one_row, padded
+from fxformer.objective.hole import shifted
+from fxformer.objective.prefix import PrefixLM
+from fxformer.train.state import bind
+
+WRITES = 64  # tokens that a model may write where nobody says how many
+
+
+def limit(opened: Opened) -> int:
+    """Tokens of a text that can be looked at: what the model was trained to read at once."""
+    return min(MOST, int(opened.cfg.data.length))
+
+
+def chosen(texts: Batch, number: int) -> Text:
+    """A held-out text as the objective spoils it, cut where it is longer than can be shown."""
+    if not 0 <= number < len(texts.tokens):
+        raise ValueError(f"there is no held-out text {number}: choose 0 … {len(texts.tokens) - 1}")
+    row = jax.tree.map(lambda x: np.asarray(x)[number : number + 1], texts)
+    return cut(row, known=True)
+
+
+def spoilt(opened: Opened, text: str, seed: int = 0) -> Text:
+    """A typed text as the objective spoils it: what it hides or changes is known."""
+    batch = opened.objective.corrupt(rows_of(opened, framed(opened, text, "the text"), seed))
+    return cut(batch, known=not opened.objective.reads_pairs)
+
+
+def typed(opened: Opened, text: str, target: str = "") -> Text:
+    """A typed text, read as it is. A seq2seq model's decoder reads `target`, or without one what
+    the model itself writes."""
+    if opened.objective.model.architecture == "seq2seq":
+        return _beside(opened, to_rewrite(opened, text), target)
+    whole = opened.objective.model.architecture == "encoder"
+    tokens = framed(opened, text, "the text", closed=whole)
+    batch, note = one_row(tokens), ""
+    if isinstance(opened.objective, PrefixLM):
+        half = (len(tokens) + 1) // 2
+        batch = batch.replace(prefix=np.arange(len(tokens))[None] < half)
+        note = f"The first {half} tokens are its prefix, read in both directions."
+    return Text(batch, known=False, note=note)
+
+
+def masks(opened: Opened, text: str) -> Text:
+    """A typed text whose masks are to be filled in."""
+    made = typed(opened, text)
+    at = np.flatnonzero(made.batch.tokens[0] == opened.objective.vocabulary.mask)
+    room = -(-len(at) // STEP) * STEP
+    picked = np.zeros((1, room), np.int32)
+    picked[0, : len(at)] = at
+    weights = (np.arange(room)[None] < len(at)).astype(np.float32)
+    batch = made.batch.replace(picked=picked, targets=np.zeros_like(picked), weights=weights)
+    return dataclasses.replace(made, batch=batch)
+
+
+def asked(opened: Opened, text: str, seed: int = 0) -> Text:
+    """A typed text as what it is an occasion for: masks to be filled in, a source to be rewritten,
+    a beginning to be continued; without any mark the objective spoils it first."""
+    kind, vocabulary = opened.objective.model.architecture, opened.objective.vocabulary
+    ids = ids_of(text, opened.tokenizer)
+    if kind == "decoder":
+        return typed(opened, text)
+    if kind == "encoder" and (ids == vocabulary.mask).any():
+        return masks(opened, text)
+    marks = (vocabulary.mask, *vocabulary.sentinels)
+    if kind == "seq2seq" and (opened.objective.reads_pairs or np.isin(ids, marks).any()):
+        return to_rewrite(opened, text)
+    return spoilt(opened, text, seed)
+
+
+def framed(opened: Opened, text: str, what: str, *, closed: bool = True) -> np.ndarray:
+    """[n] ids with what the template puts around; ValueError where there are none or too many."""
+    tokenizer = opened.tokenizer
+    ids = ids_of(text, tokenizer)
+    after = tokenizer.suffix if closed else tokenizer.suffix[:0]
+    ids = np.concatenate([tokenizer.prefix, ids, after]).astype(np.int32)
+    most = limit(opened)
+    if not len(ids):
+        raise ValueError(f"{what} is empty: write some words")
+    if len(ids) > most:
+        raise ValueError(
+            f"{what} is {len(ids)} tokens long, and {most} can be looked at in {opened.run.id}: "
+            f"leave out {len(ids) - most} or so"
+        )
+    return ids
+
+
+def rows_of(opened: Opened, ids: np.ndarray, seed: int = 0) -> Rows:
+    """A row as the packer makes them; where an objective wants pairs, the text is both sides."""
+    segments = np.ones((1, len(ids)), np.int32)
+    rows = Rows(ids[None], segments, np.zeros((1, len(ids)), np.int64), seed=seed)
+    if opened.objective.reads_pairs:
+        rows = dataclasses.replace(rows, source=ids[None], source_segments=segments)
+    return rows
+
+
+def to_rewrite(opened: Opened, text: str) -> Text:
+    """A typed source, and of the decoder's side the start token alone."""
+    source = framed(opened, text, "the text")
+    start = opened.objective.corrupt(rows_of(opened, source)).tokens[0, :1]
+    there = {"source": source[None], "source_segments": np.ones_like(source)[None]}
+    return Text(one_row(start).replace(**there), known=False)
+
+
+def _beside(opened: Opened, made: Text, target: str) -> Text:
+    """A source with what the decoder reads: the target, or what the model writes."""
+    source, start = made.batch.source[0], int(made.batch.tokens[0, 0])
+    wrote = framed(opened, target, "the target") if target else written(opened, source, start)
+    note = "" if target else "The target is what the model writes itself at this checkpoint."
+    read = one_row(shifted(wrote, start))
+    batch = made.batch.replace(tokens=read.tokens, segments=read.segments, targets=wrote[None])
+    return Text(batch.replace(weights=read.weights), known=bool(target), note=note)
+
+
+def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) -> np.ndarray:
+    """What a seq2seq model makes of a source, up to its eos. [n] int32.
+
+    longest: tokens that the answer has room for, if more than the source has
+    """
+    vocabulary, most = opened.objective.vocabulary, limit(opened)
+    wide = padded(one_row(source), vocabulary.pad, max(most, len(source)))
+    length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most)
+    knobs = (length, vocabulary.eos, vocabulary.pad)
+    rows = _rewrite(opened.shape, knobs, opened.params, wide.tokens, wide.segments, start)
+    return until(np.asarray(rows)[0], vocabulary.eos)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _rewrite(shape, knobs, params, source, segments, start):
+    length, eos, pad = knobs
+    model = bind(shape, params).model
+    return rewrite(model, source, segments, start=start, length=length, eos=eos, pad=pad)
+
+
+def until(ids: np.ndarray, eos: int | None) -> np.ndarray:
+    """The ids up to the first eos, which is among them."""
+    ends = np.flatnonzero(ids == eos) if eos is not None else []
+    return ids[: ends[0] + 1] if len(ends) else ids

@@ -1,0 +1,135 @@
+"""Attention and samples in a real browser: looked at, clicked, stepped through, taken offline."""
+
+import pytest
+from browser import browser, served
+
+from fxformer.dashboard.main import attention, report
+from fxformer.dashboard.shelf import Shelf
+from tests.look.made import MARKUP, made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    made(folder, "bert")
+    made(folder, "bart")
+    return folder
+
+
+def shown(watched, view):
+    """Wait until the answer is drawn."""
+    watched.ready(view)
+    watched.page.wait_for_selector(".status-line:not(.busy)", state="attached", timeout=60_000)
+
+
+def key(folder, name):
+    return next(path.name for path in (folder / "runs").glob(f"*-{name}"))
+
+
+def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
+    with browser() as watched, served(Shelf(folder / "runs")) as url:
+        page = watched.page
+        watched.open(f"{url}#attention?run={key(folder, 'bert')}&text=the cat sat on a mat")
+        shown(watched, "attention")
+        words = page.locator(".query .word").all_inner_texts()
+        assert words == ["<s>", "the", "cat", "sat", "on", "a", "mat", "</s>"]
+        page.hover(".query .token:nth-child(3)")
+        told = page.locator(".told li")
+        assert "cat at 2 looks at" in page.inner_text(".told") and told.count() == 8
+        total = sum(float(text) for text in page.locator(".told .number").all_inner_texts())
+        assert total == pytest.approx(1, abs=0.005)
+        page.focus(".query .token:nth-child(1)")
+        for press in ("ArrowDown", "ArrowRight"):
+            page.keyboard.press(press)
+        assert "the at 1 is looked at by" in page.inner_text(".told")
+        page.click(".head-switch .head:nth-child(3)")
+        assert "heads=1" in page.evaluate("location.hash")
+        page.click("text=All heads")
+        assert page.locator(".thumb").count() == 4
+        page.focus(".thumb >> nth=0")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        assert {"layer=1", "heads=0"} <= set(page.evaluate("location.hash").split("&"))
+        page.focus("input[type=range]")
+        page.keyboard.press("Home")
+        page.wait_for_selector(".step:has-text('step 10, 1 of 3')")
+        shown(watched, "attention")
+        assert page.locator(".lines").count() == 1
+        watched.clean(url)
+
+
+def test_every_kind_of_attention_and_what_cannot_be_asked(folder):
+    with browser(width=1920, dark=True) as watched, served(Shelf(folder / "runs")) as url:
+        page = watched.page
+        watched.open(f"{url}#attention?run={key(folder, 'bart')}&example=0")
+        shown(watched, "attention")
+        assert page.locator(".segments >> nth=0").inner_text().split("\n") == [
+            "encoder", "decoder", "cross-attention"]
+        page.click("text=cross-attention")
+        assert page.locator(".query .word").first.inner_text() == "</s>"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1920
+        page.fill("textarea[aria-label=text]", "cat " * 50)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector(".status-line.error")
+        assert "tokens long, and 32 can be looked at" in page.inner_text(".status-line")
+        watched.errors = [e for e in watched.errors if "400 (Bad Request)" not in e]  # the refusal
+        watched.clean(url)
+
+
+def test_samples_show_guesses_and_markup_stays_text(folder):
+    with browser() as watched, served(Shelf(folder / "runs")) as url:
+        page = watched.page
+        watched.open(f"{url}#samples?run={key(folder, 'bert')}&text=the <mask> sat on a <mask>")
+        shown(watched, "samples")
+        assert page.locator(".guess").count() == 2 and page.locator(".guess .best li").count() == 10
+        page.fill("textarea[aria-label=text]", MARKUP[:40] + " <mask>")
+        page.click(".go")
+        page.wait_for_selector(".guess:only-child")
+        page.select_option("label:has-text('run') select", key(folder, "bart"))
+        page.wait_for_selector(".beside-truth section:nth-child(2)")
+        assert page.locator(".piece.lost").count() > 0
+        assert page.evaluate("window.harm") is None
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        watched.clean(url)
+
+
+def test_the_file_asks_nobody_for_anything(folder, tmp_path):
+    file, words = tmp_path / "attention.html", "the ~cat* sat's <script>window.harm=1</script>"
+    attention(["bert", "--text", words, "--held-out", "1", "--checkpoint", "all",
+               "--root", str(folder / "runs"), "-o", str(file)])
+    with browser() as watched:
+        watched.page.context.set_offline(True)
+        watched.open(file.as_uri())
+        shown(watched, "attention")
+        assert watched.page.locator(".query .word").nth(1).inner_text() == "the"
+        watched.page.focus("input[type=range]")
+        watched.page.keyboard.press("Home")
+        watched.page.wait_for_selector(".step:has-text('1 of 3')")
+        watched.show("samples")
+        shown(watched, "samples")
+        assert watched.page.locator(".guess").count() > 0
+        assert watched.page.evaluate("window.harm") is None
+        watched.clean(file.as_uri())
+        assert watched.hosts <= {""}
+
+
+def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
+    file = tmp_path / "report.html"
+    report([str(folder / "runs"), "--look", "bart", "the <mask> sat", "-o", str(file)])
+    with browser() as watched:
+        watched.open(file.as_uri(), "attention")
+        shown(watched, "attention")
+        assert watched.page.locator(".key .word").nth(2).inner_text() == "<mask>"
+        watched.clean(file.as_uri())
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["bert"], "write what to look at"),
+    (["bert", "--text", "cat", "--checkpoint", "15"], "no checkpoint of step 15"),
+    (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, not 'few'"),
+    (["nobody", "--text", "cat"], "no run 'nobody'"),
+    (["bert", "--held-out", "900"], "no held-out text 900"),
+])
+def test_what_cannot_be_written_is_said(folder, tmp_path, words, said):
+    with pytest.raises(ValueError, match=said):
+        attention([*words, "--root", str(folder / "runs"), "-o", str(tmp_path / "a.html")])
