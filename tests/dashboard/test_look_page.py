@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 def shown(watched, view):
     """Wait until the answer is drawn."""
     watched.ready(view)
-    watched.page.wait_for_selector(".status-line:not(.busy)", state="attached", timeout=60_000)
+    watched.page.wait_for_selector(".status-line:not(.busy)", state="attached", timeout=240_000)
 
 
 def key(folder, name):

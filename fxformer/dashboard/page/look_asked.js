@@ -29,7 +29,7 @@ const look = (() => {
       return null;
     }
     const asked = api.live ? typed(runs, extras) : embedded(runs, looks);
-    const status = h("span.status-line", { role: "status" });
+    const status = h("span.status-line.busy", { role: "status" }, "opening …");
     const slider = checkpoints(() => ask());
     let turn = 0;
 
@@ -38,6 +38,7 @@ const look = (() => {
       const { run, steps, params } = asked.now();
       const step = slider.set(steps);
       if (!params) {
+        status.className = "status-line";
         status.textContent = "Write a text and press Look.";
         return;
       }
@@ -62,9 +63,14 @@ const look = (() => {
 
     fill(root, asked.element, h("div.toolbar.checkpoint", slider.element, status));
     asked.changed = ask;
-    await asked.ready();
-    await ask();
+    first();
     return { ask };
+
+    // Opening and compiling a model takes its time, in which the choices are there already.
+    async function first() {
+      await asked.ready();
+      if (turn === 0 && root.isConnected) await ask();
+    }
   }
 
   // The slider over checkpoints; it stays at its step where the next text has that step too.
