@@ -5,9 +5,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import closing
 
+from benchmarks.meter import looped, metering
 from benchmarks.work import Shape
 
 
@@ -24,35 +24,24 @@ def corrupting(shape: Shape) -> dict[str, dict]:
     return found
 
 
-def looping(steps: int = 300) -> float:
+def looping() -> float:
     """Seconds a step takes in the loop, with meter and run folder, when the step does nothing."""
-    import jax.numpy as jnp
-
     from benchmarks.ours import config
     from fxformer.config.build import build
     from fxformer.track.run import Run
-    from fxformer.train.loop import fit
-    from fxformer.train.state import State
 
-    cfg, zero = config("decoder", Shape()), jnp.int32(0)
-    state = State(zero, {}, (), None, jnp.zeros(2, jnp.uint32), zero, zero)
-    one = jnp.float32(1)
-    sums = {name: (one, one) for name in ("loss", "nll", "accuracy", "gradient_norm", "tokens")}
+    cfg = config("decoder", Shape())
     with tempfile.TemporaryDirectory() as folder, closing(build(cfg.energy).open()) as meter:
         run, trackers = Run.create(folder, "loop", config=cfg), build(cfg.tracker)
         trackers.start(run)
-        began = time.perf_counter()
-        ended = fit(lambda state, _: (state, sums), state, ((n, n) for n in range(steps)),
-            until=steps, tracker=trackers, meter=meter)  # fmt: skip
-        seconds = (time.perf_counter() - began) / steps
-        assert ended.step == steps, ended.reason
+        seconds = looped(meter, trackers, 300)
         trackers.finish({})
         run.finish("done", "measured")
     return seconds
 
 
 def overheads(shape: Shape) -> dict:
-    """{"loop": seconds a step, "corrupt": see `corrupting`}, measured in a process of its own."""
+    """{"loop", "meter": seconds a step, "corrupt": see `corrupting`}, in a process of its own."""
     from benchmarks.duel import environment
 
     text = json.dumps(shape.__dict__)
@@ -66,4 +55,5 @@ def overheads(shape: Shape) -> dict:
 
 if __name__ == "__main__":
     wanted = Shape(**json.loads(sys.argv[1]))
-    print(json.dumps({"corrupt": corrupting(wanted), "loop": looping()}))
+    found = {"corrupt": corrupting(wanted), "loop": looping(), "meter": metering()}
+    print(json.dumps(found))

@@ -197,6 +197,7 @@ def completions(line, capsys, monkeypatch):
         ("fxformer train seed=1 experiment=", ["experiment=claim"]),
         ("fxformer completion ", ["bash", "zsh", "fish"]),
         ("fxformer show ", []),
+        ("fxformer search se", ["serve"]),
     ],
 )
 def test_completion(conf, capsys, monkeypatch, line, words):

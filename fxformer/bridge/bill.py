@@ -6,6 +6,7 @@ from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 What = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
 
@@ -42,9 +43,15 @@ def show(lines: list[Line], console: Console) -> None:
     for line in lines:
         shape = "×".join(map(str, line.shape)) or "scalar"
         many = f"{line.layers} · " if line.layers > 1 else ""
-        table.add_row(line.what, line.file, line.path, many + shape)
+        # a name in a file is text, whatever brackets it has
+        table.add_row(line.what, Text(line.file), Text(line.path), many + shape)
     console.print(table, highlight=False)
+    console.print(sums(lines), highlight=False)
+
+
+def sums(lines: list[Line]) -> str:
+    """How many tensors are loaded, transposed …"""
     counts = Counter()
     for line in lines:
         counts[line.what] += line.layers
-    console.print(", ".join(f"{n} {what}" for what, n in counts.items()), highlight=False)
+    return ", ".join(f"{n} {what}" for what, n in counts.items())

@@ -11,80 +11,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from fxformer.bridge.bill import Line
-from fxformer.bridge.family import Family, Names
-from fxformer.bridge.fields import Config
 from fxformer.bridge.names import Entry, pattern
-from fxformer.bridge.tensor_files import TensorFiles
+from fxformer.bridge.source import Source, WeightMismatch
 from fxformer.config.fit import nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray]
-
-
-class WeightMismatch(ValueError):
-    """Files and model that do not fit; the message has a line for each problem."""
-
-
-class Source(Names):
-    """A folder's tensors under the names that a family's map uses.
-
-    raw: {name of the map: name in the files}; strange: names that the map has no word for
-    """
-
-    def __init__(self, files: TensorFiles, family: Family, config: Config):
-        self.files, self.ignored = files, []
-        forms = [entry for form in family.forms for entry in form.names(config)]
-        names = {n for e in [*family.names(config), *forms] for n in (e.file, *e.copies)}
-        self._literal = {name for name in names if "{" not in name}
-        self._known = [pattern(name) for name in sorted(names - self._literal)]
-        self._ignore = [re.compile(rule) for rule in family.ignore]
-        self.raw: dict[str, str] = {}
-        self.strange: list[str] = []
-        for name in files:
-            self._place(name, family)
-
-    def _place(self, raw: str, family: Family) -> None:
-        name = raw
-        for old, new in family.renames:
-            name = re.sub(old, new, name)
-        forms = {form.base for form in family.forms if form.base} | {family.base} - {""}
-        bare = [name.removeprefix(base) for base in forms]
-        ours = [family.base + rest for rest in bare]
-        for candidate in dict.fromkeys([name, *bare, *(base + name for base in forms), *ours]):
-            if candidate in self._literal or any(p.match(candidate) for p in self._known):
-                if candidate in self.raw:
-                    raise WeightMismatch(f"{raw} and {self.raw[candidate]} are the same tensor")
-                self.raw[candidate] = raw
-                return
-            if self.may_ignore(candidate):
-                self.ignored.append(raw)
-                return
-        self.strange.append(raw)
-
-    def may_ignore(self, name: str) -> bool:
-        """Whether the family's map says that nothing is lost without it."""
-        return any(rule.search(name) for rule in self._ignore)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.raw
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Of the tensor of this name."""
-        return self.files[self.raw[name]].shape
-
-    def read(self, name: str) -> np.ndarray:
-        """The tensor of this name, checked."""
-        return self.files.read(self.raw[name])
-
-    def differ(self, name: str, other: str) -> bool:
-        """Whether two tensors hold other numbers."""
-        return self.shape(name) != self.shape(other) or not np.array_equal(
-            self.read(name), self.read(other)
-        )
-
-    def zero(self, name: str) -> bool:
-        """Whether the tensor is absent or nothing but zeros."""
-        return name not in self or not self.read(name).any()
 
 
 def load(
@@ -100,24 +32,46 @@ def load(
     spare: beginnings of paths whose tensors may go unread (heads that the model does not have)
     Raises WeightMismatch, all problems at once, before any data are read.
     """
+    wanted, unread = check(source, entries, shapes, fresh, spare)
+    arrays, lines = {}, []
+    for entry in wanted:
+        lines += _take(source, entry, shapes, arrays)
+    for entry in entries:
+        if entry.constant is not None and entry.paths[0] not in shapes and entry.file in source:
+            let_go = entry.paths[0].startswith(spare or ("\0",))
+            line = Line("ignored", entry.file, "", source.shape(entry.file))
+            lines.append(line if let_go else _constant(source, entry))
+    lines += [Line("ignored", raw, "", source.files[raw].shape) for raw in source.ignored + unread]
+    lines += [Line("fresh", "", p, shapes[p]) for p in shapes if p not in arrays]
+    return arrays, lines
+
+
+def check(
+    source: Source,
+    entries: list[Entry],
+    shapes: Shapes,
+    fresh: Iterable[str] = (),
+    spare: tuple[str, ...] = (),
+) -> tuple[list[Entry], list[str]]:
+    """(the entries that the model has arrays for, names in the files that go unread), as of `load`.
+
+    Raises WeightMismatch. Headers are looked at, no data.
+    """
     wanted = _wanted(entries, shapes)
     asked = wanted + [entry for entry in entries if entry.constant is not None]
     spared = [e for e in entries if e not in asked and e.paths[0].startswith(spare or ("\0",))]
     problems, unread = _strange(source, _spelt(asked, shapes), spared)
     problems += _lacking(source, wanted, shapes, set(fresh))
     problems += [wrong for entry in wanted for wrong in _misfits(source, entry, shapes)]
+    problems += [
+        f"{e.file} is {list(source.shape(e.file))}; config.json says {list(e.shape)}"
+        for e in entries
+        if e.shape is not None and e.file in source and source.shape(e.file) != e.shape
+    ]
     if problems:
         more = f"\n… and {len(problems) - 12} more" if len(problems) > 12 else ""
         raise WeightMismatch("\n".join(problems[:12]) + more)
-    arrays, lines = {}, []
-    for entry in wanted:
-        lines += _take(source, entry, shapes, arrays)
-    for entry in entries:
-        if entry.constant is not None and entry.paths[0] not in shapes and entry.file in source:
-            lines.append(_constant(source, entry))
-    lines += [Line("ignored", raw, "", source.files[raw].shape) for raw in source.ignored + unread]
-    lines += [Line("fresh", "", p, shapes[p]) for p in shapes if p not in arrays]
-    return arrays, lines
+    return wanted, unread
 
 
 def dump(entries: list[Entry], arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -128,8 +82,9 @@ def dump(entries: list[Entry], arrays: Mapping[str, np.ndarray]) -> Arrays:
         if len(parts) == len(entry.paths):
             for layer in range(len(parts[0])) if entry.stacked else [None]:
                 own = tuple(p if layer is None else p[layer] for p in parts)
-                name = entry.file if layer is None else entry.name(layer)
-                tensors[name] = np.ascontiguousarray(entry.layout.outward(own))
+                made = np.ascontiguousarray(entry.layout.outward(own))
+                for name in (entry.file, *(entry.copies if entry.kept else ())):
+                    tensors[name if layer is None else entry.name(layer, name)] = made
         elif entry.constant is not None and entry.file not in tensors:
             tensors[entry.file] = np.ascontiguousarray(entry.constant())
     return dict(sorted(tensors.items()))

@@ -32,6 +32,7 @@ def forms(
     classes: str = "score",
     tokens: tuple[str, ...] = ("classifier.weight",),
     span_base: str | None = None,
+    lacks: tuple[str, ...] = (),
 ) -> tuple[Form, ...]:
     """The classes of transformers that a decoder comes as.
 
@@ -40,6 +41,7 @@ def forms(
     tied: whether they are one where config.json does not say
     bias: whether the output has one
     classes, tokens: the last layers of classifiers; span_base: as Form.base
+    lacks: ends of names that transformers has no class of
     """
     biased = ("model.head.bias=true",) if bias else ()
     loose = {"tie_word_embeddings": False}
@@ -47,7 +49,7 @@ def forms(
     def one_table(names: Names, config: Config) -> bool:
         return output in names or config.get("tie_word_embeddings", tied) is not False
 
-    return (
+    found = (
         Form(
             f"{name}ForTokenClassification",
             needs=tokens,
@@ -75,6 +77,7 @@ def forms(
         Form(f"{name}{lm}", overrides=("model/head=tied", *biased), when=one_table),
         Form(f"{name}Model", overrides=NO_WORDS, base=""),
     )
+    return tuple(form for form in found if form.architecture.removeprefix(name) not in lacks)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
 from fxformer.bridge.fields import Config, ConfigMismatch
 from fxformer.bridge.matching import Match, free_values, known, match
+from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
@@ -68,7 +69,7 @@ def config_json(
     ours: Config = {
         "architectures": [found.form.architecture],
         "model_type": before.get("model_type", found.family.types[0]),
-        "vocab_size": arrays["words/embedding"].shape[0],
+        "vocab_size": sum(len(a) for path, a in arrays.items() if WORDS.fullmatch(path)),
         "dtype": "float32",
         "torch_dtype": "float32",
         **found.config,

@@ -23,6 +23,7 @@ class Form:
     when: what else must hold
     config: what it adds to config.json
     names: entries of this form alone (buffers that only some classes save)
+    fields: fields of config.json that say something of this form alone
     base: a prefix of the body's names; "" for a bare body, None: as the family writes them
     """
 
@@ -33,6 +34,7 @@ class Form:
     when: Callable[["Names", Config], bool] = lambda names, config: True
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Callable[[Config], list[Entry]] = lambda config: []
+    fields: tuple[Field, ...] = ()
     base: str | None = None
 
     @property
@@ -58,6 +60,7 @@ class Family:
     answers: what transformers calls the answer of a classifier, where it is unlike BERT's
     positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
         where the first token is
+    when: which config.jsons of its types are its own, where two families share a type
     """
 
     types: tuple[str, ...]
@@ -72,6 +75,7 @@ class Family:
     written: Callable[[Config], Config] = lambda config: config
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     positions: Literal["row", "segments"] = "segments"
+    when: Callable[[Config], bool] = lambda config: True
 
 
 class Names(Protocol):
@@ -114,8 +118,8 @@ def family_of(config: Config) -> Family:
     if kind is None:
         raise ConfigMismatch("config.json has no model_type: write which family it is, e.g. bert")
     for family in all_families():
-        if kind in family.types:
+        if kind in family.types and family.when(config):
             return family
-    known = sorted(t for family in all_families() for t in family.types)
+    known = sorted({t for family in all_families() for t in family.types})
     near = nearest(str(kind), known) or f"; there are {', '.join(known)}"
     raise ConfigMismatch(f"config.json: model_type {kind!r} is no family known here{near}")

@@ -6,6 +6,8 @@ named is an error, never passed over.
 """
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +43,8 @@ class Knob:
         value = config.get(self.file, self.default)
         if value is None and self.free:
             return []
+        if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ConfigMismatch(f"config.json: {self.file}={value!r} is no number")
         return [f"{self.key}={spelt(value)}"]
 
     def values(self, model: dict) -> Config:
@@ -63,7 +67,7 @@ class Choice:
 
     def overrides(self, config: Config) -> list[str]:
         word = config.get(self.file, self.default)
-        if word not in self.options:
+        if isinstance(word, (list, dict)) or word not in self.options:
             raise ConfigMismatch(
                 f"config.json: {self.file}={word!r} has no counterpart; "
                 f"known: {', '.join(map(str, self.options))}"
@@ -170,7 +174,7 @@ COMMON = (
 
 
 def spelt(value: Any) -> str:
-    """A value as an override spells it."""
+    """A value as an override spells it. ConfigMismatch for text that would be more than a word."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -179,4 +183,6 @@ def spelt(value: Any) -> str:
         return "{" + ",".join(f"{key}:{spelt(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(spelt(item) for item in value) + "]"
+    if not re.fullmatch(r"[\w.+-]+", str(value)):
+        raise ConfigMismatch(f"config.json: {value!r} stands where a number should")
     return repr(value) if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch
 from fxformer.bridge.reading import Published
+from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.head import ReplacedTokenHead
 
 # Their names for what our classifiers answer.
@@ -20,7 +21,9 @@ ANSWERS = {
 }
 
 
-def batch_of(published: Published, inputs: dict[str, np.ndarray]) -> Batch:
+def batch_of(
+    published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bool
+) -> Batch:
     """Their keyword inputs as a Batch: ids, masks, token types, positions, decoder inputs.
 
     Padding has segment 0 here. A sequence-to-sequence model without decoder_input_ids reads its
@@ -30,7 +33,7 @@ def batch_of(published: Published, inputs: dict[str, np.ndarray]) -> Batch:
     mask = _int(inputs.get("attention_mask", np.ones_like(ids)))
     chosen = inputs.get("global_attention_mask")
     chosen = None if chosen is None else np.asarray(chosen) > 0
-    if not published.config.get("is_encoder_decoder", False):
+    if not seq2seq:
         return Batch(
             ids,
             mask,
@@ -53,7 +56,7 @@ def run(
 ) -> dict[str, Array]:
     """Logits, states and answers under the names that transformers gives them. float32."""
     shape, state = nnx.split(model)
-    batch = batch_of(published, inputs)
+    batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")
     names = {**ANSWERS, **published.family.answers}
     made = jax.jit(lambda state, batch: _outputs(nnx.merge(shape, state), batch, names))
     return made(state, batch)
@@ -71,8 +74,9 @@ def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[
         states = model.states(batch)
         found = {"hidden_states": states}
     found["last_hidden_state"] = states[-1]
-    if hasattr(model.head, "table"):
-        found["logits"] = model.logits(states[-1])
+    if hasattr(model.head, "score"):
+        streams = isinstance(getattr(model, "decoder", None), NgramDecoder)
+        found["logits"] = model.logits(model(batch) if streams else states[-1])
     elif isinstance(model.head, ReplacedTokenHead):
         found["logits"] = model.head(states[-1])
     for name, answer in model.classifiers.items():

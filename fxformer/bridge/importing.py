@@ -59,7 +59,7 @@ def import_model(
     Raises ValueError for whatever cannot be carried over exactly; nothing is written then.
     """
     published = read(folder, ignore=ignore)
-    tokenizer = read_tokenizer(published.folder)
+    tokenizer = read_tokenizer(published.folder, published.vocab)
     cfg = compose(published, tokenizer, overrides)
     arrays, lines = weights(published, cfg)
     run = Run.create(runs, name or published.folder.resolve().name, config=cfg)
@@ -79,7 +79,7 @@ def compose(
     symbols = max(1, min(SYMBOLS, published.vocab - MARKERS))
     size = symbols + MARKERS if tokenizer is None else tokenizer.vocabulary.size
     words = [f"model={published.family.model}", *published.overrides]
-    words.append(f"model.network.vocab_multiple={_multiple(size, published.vocab)}")
+    words.append(f"model.network.vocab_multiple={multiple(size, published.vocab)}")
     none = ["tokenizer=none", "data=markov", f"data.symbols={symbols}"]
     words += none if tokenizer is None else ["tokenizer=file"]
     cfg = composed("train", [*words, *overrides])
@@ -151,7 +151,7 @@ def nested(arrays: dict[str, np.ndarray]) -> dict:
     return tree
 
 
-def _multiple(size: int, rows: int) -> int:
+def multiple(size: int, rows: int) -> int:
     """What `size` ids must be rounded up to a multiple of to give a table of so many rows."""
     if size > rows:
         raise ConfigMismatch(f"the tokenizer has {size} ids and the word table {rows} rows")

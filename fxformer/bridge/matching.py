@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer.bridge.family import Family, Form, all_families
-from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob
+from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Field, Knob
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.settled import differences, settled
 
@@ -43,7 +43,7 @@ def match(model: Model, *, wanted: str | None = None) -> Match:
         except ConfigMismatch as error:
             able, lost = None, [str(error)]
         if able is not None:
-            return Match(family, able, config)
+            return Match(family, able, config | _said(able.fields, ours))
         if nearest is None or len(lost) < nearest[0]:
             nearest = (len(lost), f"{family.types[0]}: " + "; ".join(lost[:6]))
     raise ConfigMismatch(
@@ -76,7 +76,11 @@ def _preset(name: str) -> Model:
 
 def _config(family: Family, ours: Model) -> Config:
     """config.json's fields that say how the model computes, in the form the family reads."""
-    return {k: v for field in family.fields for k, v in field.values(ours).items()}
+    return _said(family.fields, ours)
+
+
+def _said(fields: Sequence[Field], ours: Model) -> Config:
+    return {k: v for field in fields for k, v in field.values(ours).items()}
 
 
 def _forms(family: Family, ours: Model, config: Config) -> tuple[Form | None, list[str]]:
@@ -87,7 +91,8 @@ def _forms(family: Family, ours: Model, config: Config) -> tuple[Form | None, li
         return None, lost
     tried = []
     for form in family.forms:
-        words = [*body, *form.overrides]
+        said = _said(form.fields, ours)
+        words = [*body, *form.overrides, *(w for f in form.fields for w in f.overrides(said))]
         if form.labels:
             classes = ours["classifiers"].get(form.labels[1], {}).get("classes")
             if classes is None:

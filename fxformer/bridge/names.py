@@ -22,7 +22,9 @@ class Entry:
     file: its name in the file, `{i}` for the layer where paths lead into a stack
     paths: where its parts lie here
     copies: other names that old files give the same tensor; each must hold the same numbers
+    kept: new files have the copies too
     constant: what a file holds although nothing here is trained: checked, and written on export
+    shape: of such a constant, known before it is computed
     numbers: layer of our stack -> what fills the braces of `file`, where that is not {i}
     """
 
@@ -30,7 +32,9 @@ class Entry:
     paths: tuple[str, ...]
     layout: Layout = SAME
     copies: tuple[str, ...] = ()
+    kept: bool = False
     constant: Callable[[], np.ndarray] | None = None
+    shape: tuple[int, ...] | None = None
     numbers: Callable[[int], dict[str, int]] | None = None
 
     @property
@@ -87,7 +91,8 @@ def norm(file: str, path: str, **more) -> list[Entry]:
 def logits_bias(vocab: int) -> list[Entry]:
     """BART's final_logits_bias [1 V], saved although it is zero in all published models."""
     none = lambda: np.zeros((1, vocab), np.float32)  # noqa: E731
-    return [Entry("final_logits_bias", ("head/bias",), ROW, constant=none)]
+    own = {"constant": none, "shape": (1, vocab)}
+    return [Entry("final_logits_bias", ("head/bias",), ROW, **own)]
 
 
 def renamed(entries: list[Entry], old: str, new: str) -> list[Entry]:

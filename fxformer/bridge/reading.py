@@ -2,25 +2,30 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from flax import nnx
 from omegaconf import DictConfig
 
 from fxformer.bridge.bill import Line
-from fxformer.bridge.convert import Arrays, Source, load
+from fxformer.bridge.convert import Arrays, check, load
 from fxformer.bridge.family import Family, Form, family_of
 from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob, Silent
 from fxformer.bridge.names import Entry
 from fxformer.bridge.options import composed
-from fxformer.bridge.tensor_files import TensorFiles
+from fxformer.bridge.source import Source
+from fxformer.bridge.tensor_files import TensorFiles, check_links
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
 from fxformer.rules import named
 
 LONGEST_CONFIG = 10_000_000
+WORDS = re.compile(r"words/(tables/\d+/)?embedding")  # where word vectors lie in a model
+COUNTED = re.compile(r"layers|groups|\.inner")  # each has a tensor at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +60,10 @@ class Published:
         """The arrays of a model with these shapes, by path, and the bill of materials."""
         return load(self.source, self.entries, shapes, fresh, spare)
 
+    def check(self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()) -> None:
+        """Raise what `load` would raise for headers; no data are read."""
+        check(self.source, self.entries, shapes, fresh, spare)
+
 
 def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
     """What lies in a folder. No weights are read and nothing is built.
@@ -63,8 +72,19 @@ def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
     Raises ValueError for whatever this bridge cannot carry over exactly.
     """
     folder = Path(folder)
+    if folder.is_dir():
+        check_links(folder)
     config = read_config(folder)
     family = family_of(config)
+    try:
+        return _read(folder, family, config, ignore)
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        raise ConfigMismatch(
+            f"{folder / 'config.json'} is none of a {family.types[0]}: {error!r}"
+        ) from error
+
+
+def _read(folder: Path, family: Family, config: Config, ignore: Sequence[str]) -> Published:
     config = family.modern(config)
     fields = (*family.fields, *COMMON)
     _check_known(config, fields, ignore)
@@ -73,7 +93,7 @@ def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
     source = Source(files, family, config)
     form = _form(family, source, config)
     overrides = [word for field in fields for word in field.overrides(config)]
-    overrides += form.overrides
+    overrides += [*form.overrides, *(w for field in form.fields for w in field.overrides(config))]
     if form.labels:
         tensor, name = form.labels
         overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
@@ -82,12 +102,15 @@ def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
 
 
 def _vocab(source: Source, entries: list[Entry]) -> int:
-    """Rows of the word table."""
-    (entry,) = (e for e in entries if e.paths == ("words/embedding",))
-    for name in (entry.file, *entry.copies):
-        if name in source:
-            return source.shape(name)[0]
-    raise ConfigMismatch(f"{entry.file} is missing{nearest(entry.file, source.raw)}")
+    """Rows of the word table, or of all tables of words."""
+    rows = 0
+    for entry in entries:
+        if WORDS.fullmatch(entry.paths[0]):
+            found = [name for name in (entry.file, *entry.copies) if name in source]
+            if not found:
+                raise ConfigMismatch(f"{entry.file} is missing{nearest(entry.file, source.raw)}")
+            rows += source.shape(found[0])[0]
+    return rows
 
 
 def read_config(folder: Path) -> Config:
@@ -97,13 +120,29 @@ def read_config(folder: Path) -> Config:
         raise ConfigMismatch(f"{folder} has no config.json: it is no folder of a published model")
     if file.stat().st_size > LONGEST_CONFIG:
         raise ConfigMismatch(f"{file} is larger than any config")
+    text = file.read_text(encoding="utf-8", errors="replace")
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ConfigMismatch(f"{file} cannot be read: {error}") from None
     if not isinstance(config, dict):
         raise ConfigMismatch(f"{file} holds no mapping")
+    stated = config.get("architectures") or []
+    if not isinstance(stated, list) or not all(isinstance(name, str) for name in stated):
+        raise ConfigMismatch(f"config.json: architectures={stated!r} is no list of names")
     return config
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Config:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{max(names, key=names.count)!r} stands twice in it")
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def shapes_of(network, vocab: int) -> dict[str, tuple[int, ...]]:
@@ -145,7 +184,8 @@ def _check_sizes(config: Config, family: Family, files: TensorFiles) -> None:
     total = sum(tensor.size for tensor in files.values())
     for field in family.fields:
         value = config.get(field.file) if isinstance(field, Knob) and not field.free else None
-        most = len(files) if isinstance(field, Knob) and "layers" in field.key else max(total, 4096)
+        counted = isinstance(field, Knob) and COUNTED.search(field.key)
+        most = len(files) if counted else max(total, 4096)
         if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= most:
             raise ConfigMismatch(
                 f"config.json: {field.file}={value} cannot be: the files hold {len(files)} tensors "
@@ -165,11 +205,12 @@ def _form(family: Family, source: Source, config: Config) -> Form:
             f"{source.files.folder} has the weights of none of "
             f"{', '.join(dict.fromkeys(form.architecture for form in family.forms))}"
         )
+    alike = [form for form in able if form.needs == able[0].needs]
+    stated = config.get("architectures") or []
+    found = next((form for form in alike if form.architecture in stated), alike[0])
     loose = config.get("tie_word_embeddings") is False
-    if loose and able[0].has_words and able[0].config.get("tie_word_embeddings", True):
+    if loose and found.has_words and found.config.get("tie_word_embeddings", True):
         raise ConfigMismatch(
             "config.json: tie_word_embeddings is false, and the files have no output table"
         )
-    alike = [form for form in able if form.needs == able[0].needs]
-    stated = config.get("architectures") or []
-    return next((form for form in alike if form.architecture in stated), alike[0])
+    return found

@@ -5,6 +5,7 @@ from typing import Any
 # What does not change what a model computes: how it is trained, and how it is run.
 FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
 SIDES = ("encoder", "decoder")
+WORDS = {"_target_": "fxformer.nn.core.Table", "_partial_": True}  # configs of old say nothing
 
 
 def settled(model: dict[str, Any]) -> dict[str, Any]:
@@ -16,20 +17,36 @@ def settled(model: dict[str, Any]) -> dict[str, Any]:
     for side in SIDES:
         if isinstance(model.get(side), dict):
             made[side] = _stack(model[side])
-    network = {**made["network"]}
+    network = {"words": WORDS, **made["network"]}
     for key in ("transformer", *SIDES):
         if isinstance(network.get(key), dict):
             network[key] = _stack(network[key])
-    return {**made, "network": network}
+    dim = made.get("dim")
+    network["words"] = _widths(network["words"], dim)
+    network["head"] = _widths(network["head"], dim)
+    return {**made, "words": network["words"], "network": network}
+
+
+def _widths(part: Any, dim: int) -> Any:
+    """A table or a head whose vectors are as wide as the model where nothing is said."""
+    if not isinstance(part, dict):
+        return part
+    return {k: dim if k in ("width", "word_width") and v is None else v for k, v in part.items()}
 
 
 def _stack(stack: dict[str, Any]) -> dict[str, Any]:
+    if "transformer" in stack:
+        return {**stack, "transformer": _stack(stack["transformer"])}
     dim, heads = stack["dim"], stack["heads"]
     attention, ffn, embed = {**stack["attention"]}, {**stack["ffn"]}, {**stack["embed"]}
     if "heads" not in attention and "head_dim" in attention:
         attention["head_dim"] = attention["head_dim"] or dim // heads
-        attention["kv_heads"] = attention["kv_heads"] or heads
-        attention["scale"] = attention["scale"] or attention["head_dim"] ** -0.5
+        if "kv_heads" in attention:
+            attention["kv_heads"] = attention["kv_heads"] or heads
+            attention["scale"] = attention["scale"] or attention["head_dim"] ** -0.5
+    position = stack["position"]
+    if position.get("head_dim", ...) is None:
+        position = {**position, "head_dim": dim // heads}
     hidden = stack.get("hidden") or ffn.get("hidden")
     ffn["hidden"] = hidden
     if "width" in embed:
@@ -38,9 +55,9 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
     windows = stack.get("windows") or [None]
     windows = [windows[i % len(windows)] for i in range(stack["layers"])]
     windows = windows if any(windows) else None
-    made = {"attention": attention, "ffn": ffn, "embed": embed, "hidden": hidden}
     groups = stack.get("groups") or stack["layers"]
-    return {**stack, **made, "windows": windows, "groups": groups}
+    made = {"attention": attention, "position": position, "ffn": ffn, "embed": embed}
+    return {**stack, **made, "hidden": hidden, "windows": windows, "groups": groups}
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

@@ -1,27 +1,27 @@
-"""Training that begins with weights that exist: those of a run, or of a published model.
+"""Training that begins with weights that exist: those of a run, of a published model, of two.
 
     fxformer train init.from=RUN objective=mlm data=text
+    fxformer train init.from=RUN init.layers=every_other objective=mlm data=text
+    fxformer train init.encoder=RUN init.decoder=RUN init.share=embeddings objective=denoise
 
 Arrays are matched by path; heads may be new, the body must be whole. adopt.py says how the config
 follows.
 """
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from fxformer.bridge.bill import Line
-from fxformer.bridge.convert import Arrays, WeightMismatch
-from fxformer.bridge.hub import folder_of
-from fxformer.bridge.reading import read
-from fxformer.bridge.stored import model_weights
-from fxformer.config.fit import nearest
+from fxformer.bridge.bill import Line, as_json, sums
+from fxformer.bridge.convert import Arrays
+from fxformer.bridge.origin import HEADS, opened
+from fxformer.bridge.pair import Share, weights_of_two
+from fxformer.bridge.student import DROPPED, picked, slices, taken, teachers
 from fxformer.rules import named, named_map
-from fxformer.track.store import StoredRun, find
-
-HEADS = ("head/", "classifiers/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,21 +29,43 @@ class Start:
     """The knob `init`: where a run's first weights come from.
 
     from_: a run's folder or name, or a folder of a published model; null: drawn by model.init
+    layers: which of its layers: all, every_other, their numbers from 0, or such a choice for each
+        of encoder and decoder
+    encoder, decoder: two of these, of which an encoder-decoder is made
+    share: what its sides are one in
+    prefer: whose numbers what is shared begins with, where the two differ
     """
 
     from_: str | None = None
+    layers: str | list[int] | dict[str, Any] | None = None
+    encoder: str | None = None
+    decoder: str | None = None
+    share: Share = "none"
+    prefer: Literal["encoder", "decoder"] | None = None
+
+    @property
+    def origin(self) -> str | None:
+        """What it begins with, in words."""
+        if self.from_ is not None:
+            return self.from_
+        return None if self.encoder is None else f"{self.encoder} and {self.decoder}"
+
+    def note(self, lines: list[Line], folder: Path) -> str:
+        """Write the bill of materials to bill.json in a run's folder; its sums."""
+        (folder / "bill.json").write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
+        return f"{sums(lines)} (bill.json)"
 
     def apply(self, params: dict, *, runs: str) -> tuple[dict, list[Line]]:
         """`params` of an objective with the model's arrays replaced, and what became of each.
 
         Raises WeightMismatch where a shape differs or the body is not whole.
         """
-        if self.from_ is None:
+        if self.origin is None:
             return params, []
         leaves = named(params)
         shapes = {p.removeprefix("model/"): leaf.shape for p, leaf in leaves.items()
                   if p.startswith("model/")}
-        arrays, lines = weights(self.from_, shapes, runs=runs)
+        arrays, lines = self.weights(shapes, runs=runs)
         lines += [Line("fresh", "", p, leaf.shape) for p, leaf in leaves.items()
                   if not p.startswith("model/")]
 
@@ -55,32 +77,15 @@ class Start:
 
         return named_map(put, params), lines
 
-
-def weights(which: str, shapes: dict, *, runs: str) -> tuple[Arrays, list[Line]]:
-    """Arrays by path in the model, for a model of these shapes, from a run or a published model."""
-    heads = [path for path in shapes if path.startswith(HEADS)]
-    run = run_of(which, runs)
-    if run is None:
-        return read(folder_of(which)).load(shapes, heads, spare=HEADS)
-    found = model_weights(run)
-    lost = [p for p in shapes if p not in found and p not in heads]
-    wrong = [f"{p} is {list(found[p].shape)} in {run.id} and {list(s)} here"
-             for p, s in shapes.items() if p in found and found[p].shape != tuple(s)]
-    wrong += [f"{run.id} has no {path}{nearest(path, found)}" for path in lost]
-    wrong += [f"{run.id} has {path}, this model has not{nearest(path, shapes)}"
-              for path in found if path not in shapes and not path.startswith(HEADS)]
-    if wrong:
-        raise WeightMismatch("init.from: " + "\n".join(wrong[:12]))
-    lines = [Line("loaded", p, p, found[p].shape) for p in shapes if p in found]
-    lines += [Line("ignored", p, "", found[p].shape) for p in found if p not in shapes]
-    lines += [Line("fresh", "", p, shapes[p]) for p in shapes if p not in found]
-    return {p: found[p] for p in shapes if p in found}, lines
-
-
-def run_of(which: str, runs: str) -> StoredRun | None:
-    """The run of this name; None for a folder of a published model, or a hub id."""
-    if (Path(which) / "run.json").is_file():
-        return StoredRun(which)
-    if (Path(which) / "config.json").is_file() or "/" in which:
-        return None
-    return find(runs, which)
+    def weights(self, shapes: dict, *, runs: str) -> tuple[Arrays, list[Line]]:
+        """Arrays by path in the model, for a model of these shapes, and the bill of materials."""
+        if self.from_ is None:
+            both = opened(self.encoder, runs), opened(self.decoder, runs)
+            return weights_of_two(*both, shapes, self.share, self.prefer)
+        origin = opened(self.from_, runs)
+        if self.layers is None:
+            return origin.load(shapes)
+        teacher = origin.settled
+        cuts = slices(teacher, picked(teacher, self.layers))
+        whole, lines = origin.load(teachers(shapes, cuts), (*HEADS, *DROPPED))
+        return taken(whole, lines, cuts)

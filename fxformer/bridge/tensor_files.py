@@ -17,6 +17,8 @@ from fxformer.train.tensors import DTYPES
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 LONGEST_HEADER = 100_000_000  # the published limit of the format
+PLAIN = re.compile(r"\w[\w.-]*\.safetensors")
+READ = (".json", ".safetensors", ".txt", ".model", ".spm", ".tokenizer")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.msgpack", "*.h5")
 
 
@@ -73,7 +75,8 @@ class TensorFiles(Mapping[str, Tensor]):
             array = np.memmap(at.file, at.dtype, "r", at.start, at.shape)
         if at.dtype.kind in "biu":
             return np.asarray(array)
-        array = np.asarray(array, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told
+            array = np.asarray(array, np.float32)
         if not np.isfinite(array).all():
             bad = np.argwhere(~np.isfinite(array))[0].tolist()
             raise UnsafeError(f"{at.file.name}: {name}{bad} is not a finite number")
@@ -84,7 +87,7 @@ class TensorFiles(Mapping[str, Tensor]):
         if (self.folder / INDEX).is_file():
             return self._indexed()
         if (self.folder / SINGLE).is_file():
-            return {_inside(self.folder, SINGLE): None}
+            return {inside(self.folder, SINGLE): None}
         others = sorted(p.name for form in PICKLES for p in self.folder.glob(form))
         if others:
             raise ValueError(
@@ -92,27 +95,39 @@ class TensorFiles(Mapping[str, Tensor]):
                 "that this package does not read; convert it where you trust it: "
                 "AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
             )
-        raise ValueError(f"{self.folder} holds neither {SINGLE} nor {INDEX}")
+        raise ValueError(
+            f"{self.folder} holds neither {SINGLE} nor {INDEX}; weights in a .bin alone are not "
+            "fetched and not read: convert them with save_pretrained where you trust them"
+        )
 
     def _indexed(self) -> dict[Path, set[str] | None]:
         try:
-            index = json.loads(_inside(self.folder, INDEX).read_text(encoding="utf-8"))
+            file = inside(self.folder, INDEX)
+            if file.stat().st_size > LONGEST_HEADER:
+                raise ValueError("it is larger than any index")
+            index = json.loads(file.read_text(encoding="utf-8"))
             places = index["weight_map"].items()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UnsafeError(f"{INDEX} cannot be read: {error!r}") from None
         files: dict[Path, set[str] | None] = {}
         for name, place in places:
-            if not isinstance(place, str):
-                raise UnsafeError(f"{INDEX}: {name} lies in {place!r}, which is no file name")
-            files.setdefault(_inside(self.folder, place), set()).add(name)
+            if not isinstance(place, str) or not PLAIN.fullmatch(place):
+                raise UnsafeError(
+                    f"{INDEX}: {name} lies in {place!r}, which is no safetensors file of its folder"
+                )
+            files.setdefault(inside(self.folder, place), set()).add(name)
         return files
 
 
-def _inside(folder: Path, name: str) -> Path:
+def check_links(folder: Path) -> None:
+    """UnsafeError for a link among the files one might read that leads out of the folder."""
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and path.suffix in READ and path.exists():
+            inside(folder.resolve(), path.name)
+
+
+def inside(folder: Path, name: str) -> Path:
     """A regular file of the folder itself. UnsafeError for a way out of it."""
-    plain = re.fullmatch(r"[\w.-]+", name) and name not in (".", "..")
-    if not plain or not name.endswith((".safetensors", ".json")):
-        raise UnsafeError(f"{INDEX} names {name!r}, which is no safetensors file of its folder")
     path = (folder / name).resolve()
     # the hub's cache links each file of a snapshot to ../../blobs/HASH
     blobs = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else None

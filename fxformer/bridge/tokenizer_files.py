@@ -21,8 +21,11 @@ READABLE = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "s
 LONGEST = 200_000_000
 
 
-def read_tokenizer(folder: Path) -> Tokenizer | None:
-    """The tokenizer of a folder; None where there is none that this package reads."""
+def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
+    """The tokenizer of a folder; None where there is none that this package reads.
+
+    rows: of the word table; ValueError for an id that has none, before anything is made of it
+    """
     names = [name for name in READABLE if (folder / name).is_file()]
     if not names and all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
         names = ["vocab.json"]
@@ -31,8 +34,27 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
     file = folder / names[0]
     if file.stat().st_size > LONGEST:
         raise ValueError(f"{file} is larger than any tokenizer")
+    if rows is not None and file.suffix == ".json":
+        _check_ids(file, rows)
     lowercase = _settings(folder).get("do_lower_case", True) is not False
     return File(path=str(file), lowercase=lowercase).make([])
+
+
+def _check_ids(file: Path, rows: int) -> None:
+    """No id of a tokenizer.json or vocab.json is without a row."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if "model" in found and isinstance(found["model"], dict):
+            vocab, added = found["model"]["vocab"], found.get("added_tokens") or []
+            own = vocab.values() if isinstance(vocab, dict) else range(len(vocab))
+            ids = [*own, *(token["id"] for token in added)]
+        else:
+            ids = list(found.values())
+        highest = max(map(int, ids), default=0)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{file} holds no tokenizer: {error!r}") from None
+    if highest >= rows:
+        raise ValueError(f"{file} has an id {highest} and the word table {rows} rows")
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -41,7 +63,7 @@ def _settings(folder: Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

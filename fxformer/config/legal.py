@@ -6,10 +6,15 @@ has passed the gate. What needs shapes to be judged belongs in the parts' own `_
 
 from collections.abc import Callable
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from fxformer.config import folders
+from fxformer.config.build import build
+from fxformer.config.legal_parts import (
+    biases_have_one_owner,
+    options,
+    positions_fit_attention,
+    words_fit_what_reads_them,
+)
 from fxformer.config.target import locate
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
@@ -41,7 +46,8 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
     if legal is None or kind is None or kind in legal:
         return None
     # denoise_x is a kind of denoise: the plain names are advice enough
-    others = [name for name, fits in _objectives() if kind in fits and "_" not in name]
+    fits = options("objective", lambda part: kind in getattr(part, "legal", ()))
+    others = [name for name in fits if "_" not in name]
     models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)
     choice = f"objective={' or objective='.join(others)}, or " if others else ""
     name = target.rpartition(".")[2]
@@ -49,15 +55,6 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
         f"objective: {name} trains {' and '.join(sorted(legal))} models and this one is"
         f" {'an' if kind == 'encoder' else 'a'} {kind}; write {choice}{models}"
     )
-
-
-def _objectives() -> list[tuple[str, frozenset]]:
-    """Each objective yaml's name and what its class is legal for."""
-    found = []
-    for file in sorted((folders.conf_folder() / "objective").glob("*.yaml")):
-        target = (yaml.safe_load(file.read_text()) or {}).get("_target_")
-        found += [(file.stem, getattr(locate(target), "legal", frozenset()))] if target else []
-    return found
 
 
 def rows_fit_positions(cfg: DictConfig) -> str | None:
@@ -83,7 +80,7 @@ def model_is_whole(cfg: DictConfig) -> str | None:
 def head_gives_logits(cfg: DictConfig) -> str | None:
     """Every objective here scores words, so the head must have a table of them."""
     target = OmegaConf.select(cfg, "model.head._target_")
-    if not target or hasattr(locate(target), "table"):
+    if not target or hasattr(locate(target), "score"):
         return None
     name = target.rpartition(".")[2]
     return (
@@ -137,28 +134,15 @@ def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
 
 
-def positions_fit_attention(cfg: DictConfig) -> str | None:
-    """An attention that reads distances names their Position in its class attribute `position`."""
-    for side in ("transformer", "encoder", "decoder"):
-        targets = [
-            OmegaConf.select(cfg, f"model.network.{side}.{part}._target_")
-            for part in ("attention", "position")
-        ]
-        if not all(targets):
-            continue
-        attention, position = (locate(target) for target in targets)
-        wanted = getattr(attention, "position", None)
-        if wanted is not None and not issubclass(position, wanted):
-            return (
-                f"model.attention: {attention.__name__} reads distances and {position.__name__} "
-                "tells none; write model/position=disentangled or model/attention=multihead"
-            )
-        if wanted is None and getattr(position, "tells_distances", False):
-            return (
-                f"model.position: {position.__name__} tells distances that "
-                f"{attention.__name__} does not read; write model/attention=disentangled or "
-                "model/position=rotary"
-            )
+def energy_is_sound(cfg: DictConfig) -> str | None:
+    """A region there is, an hourly file that reads: told before the first job of a sweep runs."""
+    energy = OmegaConf.select(cfg, "energy")
+    if not isinstance(energy, DictConfig) or "_target_" not in energy:
+        return None
+    try:
+        build(energy)
+    except Exception as error:  # noqa: BLE001 - Hydra wraps what a part says
+        return str(error.__cause__ or error)
     return None
 
 
@@ -171,4 +155,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     stacks_keep_their_side,
     a_budget_to_decay_on,
     positions_fit_attention,
+    energy_is_sound,
+    biases_have_one_owner,
+    words_fit_what_reads_them,
 ]

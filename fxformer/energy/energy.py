@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
-from fxformer.energy import tdp
 from fxformer.energy.carbon import Carbon
+from fxformer.energy.chips import chip_watts
+from fxformer.energy.crosscheck import Check, tool_called
 from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
 from fxformer.energy.nvml import open_gpus
 from fxformer.energy.rapl import RAPL
+from fxformer.energy.single import Single
 from fxformer.energy.source import Guarded, Source, Unreadable, UnreadableError
 from fxformer.energy.totals import Totals
 from fxformer.types import NonNegative, Positive, Share
@@ -21,11 +24,12 @@ class ModelEnergy:
     ram_watts_per_gb: of resident memory
     gpu_tdp_watts: design power of one accelerator; None: from a table
     gpu_load: share of it an accelerator that cannot be read is taken to draw
-    pue, grid_gco2e_per_kwh, region: see `Carbon`
+    pue, grid_gco2e_per_kwh, region, grid_hourly, grid_column, grid_timezone: see `Carbon`
     sigma_*: one standard deviation of a reading, relative to it
     read_every_seconds: between two looks at a hardware counter
     power_every_seconds: between two samples of power where there is no counter
     budget_kwh, budget_gco2e: what a run may use, all attempts together; None: no limit
+    crosscheck: another tool that counts beside ours, for comparison; None: none
     ledger_every_seconds: between two lines of the run's energy.jsonl; what a kill can lose
     """
 
@@ -39,6 +43,9 @@ class ModelEnergy:
         pue: Positive = 1.0,
         grid_gco2e_per_kwh: NonNegative | None = None,
         region: str | None = None,
+        grid_hourly: str | None = None,
+        grid_column: str | None = None,
+        grid_timezone: str | None = None,
         sigma_measured: NonNegative = 0.05,
         sigma_integrated: NonNegative = 0.10,
         sigma_modelled: NonNegative = 0.40,
@@ -47,9 +54,13 @@ class ModelEnergy:
         ledger_every_seconds: NonNegative = 10.0,
         budget_kwh: Positive | None = None,
         budget_gco2e: Positive | None = None,
+        crosscheck: Literal["codecarbon", "zeus"] | None = None,
     ):
-        self.carbon = Carbon(pue=pue, grid_gco2e_per_kwh=grid_gco2e_per_kwh, region=region)
+        grid = {"grid_hourly": grid_hourly, "grid_column": grid_column,
+                "grid_timezone": grid_timezone, "grid_gco2e_per_kwh": grid_gco2e_per_kwh}
+        self.carbon = Carbon(pue=pue, region=region, **grid)
         self.ledger_every_seconds = ledger_every_seconds
+        self._tool = None if crosscheck is None else tool_called(crosscheck)
         self.budget_kwh, self.budget_gco2e = budget_kwh, budget_gco2e
         self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb
         self._gpu_tdp, self._gpu_load = gpu_tdp_watts, gpu_load
@@ -61,19 +72,21 @@ class ModelEnergy:
         self,
         *,
         accelerators: Sequence[str] | None = None,
-        machine: bool = True,
         prior: Totals | None = None,
     ) -> Meter:
         """A running meter; it counts from now.
 
         accelerators: kinds of this process's devices other than CPUs, as JAX calls them
             ([d.device_kind for d in jax.local_devices() if d.platform != "cpu"]); None: not known
-        machine: read the machine-wide counters; False on all but one process of a machine
         prior: totals of the run's earlier attempts
         """
-        sources, unreadable = self._sources(accelerators, machine)
+        sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
+
+    def check(self, meter: Meter) -> Check | None:
+        """The other tool, counting from now beside `meter`; None where none is asked for."""
+        return None if self._tool is None else Check(self._tool, meter)
 
     @property
     def sigma_modelled(self) -> float:
@@ -83,11 +96,11 @@ class ModelEnergy:
     def expected_watts(self, accelerators: Sequence[str], *, cores: int, memory: float) -> float:
         """What the stated model would count: so many busy threads, bytes of memory, devices."""
         cpu, ram = self._cpu().watts * cores, self._ram_watts * memory / 1e9
-        known = [self._gpu_tdp or tdp.chip_watts(kind)[0] for kind in accelerators]
+        known = [self._gpu_tdp or chip_watts(kind)[0] for kind in accelerators]
         return cpu + ram + self._gpu_load * sum(known)
 
     def _sources(
-        self, accelerators: Sequence[str] | None, machine: bool
+        self, accelerators: Sequence[str] | None
     ) -> tuple[list[Source], list[Unreadable]]:
         return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
 
@@ -106,28 +119,26 @@ class ModelEnergy:
 
 class AutoEnergy(ModelEnergy):
     """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
-    the stated model for the rest. A meter that dies while running is replaced by the model."""
+    the stated model for the rest. A meter that dies while running is replaced by the model. A
+    counter that several processes would see is read by one of them (`Single`)."""
 
     def _sources(
-        self, accelerators: Sequence[str] | None, machine: bool
+        self, accelerators: Sequence[str] | None
     ) -> tuple[list[Source], list[Unreadable]]:
         unreadable: list[Unreadable] = []
-        sources = [*self._host(machine, unreadable), *self._gpus(accelerators, unreadable)]
+        sources = [*self._host(unreadable), *self._gpus(accelerators, unreadable)]
         return sources, unreadable
 
-    def _host(self, machine: bool, unreadable: list[Unreadable]) -> list[Source]:
+    def _host(self, unreadable: list[Unreadable]) -> list[Source]:
         try:
             rapl = RAPL(sigma=self._measured, every=self._every)
         except UnreadableError as error:
             unreadable.append(error.what)
             return [self._cpu(), self._ram()]
-        if not machine:
-            unreadable.append(Unreadable("rapl", "not read by this process",
-                                         "the first process of the machine counts all of it"))
-            return [] if rapl.has_dram else [self._ram()]
+        whole = _single(rapl, "rapl", unreadable)
         if rapl.has_dram:
-            return [Guarded(rapl, [self._cpu(), self._ram()])]
-        return [Guarded(rapl, [self._cpu()]), self._ram()]
+            return [Guarded(whole, [self._cpu(), self._ram()])]
+        return [Guarded(whole, [self._cpu()]), self._ram()]
 
     def _gpus(
         self, accelerators: Sequence[str] | None, unreadable: list[Unreadable]
@@ -141,12 +152,20 @@ class AutoEnergy(ModelEnergy):
         except UnreadableError as error:
             unreadable.append(error.what)
             return self._chips(_named(accelerators or ()))
-        return [Guarded(s, self._chips(_of(s, kinds))) for s in sources]
+        return [
+            Guarded(_single(source, device, unreadable), self._chips({device: kinds[device]}))
+            for source in sources
+            for device in source.devices
+        ]
 
 
-def _of(source: Source, kinds: dict[str, str]) -> dict[str, str]:
-    """The part of `kinds` that a GPU source was counting."""
-    return {device: kinds[device] for device in source.devices}
+def _single(source: Source, what: str, unreadable: list[Unreadable]) -> Single:
+    """The source, read by one process of the machine; says so where that is another one."""
+    single = Single(source, what)
+    if not single.mine:
+        unreadable.append(Unreadable(what, "another process of this machine counts all of it",
+                                     "this one takes over when that one ends"))
+    return single
 
 
 def _named(kinds: Sequence[str]) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """The ledger: a run's energy.jsonl, one growing account per attempt, so that nothing is lost.
 
 Each line holds the totals of its attempt so far; the last line of an attempt counts, and attempts
-add up. A killed attempt stays counted up to its last line, also the steps that a resume repeats.
+add up. Only joules by the hour are written as they change: a line has the hours since the one
+before it, or long runs would write all their hours every ten seconds. A killed attempt stays
+counted up to its last line, also the steps that a resume repeats.
 """
 
+import dataclasses
 import os
 import socket
 import time
@@ -28,7 +31,7 @@ class Ledger:
     ):
         self.attempt = uuid.uuid4().hex[:12]
         self._file, self._every, self._clock = jsonl.Writer(path), every, clock
-        self._last = clock()
+        self._last, self._hours = clock(), {}
 
     def keep(self, meter: Meter, **facts: Any) -> None:
         """Write a line if the last one is old enough. Cheap enough for every step."""
@@ -39,10 +42,13 @@ class Ledger:
         """Write a line now, on disk when this returns. facts: step=…, final=True, …"""
         self._last = self._clock()
         unreadable = [str(what) for what in meter.unreadable]
+        own = meter.own()
+        new = {h: joules for h, joules in own.hours.items() if self._hours.get(h) != joules}
         line = {"attempt": self.attempt, "time": time.time(), "host": socket.gethostname(),
-                "pid": os.getpid(), **facts, **meter.own().to_json(),
+                "pid": os.getpid(), **facts, **dataclasses.replace(own, hours=new).to_json(),
                 "statements": list(meter.statements), "unreadable": unreadable}
         self._file.write(line, sync=True)
+        self._hours = own.hours
 
     def close(self, meter: Meter, **facts: Any) -> None:
         """Write the last line and close."""
@@ -51,11 +57,13 @@ class Ledger:
 
 
 def attempts(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The last whole line of every attempt in the ledger at `path`; {} when there is none."""
+    """The last whole line of every attempt in the ledger at `path`, with all its hours; {} when
+    there is none."""
     last: dict[str, dict[str, Any]] = {}
     for line in jsonl.read(path):
         if "attempt" in line and "entries" in line:
-            last[line["attempt"]] = line
+            before = last.get(line["attempt"], {}).get("hours", {})
+            last[line["attempt"]] = line | {"hours": before | line.get("hours", {})}
     return last
 
 

@@ -6,16 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from fxformer.energy.hourly import overlaps
 from fxformer.energy.source import Guarded, Source, Unreadable
-from fxformer.energy.totals import PHASES, Entry, Totals, add_up
+from fxformer.energy.totals import PHASES, Entry, Totals, add_up, summed
 
 
 class Meter:
     """Counts from the moment it is made; whatever lies in no phase is "idle".
 
     A source that is dear to read is read no oftener than its `every` says; joules that pass between
-    two reads are charged to the phases of that time in proportion to their seconds. So no joule is
-    ever lost or counted twice: the sum over phases is the total.
+    two reads are charged to the phases, and to the hours of the clock, of that time in proportion
+    to their seconds. So no joule is ever lost or counted twice: the sum over phases is the total.
 
     sources: what to ask. One that raises and has no stand-in is dropped and named in `unreadable`
     unreadable: meters that could not be opened, with what would make them readable
@@ -31,6 +32,7 @@ class Meter:
         statements: Sequence[str] = (),
         prior: Totals | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ):
         if not sources and not unreadable:
             raise ValueError("a meter needs a source: without one it would count a silent zero")
@@ -38,9 +40,11 @@ class Meter:
         self._unreadable = list(unreadable)
         self._lock = threading.RLock()
         self._phases, self._tick = ["idle"], clock()
-        self._slots = [_Slot(source, self._tick) for source in sources]
+        self._wall = wall
+        self._slots = [_Slot(source, self._tick, wall()) for source in sources]
         self._charged: dict[tuple, float] = {}
         self._seconds: dict[str, float] = {}
+        self._hours: dict[int, float] = {}
         self._own, self._before = 0.0, self._prior.joules
         self._closed = False
 
@@ -73,6 +77,17 @@ class Meter:
         return self.read()
 
     @property
+    def before(self) -> Totals:
+        """Of the run's earlier attempts."""
+        return self._prior
+
+    @property
+    def hours(self) -> dict[int, float]:
+        """Joules by UTC hour as of the last `read()`, earlier attempts included."""
+        with self._lock:
+            return summed(self._prior.hours, self._hours)
+
+    @property
     def provenance(self) -> str:
         """Of the joules so far, in words: "modelled", "measured 83 %, modelled 17 %"."""
         with self._lock:
@@ -84,7 +99,7 @@ class Meter:
         with self._lock:
             self._settle(all_sources=True)
             entries = tuple(Entry(*key, joules) for key, joules in self._charged.items())
-            return Totals(entries, dict(self._seconds))
+            return Totals(entries, dict(self._seconds), dict(self._hours))
 
     def totals(self) -> Totals:
         """What was counted, earlier attempts included, all sources looked at now."""
@@ -126,7 +141,8 @@ class Meter:
             self._unreadable.append(Unreadable(
                 slot.source.name, f"died while running ({error})", "not counted since"))
             return
-        waited = sum(slot.waiting.values())
+        wall, waited = self._wall(), sum(slot.waiting.values())
+        hours = overlaps(min(slot.read_wall, wall), wall)  # the clock may have been set back
         parts = [(p, s / waited) for p, s in slot.waiting.items()] if waited else [(phase, 1.0)]
         for r in readings:
             key = (r.device, r.source, r.provenance)
@@ -136,14 +152,16 @@ class Meter:
             for name, share in parts:
                 entry = (name, *key, r.sigma)
                 self._charged[entry] = self._charged.get(entry, 0.0) + gone * share
-        slot.waiting, slot.read_at = {}, now
+            for hour, share in hours if gone else ():
+                self._hours[hour] = self._hours.get(hour, 0.0) + gone * share
+        slot.waiting, slot.read_at, slot.read_wall = {}, now, wall
 
 
 class _Slot:
     """A source with what the meter remembers of it: when it was read, what has been charged, and
     the seconds per phase that wait for the next reading."""
 
-    def __init__(self, source: Source, now: float):
-        self.source, self.read_at = source, now
+    def __init__(self, source: Source, now: float, wall: float):
+        self.source, self.read_at, self.read_wall = source, now, wall
         self.counted: dict[tuple, float] = {}
         self.waiting: dict[str, float] = {}

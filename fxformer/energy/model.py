@@ -8,7 +8,7 @@ two processes on a machine never count the machine twice; and it leaves out what
 import time
 from collections.abc import Callable, Sequence
 
-from fxformer.energy import host, tdp
+from fxformer.energy import chips, host, tdp
 from fxformer.energy.source import Reading
 
 
@@ -99,7 +99,7 @@ class ChipModel:
         sigma: float,
         clock: Callable[[], float] = time.monotonic,
     ):
-        known = {d: (tdp_watts, f"{tdp_watts} W given") if tdp_watts else tdp.chip_watts(kind)
+        known = {d: (tdp_watts, f"{tdp_watts} W given") if tdp_watts else chips.chip_watts(kind)
                  for d, kind in devices.items()}
         self._watts = {device: watts * load for device, (watts, _) in known.items()}
         self.statement = f"{'; '.join(sorted({s for _, s in known.values()}))} at load {load:g}"

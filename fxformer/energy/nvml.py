@@ -61,6 +61,19 @@ def mig_refusal(mask: str | None) -> Unreadable | None:
     return None
 
 
+def _in_order(library: Any, mask: str | None) -> None:
+    """UnreadableError where CUDA may count GPUs in another order than NVML: unlike ones, masked by
+    number, with CUDA's default of the fastest first."""
+    if not any(entry.strip().isdigit() for entry in (mask or "").split(",")):
+        return
+    count = range(library.nvmlDeviceGetCount())
+    names = {library.nvmlDeviceGetName(library.nvmlDeviceGetHandleByIndex(n)) for n in count}
+    if len(names) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
+        raise UnreadableError(Unreadable(
+            "nvml", f"CUDA_VISIBLE_DEVICES={mask} numbers unlike GPUs in an order of CUDA's own",
+            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (nvidia-smi -L)"))
+
+
 class NVMLCounter:
     """Millijoule counters of whole boards (Volta and later), one reading per GPU."""
 
@@ -93,7 +106,7 @@ def open_gpus(
     *, sigma_counter: float, sigma_power: float, every: float, power_every: float,
     library: Any = None, mask: str | None = None,
 ) -> tuple[list[NVMLCounter | IntegratedPower], dict[str, str]]:
-    """Sources for the GPUs of this process, and {device: kind}. UnreadableError when there is none.
+    """A source for each GPU of this process, and {device: kind}. UnreadableError: there is none.
 
     mask: what CUDA_VISIBLE_DEVICES says; None: look it up
     """
@@ -102,31 +115,37 @@ def open_gpus(
     refusal = mig_refusal(mask)
     if refusal:
         raise UnreadableError(refusal)
+    _in_order(library, mask)
     handles = visible(library, mask)
     if not handles:
         raise UnreadableError(Unreadable("nvml", f"no GPU visible (CUDA_VISIBLE_DEVICES={mask!r})",
                                          "name one that nvidia-smi -L lists"))
     kinds = {f"gpu:{u}": _text(library.nvmlDeviceGetName(h)) for u, h in handles.items()}
-    counted, metered = {}, {}
-    for uuid, handle in handles.items():
-        try:
-            library.nvmlDeviceGetTotalEnergyConsumption(handle)
-            counted[uuid] = handle
-        except library.NVMLError:
-            metered[uuid] = handle
     sources: list[NVMLCounter | IntegratedPower] = []
     try:
-        if counted:
-            sources.append(NVMLCounter(library, counted, sigma=sigma_counter, every=every))
-        if metered:
-            sources.append(IntegratedPower("nvml:power", _power(library, metered),
-                                           seconds=power_every, sigma=sigma_power))
+        for uuid, handle in handles.items():
+            one = {uuid: handle}
+            if has_counter(library, handle):
+                sources.append(NVMLCounter(library, one, sigma=sigma_counter, every=every))
+            else:
+                sources.append(IntegratedPower("nvml:power", power_of(library, one),
+                                               seconds=power_every, sigma=sigma_power))
     except library.NVMLError as error:
         remedy = "see nvidia-smi -q -d POWER"
         raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
     return sources, kinds
 
 
-def _power(library: Any, handles: dict[str, Any]):
+def has_counter(library: Any, handle: Any) -> bool:
+    """Whether a GPU counts its energy (Volta and later)."""
+    try:
+        library.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except library.NVMLError:
+        return False
+    return True
+
+
+def power_of(library: Any, handles: dict[str, Any]):
+    """The function that tells {device: watts now}."""
     ask = library.nvmlDeviceGetPowerUsage  # milliwatts
     return lambda: {f"gpu:{uuid}": ask(handle) / 1e3 for uuid, handle in handles.items()}

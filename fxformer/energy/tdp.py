@@ -1,10 +1,13 @@
-"""Thermal design powers of processors and accelerators: facts for the stated model.
+"""Thermal design powers of processors: facts for the stated model.
 
-CPU: (watts of a package, hardware threads of a package). Watts as collected by codecarbon 3.3.2
-(MIT) from the makers' data sheets; threads from the same data sheets.
+(watts of a package, hardware threads of a package). Watts are those codecarbon 3.3.2 (MIT) has
+collected from the makers' data sheets, checked against its table by a test. Threads are twice the
+cores of a package (Apple: its cores, 13900K: 8 · 2 + 16), from memory of the data sheets; of these,
+Rome (64 cores, 128 threads at most), Genoa (96, 192) and Xeon 8592+ (64, 128) were checked on
+en.wikichip.org and serverrental.store in November 2026. A reading by them has sigma_modelled.
 """
 
-import re
+from fxformer.energy.chips import match
 
 CPU_TDP = {
     "AMD EPYC 7763": (280, 128),
@@ -55,43 +58,6 @@ CPU_TDP = {
 }
 WATTS_PER_THREAD = 3.5  # median of the table above: for a processor that is not in it
 
-# Board power in watts from NVIDIA data sheets; the longest name found in the device's wins.
-# TPU: thermal design power per chip, Jouppi et al. 2021 (v2, v3) and 2023 (v4); newer ones are not
-# published.
-CHIP_TDP = {
-    "GB200": 1200,
-    "B200": 1000,
-    "GH200": 900,
-    "H200": 700,
-    "H100 PCIe": 350,
-    "H100": 700,
-    "A100-PCIE-40GB": 250,
-    "A100 80GB PCIe": 300,
-    "A100": 400,
-    "V100-PCIE": 250,
-    "V100": 300,
-    "P100": 300,
-    "RTX A6000": 300,
-    "RTX 6000 Ada": 300,
-    "L40S": 350,
-    "L4": 72,
-    "T4": 70,
-    "A10": 150,
-    "RTX 5090": 575,
-    "RTX 4090": 450,
-    "RTX 3090": 350,
-    "TPU v4": 192,
-    "TPU v3": 450,
-    "TPU v2": 280,
-}
-CHIP_WATTS = 300  # for an accelerator that is not in the table
-
-
-def match(table: dict, name: str) -> str | None:
-    """The longest key that stands in `name` as whole words ("L4" is not in "L40S")."""
-    found = [k for k in table if re.search(rf"(?<!\w){re.escape(k)}(?!\w)", name, re.IGNORECASE)]
-    return max(found, key=len, default=None)
-
 
 def cpu_watts_per_thread(name: str) -> tuple[float, str]:
     """Watts of one busy hardware thread of the processor called `name`, and where that is from."""
@@ -101,11 +67,3 @@ def cpu_watts_per_thread(name: str) -> tuple[float, str]:
         return WATTS_PER_THREAD, f"{WATTS_PER_THREAD} W a thread ({which} is not in the table)"
     watts, threads = CPU_TDP[key]
     return watts / threads, f"TDP {watts} W / {threads} threads of {key}"
-
-
-def chip_watts(name: str) -> tuple[float, str]:
-    """Watts of the accelerator called `name` at full load, and where that is from."""
-    key = match(CHIP_TDP, name)
-    if key is None:
-        return float(CHIP_WATTS), f"{CHIP_WATTS} W assumed ({name} is not in the table)"
-    return float(CHIP_TDP[key]), f"TDP {CHIP_TDP[key]} W of {key}"

@@ -3,10 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fxformer.energy.source import Provenance
 
+K = TypeVar("K")
 PHASES = (
     "startup", "compile", "data", "train", "evaluate", "generate", "checkpoint", "idle",
 )
@@ -51,6 +52,11 @@ class Joules:
         return self.sigma / self.joules if self.joules else 0.0
 
 
+def summed(one: Mapping[K, float], other: Mapping[K, float]) -> dict[K, float]:
+    """Key by key."""
+    return {key: one.get(key, 0.0) + other.get(key, 0.0) for key in (*one, *other)}
+
+
 def add_up(entries: Iterable[Entry]) -> Joules:
     """Sum entries. Errors of one source are one error and add up straight; those of different
     sources are independent and add up in squares."""
@@ -64,13 +70,16 @@ def add_up(entries: Iterable[Entry]) -> Joules:
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Everything a meter has counted. The sums over phases, and over devices, are the total.
+    """Everything a meter has counted. The sums over phases, devices and hours are the total.
 
     seconds: wall time by phase
+    hours: joules by the clock: {UTC hour since 1970: joules}, for grids known by the hour. Ledgers
+        of before they were kept have none
     """
 
     entries: tuple[Entry, ...] = ()
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    hours: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
     @property
     def total(self) -> Joules:
@@ -95,14 +104,14 @@ class Totals:
         for e in (*self.entries, *other.entries):
             key = (e.phase, e.device, e.source, e.provenance, e.sigma)
             merged[key] = merged.get(key, 0.0) + e.joules
-        seconds = dict(self.seconds)
-        for phase, value in other.seconds.items():
-            seconds[phase] = seconds.get(phase, 0.0) + value
-        return Totals(tuple(Entry(*key, joules) for key, joules in merged.items()), seconds)
+        entries = tuple(Entry(*key, joules) for key, joules in merged.items())
+        seconds = summed(self.seconds, other.seconds)
+        return Totals(entries, seconds, summed(self.hours, other.hours))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` undoes it."""
         return {"joules": self.joules, "seconds": dict(self.seconds),
+                "hours": {str(hour): joules for hour, joules in self.hours.items()},
                 "entries": [list(dataclasses.astuple(e)) for e in self.entries]}
 
     @staticmethod
@@ -110,6 +119,7 @@ class Totals:
         """What `to_json` gave. ValueError when it is something else."""
         try:
             entries = tuple(Entry(*e) for e in value["entries"])
-            return Totals(entries, dict(value["seconds"]))
+            hours = {int(hour): joules for hour, joules in value.get("hours", {}).items()}
+            return Totals(entries, dict(value["seconds"]), hours)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not energy totals: {str(value)[:80]}") from error

@@ -123,7 +123,7 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     from fxformer.config.check import check
 
     try:
-        cfg = _settled(cfg) if verb == "train" else cfg
+        cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
         check(cfg, folders.top_keys(verb))
         with open_dict(cfg):
             cfg.pop("search", None)  # a run is the same run, whatever it was searched with
@@ -140,15 +140,17 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     return DONE
 
 
-def _settled(cfg: DictConfig) -> DictConfig:
-    """With resume=RUN, the run's own config with the allowed changes; with init.from, its model."""
+def _settled(cfg: DictConfig, verb: str) -> DictConfig:
+    """With resume=RUN, the run's own config with the allowed changes; with init=, its model."""
     from hydra.core.hydra_config import HydraConfig
 
-    if cfg.get("resume") is None:
+    if cfg.get("resume") is None or verb == "plan":
+        init = cfg.get("init") or {}
+        if all(value in (None, "none") for key, value in init.items() if key != "_target_"):
+            return cfg
         from fxformer.bridge.adopt import adopted
 
-        words = list(HydraConfig.get().overrides.task)
-        return adopted(cfg, words) if cfg.init.get("from") else cfg
+        return adopted(cfg, list(HydraConfig.get().overrides.task), verb)
     from fxformer.config.resume import resumed
     from fxformer.track.store import find
 

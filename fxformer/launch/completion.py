@@ -55,6 +55,9 @@ def query(verbs: tuple[str, ...]) -> int:
         return getattr(app, words[1])(["-sc", "query=bash"])
     elif words[1] == "completion":
         print(" ".join(shell for shell in SCRIPTS if shell.startswith(typed)))
+    elif words[1] == "search":
+        names = sorted(path.parent.name for path in Path("runs", ".searches").glob("*/study.json"))
+        print(" ".join(name for name in (*names, "serve") if name.startswith(typed)))
     else:
         folders = sorted(path.name for path in Path("runs").glob("*/") if path.is_dir())
         print(" ".join(name for name in folders if name.startswith(typed) and name[0] != "."))

@@ -27,6 +27,7 @@ class LanguageModel(nnx.Module):
     """head(transformer(words[tokens])): Devlin et al. 2019, Radford et al. 2018.
 
     vocab: ids of the tokenizer; the tables get that many rows, rounded up to `vocab_multiple`
+    words: what keeps the word vectors
     classifiers: answers that are no words, by name (see nn/classifier.py)
     """
 
@@ -36,13 +37,14 @@ class LanguageModel(nnx.Module):
         transformer: Part,
         head: Part,
         vocab: Count,
+        words: Part = Table,
         classifiers: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
         self.vocab = rounded(vocab, vocab_multiple)
         self.transformer: Transformer = transformer(cross=False, rngs=rngs)
-        self.words = Table(self.vocab, self.transformer.width, rngs=rngs)
+        self.words = words(self.vocab, self.transformer.width, rngs=rngs)
         self.head: Head = head(
             self.transformer.dim, vocab=self.vocab, width=self.transformer.width, rngs=rngs
         )
@@ -119,12 +121,8 @@ class LanguageModel(nnx.Module):
 
     def projection(self):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
-        head = self.head
-        bias = None if head.bias is None else head.bias[...]
-        return head.features, head.table(self.words.embedding[...]), bias
+        return self.head.projection(self.words)
 
     def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """Unnormalised log-probabilities of the next, or the hidden, token; float32."""
-        features, kernel, bias = self.projection()
-        y = jnp.einsum("...E,VE->...V", features(x), kernel, preferred_element_type=jnp.float32)
-        return y if bias is None else y + bias.astype(jnp.float32)
+        return self.head.logits(x, self.words)

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
 from fxformer.model.language_model import LanguageModel, classifying, rounded
+from fxformer.model.tie import tie
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, split_key
@@ -20,7 +21,10 @@ class Seq2Seq(nnx.Module):
     One word table serves the source, the target and, where the head is tied, the output (Press and
     Wolf 2017, three-way tying).
 
+    words: what keeps the word vectors
     source_vocab: rows of a table that the source has to itself; null: it has none
+    tie_stacks: the decoder is the encoder with a look at its memory: one set of arrays (Rothe et
+        al. 2020, sec. 3.2, "shared")
     """
 
     architecture = "seq2seq"
@@ -32,22 +36,25 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
+        words: Part = Table,
         classifiers: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
+        tie_stacks: bool = False,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
         self.vocab = rounded(vocab, vocab_multiple)
         self.encoder: Transformer = encoder(causal=False, cross=False, rngs=rngs)
         self.decoder: Transformer = decoder(causal=True, cross=True, rngs=rngs)
-        e, d = self.encoder, self.decoder
-        if (e.dim, e.width) != (d.dim, d.width):
+        e, d, own = self.encoder, self.decoder, source_vocab is not None
+        if e.dim != d.dim or (e.width != d.width and not own):
             raise ValueError(
                 f"encoder and decoder share a word table and a width: the encoder is {e.dim} wide "
                 f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
             )
-        self.words = Table(self.vocab, d.width, rngs=rngs)
-        own = source_vocab is not None
+        if tie_stacks:
+            tie(d, e)
+        self.words = words(self.vocab, d.width, rngs=rngs)
         self.source_words = Table(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = classifying(classifiers, d.dim, rngs)

@@ -166,7 +166,7 @@ class Transformer(nnx.Module):
         global_tokens: Bool[Array, "B T"] | None = None,
     ) -> tuple[Where, Array]:
         """What self-attention may know, and the position of every token."""
-        longest = segments.shape[1] if cache is None else cache.k.shape[2]
+        longest = segments.shape[1] if cache is None else cache.room(segments.shape[1])
         if self.position.length is not None and longest > self.position.length:
             raise ValueError(
                 f"rows of {longest} tokens do not fit a position table of {self.position.length}: "
@@ -176,9 +176,8 @@ class Transformer(nnx.Module):
             at = positions(segments) if places is None else places
             first, known = 0, segments
         else:
-            first = cache.filled[0]
+            first, filled = cache.place(segments.shape[1])
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
-            filled = jnp.arange(longest) < first + segments.shape[1]
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
         bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())

@@ -12,6 +12,7 @@ from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import Position, Relative
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -55,6 +56,15 @@ class Cache:
             return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.filled, axis=1)
 
         return Cache(put(self.k, k), put(self.v, v), self.filled + k.shape[1])
+
+    def room(self, more: int) -> int:
+        """Keys that a stack's queries look at when `more` tokens are read, filled or not."""
+        return self.k.shape[2]
+
+    def place(self, more: int) -> tuple[Int[Array, ""], Bool[Array, "S"]]:
+        """Where in a stack's keys the next token comes, and which are filled with `more` read."""
+        first = self.filled[0]
+        return first, jnp.arange(self.room(more)) < first + more
 
 
 def attend(
@@ -105,6 +115,8 @@ class MultiHeadAttention(nnx.Module):
     by_depth: divide the logits by the number of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before they are rotated (Qwen3)
     """
+
+    memory: int | None = None  # vectors before the text that it sees besides (nn/relative.py)
 
     def __init__(
         self,
@@ -187,6 +199,12 @@ class MultiHeadAttention(nnx.Module):
         if self.q_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         return q, k, v
+
+    def flops(self, seen: Seen) -> int:
+        """Of one layer's forward pass: projections, logits, and the weighted sum of values."""
+        of_query, of_key = kernels(self.q) + kernels(self.o), kernels(self.k) + kernels(self.v)
+        projected = seen.queries * of_query + seen.keys * of_key
+        return 2 * projected + 4 * self.heads * self.width * seen.pairs
 
     def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
         """A cache with room for `length` tokens of each of `batch` rows."""

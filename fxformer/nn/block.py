@@ -1,6 +1,7 @@
 """One layer: attention, a look at the memory where there is one, and the feed-forward."""
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
@@ -48,10 +49,12 @@ class Block(nnx.Module):
         """depth: which layer this is, from 1."""
         keys = split_key(key, 6)
         kept, known = cache, {"window": window, "depth": depth}
+        blank = None if self.attention.memory is None else self.blank(x)
 
         def attention(h):
             nonlocal kept
-            y, kept = self.attention(h, h, where, **known, cache=cache, key=keys[0])
+            read = h if blank is None else jnp.concatenate([blank, h], axis=1)
+            y, kept = self.attention(h, read, where, **known, cache=cache, key=keys[0])
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
@@ -66,3 +69,7 @@ class Block(nnx.Module):
             del sublayers["cross"]
         with jax.named_scope("block"):
             return self.residual(x, sublayers), kept
+
+    def blank(self, x: Float[Array, "B T D"]) -> Float[Array, "B 1 D"]:
+        """What attention gets where there is nothing: zeros, normed if the others are."""
+        return self.residual.enter("attention", jnp.zeros_like(x[:, :1]))

@@ -1,10 +1,11 @@
 """From the last layer's vectors to what a model answers."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fxformer.nn.core import Linear, Table
 from fxformer.types import Part
@@ -36,8 +37,12 @@ class DenseTransform(nnx.Module):
 
 
 class Head(nnx.Module):
-    """logits = features(x) · tableᵀ + bias, kept apart for a loss that wants them so."""
+    """logits = features(x) · tableᵀ + bias, kept apart for a loss that wants them so.
 
+    reads: what the word vectors must be kept in for this head to answer with; None: anything
+    """
+
+    reads: ClassVar[type | None] = None
     transform: nnx.Module | None = None
     bias: nnx.Param | None = None
     scale: float = 1.0
@@ -51,12 +56,42 @@ class Head(nnx.Module):
         """The output table, given the input one."""
         return words
 
+    def projection(self, words: nnx.Module):
+        """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
+        bias = None if self.bias is None else self.bias[...]
+        own = None if self.reads is None else words.embedding[...]
+        return self.features, self.table(own), bias
+
+    def logits(self, x: Float[Array, "*B D"], words: nnx.Module) -> Float[Array, "*B V"]:
+        """Unnormalised log-probabilities; float32. words: the model's word table."""
+        features, kernel, bias = self.projection(words)
+        y = jnp.einsum("...E,VE->...V", features(x), kernel, preferred_element_type=jnp.float32)
+        return y if bias is None else y + bias.astype(jnp.float32)
+
+    def score(
+        self,
+        x: Float[Array, "N D"],
+        words: nnx.Module,
+        targets: Int[Array, "N"],
+        weights: Float[Array, "N"],
+        loss: Callable,
+    ) -> dict[str, tuple[Array, Array]]:
+        """{name: (sum, weight)} that a loss makes of the logits and the targets."""
+        features, kernel, bias = self.projection(words)
+        return loss(features(x), kernel, bias, targets, weights)
+
+    def kernels(self, words: nnx.Module) -> list[Array]:
+        """What a scored vector is multiplied with, the transform aside."""
+        return [self.projection(words)[1]]
+
 
 class TiedHead(Head):
     """The word table serves as the output table. Press and Wolf 2017.
 
     scaled: multiply by dim^-0.5 first (T5: the word table has unit variance)
     """
+
+    reads = Table
 
     def __init__(
         self,

@@ -18,6 +18,15 @@ def normal(std: Positive):
     return jax.nn.initializers.normal(std)
 
 
+def around(mean: float, std: Positive):
+    """N(mean, std²)."""
+
+    def draw(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+        return mean + std * jax.random.normal(key, shape, dtype)
+
+    return draw
+
+
 def truncated(std: Positive):
     """N(0, std²) cut off at two deviations, as the original BERT drew its weights."""
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, split_key
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Rate
 
 
@@ -81,6 +82,12 @@ class LongformerAttention(MultiHeadAttention):
             k = where.position.rotate(k, where.keys, window)
         knobs = {"scale": self.scale, "causal": where.mask.ordered, "dropout": self.dropout}
         return attend(q, k, v, seen, bias=where.bias, **knobs, key=key, watch=watch)
+
+    def flops(self, seen: Seen) -> int:
+        """Global queries have matrices of their own, of the same size, and ask keys and values that
+        are made of all tokens of their piece. What is computed in vain, densely, is no work."""
+        own = kernels(self.k_global) + kernels(self.v_global)
+        return super().flops(seen) + 2 * seen.asked * own
 
     def chosen(self, where: Where) -> Bool[Array, "B T"] | None:
         """Which tokens are global; None: none, or a look at another stack."""

@@ -11,6 +11,7 @@ from fxformer.nn.attention import Cache, MultiHeadAttention
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
 from fxformer.nn.position import bucket
+from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Rate
 
 
@@ -102,6 +103,10 @@ class NgramAttention(MultiHeadAttention):
         y = jnp.einsum("BPHTS,BSHK->BPTHK", weights[..., :-1], v)
         y += jnp.einsum("BPHT,BPTHK->BPTHK", weights[..., -1], own_v)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+
+    def flops(self, seen: Seen) -> int:
+        """Each query, of every stream, also makes its own bias."""
+        return super().flops(seen) + 2 * seen.queries * kernels(self.relative)
 
     def biases(self, x: Float[Array, "B P T D"]) -> Float[Array, "B P H T buckets"]:
         """What each query adds to its logits, by bucket and head."""

@@ -29,6 +29,11 @@ class Position(nnx.Module):
     length: int | None = None
     tells_distances: ClassVar[bool] = False
 
+    @property
+    def distances(self) -> int:
+        """How many vectors `relative` has; 0: none."""
+        return 0
+
     def embed(self, x: Float[Array, "B T E"], at: Int[Array, "B T"]) -> Float[Array, "B T E"]:
         """What is added to the word embeddings."""
         return x

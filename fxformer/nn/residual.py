@@ -20,13 +20,17 @@ class Residual(nnx.Module):
     def __call__(self, x: Float[Array, "B T D"], sublayers: Sublayers) -> Float[Array, "B T D"]:
         raise TypeError(f"{type(self).__name__} does not say how it joins sublayers")
 
+    def enter(self, name: str, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+        """What a sublayer gets of the stream."""
+        return self.norms[name](x)
+
 
 class Pre(Residual):
     """x + f(norm(x)). Xiong et al. 2020; trains without warm-up, wants a norm after the stack."""
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
-            x = x + f(self.norms[name](x))
+            x = x + f(self.enter(name, x))
         return x
 
 
@@ -38,9 +42,8 @@ class PreBare(Pre):
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names[1:], norm=norm, rngs=rngs)
 
-    def __call__(self, x, sublayers):
-        bare, *others = sublayers
-        return super().__call__(x + sublayers[bare](x), {name: sublayers[name] for name in others})
+    def enter(self, name, x):
+        return self.norms[name](x) if name in self.norms else x
 
 
 class Post(Residual):
@@ -51,12 +54,15 @@ class Post(Residual):
             x = self.norms[name](x + f(x))
         return x
 
+    def enter(self, name, x):
+        return x
+
 
 class Parallel(Residual):
     """x + f₁(norm₁(x)) + f₂(norm₂(x)) + … Black et al. 2022 (GPT-NeoX)."""
 
     def __call__(self, x, sublayers):
-        return x + sum(f(self.norms[name](x)) for name, f in sublayers.items())
+        return x + sum(f(self.enter(name, x)) for name, f in sublayers.items())
 
 
 class ParallelShared(Residual):
@@ -66,9 +72,12 @@ class ParallelShared(Residual):
         super().__init__(dim, names=names[:1], norm=norm, rngs=rngs)
 
     def __call__(self, x, sublayers):
-        (norm,) = self.norms.values()
-        h = norm(x)
+        h = self.enter("all", x)
         return x + sum(f(h) for f in sublayers.values())
+
+    def enter(self, name, x):
+        (norm,) = self.norms.values()
+        return norm(x)
 
 
 class Sandwich(Residual):
@@ -80,5 +89,5 @@ class Sandwich(Residual):
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
-            x = x + self.after[name](f(self.norms[name](x)))
+            x = x + self.after[name](f(self.enter(name, x)))
         return x

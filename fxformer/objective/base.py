@@ -28,6 +28,7 @@ class Objective(nnx.Module):
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
     reads_pairs: whether its rows have a source of their own
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
+    reads: what the word vectors of its model must be kept in, None: anything
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
@@ -38,6 +39,7 @@ class Objective(nnx.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     reads_pairs: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
+    reads: ClassVar[type | None] = None
     answer: ClassVar[Callable | None] = None
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
@@ -92,9 +94,9 @@ class Objective(nnx.Module):
         """The same for the model's vectors [B T D]."""
         if batch.picked is not None:
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
-        features, kernel, bias = self.model.projection()
-        flat = features(hidden).reshape(-1, kernel.shape[-1])
-        return self.loss(flat, kernel, bias, batch.targets.reshape(-1), batch.weights.reshape(-1))
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        targets, weights = batch.targets.reshape(-1), batch.weights.reshape(-1)
+        return self.model.head.score(flat, self.model.words, targets, weights, self.loss)
 
     def accept(self, rows: Rows) -> Rows:
         """The rows, if every token (of their source too, if they have one) is in the vocabulary.

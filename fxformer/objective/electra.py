@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, narrow, unfolded
-from fxformer.nn.core import split_key
+from fxformer.nn.core import Table, split_key
+from fxformer.nn.work import kernels
 from fxformer.objective.detection import detection
 from fxformer.objective.draw import Draws
 from fxformer.objective.electra_law import electra_laws, ranks_in_rows
@@ -41,6 +42,8 @@ class ReplacedTokenDetection(MaskedLM):
     Which token is drawn depends on the generator and on `batch.noise`, a function of (seed, epoch,
     example, position): the same for any packing, cut or number of devices, and in evaluation.
     """
+
+    reads = Table
 
     def __init__(
         self,
@@ -142,11 +145,11 @@ class ReplacedTokenDetection(MaskedLM):
 
     def passes(self, batch: Batch) -> tuple[tuple, ...]:
         """The generator on its masks, and the discriminator with its head at every token."""
-        dim, table = self.model.transformer.dim, self.model.vocab * self.model.transformer.width
+        words = self.model.vocab * self.model.transformer.width + kernels(self.generator.head)
         every = (np.asarray(batch.segments) > 0).astype(np.float32)
         return (
-            (self.generator, batch, table),
-            (self.model, batch.replace(weights=every), dim * (dim + 1)),
+            (self.generator, batch, words),
+            (self.model, batch.replace(weights=every), kernels(self.model.head)),
         )
 
 

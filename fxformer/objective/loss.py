@@ -38,6 +38,21 @@ class CrossEntropy:
         knobs = {"smoothing": self.smoothing, "z_loss": self.z_loss, "chunk": self.chunk}
         return cross_entropy(features, kernel, bias, targets, weights, **knobs)
 
+    def levels(
+        self, levels: list[tuple], targets: Int[Array, "N"], weights: Float[Array, "N"]
+    ) -> Sums:
+        """See `levels_cross_entropy`. ValueError for smoothing: over which words, it would have to
+        be said."""
+        from fxformer.objective.levels import levels_cross_entropy
+
+        if self.smoothing:
+            raise ValueError(
+                "an adaptive softmax is not smoothed: write objective.loss.smoothing=0, or "
+                "model/head=untied"
+            )
+        knobs = {"z_loss": self.z_loss, "chunk": self.chunk}
+        return levels_cross_entropy(levels, targets, weights, **knobs)
+
 
 def cross_entropy(
     features: Float[Array, "N E"],
@@ -93,7 +108,8 @@ def fold(x: Array, count: int) -> Array:
     return x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1)
 
 
-def _logits(features: Array, kernel: Array, bias: Array | None) -> Float[Array, "c V"]:
+def logits_of(features: Array, kernel: Array, bias: Array | None) -> Float[Array, "c V"]:
+    """Those of a chunk, float32."""
     logits = jnp.einsum("cE,VE->cV", features, kernel, preferred_element_type=jnp.float32)
     return logits if bias is None else logits + bias.astype(jnp.float32)
 
@@ -115,7 +131,7 @@ def _scored(knobs, features, kernel, bias, targets, weights):
 
     def body(sums, part):
         x, t, w = part
-        scores = _score(knobs, _logits(x, kernel, bias), t)[:3]
+        scores = _score(knobs, logits_of(x, kernel, bias), t)[:3]
         return tuple(s + jnp.vdot(w, score) for s, score in zip(sums, scores, strict=True)), None
 
     zeros = (jnp.float32(0),) * 3
@@ -128,9 +144,9 @@ def _forward(knobs, features, kernel, bias, targets, weights):
     def body(carry, part):
         sums, d_kernel, d_bias = carry
         x, t, w = part
-        logits = _logits(x, kernel, bias)
+        logits = logits_of(x, kernel, bias)
         loss, nll, hit, log_z = _score(knobs, logits, t)
-        d = _gradient(knobs, logits, log_z, t, w)
+        d = gradient(knobs, logits, log_z, t, w)
         narrow = d.astype(x.dtype)
         d_x = jnp.einsum("cV,VE->cE", narrow, kernel, preferred_element_type=jnp.float32)
         product = jnp.einsum("cV,cE->VE", narrow, x, preferred_element_type=jnp.float32)
@@ -150,7 +166,7 @@ def _forward(knobs, features, kernel, bias, targets, weights):
     return sums, (d_features, d_kernel, d_bias, losses)
 
 
-def _gradient(knobs: tuple, logits: Array, log_z: Array, targets: Array, weights: Array) -> Array:
+def gradient(knobs: tuple, logits: Array, log_z: Array, targets: Array, weights: Array) -> Array:
     """d (weight · loss) / d logits, [c V] float32; see `_score` for the loss."""
     smoothing, z_loss = knobs
     scale = weights * (1 + 2 * z_loss * log_z)

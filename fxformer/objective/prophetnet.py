@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from fxformer.batch import Batch, Vocabulary
 from fxformer.model.ngram import NgramDecoder
-from fxformer.nn.core import split_key
+from fxformer.nn.core import Table, split_key
 from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.replace import Replacement
@@ -26,6 +26,8 @@ class FutureNgramPrediction(MaskedSeq2Seq):
     weights: of streams 0, 1, …, one for each the model's decoder has; equal in the released code.
         A stream of weight 0 has no gradient, but its nll is told
     """
+
+    reads = Table
 
     def __init__(
         self,

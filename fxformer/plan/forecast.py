@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import statistics
 import time
 
@@ -12,7 +11,8 @@ import numpy as np
 from fxformer.config.build import build
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import tokens_read
-from fxformer.energy.peak import mesh_peak
+from fxformer.energy.peak import cores, mesh_peak
+from fxformer.energy.products import executed
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import Setup, set_up
@@ -41,7 +41,9 @@ class Spread:
 class Forecast:
     """parameters: exactly those the run will have; parts: by path
     flops_per_token: of forward and backward, for each token read; padding is no work
-    tokens: read in all training steps; flops: of them
+    executed: FLOPs that the program multiplies for each token read: hidden pairs, padding,
+        recomputation and the optimizer's matrices too
+    tokens: read in all training steps; flops: of them, without what is no work
     memory: bytes a step needs on one device, as its compiler says; None: not compiled
     seconds, joules: of the whole run, evaluation included
     mfu: share of the peak that real steps reached, or that was assumed
@@ -52,6 +54,7 @@ class Forecast:
     parameters: int
     parts: dict[str, int]
     flops_per_token: float
+    executed: float
     tokens: float
     flops: float
     memory: int | None
@@ -90,10 +93,11 @@ def forecast(cfg, knobs: Plan) -> Forecast:
     compiled, state, once = _compiled(setup, knobs, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
+    done = executed(setup.step, setup.like, setup.example)
     if knobs.calibrate:
         rates = _measured(setup, compiled, state, energy, knobs.seconds, flops, once)
     else:
-        rates = _assumed(setup, energy, flops, memory)
+        rates = _assumed(setup, energy, flops, done, memory)
     steps, every = setup.trainer.steps, setup.trainer.eval_every
     passes = math.ceil(steps / every) if every else 1
     evaluations = passes * len(setup.data.valid(setup.corpus.batch))
@@ -105,6 +109,7 @@ def forecast(cfg, knobs: Plan) -> Forecast:
         parameters=setup.parameters,
         parts=count_by_part(setup.like.params),
         flops_per_token=per_token,
+        executed=done / per_step,
         tokens=per_step * steps,
         flops=flops * steps,
         memory=memory,
@@ -127,8 +132,8 @@ def _within(
         limits["trainer.budget_minutes"] = 60 * minutes
     if energy.budget_kwh is not None:
         limits["energy.budget_kwh"] = energy.budget_kwh / carbon.kwh(watts)
-    if energy.budget_gco2e is not None and carbon.grid.gco2e_per_kwh:
-        limits["energy.budget_gco2e"] = energy.budget_gco2e / carbon.gco2e(watts)
+    if energy.budget_gco2e is not None:
+        limits["energy.budget_gco2e"] = carbon.lasts(energy.budget_gco2e, watts)
     name = min(limits, key=limits.get, default=None)
     if name is None or limits[name] >= seconds:
         return seconds, None
@@ -197,8 +202,9 @@ def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
     )
 
 
-def _assumed(setup, energy, flops, memory) -> Rates:
-    """From the peak of the devices and a share of it that is common."""
+def _assumed(setup, energy, flops, done, memory) -> Rates:
+    """From the peak of the devices and a share of it that is common, reached by all the arithmetic
+    that is done; the MFU is that of the arithmetic which is needed."""
     peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
     if peak is None:
         kind = jax.devices()[0].device_kind
@@ -207,10 +213,9 @@ def _assumed(setup, energy, flops, memory) -> Rates:
             "write plan.calibrate=true"
         )
     share = MFU.get(jax.devices()[0].platform, min(MFU.values()))
-    step = flops / (share * peak[0])
+    step = done / (share * peak[0])
     accelerators = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    watts = energy.expected_watts(accelerators, cores=cores or 1, memory=memory or 0)
+    watts = energy.expected_watts(accelerators, cores=cores(), memory=memory or 0)
     return Rates(
         step=step,
         evaluation=FORWARD * step,
@@ -218,7 +223,7 @@ def _assumed(setup, energy, flops, memory) -> Rates:
         watts=watts,
         doubt=DOUBT,
         power_doubt=energy.sigma_modelled,
-        mfu=share,
+        mfu=share * flops / done,
         how=f"assumed {share:.0%} of the peak ({peak[1]}); energy modelled; "
         "plan.calibrate=true measures both",
     )

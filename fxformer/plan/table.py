@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, look_up
 from fxformer.plan.forecast import Forecast, Spread
+from fxformer.plan.start import starts
 from fxformer.track import plain
 
 
@@ -19,7 +20,8 @@ def show(found: Forecast, carbon: Carbon, elsewhere: Sequence[str], console: Con
     grid.add_column(overflow="fold")
     for what, value in _facts(found, carbon):
         grid.add_row(what, Text(value))
-    body = Group(grid, Text(), _places(found.joules, carbon, elsewhere))
+    places = _places(found.joules, found.seconds, carbon, elsewhere)
+    body = Group(grid, Text(), places, *_when(found.seconds, carbon))
     console.print(Panel(body, title="plan", title_align="left", width=min(console.width, 100)))
 
 
@@ -29,10 +31,11 @@ def _facts(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
         for path, count in sorted(found.parts.items(), key=lambda item: -item[1])[:4]
     )
     memory = "not compiled" if found.memory is None else f"{plain.si(found.memory, 'B')} a device"
-    mfu = "" if found.mfu is None else f", {found.mfu:.0%} of the peak (MFU)"
+    mfu = "" if found.mfu is None else f"; {found.mfu:.0%} of the peak (MFU)"
+    multiplied = f"{plain.si(found.executed, 'FLOP')} with what is hidden or padding"
     rows = [
         ("parameters", f"{found.parameters:,}  ({parts})"),
-        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token{mfu}"),
+        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token ({multiplied}){mfu}"),
         ("", f"{plain.si(found.flops, 'FLOP')} for {plain.count(found.tokens)} tokens in "
              f"{found.steps} steps"),
         ("memory", memory),
@@ -53,13 +56,14 @@ def _kwh(joules: Spread, carbon: Carbon) -> str:
     return _range(joules, lambda value: plain.si(1000 * carbon.kwh(value), "Wh"))
 
 
-def _places(joules: Spread, carbon: Carbon, elsewhere: Sequence[str]) -> Table:
-    """gCO2e here and in other regions, the cleanest first."""
+def _places(one: Spread, seconds: Spread, carbon: Carbon, elsewhere: Sequence[str]) -> Table:
+    """gCO2e of the same joules here and in other regions, the cleanest first."""
     table = Table(box=None, header_style="dim", padding=(0, 2))
-    for name in ("grid", "g/kWh", "CO2e", "against here"):
-        table.add_column(name, justify="left" if name == "grid" else "right")
-    here = carbon.grid.gco2e_per_kwh
-    kwh = joules.value * carbon.pue / JOULES_PER_KWH
+    for name in ("the same run in", "g/kWh", "CO2e", "against here"):
+        left = name.endswith("in")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
+    here = carbon.ahead(seconds.value)
+    scale = carbon.pue / JOULES_PER_KWH
     rows = [(f"here: {carbon.grid.name}", here, "")]
     for code in elsewhere:
         grid = look_up(code)
@@ -67,21 +71,43 @@ def _places(joules: Spread, carbon: Carbon, elsewhere: Sequence[str]) -> Table:
         rows.append((f"{code}: {grid.name}", grid.gco2e_per_kwh, change))
     for name, intensity, change in sorted(rows, key=lambda row: row[1]):
         style = "bold" if name.startswith("here") else ""
-        cells = (name, f"{intensity:g}", plain.si(kwh * intensity, "g"), change)
+        grams = Spread(one.value * scale * intensity, one.sigma * scale * intensity)
+        cells = (name, f"{intensity:.4g}", _range(grams, lambda g: plain.si(g, "g")), change)
         table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
 
 
+def _when(seconds: Spread, carbon: Carbon) -> list[Text]:
+    """When to begin, where the grid is known by the hour."""
+    if carbon.hourly is None:
+        return []
+    now, *later = starts(carbon, seconds.value)
+    best = min(later, key=lambda one: one.gco2e_per_kwh)
+    change = best.gco2e_per_kwh / now.gco2e_per_kwh - 1 if now.gco2e_per_kwh else 0.0
+    words = f"begun now: {now.gco2e_per_kwh:.4g} g/kWh over the run; "
+    if change >= 0:
+        return [Text(), Text(words + "no hour of the next 24 is better")]
+    words += f"begun at {best.words}: {best.gco2e_per_kwh:.4g} g/kWh, {change:+.0%}"
+    return [Text(), Text(words + ("" if best.known else " (a typical day's figures)"))]
+
+
 def show_sweep(found: Sequence[Forecast], carbon: Carbon, elsewhere, console: Console) -> None:
     """All runs of a sweep together, on one machine one after the other."""
-    seconds, joules = found[0].seconds, found[0].joules
-    for one in found[1:]:
-        seconds, joules = seconds + one.seconds, joules + one.joules
+    seconds, joules = together(found)
     lines = [
         Text(f"{len(found)} runs, one after the other: {_range(seconds, plain.clock)}"),
         Text(_kwh(joules, carbon)),
-        _places(joules, carbon, elsewhere),
+        _places(joules, seconds, carbon, elsewhere),
+        *_when(seconds, carbon),
     ]
     title = "the whole sweep"
     width = min(console.width, 100)
     console.print(Panel(Group(*lines), title=title, title_align="left", width=width))
+
+
+def together(found: Sequence[Forecast]) -> tuple[Spread, Spread]:
+    """Seconds and joules of several runs."""
+    seconds, joules = found[0].seconds, found[0].joules
+    for one in found[1:]:
+        seconds, joules = seconds + one.seconds, joules + one.joules
+    return seconds, joules

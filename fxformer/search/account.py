@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.search import book
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.front import front
 from fxformer.search.importance import Importance, importances
@@ -43,7 +44,7 @@ class Account:
 
 def account(study: Study, resolution: int = RESOLUTION) -> Account:
     """Read a study's trials and judge them. ValueError for a bad resolution."""
-    trials = study.trials()
+    trials = [_charged(study, trial) for trial in study.trials()]
     ranked = settings(study, trials)
     points = [(trial, value) for trial in trials if (value := _value(trial)) is not None]
     best = front([trial.kwh for trial, _ in points], [study.cost(value) for _, value in points])
@@ -57,6 +58,11 @@ def account(study: Study, resolution: int = RESOLUTION) -> Account:
         best=command(study, ranked[0].trials[0]) if ranked and ranked[0].rank else (),
         progress=progress(study, trials),
     )
+
+
+def _charged(study: Study, trial: Trial) -> Trial:
+    """With what it has used by now: if its worker was killed nobody has written it down."""
+    return book.charged(study, trial) if trial.state == "running" else trial
 
 
 def command(study: Study, trial: Trial) -> tuple[str, ...]:

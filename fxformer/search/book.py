@@ -16,6 +16,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
 from fxformer.track.owner import now
+from fxformer.track.show import carbon_of
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
 
@@ -143,6 +144,20 @@ def charged(study: Study, trial: Trial) -> Trial:
 
 def _seconds(run: StoredRun) -> float:
     return float(sum(run.energy().seconds.values()))
+
+
+def reported(study: Study, trial: Trial) -> Trial:
+    """The trial with the evaluations that its run has written, if it can be read here: also those
+    of which nobody has told its file."""
+    if trial.run is None:
+        return trial
+    run, name = StoredRun(study.runs / trial.run), study.objectives[0]
+    lines = [line for line in run.lines if line.get("split") == "valid" and name in line]
+    kwh = carbon_of(run).kwh
+    reports = tuple(
+        (line["step"], float(line[name]), kwh(line.get("joules", 0.0))) for line in lines
+    )
+    return dataclasses.replace(trial, reports=reports) if reports else trial
 
 
 def values_of(study: Study, trial: Trial, *, last: bool) -> tuple[float, ...]:

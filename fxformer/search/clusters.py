@@ -40,7 +40,7 @@ class SubmititLauncher:
     memory_gb: Positive | None = None
     partition: str | None = None
     account: str | None = None
-    more: dict[str, Any] = dataclasses.field(default_factory=dict)
+    more: dict[str, Any] | None = None
     every: Positive = 2.0
 
     def __call__(self, job: Job) -> str:

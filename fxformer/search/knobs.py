@@ -8,6 +8,7 @@ from fxformer.search import space
 from fxformer.search.launchers import Launcher
 from fxformer.search.prune import NoPruning, Pruner
 from fxformer.search.sample import Auto, Grid, Sampler
+from fxformer.search.storage import checked
 from fxformer.search.study import WHOLE, Dimension
 from fxformer.types import Count, Natural, Positive
 
@@ -44,7 +45,7 @@ class Search:
     sampler: Sampler
     pruner: Pruner
     launcher: Launcher
-    space: dict[str, Any] = dataclasses.field(default_factory=dict)
+    space: dict[str, Any] | None = None
     trials: Count | None = None
     seed: Natural = 0
     name: str | None = None
@@ -61,6 +62,8 @@ class Search:
     wait: bool = True
 
     def __post_init__(self) -> None:
+        if self.storage is not None:
+            checked(self.storage)
         names = self.objectives
         if names is not None and (not names or names[0] in WHOLE or len({*names}) < len(names)):
             raise ValueError(

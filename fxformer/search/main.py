@@ -12,8 +12,8 @@ from rich.text import Text
 
 from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.cost import RESOLUTION
-from fxformer.search.show import show, show_list
 from fxformer.search.serve import main as serve
+from fxformer.search.show import show, show_list
 from fxformer.search.study import find, studies
 
 DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.trials=20

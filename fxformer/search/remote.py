@@ -8,20 +8,18 @@ each machine keeps the files of all of them.
 
 import contextlib
 import os
-import re
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.search import book, optuna_form
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
+from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import ENDED, Study, Trial
 from fxformer.track.owner import record
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
 PATIENCE = 60.0  # seconds for which a database that does not answer is asked again
@@ -204,40 +202,3 @@ def _place(study: Study) -> str:
         os.link(draft, file)
     draft.unlink()
     return file.read_text(encoding="utf-8")
-
-
-def opened(address: str) -> "BaseStorage":
-    """The Optuna storage at an address. ValueError where the address or its driver is wrong."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if found := re.fullmatch(r"grpc://([^:/]+|\[[^\]]+\]):(\d+)/?", address):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that it is experimental
-                return optuna.storages.GrpcStorageProxy(host=found[1], port=int(found[2]))
-        except ImportError as error:
-            raise ValueError(f"search.storage={address}: pip install grpcio") from error
-    if "://" not in address or address.startswith("grpc"):
-        raise ValueError(
-            f"search.storage={shown(address)}: wants postgresql+psycopg://USER@HOST/DATABASE or "
-            "grpc://HOST:PORT (see fxformer search serve)"
-        )
-    connect = {"timeout": 60} if address.startswith("sqlite") else {}
-    try:
-        plain = optuna.storages.RDBStorage(
-            address, engine_kwargs={"pool_pre_ping": True, "connect_args": connect}
-        )
-    except ImportError as error:
-        raise ValueError(f"search.storage={shown(address)}: {first_line(error)}") from error
-    return optuna.storages.get_storage(plain)
-
-
-def shown(address: str) -> str:
-    """An address without its password."""
-    return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1:…@", address)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first, without passwords."""
-    return shown((str(error).strip() or type(error).__name__).splitlines()[0])

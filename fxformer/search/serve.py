@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--host", default="localhost", help="name to listen on; 0.0.0.0: any")
     parser.add_argument("--port", type=int, default=13000)
     given = parser.parse_args(list(argv))
-    from fxformer.search.remote import opened
+    from fxformer.search.storage import opened
 
     try:
         from optuna.storages import run_grpc_proxy_server

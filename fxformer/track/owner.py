@@ -75,6 +75,8 @@ def alive(owner: dict[str, Any]) -> bool:
         return False
     except PermissionError:
         return True
+    if _state(pid) in ("Z", "X"):  # killed, and nobody has collected it: a container without init
+        return False
     born = _born(pid)
     return born is None or owner.get("born") is None or born == owner["born"]
 
@@ -83,5 +85,17 @@ def _born(pid: int) -> str | None:
     """Start time in clock ticks and the boot it counts from; None where /proc does not tell."""
     with contextlib.suppress(OSError, IndexError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[19]}"
+        return f"{boot}/{_stat(pid)[19]}"
     return None
+
+
+def _state(pid: int) -> str | None:
+    """The letter that `ps` shows; None where /proc does not tell."""
+    with contextlib.suppress(OSError, IndexError):
+        return _stat(pid)[0]
+    return None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the command's name."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

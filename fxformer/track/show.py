@@ -10,11 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.energy.carbon import Carbon
+from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
 from fxformer.track import export, plain
 from fxformer.track.curve import dots, sparkline
-from fxformer.track.store import StoredRun, find, runs
+from fxformer.track.store import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
@@ -122,20 +122,23 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
 
 
 def _cost(run: StoredRun) -> list[tuple[str, str]]:
-    total = run.energy().total
-    if not total.joules:
+    energy = run.energy()
+    if not energy.joules:
         return [("energy", "nothing in the ledger yet")]
-    return energy_rows(total, carbon_of(run))
+    return energy_rows(energy, carbon_of(run))
 
 
 def carbon_of(run: StoredRun) -> Carbon:
-    """The run's own assumptions, as its config has them."""
+    """The run's own assumptions, as its config has them; an hourly file is the folder's copy."""
     try:
-        knobs = run.config.get("energy") or {}
+        known = run.config.get("energy") or {}
     except (OSError, ValueError):
-        knobs = {}
-    return Carbon(pue=knobs.get("pue", 1.0), region=knobs.get("region"),
-                  grid_gco2e_per_kwh=knobs.get("grid_gco2e_per_kwh"))
+        known = {}
+    knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
+    if "grid_hourly" in knobs:
+        kept = run.folder / GRID_FILE
+        knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])
+    return Carbon(**knobs)
 
 
 def _chart(run: StoredRun, width: int) -> RenderableType | None:

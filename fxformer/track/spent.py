@@ -5,9 +5,10 @@ Every attempt counts: finished, interrupted, failed, killed (up to its last line
 
 import argparse
 import dataclasses
+import datetime
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun, find, runs
+
+FIELDS = ("phase", "device", "provenance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +44,16 @@ class Spent:
     per_tenth: float | None
 
 
-def account(run: StoredRun) -> Spent:
-    """What a run used, and what it got for it."""
+def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
+    """What a run used, and what it got for it.
+
+    grid: knobs of `Carbon` for an hourly file, instead of what the run's own config says
+    """
+    carbon = carbon_of(run)
+    carbon = carbon if grid is None else Carbon(pue=carbon.pue, **grid)
     train, losses = run.metrics("train"), run.metrics("valid").get("loss", np.empty(0))
     reached = {name: _last(train, name) for name in ("tokens", "step")}
-    return accounted(run, run.energy(), carbon_of(run), losses=losses, **reached)
+    return accounted(run, run.energy(), carbon, losses=losses, **reached)
 
 
 def accounted(
@@ -61,12 +69,12 @@ def accounted(
     worked = totals.by("phase").get("train")
     losses = losses[~np.isnan(losses)]
     gain = float(losses[0] - losses.min()) if len(losses) > 1 else 0.0
-    kwh = carbon.kwh(totals.joules)
+    kwh, grams = carbon.kwh(totals.joules), carbon.gco2e(totals.joules, totals.hours)
     return Spent(
         run,
         totals,
         kwh,
-        carbon.gco2e(totals.joules),
+        grams,
         worked.joules / tokens if worked and tokens else None,
         worked.joules / step if worked and step else None,
         kwh / (gain / 0.1) if gain > 0 else None,
@@ -84,9 +92,14 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
     parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
+    parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
+    parser.add_argument("--column", help="as energy.grid_column")
+    parser.add_argument("--timezone", help="as energy.grid_timezone")
     given, console = parser.parse_args(argv), console or Console()
+    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
+    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
     there = runs(given.folder) or [find("runs", given.folder)]
-    accounts = [account(run) for run in there]
+    accounts = [account(run, grid) for run in there]
     if given.json == "-":
         print(json.dumps(_plain(accounts), indent=1))
         return accounts
@@ -114,7 +127,7 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
     console.print(table)
     for name, some in by_search(accounts).items():
         console.print(Text(f"search {plain.safe(name)}: {_together(some)}"))
-    for field in ("phase", "device", "provenance"):
+    for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
             share = plain.percent(part.joules / total.joules)
@@ -177,13 +190,20 @@ def _runs(some: Sequence[Spent]) -> str:
     return "1 run" if len(some) == 1 else f"{len(some)} runs"
 
 
+def _hour(hour: int) -> str:
+    """A UTC hour since 1970 as ISO 8601."""
+    when = datetime.datetime.fromtimestamp(3600 * hour, datetime.UTC)
+    return when.isoformat(timespec="minutes")
+
+
 def _plain(accounts: Sequence[Spent]) -> dict:
     """For JSON."""
     total = sum((one.totals for one in accounts), Totals())
     return {
         **_sums(accounts),
         "sigma": total.total.sigma,
-        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in ("phase", "device")},
+        "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in FIELDS}
+        | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}},
         "searches": {
             name: _sums(some) | {"runs": [one.run.id for one in some]}
             for name, some in by_search(accounts).items()

@@ -19,6 +19,8 @@ from fxformer.energy import ledger
 from fxformer.energy.totals import Totals
 from fxformer.track.owner import alive
 
+GRID_FILE = "grid_hourly.csv"  # the copy of energy.grid_hourly that a run's folder keeps
+
 
 class StoredRun:
     """One run folder, read only. Looks each thing up once; make a new one to look anew."""

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.source import Unreadable
-from fxformer.energy.totals import Joules
+from fxformer.energy.totals import Totals
 from fxformer.track import plain
 
 
@@ -34,15 +34,17 @@ def summarise(
     *,
     status: str,
     facts: Sequence[tuple[str, str]],
-    energy: Joules,
+    energy: Totals,
     carbon: Carbon,
+    checks: Sequence[str] = (),
     unreadable: Sequence[Unreadable] = (),
     samples: Sequence[Sample] = (),
 ) -> None:
     """Print the summary.
 
     facts: lines of (what, value), already worded: best loss, last loss, tokens/s, time …
-    energy: the run's total, all attempts
+    energy: of the run, all attempts
+    checks: what another tool says of the same joules, in words
     """
     width = min(100, console.width)
     if samples:
@@ -54,6 +56,8 @@ def summarise(
         grid.add_row(Text(plain.safe(what)), Text(plain.safe(value)))
     for what, value in energy_rows(energy, carbon):
         grid.add_row(what, Text(value))
+    for words in checks:
+        grid.add_row("checked", Text(plain.safe(words)))
     for meter in unreadable:
         grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
@@ -74,14 +78,18 @@ def command() -> str:
     return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
-def energy_rows(energy: Joules, carbon: Carbon) -> list[tuple[str, str]]:
+def energy_rows(energy: Totals, carbon: Carbon) -> list[tuple[str, str]]:
     """Joules, kWh and grams with interval, provenance and the assumptions, in words."""
-    kwh, grams = carbon.kwh(energy.joules), carbon.gco2e(energy.joules)
-    spread = f"± {plain.percent(energy.relative)} (1σ)"
-    grid = carbon.grid
+    total = energy.total
+    kwh, grams = carbon.kwh(total.joules), carbon.gco2e(total.joules, energy.hours)
+    spread = f"± {plain.percent(total.relative)} (1σ)"
+    grid, intensity = carbon.grid, grams / kwh if carbon.hourly and kwh else None
     year = f", {grid.year}" if grid.year else ""
-    cost = f"{plain.si(energy.joules, 'J')} = {kwh:.3g} kWh {spread}, {energy.provenance}"
-    where = f"at {grid.gco2e_per_kwh:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
+    cost = f"{plain.si(total.joules, 'J')} = {kwh:.3g} kWh {spread}, {total.provenance}"
+    pace = grid.gco2e_per_kwh if intensity is None else round(intensity, 1)
+    where = f"at {pace:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
+    if guessed := carbon.guessed(energy.hours):
+        where += f"; {plain.percent(guessed)} of it in hours the file lacks: a typical day's"
     return [("energy", cost), ("carbon", f"{plain.si(grams, 'gCO2e')} {where}")]
 
 

@@ -1,7 +1,7 @@
 """What a run may use: minutes, kilowatt-hours, grams of CO2 equivalent; all attempts together."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fxformer.energy.energy import ModelEnergy
 from fxformer.train.running import Totals
@@ -40,12 +40,16 @@ class Budget:
         return None
 
 
-def budget_of(minutes: float | None, energy: ModelEnergy) -> Budget:
-    """The limits that a config gives."""
+def budget_of(
+    minutes: float | None,
+    energy: ModelEnergy,
+    hours: Callable[[], Mapping[int, float]] = dict,
+) -> Budget:
+    """The limits that a config gives. hours: of a meter, for a grid known by the hour"""
     kwh, grams = energy.carbon.kwh, energy.carbon.gco2e
     given = (
         ("trainer.budget_minutes", minutes, "minutes", lambda t: t.seconds / 60),
         ("energy.budget_kwh", energy.budget_kwh, "kWh", lambda t: kwh(t.joules)),
-        ("energy.budget_gco2e", energy.budget_gco2e, "gCO2e", lambda t: grams(t.joules)),
+        ("energy.budget_gco2e", energy.budget_gco2e, "gCO2e", lambda t: grams(t.joules, hours())),
     )
     return Budget(tuple(Limit(*one) for one in given if one[1] is not None))

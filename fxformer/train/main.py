@@ -1,5 +1,6 @@
 """One run, from a checked config to its summary."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,8 +12,9 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy import ledger
+from fxformer.energy.energy import ModelEnergy
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.store import GRID_FILE, StoredRun
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Event
 from fxformer.train.session import Session
@@ -39,11 +41,13 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     meter = energy.open(accelerators=kinds, prior=prior)
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
+        check = energy.check(meter)
         setup = set_up(cfg)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
+    keep_grid(energy, run)
     try:
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
-        ended = Session(setup, run, meter, energy, console, more).train()
+        ended = Session(setup, run, meter, energy, console, check, more).train()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
@@ -51,6 +55,13 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
+
+
+def keep_grid(energy: ModelEnergy, run: Run) -> None:
+    """Put the hourly file into the run's folder, for who reads it when the file has moved."""
+    hourly, kept = energy.carbon.hourly, run.folder / GRID_FILE
+    if hourly is not None and Path(hourly.file).resolve() != kept.resolve():
+        shutil.copyfile(hourly.file, kept)
 
 
 def goes_on(cfg: DictConfig, console: Console) -> bool:

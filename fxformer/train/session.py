@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from fxformer.config.build import build
+from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
@@ -19,7 +20,7 @@ from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
 from fxformer.train import outcome
-from fxformer.train.budget import budget_of
+from fxformer.train.budget import Budget, budget_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.events import Event
@@ -28,6 +29,8 @@ from fxformer.train.running import Run as Fit
 from fxformer.train.running import Totals
 from fxformer.train.setup import Held, Setup
 from fxformer.train.state import State
+
+LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
 
 
 @dataclasses.dataclass
@@ -42,6 +45,7 @@ class Session:
     meter: Meter
     energy: ModelEnergy
     console: Console
+    check: Check | None = None
     more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
@@ -51,6 +55,7 @@ class Session:
         self.ledger = Ledger(
             self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
         )
+        self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
         )
@@ -91,11 +96,16 @@ class Session:
                 events=self.events(),
                 totals=totals,
                 log_every=trainer.log_every,
-                budget=budget_of(trainer.budget_minutes, self.energy),
+                budget=self.budget(),
                 put=setup.put,
             )
         self.conclude(ended)
         return ended
+
+    def budget(self) -> Budget:
+        """What the run may use, all attempts together."""
+        minutes, hours = self.setup.trainer.budget_minutes, lambda: self.meter.hours
+        return budget_of(minutes, self.energy, hours)
 
     def first_state(self) -> tuple[State, Totals]:
         """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
@@ -105,14 +115,21 @@ class Session:
             step = 0 if found is None else int(found.state.step)
             self.run.rewind(step)
             if found is not None:
-                totals = Totals(**found.host["totals"])
-                totals.restarts += 1
-                return found.state, totals
+                return found.state, self.resumed(Totals(**found.host["totals"]))
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
             start = jax.jit(self.setup.start, out_shardings=placement)
             state = start(jax.random.key(cfg.seed))
         return self.begun(state), Totals()
+
+    def resumed(self, totals: Totals) -> Totals:
+        """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
+        made again, but seconds and joules that stay spent."""
+        seconds = sum(self.meter.before.seconds.get(phase, 0.0) for phase in LOOP)
+        totals.seconds = max(totals.seconds, seconds)
+        totals.joules = max(totals.joules, self.meter.before.joules)
+        totals.restarts += 1
+        return totals
 
     def begun(self, state: State) -> State:
         """The first state with the weights that `init` gives, which are noted."""
@@ -121,8 +138,9 @@ class Session:
         if not lines:
             return state
         fresh = sorted(line.path for line in lines if line.what == "fresh")
-        self.run.event("init", origin=start.from_, fresh=fresh)
-        self.progress.event(f"weights of {start.from_}; new: {', '.join(fresh) or 'nothing'}")
+        self.run.event("init", origin=start.origin, fresh=fresh)
+        self.progress.event(f"weights of {start.origin}: {start.note(lines, self.run.folder)}")
+        self.progress.event(f"new: {', '.join(fresh) or 'nothing'}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return state.replace(params=params, ema=ema)
 
@@ -133,6 +151,7 @@ class Session:
         with self.meter.phase("compile"):
             example = self.setup.put(self.setup.example)
             compiled = step.lower(state, example).compile()
+        self.ledger.write(self.meter)
         self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
 
@@ -176,20 +195,25 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
+        checks = [] if self.check is None else [self.check.words()]
+        if self.check is not None:
+            self.run.event("crosscheck", **self.check.end())
         used = self.meter.close()
         energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
         carbon = self.energy.carbon
-        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": carbon.gco2e(energy.joules)}
+        grams = carbon.gco2e(energy.joules, used.hours)
+        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
         self.trackers.finish(numbers | totals | cost | work | {"sigma_joules": energy.sigma})
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
             facts=outcome.facts(self.setup, ended, work),
-            energy=energy,
+            energy=used,
             carbon=carbon,
+            checks=checks,
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )

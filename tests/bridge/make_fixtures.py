@@ -1,11 +1,17 @@
 """Tiny models of transformers with random weights, and what they answer: fixtures for the tests.
 
     python tests/bridge/make_fixtures.py [NAME ...]        needs torch and transformers 5
+    python tests/bridge/make_fixtures.py transfo_xl transfo_xl_shared transfo_xl_classes    4.57
 
 Each becomes tests/bridge/fixtures/NAME with config.json, model.safetensors and reference.npz, whose
 arrays are `in.KEYWORD` and `out.OUTPUT`, and of decoders `gen.greedy.sequences`, which they write
 after `gen.in.input_ids`. No weight keeps a trivial value (norms of 1, biases of 0,
 an epsilon too small to see), so a weight or a field that is not carried over shows.
+
+Transformer-XL, which transformers 5 has no more, reads a text in two segments, `in.input_ids.0` and
+`.1`, the second remembering the first. ProphetNet's predicting streams are made right before they
+are asked (see the bridge's prophetnet.py): `ahead.logits` holds all of them, `fixed.logits` the
+first, which generates.
 """
 
 import sys
@@ -14,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from safetensors.torch import save_file
 
 FOLDER = Path(__file__).parent / "fixtures"
 VOCAB, WIDTH, BATCH, LENGTH = 23, 8, 2, 6
@@ -86,6 +93,17 @@ BLOOM = dict(  # three heads: slopes that are no plain series
     vocab_size=VOCAB, hidden_size=12, n_layer=2, n_head=3, layer_norm_epsilon=EPS,
     pad_token_id=0, bos_token_id=1, eos_token_id=2,
 )
+TXL = dict(
+    vocab_size=VOCAB, cutoffs=[7, 15], d_model=WIDTH, d_embed=6, n_head=2, d_head=5, d_inner=12,
+    div_val=2, n_layer=2, mem_len=4, clamp_len=5, layer_norm_epsilon=EPS, eos_token_id=0,
+)
+PROPHETNET = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, num_encoder_layers=1, num_decoder_layers=2,
+    num_encoder_attention_heads=4, num_decoder_attention_heads=2, encoder_ffn_dim=12,
+    decoder_ffn_dim=10, max_position_embeddings=12, ngram=3, num_buckets=4,
+    relative_max_distance=6, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    decoder_start_token_id=1, use_cache=False,
+)
 SCALED = BART | dict(scale_embedding=True)
 MARIAN = SCALED | dict(
     activation_function="swish", eos_token_id=0, bos_token_id=None, pad_token_id=VOCAB - 1,
@@ -100,15 +118,22 @@ MODELS = {
     "bert_classes": ("BertForSequenceClassification", BERT | LABELS),
     "bert_span": ("BertForQuestionAnswering", BERT),
     "bert_body": ("BertModel", BERT),
+    "bert_causal": ("BertLMHeadModel", BERT | dict(is_decoder=True)),
+    "roberta_causal": ("RobertaForCausalLM", ROBERTA | dict(is_decoder=True)),
     "gpt2": ("GPT2LMHeadModel", GPT2),
     "gpt2_by_depth": (
         "GPT2LMHeadModel",
         GPT2 | dict(scale_attn_by_inverse_layer_idx=True, tie_word_embeddings=False),
     ),
+    "gpt2_body": ("GPT2Model", GPT2),
     "gpt2_classes": ("GPT2ForSequenceClassification", GPT2 | LABELS),
     "t5": ("T5ForConditionalGeneration", T5),
     "t5_gated": ("T5ForConditionalGeneration", T5 | GATED | dict(tie_word_embeddings=False)),
     "t5_classes": ("T5ForSequenceClassification", T5 | LABELS),
+    "t5_span": ("T5ForQuestionAnswering", T5),
+    "t5_body": ("T5Model", T5 | GATED | dict(tie_word_embeddings=False)),
+    "t5_encoder": ("T5EncoderModel", T5),
+    "mt5_encoder_tokens": ("MT5ForTokenClassification", T5 | GATED | LABELS),
     "mt5": ("MT5ForConditionalGeneration", T5 | GATED | dict(tie_word_embeddings=False)),
     "bart": ("BartForConditionalGeneration", BART),
     "bart_scaled_body": (
@@ -202,6 +227,18 @@ MODELS = {
         | dict(encoder_layers=2, attention_window=[4, 8], max_encoder_position_embeddings=12,
                max_decoder_position_embeddings=8),
     ),
+    "transfo_xl": ("TransfoXLLMHeadModel", TXL),
+    "transfo_xl_shared": (  # what every layer has in common lies in the file once for each
+        "TransfoXLLMHeadModel",
+        TXL | dict(d_embed=WIDTH, div_val=1, untie_r=False, pre_lnorm=True, same_length=False,
+                   clamp_len=-1, d_head=4),
+    ),
+    "transfo_xl_classes": (
+        "TransfoXLForSequenceClassification",
+        TXL | LABELS | dict(d_embed=WIDTH, pad_token_id=0, same_length=False),
+    ),
+    "prophetnet": ("ProphetNetForConditionalGeneration", PROPHETNET),
+    "prophetnet_body": ("ProphetNetModel", PROPHETNET | dict(ngram=1, pad_token_id=1)),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
 COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
@@ -210,7 +247,7 @@ COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "
 def build(name: str):
     """The model, its weights drawn anew."""
     kind, arguments = MODELS[name]
-    cls = getattr(transformers, kind)
+    cls = getattr(old_models() if kind.startswith("TransfoXL") else transformers, kind)
     seed = sum(map(ord, name))
     torch.manual_seed(seed)
     config = cls.config_class(**arguments)
@@ -225,6 +262,19 @@ def build(name: str):
             if key.endswith("final_logits_bias"):
                 buffer.copy_(0.3 * torch.randn(buffer.shape, generator=draw))
     return model
+
+
+def old_models():
+    """Transformer-XL of transformers 4.57, which calls `type_as` in a way that torch has not."""
+    from transformers.models.deprecated import transfo_xl
+
+    as_torch_has_it = torch.Tensor.type_as
+
+    def type_as(self, other=None, dtype=None):
+        return self.to(dtype) if dtype is not None else as_torch_has_it(self, other)
+
+    torch.Tensor.type_as = type_as
+    return transfo_xl
 
 
 def fresh(module, key: str, weight, draw):
@@ -245,6 +295,8 @@ def inputs_of(model) -> dict[str, np.ndarray]:
     """Two rows, the second shorter, padded on the left where positions allow it."""
     config = model.config
     rng = np.random.default_rng(7)
+    if config.model_type == "transfo-xl":  # knows no padding
+        return {"input_ids": rng.integers(1, VOCAB, (BATCH, LENGTH))}
     ids = rng.integers(5, VOCAB - 3, (BATCH, LENGTH))
     mask = np.ones_like(ids)
     left = config.model_type in COUNTED
@@ -281,6 +333,41 @@ def outputs_of(model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
+def segments_of(model) -> dict[str, np.ndarray]:
+    """What Transformer-XL answers to a text in two segments, and its loss on the first."""
+    rng, found, memory = np.random.default_rng(7), {}, None
+    for part, length in (("0", LENGTH), ("1", LENGTH - 1)):
+        ids = rng.integers(0, VOCAB, (BATCH, length))
+        with torch.no_grad():
+            made = model(torch.as_tensor(ids), mems=memory, output_hidden_states=True)
+            scored = model(torch.as_tensor(ids), labels=torch.as_tensor(ids))
+        memory = made.mems
+        found[f"in.input_ids.{part}"] = ids
+        found[f"out.logprobs.{part}"] = made.prediction_scores.numpy()
+        found[f"out.hidden_states.{part}"] = torch.stack(made.hidden_states).numpy()
+        found.setdefault("loss", scored.loss.numpy())
+    return found
+
+
+def streams_of(model, inputs) -> dict[str, np.ndarray]:
+    """`outputs_of` ProphetNet, the biases of its predicting streams gathered in their order."""
+    from transformers.models.prophetnet import modeling_prophetnet as there
+
+    def ordered(self, hidden_states, attn_weights, position_ids, buckets):
+        made = self.relative_pos_embeddings(hidden_states)  # [B T n buckets·heads]
+        made = made.unflatten(-1, (self.num_buckets, self.num_attn_heads)).permute(0, 2, 4, 1, 3)
+        places = buckets.long()[:, None, None]
+        return made.gather(-1, places.expand(*made.shape[:3], *buckets.shape[1:]))
+
+    attention = there.ProphetNetNgramSelfAttention
+    before, attention.get_predict_relative_pos_embeddings = (
+        attention.get_predict_relative_pos_embeddings, ordered,
+    )
+    made = outputs_of(model, inputs)
+    attention.get_predict_relative_pos_embeddings = before
+    return made
+
+
 def writings_of(model) -> dict[str, np.ndarray]:
     """What a decoder writes after two prompts, the likeliest token each time."""
     config = model.config
@@ -293,15 +380,36 @@ def writings_of(model) -> dict[str, np.ndarray]:
     return {f"gen.in.{k}": v for k, v in given.items()} | {"gen.greedy.sequences": written}
 
 
+def save(model, folder: Path) -> None:
+    """config.json and model.safetensors. What layers share transformers does not save this way:
+    then every name has its copy, as in the pickles it used to write."""
+    if getattr(model.config, "untie_r", True):
+        return model.save_pretrained(folder)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tensors = {name: tensor.clone().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
 def make(name: str) -> None:
     """Write one fixture."""
     model = build(name)
     folder = FOLDER / name
-    model.save_pretrained(folder)
+    save(model, folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     inputs = inputs_of(model)
     arrays = {f"in.{key}": value for key, value in inputs.items()}
-    arrays |= {f"out.{key}": value for key, value in outputs_of(model, inputs).items()}
+    if type(model).__name__ == "TransfoXLLMHeadModel":
+        arrays = segments_of(model)
+    elif model.config.model_type == "prophetnet":
+        made = streams_of(model, inputs)
+        ahead = [made.pop("logits")[:, None], made.pop("logits_ngram")] if "logits" in made else []
+        arrays |= {f"out.{key}": value for key, value in made.items() if "ngram" not in key}
+        if ahead:
+            arrays["ahead.logits"] = np.concatenate(ahead, axis=1)
+            arrays["fixed.logits"] = arrays["ahead.logits"][:, 0]
+    else:
+        arrays |= {f"out.{key}": value for key, value in outputs_of(model, inputs).items()}
     arrays |= writings_of(model)
     np.savez_compressed(folder / "reference.npz", **arrays)
 

@@ -92,4 +92,4 @@ def test_import_then_export_gives_the_files_back(folder, tmp_path):
 
 
 def test_the_fixtures_stay_small():
-    assert sum(file.stat().st_size for file in HERE.rglob("*.*")) < 1_000_000
+    assert sum(file.stat().st_size for file in HERE.rglob("*.*")) < 1_300_000

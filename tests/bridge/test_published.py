@@ -10,6 +10,7 @@ from flax import nnx
 
 from fxformer.bridge.family import family_of
 from fxformer.bridge.fields import COMMON
+from fxformer.bridge.matching import known
 from fxformer.bridge.options import composed
 from fxformer.config.build import build
 
@@ -31,6 +32,37 @@ QWEN3 = dict(hidden_size=1024, intermediate_size=3072, num_hidden_layers=28, hea
              num_attention_heads=16, num_key_value_heads=8, rope_theta=1e6)
 PEGASUS = dict(encoder_layers=16, decoder_layers=16, activation_function="relu",
                scale_embedding=True)
+DEBERTA = dict(
+    attention_probs_dropout_prob=0.1, hidden_act="gelu", hidden_dropout_prob=0.1, hidden_size=768,
+    initializer_range=0.02, intermediate_size=3072, max_position_embeddings=512,
+    relative_attention=True, position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True,
+    pos_att_type="p2c|c2p", layer_norm_eps=1e-7, max_relative_positions=-1,
+    position_biased_input=False, num_attention_heads=12, num_hidden_layers=12, type_vocab_size=0,
+)
+LONGFORMER = dict(
+    attention_mode="longformer", attention_window=[512] * 12, gradient_checkpointing=False,
+    hidden_size=768, ignore_attention_mask=False, layer_norm_eps=1e-5, pad_token_id=1,
+    max_position_embeddings=4098, sep_token_id=2, type_vocab_size=1,
+)
+MODERNBERT = dict(
+    hidden_size=768, num_hidden_layers=22, num_attention_heads=12, intermediate_size=1152,
+    hidden_activation="gelu", global_rope_theta=160000.0, local_rope_theta=10000.0,
+    local_attention=128, global_attn_every_n_layers=3, max_position_embeddings=8192,
+    norm_eps=1e-5, norm_bias=False, attention_bias=False, mlp_bias=False, decoder_bias=True,
+    classifier_pooling="mean", classifier_activation="gelu", deterministic_flash_attn=False,
+    embedding_dropout=0.0, mlp_dropout=0.0, attention_dropout=0.0, initializer_cutoff_factor=2.0,
+    sparse_prediction=False, sparse_pred_ignore_index=-100,
+)
+LED = BART_BASE | dict(
+    activation_function="gelu", attention_window=[1024] * 6, max_encoder_position_embeddings=16384,
+    max_decoder_position_embeddings=1024, classif_dropout=0.1, init_std=0.02, dropout=0.1,
+)
+PROPHETNET = dict(
+    model_type="prophetnet", vocab_size=30522, hidden_size=1024, ngram=2, num_buckets=32,
+    relative_max_distance=128, disable_ngram_loss=False, padding_idx=0, pad_token_id=0,
+    encoder_max_position_embeddings=513, decoder_max_position_embeddings=514,
+    max_position_embeddings=512, encoder_layerdrop=0.0, decoder_layerdrop=0.0, eps=0.1,
+)
 TIED, BARE = ("model/head=tied",), ("model/head=none",)
 POOLED = (*BARE, "model/classifiers=pooler")
 
@@ -72,6 +104,17 @@ PUBLISHED = {
     "opus-mt-en-de": (
         dict(model_type="marian", vocab_size=58101) | MARIAN, (), 74_410_496 - 2 * 512 * 512,
     ),
+    "deberta-v3-base": (
+        dict(model_type="deberta-v2", vocab_size=128100) | DEBERTA, BARE, 183_831_552,
+    ),
+    "longformer-base": (
+        dict(model_type="longformer", vocab_size=50265) | LONGFORMER, POOLED, 148_659_456,
+    ),
+    "modernbert-base": (
+        dict(model_type="modernbert", vocab_size=50368) | MODERNBERT, BARE, 149_014_272,
+    ),
+    "led-base": (dict(model_type="led", vocab_size=50265) | LED, (), 161_844_480),
+    "prophetnet-large": (PROPHETNET, (), 391_321_600),
     "pegasus-large": (  # both tables of positions are stored
         dict(model_type="pegasus", vocab_size=96103) | PEGASUS, (), 570_797_056 - 2 * 1024 * 1024,
     ),
@@ -83,6 +126,7 @@ def test_a_published_config_has_the_published_parameters(name):
     config, choices, parameters = PUBLISHED[name]
     family = family_of(config)
     config = family.modern(config)
+    assert not set(config) - known(family)
     words = [word for field in (*family.fields, *COMMON) for word in field.overrides(config)]
     cfg = composed(None, [f"+model={family.model}", *words, *choices])
     network = build(cfg.model.network)

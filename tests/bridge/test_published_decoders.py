@@ -64,6 +64,14 @@ QWEN25 = dict(
     rope_theta=1e6, sliding_window=32768, use_mrope=False, use_sliding_window=False,
     tie_word_embeddings=True,
 )
+WT103 = dict(
+    model_type="transfo-xl", vocab_size=267735, adaptive=True, attn_type=0, clamp_len=1000,
+    cutoffs=[20000, 40000, 200000], d_embed=1024, d_head=64, d_inner=4096, d_model=1024, div_val=4,
+    dropatt=0.0, dropout=0.1, eos_token_id=0, ext_len=0, init="normal", init_range=0.01,
+    init_std=0.02, layer_norm_epsilon=1e-5, mem_len=1600, n_head=16, n_layer=18, pre_lnorm=False,
+    proj_init_std=0.01, same_length=True, sample_softmax=-1, tgt_len=128, tie_weight=True,
+    tie_projs=[False, True, True, True], untie_r=True,
+)
 BARE, TIED = ("model/head=none",), ("model/head=tied",)
 
 # name: (config.json, what its form chooses, parameters)
@@ -75,6 +83,7 @@ PUBLISHED = {
     "gpt-neox-20b": (NEOX, (), 20_554_567_680),
     "gpt-j-6b": (GPTJ, (), 6_050_882_784),
     "bloom-560m": (BLOOM, (), 559_214_592),
+    "transfo-xl-wt103": (WT103, BARE, 283_885_936),
     "llama-3.1-8b": (LLAMA31, (), 8_030_261_248),
     "qwen2.5-0.5b": (QWEN25, TIED, 494_032_768),
 }

@@ -53,12 +53,29 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("gptj", "rotary_dim", 64, "a head is 4 wide"),
         ("gptj", "rotary", False, "no counterpart"),
         ("openai_gpt", "afn", "tanh", "no counterpart"),
+        ("transfo_xl", "attn_type", 2, "no counterpart"),
+        ("transfo_xl", "sample_softmax", 5, "no counterpart"),
+        ("transfo_xl", "mem_len", 0, "same_length=True sees nothing"),
+        ("transfo_xl", "cutoffs", "wide", "no list of ids"),
+        ("transfo_xl", "tie_word_embeddings", False, "no output table"),
+        ("transfo_xl_shared", "d_embed", 6, "one projection for all clusters"),
+        ("prophetnet", "add_cross_attention", False, "without a look at the source"),
+        ("prophetnet", "max_position_embeddings", 1, "1 positions"),
         ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
     ],
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
     with pytest.raises(ConfigMismatch, match=words):
         read(changed(tmp_path, name, {field: value}))
+
+
+def test_transformer_xls_tables_are_its_words(tmp_path):
+    def apart(tensors):
+        words = tensors["transformer.word_emb.emb_layers.1.weight"]
+        return tensors | {"crit.out_layers.1.weight": words + 1}
+
+    with pytest.raises(WeightMismatch, match="crit.out_layers.1.weight differs from transformer"):
+        model_of(read(changed(tmp_path, "transfo_xl", tensors=apart)))
 
 
 def test_a_field_may_be_vouched_for(tmp_path):
@@ -135,7 +152,28 @@ def old_t5(tensors):
     return tensors | {c: tensors["shared.weight"] for c in copies} | {lost: np.ones((8, 2))}
 
 
-OLD = {"bert": old_bert, "gpt2": old_gpt2, "t5": old_t5}
+def old_transfo_xl(tensors):
+    """All that is tied, twice."""
+    made = dict(tensors)
+    for name, tensor in tensors.items():
+        if ".emb_layers." in name:
+            made[name.replace("transformer.word_emb.emb_layers", "crit.out_layers")] = tensor
+        if ".emb_projs." in name and not name.endswith(".0"):
+            made[name.replace("transformer.word_emb.emb_projs", "crit.out_projs")] = tensor
+    return {k: v for k, v in made.items() if not k.endswith("inv_freq")}
+
+
+def old_prophetnet(tensors):
+    """All copies of the word table."""
+    words = tensors["prophetnet.word_embeddings.weight"]
+    return tensors | {
+        name: words
+        for name in ("prophetnet.encoder.word_embeddings.weight", "lm_head.weight")
+    }
+
+
+OLD = {"bert": old_bert, "gpt2": old_gpt2, "t5": old_t5, "transfo_xl": old_transfo_xl,
+       "prophetnet": old_prophetnet}
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -145,7 +183,7 @@ def test_files_in_an_old_form_are_the_same_model(name, tmp_path):
     before, (after, lines) = _load(new)[0], _load(old)
     for path, array in after.items():
         assert np.array_equal(array, before[path]), path
-    assert {"ignored"} <= {line.what for line in lines}
+    assert {"ignored", "shared"} & {line.what for line in lines}
 
 
 def _load(published):
@@ -169,6 +207,12 @@ OLD_CONFIGS = {
         },
     ),
     "qwen2": (("layer_types",), {}),
+    "transfo_xl": (
+        ("tie_projs",),
+        {"proj_share_all_but_first": True, "tie_weight": True, "ext_len": 0, "tgt_len": 128,
+         "n_token": 23},
+    ),
+    "prophetnet": (("add_cross_attention",), {"padding_idx": 0, "encoder_layerdrop": 0.0}),
     "gpt_neox": (("rope_parameters",), {"rotary_pct": 0.5, "rotary_emb_base": 300}),
     "gpt_neo": (("attention_types",), {}),
     "bloom": (

@@ -1,44 +1,52 @@
-"""A decoder that was imported learns on: twenty steps from its weights, and the loss falls."""
+"""Whatever was imported learns on: twenty steps from its weights, and the loss falls.
 
-import json
+A fixture without a head over words gets a new one.
+"""
 
-import jax
 import pytest
 
-from fxformer.bridge.adopt import adopted
-from fxformer.bridge.importing import import_model
-from fxformer.config.build import build
-from fxformer.config.check import check
-from fxformer.train.setup import set_up
-from tests.bridge.fixture import own
-from tests.physics.training import composed, train
+from fxformer.bridge.matching import match
+from fxformer.model.language_model import LanguageModel
+from tests.bridge.fixture import others, own, published
+from tests.bridge.test_start import train
 
-KINDS = ("CausalLM", "LMHeadModel")  # the classes of decoders that answer with words
+QUICK = ("bert", "t5")
+NEW = {"mlm": "mlm", "clm": "tied", "denoise": "tied"}  # objective: a head for it
 
 
-def decoders():
-    """The first fixture of each model_type whose class is a decoder with words."""
-    stated = {f: json.loads((f / "config.json").read_text()) for f in reversed(own())}
-    found = {c["model_type"]: f for f, c in stated.items() if c["architectures"][0].endswith(KINDS)}
-    return [pytest.param(folder, id=name) for name, folder in sorted(found.items())]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("folder", decoders())
-def test_an_imported_decoder_learns(folder, tmp_path):
-    run = import_model(folder, runs=str(tmp_path))
-    words = [
-        *(f"init.from={run.folder}", "objective=clm", "data=markov", "tokenizer=none"),
-        *("data.length=8", "data.batch=16", "data.valid_examples=32", "data.workers=1"),
-        *("data.symbols=18", "trainer.steps=20", "optimizer.lr=0.003", "energy=model"),
+def cases() -> list:
+    """All fixtures there are, those of others too; two of them run by default."""
+    quick = [f for f in own() if f.name in QUICK]
+    rest = [f for f in own() if f not in quick]
+    return [
+        *(pytest.param(f, id=f.name) for f in quick),
+        *(pytest.param(f, id=f.name, marks=pytest.mark.slow) for f in rest),
+        *(pytest.param(f, id=f"third-{f.name}", marks=pytest.mark.slow) for f in others()),
     ]
-    cfg = adopted(composed(*words), words)
-    check(cfg)
-    setup = set_up(cfg)
-    state = jax.jit(setup.start)(jax.random.key(0))
-    params, lines = build(cfg.init).apply(state.params, runs=str(tmp_path))
-    assert not [line.path for line in lines if line.what == "fresh"]
-    batch = setup.put(setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0]))
-    total, weight = jax.jit(setup.evaluate)(params, batch)["loss"]
-    after = train(setup, state.replace(params=params)).valid["loss"]
-    assert after < 0.97 * float(total / weight)
+
+
+def objective(one) -> str:
+    network = one.compose().model.network
+    if not network._target_.endswith(LanguageModel.__name__):
+        return "denoise"
+    return "clm" if network.transformer.causal else "mlm"
+
+
+@pytest.mark.parametrize("folder", cases())
+def test_an_import_learns(folder, tmp_path):
+    one = published(folder)
+    kind, answers = objective(one), one.form.has_words
+    head = () if answers else (f"model/head={NEW[kind]}", "model/classifiers=none")
+    run = train(
+        folder,
+        tmp_path,
+        *(f"objective={kind}", "model.dropout=0", f"data.symbols={one.vocab - 5}", *head),
+        *("trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2"),
+    )
+    loss = run.metrics("train")["loss"]
+    assert loss[-5:].mean() < loss[:5].mean() - 0.05
+    (event,) = [line for line in run.events() if line["event"] == "init"]
+    assert all(path.startswith("head/") for path in event["fresh"])
+    assert event["fresh"] == [] or not answers
+    if answers:
+        match(run.config["model"])  # and it can still be exported

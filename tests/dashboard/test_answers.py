@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from folders import finished
+from folders import finished, searched
 
 from fxformer.dashboard import curves, notes, spending
 from fxformer.dashboard.report import answers, spelled
@@ -57,7 +57,7 @@ def test_an_append_is_seen_by_the_same_shelf(tmp_path):
 
 
 def test_each_tenth_of_a_nat_has_its_price():
-    loss, joules = np.array([3.0, 2.5, 2.6, 2.3]), np.array([0.0, 100.0, 200.0, 300.0])
+    loss, joules = np.array([3.0, 2.5, 2.8, 2.7, 2.3]), np.array([0.0, 100, 150, 200, 300])
     nats, price = spending.cost_of_steps(loss, joules)
     np.testing.assert_allclose(nats, [2.9, 2.8, 2.7, 2.6, 2.5, 2.4, 2.3])
     np.testing.assert_allclose(price, [20, 20, 20, 20, 20, 100, 100])  # the way back up counts
@@ -110,6 +110,11 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
             continue
         assert "canary" not in json.dumps(answer(shelf, path, asked), default=str), path
     assert "seed=1" in answer(shelf, "run", {"run": key})["repeat"][-1]
+    del facts["overrides"]
+    facts["command"] = "fxformer train wandb.api_key=canary-by-hand seed=1"
+    (folder / "run.json").write_text(json.dumps(facts))
+    told = json.dumps(answer(Shelf(tmp_path), "run", {"run": key}))
+    assert "canary" not in told and "seed=1" in told
 
 
 def test_the_command_is_the_runs_own_words(tmp_path):
@@ -167,3 +172,17 @@ def test_points_are_bounded(tmp_path, points):
     shelf, key = only(tmp_path)
     with pytest.raises(ValueError, match="points"):
         answer(shelf, "curve", {"run": key, "split": "train", "name": "loss", "points": points})
+
+
+def test_a_search_is_told_whole(tmp_path):
+    finished(tmp_path)
+    searched(tmp_path)
+    shelf = Shelf(tmp_path)
+    assert [one["name"] for one in answer(shelf, "searches", {})] == ["first"]
+    told = answer(shelf, "search", {"name": "first"})
+    assert len(told["trials"]) == 12 and told["front"] == [0, 1, 2, 3, 4, 5, 6]  # dearer, better
+    assert told["minimize"] and told["cost"]["kwh"] == pytest.approx(0.078)
+    mattered = answer(shelf, "mattered", {"name": "first"})
+    assert sum(one["share"] for one in mattered) == pytest.approx(1)
+    assert spelled("mattered", {"name": "first"}) in answers(shelf)
+    assert answer(Shelf(tmp_path, [tmp_path / key for key in shelf.runs()]), "searches", {}) == []

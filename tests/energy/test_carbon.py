@@ -1,5 +1,6 @@
 """kWh and grams."""
 
+import json
 import logging
 
 import pytest
@@ -41,3 +42,30 @@ def test_every_region_has_a_plausible_figure_year_and_source():
     for code, grid in regions().items():
         assert 0 < grid.gco2e_per_kwh < 1500, code
         assert 2005 < grid.year < 2030 and grid.source and grid.name
+
+
+def test_every_figure_is_the_one_of_the_table_it_names(real_data):
+    """codecarbon's copies of Our World in Data, eGRID (lb/MWh), the ministry's, ENTSO-E's."""
+
+    def table(name):
+        return json.loads((real_data / "codecarbon" / f"{name}.json").read_text(encoding="utf-8"))
+
+    theirs = {code: (row["carbon_intensity"], row["year"], row["country_name"])
+              for code, row in table("global_energy_mix").items()
+              if row.get("carbon_intensity") is not None}  # fmt: skip
+    for name, row in table("usa_emissions").items():
+        if not name.startswith("_"):
+            theirs["USA-" + row["regionCode"]] = (row["emissions"] * 0.45359237, 2023, name)
+    for code, row in table("china_provincial_emissions")["data"].items():
+        known = (row["emission_factor"], row["year"], row["description"])
+        theirs[code.replace("CN-", "CHN-")] = known
+    for code, row in table("nordic_emissions")["data"].items():
+        country = {"SE": "SWE", "NO": "NOR"}.get(code[:2], "FIN")
+        theirs[f"{country}-{code}"] = (row["emission_factor"], row["year"], row["description"])
+    for code, grid in regions().items():
+        intensity, year, _ = theirs[code]
+        assert grid.gco2e_per_kwh == pytest.approx(intensity, abs=0.06), code
+        assert grid.year == year, code
+    world = table("carbon_intensity_per_source")["world_average"]
+    assert world == carbon.WORLD
+    assert len(regions()) > 300

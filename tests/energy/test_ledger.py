@@ -2,6 +2,7 @@
 
 import pytest
 
+from fxformer import jsonl
 from fxformer.energy.ledger import Ledger, attempts, totals
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
@@ -37,6 +38,20 @@ def test_a_killed_attempt_counts_up_to_its_last_line(tmp_path):
     attempt(path, 3)
     assert totals(path).joules == pytest.approx(1100)
     assert totals(path).by("phase")["train"].joules == pytest.approx(1100)
+
+
+def test_hours_are_written_once_each_and_read_back_whole(tmp_path):
+    path, clock = tmp_path / "energy.jsonl", Clock()
+    meter = Meter([Steady(clock, 100)], clock=clock, wall=lambda: 7200 + clock())
+    ledger = Ledger(path, every=0, clock=clock)
+    for _ in range(4):
+        clock.go(1800)
+        ledger.keep(meter)
+    lines = list(jsonl.read(path))
+    assert [list(line["hours"]) for line in lines] == [["2"], ["2"], ["3"], ["3"]]
+    kept = totals(path)
+    assert kept.hours == meter.own().hours == {2: 360000, 3: 360000}
+    assert sum(kept.hours.values()) == pytest.approx(kept.joules)
 
 
 def test_no_ledger_is_no_energy(tmp_path):

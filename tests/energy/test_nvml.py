@@ -1,7 +1,10 @@
 """NVML with a made-up library: masks, reordering, missing counters."""
 
+import time
+
 import pytest
 
+from fxformer.energy.energy import AutoEnergy
 from fxformer.energy.nvml import NVMLCounter, open_gpus, visible
 from fxformer.energy.source import UnreadableError
 
@@ -85,3 +88,35 @@ def test_what_cannot_be_metered_says_why(mask):
     with pytest.raises(UnreadableError, match=r"MIG slice|no GPU visible"):
         open_gpus(sigma_counter=0.05, sigma_power=0.1, every=0, power_every=1,
                   library=FakeNVML(a=0), mask=mask)
+
+
+def test_numbers_of_unlike_gpus_are_believed_in_the_bus_order_only(monkeypatch):
+    class Unlike(FakeNVML):
+        def nvmlDeviceGetName(self, handle):
+            return f"NVIDIA {handle}"
+
+    knobs = {"sigma_counter": 0.05, "sigma_power": 0.1, "every": 0, "power_every": 1}
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    with pytest.raises(UnreadableError, match="CUDA_DEVICE_ORDER=PCI_BUS_ID"):
+        open_gpus(library=Unlike(a=0, b=0), mask="1", **knobs)
+    assert list(open_gpus(library=Unlike(a=0, b=0), mask="GPU-b", **knobs)[1]) == ["gpu:GPU-b"]
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert list(open_gpus(library=Unlike(a=0, b=0), mask="1", **knobs)[1]) == ["gpu:GPU-b"]
+
+
+def test_a_gpu_that_falls_off_the_bus_is_counted_by_the_model_since(monkeypatch, tmp_path):
+    library = FakeNVML(a=0, b=0)
+    monkeypatch.setattr("fxformer.energy.nvml.open_library", lambda: library)
+    monkeypatch.setattr("fxformer.energy.single.Single.__init__.__defaults__", (tmp_path,))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    meter = AutoEnergy(read_every_seconds=0).open(accelerators=["NVIDIA H100"] * 2)
+    library.counters |= {"GPU-a": 5000, "GPU-b": 9000}
+    meter.read()
+    library.counters["GPU-a"] = None
+    time.sleep(0.01)
+    meter.read()
+    by = meter.totals().by("device")
+    assert by["gpu:GPU-b"].provenance == "measured" and by["gpu:GPU-b"].joules == 9
+    assert by["gpu:GPU-a"].shares["measured"] == 5 and by["gpu:GPU-a"].shares["modelled"] > 0
+    assert [u.name for u in meter.unreadable if "died while running" in u.reason] == ["nvml"]
+    meter.close()

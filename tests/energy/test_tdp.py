@@ -1,22 +1,26 @@
-"""The tables of design powers."""
+"""Design powers of processors, and whose figures they are."""
 
-import pytest
+import csv
 
-from fxformer.energy.tdp import WATTS_PER_THREAD, chip_watts, cpu_watts_per_thread
-
-
-@pytest.mark.parametrize(("name", "watts"), [
-    ("NVIDIA H100 80GB HBM3", 700), ("NVIDIA H100 PCIe", 350), ("NVIDIA L40S", 350),
-    ("NVIDIA L4", 72), ("Tesla T4", 70), ("NVIDIA A100-SXM4-40GB", 400), ("TPU v3", 450),
-    ("NVIDIA GB200", 1200), ("NVIDIA A10", 150), ("NVIDIA H200", 700),
-])
-def test_a_chip_is_found_by_whole_words(name, watts):
-    assert chip_watts(name)[0] == watts
+from fxformer.energy.tdp import CPU_TDP, WATTS_PER_THREAD, cpu_watts_per_thread
 
 
-def test_what_is_not_in_the_tables_says_so():
+def test_a_processor_is_found_and_what_is_not_says_so():
     assert cpu_watts_per_thread("AMD EPYC 7763 64-Core Processor")[0] == 280 / 128
     assert cpu_watts_per_thread("Apple M2 Ultra")[0] == 105 / 24
     watts, statement = cpu_watts_per_thread("Fnord 3000")
     assert watts == WATTS_PER_THREAD and "Fnord 3000 is not in the table" in statement
-    assert "not in the table" in chip_watts("Fnord Accelerator")[1]
+
+
+def test_watts_of_a_thread_are_those_of_a_thread():
+    """A wrong number of threads would stand out: 1 to 8 W each, and the fallback in the middle."""
+    each = sorted(watts / threads for watts, threads in CPU_TDP.values())
+    assert each[0] > 1 and each[-1] < 8
+    assert each[len(each) // 2 - 5] <= WATTS_PER_THREAD <= each[len(each) // 2 + 5]
+
+
+def test_watts_are_those_codecarbon_has_collected(real_data):
+    with open(real_data / "codecarbon" / "cpu_power.csv", encoding="utf-8") as file:
+        rows = {row["Name"]: row["TDP"] for row in csv.DictReader(file)}
+    theirs = {name: float(rows[name]) for name in CPU_TDP}
+    assert theirs == {name: watts for name, (watts, _) in CPU_TDP.items()}

@@ -18,8 +18,9 @@ def kinds_of(group: str) -> list[str]:
 
 
 def alone(group: str) -> list[str]:
-    """The kinds of a group but those of disentangled attention, which come in pairs."""
-    return [f"{group}={name}" for name in kinds_of(group) if not name.startswith("disentangled")]
+    """The kinds of a group but those of attention by distances, which come in pairs."""
+    paired = ("disentangled", "relative")
+    return [f"{group}={name}" for name in kinds_of(group) if not name.startswith(paired)]
 
 
 PAIRS = [
@@ -27,6 +28,10 @@ PAIRS = [
     " model/attention=disentangled",
     "model/position=disentangled_learned model.position.buckets=null model.position.reach=3"
     " model/attention=deberta",
+    "model/position=relative model/attention=relative",
+    "model/position=relative_shared model.position.clamp=3"
+    " model/attention=relative model.attention.own_bias=false",
+    "model/position=relative model/attention=relative model.attention.memory=3 model.windows=[3]",
 ]
 POSITIONS = [*alone("model/position"), *PAIRS]
 PARTS = [
@@ -41,6 +46,7 @@ PARTS = [
     "model.groups=1",
     "model.windows=[null,3]",
     "model.embed.width=12 model/head=untied",
+    "model/words=adaptive model/head=adaptive model.words.shrink=2",
 ]
 
 

@@ -52,14 +52,15 @@ def test_tokens_of_a_prefix_see_each_other_and_nothing_of_the_rest():
     assert (moved(model, PREFIX)[inside] == wanted[inside]).all()
 
 
-# disentangled positions want an attention of their own
+# positions that tell distances want an attention of their own
 KINDS = [p for p in choices("model/position") if p not in choices("model")]
-PLAIN = [p for p in KINDS if not p.startswith("disentangled")]
+PLAIN = [p for p in KINDS if not p.startswith(("disentangled", "relative"))]
+PLAIN += ["relative model/attention=relative"]
 
 
 @pytest.mark.parametrize("position", PLAIN)
 def test_packing_a_prefix_is_invisible(position):
-    model = tiny("decoder", f"model/position={position}")
+    model = tiny("decoder", *f"model/position={position}".split())
     tokens = ids(1, 10)
     together = logits(model, Batch(tokens, SEGMENTS, prefix=PREFIX))
     for part in (slice(0, 5), slice(5, 9)):

@@ -246,16 +246,16 @@ def test_models_that_cannot_do_it_are_refused(make, build, vocabulary):
 
 
 def test_the_arithmetic_of_both_sides_is_counted(electra, batch):
-    (small, masked, table), (model, whole, head) = electra.passes(batch)
+    (small, masked, answer), (model, whole, head) = electra.passes(batch)
     tokens, targets = int((batch.segments > 0).sum()), int(batch.weights.sum())
     assert small is electra.generator and model is electra.model
-    assert (table, head) == (200 * 24, 24 * 25)
+    assert (answer, head) == (200 * 24 + 12 * 24, 24 * 25)  # a generator 12 wide, words of 24
     pairs = 20**2 + 12**2 + 31**2 + 9**2
-    for (part, given, weights), dim, hidden, scored in (
-        ((small, masked, table), 12, 16, targets),
-        ((model, whole, head), 24, 32, tokens),
+    for (part, given, weights), dim, hidden, scored, entry in (
+        ((small, masked, answer), 12, 16, targets, 24 * 12),
+        ((model, whole, head), 24, 32, tokens, 0),
     ):
-        layer = 2 * tokens * (4 * dim**2 + 2 * dim * hidden) + 4 * dim * pairs
+        layer = 2 * tokens * entry + 2 * tokens * (4 * dim**2 + 2 * dim * hidden) + 4 * dim * pairs
         assert training_flops(part, given, weights) == 3 * (layer + 2 * scored * weights)
 
 

@@ -129,7 +129,8 @@ def test_the_arithmetic_counts_all_streams(prophet, batch):
     assert (given, head, ahead) == (batch, None, 2)
     tokens, targets = int((batch.segments > 0).sum()), int(batch.weights.sum())
     alone, both = training_flops(model, batch), training_flops(model, batch, None, 2)
-    pairs = sum(n * (n + 1) // 2 + n * n for n in (20, 12, 31, 9))
+    # stream 1: tokens before the last one and always the first, itself, and the source
+    pairs = sum(n * (n + 1) // 2 + 1 + n * n for n in (20, 12, 31, 9))
     buckets = 24 * 32 * 4  # the bias: width · buckets · heads
     layer = 2 * tokens * (4 * 24**2 + buckets + 2 * 24**2 + 2 * 24 * 32) + 4 * 24 * pairs
     assert both - alone == 3 * (layer + 2 * targets * 200 * 24)

@@ -63,8 +63,8 @@ def trained(*overrides: str, start: State | None = None) -> Trained:
     return train(ready(*overrides), start)
 
 
-def train(setup: Setup, start: State | None = None) -> Trained:
-    """The same for what has been set up. start: instead of a fresh state"""
+def train(setup: Setup, start: State | None = None, meter=None) -> Trained:
+    """The same for what has been set up. start: instead of a fresh state; meter: of joules"""
     trainer, corpus = setup.trainer, setup.corpus
     placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
     begin = jax.jit(setup.start, out_shardings=placement)
@@ -80,7 +80,7 @@ def train(setup: Setup, start: State | None = None) -> Trained:
             loader,
             until=trainer.steps,
             tracker=Silent(),
-            meter=Silent(),
+            meter=meter or Silent(),
             events=[Evaluate(0, jax.jit(setup.evaluate), Held(setup))],
             put=setup.put,
         )

@@ -1,6 +1,7 @@
 """What is told of a study: ranks, intervals, cost against the grid, the command; as files too."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -62,6 +63,21 @@ def test_every_watt_hour_counts(tmp_path):
     assert cost.kwh == pytest.approx(5 * WATTHOUR) == pytest.approx(sum(cost.by_state.values()))
     assert cost.joules == pytest.approx(3.6e6 * cost.kwh)
     assert "25 % of the budget of 20.0 Wh" in said("made", "--root", str(tmp_path))
+
+
+def test_the_killed_are_charged_before_anyone_takes_over(tmp_path):
+    """A running trial whose worker is gone: its joules stand in its run's ledger only."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"status": "running", "owner": {}}')
+    (run / "config.yaml").write_text("energy: {pue: 2.0, grid_gco2e_per_kwh: 100.0}")
+    entries = [["train", "cpu", "model", "modelled", 0.4, 1.8e6]]
+    line = {"attempt": "a", "joules": 1.8e6, "seconds": {"train": 9.0}, "entries": entries}
+    (run / "energy.jsonl").write_text(json.dumps(line) + "\n" + '{"attempt": "b", "ent')
+    gone = dataclasses.replace(trial(0, state="running"), run="run", kwh=0.0, owner={"pid": 0})
+    told = account(made := study(tmp_path, [gone]))
+    assert told.cost.kwh == pytest.approx(1.0) and told.cost.joules == 1.8e6
+    assert told.cost.gco2e == pytest.approx(100) and made.trial(0).kwh == 0
 
 
 def test_the_grid_of_a_space():

@@ -1,5 +1,6 @@
 """kill -9 at random moments, of controllers and of trials: nothing is lost, nothing made twice."""
 
+import contextlib
 import json
 import os
 import signal
@@ -136,3 +137,44 @@ def test_a_trial_whose_file_is_gone_is_made_again_the_same(tmp_path):
     assert controller(runs, 3).wait(300) == 0, (runs / "err.txt").read_text()
     for mine, theirs in zip(study.trials(), before, strict=True):
         assert (mine.params, mine.values) == (theirs.params, theirs.values)
+
+
+@pytest.mark.slow
+def test_real_training_killed_again_and_again_ends_bit_for_bit_the_same(tmp_path):
+    """The command itself and its trials' processes, ten kills; every joule in a ledger is counted,
+    and the ledgers of the dead have some."""
+    from shell import DECODER, start
+
+    words = (
+        "train", "-m", *DECODER, "trainer.steps=150", "trainer.eval_every=10",
+        "trainer.save_every=10", "energy.ledger_every_seconds=0.1", "search.name=s",
+        "search.trials=3", "search.workers=2", "search.retries=99",
+        "optimizer.lr=tag(log,interval(1e-3,1e-1))",
+    )  # fmt: skip
+    calm, wild, rng, dead = tmp_path / "calm", tmp_path / "wild", np.random.default_rng(0), [0, 0]
+    calm.mkdir(), wild.mkdir()
+    assert start(*words, folder=calm).wait(900) == 0
+    process, end = start(*words, folder=wild), time.monotonic() + 900
+    while sum(dead) < 10 and time.monotonic() < end:
+        running = [json.loads(file.read_text()) for file in wild.glob("runs/2*/run.json")]
+        pids = [facts["owner"]["pid"] for facts in running if facts["status"] == "running"]
+        if process.poll() is not None:
+            process = start(*words, folder=wild)
+        if not pids and rng.random() > 0.02:  # now and then before there is a trial
+            time.sleep(0.2)
+            continue
+        time.sleep(rng.uniform(0, 4))
+        which = bool(pids) and rng.random() < 0.6
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(rng.choice(pids)) if which else process.pid, signal.SIGKILL)
+            dead[which] += 1
+    process.wait(900)
+    assert start(*words, folder=wild).wait(900) == 0, (wild / "err.txt").read_text()
+    one, other = find(calm / "runs", "s"), find(wild / "runs", "s")
+    for theirs, mine in zip(one.trials(), other.trials(), strict=True):
+        assert (mine.state, mine.params, mine.values) == ("complete", theirs.params, theirs.values)
+        assert [report[:2] for report in mine.reports] == [report[:2] for report in theirs.reports]
+    used = sum(ledger.totals(file).joules for file in wild.glob("runs/2*/energy.jsonl"))
+    told = sum(trial.joules for trial in other.trials())
+    assert min(dead) >= 2 and told == pytest.approx(used)
+    assert told > sum(trial.joules for trial in one.trials())

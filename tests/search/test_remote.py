@@ -13,7 +13,8 @@ import pytest
 from search import drive
 
 from fxformer.search import book, remote
-from fxformer.search.remote import StoreClaims, opened, shown
+from fxformer.search.remote import StoreClaims
+from fxformer.search.storage import opened, shown
 from fxformer.search.study import Study, Trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ def test_the_study_of_a_database_may_grow_but_not_change(tmp_path, address):
 
 
 def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_path, monkeypatch):
-    for wrong in ("nonsense", "grpc://host", "runs/file.db"):
+    for wrong in ("nonsense", "grpc://host", "runs/file.db", "foo://x"):
         with pytest.raises(ValueError, match="postgresql\\+psycopg://USER@HOST"):
             opened(wrong)
     assert shown("postgresql+psycopg://me:secret@db/x") == "postgresql+psycopg://me:…@db/x"
@@ -117,7 +118,8 @@ def test_two_machines_share_trials_by_the_proxy_and_one_dies(tmp_path):
         folders = [drive.study(tmp_path / name).folder for name in "ab"]
         end = time.monotonic() + 60
         while time.monotonic() < end:  # its second trial is on its way
-            trials = Study.open(folders[0]).trials() if (folders[0] / "claims").exists() else []
+            begun = (folders[0] / "study.json").exists()
+            trials = Study.open(folders[0]).trials() if begun else []
             mine = [one for one in trials if one.run and (folders[0].parents[1] / one.run).exists()]
             if len(mine) > 1 and len(mine[-1].reports) == 2:
                 break

@@ -1,5 +1,6 @@
 """Owners: alive, gone, and pids that are used again."""
 
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,19 @@ def test_this_process_is_alive_and_an_ended_one_is_not():
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
     assert not alive({**record(), "pid": child.pid})
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only /proc tells")
+def test_a_killed_process_that_nobody_has_collected_is_gone():
+    """As in a container whose first process is no init: its dead keep their pids."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    owner = record() | {"pid": child.pid, "born": None}
+    assert alive(owner)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(child.pid, 0)  # it can be signalled still
+    assert not alive(owner)
+    child.communicate()
 
 
 def test_a_pid_used_again_is_somebody_else():

@@ -65,6 +65,23 @@ def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
     assert "2 runs: 4.00 kJ" in said and "search s1: 1 run (1 failed), 400 J, 133 mWh" in said
 
 
+def test_a_grid_known_by_the_hour_afterwards(root):
+    """A run of 1 and 2 kJ in the first two hours of 1970, PUE 1.2, at 100 and 400 g/kWh."""
+    run = root / "20260101-000000-a"
+    entry = Entry("train", "cpu", "model:cpu", "modelled", 0.4, 3000.0)
+    line = {"attempt": "0", **Totals((entry,), {}, {0: 1000.0, 1: 2000.0}).to_json()}
+    (run / "energy.jsonl").write_text(json.dumps(line) + "\n")
+    rows = [f"{hour},{400 if hour == 1 else 100}" for hour in range(24)]
+    (root / "day.csv").write_text("\n".join(["hour,g/kWh", *rows]))
+    words = ("--hourly", str(root / "day.csv"), "--timezone", "UTC", "--json", str(root / "x.json"))
+    (one,) = main([str(run), *words])
+    assert one.gco2e == pytest.approx(1.2 * (100 * 1 + 400 * 2) / 3600)
+    found = json.loads((root / "x.json").read_text())
+    assert found["by"]["hour"] == {"1970-01-01T00:00+00:00": 1000, "1970-01-01T01:00+00:00": 2000}
+    with pytest.raises(ValueError, match="are about a file"):
+        main([str(run), "--timezone", "UTC"])
+
+
 def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
     words = ("trainer.steps=100000", "trainer.eval_every=0", "energy.budget_kwh=5e-6")
     code, _, err = fxformer("train", "-m", "seed=3", *DECODER, *words, folder=tmp_path)

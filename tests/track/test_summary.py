@@ -7,13 +7,13 @@ from rich.console import Console
 
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.source import Unreadable
-from fxformer.energy.totals import Entry, add_up
+from fxformer.energy.totals import Entry, Totals
 from fxformer.track.summary import Sample, command, difference, summarise
 
 
 def test_a_summary_says_what_came_out_and_what_it_cost():
     out = io.StringIO()
-    energy = add_up([Entry("train", "cpu", "model:cpu", "modelled", 0.4, 7.2e4)])
+    energy = Totals((Entry("train", "cpu", "model:cpu", "modelled", 0.4, 7.2e4),))
     summarise(Console(file=out, width=80), Path("runs/x"), status="done",
               facts=[("loss", "2.5 [b]")], energy=energy, carbon=Carbon(region="FRA", pue=1.5),
               unreadable=[Unreadable("rapl", "no permission", "chmod it")],

@@ -51,6 +51,19 @@ def test_limits_are_in_the_units_of_their_knobs():
     assert budget_of(None, ModelEnergy()).over(spent) is None
 
 
+def test_grams_of_a_budget_are_those_of_the_hours_they_were_used_in(tmp_path):
+    rows = [f"{hour},{500 if hour < 12 else 100}" for hour in range(24)]
+    (tmp_path / "day.csv").write_text("\n".join(["hour,gCO2e/kWh", *rows]))
+    file = str(tmp_path / "day.csv")
+    energy = ModelEnergy(grid_hourly=file, grid_timezone="UTC", budget_gco2e=60.0)
+    spent, hours = Totals(joules=3.6e5), {}
+    budget = budget_of(None, energy, lambda: hours)
+    hours |= {12: 3.6e5}
+    assert budget.share(spent) == pytest.approx(10 / 60)
+    hours |= {12: 0.0, 11: 3.6e5}
+    assert budget.share(spent) == pytest.approx(50 / 60)
+
+
 def test_a_run_ends_within_a_step_evaluates_and_saves(tmp_path):
     toy = Parts()
     steady, _ = go(toy, joules(1e9), until=40)

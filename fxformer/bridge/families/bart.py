@@ -82,21 +82,25 @@ def attention(side: str, file: str, part: str) -> list[Entry]:
 
 def bias(config: Config) -> list[Entry]:
     """The buffer that the class with a head over words saves."""
-    return logits_bias(config.get("decoder_vocab_size") or config["vocab_size"])
+    return logits_bias(config.get("decoder_vocab_size") or config.get("vocab_size", 50265))
 
 
 def forms(
-    family: str, generation: str | None = None, words: str = "model.shared.weight"
+    family: str,
+    generation: str | None = None,
+    words: str = "model.shared.weight",
+    *,
+    answers: bool = True,
 ) -> tuple[Form, ...]:
     """The classes that BART and its like come as: Bart, MBart …
 
     generation: the class with a head over words, where it is not FAMILYForConditionalGeneration
-    words: the name of the word table"""
+    words: the name of the word table; answers: whether there are classes that classify"""
     own = untied("lm_head.weight", words)
     generation = generation or f"{family}ForConditionalGeneration"
     biased = ("model.head.bias=true",)
     loose = {"tie_word_embeddings": False}
-    return (
+    answering = (
         Form(
             f"{family}ForSequenceClassification",
             needs=("classification_head.dense.weight",),
@@ -108,6 +112,9 @@ def forms(
             needs=("qa_outputs.weight",),
             overrides=("model/head=none", "model/classifiers=span"),
         ),
+    )
+    return (
+        *(answering if answers else ()),
         Form(
             generation,
             needs=("final_logits_bias",),

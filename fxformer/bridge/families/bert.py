@@ -1,11 +1,26 @@
 """BERT. Devlin et al. 2019."""
 
+import dataclasses
+
 from fxformer.bridge.family import Family, Form, untied
-from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
+from fxformer.bridge.fields import Choice, Config, ConfigMismatch, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, norm, table, tensor
 
 ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
+
+
+
+@dataclasses.dataclass(frozen=True)
+class Types(Knob):
+    """Rows of the table of token types, which transformers always looks up."""
+
+    def values(self, model: dict) -> Config:
+        found = super().values(model)
+        if not found[self.file]:
+            raise ConfigMismatch(f"{self.key}=0: a model without token types is a DistilBERT")
+        return found
+
 
 FIELDS = (
     Knob("hidden_size", "model.dim", 768),
@@ -14,9 +29,10 @@ FIELDS = (
     Knob("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
     Knob("layer_norm_eps", "model.norm.eps", 1e-12),
-    Knob("type_vocab_size", "model.embed.types", 2),
+    Types("type_vocab_size", "model.embed.types", 2),
     Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
+    Knob("is_decoder", "model.encoder.causal", False),
     Only("position_embedding_type", "absolute", write=False),
     Silent(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
     Silent(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
@@ -80,11 +96,35 @@ def labelled(architecture: str, classifier: str, tensor: str, option: str | None
     )
 
 
+def causal(
+    architecture: str, needs: tuple[str, ...], loose: tuple[str, ...], own, tied: tuple = ()
+) -> tuple[Form, Form]:
+    """The forms of an encoder that sees no later token: is_decoder in its config.json.
+
+    loose, own: what it is, and whether, with an output table of its own; tied: without"""
+    later = ("model.encoder.causal=true",)
+
+    def reads_on(names, config: Config) -> bool:
+        return bool(config.get("is_decoder"))
+
+    return (
+        Form(
+            architecture,
+            needs=needs,
+            overrides=(*loose, *later),
+            when=lambda names, config: reads_on(names, config) and own(names, config),
+            config={"tie_word_embeddings": False},
+        ),
+        Form(architecture, needs=needs, overrides=(*tied, *later), when=reads_on),
+    )
+
+
 NO_WORDS = ("model/head=none",)
 OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
 UNTIED = ("model/head=untied_mlm",)
 PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
 LOOSE = {"tie_word_embeddings": False}
+LOOSE_OWN = untied(OUTPUT, WORDS)
 
 OLD_NORMS = (
     (r"LayerNorm\.gamma$", "LayerNorm.weight"),
@@ -110,6 +150,7 @@ BERT = Family(
             needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
             overrides=PAIRS,
         ),
+        *causal("BertLMHeadModel", ("cls.predictions.transform.dense.weight",), UNTIED, LOOSE_OWN),
         Form(
             "BertForMaskedLM",
             needs=("cls.predictions.transform.dense.weight",),

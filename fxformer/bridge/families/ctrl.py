@@ -45,7 +45,13 @@ CTRL = Family(
     fields=FIELDS,
     names=names,
     forms=forms(
-        "CTRL", "transformer.w.weight", tied=True, lm="LMHeadModel", bias=True, classes="classifier"
+        "CTRL",
+        "transformer.w.weight",
+        tied=True,
+        lm="LMHeadModel",
+        bias=True,
+        classes="classifier",
+        lacks=("ForTokenClassification", "ForQuestionAnswering"),
     ),
     ignore=(r"^(transformer\.)?pos_encoding$",),
 )

@@ -1,7 +1,7 @@
 """ELECTRA, generator and discriminator. Clark et al. 2020."""
 
 from fxformer.bridge.families.bert import FIELDS as BERT_FIELDS
-from fxformer.bridge.families.bert import LENGTH, NO_WORDS, OLD_NORMS, body, labelled
+from fxformer.bridge.families.bert import LENGTH, NO_WORDS, OLD_NORMS, body, causal, labelled
 from fxformer.bridge.family import Family, Form, untied
 from fxformer.bridge.fields import Config, Knob, Silent
 from fxformer.bridge.names import Entry, linear, norm, tensor
@@ -38,7 +38,8 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-WORDS = ("generator_predictions.dense.weight",)
+WORDS, LOOSE = ("generator_predictions.dense.weight",), ("model/head=untied_mlm_gelu",)
+OWN = untied("generator_lm_head.weight", "electra.embeddings.word_embeddings.weight")
 
 ELECTRA = Family(
     types=("electra",),
@@ -48,11 +49,12 @@ ELECTRA = Family(
     names=names,
     modern=modern,
     forms=(
+        *causal("ElectraForCausalLM", WORDS, LOOSE, OWN, ("model/head=mlm_gelu",)),
         Form(
             "ElectraForMaskedLM",
             needs=WORDS,
-            overrides=("model/head=untied_mlm_gelu",),
-            when=untied("generator_lm_head.weight", "electra.embeddings.word_embeddings.weight"),
+            overrides=LOOSE,
+            when=OWN,
             config={"tie_word_embeddings": False},
         ),
         Form("ElectraForMaskedLM", needs=WORDS, overrides=("model/head=mlm_gelu",)),

@@ -1,10 +1,11 @@
 """GPT-2. Radford et al. 2019."""
 
+from fxformer.bridge.decoders import forms, heads
 from fxformer.bridge.families.bert import ACTS
-from fxformer.bridge.family import Family, Form, untied
+from fxformer.bridge.family import Family
 from fxformer.bridge.fields import Choice, Config, Knob, Only, Silent
 from fxformer.bridge.layout import columns
-from fxformer.bridge.names import Entry, conv1d, fused, linear, norm, table, tensor
+from fxformer.bridge.names import Entry, conv1d, fused, norm, table
 
 FIELDS = (
     Knob("n_embd", "model.dim", 768),
@@ -45,10 +46,7 @@ def names(config: Config) -> list[Entry]:
         *conv1d(f"{layer}.mlp.c_fc", f"{stack}/ffn/up"),
         *conv1d(f"{layer}.mlp.c_proj", f"{stack}/ffn/down"),
         *norm("transformer.ln_f", "transformer/norm"),
-        *tensor("lm_head.weight", "head/output/embedding"),
-        *linear("score", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *heads(),
     ]
 
 
@@ -59,31 +57,6 @@ GPT2 = Family(
     fields=FIELDS,
     names=names,
     modern=modern,
-    forms=(
-        Form(
-            "GPT2ForSequenceClassification",
-            needs=("score.weight",),
-            overrides=("model/head=none", "model/classifiers=classes_last"),
-            labels=("score.weight", "classes"),
-        ),
-        Form(
-            "GPT2ForTokenClassification",
-            needs=("classifier.weight",),
-            overrides=("model/head=none", "model/classifiers=tokens"),
-            labels=("classifier.weight", "tokens"),
-        ),
-        Form(
-            "GPT2ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=("model/head=none", "model/classifiers=span"),
-        ),
-        Form(
-            "GPT2LMHeadModel",
-            overrides=("model/head=untied",),
-            when=untied("lm_head.weight", "transformer.wte.weight"),
-            config={"tie_word_embeddings": False},
-        ),
-        Form("GPT2LMHeadModel"),
-    ),
+    forms=forms("GPT2", "transformer.wte.weight", tied=True, lm="LMHeadModel"),
     ignore=(r"\.attn\.bias$", r"\.attn\.masked_bias$"),
 )

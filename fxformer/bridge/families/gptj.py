@@ -76,6 +76,12 @@ GPTJ = Family(
     base="transformer.",
     fields=FIELDS,
     names=names,
-    forms=forms("GPTJ", "transformer.wte.weight", tied=False, bias=True),
+    forms=forms(
+        "GPTJ",
+        "transformer.wte.weight",
+        tied=False,
+        bias=True,
+        lacks=("ForTokenClassification",),
+    ),
     ignore=(r"\.attn\.(bias|masked_bias)$",),
 )

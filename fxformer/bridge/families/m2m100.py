@@ -17,6 +17,7 @@ M2M100 = Family(
             config={"tie_word_embeddings": False},
         ),
         Form("M2M100ForConditionalGeneration"),
+        Form("M2M100Model", overrides=("model/head=none",), base=""),
     ),
     ignore=(r"embed_positions\.weights?$", r"^(model\.)?(encoder|decoder)\.version$"),
 )

@@ -50,6 +50,12 @@ OPENAI_GPT = Family(
     base="transformer.",
     fields=FIELDS,
     names=names,
-    forms=forms("OpenAIGPT", "transformer.tokens_embed.weight", tied=True, lm="LMHeadModel"),
+    forms=forms(
+        "OpenAIGPT",
+        "transformer.tokens_embed.weight",
+        tied=True,
+        lm="LMHeadModel",
+        lacks=("ForTokenClassification", "ForQuestionAnswering"),
+    ),
     ignore=(r"\.attn\.bias$", r"^(transformer\.)?position_ids$"),
 )

@@ -14,11 +14,11 @@ from fxformer.nn.position import sinusoids
 def names(config: Config) -> list[Entry]:
     """BART's, and both tables of positions."""
     length, dim = config.get("max_position_embeddings", 1024), config.get("d_model", 1024)
-    table = functools.partial(positions, length, dim)
+    fill = {"constant": functools.partial(positions, length, dim), "shape": (length, dim)}
     fixed = [f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")]
     return [
         *(entry for entry in bart.names(config) if entry.file not in fixed),
-        *(entry for file in fixed for entry in tensor(file, "", constant=table)),
+        *(entry for file in fixed for entry in tensor(file, "", **fill)),
     ]
 
 
@@ -33,5 +33,5 @@ PEGASUS = Family(
     base="model.",
     fields=bart.fields("gelu", before=True, normed=False, static=True, scaled=False),
     names=names,
-    forms=bart.forms("Pegasus"),
+    forms=bart.forms("Pegasus", answers=False),
 )

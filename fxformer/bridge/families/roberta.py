@@ -4,7 +4,7 @@ The first rows of the position table stand for padding: max_position_embeddings 
 """
 
 from fxformer.bridge.families.bert import FIELDS as BERT_FIELDS
-from fxformer.bridge.families.bert import NO_WORDS, OLD_NORMS, body, labelled
+from fxformer.bridge.families.bert import NO_WORDS, OLD_NORMS, Types, body, causal, labelled
 from fxformer.bridge.family import Family, Form, untied
 from fxformer.bridge.fields import Config, ConfigMismatch, Knob, Silent
 from fxformer.bridge.names import Entry, linear, norm, tensor
@@ -13,7 +13,7 @@ OWN = ("layer_norm_eps", "type_vocab_size")
 FIELDS = (
     *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
     Knob("layer_norm_eps", "model.norm.eps", 1e-12),
-    Knob("type_vocab_size", "model.embed.types", 2),
+    Types("type_vocab_size", "model.embed.types", 2),
     Knob("positions", "model.position.length"),
     Knob("first_position", "model.position.offset"),
     Silent(("max_position_embeddings",)),
@@ -59,12 +59,13 @@ def forms(family: str) -> tuple[Form, ...]:
     own = untied("lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight")
     pooler = (*NO_WORDS, "model/classifiers=pooler")
     loose = {"tie_word_embeddings": False}
-    words = ("lm_head.dense.weight",)
+    words, loose_head = ("lm_head.dense.weight",), ("model/head=untied_mlm_gelu",)
     return (
+        *causal(f"{family}ForCausalLM", words, loose_head, own, ("model/head=mlm_gelu",)),
         Form(
             f"{family}ForMaskedLM",
             needs=words,
-            overrides=("model/head=untied_mlm_gelu",),
+            overrides=loose_head,
             when=own,
             config=loose,
         ),

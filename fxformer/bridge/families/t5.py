@@ -60,12 +60,22 @@ def names(config: Config) -> list[Entry]:
     """Two stacks of the same kind; the first layer keeps the buckets of all."""
     return [
         *table("shared", "words", copies=COPIES),
-        *_stack(config, "encoder", ffn=1),
-        *_stack(config, "decoder", ffn=2),
+        *_stack(config, "encoder", "encoder", ffn=1),
+        *_stack(config, "decoder", "decoder", ffn=2),
         *_attention("decoder.block.{i}.layer.1", "EncDecAttention", "decoder", "cross"),
         *tensor("lm_head.weight", "head/output/embedding"),
         *linear("classification_head.dense", "classifiers/classes/dense"),
         *linear("classification_head.out_proj", "classifiers/classes/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+def encoder_names(config: Config) -> list[Entry]:
+    """The encoder alone, which is one stack here."""
+    return [
+        *table("shared", "words", copies=COPIES[:1]),
+        *_stack(config, "encoder", "transformer", ffn=1),
+        *linear("classifier", "classifiers/tokens/out"),
     ]
 
 
@@ -75,16 +85,16 @@ def _ffn_in(config: Config, file: str, path: str) -> list[Entry]:
     return [*linear(f"{file}.wi_0", f"{path}/gate"), *linear(f"{file}.wi_1", f"{path}/up")]
 
 
-def _stack(config: Config, side: str, *, ffn: int) -> list[Entry]:
-    blocks, layer = f"{side}/stack/blocks", f"{side}.block.{{i}}.layer"
+def _stack(config: Config, side: str, path: str, *, ffn: int) -> list[Entry]:
+    blocks, layer = f"{path}/stack/blocks", f"{side}.block.{{i}}.layer"
     buckets = f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias"
     return [
-        *_attention(f"{layer}.0", "SelfAttention", side, "attention"),
-        *table(buckets, f"{side}/position/table"),
+        *_attention(f"{layer}.0", "SelfAttention", path, "attention"),
+        *table(buckets, f"{path}/position/table"),
         *_ffn_in(config, f"{layer}.{ffn}.DenseReluDense", f"{blocks}/ffn"),
         *linear(f"{layer}.{ffn}.DenseReluDense.wo", f"{blocks}/ffn/down"),
         *norm(f"{layer}.{ffn}.layer_norm", f"{blocks}/residual/norms/ffn"),
-        *norm(f"{side}.final_layer_norm", f"{side}/norm"),
+        *norm(f"{side}.final_layer_norm", f"{path}/norm"),
     ]
 
 
@@ -105,13 +115,34 @@ def _own(names, config: Config) -> bool:
     return untied("lm_head.weight", "shared.weight")(names, config)
 
 
-CLASSES = Form(
-    "T5ForSequenceClassification",
-    needs=("classification_head.dense.weight",),
-    overrides=("model/head=none", "model/classifiers=classes_seq2seq"),
-    labels=("classification_head.out_proj.weight", "classes"),
-    base="transformer.",
-)
+NO_WORDS = ("model/head=none",)
+ALONE = ("T5EncoderModel", "T5ForTokenClassification")
+
+
+def answering(name: str) -> tuple[Form, Form]:
+    """The classes that classify."""
+    return (
+        Form(
+            f"{name}ForSequenceClassification",
+            needs=("classification_head.dense.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=classes_seq2seq"),
+            labels=("classification_head.out_proj.weight", "classes"),
+            base="transformer.",
+        ),
+        Form(
+            f"{name}ForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+    )
+
+
+def alone(config: Config) -> bool:
+    """Whether a config.json is that of an encoder without a decoder."""
+    stated = {name.removeprefix("M") for name in config.get("architectures") or []}
+    return bool(stated & set(ALONE)) or config.get("is_encoder_decoder") is False
+
+
 UNTIED = ("model/head=untied",)
 SCALED = {"scale_decoder_outputs": True}
 LOOSE = {"tie_word_embeddings": False, "scale_decoder_outputs": False}
@@ -124,8 +155,9 @@ T5 = Family(
     names=names,
     modern=modern,
     written=written,
+    when=lambda config: not alone(config),
     forms=(
-        CLASSES,
+        *answering("T5"),
         Form(
             "T5ForConditionalGeneration",
             overrides=("model/head=untied", "model.head.scaled=true"),
@@ -139,6 +171,7 @@ T5 = Family(
             overrides=("model.head.scaled=false",),
             config={"scale_decoder_outputs": False},
         ),
+        Form("T5Model", overrides=NO_WORDS),
     ),
     ignore=(LOST.replace(".", r"\."),),
 )
@@ -147,8 +180,39 @@ MT5 = dataclasses.replace(
     T5,
     types=("mt5",),
     forms=(
-        dataclasses.replace(CLASSES, architecture="MT5ForSequenceClassification"),
+        *answering("MT5"),
         Form("MT5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
         Form("MT5ForConditionalGeneration", overrides=("model.head.scaled=false",)),
+        Form("MT5Model", overrides=NO_WORDS),
     ),
 )
+
+
+def encoder_alone(family: Family, name: str) -> Family:
+    """The family's encoder without its decoder."""
+    fields = [field for field in FIELDS if "layers" not in getattr(field, "file", "")]
+    only = {"is_encoder_decoder": False}
+    return dataclasses.replace(
+        family,
+        model="t5_encoder",
+        fields=(
+            *fields, Knob("num_layers", "model.layers", 6), Silent(("num_decoder_layers",)),
+        ),
+        names=encoder_names,
+        when=alone,
+        forms=(
+            Form(
+                f"{name}ForTokenClassification",
+                needs=("classifier.weight",),
+                overrides=(*NO_WORDS, "model/classifiers=tokens"),
+                labels=("classifier.weight", "tokens"),
+                base="transformer.",
+                config=only,
+            ),
+            Form(f"{name}EncoderModel", overrides=NO_WORDS, config=only),
+        ),
+        ignore=(),
+    )
+
+
+T5_ENCODER, MT5_ENCODER = encoder_alone(T5, "T5"), encoder_alone(MT5, "MT5")

@@ -1,0 +1,101 @@
+"""Parts of a model that only go with certain others; see legal.py for what a rule is."""
+
+from collections.abc import Callable, Iterator
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from fxformer.config import folders
+from fxformer.config.target import locate
+
+STACKS = ("transformer", "encoder", "decoder")
+
+
+def options(group: str, fits: Callable[[type], bool]) -> list[str]:
+    """The yamls of a group whose class fits."""
+    found = []
+    for file in sorted((folders.conf_folder() / group).glob("*.yaml")):
+        target = (yaml.safe_load(file.read_text()) or {}).get("_target_")
+        if target and fits(locate(target)):
+            found.append(file.stem)
+    return found
+
+
+def positions_fit_attention(cfg: DictConfig) -> str | None:
+    """An attention that reads distances names their Position in its class attribute `position`."""
+    for _, attention, position in _pairs(cfg):
+        wanted = getattr(attention, "position", None)
+        if wanted is not None and not issubclass(position, wanted):
+            near = options("model/position", lambda part, wanted=wanted: issubclass(part, wanted))
+            return (
+                f"model.attention: {attention.__name__} reads distances that {position.__name__} "
+                f"does not tell; write {_either('model/position', near)} or "
+                "model/attention=multihead"
+            )
+        if wanted is None and getattr(position, "tells_distances", False):
+            near = options(
+                "model/attention",
+                lambda part, told=position: issubclass(told, getattr(part, "position", ())),
+            )
+            return (
+                f"model.position: {position.__name__} tells distances that "
+                f"{attention.__name__} does not read; write {_either('model/attention', near)} or "
+                "model/position=rotary"
+            )
+    return None
+
+
+def biases_have_one_owner(cfg: DictConfig) -> str | None:
+    """Biases of queries are each layer's or the position's: either nobody or both would have
+    them."""
+    for stack, _, position in _pairs(cfg):
+        own = OmegaConf.select(stack, "attention.own_bias")
+        if not isinstance(own, bool) or own != getattr(position, "shares_biases", own is False):
+            continue
+        return (
+            f"model.attention.own_bias: {str(own).lower()} with {position.__name__}, which has "
+            f"{'them too' if own else 'none either'}; write model.attention.own_bias="
+            f"{str(not own).lower()} or model/position={'relative' if own else 'relative_shared'}"
+        )
+    return None
+
+
+def words_fit_what_reads_them(cfg: DictConfig) -> str | None:
+    """Heads and objectives that read the word table name its class in their attribute `reads`."""
+    words = OmegaConf.select(cfg, "model.network.words._target_")
+    kept = locate(words) if words else None
+    for key in ("model.network.head", "objective"):
+        target = OmegaConf.select(cfg, f"{key}._target_")
+        wanted = getattr(locate(target), "reads", None) if target else None
+        if kept is None or wanted is None or issubclass(kept, wanted):
+            continue
+        name = target.rpartition(".")[2]
+        near = options("model/words", lambda part, wanted=wanted: issubclass(part, wanted))
+        heads = options(
+            "model/head",
+            lambda part: hasattr(part, "score") and getattr(part, "reads", None) in (None, kept),
+        )
+        other = _either("model/head", heads) if key != "objective" else "another objective"
+        return (
+            f"{key.replace('network.', '')}: {name} reads a table that {kept.__name__} is not; "
+            f"write {_either('model/words', near)} or {other}"
+        )
+    return None
+
+
+def _pairs(cfg: DictConfig) -> Iterator[tuple[DictConfig, type, type]]:
+    """(its node, its attention, its position) of every stack that has both."""
+    for side in STACKS:
+        stack = OmegaConf.select(cfg, f"model.network.{side}")
+        if not isinstance(stack, DictConfig):
+            continue
+        named = ("attention._target_", "position._target_")
+        targets = [OmegaConf.select(stack, name) for name in named]
+        if all(targets):
+            yield stack, *(locate(target) for target in targets)
+
+
+def _either(group: str, names: list[str]) -> str:
+    """`group=a, b or c`."""
+    *others, last = [f"{group}={name}" for name in names]
+    return f"{', '.join(others)} or {last}" if others else last

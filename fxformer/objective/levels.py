@@ -1,0 +1,128 @@
+"""Cross-entropy of a softmax in levels: words, and clusters of words with a softmax of their own.
+
+As `cross_entropy`, chunk by chunk and with its gradients formed on the way: each level's logits
+exist once, for one chunk.
+"""
+
+import functools
+from itertools import accumulate
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from fxformer.objective.loss import Sums, chunks, fold, gradient, logits_of
+
+Level = tuple[Float[Array, "N E"], Float[Array, "V E"], Float[Array, "V"]]
+
+
+def levels_cross_entropy(
+    levels: list[Level],
+    targets: Int[Array, "N"],
+    weights: Float[Array, "N"],
+    *,
+    z_loss: float = 0.0,
+    chunk: int = 256,
+) -> Sums:
+    """{name: (sum, weight)} of -log p(target), in float32 nats; see `cross_entropy`.
+
+    levels: (features, kernel, bias) of each softmax. The last outputs of the first one are the
+        clusters, one for each other level; ids count through the first one's words, then through
+        each cluster's
+    z_loss: of each softmax on the way to the target
+    accuracy: how many targets are the likeliest of all words
+    """
+    counts = weights != 0
+    targets = jnp.where(counts, targets, 0)
+    weights = weights.astype(jnp.float32)
+    cut = functools.partial(fold, count=chunks(len(targets), chunk))
+    # 0 · NaN would be NaN in the kernel's gradient
+    features = [cut(jnp.where(counts[:, None], level[0], 0)) for level in levels]
+    kernels, biases = [level[1] for level in levels], [level[2] for level in levels]
+    loss, nll, hits = _scored(float(z_loss), features, kernels, biases, cut(targets), cut(weights))
+    total = weights.sum()
+    return {
+        "loss": (loss, total),
+        "nll": (jax.lax.stop_gradient(nll), total),
+        "accuracy": (jax.lax.stop_gradient(hits), total),
+    }
+
+
+def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, "c"]):
+    """((loss, nll, hit) of each row, (output, whether it is on the way, log Z) of each level)."""
+    first = logits[0].shape[-1] - (len(logits) - 1)
+    log_z = [jax.nn.logsumexp(y, axis=-1) for y in logits]
+    starts = [0, *accumulate((y.shape[-1] for y in logits[1:-1]), initial=first)][: len(logits)]
+    into = [logits[0][:, first + k] - log_z[0] for k in range(len(logits) - 1)]
+    shifts = [-log_z[0], *(c - z for c, z in zip(into, log_z[1:], strict=True))]
+    leaves = [logits[0][:, :first], *logits[1:]]
+    top, right, best, penalty, path = targets, 0.0, -jnp.inf, jnp.square(log_z[0]), []
+    for k, (leaf, start, shift) in enumerate(zip(leaves, starts, shifts, strict=True)):
+        here = (targets >= start) & (targets < start + leaf.shape[-1])
+        own = jnp.where(here, targets - start, 0)
+        found = jnp.take_along_axis(leaf, own[:, None], axis=-1)[:, 0] + shift
+        right = jnp.where(here, found, right)
+        best = jnp.maximum(best, leaf.max(-1) + shift)
+        if k:
+            top = jnp.where(here, first + k - 1, top)
+            penalty += jnp.where(here, jnp.square(log_z[k]), 0)
+            path.append((own, here, log_z[k]))
+    scores = (z_loss * penalty - right, -right, (right >= best).astype(jnp.float32))
+    return scores, [(top, jnp.ones_like(top, bool), log_z[0]), *path]
+
+
+def _logits(features, kernels, biases) -> list[Float[Array, "c V"]]:
+    return [logits_of(*level) for level in zip(features, kernels, biases, strict=True)]
+
+
+def _add(sums, weights, scores):
+    return tuple(s + jnp.vdot(weights, score) for s, score in zip(sums, scores, strict=True))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _scored(z_loss, features, kernels, biases, targets, weights):
+    """Sums over all chunks of (loss, nll, hit), each times its weight; float32 scalars."""
+
+    def body(sums, part):
+        x, t, w = part
+        return _add(sums, w, _rows(z_loss, _logits(x, kernels, biases), t)[0]), None
+
+    zeros = (jnp.float32(0),) * 3
+    return jax.lax.scan(body, zeros, (features, targets, weights))[0]
+
+
+def _forward(z_loss, features, kernels, biases, targets, weights):
+    """The sums, and the gradients of the loss while each chunk's logits are there anyway."""
+
+    def body(carry, part):
+        sums, d_kernels, d_biases = carry
+        x, t, w = part
+        logits = _logits(x, kernels, biases)
+        scores, path = _rows(z_loss, logits, t)
+        d = [gradient((0.0, z_loss), y, z, own, w * on)
+             for y, (own, on, z) in zip(logits, path, strict=True)]
+        d_x, products = [], []
+        for each, kernel, given in zip(d, kernels, x, strict=True):
+            narrow, wide = each.astype(given.dtype), {"preferred_element_type": jnp.float32}
+            d_x.append(jnp.einsum("cV,VE->cE", narrow, kernel, **wide).astype(given.dtype))
+            products.append(jnp.einsum("cV,cE->VE", narrow, given, **wide))
+        d_kernels = jax.tree.map(jnp.add, d_kernels, products)
+        d_biases = [bias + each.sum(0) for bias, each in zip(d_biases, d, strict=True)]
+        return (_add(sums, w, scores), d_kernels, d_biases), (d_x, scores[0])
+
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, jnp.float32), (kernels, biases))
+    carry = (jnp.float32(0),) * 3, *zeros
+    carry, (d_features, losses) = jax.lax.scan(body, carry, (features, targets, weights))
+    sums, *d_tables = carry
+    d_tables = jax.tree.map(lambda d, a: d.astype(a.dtype), d_tables, [kernels, biases])
+    return sums, (d_features, *d_tables, losses)
+
+
+def _backward(z_loss, saved, cotangents):
+    """Scale what the forward pass formed. Only the loss has a gradient (see `cross_entropy`)."""
+    scale = cotangents[0]
+    *made, losses = jax.tree.map(lambda d: (d * scale).astype(d.dtype), saved)
+    return (*made, None, losses)
+
+
+_scored.defvjp(_forward, _backward)

@@ -1,0 +1,126 @@
+"""Other tools beside our meter, as small modules of the same interface."""
+
+import sys
+import types
+
+import pytest
+
+from fxformer.energy.crosscheck import Check, CodeCarbon, Zeus, tool_called
+from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.meter import Meter
+from tests.energy.fakes import Clock, Steady
+
+
+def meter():
+    clock = Clock()
+    parts = [Steady(clock, 100), Steady(clock, 10, name="b", device="ram"),
+             Steady(clock, 300, name="c", device="gpu:GPU-1")]  # fmt: skip
+    return clock, Meter(parts, clock=clock)
+
+
+@pytest.fixture
+def codecarbon(monkeypatch):
+    """A module with an offline tracker that finds 2 Wh of processor and 1 Wh of memory."""
+    module = types.ModuleType("codecarbon")
+    module.__spec__ = types.SimpleNamespace(name="codecarbon")
+
+    class OfflineEmissionsTracker:
+        def __init__(self, *, country_iso_code, measure_power_secs, tracking_mode, save_to_file,
+                     log_level, allow_multiple_runs):
+            assert not save_to_file and tracking_mode == "process" and measure_power_secs == 1
+
+        def start(self):
+            self.started = True
+
+        def stop(self):
+            assert self.started
+            self.final_emissions_data = types.SimpleNamespace(
+                cpu_energy=2e-3, ram_energy=1e-3, gpu_energy=0)
+            return 0.1
+
+    module.OfflineEmissionsTracker = OfflineEmissionsTracker
+    monkeypatch.setitem(sys.modules, "codecarbon", module)
+    return module
+
+
+def test_codecarbon_is_set_beside_ours(codecarbon):
+    clock, mine = meter()
+    clock.go(5)  # before it began: not compared
+    check = Check(tool_called("codecarbon"), mine)
+    clock.go(100)
+    found = check.end()
+    assert found["joules"] == pytest.approx(10800) and found["ours"] == pytest.approx(41000)
+    assert found["difference"] == pytest.approx(10800 / 41000 - 1)
+    by = {device: pytest.approx(both) for device, both in found["by"].items()}
+    assert by == {"cpu": [7200, 10000], "ram": [3600, 1000], "gpu": [0, 30000]}
+    assert check.end() == found
+    assert "1.08e+04 J against 4.1e+04 J here (-74%); cpu 7200 J against 1e+04" in check.words()
+
+
+def test_zeus_is_set_beside_ours(monkeypatch):
+    calls = []
+
+    class ZeusMonitor:
+        def __init__(self, *, sync_execution_with):
+            calls.append(sync_execution_with)
+
+        def begin_window(self, key, sync_execution):
+            calls.append(("begin", key, sync_execution))
+
+        def end_window(self, key, sync_execution):
+            return types.SimpleNamespace(gpu_energy={0: 20.0, 1: 30.0}, cpu_energy={0: 5.0},
+                                         dram_energy=None)
+
+    module = types.ModuleType("zeus.monitor")
+    module.ZeusMonitor = ZeusMonitor
+    monkeypatch.setitem(sys.modules, "zeus.monitor", module)
+    tool = Zeus()
+    tool.start()
+    assert tool.stop() == {"cpu": 5.0, "gpu": 50.0}
+    assert calls == ["jax", ("begin", "fxformer", False)]
+
+
+def test_a_tool_that_fails_or_reads_nothing_says_so_and_disturbs_nothing():
+    class Broken:
+        package = "codecarbon"
+
+        def start(self):
+            raise OSError("no power here")
+
+    class Blind:
+        package = "zeus"
+
+        def start(self): ...
+
+        def stop(self):
+            return {}
+
+    _, mine = meter()
+    assert Check(Broken(), mine).words().endswith("gave no numbers: OSError: no power here")
+    assert Check(Blind(), mine).words().endswith("gave no numbers: it could read nothing here")
+
+
+def test_a_tool_that_is_not_there_is_refused_with_pips_line(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install codecarbon"):
+        ModelEnergy(crosscheck="codecarbon")
+
+
+def test_nothing_is_imported_unless_asked():
+    energy = ModelEnergy()
+    assert energy.check(energy.open(accelerators=[])) is None
+    assert CodeCarbon.package not in sys.modules
+
+
+@pytest.mark.slow
+def test_the_real_codecarbon_has_this_interface():
+    """Where it is installed. Its processor and ours are watts times load, some way apart."""
+    pytest.importorskip("codecarbon")
+    mine = ModelEnergy().open(accelerators=[])
+    check = Check(tool_called("codecarbon"), mine)
+    for _ in range(60):
+        sum(range(2_000_000))
+    found = check.end()
+    assert "failed" not in found, found
+    their, our = found["by"]["cpu"]
+    assert our > 0 and 0.2 < their / our < 5

@@ -1,0 +1,54 @@
+"""One of two processes that train one model together, as `jax.distributed` does on a cluster.
+
+python -m tests.energy.two PORT FOLDER NUMBER: the folder holds a made-up RAPL zone and gets
+energy.jsonl; prints the counter when the meter began and when it ended.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import jax
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def main(port: str, folder: Path, number: int) -> None:
+    """Join, train, account."""
+    jax.distributed.initialize(
+        f"127.0.0.1:{port}", num_processes=2, process_id=number, initialization_timeout=60
+    )
+    from fxformer.energy import energy as parts
+    from fxformer.energy.ledger import Ledger
+    from fxformer.energy.rapl import RAPL
+    from fxformer.energy.single import Single
+    from tests.physics.training import ready, train
+
+    assert jax.process_count() == 2 and jax.device_count() == 2
+    counter = folder / "intel-rapl:0" / "energy_uj"
+    parts.RAPL = partial(RAPL, root=folder)
+    parts.Single = partial(Single, place=folder / "locks")
+    began = int(counter.read_text())
+    meter = parts.AutoEnergy(read_every_seconds=0.1).open(accelerators=[])
+    ledger = Ledger(folder / "energy.jsonl", every=0.2)
+    small = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16")
+    setup = ready(
+        "model=gpt2", "objective=clm", "data=markov", "tokenizer=none", "data.symbols=8", *small,
+        "data.batch=8", "mesh=data", "trainer.steps=10", "trainer.compile_cache=null",
+    )  # fmt: skip
+    trained = train(setup, meter=meter)
+    ledger.close(meter, step=int(trained.state.step))
+    print("span", began, int(counter.read_text()), flush=True)
+    meter.close()
+    jax.distributed.shutdown()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
