@@ -115,13 +115,14 @@ views.add({
       else if (chosen.heads.length > 1) chosen.heads = chosen.heads.filter((one) => one !== head);
     }
 
-    await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
+    const panel = await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
       kinds = answer && answer.kinds.map(weights.read);
       show();
     });
     const scheme = window.matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", show);
     return {
+      refresh: () => panel && panel.refresh(),
       leave() {
         if (drawn) drawn.leave();
         scheme.removeEventListener("change", show);
