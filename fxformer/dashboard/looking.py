@@ -155,5 +155,13 @@ def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
                     "checkpoints, or shorter texts"
                 )
             given[spelled("attention", params)] = seen
-            given[spelled("samples", params)] = samples(shelf, params)
+            given[spelled("samples", params)] = _or_why(shelf, params)
     return given
+
+
+def _or_why(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """`samples`, or why there are none: a head that gives words no probability."""
+    try:
+        return samples(shelf, params)
+    except ValueError as error:
+        return {"what": "nothing", "note": str(error)}

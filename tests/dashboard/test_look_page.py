@@ -46,6 +46,7 @@ def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
         assert "the at 1 is looked at by" in page.inner_text(".told")
         page.click(".head-switch .head:nth-child(3)")
         assert "heads=1" in page.evaluate("location.hash")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "head 2"
         page.click("text=All heads")
         assert page.locator(".thumb").count() == 4
         page.focus(".thumb >> nth=0")

@@ -7,7 +7,7 @@ views.add({
   async render(root) {
     const above = h("div.asking"), body = h("div.answer");
     fill(root, above, body);
-    const show = { masked, replaced, rewritten: written, continued: written };
+    const show = { masked, replaced, rewritten: written, continued: written, nothing: () => null };
     const panel = await look.panel(above, "samples", { target: false, spoil: false }, (answer) => {
       fill(body, answer && show[answer.what](answer));
     });
