@@ -19,6 +19,11 @@ from fxformer.track.store import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
 
+# What transformers 4 does not load, or reads otherwise: DeBERTa's newer names (its own files in them
+# neither), and tied words whose logits are not scaled, which its T5 has no field for.
+ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "t5_gated", "mt5"}
+
+
 def pythons() -> list[str]:
     """Interpreters that have transformers and torch; skips where there is none."""
     if os.environ.get("FXFORMER_TORCH"):
@@ -47,6 +52,8 @@ def test_transformers_loads_what_we_write(tmp_path):
     for python in asking:
         for folder, said in ask(python, *pairs).items():
             if "gone" in said:  # transformers 5 has no Transformer-XL
+                continue
+            if said.get("version", "4")[0] == "4" and Path(folder).name.partition("-")[2] in ONLY_5:
                 continue
             lost = any(said[key] for key in said if key.endswith("_keys"))
             far = said.get("far")
