@@ -15,6 +15,8 @@ from fxformer.dashboard.shelf import Shelf
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
 
+OPENING = ("texts", "attention", "samples")  # what opens a model: see test_look_page.py
+
 
 def only(tmp_path):
     shelf = Shelf(tmp_path)
@@ -94,9 +96,6 @@ def test_configs_say_where_runs_differ_and_which_are_seeds(tmp_path):
     assert told["alike"][a] == told["alike"][b] != told["alike"][c]
 
 
-LOOKS = ("texts", "attention", "samples")  # of a checkpoint, which these runs have none of
-
-
 def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, monkeypatch):
     monkeypatch.setenv("OTHER_API_KEY", "canary-in-the-environment")
     folder = finished(tmp_path, status="failed", reason="fine")
@@ -110,7 +109,7 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
     notes.write(shelf, {"key": key, "notes": "use canary-in-the-environment"})
     for path in ANSWERS:
         asked = {"run": key, "split": "train", "name": "loss"}
-        if path in ("search", "mattered", *LOOKS):
+        if path in ("search", "mattered", *OPENING):
             continue
         assert "canary" not in json.dumps(answer(shelf, path, asked), default=str), path
     assert "seed=1" in answer(shelf, "run", {"run": key})["repeat"][-1]
@@ -167,7 +166,7 @@ def test_a_report_holds_every_answer_that_its_page_can_ask_for(tmp_path):
         for name in some:
             assert spelled("curve", {"run": key, "split": split, "name": name}) in held
     assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {
-        "pulse", "search", "mattered", *LOOKS}  # fmt: skip
+        "pulse", "search", "mattered", *OPENING}
 
 
 @pytest.mark.parametrize("points", ["1", "5001", "-3", "x", ""])
