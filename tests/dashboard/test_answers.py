@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -188,3 +189,17 @@ def test_a_search_is_told_whole(tmp_path):
     assert sum(one["share"] for one in mattered) == pytest.approx(1)
     assert spelled("mattered", {"name": "first"}) in answers(shelf)
     assert answer(Shelf(tmp_path, [tmp_path / key for key in shelf.runs()]), "searches", {}) == []
+
+
+def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
+    hourly = tmp_path / "grid.csv"
+    start = datetime.fromtimestamp(1.7e9 // 3600 * 3600, UTC)
+    hours = [(start + timedelta(hours=n)).isoformat() for n in range(48)]
+    rows = [f"{hour},{100 + n}" for n, hour in enumerate(hours)]
+    hourly.write_text("\n".join(["time,gco2e_per_kwh", *rows]) + "\n")
+    folder = finished(tmp_path / "runs", config={"energy": {"grid_hourly": str(hourly)}})
+    shelf = Shelf(tmp_path / "runs")
+    told = answer(shelf, "energy", {})
+    assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
+    course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
+    assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)
