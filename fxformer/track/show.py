@@ -138,6 +138,8 @@ def carbon_of(run: StoredRun) -> Carbon:
     if "grid_hourly" in knobs:
         kept = run.folder / GRID_FILE
         knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])
+        if not Path(knobs["grid_hourly"]).exists():  # then by its region
+            knobs = {k: v for k, v in knobs.items() if not k.startswith("grid_")}
     return Carbon(**knobs)
 
 

@@ -45,7 +45,7 @@ class Session:
     meter: Meter
     energy: ModelEnergy
     console: Console
-    check: Check | None = None
+    check: Check
     more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
@@ -195,9 +195,8 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
-        checks = [] if self.check is None else [self.check.words()]
-        if self.check is not None:
-            self.run.event("crosscheck", **self.check.end())
+        if compared := self.check.end():
+            self.run.event("crosscheck", **compared)
         used = self.meter.close()
         energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
@@ -213,7 +212,7 @@ class Session:
             facts=outcome.facts(self.setup, ended, work),
             energy=used,
             carbon=carbon,
-            checks=checks,
+            check=self.check.words(),
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )

@@ -116,6 +116,7 @@ REFUSED = {
     "a decoder as encoder": ((GPT2, BERT), (), "is a decoder"),
     "another width": ((BERT, str(HERE / "bloom")), (), "8 wide and init.decoder is 12"),
     "a convolution": ((BERT, str(HERE / "deberta_v2_conv")), (), "convolution"),
+    "several word tables": ((BERT, str(HERE / "transfo_xl")), (), "several tables"),
     "unlike stacks": ((BERT, GPT2), ("init.share=all",), "must be alike.*write init.share=none"),
     "one of two": ((BERT, "null"), (), "init.decoder: init.encoder alone"),
     "a model too": ((BERT, BERT), ("model=bart",), "leave it out"),
