@@ -27,10 +27,18 @@ def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
     for key, run in reversed(shelf.runs().items()):
         steps = _steps(run)
         if steps:
-            facts = run.facts
-            kind = facts.get("architecture") or facts.get("imported", {}).get("architecture")
+            kind = run.facts.get("architecture") or _architecture(run)
             found.append({"key": key, "id": run.id, "architecture": kind, "steps": steps})
     return {"runs": found}
+
+
+def _architecture(run: StoredRun) -> str | None:
+    """That of an imported run, which has not noted it: seq2seq, or another."""
+    try:
+        network = run.config["model"]["network"]["_target_"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return "seq2seq" if str(network).endswith(".Seq2Seq") else None
 
 
 def _steps(run: StoredRun) -> list[int]:
