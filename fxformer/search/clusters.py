@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from fxformer.search import table
-from fxformer.search.halt import Halt
 from fxformer.search.launchers import Job
+from fxformer.train.signals import Signals
 from fxformer.types import Count, Natural, Positive
 
 
@@ -147,14 +147,15 @@ def _follow(
     job: Job, done: Callable[[], bool], cancel: Callable[[], Any], every: float
 ) -> str:
     """Show the study until the workers elsewhere are done; Ctrl-C calls them back."""
-    with Halt(cancel) as halt, job.console.status("") as status:
-        while not done() and not halt.name:
+    signals = Signals("the running trials save", leave=cancel)
+    with signals, job.console.status("") as status:
+        while not done() and not signals.name:
             job.claims.hear()
             trials = job.study.trials()
             kwh = sum(trial.kwh for trial in trials)
             status.update(table.sums(job.study, trials, kwh))
             time.sleep(every)
-        if halt.name:
+        if signals.name:
             cancel()
     job.claims.hear()
-    return halt.name
+    return signals.name or ""

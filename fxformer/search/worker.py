@@ -17,7 +17,6 @@ from rich.console import Console
 from fxformer.energy import ledger
 from fxformer.search import book, ending, mirror, table
 from fxformer.search.claims import Claims, Unreachable
-from fxformer.search.halt import Halt
 from fxformer.search.knobs import Search
 from fxformer.search.process import Place
 from fxformer.search.study import Study, Trial
@@ -25,6 +24,7 @@ from fxformer.search.taking import take, unlocked
 from fxformer.search.ticket import Ticket
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun
+from fxformer.train.signals import Signals
 
 TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's
 GRACE = 60.0  # seconds to save and leave for a trial that took too long
@@ -86,8 +86,9 @@ class Worker:
         pulse.start()
         try:
             # a trial in this process has its own handlers of signals
-            with Halt(self._kill, heard=not self.mine) as halt, table.shown(self, self.console):
-                while self._turn(halt):
+            signals = Signals("the running trials save", leave=self._kill, heard=not self.mine)
+            with signals, table.shown(self, self.console):
+                while self._turn(signals):
                     time.sleep(0 if self.mine else TICK)
             self.look()
             mirror.sync(self.study, self.trials)
@@ -99,14 +100,14 @@ class Worker:
             self._done.set()
             pulse.join()
 
-    def _turn(self, halt: Halt) -> bool:
+    def _turn(self, signals: Signals) -> bool:
         """One look at everything; False when there is nothing left to do here."""
         for held in list(self.held.values()):
             if (code := held.child.poll()) is not None:
                 self.settle(held, code)
                 self._vain = -LOOK
-        if halt.name and not self.stopped:
-            self.stop(halt.name)
+        if signals.name and not self.stopped:
+            self.stop(signals.name)
         if time.monotonic() - self._looked > LOOK:
             self.look()
             self._limits()

@@ -233,7 +233,8 @@ def test_killed_and_interrupted_runs_go_on_as_if_nothing_had_been(tmp_path):
 
 def test_a_second_signal_leaves_at_once():
     code = "import time; from fxformer.train.signals import Signals\nwith Signals() as signals:\n"
-    code += " print('ready', flush=True)\n time.sleep(60)\n time.sleep(60)"
+    # short naps: one that comes just before a long sleep is handled only after it
+    code += " print('ready', flush=True)\n for _ in range(2000): time.sleep(0.05)"
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)
     assert process.stdout.readline() == "ready\n"
