@@ -92,16 +92,24 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         "reason": redactor.text(str(facts.get("reason") or "")), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
-        "best": summary.get("best"), "mfu": summary.get("mfu"), "joules": joules,
+        "best": summary.get("best"), "joules": joules,
+        "mfu": summary.get("mfu", _mfu(facts, train)),
         "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
         "attempts": len(facts.get("attempts") or []), **notes.read(one),
     }
     if row["kwh"] is None and joules is not None:
         carbon = configs.carbon(shelf, key)
-        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules)}
+        hours = shelf.totals(key).hours if carbon.hourly else None
+        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
     return row | {f"valid_{name}": valid[name] for name in _VALID}
+
+
+def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:
+    """Of the last logged step; None where the devices' peak is not known."""
+    known = (train.get("tokens_per_second"), facts.get("flops_per_token"), facts.get("peak_flops"))
+    return known[0] * known[1] / known[2] if all(known) else None
 
 
 def _ends(log: Path) -> dict[str, dict[str, Any]]:

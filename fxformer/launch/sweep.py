@@ -142,6 +142,8 @@ class Sweeper(HydraSweeper):
             command=(self.call.verb, *again(self.call.argv, study.name)),
             console=Console(),
         )
+        if other := book.drift(study):
+            job.console.print(f"going on with {study.name}: {other}", highlight=False)
         return self._ended(job, search.launcher(job))
 
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:

@@ -88,7 +88,7 @@ class Kept:
         mark = (run.folder.resolve(), _stamp(run))
         if mark not in self._models:
             use_compile_cache(OmegaConf.load(run.folder / "config.yaml").trainer.compile_cache)
-            self._models[mark] = dataclasses.replace(open_at(run, step), params={})
+            self._models[mark] = dataclasses.replace(open_at(run, step, looped=True), params={})
         self._models.move_to_end(mark)
         while len(self._models) > RUNS:
             folder = self._models.popitem(last=False)[1].run.folder

@@ -44,7 +44,8 @@ def config(folder) -> DictConfig:
     kind = "denoise"
     if network._target_.endswith(LanguageModel.__name__):
         kind = "clm" if network.transformer.causal else "mlm"
-    head = () if one.form.has_words else (f"model/head={NEW[kind]}", "model/classifiers=none")
+    new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
+    head = () if one.form.has_words else (f"model/head={new}", "model/classifiers=none")
     words = [f"init.from={folder}", f"objective={kind}", f"data.symbols={one.vocab - 5}",
              *head, *QUIET]
     cfg = adopted(composed(*words), words)

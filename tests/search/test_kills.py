@@ -14,6 +14,7 @@ import pytest
 
 from fxformer.energy import ledger
 from fxformer.search.study import Study, find
+from fxformer.track.store import StoredRun
 from tests.search import fake
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,11 +157,11 @@ def test_real_training_killed_again_and_again_ends_bit_for_bit_the_same(tmp_path
     assert start(*words, folder=calm).wait(900) == 0
     process, end = start(*words, folder=wild), time.monotonic() + 900
     while sum(dead) < 10 and time.monotonic() < end:
-        running = [json.loads(file.read_text()) for file in wild.glob("runs/2*/run.json")]
-        pids = [facts["owner"]["pid"] for facts in running if facts["status"] == "running"]
+        runs = [StoredRun(file.parent) for file in wild.glob("runs/2*/run.json")]
+        pids = [run.facts["owner"]["pid"] for run in runs if run.status == "running"]
         if process.poll() is not None:
             process = start(*words, folder=wild)
-        if not pids and rng.random() > 0.02:  # now and then before there is a trial
+        if not pids and rng.random() > 0.001:  # now and then before there is a trial
             time.sleep(0.2)
             continue
         time.sleep(rng.uniform(0, 4))
