@@ -18,8 +18,8 @@ from fxformer.bridge.importing import import_model
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
-# What transformers 4 does not load or reads otherwise: newer names of DeBERTa (not even its own files
-# of them), and tied words whose logits are not scaled, for which its T5 has no field.
+# What transformers 4 does not load, or reads otherwise: DeBERTa under its newer names, of which it
+# does not load its own files either, and tied words whose logits are not scaled (its T5 scales).
 ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "t5_gated", "mt5"}
 
 
