@@ -58,14 +58,17 @@ def _candidates(ours: Model, wanted: str | None) -> list[Family]:
     for family in all_families():
         if wanted is not None and wanted not in family.types:
             continue
-        theirs = _preset(family.model)
-        same = theirs["network"]["_target_"] == ours["network"]["_target_"]
-        if same and ("decoder" in theirs) == ("decoder" in ours):
+        if _kinds(_preset(family.model)) == _kinds(ours):
             found.append(family)
     if not found:
         kind = ours["network"]["_target_"].rpartition(".")[2]
         raise ConfigMismatch(f"no family{f' {wanted}' if wanted else ''} is a {kind} like this one")
     return found
+
+
+def _kinds(model: Model) -> tuple[str, str | None]:
+    """What its network is, and its decoder."""
+    return model["network"]["_target_"], (model.get("decoder") or {}).get("_target_")
 
 
 @functools.cache

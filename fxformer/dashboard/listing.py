@@ -99,7 +99,8 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
     }
     if row["kwh"] is None and joules is not None:
         carbon = configs.carbon(shelf, key)
-        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules)}
+        hours = shelf.totals(key).hours if carbon.hourly else None
+        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
     return row | {f"valid_{name}": valid[name] for name in _VALID}

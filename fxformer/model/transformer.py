@@ -179,6 +179,11 @@ class Transformer(nnx.Module):
             first, filled = cache.place(segments.shape[1])
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
+        if prefix is not None and prefix.shape[1] != known.shape[1]:
+            raise ValueError(
+                f"a prefix of {prefix.shape[1]} places over {known.shape[1]} tokens: a memory has "
+                "none, write model.attention.memory=null"
+            )
         mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
         bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())
         known = (mask.dense(), bias, relative, global_tokens)

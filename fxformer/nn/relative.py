@@ -149,7 +149,7 @@ class RelativeAttention(MultiHeadAttention):
             k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
         watch = None if where.watch is None else []
         knobs = {"scale": self.scale, "dropout": self.dropout, "key": key, "watch": watch}
-        causal = where.mask.causal and k.shape[1] == x.shape[1]
+        causal = where.mask.ordered and k.shape[1] == x.shape[1]
         y = attend(q + content, k, v, seen, bias=bias, causal=causal, **knobs)
         if watch is not None:  # blanks are no tokens: what they are given is not told
             where.watch.append(watch[0][..., -where.seen.shape[-1] :])
@@ -176,8 +176,7 @@ class RelativeAttention(MultiHeadAttention):
     ) -> Float[Array, "B H T S"]:
         """q · r[gap] for every query and key; what no query of a causal mask sees is anything."""
         mask, length = where.mask, q.shape[1]
-        later = not mask.causal or mask.prefix is not None
-        gaps = mask.first + length - jnp.arange(keys + (length if later else 1))
+        gaps = mask.first + length - jnp.arange(keys + (1 if mask.ordered else length))
         return shift(self.on_distances(q, where, gaps, key), keys)
 
     def by_blank(

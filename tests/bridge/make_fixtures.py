@@ -100,7 +100,7 @@ TXL = dict(
 PROPHETNET = dict(
     vocab_size=VOCAB, hidden_size=WIDTH, num_encoder_layers=1, num_decoder_layers=2,
     num_encoder_attention_heads=4, num_decoder_attention_heads=2, encoder_ffn_dim=12,
-    decoder_ffn_dim=10, max_position_embeddings=12, ngram=3, num_buckets=4,
+    decoder_ffn_dim=10, max_position_embeddings=16, ngram=3, num_buckets=4,
     relative_max_distance=6, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     decoder_start_token_id=1, use_cache=False,
 )

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fxformer.bridge.fields import ConfigMismatch
+from fxformer.bridge.matching import match
+from fxformer.bridge.options import composed, plain
 from fxformer.bridge.reading import model_of
 from fxformer.generate.greedy import rewrite
 from fxformer.objective.loss import CrossEntropy
@@ -44,6 +47,22 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
     ours, theirs = jax.jit(foretold)(state), arrays["ahead.logits"]
     assert ours.shape == theirs.shape  # [B n T V]
     assert np.abs(ours - theirs).max() <= TOLERANCE * max(1, np.abs(theirs).max())
+
+
+def said(*choices):
+    """config.json of a model of ours over 100 words."""
+    found = match(plain(composed(None, ["+size=tiny", "+model=transfo_xl", *choices]).model))
+    return found.family.written({"vocab_size": 100, **found.config})
+
+
+def test_a_transformer_xl_of_ours_says_what_it_is():
+    config = said()
+    assert config["cutoffs"] == [12, 50] and config["tie_projs"] == [True] * 3
+    assert (config["mem_len"], config["same_length"], config["clamp_len"]) == (0, False, -1)
+    config = said("model.attention.memory=8", "model.windows=[8]", "model.position.clamp=5")
+    assert (config["mem_len"], config["same_length"], config["clamp_len"]) == (8, True, 5)
+    with pytest.raises(ConfigMismatch, match=r"write model.windows=\[8\], or null"):
+        said("model.attention.memory=8", "model.windows=[9]")
 
 
 def writers():

@@ -18,6 +18,10 @@ from fxformer.bridge.importing import import_model
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
+# What transformers 4 does not load or reads otherwise: DeBERTa's newer names (not even its own files
+# of them), and tied words whose logits are not scaled, for which its T5 has no field.
+ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "t5_gated", "mt5"}
+
 
 def pythons() -> list[str]:
     """Interpreters that have transformers and torch; skips where there is none."""
@@ -47,6 +51,9 @@ def test_transformers_loads_what_we_write(tmp_path):
     for python in asking:
         for folder, said in ask(python, *pairs).items():
             if "gone" in said:  # transformers 5 has no Transformer-XL
+                continue
+            name = Path(folder).name.partition("-")[2]
+            if said["version"].startswith("4") and name in ONLY_5:
                 continue
             lost = any(said[key] for key in said if key.endswith("_keys"))
             far = said.get("far")

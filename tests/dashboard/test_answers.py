@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
+
+OPENING = ("texts", "attention", "samples")  # what opens a model: see test_look_page.py
 
 
 def only(tmp_path):
@@ -93,9 +96,6 @@ def test_configs_say_where_runs_differ_and_which_are_seeds(tmp_path):
     assert told["alike"][a] == told["alike"][b] != told["alike"][c]
 
 
-LOOKS = ("texts", "attention", "samples")  # of a checkpoint, which these runs have none of
-
-
 def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, monkeypatch):
     monkeypatch.setenv("OTHER_API_KEY", "canary-in-the-environment")
     folder = finished(tmp_path, status="failed", reason="fine")
@@ -109,7 +109,7 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
     notes.write(shelf, {"key": key, "notes": "use canary-in-the-environment"})
     for path in ANSWERS:
         asked = {"run": key, "split": "train", "name": "loss"}
-        if path in ("search", "mattered", *LOOKS):
+        if path in ("search", "mattered", *OPENING):
             continue
         assert "canary" not in json.dumps(answer(shelf, path, asked), default=str), path
     assert "seed=1" in answer(shelf, "run", {"run": key})["repeat"][-1]
@@ -166,7 +166,7 @@ def test_a_report_holds_every_answer_that_its_page_can_ask_for(tmp_path):
         for name in some:
             assert spelled("curve", {"run": key, "split": split, "name": name}) in held
     assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {
-        "pulse", "search", "mattered", *LOOKS}  # fmt: skip
+        "pulse", "search", "mattered", *OPENING}
 
 
 @pytest.mark.parametrize("points", ["1", "5001", "-3", "x", ""])
@@ -189,3 +189,17 @@ def test_a_search_is_told_whole(tmp_path):
     assert sum(one["share"] for one in mattered) == pytest.approx(1)
     assert spelled("mattered", {"name": "first"}) in answers(shelf)
     assert answer(Shelf(tmp_path, [tmp_path / key for key in shelf.runs()]), "searches", {}) == []
+
+
+def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
+    hourly = tmp_path / "grid.csv"
+    start = datetime.fromtimestamp(1.7e9 // 3600 * 3600, UTC)
+    hours = [(start + timedelta(hours=n)).isoformat() for n in range(48)]
+    rows = [f"{hour},{100 + n}" for n, hour in enumerate(hours)]
+    hourly.write_text("\n".join(["time,gco2e_per_kwh", *rows]) + "\n")
+    folder = finished(tmp_path / "runs", config={"energy": {"grid_hourly": str(hourly)}})
+    shelf = Shelf(tmp_path / "runs")
+    told = answer(shelf, "energy", {})
+    assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
+    course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
+    assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)

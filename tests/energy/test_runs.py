@@ -32,7 +32,7 @@ def sums_agree(totals):
 
 def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
     process = start(*RUN, folder=tmp_path)
-    run = until(150, process, tmp_path)
+    run = until(150, process, tmp_path, 150)
     kill(process)
     logged = lines(run)[-1]
     (killed,) = ledger.attempts(run / "energy.jsonl").values()
@@ -91,7 +91,7 @@ def test_a_trial_that_is_killed_stays_in_the_sum_of_its_search(tmp_path):
     words = (*DECODER, "trainer.steps=300", "trainer.eval_every=100", "seed=1,2",
              "energy.ledger_every_seconds=0.1")  # fmt: skip
     process = start("train", "-m", *words, folder=tmp_path)
-    run = until(100, process, tmp_path)
+    run = until(100, process, tmp_path, 150)
     os.kill(facts(run)["owner"]["pid"], signal.SIGKILL)
     (killed,) = ledger.attempts(run / "energy.jsonl").values()
     process.wait(240)

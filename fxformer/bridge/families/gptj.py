@@ -32,7 +32,10 @@ class RotaryDim(Silent):
 
     def values(self, model: dict) -> Config:
         head = select(model, "model.dim") // select(model, "model.heads")
-        return {"rotary_dim": int(head * select(model, "model.position.share"))}
+        share = select(model, "model.position.share")
+        if share is None:
+            raise ConfigMismatch("its positions turn channels, and model.position turns none")
+        return {"rotary_dim": int(head * share)}
 
 
 FIELDS = (

@@ -36,9 +36,20 @@ views.add({
       settle(shown);
       views.keep({ kind: chosen.kind, mode: chosen.mode, layer: chosen.layer,
         heads: chosen.heads.join(".") });
-      fill(switches, kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
+      refill(kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
       if (chosen.mode === "model") modelView.draw(body, shown, chosen, open);
       else drawHeads(shown);
+    }
+
+    // The switches drawn anew; the one that was pressed keeps the focus.
+    function refill(...children) {
+      const own = () => [...switches.querySelectorAll("button, select")];
+      const at = own().indexOf(document.activeElement);
+      const name = (one) => one.getAttribute("aria-label") || one.textContent;
+      const before = at < 0 ? null : name(document.activeElement);
+      fill(switches, children);
+      const after = before && own().find((one) => name(one) === before);
+      if (after) after.focus();
     }
 
     function open(layer, head) {
@@ -115,13 +126,14 @@ views.add({
       else if (chosen.heads.length > 1) chosen.heads = chosen.heads.filter((one) => one !== head);
     }
 
-    await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
+    const panel = await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
       kinds = answer && answer.kinds.map(weights.read);
       show();
     });
     const scheme = window.matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", show);
     return {
+      refresh: () => panel && panel.refresh(),
       leave() {
         if (drawn) drawn.leave();
         scheme.removeEventListener("change", show);

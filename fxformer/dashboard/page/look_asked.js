@@ -16,7 +16,8 @@ const look = (() => {
   }
 
   // panel(root, path, extras, draw): the choices in `root`; draw(answer, asked) is called with each new
-  // answer of `path`. extras: {target, spoil}, whether the view has a use for them.
+  // answer of `path`. extras: {target, spoil}, whether the view has a use for them. What it gives back
+  // has a refresh(), for when runs have changed; null where there is nothing to look at.
   async function panel(root, path, extras, draw) {
     const [{ runs }, looks] = await Promise.all([api.get("checkpoints"), api.get("looks")]);
     if (!api.live && !looks.length) {
@@ -64,7 +65,14 @@ const look = (() => {
     fill(root, asked.element, h("div.toolbar.checkpoint", slider.element, status));
     asked.changed = ask;
     first();
-    return { ask };
+    return { refresh };
+
+    // A run that goes on makes checkpoints, and drops old ones.
+    async function refresh() {
+      const now = (await api.get("checkpoints")).runs;
+      for (const run of runs) run.steps = (now.find((one) => one.key === run.key) || run).steps;
+      slider.set(asked.now().steps);
+    }
 
     // Opening and compiling a model takes its time, in which the choices are there already.
     async function first() {

@@ -18,6 +18,8 @@ views.add({
       "aria-label": "search the runs", oninput: () => change({ q: search.value }),
     });
     const on = { sort, open, choose, all, fold };
+    const rest = h("div.rest");
+    fill(bar, search, count, rest); // the search line stays while the rest is drawn anew: one may be typing
     fill(root, bar, below, h("div.split", table, side));
     tools();
     draw();
@@ -71,7 +73,7 @@ views.add({
 
     function tools() {
       const keys = ["", "status", "architecture", "sweep", ...runColumns.differing];
-      fill(bar, search, count, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
+      fill(rest, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
         columnPicker(), h("span.gap"),
         h("button", { id: "diff", onclick: diff }, "compare configs"), h("button", { id: "to-curves", onclick: () => { location.hash = "curves"; } }, "curves"));
       mark();
