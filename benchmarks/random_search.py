@@ -1,9 +1,10 @@
 """`python -m benchmarks.random_search`: random search beside grid search, at equal energy.
 
-First on a surface whose every answer is known (benchmarks/surface.py). Then a real one, --real: a
-small decoder on a Markov chain, whose loss nothing can bring below its entropy rate; learning rate
-and weight decay, of which the first matters. The grid is laid out several times, each time moved by
-a random part of its cells; the random trials are one pool, dealt out anew for each comparison.
+First on a surface whose every answer is known (benchmarks/surface.py). Then real ones, --real: a
+small decoder on a Markov chain, whose loss nothing can bring below its entropy rate; learning rate,
+and weight decay in two ranges: in the wide one it matters, in the narrow one it does not. The grid
+is laid out several times, each time moved by a random part of its cells; the random trials are one
+pool, dealt out anew for each comparison.
 """
 
 import argparse
@@ -29,14 +30,17 @@ from fxformer.search.study import Trial, find
 from fxformer.track.store import StoredRun
 
 DUELS = (Duel(4, 1, 3), Duel(3, 1, 4), Duel(3, 2, 4), Duel(2, 1, 5), Duel(2, 2, 5))
-KEYS = {"optimizer.lr": (1e-4, 1.0), "optimizer.weight_decay": (1e-4, 1.0)}
+SPACES = {
+    "wide": {"optimizer.lr": (1e-4, 1.0), "optimizer.weight_decay": (1e-4, 1.0)},
+    "narrow": {"optimizer.lr": (1e-4, 1.0), "optimizer.weight_decay": (1e-5, 1e-2)},
+}
 RUN = (
     *("model=gpt2", "objective=clm", "data=markov", "tokenizer=none", "data.symbols=8"),
     *("model.dim=16", "model.layers=1", "model.heads=2", "model.ffn.hidden=32", "data.length=32"),
     *("data.batch=16", "trainer.steps=60", "trainer.eval_every=60", "energy=model"),
     *("search/launcher=inline",),
 )
-SIDE, GRIDS, POOL, DEALS = 4, 4, 48, 2000
+SIDE, DEALS = 4, 2000
 
 
 def trained(folder: Path, name: str, *words: str) -> list[Trial]:
@@ -51,24 +55,24 @@ def trained(folder: Path, name: str, *words: str) -> list[Trial]:
     return find(folder / "runs", name).trials()
 
 
-def real(folder: Path, console: Console) -> dict:
-    """Both searches, and how they compare."""
-    rng = np.random.default_rng(0)
-    with console.status(f"{POOL} random trials"):
-        pool = trained(folder, "random", "search=random", f"search.trials={POOL}",
-                       *(f"{key}=tag(log,interval({a},{b}))" for key, (a, b) in KEYS.items()))
+def real(folder: Path, name: str, size: int, layouts: int, console: Console) -> dict:
+    """Both searches of a space, and how they compare. size: of the pool; layouts: of the grid"""
+    rng, keys = np.random.default_rng(0), SPACES[name]
+    with console.status(f"{name}: {size} random trials"):
+        pool = trained(folder, f"random-{name}", "search=random", f"search.trials={size}",
+                       *(f"{key}=tag(log,interval({a},{b}))" for key, (a, b) in keys.items()))
     grids = []
-    for n in range(GRIDS):
+    for n in range(layouts):
         words = []
-        for key, (low, high) in KEYS.items():
+        for key, (low, high) in keys.items():
             places = (np.arange(SIDE) + rng.random()) / SIDE
             values = np.exp(math.log(low) + places * math.log(high / low))
             words.append(f"{key}=" + ",".join(f"{value:.5g}" for value in values))
-        with console.status(f"grid {n + 1} of {GRIDS}"):
-            grids.append(trained(folder, f"grid{n}", "search=grid", *words))
+        with console.status(f"{name}: grid {n + 1} of {layouts}"):
+            grids.append(trained(folder, f"grid{n}-{name}", "search=grid", *words))
     facts = StoredRun(folder / "runs" / str(pool[0].run)).facts
     floor = facts["data"].get("entropy_rate", math.nan)
-    return compared(pool, grids, rng) | {"floor": floor}
+    return {"space": name, "keys": keys, "floor": floor} | compared(pool, grids, rng)
 
 
 def compared(pool: Sequence[Trial], grids: Sequence[Sequence[Trial]], rng) -> dict:
@@ -80,12 +84,13 @@ def compared(pool: Sequence[Trial], grids: Sequence[Sequence[Trial]], rng) -> di
         order = rng.permutation(len(pool))
         paid = np.cumsum([pool[k].kwh for k in order]) <= budget
         random = min(loss(pool[k]) for k in order[: max(int(paid.sum()), 1)])
-        pairs.append((min(map(loss, grid)), random, int(paid.sum())))
-    grid, random, trials = np.array(pairs).T
+        as_many = min(loss(pool[k]) for k in order[: len(grid)])
+        pairs.append((min(map(loss, grid)), random, int(paid.sum()), as_many))
+    grid, random, trials, as_many = np.array(pairs).T
     bests = [min(map(loss, one)) for one in grids]
     return {
         "grids": len(grids),
-        "grid_trials": SIDE ** len(KEYS),
+        "grid_trials": len(grids[0]),
         "grid_kwh": float(np.mean([sum(t.kwh for t in grid) for grid in grids])),
         "grid_best": float(np.mean(bests)),
         "grid_best_error": error(np.array(bests)),
@@ -93,6 +98,7 @@ def compared(pool: Sequence[Trial], grids: Sequence[Sequence[Trial]], rng) -> di
         "random_best": float(random.mean()),
         "random_best_quartiles": np.quantile(random, (0.25, 0.75)).tolist(),
         "random_wins": float((random < grid).mean()),
+        "random_wins_by_trials": float((as_many < grid).mean()),
         "pool": [[*t.params.values(), loss(t), t.kwh] for t in pool],
         "grid_points": [[[*t.params.values(), loss(t), t.kwh] for t in one] for one in grids],
     }
@@ -120,12 +126,13 @@ def show(found: dict, console: Console) -> None:
         )  # fmt: skip
     console.print(table)
     console.print(f"{found['surfaces'][0]['repeats']} repeats; ±: 95 %")
-    if one := found.get("real"):
+    for one in found["real"]:
         console.print(
-            f"Markov chain, floor {one['floor']:.4f}: grid {one['grid_best']:.4f} ± "
-            f"{one['grid_best_error']:.4f} ({one['grids']} grids of {one['grid_trials']}), random "
-            f"{one['random_best']:.4f} ({one['random_trials']:.1f} trials for the same "
-            f"{1e3 * one['grid_kwh']:.3g} Wh); random is better in {one['random_wins']:.0%}"
+            f"Markov chain, {one['space']} decay, floor {one['floor']:.4f}: grid "
+            f"{one['grid_best']:.4f} ± {one['grid_best_error']:.4f} ({one['grids']} grids of "
+            f"{one['grid_trials']}), random {one['random_best']:.4f} ({one['random_trials']:.1f} "
+            f"trials for the same {1e3 * one['grid_kwh']:.3g} Wh); random is better in "
+            f"{one['random_wins']:.0%}, with as many trials in {one['random_wins_by_trials']:.0%}"
         )
 
 
@@ -133,23 +140,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show, keep."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.random_search", description=__doc__)
     parser.add_argument("--repeats", type=int, default=2000)
-    parser.add_argument("--real", action="store_true", help=f"{POOL} + {GRIDS} × {SIDE}² trainings")
+    parser.add_argument("--real", action="store_true", help="train too: see --pool and --grids")
+    parser.add_argument("--pool", type=int, default=48, help="random trials of a space")
+    parser.add_argument("--grids", type=int, default=4, help=f"grids of a space, {SIDE} × {SIDE}")
     parser.add_argument("--folder", type=Path, help="keep the trainings here, or go on with them")
     given, console, facts = parser.parse_args(argv), Console(), machine.facts()
     surfaces = []
     for duel in DUELS:
         with console.status(f"{duel}"):
             surfaces.append(dataclasses.asdict(duel) | duel.run(given.repeats))
-    found: dict = {"surfaces": surfaces}
+    found: dict = {"surfaces": surfaces, "real": []}
     if given.real:
         with tempfile.TemporaryDirectory() as folder:
             place = given.folder or Path(folder)
             place.mkdir(parents=True, exist_ok=True)
-            found["real"] = real(place.resolve(), console)
+            for name in SPACES:
+                one = real(place.resolve(), name, given.pool, given.grids, console)
+                found["real"].append(one)
     show(found, console)
     date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     path = RESULTS / f"random-search-{date}.json"
-    body = {"date": date, "machine": facts, "run": RUN, "keys": KEYS, **found}
+    body = {"date": date, "machine": facts, "run": RUN, **found}
     path.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     console.print(f"kept in {path}")
 

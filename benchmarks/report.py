@@ -32,7 +32,7 @@ def show(console: Console, families: dict[str, dict], overheads: dict, shape: Sh
         words = f"loop, meter and run folder: {loop * 1e3:.2f} ms a step"
         console.print(f"{words}, {loop / least:.2%} of the quickest")
         meter = overheads["meter"]
-        words = f"the meter by itself: {meter * 1e6:.1f} µs a step"
+        words = f"the meter by itself: {meter * 1e6:.1f} µs of a processor a step"
         console.print(f"{words}, {meter / least:.3%} of the quickest")
         console.print(_corruption(overheads["corrupt"], steps))
 

@@ -29,5 +29,7 @@ def folder_of(which: str) -> Path:
     except Exception as error:  # the library raises its own, those of requests and of httpx
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ValueError(
-            f"{which} is no folder here, and the hub does not give it: {reason}"
+            f"{which} is no folder here, and the hub does not give it: {reason}\n"
+            f"where there is a network, `hf download {which} --local-dir DIR` makes a folder of "
+            "it: then write its folder"
         ) from None

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from fxformer.bridge.bill import Line
 from fxformer.bridge.convert import Arrays, Shapes, WeightMismatch
 from fxformer.bridge.hub import folder_of
-from fxformer.bridge.reading import Published, read
+from fxformer.bridge.reading import WORDS, Published, read
 from fxformer.bridge.references import referenced, resolved
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import read_tokenizer
@@ -104,7 +104,7 @@ class OfRun(Origin):
 
     @property
     def rows(self) -> int:
-        return self.arrays["words/embedding"].shape[0]
+        return sum(x.shape[0] for path, x in self.arrays.items() if WORDS.fullmatch(path))
 
     def tokenizer(self) -> Tokenizer | None:
         return load(self.tokens) if is_saved(self.tokens) else None

@@ -15,6 +15,7 @@ from fxformer.bridge.convert import Arrays, Shapes, WeightMismatch
 from fxformer.bridge.options import composed, option, plain
 from fxformer.bridge.origin import HEADS, Origin
 from fxformer.bridge.references import referenced
+from fxformer.bridge.settled import WORDS as TABLE
 from fxformer.config.target import ConfigError, locate
 
 Share = Literal["none", "embeddings", "all"]
@@ -25,16 +26,24 @@ PLAIN = "fxformer.nn.attention.MultiHeadAttention"
 
 def model_of_two(encoder: Origin, decoder: Origin, share: Share, vocab_multiple: int) -> Model:
     """The `model` node of the two, with references. ConfigError where they cannot be one model."""
+    for side, origin in (("encoder", encoder), ("decoder", decoder)):
+        if origin.settled.get("words", TABLE).get("_target_") != TABLE["_target_"]:
+            raise ConfigError(
+                f"init.{side}: {origin.place.name} has word vectors in several tables, which an "
+                "encoder-decoder has not: take a model with one (BERT, GPT-2, BART …)"
+            )
     reads, writes = _encoder(encoder), _decoder(decoder)
     if reads["dim"] != writes["dim"]:
         raise ConfigError(
             f"init.encoder gives vectors {reads['dim']} wide and init.decoder is {writes['dim']} "
             "wide: take two checkpoints of one width"
         )
-    body = {k: v for k, v in decoder.settled.items() if k not in ("network", "encoder", "decoder")}
+    taken = ("network", "encoder", "decoder")
+    body = {"words": TABLE} | {k: v for k, v in decoder.settled.items() if k not in taken}
     network = _seq2seq()["network"] | {
         "encoder": reads,
         "decoder": writes,
+        "words": TABLE,
         "head": _head(decoder),
         "classifiers": {},
         "source_vocab": encoder.rows if share == "none" else None,

@@ -11,7 +11,7 @@ follows.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
@@ -37,7 +37,7 @@ class Start:
     """
 
     from_: str | None = None
-    layers: str | list[int] | dict[str, Any] | None = None
+    layers: str | list[int] | dict[Literal["encoder", "decoder"], str | list[int]] | None = None
     encoder: str | None = None
     decoder: str | None = None
     share: Share = "none"

@@ -95,7 +95,10 @@ class TensorFiles(Mapping[str, Tensor]):
                 "that this package does not read; convert it where you trust it: "
                 "AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
             )
-        raise ValueError(f"{self.folder} holds neither {SINGLE} nor {INDEX}")
+        raise ValueError(
+            f"{self.folder} holds neither {SINGLE} nor {INDEX}; weights in a .bin alone are not "
+            "fetched and not read: convert them with save_pretrained where you trust them"
+        )
 
     def _indexed(self) -> dict[Path, set[str] | None]:
         try:

@@ -120,11 +120,15 @@ def spendings(run: StoredRun) -> list[Spent]:
     return found
 
 
-def open_at(run: StoredRun, step: int) -> Opened:
+def open_at(run: StoredRun, step: int, *, looped: bool = False) -> Opened:
     """The run's model as of a checkpoint. ValueError where its tokenizer is not that of its ids.
 
-    The text it was trained on is not asked for, so it may be gone."""
+    The text it was trained on is not asked for, so it may be gone.
+    looped: one layer is compiled for all, which is sooner done where little is computed
+    """
     cfg: DictConfig = OmegaConf.load(run.folder / "config.yaml")
+    if looped:
+        _loop(cfg.model)
     kept = run.folder / "tokenizer"
     tokenizer = load(kept) if is_saved(kept) else corpus_of(cfg).source.tokenizer
     before = run.facts.get("data", {}).get("tokenizer_hash", tokenizer.hash)
@@ -136,6 +140,15 @@ def open_at(run: StoredRun, step: int) -> Opened:
     make = maker(cfg, tokenizer.spelt)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
     return Opened(run, cfg, tokenizer, objective, make, blueprint(make), {}, step).at(step)
+
+
+def _loop(node: DictConfig) -> None:
+    """Every stack below this node has its layers in a loop (nn/stack.py, unroll)."""
+    for key, value in node.items():
+        if key == "unroll":
+            node[key] = 1
+        elif isinstance(value, DictConfig):
+            _loop(value)
 
 
 def corpus_of(cfg: DictConfig) -> Corpus:

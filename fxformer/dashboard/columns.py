@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fxformer.dashboard import scan
+from fxformer.dashboard.scan import Lines
 
 _TAIL = 256  # bytes by whose change a rewritten file is told from one that grew
 _WORTH = 200_000  # bytes of log below which reading it again is as quick as a cache
@@ -62,9 +62,9 @@ class Columns:
             missing = [name for name in wanted if name not in self._columns]
             if missing and self._offset:
                 file.seek(0)
-                before = file.read(self._offset)
+                before = Lines(file.read(self._offset))
                 for name in missing:
-                    self._columns[name] = scan.column_of(before, name)
+                    self._columns[name] = before.column(name)
             file.seek(self._offset)
             data = file.read()
         data = _whole(data)
@@ -82,13 +82,14 @@ class Columns:
         return file.read(len(self._tail)) == self._tail
 
     def _append(self, data: bytes) -> None:
-        kinds, owners = np.unique(scan.splits_of(data), return_inverse=True)
+        lines = Lines(data)
+        kinds, owners = np.unique(lines.splits(), return_inverse=True)
         names = [kind.decode(errors="replace") for kind in kinds]
         self._codes += [name for name in names if name not in self._codes]
         fresh = np.array([self._codes.index(name) for name in names], np.int16)[owners]
         self._splits = np.concatenate([self._splits, fresh])
         for name, before in self._columns.items():
-            self._columns[name] = np.concatenate([before, scan.column_of(data, name)])
+            self._columns[name] = np.concatenate([before, lines.column(name)])
         self._tail = (self._tail + data[-_TAIL:])[-_TAIL:]
         self._offset += len(data)
 

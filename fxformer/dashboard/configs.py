@@ -12,8 +12,9 @@ import yaml
 
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
-from fxformer.energy.carbon import Carbon
+from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.track.redact import Redactor
+from fxformer.track.show import carbon_from
 from fxformer.track.store import StoredRun
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -57,10 +58,9 @@ def _alike(flat: Mapping[str, Any]) -> str:
 
 def carbon(shelf: Shelf, key: str) -> Carbon:
     """A run's own assumptions of its grid, as its config has them."""
-    flat = _kept(shelf, {key: shelf.run(key)})[key]
-    names = ("pue", "region", "grid_gco2e_per_kwh")
-    knobs = {name: flat.get(f"energy.{name}") for name in names}
-    return Carbon(**knobs | {"pue": knobs["pue"] or 1.0})
+    run = shelf.run(key)
+    flat = _kept(shelf, {key: run})[key]
+    return carbon_from({name: flat.get(f"energy.{name}") for name in KNOBS}, run.folder)
 
 
 def _kept(shelf: Shelf, runs: Mapping[str, StoredRun]) -> dict[str, dict[str, Any]]:

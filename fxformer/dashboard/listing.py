@@ -42,6 +42,7 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
     given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
                     **notes.read(one), **shelf.ledgers(key).said(),
                     "wandb": _unsent(one.folder)}
@@ -57,10 +58,18 @@ def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
     if facts.get("overrides") is not None:
         words = redactor.arguments([str(word) for word in facts["overrides"]])
         return [*lines, shlex.join(["fxformer", "train", *words])]
-    command = str(facts.get("command") or "")
+    command = masked(str(facts.get("command") or ""), redactor)
     if facts.get("sweep"):
         command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
-    return [*lines, redactor.text(command)]
+    return [*lines, command]
+
+
+def masked(command: str, redactor: Redactor) -> str:
+    """A command line without secrets."""
+    try:
+        return shlex.join(redactor.arguments(shlex.split(command)))
+    except ValueError:  # an open quote
+        return redactor.text(command)
 
 
 def _unsent(folder: Path) -> str | None:
@@ -83,16 +92,24 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         "reason": redactor.text(str(facts.get("reason") or "")), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
-        "best": summary.get("best"), "mfu": summary.get("mfu"), "joules": joules,
+        "best": summary.get("best"), "joules": joules,
+        "mfu": summary.get("mfu", _mfu(facts, train)),
         "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
         "attempts": len(facts.get("attempts") or []), **notes.read(one),
     }
     if row["kwh"] is None and joules is not None:
         carbon = configs.carbon(shelf, key)
-        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules)}
+        hours = shelf.totals(key).hours if carbon.hourly else None
+        row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
     return row | {f"valid_{name}": valid[name] for name in _VALID}
+
+
+def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:
+    """Of the last logged step; None where the devices' peak is not known."""
+    known = (train.get("tokens_per_second"), facts.get("flops_per_token"), facts.get("peak_flops"))
+    return known[0] * known[1] / known[2] if all(known) else None
 
 
 def _ends(log: Path) -> dict[str, dict[str, Any]]:

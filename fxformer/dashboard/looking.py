@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun
 
 Params = Mapping[str, str]
@@ -26,10 +27,18 @@ def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
     for key, run in reversed(shelf.runs().items()):
         steps = _steps(run)
         if steps:
-            facts = run.facts
-            kind = facts.get("architecture") or facts.get("imported", {}).get("architecture")
+            kind = run.facts.get("architecture") or _architecture(run)
             found.append({"key": key, "id": run.id, "architecture": kind, "steps": steps})
     return {"runs": found}
+
+
+def _architecture(run: StoredRun) -> str | None:
+    """That of an imported run, which has not noted it: seq2seq, or another."""
+    try:
+        network = run.config["model"]["network"]["_target_"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return "seq2seq" if str(network).endswith(".Seq2Seq") else None
 
 
 def _steps(run: StoredRun) -> list[int]:
@@ -45,11 +54,11 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     there are none}. Typed text needs none of them."""
     from fxformer.generate.samples import spelt
 
-    run = shelf.run(params["run"])
+    run = shelf.run(params.get("run", ""))
     try:
         batch = _kept().held_out(run)
     except ValueError as error:
-        return {"texts": [], "why": str(error)}
+        return {"texts": [], "why": Redactor(run.config).text(str(error))}
     tokenizer = _kept().open(run).tokenizer
     rows = batch.tokens if batch.source is None else batch.source
     return {
@@ -154,5 +163,13 @@ def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
                     "checkpoints, or shorter texts"
                 )
             given[spelled("attention", params)] = seen
-            given[spelled("samples", params)] = samples(shelf, params)
+            given[spelled("samples", params)] = _or_why(shelf, params)
     return given
+
+
+def _or_why(shelf: Shelf, params: Params) -> dict[str, Any]:
+    """`samples`, or why there are none: a head that gives words no probability."""
+    try:
+        return samples(shelf, params)
+    except ValueError as error:
+        return {"what": "nothing", "note": str(error)}

@@ -66,7 +66,7 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
     given, console = parser.parse_args(argv), console or Console()
     shelf = chosen(given.what, given.root)
     looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
-    shelf.points = max(120, min(600, 24_000 // max(1, len(shelf.runs()))))
+    shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
         size = write(shelf, given.output, looks)
     words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"

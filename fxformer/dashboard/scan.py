@@ -13,42 +13,41 @@ _SPLIT = re.compile(rb'"split": ?"([^"\\\n]*)"')
 _QUOTES = b'"'
 
 
-def lines_of(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Where each line of `data` ends, [N], and whether it is whole, [N]. `data` ends in a
-    newline or is empty."""
-    signs = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(signs == ord("\n"))
-    if not len(ends):
-        return ends, np.zeros(0, bool)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    whole = (signs[starts] == ord("{")) & (signs[np.maximum(ends - 1, starts)] == ord("}"))
-    return ends, whole
+class Lines:
+    """The lines of `data`, which ends in a newline or is empty.
 
+    ends: where each line ends, [N]; whole: whether it is, [N]
+    """
 
-def splits_of(data: bytes) -> np.ndarray:
-    """The split of each line, [N] of bytes; b"" where it has none or is torn."""
-    return _by_line(data, _SPLIT, np.array, b"")
+    def __init__(self, data: bytes):
+        self._data, signs = data, np.frombuffer(data, np.uint8)
+        self.ends = np.flatnonzero(signs == ord("\n"))
+        starts = np.concatenate(([0], self.ends[:-1] + 1)) if len(self.ends) else self.ends
+        last = np.maximum(self.ends - 1, starts)
+        self.whole = (signs[starts] == ord("{")) & (signs[last] == ord("}"))
+        self._sound = bool(self.whole.all())
 
+    def splits(self) -> np.ndarray:
+        """The split of each line, [N] of bytes; b"" where it has none or is torn."""
+        return self._each(_SPLIT, np.array, b"")
 
-def column_of(data: bytes, name: str) -> np.ndarray:
-    """The numbers called `name`, [N] float64; NaN in a line that has none."""
-    key = re.escape(json.dumps(name, ensure_ascii=False).encode())
-    return _by_line(data, re.compile(key + rb": ?([^,}\n]+)"), _numbers, np.nan)
+    def column(self, name: str) -> np.ndarray:
+        """The numbers called `name`, [N] float64; NaN in a line that has none."""
+        key = re.escape(json.dumps(name, ensure_ascii=False).encode())
+        return self._each(re.compile(key + rb": ?([^,}\n]+)"), _numbers, np.nan)
 
-
-def _by_line(data: bytes, pattern: re.Pattern[bytes], convert, lacking) -> np.ndarray:
-    """What the pattern's group finds in each line, [N]. No line has it twice."""
-    ends, whole = lines_of(data)
-    found = pattern.findall(data)
-    if len(found) == len(ends) and whole.all():
-        return convert(found)
-    starts = np.fromiter((match.start() for match in pattern.finditer(data)), np.int64)
-    owners = np.searchsorted(ends, starts)
-    some = convert(found) if found else np.array([lacking])
-    values = np.full(len(ends), lacking, some.dtype)
-    values[owners] = some[: len(owners)]
-    values[~whole] = lacking
-    return values
+    def _each(self, pattern: re.Pattern[bytes], convert, lacking) -> np.ndarray:
+        """What the pattern's group finds in each line, [N]. No line has it twice."""
+        found = pattern.findall(self._data)
+        if self._sound and len(found) == len(self.ends):
+            return convert(found)
+        matches = pattern.finditer(self._data)
+        starts = np.fromiter((match.start() for match in matches), np.int64)
+        some = convert(found) if found else np.array([lacking])
+        values = np.full(len(self.ends), lacking, some.dtype)
+        values[np.searchsorted(self.ends, starts)] = some[: len(starts)]
+        values[~self.whole] = lacking
+        return values
 
 
 def _numbers(texts: list[bytes]) -> np.ndarray:

@@ -47,7 +47,8 @@ def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     for key in shelf.runs():
         before, carbon = 0.0, configs.carbon(shelf, key)
         for time, joules in shelf.ledgers(key).course():
-            steps.append((time, carbon.kwh(joules - before), carbon.gco2e(joules - before)))
+            used, hour = joules - before, int(time // 3600)
+            steps.append((time, carbon.kwh(used), carbon.gco2e(used, {hour: used})))
             before = joules
     grown = np.array(sorted(steps), np.float64).reshape(-1, 3)
     grown[:, 1:] = grown[:, 1:].cumsum(axis=0)

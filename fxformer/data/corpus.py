@@ -108,17 +108,19 @@ class Corpus(ABC):
         """Known before anything is packed; an objective needs it to say how long rows must be."""
         return self.source.tokenizer.spelt
 
+    def pack(self, split: str, row_length: int) -> Packed:
+        """One split in rows of `row_length` tokens. ValueError where it is empty."""
+        tokenizer, documents = self.source.tokenizer, self.source.splits[split]
+        if not len(documents.tokens):
+            raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
+        ids, ends = tokenizer.ids, tokenizer.vocabulary.ends_sentence
+        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, ends)
+        return self.packing(documents, row_length, framed(frame, documents))
+
     def prepare(self, row_length: int) -> Prepared:
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
-        ids = tokenizer.ids
-        ends = tokenizer.vocabulary.ends_sentence
-        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, ends)
-        packed = {}
-        for split, documents in self.source.splits.items():
-            if not len(documents.tokens):
-                raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-            packed[split] = self.packing(documents, row_length, framed(frame, documents))
+        packed = {split: self.pack(split, row_length) for split in self.source.splits}
         size = facts["valid"]["bytes"]
         facts |= {
             "tokenizer_hash": tokenizer.hash,

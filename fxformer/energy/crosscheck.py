@@ -85,20 +85,37 @@ def tool_called(name: str) -> Tool:
 
 
 class Check:
-    """Runs a tool beside a meter from now on; `end` says how the two compare."""
+    """Runs a tool beside a meter from `begin` to `end`, which says how the two compare.
 
-    def __init__(self, tool: Tool, meter: Meter):
+    tool: None: nobody asked for one, and there is nothing to say
+    """
+
+    def __init__(self, tool: Tool | None, meter: Meter):
         self.tool, self._meter, self._failed = tool, meter, ""
+        self._before: dict[str, float] | None = None
         self._ended: tuple[dict[str, float], dict[str, float]] | None = None
+
+    def begin(self) -> None:
+        """Start the tool."""
+        if self.tool is None:
+            return
         try:
-            tool.start()
+            self.tool.start()
         except Exception as error:  # noqa: BLE001 - another tool's failure is never the run's
             self._failed = f"{type(error).__name__}: {error}"
-        self._before = _by_device(meter)  # its own start is not in its count
+        self._before = _by_device(self._meter)  # its own start is not in its count
+
+    def close(self) -> None:
+        """End the tool, if it runs."""
+        if self._before is not None:
+            self.end()
 
     def end(self) -> dict[str, Any]:
         """{"tool", "version", "joules": its, "ours", "difference": relative, "by": {device: [its,
-        ours]}, "failed": why there are no numbers}. Ends the tool; a second call says the same."""
+        ours]}, "failed": why there are no numbers}; {} without a tool. Ends the tool; a second call
+        says the same."""
+        if self.tool is None or self._before is None:
+            return {}
         if self._ended is None:
             after = _by_device(self._meter)
             ours = {device: after[device] - self._before.get(device, 0.0) for device in after}
@@ -113,8 +130,10 @@ class Check:
         return facts | {"joules": joules, "ours": mine, "difference": difference, "by": by}
 
     def words(self) -> str:
-        """The same for a person."""
+        """The same for a person; "" without a tool."""
         facts = self.end()
+        if not facts:
+            return ""
         name = f"{facts['tool']} {facts['version']}"
         if "failed" in facts:
             return f"{name} gave no numbers: {facts['failed']}"

@@ -84,9 +84,9 @@ class ModelEnergy:
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
 
-    def check(self, meter: Meter) -> Check | None:
-        """The other tool, counting from now beside `meter`; None where none is asked for."""
-        return None if self._tool is None else Check(self._tool, meter)
+    def check(self, meter: Meter) -> Check:
+        """The other tool beside `meter`, not yet begun; one of no tool where none is asked for."""
+        return Check(self._tool, meter)
 
     @property
     def sigma_modelled(self) -> float:

@@ -52,11 +52,6 @@ class Hourly:
         parts = overlaps(start, start + max(seconds, 1.0))
         return sum(self.at(hour) * share for hour, share in parts)
 
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """The first and the last hour the file holds; None: a typical day."""
-        return (min(self._table), max(self._table)) if self._table else None
-
 
 @functools.lru_cache(maxsize=8)
 def _cached(file: str, column: str | None, timezone: str | None, changed: float) -> Hourly:

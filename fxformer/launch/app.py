@@ -14,7 +14,6 @@ from fxformer.config import folders
 from fxformer.launch import explain, sweep
 
 DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
-WORST = (BUG, BAD, 3, BROKEN, INTERRUPTED)  # of several jobs, the first of these that occurred
 Job = Callable[[DictConfig], None]
 
 
@@ -83,7 +82,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
     finally:
         sys.argv = argv_before
         _restore("HYDRA_FULL_ERROR", wanted)
-    return next((code for code in WORST if code in codes), max(codes, default=DONE))
+    return sweep.worst(codes)
 
 
 def switches_first(argv: list[str]) -> list[str]:

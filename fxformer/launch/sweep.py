@@ -22,6 +22,7 @@ from rich.console import Console
 
 from fxformer.config import folders
 from fxformer.launch.explain import refusal, say, trace
+from fxformer.launch.words import again, flags, is_of
 from fxformer.search.claims import Unreachable
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
@@ -72,8 +73,8 @@ class Sweeper(HydraSweeper):
         from fxformer.config.build import build
         from fxformer.search import space
 
-        asked = OmegaConf.to_container(self.config.search.space, resolve=True)
-        words = [*space.words_of(asked), *arguments]
+        asked = OmegaConf.to_container(self.config.search, resolve=True)["space"]
+        words = [*space.words_of(asked or {}), *arguments]
         fixed, dimensions = space.read(words, self.context.config_loader)
         self._judge(fixed, dimensions)
         search = build(self.config.search).settled(dimensions)
@@ -124,22 +125,25 @@ class Sweeper(HydraSweeper):
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
         claims = claims_of(book.begin(self._study(search, fixed, dimensions)), search)
         study = claims.study
-        words = [word for word in fixed if not _is(word, "search")]
+        with open_dict(self.config):  # where Hydra's own launcher would make a folder
+            self.config.hydra.sweep.dir = str(study.folder)
+        words = [word for word in fixed if not is_of(word, "search")]
         hydras = [w for w in self.config.hydra.overrides.hydra if not w.startswith(HYDRAS)]
-        again = ["search.wait=false", "search.workers=1", "search/launcher=process"]
         job = Job(
             study=study,
             search=search,
             claims=claims,
             commands=Commands(
-                flags=(*_flags(self.call.argv), *hydras),
+                flags=(*flags(self.call.argv), *hydras),
                 overrides=tuple(words),
-                plain=tuple(word for word in words if _is(word, "tracker", "energy")),
+                plain=tuple(word for word in words if is_of(word, "tracker", "energy")),
             ),
             inline=lambda trial, slot: self._inline([*words, *trial], slot),
-            command=(self.call.verb, *self.call.argv, *again, f"search.name={study.name}"),
+            command=(self.call.verb, *again(self.call.argv, study.name)),
             console=Console(),
         )
+        if other := book.drift(study):
+            job.console.print(f"going on with {study.name}: {other}", highlight=False)
         return self._ended(job, search.launcher(job))
 
     def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
@@ -153,7 +157,7 @@ class Sweeper(HydraSweeper):
         with open_dict(cfg):
             cfg.pop("hydra")
         redactor = Redactor(cfg)
-        overrides = [word for word in fixed if not _is(word, "search", "runs")]
+        overrides = [word for word in fixed if not is_of(word, "search", "runs")]
         pruner = OmegaConf.to_container(node.pruner, resolve=True)
         study = Study(
             folder=Path(),
@@ -219,30 +223,11 @@ def worst(codes: Sequence[int]) -> int:
     return next((code for code in CODES if code in codes), max(codes, default=0))
 
 
-def _is(word: str, *groups: str) -> bool:
-    """Whether an override is of one of these groups or top-level keys."""
-    key = word.partition("=")[0].lstrip("+~")
-    return any(key == g or key.startswith((f"{g}.", f"{g}/", f"{g}@")) for g in groups)
-
-
 def _part(part: Any) -> dict[str, Any]:
     """A part that was built, as its config: `auto` has become what it stands for."""
     return {"_target_": f"{type(part).__module__}.{type(part).__qualname__}"} | (
         dataclasses.asdict(part)
     )
-
-
-def _flags(argv: Sequence[str]) -> list[str]:
-    """The flags of a command that its trials need too."""
-    from hydra._internal.utils import get_args_parser
-
-    given = get_args_parser().parse_known_args(list(argv))[0]
-    words = []
-    if given.config_dir is not None:
-        words += ["--config-dir", str(Path(given.config_dir).resolve())]
-    if given.config_name is not None:
-        words += ["--config-name", given.config_name]
-    return words
 
 
 def register() -> None:

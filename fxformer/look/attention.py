@@ -115,9 +115,3 @@ def encoded(weights: Float[np.ndarray, "L H T S"]) -> str:
     order = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
     whole += order < np.rint(lost)
     return base64.b64encode(whole.astype("<u2").tobytes()).decode()
-
-
-def decoded(text: str, shape: tuple[int, ...]) -> Float[np.ndarray, "L H T S"]:
-    """What `encoded` was given, to within 1/65535."""
-    whole = np.frombuffer(base64.b64decode(text), "<u2").reshape(shape)
-    return (whole / FINEST).astype(np.float32)

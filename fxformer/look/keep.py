@@ -53,7 +53,7 @@ class Kept:
 
     def __init__(self, room: int = ROOM):
         self.room = room
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._models: OrderedDict[tuple[Path, int], Opened] = OrderedDict()
         self._weights: OrderedDict[Place, dict] = OrderedDict()
         self._texts: dict[tuple[Path, int], Batch] = {}
@@ -77,7 +77,8 @@ class Kept:
         [N, T]. ValueError, saying so, where the text is gone or has changed."""
         with self._lock:
             model = self._model(run, chosen_step(run, None))
-            mark = (model.run.folder, _stamp(run))
+        mark = (model.run.folder, _stamp(run))
+        with self._reading:  # a long text does not keep others from being asked about
             if mark not in self._texts:
                 self._texts[mark] = _first_texts(model)
             return self._texts[mark]
@@ -87,7 +88,7 @@ class Kept:
         mark = (run.folder.resolve(), _stamp(run))
         if mark not in self._models:
             use_compile_cache(OmegaConf.load(run.folder / "config.yaml").trainer.compile_cache)
-            self._models[mark] = dataclasses.replace(open_at(run, step), params={})
+            self._models[mark] = dataclasses.replace(open_at(run, step, looped=True), params={})
         self._models.move_to_end(mark)
         while len(self._models) > RUNS:
             folder = self._models.popitem(last=False)[1].run.folder
@@ -113,11 +114,9 @@ def _stamp(run: StoredRun) -> int:
 def _first_texts(model: Opened) -> Batch:
     try:
         corpus = model.corpus
-        data = corpus.prepare(model.objective.row_length(corpus.length))
-        rows = data.valid(min(corpus.batch, HELD_OUT))[0]
+        packed = corpus.pack("valid", model.objective.row_length(corpus.length))
+        rows = packed.rows(np.arange(min(len(packed), HELD_OUT)))
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"the text of {model.run.id} cannot be read: {error}") from error
     batch = model.objective.corrupt(rows)
-    batch = one_piece(batch, len(batch.tokens))
-    there = np.flatnonzero((batch.segments > 0).any(1))
-    return jax.tree.map(lambda x: np.asarray(x)[there], batch)
+    return one_piece(batch, len(batch.tokens))

@@ -5,12 +5,14 @@ from functools import partial
 
 import jax
 import numpy as np
+from flax import nnx
 
 from fxformer.batch import Batch, Rows
 from fxformer.compare.opened import Opened
 from fxformer.generate.greedy import rewrite
 from fxformer.look.pieces import ids_of
 from fxformer.look.rows import MOST, STEP, Text, cut, one_row, padded
+from fxformer.model.ngram import NgramDecoder
 from fxformer.objective.hole import shifted
 from fxformer.objective.prefix import PrefixLM
 from fxformer.train.state import bind
@@ -20,7 +22,18 @@ WRITES = 64  # tokens that a model may write where nobody says how many
 
 def limit(opened: Opened) -> int:
     """Tokens of a text that can be looked at: what the model was trained to read at once."""
-    return min(MOST, int(opened.cfg.data.length))
+    return min(MOST, int(opened.cfg.data.length), *_tables(opened.objective.model))
+
+
+def _tables(model: nnx.Module) -> list[int]:
+    """Tokens that each of a model's position tables has room for."""
+    two = model.architecture == "seq2seq"
+    found = []
+    for stack in (model.encoder, model.decoder) if two else (model.transformer,):
+        ahead = isinstance(stack, NgramDecoder)  # it tells apart what comes after the last, too
+        length = (stack.transformer if ahead else stack).position.length
+        found += [] if length is None else [length - ahead]
+    return found
 
 
 def chosen(texts: Batch, number: int) -> Text:
@@ -130,7 +143,8 @@ def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) ->
     """
     vocabulary, most = opened.objective.vocabulary, limit(opened)
     wide = padded(one_row(source), vocabulary.pad, max(most, len(source)))
-    length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most)
+    room = [table - 1 for table in _tables(opened.objective.model)]  # beside the start
+    length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most, *room)
     knobs = (length, vocabulary.eos, vocabulary.pad)
     rows = _rewrite(opened.shape, knobs, opened.params, wide.tokens, wide.segments, start)
     return until(np.asarray(rows)[0], vocabulary.eos)

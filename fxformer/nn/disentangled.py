@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.core import Linear, Table, drop
@@ -52,13 +52,17 @@ class Disentangled(Position):
         return 2 * self.span
 
     def relative(self, gap):
-        x = self.relatives.embedding[...]
-        far = 2 * self.reach  # from here on nothing changes
-        rows = jnp.take(self.rows(far), jnp.clip(gap, -far, far) + far)
+        # A row of S tokens has no distance of S, and from 2 · reach on nothing changes: of the
+        # table only what lies between is taken, which is an eighth of it in rows of 64.
+        far = min(2 * self.reach, max(gap.shape))
+        known = self.rows(far)
+        low, high = int(known[0]), int(known[-1])
+        x = self.relatives.embedding[low : high + 1]
+        rows = jnp.take(jnp.asarray(known - low), jnp.clip(gap, -far, far) + far)
         return Relative(x if self.norm is None else self.norm(x), rows)
 
-    def rows(self, far: int) -> Int[Array, "2·far+1"]:
-        """The table's row of each distance from -far to far, worked out on the host."""
+    def rows(self, far: int) -> np.ndarray:
+        """The table's row of each distance from -far to far, ascending. int32 [2·far+1], host."""
         gap = np.arange(-far, far + 1)
         if self.buckets is not None:
             near = self.buckets // 2
@@ -66,7 +70,7 @@ class Disentangled(Position):
             stretch = np.log(size) / np.log(np.float32((self.reach - 1) / near))
             beyond = np.sign(gap) * (np.ceil(stretch * (near - 1)) + near)
             gap = np.where(np.abs(gap) <= near, gap, beyond).astype(np.int32)
-        return jnp.asarray(np.clip(gap + self.span, 0, 2 * self.span - 1), jnp.int32)
+        return np.clip(gap + self.span, 0, 2 * self.span - 1).astype(np.int32)
 
 
 class DisentangledLearned(Disentangled):

@@ -15,10 +15,9 @@ from fxformer.energy.peak import cores, mesh_peak
 from fxformer.energy.products import executed
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
-from fxformer.train.setup import Setup, set_up
+from fxformer.train.setup import LOOKED, Setup, set_up
 from fxformer.train.state import count_by_part
 
-LOOKED = 8  # training batches whose mean size stands for all
 MFU = {"cpu": 0.35, "gpu": 0.30, "tpu": 0.40}  # shares of the peak that a small model reaches
 DOUBT = 0.7  # of a time from such a share: one standard deviation, relative
 NOISE = 0.07  # of a time from real steps: machines are noisy

@@ -74,6 +74,10 @@ class Ahead:
             f"the grid, {RESOLUTION} values of each interval, has {sums['grid'].trials:,}: "
             f"{sums['grid'].words(carbon)}",
         ]
+        if study.budget_kwh is not None:
+            paid = study.budget_kwh / carbon.kwh(sums["search"].joules.value) * study.total
+            budget = plain.si(1000 * study.budget_kwh, "Wh")
+            words.append(f"the budget of {budget} pays for {min(int(paid), study.total)} of them")
         if study.pruner is not None:
             words.append("trials that are pruned will take less")
         body, width = Text("\n".join(words)), min(console.width, 100)
@@ -92,7 +96,7 @@ class Sum:
         """Time, energy with its interval of one standard deviation, CO2e."""
         wh, off = (1000 * carbon.kwh(one) for one in (self.joules.value, self.joules.sigma))
         ends = f"{plain.si(max(wh - off, 0), 'Wh')} – {plain.si(wh + off, 'Wh')}"
-        grams = plain.si(carbon.gco2e(self.joules.value), "g")
+        grams = plain.si(self.gco2e(carbon), "g")
         return f"{plain.clock(self.seconds.value)}, {plain.si(wh, 'Wh')} ({ends}), {grams} CO2e"
 
     def plain(self, carbon: Carbon) -> dict[str, float]:
@@ -104,8 +108,12 @@ class Sum:
             "joules": self.joules.value,
             "joules_sigma": self.joules.sigma,
             "kwh": carbon.kwh(self.joules.value),
-            "gco2e": carbon.gco2e(self.joules.value),
+            "gco2e": self.gco2e(carbon),
         }
+
+    def gco2e(self, carbon: Carbon) -> float:
+        """Grams, over the hours that it takes from now."""
+        return carbon.kwh(self.joules.value) * carbon.ahead(self.seconds.value)
 
 
 def times(each: Sequence[Spread], number: int) -> Spread:

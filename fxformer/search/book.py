@@ -16,6 +16,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
 from fxformer.track.owner import now
+from fxformer.track.show import carbon_of
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
 
@@ -82,9 +83,16 @@ def differences(there: Study, wanted: Study) -> list[str]:
             for key in before | after:
                 if before.get(key) != after.get(key):
                     lines.append(_line(key, before.get(key), after.get(key)))
-        elif jsonl.encode(before) != jsonl.encode(after):
+        elif _told(name, before) != _told(name, after):
             lines.append(_line("" if name == "overrides" else f"search.{name}", before, after))
     return lines
+
+
+def _told(name: str, value: Any) -> Any:
+    """A field as it counts: of the overrides not the order, nor who is told and how it is read."""
+    if name == "overrides":
+        return sorted(word for word in value if not word.startswith(("tracker", "energy")))
+    return jsonl.encode(value)
 
 
 def _line(key: str, before: Any, after: Any) -> str:
@@ -107,7 +115,8 @@ def describe(one: Dimension) -> str:
 def name_of(study: Study) -> str:
     """A name that the same search always has: what is searched, and a digest of the rest."""
     identity = json.dumps(
-        jsonl.encode({k: v for k, v in dataclasses.asdict(study).items() if k in IDENTITY})
+        {name: _told(name, value) for name, value in dataclasses.asdict(study).items()
+         if name in IDENTITY}
     )
     keys = "-".join(one.key.rpartition(".")[2].replace("/", ".") for one in study.space)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
@@ -124,6 +133,11 @@ def folder_of(runs: str | Path, name: str) -> Path:
 def write(study: Study, trial: Trial) -> None:
     """Replace the file of a trial, on disk when this returns."""
     jsonl.replace(study.path(trial.slot), json.dumps(trial.to_json(), indent=1) + "\n")
+
+
+def kwh_before(trial: Trial) -> float:
+    """Of the trial's runs before the latest one."""
+    return sum(one[1] for place, one in trial.spent.items() if place != trial.run)
 
 
 def charged(study: Study, trial: Trial) -> Trial:
@@ -143,6 +157,20 @@ def charged(study: Study, trial: Trial) -> Trial:
 
 def _seconds(run: StoredRun) -> float:
     return float(sum(run.energy().seconds.values()))
+
+
+def reported(study: Study, trial: Trial) -> Trial:
+    """The trial with the evaluations that its run has written, if it can be read here: also those
+    of which nobody has told its file."""
+    if trial.run is None:
+        return trial
+    run, name = StoredRun(study.runs / trial.run), study.objectives[0]
+    lines = [line for line in run.lines if line.get("split") == "valid" and name in line]
+    kwh, before = carbon_of(run).kwh, kwh_before(trial)
+    reports = tuple(
+        (line["step"], float(line[name]), before + kwh(line.get("joules", 0.0))) for line in lines
+    )
+    return dataclasses.replace(trial, reports=reports) if reports else trial
 
 
 def values_of(study: Study, trial: Trial, *, last: bool) -> tuple[float, ...]:
@@ -166,6 +194,16 @@ def _evaluated(study: Study, trial: Trial, n: int, name: str, last: bool) -> flo
     if not values:
         return float("nan")
     return values[-1] if last else min(values, key=lambda value: study.cost(value, n))
+
+
+def drift(study: Study) -> str:
+    """Which packages are others than when the study began, in words; "": none."""
+    now = versions()
+    return ", ".join(
+        f"{name} {before} is now {now[name]}"
+        for name, before in study.versions.items()
+        if now.get(name, before) != before
+    )
 
 
 def versions() -> dict[str, str]:

@@ -40,7 +40,7 @@ class SubmititLauncher:
     memory_gb: Positive | None = None
     partition: str | None = None
     account: str | None = None
-    more: dict[str, Any] = dataclasses.field(default_factory=dict)
+    more: dict[str, Any] | None = None
     every: Positive = 2.0
 
     def __call__(self, job: Job) -> str:
@@ -116,7 +116,8 @@ class RayLauncher:
             import ray
         except ImportError as error:
             raise ValueError("search/launcher=ray: pip install ray brings it") from error
-        ray.init(address=self.address, log_to_driver=False, ignore_reinit_error=True)
+        own = {} if self.address else {"include_dashboard": False}
+        ray.init(address=self.address, log_to_driver=False, ignore_reinit_error=True, **own)
         again = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(_again)
         tasks = [again.remote(job.command, os.getcwd()) for _ in range(job.search.workers)]
         try:

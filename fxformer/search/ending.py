@@ -41,7 +41,7 @@ def busy(study: Study, trial: Trial) -> bool:
 
 def ended_run(study: Study, trial: Trial) -> bool:
     """Whether the trial's run came to its end, although nobody has said so of the trial."""
-    if trial.run is None or not trial.reports:
+    if trial.run is None:
         return False
     return StoredRun(study.runs / trial.run).status in ("done", "pruned")
 
@@ -72,6 +72,7 @@ def ended(
         reason = _words(study, trial, code)
     values: tuple[float, ...] = ()
     if code == 0:
+        trial = book.reported(study, trial)
         values = book.values_of(study, trial, last=search.value == "last")
         if state == "complete" and not math.isfinite(values[0]):
             state, reason = "failed", f"{study.objectives[0]} is {values[0]}"

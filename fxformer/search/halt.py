@@ -33,6 +33,8 @@ class Halt:
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self.name:
             self.kill()
+            if os.isatty(2):
+                os.write(2, b"\x1b[?25h")  # the table had hidden the cursor
             os._exit(LEAVE)
         self.name = signal.Signals(number).name
         # os.write: print is not safe in a handler that may have interrupted a print

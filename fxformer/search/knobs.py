@@ -45,7 +45,7 @@ class Search:
     sampler: Sampler
     pruner: Pruner
     launcher: Launcher
-    space: dict[str, Any] = dataclasses.field(default_factory=dict)
+    space: dict[str, Any] | None = None
     trials: Count | None = None
     seed: Natural = 0
     name: str | None = None

@@ -51,7 +51,8 @@ class ProcessLauncher:
         def start(study: Study, trial: Trial, place: Place, ticket: Ticket) -> Process:
             run = _resumable(study, trial)
             argv = job.commands.resume(run) if run else job.commands.fresh(trial.overrides)
-            head = f"{ATTEMPT}{ticket.attempt}: {' '.join(argv[3:])}"
+            words = [f"resume={trial.run}"] if run else [*study.overrides, *trial.overrides]
+            head = f"{ATTEMPT}{ticket.attempt}: {' '.join(words)}"
             return Process(argv, study.log(trial.slot), place, ticket.environment(), head)
 
         return _work(job, start, places(job.search.workers, job.search.devices), mine=False)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fxformer.search import book, optuna_form
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
-from fxformer.search.study import ENDED, Study, Trial
+from fxformer.search.study import Study, Trial
 from fxformer.track.owner import record
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class StoreClaims:
         won = self._patient(act).user_attrs["claim"] == mine
         if won:
             self.local.take(slot, attempt)  # what a trial's own process looks at
+            self.drop(slot, attempt - 1)
         else:
             self._fail(lambda attrs: attrs["claim"] == mine)
         return won
@@ -145,17 +146,17 @@ class StoreClaims:
 
     def hear(self) -> None:
         told: dict[int, FrozenTrial] = {}
-        for key, one in sorted(self._patient(self._counting).items()):
-            if "trial" in one.user_attrs:
-                told[key[0]] = one  # of several attempts the last
+        for (slot, attempt), one in sorted(self._patient(self._counting).items()):
+            if one.user_attrs["place"] != self.place:
+                if "trial" in one.user_attrs:
+                    told[slot] = one  # of several attempts the last
+            elif not one.state.is_finished():
+                ours = self.study.trial(slot)  # by a worker that perhaps died before it told
+                if ours.attempts == attempt and ours.state not in ("running", "waiting"):
+                    self.tell([ours])
         for slot, one in told.items():
             theirs, ours = Trial.from_json(one.user_attrs["trial"]), self.study.trial(slot)
-            same = ours.attempts == theirs.attempts
-            if one.user_attrs["place"] == self.place or same and ours.state in ENDED:
-                # the files know better; perhaps a worker of this machine died before it told
-                if same and ours.state != "running" and not one.state.is_finished():
-                    self.tell([ours])
-            elif ours.attempts <= theirs.attempts and theirs != ours:
+            if ours.attempts <= theirs.attempts and theirs != ours:
                 book.write(self.study, theirs)
 
     def _all(self) -> "list[FrozenTrial]":

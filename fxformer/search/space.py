@@ -143,17 +143,17 @@ def size(space: Sequence[Dimension]) -> int | None:
     return None if None in counts else math.prod(counts)
 
 
-def corners(space: Sequence[Dimension], most: int = 128) -> Iterator[dict[str, Any]]:
+def corners(space: Sequence[Dimension], most: int = 256) -> Iterator[dict[str, Any]]:
     """Points at which a config is to be judged before anything runs.
 
     Every combination of choices, with all intervals at their low and then at their high ends. Where
-    that is more than `most`: every choice of every dimension at least once.
+    that is more than `most` points: every choice of every dimension at least once.
     """
     enumerated = [one for one in space if one.kind == "choice"]
     drawn = [one for one in space if one.kind != "choice"]
     ends = [{one.key: end(one) for one in drawn} for end in (_low, _high)] if drawn else [{}]
     product = itertools.product(*(one.choices for one in enumerated))
-    if math.prod(len(one.choices) for one in enumerated) > most:
+    if len(ends) * math.prod(len(one.choices) for one in enumerated) > most:
         lists = [one.choices for one in enumerated]
         rows = range(max(map(len, lists)))
         product = (tuple(some[row % len(some)] for some in lists) for row in rows)

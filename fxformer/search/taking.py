@@ -2,7 +2,7 @@
 
 import dataclasses
 import socket
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from fxformer.search import book, ending, space
@@ -12,15 +12,19 @@ from fxformer.search.study import Study, Trial
 from fxformer.track.owner import now, record
 
 
-def take(study: Study, search: Search, claims: Claims, but: Container[int]) -> Trial | None:
+def take(
+    study: Study, search: Search, claims: Claims, known: Sequence[Trial], but: Container[int]
+) -> Trial | None:
     """A trial that nobody has, now claimed and in its file as ours; None where there is none.
 
-    but: slots to leave alone
+    known: all trials as they were a while ago: what was final stays so; but: slots to leave alone
     """
     holders = claims.held()  # before the trials are read: see below
     for slot in range(study.total):
+        if slot in but or ending.final(known[slot], search.retries):
+            continue
         trial, holder = study.trial(slot), holders.get(slot)
-        if slot in but or ending.final(trial, search.retries):
+        if ending.final(trial, search.retries):
             continue
         told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
         if not told and not claims.dead(holder) or ending.busy(study, trial):

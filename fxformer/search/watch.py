@@ -74,9 +74,10 @@ class Report(Event):
             known = ", ".join(run.valid)
             raise ValueError(f"search.objectives: {name} is not evaluated; there are {known}")
         # a run that was resumed makes some evaluations again
-        kept = self.watch.study.trial(self.watch.ticket.slot).reports
-        kept = tuple(report for report in kept if report[0] < run.step)
-        report = (run.step, float(run.valid[name]), self.kwh(run.totals.joules))
+        trial = self.watch.study.trial(self.watch.ticket.slot)
+        kept = tuple(report for report in trial.reports if report[0] < run.step)
+        kwh = book.kwh_before(trial) + self.kwh(run.totals.joules)
+        report = (run.step, float(run.valid[name]), kwh)
         self.watch.write(reports=(*kept, report))
         if run.step < self.until and run.status is None and (reason := self.watch.verdict()):
             run.stop("pruned", reason)

@@ -119,7 +119,7 @@ class Worker:
         if time.monotonic() - self._vain < LOOK:
             return None
         self.claims.hear()
-        trial = take(self.study, self.search, self.claims, self.held)
+        trial = take(self.study, self.search, self.claims, self.trials, self.held)
         self._vain = time.monotonic() if trial is None else -LOOK
         if trial is not None:
             self.trials[trial.slot] = trial
@@ -133,7 +133,11 @@ class Worker:
         """Read all trials anew."""
         self.claims.tell([self.study.trial(slot) for slot in self.held])
         self.claims.hear()
-        self.trials, self._looked = self.study.trials(), time.monotonic()
+        self.trials = [
+            one if ending.final(one, self.search.retries) else self.study.trial(one.slot)
+            for one in self.trials
+        ]
+        self._looked = time.monotonic()
         if self._looked - self._mirrored > MIRROR:
             mirror.sync(self.study, self.trials)
             self._mirrored = time.monotonic()
@@ -146,9 +150,9 @@ class Worker:
         if trial.state != "running" or not trial.run:
             return trial.kwh
         run = StoredRun(self.study.runs / trial.run)
-        before = sum(one[1] for place, one in trial.spent.items() if place != trial.run)
         used = carbon_of(run).kwh(ledger.totals(run.folder / "energy.jsonl").joules)
-        return max(trial.kwh, before + used)
+        told = trial.reports[-1][2] if trial.reports else 0.0
+        return max(trial.kwh, told, book.kwh_before(trial) + used)
 
     def _limits(self) -> None:
         most = self.study.budget_kwh

@@ -1,8 +1,9 @@
 """`fxformer show RUN` and `fxformer runs`: a run, or all of them, on a terminal."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
@@ -129,15 +130,23 @@ def _cost(run: StoredRun) -> list[tuple[str, str]]:
 
 
 def carbon_of(run: StoredRun) -> Carbon:
-    """The run's own assumptions, as its config has them; an hourly file is the folder's copy."""
+    """The run's own assumptions, as its config has them."""
     try:
         known = run.config.get("energy") or {}
     except (OSError, ValueError):
         known = {}
+    return carbon_from(known, run.folder)
+
+
+def carbon_from(known: Mapping[str, Any], folder: Path) -> Carbon:
+    """The assumptions of a run in `folder` whose knobs of energy are `known`; an hourly file is the
+    folder's copy."""
     knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
     if "grid_hourly" in knobs:
-        kept = run.folder / GRID_FILE
+        kept = folder / GRID_FILE
         knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])
+        if not Path(knobs["grid_hourly"]).exists():  # then by its region
+            knobs = {k: v for k, v in knobs.items() if not k.startswith("grid_")}
     return Carbon(**knobs)
 
 

@@ -36,7 +36,7 @@ def summarise(
     facts: Sequence[tuple[str, str]],
     energy: Totals,
     carbon: Carbon,
-    checks: Sequence[str] = (),
+    check: str = "",
     unreadable: Sequence[Unreadable] = (),
     samples: Sequence[Sample] = (),
 ) -> None:
@@ -44,7 +44,7 @@ def summarise(
 
     facts: lines of (what, value), already worded: best loss, last loss, tokens/s, time …
     energy: of the run, all attempts
-    checks: what another tool says of the same joules, in words
+    check: what another tool says of the same joules, in words
     """
     width = min(100, console.width)
     if samples:
@@ -56,8 +56,8 @@ def summarise(
         grid.add_row(Text(plain.safe(what)), Text(plain.safe(value)))
     for what, value in energy_rows(energy, carbon):
         grid.add_row(what, Text(value))
-    for words in checks:
-        grid.add_row("checked", Text(plain.safe(words)))
+    if check:
+        grid.add_row("checked", Text(plain.safe(check)))
     for meter in unreadable:
         grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))

@@ -1,5 +1,6 @@
 """One run, from a checked config to its summary."""
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,9 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy import ledger
+from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.meter import Meter
 from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun
 from fxformer.train.compile import use_compile_cache
@@ -39,9 +42,23 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     prior = ledger.totals(Path(cfg.resume, "energy.jsonl")) if cfg.resume else None
     energy = build(cfg.energy)
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
-    meter = energy.open(accelerators=kinds, prior=prior)
+    # Closed whatever comes: the next job of this process must find its counters and tools free.
+    with contextlib.closing(energy.open(accelerators=kinds, prior=prior)) as meter:
+        with contextlib.closing(energy.check(meter)) as check:
+            train(cfg, energy, meter, check, console, watch)
+
+
+def train(
+    cfg: DictConfig,
+    energy: ModelEnergy,
+    meter: Meter,
+    check: Check,
+    console: Console,
+    watch: Watch | None,
+) -> None:
+    """The same with an open meter, and the tool that counts beside it, if one does."""
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
-        check = energy.check(meter)
+        check.begin()
         setup = set_up(cfg)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
     keep_grid(energy, run)

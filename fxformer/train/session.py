@@ -45,7 +45,7 @@ class Session:
     meter: Meter
     energy: ModelEnergy
     console: Console
-    check: Check | None = None
+    check: Check
     more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
@@ -70,6 +70,13 @@ class Session:
 
     def train(self) -> Fit:
         """Trains to the end, evaluates, saves, shows."""
+        with self:
+            ended = self.learn()
+        self.conclude(ended)
+        return ended
+
+    def learn(self) -> Fit:
+        """From the first state to the last."""
         setup, trainer = self.setup, self.setup.trainer
         self.trackers.start(self.run)
         self.trackers.follow(self.show_numbers)
@@ -85,8 +92,8 @@ class Session:
         )
         placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
         step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
-        with self, self.progress, loader:
-            ended = fit(
+        with self.progress, loader:
+            return fit(
                 self.first_compiled(step, state),
                 state,
                 loader,
@@ -99,8 +106,6 @@ class Session:
                 budget=self.budget(),
                 put=setup.put,
             )
-        self.conclude(ended)
-        return ended
 
     def budget(self) -> Budget:
         """What the run may use, all attempts together."""
@@ -195,10 +200,9 @@ class Session:
 
     def conclude(self, ended: Fit) -> None:
         """The summary, for the folder and for the person."""
-        checks = [] if self.check is None else [self.check.words()]
-        if self.check is not None:
-            self.run.event("crosscheck", **self.check.end())
         used = self.meter.close()
+        if compared := self.check.end():
+            self.run.event("crosscheck", **compared)
         energy, work = used.total, outcome.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
@@ -213,7 +217,7 @@ class Session:
             facts=outcome.facts(self.setup, ended, work),
             energy=used,
             carbon=carbon,
-            checks=checks,
+            check=self.check.words(),
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )

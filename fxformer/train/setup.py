@@ -1,6 +1,7 @@
 """From a config to everything a run needs, nothing compiled: the last gates before it costs."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ from fxformer.train.state import State, abstract, bind, blueprint, count_paramet
 from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
 from fxformer.train.trainer import Trainer
+
+LOOKED = 8  # training batches whose arithmetic stands for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +58,13 @@ class Setup:
         """Numbers that are trained."""
         return count_parameters(self.like.params)
 
-    @property
+    @functools.cached_property
     def flops_per_token(self) -> float:
-        """Model FLOPs of forward and backward for each token read, measured on the first batch."""
-        passes = self.objective.passes(self.example)
-        return sum(training_flops(*one) for one in passes) / tokens_read(self.example)
+        """Model FLOPs of forward and backward for each token read, over some training batches."""
+        batches = self.data.train(self.corpus.batch, self.cfg.seed)
+        seen = [self.objective.corrupt(batches[n]) for n in range(LOOKED)]
+        flops = sum(training_flops(*one) for b in seen for one in self.objective.passes(b))
+        return flops / sum(tokens_read(batch) for batch in seen)
 
     def put(self, batch: Batch) -> Batch:
         """The batch on the devices."""

@@ -60,5 +60,5 @@ if __name__ == "__main__":
         try:
             said[folder] = ask(folder, reference)
         except Exception as error:
-            said[folder] = {"failed": repr(error)}
+            said[folder] = {"version": transformers.__version__, "failed": repr(error)}
     print(json.dumps(said))

@@ -65,7 +65,9 @@ def test_bert2bert_has_the_published_parameters(share, parameters):
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
 
 
-@pytest.mark.parametrize("share", ["none", "embeddings", "all"])
+@pytest.mark.parametrize(
+    "share", ["none", pytest.param("embeddings", marks=pytest.mark.slow), "all"]
+)
 def test_at_step_0_the_encoder_says_what_it_said_alone(share):
     cfg, shapes, arrays, lines = made(BERT, BERT, f"init.share={share}")
     fresh = {path: np.zeros(shapes[path], np.float32) for path in shapes if path not in arrays}
@@ -116,6 +118,7 @@ REFUSED = {
     "a decoder as encoder": ((GPT2, BERT), (), "is a decoder"),
     "another width": ((BERT, str(HERE / "bloom")), (), "8 wide and init.decoder is 12"),
     "a convolution": ((BERT, str(HERE / "deberta_v2_conv")), (), "convolution"),
+    "several word tables": ((BERT, str(HERE / "transfo_xl")), (), "several tables"),
     "unlike stacks": ((BERT, GPT2), ("init.share=all",), "must be alike.*write init.share=none"),
     "one of two": ((BERT, "null"), (), "init.decoder: init.encoder alone"),
     "a model too": ((BERT, BERT), ("model=bart",), "leave it out"),

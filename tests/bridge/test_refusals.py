@@ -186,6 +186,21 @@ def test_files_in_an_old_form_are_the_same_model(name, tmp_path):
     assert {"ignored", "shared"} & {line.what for line in lines}
 
 
+def test_files_in_shards_are_the_same_model(tmp_path):
+    folder = changed(tmp_path, "bert")
+    whole = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    parts = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+    places = {name: parts[n % 3] for n, name in enumerate(whole)}
+    for part in parts:
+        save_file({k: whole[k] for k in whole if places[k] == part}, folder / part)
+    index = {"metadata": {"total_size": 1}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    before, after = _load(read(HERE / "bert"))[0], _load(read(folder))[0]
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[path], after[path]) for path in before)
+
+
 def _load(published):
     from fxformer.bridge.reading import shapes_of
     from fxformer.config.build import build

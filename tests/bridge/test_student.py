@@ -40,7 +40,12 @@ TEACHERS = {
 }
 
 
-@pytest.mark.parametrize("name", TEACHERS)
+QUICK = ("bert", "t5", "modernbert", "albert_groups")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in TEACHERS]
+)
 def test_a_students_layers_are_the_teachers(name):
     layers, blocks = TEACHERS[name]
     _, arrays, lines, teacher = made(HERE / name, layers)
@@ -108,13 +113,11 @@ def test_every_other_is_the_first_the_third_and_so_on():
     }
 
 
-CASES = [
-    pytest.param("bert", "mlm", id="bert"),
-    *(pytest.param(n, o, id=n, marks=pytest.mark.slow)
-      for n, o in (("gpt2", "clm"), ("t5", "denoise"), ("bart", "denoise"), ("modernbert", "mlm"))),
-]
+CASES = [("bert", "mlm"), ("gpt2", "clm"), ("t5", "denoise"), ("bart", "denoise"),
+         ("modernbert", "mlm")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name,objective", CASES)
 def test_a_student_learns(name, objective, tmp_path):
     words = (f"objective={objective}", "init.layers=every_other", "model.dropout=0",

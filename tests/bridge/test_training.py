@@ -3,19 +3,31 @@
 A fixture without a head over words gets a new one.
 """
 
+import jax
+import numpy as np
 import pytest
+from omegaconf import DictConfig
 
+from fxformer.bridge.adopt import adopted
 from fxformer.bridge.matching import match
+from fxformer.bridge.options import plain
+from fxformer.config.build import build
+from fxformer.config.check import check
 from fxformer.model.language_model import LanguageModel
+from fxformer.train.compile import compile_step
+from fxformer.train.setup import set_up
 from tests.bridge.fixture import others, own, published
-from tests.bridge.test_start import train
+from tests.physics.training import composed
 
-QUICK = ("bert", "t5")
+STEPS, QUICK = 20, ("bert",)
 NEW = {"mlm": "mlm", "clm": "tied", "denoise": "tied"}  # objective: a head for it
+QUIET = ("data=markov", "tokenizer=none", "data.length=6", "data.batch=16", "data.examples=256",
+         "data.valid_examples=16", "data.workers=1", "energy=model", "energy.region=null",
+         "model.dropout=0", f"trainer.steps={STEPS}", "optimizer.lr=1e-2")
 
 
 def cases() -> list:
-    """All fixtures there are, those of others too; two of them run by default."""
+    """All fixtures there are, those of others too; one of them runs by default."""
     quick = [f for f in own() if f.name in QUICK]
     rest = [f for f in own() if f not in quick]
     return [
@@ -25,29 +37,39 @@ def cases() -> list:
     ]
 
 
-def objective(one) -> str:
+def config(folder) -> DictConfig:
+    """That of a training from a fixture."""
+    one = published(folder)
     network = one.compose().model.network
-    if not network._target_.endswith(LanguageModel.__name__):
-        return "denoise"
-    return "clm" if network.transformer.causal else "mlm"
+    kind = "denoise"
+    if network._target_.endswith(LanguageModel.__name__):
+        kind = "clm" if network.transformer.causal else "mlm"
+    new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
+    head = () if one.form.has_words else (f"model/head={new}", "model/classifiers=none")
+    words = [f"init.from={folder}", f"objective={kind}", f"data.symbols={one.vocab - 5}",
+             *head, *QUIET]
+    cfg = adopted(composed(*words), words)
+    check(cfg)
+    return cfg
 
 
 @pytest.mark.parametrize("folder", cases())
-def test_an_import_learns(folder, tmp_path):
-    one = published(folder)
-    kind, answers = objective(one), one.form.has_words
-    new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
-    head = () if answers else (f"model/head={new}", "model/classifiers=none")
-    run = train(
-        folder,
-        tmp_path,
-        *(f"objective={kind}", "model.dropout=0", f"data.symbols={one.vocab - 5}", *head),
-        *("trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2"),
-    )
-    loss = run.metrics("train")["loss"]
-    assert loss[-5:].mean() < loss[:5].mean() - 0.05
-    (event,) = [line for line in run.events() if line["event"] == "init"]
-    assert all(path.startswith("head/") for path in event["fresh"])
-    assert event["fresh"] == [] or not answers
-    if answers:
-        match(run.config["model"])  # and it can still be exported
+def test_an_import_learns(folder):
+    cfg, one = config(folder), published(folder)
+    setup = set_up(cfg)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+    state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(0))
+    params, lines = build(cfg.init).apply(state.params, runs="runs")
+    fresh = [line.path for line in lines if line.what == "fresh"]
+    assert all(path.startswith("head/") for path in fresh)
+    assert not (fresh and one.form.has_words)
+    step = compile_step(setup.step, placement, setup.mesh, donate=False)
+    state, losses = state.replace(params=params), []
+    batches = setup.data.train(setup.corpus.batch, 0)
+    for n in range(STEPS):
+        state, sums = step(state, setup.put(setup.objective.corrupt(batches[n])))
+        total, weight = sums["loss"]
+        losses.append(float(total / weight))
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
+    if one.form.has_words:
+        match(plain(cfg.model), wanted=one.config["model_type"])  # and it can still be exported

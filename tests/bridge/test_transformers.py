@@ -18,6 +18,10 @@ from fxformer.bridge.importing import import_model
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
+# What transformers 4 does not load or reads otherwise: DeBERTa's newer names (not even its own files
+# of them), and tied words whose logits are not scaled, for which its T5 has no field.
+ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "t5_gated", "mt5"}
+
 
 def pythons() -> list[str]:
     """Interpreters that have transformers and torch; skips where there is none."""
@@ -28,9 +32,9 @@ def pythons() -> list[str]:
     pytest.skip("neither torch here nor FXFORMER_TORCH")
 
 
-def ask(python: str, *words: str) -> dict:
-    """What ask_transformers.py says."""
-    asking = [python, str(Path(__file__).parent / "ask_transformers.py"), *words]
+def ask(python: str, *words: str, script: str = "ask_transformers.py") -> dict:
+    """What a script of this folder says."""
+    asking = [python, str(Path(__file__).parent / script), *words]
     done = subprocess.run(asking, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -47,6 +51,9 @@ def test_transformers_loads_what_we_write(tmp_path):
     for python in asking:
         for folder, said in ask(python, *pairs).items():
             if "gone" in said:  # transformers 5 has no Transformer-XL
+                continue
+            name = Path(folder).name.partition("-")[2]
+            if said["version"].startswith("4") and name in ONLY_5:
                 continue
             lost = any(said[key] for key in said if key.endswith("_keys"))
             far = said.get("far")

@@ -81,7 +81,7 @@ def served(shelf, **knobs) -> Iterator[str]:
     from fxformer.dashboard.server import Server
 
     server = Server(shelf, **knobs)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server.url

@@ -1,9 +1,11 @@
 """Runs folders for tests of the page, written by the run itself."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.search.study import Dimension, Study, Trial
 from fxformer.track.run import Run
 
 
@@ -47,3 +49,19 @@ def _ledger(folder: Path, joules: float) -> None:
                       "seconds": {"train": 10 * share, "compile": 2 * share}, "entries": parts,
                       "statements": [], "unreadable": []})
     writer.close()
+
+
+def searched(root: Path, key: str = "model.layers") -> None:
+    """A search called "first" of twelve trials over the rate and `key`; the best is slot 6."""
+    space = (Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
+             Dimension(key, "choice", choices=(2, 4), words=("2", "4")))
+    study = Study(root / ".searches" / "first", "first", ("train",), (), space, {}, None, 0, 12,
+                  ("loss",), budget_kwh=0.1, created="2026")
+    study.path(0).parent.mkdir(parents=True)
+    (study.folder / "study.json").write_text(json.dumps(study.to_json()))
+    for slot in range(12):
+        state = "pruned" if slot % 5 == 1 else "complete"
+        one = Trial(slot, {"optimizer.lr": 10 ** (-1 - slot / 3), key: 2 + 2 * (slot % 2)},
+                    state=state, values=(1.0 + (slot - 6) ** 2,), kwh=0.001 * (slot + 1),
+                    reports=((1, 2.0, 0.001),), ended=f"2026-01-01T00:{slot:02d}:00+00:00")
+        study.path(slot).write_text(json.dumps(one.to_json()))

@@ -2,10 +2,11 @@
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from folders import finished
+from folders import finished, searched
 
 from fxformer.dashboard import curves, notes, spending
 from fxformer.dashboard.report import answers, spelled
@@ -13,6 +14,8 @@ from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
+
+OPENING = ("texts", "attention", "samples")  # what opens a model: see test_look_page.py
 
 
 def only(tmp_path):
@@ -57,7 +60,7 @@ def test_an_append_is_seen_by_the_same_shelf(tmp_path):
 
 
 def test_each_tenth_of_a_nat_has_its_price():
-    loss, joules = np.array([3.0, 2.5, 2.6, 2.3]), np.array([0.0, 100.0, 200.0, 300.0])
+    loss, joules = np.array([3.0, 2.5, 2.8, 2.7, 2.3]), np.array([0.0, 100, 150, 200, 300])
     nats, price = spending.cost_of_steps(loss, joules)
     np.testing.assert_allclose(nats, [2.9, 2.8, 2.7, 2.6, 2.5, 2.4, 2.3])
     np.testing.assert_allclose(price, [20, 20, 20, 20, 20, 100, 100])  # the way back up counts
@@ -106,10 +109,15 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
     notes.write(shelf, {"key": key, "notes": "use canary-in-the-environment"})
     for path in ANSWERS:
         asked = {"run": key, "split": "train", "name": "loss"}
-        if path in ("search", "mattered"):
+        if path in ("search", "mattered", *OPENING):
             continue
         assert "canary" not in json.dumps(answer(shelf, path, asked), default=str), path
     assert "seed=1" in answer(shelf, "run", {"run": key})["repeat"][-1]
+    del facts["overrides"]
+    facts["command"] = "fxformer train wandb.api_key=canary-by-hand seed=1"
+    (folder / "run.json").write_text(json.dumps(facts))
+    told = json.dumps(answer(Shelf(tmp_path), "run", {"run": key}))
+    assert "canary" not in told and "seed=1" in told
 
 
 def test_the_command_is_the_runs_own_words(tmp_path):
@@ -157,8 +165,8 @@ def test_a_report_holds_every_answer_that_its_page_can_ask_for(tmp_path):
     for split, some in names.items():
         for name in some:
             assert spelled("curve", {"run": key, "split": split, "name": name}) in held
-    assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {"pulse", "search",
-                                                                        "mattered"}
+    assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {
+        "pulse", "search", "mattered", *OPENING}
 
 
 @pytest.mark.parametrize("points", ["1", "5001", "-3", "x", ""])
@@ -167,3 +175,31 @@ def test_points_are_bounded(tmp_path, points):
     shelf, key = only(tmp_path)
     with pytest.raises(ValueError, match="points"):
         answer(shelf, "curve", {"run": key, "split": "train", "name": "loss", "points": points})
+
+
+def test_a_search_is_told_whole(tmp_path):
+    finished(tmp_path)
+    searched(tmp_path)
+    shelf = Shelf(tmp_path)
+    assert [one["name"] for one in answer(shelf, "searches", {})] == ["first"]
+    told = answer(shelf, "search", {"name": "first"})
+    assert len(told["trials"]) == 12 and told["front"] == [0, 1, 2, 3, 4, 5, 6]  # dearer, better
+    assert told["minimize"] and told["cost"]["kwh"] == pytest.approx(0.078)
+    mattered = answer(shelf, "mattered", {"name": "first"})
+    assert sum(one["share"] for one in mattered) == pytest.approx(1)
+    assert spelled("mattered", {"name": "first"}) in answers(shelf)
+    assert answer(Shelf(tmp_path, [tmp_path / key for key in shelf.runs()]), "searches", {}) == []
+
+
+def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
+    hourly = tmp_path / "grid.csv"
+    start = datetime.fromtimestamp(1.7e9 // 3600 * 3600, UTC)
+    hours = [(start + timedelta(hours=n)).isoformat() for n in range(48)]
+    rows = [f"{hour},{100 + n}" for n, hour in enumerate(hours)]
+    hourly.write_text("\n".join(["time,gco2e_per_kwh", *rows]) + "\n")
+    folder = finished(tmp_path / "runs", config={"energy": {"grid_hourly": str(hourly)}})
+    shelf = Shelf(tmp_path / "runs")
+    told = answer(shelf, "energy", {})
+    assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
+    course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
+    assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer import jsonl
-from fxformer.dashboard import columns as module
-from fxformer.dashboard import glimpse, scan
+from fxformer.dashboard import columns, glimpse
 from fxformer.dashboard.columns import Columns
 from fxformer.track.store import StoredRun
 
@@ -66,9 +65,8 @@ def test_only_what_was_appended_is_read(tmp_path, monkeypatch):
     log(path, 0, 1000)
     held = Columns(path)
     held.split("train", "loss")
-    real = scan.column_of
-    monkeypatch.setattr(scan, "column_of", lambda data, name: (read.append(len(data)),
-                                                               real(data, name))[1])
+    real = columns.Lines
+    monkeypatch.setattr(columns, "Lines", lambda data: (read.append(len(data)), real(data))[1])
     size = path.stat().st_size
     log(path, 1000, 1003)
     assert held.split("train", "loss")["loss"][-1] == 1.5 * 1002
@@ -104,12 +102,12 @@ def test_a_log_that_was_cut_back_is_read_anew(tmp_path, grown_past):
 
 
 def test_the_cache_gives_the_same_and_is_not_trusted_blindly(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_WORTH", 0)
+    monkeypatch.setattr(columns, "_WORTH", 0)
     path, cache = tmp_path / "metrics.jsonl", tmp_path / ".dashboard" / "x.npz"
     log(path, 0, 200)
     first = Columns(path, cache).split("train", "loss", "step")
     assert cache.exists()
-    monkeypatch.setattr(scan, "column_of", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(columns, "Lines", lambda *_: pytest.fail("read again"))
     second = Columns(path, cache).split("train", "loss", "step")
     assert all(np.array_equal(first[name], second[name]) for name in first)
     monkeypatch.undo()

@@ -1,5 +1,7 @@
 """Attention and samples in a real browser: looked at, clicked, stepped through, taken offline."""
 
+import shutil
+
 import pytest
 from browser import browser, served
 
@@ -19,7 +21,7 @@ def folder(tmp_path_factory):
 def shown(watched, view):
     """Wait until the answer is drawn."""
     watched.ready(view)
-    watched.page.wait_for_selector(".status-line:not(.busy)", state="attached", timeout=60_000)
+    watched.page.wait_for_selector(".status-line:not(.busy)", state="attached", timeout=240_000)
 
 
 def key(folder, name):
@@ -44,6 +46,7 @@ def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
         assert "the at 1 is looked at by" in page.inner_text(".told")
         page.click(".head-switch .head:nth-child(3)")
         assert "heads=1" in page.evaluate("location.hash")
+        assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "head 2"
         page.click("text=All heads")
         assert page.locator(".thumb").count() == 4
         page.focus(".thumb >> nth=0")
@@ -55,6 +58,12 @@ def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
         page.wait_for_selector(".step:has-text('step 10, 1 of 3')")
         shown(watched, "attention")
         assert page.locator(".lines").count() == 1
+        run = folder / "runs" / key(folder, "bert")
+        shutil.copytree(run / "checkpoints" / "00000030", run / "checkpoints" / "00000040")
+        shutil.copy(run / "run.json", run / "copy")
+        (run / "copy").replace(run / "run.json")  # as a run that goes on does
+        page.wait_for_selector(".step:has-text('step 10, 1 of 4')", timeout=60_000)
+        shutil.rmtree(run / "checkpoints" / "00000040")
         watched.clean(url)
 
 

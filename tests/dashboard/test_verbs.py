@@ -55,7 +55,7 @@ def test_a_port_in_use_is_said(tmp_path, capsys):
 def held(path):
     text = path.read_text(encoding="utf-8")
     data = text.partition('id="answers">')[2].partition("</script>")[0]
-    return [run["name"] for run in json.loads(data)["runs"]["runs"]]
+    return sorted(run["name"] for run in json.loads(data)["runs"]["runs"])
 
 
 def test_a_report_is_on_a_folder_or_on_runs(tmp_path, monkeypatch, capsys):

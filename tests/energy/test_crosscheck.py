@@ -47,6 +47,7 @@ def test_codecarbon_is_set_beside_ours(codecarbon):
     clock, mine = meter()
     clock.go(5)  # before it began: not compared
     check = Check(tool_called("codecarbon"), mine)
+    check.begin()
     clock.go(100)
     found = check.end()
     assert found["joules"] == pytest.approx(10800) and found["ours"] == pytest.approx(41000)
@@ -96,8 +97,23 @@ def test_a_tool_that_fails_or_reads_nothing_says_so_and_disturbs_nothing():
             return {}
 
     _, mine = meter()
-    assert Check(Broken(), mine).words().endswith("gave no numbers: OSError: no power here")
-    assert Check(Blind(), mine).words().endswith("gave no numbers: it could read nothing here")
+    broken, blind = Check(Broken(), mine), Check(Blind(), mine)
+    broken.begin()
+    blind.begin()
+    assert broken.words().endswith("gave no numbers: OSError: no power here")
+    assert blind.words().endswith("gave no numbers: it could read nothing here")
+
+
+def test_a_tool_is_ended_when_its_run_fails_before_it_began_or_later(codecarbon):
+    ended = []
+    codecarbon.OfflineEmissionsTracker.stop = lambda self: ended.append(1)
+    for begun in (False, True):
+        check = Check(tool_called("codecarbon"), meter()[1])
+        if begun:
+            check.begin()
+        check.close()
+        check.close()
+        assert len(ended) == begun
 
 
 def test_a_tool_that_is_not_there_is_refused_with_pips_line(monkeypatch):
@@ -108,7 +124,10 @@ def test_a_tool_that_is_not_there_is_refused_with_pips_line(monkeypatch):
 
 def test_nothing_is_imported_unless_asked():
     energy = ModelEnergy()
-    assert energy.check(energy.open(accelerators=[])) is None
+    check = energy.check(energy.open(accelerators=[]))
+    check.begin()
+    check.close()
+    assert check.end() == {} and check.words() == ""
     assert CodeCarbon.package not in sys.modules
 
 
@@ -118,6 +137,7 @@ def test_the_real_codecarbon_has_this_interface():
     pytest.importorskip("codecarbon")
     mine = ModelEnergy().open(accelerators=[])
     check = Check(tool_called("codecarbon"), mine)
+    check.begin()
     for _ in range(60):
         sum(range(2_000_000))
     found = check.end()

@@ -1,17 +1,22 @@
 """The ledgers of real runs: killed, resumed, crashed; sums that agree; numbers left alone."""
 
 import json
+import os
+import signal
 
 import jax
 import numpy as np
 import pytest
-from shell import CHAIN, DECODER, SMALL, fxformer, kill, lines, only, start, until
+from shell import CHAIN, DECODER, SMALL, facts, fxformer, kill, lines, only, start, until
 
 from fxformer.energy import host, ledger
 from fxformer.energy.energy import AutoEnergy, ModelEnergy
+from fxformer.energy.rapl import RAPL
 from fxformer.launch import app
-from fxformer.track.spent import account, by_sweep
+from fxformer.track.spent import account
 from fxformer.track.store import StoredRun, runs
+from tests.energy.test_rapl import zone
+from tests.energy.test_single import Rising
 from tests.physics.training import ready, train
 
 RUN = ("train", *DECODER, "trainer.steps=300", "trainer.save_every=20", "trainer.eval_every=100",
@@ -27,7 +32,7 @@ def sums_agree(totals):
 
 def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
     process = start(*RUN, folder=tmp_path)
-    run = until(150, process, tmp_path)
+    run = until(150, process, tmp_path, 150)
     kill(process)
     logged = lines(run)[-1]
     (killed,) = ledger.attempts(run / "energy.jsonl").values()
@@ -47,9 +52,14 @@ def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
     assert {"startup", "compile", "train", "evaluate", "checkpoint"} <= set(totals.by("phase"))
 
 
-def test_a_crashed_trial_of_a_sweep_stays_counted(tmp_path, monkeypatch):
+def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, monkeypatch):
+    """The next run of the same process reads the machine's counter."""
     import fxformer.train.session as session
 
+    rising = Rising(zone(tmp_path, "intel-rapl:0", "package-0", 0))
+    rising.start()
+    monkeypatch.setattr("fxformer.energy.energy.RAPL", lambda **k: RAPL(root=tmp_path, **k))
+    monkeypatch.setattr("fxformer.energy.single.Single.__init__.__defaults__", (tmp_path,))
     fit, calls = session.fit, []
 
     def breaks(step, *args, **knobs):
@@ -63,17 +73,37 @@ def test_a_crashed_trial_of_a_sweep_stays_counted(tmp_path, monkeypatch):
         return fit(stepping, *args, **knobs)
 
     monkeypatch.setattr(session, "fit", breaks)
-    words = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, "trainer.steps=20", "seed=1,2")
-    assert app.train(["-m", *words, f"runs={tmp_path}/runs"]) == 1
+    words = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, "trainer.steps=20", "energy=auto",
+             f"runs={tmp_path}/runs")  # fmt: skip
+    assert [app.train([*words, "name=a"]), app.train([*words, "name=b"])] == [1, 0]
+    rising.ended.set()
     accounts = [account(run) for run in runs(tmp_path / "runs")]
     assert [one.run.status for one in accounts] == ["failed", "done"]
-    assert all(one.totals.joules > 0 for one in accounts)
     crashed = accounts[0].totals
     assert crashed.by("phase")["train"].joules > 0 and crashed.by("phase")["compile"].joules > 0
-    ((_, some),) = by_sweep(accounts).items()
-    assert len(some) == 2
     for one in accounts:
+        assert one.totals.by("provenance")["measured"].joules > 10  # 0.1 s at 100 W
         sums_agree(one.totals)
+
+
+@pytest.mark.slow
+def test_a_trial_that_is_killed_stays_in_the_sum_of_its_search(tmp_path):
+    words = (*DECODER, "trainer.steps=300", "trainer.eval_every=100", "seed=1,2",
+             "energy.ledger_every_seconds=0.1")  # fmt: skip
+    process = start("train", "-m", *words, folder=tmp_path)
+    run = until(100, process, tmp_path, 150)
+    os.kill(facts(run)["owner"]["pid"], signal.SIGKILL)
+    (killed,) = ledger.attempts(run / "energy.jsonl").values()
+    process.wait(240)
+    code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
+    assert code == 0, err
+    found, there = json.loads(out), runs(tmp_path / "runs")
+    attempts = [ledger.attempts(one.folder / "energy.jsonl") for one in there]
+    joules = [line["joules"] for one in attempts for line in one.values()]
+    assert killed["joules"] > 0 and any(killed["attempt"] in one for one in attempts)
+    assert len(joules) >= 2 and found["joules"] == pytest.approx(sum(joules))
+    (search,) = found["searches"].values()
+    assert search["joules"] == pytest.approx(sum(joules))
 
 
 def test_the_phases_of_a_run_hold_what_its_processor_did_and_change_no_bit():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from flax import nnx
 
 from fxformer.config.build import build
 from fxformer.track.run import Run
@@ -50,7 +51,8 @@ def written(root: Path, name: str, *overrides: str, steps=(10, 20, 30)) -> Store
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
     make, tokenizer = maker(cfg, corpus.vocabulary), corpus.source.tokenizer
     kind = jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
-    facts = {"data": {"tokenizer_hash": tokenizer.hash}, "parameters": 1}
+    built = nnx.eval_shape(lambda: make(jax.random.key(0))).model
+    facts = {"data": {"tokenizer_hash": tokenizer.hash}, "architecture": built.architecture}
     run = Run.create(root, name, config=cfg, facts=facts)
     tokenizer.save(run.folder / "tokenizer")
     leaves, tree = jax.tree.flatten(kind)

@@ -32,12 +32,12 @@ class Planner:
         self.summed = True
 
 
-def planned(tmp_path, total, pure=True):
+def planned(tmp_path, total, pure=True, **facts):
     planner, file = Planner(), tmp_path / "plan.json"
     file.write_text("{}")
     cfg = OmegaConf.create(KNOBS | {"plan": {"json": str(file)}})
     of = Ahead(planner)
-    slots = of.sample(study(tmp_path, [trial(n) for n in range(total)]), pure)
+    slots = of.sample(study(tmp_path, [trial(n) for n in range(total)], **facts), pure)
     for _ in slots:
         of(cfg)
     of.close()
@@ -45,7 +45,7 @@ def planned(tmp_path, total, pure=True):
 
 
 def test_a_large_search_is_told_from_a_few_trials(tmp_path):
-    slots, planner, found = planned(tmp_path, 30)
+    slots, planner, found = planned(tmp_path, 30, budget_kwh=10.5)
     assert len(slots) == len(set(slots)) == LOOKED and max(slots) < 30 and not planner.summed
     assert found["search"]["kwh"] == pytest.approx(30)
     assert found["grid_search"] == pytest.approx(found["grid_search"] | {
@@ -53,6 +53,7 @@ def test_a_large_search_is_told_from_a_few_trials(tmp_path):
     text = planner.console.export_text()
     assert "30 trials, after 8 of them: 30:00, 30.0 kWh (27.0 kWh – 33.0 kWh), 3.00 kg" in text
     assert "has 75: 1:15:00, 75.0 kWh" in text
+    assert "the budget of 10.5 kWh pays for 10 of them" in text
 
 
 def test_a_small_search_is_told_whole(tmp_path):

@@ -48,6 +48,7 @@ def test_jobs_share_a_study(tmp_path, monkeypatch):
     assert sorted(map(int, ended)) == list(range(6))
 
 
+@pytest.mark.slow
 def test_ctrl_c_calls_the_jobs_back(tmp_path, monkeypatch):
     job, launcher = launched(tmp_path, monkeypatch, trials=4, workers=1, pause=2.0)
 

@@ -52,8 +52,8 @@ def test_a_machine_that_goes_on_supersedes_and_the_dead_attempt_is_failed(tmp_pa
     here, there = machine(tmp_path, "a", address), machine(tmp_path, "b", address)
     assert here.take(0, 1) and there.take(0, 2)
     assert not here.renew(0, 1) and there.renew(0, 2)
-    here.drop(0, 1)
     assert here.held()[0].attempt == 2
+    assert [one.state.name for one in here._all()] == ["FAIL", "RUNNING"]
 
 
 def test_what_a_dead_worker_had_written_but_not_told_is_told(tmp_path, address):
@@ -86,6 +86,33 @@ def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_pa
     with pytest.raises(remote.Unreachable, match="does not answer") as error:
         machine(tmp_path, "a", "postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in str(error.value)
+
+
+def test_a_database_that_hesitates_is_asked_again_and_one_that_is_gone_loses_nothing(
+    tmp_path, address, monkeypatch
+):
+    here = machine(tmp_path, "a", address)
+    real, asked = here.storage.get_all_trials, []
+
+    def hesitant(*args, **kwargs):
+        asked.append(1)
+        if len(asked) < 3:
+            raise OSError("database is locked")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(here.storage, "get_all_trials", hesitant)
+    assert here.take(0, 1) and len(asked) >= 3
+    done = Trial(0, {"x": 1e-3, "y": 1}, (), "complete", values=(1.0,), attempts=1)
+    book.write(here.study, done)
+    monkeypatch.setattr(remote, "PATIENCE", 0.3)
+    asked.clear()
+    monkeypatch.setattr(here.storage, "get_all_trials", lambda *_, **__: hesitant(asked.clear()))
+    with pytest.raises(remote.Unreachable, match="database is locked"):
+        here.tell([done])
+    assert here.study.trial(0) == done
+    machine(tmp_path, "a", address).hear()  # the next worker tells it
+    (frozen,) = machine(tmp_path, "b", address)._all()
+    assert frozen.value == 1.0
 
 
 def worker(runs: Path, trials: int, address: str, fake: str) -> subprocess.Popen:

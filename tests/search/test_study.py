@@ -97,10 +97,21 @@ def test_another_search_under_the_name_is_refused_with_what_differs(tmp_path, ch
         book.begin(drive.study(tmp_path, **changed))
 
 
+def test_other_versions_are_told(tmp_path):
+    study = book.begin(drive.study(tmp_path))
+    assert book.drift(study) == "" and study.versions["optuna"]
+    older = dataclasses.replace(study, versions=study.versions | {"optuna": "4.0", "gone": "1"})
+    assert book.drift(older) == f"optuna 4.0 is now {study.versions['optuna']}"
+
+
 def test_a_name_is_of_the_search_not_of_its_size(tmp_path):
     name = book.name_of(drive.study(tmp_path))
     assert name.startswith("x-y-") and name == book.name_of(drive.study(tmp_path, total=99))
     assert name != book.name_of(drive.study(tmp_path, seed=1))
+    words = ("model=bert", "size=tiny", "tracker=wandb")
+    same = [drive.study(tmp_path, overrides=some) for some in (words, words[1::-1])]
+    assert book.name_of(same[0]) == book.name_of(same[1]) != name
+    assert book.differences(*same) == []
     with pytest.raises(ValueError, match="search.name=../x"):
         book.folder_of(tmp_path, "../x")
 

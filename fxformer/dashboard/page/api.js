@@ -35,10 +35,5 @@ const api = (() => {
     return value;
   }
 
-  // Whether a question can be answered here: always by a server, if it was embedded by a report.
-  function knows(path, params) {
-    return !answers || spelled(path, params) in answers;
-  }
-
-  return { get, post, knows, live: !answers };
+  return { get, post, live: !answers };
 })();

@@ -5,6 +5,7 @@ views.add({
   id: "attention",
   title: "Attention",
   async render(root) {
+    const FEW = 4; // heads that are shown together from the start
     const state = views.state;
     const chosen = {
       kind: state.kind || null, mode: state.mode || "heads", layer: Number(state.layer) || 0,
@@ -18,7 +19,8 @@ views.add({
     function settle(shown) {
       chosen.layer = Math.min(chosen.layer, shown.layers - 1);
       const heads = (chosen.heads || []).filter((head) => head < shown.heads);
-      chosen.heads = heads.length ? heads : Array.from({ length: shown.heads }, (_, head) => head);
+      const few = shown.heads > FEW ? 1 : shown.heads; // the lines of many heads hide each other
+      chosen.heads = heads.length ? heads : Array.from({ length: few }, (_, head) => head);
     }
 
     function show() {
@@ -33,10 +35,21 @@ views.add({
       chosen.kind = shown.kind;
       settle(shown);
       views.keep({ kind: chosen.kind, mode: chosen.mode, layer: chosen.layer,
-        heads: chosen.heads.length === shown.heads ? null : chosen.heads.join(".") });
-      fill(switches, kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
+        heads: chosen.heads.join(".") });
+      refill(kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
       if (chosen.mode === "model") modelView.draw(body, shown, chosen, open);
       else drawHeads(shown);
+    }
+
+    // The switches drawn anew; the one that was pressed keeps the focus.
+    function refill(...children) {
+      const own = () => [...switches.querySelectorAll("button, select")];
+      const at = own().indexOf(document.activeElement);
+      const name = (one) => one.getAttribute("aria-label") || one.textContent;
+      const before = at < 0 ? null : name(document.activeElement);
+      fill(switches, children);
+      const after = before && own().find((one) => name(one) === before);
+      if (after) after.focus();
     }
 
     function open(layer, head) {
@@ -57,7 +70,7 @@ views.add({
     }
 
     async function heat(element, shown, name, unit, most) {
-      element.style.height = `${Math.max(120, Math.min(420, 44 + shown.layers * 26))}px`;
+      element.style.height = `${Math.max(120, 46 + shown.layers * (shown.layers > 8 ? 15 : 24))}px`;
       const numbers = (count) => Array.from({ length: count }, (_, i) => i + 1);
       await chart.draw(element, () => ({
         data: [{
@@ -113,13 +126,14 @@ views.add({
       else if (chosen.heads.length > 1) chosen.heads = chosen.heads.filter((one) => one !== head);
     }
 
-    await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
+    const panel = await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
       kinds = answer && answer.kinds.map(weights.read);
       show();
     });
     const scheme = window.matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", show);
     return {
+      refresh: () => panel && panel.refresh(),
       leave() {
         if (drawn) drawn.leave();
         scheme.removeEventListener("change", show);

@@ -33,5 +33,5 @@ const chosen = (() => {
     return some.length ? some : there.slice(-count);
   }
 
-  return { set, toggle, among, has: (key) => keys.has(key), get size() { return keys.size; }, all: () => [...keys] };
+  return { set, toggle, among, has: (key) => keys.has(key), get size() { return keys.size; } };
 })();

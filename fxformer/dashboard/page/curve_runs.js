@@ -14,7 +14,8 @@ const curveRuns = (() => {
   function draw(root, runs, groups, on) {
     const drawn = new Map(groups.flatMap((group) => group.runs.map((run) => [run.key, group])));
     const list = h("ul.runs-list");
-    const find = h("input", { type: "search", placeholder: "/ find runs", "aria-label": "find runs", id: "search" });
+    const before = root.querySelector("input[type=search]"), focused = document.activeElement;
+    const find = h("input", { type: "search", value: before ? before.value : "", placeholder: "/ find runs", "aria-label": "find runs", id: "search" });
     const show = () => {
       const { test } = runFilter.parse(find.value);
       const found = runs.filter(test);
@@ -29,10 +30,13 @@ const curveRuns = (() => {
     find.addEventListener("input", show);
     fill(root, find, only, list);
     show();
+    if (focused === before && before) find.focus();
+    const same = focused && focused.dataset.key && [...list.querySelectorAll("input")].find((box) => box.dataset.key === focused.dataset.key);
+    if (same) same.focus(); // a person who walks the list with the keyboard stays where they are
   }
 
   function item(run, group, on) {
-    const box = h("input", { type: "checkbox", checked: Boolean(group), onchange: () => on.choose(run, box.checked) });
+    const box = h("input", { type: "checkbox", "data-key": run.key, checked: Boolean(group), onchange: () => on.choose(run, box.checked) });
     return h("li", {
       onmouseenter: () => group && on.point(group, run), onmouseleave: () => on.point(null),
     }, h("label", box, group ? swatch(group.look) : h("span.noswatch"), h("span.run-name", { title: run.key }, run.label),

@@ -67,8 +67,9 @@ views.add({
       const usual = state.panels.join() === defaults().join();
       views.keep({ x: state.axis === "step" ? null : state.axis, smooth: state.smooth || null, logx: state.logx ? 1 : null,
         logy: state.logy ? 1 : null, group: state.group, panels: usual ? null : state.panels.join() });
-      if (tooled) tools();
-      all();
+      if (!tooled) return again();
+      tools();
+      return all();
     }
 
     function tools() {
@@ -84,12 +85,18 @@ views.add({
         choice("add", [["", "a curve …"], ...more], "", (id) => id && change({ panels: [id, ...state.panels] }, true)));
     }
 
-    function all() {
-      chart.sweep();
+    // The charts that are there, with other knobs or runs; those out of sight when they come into it.
+    function again() {
       seen.disconnect();
-      const lines = groups();
-      curveRuns.draw(side, runs, lines, { choose, only, point });
+      curveRuns.draw(side, runs, groups(), { choose, only, point });
       fill(note, differs());
+      for (const panel of panels.children) {
+        delete panel.querySelector(".chart").dataset.drawn;
+        seen.observe(panel);
+      }
+    }
+
+    function all() {
       fill(panels, state.panels.map((id, n) => {
         const [split, name] = id.split("/");
         const panel = h(n ? "figure.panel" : "figure.panel.first", { "data-panel": id },
@@ -99,7 +106,8 @@ views.add({
           h("div.chart"), h("p.soft.said"));
         return panel;
       }));
-      for (const panel of panels.children) seen.observe(panel);
+      chart.sweep();
+      again();
     }
 
     async function paint(panel) {
@@ -123,13 +131,13 @@ views.add({
       if (!chosen.size) chosen.set(shown().map((one) => one.key));
       chosen.toggle(run.key, on);
       tools();
-      all();
+      again();
     }
 
     function only(some) {
       chosen.set(some.map((run) => run.key));
       tools();
-      all();
+      again();
     }
 
     // The run under the pointer stands out in every chart.

@@ -39,7 +39,7 @@ views.add({
       fill(head, headline(now));
       fill(table, h("h2", "The ledger"), ledger(now, named));
       chart.draw(where, () => energyParts.where(now));
-      chart.draw(grown, () => energyParts.course(grew, 90 + 34 * Object.keys(now.phases).length));
+      chart.draw(grown, () => energyParts.course(grew, Math.max(240, 90 + 34 * Object.keys(now.phases).length)));
     }
 
     async function tenths(element, words) {
@@ -99,7 +99,7 @@ function grids(bar, element, answer, regions) {
   const byCode = new Map(regions.map((row) => [row[0], row]));
   const mine = new Map(answer.runs.map((run) => [run.grid, run.gco2e_per_kwh]));
   const codes = new Set(["SWE", "FRA", "CAN", "BRA", "GBR", "USA", "DEU", "CHN", "POL", "IND"].filter((code) => byCode.has(code)));
-  let pue = 1;
+  let pue = Math.max(1, ...answer.runs.map((run) => run.pue || 1));
   const list = h("datalist", { id: "regions" }, regions.map(([code, name, each]) => h("option", { value: code }, `${name}, ${each} g/kWh`)));
   const add = h("input", { list: "regions", placeholder: "add a region: DEU, USA-CA …", "aria-label": "add a region", onchange: () => {
     const wanted = add.value.trim().toUpperCase();
@@ -109,7 +109,7 @@ function grids(bar, element, answer, regions) {
     add.value = "";
     draw();
   } });
-  const overhead = h("input", { type: "number", min: 1, max: 3, step: 0.05, value: 1, "aria-label": "PUE", onchange: () => {
+  const overhead = h("input", { type: "number", min: 1, max: 3, step: 0.05, value: pue, "aria-label": "PUE", onchange: () => {
     pue = Math.max(1, Number(overhead.value) || 1);
     draw();
   } });

@@ -16,7 +16,8 @@ const look = (() => {
   }
 
   // panel(root, path, extras, draw): the choices in `root`; draw(answer, asked) is called with each new
-  // answer of `path`. extras: {target, spoil}, whether the view has a use for them.
+  // answer of `path`. extras: {target, spoil}, whether the view has a use for them. What it gives back
+  // has a refresh(), for when runs have changed; null where there is nothing to look at.
   async function panel(root, path, extras, draw) {
     const [{ runs }, looks] = await Promise.all([api.get("checkpoints"), api.get("looks")]);
     if (!api.live && !looks.length) {
@@ -29,7 +30,7 @@ const look = (() => {
       return null;
     }
     const asked = api.live ? typed(runs, extras) : embedded(runs, looks);
-    const status = h("span.status-line", { role: "status" });
+    const status = h("span.status-line.busy", { role: "status" }, "opening …");
     const slider = checkpoints(() => ask());
     let turn = 0;
 
@@ -38,6 +39,7 @@ const look = (() => {
       const { run, steps, params } = asked.now();
       const step = slider.set(steps);
       if (!params) {
+        status.className = "status-line";
         status.textContent = "Write a text and press Look.";
         return;
       }
@@ -62,9 +64,21 @@ const look = (() => {
 
     fill(root, asked.element, h("div.toolbar.checkpoint", slider.element, status));
     asked.changed = ask;
-    await asked.ready();
-    await ask();
-    return { ask };
+    first();
+    return { refresh };
+
+    // A run that goes on makes checkpoints, and drops old ones.
+    async function refresh() {
+      const now = (await api.get("checkpoints")).runs;
+      for (const run of runs) run.steps = (now.find((one) => one.key === run.key) || run).steps;
+      slider.set(asked.now().steps);
+    }
+
+    // Opening and compiling a model takes its time, in which the choices are there already.
+    async function first() {
+      await asked.ready();
+      if (turn === 0 && root.isConnected) await ask();
+    }
   }
 
   // The slider over checkpoints; it stays at its step where the next text has that step too.

@@ -5,7 +5,7 @@ const modelView = (() => {
   // draw(root, shown, chosen, open): open(layer, head) is called when one is chosen
   function draw(root, shown, chosen, open) {
     const cells = [];
-    const size = Math.max(44, Math.min(190, Math.floor((root.clientWidth - 60) / shown.heads) - 10));
+    const size = Math.max(44, Math.min(190, Math.floor((root.clientWidth - 70) / shown.heads) - 17)); // px, frames and gaps beside
     const corner = h("span.corner", "layer");
     const top = Array.from({ length: shown.heads }, (_, head) => h("span.name", head === 0 ? `head ${head + 1}` : String(head + 1)));
     const rows = [];

@@ -19,7 +19,7 @@ const runDiff = (() => {
       const most = [...counts].sort((a, b) => b[1] - a[1])[0];
       const odd = (text) => counts.size > 1 && (most[1] === 1 || text !== most[0]);
       return h("tr", h("th", { scope: "row" }, key), texts.map((text) => h(odd(text) ? "td.odd" : "td", text)));
-    }), body.children.length ? null : null);
+    }));
     show(false);
     const same = keys(shown, false).length ? null : h("p.soft", "Their configs are the same, key for key.");
     return h("section.diff", h("div.bar", h("h2", `${shown.length} configs`), tick("all keys", false, show),

@@ -106,5 +106,5 @@ const runTable = (() => {
     event.preventDefault();
   }
 
-  return { draw, status };
+  return { draw, row, status };
 })();

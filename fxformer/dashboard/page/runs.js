@@ -17,6 +17,9 @@ views.add({
       type: "search", id: "search", value: state.q, placeholder: "/ words, lr>1e-4, status=failed",
       "aria-label": "search the runs", oninput: () => change({ q: search.value }),
     });
+    const on = { sort, open, choose, all, fold };
+    const rest = h("div.rest");
+    fill(bar, search, count, rest); // the search line stays while the rest is drawn anew: one may be typing
     fill(root, bar, below, h("div.split", table, side));
     tools();
     draw();
@@ -47,7 +50,8 @@ views.add({
       const { test, unknown } = runFilter.parse(state.q);
       const shown = runs.filter(test);
       const focus = document.activeElement && document.activeElement.closest("tr.run");
-      fill(table, runTable.draw(shown, state, { sort, open, choose, all, fold }));
+      fill(table, runTable.draw(shown, state, on));
+      table.classList.toggle("scrolls", table.firstChild.scrollWidth > table.clientWidth);
       count.textContent = unknown.length ? `nothing is called ${unknown.join(", ")}` : shown.length === runs.length ? `${runs.length} runs` : `${shown.length} of ${runs.length} runs`;
       if (!shown.length) table.append(empty("No run matches the search."));
       const again = focus && [...table.querySelectorAll("tr.run")].find((line) => line.dataset.key === focus.dataset.key);
@@ -55,9 +59,21 @@ views.add({
       mark();
     }
 
+    // The rows of some runs anew, where the order stays as it is.
+    function some(keys) {
+      for (const line of table.querySelectorAll("tr.run")) {
+        if (!keys.has(line.dataset.key)) continue;
+        const fresh = runTable.row(runs.find((run) => run.key === line.dataset.key), state, on);
+        fresh.tabIndex = line.tabIndex;
+        const focused = line === document.activeElement;
+        line.replaceWith(fresh);
+        if (focused) fresh.focus();
+      }
+    }
+
     function tools() {
       const keys = ["", "status", "architecture", "sweep", ...runColumns.differing];
-      fill(bar, search, count, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
+      fill(rest, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
         columnPicker(), h("span.gap"),
         h("button", { id: "diff", onclick: diff }, "compare configs"), h("button", { id: "to-curves", onclick: () => { location.hash = "curves"; } }, "curves"));
       mark();
@@ -140,9 +156,12 @@ views.add({
 
     return {
       leave: () => document.removeEventListener("keydown", keys),
-      async refresh() {
+      async refresh(changed) {
+        const before = runs.map((run) => run.key).join();
         ({ runs } = await api.get("runs"));
-        draw();
+        const settled = ["started", "name"].includes(state.sort) && !state.q && !state.group;
+        if (settled && before === runs.map((run) => run.key).join()) some(changed);
+        else draw();
       },
     };
   },

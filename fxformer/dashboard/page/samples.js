@@ -7,10 +7,12 @@ views.add({
   async render(root) {
     const above = h("div.asking"), body = h("div.answer");
     fill(root, above, body);
-    const show = { masked, replaced, rewritten: written, continued: written };
-    await look.panel(above, "samples", { target: false, spoil: false }, (answer) => {
+    const show = { masked, replaced, rewritten: written, continued: written, nothing: () => null };
+    const panel = await look.panel(above, "samples", { target: false, spoil: false }, (answer) => {
       fill(body, answer && show[answer.what](answer));
     });
+
+    return { refresh: () => panel && panel.refresh() };
 
     // Tokens that carry their own spaces are read as text; others are set apart.
     function running(tokens, make) {

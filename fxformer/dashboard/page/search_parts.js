@@ -38,7 +38,7 @@ const searchParts = (() => {
       data: [
         points(ended.filter((t) => t.state === "complete"), "complete", { color: plain.colour, size: 8, symbol: "circle", opacity: 0.75 }),
         points(ended.filter((t) => t.state === "pruned"), "pruned", { color: chart.ink("soft"), size: 7, symbol: "x" }),
-        { ...points(best, "no trial beats these in both", { color: edge.colour, size: 11, symbol: "diamond" }), mode: "lines+markers", line: { color: edge.colour, width: 1.5, shape: answer.minimize ? "hv" : "hv" } },
+        { ...points(best, "no trial beats these in both", { color: edge.colour, size: 11, symbol: "diamond" }), mode: "lines+markers", line: { color: edge.colour, width: 1.5, shape: "hv" } },
       ],
       layout: { height: 360, showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 56, r: 16, t: 36, b: 44 },
         xaxis: { title: "kWh of the trial", rangemode: "tozero" }, yaxis: { title: chart.text(study.objectives[0]) } },
