@@ -57,8 +57,8 @@ def remembering(folder: Path) -> dict[str, np.ndarray]:
         body, ones = model.transformer, jnp.ones_like(tokens)
         where, at = body.here(ones, cache)
         x = body.embed(model.words(tokens), at, body.position)
-        last, cache, states = body.stack(x, where, cache=cache, capture=True)
-        return jnp.concatenate([x[None], states]), model.logits(last), cache
+        last, cache, made = body.stack(x, where, cache=cache, capture=True)
+        return body.whole(x, made.hidden), model.logits(last), cache
 
     found, cache = {}, nnx.merge(shape, state).empty(len(reference(folder)["in.input_ids.0"]), 1)
     for part in ("0", "1"):
