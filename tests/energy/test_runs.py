@@ -139,7 +139,7 @@ def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
     larger one it goes on from there."""
     rows = [f"{hour},{100 + hour}" for hour in range(24)]
     (tmp_path / "day.csv").write_text("\n".join(["hour,gCO2e/kWh", *rows]))
-    grid = ("energy.grid_hourly=day.csv", "energy.grid_timezone=UTC", "energy.cpu_tdp_watts=100")
+    grid = ("energy.grid_hourly=day.csv", "energy.grid_timezone=UTC", "energy.cpu_tdp_watts=20")
     size = {"energy.budget_gco2e": 3e-3, "energy.budget_kwh": 2e-5, "trainer.budget_minutes": 0.05}
     code, out, err = fxformer(*ENDLESS, *grid, f"{knob}={size[knob]}", folder=tmp_path)
     assert code == 0, err
