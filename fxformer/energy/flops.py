@@ -56,7 +56,8 @@ def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1)
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
     flops = 2 * scored * ahead * (head_weights(model) if head is None else head)
-    flops += 2 * tokens_read(batch) * kernels(model.words)
+    words = getattr(model, "words", None)  # a generator reads another model's
+    flops += 2 * tokens_read(batch) * kernels(words)
     segments, chosen = np.asarray(batch.segments), batch.global_tokens
     if model.architecture == "seq2seq":
         source = np.asarray(batch.source_segments)

@@ -161,7 +161,7 @@ def test_two_tokenizers_do_not_read_one_source(tmp_path):
 
 ROBERTA = str(HERE / "roberta")
 PAIRS = [
-    pytest.param(ROBERTA, ROBERTA, "all", id="roberta_share"),
+    pytest.param(ROBERTA, ROBERTA, "all", id="roberta_share", marks=pytest.mark.slow),
     *(
         pytest.param(ROBERTA, str(HERE / name), "none", id=f"2{name}", marks=pytest.mark.slow)
         for name in ("gpt2", "bart", "t5", "llama", "gptj", "ctrl", "openai_gpt", "qwen3", "bert",

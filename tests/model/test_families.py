@@ -41,7 +41,7 @@ PUBLISHED = [
     ("openai_gpt", "base", 40478, 116_534_784),
     ("ctrl", "xl", 246534, 1_637_718_016, "model/head=none"),
     ("bloom", "large", 250880, 559_214_592),
-    ("transfo_xl", "large", 267735, 283_885_936, "model/head=none"),
+    ("transfo_xl", "large", 267735, 283_885_936, "model/head=none", "~model.head.tied"),
     ("bart", "base", 50265, 139_420_416),
     ("bart", "large", 50265, 406_291_456),
     ("prophetnet", "large", 30522, 391_321_600),

@@ -12,6 +12,7 @@ from fxformer.batch import Batch
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.longformer import LongformerAttention
 from fxformer.nn.ngram import NgramAttention
+from fxformer.nn.relative import RelativeAttention
 from tests.models import choices, close, ids, logits, tiny
 
 FAMILIES = [name for name in choices("model") if name != "common"]
@@ -20,6 +21,8 @@ PAIRS = {
     "disentangled": "model/position=disentangled",
     "deberta": "model/position=disentangled",
     "disentangled_learned": "model/attention=disentangled",
+    "relative": "model/attention=relative model/position=relative",
+    "relative_shared": "model/attention=relative model.attention.own_bias=false",
 }
 THIRDS = ("gpt_neox", "gptj")  # a quarter of a head is turned, which must be pairs
 PARTS = [
@@ -109,7 +112,8 @@ def checked_calls(model, batch, monkeypatch) -> int:
         return call
 
     with monkeypatch.context() as patch, jax.disable_jit():
-        for kind in (MultiHeadAttention, LongformerAttention, NgramAttention):
+        kinds = (MultiHeadAttention, LongformerAttention, NgramAttention, RelativeAttention)
+        for kind in kinds:
             patch.setattr(kind, "__call__", watching(kind.__call__))
         model.inside(batch)
     return len({id(where) for where in calls})

@@ -11,11 +11,19 @@ from fxformer.batch import Rows, Vocabulary
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame
 from fxformer.data.pack_sentences import SentencePairs
+from fxformer.nn.head import Head
 from fxformer.objective.law import judge
 from fxformer.spelling import Letters, Spelling
 
 WORDS = 200
 PAD, UNK, BOS, EOS, MASK = range(5)
+
+
+class ToyHead(Head):
+    reads = nnx.Embed
+
+    def __init__(self, vocab: int):
+        self.bias = nnx.Param(np.zeros(vocab, np.float32))
 
 
 class Toy(nnx.Module):
@@ -27,7 +35,7 @@ class Toy(nnx.Module):
         self.architecture = architecture
         self.embed = nnx.Embed(vocab, 8, rngs=rngs)
         self.mix = nnx.Linear(8, 8, rngs=rngs)
-        self.bias = nnx.Param(np.zeros(vocab, np.float32))
+        self.head = ToyHead(vocab)
 
     def __call__(self, batch, *, key=None):
         hidden = self.mix(self.embed(batch.tokens))
@@ -35,11 +43,12 @@ class Toy(nnx.Module):
             return hidden
         return hidden + self.embed(batch.source).mean(1, keepdims=True)
 
-    def projection(self):
-        return (lambda hidden: hidden), self.embed.embedding[...], self.bias[...]
+    @property
+    def words(self):
+        return self.embed
 
     def logits(self, hidden):
-        return hidden @ self.embed.embedding[...].T + self.bias[...]
+        return hidden @ self.embed.embedding[...].T + self.head.bias[...]
 
 
 @pytest.fixture(scope="session")
