@@ -61,8 +61,10 @@ def summarise(
     for meter in unreadable:
         grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
-    where = folder.name if folder.parent == Path("runs") else folder  # `show` looks in runs/
+    usual = folder.parent == Path("runs")  # where verbs look by themselves
+    where, all_of_them = (folder.name, "") if usual else (folder, f" {folder.parent}")
     grid.add_row("look", Text(f"{command()} show {where}", style="bold cyan"))
+    grid.add_row("page", Text(f"{command()} dashboard{all_of_them}", style="bold cyan"))
     colour = "green" if status == "done" else "yellow"
     console.print(Panel(grid, title=Text(f"run {status}", style=f"bold {colour}"),
                         title_align="left", border_style=colour, width=width))
