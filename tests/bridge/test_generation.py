@@ -12,6 +12,9 @@ from fxformer.bridge.reading import model_of
 from fxformer.generate.greedy import continue_text
 from tests.bridge.fixture import TOLERANCE, others, own, published, reference
 
+# transformers generates from RoBERTa with positions from 0, which its forward pass begins at 2: its
+# continuations are not those of its own logits, which ours are
+OTHERWISE = ("roberta_causal",)
 QUICK = ("gptj", "gpt_neo", "bloom")  # three ways to tell where a token is; the rest is slow
 
 
@@ -21,7 +24,7 @@ def cases(key: str) -> list:
     for folder in own() + others():
         decoder = not json.loads((folder / "config.json").read_text()).get("is_encoder_decoder")
         whole = (folder / "reference.npz").is_file()
-        if decoder and whole and key in reference(folder):
+        if decoder and whole and folder.name not in OTHERWISE and key in reference(folder):
             quick = folder in own() and folder.name in QUICK
             marks = () if quick else pytest.mark.slow
             found.append(pytest.param(folder, id=folder.name, marks=marks))
