@@ -1,22 +1,10 @@
 """The weights of a run, whichever objective and optimizer it was trained with."""
 
-from pathlib import Path
-
 import numpy as np
 
-from fxformer.track.store import StoredRun, find
+from fxformer.track.store import StoredRun
 from fxformer.train import tensors
 from fxformer.train.checkpoint import Checkpoints
-
-
-def is_run(folder: str | Path) -> bool:
-    """Whether a folder is a run of ours."""
-    return (Path(folder) / "run.json").is_file()
-
-
-def stored_run(which: str, runs: str = "runs") -> StoredRun:
-    """The run of this path or name. ValueError with the nearest where there is none."""
-    return find(runs, which)
 
 
 def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndarray]:

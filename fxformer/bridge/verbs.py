@@ -89,10 +89,10 @@ def export(argv: list[str], console: Console | None = None) -> None:
     if len(plain) != 2 or rest or given["averaged"] not in ("true", "false"):
         raise Usage(EXPORT)
     from fxformer.bridge.exporting import export_model
-    from fxformer.bridge.stored import stored_run
+    from fxformer.track.store import find
 
     made = export_model(
-        stored_run(plain[0], given["runs"]),
+        find(given["runs"], plain[0]),
         plain[1],
         family=given["family"],
         averaged=given["averaged"] == "true",

@@ -88,14 +88,6 @@ def features(opened: Opened, texts: Sequence[str]) -> np.ndarray:
     return np.concatenate(found).astype(np.float64)
 
 
-def bags(opened: Opened, texts: Sequence[str]) -> np.ndarray:
-    """Log counts of each token: what a probe finds without any model. [n V] float64."""
-    counts = np.zeros((len(texts), opened.objective.vocabulary.size))
-    for row, text in enumerate(texts):
-        np.add.at(counts[row], opened.tokenizer.encode(text), 1)
-    return np.log1p(counts)
-
-
 def accuracy(x: np.ndarray, task: Labelled) -> np.ndarray:
     """Whether a logistic regression on x [n D] is right about each text for testing. [m] bool."""
     train, test = x[~task.test], x[task.test]

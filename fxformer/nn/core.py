@@ -5,8 +5,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fxformer.types import Range
-
 
 @jax.custom_vjp
 def matmul(x: Float[Array, "N D"], kernel: Float[Array, "D F"]) -> Float[Array, "N F"]:
@@ -72,9 +70,3 @@ def drop(x: Array, rate: float, key: Array | None) -> Array:
 def split_key(key: Array | None, count: int):
     """`count` keys out of one, or as many Nones out of None."""
     return (None,) * count if key is None else tuple(jax.random.split(key, count))
-
-
-def check_rate(name: str, rate: float) -> None:
-    """Raise ValueError where a dropout rate lies outside [0, 1)."""
-    if not Range(0, 1, open_high=True).holds(rate):
-        raise ValueError(f"{name} is a share in [0, 1), got {rate}")
