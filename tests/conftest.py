@@ -1,8 +1,10 @@
 """What all tests share: the CPU, a compilation cache, and where real data may lie."""
 
 import os
+import sys
 from pathlib import Path
 
+import absl.logging
 import pytest
 
 # Before anything imports jax. What the caller has set wins.
@@ -16,6 +18,10 @@ for name, value in {
     "FXFORMER_NO_TUNING": "1",  # no test is replaced by a fresh process of itself
 }.items():
     os.environ.setdefault(name, value)
+
+# Hydra configures logging anew, which closes the stream that absl's handler first saw unless it is
+# one of the process's own; under pytest that would be the file that captures the output.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 try:
     from hypothesis import settings

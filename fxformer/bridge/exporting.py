@@ -15,6 +15,7 @@ from fxformer.bridge.matching import Match, free_values, known, match
 from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
+from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.track.store import StoredRun
 
@@ -35,10 +36,12 @@ def export_model(
     """Write config.json, model.safetensors and the tokenizer of a run into a new folder.
 
     family: the model_type to be, where several compute the same; averaged: as in `model_weights`
-    Raises ConfigMismatch naming the choices no published family has; nothing is written then.
+    Raises ConfigMismatch naming the choices no published family has, ConfigError for a stored
+    config that may not be opened; nothing is written then.
     """
     from safetensors.numpy import save_file
 
+    opened_config(run.folder)  # a part that may not run is refused, not taken for a near one
     folder, model = Path(folder), answering(run.config)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty: write a new folder")

@@ -1,4 +1,4 @@
-"""What a `_target_` names: found by its path, admitted by where it is defined, read by its signature.
+"""What a `_target_` names: found by its path, admitted by where it is defined.
 
 A run's folder is shared between people, so a config must not be able to call whatever it likes.
 """

@@ -136,7 +136,10 @@ def load(folder: str | Path) -> Tokenizer:
         raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
-    tokenizer = getattr(importlib.import_module(module), name).from_files(files, ids, template)
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
+        raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
+    tokenizer = kind.from_files(files, ids, template)
     if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from fxformer import jsonl
+from fxformer.config.stored import plain_config
 from fxformer.track import facts as provenance
 from fxformer.track.owner import Lock, now, record
 from fxformer.track.redact import Redactor
@@ -86,7 +87,7 @@ class Run:
         lock = Lock(folder)
         try:
             facts_before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+            stored = plain_config(folder)
         except (OSError, ValueError) as error:
             lock.release()
             raise ValueError(f"{folder} cannot be taken up again: {error}") from error

@@ -54,9 +54,9 @@ class StoredRun:
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml as plain values; interpolations of the environment stay as they are."""
-        from omegaconf import OmegaConf
+        from fxformer.config.stored import plain_config
 
-        return OmegaConf.to_container(OmegaConf.load(self.folder / "config.yaml"), resolve=False)
+        return plain_config(self.folder)
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
