@@ -124,6 +124,7 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     try:
         cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
         check(cfg, folders.top_keys(verb))
+        _check_name(cfg)
         with open_dict(cfg):
             cfg.pop("search", None)  # a run is the same run, whatever it was searched with
         job(cfg)
@@ -133,10 +134,36 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
         return INTERRUPTED
     except Exception as error:
         if not full and (sentence := explain.refusal(error)):
-            return explain.say(sentence)
+            return explain.say(_without_secrets(cfg, sentence))
         explain.trace(error)
         return BUG if not explain.refusal(error) else BAD
     return DONE
+
+
+def _check_name(cfg: DictConfig) -> None:
+    """ValueError where the name of a run's folder, which everybody sees, would hold a secret."""
+    from omegaconf import OmegaConf
+
+    from fxformer.track.redact import unnameable
+
+    found = unnameable(OmegaConf.to_container(cfg, resolve=False).get("name"))
+    if found:
+        raise ValueError(
+            f"name: holds the environment variable {', '.join(found)}, and a folder's name is seen "
+            "by everybody; write a name out, or use one that identifies the job (SLURM_JOB_ID)"
+        )
+
+
+def _without_secrets(cfg: DictConfig, sentence: str) -> str:
+    """A refusal may quote a value: one that came from the environment is not shown."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    from fxformer.track.redact import Redactor
+
+    try:
+        return Redactor(cfg).text(sentence)
+    except OmegaConfBaseException:  # what cannot be resolved is what the refusal is about
+        return Redactor().text(sentence)
 
 
 def _settled(cfg: DictConfig, verb: str) -> DictConfig:

@@ -15,10 +15,20 @@ MASK = "<redacted>"
 _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
-_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]+@")
+# The user part of a URL ends at its last @: a password may hold any character, "/" and "@" too.
+# Without a ":" it must not hold a "/", or every path with an @ in it would be struck out.
+_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)(?:[^/\s@:'\"]*:[^\s'\"]*|[^/\s@'\"]+)@")
+# ?token=…, &X-Amz-Signature=…, and the password=… of a database's keyword string
+_PARAMETER = re.compile(
+    rf"(?P<key>[?&;][\w.\-]*?(?:{_WORDS}|sig(?:nature)?)=|\b\w*(?:password|passwd|pwd)=)"
+    r"(?P<value>[^\s&;'\"#]+)",
+    re.IGNORECASE,
+)
 _ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$",
                        re.IGNORECASE | re.DOTALL)
 _ENV = re.compile(r"\$\{oc\.env:")
+# Variables whose values identify a job or a user: these may stand in the name of a run's folder.
+_NAMING = re.compile(r"(SLURM|PBS|LSB|SGE|OAR|FLUX|JOB|TASK|ARRAY|POD|HOSTNAME|USER|LOGNAME)\w*$")
 
 
 class Redactor:
@@ -35,10 +45,12 @@ class Redactor:
         return self._walk(raw, _plain(config, resolve=True), "")
 
     def text(self, text: str) -> str:
-        """`text` without known secrets and without credentials in URLs."""
+        """`text` without known secrets and without the credentials of URLs: user and password,
+        and parameters such as `?password=`."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        return _URL.sub(rf"\g<scheme>{MASK}@", text)
+        text = _URL.sub(rf"\g<scheme>{MASK}@", text)
+        return _PARAMETER.sub(rf"\g<key>{MASK}", text)
 
     def arguments(self, argv: Iterable[str]) -> list[str]:
         """A command line, word by word: of `wandb.api_key=x` and `--token x` the x goes, and is
@@ -86,6 +98,13 @@ class Redactor:
         if not isinstance(resolved, str):
             return resolved
         return MASK if _secret(key, resolved) else self.text(resolved)
+
+
+def unnameable(raw: Any) -> list[str]:
+    """The environment variables of an unresolved value that must not show in a file's name: all
+    but those that identify a job, a host or a user."""
+    names = re.findall(r"\$\{oc\.env:\s*['\"]?(\w+)", raw) if isinstance(raw, str) else []
+    return [name for name in names if _KEY.search(name) or not _NAMING.match(name)]
 
 
 def _secret(key: str, value: str) -> bool:

@@ -31,6 +31,27 @@ def test_urls_lose_their_credentials():
     assert Redactor().text("git@x https://u:canary@host/p") == f"git@x https://{MASK}@host/p"
 
 
+@pytest.mark.parametrize("text", [
+    "postgresql://u:aa/canary@host/db", "postgresql://u:c@n/canary@host:5432/db",
+    "https://canary@host/p", "https://host/p?password=canary", "https://host/p?a=1&api_key=canary",
+    "s3://b/k?X-Amz-Signature=canary&x=1", "host=h user=u password=canary dbname=d",
+    "grpc://u:p@ss:canary@h:1", "https://h/p?access_token=canary#part",
+])
+def test_credentials_of_urls_are_struck_out_wherever_they_stand(text):
+    redactor = Redactor()
+    assert "canary" not in redactor.text(text) and MASK in redactor.text(text)
+    assert "canary" not in " ".join(redactor.arguments(["train", f"search.storage={text}"]))
+    assert "canary" not in str(redactor.config({"search": {"storage": text}}))
+
+
+@pytest.mark.parametrize("text", [
+    "https://host/p?page=2&n=5", "hf://datasets/org/name@main", "mail a@b.c", "lr=3e-4",
+    "https://host:80/p", "file:///data/a@b.txt", "vocab_size=4 tokens=5000",
+])
+def test_urls_and_texts_without_credentials_stay(text):
+    assert Redactor().text(text) == text
+
+
 def test_a_command_line_loses_its_secrets():
     redactor = Redactor()
     words = redactor.arguments(["train", "wandb.api_key=canary", "--token", "canary2", "key=3",
