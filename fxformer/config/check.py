@@ -34,9 +34,12 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
 
 
-def values(node: DictConfig | ListConfig) -> list[str]:
-    """What is wrong with the parts and values of a node, whatever keys it has: a line each."""
-    return _walk(node, "")
+def values(node: DictConfig | ListConfig, path: str = "") -> list[str]:
+    """What is wrong with the parts and values of a node, whatever keys it has: a line each.
+
+    path: the key at which the node stands
+    """
+    return _walk(node, path)
 
 
 def _top(cfg: DictConfig, may: set, must: set) -> list[str]:

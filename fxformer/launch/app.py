@@ -49,7 +49,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
 
     folders.register()
     sweep.register()
-    if refused := explain.additions(argv, verb):
+    if refused := explain.inert(argv) or explain.additions(argv, verb):
         return explain.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")

@@ -19,9 +19,10 @@ from fxformer import jsonl
 from fxformer.track.owner import alive
 
 FOLDER = ".searches"  # in the folder of the runs
-State = Literal["waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped"]
+State = Literal[
+    "waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped", "skipped"
+]
 WHOLE = ("kwh", "joules", "gco2e", "seconds")  # objectives that are of the whole trial
-ENDED = ("complete", "pruned", "failed")  # the others are still to be made, or to be gone on with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Trial:
     params: {key: plain value}; {} while they are not drawn
     overrides: the same as words of a command line; `Study.overrides` come before them
     state: waiting | running | complete | pruned | failed | interrupted (goes on from its
-        checkpoint when it is taken up again) | stopped (the same; the budget was spent)
+        checkpoint when it is taken up again) | stopped (the same; the budget was spent) | skipped
+        (its config cannot run, search.skip_illegal)
     reason: why it is so, in words
     values: of the study's objectives in their order; [] unless complete or pruned
     reports: [[step, value, kwh], …] of the first objective, one per evaluation, steps ascending;

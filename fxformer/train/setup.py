@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -112,17 +112,19 @@ def set_up(cfg: DictConfig) -> Setup:
     return setup
 
 
-def check_metric(setup: Setup) -> None:
-    """ValueError unless trainer.metric is a number that evaluations will give."""
+def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
+    """ValueError unless trainer.metric and a search's objectives are numbers that evaluations will
+    give."""
     given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
     names = [*given, *Held(setup, scored=1).derive(given)]
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
-    metric = setup.trainer.metric
-    if metric not in names:
-        raise ValueError(
-            f"trainer.metric={metric} is not evaluated{nearest(metric, names)}; there are "
-            f"{', '.join(names)}"
-        )
+    asked = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
+    for key, metric in [(key, metric) for key, some in asked.items() for metric in some]:
+        if metric not in names:
+            raise ValueError(
+                f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
+                f"{', '.join(names)}"
+            )
 
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):

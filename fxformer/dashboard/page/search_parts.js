@@ -2,7 +2,7 @@
 // Charts of one search: what mattered, value against energy, trials over time, spent and budget.
 
 const searchParts = (() => {
-  const STATES = { complete: "circle", pruned: "x", failed: "cross", running: "circle-open", interrupted: "square-open", stopped: "diamond-open", waiting: "circle-open" };
+  const STATES = { complete: "circle", pruned: "x", failed: "cross", running: "circle-open", interrupted: "square-open", stopped: "diamond-open", waiting: "circle-open", skipped: "x-open" };
 
   function words(trial) {
     const params = Object.entries(trial.params).map(([key, value]) => `${key}=${runColumns.text(value)}`);
