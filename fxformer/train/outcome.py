@@ -1,12 +1,17 @@
 """What a run came to, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from omegaconf import OmegaConf
 
 from fxformer.energy.peak import mesh_peak
 from fxformer.track import plain
 from fxformer.track.summary import Sample
 from fxformer.train.running import Run as Fit
 from fxformer.train.setup import Setup
+
+MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that
+SMALL_BATCH = 8192  # tokens of a step
 
 
 def page(step: int, samples: Sequence[Sample]) -> str:
@@ -27,6 +32,23 @@ def work(setup: Setup, ended: Fit, seconds: float) -> dict[str, float]:
     return {"flops_per_second": pace} | ({} if peak is None else {"mfu": pace / peak[0]})
 
 
+def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
+    """A line where a run ends with the loss that token frequencies alone give: it has not begun to
+    use context, which a masked LM at first looks like for hundreds of steps."""
+    guess, text = setup.data.facts["unigram_nats"], setup.data.facts["valid"]["bytes"]
+    # made-up tasks score answers, whose frequencies are others than those of all tokens
+    if not text or "nll" not in valid or valid["nll"] < guess - MARGIN:
+        return []
+    trials = ["more steps (trainer.steps)"]
+    residual = OmegaConf.select(setup.cfg, "model.residual._target_", default="")
+    if str(residual).endswith(".Post"):
+        trials.append("model/residual=pre, which bears a larger optimizer.lr")
+    if setup.cfg.data.batch * setup.cfg.data.length < SMALL_BATCH:
+        trials.append("a larger data.batch")
+    words = "the model predicts little more than how frequent tokens are; try " + ", ".join(trials)
+    return [("", words), ("", "or begin with a recipe that learns: experiment=mlm_stdlib")]
+
+
 def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, str]]:
     """The lines of the summary that are not about energy. done: as of `work`"""
     rows = [("ended", ended.reason)]
@@ -42,7 +64,7 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
         guess = setup.data.facts["unigram_nats"]
         alone = f"{guess:.4f} for one that knows only how frequent tokens are"
-        rows += [("", words), ("", alone)]
+        rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
     words = f"{plain.count(speed)} tokens/s, {plain.clock(seconds)}"
