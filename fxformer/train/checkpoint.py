@@ -14,13 +14,10 @@ process can address; `save` refuses those by name.
 """
 
 import errno
-import json
 import math
-import os
 import shutil
 import threading
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +26,7 @@ import jax
 import numpy as np
 
 from fxformer.rules import named
-from fxformer.train import tensors
+from fxformer.train import manifest, tensors
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -153,7 +150,7 @@ class Checkpoints:
 
     def host(self, step: int) -> dict:
         """The host part of a checkpoint, checked. Raises tensors.Damaged."""
-        return _manifest(self._path(step))["host"]
+        return manifest.read(self._path(step))["host"]
 
     def best(self) -> int | None:
         """The step with the smallest metric, the earliest of equals; None without metrics."""
@@ -165,18 +162,18 @@ class Checkpoints:
         """The arrays of a checkpoint by path, and its host part, checked. Raises tensors.Damaged.
 
         The arrays are mapped files: copy what must outlive the checkpoint."""
-        manifest = _manifest(self._path(step))
-        if manifest["step"] != step:
-            raise tensors.Damaged(f"{self._path(step)} says it is of step {manifest['step']}")
-        arrays = tensors.read(self._path(step) / "state.safetensors", manifest["sums"])
-        return arrays, manifest["host"]
+        body = manifest.read(self._path(step))
+        if body["step"] != step:
+            raise tensors.Damaged(f"{self._path(step)} says it is of step {body['step']}")
+        arrays = tensors.read(self._path(step) / "state.safetensors", body["sums"])
+        return arrays, body["host"]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
 
     def _metric(self, step: int) -> float | None:
         try:
-            return _manifest(self._path(step))["metric"]
+            return manifest.read(self._path(step))["metric"]
         except tensors.Damaged:
             return None
 
@@ -204,13 +201,11 @@ class Checkpoints:
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = tensors.write(making / "state.safetensors", arrays)
             body = {"step": step, "metric": metric, "host": host, "sums": sums}
-            body = json.loads(json.dumps(body))  # as it will be read: keys are strings
-            _write_json(making / "host.json", body | {"sum": _json_sum(body)})
-            _sync(making)
+            manifest.write(making, body)
             self.guard()
             self._trash(step)  # the same step again, after a rollback
             making.rename(self._path(step))
-            _sync(self.folder)
+            manifest.sync(self.folder)
             self._prune()
         finally:
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
@@ -282,33 +277,3 @@ def _fill(like: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
         for path, leaf in wanted.items()
     ]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _manifest(folder: Path) -> dict:
-    try:
-        body = json.loads((folder / "host.json").read_text())
-        found = body.pop("sum")
-        if found != _json_sum(body):
-            raise ValueError("its checksum differs")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise tensors.Damaged(f"{folder / 'host.json'}: {error}") from None
-    return body
-
-
-def _json_sum(body: dict) -> int:
-    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
-
-
-def _write_json(path: Path, body: dict) -> None:
-    with path.open("w") as file:
-        json.dump(body, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

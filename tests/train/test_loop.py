@@ -146,6 +146,7 @@ def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatc
     save = Save(2, checkpoints, note=notes, pause=0.0)
 
     def full(run):
+        checkpoints.wait()
         monkeypatch.setattr(tensors, "write", refuse)
 
     with pytest.warns(UserWarning, match="No space left"):
