@@ -172,15 +172,15 @@ def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
     from fxformer.train import signals
 
-    training = sys.argv[1:2] == ["train"]
-    if training:
+    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare")
+    if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
     try:
-        if training:
+        if long:
             signals.install()
         code = main(sys.argv[1:])
         sys.stdout.flush()

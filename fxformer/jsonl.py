@@ -9,6 +9,7 @@ import errno
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,13 @@ def replace(path: str | Path, text: str) -> None:
         os.close(folder)
 
 
-def sweep(folder: str | Path) -> int:
-    """Delete what `replace` left in `folder` when it was killed; return how many files. Only for
-    who alone writes there."""
-    left = list(Path(folder).glob(".*.tmp"))
-    for path in left:
-        path.unlink(missing_ok=True)
-    return len(left)
+def sweep(folder: str | Path, *, older: float = 0.0) -> int:
+    """Delete what `replace` left in `folder` when it was killed; return how many files. Where
+    others write too, only what is `older` seconds old."""
+    gone = 0
+    for path in Path(folder).glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if not older or time.time() - path.stat().st_mtime > older:
+                path.unlink()
+                gone += 1
+    return gone

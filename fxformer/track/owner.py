@@ -201,8 +201,8 @@ def _dead_here(holder: str) -> bool:
     pid, host = _field(holder, "pid"), _field(holder, "on")
     owner = {"host": host, "pid": int(pid) if pid.isdigit() else None}
     born = _field(holder, "born")
-    same = host == socket.gethostname() and _this_machine(holder)
-    return same and not alive(owner | {"born": born or None})
+    owner |= {"born": born or None}
+    return here(owner) and not alive(owner)
 
 
 def _boottime() -> float:
@@ -211,9 +211,17 @@ def _boottime() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+def here(owner: dict[str, Any]) -> bool:
+    """Whether the process of `record()` is, or was, one of this host since it was booted: only of
+    those can be told whether they live. Machines of one name are told apart by their boot ids."""
+    born, mine = owner.get("born"), _born(os.getpid())
+    same = not born or not mine or str(born).partition("/")[0] == mine.partition("/")[0]
+    return same and owner.get("host") == socket.gethostname()
+
+
 def holds(folder: Path, owner: dict[str, Any]) -> bool:
     """Whether the owner of a run's folder lives: its process here, elsewhere its lease."""
-    if owner.get("host") == socket.gethostname() or not (folder / ".lock").exists():
+    if here(owner) or not (folder / ".lock").exists():
         return alive(owner)
     with contextlib.suppress(OSError):
         stat = (folder / ".lock").stat()

@@ -16,6 +16,7 @@ from fxformer.track.owner import (
     RunGoneError,
     RunLost,
     alive,
+    here,
     holds,
     record,
 )
@@ -152,3 +153,9 @@ def test_a_run_of_another_machine_is_dead_when_its_lease_is(tmp_path):
     assert holds(tmp_path, owner)
     os.utime(path, (time.time() - 3600,) * 2)
     assert not holds(tmp_path, owner)
+
+
+def test_machines_of_one_name_are_told_apart():
+    assert here(record())
+    assert not here(record() | {"born": "another-boot/1"})
+    assert not here(record() | {"host": "elsewhere"})
