@@ -68,6 +68,10 @@ class Report(Event):
     def due(self, run: Fit) -> bool:
         return run.totals.evaluated == run.step and bool(run.valid) and self._last != run.step
 
+    def begin(self, run: Fit) -> None:
+        if self.due(run):
+            self(run)
+
     def __call__(self, run: Fit) -> None:
         self._last = run.step
         name = self.watch.study.objectives[0]

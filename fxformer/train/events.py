@@ -192,7 +192,11 @@ class Save(Event):
     def finish(self, run: Run) -> None:
         if run.status == "diverged":
             self.checkpoints.wait()
-        elif self._finite(run) and not self._saved(run):
+        elif not self._finite(run):
+            what = f"a parameter is not finite after step {run.step}: it is not saved"
+            run.status, run.reason = "diverged", what
+            self.checkpoints.wait()
+        elif not self._saved(run):
             self._missing(run)
 
     def _finite(self, run: Run) -> bool:
@@ -233,7 +237,8 @@ class Save(Event):
         what = f"the checkpoint of step {run.step} could not be saved ({why}); {kept}"
         if run.status == "interrupted" and run.reason:
             what = f"{run.reason}; {what}"
-        run.status, run.reason = "interrupted", f"{what}; make room for {folder}, then resume"
+        if run.status != "pruned":  # its search goes on without its state
+            run.status, run.reason = "interrupted", f"{what}; make room for {folder}, then resume"
         self.note("checkpoint_missing", step=run.step, newest=there[-1] if there else None, why=why)
 
 

@@ -63,8 +63,8 @@ def train(
         check.begin()
         setup = set_up(cfg)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
-    left = "without a checkpoint of its last step"
-    signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: left {left}")
+    left = "stopped before it could save; resume continues from the newest checkpoint"
+    signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")
     try:
         keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []

@@ -79,11 +79,44 @@ class Reference:
         assert joules == sorted(joules)
 
 
-def test_a_run_survives_some_crash_points(tmp_path):
-    reference = Reference(tmp_path, FEW)
-    assert reference.points.count > 300 and len(reference.found) == FEW
-    for n in reference.found:
-        reference.survives(n)
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return Reference(tmp_path_factory.mktemp("few"), FEW)
+
+
+def test_a_run_survives_some_crash_points(few):
+    assert few.points.count > 300 and len(few.found) == FEW
+    for n in few.found:
+        few.survives(n)
+
+
+def ended(few) -> Path:
+    """A run that has come to its end."""
+    restore(few.copies / str(max(few.found)), few.root)
+    return few.runner.go()
+
+
+def test_a_run_that_is_done_but_lacks_its_last_checkpoint_makes_it_again(few):
+    run = ended(few)
+    for step in Checkpoints(run / "checkpoints").steps()[1:]:
+        shutil.rmtree(run / "checkpoints" / f"{step:08d}")
+    assert few.runner.go() == run
+    assert trace(run) == few.trace
+    assert all(np.array_equal(array, few.state[path]) for path, array in state(run).items())
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(ValueError, match="is done, but its checkpoints were deleted"):
+        few.runner.go()
+
+
+def test_a_deleted_ledger_is_told_at_a_resume(few):
+    run = ended(few)
+    shutil.rmtree(run / "checkpoints" / f"{STEPS:08d}")
+    (run / "energy.jsonl").unlink()
+    with pytest.warns(UserWarning, match="energy.jsonl was deleted: it had"):
+        few.runner.go()
+    told = [event for event in StoredRun(run).events() if event["event"] == "damage"]
+    assert len(told) == 1 and "energy.jsonl was deleted" in told[0]["logs"][0]
+    assert trace(run) == few.trace
 
 
 @pytest.mark.slow

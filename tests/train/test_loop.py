@@ -18,7 +18,7 @@ from toy import Meter, Parts, Tracker, batch, batches, same
 from fxformer.train import tensors
 from fxformer.train.budget import Budget, Limit
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import FAILURES, Call, Evaluate, RollBack, Save
+from fxformer.train.events import FAILURES, Call, Evaluate, Event, RollBack, Save
 from fxformer.train.loop import fit
 from fxformer.train.running import Totals
 from fxformer.train.trainer import Trainer
@@ -160,6 +160,18 @@ def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatc
     again = go(toy, 8, state=found.state, events=[Save(2, checkpoints)])
     assert (again.status, checkpoints.steps()) == ("done", [6, 8])
     assert same(again.state, run.state)
+
+
+def test_a_last_state_that_is_not_finite_is_not_done(tmp_path):
+    """It is known a step late, so after the last step it is known at the end."""
+
+    class Broken(Event):
+        def finish(self, run):
+            run.train["parameter_norm"] = float("nan")
+
+    checkpoints = Checkpoints(tmp_path)
+    run = go(Parts(), 4, events=[Broken(0), Save(2, checkpoints)])
+    assert (run.status, run.code) == ("diverged", 3) and "not finite after step 4" in run.reason
 
 
 def refuse(path, arrays):
