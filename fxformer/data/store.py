@@ -120,22 +120,26 @@ class Mapped(np.memmap):
     kill the process with SIGBUS. Whatever is taken from it is an ordinary array."""
 
     def __getitem__(self, index):
-        file = getattr(self, "file", None)
-        if file is not None and os.fstat(file.fileno()).st_size < self.nbytes:
+        if self.filename is not None and _size(self.filename) < self.nbytes:
             raise ValueError(
-                f"data.cache_dir: {file.name} was cut short by another program while it was in "
+                f"data.cache_dir: {self.filename} was cut short by another program while it was in "
                 f"use; give the same command again and it is made anew"
             )
         found = super().__getitem__(index)
         return found.view(np.ndarray) if isinstance(found, np.ndarray) else found
 
 
+def _size(path: Path) -> float:
+    """In bytes; a file that was deleted is still mapped whole."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return float("inf")
+
+
 def mapped(path: Path) -> np.ndarray:
     """The ids in `path`, mapped into memory rather than read."""
-    file = path.open("rb")
-    ids = Mapped(file, np.int32, mode="r")
-    ids.file = file
-    return ids
+    return Mapped(path, np.int32, mode="r")
 
 
 def facts(folder: Path) -> dict:

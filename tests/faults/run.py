@@ -21,11 +21,12 @@ from tests.faults.crashes import Points, kill_at, watched
 from tests.physics.training import composed
 
 STEPS = 12
+CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR", "null")  # of the tests
 WORDS = (
     "model=gpt2", "size=tiny", "objective=clm", "data=text", "tokenizer=char", "energy=model",
     "model.layers=1", "model.dim=8", "model.heads=2", "model.ffn.hidden=8", "data.length=8",
     "data.batch=4", "data.workers=0", f"trainer.steps={STEPS}", "trainer.save_every=1",
-    "trainer.eval_every=4", "trainer.compile_cache=null", "energy.ledger_every_seconds=0.001",
+    "trainer.eval_every=4", f"trainer.compile_cache={CACHE}", "energy.ledger_every_seconds=0.001",
 )  # fmt: skip
 
 
