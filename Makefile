@@ -7,11 +7,11 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow bench audit lint lock clean
+.PHONY: help setup train test test-slow test-faults bench audit lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv and install the locked packages
 
@@ -23,7 +23,10 @@ test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' 
 	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(READY)  ## the tests that train for minutes
-	$(RUN)/python -m pytest -q -m slow $(ARGS)
+	$(RUN)/python -m pytest -q -m "slow and not faults" $(ARGS)
+
+test-faults: $(READY)  ## die at every change of the disk, go on, compare bit for bit; for the night
+	$(RUN)/python -m pytest -q -m faults $(ARGS)
 
 bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
 	$(RUN)/python -m benchmarks $(ARGS)

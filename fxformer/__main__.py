@@ -170,11 +170,18 @@ def _unknown(verb: str) -> str:
 
 def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
+    from fxformer.train import signals
+
+    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare")
+    if long:
+        signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
     try:
+        if long:
+            signals.install()
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # `fxformer runs | head`

@@ -4,9 +4,12 @@ JSON has no NaN and no infinity, but a loss may be either: they travel as the st
 and "-inf" and come back as floats, so that every reader (a browser too) can parse every line.
 """
 
+import contextlib
+import errno
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,16 +47,22 @@ class Writer:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        torn = _torn(self.path)
-        self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as we do
-        if torn:
-            self._file.write("\n")
+        self._torn = _torn(self.path)
+        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - lives as long as we do
 
     def write(self, line: dict[str, Any], *, sync: bool = False) -> None:
-        """Append `line`. OSError when the disk refuses."""
-        text = json.dumps(encode(line), ensure_ascii=False, allow_nan=False)
-        self._file.write(text + "\n")
-        self._file.flush()
+        """Append `line`, whole or not at all. OSError when the disk refuses."""
+        text = json.dumps(encode(line), ensure_ascii=False, allow_nan=False) + "\n"
+        data = (b"\n" if self._torn else b"") + text.encode(errors="surrogatepass")
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            if self._file.write(data) != len(data):  # what there was room for
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file.fileno(), before)
+            raise
+        self._torn = False
         if sync:
             os.fsync(self._file.fileno())
 
@@ -98,13 +107,30 @@ def replace(path: str | Path, text: str) -> None:
     """Write `text` to `path` so that a reader, or a crash, sees the old file or the new one."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def sweep(folder: str | Path, *, older: float = 0.0) -> int:
+    """Delete what `replace` left in `folder` when it was killed; return how many files. Where
+    others write too, only what is `older` seconds old."""
+    gone = 0
+    for path in Path(folder).glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if not older or time.time() - path.stat().st_mtime > older:
+                path.unlink()
+                gone += 1
+    return gone

@@ -7,6 +7,7 @@ counted up to its last line, also the steps that a resume repeats.
 """
 
 import dataclasses
+import logging
 import os
 import socket
 import time
@@ -18,6 +19,8 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.energy.meter import Meter
 from fxformer.energy.totals import Totals
+
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -39,7 +42,9 @@ class Ledger:
             self.write(meter, **facts)
 
     def write(self, meter: Meter, **facts: Any) -> None:
-        """Write a line now, on disk when this returns. facts: step=…, final=True, …"""
+        """Write a line now, on disk when this returns. facts: step=…, final=True, …
+
+        A disk that refuses is warned of: a later line has the totals all the same."""
         self._last = self._clock()
         unreadable = [str(what) for what in meter.unreadable]
         own = meter.own()
@@ -47,7 +52,11 @@ class Ledger:
         line = {"attempt": self.attempt, "time": time.time(), "host": socket.gethostname(),
                 "pid": os.getpid(), **facts, **dataclasses.replace(own, hours=new).to_json(),
                 "statements": list(meter.statements), "unreadable": unreadable}
-        self._file.write(line, sync=True)
+        try:
+            self._file.write(line, sync=True)
+        except OSError as error:
+            _log.warning("%s cannot be written (%s)", self._file.path, error.strerror)
+            return
         self._hours = own.hours
 
     def close(self, meter: Meter, **facts: Any) -> None:

@@ -4,6 +4,7 @@
 A verb's config is conf/VERB.yaml.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -129,15 +130,28 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
             cfg.pop("search", None)  # a run is the same run, whatever it was searched with
         job(cfg)
     except SystemExit as end:
+        if words := getattr(end, "words", ""):
+            explain.say(words)
         return end.code if isinstance(end.code, int) else BUG if end.code else DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _unexpected(error, full, cfg)
+        explain.say(f"{error.filename or cfg.get('runs', '')}: {error.strerror}; make room and "
+                    "give the same command again")
+        return INTERRUPTED
     except Exception as error:
-        if not full and (sentence := explain.refusal(error)):
-            return explain.say(_without_secrets(cfg, sentence))
-        explain.trace(error)
-        return BUG if not explain.refusal(error) else BAD
+        return _unexpected(error, full, cfg)
     return DONE
+
+
+def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
+    """Say what an error is, with its traceback if it is a bug or the user wants that."""
+    if not full and (sentence := explain.refusal(error)):
+        return explain.say(_without_secrets(cfg, sentence))
+    explain.trace(error)
+    return BUG if not explain.refusal(error) else BAD
 
 
 def _check_name(cfg: DictConfig) -> None:

@@ -20,6 +20,7 @@ from fxformer.track.show import carbon_of
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
 
+ABANDONED = 24 * 3600.0  # seconds after which nobody is still writing a draft
 # What makes it this study; the rest may change from one command to the next.
 IDENTITY = ("space", "sampler", "pruner", "seed", "overrides", "objectives", "maximize")
 
@@ -32,6 +33,8 @@ def begin(wanted: Study) -> Study:
     """
     for part in ("trials", "logs", "claims"):
         (wanted.folder / part).mkdir(parents=True, exist_ok=True)
+    for folder in (wanted.folder, wanted.folder / "trials", wanted.folder / "claims"):
+        jsonl.sweep(folder, older=ABANDONED)
     file = wanted.folder / "study.json"
     wanted = dataclasses.replace(wanted, created=now(), versions=versions())
     if not file.exists() and _first(file, wanted):
@@ -55,7 +58,7 @@ def grown(study: Study, total: int, before: Study | None = None) -> Study:
 
 def _first(file: Path, study: Study) -> bool:
     """Whether it was us who made the file."""
-    draft = file.with_name(f".{uuid.uuid4().hex}")
+    draft = file.with_name(f".{uuid.uuid4().hex}.tmp")
     jsonl.replace(draft, json.dumps(study.to_json(), indent=1) + "\n")
     try:
         os.link(draft, file)

@@ -197,7 +197,7 @@ class StoreClaims:
 
 def _place(study: Study) -> str:
     """What tells this folder from those of other machines: a name that it is given once."""
-    file, draft = study.folder / ".place", study.folder / f".{uuid.uuid4().hex}"
+    file, draft = study.folder / ".place", study.folder / f".{uuid.uuid4().hex}.tmp"
     draft.write_text(uuid.uuid4().hex, encoding="utf-8")
     with contextlib.suppress(FileExistsError):
         os.link(draft, file)

@@ -210,9 +210,11 @@ class Worker:
         """Write how a trial of ours ended, if it still is ours."""
         del self.held[held.slot]
         self.free.append(held.place)
-        trial = self.study.trial(held.slot)
         if not self.claims.renew(held.slot, held.attempt):
             return
+        trial = self.study.trial(held.slot)
+        # A process of an earlier attempt may have written its file last, as it was before ours.
+        trial = dataclasses.replace(trial, attempts=max(trial.attempts, held.attempt))
         late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
         trial = ending.ended(self.study, self.search, trial, code, self.stopped, late)
         book.write(self.study, trial)

@@ -17,7 +17,7 @@ import numpy as np
 from fxformer import jsonl
 from fxformer.energy import ledger
 from fxformer.energy.totals import Totals
-from fxformer.track.owner import alive
+from fxformer.track.owner import holds
 
 GRID_FILE = "grid_hourly.csv"  # the copy of energy.grid_hourly that a run's folder keeps
 
@@ -47,7 +47,7 @@ class StoredRun:
         """running, done, pruned (by a search), interrupted, failed, diverged; "dead": it says
         running but nobody does."""
         status = str(self.facts.get("status", "unreadable"))
-        if status == "running" and not alive(self.facts.get("owner") or {}):
+        if status == "running" and not holds(self.folder, self.facts.get("owner") or {}):
             return "dead"
         return status
 

@@ -18,6 +18,8 @@ from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.meter import Meter
 from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun
+from fxformer.train import signals
+from fxformer.train.checkpoint import FULL, steps_in
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Event
 from fxformer.train.session import Session
@@ -61,12 +63,15 @@ def train(
         check.begin()
         setup = set_up(cfg)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
-    keep_grid(energy, run)
+    left = "stopped before it could save; resume continues from the newest checkpoint"
+    signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")
     try:
+        keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
         ended = Session(setup, run, meter, energy, console, check, more).train()
     except BaseException as error:
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        full = isinstance(error, OSError) and error.errno in FULL
+        reason = "interrupted" if full or isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
         raise
     run.finish(ended.status, ended.reason)
@@ -89,7 +94,16 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
     stored, steps = StoredRun(cfg.resume), cfg.trainer.steps
     before = stored.config["trainer"]["steps"]
     made = max((line["step"] for line in stored.lines), default=0)
-    if stored.status == "done" and made >= steps:
+    newest = max(steps_in(stored.folder / "checkpoints"), default=None)
+    if stored.status == "done" and newest is None:
+        raise ValueError(
+            f"resume: {stored.id} is done, but its checkpoints were deleted: there is nothing to "
+            f"go on from; start a new run"
+        )
+    if stored.status == "done" and newest is not None and newest < made:
+        console.print(f"the newest checkpoint is that of step {newest} of {made}: made again from "
+                      "there", highlight=False)
+    elif stored.status == "done" and made >= steps:
         more = f"fxformer train resume={stored.id} trainer.steps={2 * made}"
         console.print(f"{stored.id} is done: {made} steps. To go on: {more}", highlight=False)
         return False

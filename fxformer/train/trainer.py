@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Call, Evaluate, Event, RollBack, Save
+from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, nothing
 from fxformer.train.running import Run
 from fxformer.types import Count, Natural, Positive, Range, Rate
 
@@ -71,14 +71,16 @@ class Trainer:
         samples: Callable[[Run], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         facts: Callable[[], dict] = dict,
+        note: Note = nothing,
     ) -> list[Event]:
         """Roll-back, evaluation, saving and samples, in the order in which they must happen.
 
         evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
         samples: called with the run every `sample_every` steps and at the end
+        note: told of roll-backs and of checkpoints that could not be saved
         """
         events: list[Event] = [
-            RollBack(self.skips, self.rollbacks, checkpoints, like),
+            RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
             Evaluate(
                 self.eval_every,
                 evaluate,
@@ -93,6 +95,7 @@ class Trainer:
                 minutes=self.save_minutes or math.inf,
                 facts=facts,
                 metric=self.metric,
+                note=note,
             ),
         ]
         return events if samples is None else [*events, Call(self.sample_every, samples)]

@@ -11,11 +11,16 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from search import drive
 
+from fxformer.search import book
+from fxformer.search.claims import FileClaims
 from fxformer.search.process import Place, places
 from fxformer.search.sample import Random
 from fxformer.search.study import Study
+from fxformer.search.taking import take
+from fxformer.search.worker import Held, Past, Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -258,3 +263,31 @@ def test_a_process_has_its_cores(tmp_path):
         time.sleep(0.05)
     assert log.read_text().splitlines()[0] == "head"
     assert json.loads(log.read_text().splitlines()[1]) == [core]
+
+
+def overwritten(tmp_path, attempts: int):
+    """A study whose one trial was taken up a second time, by us; then a process of its first
+    attempt, on its way out, wrote the file as it had read it before."""
+    made = book.begin(drive.study(tmp_path, total=1))
+    claims = FileClaims(made, 60.0)
+    assert claims.take(0, 1) and claims.take(0, 2)
+    stale = dataclasses.replace(made.trial(0), attempts=attempts, state="interrupted", code=75)
+    book.write(made, stale)
+    return made, claims
+
+
+def test_our_own_claim_that_came_to_nothing_does_not_bar_the_trial_for_ever(tmp_path):
+    """It did: its holder, this process, was alive, and waited for itself."""
+    made, claims = overwritten(tmp_path, attempts=1)
+    taken = take(made, drive.search(), claims, made.trials(), ())
+    assert taken is not None and (taken.slot, taken.attempts) == (0, 3)
+    assert take(made, drive.search(), claims, made.trials(), (0,)) is None  # we are at it
+
+
+def test_a_trial_that_ends_has_the_number_of_its_claim(tmp_path):
+    made, claims = overwritten(tmp_path, attempts=1)
+    worker = Worker(made, drive.search(), claims, pytest.fail, [], Console(quiet=True))
+    held = Held(0, 2, Past(75), Place(), 0.0)
+    worker.held[0] = held
+    worker.settle(held, 75)
+    assert (made.trial(0).attempts, made.trial(0).state) == (2, "interrupted")
