@@ -17,7 +17,7 @@ _writing = threading.Lock()
 def read(run: StoredRun) -> dict[str, Any]:
     """{"notes": text, "tags": [words]}, empty where there are none."""
     try:
-        given = json.loads((run.folder / "notes.json").read_text(encoding="utf-8"))
+        given = jsonl.load(run.folder / "notes.json")
         return {"notes": str(given["notes"]), "tags": [str(tag) for tag in given["tags"]]}
     except (OSError, ValueError, KeyError, TypeError):
         return {"notes": "", "tags": []}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fxformer.dashboard import glimpse
 from fxformer.dashboard.columns import Columns
-from fxformer.dashboard.ledgers import Ledgers
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
 from fxformer.track.store import StoredRun, runs
 
@@ -36,7 +36,7 @@ class Shelf:
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
         self._columns: OrderedDict[str, Columns] = OrderedDict()
         self._names: dict[str, tuple[int, dict[str, list[str]]]] = {}
-        self._ledgers: dict[str, Ledgers] = {}
+        self._ledgers: dict[str, LedgerReader] = {}
 
     def runs(self) -> dict[str, StoredRun]:
         """{key: run}, the oldest first; a key is the folder's path below the root."""
@@ -81,15 +81,15 @@ class Shelf:
             before = self._names[key] = (size, glimpse.names(log))
         return before[1]
 
-    def ledgers(self, key: str) -> Ledgers:
+    def ledger(self, key: str) -> LedgerReader:
         """The energy of a run."""
         folder = self.run(key).folder
         with self._lock:
-            return self._ledgers.setdefault(key, Ledgers(folder / "energy.jsonl"))
+            return self._ledgers.setdefault(key, LedgerReader(folder / "energy.jsonl"))
 
     def totals(self, key: str) -> Totals:
         """All attempts' joules of a run."""
-        return self.ledgers(key).totals()
+        return self.ledger(key).totals()
 
     def cache(self, name: str) -> Path:
         """Where something that was read is kept."""

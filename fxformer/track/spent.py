@@ -135,6 +135,10 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
             table.add_row(*(Text(plain.safe(cell)) for cell in cells))
         console.print(table)
     console.print(_sum(accounts, total.total))
+    for one in accounts:
+        for why in one.run.problems():
+            words = plain.safe(f"{one.run.id}: unreadable: {why}")
+            console.print(Text(words, style="red"), soft_wrap=True)
 
 
 def _table(*names: str) -> Table:
@@ -212,6 +216,7 @@ def _plain(accounts: Sequence[Spent]) -> dict:
             {
                 "run": one.run.id,
                 "status": one.run.status,
+                "unreadable": one.run.problems(),
                 "kwh": one.kwh,
                 "gco2e": one.gco2e,
                 "joules_per_token": one.per_token,
