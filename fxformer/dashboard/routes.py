@@ -18,6 +18,7 @@ from fxformer.dashboard import (
     yardstick,
 )
 from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
 
 Params = Mapping[str, str]
 Question = tuple[str, dict[str, str]]  # a path and its parameters
@@ -62,5 +63,17 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
 
 
 def answer(shelf: Shelf, path: str, params: Params) -> Any:
-    """The answer to `path`. KeyError where there is no such path, ValueError as above."""
-    return ANSWERS[path](shelf, params)
+    """The answer to `path`, without secrets. KeyError where there is no such path, ValueError as
+    above."""
+    return clean(shelf, ANSWERS[path](shelf, params))
+
+
+def change(shelf: Shelf, path: str, given: Mapping[str, Any]) -> Any:
+    """Make the change `path`; errors as of `answer`."""
+    return clean(shelf, CHANGES[path](shelf, given))
+
+
+def clean(shelf: Shelf, value: Any) -> Any:
+    """An answer with all of its text redacted. The keys of runs stay as they are where the page
+    asks for runs by them: not in a report, whose questions are redacted alike."""
+    return Redactor().texts(value, keep=shelf.known_keys(), skip=("weights",))

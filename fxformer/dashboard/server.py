@@ -4,10 +4,11 @@ import json
 import sys
 import time
 import urllib.parse
+from collections.abc import Callable, Container
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fxformer.dashboard import document
+from fxformer.dashboard import document, routes
 from fxformer.dashboard.guard import COOKIE, Guard
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
@@ -57,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
         if where == "" and "token" in query:
             self._enter(query["token"])
         elif where.startswith("api/"):
-            self._answer(ANSWERS, where.removeprefix("api/"), query)
+            self._answer(ANSWERS, routes.answer, where.removeprefix("api/"), query)
         elif where == "plotly.js":
             self._send(200, "js", document.plotly())
         else:
@@ -87,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(given, dict):
             self._refuse(400, "wants a JSON object")
             return
-        self._answer(CHANGES, where.removeprefix("api/"), given)
+        self._answer(CHANGES, routes.change, where.removeprefix("api/"), given)
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urllib.parse.urlsplit(self.path)
@@ -103,13 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         return True
 
-    def _answer(self, table: dict, path: str, params: dict[str, Any]) -> None:
-        if path not in table:
+    def _answer(self, known: Container[str], ask: Callable, path: str, params: dict[str, Any]) -> None:
+        if path not in known:
             self._refuse(404, f"nothing answers {path!r}")
             return
         try:
             self.server.shelf.asked = time.monotonic()
-            value = table[path](self.server.shelf, params)
+            value = ask(self.server.shelf, path, params)
         except ValueError as error:
             self._refuse(400, str(error))
             return

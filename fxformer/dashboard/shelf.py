@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from fxformer.dashboard import glimpse
@@ -31,6 +31,7 @@ class Shelf:
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
+        self.secret_keys = False  # whether keys of runs are redacted too: in a file that is passed on
         self.asked = time.monotonic()  # when a page last wanted something
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
@@ -56,6 +57,10 @@ class Shelf:
         if found is None:
             raise ValueError(f"there is no run {key!r} in {self.root}/")
         return found
+
+    def known_keys(self) -> Collection[str]:
+        """The keys of all runs, which answers must keep; none in a report."""
+        return () if self.secret_keys else self._known.keys()
 
     def columns(self, key: str) -> Columns:
         """The metrics of a run."""
