@@ -31,7 +31,7 @@ class Shelf:
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
-        self.secret_keys = False  # whether keys of runs are redacted too: in a file that is passed on
+        self.secret_keys = False  # whether keys of runs are redacted: in a report
         self.asked = time.monotonic()  # when a page last wanted something
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}

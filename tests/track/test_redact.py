@@ -51,7 +51,8 @@ TOKENS = (
     "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345", "ghp_0123456789abcdefghijABCDEFGHIJ",
     "github_pat_11ABCDEFG0123456789_abcdef", "glpat-0123456789abcdefghij",
     "sk-proj-0123456789abcdefABCDEF-xyz_1", "sk-0123456789abcdefABCDEF", "xoxb-1234567890-abcdef",
-    "AKIA0123456789ABCDEF", "AIza0123456789abcdefghijklmnopqrstuvwxy", "wandb_v1_0123456789abcdefghij",
+    "AKIA0123456789ABCDEF", "AIza0123456789abcdefghijklmnopqrstuvwxy",
+    "wandb_v1_0123456789abcdefghij",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9",
 )  # fmt: skip
 
@@ -71,7 +72,8 @@ def test_an_assigned_secret_is_struck_out(text):
 
 @pytest.mark.parametrize("text", [
     "e7b583c9f0a1e7b583c9f0a1e7b583c9f0a1aabb", "tokens: 123456789a", "task-bert-tiny-lr-0.001",
-    "20261129-235937-bert-tiny-mlm-lr=0.001", "hf_hub", "sk-bert", "token: [MASK]", "the token is a",
+    "20261129-235937-bert-tiny-mlm-lr=0.001", "hf_hub", "sk-bert",
+    "token: [MASK]", "the token is a",
     "secret of the 3 bears", "tokenizer=bytebpe"])  # fmt: skip
 def test_ordinary_text_stays(text):
     assert Redactor().text(text) == text
