@@ -89,7 +89,7 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         valid.setdefault(name, summary.get(f"valid_{name}"))
     joules = summary.get("joules", train.get("joules", valid.get("joules")))
     row = {
-        "key": key, "name": name_of(one.id), "status": one.status,
+        "key": key, "name": name_of(one.id), "given": facts.get("name"), "status": one.status,
         "reason": redactor.text(one.reason), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),

@@ -12,6 +12,7 @@ from fxformer.dashboard import (
     curves,
     listing,
     looking,
+    managing,
     notes,
     searching,
     spending,
@@ -39,6 +40,7 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "searches": searching.searches,
     "search": searching.search,
     "mattered": searching.mattered,
+    "views": managing.views,
     "checkpoints": looking.checkpoints,
     "looks": looking.looks,
     "texts": looking.texts,
@@ -49,10 +51,15 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
 # What the page may change, by POST from itself.
 CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
     "notes": notes.write,
+    "mark": managing.mark,
+    "delete": managing.delete,
+    "restore": managing.restore,
+    "views": managing.save_view,
 }
 
 # What a report asks for when it is written: all that its page can ask for later.
 EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
+    managing.questions,
     listing.questions,
     curves.questions,
     yardstick.questions,

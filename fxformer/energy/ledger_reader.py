@@ -1,5 +1,7 @@
 """Incremental reader of a run's energy.jsonl: totals by attempt, and their growth over time."""
 
+import dataclasses
+import math
 import os
 import threading
 from pathlib import Path
@@ -8,8 +10,6 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.config.fit import complaint
 from fxformer.energy.totals import Entry, Totals
-
-_TEXTS = ("phase", "device", "source", "provenance")
 
 
 class LedgerReader:
@@ -28,13 +28,14 @@ class LedgerReader:
         """{attempt: its last valid line, with all its hours}."""
         with self._lock:
             self._read()
-            return dict(self._last)
+            return {name: line | {"hours": dict(line["hours"])}
+                    for name, line in self._last.items()}
 
     def totals(self) -> Totals:
         """The sum over all attempts."""
         with self._lock:
             self._read()
-            return sum(self._totals.values(), Totals())
+            return sum((Totals.from_json(line) for line in self._last.values()), Totals())
 
     def growth(self) -> list[tuple[float, float]]:
         """[(unix time, joules of all attempts until then), …], one for each valid line."""
@@ -61,7 +62,7 @@ class LedgerReader:
         self._offset, self._inode, self._lines = 0, 0, 0
         self._problem: str | None = None
         self._last: dict[str, dict[str, Any]] = {}
-        self._totals: dict[str, Totals] = {}
+        self._joules: dict[str, float] = {}
         self._growth: list[tuple[float, float]] = []
 
     def _read(self) -> None:
@@ -96,47 +97,43 @@ class LedgerReader:
         if "attempt" not in line or "entries" not in line:
             return None
         try:
-            wrong, totals = _wrong(line), Totals.from_json(line)
-        except ValueError:
-            return self._refuse(_wrong(line) or "not energy totals")
-        if wrong := wrong or _wrong_entries(totals):
-            return self._refuse(wrong)
-        before = self._last.get(line["attempt"], {}).get("hours", {})
-        line = line | {"hours": before | line.get("hours", {})}
-        self._last[line["attempt"]] = line
-        self._totals[line["attempt"]] = Totals.from_json(line)
-        joules = sum(one.joules for one in self._totals.values())
-        self._growth.append((float(line.get("time", 0.0)), joules))
+            joules = _joules(line)
+        except ValueError as error:
+            return self._refuse(str(error))
+        attempt = line["attempt"]
+        hours = self._last.get(attempt, {}).get("hours", {})
+        hours.update(line.get("hours", {}))
+        self._last[attempt] = line | {"hours": hours}
+        self._joules[attempt] = joules
+        self._growth.append((float(line.get("time", 0.0)), sum(self._joules.values())))
         return None
 
     def _refuse(self, why: str) -> None:
         self._problem = self._problem or f"line {self._lines}: {why}"
 
 
-_HINTS = {"attempt": str, "entries": list, "seconds": dict[str, float], "time": float,
+_HINTS = {"attempt": str, "entries": list, "time": float, "seconds": dict[str, float],
           "hours": dict[str, float], "statements": list[str], "unreadable": list[str]}
+_ENTRY = [(field.name, float if field.name in ("sigma", "joules") else str)
+          for field in dataclasses.fields(Entry)]
+_AT = [name for name, _ in _ENTRY].index("joules")
 
 
-def _wrong(line: dict[str, Any]) -> str | None:
-    """What is wrong with the types of a line; None when they are right."""
+def _joules(line: dict[str, Any]) -> float:
+    """The joules of a line, whose types are checked. ValueError names what is wrong."""
     for name, hint in _HINTS.items():
         if name in line and (why := complaint(line[name], hint)):
-            return f"{name} {why}"
-    return None
-
-
-def _wrong_entries(totals: Totals) -> str | None:
-    for entry in totals.entries:
-        if why := _wrong_entry(entry):
-            return f"entries: {why}"
-    return None
-
-
-def _wrong_entry(entry: Entry) -> str | None:
-    for name in _TEXTS:
-        if why := complaint(getattr(entry, name), str):
-            return f"{name} {why}"
-    for name in ("sigma", "joules"):
-        if why := complaint(getattr(entry, name), float):
-            return f"{name} {why}"
-    return None
+            raise ValueError(f"{name} {why}")
+    total = 0.0
+    for entry in line["entries"]:
+        if not isinstance(entry, list) or len(entry) != len(_ENTRY):
+            raise ValueError(f"entries: {len(_ENTRY)} values are expected, got {str(entry)[:60]}")
+        for (name, kind), value in zip(_ENTRY, entry, strict=True):
+            # nearly all are of this very type, and `complaint` takes ten times as long to say so
+            usual = type(value) is kind and (kind is str or math.isfinite(value))
+            if not usual and (why := complaint(value, kind)):
+                raise ValueError(f"entries: {name} {why}")
+        total += entry[_AT]
+    if "seconds" not in line or any(not hour.isdigit() for hour in line.get("hours", {})):
+        raise ValueError("not energy totals: seconds or hours are missing")
+    return total

@@ -170,6 +170,9 @@ class Study:
             )
             for key in ("command", "overrides", "objectives", "maximize"):
                 fields[key] = tuple(given[key])
+            for one in fields["space"]:
+                if one.kind != "choice" and (one.low is None or one.high is None):
+                    raise ValueError(f"space: {one.key} has no low or no high end")
             return cls(folder=Path(folder), **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder} is not a study: {error}") from error
