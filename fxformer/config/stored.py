@@ -30,6 +30,8 @@ def load_config(folder: str | Path) -> DictConfig:
         config = OmegaConf.create(text)
     except FileNotFoundError:
         raise ConfigError(f"{file} is missing, so {Path(folder).name} is not a run") from None
+    except RecursionError:
+        raise ConfigError(f"{file} is nested too deeply: not a run's config") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(config, DictConfig) or not config:

@@ -6,10 +6,12 @@ A value that comes from the environment is written as the interpolation that fet
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from fxformer.track import tokens
 
 MASK = "<redacted>"
 _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
@@ -45,12 +47,12 @@ class Redactor:
         return self._walk(raw, _plain(config, resolve=True), "")
 
     def text(self, text: str) -> str:
-        """`text` without known secrets and without the credentials of URLs: user and password,
-        and parameters such as `?password=`."""
+        """`text` without known secrets, tokens of known formats and the credentials of URLs: user
+        and password, and parameters such as `?password=`."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        text = _URL.sub(rf"\g<scheme>{MASK}@", text)
-        return _PARAMETER.sub(rf"\g<key>{MASK}", text)
+        text = _PARAMETER.sub(rf"\g<key>{MASK}", _URL.sub(rf"\g<scheme>{MASK}@", text))
+        return tokens.masked(text, MASK)
 
     def arguments(self, argv: Iterable[str]) -> list[str]:
         """A command line, word by word: of `wandb.api_key=x` and `--token x` the x goes, and is
@@ -71,6 +73,22 @@ class Redactor:
     def value(self, value: Any) -> Any:
         """Any nest of dicts, lists and strings without secrets."""
         return self._walk(value, value, "")
+
+    def texts(self, value: Any, keep: Collection[str] = (), skip: Collection[str] = ()) -> Any:
+        """Any nest of dicts, lists and strings with `text` applied to every string, keys too.
+
+        keep: strings that stay as they are; skip: keys whose values stay, binary data
+        """
+        if isinstance(value, str):
+            return value if value in keep else self.text(value)
+        if isinstance(value, Mapping):
+            return {self.texts(key, keep): one if key in skip else self.texts(one, keep, skip)
+                    for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            if all(type(one) is float for one in value):  # a curve
+                return value
+            return [self.texts(one, keep, skip) for one in value]
+        return value
 
     def _learn_environment(self) -> None:
         for name, value in os.environ.items():

@@ -1,5 +1,7 @@
 """Secrets: found by key, origin, value and URL; harmless look-alikes left alone."""
 
+import re
+
 import pytest
 
 from fxformer.track.redact import MASK, Redactor
@@ -64,3 +66,43 @@ def test_a_command_line_loses_its_secrets():
 def test_secrets_of_the_environment_are_known(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "canary-of-wandb")
     assert Redactor().text("bad key canary-of-wandb") == f"bad key {MASK}"
+
+
+TOKENS = (
+    "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345", "ghp_0123456789abcdefghijABCDEFGHIJ",
+    "github_pat_11ABCDEFG0123456789_abcdef", "glpat-0123456789abcdefghij",
+    "sk-proj-0123456789abcdefABCDEF-xyz_1", "sk-0123456789abcdefABCDEF", "xoxb-1234567890-abcdef",
+    "AKIA0123456789ABCDEF", "AIza0123456789abcdefghijklmnopqrstuvwxy",
+    "wandb_v1_0123456789abcdefghij",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("around", ["{}", "use {} here", "({}).", "x={}", '"{}"', "第{}号"])
+def test_tokens_of_known_formats_are_struck_out_of_any_text(token, around):
+    assert token[8:] not in Redactor().text(around.format(token))
+
+
+@pytest.mark.parametrize("text", ["password: hunter2hunter2", "the API key is abcdef0123456789",
+                                  "token=0123456789abcdef", '{"secret": "a1b2c3d4e5"}'])
+def test_an_assigned_secret_is_struck_out(text):
+    shown = Redactor().text(text)
+    assert "<redacted>" in shown and not re.search(r"\d", shown)
+
+
+@pytest.mark.parametrize("text", [
+    "e7b583c9f0a1e7b583c9f0a1e7b583c9f0a1aabb", "tokens: 123456789a", "task-bert-tiny-lr-0.001",
+    "20261129-235937-bert-tiny-mlm-lr=0.001", "hf_hub", "sk-bert",
+    "token: [MASK]", "the token is a",
+    "secret of the 3 bears", "tokenizer=bytebpe"])  # fmt: skip
+def test_ordinary_text_stays(text):
+    assert Redactor().text(text) == text
+
+
+def test_text_of_a_nest_is_struck_out_in_keys_too_and_what_is_kept_stays():
+    token = TOKENS[0]
+    given = {"a": [token, 1.5, None, {token: f"x {token}"}], "weights": token, "key": "run-1"}
+    shown = Redactor().texts(given, keep=("run-1",), skip=("weights",))
+    assert shown == {"a": ["<redacted>", 1.5, None, {"<redacted>": "x <redacted>"}],
+                     "weights": token, "key": "run-1"}  # fmt: skip
