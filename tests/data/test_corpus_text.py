@@ -67,6 +67,50 @@ def test_a_split_that_is_given_is_taken(tmp_path):
         corpus(tmp_path, files=str(tmp_path / "*.txt"), valid_files=given["valid_files"]).open()
 
 
+@pytest.mark.parametrize("copies", [1, 2, 3, 5, 10])
+def test_the_share_held_out_does_not_grow_with_copies(tmp_path, copies):
+    documents = [f"{i} {'abcdefgh'[i % 8] * (1 + i % 13)}" for i in range(300)]
+    (tmp_path / "a.txt").write_text("\n".join(documents * copies))
+    source = corpus(tmp_path, files=str(tmp_path / "a.txt"), document_is="line").source
+    sizes = {split: source.facts[split]["bytes"] for split in ("train", "valid")}
+    assert sizes["valid"] / sum(sizes.values()) == pytest.approx(0.1, abs=0.01)
+    assert source.facts["overlap"]["documents"] == 0
+
+
+def test_a_line_repeated_often_does_not_move_the_share(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(LINES + ["the same line again and again"] * 2000))
+    facts = corpus(tmp_path, files=str(tmp_path / "a.txt"), document_is="line").source.facts
+    whole = facts["valid"]["bytes"] + facts["train"]["bytes"]
+    assert facts["valid"]["bytes"] / whole == pytest.approx(0.1, abs=0.02)
+
+
+def test_near_duplicates_stay_on_one_side(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(LINES + [line + " " for line in LINES]))
+    source = corpus(tmp_path, files=str(tmp_path / "a.txt"), document_is="line").source
+    sides = [{line.strip() for line in texts(source, split)} for split in ("train", "valid")]
+    assert not sides[0] & sides[1] and sides[1]
+
+
+def test_a_copied_file_as_held_out_text_is_noticed(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(LINES))
+    (tmp_path / "copy.txt").write_text("\n".join(LINES).replace(" ", "  "))
+    both = dict(files=str(tmp_path / "a.txt"), valid_files=str(tmp_path / "copy.txt"))
+    for _ in range(2):  # the second time from the cache
+        with pytest.warns(UserWarning, match="100.0% of the held-out documents are also in"):
+            facts = corpus(tmp_path, **both).source.facts
+    assert facts["overlap"]["documents"] == facts["overlap"]["text"] == 1
+
+
+def test_round_trips_are_measured(tmp_path):
+    (tmp_path / "a.txt").write_text("\n".join(LINES))
+    knobs = dict(files=str(tmp_path / "a.txt"), document_is="line")
+    trip = corpus(tmp_path, **knobs).source.facts["valid"]["round_trip"]
+    assert trip["exact"] == trip["documents"] > 0 and trip["missing"] == trip["added"] == 0
+    lossy = Char(specials=Specials(), vocab_size=12)
+    trip = corpus(tmp_path, tokenizer=lossy, **knobs).source.facts["valid"]["round_trip"]
+    assert trip["exact"] == 0 and trip["missing"] > 50
+
+
 def test_facts_count_what_is_there(lines):
     ready = lines.prepare(33)
     facts = json.loads(json.dumps(ready.facts))
