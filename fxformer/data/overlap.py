@@ -188,17 +188,20 @@ class _Hits:
 
 def words(facts: dict[str, float]) -> str:
     """The overlap as a line of a summary."""
+    copies, almost = facts["documents"], facts["almost"]
     return (
-        f"{facts['documents']:.1%} of the held-out documents are also in the training text, "
-        f"{facts['almost']:.1%} almost; {facts['text']:.1%} of the held-out text is"
+        f"held-out text that is also in the training text: {facts['text']:.1%} "
+        f"({copies:.1%} of the documents, and {almost:.1%} almost)"
     )
 
 
 def warning(facts: dict[str, float]) -> str:
     """What to say of an overlap that makes the held-out loss too good; "" where it is small."""
-    if facts["documents"] + facts["almost"] < WARNED:
+    copies, almost = facts["documents"], facts["almost"]
+    if copies + almost < WARNED:
         return ""
     return (
-        f"{words(facts)} (case and white space aside; data.overlap in run.json): the held-out loss "
-        "will be too good; remove the copies, or hold out other text"
+        f"{copies:.1%} of the held-out documents are also in the training text, {almost:.1%} almost"
+        " (case and white space aside): the held-out loss is too good; remove the copies, or hold "
+        "out other text"
     )

@@ -189,7 +189,7 @@ def bits_per_byte(nats: float, valid: dict) -> float:
 
 
 def mark(valid: dict) -> str:
-    """ "lossy: 12.3 % of the bytes", or "" where the tokenizer gives back every text."""
+    """In words, "lossy: 12.3 % of the bytes"; "" where the tokenizer gives back every text."""
     lossy = of(valid).lossy
     return f"lossy: {percent(lossy)} of the bytes" if lossy else ""
 
