@@ -20,6 +20,7 @@ import shutil
 import threading
 import warnings
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,13 +48,22 @@ class Checkpoints:
 
     keep: how many of the latest stay (at least 2: a power cut may take the newest); the best one
         by metric, smallest first, stays besides them
+    milestones: steps whose checkpoints stay as well
     copy: take a copy of the state before `save` returns; needed when the step donates its input
     """
 
-    def __init__(self, folder: Path, *, keep: int = 2, copy: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 2,
+        milestones: Collection[int] = (),
+        copy: bool = False,
+    ) -> None:
         if keep < 2:
             raise ValueError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
         self.folder, self.keep, self.copy = Path(folder), keep, copy
+        self.milestones = frozenset(milestones)
         self.failures = 0  # saves in a row that failed
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
@@ -183,9 +193,9 @@ class Checkpoints:
         self._clean = True
 
     def _prune(self) -> None:
-        best = self.best()
+        stay = self.milestones | {self.best()}
         for step in self.steps()[: -self.keep]:
-            if step != best:
+            if step not in stay:
                 self._trash(step)
 
     def _trash(self, step: int) -> None:

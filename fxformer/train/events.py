@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
@@ -120,6 +120,7 @@ class Save(Event):
     always a state one can go on from.
 
     facts: what else belongs into the host part (config hash, tracker id), asked at each save
+    milestones: further steps at which to save
     metric: as of Evaluate; decides which checkpoint is the best
     """
 
@@ -131,13 +132,16 @@ class Save(Event):
         minutes: float = math.inf,
         facts: Callable[[], dict] = dict,
         metric: str = "loss",
+        milestones: Collection[int] = (),
     ) -> None:
         super().__init__(every)
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
+        self.milestones = milestones
         self.metric, self._at, self._last = metric, time.monotonic(), -1
 
     def due(self, run: Run) -> bool:
-        return super().due(run) or time.monotonic() - self._at >= 60 * self.minutes
+        planned = super().due(run) or run.step in self.milestones
+        return planned or time.monotonic() - self._at >= 60 * self.minutes
 
     def __call__(self, run: Run) -> None:
         run.catch_up()

@@ -57,7 +57,10 @@ class Session:
         )
         self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
-            self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
+            self.run.folder / "checkpoints",
+            keep=trainer.keep,
+            milestones=trainer.milestone_steps,
+            copy=donates(trainer.donate),
         )
         words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
         self.progress = Progress(
