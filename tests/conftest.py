@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from skips import ListedSkips
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
@@ -24,6 +25,11 @@ try:
     settings.load_profile("fxformer")
 except ImportError:
     pass
+
+
+def pytest_configure(config):
+    if os.environ.get("FXFORMER_STRICT_SKIPS") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ListedSkips(), "listed-skips")
 
 
 @pytest.fixture(scope="session")

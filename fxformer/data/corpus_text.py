@@ -81,13 +81,7 @@ class TextCorpus(Corpus):
 
     def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         with Slow("Training the tokenizer", "documents") as work:
-
-            def watched() -> Iterator[str]:
-                for document in self.documents("train"):
-                    work.advance(1)
-                    yield document
-
-            recipe.make(watched()).save(folder)
+            recipe.make(_Watched(self.documents, work)).save(folder)
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
@@ -116,6 +110,18 @@ class TextCorpus(Corpus):
         ids = (stored.tokens[low:high] for low, high in itertools.pairwise(stored.bounds))
         trip = round_trip.sample(tokenizer, self.documents("valid"), ids, size)
         return dataclasses.asdict(trip)
+
+
+class _Watched:
+    """The training documents, which may be read again and again; counted as they pass."""
+
+    def __init__(self, documents: Callable[[str], Iterable[str]], work: Slow):
+        self._documents, self._work = documents, work
+
+    def __iter__(self) -> Iterator[str]:
+        for document in self._documents("train"):
+            self._work.advance(1)
+            yield document
 
 
 def _name(*parts: str) -> str:
