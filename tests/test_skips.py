@@ -35,7 +35,8 @@ def test_only_listed_skips_pass(tmp_path, more, code, said):
     (tmp_path / "test_all.py").write_text(f"{LISTED}\n{more}\n")
     (tmp_path / "test_other.py").write_text("def test_it(): pass\n")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path, capture_output=True, text=True,
         env={"PYTHONPATH": str(Path(__file__).parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
     assert done.returncode == code and said in done.stdout, done.stdout + done.stderr
