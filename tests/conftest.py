@@ -6,6 +6,7 @@ from pathlib import Path
 
 import absl.logging
 import pytest
+from skips import ListedSkips
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
@@ -30,6 +31,11 @@ try:
     settings.load_profile("fxformer")
 except ImportError:
     pass
+
+
+def pytest_configure(config):
+    if os.environ.get("FXFORMER_STRICT_SKIPS") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ListedSkips(), "listed-skips")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.dashboard import configs, notes
 from fxformer.dashboard.shelf import Shelf
+from fxformer.data import round_trip
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, name_of
 
@@ -95,6 +96,7 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
         "best": summary.get("best"), "joules": joules,
         "mfu": summary.get("mfu", _mfu(facts, train)),
+        "lossy": _lossy(facts),
         "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
         "attempts": len(facts.get("attempts") or []), **notes.read(one),
     }
@@ -105,6 +107,14 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
     return row | {f"valid_{name}": valid[name] for name in _VALID}
+
+
+def _lossy(facts: Mapping[str, Any]) -> str:
+    """How much of the text its tokenizer does not give back, in words; "" where all, or unknown."""
+    try:
+        return round_trip.mark(facts["data"]["valid"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:

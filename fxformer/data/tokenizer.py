@@ -107,7 +107,10 @@ class Recipe(Protocol):
         """Names the knobs (and files) that decide the outcome, given the text."""
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
-        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer."""
+        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer.
+
+        documents: read more than once by some; an iterator, which can be read once, is kept whole
+        """
 
 
 def is_saved(folder: str | Path) -> bool:

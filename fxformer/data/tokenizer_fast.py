@@ -148,10 +148,13 @@ class WordPiece:
         from tokenizers import Tokenizer as Fast
         from tokenizers import models, trainers
 
-        texts, names = list(documents), self.specials.names()
+        names = self.specials.names()
+        texts = list(documents) if iter(documents) is documents else documents  # read twice
         draft = bert_style(Fast(models.WordPiece(unk_token=self.specials.unk)), self.lowercase)
-        letters = sorted({c for text in texts for c in draft.normalizer.normalize_str(text)})
-        letters = [c for c in letters if not c.isspace()]
+        found: set[str] = set()
+        for text in texts:
+            found.update(draft.normalizer.normalize_str(text))
+        letters = sorted(c for c in found if not c.isspace())
         # The library gives ids to ##letters in the order of a hash map, another in every process,
         # and ties follow the ids: listing them in order first makes the outcome the same always.
         reserved = list(dict.fromkeys(names + letters + ["##" + c for c in letters]))

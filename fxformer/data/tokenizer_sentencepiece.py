@@ -13,6 +13,7 @@ from fxformer.spelling import Spelling
 from fxformer.types import Count, Share
 
 _SPACE = "▁"
+_BREAKS = ("<0x09>", "<0x0A>", "<0x0D>")  # bytes that separate words, as a space does
 
 # A model file's normalizer_spec, to be read after the one it has, which it overrides: name
 # "identity", no charsmap, add_dummy_prefix and remove_extra_whitespaces off (fields 1 to 4 of 3).
@@ -32,7 +33,7 @@ class SentencePieceTokenizer(Tokenizer):
         size = max(self._own, max(ids.all()) + 1)
         pieces = [self._sp.id_to_piece(i) for i in range(self._own)] + [""] * (size - self._own)
         control = [i for i in range(self._own) if self._sp.is_control(i) or self._sp.is_unknown(i)]
-        starts = np.array([piece.startswith(_SPACE) for piece in pieces])
+        starts = np.array([piece.startswith((_SPACE, *_BREAKS)) for piece in pieces])
         self.vocabulary = ids.vocabulary(pieces, starts, control)
 
     def encode(self, text: str) -> np.ndarray:
@@ -77,8 +78,10 @@ class SentencePiece:
     """Recipe of a trained SentencePieceTokenizer.
 
     vocab_size: specials and bytes included; fewer where the text does not yield as many
-    normalization: what is done to the text first; only "identity" together with
-        `remove_extra_whitespaces` and `add_dummy_prefix` off gives back every text exactly
+    normalization: what is done to the text first; "identity" with `remove_extra_whitespaces`
+        off, the default, gives back every text exactly (but for ▁ itself, which becomes a space)
+    remove_extra_whitespaces: trim the text and write one space for several; without it runs of
+        spaces, as of indented code, may be pieces of their own
     byte_fallback: spell unknown characters as bytes instead of unk
     max_sentences: train on this many lines, evenly spread, at most
     """
@@ -87,8 +90,8 @@ class SentencePiece:
     specials: Specials
     template: str = "{bos} {text} {eos}"
     vocab_size: Count = 8192
-    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
-    remove_extra_whitespaces: bool = True
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "identity"
+    remove_extra_whitespaces: bool = False
     add_dummy_prefix: bool = True
     split_digits: bool = False
     byte_fallback: bool = True
@@ -113,6 +116,7 @@ class SentencePiece:
                 hard_vocab_limit=False,  # a small corpus gets a small vocabulary, not an error
                 normalization_rule_name=self.normalization,
                 remove_extra_whitespaces=self.remove_extra_whitespaces,
+                allow_whitespace_only_pieces=not self.remove_extra_whitespaces,
                 add_dummy_prefix=self.add_dummy_prefix,
                 split_digits=self.split_digits,
                 byte_fallback=self.byte_fallback,

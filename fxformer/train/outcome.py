@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import OmegaConf
 
+from fxformer.data import overlap, round_trip
 from fxformer.energy.peak import mesh_peak
 from fxformer.track import plain
 from fxformer.track.summary import Sample
@@ -58,10 +59,12 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
         words = f"{plain.loss(ended.valid['loss'])} on held-out text"
         if ended.valid.get("nll", ended.valid["loss"]) != ended.valid["loss"]:
             words += f", nll {plain.loss(ended.valid['nll'])}"
+        lossy = round_trip.mark(setup.data.facts["valid"])
         accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
         for name in ("perplexity", "bits_per_byte", *accuracies):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
+                words += f" ({lossy})" if lossy and name == "bits_per_byte" else ""
         guess = setup.data.facts["unigram_nats"]
         alone = f"{guess:.4f} for one that knows only how frequent tokens are"
         rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
@@ -75,4 +78,18 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
     rows.append(("speed", words))
     padding = setup.data.facts["packing"]["train"]["padding_share"]
     rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
-    return rows
+    return rows + [("", line) for line in text(setup.data.facts)]
+
+
+def text(facts: dict) -> list[str]:
+    """What is to be known of a corpus of text: round trips and overlap, where there is any."""
+    valid, lines = facts["valid"], []
+    if mark := round_trip.mark(valid):
+        trip = round_trip.of(valid)
+        lines.append(
+            f"the tokenizer is {mark}: {trip.exact} of {trip.documents} held-out documents come "
+            "back exactly; bits per byte include an edit script for the rest"
+        )
+    if "overlap" in facts:
+        lines.append(overlap.words(facts["overlap"]))
+    return lines

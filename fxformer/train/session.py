@@ -61,6 +61,7 @@ class Session:
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints",
             keep=trainer.keep,
+            milestones=trainer.milestone_steps,
             copy=donates(trainer.donate),
             guard=self.run.verify,
         )

@@ -16,6 +16,7 @@ from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
 from fxformer.data.corpus import Corpus, Prepared
+from fxformer.data.round_trip import bits_per_byte
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
@@ -167,10 +168,11 @@ class Held:
         self.scored = scored
 
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Perplexity; and bits per byte where the objective gives a likelihood of the text."""
+        """Perplexity; and bits per byte where the objective gives a likelihood of the text, with
+        what a lossy tokenizer leaves out charged (see data/round_trip.py)."""
         nats = numbers.get("nll", numbers["loss"])
         more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
-        size = self.setup.data.facts["valid"]["bytes"]
-        if size and self.setup.objective.scores_text:
-            more["bits_per_byte"] = nats * self.scored / float(np.log(2)) / size
+        valid = self.setup.data.facts["valid"]
+        if valid["bytes"] and self.setup.objective.scores_text:
+            more["bits_per_byte"] = bits_per_byte(nats * self.scored, valid)
         return more

@@ -38,6 +38,14 @@ def test_mfu_is_work_over_the_peak(tmp_path):
     assert set(told["means"]["y"]) == {0.25} and told["flops_per_token"] == 6000.0
 
 
+def test_bits_per_byte_through_a_lossy_tokenizer_are_marked(tmp_path):
+    trip = {"documents": 2, "exact": 1, "kept": 90, "missing": 10, "added": 2}
+    finished(tmp_path / "lossy", data={"valid": {"bytes": 100, "round_trip": trip}})
+    finished(tmp_path / "exact", data={"valid": {"bytes": 100}})
+    rows = answer(Shelf(tmp_path), "runs", {})["runs"]
+    assert sorted(row["lossy"] for row in rows) == ["", "lossy: 12.0 % of the bytes"]
+
+
 def test_what_is_not_finite_is_counted_and_left_out(tmp_path):
     finished(tmp_path, loss=lambda step: math.nan if step in (5, 6) else 1.0)
     shelf, key = only(tmp_path)

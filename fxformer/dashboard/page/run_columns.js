@@ -12,7 +12,7 @@ const runColumns = (() => {
     train_loss: { ...number, title: "train loss", show: (run) => fixed(run.train_loss) },
     valid_loss: { ...number, title: "valid loss", show: (run) => fixed(run.valid_loss) },
     best: { ...number, title: "best", show: (run) => fixed(run.best) },
-    valid_bits_per_byte: { ...number, title: "bits/byte", show: (run) => fixed(run.valid_bits_per_byte) },
+    valid_bits_per_byte: { ...number, title: "bits/byte", show: (run) => fixed(run.valid_bits_per_byte) + (run.lossy ? ` (${run.lossy})` : "") },
     valid_accuracy: { ...number, title: "accuracy", show: (run) => format.percent(run.valid_accuracy) },
     valid_perplexity: { ...number, title: "perplexity", show: (run) => format.number(run.valid_perplexity) },
     tokens: { ...number, title: "tokens", show: (run) => format.si(run.tokens) },
