@@ -3,10 +3,10 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_file import File
+from fxformer.data.tokenizer_settings import LONGEST
 
 # What a folder of a published model may hold of a tokenizer; copied as they are on export.
 FILES = (
@@ -14,14 +14,16 @@ FILES = (
     *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"),
     *("source.spm", "target.spm", "tokenizer.model", "spm.model", "prophetnet.tokenizer"),
 )
-READABLE = ("tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model", "spm.model")
-LONGEST = 200_000_000
+READABLE = (
+    *("tokenizer.json", "vocab.txt", "prophetnet.tokenizer", "spiece.model", "tokenizer.model"),
+    *("spm.model", "sentencepiece.bpe.model"),
+)
 
 
 def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
     """The tokenizer of a folder; None where there is none that this package reads.
 
-    rows: of the word table; ValueError for an id that has none, before anything is made of it
+    rows: of the word table. ValueError for an id that has none.
     """
     names = [name for name in READABLE if (folder / name).is_file()]
     if not names and all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
@@ -33,12 +35,11 @@ def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
         raise ValueError(f"{file} is larger than any tokenizer")
     if rows is not None and file.suffix == ".json":
         _check_ids(file, rows)
-    lowercase = _settings(folder).get("do_lower_case", True) is not False
-    return File(path=str(file), lowercase=lowercase).make([])
+    return File(path=str(file)).make([])
 
 
 def _check_ids(file: Path, rows: int) -> None:
-    """No id of a tokenizer.json or vocab.json is without a row."""
+    """No id of a tokenizer.json or vocab.json is without a row; told before anything is made."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         if "model" in found and isinstance(found["model"], dict):
@@ -52,17 +53,6 @@ def _check_ids(file: Path, rows: int) -> None:
         raise ValueError(f"{file} holds no tokenizer: {error!r}") from None
     if highest >= rows:
         raise ValueError(f"{file} has an id {highest} and the word table {rows} rows")
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
-    if not file.is_file() or file.stat().st_size > LONGEST:
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def copy_files(there: Path, here: Path) -> list[str]:
