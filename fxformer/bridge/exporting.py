@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
@@ -14,10 +15,16 @@ from fxformer.bridge.fields import Config, ConfigMismatch
 from fxformer.bridge.matching import Match, free_values, known, match
 from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
-from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
+from fxformer.bridge.tokenizer_export import write_tokenizer
+from fxformer.bridge.tokenizer_files import copy_files
+from fxformer.config.legal import architecture
 from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.track.store import StoredRun
+
+GENERATION = "generation_config.json"
+GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id",
+                  "forced_bos_token_id", "forced_eos_token_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +65,8 @@ def export_model(
     file = folder / "model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
-    files = ["config.json", "model.safetensors", *_tokenizer(run, tokenizer, folder)]
+    files = ["config.json", "model.safetensors"]
+    files += _text_files(run, tokenizer, folder, found, config)
     return Exported(folder, found.form.architecture, tensors, files)
 
 
@@ -117,6 +125,7 @@ def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
     if seq2seq:
         start = (run.config.get("objective") or {}).get("start", "pad")
         found |= {"is_encoder_decoder": True, "decoder_start_token_id": getattr(ids, start)}
+        found |= {"forced_bos_token_id": None, "forced_eos_token_id": None}  # BART's class has some
     return found
 
 
@@ -151,13 +160,23 @@ def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
         raise ConfigMismatch(f"no tensor of this family holds {', '.join(lost[:5])}")
 
 
-def _tokenizer(run: StoredRun, tokenizer: Tokenizer | None, folder: Path) -> list[str]:
-    """The files of the tokenizer: those it was imported with, or made from ours."""
+def _text_files(
+    run: StoredRun, tokenizer: Tokenizer | None, folder: Path, found: Match, config: Config
+) -> list[str]:
+    """Tokenizer and generation settings: the files it was imported with, or made from ours."""
     kept = run.folder / "published"
     files = copy_files(kept, folder) if kept.is_dir() else []
-    if (kept / "generation_config.json").is_file():
-        shutil.copyfile(kept / "generation_config.json", folder / "generation_config.json")
-        files.append("generation_config.json")
-    if tokenizer is None or any(name != "generation_config.json" for name in files):
+    if (kept / GENERATION).is_file():
+        shutil.copyfile(kept / GENERATION, folder / GENERATION)
+        files.append(GENERATION)
+    if tokenizer is None or any(name != GENERATION for name in files):
         return files
-    return files + write_tokenizer(tokenizer, folder)
+    kind = architecture(OmegaConf.create({"model": answering(run.config)}))
+    writes = kind != "encoder" and found.form.has_words
+    files += write_tokenizer(tokenizer, folder, prompts=writes and kind == "decoder",
+                             token_types=(config.get("type_vocab_size") or 0) > 1)
+    if writes and GENERATION not in files:
+        own = {name: config[name] for name in GENERATION_IDS if name in config}
+        (folder / GENERATION).write_text(json.dumps(own, indent=2, sort_keys=True) + "\n")
+        files.append(GENERATION)
+    return files
