@@ -11,7 +11,7 @@ import numpy as np
 from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
 from fxformer.bridge.fields import Config, ConfigMismatch
-from fxformer.bridge.matching import Match, free_values, known, match
+from fxformer.bridge.matching import Match, free_values, match
 from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
@@ -21,12 +21,13 @@ from fxformer.track.store import StoredRun
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export has written."""
+    """What an export has written; caveats: which readers take it for something else."""
 
     folder: Path
     architecture: str
     tensors: dict[str, np.ndarray]
     files: list[str]
+    caveats: list[str]
 
 
 def export_model(
@@ -56,7 +57,9 @@ def export_model(
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
     files = ["config.json", "model.safetensors", *_tokenizer(run, tokenizer, folder)]
-    return Exported(folder, found.form.architecture, tensors, files)
+    return Exported(
+        folder, found.form.architecture, tensors, files, found.family.caveats(config)
+    )
 
 
 def config_json(
@@ -80,8 +83,36 @@ def config_json(
     }
     ids = _special_ids(run, tokenizer) if not before else {}
     written = found.family.written({**ids, **ours})
-    kept = {k: v for k, v in before.items() if k in known(found.family) or k in written}
-    return {**kept, **written}
+    kept = {k: v for k, v in before.items() if k in found.family.known or k in written}
+    return _as_before(found, before, {**kept, **written})
+
+
+# What an export decides by itself, and what tells its class beside the fields that are choices.
+DECIDED = frozenset(
+    (
+        *("architectures", "model_type", "dtype", "torch_dtype", "tie_word_embeddings"),
+        *("vocab_size", "decoder_vocab_size", "id2label", "label2id", "num_labels"),
+    )
+)
+
+
+def _as_before(found: Match, before: Config, config: Config) -> Config:
+    """`config` with the values of the imported one that mean the same: `swish` for `silu`, null."""
+    family, fixed = found.family, DECIDED | found.form.config.keys() | set(found.family.derived)
+    old = {k: v for k, v in before.items() if k in config and k not in fixed}
+    wanted = family.meaning(config)
+
+    def same(tried: Config) -> bool:
+        try:
+            return family.meaning(tried) == wanted
+        except ConfigMismatch:
+            return False
+
+    if same(config | old):
+        return config | old
+    for key, value in old.items():  # something was changed since: what was not stays
+        config = config | {key: value} if same(config | {key: value}) else config
+    return config
 
 
 def answering(config: Config) -> dict[str, Any]:

@@ -9,6 +9,7 @@ ROPE = (
     Knob("rope_scale", "model.position.scaling"),
     Silent(("rope_parameters", "rope_theta", "rope_scaling")),
 )
+DERIVED = ("rope_base", "rope_scale")  # Family.derived
 PLACE = "fxformer.nn.position"
 LLAMA3 = {
     "factor": "factor",
@@ -37,8 +38,16 @@ def from_rope(
     wanted = {"default": (), "linear": ("factor",), "llama3": tuple(LLAMA3.values())}
     if kind not in wanted:
         raise ConfigMismatch(f"config.json: rope_type={kind!r} is not one of {', '.join(wanted)}")
-    if set(stated) != set(wanted[kind]) or (share is None and partial not in (None, 1.0)):
-        raise ConfigMismatch(f"config.json: rope of type {kind} with {stated} is not understood")
+    if share is None and partial not in (None, 1.0):
+        raise ConfigMismatch(
+            f"config.json: partial_rotary_factor={partial!r} has no counterpart, only 1: this "
+            "family rotates every channel of a head"
+        )
+    lacks = ", ".join(sorted(set(wanted[kind]) - set(stated)))
+    strange = ", ".join(f"{key}={stated[key]!r}" for key in sorted(set(stated) - set(wanted[kind])))
+    if lacks or strange:
+        wrong = f"lacks {lacks}" if lacks else f"does not take {strange}"
+        raise ConfigMismatch(f"config.json: rope of type {kind!r} {wrong}")
     made = {"rope_base": float(theta), "rope_scale": _scale(kind, stated)}
     return {**config, **made, **({"rope_share": partial} if share else {})}
 

@@ -83,6 +83,8 @@ MARIAN = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("source_vocab",),
+    vocabularies={"vocab_size": f"{SOURCE}.weight", "decoder_vocab_size": ""},
     forms=_forms(),
     ignore=(r"embed_positions\.weights?$",),
 )

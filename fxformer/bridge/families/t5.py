@@ -147,6 +147,20 @@ UNTIED = ("model/head=untied",)
 SCALED = {"scale_decoder_outputs": True}
 LOOSE = {"tie_word_embeddings": False, "scale_decoder_outputs": False}
 
+def caveats(config: Config) -> list[str]:
+    """Logits that transformers 4 scales otherwise than this config.json says."""
+    if not config["architectures"][0].endswith("ForConditionalGeneration"):
+        return []
+    scaled, tied = config.get("scale_decoder_outputs", False), config["tie_word_embeddings"]
+    if scaled == tied:  # mT5 never says it, and is never scaled
+        return []
+    return [
+        f"transformers 4 loads this and {'scales' if tied else 'does not scale'} its logits by "
+        f"d_model**-0.5, as it does wherever tie_word_embeddings is {str(tied).lower()}; the model "
+        f"{'does not' if tied else 'does'}: load it with transformers 5"
+    ]
+
+
 T5 = Family(
     types=("t5",),
     model="t5",
@@ -155,6 +169,8 @@ T5 = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("ffn",),
+    caveats=caveats,
     when=lambda config: not alone(config),
     forms=(
         *answering("T5"),
