@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sampling import tenth
+
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
 for name, value in {
@@ -24,6 +26,22 @@ try:
     settings.load_profile("fxformer")
 except ImportError:
     pass
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slow-tenth", metavar="SEED", help="of the slow tests, only a tenth drawn with this seed"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    seed = config.getoption("--slow-tenth")
+    if seed is None:
+        return
+    slow = [item.nodeid for item in items if item.get_closest_marker("slow")]
+    dropped = set(slow) - tenth(slow, seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in dropped])
+    items[:] = [item for item in items if item.nodeid not in dropped]
 
 
 @pytest.fixture(scope="session")

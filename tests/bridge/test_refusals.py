@@ -67,11 +67,75 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("prophetnet", "add_cross_attention", False, "without a look at the source"),
         ("prophetnet", "max_position_embeddings", 1, "1 positions"),
         ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
+        ("bert", "vocab_size", 999, "vocab_size=999, and the files have 23 rows of words"),
+        ("bart", "vocab_size", 22, "vocab_size=22, and the files have 23 rows"),
+        ("marian_two_tables", "vocab_size", 999, "vocab_size=999, and the files have"),
+        ("marian_two_tables", "decoder_vocab_size", 999, "decoder_vocab_size=999, and the files"),
+        ("bert_classes", "id2label", {"0": "no", "1": "yes"}, "id2label says 2 labels"),
     ],
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
     with pytest.raises(ConfigMismatch, match=words):
         read(changed(tmp_path, name, {field: value}))
+
+
+def test_a_class_that_the_files_are_poorer_than(tmp_path):
+    bare = {"tie_word_embeddings": False}
+    lacks = changed(tmp_path, "llama", bare, tensors=without("lm_head.weight"))
+    with pytest.raises(ConfigMismatch, match="LlamaForCausalLM and the files lack an output table"):
+        read(lacks)
+    told = {"architectures": ["LlamaModel"]}
+    alone = changed(tmp_path / "body", "llama", bare | told, tensors=without("lm_head.weight"))
+    assert read(alone).form.architecture == "LlamaModel"
+    stated = {"architectures": ["BertForSequenceClassification"]}
+    with pytest.raises(ConfigMismatch, match="lack classifier.weight"):
+        read(changed(tmp_path, "bert", stated))
+
+
+def test_sums_in_parts_leave_out_a_bias(tmp_path):
+    parts = {"slow_but_exact": True, "pretraining_tp": 2}
+    with pytest.raises(ConfigMismatch, match="leaves out the biases"):
+        read(changed(tmp_path, "bloom", parts))
+    read(changed(tmp_path / "fused", "bloom", parts | {"slow_but_exact": False}))
+    read(changed(tmp_path / "whole", "bloom", parts | {"pretraining_tp": 1}))
+
+
+def test_what_transformers_4_computes_otherwise_is_said():
+    from fxformer.bridge.families.t5 import MT5, T5
+
+    def caveats(family, name, **said):
+        return family.caveats({"architectures": [f"{name}ForConditionalGeneration"], **said})
+
+    tied = {"tie_word_embeddings": True}
+    assert "scales its logits" in caveats(T5, "T5", scale_decoder_outputs=False, **tied)[0]
+    assert "scales its logits" in caveats(MT5, "MT5", **tied)[0]
+    own = {"tie_word_embeddings": False}
+    assert "does not scale" in caveats(T5, "T5", scale_decoder_outputs=True, **own)[0]
+    assert not caveats(T5, "T5", scale_decoder_outputs=True, **tied)
+    assert not caveats(MT5, "MT5", **own)
+
+
+def test_the_names_of_foreign_files_do_not_reach_the_terminal_raw(tmp_path, capsys):
+    from rich.console import Console
+
+    from fxformer.__main__ import main
+    from fxformer.bridge import bill
+
+    name = "bert.\x1b]0;owned\x07\x1b[31m\u202eadapter.weight"
+    more = changed(tmp_path, "bert", {"a\x1b[2Jb": 1}, lambda t: t | {name: np.ones(2, np.float32)})
+    assert main(["import", str(more)]) == 2
+    assert "ab=1 is not known" in capsys.readouterr().err
+    bill.show([bill.Line("ignored", name, "", (2,))], Console())
+    said = capsys.readouterr().out
+    assert "adapter.weight" in said and not set("\x1b\x07\u202e") & set(said)
+
+
+@pytest.mark.parametrize("verb,first", [("import", "fxformer import DIR"), ("export", "RUN DIR")])
+def test_the_verbs_say_what_they_take(verb, first, capsys):
+    from fxformer.__main__ import main
+
+    assert main([verb, "--help"]) == 0
+    assert first in capsys.readouterr().out
 
 
 def test_transformer_xls_tables_are_its_words(tmp_path):
