@@ -142,6 +142,17 @@ class Silent:
         return {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Fixed(Silent):
+    """Choices that all models of a family have and that no field says, as override words."""
+
+    files: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def overrides(self, config: Config) -> list[str]:
+        return list(self.words)
+
+
 Field = Knob | Choice | Only | Switch | Silent
 
 # In every family's config.json: who wrote it, how it is run, what generation and labels are like.

@@ -37,6 +37,14 @@ def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) 
     )
 
 
+def alone(config: Config) -> bool:
+    """Whether a config.json is that of the decoder without the encoder."""
+    stated = config.get("architectures")
+    if not stated:
+        return config.get("is_encoder_decoder") is False
+    return any(name.endswith("ForCausalLM") for name in stated)
+
+
 COPIES = ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
 
 
@@ -144,5 +152,6 @@ BART = Family(
     fields=fields("gelu", before=False, normed=True, static=False, scaled=False),
     names=names,
     forms=forms("Bart"),
+    when=lambda config: not alone(config),
     ignore=(r"^(model\.)?(encoder|decoder)\.version$",),
 )

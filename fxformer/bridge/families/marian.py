@@ -86,5 +86,6 @@ MARIAN = Family(
     derived=("source_vocab",),
     vocabularies={"vocab_size": f"{SOURCE}.weight", "decoder_vocab_size": ""},
     forms=_forms(),
+    when=lambda config: not bart.alone(config),
     ignore=(r"embed_positions\.weights?$",),
 )
