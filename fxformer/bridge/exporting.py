@@ -83,7 +83,8 @@ def config_json(
     }
     ids = _special_ids(run, tokenizer) if not before else {}
     written = found.family.written({**ids, **ours})
-    kept = {k: v for k, v in before.items() if k in found.family.known or k in written}
+    public = (found.family.known | written.keys()) - set(found.family.derived)
+    kept = {k: v for k, v in before.items() if k in public}
     return _as_before(found, before, {**kept, **written})
 
 
@@ -98,8 +99,10 @@ DECIDED = frozenset(
 
 def _as_before(found: Match, before: Config, config: Config) -> Config:
     """`config` with the values of the imported one that mean the same: `swish` for `silu`, null."""
-    family, fixed = found.family, DECIDED | found.form.config.keys() | set(found.family.derived)
+    family, fixed = found.family, DECIDED | found.form.config.keys()
     old = {k: v for k, v in before.items() if k in config and k not in fixed}
+    if not old:
+        return config
     wanted = family.meaning(config)
 
     def same(tried: Config) -> bool:

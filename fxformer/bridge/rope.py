@@ -32,9 +32,10 @@ def from_rope(
     stated = dict(config.get("rope_scaling") or config.get("rope_parameters") or {})
     kind = stated.pop("rope_type", stated.pop("type", "default"))
     stated.pop("type", None)
-    theta = stated.pop("rope_theta", None) or config.get(base) or 10_000.0
-    unsaid = config.get(*(share or ("partial_rotary_factor", 1.0)))
-    partial = stated.pop("partial_rotary_factor", unsaid)
+    own, unsaid = share or ("partial_rotary_factor", 1.0)
+    theta = _one(stated.pop("rope_theta", None), config.get(base), base) or 10_000.0
+    partial = _one(stated.pop("partial_rotary_factor", None), config.get(own), own)
+    partial = unsaid if partial is None else partial
     wanted = {"default": (), "linear": ("factor",), "llama3": tuple(LLAMA3.values())}
     if kind not in wanted:
         raise ConfigMismatch(f"config.json: rope_type={kind!r} is not one of {', '.join(wanted)}")
@@ -50,6 +51,16 @@ def from_rope(
         raise ConfigMismatch(f"config.json: rope of type {kind!r} {wrong}")
     made = {"rope_base": float(theta), "rope_scale": _scale(kind, stated)}
     return {**config, **made, **({"rope_share": partial} if share else {})}
+
+
+def _one(inner: Any, outer: Any, name: str) -> Any:
+    """A value that may stand in rope_parameters, beside them, or in both places."""
+    if inner is not None and outer is not None and inner != outer:
+        raise ConfigMismatch(
+            f"config.json: {name}={outer!r} and {inner!r} in rope_parameters: transformers 4 reads "
+            "the one and 5 the other"
+        )
+    return outer if inner is None else inner
 
 
 def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:

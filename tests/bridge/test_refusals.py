@@ -46,6 +46,10 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("llama", "rope_scaling", {"type": "linear"}, "rope of type 'linear' lacks factor"),
         ("llama", "rope_scaling", {"type": "linear", "factor": 2.0, "beta": 1}, "take beta=1"),
         ("llama", "rope_interleaved", True, "no counterpart"),
+        ("llama", "rope_theta", 77.0, "rope_theta=77.0 and 10000.0 in rope_parameters"),
+        ("gpt_neox", "rotary_pct", 0.25, "rotary_pct=0.25 and 0.5 in rope_parameters"),
+        ("t5_gated", "dense_act_fn", "gelu", "feed_forward_proj='gated-gelu' says 'gelu_new'"),
+        ("t5", "is_gated_act", True, "feed_forward_proj='relu' says False"),
         ("llama", "qkv_bias", True, "qkv_bias=True is not known"),
         ("roberta", "positions", 7, "positions=7 is not known"),
         ("qwen2", "layer_types", ["full_attention", "chunked_attention"], "not understood"),
@@ -90,6 +94,14 @@ def test_a_class_that_the_files_are_poorer_than(tmp_path):
     stated = {"architectures": ["BertForSequenceClassification"]}
     with pytest.raises(ConfigMismatch, match="lack classifier.weight"):
         read(changed(tmp_path, "bert", stated))
+
+
+def test_a_tied_output_may_have_no_tensor_of_its_own(tmp_path):
+    lacks = changed(tmp_path, "bart", tensors=without("final_logits_bias"))
+    assert read(lacks).form.architecture == "BartForConditionalGeneration"
+    body = changed(tmp_path / "body", "bart", {"architectures": ["BartModel"]},
+                   without("final_logits_bias"))
+    assert read(body).form.architecture == "BartModel"
 
 
 def test_sums_in_parts_leave_out_a_bias(tmp_path):

@@ -141,6 +141,11 @@ def forms(
         Form(generation, overrides=("model/head=untied",), when=own, config=loose, names=bias),
         Form(generation, needs=("final_logits_bias",), names=bias),
         Form(generation, needs=("lm_head.weight",), names=bias),
+        Form(  # tied, and saved without its copies and without a bias that is zero
+            generation,
+            when=lambda names, config: generation in (config.get("architectures") or []),
+            names=bias,
+        ),
         Form(f"{family}Model", overrides=("model/head=none",), base=""),
     )
 

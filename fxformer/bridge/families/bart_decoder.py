@@ -11,7 +11,7 @@ import numpy as np
 
 from fxformer.bridge.families import bart, marian, mbart, pegasus
 from fxformer.bridge.family import Family, Form, untied
-from fxformer.bridge.fields import Config, ConfigMismatch, Field, Fixed, Silent
+from fxformer.bridge.fields import Config, ConfigMismatch, Field, Fixed, Knob, Silent
 from fxformer.bridge.names import Entry, table, tensor
 
 WORDS, OUTPUT = "model.decoder.embed_tokens", "lm_head.weight"
@@ -34,7 +34,7 @@ def fields(seq2seq: tuple[Field, ...], choices: tuple[str, ...]) -> tuple[Field,
     kept = [field for field in seq2seq if getattr(field, "file", None) not in (*ENCODER, *DERIVED)]
     renamed = [
         dataclasses.replace(field, key=OURS[field.file])
-        if getattr(field, "file", None) in OURS else field
+        if isinstance(field, Knob) and field.file in OURS else field
         for field in kept
     ]
     return (Fixed(words=choices), *renamed, Silent(ENCODER))

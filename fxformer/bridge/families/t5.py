@@ -41,6 +41,12 @@ def modern(config: Config) -> Config:
     if len(words) > 2 or (len(words) == 2 and words[0] != "gated"):
         raise ConfigMismatch(f"config.json: feed_forward_proj={'-'.join(words)!r} is not known")
     act = "gelu_new" if words == ["gated", "gelu"] else words[-1]
+    for name, meant in (("dense_act_fn", act), ("is_gated_act", len(words) == 2)):
+        if config.get(name) not in (None, meant):
+            raise ConfigMismatch(
+                f"config.json: {name}={config[name]!r}, and feed_forward_proj={'-'.join(words)!r} "
+                f"says {meant!r}"
+            )
     depth = config.get("num_decoder_layers") or config.get("num_layers", 6)
     own = {"ffn": "gated" if len(words) == 2 else "plain", "dense_act_fn": act}
     return {**config, **own, "num_decoder_layers": depth}
@@ -192,9 +198,18 @@ T5 = Family(
     ignore=(LOST.replace(".", r"\."),),
 )
 
+MT5_DEFAULTS = dict(d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu")
+
+
+def modern_mt5(config: Config) -> Config:
+    """What MT5Config takes where T5Config takes something else."""
+    return modern({**MT5_DEFAULTS, **config})
+
+
 MT5 = dataclasses.replace(
     T5,
     types=("mt5",),
+    modern=modern_mt5,
     forms=(
         *answering("MT5"),
         Form("MT5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
