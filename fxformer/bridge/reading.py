@@ -104,12 +104,7 @@ def _read(
         overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
     _check_classes(stated, form, source)
     vocab = _vocab(source, family.names(config))
-    for name, table in family.vocabularies.items():
-        rows = source.shape(table)[0] if table in source else vocab
-        if stated.get(name) is not None and stated[name] != rows:
-            raise ConfigMismatch(
-                f"config.json: {name}={stated[name]!r}, and the files have {rows} rows of words"
-            )
+    _check_vocabularies(stated, family, source, vocab)
     return Published(folder, config, family, form, source, tuple(overrides), vocab)
 
 
@@ -216,6 +211,16 @@ def _check_sizes(config: Config, family: Family, files: TensorFiles) -> None:
             raise ConfigMismatch(
                 f"config.json: {field.file}={value} cannot be: the files hold {len(files)} tensors "
                 f"of {total} numbers in all"
+            )
+
+
+def _check_vocabularies(stated: Config, family: Family, source: Source, vocab: int) -> None:
+    """As many words as the tables have rows."""
+    for name, table in family.vocabularies.items():
+        rows = source.shape(table)[0] if table in source else vocab
+        if stated.get(name) is not None and stated[name] != rows:
+            raise ConfigMismatch(
+                f"config.json: {name}={stated[name]!r}, and the files have {rows} rows of words"
             )
 
 
