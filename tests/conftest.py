@@ -8,6 +8,8 @@ import absl.logging
 import pytest
 from skips import ListedSkips
 
+from tests.sampling import tenth
+
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
 for name, value in {
@@ -36,6 +38,22 @@ except ImportError:
 def pytest_configure(config):
     if os.environ.get("FXFORMER_STRICT_SKIPS") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(ListedSkips(), "listed-skips")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slow-tenth", metavar="SEED", help="of the slow tests, only a tenth drawn with this seed"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    seed = config.getoption("--slow-tenth")
+    if seed is None:
+        return
+    slow = [item.nodeid for item in items if item.get_closest_marker("slow")]
+    dropped = set(slow) - tenth(slow, seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in dropped])
+    items[:] = [item for item in items if item.nodeid not in dropped]
 
 
 @pytest.fixture(scope="session")

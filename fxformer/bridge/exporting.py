@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
 from fxformer.bridge.fields import Config, ConfigMismatch
-from fxformer.bridge.matching import Match, free_values, known, match
+from fxformer.bridge.matching import Match, free_values, match
 from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_export import write_tokenizer
@@ -29,12 +29,13 @@ GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export has written."""
+    """What an export has written; caveats: which readers take it for something else."""
 
     folder: Path
     architecture: str
     tensors: dict[str, np.ndarray]
     files: list[str]
+    caveats: list[str]
 
 
 def export_model(
@@ -67,7 +68,8 @@ def export_model(
     file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
     files = ["config.json", "model.safetensors"]
     files += _text_files(run, tokenizer, folder, found, config)
-    return Exported(folder, found.form.architecture, tensors, files)
+    caveats = found.family.caveats(config)
+    return Exported(folder, found.form.architecture, tensors, files, caveats)
 
 
 def config_json(
@@ -91,8 +93,39 @@ def config_json(
     }
     ids = _special_ids(run, tokenizer) if not before else {}
     written = found.family.written({**ids, **ours})
-    kept = {k: v for k, v in before.items() if k in known(found.family) or k in written}
-    return {**kept, **written}
+    public = (found.family.known | written.keys()) - set(found.family.derived)
+    kept = {k: v for k, v in before.items() if k in public}
+    return _as_before(found, before, {**kept, **written})
+
+
+# What an export decides by itself, and what tells its class beside the fields that are choices.
+DECIDED = frozenset(
+    (
+        *("architectures", "model_type", "dtype", "torch_dtype", "tie_word_embeddings"),
+        *("vocab_size", "decoder_vocab_size", "id2label", "label2id", "num_labels"),
+    )
+)
+
+
+def _as_before(found: Match, before: Config, config: Config) -> Config:
+    """`config` with the values of the imported one that mean the same: `swish` for `silu`, null."""
+    family, fixed = found.family, DECIDED | found.form.config.keys()
+    old = {k: v for k, v in before.items() if k in config and k not in fixed}
+    if not old:
+        return config
+    wanted = family.meaning(config)
+
+    def same(tried: Config) -> bool:
+        try:
+            return family.meaning(tried) == wanted
+        except ConfigMismatch:
+            return False
+
+    if same(config | old):
+        return config | old
+    for key, value in old.items():  # something was changed since: what was not stays
+        config = config | {key: value} if same(config | {key: value}) else config
+    return config
 
 
 def answering(config: Config) -> dict[str, Any]:
