@@ -42,7 +42,9 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     known = {name: facts.get(name) for name in (
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
-    given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    text = {name: (facts.get("summary") or {}).get(name) for name in (
+        "tokens_dropped", "valid_pieces", "valid_pieces_missing")}
+    given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
     given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
                     **notes.read(one), **shelf.ledger(key).remarks(),

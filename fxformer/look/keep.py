@@ -115,7 +115,8 @@ def _stamp(run: StoredRun) -> int:
 def _first_texts(model: Opened) -> Batch:
     try:
         corpus = model.corpus
-        packed = corpus.pack("valid", model.objective.row_length(corpus.length))
+        width = model.objective.row_length(corpus.length)
+        packed = corpus.pack("valid", width, model.objective.limits(width))
         rows = packed.rows(np.arange(min(len(packed), HELD_OUT)))
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"the text of {model.run.id} cannot be read: {error}") from error

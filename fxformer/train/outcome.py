@@ -1,11 +1,13 @@
 """What a run came to, in words."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import OmegaConf
 
 from fxformer.data import overlap, round_trip
 from fxformer.energy.peak import mesh_peak
+from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.summary import Sample
 from fxformer.train.running import Run as Fit
@@ -50,8 +52,25 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
     return [("", words), ("", "or begin with a recipe that learns: experiment=mlm_stdlib")]
 
 
-def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, str]]:
-    """The lines of the summary that are not about energy. done: as of `work`"""
+def text(setup: Setup, train: Coverage, valid: Coverage | None) -> dict[str, Any]:
+    """{"tokens_dropped": {split: {reason: tokens}}, "valid_pieces", "valid_pieces_missing"}: text
+    that was not learned from, or not evaluated, and how many held-out pieces of text there are.
+
+    train: of this attempt's batches; valid: of the last evaluation, None where there was none.
+    """
+    dropped = {}
+    for split, seen in (("train", train), ("valid", valid)):
+        left = setup.data.facts["packing"][split]["tokens_dropped"]
+        dropped[split] = {"left out by the packing": left} if left else {}
+        dropped[split] |= dict(seen.lost) if seen else {}
+    pieces = {"valid_pieces": valid.pieces, "valid_pieces_missing": valid.missing} if valid else {}
+    return {"tokens_dropped": dropped} | pieces
+
+
+def facts(
+    setup: Setup, ended: Fit, done: dict[str, float], seen: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
     rows = [("ended", ended.reason)]
     if "loss" in ended.train:
         rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
@@ -65,6 +84,8 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
                 words += f" ({lossy})" if lossy and name == "bits_per_byte" else ""
+        if pieces := seen.get("valid_pieces"):
+            words += f", over {pieces - seen['valid_pieces_missing']:,} of {pieces:,} texts"
         guess = setup.data.facts["unigram_nats"]
         alone = f"{guess:.4f} for one that knows only how frequent tokens are"
         rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
@@ -78,10 +99,13 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
     rows.append(("speed", words))
     padding = setup.data.facts["packing"]["train"]["padding_share"]
     rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
-    return rows + [("", line) for line in text(setup.data.facts)]
+    for split, reasons in seen["tokens_dropped"].items():
+        for reason, tokens in reasons.items():
+            rows.append(("dropped", f"{tokens:,} tokens of {split} text: {reason}"))
+    return rows + [("", line) for line in corpus_notes(setup.data.facts)]
 
 
-def text(facts: dict) -> list[str]:
+def corpus_notes(facts: dict) -> list[str]:
     """What is to be known of a corpus of text: round trips and overlap, where there is any."""
     valid, lines = facts["valid"], []
     if mark := round_trip.mark(valid):

@@ -20,6 +20,7 @@ from fxformer.data.round_trip import bits_per_byte
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
+from fxformer.objective.coverage import Coverage
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
@@ -152,20 +153,22 @@ class Held:
     """The validation batches, made anew at each pass; always the same.
 
     scored: targets that count in one whole pass; 0 before the first
+    coverage: how many of the texts were in its batches; of a pass that has ended
     """
 
     setup: Setup
     scored: int = 0
+    coverage: Coverage | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
-        scored, corrupt = 0, self.setup.objective.corrupt
+        scored, corrupt = 0, Coverage(self.setup.objective)
         batches = data.valid(corpus.batch)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
             for _, batch in loader:
                 scored += int(np.sum(batch.weights))
                 yield self.setup.put(batch)
-        self.scored = scored
+        self.scored, self.coverage = scored, corrupt
 
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
         """Perplexity; and bits per byte where the objective gives a likelihood of the text, with
