@@ -29,6 +29,14 @@ def encode(value: Any) -> Any:
     return str(value)
 
 
+def parse(text: str | bytes) -> Any:
+    """The value of a JSON text. ValueError where it is none, or nested beyond what can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets are nested too deeply") from None
+
+
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     """Undo `encode` on the top-level numbers of one line."""
     return {k: _ODD.get(v, v) if isinstance(v, str) else v for k, v in line.items()}
@@ -78,7 +86,7 @@ def read(path: str | Path) -> Iterator[dict[str, Any]]:
     with open(path, encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
-                line = json.loads(text)
+                line = parse(text)
             except ValueError:
                 continue
             if isinstance(line, dict):

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fxformer.files import no_file
+
 Errors = Literal["strict", "replace", "skip"]
 DocumentIs = Literal["file", "paragraph", "line"]
 
@@ -49,6 +51,8 @@ def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
         if path.is_dir():
             raise ValueError(f"{knob}: {path} is a folder; write {knob}='{path}/*.txt'")
         try:
+            if wrong := no_file(path):
+                raise ValueError(f"{knob}: {path} {wrong}")
             with path.open("rb") as file:
                 empty = not file.read(1)
         except OSError as problem:

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fxformer import jsonl
 from fxformer.data.specials import SpecialIds, code_names
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.data.tokenizer_fast import FastTokenizer, bert_style, seal
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
+from fxformer.files import no_file
 from fxformer.types import Natural
 
 _KNOWN = {
@@ -85,7 +87,8 @@ class File:
                 raise ValueError(f"tokenizer.path={path} holds none of {', '.join(_FORMS)}")
             return found[0]
         if not path.is_file():
-            raise ValueError(f"tokenizer.path={path}: no such file or folder")
+            wrong = no_file(path) or "is no file or folder"
+            raise ValueError(f"tokenizer.path={path}: {wrong}")
         return path
 
     def _sentencepiece(self, file: Path, more: list[str]) -> SentencePieceTokenizer:
@@ -103,7 +106,10 @@ class File:
             lines = file.read_text(encoding="utf-8").split("\n")
             vocab = {line.rstrip("\r"): i for i, line in enumerate(lines) if line}
             return _bert(vocab, self.lowercase)
-        content = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            content = jsonl.parse(file.read_text(encoding="utf-8"))
+        except ValueError as problem:
+            raise ValueError(f"tokenizer.path={file} is not JSON: {problem}") from None
         if "model" in content and isinstance(content["model"], dict):
             return tokenizers.Tokenizer.from_file(str(file))
         merges = Path(self.merges) if self.merges else file.with_name("merges.txt")

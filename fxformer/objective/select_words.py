@@ -12,7 +12,7 @@ from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, order_within, sums_before
 from fxformer.objective.select import at_least_one, due
 from fxformer.objective.words import Words, room_for_words, torn
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class WholeWords:
     the released code draws one for each of its tokens.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = False
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:

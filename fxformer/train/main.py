@@ -20,6 +20,7 @@ from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Event
+from fxformer.train.room import check_memory
 from fxformer.train.session import Session
 from fxformer.train.setup import Setup, set_up
 
@@ -60,6 +61,7 @@ def train(
     with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
         check.begin()
         setup = set_up(cfg)
+        check_memory(setup)
     run = open_run(cfg, setup, {} if watch is None else watch.facts)
     keep_grid(energy, run)
     try:

@@ -111,6 +111,19 @@ class WSD(Schedule):
     power: Positive = 0.5
     final: Share = 0.0
 
+    def warmup_steps(self, until: int) -> int:
+        """As of Schedule. ValueError too where the decay, read as a share of all updates, would
+        begin before the warm-up ends."""
+        steps = super().warmup_steps(until)
+        if until and self.decay < 1 and steps / until + self.decay > 1:
+            left = 1 - steps / until
+            raise ValueError(
+                f"schedule.decay={self.decay:g} does not fit after a warm-up of {steps} of {until} "
+                f"steps; write schedule.decay={left:g} or less, 1 to decay over all that is left, "
+                "or a shorter schedule.warmup"
+            )
+        return steps
+
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         y = jnp.clip((x - (1 - self.decay)) / max(self.decay, 1e-9), 0, 1)
         return 1 - (1 - self.final) * y**self.power

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
+from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.energy.peak import mesh_peak
@@ -102,7 +103,7 @@ def set_up(cfg: DictConfig) -> Setup:
     start, step = training(cfg, trainer, make, shape, precision, mesh)
     like = jax.eval_shape(start, jax.random.key(0))
     like = target(like, layout.place(like, mesh))
-    example = objective.corrupt(data.train(corpus.batch, cfg.seed)[0])
+    example = first_batch(data.train(corpus.batch, cfg.seed), objective)
     evaluate = make_eval(shape, precision=precision, gathered=everywhere(mesh))
     setup = Setup(
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
@@ -110,6 +111,19 @@ def set_up(cfg: DictConfig) -> Setup:
     jax.eval_shape(step, like, example)
     check_metric(setup)
     return setup
+
+
+def first_batch(batches: Batches, objective: Objective) -> Batch:
+    """The first training batch. ValueError where none of the first few has any target."""
+    made = [objective.corrupt(batches[0])]
+    while not np.any(made[-1].weights):
+        if len(made) == LOOKED:
+            raise ValueError(
+                f"objective: the first {LOOKED} batches have no target, so there is nothing to "
+                "learn; write a larger data.length, or another objective"
+            )
+        made.append(objective.corrupt(batches[len(made)]))
+    return made[0]
 
 
 def check_metric(setup: Setup) -> None:
