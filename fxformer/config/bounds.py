@@ -37,7 +37,7 @@ SMALLEST = 1.2e-38  # a number closer to 0 is 0 in float32
 
 def excess(key: str, value: int | float) -> str | None:
     """What is wrong with the size of the number at a dotted key; None: nothing."""
-    if isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if value and abs(value) < SMALLEST:
         return f"{value!r} is 0 in float32; write 0 or a number of at least {SMALLEST:g}"

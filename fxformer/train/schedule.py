@@ -10,12 +10,15 @@ after it.
 
 import abc
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from fxformer.types import NonNegative, Positive, Share
+
+HELD_DECAY = 0.2  # of the updates by which a run is extended, the share over which lr decays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,28 @@ class Schedule(abc.ABC):
     @abc.abstractmethod
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         """Share at progress x after the warm-up of `rise` updates."""
+
+
+def extended(schedule: Schedule, ends: Sequence[int]) -> Callable[..., jax.Array]:
+    """The function (count, spent=None) -> share for a run that ended at each of `ends` and was made
+    longer, but for the last: after an end the share stays as it was in the last update before it,
+    and decays linearly to 0 over the last fifth of the updates up to the next end."""
+    share = schedule(ends[0])
+    for end, until in itertools.pairwise(ends):
+        share = _held(share, end, until)
+    return share
+
+
+def _held(share: Callable[..., jax.Array], end: int, until: int) -> Callable[..., jax.Array]:
+    """`share` for `end` updates, its last value after them, and a linear decay to 0 at `until`."""
+
+    def longer(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
+        count = jnp.asarray(count, jnp.float32)
+        left = (until - count) / max(HELD_DECAY * (until - end), 1)
+        kept = share(jnp.minimum(count, end - 1), spent)
+        return kept * jnp.where(count < end, 1, jnp.clip(left, 0, 1))
+
+    return longer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
+from fxformer.train.schedule import extended
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
@@ -141,7 +142,8 @@ def check_metric(setup: Setup) -> None:
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):
     """The functions that make the first state and the next one."""
-    optimizer, schedule = build(cfg.optimizer), build(cfg.schedule)(trainer.steps)
+    ends = [*trainer.held, trainer.steps]
+    optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
     tx = optimizer.build(schedule, abstract(make))
     step = make_step(
         shape,

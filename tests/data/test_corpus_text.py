@@ -216,3 +216,20 @@ def test_hugging_face_saved_to_disk(tmp_path):
     assert texts(source, "train") == texts(source, "valid") == LINES[:5]
     with pytest.raises(ValueError, match="no split 'test'; it has: train, held"):
         corpus(tmp_path, HuggingFace, **knobs, valid_split="test").open()
+
+
+@pytest.mark.parametrize(
+    "line,kind,hinted",
+    [
+        ("A paragraph that is a line of its own. " * 5, "file", True),
+        ("A paragraph that is a line of its own. " * 5, "line", False),
+        ("A line of prose that is wrapped where its width ends.", "file", False),
+        ("A paragraph with a blank line after it. " * 5 + "\n", "file", False),
+    ],
+)
+def test_a_paragraph_a_line_is_hinted_at_once(tmp_path, caplog, line, kind, hinted):
+    (tmp_path / "a.txt").write_text("\n".join(f"{n} {line}" for n in range(40)))
+    made = corpus(tmp_path, files=str(tmp_path / "a.txt"), document_is=kind)
+    assert made.source and made.fingerprint()
+    said = [r.getMessage() for r in caplog.records if "data.document_is=line" in r.getMessage()]
+    assert len(said) == hinted
