@@ -32,6 +32,14 @@ def encode(value: Any) -> Any:
     return str(value)
 
 
+def value(text: str | bytes) -> Any:
+    """The value of a JSON text. ValueError where it is none, or nested beyond what can be read."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("brackets are nested too deeply") from None
+
+
 def decode(line: dict[str, Any]) -> dict[str, Any]:
     """Undo `encode` on the top-level numbers of one line."""
     return {k: _ODD.get(v, v) if isinstance(v, str) else v for k, v in line.items()}
@@ -44,20 +52,17 @@ class TornLine(ValueError):
 def parse(text: str | bytes) -> dict[str, Any]:
     """One line as a dict, decoded. TornLine for what is no JSON, ValueError for another value."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        line = value(text)
+    except ValueError as error:
         raise TornLine(f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"a JSON object is expected, got {str(value)[:60]}")
-    return decode(value)
+    if not isinstance(line, dict):
+        raise ValueError(f"a JSON object is expected, got {str(line)[:60]}")
+    return decode(line)
 
 
 def load(path: str | Path) -> Any:
     """The JSON value that the file at `path` holds. OSError, or ValueError for what is no JSON."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ValueError("no JSON: nested too deeply") from error
+    return value(Path(path).read_text(encoding="utf-8"))
 
 
 class Writer:

@@ -11,6 +11,7 @@ import pytest
 from fxformer import __main__ as cli
 from fxformer.config import folders
 from fxformer.launch import app, completion, heap
+from fxformer.launch.folder import FORMS, told
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = [group for group in folders.defaults() if "/" not in group and group != "experiment"]
@@ -287,3 +288,17 @@ def test_the_name_of_a_folder_holds_no_value_of_the_environment_but_a_job(monkey
     said = capsys.readouterr().err
     assert "name: holds the environment variable HIDDEN" in said and "canary" not in said
     assert app.train(["name=job-${oc.env:SLURM_JOB_ID}"], lambda cfg: None) == 0
+
+
+@pytest.mark.parametrize("verb", sorted(FORMS))
+def test_one_word_names_the_folder_of_the_runs_for_every_verb(verb):
+    flag = FORMS[verb]
+    form = ["b"] if flag is None else [flag, "b"]
+    assert told(verb, ["runs=a", "x", "runs=b"]) == ["x", *form]
+    assert told(verb, ["x"]) == ["x"]
+
+
+def test_the_folder_of_the_runs_reaches_the_verbs(tmp_path, capsys):
+    for words in (["runs"], ["show", "last"], ["search", "last"], ["energy"]):
+        cli.main([*words, f"runs={tmp_path}"])
+        assert str(tmp_path) in "".join(capsys.readouterr()).replace("\n", ""), words

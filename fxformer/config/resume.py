@@ -13,7 +13,8 @@ from fxformer.config.target import ConfigError
 FREE = (
     *(f"trainer.{key}" for key in ("steps", "budget_minutes", "log_every", "eval_every")),
     *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes", "keep")),
-    *("trainer.patience", "trainer.compile_cache", "tracker", "energy", "runs", "resume"),
+    *("trainer.patience", "trainer.compile_cache", "trainer.extend"),
+    *("tracker", "energy", "runs", "resume"),
 )
 MASK = "<redacted>"  # what a run's folder holds in place of a secret
 
@@ -40,11 +41,25 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     if wrong:
         raise ConfigError(
             "\n".join([f"resume={Path(folder).name}: these would make it another run", *wrong])
-            + f"\nonly these may change: {', '.join(FREE[:-2])}"
+            + f"\nonly these may change: {', '.join(FREE[:-2])}; to begin another run with its "
+            f"weights, write init.from={Path(folder).name} instead of resume="
         )
+    _extend(stored, given)
     given.resume, given.runs = str(folder), str(Path(folder).parent)
     OmegaConf.set_struct(given, True)
     return given
+
+
+def _extend(stored: DictConfig, given: DictConfig) -> None:
+    """Note in trainer.held where the schedule that is held ended, if the run is made longer."""
+    select = OmegaConf.select
+    before, now = select(stored, "trainer.steps"), select(given, "trainer.steps")
+    if before == now:
+        return
+    held = [end for end in select(stored, "trainer.held") or [] if end < now]
+    longer = [before] if now > before and before not in held else []
+    kept = [*held, *longer] if select(given, "trainer.extend") == "hold" else []
+    OmegaConf.update(given, "trainer.held", kept, merge=False, force_add=True)
 
 
 def _named(overrides: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
 from fxformer.data.pack import Frame, Packed, Packing
 from fxformer.data.tokenizer import Recipe, Tokenizer
-from fxformer.types import Count, Natural
+from fxformer.types import Count, Natural, Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Corpus(ABC):
 
     tokenizer: Recipe | None
     packing: Packing
-    length: Count
+    length: Annotated[int, Range(2)]  # one token alone says nothing of another
     batch: Count
     workers: Natural = 2
     prefetch: Count = 4

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
 from fxformer.spelling import Spelling
@@ -131,7 +132,7 @@ def load(folder: str | Path) -> Tokenizer:
     """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
-        card = json.loads((folder / _CARD).read_text())
+        card = jsonl.value((folder / _CARD).read_text())
         files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
         ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
         (module, _, name), template = card["class"].rpartition("."), card["template"]

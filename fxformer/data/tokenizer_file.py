@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fxformer import jsonl
 from fxformer.data import tokenizer_published as published
 from fxformer.data.specials import SpecialIds, code_names
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
@@ -15,6 +16,7 @@ from fxformer.data.tokenizer_fast import FastTokenizer, seal
 from fxformer.data.tokenizer_pieces import VariedSentencePiece, variation_of
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_settings import FILES, Settings, settings_of
+from fxformer.files import no_file
 from fxformer.types import Natural
 
 _KNOWN = {
@@ -93,7 +95,8 @@ class File:
                 raise ValueError(f"tokenizer.path={path} holds none of {', '.join(_FORMS)}")
             return found[0]
         if not path.is_file():
-            raise ValueError(f"tokenizer.path={path}: no such file or folder")
+            wrong = no_file(path) or "is no file or folder"
+            raise ValueError(f"tokenizer.path={path}: {wrong}")
         return path
 
     def _more(self) -> list[str]:
@@ -163,7 +166,10 @@ class File:
 
     def _listed(self, file: Path) -> dict[str, int] | None:
         """The vocabulary of a vocab.json; None for a tokenizer.json. ValueError for a bad one."""
-        content = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            content = jsonl.value(file.read_text(encoding="utf-8"))
+        except ValueError as problem:
+            raise ValueError(f"tokenizer.path={file} is not JSON: {problem}") from None
         if isinstance(content, dict) and isinstance(content.get("model"), dict):
             return None
         return check_vocabulary(str(file), content)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from fxformer.config import folders
 from fxformer.launch import explain, sweep
+from fxformer.launch.words import name_texts
 
 DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
 Job = Callable[[DictConfig], None]
@@ -50,7 +51,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
 
     folders.register()
     sweep.register()
-    if refused := explain.inert(argv) or explain.additions(argv, verb):
+    if refused := explain.inert(argv) or explain.unfit(argv, verb):
         return explain.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
@@ -120,9 +121,12 @@ def _auditing(cfg: DictConfig) -> None:
 
 def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     """Settle, check and run one job; what goes wrong is said and becomes its exit code."""
+    from hydra.core.hydra_config import HydraConfig
+
     from fxformer.config.check import check
 
     try:
+        name_texts(cfg, list(HydraConfig.get().overrides.task))
         cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
         check(cfg, folders.top_keys(verb))
         _check_name(cfg)

@@ -13,7 +13,7 @@ from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, smallest
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 # Rows of pieces this long or longer are sure of a place for every target; see `capacity`.
 SHORT = 16
@@ -28,7 +28,7 @@ class Independent:
     rate·m + (1-rate)^m targets: the second term is the guaranteed one.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
@@ -88,7 +88,7 @@ class ExactCount:
     Devlin et al. 2019 (BERT), sec. 3.1 and the released data code. Halves round up.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:

@@ -14,7 +14,7 @@ from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.select import due
 from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spans:
     whole_words: false takes every token for a word
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     lengths: Lengths = Geometric()
     whole_words: bool = True
     single: ClassVar[bool] = False

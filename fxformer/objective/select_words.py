@@ -12,7 +12,7 @@ from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.select import due
 from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class WholeWords:
     code draws one for each of its tokens.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = False
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
+from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.data.round_trip import bits_per_byte
 from fxformer.energy.flops import tokens_read, training_flops
@@ -23,6 +24,7 @@ from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
+from fxformer.train.schedule import extended
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
@@ -104,7 +106,7 @@ def set_up(cfg: DictConfig) -> Setup:
     start, step = training(cfg, trainer, make, shape, precision, mesh)
     like = jax.eval_shape(start, jax.random.key(0))
     like = target(like, layout.place(like, mesh))
-    example = objective.corrupt(data.train(corpus.batch, cfg.seed)[0])
+    example = first_batch(data.train(corpus.batch, cfg.seed), objective)
     evaluate = make_eval(shape, precision=precision, gathered=everywhere(mesh))
     setup = Setup(
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
@@ -112,6 +114,19 @@ def set_up(cfg: DictConfig) -> Setup:
     jax.eval_shape(step, like, example)
     check_metric(setup)
     return setup
+
+
+def first_batch(batches: Batches, objective: Objective) -> Batch:
+    """The first training batch. ValueError where none of the first few has any target."""
+    made = [objective.corrupt(batches[0])]
+    while not np.any(made[-1].weights):
+        if len(made) == LOOKED:
+            raise ValueError(
+                f"objective: the first {LOOKED} batches have no target, so there is nothing to "
+                "learn; write a larger data.length, or another objective"
+            )
+        made.append(objective.corrupt(batches[len(made)]))
+    return made[0]
 
 
 def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
@@ -131,7 +146,8 @@ def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):
     """The functions that make the first state and the next one."""
-    optimizer, schedule = build(cfg.optimizer), build(cfg.schedule)(trainer.steps)
+    ends = [*trainer.held, trainer.steps]
+    optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
     tx = optimizer.build(schedule, abstract(make))
     step = make_step(
         shape,
