@@ -95,7 +95,7 @@ class File:
                 raise ValueError(f"tokenizer.path={path} holds none of {', '.join(_FORMS)}")
             return found[0]
         if not path.is_file():
-            wrong = no_file(path) or "is no file or folder"
+            wrong = no_file(path) or "no such file or folder"
             raise ValueError(f"tokenizer.path={path}: {wrong}")
         return path
 
