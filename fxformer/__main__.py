@@ -146,7 +146,9 @@ def main(argv: list[str]) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"fxformer: {sentence}", file=sys.stderr)
+    from fxformer.track.plain import safe
+
+    print(f"fxformer: {safe(sentence, limit=20_000)}", file=sys.stderr)
     return 2
 
 

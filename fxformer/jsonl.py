@@ -37,6 +37,29 @@ def decode(line: dict[str, Any]) -> dict[str, Any]:
     return {k: _ODD.get(v, v) if isinstance(v, str) else v for k, v in line.items()}
 
 
+class TornLine(ValueError):
+    """A line that is no whole JSON value: its writer was killed, or is still writing it."""
+
+
+def parse(text: str | bytes) -> dict[str, Any]:
+    """One line as a dict, decoded. TornLine for what is no JSON, ValueError for another value."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TornLine(f"no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON object is expected, got {str(value)[:60]}")
+    return decode(value)
+
+
+def load(path: str | Path) -> Any:
+    """The JSON value that the file at `path` holds. OSError, or ValueError for what is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("no JSON: nested too deeply") from error
+
+
 class Writer:
     """Appends one line per call and hands it to the operating system at once.
 
@@ -71,6 +94,13 @@ class Writer:
         self._file.close()
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number that fits a float; a bool is none, NaN and infinities are."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, float) or abs(value) < 1 << 1023
+
+
 def _torn(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False
@@ -87,11 +117,9 @@ def read(path: str | Path) -> Iterator[dict[str, Any]]:
     with open(path, encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
-                line = json.loads(text)
+                yield parse(text)
             except ValueError:
                 continue
-            if isinstance(line, dict):
-                yield decode(line)
 
 
 def keep(path: str | Path, wanted: Callable[[dict[str, Any]], bool]) -> int:

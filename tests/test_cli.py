@@ -271,3 +271,19 @@ def test_the_process_starts_again_with_its_words():
     out = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
     assert "-m" in out.stdout and heap.TUNABLE in out.stdout, out.stderr
 
+
+
+def test_a_refusal_shows_no_value_of_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("HIDDEN", "canary-value-77")
+    assert app.train(["optimizer.lr=${oc.env:HIDDEN}"], lambda cfg: None) == 2
+    said = capsys.readouterr().err
+    assert "optimizer.lr" in said and "canary" not in said
+
+
+def test_the_name_of_a_folder_holds_no_value_of_the_environment_but_a_job(monkeypatch, capsys):
+    monkeypatch.setenv("HIDDEN", "canary-value-77")
+    monkeypatch.setenv("SLURM_JOB_ID", "123456789")
+    assert app.train(["name=a-${oc.env:HIDDEN}"], lambda cfg: None) == 2
+    said = capsys.readouterr().err
+    assert "name: holds the environment variable HIDDEN" in said and "canary" not in said
+    assert app.train(["name=job-${oc.env:SLURM_JOB_ID}"], lambda cfg: None) == 0

@@ -232,7 +232,7 @@ def test_resume_refuses_a_recipe_and_a_folder_that_is_no_run(run, tmp_path):
     folder, cfg = run
     with pytest.raises(ConfigError, match="recipe"):
         resumed(cfg, ["experiment=x"], folder)
-    with pytest.raises(ConfigError, match="no config.yaml"):
+    with pytest.raises(ConfigError, match="config.yaml is missing"):
         resumed(cfg, [], tmp_path)
 
 

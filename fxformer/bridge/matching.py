@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer.bridge.family import Family, Form, all_families
-from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Field, Knob
+from fxformer.bridge.fields import Config, ConfigMismatch, Field, Knob
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.settled import differences, settled
 
@@ -130,14 +130,6 @@ def _short(value: Any) -> str:
     if isinstance(value, dict) and "_target_" in value:
         return value["_target_"].rpartition(".")[2]
     return repr(value)
-
-
-def known(family: Family) -> set[str]:
-    """The names of the fields that a family's config.json may have."""
-    names = set()
-    for field in (*family.fields, *COMMON):
-        names.update(field.files if hasattr(field, "files") else (field.file,))
-    return names
 
 
 def free_values(family: Family, model: Model) -> Config:

@@ -30,8 +30,16 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     top: the top-level keys that may be there and those that must; default: conf/train.yaml's
     """
     found = _top(cfg, *(folders.top_keys() if top is None else top))
-    found += _walk(cfg, "")
+    found += values(cfg)
     return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
+
+
+def values(node: DictConfig | ListConfig, path: str = "") -> list[str]:
+    """What is wrong with the parts and values of a node, whatever keys it has: a line each.
+
+    path: the key at which the node stands
+    """
+    return _walk(node, path)
 
 
 def _top(cfg: DictConfig, may: set, must: set) -> list[str]:

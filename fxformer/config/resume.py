@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fxformer.config.stored import load_config
 from fxformer.config.target import ConfigError
 
 # What may differ between the parts of one run: how long, who watches, where the folder lies.
@@ -24,13 +25,13 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     Raises ConfigError when there is no stored config, or when an override differs from it in a
     key outside FREE: all such keys are named with both values.
     """
-    file = Path(folder) / "config.yaml"
-    if not file.is_file():
-        raise ConfigError(f"resume: {folder} holds no config.yaml, so it is not a run")
-    stored = OmegaConf.load(file)
+    stored = load_config(folder)
     for key, value in flat(OmegaConf.to_container(stored, resolve=False)).items():
         if value == MASK:
             OmegaConf.update(stored, key, OmegaConf.select(cfg, key), merge=False)
+    # a folder of compiled programs is this user's, never one that the run's folder names
+    own = OmegaConf.select(cfg, "trainer.compile_cache")
+    OmegaConf.update(stored, "trainer.compile_cache", own, merge=False, force_add=True)
     given, sources = stored.copy(), {}
     for key in _named(overrides):
         sources |= dict.fromkeys(_take(given, cfg, key), key)

@@ -29,11 +29,17 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="another address needs --token")
     parser.add_argument("--token", nargs="?", const="", help="what a browser must bring; without "
                         "a value one is drawn. Use it where others share the machine")
+    parser.add_argument("--name", action="append", default=[], metavar="NAME[:PORT]",
+                        help="another name by which a browser reaches the page: localhost:9000 of "
+                        "a forwarded port, lab.example of a proxy; may be given again")
+    parser.add_argument("--base-path", default="", metavar="PATH", help="where a proxy puts the "
+                        "page: /user/me/proxy/8650")
     given, console = parser.parse_args(argv), console or Console()
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
     shelf = Shelf(folder(given.folder))
     try:
-        server = Server(shelf, host=given.host, port=given.port, token=token)
+        server = Server(shelf, host=given.host, port=given.port, token=token, names=given.name,
+                        base=given.base_path)
     except OSError as error:
         raise ValueError(f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
                          "another one: --port 0") from error

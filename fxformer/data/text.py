@@ -14,7 +14,7 @@ from fxformer.data.corpus_text import HeldOut
 class FileCorpus(HeldOut):
     """Documents that lie in files.
 
-    files: glob pattern, or several; ** goes into folders
+    files: glob pattern, or several; ** goes into folders; .gz, .bz2, .xz and .zst are decompressed
     valid_files: the same for the held-out split; None holds out a share of `files`
     encoding_errors: bytes that are not UTF-8 are refused, replaced (U+FFFD) or skipped, and counted
     """
@@ -47,8 +47,9 @@ class FileCorpus(HeldOut):
 
     def _read(self, patterns, knob: str) -> Iterator[str]:
         """One pass over files; what had to be mended is kept by knob for `notes`."""
-        done = reading.Reading(self.encoding_errors)
-        for path in reading.find(patterns, knob):
+        files, empty = reading.find_all(patterns, knob)
+        done = reading.Reading(self.encoding_errors, empty=len(empty))
+        for path in files:
             yield from self.documents_of(path, done)
         self._mended[knob] = done
 
@@ -63,6 +64,8 @@ class FileCorpus(HeldOut):
         return super().notes() | {
             "bad_bytes": sum(done.bad_bytes for done in mended),
             "documents_cut": sum(done.cut for done in mended),
+            "records_blank": sum(done.blank for done in mended),
+            "files_empty": sum(done.empty for done in mended),
         }
 
 

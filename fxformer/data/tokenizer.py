@@ -107,7 +107,10 @@ class Recipe(Protocol):
         """Names the knobs (and files) that decide the outcome, given the text."""
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
-        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer."""
+        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer.
+
+        documents: read more than once by some; an iterator, which can be read once, is kept whole
+        """
 
 
 def is_saved(folder: str | Path) -> bool:
@@ -136,7 +139,10 @@ def load(folder: str | Path) -> Tokenizer:
         raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
-    tokenizer = getattr(importlib.import_module(module), name).from_files(files, ids, template)
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
+        raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
+    tokenizer = kind.from_files(files, ids, template)
     if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
 from fxformer.energy.totals import Totals
 
@@ -66,16 +67,11 @@ class Ledger:
 
 
 def attempts(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The last whole line of every attempt in the ledger at `path`, with all its hours; {} when
+    """The last valid line of every attempt in the ledger at `path`, with all its hours; {} when
     there is none."""
-    last: dict[str, dict[str, Any]] = {}
-    for line in jsonl.read(path):
-        if "attempt" in line and "entries" in line:
-            before = last.get(line["attempt"], {}).get("hours", {})
-            last[line["attempt"]] = line | {"hours": before | line.get("hours", {})}
-    return last
+    return LedgerReader(path).attempts()
 
 
 def totals(path: str | Path) -> Totals:
     """All attempts together: the prior of a resumed run's meter."""
-    return sum((Totals.from_json(line) for line in attempts(path).values()), Totals())
+    return LedgerReader(path).totals()

@@ -8,12 +8,14 @@ from omegaconf import OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
+from fxformer.track.plain import safe
 
 SELF_TELLING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 def say(sentences: str) -> int:
     """Print the problems, a line each, to stderr; returns the exit code of a bad config."""
+    sentences = safe(sentences, limit=20_000)  # they may quote the names of foreign files
     lines = sentences.splitlines()
     text = "\n  ".join(["fxformer:", *lines]) if lines[1:] else f"fxformer: {sentences}"
     print(text, file=sys.stderr)
@@ -21,8 +23,19 @@ def say(sentences: str) -> int:
 
 
 def trace(error: Exception) -> None:
-    """Print a traceback: a bug, or one the user asked for with HYDRA_FULL_ERROR=1."""
+    """Print a traceback: a bug, or one the user asked for with HYDRA_FULL_ERROR=1.
+
+    Its last line is the error again: JAX puts advice of its own behind the message, and whoever
+    shows the last line of a log (a search, a scheduler) is to show what happened.
+    """
     traceback.print_exception(error)
+    print(f"fxformer: {sentence(error)}", file=sys.stderr)
+
+
+def sentence(error: BaseException) -> str:
+    """The kind of an error and the first line of its message."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def refusal(error: BaseException) -> str | None:
@@ -40,6 +53,31 @@ def refusal(error: BaseException) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     ours = frames and frames[-1].filename.startswith(str(folders.PACKAGE))
     return str(error) if ours and (frames[-1].line or "").startswith("raise") else None
+
+
+# Settings of Hydra's that do nothing here, and what does what they are for.
+INERT = {
+    "hydra.run.dir": "runs=FOLDER says where the folders of runs lie, name= what they are called",
+    "hydra.sweep": "runs=FOLDER says where runs and searches lie, search.name= names a search",
+    "hydra.output_subdir": "a run's folder has its config.yaml",
+    "hydra.launcher": "search/launcher= says where trials run",
+    "hydra.sweeper": "search= says how trials are drawn",
+}
+
+
+def inert(argv: list[str]) -> str:
+    """A sentence for each word that would have no effect: settings of Hydra's that fxformer makes
+    itself, and settings of a search where nothing is searched."""
+    searches = any(word.startswith(("-m", "--multirun", "hydra.mode=")) for word in argv)
+    lines = []
+    for word in argv:
+        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
+        for setting, instead in INERT.items():
+            if key == setting or key.startswith(setting + "."):
+                lines.append(f"{word}: has no effect; {instead}")
+        if not searches and (key == "search" or key.startswith("search.")):
+            lines.append(f"{word}: nothing is searched without -m")
+    return "\n".join(lines)
 
 
 def additions(argv: list[str], verb: str = "train") -> str:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,27 @@ def folder_of(runs: str | Path, name: str) -> Path:
 def write(study: Study, trial: Trial) -> None:
     """Replace the file of a trial, on disk when this returns."""
     jsonl.replace(study.path(trial.slot), json.dumps(trial.to_json(), indent=1) + "\n")
+
+
+def judged(wanted: Study) -> bool:
+    """Whether the configs of a study of this name have been judged, all its slots."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((wanted.folder / "judged").read_text()) >= wanted.total
+    return False
+
+
+def note_judged(study: Study) -> None:
+    """Note that all slots there are now have been judged; see `judged`."""
+    jsonl.replace(study.folder / "judged", f"{study.total}\n")
+
+
+def skip(
+    study: Study, slot: int, params: Mapping[str, Any], words: Sequence[str], why: str
+) -> None:
+    """Note that a slot's config cannot run, unless its trial has begun."""
+    if study.trial(slot).state == "waiting":
+        drawn = Trial(slot, dict(params), tuple(words), state="skipped", reason=why, ended=now())
+        write(study, drawn)
 
 
 def kwh_before(trial: Trial) -> float:

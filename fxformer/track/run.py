@@ -21,6 +21,7 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from fxformer import jsonl
+from fxformer.config.stored import plain_config
 from fxformer.track import facts as provenance
 from fxformer.track.integrity import Marks, damage
 from fxformer.track.owner import Lock, now, record
@@ -94,7 +95,7 @@ class Run:
         jsonl.sweep(folder)
         try:
             facts_before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+            stored = plain_config(folder)
         except (OSError, ValueError) as error:
             lock.release()
             raise ValueError(f"{folder} cannot be taken up again: {error}") from error

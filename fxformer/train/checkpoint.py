@@ -18,7 +18,7 @@ import math
 import shutil
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +54,7 @@ class Checkpoints:
 
     keep: how many of the latest stay (at least 2: a power cut may take the newest); the best one
         by metric, smallest first, stays besides them
+    milestones: steps whose checkpoints stay as well
     copy: take a copy of the state before `save` returns; needed when the step donates its input
     guard: called before the folder is written; raises where another process has taken it over
 
@@ -66,6 +67,7 @@ class Checkpoints:
         folder: Path,
         *,
         keep: int = 2,
+        milestones: Collection[int] = (),
         copy: bool = False,
         guard: Callable[[], object] = lambda: None,
     ) -> None:
@@ -73,7 +75,7 @@ class Checkpoints:
             raise ValueError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
         self.folder, self.keep, self.copy = Path(folder), keep, copy
         self.failures, self.why = 0, ""  # saves in a row that failed, and why the last one did
-        self.guard = guard
+        self.guard, self.milestones = guard, frozenset(milestones)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._clean = False
@@ -238,9 +240,9 @@ class Checkpoints:
         self._clean = True
 
     def _prune(self) -> None:
-        best = self.best()
+        stay = self.milestones | {self.best()}
         for step in self.steps()[: -self.keep]:
-            if step != best:
+            if step not in stay:
                 self._trash(step)
 
     def _trash(self, step: int) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
@@ -152,6 +152,7 @@ class Save(Event):
     and where that fails the run ends as interrupted, with what is missing as its reason.
 
     facts: what else belongs into the host part (config hash, tracker id), asked at each save
+    milestones: further steps at which to save
     metric: as of Evaluate; decides which checkpoint is the best
     note: told of saves that fail, (kind, **facts)
     pause: seconds between two attempts at the last save
@@ -165,16 +166,19 @@ class Save(Event):
         minutes: float = math.inf,
         facts: Callable[[], dict] = dict,
         metric: str = "loss",
+        milestones: Collection[int] = (),
         note: Note = nothing,
         pause: float = 1.0,
     ) -> None:
         super().__init__(every)
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
+        self.milestones = milestones
         self.note, self.pause, self._told = note, pause, 0
         self.metric, self._at, self._last = metric, time.monotonic(), -1
 
     def due(self, run: Run) -> bool:
-        return super().due(run) or time.monotonic() - self._at >= 60 * self.minutes
+        planned = super().due(run) or run.step in self.milestones
+        return planned or time.monotonic() - self._at >= 60 * self.minutes
 
     def begin(self, run: Run) -> None:
         if run.step > 0 and super().due(run) and run.valid:  # evaluated just now: say how good

@@ -16,6 +16,7 @@ from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.generate.samples import samples
+from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
@@ -61,6 +62,7 @@ class Session:
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints",
             keep=trainer.keep,
+            milestones=trainer.milestone_steps,
             copy=donates(trainer.donate),
             guard=self.run.verify,
         )
@@ -74,6 +76,7 @@ class Session:
             console=self.console,
         )
         self.held = Held(self.setup)
+        self.coverage = Coverage(self.setup.objective)
 
     def train(self) -> Fit:
         """Trains to the end, evaluates, saves, shows."""
@@ -91,7 +94,7 @@ class Session:
         data, corpus = setup.data, setup.corpus
         loader = data.loader(
             data.train(corpus.batch, setup.cfg.seed),
-            setup.objective.corrupt,
+            self.coverage,
             start=int(state.step),
             stop=trainer.steps,
             workers=corpus.workers,
@@ -231,12 +234,14 @@ class Session:
         carbon = self.energy.carbon
         grams = carbon.gco2e(energy.joules, used.hours)
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
-        self.trackers.finish(numbers | totals | cost | work | {"sigma_joules": energy.sigma})
+        text = outcome.text(self.setup, self.coverage, self.held.coverage)
+        sigma = {"sigma_joules": energy.sigma}
+        self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=outcome.facts(self.setup, ended, work),
+            facts=outcome.facts(self.setup, ended, work, text),
             energy=used,
             carbon=carbon,
             check=self.check.words(),

@@ -10,6 +10,8 @@ from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, n
 from fxformer.train.running import Run
 from fxformer.types import Count, Natural, Positive, Range, Rate
 
+FIRST_MILESTONE = 50  # steps; what is shorter is a trial run
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trainer:
@@ -25,6 +27,8 @@ class Trainer:
     log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
     save_minutes: a checkpoint at least so often; None: by steps alone
     keep: how many of the latest checkpoints stay, besides the best
+    milestones: checkpoints at 1/2, 1/4, … of the steps that are made and stay, so many of them, for
+        comparisons at equal cost (`fxformer compare`); none before step 50
     metric: of the validation, the smaller the better
     patience: evaluations in a row without a new best before the run stops; 0: never
     guard: refuse updates that are not finite
@@ -45,6 +49,7 @@ class Trainer:
     sample_every: Natural = 0
     save_minutes: Positive | None = 5.0
     keep: Annotated[int, Range(2)] = 2
+    milestones: Natural = 3
     metric: str = "loss"
     patience: Natural = 0
     guard: bool = True
@@ -60,6 +65,12 @@ class Trainer:
             raise ValueError(
                 f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
             )
+
+    @property
+    def milestone_steps(self) -> frozenset[int]:
+        """The steps of the milestones."""
+        halves = (self.steps >> n for n in range(1, min(self.milestones, 64) + 1))
+        return frozenset(step for step in halves if step >= FIRST_MILESTONE)
 
     def events(
         self,
@@ -96,6 +107,7 @@ class Trainer:
                 facts=facts,
                 metric=self.metric,
                 note=note,
+                milestones=self.milestone_steps,
             ),
         ]
         return events if samples is None else [*events, Call(self.sample_every, samples)]

@@ -25,6 +25,15 @@ from fxformer.search.worker import Held, Past, Worker
 ROOT = Path(__file__).resolve().parents[2]
 
 
+class Late:
+    """A sampler whose draws are not known beforehand."""
+
+    pure = False
+
+    def draw(self, study, slot, trials):
+        return {"x": 1e-3, "y": slot % 3}
+
+
 @pytest.fixture(autouse=True)
 def path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -41,6 +50,25 @@ def controller(runs: Path, trials: int, workers: int, fake: str) -> subprocess.P
 def completions(study: Study) -> list[int]:
     """The slots that were run to their end, by the trials' own account, in numerical order."""
     return sorted(map(int, (study.folder / "completions").read_text().split()))
+
+
+def test_the_first_failure_ends_a_search_that_fails_fast(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "steps=4 1:bad")
+    study, stopped = drive.work(drive.study(tmp_path, total=4), drive.search(fail_fast=True))
+    states = [trial.state for trial in study.trials()]
+    assert states == ["complete", "failed", "waiting", "waiting"]
+    assert stopped == "trial 1 failed (search.fail_fast)"
+
+
+def test_a_config_that_is_drawn_late_is_judged_before_it_starts(tmp_path, monkeypatch):
+    """Draws that follow from earlier trials are not known beforehand."""
+    monkeypatch.setenv("FAKE", "steps=1")
+    asked = drive.search(skip_illegal=True, sampler=Late())
+    job = drive.job(drive.study(tmp_path, total=3), asked)
+    job = dataclasses.replace(job, judge=lambda words: "no" if "y=1" in words else None)
+    asked.launcher(job)
+    trial = job.study.trial(1)
+    assert (trial.state, trial.reason, trial.run) == ("skipped", "fxformer: no", None)
 
 
 def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):

@@ -263,6 +263,18 @@ def test_a_full_trainer_makes_its_events_and_they_fit_together(tmp_path):
         Trainer(metric="ema_loss")
 
 
+def test_milestones_are_made_and_stay(tmp_path, monkeypatch):
+    assert Trainer(steps=1000).milestone_steps == {500, 250, 125}
+    assert Trainer(steps=199).milestone_steps == {99}  # none before step 50
+    assert not Trainer(steps=1000, milestones=0).milestone_steps
+    monkeypatch.setattr("fxformer.train.trainer.FIRST_MILESTONE", 1)
+    toy, trainer = Parts(), Trainer(steps=10, save_every=4)
+    checkpoints = Checkpoints(tmp_path, keep=2, milestones=trainer.milestone_steps)
+    events = trainer.events(toy.evaluate, [batch(100)], checkpoints, toy.state)
+    go(toy, trainer.steps, events=events)
+    assert checkpoints.steps() == [1, 2, 5, 8, 10]
+
+
 def test_donating_the_state_changes_no_number(tmp_path):
     toy = Parts(ema=0.9)
     like, given = jax.eval_shape(lambda: toy.state), jax.tree.map(jax.numpy.copy, toy.state)
