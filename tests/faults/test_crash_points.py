@@ -21,7 +21,7 @@ from tests.faults.crashes import Copies, Points, restore, watched
 from tests.faults.run import STEPS, Runner, text
 
 ROOT = Path(__file__).resolve().parents[2]
-SEED, FEW = 0, 8
+SEED, FEW = 0, 6
 
 
 def trace(run: Path) -> list:
