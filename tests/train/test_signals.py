@@ -121,3 +121,21 @@ os.execv(sys.executable, [sys.executable, "-c", {again!r}])
     os.kill(process.pid, signal.SIGTERM)
     out, _ = process.communicate("\n", timeout=30)
     assert (process.returncode, out) == (75, "Interrupted SIGTERM\n")
+
+
+def test_after_a_signal_nothing_of_the_process_is_taken_down():
+    """A thread that does not end would keep it, and C++ that was left by an exception may crash."""
+    body = """
+import atexit
+atexit.register(print, "taken down")
+def work():
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    try:
+        ready(); time.sleep(60)
+    except KeyboardInterrupt:
+        signals.end(75)
+"""
+    process = begin(body)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode == 75
