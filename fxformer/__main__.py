@@ -197,7 +197,7 @@ def entry() -> None:
         code = 0
     except KeyboardInterrupt:  # before training had begun: just do it again
         code = 75
-    raise SystemExit(code)
+    signals.end(code)
 
 
 if __name__ == "__main__":

@@ -182,16 +182,22 @@ class Checkpoints:
     def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
         arguments = (step, leaves, host, metric)
         try:
-            try:
-                self._write(*arguments)
-            except OSError as error:
-                if error.errno not in FULL or not self._make_room():
-                    raise
-                self._write(*arguments)
+            while not self._fits(*arguments):
+                pass
             self.failures, self.why = 0, ""
         except BaseException as error:  # whatever it was, it is told by wait()
             self._error, self.failures = error, self.failures + 1
             self.why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+
+    def _fits(self, *arguments: Any) -> bool:
+        """Writes a checkpoint; False where the disk is full and there is now more room on it."""
+        try:
+            self._write(*arguments)
+        except OSError as error:
+            if error.errno not in FULL or not self._make_room():
+                raise
+            return False
+        return True
 
     def _write(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
         making = self.folder / f".{step:08d}.making"
@@ -213,11 +219,16 @@ class Checkpoints:
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
 
     def _make_room(self) -> bool:
-        """Deletes what is not the newest good checkpoint or the best one; whether there was any."""
+        """Deletes what is not the newest good checkpoint, the best one or a milestone; milestones
+        where there is nothing else. Whether there was anything."""
         spare = [self.folder / ".bad", self.folder / ".trash", *self.folder.glob(".*.making")]
         spare = [path for path in spare if path.exists()]
         best, newest = self.best(), next(filter(self._good, reversed(self.steps())), None)
         steps = [step for step in self.steps() if step not in (best, newest)]
+        if others := [step for step in steps if step not in self.milestones]:
+            steps = others
+        elif spare:
+            steps = []
         for step in steps:
             self._trash(step)
         for path in spare:

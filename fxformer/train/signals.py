@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 INTERRUPTED = 75  # exit code of a first signal
 LEAVE = 130  # exit code of the second signal, the shell's for SIGINT
@@ -38,6 +38,7 @@ class Deadline:
 
     def __init__(self) -> None:
         self.patience, self.leave = GRACE, dict[str, Callable[[str], object]]()
+        self.signalled = False  # whether there was a signal
         self.busy: Callable[[], bool] = lambda: False
         self._reacted = threading.Event()
         self._pipe: tuple[int, int] | None = None
@@ -98,6 +99,7 @@ def install() -> None:
     seen: list[int] = []
 
     def heard(number: int, frame: FrameType | None) -> None:
+        deadline.signalled = True
         if seen:
             _leave_at_once()
         seen.append(number)
@@ -111,6 +113,17 @@ def install() -> None:
         signal.signal(number, heard)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, BOTH)
+
+
+def end(code: int) -> NoReturn:
+    """End the process. After a signal nothing of it is taken down: C++ code that the signal's
+    exception passed through was seen to crash then, and a thread may not end."""
+    if not deadline.signalled:
+        raise SystemExit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 class Signals:
@@ -159,7 +172,7 @@ class Signals:
             if self.leave is not None:
                 self.leave()
             _leave_at_once()
-        self.name = signal.Signals(number).name
+        self.name, deadline.signalled = signal.Signals(number).name, True
         if not self.limit:
             self.react()
         _say(f"{self.name}: {self.doing}")

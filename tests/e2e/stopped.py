@@ -1,4 +1,4 @@
-"""`fxformer` that is sent SIGTERM when it reaches a certain place: python stopped.py PLACE WORD…"""
+"""`fxformer` that is sent SIGTERM at a certain place: python stopped.py PLACE WORD…"""
 
 import hashlib
 import importlib

@@ -1,6 +1,6 @@
 """A run of a few steps that is begun, or gone on with, in this process; for crash points.
 
-    python run.py ROOT NUMBER      dies of SIGKILL at that crash point
+python run.py ROOT NUMBER      dies of SIGKILL at that crash point
 """
 
 import contextlib

@@ -92,6 +92,8 @@ def test_a_search_survives_every_crash_point(tmp_path, inline, capsys):
         except BaseException as error:  # noqa: BLE001 - all points are tried
             failed[n] = (what, path.relative_to(reference.root), repr(error)[:300])
     with capsys.disabled():
-        print(f"\n{reference.points.count} crash points of a search of {TRIALS} trials: "
-              f"{dict(reference.points.kinds)}; {len(failed)} not survived")
+        print(
+            f"\n{reference.points.count} crash points of a search of {TRIALS} trials: "
+            f"{dict(reference.points.kinds)}; {len(failed)} not survived"
+        )
     assert not failed, failed

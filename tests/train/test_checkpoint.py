@@ -162,6 +162,21 @@ def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkey
     assert checkpoints.steps() == [2, 4, 6]  # the best, the newest good one, the new one
 
 
+def test_a_full_disk_costs_milestones_last(tmp_path, monkeypatch):
+    checkpoints, real = saved(tmp_path, [1, 2, 3, 4], keep=3, milestones={1}), tensors.write
+    assert checkpoints.steps() == [1, 2, 3, 4]
+    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+        fail(path, arrays) if (tmp_path / "00000002").exists() else real(path, arrays)
+    ))  # fmt: skip
+    checkpoints.save(5, STATE, {})
+    assert checkpoints.wait() and checkpoints.steps() == [1, 4, 5]
+    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+        fail(path, arrays) if (tmp_path / "00000001").exists() else real(path, arrays)
+    ))  # fmt: skip
+    checkpoints.save(6, STATE, {})
+    assert checkpoints.wait() and checkpoints.steps() == [5, 6]
+
+
 def test_nothing_is_written_where_the_folder_is_another_process_by_now(tmp_path):
     def guard():
         raise SystemExit(75)

@@ -87,12 +87,15 @@ def work():
 
 
 def test_a_loop_that_never_reacts_is_ended():
-    body = STUCK + """
+    body = (
+        STUCK
+        + """
 def work():
     with signals.Signals(limit=True):
         ready()
         while True: time.sleep(0.01)
 """
+    )
     process = begin(body)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30)[0] == "left SIGTERM\n"
@@ -102,12 +105,15 @@ def work():
 def test_a_signal_before_there_is_a_handler_is_kept_over_an_exec():
     """`fxformer train` executes itself anew for its heap before it imports anything heavy."""
     again = BEGIN + "def work(): time.sleep(60)\n" + END
-    first = BEGIN + f"""
+    first = (
+        BEGIN
+        + f"""
 signals.block()
 ready()
 sys.stdin.readline()
 os.execv(sys.executable, [sys.executable, "-c", {again!r}])
 """
+    )
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", first]
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -115,3 +121,21 @@ os.execv(sys.executable, [sys.executable, "-c", {again!r}])
     os.kill(process.pid, signal.SIGTERM)
     out, _ = process.communicate("\n", timeout=30)
     assert (process.returncode, out) == (75, "Interrupted SIGTERM\n")
+
+
+def test_after_a_signal_nothing_of_the_process_is_taken_down():
+    """A thread that does not end would keep it, and C++ that was left by an exception may crash."""
+    body = """
+import atexit
+atexit.register(print, "taken down")
+def work():
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    try:
+        ready(); time.sleep(60)
+    except KeyboardInterrupt:
+        signals.end(75)
+"""
+    process = begin(body)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[0] == ""
+    assert process.returncode == 75
