@@ -3,6 +3,7 @@
 Keys that are not named here may hold anything: later versions and searches add their own.
 """
 
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
@@ -96,10 +97,15 @@ def problem(value: Any, schema: Any = Record, path: str = "") -> str | None:
         return wrong and f"{path} {wrong}"[:200]
     if not isinstance(value, Mapping):
         return f"{path or 'the record'} wants a mapping, got {_short(value)}"
-    hints = typing.get_type_hints(schema)
+    hints = _hints(schema)
     found = (problem(value[key], hint, f"{path}.{key}" if path else key)
              for key, hint in hints.items() if key in value)
     return next((one for one in found if one), None)
+
+
+@functools.cache
+def _hints(schema: Any) -> dict[str, Any]:
+    return typing.get_type_hints(schema)
 
 
 def _short(value: Any) -> str:
