@@ -47,9 +47,7 @@ class StoredRun:
             return self._unreadable("run.json", error)
         if why := schema.problem(value):
             return self._unreadable("run.json", ValueError(why))
-        if value.get("summary"):
-            value["summary"] = jsonl.decode(value["summary"])
-        return value
+        return schema.decoded(value)
 
     @property
     def status(self) -> str:

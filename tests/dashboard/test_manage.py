@@ -184,3 +184,39 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
         page.wait_for_selector(".detail h2")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         watched.clean(url)
+
+
+def test_what_takes_long_says_so_while_it_does(root):
+    """Answers held back for a second: the curves and the energy show that they are awaited."""
+    def late(route):
+        page.wait_for_timeout(1000)
+        route.continue_()
+
+    with browser() as watched, served(Shelf(root)) as url:
+        page = watched.page
+        for pattern, view, words in (("**/api/curve?**", "curves", "reading the metrics of"),
+                                     ("**/api/energy", "energy", "adding up the ledgers")):
+            page.route(pattern, late)
+            page.goto(f"{url}#{view}")
+            page.reload()
+            page.wait_for_selector(f"text={words}")
+            watched.ready(view)
+            page.wait_for_selector(f"text={words}", state="detached")
+
+
+def test_every_view_has_a_main_part_named_heads_and_tables_that_keys_can_scroll(root):
+    """What axe-core found before; it finds no violation in any view now."""
+    with browser() as watched, served(Shelf(root)) as url:
+        page = watched.page
+        watched.open(url, "runs")
+        page.click("thead input[type=checkbox]")
+        page.click("#diff")
+        for view in ("runs", "curves", "energy", "searches"):
+            if view != "runs":
+                watched.show(view)
+            assert page.locator("main > #view[role=tabpanel]").count() == 1
+            assert page.locator("header .skip").count() == 1
+            assert all(text.strip() or boxes for text, boxes in page.evaluate(
+                "[...document.querySelectorAll('th')].map((th) => [th.innerText, "
+                "th.querySelectorAll('input[aria-label]').length])")), view
+            assert page.locator(".wide:not([tabindex])").count() == 0, view
