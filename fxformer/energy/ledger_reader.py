@@ -1,6 +1,7 @@
 """Incremental reader of a run's energy.jsonl: totals by attempt, and their growth over time."""
 
 import dataclasses
+import math
 import os
 import threading
 from pathlib import Path
@@ -100,11 +101,14 @@ class LedgerReader:
                 if name in line and type(line[name]) is not hint and (
                         why := complaint(line[name], hint)):
                     raise ValueError(f"{name} {why}")
-            hours = line.get("hours") or {}
-            if why := not all(map(str.isdigit, hours)) or complaint(hours, dict[str, float]):
-                raise ValueError(f"hours {why if isinstance(why, str) else 'are whole numbers'}")
             if "seconds" not in line or "joules" not in line:
                 raise ValueError("seconds and joules are expected")
+            if not all(math.isfinite(line.get(name, 0.0)) for name in ("joules", "time")):
+                raise ValueError("joules and time are finite numbers")
+            if not all(hour.isdecimal() for hour in line.get("hours", {})):
+                raise ValueError("hours are named by whole numbers")
+            if why := complaint(line.get("hours", {}), dict[str, float]):
+                raise ValueError(f"hours {why}")
         except jsonl.TornLine:
             return None
         except ValueError as error:
@@ -142,10 +146,15 @@ _HINTS = {"attempt": str, "entries": list, "joules": float, "seconds": dict, "ti
           "hours": dict}
 
 
+# Of the last line of an attempt, which alone is asked for these.
+_OF_LAST = {"seconds": dict[str, float], "statements": list[str], "unreadable": list[str],
+            "host": str, "pid": int, "born": int | str, "every": float, "final": bool,
+            "not_attributable": dict[str, float], "start": dict}
+
+
 def _check(line: dict[str, Any]) -> None:
     """ValueError names the first value of a wrong type."""
-    for name, hint in (("joules", float), ("seconds", dict[str, float]),
-                       ("statements", list[str]), ("unreadable", list[str])):  # fmt: skip
+    for name, hint in _OF_LAST.items():
         if name in line and (why := complaint(line[name], hint)):
             raise ValueError(f"{name} {why}")
     totals = Totals.from_json(line)
