@@ -12,6 +12,7 @@ from fxformer.dashboard.shelf import Shelf
 from fxformer.data import round_trip
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, name_of
+from fxformer.track.wandb import sync_command
 
 _TAIL = 16_384  # bytes from the end of a log in which its last lines are looked for
 _LAST = ("loss", "accuracy", "tokens_per_second", "step", "tokens", "seconds", "joules")
@@ -48,7 +49,7 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
                     **notes.read(one), **shelf.ledger(key).remarks(),
-                    "wandb": _unsent(one.folder)}
+                    "wandb": sync_command(one.folder, facts.get("wandb_id"))}
 
 
 def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
@@ -76,13 +77,6 @@ def masked(command: str, redactor: Redactor) -> str:
         return redactor.text(command)
 
 
-def _unsent(folder: Path) -> str | None:
-    """How to send what wandb wrote offline, if it did: all attempts, the oldest first."""
-    there = sorted(path for path in folder.glob("wandb/offline-run-*") if path.is_dir())
-    unsent = [str(path) for path in there if not list(path.glob("*.wandb.synced"))]
-    return shlex.join(["wandb", "sync", *unsent]) if unsent else None
-
-
 def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
     facts = one.facts
     summary = facts.get("summary") or {}
@@ -93,7 +87,7 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
     joules = summary.get("joules", train.get("joules", valid.get("joules")))
     row = {
         "key": key, "name": name_of(one.id), "given": facts.get("name"), "status": one.status,
-        "reason": redactor.text(one.reason), "sweep": facts.get("sweep"),
+        "reason": redactor.text(one.reason_with(shelf.problem(key))), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
         "best": summary.get("best"), "joules": joules,

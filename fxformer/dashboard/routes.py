@@ -34,6 +34,7 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "curve": curves.curve,
     "yardstick": yardstick.yardstick,
     "energy": spending.energy,
+    "progress": spending.progress,
     "course": spending.course,
     "tenths": spending.tenths,
     "regions": spending.regions,

@@ -1,5 +1,6 @@
 """The runs folder as the page sees it: which runs there are, each read once and then only on."""
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from fxformer.track.store import StoredRun, runs
 
 CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
 _OPEN = 300  # runs whose columns are held in memory, those asked for last
+_SHORT = 32_768  # bytes of a ledger that is read whole for the list of runs
 _WATCHED = ("run.json", "metrics.jsonl", "energy.jsonl", "notes.json", "samples.md")
 
 
@@ -32,6 +34,7 @@ class Shelf:
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
         self.secret_keys = False  # whether keys of runs are redacted: in a report
+        self.progress = (0, 0)  # runs whose energy was added up, of how many
         self.asked = time.monotonic()  # when a page last wanted something
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
@@ -91,6 +94,18 @@ class Shelf:
         folder = self.run(key).folder
         with self._lock:
             return self._ledgers.setdefault(key, LedgerReader(folder / "energy.jsonl"))
+
+    def problem(self, key: str) -> str | None:
+        """The first file of a run that cannot be read: "run.json: why". A long ledger is not read
+        for this alone, only once its energy was asked for."""
+        run, ledger = self.run(key), self.ledger(key)
+        _ = run.facts
+        found = run.problems(ledger=False)
+        with contextlib.suppress(OSError):
+            short = (run.folder / "energy.jsonl").stat().st_size <= _SHORT
+            if (short or ledger.begun) and (why := ledger.problem):
+                found.append(f"energy.jsonl: {why}")
+        return next(iter(found), None)
 
     def totals(self, key: str) -> Totals:
         """All attempts' joules of a run."""

@@ -52,6 +52,11 @@ class LedgerReader:
         return {n: list(dict.fromkeys(w for one in lines for w in one.get(n, []))) for n in names}
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was read yet."""
+        return self._offset > 0
+
+    @property
     def problem(self) -> str | None:
         """Why the file, or its first bad line, cannot be read; None when all of it can."""
         with self._lock:
@@ -62,7 +67,6 @@ class LedgerReader:
         self._offset, self._inode, self._lines = 0, 0, 0
         self._problem: str | None = None
         self._last: dict[str, dict[str, Any]] = {}
-        self._joules: dict[str, float] = {}
         self._growth: list[tuple[float, float]] = []
 
     def _read(self) -> None:
@@ -82,58 +86,80 @@ class LedgerReader:
             return None
         data = data[: data.rfind(b"\n") + 1]
         self._offset += len(data)
-        for text in data.splitlines():
-            self._lines += 1
-            self._add(text)
+        self._add([line for text in data.splitlines() if (line := self._parse(text))])
         return None
 
-    def _add(self, text: bytes) -> None:
+    def _parse(self, text: bytes) -> tuple[int, dict[str, Any]] | None:
+        """A line and its number; None for a torn one, and for one that is no account."""
+        self._lines += 1
         try:
             line = jsonl.parse(text)
+            if "attempt" not in line or "entries" not in line:
+                return None
+            for name, hint in _HINTS.items():
+                # `complaint` takes ten times as long to say that a value is of its very type
+                if name in line and type(line[name]) is not hint and (
+                        why := complaint(line[name], hint)):
+                    raise ValueError(f"{name} {why}")
+            if "seconds" not in line or "joules" not in line:
+                raise ValueError("seconds and joules are expected")
+            if not all(math.isfinite(line.get(name, 0.0)) for name in ("joules", "time")):
+                raise ValueError("joules and time are finite numbers")
+            if not all(hour.isdecimal() for hour in line.get("hours", {})):
+                raise ValueError("hours are named by whole numbers")
+            if why := complaint(line.get("hours", {}), dict[str, float]):
+                raise ValueError(f"hours {why}")
         except jsonl.TornLine:
-            return
-        except ValueError as error:
-            return self._refuse(str(error))
-        if "attempt" not in line or "entries" not in line:
             return None
-        try:
-            joules = _joules(line)
         except ValueError as error:
-            return self._refuse(str(error))
-        attempt = line["attempt"]
-        hours = self._last.get(attempt, {}).get("hours", {})
-        hours.update(line.get("hours", {}))
-        self._last[attempt] = line | {"hours": hours}
-        self._joules[attempt] = joules
-        self._growth.append((float(line.get("time", 0.0)), sum(self._joules.values())))
-        return None
+            self._refuse(self._lines, error)
+            return None
+        return self._lines, line
 
-    def _refuse(self, why: str) -> None:
-        self._problem = self._problem or f"line {self._lines}: {why}"
+    def _add(self, lines: list[tuple[int, dict[str, Any]]]) -> None:
+        """Take in lines. Entries are checked from the last line of each attempt back to one that is
+        valid, for the lines before it count for nothing but their hours."""
+        valid: dict[str, int] = {}
+        for number, line in reversed(lines):
+            if line["attempt"] not in valid:
+                try:
+                    _check(line)
+                    valid[line["attempt"]] = number
+                except ValueError as error:
+                    self._refuse(number, error)
+        for number, line in lines:
+            attempt = line["attempt"]
+            if number > valid.get(attempt, -1):
+                continue
+            hours = self._last.get(attempt, {}).get("hours", {})
+            hours.update(line.get("hours", {}))
+            line["hours"] = hours
+            self._last[attempt] = line
+            self._growth.append((float(line.get("time", 0.0)),
+                                 sum(float(one["joules"]) for one in self._last.values())))
+
+    def _refuse(self, number: int, error: ValueError) -> None:
+        self._problem = self._problem or f"line {number}: {error}"
 
 
-_HINTS = {"attempt": str, "entries": list, "time": float, "seconds": dict[str, float],
-          "hours": dict[str, float], "statements": list[str], "unreadable": list[str]}
-_ENTRY = [(field.name, float if field.name in ("sigma", "joules") else str)
-          for field in dataclasses.fields(Entry)]
-_AT = [name for name, _ in _ENTRY].index("joules")
+_HINTS = {"attempt": str, "entries": list, "joules": float, "seconds": dict, "time": float,
+          "hours": dict}
 
 
-def _joules(line: dict[str, Any]) -> float:
-    """The joules of a line, whose types are checked. ValueError names what is wrong."""
-    for name, hint in _HINTS.items():
+# Of the last line of an attempt, which alone is asked for these.
+_OF_LAST = {"seconds": dict[str, float], "statements": list[str], "unreadable": list[str],
+            "host": str, "pid": int, "born": int | str, "every": float, "final": bool,
+            "not_attributable": dict[str, float], "start": dict}
+
+
+def _check(line: dict[str, Any]) -> None:
+    """ValueError names the first value of a wrong type."""
+    for name, hint in _OF_LAST.items():
         if name in line and (why := complaint(line[name], hint)):
             raise ValueError(f"{name} {why}")
-    total = 0.0
-    for entry in line["entries"]:
-        if not isinstance(entry, list) or len(entry) != len(_ENTRY):
-            raise ValueError(f"entries: {len(_ENTRY)} values are expected, got {str(entry)[:60]}")
-        for (name, kind), value in zip(_ENTRY, entry, strict=True):
-            # nearly all are of this very type, and `complaint` takes ten times as long to say so
-            usual = type(value) is kind and (kind is str or math.isfinite(value))
-            if not usual and (why := complaint(value, kind)):
-                raise ValueError(f"entries: {name} {why}")
-        total += entry[_AT]
-    if "seconds" not in line or any(not hour.isdigit() for hour in line.get("hours", {})):
-        raise ValueError("not energy totals: seconds or hours are missing")
-    return total
+    totals = Totals.from_json(line)
+    for entry in totals.entries:
+        for field in dataclasses.fields(Entry):
+            kind = float if field.name in ("sigma", "joules") else str
+            if why := complaint(getattr(entry, field.name), kind):
+                raise ValueError(f"entries: {field.name} {why}")

@@ -3,10 +3,12 @@
 Keys that are not named here may hold anything: later versions and searches add their own.
 """
 
+import functools
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
+from fxformer import jsonl
 from fxformer.config.fit import complaint
 
 # JSON has no NaN and no infinity: they travel as text, see jsonl.
@@ -96,10 +98,27 @@ def problem(value: Any, schema: Any = Record, path: str = "") -> str | None:
         return wrong and f"{path} {wrong}"[:200]
     if not isinstance(value, Mapping):
         return f"{path or 'the record'} wants a mapping, got {_short(value)}"
-    hints = typing.get_type_hints(schema)
+    hints = _hints(schema)
     found = (problem(value[key], hint, f"{path}.{key}" if path else key)
              for key, hint in hints.items() if key in value)
     return next((one for one in found if one), None)
+
+
+def decoded(record: dict[str, Any], schema: Any = Record) -> dict[str, Any]:
+    """A record without problems with its numbers that travel as text ("nan") as floats."""
+    found = dict(record)
+    for key, hint in _hints(schema).items():
+        value = record.get(key)
+        if hint == Number and isinstance(value, str):
+            found[key] = float(value)
+        elif isinstance(value, dict) and hint == Summary | None:
+            found[key] = jsonl.decode(value)
+    return found
+
+
+@functools.cache
+def _hints(schema: Any) -> dict[str, Any]:
+    return typing.get_type_hints(schema)
 
 
 def _short(value: Any) -> str:

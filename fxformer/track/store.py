@@ -47,9 +47,7 @@ class StoredRun:
             return self._unreadable("run.json", error)
         if why := schema.problem(value):
             return self._unreadable("run.json", ValueError(why))
-        if value.get("summary"):
-            value["summary"] = jsonl.decode(value["summary"])
-        return value
+        return schema.decoded(value)
 
     @property
     def status(self) -> str:
@@ -63,8 +61,12 @@ class StoredRun:
     @property
     def reason(self) -> str:
         """Why the run ended as it did, or which of its files cannot be read; "" where neither."""
-        given, wrong = self.facts.get("reason"), self.problem
-        return "; ".join(one for one in (given, wrong and f"unreadable: {wrong}") if one)
+        return self.reason_with(self.problem)
+
+    def reason_with(self, problem: str | None) -> str:
+        """As `reason`, where the problem is known."""
+        given = self.facts.get("reason")
+        return "; ".join(one for one in (given, problem and f"unreadable: {problem}") if one)
 
     @property
     def problem(self) -> str | None:
@@ -72,10 +74,10 @@ class StoredRun:
         _ = self.facts, self._ledger.problem
         return next(iter(self.problems()), None)
 
-    def problems(self) -> list[str]:
-        """["energy.jsonl: line 3: …", …]: of the files that were read until now."""
+    def problems(self, *, ledger: bool = True) -> list[str]:
+        """["energy.jsonl: line 3: …", …]: of the files that were read until now, and the ledger."""
         found = dict(self._problems)
-        if why := self._ledger.problem:
+        if ledger and (why := self._ledger.problem):
             found["energy.jsonl"] = why
         return [f"{file}: {why}" for file, why in found.items()]
 

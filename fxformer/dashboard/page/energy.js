@@ -5,8 +5,16 @@ views.add({
   id: "energy",
   title: "Energy",
   async render(root) {
-    fill(root, h("p.soft", { role: "status" }, "adding up the ledgers …"));
-    const [answer, course, regions, { runs }, configs] = await Promise.all(["energy", "course", "regions", "runs", "configs"].map((path) => api.get(path)));
+    const waiting = h("p.soft", { role: "status" }, "adding up the ledgers …");
+    fill(root, waiting);
+    const stop = follow(waiting);
+    let answer, course, regions, runs, configs;
+    try {
+      answer = await api.get("energy");
+      [course, regions, { runs }, configs] = await Promise.all(["course", "regions", "runs", "configs"].map((path) => api.get(path)));
+    } finally {
+      stop();
+    }
     if (!answer.total.joules) {
       fill(root, empty("No run has an energy ledger yet. Every run that trains keeps one; nothing has to be turned on.", "fxformer train"));
       return { refresh: () => views.again() };
@@ -55,6 +63,15 @@ views.add({
     }
   },
 });
+
+// Says how many runs the server has added up, until the function it gives back is called.
+function follow(element) {
+  const timer = api.live && setInterval(async () => {
+    const [done, all] = await api.get("progress").catch(() => [0, 0]);
+    if (all) element.textContent = `adding up the ledgers: ${done} of ${all} runs …`;
+  }, 500);
+  return () => clearInterval(timer);
+}
 
 function headline(answer) {
   const { total } = answer;

@@ -75,7 +75,7 @@ const headView = (() => {
       if (!focus) {
         const many = chosen.heads.length > 1 ? "their mean" : "its weight";
         fill(told, h("p.soft", `Point at a token, or step through them with the arrow keys: what it looks at, and ${many}. A click holds it.`),
-          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give.`));
+          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give; of a long text the strongest alone, ${EACH} for each token.`));
         return;
       }
       const own = focus.side === "query" ? queries : keys, other = focus.side === "query" ? keys : queries;

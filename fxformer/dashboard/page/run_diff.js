@@ -4,9 +4,15 @@
 const runDiff = (() => {
   function keys(runs, all) {
     const { configs, value } = runColumns;
-    const known = [...configs.differing, ...(all ? Object.keys(configs.shared) : [])].sort();
+    const known = [...configs.differing, ...(all ? Object.keys(configs.shared) : [])].sort(byKind);
     const text = (run, key) => runColumns.text(value(run, key));
     return known.filter((key) => all || new Set(runs.map((run) => text(run, key))).size > 1);
+  }
+
+  // Keys of the config first; versions, code and machine after them.
+  function byKind(one, other) {
+    const made = (key) => /^(code|machine|package)\./.test(key);
+    return made(one) - made(other) || (one < other ? -1 : 1);
   }
 
   function draw(runs, close) {

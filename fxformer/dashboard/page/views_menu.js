@@ -9,6 +9,7 @@ const viewsMenu = (() => {
       saved = await api.get("views");
     } catch { /* a report of an earlier version holds none */ }
     draw();
+    window.addEventListener("hashchange", () => { menu.open = false; });
 
     function draw(words) {
       const names = Object.keys(saved).sort((a, b) => a.localeCompare(b));
