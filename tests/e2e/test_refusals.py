@@ -194,6 +194,8 @@ data.encoding_errors=ignore | data.encoding_errors strict
 data.cache_dir=3 | data.cache_dir
 data=jsonl data.files=FOLDER/bad.jsonl | FOLDER/bad.jsonl line 2
 data=jsonl data.files=FOLDER/good.jsonl data.key=txet | data.key text
+data=csv data.files=FOLDER/good.jsonl | FOLDER/good.jsonl data.column 'text'
+data=csv data.files=FOLDER/good.jsonl data.delimiter=';;' | data.delimiter ';'
 data=parquet | Parquet
 """
 WRONG_SEQ2SEQ = """
