@@ -79,7 +79,8 @@ def select(patterns: Sequence[str], tree: Any, *, what: str = "patterns") -> Any
 
 
 def _compiled(rule: Any, what: str) -> tuple[re.Pattern, Any]:
-    if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str):
+    pair = isinstance(rule, Sequence) and not isinstance(rule, str) and len(rule) == 2
+    if not pair or not isinstance(rule[0], str):
         raise RuleError(f"{what}: a rule is a pair [regex, value], got {rule!r}")
     try:
         return re.compile(rule[0]), rule[1]

@@ -20,6 +20,7 @@ from fxformer.compare.probe import Labelled, by_document, labelled
 from fxformer.compare.shared_text import held_out
 from fxformer.compare.table import show
 from fxformer.track.owner import now
+from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, find
 
 KEPT = ".compared"  # in the folder of the runs
@@ -102,7 +103,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared:
     knobs, console = arguments(argv), console or Console()
     compared = compare(knobs, console)
     show(compared, console)
-    text = json.dumps(compared.plain(), indent=1) + "\n"
+    text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
     keep(Path(knobs.root), text)
     if knobs.json:
         Path(knobs.json).write_text(text, encoding="utf-8")
@@ -119,7 +120,7 @@ def keep(root: Path, text: str) -> None:
 
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
-    runs = [find(knobs.root, which) for which in knobs.runs]
+    runs = [find(knobs.root, which).checked() for which in knobs.runs]
     named = [(run.id, spendings(run)) for run in runs]
     budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):

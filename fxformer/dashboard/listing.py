@@ -1,6 +1,6 @@
 """The table of runs, and what is known of one of them."""
 
-import json
+import contextlib
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,10 +42,12 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     known = {name: facts.get(name) for name in (
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
-    given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    text = {name: (facts.get("summary") or {}).get(name) for name in (
+        "tokens_dropped", "valid_pieces", "valid_pieces_missing")}
+    given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
     given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
-                    **notes.read(one), **shelf.ledgers(key).said(),
+                    **notes.read(one), **shelf.ledger(key).remarks(),
                     "wandb": _unsent(one.folder)}
 
 
@@ -61,7 +63,8 @@ def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
         return [*lines, shlex.join(["fxformer", "train", *words])]
     command = masked(str(facts.get("command") or ""), redactor)
     if facts.get("sweep"):
-        command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
+        with contextlib.suppress(ValueError):  # an unreadable config
+            command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
     return [*lines, command]
 
 
@@ -89,8 +92,8 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         valid.setdefault(name, summary.get(f"valid_{name}"))
     joules = summary.get("joules", train.get("joules", valid.get("joules")))
     row = {
-        "key": key, "name": name_of(one.id), "status": one.status,
-        "reason": redactor.text(str(facts.get("reason") or "")), "sweep": facts.get("sweep"),
+        "key": key, "name": name_of(one.id), "given": facts.get("name"), "status": one.status,
+        "reason": redactor.text(one.reason), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
         "best": summary.get("best"), "joules": joules,
@@ -138,10 +141,11 @@ def _ends(log: Path) -> dict[str, dict[str, Any]]:
         if any(f'"split": "{name}"'.encode() in text[:80] for name in found):
             continue
         try:
-            line = jsonl.decode(json.loads(text))
-        except (ValueError, AttributeError):
+            line = jsonl.parse(text)
+        except ValueError:
             continue
-        found.setdefault(str(line.get("split")), line)
+        numbers = {name: value for name, value in line.items() if jsonl.is_number(value)}
+        found.setdefault(str(line.get("split")), numbers)
     return found
 
 

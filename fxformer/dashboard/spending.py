@@ -46,7 +46,7 @@ def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     steps = []
     for key in shelf.runs():
         before, carbon = 0.0, configs.carbon(shelf, key)
-        for time, joules in shelf.ledgers(key).course():
+        for time, joules in shelf.ledger(key).growth():
             used, hour = joules - before, int(time // 3600)
             steps.append((time, carbon.kwh(used), carbon.gco2e(used, {hour: used})))
             before = joules

@@ -1,10 +1,10 @@
 """JSON Lines: one object a line, one of its values the text."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from fxformer import jsonl
 from fxformer.data import codes, reading, records
 from fxformer.data.text import FileCorpus
 
@@ -28,7 +28,7 @@ class JsonLines(FileCorpus):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = jsonl.value(line)
             except ValueError as problem:
                 raise ValueError(f"{path}, line {number} is not JSON: {problem}") from None
             yield from self._text(record, f"{path}, line {number}", how)

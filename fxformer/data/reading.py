@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from fxformer.data import compressed
+from fxformer.files import no_file
 
 Errors = Literal["strict", "replace", "skip"]
 DocumentIs = Literal["file", "paragraph", "line"]
@@ -69,6 +70,8 @@ def find_all(
         if path.is_dir():
             raise ValueError(f"{knob}: {path} is a folder; write {knob}='{path}/*.txt'")
         try:
+            if wrong := no_file(path):
+                raise ValueError(f"{knob}: {path} {wrong}")
             (empty if compressed.is_empty(path) else files).append(path)
         except OSError as problem:
             raise ValueError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem

@@ -1,6 +1,7 @@
 """Plain text files."""
 
 import dataclasses
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Literal
 
 from fxformer.data import codes, reading
 from fxformer.data.corpus_text import HeldOut
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -69,6 +72,29 @@ class FileCorpus(HeldOut):
         }
 
 
+@dataclasses.dataclass
+class Lines:
+    """Counts of documents and of the lines in them."""
+
+    documents: int = 0
+    count: int = 0
+    characters: int = 0
+    blank: int = 0
+
+    def add(self, text: str) -> None:
+        """Count one document."""
+        self.documents += 1
+        self.count += text.count("\n") + (not text.endswith("\n"))
+        self.characters += len(text)
+        self.blank += text.count("\n\n")
+
+    def are_paragraphs(self) -> bool:
+        """Whether each line is likely a paragraph: many to a document, long, none of them blank.
+        Prose is wrapped at 80 characters or fewer, and code is shorter."""
+        many = self.count >= 20 * max(self.documents, 1)
+        return many and not self.blank and self.characters >= 120 * self.count
+
+
 @dataclasses.dataclass(kw_only=True)
 class Text(FileCorpus):
     """Plain UTF-8 text; one byte order mark, CRLF and CR are understood.
@@ -80,6 +106,10 @@ class Text(FileCorpus):
     code: Literal["folder", "file"] | None = None
     document_is: reading.DocumentIs = "file"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._hinted = False
+
     def form(self) -> str:
         if self.code is None:
             return self.document_is
@@ -87,6 +117,23 @@ class Text(FileCorpus):
         if self.valid_files:
             known += reading.find(self.valid_files, "data.valid_files")
         return " ".join([self.document_is, *map(self._code, known)])
+
+    def stream(self) -> Iterator[str]:
+        """All documents; the first time, a hint where they look like a paragraph a line."""
+        lines = Lines()
+        for text in super().stream():
+            if self.document_is == "file" and not self._hinted:
+                lines.add(text)
+            yield text
+        if not self._hinted and lines.are_paragraphs():
+            _log.warning(
+                "data.document_is=file: %d lines of %d characters on average, none blank, are "
+                "%d documents; if each line is one, write data.document_is=line",
+                lines.count,
+                lines.characters // lines.count,
+                lines.documents,
+            )
+        self._hinted = True
 
     def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
         texts = reading.documents(path, self.document_is, how)

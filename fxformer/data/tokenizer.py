@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
 from fxformer.spelling import Spelling
@@ -131,7 +132,7 @@ def load(folder: str | Path) -> Tokenizer:
     """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
-        card = json.loads((folder / _CARD).read_text())
+        card = jsonl.value((folder / _CARD).read_text())
         files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
         ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
         (module, _, name), template = card["class"].rpartition("."), card["template"]
@@ -139,7 +140,10 @@ def load(folder: str | Path) -> Tokenizer:
         raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
-    tokenizer = getattr(importlib.import_module(module), name).from_files(files, ids, template)
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
+        raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
+    tokenizer = kind.from_files(files, ids, template)
     if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer

@@ -13,17 +13,14 @@ from fxformer.types import Count
 
 
 class CharTokenizer(Tokenizer):
-    """One id per Unicode character; a character never trained on becomes unk.
-
-    White space counts as the beginning of the word that follows it, as in sub-word vocabularies.
-    """
+    """One id per Unicode character; a character never trained on becomes unk."""
 
     def __init__(self, characters: str, ids: SpecialIds, template: str):
         self.characters, self.ids, self.template = characters, ids, template
         self.offset = max(ids.all()) + 1
         self._points = _points(characters)
-        starts = np.array([False] * self.offset + [c.isspace() for c in characters])
-        self.vocabulary = ids.vocabulary([""] * self.offset + list(characters), starts)
+        letters = [letter.encode() for letter in characters]
+        self.vocabulary = ids.vocabulary([None] * self.offset + letters)
 
     def encode(self, text: str) -> np.ndarray:
         points = _points(text)

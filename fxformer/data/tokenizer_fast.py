@@ -1,6 +1,7 @@
 """Byte-level BPE, WordPiece and words, on the `tokenizers` library and its tokenizer.json."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable
 from typing import Literal
@@ -27,7 +28,7 @@ class FastTokenizer(Tokenizer):
         size = max(self._fast.get_vocab_size(), max(ids.all()) + 1)
         tokens = [self._fast.id_to_token(i) or "" for i in range(size)]
         added = [i for i, t in self._fast.get_added_tokens_decoder().items() if t.special]
-        self.vocabulary = ids.vocabulary(tokens, _starts_word(json.loads(text), tokens), added)
+        self.vocabulary = ids.vocabulary(_spelt(json.loads(text), tokens), added)
 
     def encode(self, text: str) -> np.ndarray:
         return np.array(self._fast.encode(text, add_special_tokens=False).ids, np.int32)
@@ -44,13 +45,9 @@ class FastTokenizer(Tokenizer):
         card = json.loads(self.text)
         if not _is_byte_level(card):
             return None
-        alphabet = {letter: byte for byte, letter in enumerate(byte_letters())}
-        spelt = []
-        for i, special in enumerate(self.vocabulary.special):
-            token = None if special else self._fast.id_to_token(i)
-            known = token and all(letter in alphabet for letter in token)
-            spelt.append(bytes(alphabet[letter] for letter in token) if known else None)
-        return Spelling(spelt, self.encode_batch)
+        special = self.vocabulary.special
+        names = ["" if s else self._fast.id_to_token(i) or "" for i, s in enumerate(special)]
+        return Spelling([_of_letters(name) for name in names], self.encode_batch)
 
     def files(self) -> dict[str, bytes]:
         return {"tokenizer.json": self.text.encode()}
@@ -60,13 +57,33 @@ class FastTokenizer(Tokenizer):
         return cls(files["tokenizer.json"].decode(), ids, template)
 
 
-def _starts_word(card: dict, tokens: list[str]) -> np.ndarray:
-    """[V] bool, by the marks the vocabulary itself uses: ##, ▁, or the byte alphabet's Ġ Ċ ĉ."""
-    if prefix := card["model"].get("continuing_subword_prefix"):
-        return np.array([not token.startswith(prefix) for token in tokens])
-    if card["model"]["type"] == "WordLevel":
-        return np.ones(len(tokens), bool)
-    return np.array([token.startswith(("▁", "Ġ", "Ċ", "ĉ", "č")) for token in tokens])
+def _spelt(card: dict, tokens: list[str]) -> list[bytes | None]:
+    """What each token spells in a text, by the marks the vocabulary itself uses: ##, </w>, ▁ and
+    <0x0A>, or the letters of a byte alphabet. [V]; None: a token that is none of these."""
+    model = card["model"]
+    if prefix := model.get("continuing_subword_prefix"):
+        parts = [(token, token.removeprefix(prefix)) for token in tokens]
+        return [(rest if rest != token else f" {token}").encode() for token, rest in parts]
+    if model["type"] == "WordLevel":
+        return [f" {token}".encode() for token in tokens]
+    if suffix := model.get("end_of_word_suffix"):
+        return [token.replace(suffix, " ").encode() for token in tokens]
+    if '"ByteLevel"' in json.dumps([card.get("pre_tokenizer"), card.get("decoder")]):
+        return [_of_letters(token) for token in tokens]
+    byte = {f"<0x{b:02X}>": bytes([b]) for b in range(256)}
+    return [byte.get(token, token.replace("▁", " ").encode()) for token in tokens]
+
+
+def _of_letters(token: str) -> bytes | None:
+    """The bytes of a token of a byte-level vocabulary; None where it is no such token."""
+    alphabet = _byte_of_letter()
+    known = token and all(letter in alphabet for letter in token)
+    return bytes(alphabet[letter] for letter in token) if known else None
+
+
+@functools.cache
+def _byte_of_letter() -> dict[str, int]:
+    return {letter: byte for byte, letter in enumerate(byte_letters())}
 
 
 def _is_byte_level(card: dict) -> bool:

@@ -13,7 +13,6 @@ from fxformer.spelling import Spelling
 from fxformer.types import Count, Share
 
 _SPACE = "▁"
-_BREAKS = ("<0x09>", "<0x0A>", "<0x0D>")  # bytes that separate words, as a space does
 
 # A model file's normalizer_spec, to be read after the one it has, which it overrides: name
 # "identity", no charsmap, add_dummy_prefix and remove_extra_whitespaces off (fields 1 to 4 of 3).
@@ -31,10 +30,9 @@ class SentencePieceTokenizer(Tokenizer):
         self._sp = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._own = len(self._sp)
         size = max(self._own, max(ids.all()) + 1)
-        pieces = [self._sp.id_to_piece(i) for i in range(self._own)] + [""] * (size - self._own)
         control = [i for i in range(self._own) if self._sp.is_control(i) or self._sp.is_unknown(i)]
-        starts = np.array([piece.startswith((_SPACE, *_BREAKS)) for piece in pieces])
-        self.vocabulary = ids.vocabulary(pieces, starts, control)
+        spelt = [self._spelt(i) for i in range(self._own)] + [None] * (size - self._own)
+        self.vocabulary = ids.vocabulary(spelt, control)
 
     def encode(self, text: str) -> np.ndarray:
         return np.array(self._sp.encode(text), np.int32)
@@ -55,11 +53,10 @@ class SentencePieceTokenizer(Tokenizer):
         def encode(texts: list[str]) -> list[np.ndarray]:
             return [np.array(ids, np.int32) for ids in bare.encode(texts)]
 
-        return Spelling([self._spelt(i) for i in range(self.vocabulary.size)], encode)
+        special = self.vocabulary.special
+        return Spelling([None if s else self._spelt(i) for i, s in enumerate(special)], encode)
 
-    def _spelt(self, i: int) -> bytes | None:
-        if self.vocabulary.special[i]:
-            return None
+    def _spelt(self, i: int) -> bytes:
         piece = self._sp.id_to_piece(i)
         if self._sp.is_byte(i):
             return bytes([int(piece[1:-1], 16)])

@@ -7,6 +7,7 @@ counted up to its last line, also the steps that a resume repeats.
 """
 
 import dataclasses
+import logging
 import os
 import socket
 import time
@@ -16,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
 from fxformer.energy.totals import Totals
+
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -39,7 +43,9 @@ class Ledger:
             self.write(meter, **facts)
 
     def write(self, meter: Meter, **facts: Any) -> None:
-        """Write a line now, on disk when this returns. facts: step=…, final=True, …"""
+        """Write a line now, on disk when this returns. facts: step=…, final=True, …
+
+        A disk that refuses is warned of: a later line has the totals all the same."""
         self._last = self._clock()
         unreadable = [str(what) for what in meter.unreadable]
         own = meter.own()
@@ -47,7 +53,11 @@ class Ledger:
         line = {"attempt": self.attempt, "time": time.time(), "host": socket.gethostname(),
                 "pid": os.getpid(), **facts, **dataclasses.replace(own, hours=new).to_json(),
                 "statements": list(meter.statements), "unreadable": unreadable}
-        self._file.write(line, sync=True)
+        try:
+            self._file.write(line, sync=True)
+        except OSError as error:
+            _log.warning("%s cannot be written (%s)", self._file.path, error.strerror)
+            return
         self._hours = own.hours
 
     def close(self, meter: Meter, **facts: Any) -> None:
@@ -57,16 +67,11 @@ class Ledger:
 
 
 def attempts(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The last whole line of every attempt in the ledger at `path`, with all its hours; {} when
+    """The last valid line of every attempt in the ledger at `path`, with all its hours; {} when
     there is none."""
-    last: dict[str, dict[str, Any]] = {}
-    for line in jsonl.read(path):
-        if "attempt" in line and "entries" in line:
-            before = last.get(line["attempt"], {}).get("hours", {})
-            last[line["attempt"]] = line | {"hours": before | line.get("hours", {})}
-    return last
+    return LedgerReader(path).attempts()
 
 
 def totals(path: str | Path) -> Totals:
     """All attempts together: the prior of a resumed run's meter."""
-    return sum((Totals.from_json(line) for line in attempts(path).values()), Totals())
+    return LedgerReader(path).totals()

@@ -19,6 +19,7 @@ from rich.text import Text
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
+from fxformer.track.redact import Redactor
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun, find, runs
 
@@ -101,11 +102,11 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     there = runs(given.folder) or [find("runs", given.folder)]
     accounts = [account(run, grid) for run in there]
     if given.json == "-":
-        print(json.dumps(_plain(accounts), indent=1))
+        print(Redactor().text(json.dumps(_plain(accounts), indent=1)))
         return accounts
     _show(accounts, console)
     if given.json:
-        text = json.dumps(_plain(accounts), indent=1)
+        text = Redactor().text(json.dumps(_plain(accounts), indent=1))
         Path(given.json).write_text(text + "\n", encoding="utf-8")
     return accounts
 
@@ -135,6 +136,10 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
             table.add_row(*(Text(plain.safe(cell)) for cell in cells))
         console.print(table)
     console.print(_sum(accounts, total.total))
+    for one in accounts:
+        for why in one.run.problems():
+            words = plain.safe(f"{one.run.id}: unreadable: {why}")
+            console.print(Text(words, style="red"), soft_wrap=True)
 
 
 def _table(*names: str) -> Table:
@@ -212,6 +217,7 @@ def _plain(accounts: Sequence[Spent]) -> dict:
             {
                 "run": one.run.id,
                 "status": one.run.status,
+                "unreadable": one.run.problems(),
                 "kwh": one.kwh,
                 "gco2e": one.gco2e,
                 "joules_per_token": one.per_token,

@@ -2,11 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Call, Evaluate, Event, RollBack, Save
+from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, nothing
 from fxformer.train.running import Run
 from fxformer.types import Count, Natural, Positive, Range, Rate
 
@@ -22,6 +22,10 @@ class Trainer:
     decay_on: what the schedule stretches over: the steps, or the share of the budget that is spent
         (minutes, kWh or gCO2e, whichever is nearest to its end), should that come first. Time and
         energy differ from run to run, so then does the learning rate
+    extend: how a run that is resumed with more steps goes on. stretch: the schedule is drawn anew
+        over all steps, so the learning rate jumps; hold: it stays as it was at the old end, and
+        decays to 0 over the last fifth of the new steps
+    held: the ends that were held, in order; written by resume=
     accumulate: micro-batches in a step
     ema: decay of the moving average of the parameters; None: there is none
     log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
@@ -41,6 +45,8 @@ class Trainer:
     steps: Count = 1000
     budget_minutes: Positive | None = None
     decay_on: Literal["steps", "budget"] = "steps"
+    extend: Literal["stretch", "hold"] = "stretch"
+    held: Sequence[Count] = ()
     accumulate: Count = 1
     ema: Rate | None = None
     log_every: Count = 1
@@ -59,6 +65,11 @@ class Trainer:
     compile_cache: str | None = "~/.cache/fxformer/xla"
 
     def __post_init__(self) -> None:
+        if list(self.held) != sorted(set(self.held)) or any(e >= self.steps for e in self.held):
+            raise ValueError(
+                f"trainer.held={list(self.held)}: wants rising numbers of steps below "
+                f"trainer.steps={self.steps}; resume= writes them"
+            )
         if self.metric.startswith("ema_") and self.ema is None:
             raise ValueError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
         if self.patience and not self.eval_every:
@@ -82,14 +93,16 @@ class Trainer:
         samples: Callable[[Run], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         facts: Callable[[], dict] = dict,
+        note: Note = nothing,
     ) -> list[Event]:
         """Roll-back, evaluation, saving and samples, in the order in which they must happen.
 
         evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
         samples: called with the run every `sample_every` steps and at the end
+        note: told of roll-backs and of checkpoints that could not be saved
         """
         events: list[Event] = [
-            RollBack(self.skips, self.rollbacks, checkpoints, like),
+            RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
             Evaluate(
                 self.eval_every,
                 evaluate,
@@ -104,6 +117,7 @@ class Trainer:
                 minutes=self.save_minutes or math.inf,
                 facts=facts,
                 metric=self.metric,
+                note=note,
                 milestones=self.milestone_steps,
             ),
         ]

@@ -371,3 +371,20 @@ def test_hugging_face_dataset_saved_without_splits(tmp_path):
     assert source.facts["records_blank"] == 2
     with pytest.raises(ValueError, match="one dataset without splits, so write data.valid_split="):
         corpus(tmp_path, HuggingFace, **knobs, valid_split="test").open()
+
+
+@pytest.mark.parametrize(
+    "line,kind,hinted",
+    [
+        ("A paragraph that is a line of its own. " * 5, "file", True),
+        ("A paragraph that is a line of its own. " * 5, "line", False),
+        ("A line of prose that is wrapped where its width ends.", "file", False),
+        ("A paragraph with a blank line after it. " * 5 + "\n", "file", False),
+    ],
+)
+def test_a_paragraph_a_line_is_hinted_at_once(tmp_path, caplog, line, kind, hinted):
+    (tmp_path / "a.txt").write_text("\n".join(f"{n} {line}" for n in range(40)))
+    made = corpus(tmp_path, files=str(tmp_path / "a.txt"), document_is=kind)
+    assert made.source and made.fingerprint()
+    said = [r.getMessage() for r in caplog.records if "data.document_is=line" in r.getMessage()]
+    assert len(said) == hinted

@@ -20,6 +20,7 @@ from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
 from fxformer.data.tokenizer_symbols import SymbolTokenizer
+from fxformer.segmentation import begins_word, ends_sentence
 
 TEXT = [
     "The quick brown fox jumps over the lazy dog. Does it? It does! " * 3,
@@ -142,9 +143,24 @@ def test_words_and_sentences_are_counted_right(trained, name):
     v = tokenizer.vocabulary
     space = "" if name in ("unigram", "bpe") else " "  # these put one before a text themselves
     ids = tokenizer.encode(space + "The fox jumps over. It does! Does it? the dog")
-    words = 10 if name not in ("wordpiece", "word") else 13  # there a mark is a word of its own
-    assert v.starts_word[ids].sum() == words
-    assert v.ends_sentence[ids].sum() == 3
+    new = np.arange(len(ids)) == 0
+    assert begins_word(v, ids, new).sum() == 13  # a mark is a word of its own
+    assert ends_sentence(v, ids, new).sum() == 3
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe", "bytebpe", "wordpiece", "char", "byte"])
+def test_ideographs_are_words_and_their_marks_end_sentences(trained, name):
+    tokenizer = trained[name]
+    text = "人人大大。人大！大人？"
+    if name == "char":  # what it was not trained on is unknown
+        tokenizer = Char(specials=NAMES).make([text])
+    if name == "wordpiece":
+        tokenizer = WordPiece(specials=NAMES, min_frequency=1).make([text])
+    v, ids = tokenizer.vocabulary, tokenizer.encode(text)
+    new = np.arange(len(ids)) == 0
+    assert ends_sentence(v, ids, new).sum() == 3
+    spelt = [v.text.bytes_of(ids[[i]]) for i in np.flatnonzero(begins_word(v, ids, new))]
+    assert len(spelt) >= 8  # a token of several ideographs cannot be parted
 
 
 def test_a_vocabulary_too_small_for_the_characters_says_so():

@@ -141,6 +141,39 @@ def fail(path, arrays):
     raise OSError(28, "No space left on device")
 
 
+def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkeypatch):
+    """All but the newest good one and the best are given up, then the save is made again."""
+    checkpoints = Checkpoints(tmp_path, keep=4)
+    for step, metric in enumerate([1.0, 0.5, 2.0, 3.0, 4.0], 1):
+        checkpoints.save(step, STATE, {}, metric=metric)
+        checkpoints.wait()
+    (tmp_path / ".bad" / "00000000").mkdir(parents=True)
+    raw = bytearray((tmp_path / "00000005" / "state.safetensors").read_bytes())
+    raw[-3] ^= 1
+    (tmp_path / "00000005" / "state.safetensors").write_bytes(raw)
+    real = tensors.write
+
+    def full(path, arrays):
+        return fail(path, arrays) if (tmp_path / ".bad").exists() else real(path, arrays)
+
+    monkeypatch.setattr(tensors, "write", full)
+    checkpoints.save(6, STATE, {}, metric=5.0)
+    assert checkpoints.wait() and checkpoints.failures == 0
+    assert checkpoints.steps() == [2, 4, 6]  # the best, the newest good one, the new one
+
+
+def test_nothing_is_written_where_the_folder_is_another_process_by_now(tmp_path):
+    def guard():
+        raise SystemExit(75)
+
+    checkpoints = saved(tmp_path, [1])
+    checkpoints.guard = guard
+    checkpoints.save(2, STATE, {})
+    with pytest.warns(UserWarning, match="SystemExit"):
+        assert not checkpoints.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001"]
+
+
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     for name in (".00000009.making", ".trash/00000001"):
         (tmp_path / name).mkdir(parents=True)

@@ -3,6 +3,7 @@
 
 const headView = (() => {
   const ROW = 22, TOP = 8, MOST = 6000; // px, px, lines
+  const EACH = 3; // lines for each token of a long text while none is in focus
 
   // draw(root, shown, {layer, heads}): shown as weights.read gives it
   function draw(root, shown, chosen) {
@@ -103,7 +104,7 @@ const headView = (() => {
         }
       }
       found.sort((a, b) => a[0] - b[0]); // the strongest on top
-      return found.slice(-MOST);
+      return found.slice(focus ? -MOST : -Math.min(MOST, Math.max(200, EACH * T)));
     }
 
     function paint() {

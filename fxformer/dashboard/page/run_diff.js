@@ -25,7 +25,7 @@ const runDiff = (() => {
     return h("section.diff", h("div.bar", h("h2", `${shown.length} configs`), tick("all keys", false, show),
       h("button.quiet", { onclick: close, "aria-label": "close" }, "✕")),
       runs.length > shown.length ? h("p.soft", `the first ${shown.length} of ${runs.length} that are chosen`) : null, same,
-      h("div.wide", h("table.config", h("thead", h("tr", h("th"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.name)))), body)));
+      wide("the configs", h("table.config", h("thead", h("tr", h("td"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.label || run.name)))), body)));
   }
 
   return { draw };
