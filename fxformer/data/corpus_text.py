@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import warnings
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +15,7 @@ from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
 from fxformer.types import Rate
 
+_LOG = logging.getLogger(__name__)
 Groups = dict[bytes, tuple[bytes, int]]  # of equal documents: least hash, characters of all of them
 VERSION = "2"  # of what is stored; another one makes every cache anew
 
@@ -65,7 +66,7 @@ class TextCorpus(Corpus):
         splits = {split: store.read(ids, split) for split in ("train", "valid")}
         facts = store.facts(ids)
         if said := overlap.warning(facts["overlap"]):
-            warnings.warn(said, stacklevel=2)
+            _LOG.warning(said)
         return Source(tokenizer, splits, facts)
 
     def _codes(self, folder: Path) -> list[str]:
