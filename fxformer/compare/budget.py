@@ -1,7 +1,7 @@
 """The same cost for all: which checkpoint of each run to compare."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from fxformer.compare.opened import Spent
@@ -22,22 +22,22 @@ def within(run: Sequence[Spent], budget: float, unit: Unit) -> Spent | None:
 
 
 def choose(
-    runs: Mapping[str, Sequence[Spent]], unit: Unit, budget: float | None = None
+    runs: Sequence[tuple[str, Sequence[Spent]]], unit: Unit, budget: float | None = None
 ) -> tuple[float, list[Spent], bool]:
-    """(budget, a checkpoint of each run, whether they cost the same).
+    """(budget, a checkpoint of each run, whether they cost the same). runs: names, checkpoints.
 
     Without a budget: the largest that all runs have reached; where a run kept no checkpoint of so
     little, the final ones of all. ValueError where a run has none within a budget that was given.
     """
-    asked = common(list(runs.values()), unit) if budget is None else budget
-    chosen = {run: within(made, asked, unit) for run, made in runs.items()}
-    lacking = [run for run, one in chosen.items() if one is None]
-    if not lacking:
-        return asked, [one for one in chosen.values() if one is not None], True
+    asked = common([made for _, made in runs], unit) if budget is None else budget
+    chosen = [within(made, asked, unit) for _, made in runs]
+    fitting = [one for one in chosen if one is not None]
+    if len(fitting) == len(runs):
+        return asked, fitting, True
     if budget is None:
-        return asked, [made[-1] for made in runs.values()], False
-    run = lacking[0]
-    least = at_least(min(getattr(spent, unit) for spent in runs[run]))
+        return asked, [made[-1] for _, made in runs], False
+    run, made = runs[chosen.index(None)]
+    least = at_least(min(getattr(spent, unit) for spent in made))
     raise ValueError(
         f"{run} kept no checkpoint of {budget:.6g} {unit} or less: give --budget {least} or more, "
         "or no --budget, or train it with trainer.save_every=… trainer.keep=… so that it keeps more"

@@ -121,8 +121,7 @@ def keep(root: Path, text: str) -> None:
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
     runs = [find(knobs.root, which).checked() for which in knobs.runs]
-    spent = [spendings(run) for run in runs]
-    named = dict(zip([run.id for run in runs], spent, strict=True))
+    named = [(run.id, spendings(run)) for run in runs]
     budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):
         opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]

@@ -109,7 +109,7 @@ def _lossy(facts: Mapping[str, Any]) -> str:
     """How much of the text its tokenizer does not give back, in words; "" where all, or unknown."""
     try:
         return round_trip.mark(facts["data"]["valid"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return ""
 
 

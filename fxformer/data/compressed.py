@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import IO
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _MAGIC = {
-    b"\x1f\x8b": ".gz",
-    b"BZh": ".bz2",
-    b"\xfd7zXZ\x00": ".xz",
-    b"\x28\xb5\x2f\xfd": ".zst",
-    b"PK\x03\x04": ".zip",
+    rb"\x1f\x8b": ".gz",
+    rb"BZh[1-9]1AY&SY": ".bz2",
+    rb"\xfd7zXZ\x00": ".xz",
+    rb"\x28\xb5\x2f\xfd": ".zst",
+    rb"PK\x03\x04": ".zip",
 }
 
 
@@ -71,6 +72,6 @@ def _zstandard(path: Path) -> IO[bytes]:
 
 def _refuse_compressed(path: Path, block: bytes) -> None:
     for magic, ending in _MAGIC.items():
-        if block.startswith(magic):
+        if re.match(magic, block):
             advice = "unpack it" if ending == ".zip" else f"rename it so that it ends in {ending}"
             raise ValueError(f"{path} is no text but compressed ({ending[1:]}): {advice}")

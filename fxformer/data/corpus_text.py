@@ -2,9 +2,8 @@
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import warnings
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
 from fxformer.types import Rate
 
+_LOG = logging.getLogger(__name__)
 Groups = dict[bytes, tuple[bytes, int]]  # of equal documents: least hash, characters of all of them
 VERSION = "2"  # of what is stored; another one makes every cache anew
 
@@ -66,7 +66,7 @@ class TextCorpus(Corpus):
         splits = {split: store.read(ids, split) for split in ("train", "valid")}
         facts = store.facts(ids)
         if said := overlap.warning(facts["overlap"]):
-            warnings.warn(said, stacklevel=2)
+            _LOG.warning(said)
         return Source(tokenizer, splits, facts)
 
     def _codes(self, folder: Path) -> list[str]:
@@ -94,22 +94,16 @@ class TextCorpus(Corpus):
         compared = overlap.Overlap(self.documents("valid"))
         streams = {"train": compared.watch(self.documents("train"))}
         streams["valid"] = self.documents("valid")
+        measuring = round_trip.Measuring(tokenizer, compared.size)
+        encode = {"train": tokenizer.encode_batch, "valid": measuring}
         for split, stream in streams.items():
             texts = _digested(stream, digest)
-            counts[split] = store.write(folder, split, texts, tokenizer.encode_batch, code)
-        trip = self._round_trip(folder, tokenizer, counts["valid"]["bytes"])
-        counts["valid"]["round_trip"] = trip
+            counts[split] = store.write(folder, split, texts, encode[split], code)
+        counts["valid"]["round_trip"] = dataclasses.asdict(measuring.trip)
         facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
         facts["overlap"] = compared.facts()
         facts |= {} if self.code is None else {"codes": known}
         (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))
-
-    def _round_trip(self, folder: Path, tokenizer: tokenizers.Tokenizer, size: int) -> dict:
-        """What comes back of the held-out text that has been written."""
-        stored = store.read(folder, "valid")
-        ids = (stored.tokens[low:high] for low, high in itertools.pairwise(stored.bounds))
-        trip = round_trip.sample(tokenizer, self.documents("valid"), ids, size)
-        return dataclasses.asdict(trip)
 
 
 class _Watched:

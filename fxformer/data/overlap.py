@@ -41,6 +41,7 @@ class _Pieces:
     keys: list[bytes]
     lines: np.ndarray  # uint64
     line_owner: np.ndarray
+    size: int  # bytes
     windows: np.ndarray  # uint64
     window_owner: np.ndarray
 
@@ -72,7 +73,8 @@ def _of(texts: list[str]) -> _Pieces:
         wholes.append(whole)
     windows, owner = _windows(wholes)
     ids = np.array(lines, np.int64).view(np.uint64)
-    return _Pieces(keys, ids, np.array(line_owner, np.int64), windows, owner)
+    size = sum(map(len, wholes))
+    return _Pieces(keys, ids, np.array(line_owner, np.int64), size, windows, owner)
 
 
 def _windows(wholes: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -122,10 +124,12 @@ class Overlap:
     """
 
     def __init__(self, held_out: Iterable[str]):
+        self.size = 0  # bytes of the held-out text, as it is compared
         keys, parts, base = [], [], 0
         for one in _pieces(held_out):
             parts.append((one.lines, one.line_owner + base, one.windows, one.window_owner + base))
             keys += one.keys
+            self.size += one.size
             base += len(one.keys)
         none = (np.zeros(0, np.uint64), np.zeros(0, np.int64)) * 2
         joined = [np.concatenate(some) for some in zip(none, *parts, strict=True)]

@@ -12,9 +12,7 @@ It is 0 where the text comes back exactly. Unknown tokens are decoded as nothing
 """
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -159,17 +157,20 @@ def _fill(text, i: int, a: int, back, j: int, b: int, missing, added) -> None:
     added[i + a] += b - y
 
 
-def sample(
-    tokenizer: Tokenizer, texts: Iterable[str], ids: Sequence[np.ndarray], size: int
-) -> RoundTrip:
-    """The round trip of the documents of a split of `size` bytes; of every n-th where it is large.
+class Measuring:
+    """`encode_batch` of a tokenizer, which also measures the round trip of the documents: of every
+    n-th where they are many. size: bytes of all of them, about."""
 
-    ids: of each document, as they were stored
-    """
-    every = -(-size // _MEASURED) or 1
-    pairs = zip(texts, ids, strict=True)
-    some = itertools.islice(pairs, 0, None, every)
-    return sum((measure(tokenizer, text, one) for text, one in some), RoundTrip())
+    def __init__(self, tokenizer: Tokenizer, size: int):
+        self.tokenizer, self.trip = tokenizer, RoundTrip()
+        self._every, self._seen = max(1, -(-size // _MEASURED)), 0
+
+    def __call__(self, texts: list[str]) -> list[np.ndarray]:
+        found = self.tokenizer.encode_batch(texts)
+        for n in range(-self._seen % self._every, len(texts), self._every):
+            self.trip += measure(self.tokenizer, texts[n], found[n])
+        self._seen += len(texts)
+        return found
 
 
 def of(valid: dict) -> RoundTrip:

@@ -106,7 +106,7 @@ def facts(
 
 
 def corpus_notes(facts: dict) -> list[str]:
-    """What is to be known of a corpus of text: round trips and overlap, where there is any."""
+    """What is to be known of a corpus of text: lossy round trips, overlap, what was skipped."""
     valid, lines = facts["valid"], []
     if mark := round_trip.mark(valid):
         trip = round_trip.of(valid)
@@ -116,4 +116,7 @@ def corpus_notes(facts: dict) -> list[str]:
         )
     if "overlap" in facts:
         lines.append(overlap.words(facts["overlap"]))
+    kinds = {"files_empty": "empty files", "records_blank": "records without text"}
+    if skipped := [f"{facts[key]} {kind}" for key, kind in kinds.items() if facts.get(key)]:
+        lines.append(f"skipped: {', '.join(skipped)}")
     return lines

@@ -86,10 +86,10 @@ def test_the_budget_is_what_all_have_reached():
 
 def test_without_a_budget_runs_that_kept_too_little_stand_at_their_final_checkpoints():
     fast, slow = [spent(100, 5.0), spent(200, 10.0)], [spent(150, 30.0), spent(200, 40.0)]
-    assert choose({"a": fast, "b": slow}, "tokens") == (2000.0, [fast[1], slow[1]], True)
-    assert choose({"a": fast, "b": slow}, "joules") == (10.0, [fast[1], slow[1]], False)
+    assert choose([("a", fast), ("a", slow)], "tokens") == (2000.0, [fast[1], slow[1]], True)
+    assert choose([("a", fast), ("b", slow)], "joules") == (10.0, [fast[1], slow[1]], False)
     with pytest.raises(ValueError, match="b kept no checkpoint of 20 joules or less.*--budget 30 "):
-        choose({"a": fast, "b": slow}, "joules", 20.0)
+        choose([("a", fast), ("b", slow)], "joules", 20.0)
 
 
 @pytest.mark.parametrize("cost", [1638400.0, 1.23456789, 30.0, 9.9999, 1e-9, 123456789012.3])

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer.data.round_trip import (
+    Measuring,
     RoundTrip,
     bits_per_byte,
     difference,
     mark,
     measure,
     percent,
-    sample,
 )
 from fxformer.data.specials import Specials
 from fxformer.data.tokenizer_byte import Byte
@@ -82,8 +82,9 @@ def test_unknown_words_and_letters_are_missing():
 def test_a_useless_vocabulary_is_not_the_best():
     """12 tokens, nearly all unknown: all but nothing to predict, 8 bits for each byte."""
     word = Word(specials=NAMES, vocab_size=12).make([TEXT])
-    trip = sample(word, [TEXT], [word.encode(TEXT)], len(TEXT))
-    valid = {"bytes": len(TEXT), "round_trip": dataclasses.asdict(trip)}
+    encode = Measuring(word, len(TEXT))
+    encode([TEXT])
+    valid = {"bytes": len(TEXT), "round_trip": dataclasses.asdict(encode.trip)}
     assert bits_per_byte(0.0, valid) > 4
     assert mark(valid).startswith("lossy: ") and mark({"bytes": 3}) == ""
     assert bits_per_byte(math.log(2) * 6, {"bytes": 3}) == pytest.approx(2)
@@ -93,6 +94,7 @@ def test_a_useless_vocabulary_is_not_the_best():
 def test_of_a_large_split_every_nth_document_is_measured(monkeypatch):
     monkeypatch.setattr("fxformer.data.round_trip._MEASURED", 100)
     byte = Byte(specials=NAMES).make([])
-    texts = ["x" * 50] * 8
-    trip = sample(byte, texts, [byte.encode(text) for text in texts], 400)
-    assert trip == RoundTrip(2, 2, 100, 0, 0)
+    encode = Measuring(byte, 350)  # of every fourth
+    for texts in (["a" * 50], ["b" * 50] * 2, ["c" * 50] * 4, ["d" * 50]):
+        assert [ids.tolist() for ids in encode(texts)] == [byte.encode(t).tolist() for t in texts]
+    assert encode.trip == RoundTrip(2, 2, 100, 0, 0)
