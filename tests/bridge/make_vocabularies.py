@@ -1,4 +1,4 @@
-"""Writes vocabularies/: small vocabularies made here, and what transformers' slow tokenizers make of
+"""Writes vocabularies/: small vocabularies, and the ids that transformers' slow tokenizers give
 hard texts with them. Run by a python with transformers 4 and sentencepiece:
 
     python make_vocabularies.py
@@ -32,7 +32,8 @@ TEXTS = [
     "", " ", "\n\n", "The ship left the harbour.", "  two  spaces\tand\n\nlines ",
     "don't can't I'll WE'VE he'd ``quoted'' \"so\"", "naïve café Zürich, e\u0301 vs é; Å Ω",
     "1,000,000 ways, 3.14 in 2024,", "日本語のテキスト 東京", "Straße STRASSE ẞ İstanbul ﬁne ½",
-    "Привет, мир! 한국어", "emoji 😀 zero\u200bwidth \xa0nbsp", "def f(x):\n    return x**2  # no\r\n",
+    "Привет, мир! 한국어", "emoji 😀 zero\u200bwidth \xa0nbsp",
+    "def f(x):\n    return x**2  # no\r\n",
     "\x00\x01 control \ufffd", "a new newtok anewtoken NEWTOK.", "x" * 130,
 ]  # fmt: skip
 BERT = {"model_type": "bert"}
