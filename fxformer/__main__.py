@@ -2,6 +2,8 @@
 
 import sys
 
+from fxformer.printable import printable
+
 
 def train(argv: list[str]) -> int:
     """train a model: groups and keys as in `fxformer train --help`"""
@@ -146,7 +148,7 @@ def main(argv: list[str]) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    print(f"fxformer: {sentence}", file=sys.stderr)
+    print(f"fxformer: {printable(sentence)}", file=sys.stderr)
     return 2
 
 

@@ -8,12 +8,14 @@ from omegaconf import OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
+from fxformer.printable import printable
 
 SELF_TELLING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 def say(sentences: str) -> int:
     """Print the problems, a line each, to stderr; returns the exit code of a bad config."""
+    sentences = printable(sentences)
     lines = sentences.splitlines()
     text = "\n  ".join(["fxformer:", *lines]) if lines[1:] else f"fxformer: {sentences}"
     print(text, file=sys.stderr)
