@@ -36,8 +36,9 @@ def write_tokenizer(
     names = {slot: _name(fast, tokenizer, slot) for slot in SLOTS}
     fast.post_processor = _around(fast, tokenizer, prompts)
     card = json.loads(fast.to_str())
+    by_letter = isinstance(tokenizer, (ByteTokenizer, CharTokenizer))
     for token in card["added_tokens"]:
-        if token["content"] == names["mask"]:
+        if token["content"] == names["mask"] and not by_letter:
             token["lstrip"] = True  # the space before a mask belongs to the word it stands for
     _write(folder / "tokenizer.json", card)
     special = {f"{slot}_token": name for slot, name in names.items() if name}

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Annotated
@@ -14,8 +15,10 @@ from fxformer.data.batches import Batches, InOrder, Shuffled
 from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
 from fxformer.data.pack import Frame, Packed, Packing
-from fxformer.data.tokenizer import Recipe, Tokenizer
+from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
 from fxformer.types import Count, Natural, Range
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +127,9 @@ class Corpus(ABC):
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
         packed = {split: self.pack(split, row_length, limits) for split in self.source.splits}
         size = facts["valid"]["bytes"]
+        said = shortfall(self.tokenizer, tokenizer) if size is not None else None
+        if said is not None:  # of a text: other data do not use the tokenizer of the config
+            log.warning(said)
         facts |= {
             "tokenizer_hash": tokenizer.hash,
             "vocab_size": tokenizer.vocabulary.size,

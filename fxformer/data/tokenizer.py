@@ -149,6 +149,29 @@ def load(folder: str | Path) -> Tokenizer:
     return tokenizer
 
 
+def check_size(asked: int, needed: int, what: str) -> None:
+    """ValueError where a vocabulary cannot be as small as `asked`. what: fills it"""
+    if asked < needed:
+        raise ValueError(f"tokenizer.vocab_size={asked} is too small: {what} take {needed:,} ids; "
+                         f"write tokenizer.vocab_size={needed} or more")
+
+
+def check_useful(tokenizer: Tokenizer, what: str) -> Tokenizer:
+    """The tokenizer. ValueError for one that has nothing but special tokens."""
+    if tokenizer.vocabulary.special.all():
+        raise ValueError(f"the tokenizer has no token beside the special ones: {what}")
+    return tokenizer
+
+
+def shortfall(recipe: object, tokenizer: Tokenizer) -> str | None:
+    """One sentence where a text gave fewer tokens than its recipe asked for, None otherwise."""
+    asked, size = getattr(recipe, "vocab_size", None), tokenizer.vocabulary.size
+    if not isinstance(asked, int) or size >= asked or getattr(recipe, "at_most", False):
+        return None
+    return (f"tokenizer.vocab_size={asked}: the training text gives {size} tokens, and the "
+            "vocabulary has as many")
+
+
 def knobs(recipe: object) -> str:
     """The key of a recipe that is a dataclass: its class and every knob."""
     return json.dumps([type(recipe).__name__, dataclasses.asdict(recipe)], sort_keys=True)

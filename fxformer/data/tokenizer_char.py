@@ -3,11 +3,12 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
-from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.data.tokenizer import Tokenizer, check_useful, knobs
 from fxformer.spelling import Letters, Spelling
 from fxformer.types import Count
 
@@ -54,6 +55,7 @@ class Char:
     specials: Specials
     template: str = "{bos} {text} {eos}"
     vocab_size: Count = 4096
+    at_most: ClassVar[bool] = True  # fewer characters than that are what one expects
 
     def key(self) -> str:
         return knobs(self)
@@ -66,7 +68,8 @@ class Char:
         if room < 1:
             raise ValueError(f"tokenizer.vocab_size={self.vocab_size} has no room for characters")
         kept = sorted(counts, key=lambda c: (-counts[c], c))[:room]
-        return CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
+        made = CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
+        return check_useful(made, "the training text is empty")
 
 
 def _points(text: str) -> np.ndarray:

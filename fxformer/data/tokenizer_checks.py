@@ -2,27 +2,40 @@
 
 import contextlib
 import json
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fxformer.data.tokenizer_fast import FastTokenizer
 
+PACKAGE = Path(__file__).parents[1]
 PROBES = ("", " ", "Hello,  world! 12", "naïve Åå 東京 한국 🙂\n\t\u200d", "\0\x7f")
 
 
 @contextlib.contextmanager
 def guarded(what: str) -> Iterator[None]:
-    """ValueError for whatever the tokenizer libraries raise over a damaged file: bare Exceptions,
-    RuntimeErrors and Rust's panics, which are no Exceptions."""
+    """ValueError in one sentence for whatever the tokenizer libraries raise over a damaged file:
+    bare Exceptions, RuntimeErrors and Rust's panics, which are no Exceptions."""
     try:
         yield
-    except (OSError, ValueError):
+    except OSError:
         raise
     except BaseException as problem:
         panic = type(problem).__name__ == "PanicException"
-        if not (panic or isinstance(problem, Exception)):
+        if _our_own(problem) or not (panic or isinstance(problem, Exception)):
             raise
         raise ValueError(f"{what} cannot be read: {str(problem) or repr(problem)}") from None
+
+
+def _our_own(problem: BaseException) -> bool:
+    """Whether it is a ValueError that this package raised."""
+    frame = traceback.extract_tb(problem.__traceback__)[-1]
+    return (
+        isinstance(problem, ValueError)
+        and Path(frame.filename).is_relative_to(PACKAGE)
+        and ((frame.line or "").startswith("raise"))
+    )
 
 
 def check_vocabulary(what: str, vocab: Any) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
-from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.data.tokenizer import Tokenizer, check_size, check_useful, knobs
 from fxformer.spelling import Spelling
 from fxformer.types import Count
 
@@ -131,6 +131,8 @@ class ByteLevelBPE:
         from tokenizers import Tokenizer as Fast
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+        count = len(self.specials.names())
+        check_size(self.vocab_size, 256 + count, f"256 bytes and {count} special tokens")
         fast = Fast(models.BPE())
         if self.normalization != "none":
             fast.normalizer = getattr(normalizers, self.normalization.upper())()
@@ -175,14 +177,17 @@ class WordPiece:
         # The library gives ids to ##letters in the order of a hash map, another in every process,
         # and ties follow the ids: listing them in order first makes the outcome the same always.
         reserved = list(dict.fromkeys(names + letters + ["##" + c for c in letters]))
+        taken = f"{len(letters):,} characters, each also as ##, and {len(names)} special tokens"
+        check_size(self.vocab_size, len(reserved), taken)
         trainer = trainers.WordPieceTrainer(
-            vocab_size=max(self.vocab_size, len(reserved)),
+            vocab_size=self.vocab_size,
             min_frequency=self.min_frequency,
             special_tokens=reserved,
             show_progress=False,
         )
         draft.train_from_iterator(texts, trainer)
-        return wordpiece(draft.get_vocab(), self.specials, self.lowercase, self.template)
+        made = wordpiece(draft.get_vocab(), self.specials, self.lowercase, self.template)
+        return check_useful(made, "the training text has no characters but white space")
 
 
 def wordpiece(vocab: dict[str, int], specials: Specials, lowercase: bool, template: str):
@@ -221,6 +226,8 @@ class Word:
         from tokenizers import Tokenizer as Fast
         from tokenizers import models, trainers
 
+        count = len(self.specials.names())
+        check_size(self.vocab_size, count + 1, f"{count} special tokens and a word")
         fast = bert_style(Fast(models.WordLevel(unk_token=self.specials.unk)), self.lowercase)
         trainer = trainers.WordLevelTrainer(
             vocab_size=self.vocab_size,
@@ -230,4 +237,6 @@ class Word:
         )
         fast.train_from_iterator(documents, trainer)
         text = seal(fast, self.specials.names())
-        return FastTokenizer(text, self.specials.ids(), self.template)
+        made = FastTokenizer(text, self.specials.ids(), self.template)
+        rare = f"no word of the training text occurs {self.min_frequency} times"
+        return check_useful(made, f"{rare}; write tokenizer.min_frequency=1")

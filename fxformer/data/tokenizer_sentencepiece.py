@@ -127,9 +127,10 @@ class SentencePiece:
                 **_reserved(specials),
             )
         except RuntimeError as problem:
+            said = str(problem).rpartition("] ")[2]  # without the place in its C++ source
+            said = said or "the training text has no characters but white space"
             raise ValueError(
-                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: "
-                f"{str(problem).rpartition('] ')[2]}"  # without the place in its C++ source
+                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: {said}"
             ) from problem
         return SentencePieceTokenizer(model.getvalue(), specials.ids(), self.template)
 

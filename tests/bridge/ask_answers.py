@@ -14,6 +14,7 @@ import torch
 import transformers
 
 transformers.logging.set_verbosity_error()
+torch.set_num_threads(1)  # small models; threads wait for each other where others use the machine
 NEW = 12  # tokens that are written
 
 

@@ -1,5 +1,5 @@
-"""Writes vocabularies/: small vocabularies made here, and the ids that slow tokenizers of transformers
-give for hard texts with them. Run by a python with transformers 4 and sentencepiece:
+"""Writes vocabularies/: small vocabularies, and the ids that transformers' slow tokenizers give
+hard texts with them. Run by a python with transformers 4 and sentencepiece:
 
     python make_vocabularies.py
 """

@@ -30,6 +30,8 @@ MODELS = {
     "denoise": "bart mbart marian m2m100 pegasus led t5",
     "prophetnet": "prophetnet",
 }
+# transformers reads these with the positions of the padding, or without a mask of it
+UNPADDED = ("openai_gpt", "ctrl")
 TOKENIZERS = ("unigram", "bytebpe", "bpe", "wordpiece", "byte", "char")
 
 
@@ -74,8 +76,8 @@ def test_only_prompts_of_a_decoder_are_left_open(model, objective, prompts, tmp_
     assert (folder / "generation_config.json").is_file() == prompts
 
 
-def same(said, opened, kind) -> list[str]:
-    """What transformers says otherwise than our own answers."""
+def same(said, opened, kind, unpadded=False) -> list[str]:
+    """What transformers says otherwise than our own answers. unpadded: each text by itself."""
     wrong = []
     for n, text in enumerate(TEXTS[kind]):
         ours = payload(opened, asked(opened, text.format(mask="<mask>")))
@@ -87,7 +89,7 @@ def same(said, opened, kind) -> list[str]:
                 if name != own or abs(p - q) > 2e-4:
                     wrong.append(f"{name} {p}, ours {own} {q}")
             continue
-        for way in ("ids", "batch"):
+        for way in ("ids",) if unpadded else ("ids", "batch"):
             wrote = pieces(np.array(said[way][n], int), opened.tokenizer)
             if not wrote or wrote != ours["wrote"][: len(wrote)]:
                 wrong.append(f"{way}: {wrote}, ours {ours['wrote'][:12]}")
@@ -110,6 +112,7 @@ def test_transformers_answers_as_we_do(kind, tmp_path):
         for folder, said in ask(python, str(file), *made, script="ask_answers.py").items():
             run, objective, name = made[folder]
             kind = {"mlm": "fill-mask", "clm": "text-generation"}.get(objective, "summarization")
-            found = said.get("failed") or same(said, open_at(run, 0), kind)
+            unpadded = name.split()[0] in UNPADDED
+            found = said.get("failed") or same(said, open_at(run, 0), kind, unpadded)
             wrong += [(python, name, found)] if found else []
     assert not wrong

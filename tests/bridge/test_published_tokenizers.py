@@ -12,6 +12,8 @@ import tokenizers as tokenizers_library
 
 from fxformer.bridge.tokenizer_files import read_tokenizer
 from fxformer.data import tokenizer as tokenizers
+from fxformer.data.tokenizer_file import File
+from fxformer.launch.explain import refusal
 from tests.bridge.make_vocabularies import HERE, laid
 
 GOLDEN = json.loads((HERE / "golden.json").read_text())
@@ -141,6 +143,15 @@ WORDS = {"vocab__txt": "uncased.txt"}
 def test_what_would_give_other_ids_is_refused(files, said, tmp_path):
     with pytest.raises(ValueError, match=re.escape(said)):
         read_tokenizer(folder_of(tmp_path, **files))
+
+
+def test_what_is_no_json_is_said_in_a_sentence_of_ours(tmp_path):
+    folder = folder_of(tmp_path, tokenizer__json='{"model": ')
+    for text in ('{"model": ', "[" * 5000, "[]", '{"model": {"type": "BPE"}}', "\udcff"):
+        (folder / "tokenizer.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+        with pytest.raises(ValueError) as caught:
+            File(path=str(folder)).make([])
+        assert refusal(caught.value), text
 
 
 def damaged():

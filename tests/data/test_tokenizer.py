@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer.data import tokenizer as tokenizers
+from fxformer.data.pack import Segments
 from fxformer.data.specials import Specials, parse_template
+from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte
 from fxformer.data.tokenizer_char import Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
@@ -167,6 +169,39 @@ def test_a_vocabulary_too_small_for_the_characters_says_so():
     recipe = SentencePiece(algorithm="unigram", specials=NAMES, vocab_size=270)
     with pytest.raises(ValueError, match="vocab_size=270: .*smaller than required_chars. 270 vs"):
         recipe.make(TEXT)
+
+
+CHINESE = "".join(chr(0x4E00 + i) for i in range(600))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "said"),
+    [
+        (WordPiece(specials=NAMES, vocab_size=1000), CHINESE, "600 characters.*1,208 ids.*=1208"),
+        (ByteLevelBPE(specials=NAMES, vocab_size=10), "a", "256 bytes and 8 special.*264 ids"),
+        (Word(specials=NAMES, vocab_size=8), "a a", "8 special tokens and a word take 9 ids"),
+        (Word(specials=NAMES), "hello world", "no word.*occurs 2 times; write .*min_frequency=1"),
+        (Char(specials=NAMES), "", "the training text is empty"),
+        (WordPiece(specials=NAMES), " ", "no characters but white space"),
+        (SentencePiece(algorithm="unigram", specials=NAMES), "\n", "no characters but white"),
+        (SentencePiece(algorithm="bpe", specials=NAMES), "", "no characters but white space"),
+    ],
+)  # fmt: skip
+def test_a_vocabulary_that_cannot_be_what_was_asked_for_is_refused(recipe, text, said):
+    with pytest.raises(ValueError, match=said):
+        recipe.make([text])
+
+
+def test_a_vocabulary_smaller_than_asked_for_is_told(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("\n\n".join(TEXT * 6))
+    for recipe, told in ((ByteLevelBPE(specials=NAMES, vocab_size=4000), True),
+                         (ByteLevelBPE(specials=NAMES, vocab_size=270), False)):
+        corpus = Text(tokenizer=recipe, files=str(tmp_path / "a.txt"), document_is="paragraph",
+                      cache_dir=str(tmp_path / "cache"), length=16, batch=2, packing=Segments())
+        caplog.clear()
+        size = corpus.prepare(16).facts["vocab_size"]
+        line = f"tokenizer.vocab_size=4000: the training text gives {size} tokens"
+        assert (line in caplog.text) == told and (told or size == 270)
 
 
 def test_symbols():
