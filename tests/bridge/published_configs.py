@@ -20,6 +20,7 @@ SIZES = frozenset(
         *("max_decoder_position_embeddings", "attention_window", "num_key_value_heads", "d_kv"),
         *("head_dim", "attention_types", "attention_layers", "window_size", "cutoffs", "tie_projs"),
         *("d_embed", "d_head", "d_inner", "mem_len", "clamp_len", "num_encoder_layers", "ngram"),
+        *("div_val",),
         *("num_encoder_attention_heads", "num_decoder_attention_heads", "num_buckets"),
         *("pooler_hidden_size", "position_buckets", "max_relative_positions", "rotary_dim"),
         *("decoder_vocab_size", "layer_types", "max_window_layers", "relative_max_distance"),
