@@ -203,3 +203,17 @@ def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
     assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
     course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
     assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)
+
+
+def test_a_run_says_what_text_was_dropped(tmp_path):
+    folder = finished(tmp_path)
+    shelf, key = only(tmp_path)
+    assert ANSWERS["run"](shelf, {"run": key})["tokens_dropped"] is None  # an old run
+    facts = json.loads((folder / "run.json").read_text())
+    dropped = {"train": {"no room in the batch": 5}, "valid": {}}
+    facts["summary"] |= {"tokens_dropped": dropped, "valid_pieces": 9, "valid_pieces_missing": 2}
+    (folder / "run.json").write_text(json.dumps(facts))
+    shelf, key = only(tmp_path)
+    told = ANSWERS["run"](shelf, {"run": key})
+    assert told["tokens_dropped"] == dropped
+    assert (told["valid_pieces"], told["valid_pieces_missing"]) == (9, 2)
