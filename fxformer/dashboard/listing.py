@@ -43,7 +43,8 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     known = {name: facts.get(name) for name in (
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
-    text = {name: (facts.get("summary") or {}).get(name) for name in (
+    summary = facts.get("summary")
+    text = {name: summary.get(name) if isinstance(summary, dict) else None for name in (
         "tokens_dropped", "valid_pieces", "valid_pieces_missing")}
     given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
     given["command"] = masked(str(facts.get("command") or ""), redactor)

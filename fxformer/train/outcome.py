@@ -98,8 +98,11 @@ def facts(
         words += f", {done['mfu']:.0%} of the peak (MFU)"
     rows.append(("speed", words))
     padding = setup.data.facts["packing"]["train"]["padding_share"]
-    rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
-    for split, reasons in seen["tokens_dropped"].items():
+    dropped = seen["tokens_dropped"]
+    whole = "" if any(dropped.values()) else ", no text dropped"
+    words = f"{padding:.1%} padding, {waited:.1%} of the time waited for{whole}"
+    rows.append(("data", words))
+    for split, reasons in dropped.items():
         for reason, tokens in reasons.items():
             rows.append(("dropped", f"{tokens:,} tokens of {split} text: {reason}"))
     return rows + [("", line) for line in corpus_notes(setup.data.facts)]

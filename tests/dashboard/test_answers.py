@@ -246,3 +246,17 @@ def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
     shelf, key = only(tmp_path)
     assert sum(shelf.totals(key).hours.values()) == 250.0 == StoredRun(folder).energy().joules
     assert shelf.totals(key) == StoredRun(folder).energy()
+
+
+def test_a_run_says_what_text_was_dropped(tmp_path):
+    folder = finished(tmp_path)
+    shelf, key = only(tmp_path)
+    assert ANSWERS["run"](shelf, {"run": key})["tokens_dropped"] is None  # an old run
+    facts = json.loads((folder / "run.json").read_text())
+    dropped = {"train": {"no room in the batch": 5}, "valid": {}}
+    facts["summary"] |= {"tokens_dropped": dropped, "valid_pieces": 9, "valid_pieces_missing": 2}
+    (folder / "run.json").write_text(json.dumps(facts))
+    shelf, key = only(tmp_path)
+    told = ANSWERS["run"](shelf, {"run": key})
+    assert told["tokens_dropped"] == dropped
+    assert (told["valid_pieces"], told["valid_pieces_missing"]) == (9, 2)
