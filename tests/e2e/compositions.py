@@ -117,5 +117,7 @@ def compositions(count: int, folder: Path, seed: int = 0) -> Iterator[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
+        print("# Valid compositions, one a line, drawn by tests/e2e/compositions.py.")
+        print("# tests/e2e/test_accepted.py puts each after small data and lets it make two steps.")
         for line in compositions(int(sys.argv[1]), Path(place), *map(int, sys.argv[2:])):
             print(line, flush=True)
