@@ -4,7 +4,7 @@
 FORMS = {
     "runs": None,
     "dashboard": None,
-    "energy": None,
+    "energy": "--root",
     "show": "--root",
     "compare": "--root",
     "search": "--root",

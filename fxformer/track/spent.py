@@ -91,7 +91,8 @@ def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
 def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     """Read, print, write JSON if asked. ValueError where there is nothing of the kind."""
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
-    parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
+    parser.add_argument("folder", nargs="?", help="a folder of runs, or a run")
+    parser.add_argument("--root", default="runs", help="the folder in which a run is looked up")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
     parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
     parser.add_argument("--column", help="as energy.grid_column")
@@ -99,7 +100,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     given, console = parser.parse_args(argv), console or Console()
     knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
     grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
-    there = runs(given.folder) or [find("runs", given.folder)]
+    there = runs(given.folder or given.root)
+    there = there or [find(given.root, given.folder or "last")]
     accounts = [account(run, grid) for run in there]
     if given.json == "-":
         print(Redactor().text(json.dumps(_plain(accounts), indent=1)))

@@ -1,6 +1,6 @@
 """Valid compositions, drawn at random over all groups that decide what is computed.
 
-    python tests/e2e/compositions.py 200 > tests/configs/valid.txt     writes the list anew
+    python tests/e2e/compositions.py COUNT [SEED] > tests/configs/valid.txt    writes the list anew
 
 A draw that the gates refuse is no composition and is left out; an error that is no refusal is
 printed to stderr: a bug of the gates.
@@ -96,9 +96,9 @@ def ratio(pair: tuple[Array, Array]) -> float:
     return float(pair[0]) / float(pair[1])
 
 
-def compositions(count: int, folder: Path) -> Iterator[str]:
-    """So many different compositions that the gates let pass."""
-    file, seed, seen = folder / "text.txt", 0, set()
+def compositions(count: int, folder: Path, seed: int = 0) -> Iterator[str]:
+    """So many different compositions that the gates let pass; the draws begin with `seed`."""
+    file, seen = folder / "text.txt", set()
     file.write_text(TEXT)
     while len(seen) < count:
         words = drawn(seed)
@@ -117,5 +117,7 @@ def compositions(count: int, folder: Path) -> Iterator[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        for line in compositions(int(sys.argv[1]), Path(place)):
+        print("# Valid compositions, one a line, drawn by tests/e2e/compositions.py.")
+        print("# tests/e2e/test_accepted.py puts each after small data and lets it make two steps.")
+        for line in compositions(int(sys.argv[1]), Path(place), *map(int, sys.argv[2:])):
             print(line, flush=True)
