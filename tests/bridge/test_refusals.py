@@ -349,6 +349,13 @@ def test_a_model_that_is_no_published_one_says_why(choices):
         match(plain(composed(None, ["+size=tiny", *choices]).model))
 
 
+@pytest.mark.parametrize("hidden", [64, 512])
+def test_a_foreign_attention_is_named_and_not_what_another_family_cannot_say(hidden):
+    choices = ["+model=gpt2", "+size=tiny", "model/attention=qk_norm", f"model.ffn.hidden={hidden}"]
+    with pytest.raises(ConfigMismatch, match=r"nearest is gpt2: model\.attention\.qk_norm"):
+        match(plain(composed(None, choices).model))
+
+
 def test_the_plain_decoder_is_a_gpt_neox():
     found = match(plain(composed(None, ["+model=decoder", "+size=tiny"]).model))
     assert found.family.types == ("gpt_neox",)

@@ -37,7 +37,7 @@ LINES = [
     for line in (Path(__file__).parents[1] / "configs" / "valid.txt").read_text().splitlines()
     if line and not line.startswith("#")
 ]
-SAMPLE = random.Random(0).sample(LINES, 6)  # of the quick suite: 4 are judged, 2 make steps
+SAMPLE = random.Random(0).sample(LINES, 4)  # of the quick suite: 3 are judged, 1 makes steps
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def file(tmp_path_factory):
     return place
 
 
-@pytest.mark.parametrize("words", SAMPLE[:4])
+@pytest.mark.parametrize("words", SAMPLE[:3])
 def test_a_valid_composition_passes_its_gates(words, file):
     assert refusal(command(words, file)) is None
 
 
-@pytest.mark.parametrize("words", SAMPLE[4:])
+@pytest.mark.parametrize("words", SAMPLE[3:])
 def test_a_valid_composition_makes_two_finite_steps(words, file):
     assert all(math.isfinite(loss) for loss in two_steps(command(words, file)))
 
