@@ -71,11 +71,13 @@ def test_views_are_saved_by_name_and_forgotten(root):
     assert answer(Shelf(root), "views", {}) == {"mine": "#runs?q=lr"}
     assert save(name="mine", address=None) == {}
     for wrong in ({"name": "", "address": "#"}, {"name": "x" * 61, "address": "#"},
-                  {"name": "x", "address": 3}, {"address": "#"}):  # fmt: skip
+                  {"name": "x", "address": 3}, {"address": "#"},
+                  {"name": "x", "address": "javascript:alert(1)"}):  # fmt: skip
         with pytest.raises(ValueError):
             save(**wrong)
-    (root / managing.VIEWS).write_text('{"x": 3}')
-    assert answer(Shelf(root), "views", {}) == {}
+    for text in ('{"x": 3}', '{"x": "javascript:alert(1)"}', "[1]", "{"):
+        (root / managing.VIEWS).write_text(text)
+        assert answer(Shelf(root), "views", {}) == {}
 
 
 def test_a_symbolic_link_does_not_list_a_run_twice(root, tmp_path):
