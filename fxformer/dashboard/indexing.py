@@ -10,7 +10,7 @@ _CALM = 0.7  # seconds without a request after which the next log is read
 
 
 def read_ahead(shelf: Shelf, stop: threading.Event) -> None:
-    """Take in the loss of every run, until all are or `stop` is set. Pages come first."""
+    """Take in the loss and the ledger of every run, until all are or `stop` is set. Pages come first."""
     for key in reversed(shelf.runs()):
         shelf.names(key)
     for key in reversed(shelf.runs()):
@@ -21,5 +21,6 @@ def read_ahead(shelf: Shelf, stop: threading.Event) -> None:
             return
         try:
             shelf.columns(key).split("train", "loss", *AXES)
+            shelf.totals(key)
         except (OSError, ValueError):  # deleted meanwhile
             continue

@@ -64,7 +64,9 @@ def views(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
         given = jsonl.load(shelf.root / VIEWS)
     except (OSError, ValueError):
         return {}
-    return {} if complaint(given, dict[str, str]) else given
+    if complaint(given, dict[str, str]):
+        return {}
+    return {name: address for name, address in given.items() if _is_address(address)}
 
 
 def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
@@ -72,8 +74,9 @@ def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
     name, address = given.get("name"), given.get("address")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= _NAME:
         raise ValueError(f"a view has a name of at most {_NAME} characters")
-    if address is not None and not (isinstance(address, str) and len(address) <= _ADDRESS):
-        raise ValueError(f"the address of a view is text of at most {_ADDRESS} characters")
+    if address is not None and not _is_address(address):
+        raise ValueError(f"the address of a view begins with # and has at most {_ADDRESS} "
+                         "characters")
     with _changing:
         kept = {one: place for one, place in views(shelf, {}).items() if one != name.strip()}
         if address is not None:
@@ -82,6 +85,10 @@ def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
             raise ValueError(f"there are {_MOST} saved views already: remove one")
         jsonl.replace(shelf.root / VIEWS, json.dumps(kept, ensure_ascii=False) + "\n")
     return kept
+
+
+def _is_address(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("#") and len(value) <= _ADDRESS
 
 
 def _keys(given: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,8 @@ class LedgerReader:
 
     The last valid line of an attempt counts, with the hours of all its lines (a line holds only the
     hours that changed). Torn lines are skipped. A whole line of the wrong types is skipped too and
-    named in `problem`. A file that was cut or replaced is read anew.
+    named in `problem`; the entries are checked of the last lines alone. A file that was cut or
+    replaced is read anew.
     """
 
     def __init__(self, path: str | Path):
@@ -84,7 +85,9 @@ class LedgerReader:
             self._reset()
             self._problem = str(error.strerror or error)
             return None
-        data = data[: data.rfind(b"\n") + 1]
+        end = data.rfind(b"\n") + 1
+        if not _is_whole(data[end:]):
+            data = data[:end]
         self._offset += len(data)
         self._add([line for text in data.splitlines() if (line := self._parse(text))])
         return None
@@ -140,6 +143,15 @@ class LedgerReader:
 
     def _refuse(self, number: int, error: ValueError) -> None:
         self._problem = self._problem or f"line {number}: {error}"
+
+
+def _is_whole(text: bytes) -> bool:
+    """Whether a line without its newline is complete; one that is being written is not."""
+    try:
+        jsonl.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 _HINTS = {"attempt": str, "entries": list, "joules": float, "seconds": dict, "time": float,

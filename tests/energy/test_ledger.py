@@ -1,9 +1,12 @@
 """The ledger: attempts add up, kills lose at most the last lines."""
 
+import json
+
 import pytest
 
 from fxformer import jsonl
 from fxformer.energy.ledger import Ledger, attempts, totals
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
 
@@ -56,3 +59,37 @@ def test_hours_are_written_once_each_and_read_back_whole(tmp_path):
 
 def test_no_ledger_is_no_energy(tmp_path):
     assert totals(tmp_path / "none.jsonl").joules == 0
+
+
+def line(joules):
+    entry = ["train", "cpu", "model:cpu", "modelled", 0.4, joules]
+    return json.dumps({"attempt": "a", "time": 1.0, "joules": joules, "seconds": {"train": 1.0},
+                       "entries": [entry]})
+
+
+@pytest.mark.parametrize("wrong", [
+    {"entries": 3}, {"entries": [[1]]}, {"entries": [["train", "cpu", "s", "modelled", 0.4, "x"]]},
+    {"joules": "nan"}, {"joules": None}, {"time": "inf"}, {"hours": [1]}, {"hours": {"x": 1.0}},
+    {"hours": {"3": "x"}}, {"seconds": 3}, {"seconds": {"train": "x"}}, {"pid": "x"},
+])  # fmt: skip
+def test_a_line_of_wrong_types_is_named_and_the_one_before_it_counts(tmp_path, wrong):
+    path = tmp_path / "energy.jsonl"
+    path.write_text(line(5.0) + "\n" + json.dumps(json.loads(line(9.0)) | wrong) + "\n")
+    reader = LedgerReader(path)
+    assert reader.totals().joules == 5.0 and reader.problem.startswith("line 2: ")
+    assert reader.growth() == [(1.0, 5.0)]
+    with open(path, "a") as file:
+        file.write(line(11.0) + "\n")
+    assert reader.totals().joules == 11.0 == totals(path).joules
+
+
+def test_a_last_line_counts_once_it_is_whole(tmp_path):
+    path, whole = tmp_path / "energy.jsonl", line(5.0)
+    path.write_text(whole[:-9])
+    reader = LedgerReader(path)
+    assert reader.totals().joules == 0
+    path.write_text(whole)
+    assert reader.totals().joules == 5.0 and reader.problem is None
+    with open(path, "a") as file:
+        file.write("\n" + line(6.0) + "\n")
+    assert reader.totals().joules == 6.0 and len(reader.growth()) == 2
