@@ -34,7 +34,7 @@ def load_config(folder: str | Path) -> DictConfig:
         raise ConfigError(f"{file} is nested too deeply: not a run's config") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{file} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(config, DictConfig) or not config:
+    if not isinstance(config, DictConfig) or not text.strip():
         raise ConfigError(f"{file} holds no mapping, so {Path(folder).name} is not a run")
     return config
 

@@ -200,6 +200,8 @@ class Run:
             if self.facts["status"] != "running":
                 return
             self._lock.verify(now=True)
+            with contextlib.suppress(OSError):
+                (self.folder / RESERVE).unlink()  # room for what follows, should the disk be full
             self.event("end", status=status, reason=reason)
             ended: dict[str, Any] = {"status": status, "ended": now()}
             self.facts["attempts"][-1] |= ended
@@ -211,8 +213,6 @@ class Run:
                 _log.error("run.json cannot say that the run is %s (%s)", status, error)
             for log in (self._metrics, self._all, self._events):
                 log.close()
-            with contextlib.suppress(OSError):
-                (self.folder / RESERVE).unlink()
             self._lock.release()
 
     def _store(self) -> None:
