@@ -1,5 +1,6 @@
 """Fill in the middle: a decoder reads the two ends of a text and writes what stood between."""
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,25 @@ from fxformer.types import Count, Part, Share
 MARKS = 3  # tokens that a turned piece is longer by
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What becomes of P pieces.
+
+    kind: [P] as of `kinds`, 0 where there is no room for marks
+    exact: [P] bool, cut where it was drawn; else between tokens
+    text: the pieces with their parts tokenized anew
+    cuts: tokens before the first and the second cut, [P] each
+    mute, tight: how many have no exact spelling, or no room for marks
+    """
+
+    kind: np.ndarray
+    exact: np.ndarray
+    text: Pieces
+    cuts: tuple[np.ndarray, np.ndarray]
+    mute: int
+    tight: int
+
+
 class FillInTheMiddle(CausalLM):
     """-log p(next token) of texts of which `rate` have their middle moved to the end.
 
@@ -36,7 +56,8 @@ class FillInTheMiddle(CausalLM):
     The marks are the first three sentinels of the tokenizer. A row has room for the marks of a
     turned piece in every `shortest` tokens, and for a few tokens that cuts inside of tokens make;
     of shorter pieces fewer are packed in a row (`limits`). In a row of more new tokens the last
-    pieces are not turned, and `tally` counts them ("pieces without room for their marks").
+    pieces are cut between tokens, before the places drawn, and `tally` counts them ("pieces cut
+    between tokens for want of room"); one without room for its marks is not turned, and counted.
 
     split: where pieces are cut, between characters or tokens
     rate: share of the pieces that are turned (0.5; up to 0.9 does no harm)
@@ -111,32 +132,49 @@ class FillInTheMiddle(CausalLM):
 
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, row_length(T)] -> tokens, segments, targets, weights [B, T]."""
-        turned, mute, tight = self._turned(self.accept(rows))
-        self.tally.add("pieces without an exact spelling", mute)
-        self.tally.add("pieces without room for their marks", tight)
+        turned, plan = self._turned(self.accept(rows))
+        self.tally.add("pieces without an exact spelling", plan.mute)
+        self.tally.add("pieces without room for their marks", plan.tight)
+        moved = np.count_nonzero((plan.kind > 0) & ~plan.exact)
+        self.tally.add("pieces cut between tokens for want of room", moved)
         return super().corrupt(turned)
 
     def turned(self, rows: Rows) -> Rows:
         """The rows with the pieces turned. tokens, segments, examples: [B, T+1]."""
         return self._turned(rows)[0]
 
-    def _turned(self, rows: Rows) -> tuple[Rows, int, int]:
-        """And how many pieces have no exact spelling, and how many no room for their marks."""
+    def _turned(self, rows: Rows) -> tuple[Rows, "Plan"]:
+        """And what became of each piece."""
         height, width = rows.tokens.shape
         pieces = pieces_of(rows, self.vocabulary)
-        draws = pieces.draws(rows.seed, rows.epoch)
-        kind, split = self.kinds(pieces, draws), self.splitting
-        body = counts_of(pieces.piece, pieces.count, ~pieces.end) > 0
-        cut, at = split.parted(pieces, kind > 0, self.cuts(pieces, draws))
-        growth = np.maximum(cut.lengths - pieces.lengths + MARKS * (kind > 0), 0)
-        room = self.wide(width) - np.bincount(pieces.row, weights=pieces.lengths, minlength=height)
-        fits = sums_before(growth, pieces.row, height) + growth <= room[pieces.row]
-        tokens, piece = self.moved(either(fits, cut, pieces), np.where(fits, kind, 0), at)
+        plan = self.plan(rows, pieces)
+        tokens, piece = self.moved(plan.text, plan.kind, plan.cuts)
         tokens, segments = laid(
             tokens, piece, pieces, height, self.wide(width), self.vocabulary.pad
         )
         made = Rows(tokens, segments, np.where(segments > 0, 0, -1), rows.seed, rows.epoch)
-        return made, np.count_nonzero(body & ~split.can(pieces)), np.count_nonzero(~fits)
+        return made, plan
+
+    def plan(self, rows: Rows, pieces: Pieces) -> "Plan":
+        """What becomes of each piece, with the room that its row has."""
+        height, width = rows.tokens.shape
+        draws, split = pieces.draws(rows.seed, rows.epoch), self.splitting
+        drawn, cuts = self.kinds(pieces, draws), self.cuts(pieces, draws)
+        room = self.wide(width) - np.bincount(pieces.row, weights=pieces.lengths, minlength=height)
+        marks = MARKS * (drawn > 0)
+        fits = sums_before(marks, pieces.row, height) + marks <= room[pieces.row]
+        kind = np.where(fits, drawn, 0)
+        text, at = split.parted(pieces, kind > 0, cuts)
+        growth = np.maximum(text.lengths - pieces.lengths, 0)
+        left = room - np.bincount(pieces.row, weights=MARKS * (kind > 0), minlength=height)
+        exact = sums_before(growth, pieces.row, height) + growth <= left[pieces.row]
+        at = tuple(
+            np.where(exact, one, other)
+            for one, other in zip(at, split.between(pieces, cuts), strict=True)
+        )
+        body = counts_of(pieces.piece, pieces.count, ~pieces.end) > 0
+        mute = np.count_nonzero(body & ~split.can(pieces))
+        return Plan(kind, exact, either(exact, text, pieces), at, mute, np.count_nonzero(~fits))
 
     def kinds(self, pieces: Pieces, draws: Draws) -> np.ndarray:
         """0: left as it is, 1: PSM, 2: SPM. [P] int64."""

@@ -8,7 +8,7 @@ import numpy as np
 from fxformer.batch import Batch, Rows
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces, pieces_of
-from fxformer.objective.segments import counts_of
+from fxformer.objective.segments import counts_of, sums_before
 
 TENTHS = 10  # classes of the place of a cut
 
@@ -84,9 +84,11 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
     def elsewhere(rows: Rows, batch: Batch) -> np.ndarray:
         """Parts of other lengths than drawn. SPM shows the length of the suffix only."""
         seen = parts(rows, batch)
-        pieces, kind, (one, two) = _drawn(objective, rows)
+        pieces, kind, cuts = _drawn(objective, rows)
         if seen.after.count != pieces.count:
             return np.ones(1, bool)
+        exact, borders = objective.plan(rows, pieces).exact, _borders(objective, pieces, cuts)
+        one, two = (np.where(exact, a, b) for a, b in zip(cuts, borders, strict=True))
         units = objective.splitting.units(seen.after.tokens)
         prefix = seen.count(1, units) - np.where(kind == 1, one, 0)
         suffix = seen.count(2, units) - (objective.measure(pieces) - two)
@@ -107,6 +109,7 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
         inside = ~seen.mark & ~seen.after.end & (seen.stage > 0)
         kinds = kind[seen.after.piece]
         inside &= (kinds == 1) | ((kinds == 2) & (seen.stage == 2))
+        inside &= objective.plan(rows, pieces).exact[seen.after.piece]
         return _foreign(seen.after.tokens[inside], (4 * seen.after.piece + seen.stage)[inside])
 
     def _foreign(tokens: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -159,6 +162,16 @@ def _drawn(objective: Any, rows: Rows) -> tuple[Pieces, np.ndarray, tuple]:
     pieces = pieces_of(rows, objective.vocabulary)
     draws = pieces.draws(rows.seed, rows.epoch)
     return pieces, objective.kinds(pieces, draws), objective.cuts(pieces, draws)
+
+
+def _borders(objective: Any, pieces: Pieces, cuts: tuple) -> tuple[np.ndarray, ...]:
+    """Characters (or tokens) before the last border of two tokens before each cut. [P] each."""
+    begun = objective.splitting.units(pieces.tokens) * ~pieces.end
+    rank = sums_before(~pieces.end, pieces.piece, pieces.count)
+    return tuple(
+        np.bincount(pieces.piece, begun * (rank < cut[pieces.piece]), pieces.count)
+        for cut in objective.splitting.between(pieces, cuts)
+    )
 
 
 def _spelt(objective: Any, tokens: np.ndarray, piece: np.ndarray) -> np.ndarray:

@@ -29,6 +29,9 @@ class Split(Protocol):
     def parted(self, pieces: Pieces, which: np.ndarray, cuts: Cuts) -> tuple[Pieces, Cuts]:
         """The pieces with those of `which` [P] bool cut, and the cuts counted in tokens."""
 
+    def between(self, pieces: Pieces, cuts: Cuts) -> Cuts:
+        """Tokens wholly before each cut: where it is moved to if no token may be cut in two."""
+
     def spelt(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What these tokens are made of, and of how much each. [k], [n]."""
 
@@ -46,6 +49,9 @@ class TokenSplit:
 
     def parted(self, pieces: Pieces, which: np.ndarray, cuts: Cuts) -> tuple[Pieces, Cuts]:
         return pieces, cuts
+
+    def between(self, pieces: Pieces, cuts: Cuts) -> Cuts:
+        return cuts
 
     def spelt(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return tokens, np.ones(len(tokens), np.int64)
@@ -81,7 +87,7 @@ class CharacterSplit:
         sound = np.array([part is not None for part in coded], bool).reshape(-1, 3).all(1)
         lengths = np.array([0 if part is None else len(part) for part in coded], np.int64)
         lengths = lengths.reshape(-1, 3)
-        one, two = self._between(pieces, cuts)
+        one, two = self.between(pieces, cuts)
         one[turned[sound]] = lengths[sound, 0]
         two[turned[sound]] = lengths[sound, :2].sum(1)
         kept = [part for i, part in enumerate(coded) if sound[i // 3]]
@@ -117,7 +123,7 @@ class CharacterSplit:
         whole = data.tobytes()
         return [whole[a:b] for four in edges for a, b in zip(four, four[1:], strict=False)]
 
-    def _between(self, pieces: Pieces, cuts: Cuts) -> Cuts:
+    def between(self, pieces: Pieces, cuts: Cuts) -> Cuts:
         """Tokens of which every character is before each cut. [P] int64 each."""
         begun = self.units(pieces.tokens) * ~pieces.end
         upto = np.cumsum(begun)

@@ -127,7 +127,8 @@ class Mixture(Objective):
         order = np.lexsort((column, segment, row))
         rank = ranks_of(row[order], height)
         inside = rank < width
-        lost = np.count_nonzero(~inside) - np.unique(row[order][~inside]).size
+        spare = np.unique(row[order][~inside]).size if "weights" in names else 0
+        lost = np.count_nonzero(~inside) - spare
         self.tally.add("tokens without room in a row of several objectives", lost)
         arrays = {}
         for name, parts in found.items():
@@ -173,8 +174,9 @@ class Mixture(Objective):
             return np.bincount(self.which(rows, pieces), minlength=len(self.shares))
 
         own = (
-            law.through(self._of(k), f"{k} {type(part).__name__}")
+            law.through(view, f"{k} {type(part).__name__}")
             for k, part in enumerate(self.parts)
+            for view in (self._of(k),)
             for law in part.laws()
         )
         return (

@@ -117,6 +117,21 @@ def test_no_room_no_turn_and_it_is_counted(build, marked, pack):
     assert made.tally.counts() == {"pieces without room for their marks": 4}
 
 
+def test_a_full_row_without_room_for_new_tokens_is_still_turned(build, marked, pack, broken):
+    """Cuts that would make more tokens than fit are moved between tokens: the rate is kept."""
+    width = build(FillInTheMiddle, words=marked).row_length(64)
+    batches = [pack([[(64 * b + i, width)] for i in range(64)], width) for b in range(4)]
+
+    made = build(Letterwise, words=marked, rate=1.0, spm=0.0)
+    pairs = [(rows, made.corrupt(rows)) for rows in batches]
+    counts = made.tally.counts()
+    assert set(counts) == {"pieces cut between tokens for want of room"}
+    assert counts["pieces cut between tokens for want of room"] > 200
+    assert all((batch.tokens == marked.sentinels[0]).sum() == 64 for _, batch in pairs)
+    exact = [law for law in made.laws() if law.kind == "exact" and "otherwise" not in law.name]
+    assert broken(exact, pairs) == set()
+
+
 @pytest.mark.parametrize("length", [8, 32, 64, 128, 512, 1024])
 @pytest.mark.parametrize("split", ["token", "character"])
 def test_the_model_reads_the_length_asked_for(length, split, build, marked):
