@@ -16,26 +16,45 @@ PROBES = (
 )
 
 
-def tokenizer_json(model: bytes, added: list[str]):
+def tokenizer_json(model: bytes, added: list[str], moved: dict[str, int] | None = None):
     """A tokenizers.Tokenizer that encodes and decodes as the SentencePiece model does; None where
     it would not.
 
     added: names of special tokens whose ids follow the model's own
+    moved: {piece or special token: id} of a family whose ids are not those of the model
     """
     import sentencepiece
 
-    fast = _built(dict_of(model), added)
+    parts = dict_of(model)
+    fast = _built(parts if moved is None else _moved(parts, moved), added)
     if fast is None:
         return None
     slow = sentencepiece.SentencePieceProcessor(model_proto=model)
     for text in PROBES:
         ids = slow.encode(text)
+        if moved is not None:
+            unknown = slow.id_to_piece(slow.unk_id())
+            ids = [moved.get(slow.id_to_piece(i), moved[unknown]) for i in ids]
         if fast.encode(text, add_special_tokens=False).ids != ids:
             return None
-        known = [i for i in ids if not slow.is_unknown(i)]  # each shows those in its own way
-        if fast.decode(known, skip_special_tokens=False) != slow.decode(known):
+        own = slow.encode(text)
+        if any(map(slow.is_unknown, own)):
+            continue  # each shows those in its own way
+        if fast.decode(ids, skip_special_tokens=False) != slow.decode(own):
             return None
     return fast
+
+
+def _moved(parts: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
+    """The parts with each piece at its id; ids without a piece are control tokens."""
+    known = {text: (text, score, kind) for text, score, kind in parts["pieces"]}
+    names = {i: name for name, i in ids.items()}
+    pieces = []
+    for i in range(max(names) + 1):
+        name = names.get(i, f"<added_{i}>")
+        pieces.append(known.get(name, (name, 0.0, CONTROL)))
+    ranks = {text: rank for rank, (text, _, _) in enumerate(parts["pieces"])}
+    return parts | {"pieces": pieces, "ranks": ranks}
 
 
 def _built(parts: dict[str, Any], added: list[str]):
@@ -51,7 +70,8 @@ def _built(parts: dict[str, Any], added: list[str]):
     elif kind == BPE:
         vocab = {text: i for i, (text, _, _) in enumerate(pieces)}
         name = pieces[unknown][0]
-        model = models.BPE(vocab, merges_of(vocab), unk_token=name, fuse_unk=True,
+        ranks = {piece: rank for piece, rank in parts.get("ranks", vocab).items() if piece in vocab}
+        model = models.BPE(vocab, merges_of(ranks), unk_token=name, fuse_unk=True,
                            byte_fallback=spelled)
     else:
         return None

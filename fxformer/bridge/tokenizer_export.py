@@ -9,6 +9,7 @@ from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_byte import ByteTokenizer
 from fxformer.data.tokenizer_char import CharTokenizer
 from fxformer.data.tokenizer_fast import FastTokenizer, byte_letters
+from fxformer.data.tokenizer_pieces import VariedSentencePiece
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 
 SLOTS = ("pad", "unk", "bos", "eos", "mask")
@@ -17,7 +18,8 @@ SLOTS = ("pad", "unk", "bos", "eos", "mask")
 def write_tokenizer(
     tokenizer: Tokenizer, folder: Path, *, prompts: bool = False, token_types: bool = False
 ) -> list[str]:
-    """Write what transformers loads; the names of the files, [] for a tokenizer without text.
+    """Write what transformers loads; the names of the files, [] for a tokenizer that has no
+    counterpart in the `tokenizers` library.
 
     The template becomes tokenizer.json's own post-processor, so both put the same special tokens
     around a text.
@@ -27,7 +29,8 @@ def write_tokenizer(
     token_types: the model tells the first text of a pair from the second
     """
     files = []
-    if isinstance(tokenizer, SentencePieceTokenizer):
+    varied = isinstance(tokenizer, VariedSentencePiece)
+    if isinstance(tokenizer, SentencePieceTokenizer) and not varied:
         (folder / "spiece.model").write_bytes(tokenizer.model)
         files.append("spiece.model")
     fast = _fast(tokenizer)
@@ -58,6 +61,11 @@ def _fast(tokenizer: Tokenizer):
     """The tokenizers.Tokenizer that encodes and decodes alike; None where there is none."""
     import tokenizers
 
+    if isinstance(tokenizer, VariedSentencePiece):
+        if tokenizer.variation.steps:
+            return None  # what ALBERT does to a text has no counterpart
+        moved = {name: i for i, name in enumerate(tokenizer.pieces) if name}
+        return tokenizer_json(tokenizer.model, [], moved)
     if isinstance(tokenizer, SentencePieceTokenizer):
         return tokenizer_json(tokenizer.model, _appended(tokenizer))
     if isinstance(tokenizer, FastTokenizer):

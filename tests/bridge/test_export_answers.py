@@ -94,7 +94,8 @@ def same(said, opened, kind, unpadded=False) -> list[str]:
             if not wrote or wrote != ours["wrote"][: len(wrote)]:
                 wrong.append(f"{way}: {wrote}, ours {ours['wrote'][:12]}")
         text = opened.tokenizer.decode(np.array(said["ids"][n], int)).strip()
-        if "pipeline" in said and said["pipeline"][n].strip() != text:
+        # bytes that are no text: the library shows a whole run of them as \ufffd, SentencePiece one
+        if "\ufffd" not in text and said.get("pipeline", [text] * 2)[n].strip() != text:
             wrong.append(f"pipeline: {said['pipeline'][n]!r}, ours {text!r}")
     return wrong
 
