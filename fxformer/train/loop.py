@@ -54,6 +54,7 @@ def fit(
             for event in events:
                 if event.due(run):
                     event(run)
+                    run.happened()
             if signals.name:
                 run.stop("interrupted", f"{signals.name} after step {run.step}")
         run.stop("done", f"{run.step} steps are done")
