@@ -2,6 +2,8 @@
 
 import sys
 
+from fxformer.energy.startup import claim_process
+
 
 def train(argv: list[str]) -> int:
     """train a model: groups and keys as in `fxformer train --help`"""
@@ -174,6 +176,7 @@ def entry() -> None:
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
+    claim_process()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
