@@ -1,17 +1,18 @@
 # Everything one does with this repository; `make` alone lists it.
 VENV ?= .venv
 ARGS ?=
+SEED ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || date +%F)
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 # versions that the lock knows, newest first; shims that answer to a name but cannot run are skipped
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow bench audit lint lock clean
+.PHONY: help setup train test test-slow test-tenth test-faults bench audit lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## create .venv and install the locked packages
 
@@ -22,8 +23,15 @@ train: $(READY)  ## train a small BART on the embedded text; ARGS='trainer.steps
 test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' narrows
 	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
-test-slow: $(READY)  ## the tests that train for minutes
-	$(RUN)/python -m pytest -q -m slow $(ARGS)
+test-slow: $(READY)  ## the tests that train for minutes, on all cores
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" $(ARGS)
+
+test-tenth: $(READY)  ## a tenth of the slow tests, drawn with SEED, which is the commit
+	@echo "a tenth of the slow tests; this one again: make test-tenth SEED=$(SEED)"
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" --slow-tenth=$(SEED) $(ARGS)
+
+test-faults: $(READY)  ## kill a run at every change of the disk, resume, compare bit for bit; nightly
+	$(RUN)/python -m pytest -q -m faults $(ARGS)
 
 bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
 	$(RUN)/python -m benchmarks $(ARGS)

@@ -21,15 +21,16 @@ def audit(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """show RUN: its metrics, samples, energy and where it came from"""
-    if len(argv) != 1:
+    which, root = (argv, "runs") if argv[1:2] != ["--root"] else (argv[:1], "".join(argv[2:]))
+    if len(which) != 1:
         return _refuse("write fxformer show RUN, a run's folder or the first letters of its name")
     from fxformer.track.show import show
 
-    return _said(lambda: show(argv[0]))
+    return _said(lambda: show(which[0], root=root))
 
 
 def runs(argv: list[str]) -> int:
-    """list the runs of a folder; --table and --metrics write them as CSV or Parquet"""
+    """list the runs of runs=FOLDER; --table and --metrics write them as CSV or Parquet"""
     from fxformer.track.show import main as listed
 
     return _said(lambda: listed(argv))
@@ -129,6 +130,7 @@ HELP = """fxformer: encoder, decoder and seq2seq transformers in JAX
   fxformer train                                       try it
   fxformer train model=bert size=tiny objective=mlm    choose
   fxformer train --help                                what there is to choose
+  runs=FOLDER, with every verb                         where the runs lie (runs)
 """
 
 
@@ -144,11 +146,17 @@ def main(argv: list[str]) -> int:
 
         print(f"fxformer {__version__}")
         return 0
-    return VERBS[verb](rest) if verb in VERBS else _refuse(_unknown(verb))
+    if verb not in VERBS:
+        return _refuse(_unknown(verb))
+    from fxformer.launch.folder import told
+
+    return VERBS[verb](told(verb, rest))
 
 
 def _refuse(sentence: str) -> int:
-    print(f"fxformer: {sentence}", file=sys.stderr)
+    from fxformer.track.plain import safe
+
+    print(f"fxformer: {safe(sentence, limit=20_000)}", file=sys.stderr)
     return 2
 
 
@@ -172,12 +180,19 @@ def _unknown(verb: str) -> str:
 
 def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
+    from fxformer.train import signals
+
+    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare")
+    if long:
+        signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
     claim_process()
     try:
+        if long:
+            signals.install()
         code = main(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # `fxformer runs | head`
@@ -185,7 +200,7 @@ def entry() -> None:
         code = 0
     except KeyboardInterrupt:  # before training had begun: just do it again
         code = 75
-    raise SystemExit(code)
+    signals.end(code)
 
 
 if __name__ == "__main__":

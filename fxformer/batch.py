@@ -4,12 +4,13 @@ Everything here is plain arrays, so it can be made on the host and placed on a m
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.struct
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from fxformer.spelling import Spelling
+from fxformer.spelling import Spelling, TokenText
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +18,9 @@ class Vocabulary:
     """The ids an objective and a model need to know of a tokenizer. Ids that it lacks are None.
 
     special: [V] bool, ids that no noise touches and none produces (padding, markers, sentinels)
-    starts_word: [V] bool, ids that begin a word (whole-word masking)
-    ends_sentence: [V] bool, ids after which a sentence ends (sentence permutation)
+    starts_word, ends_sentence: [V] bool, ids that begin a word, or end a sentence, wherever they
+        stand; asked only where `text` is None (see segmentation.py)
+    text: the bytes of each token, from which words and sentences are told
     """
 
     size: int
@@ -32,12 +34,26 @@ class Vocabulary:
     mask: int | None = None
     sentinels: tuple[int, ...] = ()
     codes: tuple[int, ...] = ()  # control codes (CTRL)
+    text: TokenText | None = None
     spelling: Spelling | None = None  # where the tokenizer gives back every text exactly
 
     @property
     def ordinary(self) -> np.ndarray:
         """Ids of all non-special tokens, ascending. [v] int32."""
         return np.flatnonzero(~self.special).astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """What a packed row can hold besides its own tokens, so that nothing is lost later.
+
+    need: (text tokens of pieces [P], tokens of the template, those of them behind the text) -> how
+        much of the room each piece takes at most. [P]
+    room: how much a row has
+    """
+
+    need: Callable[[np.ndarray, int, int], np.ndarray]
+    room: float
 
 
 @dataclasses.dataclass(frozen=True)

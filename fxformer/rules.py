@@ -2,7 +2,8 @@
 
 A path is what leads to a leaf, joined by "/": `model/encoder/stack/blocks/attention/q/kernel`.
 A rule is a pair (regex, value); the regex is searched anywhere in the path; the first that matches
-wins. A rule that decides nothing is a mistake, and is told with the path it was nearest to.
+wins. A rule that decides nothing is a mistake, and is told with the path it was nearest to; but a
+general one may follow a special one that leaves it nothing.
 """
 
 import difflib
@@ -56,7 +57,7 @@ def decide(rules: Rules, paths: Iterable[str], *, what: str = "rules") -> dict[s
                 used.add(index)
                 break
     for index, (pattern, _) in enumerate(compiled):
-        if index not in used:
+        if index not in used and not _falls_back(pattern, compiled[:index], paths):
             raise RuleError(_idle(what, pattern, index, compiled, paths))
     return found
 
@@ -79,12 +80,23 @@ def select(patterns: Sequence[str], tree: Any, *, what: str = "patterns") -> Any
 
 
 def _compiled(rule: Any, what: str) -> tuple[re.Pattern, Any]:
-    if isinstance(rule, str) or len(rule) != 2 or not isinstance(rule[0], str):
+    pair = isinstance(rule, Sequence) and not isinstance(rule, str) and len(rule) == 2
+    if not pair or not isinstance(rule[0], str):
         raise RuleError(f"{what}: a rule is a pair [regex, value], got {rule!r}")
     try:
         return re.compile(rule[0]), rule[1]
     except re.error as error:
         raise RuleError(f"{what}: {rule[0]!r} is not a regular expression: {error}") from None
+
+
+def _falls_back(pattern: re.Pattern, before: list, paths: list[str]) -> bool:
+    """Whether a rule only says again, in more general words, what rules before it have decided:
+    `embedding$` after `words/embedding$` is for the tables that this model happens not to have."""
+    hidden = [path for path in paths if pattern.search(path)]
+    return bool(hidden) and all(
+        any(pattern.pattern in other.pattern and other.search(path) for other, _ in before)
+        for path in hidden
+    )
 
 
 def _idle(what: str, pattern: re.Pattern, index: int, compiled: list, paths: list[str]) -> str:

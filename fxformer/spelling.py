@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -11,40 +12,49 @@ from fxformer.ranges import ranges
 Encode = Callable[[list[str]], list[np.ndarray]]
 
 
-class Spelling:
-    """The bytes of every token, such that those of a text are those of its tokens joined; and the
-    tokenizer's own encoding of any string, which gives back exactly its bytes.
+class TokenText:
+    """The bytes of every token, such that those of a text are those of its tokens joined.
 
     spelt: [V], the UTF-8 of each token; None for one that has none (special tokens, unk)
-    encode: texts -> ids of each, as the tokenizer cuts them, nothing added or normalised
     flat, first, size: uint8 and [V] int64, the same as arrays; size is -1 where there is none
-    starts: [V] int64, how many characters begin in a token
-    single: [256] int64, the token of each byte alone; -1 where there is none
     """
 
-    def __init__(self, spelt: Sequence[bytes | None], encode: Encode):
-        self.encode = encode
+    def __init__(self, spelt: Sequence[bytes | None]):
         self.size = np.array([-1 if one is None else len(one) for one in spelt], np.int64)
         self.flat = np.frombuffer(b"".join(one or b"" for one in spelt), np.uint8)
         self.first = np.cumsum(np.maximum(self.size, 0)) - np.maximum(self.size, 0)
-        begun = np.append(0, np.cumsum(begins(self.flat)))
-        self.starts = begun[self.first + np.maximum(self.size, 0)] - begun[self.first]
-        self.single = np.full(256, -1, np.int64)
-        for token in np.flatnonzero(self.size == 1)[::-1]:
-            self.single[self.flat[self.first[token]]] = token
         digest = hashlib.blake2b(self.flat.tobytes() + self.size.tobytes(), digest_size=16)
         self._digest = digest.hexdigest()
 
     def __repr__(self) -> str:
-        return f"Spelling({self._digest})"
+        return f"{type(self).__name__}({self._digest})"
 
-    def __deepcopy__(self, memo: dict) -> "Spelling":
+    def __deepcopy__(self, memo: dict) -> Self:
         return self  # it never changes, and a tokenizer need not be one that can be copied
 
     def bytes_of(self, tokens: np.ndarray) -> np.ndarray:
         """The bytes of these tokens, joined. uint8."""
         size = np.maximum(self.size[tokens], 0)
         return self.flat[ranges(self.first[tokens], size)]
+
+
+class Spelling(TokenText):
+    """The text of tokens that give back every text exactly, and the tokenizer's own encoding of any
+    string, which gives back exactly its bytes.
+
+    encode: texts -> ids of each, as the tokenizer cuts them, nothing added or normalised
+    starts: [V] int64, how many characters begin in a token
+    single: [256] int64, the token of each byte alone; -1 where there is none
+    """
+
+    def __init__(self, spelt: Sequence[bytes | None], encode: Encode):
+        super().__init__(spelt)
+        self.encode = encode
+        begun = np.append(0, np.cumsum(begins(self.flat)))
+        self.starts = begun[self.first + np.maximum(self.size, 0)] - begun[self.first]
+        self.single = np.full(256, -1, np.int64)
+        for token in np.flatnonzero(self.size == 1)[::-1]:
+            self.single[self.flat[self.first[token]]] = token
 
     def encode_bytes(self, parts: Sequence[bytes]) -> list[np.ndarray]:
         """The tokens of each part: what is whole in it as the tokenizer cuts it, and one for each

@@ -48,3 +48,4 @@ Rate = Annotated[float, Range(0, 1, open_high=True)]  # a share that may be 0 bu
 Share = Annotated[float, Range(0, 1)]  # a share, ends included
 Positive = Annotated[float, Range(0, open_low=True)]
 NonNegative = Annotated[float, Range(0)]
+Proportion = Annotated[float, Range(0, 1, open_low=True, open_high=True)]  # neither 0 nor 1

@@ -1,9 +1,14 @@
 """What all tests share: the CPU, a compilation cache, and where real data may lie."""
 
 import os
+import sys
 from pathlib import Path
 
+import absl.logging
 import pytest
+from skips import ListedSkips
+
+from tests.sampling import tenth
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
@@ -17,6 +22,10 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
+# Hydra configures logging anew, which closes the stream that absl's handler first saw unless it is
+# one of the process's own; under pytest that would be the file that captures the output.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
 try:
     from hypothesis import settings
 
@@ -24,6 +33,27 @@ try:
     settings.load_profile("fxformer")
 except ImportError:
     pass
+
+
+def pytest_configure(config):
+    if os.environ.get("FXFORMER_STRICT_SKIPS") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ListedSkips(), "listed-skips")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slow-tenth", metavar="SEED", help="of the slow tests, only a tenth drawn with this seed"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    seed = config.getoption("--slow-tenth")
+    if seed is None:
+        return
+    slow = [item.nodeid for item in items if item.get_closest_marker("slow")]
+    dropped = set(slow) - tenth(slow, seed)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in dropped])
+    items[:] = [item for item in items if item.nodeid not in dropped]
 
 
 @pytest.fixture(scope="session")

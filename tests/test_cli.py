@@ -11,6 +11,7 @@ import pytest
 from fxformer import __main__ as cli
 from fxformer.config import folders
 from fxformer.launch import app, completion, heap
+from fxformer.launch.folder import FORMS, told
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = [group for group in folders.defaults() if "/" not in group and group != "experiment"]
@@ -271,3 +272,33 @@ def test_the_process_starts_again_with_its_words():
     out = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
     assert "-m" in out.stdout and heap.TUNABLE in out.stdout, out.stderr
 
+
+
+def test_a_refusal_shows_no_value_of_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("HIDDEN", "canary-value-77")
+    assert app.train(["optimizer.lr=${oc.env:HIDDEN}"], lambda cfg: None) == 2
+    said = capsys.readouterr().err
+    assert "optimizer.lr" in said and "canary" not in said
+
+
+def test_the_name_of_a_folder_holds_no_value_of_the_environment_but_a_job(monkeypatch, capsys):
+    monkeypatch.setenv("HIDDEN", "canary-value-77")
+    monkeypatch.setenv("SLURM_JOB_ID", "123456789")
+    assert app.train(["name=a-${oc.env:HIDDEN}"], lambda cfg: None) == 2
+    said = capsys.readouterr().err
+    assert "name: holds the environment variable HIDDEN" in said and "canary" not in said
+    assert app.train(["name=job-${oc.env:SLURM_JOB_ID}"], lambda cfg: None) == 0
+
+
+@pytest.mark.parametrize("verb", sorted(FORMS))
+def test_one_word_names_the_folder_of_the_runs_for_every_verb(verb):
+    flag = FORMS[verb]
+    form = ["b"] if flag is None else [flag, "b"]
+    assert told(verb, ["runs=a", "x", "runs=b"]) == ["x", *form]
+    assert told(verb, ["x"]) == ["x"]
+
+
+def test_the_folder_of_the_runs_reaches_the_verbs(tmp_path, capsys):
+    for words in (["runs"], ["show", "last"], ["search", "last"], ["energy"]):
+        cli.main([*words, f"runs={tmp_path}"])
+        assert str(tmp_path) in "".join(capsys.readouterr()).replace("\n", ""), words

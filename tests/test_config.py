@@ -226,13 +226,29 @@ def test_resume_refuses_what_makes_another_run(run):
     assert "trainer.ema: the run has None, you gave 0.9" in str(error.value)
     assert "seed: the run has 3, you gave 0" in str(error.value)
     assert "trainer.steps: the run" not in str(error.value)
+    assert "init.from=old instead of resume=" in str(error.value)
+
+
+def test_a_run_that_is_extended_by_hold_notes_each_old_end(run):
+    folder, cfg = run
+    cfg.trainer.extend = "hold"
+    more = ["resume=old", "trainer.steps=99", "trainer.extend=hold"]
+    once = resumed(cfg, more, folder)
+    assert list(once.trainer.held) == [10]
+    OmegaConf.save(once, folder / "config.yaml")
+    cfg.trainer.steps = 200
+    again = resumed(cfg, ["resume=old", "trainer.steps=200"], folder)
+    assert list(again.trainer.held) == [10, 99]
+    cfg.trainer.extend = "stretch"
+    anew = resumed(cfg, ["resume=old", "trainer.steps=200", "trainer.extend=stretch"], folder)
+    assert list(anew.trainer.held) == []
 
 
 def test_resume_refuses_a_recipe_and_a_folder_that_is_no_run(run, tmp_path):
     folder, cfg = run
     with pytest.raises(ConfigError, match="recipe"):
         resumed(cfg, ["experiment=x"], folder)
-    with pytest.raises(ConfigError, match="no config.yaml"):
+    with pytest.raises(ConfigError, match="config.yaml is missing"):
         resumed(cfg, [], tmp_path)
 
 

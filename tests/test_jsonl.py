@@ -1,9 +1,11 @@
 """JSON lines: odd floats, torn tails, atomic rewriting."""
 
+import errno
 import json
 import math
 
 import numpy as np
+import pytest
 
 from fxformer import jsonl
 
@@ -36,3 +38,41 @@ def test_keep_rewrites_with_the_wanted_lines(tmp_path):
     assert jsonl.keep(path, lambda line: line["step"] <= 2) == 1
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
     assert list(tmp_path.iterdir()) == [path]
+
+
+class Full:
+    """A file that has room for so many bytes more."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, data):
+        written = self.file.write(data[: self.room])
+        self.room -= written
+        if not written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return written
+
+    def fileno(self):
+        return self.file.fileno()
+
+
+@pytest.mark.parametrize("room", [0, 5, 12])
+def test_a_full_disk_takes_a_line_whole_or_not_at_all(tmp_path, room):
+    writer = jsonl.Writer(tmp_path / "log.jsonl")
+    writer.write({"step": 1})
+    file, writer._file = writer._file, Full(writer._file, room)
+    with pytest.raises(OSError, match="No space left"):
+        writer.write({"step": 2, "loss": 0.5})
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
+    writer._file = file
+    writer.write({"step": 3})
+    assert [line["step"] for line in jsonl.read(tmp_path / "log.jsonl")] == [1, 3]
+
+
+def test_what_a_killed_replace_left_is_swept(tmp_path):
+    (tmp_path / ".run.json.123.tmp").write_text("{")
+    (tmp_path / "run.json").write_text("{}")
+    assert jsonl.sweep(tmp_path, older=3600) == 0  # somebody may be at it
+    assert jsonl.sweep(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The story of the package, from what knows nothing to what knows all. A file may import from its
 # own layer and from those before it.
 STORY = (
-    ("types", "ranges", "spelling", "batch", "rules", "jsonl"),
+    ("types", "ranges", "spelling", "batch", "rules", "jsonl", "files", "memory", "segmentation"),
     ("config",),
     ("nn",),
     ("model",),
@@ -117,7 +117,8 @@ def test_extras_are_there():
 
 def test_make_lists_its_targets():
     listed = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for target in ("train", "test", "test-slow", "bench", "lint", "lock", "setup", "clean"):
+    named = ("train", "test", "test-slow", "test-tenth", "bench", "lint", "lock", "setup", "clean")
+    for target in named:
         assert re.search(rf"^  make {target} +\S", listed.stdout, re.MULTILINE)
 
 

@@ -41,6 +41,8 @@ def test_a_rule_without_a_match_names_the_nearest_path():
 
 
 def test_a_shadowed_rule_names_what_shadows_it():
+    fallback = [("head/bias", 1), ("bias", 2)]  # of which this tree has no other
+    assert decide(fallback, ["head/bias"]) == {"head/bias": 1}
     with pytest.raises(RuleError, match="'head/bias' decides nothing.*'bias'"):
         decide([("bias", 0), ("head/bias", 1)], named(TREE))
 

@@ -1,12 +1,14 @@
 """Draw examples from an objective and gather the evidence for each of its laws."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from fxformer.data.batches import Batches
 from fxformer.objective.base import Objective
+from fxformer.objective.coverage import whole
 from fxformer.objective.law import Evidence, Finding
 
 
@@ -45,17 +47,19 @@ def draw(
     alarm: of all laws together; each is tested at its equal part of it
     watch: told how many examples there are after each batch
     """
-    evidence = [Evidence(law) for law in objective.laws()]
-    before, examples, tokens, n = objective.tally.counts(), 0, 0, 0
+    evidence = [Evidence(law) for law in (whole(objective), *objective.laws())]
+    tally: Counter[str] = Counter()
+    examples, tokens, n = 0, 0, 0
     while examples < draws:
         rows = batches[n]
         n += 1
+        before = Counter(objective.tally.counts())
         batch = objective.corrupt(rows)
+        tally += Counter(objective.tally.counts()) - before  # before the laws corrupt it again
         for each in evidence:
             each.add(rows, batch)
         examples += len(np.unique(rows.examples[rows.segments > 0]))
         tokens += int(np.count_nonzero(rows.segments))
         watch(min(examples, draws))
     findings = tuple(each.finding(alarm / len(evidence)) for each in evidence)
-    tally = {k: v - before.get(k, 0) for k, v in objective.tally.counts().items()}
-    return Drawn(findings, examples, tokens, batches.epoch(n - 1) + 1, tally)
+    return Drawn(findings, examples, tokens, batches.epoch(n - 1) + 1, dict(tally))

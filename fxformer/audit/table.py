@@ -71,10 +71,10 @@ def cells(finding: Finding) -> tuple[str, str, str, str]:
 
 def verdict(finding: Finding) -> Text:
     """holds, BROKEN, or unseen: the rule found nothing to look at, so nothing is known."""
+    if not finding.draws:
+        return Text("unseen", style="dim" if finding.holds else "bold yellow")
     if finding.holds:
         return Text("holds", style="green")
-    if not finding.draws:
-        return Text("unseen", style="bold yellow")
     return Text("BROKEN", style="bold red")
 
 
@@ -119,6 +119,8 @@ def summary(report: Report, width: int) -> RenderableType:
     grid.add_row("confidence", sure)
     names = "; ".join(finding.law.name for finding in broken)
     words = f"broken: {names}" if broken else f"all {len(drawn.findings)} rules hold"
+    if unseen := [f.law.name for f in drawn.findings if f.holds and not f.draws]:
+        words += f"; nothing to see for: {'; '.join(unseen)}"
     words = words if drawn.findings else "no rules: this objective declares no law"
     colour = "green" if report.holds else "red"
     grid.add_row("verdict", Text(words, style=f"bold {colour}"))

@@ -8,7 +8,7 @@ made in what is taken over. `init.layers` leaves some of its layers out (student
 
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fxformer.bridge.importing import multiple
 from fxformer.bridge.options import composed
@@ -43,7 +43,7 @@ def adopted(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictC
     made = cfg.copy()
     OmegaConf.set_struct(made, False)
     if whole is not None:
-        _one(made, opened(str(whole), str(cfg.runs)), cfg, keys)
+        _one(made, opened(str(whole), str(cfg.runs), _ignored(init)), cfg, keys)
     else:
         _two(made, cfg, keys, verb)
     OmegaConf.set_struct(made, True)
@@ -77,7 +77,9 @@ def _two(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
     if init.get("layers") is not None or "model" in keys:
         wrong = "model" if "model" in keys else "init.layers"
         raise ConfigError(f"{wrong}: init.encoder and init.decoder bring a model; leave it out")
-    encoder, decoder = (opened(str(init[s]), str(cfg.runs)) for s in ("encoder", "decoder"))
+    encoder, decoder = (
+        opened(str(init[side]), str(cfg.runs), _ignored(init)) for side in ("encoder", "decoder")
+    )
     made.init.encoder, made.init.decoder = str(encoder.place), str(decoder.place)
     tokenizer = _common(encoder, decoder) if "tokenizer" not in keys else None
     _check_rows(encoder, decoder, tokenizer, "tokenizer" in keys)
@@ -149,10 +151,23 @@ def _check_rows(encoder: Origin, decoder: Origin, tokenizer: Tokenizer | None, o
             )
 
 
+def _ignored(init: DictConfig) -> list[str]:
+    """init.ignore: names of fields."""
+    given = init.get("ignore")
+    names = list(given) if isinstance(given, ListConfig) else [given]
+    if given is not None and not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            f"init.ignore={given}: expected names of fields of config.json, as in "
+            "'init.ignore=[note]'"
+        )
+    return [] if given is None else names
+
+
 def _alone(init: DictConfig) -> None:
     """Nothing is said of how to begin without saying what with."""
-    stated = {"layers": None, "share": "none", "prefer": None}
+    stated = {"layers": None, "share": "none", "prefer": None, "ignore": None}
     for key, usual in stated.items():
         if init.get(key, usual) != usual:
-            wanted = "init.from=RUN" if key == "layers" else "init.encoder=A init.decoder=B"
+            whole = key in ("layers", "ignore")
+            wanted = "init.from=RUN" if whole else "init.encoder=A init.decoder=B"
             raise ConfigError(f"init.{key}: there is nothing to take it from; write {wanted} too")

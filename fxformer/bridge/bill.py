@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.track.plain import safe
+
 What = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
 
 
@@ -44,7 +46,7 @@ def show(lines: list[Line], console: Console) -> None:
         shape = "×".join(map(str, line.shape)) or "scalar"
         many = f"{line.layers} · " if line.layers > 1 else ""
         # a name in a file is text, whatever brackets it has
-        table.add_row(line.what, Text(line.file), Text(line.path), many + shape)
+        table.add_row(line.what, Text(safe(line.file)), Text(line.path), many + shape)
     console.print(table, highlight=False)
     console.print(sums(lines), highlight=False)
 

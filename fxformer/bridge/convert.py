@@ -38,7 +38,7 @@ def load(
         lines += _take(source, entry, shapes, arrays)
     for entry in entries:
         if entry.constant is not None and entry.paths[0] not in shapes and entry.file in source:
-            let_go = entry.paths[0].startswith(spare or ("\0",))
+            let_go = entry.unread or entry.paths[0].startswith(spare or ("\0",))
             line = Line("ignored", entry.file, "", source.shape(entry.file))
             lines.append(line if let_go else _constant(source, entry))
     lines += [Line("ignored", raw, "", source.files[raw].shape) for raw in source.ignored + unread]

@@ -7,26 +7,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
 from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
 from fxformer.bridge.fields import Config, ConfigMismatch
-from fxformer.bridge.matching import Match, free_values, known, match
+from fxformer.bridge.matching import Match, free_values, match
 from fxformer.bridge.reading import WORDS
 from fxformer.bridge.stored import model_weights
-from fxformer.bridge.tokenizer_files import copy_files, write_tokenizer
+from fxformer.bridge.tokenizer_export import write_tokenizer
+from fxformer.bridge.tokenizer_files import copy_files
+from fxformer.config.legal import architecture
+from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.track.store import StoredRun
+
+GENERATION = "generation_config.json"
+GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id",
+                  "forced_bos_token_id", "forced_eos_token_id")
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export has written."""
+    """What an export has written; caveats: which readers take it for something else."""
 
     folder: Path
     architecture: str
     tensors: dict[str, np.ndarray]
     files: list[str]
+    caveats: list[str]
 
 
 def export_model(
@@ -35,10 +44,12 @@ def export_model(
     """Write config.json, model.safetensors and the tokenizer of a run into a new folder.
 
     family: the model_type to be, where several compute the same; averaged: as in `model_weights`
-    Raises ConfigMismatch naming the choices no published family has; nothing is written then.
+    Raises ConfigMismatch naming the choices no published family has, ConfigError for a stored
+    config that may not be opened; nothing is written then.
     """
     from safetensors.numpy import save_file
 
+    opened_config(run.folder)  # a part that may not run is refused, not taken for a near one
     folder, model = Path(folder), answering(run.config)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty: write a new folder")
@@ -55,8 +66,10 @@ def export_model(
     file = folder / "model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
-    files = ["config.json", "model.safetensors", *_tokenizer(run, tokenizer, folder)]
-    return Exported(folder, found.form.architecture, tensors, files)
+    files = ["config.json", "model.safetensors"]
+    files += _text_files(run, tokenizer, folder, found, config)
+    caveats = found.family.caveats(config)
+    return Exported(folder, found.form.architecture, tensors, files, caveats)
 
 
 def config_json(
@@ -80,8 +93,39 @@ def config_json(
     }
     ids = _special_ids(run, tokenizer) if not before else {}
     written = found.family.written({**ids, **ours})
-    kept = {k: v for k, v in before.items() if k in known(found.family) or k in written}
-    return {**kept, **written}
+    public = (found.family.known | written.keys()) - set(found.family.derived)
+    kept = {k: v for k, v in before.items() if k in public}
+    return _as_before(found, before, {**kept, **written})
+
+
+# What an export decides by itself, and what tells its class beside the fields that are choices.
+DECIDED = frozenset(
+    (
+        *("architectures", "model_type", "dtype", "torch_dtype", "tie_word_embeddings"),
+        *("vocab_size", "decoder_vocab_size", "id2label", "label2id", "num_labels"),
+    )
+)
+
+
+def _as_before(found: Match, before: Config, config: Config) -> Config:
+    """`config` with the values of the imported one that mean the same: `swish` for `silu`, null."""
+    family, fixed = found.family, DECIDED | found.form.config.keys()
+    old = {k: v for k, v in before.items() if k in config and k not in fixed}
+    if not old:
+        return config
+    wanted = family.meaning(config)
+
+    def same(tried: Config) -> bool:
+        try:
+            return family.meaning(tried) == wanted
+        except ConfigMismatch:
+            return False
+
+    if same(config | old):
+        return config | old
+    for key, value in old.items():  # something was changed since: what was not stays
+        config = config | {key: value} if same(config | {key: value}) else config
+    return config
 
 
 def answering(config: Config) -> dict[str, Any]:
@@ -114,6 +158,7 @@ def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
     if seq2seq:
         start = (run.config.get("objective") or {}).get("start", "pad")
         found |= {"is_encoder_decoder": True, "decoder_start_token_id": getattr(ids, start)}
+        found |= {"forced_bos_token_id": None, "forced_eos_token_id": None}  # BART's class has some
     return found
 
 
@@ -148,13 +193,23 @@ def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
         raise ConfigMismatch(f"no tensor of this family holds {', '.join(lost[:5])}")
 
 
-def _tokenizer(run: StoredRun, tokenizer: Tokenizer | None, folder: Path) -> list[str]:
-    """The files of the tokenizer: those it was imported with, or made from ours."""
+def _text_files(
+    run: StoredRun, tokenizer: Tokenizer | None, folder: Path, found: Match, config: Config
+) -> list[str]:
+    """Tokenizer and generation settings: the files it was imported with, or made from ours."""
     kept = run.folder / "published"
     files = copy_files(kept, folder) if kept.is_dir() else []
-    if (kept / "generation_config.json").is_file():
-        shutil.copyfile(kept / "generation_config.json", folder / "generation_config.json")
-        files.append("generation_config.json")
-    if tokenizer is None or any(name != "generation_config.json" for name in files):
+    if (kept / GENERATION).is_file():
+        shutil.copyfile(kept / GENERATION, folder / GENERATION)
+        files.append(GENERATION)
+    if tokenizer is None or any(name != GENERATION for name in files):
         return files
-    return files + write_tokenizer(tokenizer, folder)
+    kind = architecture(OmegaConf.create({"model": answering(run.config)}))
+    writes = kind != "encoder" and found.form.has_words
+    files += write_tokenizer(tokenizer, folder, prompts=writes and kind == "decoder",
+                             token_types=(config.get("type_vocab_size") or 0) > 1)
+    if writes and GENERATION not in files:
+        own = {name: config[name] for name in GENERATION_IDS if name in config}
+        (folder / GENERATION).write_text(json.dumps(own, indent=2, sort_keys=True) + "\n")
+        files.append(GENERATION)
+    return files

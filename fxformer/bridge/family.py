@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from fxformer.bridge import families
-from fxformer.bridge.fields import Config, ConfigMismatch, Field
+from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Field, Silent
 from fxformer.bridge.names import Entry
 from fxformer.config.fit import nearest
 
@@ -61,6 +61,10 @@ class Family:
     positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
         where the first token is
     when: which config.jsons of its types are its own, where two families share a type
+    derived: names of `fields` that no config.json has: `modern` adds them, `written` removes them
+    vocabularies: fields that count words -> the tensor whose rows they count, "": the word table
+    caveats: sentences for whoever exports a config.json that some versions of transformers read
+        otherwise than it is meant
     """
 
     types: tuple[str, ...]
@@ -76,6 +80,22 @@ class Family:
     answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     positions: Literal["row", "segments"] = "segments"
     when: Callable[[Config], bool] = lambda config: True
+    derived: tuple[str, ...] = ()
+    vocabularies: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"vocab_size": ""})
+    caveats: Callable[[Config], list[str]] = lambda config: []
+
+    @property
+    def known(self) -> set[str]:
+        """The names of `fields` and of the fields that all families have."""
+        names: set[str] = set()
+        for field in (*self.fields, *COMMON):
+            names.update(field.files if isinstance(field, Silent) else (field.file,))
+        return names
+
+    def meaning(self, config: Config) -> list[str]:
+        """What a config.json says of the model, as words of our command line."""
+        config = self.modern({k: v for k, v in config.items() if k not in self.derived})
+        return [w for field in (*self.fields, *COMMON) for w in field.overrides(config)]
 
 
 class Names(Protocol):

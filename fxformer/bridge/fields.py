@@ -142,6 +142,17 @@ class Silent:
         return {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Fixed(Silent):
+    """Choices that all models of a family have and that no field says, as override words."""
+
+    files: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def overrides(self, config: Config) -> list[str]:
+        return list(self.words)
+
+
 Field = Knob | Choice | Only | Switch | Silent
 
 # In every family's config.json: who wrote it, how it is run, what generation and labels are like.
@@ -168,6 +179,25 @@ COMMON = (
             *("encoder_no_repeat_ngram_size", "num_return_sequences", "output_scores"),
             *("return_dict_in_generate", "remove_invalid_values", "suppress_tokens"),
             *("begin_suppress_tokens", "exponential_decay_length_penalty", "output_past"),
+            *("force_bos_token_to_be_generated", "forced_decoder_ids", "force_words_ids"),
+            *("renormalize_logits", "max_new_tokens", "min_new_tokens", "penalty_alpha"),
+            *("epsilon_cutoff", "eta_cutoff", "cache_implementation", "low_memory"),
+        )
+    ),
+    # How transformers runs a model, and what trainers, distillation and converters leave behind:
+    # no class of the families here computes anything from these.
+    Silent(
+        (
+            *("_attn_implementation", "_attn_implementation_internal", "_output_attentions"),
+            *("_experts_implementation", "experts_implementation", "_flash_attn_2_enabled"),
+            *("_use_flash_attention_2", "xla_device", "is_composition", "model_parallel"),
+            *("neftune_noise_alpha", "tie_weights_", "generator_size", "layers_to_keep"),
+            *("replacing_rate", "save_step", "student_encoder_layers", "student_decoder_layers"),
+            *("custom_pipelines", "transformers.js_config", "language", "name", "license"),
+            *("unsloth_fixed", "unsloth_version", "model_max_length", "max_sequence_length"),
+            *("seq_length", "is_llama_config", "n_special", "predict_special_tokens"),
+            *("summary_activation", "summary_first_dropout", "summary_last_dropout"),
+            *("summary_proj_to_labels", "summary_type", "summary_use_proj", "classifier_dropout"),
         )
     ),
 )

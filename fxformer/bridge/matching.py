@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer.bridge.family import Family, Form, all_families
-from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Field, Knob
+from fxformer.bridge.fields import Config, ConfigMismatch, Field, Knob
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.settled import differences, settled
 
@@ -37,11 +37,13 @@ def match(model: Model, *, wanted: str | None = None) -> Match:
     ours = settled(model)
     nearest: tuple[int, str] | None = None
     for family in _candidates(ours, wanted):
+        config, unsaid = _config(family, ours)
         try:
-            config = _config(family, ours)
             able, lost = _forms(family, ours, config)
         except ConfigMismatch as error:
             able, lost = None, [str(error)]
+        if unsaid:  # what the other fields lose counts too, or a far family would seem near
+            able, lost = None, [*unsaid, *lost]
         if able is not None:
             return Match(family, able, config | _said(able.fields, ours))
         if nearest is None or len(lost) < nearest[0]:
@@ -77,9 +79,16 @@ def _preset(name: str) -> Model:
     return plain(composed(None, [f"+model={name}"]).model)
 
 
-def _config(family: Family, ours: Model) -> Config:
-    """config.json's fields that say how the model computes, in the form the family reads."""
-    return _said(family.fields, ours)
+def _config(family: Family, ours: Model) -> tuple[Config, list[str]]:
+    """config.json's fields that say how the model computes, in the form the family reads; and what
+    its fields have no word for, a sentence each."""
+    config, unsaid = {}, []
+    for field in family.fields:
+        try:
+            config |= field.values(ours)
+        except ConfigMismatch as error:
+            unsaid.append(str(error))
+    return config, unsaid
 
 
 def _said(fields: Sequence[Field], ours: Model) -> Config:
@@ -130,14 +139,6 @@ def _short(value: Any) -> str:
     if isinstance(value, dict) and "_target_" in value:
         return value["_target_"].rpartition(".")[2]
     return repr(value)
-
-
-def known(family: Family) -> set[str]:
-    """The names of the fields that a family's config.json may have."""
-    names = set()
-    for field in (*family.fields, *COMMON):
-        names.update(field.files if hasattr(field, "files") else (field.file,))
-    return names
 
 
 def free_values(family: Family, model: Model) -> Config:

@@ -25,6 +25,7 @@ class Entry:
     kept: new files have the copies too
     constant: what a file holds although nothing here is trained: checked, and written on export
     shape: of such a constant, known before it is computed
+    unread: of such a constant: a file may hold anything there, for nothing is computed from it
     numbers: layer of our stack -> what fills the braces of `file`, where that is not {i}
     """
 
@@ -35,6 +36,7 @@ class Entry:
     kept: bool = False
     constant: Callable[[], np.ndarray] | None = None
     shape: tuple[int, ...] | None = None
+    unread: bool = False
     numbers: Callable[[int], dict[str, int]] | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,16 @@ class OfRun(Origin):
         return {p: found[p] for p in shapes if p in found}, lines
 
 
-def opened(which: str, runs: str) -> Origin:
+def opened(which: str, runs: str, ignore: Sequence[str] = ()) -> Origin:
     """The run of this name or path, or the published model of this folder or hub id.
 
+    ignore: fields of a published config.json that are known to change nothing
     Raises ValueError where there is none, or one that cannot be carried over exactly.
     """
     if (Path(which) / "run.json").is_file():
         return OfRun(StoredRun(which))
     if (Path(which) / "config.json").is_file() or "/" in which:
-        return OfFiles(read(folder_of(which)))
+        return OfFiles(read(folder_of(which), ignore=ignore, option="'init.ignore=[{}]'"))
     return OfRun(find(runs, which))
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from fxformer.bridge.bill import Line
 from fxformer.bridge.convert import Arrays, check, load
 from fxformer.bridge.family import Family, Form, family_of
-from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob, Silent
+from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Knob
 from fxformer.bridge.names import Entry
 from fxformer.bridge.options import composed
 from fxformer.bridge.source import Source
@@ -65,10 +65,13 @@ class Published:
         check(self.source, self.entries, shapes, fresh, spare)
 
 
-def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
+def read(
+    folder: str | Path, *, ignore: Sequence[str] = (), option: str = "ignore={}"
+) -> Published:
     """What lies in a folder. No weights are read and nothing is built.
 
     ignore: fields of config.json that the family does not know and the caller vouches for
+    option: how the caller's user writes `ignore`, for the message about an unknown field
     Raises ValueError for whatever this bridge cannot carry over exactly.
     """
     folder = Path(folder)
@@ -77,17 +80,19 @@ def read(folder: str | Path, *, ignore: Sequence[str] = ()) -> Published:
     config = read_config(folder)
     family = family_of(config)
     try:
-        return _read(folder, family, config, ignore)
+        return _read(folder, family, config, ignore, option)
     except (TypeError, AttributeError, LookupError, ArithmeticError) as error:
         raise ConfigMismatch(
             f"{folder / 'config.json'} is none of a {family.types[0]}: {error!r}"
         ) from error
 
 
-def _read(folder: Path, family: Family, config: Config, ignore: Sequence[str]) -> Published:
-    config = family.modern(config)
+def _read(
+    folder: Path, family: Family, stated: Config, ignore: Sequence[str], option: str
+) -> Published:
+    config = family.modern({k: v for k, v in stated.items() if k not in family.derived})
     fields = (*family.fields, *COMMON)
-    _check_known(config, fields, ignore)
+    _check_known(stated, config, family, ignore, option)
     files = TensorFiles(folder)
     _check_sizes(config, family, files)
     source = Source(files, family, config)
@@ -97,7 +102,9 @@ def _read(folder: Path, family: Family, config: Config, ignore: Sequence[str]) -
     if form.labels:
         tensor, name = form.labels
         overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
+    _check_classes(stated, form, source)
     vocab = _vocab(source, family.names(config))
+    _check_vocabularies(stated, family, source, vocab)
     return Published(folder, config, family, form, source, tuple(overrides), vocab)
 
 
@@ -166,16 +173,30 @@ def model_of(published: Published, more: Sequence[str] = ()) -> tuple[nnx.Module
     return nnx.merge(shape, jax.tree.unflatten(jax.tree.structure(tree), leaves)), lines
 
 
-def _check_known(config: Config, fields: Iterable, ignore: Sequence[str]) -> None:
-    known = set(ignore)
-    for field in fields:
-        known.update(field.files if isinstance(field, Silent) else (field.file,))
-    strange = [name for name in config if name not in known]
+def _check_known(
+    stated: Config, config: Config, family: Family, ignore: Sequence[str], option: str
+) -> None:
+    """No field without a meaning here, unless the caller vouches for it; null says nothing.
+
+    stated: config.json as it was written; config: as `family.modern` has it
+    """
+    said = {name: value for name, value in config.items() if name not in family.derived}
+    for name in family.derived:  # our earlier exports had some of them, equal to what is derived
+        if stated.get(name) != config.get(name) and name in stated:
+            said[name] = stated[name]
+    names = family.known - set(family.derived)
+    strange = [
+        name for name, value in said.items()
+        if value is not None and name not in names and name not in ignore
+    ]
     if strange:
-        lines = [f"config.json: {n}={config[n]!r} is not known{nearest(n, known)}" for n in strange]
+        lines = [
+            f"config.json: {name}={said[name]!r} is not known{nearest(name, names)}"
+            for name in strange
+        ]
         raise ConfigMismatch(
             "\n".join(lines) + "\nit may change what the model computes; if you know that it does "
-            f"not: ignore={','.join(strange)}"
+            f"not: {option.format(','.join(strange))}"
         )
 
 
@@ -193,6 +214,42 @@ def _check_sizes(config: Config, family: Family, files: TensorFiles) -> None:
             )
 
 
+def _check_vocabularies(stated: Config, family: Family, source: Source, vocab: int) -> None:
+    """As many words as the tables have rows."""
+    for name, table in family.vocabularies.items():
+        rows = source.shape(table)[0] if table in source else vocab
+        if stated.get(name) is not None and stated[name] != rows:
+            raise ConfigMismatch(
+                f"config.json: {name}={stated[name]!r}, and the files have {rows} rows of words"
+            )
+
+
+def _check_classes(stated: Config, form: Form, source: Source) -> None:
+    """As many labels as the classifier has outputs."""
+    if form.labels is None:
+        return
+    names, rows = stated.get("id2label"), source.shape(form.labels[0])[0]
+    said = ("id2label", len(names)) if names else ("num_labels", stated.get("num_labels"))
+    if said[1] is not None and said[1] != rows:
+        raise ConfigMismatch(
+            f"config.json: {said[0]} says {said[1]} labels, and {form.labels[0]} has {rows} rows"
+        )
+
+
+def _check_stated(stated: list[Form], able: list[Form], found: Form, source: Source) -> None:
+    """No class that is stated and known has more than the files."""
+    if not stated or {form.architecture for form in stated} & {form.architecture for form in able}:
+        return
+    lacking = next((name for name in stated[0].needs if name not in source), None)
+    if lacking is None and stated[0].has_words and not found.has_words:
+        lacking = "an output table, and its words are not tied"
+    if lacking is not None:
+        raise ConfigMismatch(
+            f"config.json: architectures says {stated[0].architecture} and the files lack {lacking}"
+            f'; where the rest alone is meant, write "architectures": ["{found.architecture}"]'
+        )
+
+
 def _form(family: Family, source: Source, config: Config) -> Form:
     """The form of the files: the richest that they have the names of."""
     able = [
@@ -208,6 +265,8 @@ def _form(family: Family, source: Source, config: Config) -> Form:
     alike = [form for form in able if form.needs == able[0].needs]
     stated = config.get("architectures") or []
     found = next((form for form in alike if form.architecture in stated), alike[0])
+    named = [form for form in family.forms if form.architecture in stated]
+    _check_stated(named, able, found, source)
     loose = config.get("tie_word_embeddings") is False
     if loose and found.has_words and found.config.get("tie_word_embeddings", True):
         raise ConfigMismatch(

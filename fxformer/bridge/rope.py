@@ -9,6 +9,7 @@ ROPE = (
     Knob("rope_scale", "model.position.scaling"),
     Silent(("rope_parameters", "rope_theta", "rope_scaling")),
 )
+DERIVED = ("rope_base", "rope_scale")  # Family.derived
 PLACE = "fxformer.nn.position"
 LLAMA3 = {
     "factor": "factor",
@@ -31,16 +32,35 @@ def from_rope(
     stated = dict(config.get("rope_scaling") or config.get("rope_parameters") or {})
     kind = stated.pop("rope_type", stated.pop("type", "default"))
     stated.pop("type", None)
-    theta = stated.pop("rope_theta", None) or config.get(base) or 10_000.0
-    unsaid = config.get(*(share or ("partial_rotary_factor", 1.0)))
-    partial = stated.pop("partial_rotary_factor", unsaid)
+    own, unsaid = share or ("partial_rotary_factor", 1.0)
+    theta = _one(stated.pop("rope_theta", None), config.get(base), base) or 10_000.0
+    partial = _one(stated.pop("partial_rotary_factor", None), config.get(own), own)
+    partial = unsaid if partial is None else partial
     wanted = {"default": (), "linear": ("factor",), "llama3": tuple(LLAMA3.values())}
     if kind not in wanted:
         raise ConfigMismatch(f"config.json: rope_type={kind!r} is not one of {', '.join(wanted)}")
-    if set(stated) != set(wanted[kind]) or (share is None and partial not in (None, 1.0)):
-        raise ConfigMismatch(f"config.json: rope of type {kind} with {stated} is not understood")
+    if share is None and partial not in (None, 1.0):
+        raise ConfigMismatch(
+            f"config.json: partial_rotary_factor={partial!r} has no counterpart, only 1: this "
+            "family rotates every channel of a head"
+        )
+    lacks = ", ".join(sorted(set(wanted[kind]) - set(stated)))
+    strange = ", ".join(f"{key}={stated[key]!r}" for key in sorted(set(stated) - set(wanted[kind])))
+    if lacks or strange:
+        wrong = f"lacks {lacks}" if lacks else f"does not take {strange}"
+        raise ConfigMismatch(f"config.json: rope of type {kind!r} {wrong}")
     made = {"rope_base": float(theta), "rope_scale": _scale(kind, stated)}
     return {**config, **made, **({"rope_share": partial} if share else {})}
+
+
+def _one(inner: Any, outer: Any, name: str) -> Any:
+    """A value that may stand in rope_parameters, beside them, or in both places."""
+    if inner is not None and outer is not None and inner != outer:
+        raise ConfigMismatch(
+            f"config.json: {name}={outer!r} and {inner!r} in rope_parameters: transformers 4 reads "
+            "the one and 5 the other"
+        )
+    return outer if inner is None else inner
 
 
 def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:

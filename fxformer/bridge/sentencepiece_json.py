@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 UNIGRAM, BPE = 1, 2
+MOST_SPACES = 1_000_000  # at the beginning of a decoded text
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 PROBES = (
     "Hello  world!", " two words ", "naïve café — £5 ½", "日本語のテキスト 東京都", "a\tb\nc",
@@ -16,7 +17,8 @@ PROBES = (
 
 
 def tokenizer_json(model: bytes, added: list[str]):
-    """A tokenizers.Tokenizer that encodes as the SentencePiece model does; None where it would not.
+    """A tokenizers.Tokenizer that encodes and decodes as the SentencePiece model does; None where
+    it would not.
 
     added: names of special tokens whose ids follow the model's own
     """
@@ -26,14 +28,19 @@ def tokenizer_json(model: bytes, added: list[str]):
     if fast is None:
         return None
     slow = sentencepiece.SentencePieceProcessor(model_proto=model)
-    same = all(fast.encode(text, add_special_tokens=False).ids == slow.encode(text)
-               for text in PROBES)
-    return fast if same else None
+    for text in PROBES:
+        ids = slow.encode(text)
+        if fast.encode(text, add_special_tokens=False).ids != ids:
+            return None
+        known = [i for i in ids if not slow.is_unknown(i)]  # each shows those in its own way
+        if fast.decode(known, skip_special_tokens=False) != slow.decode(known):
+            return None
+    return fast
 
 
 def _built(parts: dict[str, Any], added: list[str]):
     """The Tokenizer; None for a kind of model that the library has no counterpart of."""
-    from tokenizers import AddedToken, Tokenizer, decoders, models
+    from tokenizers import AddedToken, Tokenizer, models
 
     pieces, kind = parts["pieces"], parts["kind"]
     unknown = next((i for i, piece in enumerate(pieces) if piece[2] == UNKNOWN), 0)
@@ -52,9 +59,7 @@ def _built(parts: dict[str, Any], added: list[str]):
     fast.normalizer, split = _spaces(parts)
     if split is not None:
         fast.pre_tokenizer = split
-    bytes_ = [decoders.ByteFallback(), decoders.Fuse()] if parts["byte_fallback"] else []
-    scheme = "always" if parts["prefix"] else "never"
-    fast.decoder = decoders.Sequence([*bytes_, decoders.Metaspace("▁", prepend_scheme=scheme)])
+    fast.decoder = _decoder(parts)
     marks = [text for text, _, kind in pieces if kind in (UNKNOWN, CONTROL)]
     fast.add_special_tokens([AddedToken(m, special=True, normalized=False) for m in marks])
     fast.add_special_tokens([AddedToken(m, special=True, normalized=False) for m in added])
@@ -79,6 +84,21 @@ def _spaces(parts: dict[str, Any]):
         return normalizers.Sequence(steps), pre_tokenizers.Metaspace("▁", scheme, split)
     steps += [normalizers.Prepend("▁")] if parts["prefix"] else []
     return normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")]), None
+
+
+def _decoder(parts: dict[str, Any]):
+    """Spaces, then bytes, then one text, at whose beginning spaces are removed as SentencePiece
+    does: all of them where encoding removes them, otherwise the one that encoding puts there.
+
+    Spaces come first because they are looked for token by token, and a fused text is one token.
+    """
+    from tokenizers import decoders
+
+    steps = [decoders.Replace("▁", " ")]
+    steps += [decoders.ByteFallback()] if parts["byte_fallback"] else []
+    steps += [decoders.Fuse()]
+    removed = MOST_SPACES if parts["squeeze"] else int(parts["prefix"])
+    return decoders.Sequence([*steps, decoders.Strip(" ", removed, 0)] if removed else steps)
 
 
 def merges_of(vocab: dict[str, int]) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ class Start:
     encoder, decoder: two of these, of which an encoder-decoder is made
     share: what its sides are one in
     prefer: whose numbers what is shared begins with, where the two differ
+    ignore: fields of a published config.json that are known to change nothing
     """
 
     from_: str | None = None
@@ -42,6 +43,7 @@ class Start:
     decoder: str | None = None
     share: Share = "none"
     prefer: Literal["encoder", "decoder"] | None = None
+    ignore: list[str] | None = None
 
     @property
     def origin(self) -> str | None:
@@ -80,9 +82,11 @@ class Start:
     def weights(self, shapes: dict, *, runs: str) -> tuple[Arrays, list[Line]]:
         """Arrays by path in the model, for a model of these shapes, and the bill of materials."""
         if self.from_ is None:
-            both = opened(self.encoder, runs), opened(self.decoder, runs)
-            return weights_of_two(*both, shapes, self.share, self.prefer)
-        origin = opened(self.from_, runs)
+            encoder, decoder = (
+                opened(side, runs, self.ignore or ()) for side in (self.encoder, self.decoder)
+            )
+            return weights_of_two(encoder, decoder, shapes, self.share, self.prefer)
+        origin = opened(self.from_, runs, self.ignore or ())
         if self.layers is None:
             return origin.load(shapes)
         teacher = origin.settled

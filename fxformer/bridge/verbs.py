@@ -18,6 +18,9 @@ EXPORT = """write fxformer export RUN DIR: a run's folder, or the first letters 
   runs=FOLDER        that holds the runs (runs)"""
 
 
+HELP = ("--help", "-h")
+
+
 class Usage(ValueError):
     """A command line that does not say what to do."""
 
@@ -45,6 +48,9 @@ def words(argv: list[str], knobs: dict[str, str | None]) -> tuple[list[str], dic
 
 def import_(argv: list[str], console: Console | None = None) -> None:
     """Import as `argv` says and show the bill of materials. Raises ValueError."""
+    if set(argv) & set(HELP):
+        print(IMPORT)
+        return
     knobs = {"name": None, "runs": "runs", "ignore": None, "json": None}
     plain, given, overrides = words(argv, knobs)
     if len(plain) != 1:
@@ -84,6 +90,9 @@ def import_(argv: list[str], console: Console | None = None) -> None:
 
 def export(argv: list[str], console: Console | None = None) -> None:
     """Export as `argv` says. Raises ValueError."""
+    if set(argv) & set(HELP):
+        print(EXPORT)
+        return
     knobs = {"family": None, "runs": "runs", "averaged": "true"}
     plain, given, rest = words(argv, knobs)
     if len(plain) != 2 or rest or given["averaged"] not in ("true", "false"):
@@ -98,9 +107,12 @@ def export(argv: list[str], console: Console | None = None) -> None:
         averaged=given["averaged"] == "true",
     )
     numbers = sum(array.size for array in made.tensors.values())
-    (console or Console()).print(
+    console = console or Console()
+    console.print(
         f"{made.architecture}, {len(made.tensors)} tensors of {numbers:,} numbers -> "
         f"{made.folder}: {', '.join(made.files)}",
         highlight=False,
         soft_wrap=True,
     )
+    for caveat in made.caveats:
+        console.print(f"warning: {caveat}", highlight=False, markup=False, soft_wrap=True)

@@ -12,14 +12,15 @@ from typing import get_args
 from rich.console import Console
 
 from fxformer import jsonl
-from fxformer.compare.budget import Unit, common, within
+from fxformer.compare.budget import Unit, choose
 from fxformer.compare.measure import Readings, read
 from fxformer.compare.opened import Opened, Spent, open_at, spendings
 from fxformer.compare.passages import fitting
 from fxformer.compare.probe import Labelled, by_document, labelled
+from fxformer.compare.shared_text import held_out
 from fxformer.compare.table import show
-from fxformer.data.corpus_text import TextCorpus
 from fxformer.track.owner import now
+from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, find
 
 KEPT = ".compared"  # in the folder of the runs
@@ -27,11 +28,19 @@ KEPT = ".compared"  # in the folder of the runs
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """What came out. unit, budget: of the equal cost; passages, left_out: how many there were;
-    guess: accuracy of the probe's commonest label; task: what the probe's labels are."""
+    """What came out.
+
+    unit, budget: of the cost that no checkpoint exceeds, where `equal`; else the runs stand at
+        their final checkpoints, of which the budget is the smallest cost
+    share: of the first run's held-out text that every run holds out, of which the passages are
+    passages, left_out: how many there were
+    guess: accuracy of the probe's commonest label; task: what the probe's labels are
+    """
 
     unit: Unit
     budget: float
+    equal: bool
+    share: float
     passages: int
     left_out: int
     task: str | None
@@ -56,7 +65,7 @@ class Compared:
 
 
 def _plain(readings: Readings, first: Readings) -> dict:
-    found: dict = {"reads_only_the_left": readings.blind}
+    found: dict = {"reads_only_the_left": readings.blind, "lossy": readings.lossy}
     for field in ("infill", "follow", "pseudo", "probe", "untrained"):
         one, other = getattr(readings, field), getattr(first, field)
         found[field] = None
@@ -78,7 +87,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or its beginning")
     parser.add_argument("--root", default="runs", help="the folder that holds the runs")
     parser.add_argument("--at", choices=get_args(Unit), default="tokens", help="what is equal")
-    parser.add_argument("--budget", type=float, help="how much of it; default: what all reached")
+    parser.add_argument("--budget", type=float, help="how much of it; default: what all "
+                        "reached, or, where a run kept no checkpoint of so little, the final ones")
     parser.add_argument("--passages", type=int, default=200, help="how many texts (200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of the passages")
     parser.add_argument("--probe", metavar="FILE", help="JSON lines with text and label; default: "
@@ -93,7 +103,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared:
     knobs, console = arguments(argv), console or Console()
     compared = compare(knobs, console)
     show(compared, console)
-    text = json.dumps(compared.plain(), indent=1) + "\n"
+    text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
     keep(Path(knobs.root), text)
     if knobs.json:
         Path(knobs.json).write_text(text, encoding="utf-8")
@@ -110,22 +120,12 @@ def keep(root: Path, text: str) -> None:
 
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
-    runs = [find(knobs.root, which) for which in knobs.runs]
-    spent = [spendings(run) for run in runs]
-    budget = common(spent, knobs.at) if knobs.budget is None else knobs.budget
-    chosen = []
-    for run, made in zip(runs, spent, strict=True):
-        if (one := within(made, budget, knobs.at)) is None:
-            least = getattr(made[0], knobs.at)
-            raise ValueError(
-                f"{run.id} kept no checkpoint of {budget:.4g} {knobs.at} or less, its first is at "
-                f"{least:.4g}: train with trainer.save_every=… trainer.keep=… so that it keeps "
-                f"some, or give --budget {least:.4g}"
-            )
-        chosen.append(one)
+    runs = [find(knobs.root, which).checked() for which in knobs.runs]
+    named = [(run.id, spendings(run)) for run in runs]
+    budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):
         opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]
-        texts = held_out(opened)
+        texts, share = held_out(opened)
     readers = [(one.tokenizer, one.corpus.length) for one in opened]
     drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
     task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, opened[0])
@@ -135,34 +135,28 @@ def compare(knobs: argparse.Namespace, console: Console) -> Compared:
             readings.append(read(one, drawn, own, task))
     guess = None if task is None else task.guess
     answers = list(zip(runs, chosen, readings, strict=True))
-    return Compared(knobs.at, budget, len(drawn), left_out, name, guess, answers)
+    return Compared(
+        unit=knobs.at,
+        budget=budget,
+        equal=equal,
+        share=share,
+        passages=len(drawn),
+        left_out=left_out,
+        task=name,
+        guess=guess,
+        runs=answers,
+    )
 
 
-def held_out(opened: Sequence[Opened]) -> list[str]:
-    """The held-out documents of the runs. ValueError where they differ, or are no text."""
-    first = opened[0]
-    for one in opened:
-        if not isinstance(one.corpus, TextCorpus):
-            raise ValueError(
-                f"{one.run.id} was trained on {type(one.corpus).__name__}, which is not text; "
-                "compare needs words that every run can be asked for"
-            )
-        mine, theirs = (run.run.facts["data"]["corpus_hash"] for run in (one, first))
-        if mine != theirs:
-            raise ValueError(
-                f"{one.run.id} and {first.run.id} were trained on different text, so what one held "
-                "out the other may have read: compare runs of the same data"
-            )
-    return list(first.corpus.documents("valid"))
-
-
-def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str]:
-    """The texts and labels of the probe, and what to call them."""
+def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str] | tuple[None, None]:
+    """The texts and labels of the probe, and what to call them; None where documents are too
+    short to tell them apart."""
     if file is None:
         documents = itertools.chain(
             first.corpus.documents("train"), first.corpus.documents("valid")
         )
-        return by_document(documents), "which document"
+        task = by_document(documents)
+        return (None, None) if task is None else (task, "which document")
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except OSError as error:

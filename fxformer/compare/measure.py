@@ -8,6 +8,7 @@ import numpy as np
 from fxformer.compare.opened import Opened
 from fxformer.compare.passages import Passage, continued
 from fxformer.compare.probe import Labelled, accuracy, features
+from fxformer.data.round_trip import RoundTrip, decoded, difference
 from fxformer.objective.hole import Hole
 
 
@@ -44,6 +45,8 @@ class Readings:
         the words: it looks at neighbours that are to be predicted themselves, and so lies lower
     probe, untrained: accuracy on the probe's task, of this model and of it before any training
     blind: infill never read what comes after
+    lossy: share of the words' bytes that the tokenizer does not give back; bits per byte include
+        an edit script for them (see data/round_trip.py)
     """
 
     infill: Measured | None
@@ -52,6 +55,7 @@ class Readings:
     probe: Measured | None = None
     untrained: Measured | None = None
     blind: bool = False
+    lossy: float = 0.0
 
 
 def surprise(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
@@ -85,11 +89,28 @@ def pseudo(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | N
     return Measured.of(np.bincount(owner, weights=flat.each, minlength=len(holes)), sizes)
 
 
+def charges(opened: Opened, passages: list[Passage]) -> tuple[np.ndarray, float]:
+    """(bits of the edit script of each passage's middle, share of their bytes that are lost)."""
+    trips = []
+    for one in passages:
+        whole, left = one.left + one.middle + one.right, len(one.left.encode())
+        back = decoded(opened.tokenizer, opened.tokenizer.encode(whole))
+        missing, added = difference(whole.encode(), back.encode())
+        lost = int(missing[left : left + one.size].sum())
+        more = int(added[left : left + one.size].sum())
+        trips.append(RoundTrip(1, int(not lost + more), one.size - lost, lost, more))
+    total = sum(trips, RoundTrip())
+    prices = np.array(total.prices())
+    counts = np.array([(trip.kept, trip.missing, trip.added) for trip in trips], np.float64)
+    return counts @ prices if total.lossy else np.zeros(len(trips)), total.lossy
+
+
 def read(
     opened: Opened, passages: list[Passage], holes: list[Hole], task: Labelled | None
 ) -> Readings:
     """Everything the yardstick reads of one run."""
     sizes = np.array([passage.size for passage in passages], np.float64)
+    script, lossy = charges(opened, passages)
     infill = surprise(opened, holes, sizes)
     ends = [continued(hole, opened.tokenizer) for hole in holes]
     follow = surprise(opened, ends, sizes)
@@ -102,4 +123,8 @@ def read(
         probe = Measured.of(accuracy(features(opened, task.texts), task).astype(float), one)
         fresh = features(opened.fresh(), task.texts)
         untrained = Measured.of(accuracy(fresh, task).astype(float), one)
-    return Readings(infill, follow, each, probe, untrained, blind)
+    infill, follow, each = (
+        None if one is None else Measured.of(one.each + script, sizes)
+        for one in (infill, follow, each)
+    )
+    return Readings(infill, follow, each, probe, untrained, blind, lossy)

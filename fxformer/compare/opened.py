@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fxformer.batch import Batch
 from fxformer.config.build import build
+from fxformer.config.stored import opened_config
 from fxformer.data.corpus import Corpus
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.objective.base import Objective
@@ -121,12 +122,13 @@ def spendings(run: StoredRun) -> list[Spent]:
 
 
 def open_at(run: StoredRun, step: int, *, looped: bool = False) -> Opened:
-    """The run's model as of a checkpoint. ValueError where its tokenizer is not that of its ids.
+    """The run's model as of a checkpoint. ValueError where its tokenizer is not that of its ids,
+    ConfigError where its stored config may not be built from.
 
     The text it was trained on is not asked for, so it may be gone.
     looped: one layer is compiled for all, which is sooner done where little is computed
     """
-    cfg: DictConfig = OmegaConf.load(run.folder / "config.yaml")
+    cfg = opened_config(run.folder)
     if looped:
         _loop(cfg.model)
     kept = run.folder / "tokenizer"

@@ -74,15 +74,22 @@ def fitting(
 ) -> tuple[list[Passage], list[list[Hole]], int]:
     """(passages, their holes for every reader, how many were drawn and left out).
 
-    readers: tokenizer and room of each run. ValueError where even the shortest do not fit all.
+    readers: tokenizer and room of each run. ValueError where even the shortest do not fit all, or
+    there are not two of them.
     """
     for words in LENGTHS:
         drawn = passages(texts, words, number, seed)
         holes = [[hole(p, tokenizer, room) for p in drawn] for tokenizer, room in readers]
         good = [i for i in range(len(drawn)) if all(one[i] is not None for one in holes)]
-        if drawn and len(good) >= FITTING * len(drawn):
+        if len(good) >= max(2, FITTING * len(drawn)):
             kept = [[one[i] for i in good] for one in holes]
             return [drawn[i] for i in good], kept, len(drawn) - len(good)
+    if len(passages(texts, LENGTHS[-1], 2)) < 2:
+        raise ValueError(
+            f"the held-out text is too small to compare by: {sum(map(len, texts))} characters, and "
+            f"not two stretches of {LENGTHS[-1]} words in one document; hold out more "
+            "(data.valid_share, data.valid_files)"
+        )
     rooms = ", ".join(str(room) for _, room in readers)
     raise ValueError(
         f"no passages of {LENGTHS[-1]} words of held-out text fit all the runs, which read {rooms} "

@@ -13,6 +13,7 @@ from fxformer.train.state import bind
 
 CLASSES, EACH = 20, 40  # of the task made of documents: how many, and texts of each
 WORDS = 24  # of such a text
+LEAST = 2  # texts for training, and as many for testing, of each document
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of which the one best on a fifth of the training texts
 
 
@@ -31,13 +32,16 @@ class Labelled:
         return float((self.labels[self.test] == common).mean())
 
 
-def by_document(documents: Iterable[str]) -> Labelled:
-    """Which of the `CLASSES` longest documents a stretch of words comes from: a task that every
-    corpus has. Every document is cut in two: its first half trains, its second tests."""
+def by_document(documents: Iterable[str]) -> Labelled | None:
+    """Which of the `CLASSES` longest documents a stretch of words comes from. Every document is cut
+    in two: its first half trains, its second tests. None where fewer than two documents are long
+    enough for both."""
     longest = sorted(documents, key=len, reverse=True)[:CLASSES]
+    split = [words for words in map(str.split, longest) if len(words) >= 2 * LEAST * WORDS]
+    if len(split) < 2:
+        return None
     texts, labels, test = [], [], []
-    for label, document in enumerate(longest):
-        words = document.split()
+    for label, words in enumerate(split):
         starts = np.arange(0, len(words) - WORDS + 1, WORDS)
         half = len(words) // 2
         for part, side in ((starts[starts + WORDS <= half], False), (starts[starts >= half], True)):

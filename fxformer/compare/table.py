@@ -6,6 +6,7 @@ from rich.text import Text
 
 from fxformer.compare.budget import short
 from fxformer.compare.measure import Measured
+from fxformer.data.round_trip import percent
 from fxformer.track import plain
 from fxformer.track.store import name_of
 
@@ -22,6 +23,8 @@ def show(compared, console: Console) -> None:
     for run, _, readings in compared.runs:
         bits = [_bits(readings.infill), _bits(readings.follow), _bits(readings.pseudo)]
         bits[0] += "*" if readings.blind else ""
+        if readings.lossy:
+            bits = [cell if cell == "–" else f"{cell}†" for cell in bits]
         shares = [_share(readings.probe), _share(readings.untrained)] if probed else []
         table.add_row(*(Text(cell) for cell in (_name(run), *bits, *shares)))
     console.print(table)
@@ -35,7 +38,14 @@ def _name(run) -> str:
 
 def _spent(compared) -> list[str]:
     """What each checkpoint had cost."""
-    lines = ["", f"at no more than {plain.si(compared.budget)} {_UNITS[compared.unit]} each:"]
+    head = f"at no more than {plain.si(compared.budget)} {_UNITS[compared.unit]} each:"
+    if not compared.equal:
+        head = (
+            f"NOT at equal {compared.unit}: a run kept no checkpoint of "
+            f"{plain.si(compared.budget)} {_UNITS[compared.unit]} or less, so each stands at its "
+            "final one:"
+        )
+    lines = ["", head]
     for run, spent, _ in compared.runs:
         line = (
             f"{_name(run)}: step {spent.step}, {plain.count(spent.tokens)} tokens, "
@@ -46,6 +56,8 @@ def _spent(compared) -> list[str]:
                 f" ({1 - left:.0%} of the budget; it kept no checkpoint nearer: "
                 "trainer.save_every, trainer.keep)"
             )
+        if not compared.equal and compared.budget:
+            line += f" ({getattr(spent, compared.unit) / compared.budget:.3g} times the least)"
         lines.append(line)
     return lines
 
@@ -59,6 +71,21 @@ def _notes(compared) -> list[str]:
         "pseudo: each token given all others, which is no probability of the words. "
         "A masked LM is told how many tokens are missing.",
     ]
+    if compared.share < 1:
+        notes.append(
+            f"The runs split the text differently; only what all of them hold out is asked for, "
+            f"{compared.share:.1%} of what the first holds out."
+        )
+    lossy = [
+        f"{_name(run)} lossy: {percent(readings.lossy)} of the bytes"
+        for run, _, readings in compared.runs
+        if readings.lossy
+    ]
+    if lossy:
+        notes.append(
+            f"†: {'; '.join(lossy)}. What the tokenizer does not give back is charged as an edit "
+            "script, 8 bits for each missing byte and the entropy of where they are."
+        )
     if compared.task is not None:
         notes.append(
             f"probe: accuracy of a linear probe on frozen features ({compared.task}); untrained: "

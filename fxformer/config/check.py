@@ -6,15 +6,18 @@ they stand, so a wrong value is reported once, under the name one would override
 
 import difflib
 import math
+import re
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fxformer.config import folders
+from fxformer.config.bounds import excess
 from fxformer.config.fit import complaint, nearest
 from fxformer.config.legal import illegal
 from fxformer.config.target import ConfigError, Signature, signature
 
+PLACES = re.compile(r"runs|name|.*\.(path|files|valid_files|cache_dir|compile_cache|from)")
 DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
@@ -30,8 +33,16 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     top: the top-level keys that may be there and those that must; default: conf/train.yaml's
     """
     found = _top(cfg, *(folders.top_keys() if top is None else top))
-    found += _walk(cfg, "")
+    found += values(cfg)
     return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
+
+
+def values(node: DictConfig | ListConfig, path: str = "") -> list[str]:
+    """What is wrong with the parts and values of a node, whatever keys it has: a line each.
+
+    path: the key at which the node stands
+    """
+    return _walk(node, path)
 
 
 def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
@@ -67,12 +78,21 @@ def _value(node: DictConfig | ListConfig, key, where: str):
     try:
         child = node[key]
         if not OmegaConf.is_config(child):
-            lost = isinstance(child, float) and not math.isfinite(child)
-            return [f"{where}: wants a finite number, got {child!r}"] if lost else [], child
+            wrong = _leaf(where, child)
+            return [f"{where}: {wrong}"] if wrong else [], child
         inside = [] if OmegaConf.is_interpolation(node, key) else _walk(child, where)
         return inside, OmegaConf.to_container(child, resolve=True)
     except OmegaConfBaseException as error:
         return [f"{where}: {str(error).splitlines()[0]}"], None
+
+
+def _leaf(where: str, value) -> str | None:
+    """What is wrong with a plain value, whatever its knob's annotation."""
+    if isinstance(value, str) and not value.strip() and PLACES.fullmatch(where):
+        return f"is blank; write {where}=VALUE, or leave it out"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"wants a finite number, got {value!r}"
+    return excess(where, value) if isinstance(value, (int, float)) else None
 
 
 def _origin(node: DictConfig | ListConfig, key) -> str | None:

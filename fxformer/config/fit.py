@@ -75,10 +75,18 @@ def _literal(value: Any, args: tuple) -> str | None:
 
 def _scalar(value: Any, hint: type) -> str | None:
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return None if math.isfinite(value) else f"wants a finite number, got {value!r}"
+        return None if _finite(value) else f"wants a finite number, got {value!r}"
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return None
     return f"wants {WORDS[hint]}, got {value!r}{_advice(value, hint)}"
+
+
+def _finite(value: float) -> bool:
+    """Also of an int too large for a float, which is not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _advice(value: Any, hint: type) -> str:

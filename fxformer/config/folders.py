@@ -5,6 +5,7 @@ of the group's name, we want one folder per claim, so a small config source tran
 """
 
 import functools
+import re
 from pathlib import Path
 
 import yaml
@@ -40,6 +41,17 @@ def top_keys(name: str = "train") -> tuple[set[str], set[str]]:
     elsewhere = {"size", "search", "experiment"}  # these write into other keys
     plain = {key for file in {"train", name} for key in _primary(file)} - {"defaults", "hydra"}
     return groups | plain, (groups - elsewhere) | plain
+
+
+@functools.cache
+def targets() -> frozenset[str]:
+    """Every `_target_` that a yaml of conf/ or experiments/ spells."""
+    files = [*conf_folder().rglob("*.yaml"), *experiments_folder().glob("*/recipe.yaml")]
+    return frozenset(
+        target
+        for file in files
+        for target in re.findall(r"_target_:\s*([\w.]+)", file.read_text(encoding="utf-8"))
+    )
 
 
 def _primary(name: str) -> dict:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config.build import build
 from fxformer.config.legal_parts import (
+    attention_has_streams,
     biases_have_one_owner,
     options,
     positions_fit_attention,
@@ -134,6 +135,24 @@ def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
 
 
+def vocabulary_holds_specials(cfg: DictConfig) -> str | None:
+    """A vocabulary that is made has room for more than its special tokens."""
+    select = OmegaConf.select
+    size, node = select(cfg, "tokenizer.vocab_size"), select(cfg, "tokenizer.specials")
+    if not isinstance(size, int) or not isinstance(node, DictConfig) or "_target_" not in node:
+        return None
+    try:
+        names = build(node).names()
+    except Exception:  # noqa: BLE001 - said where the tokenizer is built
+        return None
+    if size > len(names):
+        return None
+    return (
+        f"tokenizer.vocab_size={size}: the {len(names)} special tokens leave no id for text; write "
+        f"tokenizer.vocab_size={max(1000, 2 * len(names))}"
+    )
+
+
 def energy_is_sound(cfg: DictConfig) -> str | None:
     """A region there is, an hourly file that reads: told before the first job of a sweep runs."""
     energy = OmegaConf.select(cfg, "energy")
@@ -154,7 +173,9 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     sentence_pairs_are_packed,
     stacks_keep_their_side,
     a_budget_to_decay_on,
+    attention_has_streams,
     positions_fit_attention,
+    vocabulary_holds_specials,
     energy_is_sound,
     biases_have_one_owner,
     words_fit_what_reads_them,

@@ -45,6 +45,17 @@ def positions_fit_attention(cfg: DictConfig) -> str | None:
     return None
 
 
+def attention_has_streams(cfg: DictConfig) -> str | None:
+    """N-gram attention reads several streams of a text, which only an n-gram decoder makes."""
+    for _, attention, _ in _pairs(cfg):
+        if getattr(attention, "reads_streams", False):
+            return (
+                f"model.attention: {attention.__name__} reads the streams of an n-gram decoder, "
+                "and this stack makes none; write model/attention=multihead, or model=prophetnet"
+            )
+    return None
+
+
 def biases_have_one_owner(cfg: DictConfig) -> str | None:
     """Biases of queries are each layer's or the position's: either nobody or both would have
     them."""

@@ -6,13 +6,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fxformer.config.stored import load_config
 from fxformer.config.target import ConfigError
 
 # What may differ between the parts of one run: how long, who watches, where the folder lies.
 FREE = (
     *(f"trainer.{key}" for key in ("steps", "budget_minutes", "log_every", "eval_every")),
     *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes", "keep")),
-    *("trainer.patience", "trainer.compile_cache", "tracker", "energy", "runs", "resume"),
+    *("trainer.patience", "trainer.compile_cache", "trainer.extend"),
+    *("tracker", "energy", "runs", "resume"),
 )
 MASK = "<redacted>"  # what a run's folder holds in place of a secret
 
@@ -24,13 +26,13 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     Raises ConfigError when there is no stored config, or when an override differs from it in a
     key outside FREE: all such keys are named with both values.
     """
-    file = Path(folder) / "config.yaml"
-    if not file.is_file():
-        raise ConfigError(f"resume: {folder} holds no config.yaml, so it is not a run")
-    stored = OmegaConf.load(file)
+    stored = load_config(folder)
     for key, value in flat(OmegaConf.to_container(stored, resolve=False)).items():
         if value == MASK:
             OmegaConf.update(stored, key, OmegaConf.select(cfg, key), merge=False)
+    # a folder of compiled programs is this user's, never one that the run's folder names
+    own = OmegaConf.select(cfg, "trainer.compile_cache")
+    OmegaConf.update(stored, "trainer.compile_cache", own, merge=False, force_add=True)
     given, sources = stored.copy(), {}
     for key in _named(overrides):
         sources |= dict.fromkeys(_take(given, cfg, key), key)
@@ -39,11 +41,25 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     if wrong:
         raise ConfigError(
             "\n".join([f"resume={Path(folder).name}: these would make it another run", *wrong])
-            + f"\nonly these may change: {', '.join(FREE[:-2])}"
+            + f"\nonly these may change: {', '.join(FREE[:-2])}; to begin another run with its "
+            f"weights, write init.from={Path(folder).name} instead of resume="
         )
+    _extend(stored, given)
     given.resume, given.runs = str(folder), str(Path(folder).parent)
     OmegaConf.set_struct(given, True)
     return given
+
+
+def _extend(stored: DictConfig, given: DictConfig) -> None:
+    """Note in trainer.held where the schedule that is held ended, if the run is made longer."""
+    select = OmegaConf.select
+    before, now = select(stored, "trainer.steps"), select(given, "trainer.steps")
+    if before == now:
+        return
+    held = [end for end in select(stored, "trainer.held") or [] if end < now]
+    longer = [before] if now > before and before not in held else []
+    kept = [*held, *longer] if select(given, "trainer.extend") == "hold" else []
+    OmegaConf.update(given, "trainer.held", kept, merge=False, force_add=True)
 
 
 def _named(overrides: list[str]) -> list[str]:

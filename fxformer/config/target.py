@@ -1,4 +1,7 @@
-"""What a `_target_` names: found by its path, admitted by its package, read by its signature."""
+"""What a `_target_` names: found by its path, admitted by where it is defined.
+
+A run's folder is shared between people, so a config must not be able to call whatever it likes.
+"""
 
 import dataclasses
 import functools
@@ -8,10 +11,14 @@ import keyword
 import typing
 from typing import Any
 
+from fxformer.config import folders
 from fxformer.config.fit import nearest
 
-# A yaml says which code runs, so it may only name ours, optax's and jax.nn's.
+# The packages a `_target_` may name. Of ours, see `_is_part`; of others, what is public in them.
 ALLOWED = ("fxformer", "optax", "jax.nn")
+# Packages of pure arithmetic: each class and function defined in them may be named. Elsewhere in
+# fxformer (files, processes, trackers) only the very targets that a yaml of conf/ spells.
+PURE = ("fxformer.nn", "fxformer.model", "fxformer.objective")
 
 
 class ConfigError(ValueError):
@@ -80,26 +87,37 @@ def _home(target: Any) -> str:
     return str(getattr(target, "__module__", "")).partition(".")[0]
 
 
+@functools.cache
 def locate(path: str) -> Any:
-    """The callable at a dotted path, which must be defined in a package of ALLOWED."""
-    if not any(path.startswith(package + ".") for package in ALLOWED):
+    """The callable at a dotted path: a part of ours, or a public name of optax or jax.nn.
+
+    Raises ConfigError when the path lies outside ALLOWED, when ours is not a part (PURE, or
+    spelled by a yaml), when it leads to nothing, or to something defined elsewhere.
+    """
+    packages = [package for package in ALLOWED if path.startswith(package + ".")]
+    if not packages:
         raise ConfigError(f"{path!r} may not run; targets come from {', '.join(ALLOWED)}")
-    parts = path.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        found = _module(".".join(parts[:cut]))
-        if found is not None:
-            break
-    else:
+    place, _, name = path.rpartition(".")
+    module = _module(place)
+    if module is None:
         raise ConfigError(f"there is no {path!r}")
-    for part in parts[cut:]:
-        if not hasattr(found, part):
-            raise ConfigError(f"nothing is called {path!r}{nearest(part, dir(found))}")
-        found = getattr(found, part)
-    # fxformer.some.module.os.system is ours by name only
-    homes = {package.partition(".")[0] for package in ALLOWED}
-    if not callable(found) or _home(found) not in homes:
+    if not hasattr(module, name):
+        raise ConfigError(f"nothing is called {path!r}{nearest(name, dir(module))}")
+    found = getattr(module, name)
+    # an imported os.system or a private helper is not something this package offers
+    if not callable(found) or name.startswith("_") or _home(found) != packages[0].split(".")[0]:
         raise ConfigError(f"{path!r} is no class or function of {', '.join(ALLOWED)}")
+    if packages[0] == "fxformer" and not _is_part(path, found):
+        raise ConfigError(
+            f"{path!r} may not run: it is not a part, no yaml of conf/ has it as its _target_"
+        )
     return found
+
+
+def _is_part(path: str, found: Any) -> bool:
+    if found.__module__.startswith(tuple(package + "." for package in PURE)):
+        return True
+    return path in folders.targets()
 
 
 def _module(name: str) -> Any:

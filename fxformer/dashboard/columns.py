@@ -52,7 +52,7 @@ class Columns:
         """Take in what was appended, and the columns that are not there yet."""
         try:
             file = open(self._path, "rb")  # noqa: SIM115 - closed below
-        except FileNotFoundError:
+        except OSError:  # none, or a folder, or not ours to read
             self._forget()
             self._columns = {name: np.zeros(0) for name in wanted}
             return
@@ -112,7 +112,7 @@ class Columns:
             self._saved = (self._offset, len(self._columns))
 
     def _load(self, cache: Path) -> None:
-        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             with np.load(cache, allow_pickle=False) as held:
                 facts = json.loads(str(held["facts"]))
                 columns = {name: held[f"column{n}"] for n, name in enumerate(facts["columns"])}

@@ -107,8 +107,8 @@ def _flat(run: StoredRun) -> dict[str, Any]:
     try:
         text = (run.folder / "config.yaml").read_text(encoding="utf-8")
         given = yaml.load(text, _LOADER)
-    except (OSError, yaml.YAMLError):
-        given = None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        given = None  # `StoredRun.problems` says why
     facts = run.facts
     redactor, found = Redactor(), {}
     _spread(redactor.value(given if isinstance(given, dict) else {}), "", found)

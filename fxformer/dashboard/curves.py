@@ -74,7 +74,7 @@ def _share_per_token(run: StoredRun) -> float | None:
     """MFU for each token a second; None where the peak of the devices is not known."""
     facts, summary = run.facts, run.facts.get("summary") or {}
     peak = facts.get("peak_flops")
-    if not peak and summary.get("mfu"):
+    if not peak and summary.get("mfu") and summary.get("flops_per_second"):
         peak = summary["flops_per_second"] / summary["mfu"]
     return facts["flops_per_token"] / peak if peak and facts.get("flops_per_token") else None
 

@@ -1,6 +1,5 @@
 """What a log has logged, without reading it: its two ends and its first evaluation tell."""
 
-import json
 import mmap
 import os
 from pathlib import Path
@@ -16,12 +15,12 @@ def names(path: Path) -> dict[str, list[str]]:
     found: dict[str, dict[str, None]] = {}
     for text in _some_lines(path).splitlines():
         try:
-            line = jsonl.decode(json.loads(text))
-        except (ValueError, AttributeError):  # torn, or no object
+            line = jsonl.parse(text)
+        except ValueError:  # torn, or no object
             continue
         split = line.get("split")
         if isinstance(split, str):
-            numbers = (name for name, value in line.items() if _is_number(value))
+            numbers = (name for name, value in line.items() if jsonl.is_number(value))
             found.setdefault(split, {}).update(dict.fromkeys(numbers))
     return {split: list(some) for split, some in found.items()}
 
@@ -47,7 +46,3 @@ def _some_lines(path: Path) -> bytes:
                 return ends + b"\n" + whole[start : end if end >= 0 else size]
     except OSError:
         return b""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,6 +1,6 @@
 """The table of runs, and what is known of one of them."""
 
-import json
+import contextlib
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,8 +9,10 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.dashboard import configs, notes
 from fxformer.dashboard.shelf import Shelf
+from fxformer.data import round_trip
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, name_of
+from fxformer.track.wandb import sync_command
 
 _TAIL = 16_384  # bytes from the end of a log in which its last lines are looked for
 _LAST = ("loss", "accuracy", "tokens_per_second", "step", "tokens", "seconds", "joules")
@@ -41,11 +43,14 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     known = {name: facts.get(name) for name in (
         "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
         "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
-    given = redactor.value({**known, "events": events, "data": facts.get("data")})
+    summary = facts.get("summary")
+    text = {name: summary.get(name) if isinstance(summary, dict) else None for name in (
+        "tokens_dropped", "valid_pieces", "valid_pieces_missing")}
+    given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
     given["command"] = masked(str(facts.get("command") or ""), redactor)
     return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
-                    **notes.read(one), **shelf.ledgers(key).said(),
-                    "wandb": _unsent(one.folder)}
+                    **notes.read(one), **shelf.ledger(key).remarks(),
+                    "wandb": sync_command(one.folder, facts.get("wandb_id"))}
 
 
 def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
@@ -60,7 +65,8 @@ def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
         return [*lines, shlex.join(["fxformer", "train", *words])]
     command = masked(str(facts.get("command") or ""), redactor)
     if facts.get("sweep"):
-        command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
+        with contextlib.suppress(ValueError):  # an unreadable config
+            command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
     return [*lines, command]
 
 
@@ -72,13 +78,6 @@ def masked(command: str, redactor: Redactor) -> str:
         return redactor.text(command)
 
 
-def _unsent(folder: Path) -> str | None:
-    """How to send what wandb wrote offline, if it did: all attempts, the oldest first."""
-    there = sorted(path for path in folder.glob("wandb/offline-run-*") if path.is_dir())
-    unsent = [str(path) for path in there if not list(path.glob("*.wandb.synced"))]
-    return shlex.join(["wandb", "sync", *unsent]) if unsent else None
-
-
 def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
     facts = one.facts
     summary = facts.get("summary") or {}
@@ -88,12 +87,13 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         valid.setdefault(name, summary.get(f"valid_{name}"))
     joules = summary.get("joules", train.get("joules", valid.get("joules")))
     row = {
-        "key": key, "name": name_of(one.id), "status": one.status,
-        "reason": redactor.text(str(facts.get("reason") or "")), "sweep": facts.get("sweep"),
+        "key": key, "name": name_of(one.id), "given": facts.get("name"), "status": one.status,
+        "reason": redactor.text(one.reason_with(shelf.problem(key))), "sweep": facts.get("sweep"),
         "started": facts.get("started"), "ended": facts.get("ended"),
         "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
         "best": summary.get("best"), "joules": joules,
         "mfu": summary.get("mfu", _mfu(facts, train)),
+        "lossy": _lossy(facts),
         "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
         "attempts": len(facts.get("attempts") or []), **notes.read(one),
     }
@@ -104,6 +104,14 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
     return row | {f"valid_{name}": valid[name] for name in _VALID}
+
+
+def _lossy(facts: Mapping[str, Any]) -> str:
+    """How much of the text its tokenizer does not give back, in words; "" where all, or unknown."""
+    try:
+        return round_trip.mark(facts["data"]["valid"])
+    except (KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:
@@ -128,10 +136,11 @@ def _ends(log: Path) -> dict[str, dict[str, Any]]:
         if any(f'"split": "{name}"'.encode() in text[:80] for name in found):
             continue
         try:
-            line = jsonl.decode(json.loads(text))
-        except (ValueError, AttributeError):
+            line = jsonl.parse(text)
+        except ValueError:
             continue
-        found.setdefault(str(line.get("split")), line)
+        numbers = {name: value for name, value in line.items() if jsonl.is_number(value)}
+        found.setdefault(str(line.get("split")), numbers)
     return found
 
 

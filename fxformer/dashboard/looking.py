@@ -46,7 +46,8 @@ def _steps(run: StoredRun) -> list[int]:
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+    names = (path.name for path in folder.iterdir())
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
 def texts(shelf: Shelf, params: Params) -> dict[str, Any]:

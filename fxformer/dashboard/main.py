@@ -29,11 +29,17 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="another address needs --token")
     parser.add_argument("--token", nargs="?", const="", help="what a browser must bring; without "
                         "a value one is drawn. Use it where others share the machine")
+    parser.add_argument("--name", action="append", default=[], metavar="NAME[:PORT]",
+                        help="another name by which a browser reaches the page: localhost:9000 of "
+                        "a forwarded port, lab.example of a proxy; may be given again")
+    parser.add_argument("--base-path", default="", metavar="PATH", help="where a proxy puts the "
+                        "page: /user/me/proxy/8650")
     given, console = parser.parse_args(argv), console or Console()
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
     shelf = Shelf(folder(given.folder))
     try:
-        server = Server(shelf, host=given.host, port=given.port, token=token)
+        server = Server(shelf, host=given.host, port=given.port, token=token, names=given.name,
+                        base=given.base_path)
     except OSError as error:
         raise ValueError(f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
                          "another one: --port 0") from error
@@ -57,14 +63,14 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
 
     parser = argparse.ArgumentParser(prog="fxformer report", description=(
         "The dashboard as one self-contained file, which opens with the network off."))
-    parser.add_argument("what", nargs="*", default=["runs"], metavar="DIR|RUN",
+    parser.add_argument("what", nargs="*", metavar="DIR|RUN",
                         help="a folder of runs, or runs by folder, name or its beginning")
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE")
     parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
     parser.add_argument("--look", nargs=2, action="append", default=[], metavar=("RUN", "TEXT"),
                         help="show the attention of a text too, at every checkpoint of the run")
     given, console = parser.parse_args(argv), console or Console()
-    shelf = chosen(given.what, given.root)
+    shelf = chosen(given.what or [given.root], given.root)
     looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
     shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
@@ -126,7 +132,7 @@ def chosen(what: Sequence[str], root: str) -> Shelf:
     """The runs that the words mean: one folder of runs, or runs."""
     if len(what) == 1 and Path(what[0]).is_dir() and not (Path(what[0]) / "run.json").exists():
         return Shelf(what[0])
-    if what == ["runs"] and not runs(root):
+    if what == [root] and not runs(root):
         return Shelf(root)
     some = [find(root, one).folder for one in what]
     parents = {path.resolve().parent for path in some}

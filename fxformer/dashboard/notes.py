@@ -11,24 +11,28 @@ from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun
 
 _NOTES, _TAG, _TAGS = 20_000, 60, 30  # characters, characters, how many
+_NAMES = ("notes", "tags", "pinned", "archived")
+MARKS = ("pinned", "archived")
 _writing = threading.Lock()
 
 
 def read(run: StoredRun) -> dict[str, Any]:
-    """{"notes": text, "tags": [words]}, empty where there are none."""
+    """{"notes": text, "tags": [words]}, empty where there are none; "pinned": True and "archived":
+    True where the run is."""
     try:
-        given = json.loads((run.folder / "notes.json").read_text(encoding="utf-8"))
-        return {"notes": str(given["notes"]), "tags": [str(tag) for tag in given["tags"]]}
-    except (OSError, ValueError, KeyError, TypeError):
+        given = jsonl.load(run.folder / "notes.json")
+        kept = {"notes": str(given["notes"]), "tags": [str(tag) for tag in given["tags"]]}
+        return kept | {name: True for name in MARKS if given.get(name) is True}
+    except (AttributeError, OSError, ValueError, KeyError, TypeError):
         return {"notes": "", "tags": []}
 
 
 def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep {"key", "notes", "tags"}; what is not given stays. Returns what is kept now.
-    ValueError where it is too long, or no text."""
+    """Keep {"key", "notes", "tags", "pinned", "archived"}; what is not given stays. Returns what is
+    kept now. ValueError where it is too long, or of another type."""
     run = shelf.run(str(given.get("key")))
     with _writing:
-        kept = read(run) | {name: given[name] for name in ("notes", "tags") if name in given}
+        kept = read(run) | {name: given[name] for name in _NAMES if name in given}
         kept = _checked(kept)
         jsonl.replace(run.folder / "notes.json", json.dumps(kept) + "\n")
     return kept
@@ -43,5 +47,8 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
     tags = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(tags) > _TAGS or any(len(tag) > _TAG for tag in tags):
         raise ValueError(f"a run has at most {_TAGS} tags of at most {_TAG} characters")
+    if any(not isinstance(given.get(name, False), bool) for name in MARKS):
+        raise ValueError(f"{' and '.join(MARKS)} are true or false")
     redactor = Redactor()
-    return {"notes": redactor.text(notes), "tags": [redactor.text(tag) for tag in tags]}
+    kept = {"notes": redactor.text(notes), "tags": [redactor.text(tag) for tag in tags]}
+    return kept | {name: True for name in MARKS if given.get(name)}

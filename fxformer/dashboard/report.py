@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from fxformer import jsonl
 from fxformer.dashboard import document, looking
-from fxformer.dashboard.routes import EMBEDDED, answer
+from fxformer.dashboard.routes import EMBEDDED, answer, clean
 from fxformer.dashboard.shelf import Shelf
 
 
@@ -28,10 +28,11 @@ def write(
 
 def answers(shelf: Shelf, looks: Sequence[looking.Look] = ()) -> dict[str, Any]:
     """{question: answer} for all that the page can ask a report for."""
-    given = looking.answers(shelf, looks)
+    shelf.secret_keys = True
+    given = clean(shelf, looking.answers(shelf, looks))
     for questions in EMBEDDED:
         for path, params in questions(shelf):
-            given[spelled(path, params)] = answer(shelf, path, params)
+            given[spelled(path, clean(shelf, params))] = answer(shelf, path, params)
     return given
 
 

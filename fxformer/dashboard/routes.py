@@ -12,12 +12,14 @@ from fxformer.dashboard import (
     curves,
     listing,
     looking,
+    managing,
     notes,
     searching,
     spending,
     yardstick,
 )
 from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
 
 Params = Mapping[str, str]
 Question = tuple[str, dict[str, str]]  # a path and its parameters
@@ -32,12 +34,14 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "curve": curves.curve,
     "yardstick": yardstick.yardstick,
     "energy": spending.energy,
+    "progress": spending.progress,
     "course": spending.course,
     "tenths": spending.tenths,
     "regions": spending.regions,
     "searches": searching.searches,
     "search": searching.search,
     "mattered": searching.mattered,
+    "views": managing.views,
     "checkpoints": looking.checkpoints,
     "looks": looking.looks,
     "texts": looking.texts,
@@ -48,10 +52,15 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
 # What the page may change, by POST from itself.
 CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
     "notes": notes.write,
+    "mark": managing.mark,
+    "delete": managing.delete,
+    "restore": managing.restore,
+    "views": managing.save_view,
 }
 
 # What a report asks for when it is written: all that its page can ask for later.
 EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
+    managing.questions,
     listing.questions,
     curves.questions,
     yardstick.questions,
@@ -62,5 +71,17 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
 
 
 def answer(shelf: Shelf, path: str, params: Params) -> Any:
-    """The answer to `path`. KeyError where there is no such path, ValueError as above."""
-    return ANSWERS[path](shelf, params)
+    """The answer to `path`, without secrets. KeyError where there is no such path, ValueError as
+    above."""
+    return clean(shelf, ANSWERS[path](shelf, params))
+
+
+def change(shelf: Shelf, path: str, given: Mapping[str, Any]) -> Any:
+    """Make the change `path`; errors as of `answer`."""
+    return clean(shelf, CHANGES[path](shelf, given))
+
+
+def clean(shelf: Shelf, value: Any) -> Any:
+    """An answer with all of its text redacted. The keys of runs stay as they are where the page
+    asks for runs by them: not in a report, whose questions are redacted alike."""
+    return Redactor().texts(value, keep=shelf.known_keys(), skip=("weights",))

@@ -8,18 +8,21 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
 from fxformer.search.account import account, importance
-from fxformer.search.study import Study, studies
+from fxformer.search.study import Study, studies, unreadable
 
 _judging = threading.Lock()
 _judged: dict[tuple, Any] = {}  # importances take a second or two
 
 
 def searches(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
-    """[{"name", "created", "total"}, …], the newest first; none in a report on some runs."""
+    """[{"name", "created", "total"}, …], the newest first; none in a report on some runs. Those
+    that cannot be read follow, with "problem": why."""
     if not shelf.whole:
         return []
-    return [{"name": one.name, "created": one.created, "total": one.total}
-            for one in reversed(studies(shelf.root))]
+    found = [{"name": one.name, "created": one.created, "total": one.total}
+             for one in reversed(studies(shelf.root))]
+    return found + [{"name": name, "created": "", "total": 0, "problem": why}
+                    for name, why in unreadable(shelf.root).items()]
 
 
 def search(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
@@ -63,5 +66,7 @@ def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
     """What a report holds of this."""
     yield "searches", {}
     for one in searches(shelf, {}):
+        if "problem" in one:
+            continue
         yield "search", {"name": one["name"]}
         yield "mattered", {"name": one["name"]}

@@ -4,13 +4,15 @@ import json
 import sys
 import time
 import urllib.parse
+from collections.abc import Callable, Container, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fxformer.dashboard import document
-from fxformer.dashboard.guard import COOKIE, Guard
+from fxformer.dashboard import document, routes
+from fxformer.dashboard.guard import COOKIE, Guard, base_path
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
+from fxformer.track.redact import Redactor
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript",
           "json": "application/json"}
@@ -24,19 +26,20 @@ class Server(ThreadingHTTPServer):
     """Serves a shelf; `serve_forever` runs it, `url` is where.
 
     port: 0 for any that is free
-    token: see Guard
+    token, names: see Guard; base: the path below which a proxy serves the page, see base_path
     """
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, shelf: Shelf, *, host: str = "127.0.0.1", port: int = 0,
-                 token: str | None = None):
-        Guard(host, port, token)  # refuses before the port is opened
+                 token: str | None = None, names: Sequence[str] = (), base: str = ""):
+        Guard(host, port, token, names)  # refuses before the port is opened
+        self.base = base_path(base)
         super().__init__((host, port), _Handler)
-        self.shelf, self.guard = shelf, Guard(host, self.server_address[1], token)
+        self.shelf, self.guard = shelf, Guard(host, self.server_address[1], token, names)
         ask = "?" + urllib.parse.urlencode({"token": token}) if token else ""
-        self.url = f"http://{host}:{self.server_address[1]}/{ask}"
+        self.url = f"http://{host}:{self.server_address[1]}{self.base}/{ask}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that went away is no error; anything else is said as ever."""
@@ -54,10 +57,10 @@ class _Handler(BaseHTTPRequestHandler):
         where, query = self._asked()
         if not self._allowed(query):
             return
-        if where == "" and "token" in query:
-            self._enter(query["token"])
+        if where == "" and ("token" in query or self._lacks_slash()):
+            self._enter(query.get("token"))
         elif where.startswith("api/"):
-            self._answer(ANSWERS, where.removeprefix("api/"), query)
+            self._answer(ANSWERS, routes.answer, where.removeprefix("api/"), query)
         elif where == "plotly.js":
             self._send(200, "js", document.plotly())
         else:
@@ -65,6 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
             text = document.files().get(name)
             self._send(*((404, "html", "no such file") if text is None
                          else (200, name.rpartition(".")[2], text)))
+
+    def do_HEAD(self) -> None:
+        """The same headers as of GET, without the body."""
+        self.do_GET()
 
     def do_POST(self) -> None:
         """A change: notes and tags. From our own page only."""
@@ -82,34 +89,39 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             given = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
             self._refuse(400, "wants a JSON object")
             return
-        self._answer(CHANGES, where.removeprefix("api/"), given)
+        self._answer(CHANGES, routes.change, where.removeprefix("api/"), given)
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         parts = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
-        return parts.path.lstrip("/"), dict(query)
+        path, base = parts.path, self.server.base
+        if base and (path == base or path.startswith(base + "/")):  # else the proxy has cut it off
+            path = path.removeprefix(base)
+        return path.lstrip("/"), dict(query)
 
     def _allowed(self, query: dict[str, str]) -> bool:
         if not self.server.guard.known_host(self.headers):
-            self._refuse(421, "this server does not answer to that name")
+            self._refuse(421, self.server.guard.refusal(self.headers))
             return False
         if not self.server.guard.known(self.headers, query):
             self._refuse(403, "a token is wanted: open the address that `fxformer dashboard` said")
             return False
         return True
 
-    def _answer(self, table: dict, path: str, params: dict[str, Any]) -> None:
-        if path not in table:
+    def _answer(
+        self, known: Container[str], ask: Callable, path: str, params: dict[str, Any]
+    ) -> None:
+        if path not in known:
             self._refuse(404, f"nothing answers {path!r}")
             return
         try:
             self.server.shelf.asked = time.monotonic()
-            value = table[path](self.server.shelf, params)
+            value = ask(self.server.shelf, path, params)
         except ValueError as error:
             self._refuse(400, str(error))
             return
@@ -120,14 +132,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, "json", document.to_json(value))
 
     def _refuse(self, code: int, words: str) -> None:
-        self._send(code, "json", document.to_json({"error": words}))
+        self._send(code, "json", document.to_json({"error": Redactor().text(words)}))
 
-    def _enter(self, token: str) -> None:
-        """The token moves from the address, which is seen and kept, into a cookie."""
+    def _lacks_slash(self) -> bool:
+        """Whether the address is the base path alone: relative addresses would miss the page."""
+        return bool(self.server.base) and urllib.parse.urlsplit(self.path).path == self.server.base
+
+    def _enter(self, token: str | None) -> None:
+        """Go to the page. The token moves from the address, which is seen and kept, into a cookie.
+        """
         self.send_response(303)
-        self.send_header("Location", "/")
-        value = urllib.parse.quote(token, safe="")
-        self.send_header("Set-Cookie", f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/")
+        self.send_header("Location", f"{self.server.base}/")
+        value = urllib.parse.quote(token or "", safe="")
+        cookie = f"{COOKIE}={value}; HttpOnly; SameSite=Strict; Path={self.server.base}/"
+        if token is not None:
+            self.send_header("Set-Cookie", cookie)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
@@ -141,7 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing about what went well."""

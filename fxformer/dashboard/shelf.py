@@ -1,19 +1,21 @@
 """The runs folder as the page sees it: which runs there are, each read once and then only on."""
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from fxformer.dashboard import glimpse
 from fxformer.dashboard.columns import Columns
-from fxformer.dashboard.ledgers import Ledgers
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
 from fxformer.track.store import StoredRun, runs
 
 CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
 _OPEN = 300  # runs whose columns are held in memory, those asked for last
+_SHORT = 32_768  # bytes of a ledger that is read whole for the list of runs
 _WATCHED = ("run.json", "metrics.jsonl", "energy.jsonl", "notes.json", "samples.md")
 
 
@@ -31,12 +33,14 @@ class Shelf:
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
+        self.secret_keys = False  # whether keys of runs are redacted: in a report
+        self.progress = (0, 0)  # runs whose energy was added up, of how many
         self.asked = time.monotonic()  # when a page last wanted something
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
         self._columns: OrderedDict[str, Columns] = OrderedDict()
         self._names: dict[str, tuple[int, dict[str, list[str]]]] = {}
-        self._ledgers: dict[str, Ledgers] = {}
+        self._ledgers: dict[str, LedgerReader] = {}
 
     def runs(self) -> dict[str, StoredRun]:
         """{key: run}, the oldest first; a key is the folder's path below the root."""
@@ -56,6 +60,10 @@ class Shelf:
         if found is None:
             raise ValueError(f"there is no run {key!r} in {self.root}/")
         return found
+
+    def known_keys(self) -> Collection[str]:
+        """The keys of all runs, which answers must keep; none in a report."""
+        return () if self.secret_keys else self._known.keys()
 
     def columns(self, key: str) -> Columns:
         """The metrics of a run."""
@@ -81,15 +89,27 @@ class Shelf:
             before = self._names[key] = (size, glimpse.names(log))
         return before[1]
 
-    def ledgers(self, key: str) -> Ledgers:
+    def ledger(self, key: str) -> LedgerReader:
         """The energy of a run."""
         folder = self.run(key).folder
         with self._lock:
-            return self._ledgers.setdefault(key, Ledgers(folder / "energy.jsonl"))
+            return self._ledgers.setdefault(key, LedgerReader(folder / "energy.jsonl"))
+
+    def problem(self, key: str) -> str | None:
+        """The first file of a run that cannot be read: "run.json: why". A long ledger is not read
+        for this alone, only once its energy was asked for."""
+        run, ledger = self.run(key), self.ledger(key)
+        _ = run.facts
+        found = run.problems(ledger=False)
+        with contextlib.suppress(OSError):
+            short = (run.folder / "energy.jsonl").stat().st_size <= _SHORT
+            if (short or ledger.begun) and (why := ledger.problem):
+                found.append(f"energy.jsonl: {why}")
+        return next(iter(found), None)
 
     def totals(self, key: str) -> Totals:
         """All attempts' joules of a run."""
-        return self.ledgers(key).totals()
+        return self.ledger(key).totals()
 
     def cache(self, name: str) -> Path:
         """Where something that was read is kept."""

@@ -22,7 +22,10 @@ def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     errors of one source straight, of different ones in squares
     cells: [[phase, device, provenance, joules], …]
     """
-    accounts = {key: _account(shelf, key) for key in shelf.runs()}
+    accounts, runs = {}, shelf.runs()
+    for key in runs:
+        accounts[key] = _account(shelf, key)
+        shelf.progress = (len(accounts), len(runs))
     total = sum((one.totals for one in accounts.values()), Totals())
     cells: dict[tuple, float] = {}
     for entry in total.entries:
@@ -41,12 +44,17 @@ def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def progress(shelf: Shelf, params: Mapping[str, str]) -> list[int]:
+    """[runs that `energy` has added up, of how many]: asked for while `energy` is awaited."""
+    return list(shelf.progress)
+
+
 def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     """{"time": [unix seconds], "gco2e": […], "kwh": […]}: the sum over all runs, as it grew."""
     steps = []
     for key in shelf.runs():
         before, carbon = 0.0, configs.carbon(shelf, key)
-        for time, joules in shelf.ledgers(key).course():
+        for time, joules in shelf.ledger(key).growth():
             used, hour = joules - before, int(time // 3600)
             steps.append((time, carbon.kwh(used), carbon.gco2e(used, {hour: used})))
             before = joules
@@ -123,5 +131,5 @@ def _joules(part: Joules) -> dict[str, Any]:
 
 def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
     """What a report holds of this."""
-    yield from ((path, {}) for path in ("energy", "course", "regions"))
+    yield from ((path, {}) for path in ("energy", "course", "regions", "progress"))
     yield from (("tenths", {"run": key}) for key in shelf.runs())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fxformer.config.fit import nearest
+from fxformer.data import records
 from fxformer.data.tokenizer import Recipe
 
 MOST = 1000  # different codes; more are no kinds of text but another field
@@ -36,7 +37,10 @@ def part_of(text: str, which: slice) -> str:
 
 def field_of(record: dict, key: str, where: str) -> str:
     """The code under a key of a record: text, or a whole number. ValueError if there is none."""
-    code = record.get(key)
+    try:
+        code = records.value(record, key, where, "data.code")
+    except ValueError:
+        code = None
     if isinstance(code, bool) or not isinstance(code, str | int) or code == "":
         known = ", ".join(map(str, record))
         raise ValueError(f"{where} has no control code under {key!r} (data.code); it has: {known}")

@@ -3,18 +3,22 @@
 import dataclasses
 import functools
 import hashlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.data.batches import Batches, InOrder, Shuffled
 from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
 from fxformer.data.pack import Frame, Packed, Packing
-from fxformer.data.tokenizer import Recipe, Tokenizer
-from fxformer.types import Count, Natural
+from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
+from fxformer.types import Count, Natural, Range
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Corpus(ABC):
 
     tokenizer: Recipe | None
     packing: Packing
-    length: Count
+    length: Annotated[int, Range(2)]  # one token alone says nothing of another
     batch: Count
     workers: Natural = 2
     prefetch: Count = 4
@@ -108,20 +112,24 @@ class Corpus(ABC):
         """Known before anything is packed; an objective needs it to say how long rows must be."""
         return self.source.tokenizer.spelt
 
-    def pack(self, split: str, row_length: int) -> Packed:
-        """One split in rows of `row_length` tokens. ValueError where it is empty."""
+    def pack(self, split: str, row_length: int, limits: tuple[Limit, ...] = ()) -> Packed:
+        """One split in rows of `row_length` tokens that keep to the limits. ValueError where it is
+        empty."""
         tokenizer, documents = self.source.tokenizer, self.source.splits[split]
         if not len(documents.tokens):
             raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-        ids, ends = tokenizer.ids, tokenizer.vocabulary.ends_sentence
-        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, ends)
+        ids, words = tokenizer.ids, tokenizer.vocabulary
+        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, words, limits)
         return self.packing(documents, row_length, framed(frame, documents))
 
-    def prepare(self, row_length: int) -> Prepared:
+    def prepare(self, row_length: int, limits: tuple[Limit, ...] = ()) -> Prepared:
         """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
-        packed = {split: self.pack(split, row_length) for split in self.source.splits}
+        packed = {split: self.pack(split, row_length, limits) for split in self.source.splits}
         size = facts["valid"]["bytes"]
+        said = shortfall(self.tokenizer, tokenizer) if size is not None else None
+        if said is not None:  # of a text: other data do not use the tokenizer of the config
+            log.warning(said)
         facts |= {
             "tokenizer_hash": tokenizer.hash,
             "vocab_size": tokenizer.vocabulary.size,

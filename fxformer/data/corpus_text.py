@@ -3,18 +3,21 @@
 import dataclasses
 import hashlib
 import json
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import codes, store
+from fxformer.data import codes, overlap, round_trip, store
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
 from fxformer.types import Rate
 
-VERSION = "1"  # of what is stored; another one makes every cache anew
+_LOG = logging.getLogger(__name__)
+Groups = dict[bytes, tuple[bytes, int]]  # of equal documents: least hash, characters of all of them
+VERSION = "2"  # of what is stored; another one makes every cache anew
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -61,7 +64,10 @@ class TextCorpus(Corpus):
         ids = root / "corpora" / _name(VERSION, content, tokenizer.hash)
         store.once(ids, write, store.is_whole)
         splits = {split: store.read(ids, split) for split in ("train", "valid")}
-        return Source(tokenizer, splits, store.facts(ids))
+        facts = store.facts(ids)
+        if said := overlap.warning(facts["overlap"]):
+            _LOG.warning(said)
+        return Source(tokenizer, splits, facts)
 
     def _codes(self, folder: Path) -> list[str]:
         """The control codes of the training text, kept in a folder."""
@@ -75,13 +81,7 @@ class TextCorpus(Corpus):
 
     def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         with Slow("Training the tokenizer", "documents") as work:
-
-            def watched() -> Iterator[str]:
-                for document in self.documents("train"):
-                    work.advance(1)
-                    yield document
-
-            recipe.make(watched()).save(folder)
+            recipe.make(_Watched(self.documents, work)).save(folder)
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
@@ -91,12 +91,31 @@ class TextCorpus(Corpus):
             def code(text: str) -> int:
                 return codes.id_of(codes.code_of(text), known)
 
-        for split in ("train", "valid"):
-            texts = _digested(self.documents(split), digest)
-            counts[split] = store.write(folder, split, texts, tokenizer.encode_batch, code)
+        compared = overlap.Overlap(self.documents("valid"))
+        streams = {"train": compared.watch(self.documents("train"))}
+        streams["valid"] = self.documents("valid")
+        measuring = round_trip.Measuring(tokenizer, compared.size)
+        encode = {"train": tokenizer.encode_batch, "valid": measuring}
+        for split, stream in streams.items():
+            texts = _digested(stream, digest)
+            counts[split] = store.write(folder, split, texts, encode[split], code)
+        counts["valid"]["round_trip"] = dataclasses.asdict(measuring.trip)
         facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
+        facts["overlap"] = compared.facts()
         facts |= {} if self.code is None else {"codes": known}
         (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))
+
+
+class _Watched:
+    """The training documents, which may be read again and again; counted as they pass."""
+
+    def __init__(self, documents: Callable[[str], Iterable[str]], work: Slow):
+        self._documents, self._work = documents, work
+
+    def __iter__(self) -> Iterator[str]:
+        for document in self._documents("train"):
+            self._work.advance(1)
+            yield document
 
 
 def _name(*parts: str) -> str:
@@ -115,10 +134,11 @@ def _digested(texts: Iterable[str], digest) -> Iterator[str]:
 class HeldOut(TextCorpus):
     """Text that may come without a split: then a share of it is held out.
 
-    valid_share: of all characters
-    held_out: "documents" takes whole documents, chosen by the hash of their text, so that equal
-        ones stay together and the choice does not depend on their order; "tail" takes the end of
-        the text. A single document is always split at its tail.
+    valid_share: of all characters, those of copies included
+    held_out: "documents" takes whole documents, chosen by the hash of their text, so that the
+        choice does not depend on their order; documents that differ only in case and white space
+        stay together. "tail" takes the end of the text. A single document, or copies of one, is
+        always split at its tail.
     """
 
     valid_share: Rate = 0.1
@@ -144,27 +164,29 @@ class HeldOut(TextCorpus):
             return given() if split == "valid" else self.stream()
         if self.valid_share == 0:
             raise ValueError("data.valid_share=0 holds nothing out: give a share or a valid split")
-        sizes = self._sizes()
-        total = sum(size for _, size in sizes)
-        if self.held_out == "tail" or len({key for key, _ in sizes}) == 1:
+        groups = self._groups()
+        total = sum(size for _, size in groups.values())
+        if self.held_out == "tail" or len(groups) == 1:
             return _tail(self.stream(), int(total * (1 - self.valid_share)), split)
-        chosen = _choose(sizes, total * self.valid_share)
+        chosen = _choose(groups, total * self.valid_share)
         wanted = split == "valid"
-        return (text for text in self.stream() if (_key(text) in chosen) == wanted)
+        return (text for text in self.stream() if (overlap.key(text) in chosen) == wanted)
 
     def notes(self) -> dict:
         if self.given_valid():
             return {"held_out": "given"}
-        single = len({key for key, _ in self._sizes()}) == 1
+        single = len(self._groups()) == 1
         return {"held_out": "tail" if single else self.held_out, "valid_share": self.valid_share}
 
-    def _sizes(self) -> list[tuple[bytes, int]]:
-        """Hash and length of every document; read once."""
+    def _groups(self) -> Groups:
+        """The documents by what `overlap.key` calls equal; read once."""
         if "_known" not in self.__dict__:
+            self._known: Groups = {}
             with Slow("Reading the text", "documents") as work:
-                self._known = []
                 for text in self.stream():
-                    self._known.append((_key(text), len(text)))
+                    same, own = overlap.key(text), _key(text)
+                    first, size = self._known.get(same, (own, 0))
+                    self._known[same] = min(first, own), size + len(text)
                     work.advance(1)
             if not self._known:
                 raise ValueError(f"{type(self).__name__}: 0 usable documents")
@@ -175,15 +197,16 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 
-def _choose(sizes: list[tuple[bytes, int]], characters: float) -> set[bytes]:
-    """Documents by rising hash, as many as fit; at least one (the shortest), and never all."""
+def _choose(groups: Groups, characters: float) -> set[bytes]:
+    """Groups by the rising hash of their first document, as many as fit; at least one (the
+    smallest), and never all."""
     chosen: set[bytes] = set()
-    ranked = sorted(set(sizes))
-    for key, size in ranked[:-1]:
+    ranked = sorted((first, size, same) for same, (first, size) in groups.items())
+    for _, size, same in ranked[:-1]:
         if size <= 1.5 * characters:
-            chosen.add(key)
+            chosen.add(same)
             characters -= size
-    return chosen or {min(ranked, key=lambda known: known[1])[0]}
+    return chosen or {min(ranked, key=lambda group: group[1])[2]}
 
 
 def _tail(texts: Iterator[str], at: int, split: str) -> Iterator[str]:

@@ -1,21 +1,23 @@
 """Datasets of the Hugging Face hub, or in its formats on disk."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fxformer.data import codes
+from fxformer.data import codes, records
 from fxformer.data.corpus_text import HeldOut
 from fxformer.types import Natural
 
 
 @dataclasses.dataclass(kw_only=True)
 class HuggingFace(HeldOut):
-    """A document is a value of `column`, its control code one of `code`.
+    """A document is a value of `column`, its control code one of `code`, where "a.b" is the field b
+    of the struct a; null and blank ones are left out.
 
-    path: name on the hub ("roneneldan/TinyStories"), or a local folder: one that save_to_disk has
-        written, or one of data files
+    path: name on the hub ("roneneldan/TinyStories"), or a local folder: one that `save_to_disk` of
+        a DatasetDict or of a Dataset (which is `train_split`) has written, or one of data files
     name: the configuration, where the dataset has several
     revision: branch, tag or commit; name one where a run must be repeatable
     valid_split: None holds out a share of `train_split`
@@ -31,6 +33,9 @@ class HuggingFace(HeldOut):
     valid_split: str | None = None
     streaming: bool = False
     limit: Natural = 0
+
+    def __post_init__(self) -> None:
+        self._blank: dict[str, int] = {}
 
     def contents(self) -> str:
         asked = [self.path, self.name, self.revision, self.column, self.train_split,
@@ -49,19 +54,20 @@ class HuggingFace(HeldOut):
         return lambda: self._texts(self.valid_split)
 
     def _texts(self, split: str) -> Iterator[str]:
-        for number, record in enumerate(self._load(split)):
-            if self.limit and number >= self.limit:
-                return
-            if self.column not in record:
-                known = ", ".join(record)
-                raise ValueError(f"{self.path}: no column {self.column!r} (data.column): {known}")
-            text = record[self.column]
-            if not isinstance(text, str | None):
-                raise ValueError(f"{self.path}: column {self.column!r} is {type(text).__name__}")
-            if text and text.strip() and self.code is not None:
-                text = codes.Coded(text, codes.field_of(record, self.code, str(self.path)))
-            if text and text.strip():
+        blank = 0
+        some = itertools.islice(self._load(split), self.limit or None)
+        for record in some:
+            text = records.text(record, self.column, str(self.path), "data.column")
+            if text is None:
+                blank += 1
+            elif self.code is not None:
+                yield codes.Coded(text, codes.field_of(record, self.code, str(self.path)))
+            else:
                 yield text
+        self._blank[split] = blank
+
+    def notes(self) -> dict:
+        return super().notes() | {"records_blank": sum(self._blank.values())}
 
     def _load(self, split: str):
         try:
@@ -73,6 +79,8 @@ class HuggingFace(HeldOut):
         try:
             if (Path(self.path) / "dataset_dict.json").is_file():
                 return datasets.load_from_disk(self.path)[split]
+            if (Path(self.path) / "state.json").is_file():
+                return self._whole(datasets.load_from_disk(self.path), split)
             return datasets.load_dataset(
                 self.path, self.name, split=split, revision=self.revision, streaming=self.streaming
             )
@@ -81,3 +89,12 @@ class HuggingFace(HeldOut):
             raise ValueError(f"{self.path} has no split {split!r}; it has: {known}") from None
         except (OSError, ValueError) as problem:
             raise ValueError(f"data.path={self.path}, split {split!r}: {problem}") from problem
+
+    def _whole(self, dataset, split: str):
+        """A Dataset that was saved without splits. ValueError where another one is asked for."""
+        if split != self.train_split:
+            raise ValueError(
+                f"it holds one dataset without splits, so write data.valid_split=null and "
+                f"data.valid_share={self.valid_share:g}"
+            )
+        return dataset

@@ -1,18 +1,18 @@
 """JSON Lines: one object a line, one of its values the text."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import codes, reading
+from fxformer import jsonl
+from fxformer.data import codes, reading, records
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
 class JsonLines(FileCorpus):
-    """A document is the string under `key`, its control code the value under `code`; blank ones
-    are left out."""
+    """A document is the string under `key`, its control code the value under `code`, where "a.b"
+    is the key b of the object under a; null and blank ones are left out."""
 
     key: str = "text"
 
@@ -28,18 +28,16 @@ class JsonLines(FileCorpus):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
+                record = jsonl.value(line)
             except ValueError as problem:
                 raise ValueError(f"{path}, line {number} is not JSON: {problem}") from None
             yield from self._text(record, f"{path}, line {number}", how)
 
     def _text(self, record, where: str, how: reading.Reading) -> Iterator[str]:
-        if not isinstance(record, dict) or self.key not in record:
-            known = ", ".join(record) if isinstance(record, dict) else type(record).__name__
-            raise ValueError(f"{where} has no {self.key!r} (data.key); it has: {known}")
-        text = record[self.key]
-        if not isinstance(text, str):
-            raise ValueError(f"{where}: {self.key!r} is no text but {type(text).__name__}")
+        text = records.text(record, self.key, where, "data.key")
+        if text is None:
+            how.blank += 1
+            return
         lone = sum("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else 0
         if lone and self.encoding_errors == "strict":
             raise ValueError(

@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+from typing import Annotated
 
 import numpy as np
 
 from fxformer.data.documents import Documents
 from fxformer.data.symbols import SymbolCorpus
-from fxformer.types import Count, Positive
+from fxformer.types import Count, Positive, Range
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -23,6 +24,7 @@ class Markov(SymbolCorpus):
         predictable
     """
 
+    symbols: Annotated[int, Range(1, 4096)]  # solving for the stationary law is O(symbols³)
     example_length: Count
     concentration: Positive = 0.3
 
@@ -68,6 +70,9 @@ class Markov(SymbolCorpus):
 
     def notes(self) -> dict:
         return {"entropy_rate": self.entropy_rate(), "unigram_entropy": self.unigram_entropy()}
+
+    def size(self, count: int) -> int:
+        return 8 * count * (self.symbols + self.example_length)
 
     def generate(self, rng: np.random.Generator, count: int, first_id: int) -> Documents:
         # All examples go forward together; a symbol is drawn by inverting its cumulative law.

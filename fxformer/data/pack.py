@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fxformer.batch import Rows
+from fxformer.batch import Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
 from fxformer.ranges import ranges
 from fxformer.types import Count
@@ -13,15 +13,31 @@ from fxformer.types import Count
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What is put around text. prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such);
-    ends: [V] bool, ids after which a sentence ends (None: not known)."""
+    """What is put around text, and what else rows must have room for.
+
+    prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such)
+    vocabulary: tells where sentences end (None: not known)
+    limits: what rows hold at most besides their tokens
+    """
 
     pad: int
     prefix: np.ndarray
     suffix: np.ndarray
     bos: int | None = None
     eos: int | None = None
-    ends: np.ndarray | None = None
+    vocabulary: Vocabulary | None = None
+    limits: tuple[Limit, ...] = ()
+
+    def widths(self, size: np.ndarray, length: int, marks: int | None = None) -> np.ndarray:
+        """Places of a row of `length` that pieces of `size` text tokens take: their tokens, or, if
+        that is more, the same share of the row as they take of a limit. So pieces whose widths fit
+        a row fit every limit. marks: tokens around the text (None: of the template). int64."""
+        around = len(self.prefix) + len(self.suffix) if marks is None else marks
+        width = size + around
+        for limit in self.limits:
+            share = limit.need(size, around, len(self.suffix)) / limit.room
+            width = np.maximum(width, np.ceil(share * length - 1e-9).astype(np.int64))
+        return np.minimum(width, length)
 
 
 class Packed(Protocol):
@@ -164,8 +180,7 @@ class Segments:
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
         start, size = cut(documents, length, frame)
-        width = size + len(frame.prefix) + len(frame.suffix)
-        order, bounds = fitted(width, length, self.window)
+        order, bounds = fitted(frame.widths(size, length), length, self.window)
         return Pieces(documents, length, frame, start, size, order, bounds)
 
 

@@ -6,15 +6,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from fxformer.batch import Pairs, Rows
+from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
 from fxformer.data.pack import Frame, account, fitted, members, places
 from fxformer.data.rivals import Rivals
 from fxformer.objective.draw import Draws
 from fxformer.ranges import ranges
+from fxformer.segmentation import ends_sentence
 from fxformer.types import Count
 
 MARKS = 3  # bos, eos, eos
+AT_ONCE = 1 << 20  # tokens in which sentence ends are looked for at once
 BEYOND = 16  # tokens at most by which a text is longer that is cut to end inside a sentence
 
 
@@ -134,12 +136,11 @@ class SentencePairs:
     def __call__(self, documents: Documents, length: int, frame: Frame) -> SentenceRows:
         room = length - MARKS
         self._check(documents, room, frame)
-        tokens = np.asarray(documents.tokens)
         ends = np.empty(0, np.int64)
-        if frame.ends is not None:
-            ends = np.flatnonzero(frame.ends[tokens]) + 1
+        if frame.vocabulary is not None:
+            ends = sentence_places(documents, frame.vocabulary)
         start, size = whole_sentences(documents, room, ends)
-        order, bounds = fitted(size + MARKS, length, self.window)
+        order, bounds = fitted(frame.widths(size, length, MARKS), length, self.window)
         sizes = np.diff(documents.bounds)
         several = np.count_nonzero(sizes) > 1
         rivals = Rivals.of(documents.bounds, ends, room) if several else None
@@ -160,6 +161,21 @@ class SentencePairs:
                 f"rows of {room + MARKS} tokens have no room for two texts beside {MARKS} marks: "
                 "raise data.length"
             )
+
+
+def sentence_places(documents: Documents, vocabulary: Vocabulary) -> np.ndarray:
+    """The place behind the last token of each sentence, ascending. int64. Some documents at a time,
+    which bounds the memory."""
+    bounds, found, low = np.asarray(documents.bounds), [np.empty(0, np.int64)], 0
+    while low < len(documents):
+        high = max(np.searchsorted(bounds, bounds[low] + AT_ONCE, side="right") - 1, low + 1)
+        tokens = np.asarray(documents.tokens[bounds[low] : bounds[high]])
+        new = np.zeros(len(tokens) + 1, bool)
+        new[bounds[low:high] - bounds[low]] = True
+        ends = ends_sentence(vocabulary, tokens, new[:-1])
+        found.append(np.flatnonzero(ends) + 1 + bounds[low])
+        low = high
+    return np.concatenate(found)
 
 
 def whole_sentences(

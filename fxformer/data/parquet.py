@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import codes, reading
+from fxformer.data import codes, reading, records
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
 class Parquet(FileCorpus):
-    """A document is a value of `column`, its control code one of `code`; missing and blank ones are
-    left out."""
+    """A document is a value of `column`, its control code one of `code`, where "a.b" is the field b
+    of the struct a; null and blank ones are left out."""
 
     column: str = "text"
 
@@ -28,23 +28,30 @@ class Parquet(FileCorpus):
         except (OSError, ValueError) as problem:
             raise ValueError(f"{path} is no Parquet file: {problem}") from None
         with file:
-            wanted = {"column": self.column, "code": self.code}
-            wanted = {knob: name for knob, name in wanted.items() if name is not None}
-            for knob, name in wanted.items():
-                if name not in file.schema_arrow.names:
-                    names = ", ".join(file.schema_arrow.names)
-                    raise ValueError(f"{path} has no column {name!r} (data.{knob}): {names}")
-            columns = list(dict.fromkeys(wanted.values()))
-            for part in file.iter_batches(batch_size=1024, columns=columns):
-                for record in part.select(columns).to_pylist():
-                    text = record[self.column]
-                    if text is not None and not isinstance(text, str):
-                        kind = type(text).__name__
-                        raise ValueError(f"{path}: column {self.column!r} is no text but {kind}")
-                    if text and text.strip():
+            names = file.schema_arrow.names
+            asked = {"column": self.column, "code": self.code}
+            columns = [
+                _column(name, names, f"{path} has no column {name!r} (data.{knob})")
+                for knob, name in asked.items()
+                if name is not None
+            ]
+            for part in file.iter_batches(batch_size=1024, columns=list(dict.fromkeys(columns))):
+                for record in part.to_pylist():
+                    text = records.text(record, self.column, str(path), "data.column")
+                    if text is None:
+                        how.blank += 1
+                    else:
                         yield self._coded(text, record, path)
 
     def _coded(self, text: str, record: dict, path: Path) -> str:
         if self.code is None:
             return text
         return codes.Coded(text, codes.field_of(record, self.code, str(path)))
+
+
+def _column(name: str, names: list[str], lacking: str) -> str:
+    """The column of a dotted name. ValueError where there is none."""
+    found = name if name in names else name.split(".")[0]
+    if found not in names:
+        raise ValueError(f"{lacking}: {', '.join(names)}")
+    return found

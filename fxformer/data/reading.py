@@ -4,10 +4,14 @@ import dataclasses
 import glob
 import hashlib
 import io
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
+
+from fxformer.data import compressed
+from fxformer.files import no_file
 
 Errors = Literal["strict", "replace", "skip"]
 DocumentIs = Literal["file", "paragraph", "line"]
@@ -24,16 +28,32 @@ class Reading:
         write U+FFFD in their place, or leave them out
     bad_bytes: how many such places there were
     cut: how many times a document of more than `LONGEST` characters was cut in two
+    blank: how many records had no text, or only white space
+    empty: how many files had nothing in them
     """
 
     encoding_errors: Errors = "strict"
     bad_bytes: int = 0
     cut: int = 0
+    blank: int = 0
+    empty: int = 0
 
 
 def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
-    """The files that match one or more glob patterns, sorted. ValueError, naming the knob and what
-    was looked for, if a pattern matches nothing, or a folder, an empty or an unreadable file."""
+    """The files of `find_all` that are not empty. ValueError if all are."""
+    files, empty = find_all(patterns, knob)
+    if not files:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        raise ValueError(f"{knob}: {empty[0]}{more} is empty")
+    return files
+
+
+def find_all(
+    patterns: str | Sequence[str] | None, knob: str
+) -> tuple[list[Path], list[Path]]:
+    """(files with contents, empty files) that match one or more glob patterns, sorted. ValueError,
+    naming the knob and what was looked for, if a pattern matches nothing, or a folder, or a file
+    that cannot be read."""
     wanted = [patterns] if isinstance(patterns, str) else list(patterns or [])
     if not wanted:
         raise ValueError(f"{knob} is not given: write e.g. {knob}='corpus/*.txt'")
@@ -45,17 +65,17 @@ def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
         if not matches:
             raise ValueError(f"{knob}: no file matches {pattern!r} (looked in {Path.cwd()})")
         found |= {Path(match) for match in matches}
+    files, empty = [], []
     for path in sorted(found):
         if path.is_dir():
             raise ValueError(f"{knob}: {path} is a folder; write {knob}='{path}/*.txt'")
         try:
-            with path.open("rb") as file:
-                empty = not file.read(1)
+            if wrong := no_file(path):
+                raise ValueError(f"{knob}: {path} {wrong}")
+            (empty if compressed.is_empty(path) else files).append(path)
         except OSError as problem:
             raise ValueError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem
-        if empty:
-            raise ValueError(f"{knob}: {path} is empty")
-    return sorted(found)
+    return files, empty
 
 
 def digest(paths: Sequence[Path]) -> str:
@@ -70,21 +90,18 @@ def digest(paths: Sequence[Path]) -> str:
 
 
 def blocks(path: Path, reading: Reading) -> Iterator[str]:
-    """The text of a file in parts, without byte order mark, every line end as a line feed."""
+    """The text of a file in parts, without byte order mark, every line end as a line feed; of a
+    compressed one the text it holds."""
     lines = io.IncrementalNewlineDecoder(None, translate=True)
     pending, offset, first = b"", 0, True
-    with path.open("rb") as file:
-        while True:
-            block = file.read(BLOCK)
-            data = pending + block
-            text, used = _decode(data, not block, path, offset, reading)
-            pending, offset = data[used:], offset + used
-            if first and text:
-                text, first = text.removeprefix("\ufeff"), False
-            if part := lines.decode(text, final=not block):
-                yield part
-            if not block:
-                return
+    for block in itertools.chain(compressed.blocks(path, BLOCK), [b""]):
+        data = pending + block
+        text, used = _decode(data, not block, path, offset, reading)
+        pending, offset = data[used:], offset + used
+        if first and text:
+            text, first = text.removeprefix("\ufeff"), False
+        if part := lines.decode(text, final=not block):
+            yield part
 
 
 def _decode(data: bytes, final: bool, path: Path, offset: int, reading: Reading):

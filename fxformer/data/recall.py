@@ -26,6 +26,9 @@ class Recall(SymbolCorpus):
                 f"data.symbols={self.symbols}: at most {self.symbols // 2}"
             )
 
+    def size(self, count: int) -> int:
+        return 8 * count * (self.symbols + 4 * self.pairs)
+
     def generate(self, rng: np.random.Generator, count: int, first_id: int) -> Documents:
         keys = rng.permuted(np.tile(np.arange(self.symbols // 2), (count, 1)), axis=1)
         keys = keys[:, : self.pairs]

@@ -30,6 +30,9 @@ class Sequences(SymbolCorpus):
     def answer(self, source: np.ndarray) -> np.ndarray:
         """The right answer to a source, [n] to [n]."""
 
+    def size(self, count: int) -> int:
+        return 16 * count * self.longest
+
     def generate(self, rng: np.random.Generator, count: int, first_id: int) -> Documents:
         lengths = rng.integers(self.shortest, self.longest + 1, count)
         draws = rng.integers(0, self.symbols, (count, self.longest)) + first_id

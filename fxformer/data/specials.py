@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fxformer.batch import Vocabulary
+from fxformer.spelling import TokenText
 from fxformer.types import Natural
 
 _SENTENCE_ENDS = tuple(".!?…。！？")
@@ -73,20 +74,21 @@ class SpecialIds:
         own += tuple(self.codes.values())
         return sorted({i for i in own if i is not None})
 
-    def vocabulary(
-        self, tokens: list[str], starts_word: np.ndarray, more: Sequence[int] = ()
-    ) -> Vocabulary:
-        """The Vocabulary of `tokens` ([V] texts, as a reader sees them). starts_word: [V] bool.
-        `more`: further ids that count as special."""
-        special = np.zeros(len(tokens), bool)
+    def vocabulary(self, spelt: Sequence[bytes | None], more: Sequence[int] = ()) -> Vocabulary:
+        """The Vocabulary of tokens that spell these bytes in a text, with the space before a word
+        where the tokenizer has one there. [V]; None: not known. `more`: further special ids."""
+        special = np.zeros(len(spelt), bool)
         special[[*self.all(), *more]] = True
-        ends = np.array([token.rstrip().endswith(_SENTENCE_ENDS) for token in tokens], bool)
+        text = TokenText([None if s else one for s, one in zip(special, spelt, strict=True)])
+        letters = [(one or b"").decode(errors="ignore") for one in spelt]
         fields = {slot: getattr(self, slot) for slot in _SLOTS}
         return Vocabulary(
-            size=len(tokens),
+            size=len(spelt),
             special=special,
-            starts_word=starts_word & ~special,
-            ends_sentence=ends & ~special,
+            starts_word=np.array([one[:1].isspace() for one in letters], bool) & ~special,
+            ends_sentence=np.array([one.rstrip().endswith(_SENTENCE_ENDS) for one in letters], bool)
+            & ~special,
+            text=text,
             sentinels=self.sentinels,
             codes=tuple(self.codes.values()),
             **fields,

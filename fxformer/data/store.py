@@ -1,9 +1,11 @@
 """The cache on disk: what is made once per key, whole or not at all, whoever else is making it."""
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 from fxformer.data.documents import Documents
 from fxformer.data.progress import Slow
 
+ABANDONED = 24 * 3600.0  # seconds
 _AT_ONCE = 1 << 20  # characters handed to the tokenizer together
 
 
@@ -32,6 +35,7 @@ def once(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], boo
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as problem:
         raise ValueError(
@@ -46,6 +50,16 @@ def once(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], boo
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def sweep(folder: Path) -> None:
+    """Delete drafts of `folder` whose makers were killed: those that nothing has changed for a
+    day, and nobody takes so long between two writes."""
+    for draft in folder.parent.glob(f".{folder.name}.*"):
+        with contextlib.suppress(OSError):
+            newest = max(path.stat().st_mtime for path in (draft, *draft.rglob("*")))
+            if time.time() - newest > ABANDONED:
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 def write(
@@ -95,10 +109,37 @@ def read(folder: Path, split: str) -> Documents:
     path = folder / f"{split}.ids"
     bounds = np.load(folder / f"{split}.bounds.npy", allow_pickle=False)
     empty = path.stat().st_size == 0  # which cannot be mapped
-    tokens = np.empty(0, np.int32) if empty else np.memmap(path, np.int32, mode="r")
+    tokens = np.empty(0, np.int32) if empty else mapped(path)
     coded = folder / f"{split}.codes.npy"
     codes = np.load(coded, allow_pickle=False) if coded.is_file() else None
     return Documents(tokens, bounds, codes=codes)
+
+
+class Mapped(np.memmap):
+    """A mapped file of ids that notices when its file gets shorter: reading beyond its end would
+    kill the process with SIGBUS. Whatever is taken from it is an ordinary array."""
+
+    def __getitem__(self, index):
+        if self.filename is not None and _size(self.filename) < self.nbytes:
+            raise ValueError(
+                f"data.cache_dir: {self.filename} was cut short by another program while it was in "
+                f"use; give the same command again and it is made anew"
+            )
+        found = super().__getitem__(index)
+        return found.view(np.ndarray) if isinstance(found, np.ndarray) else found
+
+
+def _size(path: Path) -> float:
+    """In bytes; a file that was deleted is still mapped whole."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return float("inf")
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The ids in `path`, mapped into memory rather than read."""
+    return Mapped(path, np.int32, mode="r")
 
 
 def facts(folder: Path) -> dict:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 
 import numpy as np
 
+from fxformer import memory
 from fxformer.data.corpus import Corpus, Source, hash_of, symbols_in
 from fxformer.data.documents import Documents
 from fxformer.data.tokenizer_symbols import SymbolTokenizer
@@ -30,13 +31,22 @@ class SymbolCorpus(Corpus):
     def generate(self, rng: np.random.Generator, count: int, first_id: int) -> Documents:
         """`count` examples; symbol s is written as first_id + s."""
 
+    @abstractmethod
+    def size(self, count: int) -> int:
+        """Bytes that making `count` examples takes at least."""
+
     def notes(self) -> dict:
         """What is known about the task, for the facts."""
         return {}
 
     def open(self) -> Source:
+        if self.tokenizer is not None:
+            self.tokenizer.key()  # ValueError where it could not be followed, though nobody asks
         tokenizer = SymbolTokenizer(self.symbols, self.template)
         counts = {"train": self.examples, "valid": self.valid_examples}
+        for key, count in (("examples", self.examples), ("valid_examples", self.valid_examples)):
+            what = f"{count} examples of {self.symbols} symbols"
+            memory.require(self.size(count), f"data.{key}", what)
         splits = {
             split: self.generate(
                 np.random.default_rng([self.data_seed, i]), count, tokenizer.offset

@@ -1,6 +1,7 @@
 """Plain text files."""
 
 import dataclasses
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Literal
 from fxformer.data import codes, reading
 from fxformer.data.corpus_text import HeldOut
 
+_log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(kw_only=True)
 class FileCorpus(HeldOut):
     """Documents that lie in files.
 
-    files: glob pattern, or several; ** goes into folders
+    files: glob pattern, or several; ** goes into folders; .gz, .bz2, .xz and .zst are decompressed
     valid_files: the same for the held-out split; None holds out a share of `files`
     encoding_errors: bytes that are not UTF-8 are refused, replaced (U+FFFD) or skipped, and counted
     """
@@ -47,8 +50,9 @@ class FileCorpus(HeldOut):
 
     def _read(self, patterns, knob: str) -> Iterator[str]:
         """One pass over files; what had to be mended is kept by knob for `notes`."""
-        done = reading.Reading(self.encoding_errors)
-        for path in reading.find(patterns, knob):
+        files, empty = reading.find_all(patterns, knob)
+        done = reading.Reading(self.encoding_errors, empty=len(empty))
+        for path in files:
             yield from self.documents_of(path, done)
         self._mended[knob] = done
 
@@ -63,7 +67,32 @@ class FileCorpus(HeldOut):
         return super().notes() | {
             "bad_bytes": sum(done.bad_bytes for done in mended),
             "documents_cut": sum(done.cut for done in mended),
+            "records_blank": sum(done.blank for done in mended),
+            "files_empty": sum(done.empty for done in mended),
         }
+
+
+@dataclasses.dataclass
+class Lines:
+    """Counts of documents and of the lines in them."""
+
+    documents: int = 0
+    count: int = 0
+    characters: int = 0
+    blank: int = 0
+
+    def add(self, text: str) -> None:
+        """Count one document."""
+        self.documents += 1
+        self.count += text.count("\n") + (not text.endswith("\n"))
+        self.characters += len(text)
+        self.blank += text.count("\n\n")
+
+    def are_paragraphs(self) -> bool:
+        """Whether each line is likely a paragraph: many to a document, long, none of them blank.
+        Prose is wrapped at 80 characters or fewer, and code is shorter."""
+        many = self.count >= 20 * max(self.documents, 1)
+        return many and not self.blank and self.characters >= 120 * self.count
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -77,6 +106,10 @@ class Text(FileCorpus):
     code: Literal["folder", "file"] | None = None
     document_is: reading.DocumentIs = "file"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._hinted = False
+
     def form(self) -> str:
         if self.code is None:
             return self.document_is
@@ -84,6 +117,23 @@ class Text(FileCorpus):
         if self.valid_files:
             known += reading.find(self.valid_files, "data.valid_files")
         return " ".join([self.document_is, *map(self._code, known)])
+
+    def stream(self) -> Iterator[str]:
+        """All documents; the first time, a hint where they look like a paragraph a line."""
+        lines = Lines()
+        for text in super().stream():
+            if self.document_is == "file" and not self._hinted:
+                lines.add(text)
+            yield text
+        if not self._hinted and lines.are_paragraphs():
+            _log.warning(
+                "data.document_is=file: %d lines of %d characters on average, none blank, are "
+                "%d documents; if each line is one, write data.document_is=line",
+                lines.count,
+                lines.characters // lines.count,
+                lines.documents,
+            )
+        self._hinted = True
 
     def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
         texts = reading.documents(path, self.document_is, how)

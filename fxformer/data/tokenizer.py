@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
 from fxformer.spelling import Spelling
@@ -107,7 +108,10 @@ class Recipe(Protocol):
         """Names the knobs (and files) that decide the outcome, given the text."""
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
-        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer."""
+        """Train on `documents`, or ignore them and load. The same text gives the same tokenizer.
+
+        documents: read more than once by some; an iterator, which can be read once, is kept whole
+        """
 
 
 def is_saved(folder: str | Path) -> bool:
@@ -128,7 +132,7 @@ def load(folder: str | Path) -> Tokenizer:
     """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
-        card = json.loads((folder / _CARD).read_text())
+        card = jsonl.value((folder / _CARD).read_text())
         files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
         ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
         (module, _, name), template = card["class"].rpartition("."), card["template"]
@@ -136,10 +140,36 @@ def load(folder: str | Path) -> Tokenizer:
         raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
-    tokenizer = getattr(importlib.import_module(module), name).from_files(files, ids, template)
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
+        raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
+    tokenizer = kind.from_files(files, ids, template)
     if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer
+
+
+def check_size(asked: int, needed: int, what: str) -> None:
+    """ValueError where a vocabulary cannot be as small as `asked`. what: fills it"""
+    if asked < needed:
+        raise ValueError(f"tokenizer.vocab_size={asked} is too small: {what} take {needed:,} ids; "
+                         f"write tokenizer.vocab_size={needed} or more")
+
+
+def check_useful(tokenizer: Tokenizer, what: str) -> Tokenizer:
+    """The tokenizer. ValueError for one that has nothing but special tokens."""
+    if tokenizer.vocabulary.special.all():
+        raise ValueError(f"the tokenizer has no token beside the special ones: {what}")
+    return tokenizer
+
+
+def shortfall(recipe: object, tokenizer: Tokenizer) -> str | None:
+    """One sentence where a text gave fewer tokens than its recipe asked for, None otherwise."""
+    asked, size = getattr(recipe, "vocab_size", None), tokenizer.vocabulary.size
+    if not isinstance(asked, int) or size >= asked or getattr(recipe, "at_most", False):
+        return None
+    return (f"tokenizer.vocab_size={asked}: the training text gives {size} tokens, and the "
+            "vocabulary has as many")
 
 
 def knobs(recipe: object) -> str:

@@ -16,9 +16,7 @@ class ByteTokenizer(Tokenizer):
     def __init__(self, ids: SpecialIds, template: str):
         self.ids, self.template = ids, template
         self.offset = max(ids.all()) + 1
-        letters = [chr(b) if b < 128 else "" for b in range(256)]
-        starts = np.array([False] * self.offset + [c.isspace() for c in letters])
-        self.vocabulary = ids.vocabulary([""] * self.offset + letters, starts)
+        self.vocabulary = ids.vocabulary([None] * self.offset + [bytes([b]) for b in range(256)])
 
     def encode(self, text: str) -> np.ndarray:
         return np.frombuffer(text.encode(), np.uint8).astype(np.int32) + self.offset

@@ -3,27 +3,25 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
-from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.data.tokenizer import Tokenizer, check_useful, knobs
 from fxformer.spelling import Letters, Spelling
 from fxformer.types import Count
 
 
 class CharTokenizer(Tokenizer):
-    """One id per Unicode character; a character never trained on becomes unk.
-
-    White space counts as the beginning of the word that follows it, as in sub-word vocabularies.
-    """
+    """One id per Unicode character; a character never trained on becomes unk."""
 
     def __init__(self, characters: str, ids: SpecialIds, template: str):
         self.characters, self.ids, self.template = characters, ids, template
         self.offset = max(ids.all()) + 1
         self._points = _points(characters)
-        starts = np.array([False] * self.offset + [c.isspace() for c in characters])
-        self.vocabulary = ids.vocabulary([""] * self.offset + list(characters), starts)
+        letters = [letter.encode() for letter in characters]
+        self.vocabulary = ids.vocabulary([None] * self.offset + letters)
 
     def encode(self, text: str) -> np.ndarray:
         points = _points(text)
@@ -57,6 +55,7 @@ class Char:
     specials: Specials
     template: str = "{bos} {text} {eos}"
     vocab_size: Count = 4096
+    at_most: ClassVar[bool] = True  # fewer characters than that are what one expects
 
     def key(self) -> str:
         return knobs(self)
@@ -69,7 +68,8 @@ class Char:
         if room < 1:
             raise ValueError(f"tokenizer.vocab_size={self.vocab_size} has no room for characters")
         kept = sorted(counts, key=lambda c: (-counts[c], c))[:room]
-        return CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
+        made = CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
+        return check_useful(made, "the training text is empty")
 
 
 def _points(text: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Byte-level BPE, WordPiece and words, on the `tokenizers` library and its tokenizer.json."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable
 from typing import Literal
@@ -8,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
-from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.data.tokenizer import Tokenizer, check_size, check_useful, knobs
 from fxformer.spelling import Spelling
 from fxformer.types import Count
 
@@ -27,7 +28,7 @@ class FastTokenizer(Tokenizer):
         size = max(self._fast.get_vocab_size(), max(ids.all()) + 1)
         tokens = [self._fast.id_to_token(i) or "" for i in range(size)]
         added = [i for i, t in self._fast.get_added_tokens_decoder().items() if t.special]
-        self.vocabulary = ids.vocabulary(tokens, _starts_word(json.loads(text), tokens), added)
+        self.vocabulary = ids.vocabulary(_spelt(json.loads(text), tokens), added)
 
     def encode(self, text: str) -> np.ndarray:
         return np.array(self._fast.encode(text, add_special_tokens=False).ids, np.int32)
@@ -44,13 +45,9 @@ class FastTokenizer(Tokenizer):
         card = json.loads(self.text)
         if not _is_byte_level(card):
             return None
-        alphabet = {letter: byte for byte, letter in enumerate(byte_letters())}
-        spelt = []
-        for i, special in enumerate(self.vocabulary.special):
-            token = None if special else self._fast.id_to_token(i)
-            known = token and all(letter in alphabet for letter in token)
-            spelt.append(bytes(alphabet[letter] for letter in token) if known else None)
-        return Spelling(spelt, self.encode_batch)
+        special = self.vocabulary.special
+        names = ["" if s else self._fast.id_to_token(i) or "" for i, s in enumerate(special)]
+        return Spelling([_of_letters(name) for name in names], self.encode_batch)
 
     def files(self) -> dict[str, bytes]:
         return {"tokenizer.json": self.text.encode()}
@@ -60,13 +57,33 @@ class FastTokenizer(Tokenizer):
         return cls(files["tokenizer.json"].decode(), ids, template)
 
 
-def _starts_word(card: dict, tokens: list[str]) -> np.ndarray:
-    """[V] bool, by the marks the vocabulary itself uses: ##, ▁, or the byte alphabet's Ġ Ċ ĉ."""
-    if prefix := card["model"].get("continuing_subword_prefix"):
-        return np.array([not token.startswith(prefix) for token in tokens])
-    if card["model"]["type"] == "WordLevel":
-        return np.ones(len(tokens), bool)
-    return np.array([token.startswith(("▁", "Ġ", "Ċ", "ĉ", "č")) for token in tokens])
+def _spelt(card: dict, tokens: list[str]) -> list[bytes | None]:
+    """What each token spells in a text, by the marks the vocabulary itself uses: ##, </w>, ▁ and
+    <0x0A>, or the letters of a byte alphabet. [V]; None: a token that is none of these."""
+    model = card["model"]
+    if prefix := model.get("continuing_subword_prefix"):
+        parts = [(token, token.removeprefix(prefix)) for token in tokens]
+        return [(rest if rest != token else f" {token}").encode() for token, rest in parts]
+    if model["type"] == "WordLevel":
+        return [f" {token}".encode() for token in tokens]
+    if suffix := model.get("end_of_word_suffix"):
+        return [token.replace(suffix, " ").encode() for token in tokens]
+    if '"ByteLevel"' in json.dumps([card.get("pre_tokenizer"), card.get("decoder")]):
+        return [_of_letters(token) for token in tokens]
+    byte = {f"<0x{b:02X}>": bytes([b]) for b in range(256)}
+    return [byte.get(token, token.replace("▁", " ").encode()) for token in tokens]
+
+
+def _of_letters(token: str) -> bytes | None:
+    """The bytes of a token of a byte-level vocabulary; None where it is no such token."""
+    alphabet = _byte_of_letter()
+    known = token and all(letter in alphabet for letter in token)
+    return bytes(alphabet[letter] for letter in token) if known else None
+
+
+@functools.cache
+def _byte_of_letter() -> dict[str, int]:
+    return {letter: byte for byte, letter in enumerate(byte_letters())}
 
 
 def _is_byte_level(card: dict) -> bool:
@@ -114,6 +131,8 @@ class ByteLevelBPE:
         from tokenizers import Tokenizer as Fast
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+        count = len(self.specials.names())
+        check_size(self.vocab_size, 256 + count, f"256 bytes and {count} special tokens")
         fast = Fast(models.BPE())
         if self.normalization != "none":
             fast.normalizer = getattr(normalizers, self.normalization.upper())()
@@ -148,21 +167,27 @@ class WordPiece:
         from tokenizers import Tokenizer as Fast
         from tokenizers import models, trainers
 
-        texts, names = list(documents), self.specials.names()
+        names = self.specials.names()
+        texts = list(documents) if iter(documents) is documents else documents  # read twice
         draft = bert_style(Fast(models.WordPiece(unk_token=self.specials.unk)), self.lowercase)
-        letters = sorted({c for text in texts for c in draft.normalizer.normalize_str(text)})
-        letters = [c for c in letters if not c.isspace()]
+        found: set[str] = set()
+        for text in texts:
+            found.update(draft.normalizer.normalize_str(text))
+        letters = sorted(c for c in found if not c.isspace())
         # The library gives ids to ##letters in the order of a hash map, another in every process,
         # and ties follow the ids: listing them in order first makes the outcome the same always.
         reserved = list(dict.fromkeys(names + letters + ["##" + c for c in letters]))
+        taken = f"{len(letters):,} characters, each also as ##, and {len(names)} special tokens"
+        check_size(self.vocab_size, len(reserved), taken)
         trainer = trainers.WordPieceTrainer(
-            vocab_size=max(self.vocab_size, len(reserved)),
+            vocab_size=self.vocab_size,
             min_frequency=self.min_frequency,
             special_tokens=reserved,
             show_progress=False,
         )
         draft.train_from_iterator(texts, trainer)
-        return wordpiece(draft.get_vocab(), self.specials, self.lowercase, self.template)
+        made = wordpiece(draft.get_vocab(), self.specials, self.lowercase, self.template)
+        return check_useful(made, "the training text has no characters but white space")
 
 
 def wordpiece(vocab: dict[str, int], specials: Specials, lowercase: bool, template: str):
@@ -201,6 +226,8 @@ class Word:
         from tokenizers import Tokenizer as Fast
         from tokenizers import models, trainers
 
+        count = len(self.specials.names())
+        check_size(self.vocab_size, count + 1, f"{count} special tokens and a word")
         fast = bert_style(Fast(models.WordLevel(unk_token=self.specials.unk)), self.lowercase)
         trainer = trainers.WordLevelTrainer(
             vocab_size=self.vocab_size,
@@ -210,4 +237,6 @@ class Word:
         )
         fast.train_from_iterator(documents, trainer)
         text = seal(fast, self.specials.names())
-        return FastTokenizer(text, self.specials.ids(), self.template)
+        made = FastTokenizer(text, self.specials.ids(), self.template)
+        rare = f"no word of the training text occurs {self.min_frequency} times"
+        return check_useful(made, f"{rare}; write tokenizer.min_frequency=1")

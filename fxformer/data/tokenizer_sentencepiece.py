@@ -30,10 +30,9 @@ class SentencePieceTokenizer(Tokenizer):
         self._sp = sentencepiece.SentencePieceProcessor(model_proto=model)
         self._own = len(self._sp)
         size = max(self._own, max(ids.all()) + 1)
-        pieces = [self._sp.id_to_piece(i) for i in range(self._own)] + [""] * (size - self._own)
         control = [i for i in range(self._own) if self._sp.is_control(i) or self._sp.is_unknown(i)]
-        starts = np.array([piece.startswith(_SPACE) for piece in pieces])
-        self.vocabulary = ids.vocabulary(pieces, starts, control)
+        spelt = [self._spelt(i) for i in range(self._own)] + [None] * (size - self._own)
+        self.vocabulary = ids.vocabulary(spelt, control)
 
     def encode(self, text: str) -> np.ndarray:
         return np.array(self._sp.encode(text), np.int32)
@@ -54,11 +53,10 @@ class SentencePieceTokenizer(Tokenizer):
         def encode(texts: list[str]) -> list[np.ndarray]:
             return [np.array(ids, np.int32) for ids in bare.encode(texts)]
 
-        return Spelling([self._spelt(i) for i in range(self.vocabulary.size)], encode)
+        special = self.vocabulary.special
+        return Spelling([None if s else self._spelt(i) for i, s in enumerate(special)], encode)
 
-    def _spelt(self, i: int) -> bytes | None:
-        if self.vocabulary.special[i]:
-            return None
+    def _spelt(self, i: int) -> bytes:
         piece = self._sp.id_to_piece(i)
         if self._sp.is_byte(i):
             return bytes([int(piece[1:-1], 16)])
@@ -77,8 +75,10 @@ class SentencePiece:
     """Recipe of a trained SentencePieceTokenizer.
 
     vocab_size: specials and bytes included; fewer where the text does not yield as many
-    normalization: what is done to the text first; only "identity" together with
-        `remove_extra_whitespaces` and `add_dummy_prefix` off gives back every text exactly
+    normalization: what is done to the text first; "identity" with `remove_extra_whitespaces`
+        off, the default, gives back every text exactly (but for ▁ itself, which becomes a space)
+    remove_extra_whitespaces: trim the text and write one space for several; without it runs of
+        spaces, as of indented code, may be pieces of their own
     byte_fallback: spell unknown characters as bytes instead of unk
     max_sentences: train on this many lines, evenly spread, at most
     """
@@ -87,8 +87,8 @@ class SentencePiece:
     specials: Specials
     template: str = "{bos} {text} {eos}"
     vocab_size: Count = 8192
-    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
-    remove_extra_whitespaces: bool = True
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "identity"
+    remove_extra_whitespaces: bool = False
     add_dummy_prefix: bool = True
     split_digits: bool = False
     byte_fallback: bool = True
@@ -113,6 +113,7 @@ class SentencePiece:
                 hard_vocab_limit=False,  # a small corpus gets a small vocabulary, not an error
                 normalization_rule_name=self.normalization,
                 remove_extra_whitespaces=self.remove_extra_whitespaces,
+                allow_whitespace_only_pieces=not self.remove_extra_whitespaces,
                 add_dummy_prefix=self.add_dummy_prefix,
                 split_digits=self.split_digits,
                 byte_fallback=self.byte_fallback,
@@ -126,9 +127,10 @@ class SentencePiece:
                 **_reserved(specials),
             )
         except RuntimeError as problem:
+            said = str(problem).rpartition("] ")[2]  # without the place in its C++ source
+            said = said or "the training text has no characters but white space"
             raise ValueError(
-                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: "
-                f"{str(problem).rpartition('] ')[2]}"  # without the place in its C++ source
+                f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: {said}"
             ) from problem
         return SentencePieceTokenizer(model.getvalue(), specials.ids(), self.template)
 

@@ -16,8 +16,8 @@ class SymbolTokenizer(Tokenizer):
         self.symbols, self.template = symbols, template
         self.ids = ids or Specials().ids()
         self.offset = max(self.ids.all()) + 1
-        names = [""] * self.offset + [str(s) for s in range(symbols)]
-        self.vocabulary = self.ids.vocabulary(names, np.ones(len(names), bool))
+        names = [f" {symbol}".encode() for symbol in range(symbols)]
+        self.vocabulary = self.ids.vocabulary([None] * self.offset + names)
 
     def encode(self, text: str) -> np.ndarray:
         if not all(word.isdecimal() for word in text.split()):

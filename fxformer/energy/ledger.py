@@ -12,6 +12,7 @@ one its ledger lies in <runs>/.starts, where that of an attempt which was killed
 
 import contextlib
 import dataclasses
+import logging
 import os
 import socket
 import threading
@@ -24,12 +25,14 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.energy import host
 from fxformer.energy.carbon import JOULES_PER_KWH, WORLD
+from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
 from fxformer.energy.totals import Totals
 
 STARTS = ".starts"  # in the folder of the runs
 LEAST = 1.0  # seconds between two lines that the thread writes
 SILENT = 60.0  # seconds without a line after which an attempt on another host is taken for dead
+_log = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -69,8 +72,7 @@ class Ledger:
 
         def run() -> None:
             while not self._stop.wait(max(self._every, LEAST)):
-                with contextlib.suppress(OSError):  # a full disk is told by the loop's own lines
-                    self.keep(meter)
+                self.keep(meter)
 
         threading.Thread(target=run, daemon=True, name="ledger").start()
 
@@ -80,7 +82,9 @@ class Ledger:
             self.write(meter, **facts)
 
     def write(self, meter: Meter, **facts: Any) -> None:
-        """Write a line now, on disk when this returns. facts: step=…, final=True, …"""
+        """Write a line now, on disk when this returns. facts: step=…, final=True, …
+
+        A disk that refuses is warned of: a later line has the totals all the same."""
         with self._lock:
             if self._stop.is_set():
                 return
@@ -94,7 +98,11 @@ class Ledger:
                     "statements": list(meter.statements), "unreadable": unreadable}
             if unsure := meter.unattributed:
                 line["not_attributable"] = unsure
-            self._file.write(line, sync=True)
+            try:
+                self._file.write(line, sync=True)
+            except OSError as error:
+                _log.warning("%s cannot be written (%s)", self._file.path, error.strerror)
+                return
             self._hours = own.hours
 
     def move(self, path: str | Path) -> None:
@@ -116,12 +124,10 @@ class Ledger:
 
     def close(self, meter: Meter, **facts: Any) -> None:
         """Write the last line and close; a second call does nothing."""
-        try:
+        with self._lock:
             self.write(meter, final=True, **facts)
-        finally:
-            with self._lock:
-                self._stop.set()
-                self._file.close()
+            self._stop.set()
+            self._file.close()
 
 
 def _tidy(folder: Path) -> None:
@@ -131,19 +137,14 @@ def _tidy(folder: Path) -> None:
 
 
 def attempts(path: str | Path) -> dict[str, dict[str, Any]]:
-    """The last whole line of every attempt in the ledger at `path`, with all its hours; {} when
+    """The last valid line of every attempt in the ledger at `path`, with all its hours; {} when
     there is none."""
-    last: dict[str, dict[str, Any]] = {}
-    for line in jsonl.read(path):
-        if "attempt" in line and "entries" in line:
-            before = last.get(line["attempt"], {}).get("hours", {})
-            last[line["attempt"]] = line | {"hours": before | line.get("hours", {})}
-    return last
+    return LedgerReader(path).attempts()
 
 
 def totals(path: str | Path) -> Totals:
     """All attempts together: the prior of a resumed run's meter."""
-    return sum((Totals.from_json(line) for line in attempts(path).values()), Totals())
+    return LedgerReader(path).totals()
 
 
 def lives(line: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@
 A verb's config is conf/VERB.yaml.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from fxformer.config import folders
 from fxformer.launch import explain, sweep
+from fxformer.launch.words import name_texts
 
 DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
 Job = Callable[[DictConfig], None]
@@ -49,7 +51,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
 
     folders.register()
     sweep.register()
-    if refused := explain.additions(argv, verb):
+    if refused := explain.inert(argv) or explain.unfit(argv, verb):
         return explain.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
@@ -119,24 +121,67 @@ def _auditing(cfg: DictConfig) -> None:
 
 def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     """Settle, check and run one job; what goes wrong is said and becomes its exit code."""
+    from hydra.core.hydra_config import HydraConfig
+
     from fxformer.config.check import check
 
     try:
+        name_texts(cfg, list(HydraConfig.get().overrides.task))
         cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
         check(cfg, folders.top_keys(verb))
+        _check_name(cfg)
         with open_dict(cfg):
             cfg.pop("search", None)  # a run is the same run, whatever it was searched with
         job(cfg)
     except SystemExit as end:
+        if words := getattr(end, "words", ""):
+            explain.say(words)
         return end.code if isinstance(end.code, int) else BUG if end.code else DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _unexpected(error, full, cfg)
+        explain.say(f"{error.filename or cfg.get('runs', '')}: {error.strerror}; make room and "
+                    "give the same command again")
+        return INTERRUPTED
     except Exception as error:
-        if not full and (sentence := explain.refusal(error)):
-            return explain.say(sentence)
-        explain.trace(error)
-        return BUG if not explain.refusal(error) else BAD
+        return _unexpected(error, full, cfg)
     return DONE
+
+
+def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
+    """Say what an error is, with its traceback if it is a bug or the user wants that."""
+    if not full and (sentence := explain.refusal(error)):
+        return explain.say(_without_secrets(cfg, sentence))
+    explain.trace(error)
+    return BUG if not explain.refusal(error) else BAD
+
+
+def _check_name(cfg: DictConfig) -> None:
+    """ValueError where the name of a run's folder, which everybody sees, would hold a secret."""
+    from omegaconf import OmegaConf
+
+    from fxformer.track.redact import unnameable
+
+    found = unnameable(OmegaConf.to_container(cfg, resolve=False).get("name"))
+    if found:
+        raise ValueError(
+            f"name: holds the environment variable {', '.join(found)}, and a folder's name is seen "
+            "by everybody; write a name out, or use one that identifies the job (SLURM_JOB_ID)"
+        )
+
+
+def _without_secrets(cfg: DictConfig, sentence: str) -> str:
+    """A refusal may quote a value: one that came from the environment is not shown."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    from fxformer.track.redact import Redactor
+
+    try:
+        return Redactor(cfg).text(sentence)
+    except OmegaConfBaseException:  # what cannot be resolved is what the refusal is about
+        return Redactor().text(sentence)
 
 
 def _settled(cfg: DictConfig, verb: str) -> DictConfig:

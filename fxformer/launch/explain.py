@@ -1,19 +1,25 @@
 """Errors in a line: what was wrong, where, and the nearest right thing to write."""
 
+import errno
+import functools
 import re
 import sys
 import traceback
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
+from fxformer.track.plain import safe
 
-SELF_TELLING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# Of a path that the user gave, not of a disk or a network that fails while a run goes on.
+SELF_TELLING = {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.ENXIO, errno.ENODEV}
+SELF_TELLING |= {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def say(sentences: str) -> int:
     """Print the problems, a line each, to stderr; returns the exit code of a bad config."""
+    sentences = safe(sentences, limit=20_000)  # they may quote the names of foreign files
     lines = sentences.splitlines()
     text = "\n  ".join(["fxformer:", *lines]) if lines[1:] else f"fxformer: {sentences}"
     print(text, file=sys.stderr)
@@ -21,25 +27,88 @@ def say(sentences: str) -> int:
 
 
 def trace(error: Exception) -> None:
-    """Print a traceback: a bug, or one the user asked for with HYDRA_FULL_ERROR=1."""
+    """Print a traceback: a bug, or one the user asked for with HYDRA_FULL_ERROR=1.
+
+    Its last line is the error again: JAX puts advice of its own behind the message, and whoever
+    shows the last line of a log (a search, a scheduler) is to show what happened.
+    """
     traceback.print_exception(error)
+    print(f"fxformer: {sentence(error)}", file=sys.stderr)
+
+
+def sentence(error: BaseException) -> str:
+    """The kind of an error and the first line of its message."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def refusal(error: BaseException) -> str | None:
     """The sentence of an error that we raised on purpose; None for a bug.
 
     On purpose: a ValueError (Hydra may have wrapped it) whose innermost frame is a `raise` of this
-    package; and a file that cannot be opened, which says so itself.
+    package; a file that cannot be opened, which says so itself; and a part that Hydra could not
+    call because the config lacks one of its knobs.
     """
     while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, SELF_TELLING) and error.filename:
+    if isinstance(error, OSError) and error.filename and error.errno in SELF_TELLING:
         return f"{error.filename}: {error.strerror}"
-    if not isinstance(error, ValueError):
-        return None
     frames = traceback.extract_tb(error.__traceback__)
     ours = frames and frames[-1].filename.startswith(str(folders.PACKAGE))
+    if isinstance(error, TypeError) and not ours:
+        lacking = re.match(r"(\w+)(?:\.__init__)?\(\) missing \d+ required .*?: (.+)", str(error))
+        return f"{lacking[1]}: the config does not give {lacking[2]}" if lacking else None
+    if not isinstance(error, ValueError):
+        return None
     return str(error) if ours and (frames[-1].line or "").startswith("raise") else None
+
+
+# Settings of Hydra's that do nothing here, and what does what they are for.
+INERT = {
+    "hydra.run.dir": "runs=FOLDER says where the folders of runs lie, name= what they are called",
+    "hydra.sweep": "runs=FOLDER says where runs and searches lie, search.name= names a search",
+    "hydra.output_subdir": "a run's folder has its config.yaml",
+    "hydra.launcher": "search/launcher= says where trials run",
+    "hydra.sweeper": "search= says how trials are drawn",
+}
+
+
+def inert(argv: list[str]) -> str:
+    """A sentence for each word that would have no effect: settings of Hydra's that fxformer makes
+    itself, and settings of a search where nothing is searched."""
+    searches = any(word.startswith(("-m", "--multirun", "hydra.mode=")) for word in argv)
+    lines = []
+    for word in argv:
+        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
+        for setting, instead in INERT.items():
+            if key == setting or key.startswith(setting + "."):
+                lines.append(f"{word}: has no effect; {instead}")
+        if not searches and (key == "search" or key.startswith("search.")):
+            lines.append(f"{word}: nothing is searched without -m")
+    return "\n".join(lines)
+
+
+def unfit(argv: list[str], verb: str = "train") -> str:
+    """A sentence for each word that adds a key or removes one which its part needs to be told."""
+    return "\n".join(filter(None, [additions(argv, verb), removals(argv, verb)]))
+
+
+def removals(argv: list[str], verb: str = "train") -> str:
+    """A sentence for each `~key` that removes a knob: its value would be a default that no yaml
+    shows. A choice (`~experiment`) may go, and an entry of a mapping (`~tracker.mirrors.wandb`)."""
+    words = [word for word in argv if word.startswith("~") and "." in word.partition("=")[0]]
+    rest = [word for word in argv if not word.startswith(("~", "-"))]
+    cfg = _composed(tuple(rest), verb) if words else None
+    found = []
+    for word in words:
+        key = word.lstrip("~").partition("=")[0]
+        above, _, last = key.rpartition(".")
+        node = OmegaConf.select(cfg, above) if cfg is not None else None
+        if not isinstance(node, DictConfig) or last not in node:
+            continue  # Hydra says so
+        if "_target_" in node or "." not in above:
+            found.append(f"{word}: a key cannot be left out; write {key}=VALUE")
+    return "\n".join(found)
 
 
 def additions(argv: list[str], verb: str = "train") -> str:
@@ -94,16 +163,23 @@ def _nothing() -> list[tuple[str, str]]:
 
 def _keys(overrides: list[str], verb: str) -> list[str]:
     """Every key and group that an override could name, given these other overrides."""
+    cfg = _composed(tuple(overrides), verb)
+    plain = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
+    return [*folders.defaults(), *_flat(plain)]
+
+
+@functools.lru_cache(8)
+def _composed(overrides: tuple[str, ...], verb: str) -> DictConfig | None:
+    """The config of a command line, or of the most of it that composes. Not to be changed."""
     from hydra import compose, initialize_config_dir
 
     for tried in (overrides, [word for word in overrides if "." not in word], []):
         try:
             with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-                plain = OmegaConf.to_container(compose(verb, tried), resolve=False)
-                return [*folders.defaults(), *_flat(plain)]
+                return compose(verb, list(tried))
         except Exception:  # one of the others is wrong too: Hydra tells of it in its turn
             continue
-    return list(folders.defaults())
+    return None
 
 
 def _flat(tree: dict, path: str = "") -> list[str]:

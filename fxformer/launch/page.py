@@ -149,6 +149,7 @@ def _section(audit: dict[str, Any]) -> str:
 
 def _row(rule: dict[str, Any]) -> str:
     verdict = "holds" if rule["holds"] else "**broken**"
+    verdict = verdict if rule["draws"] or not rule["holds"] else "unseen"
     nominal, realised, high = rule["nominal"], rule["realised"], rule["high"]
     if isinstance(nominal, list) and len(nominal) > 4:
         shown = (f"{len(nominal)} classes", f"p = {rule['chance']:.2f}", "chi-square")

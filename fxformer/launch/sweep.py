@@ -20,10 +20,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from fxformer.config import folders
+from fxformer.config.build import build
+from fxformer.config.check import values
 from fxformer.launch.explain import refusal, say, trace
+from fxformer.launch.judging import Judge, told
 from fxformer.launch.words import again, flags, is_of
+from fxformer.search import book, space, table
 from fxformer.search.claims import Unreachable
+from fxformer.search.knobs import Search
+from fxformer.search.launchers import Job
+from fxformer.search.process import Commands
+from fxformer.search.prune import NoPruning
+from fxformer.search.storage import shown
+from fxformer.search.study import WHOLE, Study
+from fxformer.track.redact import Redactor
 
 CODES = (1, 2, 3, 4, 75)  # of several jobs, the first of these that occurred
 HYDRAS = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.sweeper", "hydra/launcher")
@@ -70,61 +80,90 @@ class Sweeper(HydraSweeper):
         raise SystemExit(code)
 
     def _sweep(self, arguments: list[str]) -> int:
-        from fxformer.config.build import build
-        from fxformer.search import space
-
         asked = OmegaConf.to_container(self.config.search, resolve=True)["space"]
         words = [*space.words_of(asked or {}), *arguments]
         fixed, dimensions = space.read(words, self.context.config_loader)
-        self._judge(fixed, dimensions)
-        search = build(self.config.search).settled(dimensions)
-        if self.call.trains:
-            return self._search(search, fixed, dimensions)
-        return self._each(search, fixed, dimensions)
-
-    def _judge(self, fixed: Sequence[str], dimensions: Sequence[Any]) -> None:
-        """Raises ValueError with every problem of every config that the space can give."""
-        from fxformer.config.check import problems
-        from fxformer.search import space
-
         if own := [one.key for one in dimensions if one.key.partition(".")[0] == "search"]:
             raise ValueError(f"{', '.join(own)}: a search cannot search for itself; give one value")
-        top = folders.top_keys(self.config.hydra.job.config_name or "train")
+        if wrong := values(self.config.search, "search"):
+            raise ValueError("\n".join(wrong))
+        if self.config.search.trials and not dimensions:
+            raise ValueError(
+                f"search.trials={self.config.search.trials}: there is nothing to search; give a "
+                "key several values or an interval, as in seed=1,2,3"
+            )
+        verb = self.config.hydra.job.config_name or "train"
+        objectives = [n for n in self.config.search.objectives or () if n not in WHOLE]
+
+        def compose(words: Sequence[str]) -> DictConfig:
+            return self.context.config_loader.load_sweep_config(self.config, [*fixed, *words])
+
+        judge = Judge(compose, verb, self.call.trains, objectives)
+        if not self.config.search.skip_illegal:
+            self._judge(judge, dimensions)
+        search = build(self.config.search).settled(dimensions)
+        study = self._study(search, fixed, dimensions)
+        if self.call.trains:
+            return self._search(search, study, fixed, judge)
+        return self._each(search, study, fixed, judge)
+
+    def _judge(self, judge: Judge, dimensions: Sequence[Any]) -> None:
+        """Raises ValueError with every problem of every corner of the space: see space.corners."""
         found: dict[str, str] = {}
         with Console(stderr=True).status("judging the configs of the search …"):
             for params in space.corners(dimensions):
                 words = space.overrides(dimensions, params)
-                cfg = self.context.config_loader.load_sweep_config(self.config, [*fixed, *words])
-                with open_dict(cfg):
-                    cfg.pop("hydra", None)
-                for problem in problems(cfg, top):
+                for problem in judge.problems(words):
                     found.setdefault(problem, f"{problem}   ({' '.join(words)})".replace(" ()", ""))
         if found:
-            raise ValueError("\n".join(found.values()))
+            advice = "; write search.skip_illegal=true to leave out what cannot run"
+            raise ValueError("\n".join(found.values()) + (advice if dimensions else ""))
 
-    def _each(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
+    def _skipped(self, judge: Judge, study: Study, search: Search) -> dict[int, str]:
+        """{slot: why} of the trials that cannot run. Raises ValueError for any of them unless
+        search.skip_illegal, and where none is left."""
+        if search.sampler.pure:
+            drawn = {slot: search.sampler.draw(study, slot, ()) for slot in range(study.total)}
+        else:  # what will be drawn follows from what will have been found
+            drawn = dict(enumerate(space.corners(study.space)))
+        words = {slot: space.overrides(study.space, params) for slot, params in drawn.items()}
+        refused = judge.refused(words.items())
+        told_of = told(words, refused)
+        count = f"{len(refused)} of {len(words)} trials cannot run"
+        if refused and len(refused) == len(words):
+            raise ValueError("\n".join([*told_of, f"{count}: none is left"]))
+        if refused and not search.skip_illegal:
+            advice = f"{count}; search.skip_illegal=true leaves them out"
+            raise ValueError("\n".join([*told_of, advice]))
+        if refused:
+            lines = "\n  ".join([f"{count} and are left out:", *told_of])
+            Console(stderr=True).print(lines, highlight=False, markup=False)
+        return refused if search.sampler.pure else {}
+
+    def _each(self, search: Search, study: Study, fixed: Sequence[str], judge: Judge) -> int:
         """Jobs that train nothing, as plans and audits: none is gone on with, so none is kept."""
-        from fxformer.search import space
-
-        study, codes = self._study(search, fixed, dimensions), []
-        slots = range(study.total)
+        codes, slots = [], range(study.total)
         if self.call.sample is not None:
             slots = self.call.sample(study, search.sampler.pure)
-        for slot in slots:
+        skipped = self._skipped(judge, study, search)
+        for slot in [slot for slot in slots if slot not in skipped]:
             params = search.sampler.draw(study, slot, ())
-            codes.append(self._inline([*fixed, *space.overrides(dimensions, params)], slot))
+            codes.append(self._inline([*fixed, *space.overrides(study.space, params)], slot))
             if codes[-1] == 75:
                 break
         return worst(codes)
 
-    def _search(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> int:
-        from fxformer.search import book
-        from fxformer.search.launchers import Job
-        from fxformer.search.process import Commands
-
+    def _search(self, search: Search, wanted: Study, fixed: Sequence[str], judge: Judge) -> int:
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
-        claims = claims_of(book.begin(self._study(search, fixed, dimensions)), search)
+        # the same command again, as a worker of a cluster gives it, need not judge anew
+        judged = book.judged(wanted)
+        skipped = {} if judged else self._skipped(judge, wanted, search)
+        claims = claims_of(book.begin(wanted), search)
         study = claims.study
+        for slot, why in skipped.items():
+            params = search.sampler.draw(study, slot, ())
+            book.skip(study, slot, params, space.overrides(study.space, params), why)
+        book.note_judged(study)
         with open_dict(self.config):  # where Hydra's own launcher would make a folder
             self.config.hydra.sweep.dir = str(study.folder)
         words = [word for word in fixed if not is_of(word, "search")]
@@ -141,18 +180,13 @@ class Sweeper(HydraSweeper):
             inline=lambda trial, slot: self._inline([*words, *trial], slot),
             command=(self.call.verb, *again(self.call.argv, study.name)),
             console=Console(),
+            judge=judge.reason,
         )
         if other := book.drift(study):
             job.console.print(f"going on with {study.name}: {other}", highlight=False)
         return self._ended(job, search.launcher(job))
 
-    def _study(self, search: Any, fixed: Sequence[str], dimensions: Sequence[Any]) -> Any:
-        from fxformer.search import book
-        from fxformer.search.prune import NoPruning
-        from fxformer.search.storage import shown
-        from fxformer.search.study import Study
-        from fxformer.track.redact import Redactor
-
+    def _study(self, search: Search, fixed: Sequence[str], dimensions: Sequence[Any]) -> Study:
         cfg, node = self.config.copy(), self.config.search
         with open_dict(cfg):
             cfg.pop("hydra")
@@ -181,8 +215,6 @@ class Sweeper(HydraSweeper):
     def _ended(self, job: Any, stopped: str) -> int:
         """Say what the search came to; the exit code: 75 where it was interrupted, that of a
         failed trial where there is one."""
-        from fxformer.search import table
-
         trials = job.study.trials()
         kwh = sum(trial.kwh for trial in trials)
         job.console.print(table.board(job.study, trials, kwh))
@@ -192,7 +224,9 @@ class Sweeper(HydraSweeper):
         if "budget" in stopped:
             return 0
         codes = [trial.code or 0 for trial in trials if trial.state == "failed"]
-        return 75 if stopped else worst([code if code in CODES else 1 for code in codes])
+        if stopped and not (codes and "fail_fast" in stopped):
+            return 75
+        return worst([code if code in CODES else 1 for code in codes])
 
     def _inline(self, words: Sequence[str], slot: int) -> int:
         """One job in this process, by Hydra's own launcher."""

@@ -3,11 +3,35 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from fxformer.config.fit import complaint
+from fxformer.config.target import ConfigError
+
+NAMES = ("name", "resume", "runs", "init.from", "init.encoder", "init.decoder")
+
 
 def is_of(word: str, *groups: str) -> bool:
     """Whether an override is of one of these groups or top-level keys."""
     key = word.partition("=")[0].lstrip("+~")
     return any(key == g or key.startswith((f"{g}.", f"{g}/", f"{g}@")) for g in groups)
+
+
+def name_texts(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Make texts of names of runs and folders that Hydra has read as numbers, as `resume=20261129`.
+
+    overrides: the words of the command line, for how a name was written (1_0, 1e5)
+    Raises ConfigError for a name that is neither text nor number.
+    """
+    for key in NAMES:
+        value = OmegaConf.select(cfg, key)
+        if isinstance(value, (int, float)):
+            written = [w.partition("=")[2] for w in overrides if w.partition("=")[0] == key]
+            with open_dict(cfg):
+                OmegaConf.update(cfg, key, written[-1] if written else str(value))
+        elif wrong := complaint(OmegaConf.to_object(value) if OmegaConf.is_config(value) else value,
+                                str if key == "runs" else str | None):  # fmt: skip
+            raise ConfigError(f"{key}: {wrong}")
 
 
 def again(argv: Sequence[str], name: str) -> list[str]:

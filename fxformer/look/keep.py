@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from omegaconf import OmegaConf
 
 from fxformer.batch import Batch
 from fxformer.compare.opened import Opened, open_at
@@ -15,6 +14,7 @@ from fxformer.generate.samples import one_piece
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
+from fxformer.train.trainer import Trainer
 
 ROOM = 1 << 30  # bytes of weights that are kept
 RUNS = 8  # whose models are
@@ -87,7 +87,8 @@ class Kept:
         """The run's model with whichever weights; the one that is kept, if its run is the same."""
         mark = (run.folder.resolve(), _stamp(run))
         if mark not in self._models:
-            use_compile_cache(OmegaConf.load(run.folder / "config.yaml").trainer.compile_cache)
+            # never the folder that the run's config names: it may hold another's programs
+            use_compile_cache(Trainer.compile_cache)
             self._models[mark] = dataclasses.replace(open_at(run, step, looped=True), params={})
         self._models.move_to_end(mark)
         while len(self._models) > RUNS:
@@ -114,7 +115,8 @@ def _stamp(run: StoredRun) -> int:
 def _first_texts(model: Opened) -> Batch:
     try:
         corpus = model.corpus
-        packed = corpus.pack("valid", model.objective.row_length(corpus.length))
+        width = model.objective.row_length(corpus.length)
+        packed = corpus.pack("valid", width, model.objective.limits(width))
         rows = packed.rows(np.arange(min(len(packed), HELD_OUT)))
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(f"the text of {model.run.id} cannot be read: {error}") from error

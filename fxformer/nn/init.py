@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from fxformer.rules import Rules, decide, named, named_map
+from fxformer.rules import RuleError, Rules, decide, named, named_map
 from fxformer.types import Positive
 
 
@@ -60,6 +60,12 @@ def redraw(params: dict, rules: Rules, key: Array) -> dict:
     the others' weights as they were. Raises RuleError for a rule that decides nothing.
     """
     chosen = decide(rules, named(params), what="model.init.rules")
+    for path, draw in chosen.items():
+        if not callable(draw):
+            raise RuleError(
+                f"model.init.rules: {draw!r} for {path} draws no numbers; write an initialiser, "
+                "such as {_target_: jax.nn.initializers.normal, stddev: 0.02}"
+            )
 
     def leaf(path: str, value: Array) -> Array:
         if path not in chosen:

@@ -49,6 +49,8 @@ class NgramAttention(MultiHeadAttention):
     buckets, reach: of the distances, as in `RelativeBuckets`
     """
 
+    reads_streams = True  # for the check of a config: only an n-gram decoder makes them
+
     def __init__(
         self,
         dim: int,

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer import memory
 from fxformer.nn.core import Table
 from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Natural, Positive, Range
@@ -116,7 +117,8 @@ class Sinusoidal(Position):
 
 def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarray, "T E"]:
     """The table of `Sinusoidal`. Float64 on the host, rounded once; fairseq's in float32 as it is
-    there."""
+    there. ValueError where there is no memory for it."""
+    memory.require(3 * 8 * length * dim, "model.position.length", f"a table of {length} x {dim}")
     if layout == "fairseq":
         step = np.float32(-np.log(base) / (dim // 2 - 1))
         rate = np.exp(np.arange(dim // 2, dtype=np.float32) * step)

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.hold import Held, Tally
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
@@ -62,6 +62,10 @@ class Objective(nnx.Module):
     def source_length(self, length: int) -> int | None:
         """Tokens the encoder of a seq2seq model reads for such a row; None without one."""
         return None
+
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """What packed rows of `width` tokens can hold besides those tokens; see `Limit`."""
+        return ()
 
     def laws(self) -> tuple[Law, ...]:
         """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""

@@ -75,5 +75,7 @@ def fate_laws(vocabulary: Vocabulary) -> tuple[Law, ...]:
 
     return (
         Law("tokens masked unlike the rest of their unit", 0.0, torn, "exact"),
-        Law("tokens kept in a unit replaced at random, by chance", 1 / number, kept, "rare"),
+        Law(  # all words may be single tokens, as in Chinese
+            "tokens kept in a unit replaced at random, by chance", 1 / number, kept, "rare", True
+        ),
     )

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.corruption import SpanCorruption
 from fxformer.objective.corruption_law import corruption_laws, flat
 from fxformer.objective.draw import Draws
@@ -133,6 +133,14 @@ class MixtureOfDenoisers(SpanCorruption):
     def source_length(self, length: int) -> int:
         """length, and a mode token for each piece of `shortest` tokens."""
         return length + max(length // self.shortest, 1)
+
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """Span corruption's, and places for the sources with their mode tokens."""
+
+        def source(size: np.ndarray, around: int, behind: int) -> np.ndarray:
+            return size + around + 1
+
+        return (*super().limits(width), Limit(source, self.source_length(width)))
 
     def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
         source = super()._source(pieces, hidden)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
 from fxformer.objective.fim_law import fim_laws
@@ -35,8 +35,8 @@ class FillInTheMiddle(CausalLM):
     (unk) is left alone, and `tally` counts it ("pieces without an exact spelling").
     The marks are the first three sentinels of the tokenizer. A row has room for the marks of a
     turned piece in every `shortest` tokens, and for a few tokens that cuts inside of tokens make;
-    in a row of shorter pieces, or of more new tokens, the last ones are not turned, and `tally`
-    counts them ("pieces without room for their marks").
+    of shorter pieces fewer are packed in a row (`limits`). In a row of more new tokens the last
+    pieces are not turned, and `tally` counts them ("pieces without room for their marks").
 
     split: where pieces are cut, between characters or tokens
     rate: share of the pieces that are turned (0.5; up to 0.9 does no harm)
@@ -100,6 +100,14 @@ class FillInTheMiddle(CausalLM):
     def wide(self, width: int) -> int:
         """The width that rows of `width` tokens have with their marks."""
         return width + self.growth * -(-width // self.shortest)
+
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """Places for pieces packed in rows of `width`, all of them turned."""
+
+        def turned(size: np.ndarray, around: int, behind: int) -> np.ndarray:
+            return size + around + self.growth
+
+        return (Limit(turned, self.wide(width)),)
 
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, row_length(T)] -> tokens, segments, targets, weights [B, T]."""

@@ -73,7 +73,12 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
         )
 
     def kinds(rows: Rows, batch: Batch) -> np.ndarray:
+        """As they are read: a piece that was to be turned and has no marks is left alone."""
         pieces, kind, _ = _drawn(objective, rows)
+        seen = parts(rows, batch)
+        if seen.after.count != pieces.count:
+            return np.zeros(3, np.int64)
+        kind = np.where(seen.turned, kind, 0)
         return np.bincount(kind[objective.splitting.can(pieces)], minlength=3)
 
     def elsewhere(rows: Rows, batch: Batch) -> np.ndarray:

@@ -144,7 +144,7 @@ def _recoded(pieces: Pieces, out: np.ndarray, new: np.ndarray, owner: np.ndarray
         end=np.concatenate([pieces.end[kept], np.zeros(len(new), bool)])[place],
         **{
             name: np.zeros(len(place), bool if name in ("free", "spare") else np.int64)
-            for name in ("free", "spare", "sentence", "word", "origin")
+            for name in ("free", "spare", "home", "origin")
         },
     )
 
@@ -158,6 +158,6 @@ def either(which: np.ndarray, yes: Pieces, no: Pieces) -> Pieces:
     place = np.argsort(piece, kind="stable")
     joined = {
         name: np.concatenate([getattr(side, name)[here] for side, here in sides])[place]
-        for name in ("tokens", "end", "free", "spare", "sentence", "word", "origin")
+        for name in ("tokens", "end", "free", "spare", "home", "origin")
     }
     return dataclasses.replace(no, piece=piece[place], **joined)

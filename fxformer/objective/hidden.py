@@ -63,6 +63,13 @@ class Hiding(abc.ABC):
         both = zip(sizes, needs, strict=True)
         return max((length * need // size for size, need in both), default=0)
 
+    def needs(self, sizes: np.ndarray, marks: int) -> np.ndarray:
+        """Places that the targets of pieces of so many ordinary tokens take, special tokens that
+        close a text aside; see `room`. int64."""
+        top = int(np.max(sizes, initial=0)) + 1
+        table = np.array([n + marks * (spans + 1) for n, spans in map(self.most, range(top))])
+        return table[sizes]
+
     @abc.abstractmethod
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and `Hidden`."""

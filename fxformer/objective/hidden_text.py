@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
@@ -33,8 +33,9 @@ class HiddenText(Objective):
 
     The source is never longer than the text, so it has its T places. A target row has
     `target_length(T)` places, which hold the targets of any pieces of `shortest` tokens or more;
-    should a row of shorter ones not fit, its last pieces are left out, source and target, and
-    `tally` counts them ("pieces without room"). Packed pieces stay paired.
+    of shorter ones fewer are packed in a row (`limits`). Should a row nevertheless not fit, its
+    last pieces are left out, source and target, and `tally` counts them ("pieces without room").
+    Packed pieces stay paired.
     """
 
     legal = frozenset({"seq2seq"})
@@ -63,6 +64,14 @@ class HiddenText(Objective):
         """Places of a target row for text rows of `length`; see `densest`."""
         return densest(self.hiding, self.marks, min(self.shortest, length), length)
 
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """Places for the targets of pieces packed in rows of `width`."""
+
+        def target(size: np.ndarray, around: int, behind: int) -> np.ndarray:
+            return self.hiding.needs(size, self.marks) + behind
+
+        return (Limit(target, max(self.target_length(width), 1)),)
+
     @abc.abstractmethod
     def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
         """What the encoder reads."""
@@ -79,7 +88,8 @@ class HiddenText(Objective):
         """rows [B, T] -> source [B, T]; tokens, segments, targets, weights [B, target_length]."""
         height, width = self.accept(rows).tokens.shape
         room, pad = self.target_length(width), self.vocabulary.pad
-        pieces, hidden = self.seen(rows)
+        pieces, hidden, lost = self._fitted(rows)
+        self.tally.add("pieces without room", lost)
         source, target = self._source(pieces, hidden), self._target(pieces, hidden)
         long = self.source_length(width)
         read, read_segments = laid(source.tokens, source.piece, pieces, height, long, pad)
@@ -91,6 +101,10 @@ class HiddenText(Objective):
 
     def seen(self, rows: Rows) -> tuple[Pieces, Hidden]:
         """The pieces that have room, and what is hidden of them."""
+        return self._fitted(rows)[:2]
+
+    def _fitted(self, rows: Rows) -> tuple[Pieces, Hidden, int]:
+        """And how many pieces have no room."""
         pieces = pieces_of(rows, self.vocabulary)
         hidden = self.draw(pieces, pieces.draws(rows.seed, rows.epoch))
         height, width = rows.tokens.shape
@@ -102,18 +116,20 @@ class HiddenText(Objective):
             length = counts_of(side.piece, pieces.count)
             fits &= sums_before(length, pieces.row, height) + length <= room
         if fits.all():
-            return pieces, hidden
-        self.tally.add("pieces without room", np.count_nonzero(~fits))
+            return pieces, hidden, 0
         stays = fits[pieces.piece]
         index = np.cumsum(stays) - 1
         kept = fits[pieces.piece[hidden.index]]
-        return pieces.take(np.flatnonzero(stays)), hidden.take(kept, index)
+        left = pieces.take(np.flatnonzero(stays)), hidden.take(kept, index)
+        return *left, np.count_nonzero(~fits)
 
 
 def closing(pieces: Pieces, vocabulary: Vocabulary) -> np.ndarray:
-    """The special tokens that close a piece: those at its end, and an eos alone. [n] bool."""
+    """The special tokens that close a piece: those at its end, and an eos alone, but no unknown
+    token, which is text. [n] bool."""
     behind = sums_before(pieces.free, pieces.piece, pieces.count) > 0
-    return pieces.end & (behind | (pieces.tokens == vocabulary.eos))
+    known = pieces.tokens != (-1 if vocabulary.unk is None else vocabulary.unk)
+    return pieces.end & (behind | (pieces.tokens == vocabulary.eos)) & known
 
 
 @functools.lru_cache(maxsize=256)

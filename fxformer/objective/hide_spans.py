@@ -10,7 +10,7 @@ from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
-from fxformer.types import Range, Rate
+from fxformer.types import Proportion, Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RandomSpans(Hiding):
     one, as in the released code. Halves round up. A piece of one token keeps it.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     length: Annotated[float, Range(1)] = 3.0
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:

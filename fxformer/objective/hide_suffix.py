@@ -9,7 +9,7 @@ from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, starts_of
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Suffix(Hiding):
     piece of one token keeps it.
     """
 
-    rate: Rate = 0.25
+    rate: Proportion = 0.25
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
         """The tokens of the suffixes, each one span."""

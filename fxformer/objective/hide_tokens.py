@@ -9,7 +9,7 @@ from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RandomTokens(Hiding):
     a single token keeps it.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
         """The hidden tokens, neighbours joined."""

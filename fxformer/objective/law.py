@@ -22,13 +22,15 @@ class Law:
         for events so rare that few or none are seen, where a spread says nothing
     shares: counts [C] of independent draws that fall in C classes with probabilities `nominal` [C]
 
-    A measure may return an empty array where it finds nothing to look at.
+    A measure may return an empty array where it finds nothing to look at. A law that never finds
+    anything does not hold, unless it is `optional`: of what some sound texts do not have.
     """
 
     name: str
     nominal: float | tuple[float, ...]
     measure: Callable[[Any, Any], np.ndarray]
     kind: Literal["exact", "mean", "ratio", "rare", "shares"]
+    optional: bool = False
 
     def through(self, view: Callable[[Any, Any], tuple[Any, Any]], name: str = "") -> "Law":
         """The same law of a part, measured on what `view` shows of the whole."""
@@ -101,10 +103,12 @@ class Evidence:
     def finding(self, alarm: float) -> Finding:
         """Decide at a false-alarm probability of `alarm`.
 
-        A law that found nothing to look at does not hold: a check that checks nothing is an error.
+        A law that found nothing to look at does not hold, if it is not optional: a check that
+        checks nothing is an error.
         """
         if not self._draws:
-            return Finding(self.law, math.nan, 0.0, 0, False)
+            optional = self.law.optional
+            return Finding(self.law, math.nan, float(optional), 0, optional)
         if self.law.kind == "exact":
             return self._exact(alarm)
         if self.law.kind == "rare":

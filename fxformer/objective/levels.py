@@ -99,8 +99,10 @@ def _forward(z_loss, features, kernels, biases, targets, weights):
         x, t, w = part
         logits = _logits(x, kernels, biases)
         scores, path = _rows(z_loss, logits, t)
-        d = [gradient((0.0, z_loss), y, z, own, w * on)
-             for y, (own, on, z) in zip(logits, path, strict=True)]
+        d = [
+            gradient((0.0, z_loss), y, z, own, w * on)
+            for y, (own, on, z) in zip(logits, path, strict=True)
+        ]
         d_x, products = [], []
         for each, kernel, given in zip(d, kernels, x, strict=True):
             narrow, wide = each.astype(given.dtype), {"preferred_element_type": jnp.float32}

@@ -7,12 +7,12 @@ from typing import ClassVar, Protocol
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.chosen import Chosen, Fates, fate_laws
 from fxformer.objective.draw import Draws
 from fxformer.objective.hole import Hole, Question
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
@@ -35,6 +35,9 @@ class Selection(Protocol):
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for."""
 
+    def limit(self, length: int) -> Limit:
+        """What a packed row of `length` tokens can hold of them, so that all have room."""
+
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""
 
@@ -47,7 +50,8 @@ class MaskedLM(Objective):
     a word, a span).
 
     The batch lists the selected positions in `picked` [B, M], so the head runs at those only; M is
-    `selection.capacity(T)`. Should a row ever have more, the last units are not selected after all:
+    `selection.capacity(T)`, and rows are packed so that they keep to it (`limits`). Should a row
+    ever have more, the last units are not selected after all:
     they stay as they were and `tally` counts their tokens ("masked LM targets without room").
     """
 
@@ -67,6 +71,10 @@ class MaskedLM(Objective):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         self.selection = selection
         self.replacement = replacement
+
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """Places for targets in rows of `width`."""
+        return (self.selection.limit(width),)
 
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, T] -> tokens, segments [B, T]; picked, targets, weights [B, M]."""
@@ -115,8 +123,9 @@ class MaskedLM(Objective):
     def laws(self) -> tuple[Law, ...]:
         """The selection's, the replacement's, and what the batch must and must not touch."""
         untouched = self._view(lambda seen: (seen.before, seen))
+        chosen = once(self._chosen)
         return (
-            *(law.through(self._chosen) for law in self.selection.laws()),
+            *(law.through(chosen) for law in self.selection.laws()),
             *(law.through(self._swapped) for law in self.replacement.laws(self.vocabulary)),
             *self._unit_laws(),
             Law("tokens changed without being selected", 0.0, _strays, "exact").through(untouched),

@@ -16,7 +16,7 @@ from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.shift import answer
-from fxformer.types import Count, Part, Rate
+from fxformer.types import Count, Part, Proportion
 
 
 class MaskedSeq2Seq(Objective):
@@ -39,7 +39,7 @@ class MaskedSeq2Seq(Objective):
         self,
         model: Part,
         *,
-        rate: Rate = 0.5,
+        rate: Proportion = 0.5,
         block: Count | None = None,
         replacement: Replacement = Replacement(),
         start: Literal["eos", "bos", "pad"] = "eos",

@@ -1,4 +1,4 @@
-"""Several objectives in one run: every row of a batch comes under one of them."""
+"""Several objectives in one run: every piece of text comes under one of them."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -6,21 +6,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
-from fxformer.objective.draw import Draws
 from fxformer.objective.hole import Hole, Question
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.loss import CrossEntropy
+from fxformer.objective.pieces import Pieces, pieces_of
+from fxformer.objective.segments import ranks_of
 from fxformer.types import Part, Positive
 
-# What stands where a row has nothing to say; the padding id goes into tokens and source.
-_WIDE = ("tokens", "segments", "targets", "weights", "source", "source_segments", "prefix")
+# What a batch says of each token that a stack reads, and of each that an encoder reads.
+_READ = ("tokens", "segments", "targets", "weights", "prefix")
+_SOURCE = ("source", "source_segments")
 
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """An objective and its weight: its share of the rows, relative to the others."""
+    """An objective and its weight: its share of the pieces, relative to the others."""
 
     objective: Part
     weight: Positive = 1.0
@@ -34,16 +36,15 @@ class Kind:
 
 
 class Mixture(Objective):
-    """Σ weight_k · loss_k: each row is given to one objective, drawn with the weights.
+    """Each piece of text is given to one objective, drawn with the weights; losses are summed.
 
-    The draw is that of the row's first piece, so it is the same for any number of devices or
-    workers; pieces that are packed otherwise may come under another objective, but what that does
-    to a piece stays a function of the piece alone. Losses are summed over the targets of all rows:
-    an objective with more targets in a row counts for more.
+    The draw, and what it does to a piece, depend on (seed, epoch, example) alone, however pieces
+    are packed. Losses are summed over the targets of all pieces: an objective with more targets in
+    a piece counts for more.
 
-    Rows of all parts have one shape, the largest. Where only some parts list their targets in
-    `picked`, all targets are put at their positions, and the head runs everywhere. Text rows are as
-    long as the part with the shortest rows can take.
+    Rows of all parts have one width, the largest, and pieces of several parts lie in one row. Where
+    only some parts list their targets in `picked`, all targets are put at their positions, and the
+    head runs everywhere. Text rows are as long as the part with the shortest rows can take.
     """
 
     legal = frozenset({"encoder", "decoder", "seq2seq"})  # the parts say what they can train
@@ -65,6 +66,7 @@ class Mixture(Objective):
             check_scored_alike(getattr(part.objective, "func", None))
             made.append(part.objective(lambda **_: kind, vocabulary=vocabulary, rngs=rngs))
             check_scored_alike(type(made[-1]))
+            made[-1].tally = self.tally
         self.parts = nnx.List(made)
         weights = np.array([part.weight for part in parts], np.float64)
         self.shares = tuple(float(share) for share in weights / weights.sum())
@@ -78,36 +80,85 @@ class Mixture(Objective):
         lengths = [part.source_length(length) for part in self.parts]
         return None if None in lengths else max(lengths)
 
-    def which(self, rows: Rows) -> np.ndarray:
-        """The number of the objective of each row. [B] int64."""
-        draws = Draws.of(rows.seed, rows.epoch, rows.examples[:, 0])
+    def limits(self, width: int) -> tuple[Limit, ...]:
+        """Those of all parts: a piece may come under any."""
+        return tuple(limit for part in self.parts for limit in part.limits(width))
+
+    def which(self, rows: Rows, pieces: Pieces) -> np.ndarray:
+        """The number of the objective of each piece. [P] int64."""
         steps = np.cumsum(self.shares)[:-1]
-        return np.searchsorted(steps, draws.uniform("objective"), side="right")
+        lots = pieces.draws(rows.seed, rows.epoch).uniform("objective")
+        return np.searchsorted(steps, lots, side="right")
+
+    def shared(self, rows: Rows) -> list[Rows]:
+        """For each part the rows with its pieces alone, moved to the left."""
+        pieces = pieces_of(rows, self.vocabulary)
+        which = self.which(rows, pieces)
+        return [only(rows, pieces, which == k, self.vocabulary.pad) for k in range(len(self.parts))]
 
     def corrupt(self, rows: Rows) -> Batch:
-        """rows [B, T] -> a batch that holds every row as its own objective makes it."""
-        which = self.which(rows)
-        made = [part.corrupt(_rows(rows, which == k)) for k, part in enumerate(self.parts)]
-        if any(batch.picked is None for batch in made):
-            made = [spread(batch) for batch in made]
-        joined = {
-            name: self._joined([getattr(batch, name) for batch in made], name, which)
-            for name in (*_WIDE, "picked")
-        }
-        return Batch(**joined)
+        """rows [B, T] -> a batch that holds every piece as its own objective makes it."""
+        shared = self.shared(rows)
+        made = [part.corrupt(own) for part, own in zip(self.parts, shared, strict=True)]
+        room = max((0 if b.picked is None else b.picked.shape[1] for b in made), default=0)
+        everywhere = any(batch.picked is None for batch in made)
+        made = [spread(batch) for batch in made]
+        joined = self._joined(made, _READ, "segments")
+        if made[0].source is not None:
+            joined |= self._joined(made, _SOURCE, "source_segments")
+        batch = Batch(**joined)
+        return batch if everywhere else self._picked(batch, room)
 
-    def _joined(self, arrays: list, name: str, which: np.ndarray) -> np.ndarray | None:
-        """Rows of all parts in one array, filled up on the right. None if no part has any."""
-        given = [array for array in arrays if array is not None]
-        if not given:
-            return None
-        fill = self.vocabulary.pad if name in ("tokens", "source") else 0
-        shape = (len(which), max(array.shape[1] for array in given))
-        whole = np.full(shape, fill, given[0].dtype)
-        for k, array in enumerate(arrays):
-            if array is not None:
-                whole[which == k, : array.shape[1]] = array
-        return whole
+    def _joined(self, made: list[Batch], names: Sequence[str], segments: str) -> dict:
+        """Arrays [B, W] with the tokens of all batches, row by row in the order of their segments;
+        None for what no batch has. A last token that is nobody's target may have no place."""
+        height, width = np.shape(getattr(made[0], segments))[0], 0
+        found = {name: [] for name in names}
+        places = []
+        for batch in made:
+            segment = np.asarray(getattr(batch, segments))
+            width = max(width, segment.shape[1])
+            row, column = np.nonzero(segment)
+            places.append(np.stack([row, segment[row, column], column]))
+            for name in names:
+                array = getattr(batch, name)
+                found[name].append(None if array is None else np.asarray(array)[row, column])
+        row, segment, column = np.concatenate(places, axis=1)
+        order = np.lexsort((column, segment, row))
+        rank = ranks_of(row[order], height)
+        inside = rank < width
+        lost = np.count_nonzero(~inside) - np.unique(row[order][~inside]).size
+        self.tally.add("tokens without room in a row of several objectives", lost)
+        arrays = {}
+        for name, parts in found.items():
+            given = [part for part in parts if part is not None]
+            fill = self.vocabulary.pad if name in ("tokens", "source") else 0
+            if not given:
+                arrays[name] = None
+                continue
+            kind = given[0].dtype
+            filled = [
+                np.full(place.shape[1], fill, kind) if part is None else part
+                for part, place in zip(parts, places, strict=True)
+            ]
+            whole = np.full((height, width), fill, kind)
+            whole[row[order][inside], rank[inside]] = np.concatenate(filled)[order][inside]
+            arrays[name] = whole
+        return arrays
+
+    def _picked(self, batch: Batch, room: int) -> Batch:
+        """The batch with its targets listed, `room` a row."""
+        height = len(batch.weights)
+        row, column = np.nonzero(batch.weights)
+        slot = ranks_of(row, height)
+        self.tally.add("masked LM targets without room", np.count_nonzero(slot >= room))
+        row, column, slot = (part[slot < room] for part in (row, column, slot))
+        picked = np.zeros((height, room), np.int32)
+        targets, weights = np.zeros_like(picked), np.zeros((height, room), np.float32)
+        picked[row, slot] = column
+        targets[row, slot] = batch.targets[row, column]
+        weights[row, slot] = 1
+        return batch.replace(picked=picked, targets=targets, weights=weights)
 
     def questions(self, hole: Hole) -> list[Question] | None:
         """Those of the first part that has any."""
@@ -115,11 +166,11 @@ class Mixture(Objective):
         return next((questions for questions in of_parts if questions is not None), None)
 
     def laws(self) -> tuple[Law, ...]:
-        """The shares, that rows are what their objective makes of them, and its own laws."""
+        """The shares, that pieces are what their objective makes of them, and its own laws."""
 
         def share(rows: Rows, batch: Batch) -> np.ndarray:
-            real = rows.segments[:, 0] > 0
-            return np.bincount(self.which(rows)[real], minlength=len(self.shares))
+            pieces = pieces_of(rows, self.vocabulary)
+            return np.bincount(self.which(rows, pieces), minlength=len(self.shares))
 
         own = (
             law.through(self._of(k), f"{k} {type(part).__name__}")
@@ -128,32 +179,56 @@ class Mixture(Objective):
         )
         return (
             Law("shares of the objectives", self.shares, share, "shares"),
-            Law("rows other than their objective makes", 0.0, self._other, "exact"),
+            Law("pieces other than their objective makes", 0.0, self._other, "exact"),
             *own,
         )
 
     def _of(self, number: int) -> Callable[[Rows, Batch], tuple[Rows, Batch]]:
-        """The rows of one part, and what it makes of them."""
+        """The pieces of one part, and what it makes of them."""
 
         def view(rows: Rows, batch: Batch) -> tuple[Rows, Batch]:
-            mine = _rows(rows, self.which(rows) == number)
+            mine = self.shared(rows)[number]
             return mine, self.parts[number].corrupt(mine)
 
-        return view
+        return once(view)
 
     def _other(self, rows: Rows, batch: Batch) -> np.ndarray:
-        """What the model reads and answers, row by row, against each part's own batch."""
-        which, wrong = self.which(rows), []
-        for k, part in enumerate(self.parts):
-            alone, here = spread(part.corrupt(_rows(rows, which == k))), spread(batch)
-            for name in _WIDE:
-                right, seen = getattr(alone, name), getattr(here, name)
-                if right is not None:
-                    width = right.shape[1]
-                    wrong.append((seen[which == k, :width] != right).any(1))
-                    if name in ("segments", "weights", "source_segments", "prefix"):
-                        wrong.append(seen[which == k, width:].any(1))
+        """What the model reads and answers, piece by piece, against each part's own batch."""
+        whole, wrong = spread(batch), []
+        for part, own in zip(self.parts, self.shared(rows), strict=True):
+            alone = spread(part.corrupt(own))
+            for names in (_READ, _SOURCE) if batch.source is not None else (_READ,):
+                wrong.append(_differ(alone, whole, own, names))
         return np.concatenate(wrong)
+
+
+def _differ(alone: Batch, whole: Batch, own: Rows, names: Sequence[str]) -> np.ndarray:
+    """Where what two batches say of the pieces in `own` differs, token by token. A row of `whole`
+    that is full may lack one token, its last, which is nobody's target."""
+    mine = np.unique(
+        np.stack([np.nonzero(own.segments)[0], own.segments[own.segments > 0]]), axis=1
+    )
+    top = int(max(np.max(getattr(b, names[1]), initial=0) for b in (alone, whole))) + 1
+    known = mine[0] * top + mine[1]
+    sides, counts = [], []
+    for batch in (whole, alone):
+        segments = np.asarray(getattr(batch, names[1]))
+        row, column = np.nonzero(segments)
+        key = row * top + segments[row, column]
+        order = np.argsort(key, kind="stable")
+        row, column, key = row[order], column[order], key[order]
+        here = np.isin(key, known)
+        counts.append(np.bincount(key, minlength=len(segments) * top))
+        if batch is alone:
+            beyond = ranks_of(key, len(segments) * top) >= counts[0][key]
+            last = beyond & (batch.weights[row, column] == 0 if "weights" in names else False)
+            here &= ~(last & (np.bincount(row, last, len(segments))[row] == 1))
+        row, column, key = row[here], column[here], key[here]
+        given = (getattr(batch, n) for n in names if getattr(alone, n) is not None)
+        sides.append(np.stack([key, *(np.asarray(array)[row, column] for array in given)]))
+    if sides[0].shape != sides[1].shape:
+        return np.ones(1, bool)
+    return (sides[0] != sides[1]).any(0)
 
 
 def check_scored_alike(kind: type | None) -> None:
@@ -176,9 +251,33 @@ def spread(batch: Batch) -> Batch:
     return batch.replace(targets=targets, weights=weights, picked=None)
 
 
-def _rows(rows: Rows, which: np.ndarray) -> Rows:
-    """Some of the rows."""
-    arrays = ("tokens", "segments", "examples", "source", "source_segments", "scored")
-    given = {name: getattr(rows, name) for name in arrays}
-    some = {name: array[which] for name, array in given.items() if array is not None}
-    return dataclasses.replace(rows, **some)
+def only(rows: Rows, pieces: Pieces, which: np.ndarray, pad: int) -> Rows:
+    """The rows with the pieces `which` [P] bool alone, moved to the left under their old segment
+    numbers; their sources too."""
+    top = int(rows.segments.max(initial=0)) + 1
+    mine = np.zeros((len(rows.segments), top), bool)
+    mine[pieces.row[which], pieces.segment[which]] = True
+
+    def kept(segments: np.ndarray) -> np.ndarray:
+        return (segments > 0) & mine[np.arange(len(mine))[:, None], np.minimum(segments, top - 1)]
+
+    def moved(array: np.ndarray | None, here: np.ndarray, fill: int) -> np.ndarray | None:
+        if array is None:
+            return None
+        row, column = np.nonzero(here)
+        whole = np.full_like(array, fill)
+        whole[row, ranks_of(row, len(array))] = array[row, column]
+        return whole
+
+    here = kept(rows.segments)
+    changes = {
+        "tokens": moved(rows.tokens, here, pad),
+        "segments": moved(rows.segments, here, 0),
+        "examples": moved(rows.examples, here, -1),
+        "scored": moved(rows.scored, here, 0),
+    }
+    if rows.source_segments is not None:
+        there = kept(rows.source_segments)
+        changes["source"] = moved(rows.source, there, pad)
+        changes["source_segments"] = moved(rows.source_segments, there, 0)
+    return dataclasses.replace(rows, **changes)

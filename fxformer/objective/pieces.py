@@ -1,12 +1,14 @@
 """A batch of packed rows as one flat, ragged array: what the noises read and return."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from fxformer.batch import Rows, Vocabulary
 from fxformer.objective.draw import Draws
 from fxformer.objective.segments import counts_of, numbered, ranks_of, sums_before
+from fxformer.segmentation import begins_word, ends_sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +20,8 @@ class Pieces:
     end: [n] bool, the special tokens at either end of a piece ([CLS] … [SEP]), never moved
     free: [n] bool, ordinary tokens of the text, which a noise may hide, replace or remove
     spare: [n] bool, marks that hide nothing (of empty spans); they alone may be left out
-    sentence: [n] int64, which sentence of its piece a token came from
-    word: [n] int64, which word of its piece; a special token is a word of its own
+    home: [n] int64, where a token, or what it stands for, was before any noise: there `units` says
+        which word and sentence it is from
     origin: [n] int64, where the token stood before the last noise; -1 if that noise put it there
     row, segment, example: [P] int64, where each piece belongs and which it is
     """
@@ -29,12 +31,22 @@ class Pieces:
     end: np.ndarray
     free: np.ndarray
     spare: np.ndarray
-    sentence: np.ndarray
-    word: np.ndarray
+    home: np.ndarray
     origin: np.ndarray
     row: np.ndarray
     segment: np.ndarray
     example: np.ndarray
+    units: "Units"
+
+    @property
+    def word(self) -> np.ndarray:
+        """Which word of its piece each token came from; a special token is one of its own."""
+        return self.units.word[self.home]
+
+    @property
+    def sentence(self) -> np.ndarray:
+        """Which sentence of its piece each token came from. [n] int64."""
+        return self.units.sentence[self.home]
 
     @property
     def count(self) -> int:
@@ -58,7 +70,7 @@ class Pieces:
 
     def take(self, index: np.ndarray) -> "Pieces":
         """The tokens at these places, in this order; it must keep the order of the pieces."""
-        names = ("tokens", "piece", "end", "free", "spare", "sentence", "word")
+        names = ("tokens", "piece", "end", "free", "spare", "home")
         return dataclasses.replace(
             self, origin=np.asarray(index), **{name: getattr(self, name)[index] for name in names}
         )
@@ -66,6 +78,33 @@ class Pieces:
     def draws(self, seed: int, epoch: int) -> Draws:
         """One key for each piece. [P]."""
         return Draws.of(seed, epoch, self.example)
+
+
+@dataclasses.dataclass(frozen=True)
+class Units:
+    """The words and sentences of pieces before any noise; found when they are asked for.
+
+    tokens: [n] int32; new: [n] bool, the first token of each piece
+    """
+
+    vocabulary: Vocabulary
+    tokens: np.ndarray
+    new: np.ndarray
+
+    @functools.cached_property
+    def word(self) -> np.ndarray:
+        """The number in its piece of the word of each token. [n] int64."""
+        return self._numbered(begins_word(self.vocabulary, self.tokens, self.new))
+
+    @functools.cached_property
+    def sentence(self) -> np.ndarray:
+        """The number in its piece of the sentence of each token. [n] int64."""
+        ends = ends_sentence(self.vocabulary, self.tokens, self.new)
+        return self._numbered(np.append(False, ends[:-1]) | self.new)
+
+    def _numbered(self, begins: np.ndarray) -> np.ndarray:
+        number, piece = np.cumsum(begins), np.cumsum(self.new) - 1
+        return number - number[np.flatnonzero(self.new)][piece]
 
 
 def pieces_of(rows: Rows, vocabulary: Vocabulary) -> Pieces:
@@ -79,20 +118,18 @@ def pieces_of(rows: Rows, vocabulary: Vocabulary) -> Pieces:
     piece, first = np.cumsum(new) - 1, np.flatnonzero(new)
     tokens = rows.tokens.reshape(-1)[place]
     special = vocabulary.special[tokens]
-    begins = new | special | vocabulary.starts_word[tokens]
-    begins[1:] |= special[:-1]
     return Pieces(
         tokens=tokens,
         piece=piece,
         end=_ends(special, piece, len(first)),
         free=~special,
         spare=np.zeros(len(place), bool),
-        sentence=sums_before(vocabulary.ends_sentence[tokens], piece, len(first)),
-        word=np.cumsum(begins) - np.cumsum(begins)[first][piece],
+        home=np.arange(len(place)),
         origin=np.arange(len(place)),
         row=row[first],
         segment=segment[first],
         example=rows.examples.reshape(-1)[place[first]].astype(np.int64),
+        units=Units(vocabulary, tokens, new),
     )
 
 

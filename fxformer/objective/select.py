@@ -7,12 +7,13 @@ from typing import ClassVar
 import numpy as np
 from scipy import special
 
+from fxformer.batch import Limit
 from fxformer.objective.chosen import Chosen
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, smallest
-from fxformer.types import Rate
+from fxformer.types import Proportion
 
 # Rows of pieces this long or longer are sure of a place for every target; see `capacity`.
 SHORT = 16
@@ -27,7 +28,7 @@ class Independent:
     rate·m + (1-rate)^m targets: the second term is the guaranteed one.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
@@ -49,10 +50,23 @@ class Independent:
         ones less. The row's count is at most binomial(length, r) in spread, and the room is the
         smallest M with P(count > M) < 1e-9: at rate 0.15, 48 of 128 and 132 of 512 tokens.
         """
-        share = self.rate + (1 - self.rate) ** SHORT / SHORT
+        share = self._most
         places = np.arange(length)
         above = special.bdtrc(places, length, min(share, 1.0))  # P(count > place)
         return int(np.searchsorted(-above, -OVERFLOW)) if length else 0
+
+    def limit(self, length: int) -> Limit:
+        """Targets expected in a row of `length`: no more than of pieces of 16, see `capacity`."""
+
+        def need(size: np.ndarray, around: int, behind: int) -> np.ndarray:
+            return self.rate * size + (1 - self.rate) ** size
+
+        return Limit(need, self._most * max(length, 1))
+
+    @property
+    def _most(self) -> float:
+        """Expected share of targets in pieces of 16 tokens."""
+        return self.rate + (1 - self.rate) ** SHORT / SHORT
 
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""
@@ -74,7 +88,7 @@ class ExactCount:
     Devlin et al. 2019 (BERT), sec. 3.1 and the released data code. Halves round up.
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
@@ -95,6 +109,14 @@ class ExactCount:
         Rounding adds at most half a target to a piece, so length·rate + length/16/2, rounded up.
         """
         return min(math.ceil(length * self.rate + length / SHORT / 2) + 1, length)
+
+    def limit(self, length: int) -> Limit:
+        """Targets in a row of `length` tokens: `due` of each piece."""
+
+        def need(size: np.ndarray, around: int, behind: int) -> np.ndarray:
+            return self.due(size)
+
+        return Limit(need, max(self.capacity(length), 1))
 
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""

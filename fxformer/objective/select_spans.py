@@ -1,158 +1,165 @@
 """Span masking: runs of neighbouring words are selected together (SpanBERT, ALBERT)."""
 
 import dataclasses
-import functools
 from typing import ClassVar
 
 import numpy as np
 
+from fxformer.batch import Limit
 from fxformer.objective.chosen import Chosen
 from fxformer.objective.draw import Draws
-from fxformer.objective.law import Law
+from fxformer.objective.law import Law, once
 from fxformer.objective.lengths import Geometric, Lengths
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
-from fxformer.objective.select import at_least_one, due
-from fxformer.objective.words import Words, share_law, torn
-from fxformer.types import Rate
+from fxformer.objective.segments import counts_of, numbered, starts_of
+from fxformer.objective.select import due
+from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
+from fxformer.types import Proportion
 
 
 @dataclasses.dataclass(frozen=True)
 class Spans:
-    """Spans of whole words, max(1, round(rate·w)) of the w words of a piece in all.
+    """Spans of whole words, B = max(1, round(rate·m)) of the m ordinary tokens of a piece in all.
 
     Joshi et al. 2020 (SpanBERT), sec. 3.1, and, with its own lengths, Lan et al. 2020 (ALBERT),
-    sec. 3. Lengths are drawn until they sum to the budget B; the last is cut to fit. The K spans
-    and the w-B words that stay are then put in one of the C(w-B+K, K) possible orders, all equally
-    likely, so spans never overlap, though they may touch. A span is a unit.
+    sec. 3. The whole piece is cut into spans, one after the other, whose lengths in words are drawn
+    from `lengths`; the last is cut to fit, and so is one of more than B tokens. Each span is then
+    selected with probability B / m, whatever its length (see `on_circle`): the budget of tokens is
+    met on average, fewer than 2·B are selected each time, and spans never overlap, though they may
+    touch. A span is a unit.
 
-    Lengths and budget are in words, as in the papers; as words are taken whatever their length, the
-    share of the tokens is the rate as well, but on average only.
+    The words are those of Unicode (UAX #29, see segmentation.py); of a word of more than B tokens
+    each part of B is taken for a word.
 
     whole_words: false takes every token for a word
     """
 
-    rate: Rate = 0.15
+    rate: Proportion = 0.15
     lengths: Lengths = Geometric()
     whole_words: bool = True
     single: ClassVar[bool] = False
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
         """The tokens of the chosen spans, each span a unit."""
-        words = Words.of(pieces, whole=self.whole_words)
-        budget = due(self.rate, words.count)
-        piece, rank = numbered(budget)  # no more spans than words
-        lengths = self.lengths.draw(draws.at(piece), "length", rank)
-        before = sums_before(lengths, piece, pieces.count)
-        used = before < budget[piece]
-        piece, lengths = piece[used], np.minimum(lengths, budget[piece] - before)[used]
-        first, lengths = self._placed(words, budget, piece, lengths, draws)
-        span, step = numbered(lengths)
+        budget = due(self.rate, pieces.free_lengths)
+        words = self.words(pieces)
+        first, length = self._cut(words, budget, draws)
+        before = np.append(0, np.cumsum(words.size))
+        size = before[first + length] - before[first]
+        chosen = on_circle(words.piece[first], size, pieces, budget, draws)
+        first, length = first[chosen], length[chosen]
+        span, step = numbered(length)
         unit = pieces.ranks[words.first[first]]
         return words.tokens(first[span] + step, unit[span], pieces)
 
-    def _placed(
-        self, words: Words, budget: np.ndarray, piece: np.ndarray, lengths: np.ndarray, draws: Draws
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(first word, length) of each span, in the order of the text."""
-        count = len(budget)
-        spans = counts_of(piece, count)
-        owner, rank = numbered(words.count - budget + spans)  # spans, and words that stay
-        chosen = smallest(owner, draws.at(owner).bits("place", rank), spans)
-        size = np.ones(len(owner), np.int64)
-        size[chosen] = lengths  # in the order of the lots, so that any length may come anywhere
-        chosen = np.sort(chosen)
-        offset = sums_before(size, owner, count)[chosen]
-        return starts_of(words.count)[owner[chosen]] + offset, size[chosen]
+    def words(self, pieces: Pieces) -> Words:
+        """The words that spans are made of."""
+        return Words.of(pieces, due(self.rate, pieces.free_lengths), whole=self.whole_words)
+
+    def _cut(self, words: Words, budget: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+        """(first word, length in words) of the spans that each piece is cut into."""
+        length = self.lengths.draw(draws.at(words.piece), "length", words.rank)
+        length = np.minimum(length, longest(words, budget))
+        first = chain(np.arange(len(length)) + length)
+        return first, length[first]
 
     def capacity(self, length: int) -> int:
-        """Targets a row of `length` tokens has room for.
+        """Targets a row of `length` tokens has room for."""
+        return int(self.limit(length).room)
 
-        A budget in words bounds no number of tokens: on real text, where long names come in rows,
-        any smaller room was too small now and then, so there is room for all of them.
-        """
-        return length
+    def limit(self, length: int) -> Limit:
+        """What a row of `length` tokens holds of them."""
+        return circle_limit(self.rate, length)
 
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""
-        longest = len(self.lengths.shares)
-        whole = (torn(), share_law(self.rate)) if self.whole_words else ()
+        seen = once(self._seen)
+
+        def surplus(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+            number, _, expected = seen(pieces, chosen)
+            return (number - expected.sum(1))[expected.sum(1) > 0]
+
+        def shares_of(length: int) -> Law:
+            """How many spans have this length, against what is expected where some are cut."""
+            nominal = float(self.lengths.shares[length - 1])
+
+            def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+                number, of_length, expected = seen(pieces, chosen)
+                part = of_length[:, length - 1] - expected[:, length - 1] + nominal * number
+                return np.stack([part, number], axis=1)[expected.sum(1) > 0]
+
+            return Law(f"share of spans of {length}, cut ones aside", nominal, share, "ratio")
+
         return (
-            *whole,
-            at_least_one(),
-            Law("selected words less than due", 0.0, self._missing, "exact"),
-            Law("spans beyond those expected, per piece", 0.0, self._surplus, "mean"),
-            *(self._length_law(length) for length in range(1, longest + 1)),
-            Law("place of a selected word in its piece", 0.5, self._place, "mean"),
+            *unit_laws(self.rate, self.whole_words),
+            Law("spans beyond those expected, per piece", 0.0, surplus, "mean"),
+            *(shares_of(length + 1) for length in range(len(self.lengths.shares))),
         )
 
-    def _missing(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        words = Words.of(pieces, whole=self.whole_words)
-        hit = words.taken(chosen, pieces) > 0
-        return due(self.rate, words.count) - counts_of(words.piece, pieces.count, hit)
-
     def _seen(self, pieces: Pieces, chosen: Chosen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(piece, words) of each span, and the budget of each piece."""
-        words = Words.of(pieces, whole=self.whole_words)
-        lead = np.isin(chosen.index, words.first)
-        run = chosen.runs(pieces)
+        """Of each piece: its spans [P], those of each length [P, longest], and their expectation
+        [P, longest]."""
+        words, budget, top = self.words(pieces), due(self.rate, pieces.free_lengths), self._top
+        lead, run = np.isin(chosen.index, words.first), chosen.runs(pieces)
         starts = np.flatnonzero(np.diff(run, prepend=-1))
         length = np.bincount(run[lead], minlength=len(starts))
-        return pieces.piece[chosen.index[starts]], length, due(self.rate, words.count)
+        piece = pieces.piece[chosen.index[starts]]
+        known = (length > 0) & (length <= top)
+        cell = piece[known] * top + length[known] - 1
+        of_length = np.bincount(cell, minlength=pieces.count * top).reshape(-1, top)
+        chance = budget / np.maximum(pieces.free_lengths, 1)
+        expected = expected_lengths(words, longest(words, budget), self.lengths.shares)
+        return counts_of(piece, pieces.count), of_length, expected * chance[:, None]
 
-    def _surplus(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        piece, _, budget = self._seen(pieces, chosen)
-        number, some = counts_of(piece, pieces.count), budget > 0
-        return (number - self._expected(budget).sum(1))[some]
-
-    def _length_law(self, length: int) -> Law:
-        """How many spans have this length, against what its piece's budget leaves of the law."""
-        nominal = float(self.lengths.shares[length - 1])
-
-        def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-            piece, lengths, budget = self._seen(pieces, chosen)
-            number, some = counts_of(piece, pieces.count), budget > 0
-            hit = counts_of(piece, pieces.count, lengths == length)
-            part = hit - self._expected(budget)[:, length - 1] + nominal * number
-            return np.stack([part, number], axis=1)[some]
-
-        name = f"share of spans of {length}, the cut of the last aside"
-        return Law(name, nominal, share, "ratio")
-
-    def _expected(self, budget: np.ndarray) -> np.ndarray:
-        """Expected number of spans of each length in a piece, given its budget. [P, longest]."""
-        shares = tuple(self.lengths.shares.tolist())
-        return expected_lengths(shares, int(budget.max(initial=1)))[budget]
-
-    def _place(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        words = Words.of(pieces, whole=self.whole_words)
-        hit = np.flatnonzero(words.taken(chosen, pieces) > 0)
-        piece = words.piece[hit]
-        place = (words.rank[hit] + 0.5) / words.count[piece]
-        number = counts_of(piece, pieces.count)
-        total = np.bincount(piece, weights=place, minlength=pieces.count)
-        return total[number > 0] / number[number > 0]
+    @property
+    def _top(self) -> int:
+        return len(self.lengths.shares)
 
 
-@functools.lru_cache(maxsize=256)
-def expected_lengths(shares: tuple[float, ...], top: int) -> np.ndarray:
-    """E[spans of length d] where lengths are drawn until they sum to B and the last is cut to fit.
+def longest(words: Words, budget: np.ndarray) -> np.ndarray:
+    """How many words a span that begins at each word can have: to the end of its piece, and not of
+    more tokens than the budget. [W], at least 1."""
+    upto = np.cumsum(words.size)
+    reach = np.searchsorted(upto, upto - words.size + budget[words.piece], side="right")
+    left = words.count[words.piece] - words.rank
+    return np.minimum(reach - np.arange(len(upto)), left)
 
-    U(s) is the probability that s is one of the partial sums: U(0) = 1, U(s) = Σ p(d) U(s-d). One
-    that begins at s < B has length d if it was drawn so and fits, or if it was cut to d = B - s:
-    E_B(d) = p(d) Σ_{s < B-d} U(s) + P(length >= d) U(B-d). [top + 1, longest], rows are B.
+
+def chain(following: np.ndarray) -> np.ndarray:
+    """0, following[0], following[following[0]], … up to the end, found in log n steps (pointer
+    doubling). following: [n], each beyond its own index and n at most. int64, ascending."""
+    count = len(following)
+    reached = np.zeros(count + 1, bool)
+    reached[0] = True
+    jump = np.append(following, count)
+    for _ in range(count.bit_length()):
+        reached[jump[reached]] = True
+        jump = jump[jump]
+    return np.flatnonzero(reached[:count])
+
+
+def expected_lengths(words: Words, top: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """E[spans of length d] of each piece, where its words are cut into spans of drawn lengths.
+
+    U(s) is the probability that a span begins at word s: U(0) = 1, U(s) = Σ U(s-d) q(d), and E(d) =
+    Σ U(s) q(d) over all s, with q the law of the lengths where what is longer than top[s] is cut
+    to it. shares: P(length = 1), …; top: [W]. [P, longest].
     """
-    longest = len(shares)
-    p = np.array(shares)
-    least = np.cumsum(p[::-1])[::-1]  # P(length >= d)
-    partial = np.zeros(top + 1)
-    partial[0] = 1
-    for s in range(1, top + 1):
-        reach = min(s, longest)
-        partial[s] = p[:reach] @ partial[s - reach : s][::-1]
-    before = np.concatenate([[0], np.cumsum(partial)])  # Σ of U over s < b
-    table = np.zeros((top + 1, longest))
-    for d in range(1, min(longest, top) + 1):
-        rest = np.arange(top + 1 - d)  # B - d
-        table[d:, d - 1] = p[d - 1] * before[rest] + least[d - 1] * partial[rest]
-    return table
+    most = len(shares)
+    step = np.arange(1, most + 1)
+    limit = np.minimum(np.arange(most + 1), most)[:, None]
+    least = np.cumsum(shares[::-1])[::-1]  # P(length >= d)
+    law = np.where(step < limit, shares, np.where(step == limit, least, 0.0))  # by limit
+    top = np.minimum(top, most)
+    begin = starts_of(words.count)
+    chance = np.zeros(len(words.size))
+    chance[begin[words.count > 0]] = 1
+    expected = np.zeros((len(words.count), most))
+    for rank in range(int(words.count.max(initial=0))):
+        piece = np.flatnonzero(words.count > rank)
+        at = begin[piece] + rank
+        part = chance[at, None] * law[top[at]]
+        expected[piece] += part
+        inside = rank + step < words.count[piece, None]
+        chance[(at[:, None] + step)[inside]] += part[inside]  # each place once
+    return expected

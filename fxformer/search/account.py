@@ -17,6 +17,7 @@ from fxformer.search.importance import Importance, importances
 from fxformer.search.optuna_form import DIVERGED, distributions
 from fxformer.search.settings import SEED, Setting, progress, settings
 from fxformer.search.study import Study, Trial
+from fxformer.track.redact import Redactor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +123,7 @@ def to_json(told: Account) -> str:
         "best": told.best,
         "trials": [trial.to_json() | {"status": trial.status} for trial in told.trials],
     }
-    return json.dumps(jsonl.encode(body), indent=1, ensure_ascii=False) + "\n"
+    return Redactor().text(json.dumps(jsonl.encode(body), indent=1, ensure_ascii=False)) + "\n"
 
 
 def to_csv(told: Account) -> str:
@@ -142,4 +143,4 @@ def to_csv(told: Account) -> str:
                 trial.kwh, trial.joules, trial.gco2e, trial.seconds, trial.run, trial.reason,
                 *(trial.params.get(key) for key in keys),
             ])  # fmt: skip
-    return text.getvalue()
+    return Redactor().text(text.getvalue())

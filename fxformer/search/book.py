@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fxformer.track.show import carbon_of
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun
 
+ABANDONED = 24 * 3600.0  # seconds after which nobody is still writing a draft
 # What makes it this study; the rest may change from one command to the next.
 IDENTITY = ("space", "sampler", "pruner", "seed", "overrides", "objectives", "maximize")
 
@@ -33,6 +34,8 @@ def begin(wanted: Study) -> Study:
     """
     for part in ("trials", "logs", "claims"):
         (wanted.folder / part).mkdir(parents=True, exist_ok=True)
+    for folder in (wanted.folder, wanted.folder / "trials", wanted.folder / "claims"):
+        jsonl.sweep(folder, older=ABANDONED)
     file = wanted.folder / "study.json"
     wanted = dataclasses.replace(wanted, created=now(), versions=versions())
     if not file.exists() and _first(file, wanted):
@@ -56,7 +59,7 @@ def grown(study: Study, total: int, before: Study | None = None) -> Study:
 
 def _first(file: Path, study: Study) -> bool:
     """Whether it was us who made the file."""
-    draft = file.with_name(f".{uuid.uuid4().hex}")
+    draft = file.with_name(f".{uuid.uuid4().hex}.tmp")
     jsonl.replace(draft, json.dumps(study.to_json(), indent=1) + "\n")
     try:
         os.link(draft, file)
@@ -134,6 +137,27 @@ def folder_of(runs: str | Path, name: str) -> Path:
 def write(study: Study, trial: Trial) -> None:
     """Replace the file of a trial, on disk when this returns."""
     jsonl.replace(study.path(trial.slot), json.dumps(trial.to_json(), indent=1) + "\n")
+
+
+def judged(wanted: Study) -> bool:
+    """Whether the configs of a study of this name have been judged, all its slots."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((wanted.folder / "judged").read_text()) >= wanted.total
+    return False
+
+
+def note_judged(study: Study) -> None:
+    """Note that all slots there are now have been judged; see `judged`."""
+    jsonl.replace(study.folder / "judged", f"{study.total}\n")
+
+
+def skip(
+    study: Study, slot: int, params: Mapping[str, Any], words: Sequence[str], why: str
+) -> None:
+    """Note that a slot's config cannot run, unless its trial has begun."""
+    if study.trial(slot).state == "waiting":
+        drawn = Trial(slot, dict(params), tuple(words), state="skipped", reason=why, ended=now())
+        write(study, drawn)
 
 
 def kwh_before(trial: Trial) -> float:

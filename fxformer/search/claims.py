@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fxformer.search.study import Study, Trial
-from fxformer.track.owner import alive, record
+from fxformer.track.owner import alive, here, record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Leases:
 
     def dead(self, holder: Holder) -> bool:
         """On this host the process decides, elsewhere a lease without a renewal."""
-        if holder.owner.get("host") == socket.gethostname():
+        if here(holder.owner):
             return not alive(holder.owner)
         key, now = (holder.slot, holder.attempt), time.monotonic()
         renewed, since = self._seen.get(key, (None, now))
@@ -116,7 +116,7 @@ class FileClaims:
         return holders
 
     def take(self, slot: int, attempt: int) -> bool:
-        draft = self.folder / f".{uuid.uuid4().hex}"
+        draft = self.folder / f".{uuid.uuid4().hex}.tmp"
         body = {"worker": worker_name(), "owner": record()}
         draft.write_text(json.dumps(body), encoding="utf-8")
         try:

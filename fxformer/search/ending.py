@@ -24,7 +24,7 @@ MEMORY = re.compile(r"RESOURCE_EXHAUSTED|out of memory|MemoryError|bad_alloc|Can
 
 def final(trial: Trial, retries: int) -> bool:
     """Whether nothing is to be done for a trial any more."""
-    if trial.state in ("complete", "pruned"):
+    if trial.state in ("complete", "pruned", "skipped"):
         return True
     return trial.state == "failed" and (trial.code in (BAD, DIVERGED) or trial.failures > retries)
 
@@ -69,6 +69,7 @@ def ended(
     elif code in (INTERRUPTED, LEFT, -signal.SIGTERM):
         state, reason = "interrupted", _words(study, trial, code)
     else:
+        state = "skipped" if code == BAD and search.skip_illegal else "failed"
         reason = _words(study, trial, code)
     values: tuple[float, ...] = ()
     if code == 0:

@@ -39,6 +39,8 @@ class Search:
     storage: None: files, for one machine or a shared disk; postgresql+psycopg://… or
         grpc://host:port for machines that share none
     lease_seconds: a worker on another machine that is silent for so long is taken for dead
+    skip_illegal: leave out combinations that cannot run, and say which; else the search is refused
+    fail_fast: hand out no more trials once one has failed
     wait: stay while other workers have trials running, to take over from those that die
     """
 
@@ -59,6 +61,8 @@ class Search:
     minutes: Positive | None = None
     storage: str | None = None
     lease_seconds: Positive = 60.0
+    skip_illegal: bool = False
+    fail_fast: bool = False
     wait: bool = True
 
     def __post_init__(self) -> None:
@@ -69,6 +73,11 @@ class Search:
             raise ValueError(
                 f"search.objectives={names}: wants different names, and first a number of the "
                 "evaluation, as in [loss] or [loss,kwh]"
+            )
+        if strangers := [name for name in self.maximize if name not in (names or self.maximize)]:
+            raise ValueError(
+                f"search.maximize={self.maximize}: {strangers[0]} is none of search.objectives="
+                f"{names}"
             )
         if not isinstance(self.pruner, NoPruning) and len(names or ()) > 1:
             raise ValueError(

@@ -26,6 +26,7 @@ class Job:
 
     inline: runs a trial's overrides in this process and returns the exit code
     command: the words after `fxformer` that make another worker of this study
+    judge: words of a trial -> why its config cannot run; None: it can
     """
 
     study: Study
@@ -35,6 +36,7 @@ class Job:
     inline: Callable[[Sequence[str], int], int]
     command: tuple[str, ...]
     console: Console
+    judge: Callable[[Sequence[str]], str | None] = lambda words: None
 
 
 class Launcher(Protocol):
@@ -107,6 +109,8 @@ def _resumable(study: Study, trial: Trial) -> Path | None:
 def _work(job: Job, start: Any, room: list[Place], *, mine: bool) -> str:
     from fxformer.search.worker import Worker
 
-    worker = Worker(job.study, job.search, job.claims, start, room, job.console, mine=mine)
+    worker = Worker(
+        job.study, job.search, job.claims, start, room, job.console, judge=job.judge, mine=mine
+    )
     worker.run()
     return worker.stopped

@@ -14,7 +14,8 @@ from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.cost import RESOLUTION
 from fxformer.search.serve import main as serve
 from fxformer.search.show import show, show_list
-from fxformer.search.study import find, studies
+from fxformer.search.study import find, studies, unreadable
+from fxformer.track import plain
 
 DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.trials=20
 'optimizer.lr=interval(1e-4,1e-2)'` makes one; the same command goes on with it."""
@@ -26,12 +27,15 @@ def main(argv: Sequence[str], console: Console | None = None) -> None:
         return serve(argv[1:])
     given, console = arguments(argv), console or Console()
     if given.study is None:
-        there = studies(given.root)
-        if not there:
+        there, wrong = studies(given.root), unreadable(given.root)
+        if not there and not wrong:
             makes = "`fxformer train -m search=random …` makes one"
             console.print(Text(f"no studies in {given.root}/ yet; {makes}"))
             return
         show_list([account(study) for study in there], console)
+        for name, why in wrong.items():
+            console.print(Text(plain.safe(f"{name}: unreadable: {why}"), style="red"),
+                          soft_wrap=True)  # fmt: skip
         return
     told = account(find(given.root, given.study), given.resolution)
     for file, write in ((given.json, to_json), (given.csv, to_csv)):

@@ -41,6 +41,7 @@ def frozen(study: Study, trial: Trial, number: int = 0) -> "optuna.trial.FrozenT
         "complete": TrialState.COMPLETE,
         "pruned": TrialState.PRUNED,
         "failed": TrialState.FAIL,
+        "skipped": TrialState.FAIL,
     }.get(trial.state, TrialState.RUNNING)
     values: list[float] | None = None
     if trial.state == "complete":

@@ -8,9 +8,12 @@ each machine keeps the files of all of them.
 
 import contextlib
 import os
+import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.search import book, optuna_form
@@ -20,9 +23,12 @@ from fxformer.search.study import Study, Trial
 from fxformer.track.owner import record
 
 if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
 PATIENCE = 60.0  # seconds for which a database that does not answer is asked again
+FIRST = 30.0  # the same at the beginning, when its address may be wrong
+QUIET = 5.0  # seconds of waiting before it is said
 Answer = TypeVar("Answer")
 
 
@@ -34,12 +40,16 @@ class StoreClaims:
 
     def __init__(self, study: Study, address: str, lease_seconds: float):
         self.address, self.leases = address, Leases(lease_seconds)
-        self.storage = self._patient(lambda: opened(address))
         self.study = study
-        self.id = self._patient(self._joined)
+        self.storage, self.id = self._patient(self._began, FIRST)
         self.local = FileClaims(self.study, lease_seconds)
         self.place = _place(self.study)
         self._told: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def _began(self) -> "tuple[BaseStorage, int]":
+        """The storage, and the number of the study there."""
+        self.storage = opened(self.address)
+        return self.storage, self._joined()
 
     def _joined(self) -> int:
         """The number of the study there, begun by whoever is first."""
@@ -179,25 +189,63 @@ class StoreClaims:
                 latest[slot] = (attempt, one)
         return {(slot, attempt): one for slot, (attempt, one) in latest.items()}
 
-    def _patient(self, act: Callable[[], Answer]) -> Answer:
-        """What `act` gives; what databases raise is borne for a while."""
-        end, pause = time.monotonic() + PATIENCE, 0.2
-        while True:
-            try:
-                return act()
-            except (ValueError, ImportError, AttributeError, TypeError):
-                raise  # ours, or a mistake
-            except Exception as error:  # each database raises its own
-                if time.monotonic() + pause > end:
-                    what = first_line(error)
-                    raise Unreachable(f"{shown(self.address)} does not answer: {what}") from error
-                time.sleep(pause)
-                pause = min(2 * pause, 5.0)
+    def _patient(self, act: Callable[[], Answer], patience: float | None = None) -> Answer:
+        """What `act` gives; what databases raise is borne for a while.
+
+        patience: seconds; then a call that has not come back is given up too. None: PATIENCE, and
+            each call takes as long as the driver's own time limits let it
+        """
+        start, pause = time.monotonic(), 0.2
+        end = start + (PATIENCE if patience is None else patience)
+        with _word_after(QUIET, f"waiting for {shown(self.address)}, until {end - start:.0f} s"):
+            while True:
+                try:
+                    return act() if patience is None else _within(end - time.monotonic(), act)
+                except (ValueError, ImportError, AttributeError, TypeError):
+                    raise  # ours, or a mistake
+                except Exception as error:  # each database raises its own
+                    if time.monotonic() + pause > end:
+                        what = f"{shown(self.address)} does not answer: {first_line(error)}"
+                        raise Unreachable(what) from error
+                    time.sleep(pause)
+                    pause = min(2 * pause, 5.0)
+
+
+@contextlib.contextmanager
+def _word_after(seconds: float, words: str) -> Iterator[None]:
+    """Print `words` to stderr where what is inside takes longer than so many seconds."""
+    timer = threading.Timer(seconds, print, [words], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
+    """What `act` gives or raises; TimeoutError where it has not ended in time. It then goes on in
+    a thread that does not keep the process alive."""
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(act())
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return future.result(max(seconds, 0.0))
+    except TimeoutError as error:
+        if future.done():
+            raise
+        raise TimeoutError(f"no answer in {seconds:.0f} s") from error
 
 
 def _place(study: Study) -> str:
     """What tells this folder from those of other machines: a name that it is given once."""
-    file, draft = study.folder / ".place", study.folder / f".{uuid.uuid4().hex}"
+    file, draft = study.folder / ".place", study.folder / f".{uuid.uuid4().hex}.tmp"
     draft.write_text(uuid.uuid4().hex, encoding="utf-8")
     with contextlib.suppress(FileExistsError):
         os.link(draft, file)

@@ -110,6 +110,6 @@ def _order(one: Setting) -> int:
 def progress(study: Study, trials: Sequence[Trial]) -> str:
     """27 of 30 complete, 2 failed, 1 pending."""
     states = Counter("pending" if t.status == "waiting" else t.status for t in trials)
-    rest = ("pruned", "failed", "running", "interrupted", "stopped", "pending")
+    rest = ("pruned", "failed", "running", "interrupted", "stopped", "skipped", "pending")
     words = [f"{states['complete']} of {study.total} complete"]
     return ", ".join(words + [f"{states[state]} {state}" for state in rest if states[state]])

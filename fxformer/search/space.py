@@ -71,8 +71,11 @@ def _dimension(key: str, override: Override) -> Dimension:
         return _interval(key, value, tags)
     if tags:
         raise ValueError(f"{', '.join(sorted(tags))} goes with an interval, as in interval(1,8)")
-    if hasattr(value, "shuffle"):
-        value.shuffle = False  # in which order they come is the sampler's affair
+    if getattr(value, "shuffle", False):
+        raise ValueError(
+            "the order of trials is the sampler's; write choice(…), and search=random for a random "
+            "order"
+        )
     elements = list(override.sweep_iterator())
     words = tuple(Override._get_value_element_as_str(one) for one in elements)
     if not words:

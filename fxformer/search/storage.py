@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 GRPC = re.compile(r"grpc://([^:/]+|\[[^\]]+\]):(\d+)/?")
+# How long each driver waits for a server that is silent, in its own words.
+LIMITS = {
+    "sqlite": {"timeout": 60},
+    "postgresql": {"connect_timeout": 10, "tcp_user_timeout": 30_000, "keepalives_idle": 10},
+    "mysql": {"connect_timeout": 10},
+    "mariadb": {"connect_timeout": 10},
+}
 DATABASE = re.compile(r"(postgresql|mysql|mariadb|sqlite)(\+\w+)?://.+")
 
 
@@ -33,7 +40,7 @@ def opened(address: str) -> "BaseStorage":
                 return optuna.storages.GrpcStorageProxy(host=found[1], port=int(found[2]))
         except ImportError as error:
             raise ValueError(f"search.storage={address}: pip install grpcio") from error
-    connect = {"timeout": 60} if address.startswith("sqlite") else {}
+    connect = next((limits for name, limits in LIMITS.items() if address.startswith(name)), {})
     try:
         plain = optuna.storages.RDBStorage(
             address, engine_kwargs={"pool_pre_ping": True, "connect_args": connect}

@@ -9,19 +9,21 @@
 """
 
 import dataclasses
-import json
 import math
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from fxformer import jsonl
+from fxformer.config.fit import complaint
 from fxformer.track.owner import alive
 
 FOLDER = ".searches"  # in the folder of the runs
-State = Literal["waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped"]
+State = Literal[
+    "waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped", "skipped"
+]
 WHOLE = ("kwh", "joules", "gco2e", "seconds")  # objectives that are of the whole trial
-ENDED = ("complete", "pruned", "failed")  # the others are still to be made, or to be gone on with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Trial:
     params: {key: plain value}; {} while they are not drawn
     overrides: the same as words of a command line; `Study.overrides` come before them
     state: waiting | running | complete | pruned | failed | interrupted (goes on from its
-        checkpoint when it is taken up again) | stopped (the same; the budget was spent)
+        checkpoint when it is taken up again) | stopped (the same; the budget was spent) | skipped
+        (its config cannot run, search.skip_illegal)
     reason: why it is so, in words
     values: of the study's objectives in their order; [] unless complete or pruned
     reports: [[step, value, kwh], …] of the first objective, one per evaluation, steps ascending;
@@ -106,17 +109,16 @@ class Trial:
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Self:
         """What `to_json` gave; fields of later versions are passed over. ValueError: no trial."""
-        known = {field.name for field in dataclasses.fields(cls)}
         try:
-            kept = {key: value for key, value in given.items() if key in known}
+            kept = _typed(cls, given, skip=("values", "reports"))
             kept["values"] = tuple(float(value) for value in kept.get("values", ()))
             kept["overrides"] = tuple(kept.get("overrides", ()))
             kept["reports"] = tuple(
                 (int(step), float(value), float(kwh)) for step, value, kwh in kept["reports"]
             )
             return cls(**kept)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"not a trial: {str(given)[:80]}") from error
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"not a trial: {str(error)[:200]}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Study:
     def open(cls, folder: str | Path) -> Self:
         """ValueError where there is no readable study."""
         try:
-            given = json.loads(Path(folder, "study.json").read_text(encoding="utf-8"))
+            given = jsonl.load(Path(folder, "study.json"))
         except (OSError, ValueError) as error:
             raise ValueError(f"{folder} is not a study: {error}") from error
         return cls.from_json(folder, given)
@@ -161,17 +163,20 @@ class Study:
     @classmethod
     def from_json(cls, folder: str | Path, given: dict[str, Any]) -> Self:
         """What `to_json` gave; fields of later versions are passed over. ValueError: no study."""
-        known = {field.name for field in dataclasses.fields(cls)}
         try:
-            fields = {key: value for key, value in given.items() if key in known}
+            fields = _typed(cls, given, skip=("space", "folder"))
+            fields.pop("folder", None)
             fields["space"] = tuple(
                 Dimension(**one | {key: tuple(one[key]) for key in ("choices", "words")})
-                for one in given["space"]
+                for one in (_typed(Dimension, dimension) for dimension in given["space"])
             )
             for key in ("command", "overrides", "objectives", "maximize"):
                 fields[key] = tuple(given[key])
+            for one in fields["space"]:
+                if one.kind != "choice" and (one.low is None or one.high is None):
+                    raise ValueError(f"space: {one.key} has no low or no high end")
             return cls(folder=Path(folder), **fields)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder} is not a study: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
@@ -201,7 +206,7 @@ class Study:
     def trial(self, slot: int) -> Trial:
         """The trial of a slot, a waiting one where it has no readable file."""
         try:
-            return Trial.from_json(json.loads(self.path(slot).read_text(encoding="utf-8")))
+            return Trial.from_json(jsonl.load(self.path(slot)))
         except (OSError, ValueError):
             return Trial(slot)
 
@@ -222,6 +227,31 @@ class Study:
         """A value as something to make small: -value where it is to be large; inf for NaN."""
         sign = -1.0 if self.objectives[objective] in self.maximize else 1.0
         return math.inf if math.isnan(value) else sign * value
+
+
+def _typed(cls: type, given: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a dataclass out of JSON, those of later versions left out. ValueError names the
+    first one of a wrong type; `skip`: fields that are judged elsewhere."""
+    if not isinstance(given, dict):
+        raise ValueError(f"a JSON object is expected, got {str(given)[:60]}")
+    hints = typing.get_type_hints(cls)
+    known = {key: given[key] for key in (field.name for field in dataclasses.fields(cls))
+             if key in given}  # fmt: skip
+    for key, value in known.items():
+        if key not in skip and (why := complaint(value, hints[key])):
+            raise ValueError(f"{key} {why}")
+    return known
+
+
+def unreadable(root: str | Path) -> dict[str, str]:
+    """{name: why} of the studies of a folder of runs that `studies` passes over."""
+    found = {}
+    for file in sorted(Path(root, FOLDER).glob("*/study.json")):
+        try:
+            Study.open(file.parent)
+        except ValueError as error:
+            found[file.parent.name] = str(error)
+    return found
 
 
 def studies(root: str | Path) -> list[Study]:

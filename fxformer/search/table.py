@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COLOURS = {
     "complete": "green", "pruned": "blue", "running": "cyan", "failed": "red",
-    "interrupted": "yellow", "stopped": "yellow", "waiting": "dim",
+    "interrupted": "yellow", "stopped": "yellow", "waiting": "dim", "skipped": "dim",
 }  # fmt: skip
 PLENTY = 12  # rows at once
 

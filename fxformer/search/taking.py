@@ -27,6 +27,8 @@ def take(
         if ending.final(trial, search.retries):
             continue
         told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
+        # A claim of this very process, which is not at the slot: nobody else would ever end it.
+        told = told or holder.owner == record()
         if not told and not claims.dead(holder) or ending.busy(study, trial):
             continue
         attempt = 1 + (0 if holder is None else holder.attempt)

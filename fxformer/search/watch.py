@@ -40,9 +40,10 @@ class Watch:
     def write(self, **changes: Any) -> None:
         """Change the trial's file; leaves where another worker has taken the trial over."""
         ticket = self.ticket
-        if not claims.current(self.study.folder / "claims", ticket.slot, ticket.attempt):
-            os._exit(RESUMABLE)  # the run is theirs: touch nothing more
         trial = self.study.trial(ticket.slot)
+        current = claims.current(self.study.folder / "claims", ticket.slot, ticket.attempt)
+        if not current or trial.attempts > ticket.attempt:
+            os._exit(RESUMABLE)  # the run is theirs: touch nothing more
         book.write(self.study, dataclasses.replace(trial, **changes))
 
     def verdict(self) -> str | None:
@@ -69,6 +70,10 @@ class Report(Event):
 
     def due(self, run: Fit) -> bool:
         return run.totals.evaluated == run.step and bool(run.valid) and self._last != run.step
+
+    def begin(self, run: Fit) -> None:
+        if self.due(run):
+            self(run)
 
     def __call__(self, run: Fit) -> None:
         self._last = run.step

@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rich.console import Console
@@ -18,7 +18,7 @@ from fxformer.energy import ledger
 from fxformer.search import book, ending, mirror, table
 from fxformer.search.claims import Claims, Unreachable
 from fxformer.search.knobs import Search
-from fxformer.search.process import Place
+from fxformer.search.process import ATTEMPT, Place
 from fxformer.search.study import Study, Trial
 from fxformer.search.taking import take, unlocked
 from fxformer.search.ticket import Ticket
@@ -67,12 +67,14 @@ class Worker:
         places: list[Place],
         console: Console,
         *,
+        judge: Callable[[Sequence[str]], str | None] = lambda words: None,
         mine: bool = False,
     ):
-        """mine: trials run in this very process"""
+        """judge: words of a trial -> why its config cannot run, None where it can; mine: trials run
+        in this very process"""
         self.study, self.search, self.claims = study, search, claims
         self.start, self.free, self.console = start, list(places), console
-        self.mine = mine
+        self.judge, self.mine = judge, mine
         self.held: dict[int, Held] = {}
         self.trials = study.trials()
         self.stopped = ""  # why no more trials are handed out
@@ -183,22 +185,43 @@ class Worker:
         self.claims.tell([trial])
         if trial.run is not None:
             unlocked(self.study.runs / trial.run)
-        child: Child = Past(0) if before else self.start(self.study, trial, place, ticket)
+        child: Child
+        if before:
+            child = Past(0)
+        elif self._refused(trial):
+            child = Past(ending.BAD)
+        else:
+            child = self.start(self.study, trial, place, ticket)
         held = Held(trial.slot, trial.attempts, child, place, time.monotonic())
         self.held[trial.slot] = held
+
+    def _refused(self, trial: Trial) -> bool:
+        """Whether a config that was only now drawn cannot run; its log then says why. What is known
+        beforehand was judged beforehand."""
+        if self.search.sampler.pure or trial.run is not None:
+            return False
+        if (why := self.judge(trial.overrides)) is None:
+            return False
+        with self.study.log(trial.slot).open("a", encoding="utf-8") as log:
+            log.write(f"{ATTEMPT}{trial.attempts}: judged\nfxformer: {why}\n")
+        return True
 
     def settle(self, held: Held, code: int) -> None:
         """Write how a trial of ours ended, if it still is ours."""
         del self.held[held.slot]
         self.free.append(held.place)
-        trial = self.study.trial(held.slot)
         if not self.claims.renew(held.slot, held.attempt):
             return
+        trial = self.study.trial(held.slot)
+        # A process of an earlier attempt may have written its file last, as it was before ours.
+        trial = dataclasses.replace(trial, attempts=max(trial.attempts, held.attempt))
         late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
         trial = ending.ended(self.study, self.search, trial, code, self.stopped, late)
         book.write(self.study, trial)
         self.trials[held.slot] = trial
         self.claims.tell([trial])
+        if self.search.fail_fast and trial.state == "failed" and not self.stopped:
+            self.stop(f"trial {held.slot} failed (search.fail_fast)")
         if self.mine and code in (ending.INTERRUPTED, ending.LEFT):
             self.stop("interrupted")
         self.console.print(table.line(self.study, trial), highlight=False)

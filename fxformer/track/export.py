@@ -6,11 +6,10 @@ metrics have a row for each logged line: run, split, step, then every number the
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from yaml import YAMLError
 
 from fxformer import jsonl
 from fxformer.track.redact import Redactor
@@ -37,15 +36,20 @@ def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
     write = _writer(path)
     names: dict[str, type] = {}
     for run in runs:
-        for line in jsonl.read(run.folder / "metrics.jsonl"):
-            names |= dict.fromkeys(k for k, v in line.items() if _is_number(v) and k not in _LINE)
+        for line in StoredRun(run.folder).lines:  # not kept: all runs' lines may not fit memory
+            names |= dict.fromkeys(k for k, v in line.items()
+                                   if jsonl.is_number(v) and k not in _LINE)
     kinds = _LINE | dict.fromkeys(sorted(names), float)
     return write(path, kinds, (_lines(run) for run in runs))
 
 
 def _lines(run: StoredRun) -> list[Row]:
-    found = jsonl.read(run.folder / "metrics.jsonl")
-    return [line | {"run": run.id} for line in found if _is_number(line.get("step"))]
+    lines = StoredRun(run.folder).lines
+    return [line | {"run": run.id} for line in lines if _is_step(line.get("step"))]
+
+
+def _is_step(value: Any) -> bool:
+    return jsonl.is_number(value) and math.isfinite(value)
 
 
 def _row(run: StoredRun) -> dict[str, Any]:
@@ -55,8 +59,9 @@ def _row(run: StoredRun) -> dict[str, Any]:
     _spread(facts.get("summary") or {}, "summary", row)
     try:
         config = run.config
-    except (OSError, ValueError, YAMLError):
+    except ValueError:
         config = {}
+    row["reason"] = run.reason or None
     _spread(config, "config", row)
     return redactor.value(row)
 
@@ -68,10 +73,6 @@ def _spread(value: Any, name: str, row: dict[str, Any]) -> None:
             _spread(one, f"{name}.{key}", row)
     else:
         row[name] = json.dumps(jsonl.encode(value)) if isinstance(value, (list, tuple)) else value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _common(before: type | None, value: Any) -> type:
@@ -127,4 +128,6 @@ def _as(kind: type, value: Any) -> Any:
         return None
     if kind is str:
         return value if isinstance(value, str) else json.dumps(jsonl.encode(value))
-    return kind(value) if isinstance(value, (int, float)) else None
+    if not jsonl.is_number(value) or (kind is int and not abs(value) < 1 << 63):
+        return None if kind is not bool else bool(value)
+    return kind(value)

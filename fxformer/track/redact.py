@@ -6,19 +6,31 @@ A value that comes from the environment is written as the interpolation that fet
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from fxformer.track import tokens
 
 MASK = "<redacted>"
 _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
-_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)[^/\s@]+@")
+# The user part of a URL ends at its last @: a password may hold any character, "/" and "@" too.
+# Without a ":" it must not hold a "/", or every path with an @ in it would be struck out.
+_URL = re.compile(r"(?P<scheme>[a-zA-Z][\w+.\-]*://)(?:[^/\s@:'\"]*:[^\s'\"]*|[^/\s@'\"]+)@")
+# ?token=…, &X-Amz-Signature=…, and the password=… of a database's keyword string
+_PARAMETER = re.compile(
+    rf"(?P<key>[?&;][\w.\-]*?(?:{_WORDS}|sig(?:nature)?)=|\b\w*(?:password|passwd|pwd)=)"
+    r"(?P<value>[^\s&;'\"#]+)",
+    re.IGNORECASE,
+)
 _ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$",
                        re.IGNORECASE | re.DOTALL)
 _ENV = re.compile(r"\$\{oc\.env:")
+# Variables whose values identify a job or a user: these may stand in the name of a run's folder.
+_NAMING = re.compile(r"(SLURM|PBS|LSB|SGE|OAR|FLUX|JOB|TASK|ARRAY|POD|HOSTNAME|USER|LOGNAME)\w*$")
 
 
 class Redactor:
@@ -35,10 +47,12 @@ class Redactor:
         return self._walk(raw, _plain(config, resolve=True), "")
 
     def text(self, text: str) -> str:
-        """`text` without known secrets and without credentials in URLs."""
+        """`text` without known secrets, tokens of known formats and the credentials of URLs: user
+        and password, and parameters such as `?password=`."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, MASK)
-        return _URL.sub(rf"\g<scheme>{MASK}@", text)
+        text = _PARAMETER.sub(rf"\g<key>{MASK}", _URL.sub(rf"\g<scheme>{MASK}@", text))
+        return tokens.masked(text, MASK)
 
     def arguments(self, argv: Iterable[str]) -> list[str]:
         """A command line, word by word: of `wandb.api_key=x` and `--token x` the x goes, and is
@@ -59,6 +73,22 @@ class Redactor:
     def value(self, value: Any) -> Any:
         """Any nest of dicts, lists and strings without secrets."""
         return self._walk(value, value, "")
+
+    def texts(self, value: Any, keep: Collection[str] = (), skip: Collection[str] = ()) -> Any:
+        """Any nest of dicts, lists and strings with `text` applied to every string, keys too.
+
+        keep: strings that stay as they are; skip: keys whose values stay, binary data
+        """
+        if isinstance(value, str):
+            return value if value in keep else self.text(value)
+        if isinstance(value, Mapping):
+            return {self.texts(key, keep): one if key in skip else self.texts(one, keep, skip)
+                    for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            if all(type(one) is float for one in value):  # a curve
+                return value
+            return [self.texts(one, keep, skip) for one in value]
+        return value
 
     def _learn_environment(self) -> None:
         for name, value in os.environ.items():
@@ -86,6 +116,13 @@ class Redactor:
         if not isinstance(resolved, str):
             return resolved
         return MASK if _secret(key, resolved) else self.text(resolved)
+
+
+def unnameable(raw: Any) -> list[str]:
+    """The environment variables of an unresolved value that must not show in a file's name: all
+    but those that identify a job, a host or a user."""
+    names = re.findall(r"\$\{oc\.env:\s*['\"]?(\w+)", raw) if isinstance(raw, str) else []
+    return [name for name in names if _KEY.search(name) or not _NAMING.match(name)]
 
 
 def _secret(key: str, value: str) -> bool:

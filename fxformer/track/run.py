@@ -5,8 +5,10 @@
     energy.jsonl       the ledger                       events.jsonl       what happened
 """
 
+import contextlib
 import datetime
 import json
+import logging
 import re
 import shlex
 import sys
@@ -19,9 +21,14 @@ from typing import Any, Literal
 from omegaconf import OmegaConf
 
 from fxformer import jsonl
+from fxformer.config.stored import plain_config
 from fxformer.track import facts as provenance
+from fxformer.track.integrity import Marks, damage
 from fxformer.track.owner import Lock, now, record
 from fxformer.track.redact import Redactor
+
+_log = logging.getLogger(__name__)
+RESERVE, _RESERVED = ".reserve", 1 << 16  # a file given up to write the end on a full disk
 
 Status = Literal["running", "done", "pruned", "interrupted", "failed", "diverged"]
 
@@ -40,6 +47,7 @@ class Run:
         self.facts: dict[str, Any] = {}
         self._writing = threading.RLock()  # mirrors note things from their own threads
         self.rewound: int | None = None
+        self._marks, self._unwritten = Marks(folder), list[dict[str, Any]]()
         self._open_logs()
 
     @classmethod
@@ -84,9 +92,10 @@ class Run:
         if not (folder / "run.json").exists():
             raise ValueError(f"{folder} is not a run: it has no run.json")
         lock = Lock(folder)
+        jsonl.sweep(folder)
         try:
             facts_before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            stored = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=False)
+            stored = plain_config(folder)
         except (OSError, ValueError) as error:
             lock.release()
             raise ValueError(f"{folder} cannot be taken up again: {error}") from error
@@ -117,6 +126,8 @@ class Run:
         self.facts |= {"status": "running", "reason": None, "command": command, "ended": None,
                        "started": self.facts.get("started", now()), "owner": record(),
                        **provenance.gather(), **(facts or {})}
+        with contextlib.suppress(OSError):
+            (self.folder / RESERVE).write_bytes(bytes(_RESERVED))
         self._store()
         self.event("start" if self.attempt == 1 else "resume", command=command)
 
@@ -127,15 +138,41 @@ class Run:
 
     def log(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
         """Append one line of metrics; readable by others when this returns. OSError: disk full."""
+        self.verify()
         line = {"step": int(step), "split": split, **metrics}
         self._metrics.write(line)
         self._all.write({**line, "attempt": self.attempt, "time": time.time()})
 
     def event(self, kind: str, **facts: Any) -> None:
-        """Append what happened: a checkpoint, an early stop, a signal …"""
+        """Append what happened: a checkpoint, an early stop, a signal …
+
+        A disk that refuses is warned of; the lines are kept and written with a later one.
+        """
+        self.verify()
         line = {"event": kind, "time": now(), "attempt": self.attempt, **facts}
         with self._writing:
-            self._events.write(self.redactor.value(line))
+            self._unwritten.append(self.redactor.value(line))
+            try:
+                while self._unwritten:
+                    self._events.write(self._unwritten[0])
+                    del self._unwritten[0]
+            except OSError as error:
+                _log.warning("%s cannot be written (%s)", self._events.path, error.strerror)
+
+    def verify(self) -> None:
+        """Raise RunLost or RunGoneError where the folder is no longer this process's."""
+        self._lock.verify()
+
+    def marks(self) -> dict[str, list[int]]:
+        """What the logs hold by now, for the checkpoint: see `integrity`."""
+        return self._marks.take()
+
+    def damage(self, marks: Mapping[str, list[int]] | None) -> list[str]:
+        """What has happened to the logs since a checkpoint took these marks; noted as an event."""
+        said = damage(self.folder, marks or {})
+        if said:
+            self.event("damage", logs=said)
+        return said
 
     def update(self, **facts: Any) -> None:
         """Merge facts into run.json, atomically."""
@@ -148,7 +185,7 @@ class Run:
         many lines went. metrics_all.jsonl keeps them."""
         self._metrics.close()
         gone = jsonl.keep(self._metrics.path, lambda line: line.get("step", 0) <= step)
-        self._metrics = jsonl.Writer(self._metrics.path)
+        self._metrics, self._marks = jsonl.Writer(self._metrics.path), Marks(self.folder)
         self.rewound = step
         self.event("rewind", step=step, lines=gone)
         return gone
@@ -156,22 +193,38 @@ class Run:
     def finish(
         self, status: Status, reason: str | None = None, summary: Mapping[str, Any] | None = None
     ) -> None:
-        """Say how it ended, close the files, let the folder go. Later calls do nothing."""
-        if self.facts["status"] != "running":
-            return
-        self.event("end", status=status, reason=reason)
-        ended: dict[str, Any] = {"status": status, "ended": now()}
-        self.facts["attempts"][-1] |= ended
-        if summary is not None:
-            ended["summary"] = dict(summary)
-        self.update(**ended, reason=reason)
-        for log in (self._metrics, self._all, self._events):
-            log.close()
-        self._lock.release()
+        """Say how it ended, close the files, let the folder go. Later calls do nothing.
+
+        Raises RunLost or RunGoneError, having written nothing, where the folder is not ours."""
+        with self._writing:
+            if self.facts["status"] != "running":
+                return
+            self._lock.verify(now=True)
+            self.event("end", status=status, reason=reason)
+            ended: dict[str, Any] = {"status": status, "ended": now()}
+            self.facts["attempts"][-1] |= ended
+            if summary is not None:
+                ended["summary"] = dict(summary)
+            try:
+                self.update(**ended, reason=reason)
+            except OSError as error:
+                _log.error("run.json cannot say that the run is %s (%s)", status, error)
+            for log in (self._metrics, self._all, self._events):
+                log.close()
+            with contextlib.suppress(OSError):
+                (self.folder / RESERVE).unlink()
+            self._lock.release()
 
     def _store(self) -> None:
+        self.verify()
         text = json.dumps(jsonl.encode(self.redactor.value(jsonl.encode(self.facts))), indent=2)
-        jsonl.replace(self.folder / "run.json", text + "\n")
+        try:
+            jsonl.replace(self.folder / "run.json", text + "\n")
+        except OSError:
+            if not (self.folder / RESERVE).exists():
+                raise
+            (self.folder / RESERVE).unlink()  # what it held is room enough on a full disk
+            jsonl.replace(self.folder / "run.json", text + "\n")
 
     def _open_logs(self) -> None:
         self._metrics = jsonl.Writer(self.folder / "metrics.jsonl")

@@ -1,6 +1,8 @@
 """`fxformer show RUN` and `fxformer runs`: a run, or all of them, on a terminal."""
 
 import argparse
+import logging
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.config.fit import complaint
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
 from fxformer.track import export, plain
@@ -19,8 +22,10 @@ from fxformer.track.store import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 
 _COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
-            "failed": "red", "diverged": "red", "pruned": "blue"}
+            "failed": "red", "diverged": "red", "pruned": "blue", "unreadable": "red"}
 _CURVES = (("train", "green"), ("valid", "magenta"))
+_CARBON = typing.get_type_hints(Carbon.__init__, include_extras=True)
+_log = logging.getLogger(__name__)
 
 
 def show(which: str, *, root: str | Path = "runs", console: Console | None = None) -> None:
@@ -63,9 +68,13 @@ def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> N
     for name in names:
         table.add_column(name, no_wrap=True,
                          justify="left" if name in ("status", "curve") else "right")
+    unreadable = []
     for run in there:
         table.add_row(*_row(run, wide))
+        unreadable += [f"{run.id}: unreadable: {why}" for why in run.problems()]
     console.print(table)
+    for words in unreadable:
+        console.print(Text(plain.safe(words), style="red"), soft_wrap=True)
 
 
 def _row(run: StoredRun, wide: bool) -> list[Text]:
@@ -96,7 +105,7 @@ def _facts(run: StoredRun) -> RenderableType:
 def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
     facts, train, valid = run.facts, run.metrics("train"), run.metrics("valid")
     code, machine = facts.get("code") or {}, facts.get("machine") or {}
-    reason = f" ({facts['reason']})" if facts.get("reason") else ""
+    reason = f" ({run.reason})" if run.reason else ""
     commit = (code.get("commit") or "")[:12] + (" with changes" if code.get("dirty") else "")
     versions = facts.get("packages") or {}
     tokens = _last(train, "tokens")
@@ -130,24 +139,38 @@ def _cost(run: StoredRun) -> list[tuple[str, str]]:
 
 
 def carbon_of(run: StoredRun) -> Carbon:
-    """The run's own assumptions, as its config has them."""
+    """The run's own assumptions, as its config has them; see `carbon_from`."""
     try:
-        known = run.config.get("energy") or {}
-    except (OSError, ValueError):
-        known = {}
+        known = run.config.get("energy")
+    except ValueError:  # `problems` names it
+        known = None
     return carbon_from(known, run.folder)
 
 
-def carbon_from(known: Mapping[str, Any], folder: Path) -> Carbon:
+def carbon_from(known: Any, folder: Path) -> Carbon:
     """The assumptions of a run in `folder` whose knobs of energy are `known`; an hourly file is the
-    folder's copy."""
+    folder's copy. The world's average, with a warning, where the knobs make no sense."""
+    try:
+        return Carbon(**_knobs(known or {}, folder))
+    except (OSError, ValueError) as error:
+        _log.warning("%s: CO2e is counted at the world average: %s", folder, error)
+        return Carbon()
+
+
+def _knobs(known: Any, folder: Path) -> dict[str, Any]:
+    """The arguments of `Carbon`. ValueError where one has another type."""
+    if not isinstance(known, Mapping):
+        raise ValueError(f"energy wants a mapping, got {str(known)[:60]}")
     knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
+    for name, value in knobs.items():
+        if why := complaint(value, _CARBON[name]):
+            raise ValueError(f"energy.{name} {why}")
     if "grid_hourly" in knobs:
         kept = folder / GRID_FILE
         knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])
         if not Path(knobs["grid_hourly"]).exists():  # then by its region
             knobs = {k: v for k, v in knobs.items() if not k.startswith("grid_")}
-    return Carbon(**knobs)
+    return knobs
 
 
 def _chart(run: StoredRun, width: int) -> RenderableType | None:

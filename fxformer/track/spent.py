@@ -21,6 +21,7 @@ from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
+from fxformer.track.redact import Redactor
 from fxformer.track.show import carbon_of
 from fxformer.track.store import StoredRun, find, runs
 
@@ -124,7 +125,8 @@ def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
 def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     """Read, print, write JSON if asked. ValueError where there is nothing of the kind."""
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
-    parser.add_argument("folder", nargs="?", default="runs", help="a folder of runs, or a run")
+    parser.add_argument("folder", nargs="?", help="a folder of runs, or a run")
+    parser.add_argument("--root", default="runs", help="the folder in which a run is looked up")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
     parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
     parser.add_argument("--column", help="as energy.grid_column")
@@ -132,15 +134,15 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     given, console = parser.parse_args(argv), console or Console()
     knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
     grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
-    starts = Starts.of(given.folder)
-    there = runs(given.folder) or ([] if starts.attempts else [find("runs", given.folder)])
+    starts, there = Starts.of(given.folder or given.root), runs(given.folder or given.root)
+    there = there or ([] if starts.attempts else [find(given.root, given.folder or "last")])
     accounts = [account(run, grid) for run in there]
     if given.json == "-":
-        print(json.dumps(_plain(accounts, starts), indent=1))
+        print(Redactor().text(json.dumps(_plain(accounts, starts), indent=1)))
         return accounts
     _show(accounts, starts, console)
     if given.json:
-        text = json.dumps(_plain(accounts, starts), indent=1)
+        text = Redactor().text(json.dumps(_plain(accounts, starts), indent=1))
         Path(given.json).write_text(text + "\n", encoding="utf-8")
     return accounts
 
@@ -172,6 +174,10 @@ def _show(accounts: Sequence[Spent], starts: Starts, console: Console) -> None:
     console.print(_sum(accounts, starts, total.total))
     for words in _notes(accounts, starts):
         console.print(Text(words))
+    for one in accounts:
+        for why in one.run.problems():
+            words = plain.safe(f"{one.run.id}: unreadable: {why}")
+            console.print(Text(words, style="red"), soft_wrap=True)
 
 
 def _table(*names: str) -> Table:
@@ -269,6 +275,7 @@ def _plain(accounts: Sequence[Spent], starts: Starts) -> dict:
             {
                 "run": one.run.id,
                 "status": one.run.status,
+                "unreadable": one.run.problems(),
                 "kwh": one.kwh,
                 "gco2e": one.gco2e,
                 "joules_per_token": one.per_token,

@@ -1,6 +1,7 @@
 """Weights & Biases as a mirror: offline by default (no account), or online."""
 
 import logging
+import shlex
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,21 @@ from fxformer.track.run import Run
 from fxformer.types import Positive
 
 _log = logging.getLogger(__name__)
+
+
+def sync_command(folder: Path, name: str | None) -> str | None:
+    """The command that sends what wandb wrote offline below a run's folder; None where all is sent.
+
+    A resumed run has one offline folder for each attempt, all of one id (`name`). Sent one by one
+    the last replaces the others, so all are sent together, also those that were sent before:
+    with --id wandb appends them in the order of their start.
+    """
+    there = sorted(path for path in folder.glob("wandb/offline-run-*") if path.is_dir())
+    unsent = [path for path in there if not list(path.glob("*.wandb.synced"))]
+    if not unsent:
+        return None
+    together = ["--include-synced", "--id", name] if len(there) > 1 and name else []
+    return shlex.join(["wandb", "sync", *together, *(str(path) for path in there)])
 
 
 class WandbTracker:
@@ -53,9 +69,12 @@ class WandbTracker:
         quiet = {"console": "off", "disable_git": True, "disable_code": True, "silent": True,
                  "x_disable_meta": True, "x_disable_stats": True, "x_disable_machine_info": True}
         online = self._mode == "online" and self._online(wandb, arguments, quiet)
-        self._unsent = None if online else f"wandb sync {run.folder}/wandb/offline-run-*"
         self._wandb = online or wandb.init(
             mode="offline", settings=wandb.Settings(**quiet), **arguments)
+        self._unsent = None
+        if not online:
+            again = sync_command(run.folder, name) if known else None
+            self._unsent = again or f"wandb sync {run.folder}/wandb/offline-run-*"
         self._wandb.define_metric("*", step_metric="step")  # a resume may log a step again
         run.update(wandb_id=name)
 

@@ -13,13 +13,12 @@ JSON items, and costs a second of import. What it has beyond this file is states
 process can address; `save` refuses those by name.
 """
 
-import json
+import errno
 import math
-import os
 import shutil
 import threading
 import warnings
-import zlib
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,9 @@ import jax
 import numpy as np
 
 from fxformer.rules import named
-from fxformer.train import tensors
+from fxformer.train import manifest, tensors
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class CheckpointError(ValueError):
@@ -42,28 +43,52 @@ class Restored(NamedTuple):
     host: dict
 
 
+def steps_in(folder: Path) -> list[int]:
+    """Steps with a whole checkpoint in `folder`, ascending; none where there is no such folder."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(p.name) for p in there if p.name.isdigit() and p.is_dir())
+
+
 class Checkpoints:
     """The checkpoints of one folder; one process at a time (see track/owner.py).
 
     keep: how many of the latest stay (at least 2: a power cut may take the newest); the best one
         by metric, smallest first, stays besides them
+    milestones: steps whose checkpoints stay as well
     copy: take a copy of the state before `save` returns; needed when the step donates its input
+    guard: called before the folder is written; raises where another process has taken it over
+
+    On a full disk a save gives up what older checkpoints hold, all but the newest good one and the
+    best, and is made again. A folder that was deleted meanwhile is made anew.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 2, copy: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 2,
+        milestones: Collection[int] = (),
+        copy: bool = False,
+        guard: Callable[[], object] = lambda: None,
+    ) -> None:
         if keep < 2:
             raise ValueError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
         self.folder, self.keep, self.copy = Path(folder), keep, copy
-        self.failures = 0  # saves in a row that failed
+        self.failures, self.why = 0, ""  # saves in a row that failed, and why the last one did
+        self.guard, self.milestones = guard, frozenset(milestones)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._clean = False
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def saving(self) -> bool:
+        """Whether a checkpoint is being written."""
+        return self._thread is not None and self._thread.is_alive()
+
     def steps(self) -> list[int]:
         """Steps with a whole checkpoint, ascending."""
-        names = [p.name for p in self.folder.iterdir() if p.name.isdigit() and p.is_dir()]
-        return sorted(int(name) for name in names)
+        return steps_in(self.folder)
 
     def save(self, step: int, state: Any, host: dict, *, metric: float | None = None) -> None:
         """Begins to save `state` (a pytree of arrays) and `host` (JSON) as of `step`.
@@ -127,7 +152,7 @@ class Checkpoints:
 
     def host(self, step: int) -> dict:
         """The host part of a checkpoint, checked. Raises tensors.Damaged."""
-        return _manifest(self._path(step))["host"]
+        return manifest.read(self._path(step))["host"]
 
     def best(self) -> int | None:
         """The step with the smallest metric, the earliest of equals; None without metrics."""
@@ -139,40 +164,83 @@ class Checkpoints:
         """The arrays of a checkpoint by path, and its host part, checked. Raises tensors.Damaged.
 
         The arrays are mapped files: copy what must outlive the checkpoint."""
-        manifest = _manifest(self._path(step))
-        if manifest["step"] != step:
-            raise tensors.Damaged(f"{self._path(step)} says it is of step {manifest['step']}")
-        arrays = tensors.read(self._path(step) / "state.safetensors", manifest["sums"])
-        return arrays, manifest["host"]
+        body = manifest.read(self._path(step))
+        if body["step"] != step:
+            raise tensors.Damaged(f"{self._path(step)} says it is of step {body['step']}")
+        arrays = tensors.read(self._path(step) / "state.safetensors", body["sums"])
+        return arrays, body["host"]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
 
     def _metric(self, step: int) -> float | None:
         try:
-            return _manifest(self._path(step))["metric"]
+            return manifest.read(self._path(step))["metric"]
         except tensors.Damaged:
             return None
 
     def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
+        arguments = (step, leaves, host, metric)
+        try:
+            while not self._fits(*arguments):
+                pass
+            self.failures, self.why = 0, ""
+        except BaseException as error:  # whatever it was, it is told by wait()
+            self._error, self.failures = error, self.failures + 1
+            self.why = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+
+    def _fits(self, *arguments: Any) -> bool:
+        """Writes a checkpoint; False where the disk is full and there is now more room on it."""
+        try:
+            self._write(*arguments)
+        except OSError as error:
+            if error.errno not in FULL or not self._make_room():
+                raise
+            return False
+        return True
+
+    def _write(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
         making = self.folder / f".{step:08d}.making"
         try:
+            self.guard()
+            self.folder.mkdir(exist_ok=True)  # not its parents: a run that was deleted stays so
             self._clear()
             making.mkdir()
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = tensors.write(making / "state.safetensors", arrays)
             body = {"step": step, "metric": metric, "host": host, "sums": sums}
-            body = json.loads(json.dumps(body))  # as it will be read: keys are strings
-            _write_json(making / "host.json", body | {"sum": _json_sum(body)})
-            _sync(making)
+            manifest.write(making, body)
+            self.guard()
             self._trash(step)  # the same step again, after a rollback
             making.rename(self._path(step))
-            _sync(self.folder)
+            manifest.sync(self.folder)
             self._prune()
-            self.failures = 0
-        except BaseException as error:  # whatever it was, it is told by wait()
+        finally:
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
-            self._error, self.failures = error, self.failures + 1
+
+    def _make_room(self) -> bool:
+        """Deletes what is not the newest good checkpoint, the best one or a milestone; milestones
+        where there is nothing else. Whether there was anything."""
+        spare = [self.folder / ".bad", self.folder / ".trash", *self.folder.glob(".*.making")]
+        spare = [path for path in spare if path.exists()]
+        best, newest = self.best(), next(filter(self._good, reversed(self.steps())), None)
+        steps = [step for step in self.steps() if step not in (best, newest)]
+        if others := [step for step in steps if step not in self.milestones]:
+            steps = others
+        elif spare:
+            steps = []
+        for step in steps:
+            self._trash(step)
+        for path in spare:
+            shutil.rmtree(path, ignore_errors=True)
+        return bool(steps or spare)
+
+    def _good(self, step: int) -> bool:
+        try:
+            self.read(step)
+        except tensors.Damaged:
+            return False
+        return True
 
     def _clear(self) -> None:
         """Removes what a process left that was killed while saving or deleting. Only a process
@@ -183,9 +251,9 @@ class Checkpoints:
         self._clean = True
 
     def _prune(self) -> None:
-        best = self.best()
+        stay = self.milestones | {self.best()}
         for step in self.steps()[: -self.keep]:
-            if step != best:
+            if step not in stay:
                 self._trash(step)
 
     def _trash(self, step: int) -> None:
@@ -222,33 +290,3 @@ def _fill(like: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
         for path, leaf in wanted.items()
     ]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def _manifest(folder: Path) -> dict:
-    try:
-        body = json.loads((folder / "host.json").read_text())
-        found = body.pop("sum")
-        if found != _json_sum(body):
-            raise ValueError("its checksum differs")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise tensors.Damaged(f"{folder / 'host.json'}: {error}") from None
-    return body
-
-
-def _json_sum(body: dict) -> int:
-    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
-
-
-def _write_json(path: Path, body: dict) -> None:
-    with path.open("w") as file:
-        json.dump(body, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

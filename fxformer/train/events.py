@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
@@ -11,6 +11,13 @@ import jax.numpy as jnp
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.running import Run, add, averages
+
+FAILURES = 5  # saves in a row that may fail before a run stops: what it learns would be lost
+Note = Callable[..., Any]  # (kind, **facts): puts what happened on record
+
+
+def nothing(kind: str, **facts: Any) -> None:
+    """Keeps no record."""
 
 
 class Event:
@@ -22,6 +29,9 @@ class Event:
     def due(self, run: Run) -> bool:
         """Whether it is time."""
         return self.every > 0 and run.step % self.every == 0
+
+    def begin(self, run: Run) -> None:
+        """What an earlier attempt that was interrupted left undone at this step."""
 
     def __call__(self, run: Run) -> None:
         """What it does."""
@@ -39,6 +49,8 @@ class Call(Event):
         self._last = -1
 
     def __call__(self, run: Run) -> None:
+        if run.asked():
+            return
         run.catch_up()
         self.function(run)
         self._last = run.step
@@ -46,6 +58,10 @@ class Call(Event):
     def finish(self, run: Run) -> None:
         if run.status == "done" and self._last != run.step:
             self(run)
+
+
+class _GivenUp(Exception):
+    """An evaluation that was not made to its end."""
 
 
 class Evaluate(Event):
@@ -57,6 +73,7 @@ class Evaluate(Event):
     patience: stop after so many evaluations in a row without a new best; 0: never
     derive: adds numbers to the averages (perplexity, bits per byte)
     The moving average, where there is one, is evaluated too: its numbers have "ema_" in front.
+    An evaluation is given up when the process is asked to leave, and made when the run goes on.
     """
 
     def __init__(
@@ -73,13 +90,21 @@ class Evaluate(Event):
         self.evaluate, self.batches = evaluate, batches
         self.metric, self.patience, self.derive = metric, patience, derive
 
+    def begin(self, run: Run) -> None:
+        if run.step > 0 and self.due(run) and run.totals.evaluated != run.step:
+            self(run)
+
     def __call__(self, run: Run) -> None:
         run.catch_up()
         with run.meter.phase("evaluate"):
-            run.valid = self._numbers(run.state.params)
-            if run.state.ema is not None:
-                average = self._numbers(run.state.ema)
-                run.valid |= {f"ema_{name}": value for name, value in average.items()}
+            try:
+                valid = self._numbers(run, run.state.params)
+                if run.state.ema is not None:
+                    average = self._numbers(run, run.state.ema)
+                    valid |= {f"ema_{name}": value for name, value in average.items()}
+            except _GivenUp:
+                return
+        run.valid = valid
         run.catch_up()  # nothing is pending: brings the clock up to date
         run.totals.evaluated, run.totals.joules = run.step, run.meter.read()
         run.log(run.step, "valid", run.valid)
@@ -88,10 +113,14 @@ class Evaluate(Event):
     def finish(self, run: Run) -> None:
         if run.status == "done" and run.totals.evaluated != run.step:
             self(run)
+            if run.totals.evaluated != run.step:
+                run.status, run.reason = "interrupted", "asked to leave before the last evaluation"
 
-    def _numbers(self, params: Any) -> dict[str, float]:
+    def _numbers(self, run: Run, params: Any) -> dict[str, float]:
         total, pending = None, None
         for batch in self.batches:
+            if run.asked():
+                raise _GivenUp
             pending, before = self.evaluate(params, batch), pending
             total = total if before is None else add(total, jax.device_get(before))
         if pending is None:
@@ -119,8 +148,14 @@ class Save(Event):
     Nothing is saved while updates are being refused or a parameter is not finite: a checkpoint is
     always a state one can go on from.
 
+    At the end of a run its last state is on disk, or the run is not done: saving is tried again,
+    and where that fails the run ends as interrupted, with what is missing as its reason.
+
     facts: what else belongs into the host part (config hash, tracker id), asked at each save
+    milestones: further steps at which to save
     metric: as of Evaluate; decides which checkpoint is the best
+    note: told of saves that fail, (kind, **facts)
+    pause: seconds between two attempts at the last save
     """
 
     def __init__(
@@ -131,19 +166,47 @@ class Save(Event):
         minutes: float = math.inf,
         facts: Callable[[], dict] = dict,
         metric: str = "loss",
+        milestones: Collection[int] = (),
+        note: Note = nothing,
+        pause: float = 1.0,
     ) -> None:
         super().__init__(every)
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
+        self.milestones = milestones
+        self.note, self.pause, self._told = note, pause, 0
         self.metric, self._at, self._last = metric, time.monotonic(), -1
 
     def due(self, run: Run) -> bool:
-        return super().due(run) or time.monotonic() - self._at >= 60 * self.minutes
+        planned = super().due(run) or run.step in self.milestones
+        return planned or time.monotonic() - self._at >= 60 * self.minutes
+
+    def begin(self, run: Run) -> None:
+        if run.step > 0 and super().due(run) and run.valid:  # evaluated just now: say how good
+            self(run)
 
     def __call__(self, run: Run) -> None:
         run.catch_up()
         self._at = time.monotonic()
-        if run.train.get("streak", 0) or not math.isfinite(run.train.get("parameter_norm", 0)):
-            return
+        if not run.train.get("streak", 0) and self._finite(run):
+            self._save(run)
+        before, self._told = self._told, self.checkpoints.failures
+        if self._told > before:
+            self._tell(run)
+
+    def finish(self, run: Run) -> None:
+        if run.status == "diverged":
+            self.checkpoints.wait()
+        elif not self._finite(run):
+            what = f"a parameter is not finite after step {run.step}: it is not saved"
+            run.status, run.reason = "diverged", what
+            self.checkpoints.wait()
+        elif not self._saved(run):
+            self._missing(run)
+
+    def _finite(self, run: Run) -> bool:
+        return math.isfinite(run.train.get("parameter_norm", 0))
+
+    def _save(self, run: Run) -> None:
         with run.meter.phase("checkpoint"):
             run.totals.joules = run.meter.read()
             host = {
@@ -155,12 +218,32 @@ class Save(Event):
             self.checkpoints.save(run.step, run.state, host, metric=metric)
         self._last = run.step
 
-    def finish(self, run: Run) -> None:
-        if run.status != "diverged" and self._last != run.step:
-            self(run)
-        if not self.checkpoints.wait():  # the last one: try once more, and say so if it fails
-            self(run)
-            self.checkpoints.wait()
+    def _saved(self, run: Run) -> bool:
+        """Whether the last state is on disk, after three attempts if need be."""
+        for attempt in range(3):
+            if attempt or self._last != run.step:
+                time.sleep(self.pause * attempt)
+                self._save(run)
+            if self.checkpoints.wait() and run.step in self.checkpoints.steps():
+                return True
+        return False
+
+    def _tell(self, run: Run) -> None:
+        why = self.checkpoints.why
+        self.note("checkpoint_failed", step=run.step, failures=self._told, why=why)
+        if self._told >= FAILURES:
+            run.stop("interrupted", f"{self._told} checkpoints in a row could not be saved: {why}")
+
+    def _missing(self, run: Run) -> None:
+        there, folder = self.checkpoints.steps(), self.checkpoints.folder
+        kept = f"the newest on disk is that of step {there[-1]}" if there else "none is on disk"
+        why = self.checkpoints.why or f"it is not in {folder} any more"
+        what = f"the checkpoint of step {run.step} could not be saved ({why}); {kept}"
+        if run.status == "interrupted" and run.reason:
+            what = f"{run.reason}; {what}"
+        if run.status != "pruned":  # its search goes on without its state
+            run.status, run.reason = "interrupted", f"{what}; make room for {folder}, then resume"
+        self.note("checkpoint_missing", step=run.step, newest=there[-1] if there else None, why=why)
 
 
 class RollBack(Event):
@@ -170,10 +253,14 @@ class RollBack(Event):
     what made the run diverge is not met again.
 
     times: how often before the run is given up as diverged
+    note: told of each roll-back, and of the one that could not be made, (kind, **facts)
     """
 
-    def __init__(self, streak: int, times: int, checkpoints: Checkpoints, like: Any) -> None:
+    def __init__(
+        self, streak: int, times: int, checkpoints: Checkpoints, like: Any, *, note: Note = nothing
+    ) -> None:
         super().__init__(1)
+        self.note = note
         self.streak, self.times, self.checkpoints, self.like = streak, times, checkpoints, like
 
     def due(self, run: Run) -> bool:
@@ -186,14 +273,20 @@ class RollBack(Event):
         run.catch_up()
         what = f"{run.train['streak']:.0f} updates in a row were not finite by step {run.step}"
         if run.totals.rollbacks >= self.times:
-            return run.stop("diverged", f"{what}, after {run.totals.rollbacks} roll-backs")
+            return self._give_up(run, f"{what}, after {run.totals.rollbacks} roll-backs")
         self.checkpoints.wait()
         found = self.checkpoints.restore(self.like)
         if found is None:
-            return run.stop("diverged", f"{what}, and there is no checkpoint to go back to")
+            return self._give_up(run, f"{what}, and there is no checkpoint to go back to")
         run.totals.rollbacks += 1
         now = run.state
         run.state = found.state.replace(
             step=now.step, skipped=now.skipped, streak=jnp.zeros_like(now.streak)
         )
         run.train |= {"streak": 0.0, "parameter_norm": 0.0}
+        times = run.totals.rollbacks
+        self.note("rollback", step=run.step, to=found.step, why=what, rollbacks=times)
+
+    def _give_up(self, run: Run, why: str) -> None:
+        self.note("diverged", step=run.step, why=why)
+        run.stop("diverged", why)

@@ -42,7 +42,10 @@ def fit(
     """
     run = Run(state, int(state.step), totals or Totals(), tracker, meter, log_every, progress)
     batches = iter(loader) if run.step < until else iter(())
-    with Signals() as signals, meter.phase("train"):
+    with Signals(limit=True) as signals, meter.phase("train"):
+        run.asked = lambda: bool(signals.name)
+        for event in events:
+            event.begin(run)
         while run.status is None and run.step < until:
             if spent := budget.over(run.totals):
                 run.stop("done", spent)
@@ -55,8 +58,11 @@ def fit(
                 if event.due(run):
                     event(run)
                     run.happened()
+            signals.patient(3 * run.train.get("step_seconds", 0.0))
             if signals.name:
                 run.stop("interrupted", f"{signals.name} after step {run.step}")
+        if signals.name:
+            signals.react()
         run.stop("done", f"{run.step} steps are done")
         run.catch_up()
         for event in events:

@@ -18,9 +18,12 @@ from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.track.run import Run
-from fxformer.track.store import GRID_FILE, StoredRun
+from fxformer.track.store import GRID_FILE, StoredRun, name_of
+from fxformer.train import signals
+from fxformer.train.checkpoint import FULL, steps_in
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.events import Event
+from fxformer.train.room import check_memory
 from fxformer.train.session import Session
 from fxformer.train.setup import Setup, set_up
 
@@ -65,6 +68,7 @@ def train(
         with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
             check.begin()
             setup = set_up(cfg)
+            check_memory(setup)
         run = open_run(cfg, setup, facts)
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
@@ -74,13 +78,16 @@ def train(
     except BaseException:
         kept.close(meter)
         raise
-    keep_grid(energy, run)
+    left = "stopped before it could save; resume continues from the newest checkpoint"
+    signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")
     try:
+        keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
         ended = Session(setup, run, meter, kept, energy, console, check, more).train()
     except BaseException as error:
         kept.close(meter)
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        full = isinstance(error, OSError) and error.errno in FULL
+        reason = "interrupted" if full or isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
         raise
     run.finish(ended.status, ended.reason)
@@ -115,13 +122,25 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
     stored, steps = StoredRun(cfg.resume), cfg.trainer.steps
     before = stored.config["trainer"]["steps"]
     made = max((line["step"] for line in stored.lines), default=0)
-    if stored.status == "done" and made >= steps:
+    newest = max(steps_in(stored.folder / "checkpoints"), default=None)
+    if stored.status == "done" and newest is None:
+        raise ValueError(
+            f"resume: {stored.id} is done, but its checkpoints were deleted: there is nothing to "
+            f"go on from; start a new run"
+        )
+    if stored.status == "done" and newest is not None and newest < made:
+        console.print(f"the newest checkpoint is that of step {newest} of {made}: made again from "
+                      "there", highlight=False)
+    elif stored.status == "done" and made >= steps:
         more = f"fxformer train resume={stored.id} trainer.steps={2 * made}"
         console.print(f"{stored.id} is done: {made} steps. To go on: {more}", highlight=False)
         return False
     if steps != before:
-        words = f"trainer.steps was {before} and is {steps}: the learning rate follows its schedule"
-        console.print(f"{words} over {steps} steps from here", highlight=False)
+        how = f"follows its schedule over {steps} steps from here; trainer.extend=hold keeps it"
+        if cfg.trainer.get("extend") == "hold":
+            how = f"stays as it was at step {before} and decays at the end"
+        words = f"trainer.steps was {before} and is {steps}: the learning rate {how}"
+        console.print(words, highlight=False)
     return True
 
 
@@ -152,8 +171,14 @@ def words() -> dict[str, list[str]]:
 
 
 def title(cfg: DictConfig) -> str:
-    """What was chosen, in a few words."""
+    """What was chosen, in a few words; with init=, what the model comes from in place of a choice
+    of it that was not made."""
     if not HydraConfig.initialized():
         return "run"
-    chosen = HydraConfig.get().runtime.choices
-    return "-".join(str(chosen[group]) for group in ("model", "size", "objective", "data"))
+    hydra, init = HydraConfig.get(), cfg.get("init") or {}
+    groups = ["model", "size", "objective", "data"]
+    begun = [Path(str(init[k])) for k in ("from", "encoder", "decoder") if init.get(k)]
+    made = any(word.partition("=")[0] == "model" for word in hydra.overrides.task)
+    first = ["from", *(name_of(place.name) for place in begun)] if begun and not made else []
+    rest = groups[2:] if first else groups
+    return "-".join([*first, *(str(hydra.runtime.choices[group]) for group in rest)])

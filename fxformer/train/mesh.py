@@ -35,7 +35,7 @@ class Layout:
     data: Devices = 1
     fsdp: Devices = 1
     smallest: Natural = 2**14
-    rules: Sequence = ()
+    rules: Sequence[tuple[str, Natural | None]] = ()
 
     def __post_init__(self) -> None:
         if 0 in (self.data, self.fsdp) or (self.data == -1 and self.fsdp == -1):
@@ -68,9 +68,14 @@ class Layout:
 
         def leaf(path: str, value: Any) -> NamedSharding:
             axis = chosen[path] if path in chosen else self._axis(path, value, parts)
+            if axis is not None and axis >= value.ndim:
+                raise ValueError(
+                    f"mesh.rules: there is no axis {axis} of {path}, whose shape is {value.shape}; "
+                    "write an axis from 0 on, or null to keep it whole"
+                )
             if parts == 1 or axis is None:
                 return NamedSharding(mesh, PartitionSpec())
-            if axis >= value.ndim or value.shape[axis] % parts:
+            if value.shape[axis] % parts:
                 raise ValueError(f"mesh.rules: axis {axis} of {path} {value.shape} not in {parts}")
             return NamedSharding(mesh, PartitionSpec(*[None] * axis, "fsdp"))
 

@@ -44,8 +44,8 @@ class Optimizer(abc.ABC):
     lr: Positive
     weight_decay: NonNegative = 0.0
     clip: Positive | None = 1.0
-    decay: Sequence = ()
-    multipliers: Sequence = ()
+    decay: Sequence[tuple[str, NonNegative]] = ()
+    multipliers: Sequence[tuple[str, NonNegative | Sequence[NonNegative]]] = ()
     freeze: Sequence[str] = ()
 
     @abc.abstractmethod
@@ -71,7 +71,7 @@ class Optimizer(abc.ABC):
         """The transformation for (abstract) `params`. RuleError for a rule that decides nothing."""
         decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
-        _none_negative(factors)
+        _fit(factors, named(params))
         frozen = select(self.freeze, params, what="optimizer.freeze")
         if all(jax.tree.leaves(frozen)):
             raise ValueError("optimizer.freeze matches every parameter: nothing is left to train")
@@ -193,9 +193,21 @@ class Muon(Optimizer):
         return jax.tree.map(lambda update: update * self.rms * max(update.shape) ** 0.5, updates)
 
 
-def _none_negative(factors: dict[str, Any]) -> None:
+def _fit(factors: dict[str, Any], leaves: dict[str, Any]) -> None:
+    """ValueError for a negative factor, and for lists that do not hold one factor a layer."""
     for path, factor in factors.items():
-        if min(factor if isinstance(factor, Sequence) else [factor]) < 0:
+        listed = not isinstance(factor, int | float)
+        if listed and not is_stacked(path):
+            raise ValueError(
+                f"optimizer.multipliers: {list(factor)} has a factor for each layer, and {path} is "
+                "no stack of layers; write one number, or a narrower regex such as blocks"
+            )
+        if listed and len(factor) != (layers := leaves[path].shape[0]):
+            raise ValueError(
+                f"optimizer.multipliers: {list(factor)} has {len(factor)} factors and {path} "
+                f"{layers} layers; write {layers} factors, or one number"
+            )
+        if min(factor if listed else [factor]) < 0:
             raise ValueError(f"optimizer.multipliers: {factor} for {path} would climb the loss")
 
 

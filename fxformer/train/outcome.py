@@ -1,12 +1,20 @@
 """What a run came to, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from omegaconf import OmegaConf
+
+from fxformer.data import overlap, round_trip
 from fxformer.energy.peak import mesh_peak
+from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.summary import Sample
 from fxformer.train.running import Run as Fit
 from fxformer.train.setup import Setup
+
+MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that
+SMALL_BATCH = 8192  # tokens of a step
 
 
 def page(step: int, samples: Sequence[Sample]) -> str:
@@ -27,8 +35,42 @@ def work(setup: Setup, ended: Fit, seconds: float) -> dict[str, float]:
     return {"flops_per_second": pace} | ({} if peak is None else {"mfu": pace / peak[0]})
 
 
-def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, str]]:
-    """The lines of the summary that are not about energy. done: as of `work`"""
+def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
+    """A line where a run ends with the loss that token frequencies alone give: it has not begun to
+    use context, which a masked LM at first looks like for hundreds of steps."""
+    guess, text = setup.data.facts["unigram_nats"], setup.data.facts["valid"]["bytes"]
+    # made-up tasks score answers, whose frequencies are others than those of all tokens
+    if not text or "nll" not in valid or valid["nll"] < guess - MARGIN:
+        return []
+    trials = ["more steps (trainer.steps)"]
+    residual = OmegaConf.select(setup.cfg, "model.residual._target_", default="")
+    if str(residual).endswith(".Post"):
+        trials.append("model/residual=pre, which bears a larger optimizer.lr")
+    if setup.cfg.data.batch * setup.cfg.data.length < SMALL_BATCH:
+        trials.append("a larger data.batch")
+    words = "the model predicts little more than how frequent tokens are; try " + ", ".join(trials)
+    return [("", words), ("", "or begin with a recipe that learns: experiment=mlm_stdlib")]
+
+
+def text(setup: Setup, train: Coverage, valid: Coverage | None) -> dict[str, Any]:
+    """{"tokens_dropped": {split: {reason: tokens}}, "valid_pieces", "valid_pieces_missing"}: text
+    that was not learned from, or not evaluated, and how many held-out pieces of text there are.
+
+    train: of this attempt's batches; valid: of the last evaluation, None where there was none.
+    """
+    dropped = {}
+    for split, seen in (("train", train), ("valid", valid)):
+        left = setup.data.facts["packing"][split]["tokens_dropped"]
+        dropped[split] = {"left out by the packing": left} if left else {}
+        dropped[split] |= dict(seen.lost) if seen else {}
+    pieces = {"valid_pieces": valid.pieces, "valid_pieces_missing": valid.missing} if valid else {}
+    return {"tokens_dropped": dropped} | pieces
+
+
+def facts(
+    setup: Setup, ended: Fit, done: dict[str, float], seen: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
     rows = [("ended", ended.reason)]
     if "loss" in ended.train:
         rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
@@ -36,13 +78,17 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
         words = f"{plain.loss(ended.valid['loss'])} on held-out text"
         if ended.valid.get("nll", ended.valid["loss"]) != ended.valid["loss"]:
             words += f", nll {plain.loss(ended.valid['nll'])}"
+        lossy = round_trip.mark(setup.data.facts["valid"])
         accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
         for name in ("perplexity", "bits_per_byte", *accuracies):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
+                words += f" ({lossy})" if lossy and name == "bits_per_byte" else ""
+        if pieces := seen.get("valid_pieces"):
+            words += f", over {pieces - seen['valid_pieces_missing']:,} of {pieces:,} texts"
         guess = setup.data.facts["unigram_nats"]
         alone = f"{guess:.4f} for one that knows only how frequent tokens are"
-        rows += [("", words), ("", alone)]
+        rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
     words = f"{plain.count(speed)} tokens/s, {plain.clock(seconds)}"
@@ -52,5 +98,28 @@ def facts(setup: Setup, ended: Fit, done: dict[str, float]) -> list[tuple[str, s
         words += f", {done['mfu']:.0%} of the peak (MFU)"
     rows.append(("speed", words))
     padding = setup.data.facts["packing"]["train"]["padding_share"]
-    rows.append(("data", f"{padding:.1%} padding, {waited:.1%} of the time waited for"))
-    return rows
+    dropped = seen["tokens_dropped"]
+    whole = "" if any(dropped.values()) else ", no text dropped"
+    words = f"{padding:.1%} padding, {waited:.1%} of the time waited for{whole}"
+    rows.append(("data", words))
+    for split, reasons in dropped.items():
+        for reason, tokens in reasons.items():
+            rows.append(("dropped", f"{tokens:,} tokens of {split} text: {reason}"))
+    return rows + [("", line) for line in corpus_notes(setup.data.facts)]
+
+
+def corpus_notes(facts: dict) -> list[str]:
+    """What is to be known of a corpus of text: lossy round trips, overlap, what was skipped."""
+    valid, lines = facts["valid"], []
+    if mark := round_trip.mark(valid):
+        trip = round_trip.of(valid)
+        lines.append(
+            f"the tokenizer is {mark}: {trip.exact} of {trip.documents} held-out documents come "
+            "back exactly; bits per byte include an edit script for the rest"
+        )
+    if "overlap" in facts:
+        lines.append(overlap.words(facts["overlap"]))
+    kinds = {"files_empty": "empty files", "records_blank": "records without text"}
+    if skipped := [f"{facts[key]} {kind}" for key, kind in kinds.items() if facts.get(key)]:
+        lines.append(f"skipped: {', '.join(skipped)}")
+    return lines

@@ -83,6 +83,7 @@ class Run:
         speeds are means over the steps since the last line of the log
     valid: numbers of the last evaluation
     status: None while it runs, then a key of CODES; `reason` in words
+    asked: whether the process was asked to leave: what takes long and can be cut short should be
     """
 
     state: State
@@ -97,6 +98,7 @@ class Run:
     read: int = 0
     status: str | None = None
     reason: str = ""
+    asked: Callable[[], bool] = lambda: False
     _pending: tuple[int, Any, float] | None = None
     _began: float = dataclasses.field(default_factory=time.perf_counter)
     _last: float = dataclasses.field(default_factory=time.perf_counter)

@@ -10,12 +10,15 @@ after it.
 
 import abc
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 
 from fxformer.types import NonNegative, Positive, Share
+
+HELD_DECAY = 0.2  # of the updates by which a run is extended, the share over which lr decays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,28 @@ class Schedule(abc.ABC):
     @abc.abstractmethod
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         """Share at progress x after the warm-up of `rise` updates."""
+
+
+def extended(schedule: Schedule, ends: Sequence[int]) -> Callable[..., jax.Array]:
+    """The function (count, spent=None) -> share for a run that ended at each of `ends` and was made
+    longer, but for the last: after an end the share stays as it was in the last update before it,
+    and decays linearly to 0 over the last fifth of the updates up to the next end."""
+    share = schedule(ends[0])
+    for end, until in itertools.pairwise(ends):
+        share = _held(share, end, until)
+    return share
+
+
+def _held(share: Callable[..., jax.Array], end: int, until: int) -> Callable[..., jax.Array]:
+    """`share` for `end` updates, its last value after them, and a linear decay to 0 at `until`."""
+
+    def longer(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
+        count = jnp.asarray(count, jnp.float32)
+        left = (until - count) / max(HELD_DECAY * (until - end), 1)
+        kept = share(jnp.minimum(count, end - 1), spent)
+        return kept * jnp.where(count < end, 1, jnp.clip(left, 0, 1))
+
+    return longer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +135,19 @@ class WSD(Schedule):
     decay: Share = 0.2
     power: Positive = 0.5
     final: Share = 0.0
+
+    def warmup_steps(self, until: int) -> int:
+        """As of Schedule. ValueError too where the decay, read as a share of all updates, would
+        begin before the warm-up ends."""
+        steps = super().warmup_steps(until)
+        if until and self.decay < 1 and steps / until + self.decay > 1:
+            left = 1 - steps / until
+            raise ValueError(
+                f"schedule.decay={self.decay:g} does not fit after a warm-up of {steps} of {until} "
+                f"steps; write schedule.decay={left:g} or less, 1 to decay over all that is left, "
+                "or a shorter schedule.warmup"
+            )
+        return steps
 
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         y = jnp.clip((x - (1 - self.decay)) / max(self.decay, 1e-9), 0, 1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Self
 
@@ -15,6 +16,7 @@ from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.generate.samples import samples
+from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
@@ -28,6 +30,7 @@ from fxformer.train.loop import fit
 from fxformer.train.running import Run as Fit
 from fxformer.train.running import Totals
 from fxformer.train.setup import Held, Setup
+from fxformer.train.signals import deadline
 from fxformer.train.state import State
 
 LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
@@ -55,8 +58,14 @@ class Session:
         self.trackers = build(cfg.tracker)
         self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
-            self.run.folder / "checkpoints", keep=trainer.keep, copy=donates(trainer.donate)
+            self.run.folder / "checkpoints",
+            keep=trainer.keep,
+            milestones=trainer.milestone_steps,
+            copy=donates(trainer.donate),
+            guard=self.run.verify,
         )
+        deadline.busy = lambda: self.checkpoints.saving
+        deadline.leave["ledger"] = lambda name: self.ledger.close(self.meter)
         words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
         self.progress = Progress(
             trainer.steps,
@@ -65,6 +74,7 @@ class Session:
             console=self.console,
         )
         self.held = Held(self.setup)
+        self.coverage = Coverage(self.setup.objective)
 
     def train(self) -> Fit:
         """Trains to the end, evaluates, saves, shows."""
@@ -82,7 +92,7 @@ class Session:
         data, corpus = setup.data, setup.corpus
         loader = data.loader(
             data.train(corpus.batch, setup.cfg.seed),
-            setup.objective.corrupt,
+            self.coverage,
             start=int(state.step),
             stop=trainer.steps,
             workers=corpus.workers,
@@ -116,6 +126,9 @@ class Session:
         if cfg.resume:
             found = self.checkpoints.restore(like)
             step = 0 if found is None else int(found.state.step)
+            if found is not None:
+                for what in self.run.damage(found.host.get("logs")):
+                    warnings.warn(f"{self.run.folder}: {what}; the run goes on", stacklevel=2)
             self.run.rewind(step)
             if found is not None:
                 return found.state, self.resumed(Totals(**found.host["totals"]))
@@ -167,9 +180,21 @@ class Session:
             self.setup.like,
             samples=self.show_samples,
             derive=self.held.derive,
-            facts=lambda: {"run": self.run.facts["id"]},
+            facts=self.saved_facts,
+            note=self.note,
         )
         return [*own, *self.more]
+
+    def saved_facts(self) -> dict:
+        """For the host part of a checkpoint: the run, and what its logs hold by now."""
+        self.ledger.write(self.meter)
+        return {"run": self.run.facts["id"], "logs": self.run.marks()}
+
+    def note(self, kind: str, **facts) -> None:
+        """Something that happened: into events.jsonl, and to the person."""
+        self.run.event(kind, **facts)
+        words = ", ".join(f"{name} {value}" for name, value in facts.items())
+        self.progress.event(f"{kind}: {words}")
 
     def show_samples(self, ended: Fit) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""
@@ -207,12 +232,14 @@ class Session:
         carbon = self.energy.carbon
         grams = carbon.gco2e(energy.joules, used.hours)
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
-        self.trackers.finish(numbers | totals | cost | work | {"sigma_joules": energy.sigma})
+        text = outcome.text(self.setup, self.coverage, self.held.coverage)
+        sigma = {"sigma_joules": energy.sigma}
+        self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=outcome.facts(self.setup, ended, work),
+            facts=outcome.facts(self.setup, ended, work, text),
             energy=used,
             carbon=carbon,
             check=self.check.words(),

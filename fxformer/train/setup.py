@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,12 +15,16 @@ from omegaconf import DictConfig
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
+from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
+from fxformer.data.round_trip import bits_per_byte
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.energy.peak import mesh_peak
 from fxformer.objective.base import Objective
+from fxformer.objective.coverage import Coverage
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
+from fxformer.train.schedule import extended
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import Step, make_eval, make_step
 from fxformer.train.task import open_task
@@ -102,7 +106,7 @@ def set_up(cfg: DictConfig) -> Setup:
     start, step = training(cfg, trainer, make, shape, precision, mesh)
     like = jax.eval_shape(start, jax.random.key(0))
     like = target(like, layout.place(like, mesh))
-    example = objective.corrupt(data.train(corpus.batch, cfg.seed)[0])
+    example = first_batch(data.train(corpus.batch, cfg.seed), objective)
     evaluate = make_eval(shape, precision=precision, gathered=everywhere(mesh))
     setup = Setup(
         cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
@@ -112,22 +116,38 @@ def set_up(cfg: DictConfig) -> Setup:
     return setup
 
 
-def check_metric(setup: Setup) -> None:
-    """ValueError unless trainer.metric is a number that evaluations will give."""
+def first_batch(batches: Batches, objective: Objective) -> Batch:
+    """The first training batch. ValueError where none of the first few has any target."""
+    made = [objective.corrupt(batches[0])]
+    while not np.any(made[-1].weights):
+        if len(made) == LOOKED:
+            raise ValueError(
+                f"objective: the first {LOOKED} batches have no target, so there is nothing to "
+                "learn; write a larger data.length, or another objective"
+            )
+        made.append(objective.corrupt(batches[len(made)]))
+    return made[0]
+
+
+def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
+    """ValueError unless trainer.metric and a search's objectives are numbers that evaluations will
+    give."""
     given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
     names = [*given, *Held(setup, scored=1).derive(given)]
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
-    metric = setup.trainer.metric
-    if metric not in names:
-        raise ValueError(
-            f"trainer.metric={metric} is not evaluated{nearest(metric, names)}; there are "
-            f"{', '.join(names)}"
-        )
+    asked = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
+    for key, metric in [(key, metric) for key, some in asked.items() for metric in some]:
+        if metric not in names:
+            raise ValueError(
+                f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
+                f"{', '.join(names)}"
+            )
 
 
 def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):
     """The functions that make the first state and the next one."""
-    optimizer, schedule = build(cfg.optimizer), build(cfg.schedule)(trainer.steps)
+    ends = [*trainer.held, trainer.steps]
+    optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
     tx = optimizer.build(schedule, abstract(make))
     step = make_step(
         shape,
@@ -149,26 +169,29 @@ class Held:
     """The validation batches, made anew at each pass; always the same.
 
     scored: targets that count in one whole pass; 0 before the first
+    coverage: how many of the texts were in its batches; of a pass that has ended
     """
 
     setup: Setup
     scored: int = 0
+    coverage: Coverage | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
-        scored, corrupt = 0, self.setup.objective.corrupt
+        scored, corrupt = 0, Coverage(self.setup.objective)
         batches = data.valid(corpus.batch)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
             for _, batch in loader:
                 scored += int(np.sum(batch.weights))
                 yield self.setup.put(batch)
-        self.scored = scored
+        self.scored, self.coverage = scored, corrupt
 
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Perplexity; and bits per byte where the objective gives a likelihood of the text."""
+        """Perplexity; and bits per byte where the objective gives a likelihood of the text, with
+        what a lossy tokenizer leaves out charged (see data/round_trip.py)."""
         nats = numbers.get("nll", numbers["loss"])
         more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
-        size = self.setup.data.facts["valid"]["bytes"]
-        if size and self.setup.objective.scores_text:
-            more["bits_per_byte"] = nats * self.scored / float(np.log(2)) / size
+        valid = self.setup.data.facts["valid"]
+        if valid["bytes"] and self.setup.objective.scores_text:
+            more["bits_per_byte"] = bits_per_byte(nats * self.scored, valid)
         return more

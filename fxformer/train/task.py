@@ -40,7 +40,8 @@ def open_task(cfg: DictConfig) -> Task:
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
     make = maker(cfg, corpus.vocabulary)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    data = corpus.prepare(objective.row_length(corpus.length))
+    row_length = objective.row_length(corpus.length)
+    data = corpus.prepare(row_length, objective.limits(row_length))
     return Task(corpus, data, make, objective)
 
 

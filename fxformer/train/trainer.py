@@ -2,13 +2,15 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Call, Evaluate, Event, RollBack, Save
+from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, nothing
 from fxformer.train.running import Run
 from fxformer.types import Count, Natural, Positive, Range, Rate
+
+FIRST_MILESTONE = 50  # steps; what is shorter is a trial run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,11 +22,17 @@ class Trainer:
     decay_on: what the schedule stretches over: the steps, or the share of the budget that is spent
         (minutes, kWh or gCO2e, whichever is nearest to its end), should that come first. Time and
         energy differ from run to run, so then does the learning rate
+    extend: how a run that is resumed with more steps goes on. stretch: the schedule is drawn anew
+        over all steps, so the learning rate jumps; hold: it stays as it was at the old end, and
+        decays to 0 over the last fifth of the new steps
+    held: the ends that were held, in order; written by resume=
     accumulate: micro-batches in a step
     ema: decay of the moving average of the parameters; None: there is none
     log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
     save_minutes: a checkpoint at least so often; None: by steps alone
     keep: how many of the latest checkpoints stay, besides the best
+    milestones: checkpoints at 1/2, 1/4, … of the steps that are made and stay, so many of them, for
+        comparisons at equal cost (`fxformer compare`); none before step 50
     metric: of the validation, the smaller the better
     patience: evaluations in a row without a new best before the run stops; 0: never
     guard: refuse updates that are not finite
@@ -37,6 +45,8 @@ class Trainer:
     steps: Count = 1000
     budget_minutes: Positive | None = None
     decay_on: Literal["steps", "budget"] = "steps"
+    extend: Literal["stretch", "hold"] = "stretch"
+    held: Sequence[Count] = ()
     accumulate: Count = 1
     ema: Rate | None = None
     log_every: Count = 1
@@ -45,6 +55,7 @@ class Trainer:
     sample_every: Natural = 0
     save_minutes: Positive | None = 5.0
     keep: Annotated[int, Range(2)] = 2
+    milestones: Natural = 3
     metric: str = "loss"
     patience: Natural = 0
     guard: bool = True
@@ -54,12 +65,23 @@ class Trainer:
     compile_cache: str | None = "~/.cache/fxformer/xla"
 
     def __post_init__(self) -> None:
+        if list(self.held) != sorted(set(self.held)) or any(e >= self.steps for e in self.held):
+            raise ValueError(
+                f"trainer.held={list(self.held)}: wants rising numbers of steps below "
+                f"trainer.steps={self.steps}; resume= writes them"
+            )
         if self.metric.startswith("ema_") and self.ema is None:
             raise ValueError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
         if self.patience and not self.eval_every:
             raise ValueError(
                 f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
             )
+
+    @property
+    def milestone_steps(self) -> frozenset[int]:
+        """The steps of the milestones."""
+        halves = (self.steps >> n for n in range(1, min(self.milestones, 64) + 1))
+        return frozenset(step for step in halves if step >= FIRST_MILESTONE)
 
     def events(
         self,
@@ -71,14 +93,16 @@ class Trainer:
         samples: Callable[[Run], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         facts: Callable[[], dict] = dict,
+        note: Note = nothing,
     ) -> list[Event]:
         """Roll-back, evaluation, saving and samples, in the order in which they must happen.
 
         evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
         samples: called with the run every `sample_every` steps and at the end
+        note: told of roll-backs and of checkpoints that could not be saved
         """
         events: list[Event] = [
-            RollBack(self.skips, self.rollbacks, checkpoints, like),
+            RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
             Evaluate(
                 self.eval_every,
                 evaluate,
@@ -93,6 +117,8 @@ class Trainer:
                 minutes=self.save_minutes or math.inf,
                 facts=facts,
                 metric=self.metric,
+                note=note,
+                milestones=self.milestone_steps,
             ),
         ]
         return events if samples is None else [*events, Call(self.sample_every, samples)]

@@ -14,13 +14,15 @@ transformers.logging.set_verbosity_error()
 
 
 def ask(folder: str, texts: list[str]) -> dict:
-    """With and without the marks around a text; the SentencePiece model by itself."""
+    """Ids with and without the special tokens around a text, the text of these ids again, and what
+    the SentencePiece model gives by itself."""
     fast = transformers.AutoTokenizer.from_pretrained(folder)
     said = {
         "plain": [fast(text, add_special_tokens=False)["input_ids"] for text in texts],
         "around": [fast(text)["input_ids"] for text in texts],
         "special": {slot: getattr(fast, f"{slot}_token_id") for slot in ("pad", "eos", "mask")},
     }
+    said["decoded"] = [fast.decode(ids, skip_special_tokens=True) for ids in said["around"]]
     pieces = os.path.join(folder, "spiece.model")
     if os.path.isfile(pieces):
         import sentencepiece

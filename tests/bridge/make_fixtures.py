@@ -109,6 +109,7 @@ MARIAN = SCALED | dict(
     activation_function="swish", eos_token_id=0, bos_token_id=None, pad_token_id=VOCAB - 1,
     decoder_start_token_id=VOCAB - 1, share_encoder_decoder_embeddings=True,
 )
+EVEN = dict(encoder_layers=2)  # a decoder's cache has as many layers as the absent encoder
 GATED = dict(feed_forward_proj="gated-gelu")
 
 # name: (class, its config's arguments)
@@ -140,6 +141,15 @@ MODELS = {
         "BartModel",
         BART | dict(scale_embedding=True, activation_function="relu"),
     ),
+    "bart_causal": ("BartForCausalLM", BART | EVEN | dict(activation_function="relu")),
+    "mbart_causal": ("MBartForCausalLM", SCALED | EVEN | dict(tie_word_embeddings=False)),
+    "pegasus_causal": (
+        "PegasusForCausalLM",
+        SCALED
+        | EVEN
+        | dict(activation_function="relu", pad_token_id=0, eos_token_id=1, bos_token_id=2),
+    ),
+    "marian_causal": ("MarianForCausalLM", MARIAN | EVEN),
     "bart_classes": ("BartForSequenceClassification", BART | LABELS),
     "roberta": ("RobertaForMaskedLM", ROBERTA | dict(hidden_act="relu")),
     "roberta_classes": ("RobertaForSequenceClassification", ROBERTA | LABELS),
@@ -242,6 +252,8 @@ MODELS = {
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
 COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
+# Decoders whose positions count padding: written after prompts without any.
+UNPADDED = ("BartForCausalLM", "MBartForCausalLM", "PegasusForCausalLM", "MarianForCausalLM")
 
 
 def build(name: str):
@@ -374,6 +386,8 @@ def writings_of(model) -> dict[str, np.ndarray]:
     if config.is_encoder_decoder or not model.can_generate():
         return {}
     ids = np.array([[7, 12, 9], [config.pad_token_id, 11, 6]])
+    if type(model).__name__ in UNPADDED:
+        ids[1, 0] = 8
     given = {"input_ids": ids, "attention_mask": (ids != config.pad_token_id).astype(np.int64)}
     asked = {key: torch.as_tensor(value) for key, value in given.items()}
     written = model.generate(**asked, max_new_tokens=5, do_sample=False, num_beams=1).numpy()

@@ -23,7 +23,8 @@ def stated(folder, field):
     return json.loads((folder / "config.json").read_text())[field]
 
 
-FIRST = {stated(folder, "model_type"): folder for folder in reversed(own())}.values()
+ALONE = [HERE / "bart_causal"]  # a decoder of which the model_type says an encoder-decoder
+FIRST = [*{stated(folder, "model_type"): folder for folder in reversed(own())}.values(), *ALONE]
 slow = pytest.mark.slow
 MORE = [pytest.param(f, id=f.name, marks=slow) for f in own() if f not in FIRST]
 FIXTURES = [pytest.param(folder, id=folder.name) for folder in FIRST] + MORE
@@ -57,8 +58,9 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     arrays, _ = one.load(shapes_of(build(one.compose().model.network), one.vocab))
     tensors = dump(one.entries, arrays)
     assert len(tensors) == len(TensorFiles(folder))
+    unread = {entry.file for entry in one.entries if entry.unread}
     for name, array in tensors.items():
-        assert np.array_equal(array, one.source.read(name)), name
+        assert name in unread or np.array_equal(array, one.source.read(name)), name
 
 
 @pytest.mark.parametrize("folder", FIXTURES)
@@ -68,7 +70,6 @@ def test_a_model_is_recognised_as_the_class_it_came_from(folder):
 
 
 WHOLE = ("bert", "gpt2", "t5_gated", "bart_scaled_body")
-ADDED = {"torch_dtype", "num_hidden_layers", "transformers_version"}
 
 
 @pytest.mark.parametrize(
@@ -80,13 +81,13 @@ def test_import_then_export_gives_the_files_back(folder, tmp_path):
     export_model(StoredRun(made.folder), tmp_path / "out")
     before, after = TensorFiles(folder), TensorFiles(tmp_path / "out")
     assert set(before) == set(after)
+    unread = {entry.file for entry in made.published.entries if entry.unread}
     for name in before:
-        assert np.array_equal(before.read(name), after.read(name)), name
+        assert name in unread or np.array_equal(before.read(name), after.read(name)), name
     old = json.loads((folder / "config.json").read_text())
     new = json.loads((tmp_path / "out" / "config.json").read_text())
     changed = {key: (old[key], new.get(key)) for key in old if old[key] != new.get(key)}
-    # 28 is what Qwen writes where no layer has a window
-    assert changed.keys() <= ADDED | {"max_window_layers", "n_inner"}, changed
+    assert not changed
     again = match(plain(published(tmp_path / "out").compose().model), wanted=old["model_type"])
     assert again.form.architecture == made.published.form.architecture
 

@@ -9,7 +9,6 @@ from flax import nnx
 
 from fxformer.bridge.family import family_of
 from fxformer.bridge.fields import COMMON
-from fxformer.bridge.matching import known
 from fxformer.bridge.options import composed
 from fxformer.config.build import build
 
@@ -94,7 +93,7 @@ def test_a_published_config_has_the_published_parameters(name):
     config, choices, parameters = PUBLISHED[name]
     family = family_of(config)
     config = family.modern(config)
-    unread = set(config) - known(family)
+    unread = set(config) - family.known
     assert not unread
     words = [word for field in (*family.fields, *COMMON) for word in field.overrides(config)]
     cfg = composed(None, [f"+model={family.model}", *words, *choices])

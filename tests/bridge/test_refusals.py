@@ -42,7 +42,16 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("t5", "feed_forward_proj", "gated-squared-relu", "not known"),
         ("bart", "normalize_before", True, "no counterpart"),
         ("llama", "rope_scaling", {"rope_type": "yarn", "factor": 4.0}, "rope_type='yarn'"),
-        ("llama", "partial_rotary_factor", 0.5, "not understood"),
+        ("llama", "partial_rotary_factor", 0.5, "partial_rotary_factor=0.5 has no counterpart"),
+        ("llama", "rope_scaling", {"type": "linear"}, "rope of type 'linear' lacks factor"),
+        ("llama", "rope_scaling", {"type": "linear", "factor": 2.0, "beta": 1}, "take beta=1"),
+        ("llama", "rope_interleaved", True, "no counterpart"),
+        ("llama", "rope_theta", 77.0, "rope_theta=77.0 and 10000.0 in rope_parameters"),
+        ("gpt_neox", "rotary_pct", 0.25, "rotary_pct=0.25 and 0.5 in rope_parameters"),
+        ("t5_gated", "dense_act_fn", "gelu", "feed_forward_proj='gated-gelu' says 'gelu_new'"),
+        ("t5", "is_gated_act", True, "feed_forward_proj='relu' says False"),
+        ("llama", "qkv_bias", True, "qkv_bias=True is not known"),
+        ("roberta", "positions", 7, "positions=7 is not known"),
         ("qwen2", "layer_types", ["full_attention", "chunked_attention"], "not understood"),
         ("qwen2", "num_hidden_layers", 1_000_000_000, "cannot be"),
         ("gpt_neox", "rope_scaling", {"type": "dynamic", "factor": 2.0}, "rope_type='dynamic'"),
@@ -62,11 +71,83 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("prophetnet", "add_cross_attention", False, "without a look at the source"),
         ("prophetnet", "max_position_embeddings", 1, "1 positions"),
         ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
+        ("bert", "vocab_size", 999, "vocab_size=999, and the files have 23 rows of words"),
+        ("bart", "vocab_size", 22, "vocab_size=22, and the files have 23 rows"),
+        ("marian_two_tables", "vocab_size", 999, "vocab_size=999, and the files have"),
+        ("marian_two_tables", "decoder_vocab_size", 999, "decoder_vocab_size=999, and the files"),
+        ("bert_classes", "id2label", {"0": "no", "1": "yes"}, "id2label says 2 labels"),
     ],
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
     with pytest.raises(ConfigMismatch, match=words):
         read(changed(tmp_path, name, {field: value}))
+
+
+def test_a_class_that_the_files_are_poorer_than(tmp_path):
+    bare = {"tie_word_embeddings": False}
+    lacks = changed(tmp_path, "llama", bare, tensors=without("lm_head.weight"))
+    with pytest.raises(ConfigMismatch, match="LlamaForCausalLM and the files lack an output table"):
+        read(lacks)
+    told = {"architectures": ["LlamaModel"]}
+    alone = changed(tmp_path / "body", "llama", bare | told, tensors=without("lm_head.weight"))
+    assert read(alone).form.architecture == "LlamaModel"
+    stated = {"architectures": ["BertForSequenceClassification"]}
+    with pytest.raises(ConfigMismatch, match="lack classifier.weight"):
+        read(changed(tmp_path, "bert", stated))
+
+
+def test_a_tied_output_may_have_no_tensor_of_its_own(tmp_path):
+    lacks = changed(tmp_path, "bart", tensors=without("final_logits_bias"))
+    assert read(lacks).form.architecture == "BartForConditionalGeneration"
+    body = changed(tmp_path / "body", "bart", {"architectures": ["BartModel"]},
+                   without("final_logits_bias"))
+    assert read(body).form.architecture == "BartModel"
+
+
+def test_sums_in_parts_leave_out_a_bias(tmp_path):
+    parts = {"slow_but_exact": True, "pretraining_tp": 2}
+    with pytest.raises(ConfigMismatch, match="leaves out the biases"):
+        read(changed(tmp_path, "bloom", parts))
+    read(changed(tmp_path / "fused", "bloom", parts | {"slow_but_exact": False}))
+    read(changed(tmp_path / "whole", "bloom", parts | {"pretraining_tp": 1}))
+
+
+def test_what_transformers_4_computes_otherwise_is_said():
+    from fxformer.bridge.families.t5 import MT5, T5
+
+    def caveats(family, name, **said):
+        return family.caveats({"architectures": [f"{name}ForConditionalGeneration"], **said})
+
+    tied = {"tie_word_embeddings": True}
+    assert "scales its logits" in caveats(T5, "T5", scale_decoder_outputs=False, **tied)[0]
+    assert "scales its logits" in caveats(MT5, "MT5", **tied)[0]
+    own = {"tie_word_embeddings": False}
+    assert "does not scale" in caveats(T5, "T5", scale_decoder_outputs=True, **own)[0]
+    assert not caveats(T5, "T5", scale_decoder_outputs=True, **tied)
+    assert not caveats(MT5, "MT5", **own)
+
+
+def test_the_names_of_foreign_files_do_not_reach_the_terminal_raw(tmp_path, capsys):
+    from rich.console import Console
+
+    from fxformer.__main__ import main
+    from fxformer.bridge import bill
+
+    name = "bert.\x1b]0;owned\x07\x1b[31m\u202eadapter.weight"
+    more = changed(tmp_path, "bert", {"a\x1b[2Jb": 1}, lambda t: t | {name: np.ones(2, np.float32)})
+    assert main(["import", str(more)]) == 2
+    assert "ab=1 is not known" in capsys.readouterr().err
+    bill.show([bill.Line("ignored", name, "", (2,))], Console())
+    said = capsys.readouterr().out
+    assert "adapter.weight" in said and not set("\x1b\x07\u202e") & set(said)
+
+
+@pytest.mark.parametrize("verb,first", [("import", "fxformer import DIR"), ("export", "RUN DIR")])
+def test_the_verbs_say_what_they_take(verb, first, capsys):
+    from fxformer.__main__ import main
+
+    assert main([verb, "--help"]) == 0
+    assert first in capsys.readouterr().out
 
 
 def test_transformer_xls_tables_are_its_words(tmp_path):

@@ -6,9 +6,11 @@ Golden encodings and the published files lie in the folder that FXFORMER_DATA na
 import json
 import shutil
 
+import numpy as np
 import pytest
 
-from fxformer.bridge.tokenizer_files import read_tokenizer, write_tokenizer
+from fxformer.bridge.tokenizer_export import write_tokenizer
+from fxformer.bridge.tokenizer_files import read_tokenizer
 from tests.bridge.test_tokenizer_files import HARD, RECIPES, TEXT
 from tests.bridge.test_transformers import ask, pythons
 
@@ -47,9 +49,9 @@ def test_transformers_encodes_as_published_with_what_we_write(real_data, tmp_pat
     wanted = {name: golden(real_data, name) for name in NAMES}
     texts = [text for text, _ in wanted[NAMES[0]]]
     (tmp_path / "texts.json").write_text(json.dumps(texts))
-    folders = []
+    folders, made = [], {}
     for name in NAMES:
-        ours = read_tokenizer(laid(real_data, name, tmp_path / f"{name}-published"))
+        ours = made[name] = read_tokenizer(laid(real_data, name, tmp_path / f"{name}-published"))
         (tmp_path / name).mkdir()
         assert "tokenizer.json" in write_tokenizer(ours, tmp_path / name), name
         folders.append(str(tmp_path / name))
@@ -58,6 +60,9 @@ def test_transformers_encodes_as_published_with_what_we_write(real_data, tmp_pat
         for name, folder in zip(NAMES, folders, strict=True):
             for n, (text, ids) in enumerate(wanted[name]):
                 assert said[folder]["plain"][n] == ids, (python, name, text)
+                if made[name].ids.unk not in ids:
+                    back = made[name].decode(np.array(ids, np.int32))
+                    assert said[folder]["decoded"][n] == back, (python, name, text)
                 if "pieces" in said[folder]:
                     assert said[folder]["pieces"][n] == ids, (python, name, text)
 
@@ -80,5 +85,8 @@ def test_transformers_encodes_as_here_with_a_tokenizer_trained_here(tmp_path):
                 assert said[folder]["plain"][n] == ids, (python, name, text)
                 around = [*ours.prefix.tolist(), *ids, *ours.suffix.tolist()]
                 assert said[folder]["around"][n] == around, (python, name, text)
+                if ours.ids.unk not in ids:
+                    back = ours.decode(np.array(ids, np.int32))
+                    assert said[folder]["decoded"][n] == back, (python, name, text)
             own = {slot: getattr(ours.ids, slot) for slot in ("pad", "eos", "mask")}
             assert said[folder]["special"] == own

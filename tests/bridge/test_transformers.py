@@ -18,10 +18,9 @@ from fxformer.bridge.importing import import_model
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
-# What transformers 4 does not load, or reads otherwise: DeBERTa under its newer names, of which it
-# does not load its own files either; tied words whose logits are not scaled (its T5 scales); two
-# tables of words of unlike length, the output tied to one.
-ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "t5_gated", "mt5", "marian_unshared"}
+# What transformers 4 does not load: DeBERTa under its newer names, of which it does not load its
+# own files either; two tables of words of unlike length, the output tied to one.
+ONLY_5 = {"deberta", "deberta_v2_conv", "deberta_v3", "marian_unshared"}
 
 
 def pythons() -> list[str]:
@@ -44,20 +43,23 @@ def ask(python: str, *words: str, script: str = "ask_transformers.py") -> dict:
 @pytest.mark.slow
 def test_transformers_loads_what_we_write(tmp_path):
     asking, wrong = pythons(), []
-    pairs = []
+    pairs, warned = [], set()
     for n, folder in enumerate(own() + others()):
         made, there = import_model(folder, runs=str(tmp_path / "runs")), f"{n}-{folder.name}"
-        export_model(StoredRun(made.folder), tmp_path / there)
+        if export_model(StoredRun(made.folder), tmp_path / there).caveats:
+            warned.add(str(tmp_path / there))
         pairs += [str(tmp_path / there), str(reference_file(folder))]
     for python in asking:
         for folder, said in ask(python, *pairs).items():
             if "gone" in said:  # transformers 5 has no Transformer-XL
                 continue
             name = Path(folder).name.partition("-")[2]
-            if said["version"].startswith("4") and name in ONLY_5:
+            old = said["version"].startswith("4")
+            if old and name in ONLY_5:
                 continue
             lost = any(said[key] for key in said if key.endswith("_keys"))
             far = said.get("far")
-            if "failed" in said or lost or not far or max(far.values()) > 1e-5:
+            other = not far or max(far.values()) > 1e-5
+            if "failed" in said or lost or other != (old and folder in warned):
                 wrong.append((said.get("version"), Path(folder).name, said))
     assert not wrong

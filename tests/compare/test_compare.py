@@ -1,18 +1,24 @@
 """One yardstick: the same passages for all, equal cost, and readings that are what they say."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from shell import fxformer
 
-from fxformer.compare.budget import common, short, within
-from fxformer.compare.measure import Measured
+from fxformer.compare.budget import at_least, choose, common, short, within
+from fxformer.compare.main import probe_task
+from fxformer.compare.measure import Measured, charges
 from fxformer.compare.opened import Spent
 from fxformer.compare.passages import fitting, hole, passages
 from fxformer.compare.probe import Labelled, accuracy, by_document, labelled
+from fxformer.compare.shared_text import held_out
+from fxformer.data.pack import Segments
 from fxformer.data.specials import Specials
+from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte
+from fxformer.data.tokenizer_fast import Word
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
 
@@ -76,6 +82,67 @@ def test_the_budget_is_what_all_have_reached():
     assert within(fast, 1500.0, "tokens").step == 100
     assert short(fast[0], 1500.0, "tokens") == pytest.approx(1 / 3)
     assert short(fast[0], 1010.0, "tokens") == 0
+
+
+def test_without_a_budget_runs_that_kept_too_little_stand_at_their_final_checkpoints():
+    fast, slow = [spent(100, 5.0), spent(200, 10.0)], [spent(150, 30.0), spent(200, 40.0)]
+    assert choose([("a", fast), ("a", slow)], "tokens") == (2000.0, [fast[1], slow[1]], True)
+    assert choose([("a", fast), ("b", slow)], "joules") == (10.0, [fast[1], slow[1]], False)
+    with pytest.raises(ValueError, match="b kept no checkpoint of 20 joules or less.*--budget 30 "):
+        choose([("a", fast), ("b", slow)], "joules", 20.0)
+
+
+@pytest.mark.parametrize("cost", [1638400.0, 1.23456789, 30.0, 9.9999, 1e-9, 123456789012.3])
+def test_a_budget_that_is_suggested_is_enough(cost):
+    typed = float(at_least(cost))
+    assert cost <= typed <= cost * 1.002
+    assert within([Spent(1, cost, 0, 0, 0)], typed, "tokens") is not None
+
+
+def opened(folder, name, tokenizer=None, file="text.txt", **knobs):
+    """What `held_out` and `charges` read of an opened run."""
+    recipe = tokenizer or Byte(specials=Specials())
+    base = dict(packing=Segments(), length=32, batch=4, cache_dir=str(folder / "cache"))
+    corpus = Text(tokenizer=recipe, files=str(folder / file), **base | knobs)
+    run = SimpleNamespace(id=name, facts={"data": corpus.source.facts})
+    return SimpleNamespace(run=run, corpus=corpus, tokenizer=corpus.source.tokenizer)
+
+
+def test_runs_that_split_one_text_differently_are_asked_what_all_hold_out(tmp_path):
+    rng = np.random.default_rng(1)
+    lines = [" ".join(rng.choice(WORDS, 20)) for _ in range(300)]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    whole = opened(tmp_path, "whole", valid_share=0.5)
+    other = opened(tmp_path, "other", Word(specials=Specials()), valid_share=0.5)
+    by_line = opened(tmp_path, "by_line", document_is="line", valid_share=0.5)
+    texts, share = held_out([whole, other])  # another tokenizer
+    assert share == 1 and texts == list(whole.corpus.documents("valid"))
+    texts, share = held_out([whole, by_line])
+    found = "\n".join(texts).split("\n")
+    valid = set(by_line.corpus.documents("valid"))
+    assert 0.3 < share < 0.7 and len(found) > 50
+    assert set(found) <= valid & set("".join(whole.corpus.documents("valid")).split("\n"))
+    (tmp_path / "others.txt").write_text("\n".join(line[::-1] for line in lines))
+    with pytest.raises(ValueError, match="whole and others were trained on different text"):
+        held_out([whole, opened(tmp_path, "others", file="others.txt")])
+
+
+def test_a_tiny_held_out_text_is_named(tokenizer):
+    with pytest.raises(ValueError, match="too small to compare by: 9 characters.*valid_share"):
+        fitting(["one short"], [(tokenizer, 400)], 40)
+    assert by_document(["a few words", "and a few more"]) is None
+    short = SimpleNamespace(corpus=SimpleNamespace(documents=lambda split: ["a few words"]))
+    assert probe_task(None, short) == (None, None)
+
+
+def test_what_a_tokenizer_does_not_give_back_is_charged(tmp_path, documents, tokenizer):
+    drawn = passages(documents, 24, 10)
+    exact, nothing = charges(SimpleNamespace(tokenizer=tokenizer), drawn)
+    assert nothing == 0 and not exact.any()
+    useless = Word(specials=Specials(), vocab_size=7).make(documents)
+    bits, lossy = charges(SimpleNamespace(tokenizer=useless), drawn)
+    sizes = np.array([passage.size for passage in drawn])
+    assert lossy > 0.5 and bits.sum() / sizes.sum() > 4
 
 
 def test_the_error_is_that_of_a_ratio():
@@ -144,7 +211,8 @@ def test_two_objectives_on_one_table(two_runs):
     (kept,) = (two_runs / "runs" / ".compared").glob("*.json")  # for the dashboard
     assert json.loads(kept.read_text()) == found
     left, both = found["runs"]
-    assert found["passages"] == 20 and found["unit"] == "tokens"
+    assert found["passages"] == 20 and found["unit"] == "tokens" and found["equal"]
+    assert found["share"] == 1 and left["readings"]["lossy"] == 0  # words with one space between
     assert left["spent"]["tokens"] <= found["budget"] and both["spent"]["tokens"] <= found["budget"]
     first, second = left["readings"], both["readings"]
     assert first["reads_only_the_left"] and not second["reads_only_the_left"]

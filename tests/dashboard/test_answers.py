@@ -9,7 +9,7 @@ import pytest
 from folders import finished, searched
 
 from fxformer.dashboard import curves, notes, spending
-from fxformer.dashboard.report import answers, spelled
+from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track.spent import account
@@ -36,6 +36,14 @@ def test_mfu_is_work_over_the_peak(tmp_path):
     shelf, key = only(tmp_path)
     told = curves.curve(shelf, {"run": key, "split": "train", "name": "mfu"})
     assert set(told["means"]["y"]) == {0.25} and told["flops_per_token"] == 6000.0
+
+
+def test_bits_per_byte_through_a_lossy_tokenizer_are_marked(tmp_path):
+    trip = {"documents": 2, "exact": 1, "kept": 90, "missing": 10, "added": 2}
+    finished(tmp_path / "lossy", data={"valid": {"bytes": 100, "round_trip": trip}})
+    finished(tmp_path / "exact", data={"valid": {"bytes": 100}})
+    rows = answer(Shelf(tmp_path), "runs", {})["runs"]
+    assert sorted(row["lossy"] for row in rows) == ["", "lossy: 12.0 % of the bytes"]
 
 
 def test_what_is_not_finite_is_counted_and_left_out(tmp_path):
@@ -203,3 +211,52 @@ def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
     assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
     course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
     assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)
+
+
+def test_no_token_typed_or_logged_anywhere_reaches_a_report(tmp_path):
+    """Notes, tags, samples, config, reason, events, the search: every text of the file."""
+    token = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
+    root = tmp_path / "runs"
+    folder = finished(root, f"x-{token}", status="failed", reason=f"no {token}",
+                      config={"note": f"is {token}"}, overrides=[f"note={token}"])
+    (folder / "notes.json").write_text(json.dumps({"notes": f"use {token}", "tags": [token]}))
+    (folder / "samples.md").write_text(f"it wrote {token}")
+    with open(folder / "events.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "warning", "text": token}) + "\n")
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": 99, "split": "train", token: 1.0}) + "\n")
+    searched(root, key=f"model.{token}")
+    write(Shelf(root), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert token not in text and token[3:] not in text
+    (key,) = Shelf(root).runs()
+    assert f"use {token}" not in json.dumps(answer(Shelf(root), "runs", {}))
+    shelf = Shelf(root)
+    assert [row["key"] for row in answer(shelf, "runs", {})["runs"]] == [key]  # opens it
+
+
+def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
+    """A line of the ledger holds the hours since the one before it only."""
+    folder = finished(tmp_path)
+    entry = ["train", "cpu", "model:cpu", "modelled", 0.4]
+    lines = [(150.0, {"10": 100.0, "11": 50.0}), (250.0, {"11": 150.0})]
+    (folder / "energy.jsonl").write_text("".join(json.dumps(
+        {"attempt": "a", "time": 1.0, "joules": joules, "seconds": {}, "hours": hours,
+         "entries": [[*entry, joules]]}) + "\n" for joules, hours in lines))
+    shelf, key = only(tmp_path)
+    assert sum(shelf.totals(key).hours.values()) == 250.0 == StoredRun(folder).energy().joules
+    assert shelf.totals(key) == StoredRun(folder).energy()
+
+
+def test_a_run_says_what_text_was_dropped(tmp_path):
+    folder = finished(tmp_path)
+    shelf, key = only(tmp_path)
+    assert ANSWERS["run"](shelf, {"run": key})["tokens_dropped"] is None  # an old run
+    facts = json.loads((folder / "run.json").read_text())
+    dropped = {"train": {"no room in the batch": 5}, "valid": {}}
+    facts["summary"] |= {"tokens_dropped": dropped, "valid_pieces": 9, "valid_pieces_missing": 2}
+    (folder / "run.json").write_text(json.dumps(facts))
+    shelf, key = only(tmp_path)
+    told = ANSWERS["run"](shelf, {"run": key})
+    assert told["tokens_dropped"] == dropped
+    assert (told["valid_pieces"], told["valid_pieces_missing"]) == (9, 2)

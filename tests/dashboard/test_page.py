@@ -26,10 +26,11 @@ def folder(tmp_path):
     searched(root, NASTY)
     (root / ".compared").mkdir()
     reading = {"value": 2.0, "error": 0.1}
-    runs = [{"run": run, "readings": {"infill": reading, "follow": None, "pseudo": reading}}
-            for run in Shelf(root).runs()]
+    runs = [{"run": run, "spent": {"tokens": 4000.0 * (1 + n)},
+             "readings": {"infill": reading, "follow": None, "pseudo": reading, "lossy": n / 8}}
+            for n, run in enumerate(Shelf(root).runs())]
     (root / ".compared" / "x.json").write_text(json.dumps(
-        {"unit": "tokens", "budget": 4000.0, "passages": 20, "runs": runs}))
+        {"unit": "tokens", "budget": 4000.0, "equal": False, "passages": 20, "runs": runs}))
     return root
 
 
@@ -153,6 +154,8 @@ def test_curves_are_drawn_over_any_axis_alone_and_in_bands(folder):
         assert set(page.evaluate("document.querySelector('.chart').data[0].y")) == {8}
         assert "2 objectives" not in page.inner_text(".note")
         page.wait_for_selector(".yardstick .main-svg")
+        said = page.inner_text(".yardstick p.soft")
+        assert "Not at equal cost" in said and "is lossy: 12.5 % of the bytes" in said
         unharmed(watched, url)
 
 

@@ -152,3 +152,72 @@ def test_another_address_needs_a_token(tmp_path, host):
     with pytest.raises(ValueError, match="--token"):
         Server(Shelf(tmp_path), host=host)
     Guard(host, 1, "s3cret")
+
+
+NAMES = ["localhost:9000", "Lab.example", "[::1]:8080"]
+
+
+@pytest.mark.parametrize("host, status", [
+    ("localhost:9000", 200), ("localhost:9001", 421), ("lab.example", 200), ("LAB.example:4", 200),
+    ("x.lab.example", 421), ("lab.example.evil", 421), ("[::1]:8080", 200), ("lab.example:x", 421),
+])  # fmt: skip
+def test_names_of_forwarded_ports_and_proxies_are_a_setting(tmp_path, host, status):
+    finished(tmp_path)
+    with served(Shelf(tmp_path), names=NAMES) as url:
+        assert ask(url, "/api/runs", Host=host)[0] == status
+
+
+def test_the_refusal_of_a_name_says_which_setting_allows_it(url):
+    for host in ("localhost:9000", "lab.example"):
+        assert f"--name {host}" in ask(url, "/api/runs", Host=host)[2]
+    assert "<" not in ask(url, "/api/runs", Host="<script>")[2]
+
+
+def test_notes_are_kept_through_a_proxy_that_changes_the_host(tmp_path):
+    finished(tmp_path)
+    with served(Shelf(tmp_path), names=["lab.example"]) as url:
+        (run,) = json.loads(ask(url, "/api/runs")[2])["runs"]
+        assert notes(url, run["key"], Origin="https://lab.example")[0] == 200
+        assert notes(url, run["key"], Origin="https://evil.example")[0] == 403
+        assert notes(url, run["key"], Origin="ftp://lab.example")[0] == 403
+
+
+def test_a_proxy_may_put_the_page_below_a_path(tmp_path):
+    finished(tmp_path)
+    with served(Shelf(tmp_path), token="s3cret", base="/user/me/") as url:
+        assert url.endswith("/user/me/?token=s3cret")
+        status, headers, _ = ask(url, "/user/me/?token=s3cret")
+        assert status == 303 and headers["Location"] == "/user/me/"
+        assert headers["Set-Cookie"].endswith("Path=/user/me/")
+        known = {"Authorization": "Bearer s3cret"}
+        for before in ("/user/me", ""):  # kept, or cut off by the proxy
+            assert ask(url, f"{before}/api/runs", **known)[0] == 200
+            assert ask(url, f"{before}/style.css", **known)[0] == 200
+        assert ask(url, "/user/me", **known)[1]["Location"] == "/user/me/"
+        assert ask(url, "/user/mexico", **known)[0] == 404
+
+
+@pytest.mark.parametrize("knobs", [{"base": "/a b"}, {"base": "/../x"}, {"base": '/"'},
+                                   {"names": ["a/b"]}, {"names": ["http://x"]}, {"names": [""]}])
+def test_a_bad_name_or_path_is_refused(tmp_path, knobs):
+    with pytest.raises(ValueError, match="--name|--base-path"):
+        Server(Shelf(tmp_path), **knobs)
+
+
+@pytest.mark.parametrize("token", ["a b+c%20d", 'x;"y",z=/?&#', "schlüssel", "%25"])
+def test_a_token_may_hold_any_character(tmp_path, token):
+    finished(tmp_path)
+    with served(Shelf(tmp_path), token=token) as url:
+        status, headers, _ = ask(url, "/?" + urlsplit(url).query)
+        assert status == 303
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        assert ask(url, "/api/runs", Cookie=cookie)[0] == 200
+
+
+def test_head_is_get_without_the_body(url):
+    for path in ("/", "/style.css", "/api/runs", "/nothing"):
+        status, headers, text = ask(url, path)
+        alike = ask(url, path, "HEAD")
+        assert alike[0] == status and alike[2] == ""
+        assert alike[1]["Content-Length"] == headers["Content-Length"] == str(len(text.encode()))
+    assert ask(url, "/", "HEAD", Host="evil.example")[0] == 421

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fxformer.batch import Limit
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame, Padded, Segments, best_fit
 from fxformer.data.pack_blocks import Blocks
@@ -159,3 +160,21 @@ def test_400_000_tokens_in_short_documents_pack_within_a_second():
     packed = Segments()(documents, 128, FRAME)
     assert time.process_time() - began < 1
     assert packed.facts()["padding_share"] < 0.002
+
+
+@pytest.mark.parametrize("packing", [Segments(), Segments(window=16)])
+def test_rows_keep_to_their_limits(packing):
+    """Pieces that need much of another room share a row with fewer."""
+    documents = numbered(np.random.default_rng(0).integers(1, 40, 300))
+    limits = (
+        Limit(lambda size, around, behind: np.maximum(size // 4, 1) + behind, 10),
+        Limit(lambda size, around, behind: size + around + 1, 44),
+    )
+    packed = packing(documents, 40, dataclasses.replace(FRAME, limits=limits))
+    assert sorted(packed.order) == list(range(len(packed.start)))
+    for row in range(len(packed)):
+        size = packed.size[packed.order[packed.bounds[row] : packed.bounds[row + 1]]]
+        assert size.sum() + 2 * len(size) <= 40
+        assert all(limit.need(size, 2, 1).sum() <= limit.room for limit in limits)
+    free = packing(documents, 40, FRAME)
+    assert len(free) < len(packed)

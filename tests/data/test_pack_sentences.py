@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fxformer.batch import Vocabulary
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame
 from fxformer.data.pack_sentences import SentencePairs
@@ -17,7 +18,9 @@ def corpus(documents=40, seed=0):
     _, bounds = join([np.zeros(size, int) for size in sizes])
     ends = np.arange(V) % 7 == 0
     ends[:10] = False
-    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, ends)
+    special = np.arange(V) < 5
+    words = Vocabulary(V, PAD, special, ~special, ends, bos=BOS, eos=EOS)
+    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, words)
     return Documents(np.arange(10, 10 + bounds[-1], dtype=np.int32), bounds), frame
 
 

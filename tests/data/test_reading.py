@@ -1,5 +1,8 @@
 """Bad files are named with the place; odd but good ones are read."""
 
+import bz2
+import gzip
+import lzma
 import os
 import subprocess
 import sys
@@ -7,7 +10,7 @@ import sys
 import pytest
 
 from fxformer.data import reading
-from fxformer.data.reading import Reading, documents, find
+from fxformer.data.reading import Reading, documents, find, find_all
 
 
 def read(path, kind="file", errors="strict"):
@@ -31,6 +34,44 @@ def test_what_is_not_there_is_listed(tmp_path):
     ]:
         with pytest.raises(ValueError, match=said):
             find(pattern, "data.files")
+
+
+def test_empty_files_among_others_are_set_aside(tmp_path):
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "empty.txt.gz").write_bytes(gzip.compress(b""))
+    full = put(tmp_path, b"x")
+    files, empty = find_all(str(tmp_path / "*"), "data.files")
+    assert files == [full] and [path.name for path in empty] == ["empty.txt", "empty.txt.gz"]
+    assert find(str(tmp_path / "*"), "data.files") == [full]
+
+
+def zstd(data):
+    pa = pytest.importorskip("pyarrow")
+    return pa.compress(data, codec="zstd", asbytes=True)
+
+
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd}
+
+
+@pytest.mark.parametrize("ending", PACKED)
+def test_compressed_files_are_read_by_suffix(tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(reading, "BLOCK", 1000)
+    text = "".join(f"line {n} é\n" for n in range(3000))
+    pack, path = PACKED[ending], tmp_path / f"a.txt{ending}"
+    path.write_bytes(pack(text.encode()))
+    assert read(path)[0] == [text]
+    path.write_bytes(pack(text[:500].encode()) + pack(text[500:].encode()))  # two members
+    assert read(path)[0] == [text]
+    path.write_bytes(pack(text.encode())[:-20])
+    with pytest.raises(ValueError, match=f"a.txt{ending} is not a sound {ending} file"):
+        read(path)
+    path.write_bytes(b"plain text")
+    with pytest.raises(ValueError, match=f"a.txt{ending} is not a sound {ending} file"):
+        read(path)
+    plain = put(tmp_path, pack(text.encode()))
+    for errors in ("strict", "replace", "skip"):  # never trained on as if it were text
+        with pytest.raises(ValueError, match=f"rename it so that it ends in {ending}"):
+            read(plain, errors=errors)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -1,7 +1,9 @@
 """The cache: whole or absent at every moment, whoever else writes it and however a writer ends."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fxformer.data import store
@@ -47,6 +49,37 @@ def test_a_failure_leaves_nothing_behind(tmp_path, problem):
     with pytest.raises(type(problem), match=str(problem)):
         store.once(tmp_path / "key", make, whole)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
+    """Not SIGBUS, which ends the process without a word."""
+    path = tmp_path / "train.ids"
+    path.write_bytes(np.arange(100_000, dtype=np.int32).tobytes())
+    ids = store.mapped(path)
+    assert type(ids[3:5]) is np.ndarray and ids[7] == 7 and list(ids[[9, 8]]) == [9, 8]
+    os.truncate(path, 10_000)
+    for index in (3, slice(90_000, 90_002), np.array([99_999])):
+        with pytest.raises(ValueError, match="train.ids was cut short by another program"):
+            ids[index]
+
+
+def test_a_deleted_file_is_still_mapped(tmp_path):
+    path = tmp_path / "train.ids"
+    path.write_bytes(np.arange(10, dtype=np.int32).tobytes())
+    ids = store.mapped(path)
+    path.unlink()
+    assert ids[9] == 9
+
+
+def test_what_a_killed_maker_left_is_swept(tmp_path):
+    old, new = tmp_path / ".key.old", tmp_path / ".key.new"
+    for draft in (old, new):
+        draft.mkdir()
+        (draft / "a").write_text("half")
+    for path in (old / "a", old):
+        os.utime(path, (0, 0))
+    store.once(tmp_path / "key", fill, whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".key.new", "key"]
 
 
 def test_it_lies_where_the_environment_says(monkeypatch):

@@ -13,13 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer.data import tokenizer as tokenizers
+from fxformer.data.pack import Segments
 from fxformer.data.specials import Specials, parse_template
+from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte
 from fxformer.data.tokenizer_char import Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
 from fxformer.data.tokenizer_symbols import SymbolTokenizer
+from fxformer.segmentation import begins_word, ends_sentence
 
 TEXT = [
     "The quick brown fox jumps over the lazy dog. Does it? It does! " * 3,
@@ -123,30 +126,82 @@ def test_decoding_leaves_specials_out_and_shows_what_was_unknown(trained, name):
         assert tokenizer.decode([*ids, 1]) != tokenizer.decode(ids)
 
 
-def test_sentencepiece_is_exact_when_asked_to_be():
-    recipe = SentencePiece(
-        algorithm="bpe", specials=NAMES, vocab_size=360, normalization="identity",
-        remove_extra_whitespaces=False, add_dummy_prefix=False,
-    )  # fmt: skip
-    tokenizer = recipe.make(TEXT)
-    for text in (t for t in NASTY if "\0" not in t):
+@pytest.mark.parametrize("name", ["unigram", "bpe"])
+def test_sentencepiece_is_exact_by_default(trained, name):
+    tokenizer = trained[name]
+    for text in [*(t for t in NASTY if "\0" not in t), *TEXT, "def f():\n    return  1\n\n\tx"]:
         assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_runs_of_spaces_are_pieces_where_they_are_kept():
+    code = ["class A:\n        def f():\n            return 1\n" * 9]
+    kept = SentencePiece(algorithm="bpe", specials=NAMES, vocab_size=320).make(code)
+    assert len(kept.encode("        x")) <= 3
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe", "bytebpe", "wordpiece", "word", "char", "byte"])
 def test_words_and_sentences_are_counted_right(trained, name):
     tokenizer = trained[name]
     v = tokenizer.vocabulary
-    ids = tokenizer.encode(" The fox jumps over. It does! Does it? the dog")
-    words = 10 if name not in ("wordpiece", "word") else 13  # there a mark is a word of its own
-    assert v.starts_word[ids].sum() == words
-    assert v.ends_sentence[ids].sum() == 3
+    space = "" if name in ("unigram", "bpe") else " "  # these put one before a text themselves
+    ids = tokenizer.encode(space + "The fox jumps over. It does! Does it? the dog")
+    new = np.arange(len(ids)) == 0
+    assert begins_word(v, ids, new).sum() == 13  # a mark is a word of its own
+    assert ends_sentence(v, ids, new).sum() == 3
+
+
+@pytest.mark.parametrize("name", ["unigram", "bpe", "bytebpe", "wordpiece", "char", "byte"])
+def test_ideographs_are_words_and_their_marks_end_sentences(trained, name):
+    tokenizer = trained[name]
+    text = "人人大大。人大！大人？"
+    if name == "char":  # what it was not trained on is unknown
+        tokenizer = Char(specials=NAMES).make([text])
+    if name == "wordpiece":
+        tokenizer = WordPiece(specials=NAMES, min_frequency=1).make([text])
+    v, ids = tokenizer.vocabulary, tokenizer.encode(text)
+    new = np.arange(len(ids)) == 0
+    assert ends_sentence(v, ids, new).sum() == 3
+    spelt = [v.text.bytes_of(ids[[i]]) for i in np.flatnonzero(begins_word(v, ids, new))]
+    assert len(spelt) >= 8  # a token of several ideographs cannot be parted
 
 
 def test_a_vocabulary_too_small_for_the_characters_says_so():
     recipe = SentencePiece(algorithm="unigram", specials=NAMES, vocab_size=270)
     with pytest.raises(ValueError, match="vocab_size=270: .*smaller than required_chars. 270 vs"):
         recipe.make(TEXT)
+
+
+CHINESE = "".join(chr(0x4E00 + i) for i in range(600))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "text", "said"),
+    [
+        (WordPiece(specials=NAMES, vocab_size=1000), CHINESE, "600 characters.*1,208 ids.*=1208"),
+        (ByteLevelBPE(specials=NAMES, vocab_size=10), "a", "256 bytes and 8 special.*264 ids"),
+        (Word(specials=NAMES, vocab_size=8), "a a", "8 special tokens and a word take 9 ids"),
+        (Word(specials=NAMES), "hello world", "no word.*occurs 2 times; write .*min_frequency=1"),
+        (Char(specials=NAMES), "", "the training text is empty"),
+        (WordPiece(specials=NAMES), " ", "no characters but white space"),
+        (SentencePiece(algorithm="unigram", specials=NAMES), "\n", "no characters but white"),
+        (SentencePiece(algorithm="bpe", specials=NAMES), "", "no characters but white space"),
+    ],
+)  # fmt: skip
+def test_a_vocabulary_that_cannot_be_what_was_asked_for_is_refused(recipe, text, said):
+    with pytest.raises(ValueError, match=said):
+        recipe.make([text])
+
+
+def test_a_vocabulary_smaller_than_asked_for_is_told(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("\n\n".join(TEXT * 6))
+    for recipe, told in ((ByteLevelBPE(specials=NAMES, vocab_size=4000), True),
+                         (ByteLevelBPE(specials=NAMES, vocab_size=270), False)):
+        corpus = Text(tokenizer=recipe, files=str(tmp_path / "a.txt"), document_is="paragraph",
+                      cache_dir=str(tmp_path / "cache"), length=16, batch=2, packing=Segments())
+        caplog.clear()
+        size = corpus.prepare(16).facts["vocab_size"]
+        line = f"tokenizer.vocab_size=4000: the training text gives {size} tokens"
+        assert (line in caplog.text) == told and (told or size == 270)
 
 
 def test_symbols():

@@ -83,8 +83,10 @@ def _other_marks(pieces: Pieces, spoilt: Pieces) -> Pieces:
 
 
 def upset(batch: Batch) -> Batch:
-    """Input and answer exchanged, every second target counted, the source moved by one."""
-    counts = np.broadcast_to(np.arange(batch.tokens.shape[1]) % 2, batch.tokens.shape)
+    """Input and answer exchanged, every second target of every second row counted, the source moved
+    by one."""
+    row, column = np.indices(batch.tokens.shape)
+    counts = column % 2 * (row % 2)
     source = None if batch.source is None else np.roll(batch.source, 1, axis=1)
     return batch.replace(
         tokens=batch.targets,

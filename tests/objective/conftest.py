@@ -165,7 +165,7 @@ def packed(vocabulary):
     """Sixty documents as pairs of texts, in rows of 96."""
     rng = np.random.default_rng(3)
     tokens, bounds = join([rng.integers(5, WORDS, rng.integers(20, 300)) for _ in range(60)])
-    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary.ends_sentence)
+    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary)
     return SentencePairs()(Documents(tokens, bounds), 96, frame)
 
 

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fxformer.data.documents import Documents, join
+from fxformer.data.pack import Frame, Segments
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.corruption import SpanCorruption
+from fxformer.objective.coverage import Coverage
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.mixture import Mixture, Share
+from fxformer.objective.mixture import Mixture, Share, spread
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.prefix import PrefixLM
 from fxformer.objective.select import Independent
@@ -40,15 +43,15 @@ def many(pack):
     """More rows than the corpus has, so that shares can be told."""
     return [
         pack([[(64 * b + r, 40), (9000 + 64 * b + r, 20)] for r in range(64)], 64)
-        for b in range(30)
+        for b in range(15)
     ]
 
 
 class Tilted(Mixture):
     """Broken: draws with other weights."""
 
-    def which(self, rows):
-        return np.minimum(super().which(rows) * 2, len(self.shares) - 1)
+    def which(self, rows, pieces):
+        return np.minimum(super().which(rows, pieces) * 2, len(self.shares) - 1)
 
 
 @pytest.mark.parametrize("architecture, parts", KINDS)
@@ -70,7 +73,7 @@ def test_a_changed_row_is_seen(field, mix, many, broken):
     batch = made.corrupt(many[0])
     other = np.roll(getattr(batch, field), 1, axis=0)
     wrong = dataclasses.replace(batch, **{field: other})
-    assert "rows other than their objective makes" in broken(made.laws(), [(many[0], wrong)])
+    assert "pieces other than their objective makes" in broken(made.laws(), [(many[0], wrong)])
 
 
 @pytest.mark.parametrize("architecture, parts", KINDS)
@@ -88,13 +91,9 @@ def test_the_sums_are_those_of_the_parts(mix, many, marked):
     made = mix("decoder", DECODER)
     rows = many[0]
     total, weight = made(made.corrupt(rows))["loss"]
-    which = made.which(rows)
     sums = np.zeros(2)
-    for k, share in enumerate(DECODER):
+    for share, mine in zip(DECODER, made.shared(rows), strict=True):
         part = share.objective(lambda **_: made.model, vocabulary=marked, rngs=nnx.Rngs(0))
-        mine = dataclasses.replace(
-            rows, **{n: getattr(rows, n)[which == k] for n in ("tokens", "segments", "examples")}
-        )
         sums += [float(x) for x in part(part.corrupt(mine))["loss"]]
     np.testing.assert_allclose([total, weight], sums, rtol=1e-5)
 
@@ -111,3 +110,44 @@ def test_a_part_that_the_model_cannot_have_is_refused(mix):
         mix("encoder", [Share(CausalLM)])
     with pytest.raises(ValueError, match="objective.parts"):
         mix("encoder", [])
+
+
+def said(batch, rows):
+    """Of each example, what is read and written, in the order of its tokens."""
+    found = {}
+    full = spread(batch)
+    names = ("tokens", "targets", "weights", "prefix", "source")
+    for row in range(len(rows.segments)):
+        for segment in np.unique(rows.segments[row][rows.segments[row] > 0]):
+            example = int(rows.examples[row][rows.segments[row] == segment][0])
+            here, parts = full.segments[row] == segment, []
+            for name in names:
+                array = getattr(full, name)
+                if array is not None:
+                    there = full.source_segments[row] == segment if name == "source" else here
+                    parts.append(array[row][there].tolist())
+            found[example] = parts
+    return found
+
+
+@pytest.mark.parametrize("architecture, parts", KINDS)
+def test_what_becomes_of_a_piece_does_not_depend_on_its_row(architecture, parts, mix, pack):
+    made = mix(architecture, parts)
+    sizes = [(example, 10 + example % 23) for example in range(24)]
+    apart = pack([[one] for one in sizes], 128)
+    joined = pack([sizes[i : i + 3] for i in range(0, 24, 3)], 128)
+    assert said(made.corrupt(apart), apart) == said(made.corrupt(joined), joined)
+    assert made.tally.counts() == {}
+
+
+def test_rows_packed_to_its_limits_lose_nothing(mix, text):
+    made = mix("seq2seq", SEQ2SEQ)
+    lengths = np.random.default_rng(0).integers(1, 30, 300)
+    tokens, bounds = join([text(size + 2, i)[1:-1] for i, size in enumerate(lengths)])
+    frame = Frame(0, np.array([2]), np.array([3]), 2, 3, limits=made.limits(128))
+    packed = Segments()(Documents(tokens, bounds), 128, frame)
+    coverage = Coverage(made)
+    for row in range(0, len(packed), 8):
+        coverage(packed.rows(np.arange(row, min(row + 8, len(packed)))))
+    assert coverage.pieces == (lengths > 1).sum() and not coverage.missing and not coverage.lost
+    assert made.tally.counts() == {}

@@ -7,9 +7,8 @@ import pytest
 
 from fxformer.objective.lengths import Geometric, Harmonic, Lengths
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.select_spans import Spans, expected_lengths
-
-FULL = 10_000
+from fxformer.objective.select import due
+from fxformer.objective.select_spans import Spans, chain, expected_lengths, longest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +37,21 @@ class Short(Spans):
 
 
 class Leftward(Spans):
-    """Broken: all spans at the beginning."""
+    """Broken: the spans of the first half of a piece only."""
 
-    def _placed(self, words, budget, piece, lengths, draws):
-        _, lengths = super()._placed(words, budget, piece, lengths, draws)
-        first = np.cumsum(words.count) - words.count
-        before = np.cumsum(lengths) - lengths
-        lead = np.searchsorted(piece, piece)
-        return first[piece] + before - before[lead], lengths
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)
+        early = 2 * chosen.unit < pieces.lengths[pieces.piece[chosen.index]]
+        return chosen.take(early)
+
+
+class Greedy(Spans):
+    """Broken: long spans are preferred."""
+
+    def __call__(self, pieces, draws):
+        chosen = super().__call__(pieces, draws)
+        run = chosen.runs(pieces)
+        return chosen.take(np.bincount(run)[run] > 2)
 
 
 class Joined(Spans):
@@ -77,12 +83,13 @@ def test_the_laws_hold(selection, corpus, wordy, broken):
 @pytest.mark.parametrize(
     "selection, law",
     [
-        (Spans(lengths=Clamped()), "share of spans of 10, the cut of the last aside"),
+        (Spans(lengths=Clamped()), "share of spans of 10, cut ones aside"),
         (Spans(lengths=Clamped()), "spans beyond those expected, per piece"),
-        (Short(), "selected words less than due"),
+        (Short(), "selected share of the tokens, rounding aside"),
+        (Greedy(), "share of spans of 1, cut ones aside"),
         (Leftward(), "place of a selected word in its piece"),
         (Joined(), "spans beyond those expected, per piece"),
-        (Joined(), "share of spans of 1, the cut of the last aside"),
+        (Joined(), "share of spans of 1, cut ones aside"),
     ],
 )
 def test_a_broken_rule_breaks_its_law(selection, law, corpus, wordy, broken):
@@ -95,18 +102,26 @@ def test_the_mean_length_is_the_papers(lengths, mean):
 
 
 @pytest.mark.parametrize("lengths", [Geometric(), Harmonic()])
-def test_what_is_expected_is_what_comes(lengths):
-    rng, budget = np.random.default_rng(0), 14
-    counts = np.zeros(len(lengths.shares))
-    for _ in range(FULL):
-        left = budget
-        while left:
-            length = min(1 + rng.choice(len(counts), p=lengths.shares), left)
-            counts[length - 1] += 1
-            left -= length
-    table = expected_lengths(tuple(lengths.shares.tolist()), 20)
-    assert abs(table[budget] @ np.arange(1, len(counts) + 1) - budget) < 1e-9
-    np.testing.assert_allclose(counts / FULL, table[budget], atol=0.05)
+def test_what_is_expected_is_what_comes(lengths, pack, wordy):
+    """The expected number of spans of each length, in pieces short and long."""
+    rows = pack([[(9 * i, 20), (9 * i + 1, 90), (9 * i + 2, 3)] for i in range(600)], 128)
+    selection, pieces = Spans(0.3, lengths=lengths), pieces_of(rows, wordy)
+    _, of_length, expected = selection._seen(pieces, selection(pieces, pieces.draws(0, 0)))
+    total = expected.sum(0)
+    assert (np.abs(of_length.sum(0) - total) < 5 * np.sqrt(total) + 1).all()
+    words = selection.words(pieces)
+    whole = expected_lengths(words, longest(words, due(0.3, pieces.free_lengths)), lengths.shares)
+    np.testing.assert_allclose(whole @ np.arange(1, len(lengths.shares) + 1), words.count)
+
+
+def test_a_chain_visits_what_a_loop_would():
+    steps = np.random.default_rng(0).integers(1, 5, 300)
+    following = np.minimum(np.arange(300) + steps, 300)
+    place, visited = 0, []
+    while place < 300:
+        visited.append(place)
+        place = int(following[place])
+    assert chain(following).tolist() == visited and chain(following[:0]).tolist() == []
 
 
 def test_the_share_of_the_tokens_is_the_rate_on_average(corpus, wordy):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -82,10 +83,22 @@ def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_pa
             opened(wrong)
     assert shown("postgresql+psycopg://me:secret@db/x") == "postgresql+psycopg://me:…@db/x"
     assert shown("postgresql+psycopg://db/x") == "postgresql+psycopg://db/x"
-    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    monkeypatch.setattr(remote, "FIRST", 0.5)
     with pytest.raises(remote.Unreachable, match="does not answer") as error:
         machine(tmp_path, "a", "postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in str(error.value)
+
+
+def test_a_database_that_never_answers_is_named_and_then_given_up(tmp_path, monkeypatch, capsys):
+    silent = threading.Event()
+    monkeypatch.setattr(remote, "opened", lambda _: silent.wait())
+    monkeypatch.setattr(remote, "QUIET", 0.0)
+    monkeypatch.setattr(remote, "FIRST", 0.5)
+    with pytest.raises(remote.Unreachable, match="me:…@db/x does not answer: no answer in"):
+        machine(tmp_path, "a", "postgresql+psycopg://me:secret@db/x")
+    silent.set()
+    said = capsys.readouterr().err
+    assert "waiting for postgresql+psycopg://me:…@db/x" in said and "secret" not in said
 
 
 def test_a_database_that_hesitates_is_asked_again_and_one_that_is_gone_loses_nothing(

@@ -152,7 +152,10 @@ def test_a_claim_is_superseded_not_taken_back(tmp_path):
 
 def test_on_this_host_the_process_decides_and_elsewhere_silence(monkeypatch):
     leases = Leases(10.0)
-    assert leases.dead(Holder(0, 1, "w", record() | {"born": "0/0"}, 0.0))
+    boot = str(record()["born"]).partition("/")[0]
+    assert leases.dead(Holder(0, 1, "w", record() | {"born": f"{boot}/0"}, 0.0))
+    namesake = record() | {"born": "another-boot/0"}  # a machine of the same name, or ours before
+    assert not leases.dead(Holder(0, 1, "w", namesake, 0.0))
     assert not leases.dead(Holder(0, 1, "w", record(), 0.0))
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])

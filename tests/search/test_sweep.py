@@ -43,6 +43,14 @@ def only(folder: Path) -> Study:
         (("search.seed=1,2",), "a search cannot search for itself"),
         (("seed=1,2", "search=asha", "search.objectives=[loss,kwh]"), "write search/pruner=none"),
         (("seed=1,2", "search/pruner=halving_joules"), "search.pruner.first: must be given"),
+        (("model.dim=16,17",), "model.dim=17: a width of 17 does not split into 2 heads"),
+        (("model.heads=int(interval(1,8))", "search.trials=4"), "search.skip_illegal=true leaves"),
+        (("seed=1,2", "search.objectives=[foo]"), "search.objectives=foo is not evaluated"),
+        (("search.trials=3",), "there is nothing to search"),
+        (("seed=shuffle(1,2)",), "write choice(…), and search=random"),
+        (("seed=1,2", "hydra.sweep.dir=x"), "hydra.sweep.dir=x: has no effect"),
+        (("seed=1,2", "hydra/launcher=joblib"), "search/launcher= says where trials run"),
+        (("seed=1,2", "search.objectives=[loss]", "search.maximize=[foo]"), "foo is none of"),
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tmp_path, capsys):
@@ -53,6 +61,36 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tm
     assert app.train(["-m", *small, *words, f"runs={tmp_path}"]) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("trials/*"))
+
+
+def test_a_setting_of_a_search_is_refused_where_nothing_is_searched(capsys):
+    from fxformer.launch import app
+
+    assert app.train([*DECODER, "search.trials=3"]) == 2
+    assert "search.trials=3: nothing is searched without -m" in capsys.readouterr().err
+
+
+def test_combinations_that_cannot_be_are_left_out_where_asked(tmp_path, monkeypatch, capsys):
+    """By the rules of combinations, and by shapes; each is told once and stays in the study."""
+    from fxformer.launch import app
+
+    ran = []
+    small = [word for word in DECODER if not word.startswith(("model=", "objective="))]
+    pairs = ["model=bert,gpt2", "objective=mlm,clm", "search.skip_illegal=true"]
+    assert app.train(["-m", *small, *pairs, f"runs={tmp_path}"], ran.append) == 0
+    kinds = [cfg.objective._target_.rpartition(".")[2] for cfg in ran]
+    assert kinds == ["MaskedLM", "CausalLM"]
+    assert "2 of 4 trials cannot run and are left out" in capsys.readouterr().err
+    ran.clear()
+    monkeypatch.setattr(app, "_training", ran.append)
+    words = ["model.heads=2,3", "search.skip_illegal=true", "search/launcher=inline"]
+    app.train(["-m", *DECODER, *words, f"runs={tmp_path}"])
+    assert [cfg.model.heads for cfg in ran] == [2]
+    (study,) = studies(tmp_path)
+    skipped = study.trial(1)
+    assert skipped.state == "skipped" and "16 does not split into 3 heads" in skipped.reason
+    assert skipped.kwh == 0 and skipped.attempts == 0
+    assert "1 skipped" in capsys.readouterr().out
 
 
 def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path):

@@ -1,5 +1,6 @@
 """A worker among others: ends of all kinds, resuming, taking over, stopping, budgets, pruning."""
 
+import dataclasses
 import json
 import os
 import random
@@ -10,13 +11,27 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from search import drive
 
+from fxformer.search import book
+from fxformer.search.claims import FileClaims
 from fxformer.search.process import Place, places
 from fxformer.search.sample import Random
 from fxformer.search.study import Study
+from fxformer.search.taking import take
+from fxformer.search.worker import Held, Past, Worker
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Late:
+    """A sampler whose draws are not known beforehand."""
+
+    pure = False
+
+    def draw(self, study, slot, trials):
+        return {"x": 1e-3, "y": slot % 3}
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +50,25 @@ def controller(runs: Path, trials: int, workers: int, fake: str) -> subprocess.P
 def completions(study: Study) -> list[int]:
     """The slots that were run to their end, by the trials' own account, in numerical order."""
     return sorted(map(int, (study.folder / "completions").read_text().split()))
+
+
+def test_the_first_failure_ends_a_search_that_fails_fast(tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE", "steps=4 1:bad")
+    study, stopped = drive.work(drive.study(tmp_path, total=4), drive.search(fail_fast=True))
+    states = [trial.state for trial in study.trials()]
+    assert states == ["complete", "failed", "waiting", "waiting"]
+    assert stopped == "trial 1 failed (search.fail_fast)"
+
+
+def test_a_config_that_is_drawn_late_is_judged_before_it_starts(tmp_path, monkeypatch):
+    """Draws that follow from earlier trials are not known beforehand."""
+    monkeypatch.setenv("FAKE", "steps=1")
+    asked = drive.search(skip_illegal=True, sampler=Late())
+    job = drive.job(drive.study(tmp_path, total=3), asked)
+    job = dataclasses.replace(job, judge=lambda words: "no" if "y=1" in words else None)
+    asked.launcher(job)
+    trial = job.study.trial(1)
+    assert (trial.state, trial.reason, trial.run) == ("skipped", "fxformer: no", None)
 
 
 def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
@@ -229,3 +263,31 @@ def test_a_process_has_its_cores(tmp_path):
         time.sleep(0.05)
     assert log.read_text().splitlines()[0] == "head"
     assert json.loads(log.read_text().splitlines()[1]) == [core]
+
+
+def overwritten(tmp_path, attempts: int):
+    """A study whose one trial was taken up a second time, by us; then a process of its first
+    attempt, on its way out, wrote the file as it had read it before."""
+    made = book.begin(drive.study(tmp_path, total=1))
+    claims = FileClaims(made, 60.0)
+    assert claims.take(0, 1) and claims.take(0, 2)
+    stale = dataclasses.replace(made.trial(0), attempts=attempts, state="interrupted", code=75)
+    book.write(made, stale)
+    return made, claims
+
+
+def test_our_own_claim_that_came_to_nothing_does_not_bar_the_trial_for_ever(tmp_path):
+    """It did: its holder, this process, was alive, and waited for itself."""
+    made, claims = overwritten(tmp_path, attempts=1)
+    taken = take(made, drive.search(), claims, made.trials(), ())
+    assert taken is not None and (taken.slot, taken.attempts) == (0, 3)
+    assert take(made, drive.search(), claims, made.trials(), (0,)) is None  # we are at it
+
+
+def test_a_trial_that_ends_has_the_number_of_its_claim(tmp_path):
+    made, claims = overwritten(tmp_path, attempts=1)
+    worker = Worker(made, drive.search(), claims, pytest.fail, [], Console(quiet=True))
+    held = Held(0, 2, Past(75), Place(), 0.0)
+    worker.held[0] = held
+    worker.settle(held, 75)
+    assert (made.trial(0).attempts, made.trial(0).state) == (2, "interrupted")

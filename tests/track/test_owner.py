@@ -1,12 +1,25 @@
 """Owners: alive, gone, and pids that are used again."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
-from fxformer.track.owner import Lock, RunBusyError, alive, record
+from fxformer.track.owner import (
+    Lock,
+    RunBusyError,
+    RunGoneError,
+    RunLost,
+    alive,
+    here,
+    holds,
+    record,
+)
 
 
 def test_this_process_is_alive_and_an_ended_one_is_not():
@@ -55,7 +68,94 @@ def test_a_killed_owner_is_followed_at_once(tmp_path):
     assert (tmp_path / ".lock").read_text() == ""
 
 
-def test_the_record_of_another_host_is_honoured(tmp_path):
-    (tmp_path / ".lock").write_text("pid 1 on elsewhere since 2020-01-01T00:00:00+00:00")
-    with pytest.raises(RunBusyError, match="pid 1 on elsewhere .* on another host; .* delete"):
-        Lock(tmp_path)
+OTHER = "pid 1 on elsewhere since 2020-01-01T00:00:00+00:00 born another-boot/1 token abc"
+
+
+def test_another_machine_that_renews_its_lease_is_refused(tmp_path):
+    path = tmp_path / ".lock"
+    path.write_text(OTHER)
+    timer = threading.Timer(0.3, lambda: os.utime(path))
+    timer.start()
+    with pytest.raises(RunBusyError, match="pid 1 on elsewhere .*, which renews its lease"):
+        Lock(tmp_path, lease=30)
+    timer.join()
+    assert path.read_text() == OTHER
+
+
+def test_another_machine_that_is_silent_is_followed_after_its_lease(tmp_path, capsys):
+    (tmp_path / ".lock").write_text(OTHER)
+    began = time.monotonic()
+    lock = Lock(tmp_path, lease=0.6)
+    assert time.monotonic() - began > 0.5 and "taken over in" in capsys.readouterr().err
+    assert f"pid {os.getpid()} on" in (tmp_path / ".lock").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    lock.release()
+
+
+@pytest.mark.parametrize("name", ["elsewhere", socket.gethostname()])
+def test_a_lease_that_ran_out_long_ago_is_not_waited_for(tmp_path, name, capsys):
+    """Also of another boot under our own host's name: it may be another machine's."""
+    path = tmp_path / ".lock"
+    path.write_text(OTHER.replace("elsewhere", name))
+    os.utime(path, (time.time() - 3600,) * 2)
+    Lock(tmp_path).release()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_restarted_container_goes_on_at_once(tmp_path, monkeypatch):
+    """Another host name under the same kernel: its lock would be seen."""
+    monkeypatch.setattr(socket, "gethostname", lambda: "pod-1")
+    lock = Lock(tmp_path)
+    record = (tmp_path / ".lock").read_text()
+    lock.release()
+    (tmp_path / ".lock").write_text(record)  # as after a SIGKILL
+    monkeypatch.setattr(socket, "gethostname", lambda: "pod-2")
+    began = time.monotonic()
+    Lock(tmp_path).release()
+    assert time.monotonic() - began < 5
+
+
+def test_an_owner_that_was_taken_over_writes_no_more(tmp_path):
+    lock = Lock(tmp_path, lease=30)
+    lock.verify(now=True)
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").write_text(OTHER)
+    with pytest.raises(RunLost, match="taken over by pid 1 on elsewhere") as stopped:
+        lock.verify(now=True)
+    assert stopped.value.code == 75
+    lock.release()
+    assert (tmp_path / ".lock").read_text() == OTHER
+
+
+def test_a_lease_is_renewed_while_its_lock_is_held(tmp_path):
+    lock, path = Lock(tmp_path, lease=0.4), tmp_path / ".lock"
+    os.utime(path, (0, 0))
+    end = time.monotonic() + 20
+    while path.stat().st_mtime == 0 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert path.stat().st_mtime > 0
+    lock.release()
+
+
+def test_a_folder_that_was_deleted_is_named(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    lock = Lock(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(RunGoneError, match="run was deleted while the run was going on"):
+        lock.verify(now=True)
+    lock.release()
+
+
+def test_a_run_of_another_machine_is_dead_when_its_lease_is(tmp_path):
+    owner, path = {"host": "elsewhere", "pid": 1}, tmp_path / ".lock"
+    path.write_text(OTHER)
+    assert holds(tmp_path, owner)
+    os.utime(path, (time.time() - 3600,) * 2)
+    assert not holds(tmp_path, owner)
+
+
+def test_machines_of_one_name_are_told_apart():
+    assert here(record())
+    assert not here(record() | {"born": "another-boot/1"})
+    assert not here(record() | {"host": "elsewhere"})

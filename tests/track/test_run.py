@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from fxformer import jsonl
-from fxformer.track.owner import RunBusyError
+from fxformer.track.owner import RunBusyError, RunGoneError, RunLost
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 
@@ -120,3 +121,71 @@ def test_interpolations_of_the_environment_stay_as_they_are(tmp_path, monkeypatc
     run = Run.create(tmp_path, "x", config=OmegaConf.create(
         {"a": "${oc.env:MY_PLACE}", "b": "${a}/x", "c": "${d}", "d": 3}))
     assert run.config == {"a": "${oc.env:MY_PLACE}", "b": "<redacted>/x", "c": 3, "d": 3}
+
+
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def test_events_that_a_full_disk_refuses_are_written_when_there_is_room(tmp_path, monkeypatch):
+    run = Run.create(tmp_path, "x", config={})
+    with monkeypatch.context() as patched:
+        patched.setattr(run._events, "write", full)
+        run.event("checkpoint_failed", step=4)
+        run.event("checkpoint_failed", step=6)
+    run.event("rollback", step=8)
+    kinds = [(one["event"], one.get("step")) for one in StoredRun(run.folder).events()]
+    assert kinds[1:] == [("checkpoint_failed", 4), ("checkpoint_failed", 6), ("rollback", 8)]
+    run.finish("done")
+
+
+def test_the_end_is_told_also_on_a_full_disk(tmp_path, monkeypatch):
+    """What is kept in reserve is given up for it."""
+    run, replace = Run.create(tmp_path, "x", config={}), jsonl.replace
+    reserve = run.folder / ".reserve"
+    assert reserve.stat().st_blocks * 512 >= 1 << 16
+    monkeypatch.setattr(
+        jsonl, "replace", lambda *args: full() if reserve.exists() else replace(*args)
+    )
+    monkeypatch.setattr(run._events, "write", full)
+    run.finish("interrupted", "no room for the last checkpoint")
+    facts = json.loads((run.folder / "run.json").read_text())
+    assert (facts["status"], facts["reason"]) == ("interrupted", "no room for the last checkpoint")
+    assert not reserve.exists()
+
+
+def test_a_folder_that_was_deleted_is_named(tmp_path):
+    run = Run.create(tmp_path, "x", config={})
+    shutil.rmtree(run.folder)
+    with pytest.raises(RunGoneError, match="was deleted while the run was going on"):
+        run.finish("done")
+    assert not run.folder.exists()
+
+
+def test_a_run_that_another_has_taken_over_writes_nothing(tmp_path):
+    run = Run.create(tmp_path, "x", config={})
+    before = (run.folder / "run.json").read_bytes()
+    (run.folder / ".lock").unlink()
+    (run.folder / ".lock").write_text("pid 1 on elsewhere since now born another/1 token abc")
+    with pytest.raises(RunLost, match="taken over by pid 1 on elsewhere"):
+        run.finish("done")
+    with pytest.raises(RunLost):
+        run.log(1, "train", {"loss": 1.0})
+    assert (run.folder / "run.json").read_bytes() == before
+    assert not StoredRun(run.folder).lines
+
+
+def test_what_happened_to_the_logs_is_told_at_a_resume(tmp_path):
+    run = Run.create(tmp_path, "x", config={})
+    run.log(1, "train", {"loss": 1.0})
+    marks = run.marks()
+    run.finish("interrupted")
+    path = run.folder / "metrics.jsonl"
+    path.write_text(path.read_text().replace("1.0", "1.5"))
+    (run.folder / ".run.json.99.tmp").write_text("{")
+    again = Run.reopen(run.folder)
+    assert not list(run.folder.glob(".*.tmp"))
+    (said,) = again.damage(marks)
+    assert "metrics.jsonl was changed" in said
+    assert StoredRun(run.folder).events()[-1]["logs"] == [said]
+    again.finish("done")

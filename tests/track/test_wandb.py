@@ -1,11 +1,17 @@
 """wandb for real, offline: written, quick, and without a secret in any byte."""
 
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 from fxformer.track.tracker import Trackers
-from fxformer.track.wandb import WandbTracker
+from fxformer.track.wandb import WandbTracker, sync_command
 
 pytest.importorskip("wandb")
 
@@ -62,3 +68,34 @@ def test_a_server_that_does_not_answer_means_offline(tmp_path, monkeypatch, capl
     WandbTracker(mode="offline").start({}, run)
     assert asked == ["online", "offline", "offline"] and "wandb sync" in caplog.text
     assert StoredRun(run.folder).facts["wandb_id"] == first  # a resumed run keeps its id
+
+
+def test_the_attempts_of_a_resumed_run_are_sent_together(tmp_path):
+    """One by one, the last would replace the others."""
+    first, second = (tmp_path / "wandb" / f"offline-run-2026010{n}_000000-abc" for n in (1, 2))
+    assert sync_command(tmp_path, "abc") is None
+    first.mkdir(parents=True)
+    assert sync_command(tmp_path, "abc") == f"wandb sync {first}"
+    (first / "run-abc.wandb.synced").touch()
+    assert sync_command(tmp_path, "abc") is None
+    second.mkdir()
+    whole = f"wandb sync --include-synced --id abc {first} {second}"
+    assert sync_command(tmp_path, "abc") == whole
+
+
+def test_a_resumed_offline_run_names_all_its_attempts(tmp_path, caplog):
+    caplog.set_level("INFO", "fxformer")
+    run = Run.create(tmp_path, "x", config={})
+    for attempt in (1, 2):
+        tracker = WandbTracker()
+        tracker.start({}, run)
+        tracker.log(attempt, "train", {"loss": 1.0})
+        tracker.finish({})
+    name = StoredRun(run.folder).facts["wandb_id"]
+    folders = sorted(run.folder.glob("wandb/offline-run-*"))
+    assert len(folders) == 2
+    words = f"wandb sync --include-synced --id {name} {folders[0]} {folders[1]}"
+    assert words in caplog.text
+    done = subprocess.run([*shlex.split(words), "--dry-run"], capture_output=True, text=True,
+                          env=os.environ | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr  # wandb knows these options

@@ -141,6 +141,54 @@ def fail(path, arrays):
     raise OSError(28, "No space left on device")
 
 
+def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkeypatch):
+    """All but the newest good one and the best are given up, then the save is made again."""
+    checkpoints = Checkpoints(tmp_path, keep=4)
+    for step, metric in enumerate([1.0, 0.5, 2.0, 3.0, 4.0], 1):
+        checkpoints.save(step, STATE, {}, metric=metric)
+        checkpoints.wait()
+    (tmp_path / ".bad" / "00000000").mkdir(parents=True)
+    raw = bytearray((tmp_path / "00000005" / "state.safetensors").read_bytes())
+    raw[-3] ^= 1
+    (tmp_path / "00000005" / "state.safetensors").write_bytes(raw)
+    real = tensors.write
+
+    def full(path, arrays):
+        return fail(path, arrays) if (tmp_path / ".bad").exists() else real(path, arrays)
+
+    monkeypatch.setattr(tensors, "write", full)
+    checkpoints.save(6, STATE, {}, metric=5.0)
+    assert checkpoints.wait() and checkpoints.failures == 0
+    assert checkpoints.steps() == [2, 4, 6]  # the best, the newest good one, the new one
+
+
+def test_a_full_disk_costs_milestones_last(tmp_path, monkeypatch):
+    checkpoints, real = saved(tmp_path, [1, 2, 3, 4], keep=3, milestones={1}), tensors.write
+    assert checkpoints.steps() == [1, 2, 3, 4]
+    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+        fail(path, arrays) if (tmp_path / "00000002").exists() else real(path, arrays)
+    ))  # fmt: skip
+    checkpoints.save(5, STATE, {})
+    assert checkpoints.wait() and checkpoints.steps() == [1, 4, 5]
+    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+        fail(path, arrays) if (tmp_path / "00000001").exists() else real(path, arrays)
+    ))  # fmt: skip
+    checkpoints.save(6, STATE, {})
+    assert checkpoints.wait() and checkpoints.steps() == [5, 6]
+
+
+def test_nothing_is_written_where_the_folder_is_another_process_by_now(tmp_path):
+    def guard():
+        raise SystemExit(75)
+
+    checkpoints = saved(tmp_path, [1])
+    checkpoints.guard = guard
+    checkpoints.save(2, STATE, {})
+    with pytest.warns(UserWarning, match="SystemExit"):
+        assert not checkpoints.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001"]
+
+
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     for name in (".00000009.making", ".trash/00000001"):
         (tmp_path / name).mkdir(parents=True)

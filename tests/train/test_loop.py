@@ -1,11 +1,13 @@
 """The loop and its events: order, resuming, signals, divergence."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -13,9 +15,10 @@ import pytest
 from drill import train
 from toy import Meter, Parts, Tracker, batch, batches, same
 
+from fxformer.train import tensors
 from fxformer.train.budget import Budget, Limit
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Call, Evaluate, RollBack, Save
+from fxformer.train.events import FAILURES, Call, Evaluate, Event, RollBack, Save
 from fxformer.train.loop import fit
 from fxformer.train.running import Run, Totals
 from fxformer.train.trainer import Trainer
@@ -130,20 +133,122 @@ def test_divergence_rolls_back_once_and_then_gives_up(tmp_path):
 
 
 def test_rolling_back_goes_on_with_later_batches(tmp_path):
-    toy, checkpoints = Parts(), Checkpoints(tmp_path)
-    events = [RollBack(2, 1, checkpoints, toy.state), Save(4, checkpoints)]
-    run = go(toy, 12, events=events, loader=batches(bad={5, 6, 7}))
+    toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
+    back = RollBack(2, 1, checkpoints, toy.state, note=notes)
+    run = go(toy, 12, events=[back, Save(4, checkpoints)], loader=batches(bad={5, 6, 7}))
     assert (run.status, run.step, run.totals.rollbacks) == ("done", 12, 1)
+    ((kind, facts),) = notes
+    assert (kind, facts["step"], facts["to"], facts["rollbacks"]) == ("rollback", 8, 4, 1)
+    assert "3 updates in a row were not finite by step 8" in facts["why"]
     found = checkpoints.restore(toy.state)
     assert (found.step, found.host["totals"]["rollbacks"]) == (12, 1)
     assert int(found.state.skipped) == 3
 
 
 def test_without_a_checkpoint_divergence_ends_the_run(tmp_path):
-    toy = Parts()
-    events = [RollBack(2, 1, Checkpoints(tmp_path), toy.state)]
+    toy, notes = Parts(), Notes()
+    events = [RollBack(2, 1, Checkpoints(tmp_path), toy.state, note=notes)]
     run = go(toy, 12, events=events, loader=batches(bad=range(100)))
     assert (run.code, "no checkpoint" in run.reason) == (3, True)
+    assert [kind for kind, _ in notes] == ["diverged"]
+
+
+class Notes(list):
+    """What an event puts on record."""
+
+    def __call__(self, kind, **facts):
+        self.append((kind, facts))
+
+
+def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatch):
+    toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
+    save = Save(2, checkpoints, note=notes, pause=0.0)
+
+    def full(run):
+        checkpoints.wait()
+        monkeypatch.setattr(tensors, "write", refuse)
+
+    with pytest.warns(UserWarning, match="No space left"):
+        run = go(toy, 8, events=[save, Call(4, full)])
+    assert (run.status, run.code, checkpoints.steps()) == ("interrupted", 75, [4])
+    assert "checkpoint of step 8 could not be saved (No space left on device)" in run.reason
+    assert "the newest on disk is that of step 4" in run.reason
+    assert notes[-1] == ("checkpoint_missing", {"step": 8, "newest": 4, "why": mock.ANY})
+    monkeypatch.undo()
+    found = checkpoints.restore(toy.state)  # what is done again is the same
+    again = go(toy, 8, state=found.state, events=[Save(2, checkpoints)])
+    assert (again.status, checkpoints.steps()) == ("done", [6, 8])
+    assert same(again.state, run.state)
+
+
+def test_a_last_state_that_is_not_finite_is_not_done(tmp_path):
+    """It is known a step late, so after the last step it is known at the end."""
+
+    class Broken(Event):
+        def finish(self, run):
+            run.train["parameter_norm"] = float("nan")
+
+    checkpoints = Checkpoints(tmp_path)
+    run = go(Parts(), 4, events=[Broken(0), Save(2, checkpoints)])
+    assert (run.status, run.code) == ("diverged", 3) and "not finite after step 4" in run.reason
+
+
+def refuse(path, arrays):
+    path.write_bytes(b"half")
+    raise OSError(28, "No space left on device")
+
+
+def test_checkpoints_deleted_while_training_are_saved_anew(tmp_path):
+    toy, checkpoints = Parts(), Checkpoints(tmp_path / "checkpoints")
+
+    def delete(run):
+        checkpoints.wait()
+        shutil.rmtree(tmp_path / "checkpoints")
+
+    run = go(toy, 8, events=[Save(4, checkpoints), Call(8, delete)])  # after the last save
+    assert (run.status, checkpoints.steps()) == ("done", [8])
+    assert same(checkpoints.restore(toy.state).state, run.state)
+
+
+def test_a_run_stops_when_no_checkpoint_can_be_saved_any_more(tmp_path, monkeypatch):
+    toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
+    monkeypatch.setattr(tensors, "write", refuse)
+    with pytest.warns(UserWarning, match="No space left"):
+        run = go(toy, 100, events=[Save(1, checkpoints, note=notes, pause=0.0)])
+    assert (run.status, run.step) == ("interrupted", FAILURES + 1)
+    assert "5 checkpoints in a row could not be saved" in run.reason
+    assert "none is on disk" in run.reason
+    assert [kind for kind, _ in notes].count("checkpoint_failed") == FAILURES
+
+
+def test_an_evaluation_that_was_given_up_is_made_when_the_run_goes_on(tmp_path):
+    """SIGTERM in the middle of one: the state is saved, its numbers come out the same later."""
+    toy, whole, cut = Parts(ema=0.5), Tracker(), Tracker()
+    valid = [batch(100), batch(101)]
+
+    def events(folder, batches=valid):
+        checkpoints = Checkpoints(tmp_path / folder)
+        return [Evaluate(4, toy.evaluate, batches), Save(8, checkpoints)], checkpoints
+
+    go(toy, 12, tracker=whole, events=events("whole")[0])
+
+    class Kicking:
+        def __iter__(self):
+            for n, each in enumerate(valid):
+                yield each
+                if n == 0 and len(cut.of("train")) == 8:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+    first, checkpoints = events("cut", Kicking())
+    run = go(toy, 12, tracker=cut, events=first)
+    assert (run.code, run.step, len(cut.of("valid"))) == (75, 8, 1)
+    found = checkpoints.restore(toy.state)
+    totals = Totals(**found.host["totals"])
+    go(toy, 12, tracker=cut, state=found.state, totals=totals, events=events("cut")[0])
+    assert [(v["step"], v["loss"], v["ema_loss"]) for v in cut.of("valid")] == [
+        (v["step"], v["loss"], v["ema_loss"]) for v in whole.of("valid")
+    ]
+    assert cut.trace == whole.trace and checkpoints.best() is not None
 
 
 @pytest.mark.parametrize("at", [3, 8])
@@ -175,6 +280,18 @@ def test_a_full_trainer_makes_its_events_and_they_fit_together(tmp_path):
     assert len(seen) == 1
     with pytest.raises(ValueError, match="wants trainer.ema"):
         Trainer(metric="ema_loss")
+
+
+def test_milestones_are_made_and_stay(tmp_path, monkeypatch):
+    assert Trainer(steps=1000).milestone_steps == {500, 250, 125}
+    assert Trainer(steps=199).milestone_steps == {99}  # none before step 50
+    assert not Trainer(steps=1000, milestones=0).milestone_steps
+    monkeypatch.setattr("fxformer.train.trainer.FIRST_MILESTONE", 1)
+    toy, trainer = Parts(), Trainer(steps=10, save_every=4)
+    checkpoints = Checkpoints(tmp_path, keep=2, milestones=trainer.milestone_steps)
+    events = trainer.events(toy.evaluate, [batch(100)], checkpoints, toy.state)
+    go(toy, trainer.steps, events=events)
+    assert checkpoints.steps() == [1, 2, 5, 8, 10]
 
 
 def test_donating_the_state_changes_no_number(tmp_path):

@@ -1,8 +1,10 @@
 """Schedules at points where their value is known."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from fxformer.train.schedule import WSD, Constant, Cosine, InverseSqrt, Linear, OneCycle
+from fxformer.train.schedule import WSD, Constant, Cosine, InverseSqrt, Linear, OneCycle, extended
 
 POINTS = [
     (Constant(), 100, {0: 1, 99: 1}),
@@ -41,3 +43,16 @@ def test_a_budget_takes_the_place_of_the_updates_where_it_is_further_on():
 def test_a_warmup_longer_than_the_run_is_refused():
     with pytest.raises(ValueError, match=r"warmup=200 is 200 of 100 steps.*warmup=10"):
         Linear(warmup=200)(100)
+
+
+def test_a_run_that_is_extended_by_hold_keeps_its_rate_and_decays_at_the_end():
+    """Extended from 20 to 40 updates: as before up to 20, then level, then down over 4 updates."""
+    short, count = Cosine(warmup=2), jnp.arange(40)
+    before, now = short(20)(count[:20]), extended(short, [20, 40])(count)
+    np.testing.assert_allclose(now[:20], before, atol=1e-7)
+    np.testing.assert_allclose(now[20:37], before[19], rtol=1e-6)
+    np.testing.assert_allclose(now[37:], before[19] * np.array([3, 2, 1]) / 4, rtol=1e-5)
+    again = extended(short, [20, 40, 60])(jnp.arange(60))
+    np.testing.assert_allclose(again[:40], now, atol=1e-7)
+    np.testing.assert_allclose(again[40:50], now[39], rtol=1e-6)
+    np.testing.assert_allclose(extended(short, [40])(count), short(40)(count))

@@ -37,6 +37,14 @@ def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) 
     )
 
 
+def alone(config: Config) -> bool:
+    """Whether a config.json is that of the decoder without the encoder."""
+    stated = config.get("architectures")
+    if not stated:
+        return config.get("is_encoder_decoder") is False
+    return any(name.endswith("ForCausalLM") for name in stated)
+
+
 COPIES = ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
 
 
@@ -133,6 +141,11 @@ def forms(
         Form(generation, overrides=("model/head=untied",), when=own, config=loose, names=bias),
         Form(generation, needs=("final_logits_bias",), names=bias),
         Form(generation, needs=("lm_head.weight",), names=bias),
+        Form(  # tied, and saved without its copies and without a bias that is zero
+            generation,
+            when=lambda names, config: generation in (config.get("architectures") or []),
+            names=bias,
+        ),
         Form(f"{family}Model", overrides=("model/head=none",), base=""),
     )
 
@@ -144,5 +157,6 @@ BART = Family(
     fields=fields("gelu", before=False, normed=True, static=False, scaled=False),
     names=names,
     forms=forms("Bart"),
+    when=lambda config: not alone(config),
     ignore=(r"^(model\.)?(encoder|decoder)\.version$",),
 )

@@ -2,7 +2,7 @@
 
 from fxformer.bridge.decoders import Fourfold, forms, heads
 from fxformer.bridge.family import Family
-from fxformer.bridge.fields import Config, Knob, Only, Silent
+from fxformer.bridge.fields import Config, ConfigMismatch, Knob, Only, Silent
 from fxformer.bridge.layout import by_head
 from fxformer.bridge.names import Entry, fused, linear, norm, table
 
@@ -23,7 +23,14 @@ FIELDS = (
 
 
 def modern(config: Config) -> Config:
-    """The names of sizes in its first files."""
+    """Sizes under the names that its first files do not use; refuses sums without biases."""
+    split = config.get("pretraining_tp", 1)
+    if config.get("slow_but_exact") and split not in (None, 1):
+        raise ConfigMismatch(
+            f"config.json: slow_but_exact=true with pretraining_tp={split!r} has no counterpart: "
+            "transformers then leaves out the biases of the output projections; with "
+            "slow_but_exact=false or pretraining_tp=1 it adds them, and that can be imported"
+        )
     old = {"n_embed": "hidden_size", "num_attention_heads": "n_head"}
     old["num_hidden_layers"] = "n_layer"
     return {old.get(name, name): value for name, value in config.items() if value is not None}

@@ -252,6 +252,7 @@ DEBERTA = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("rows", "c2p", "p2c", "buckets"),
     forms=forms("Deberta"),
     ignore=(r"embeddings\.position_ids$", r"^mask_predictions\.", r"^pooler\."),
     renames=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
@@ -265,5 +266,6 @@ DEBERTA_V2 = dataclasses.replace(
     names=names_v2,
     modern=modern_v2,
     written=written_v2,
+    derived=("rows", "c2p", "p2c", "conv"),
     forms=forms("DebertaV2"),
 )

@@ -6,7 +6,7 @@ from fxformer.bridge.family import Family
 from fxformer.bridge.fields import Choice, Config, Knob, Silent
 from fxformer.bridge.layout import by_head
 from fxformer.bridge.names import Entry, fused, linear, norm, table, tensor
-from fxformer.bridge.rope import ROPE, from_rope, to_rope
+from fxformer.bridge.rope import DERIVED, ROPE, from_rope, to_rope
 
 FIELDS = (
     Knob("hidden_size", "model.dim", 6144),
@@ -66,6 +66,7 @@ GPT_NEOX = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=(*DERIVED, "rope_share"),
     forms=forms("GPTNeoX", "gpt_neox.embed_in.weight", output="embed_out.weight", tied=False),
     ignore=(r"\.attention\.(bias|masked_bias)$", r"\.rotary_emb\.inv_freq$"),
     renames=((r"^lm_head\.weight$", "embed_out.weight"),),  # as transformers 5 calls the module

@@ -29,7 +29,9 @@ def modern(config: Config) -> Config:
 
 def written(config: Config) -> Config:
     """The inverse."""
-    return {**config, "attention_window": both_sides(config.pop("windows"))}
+    made = {**config}
+    made["attention_window"] = both_sides(made.pop("windows"))
+    return made
 
 
 def names(config: Config) -> list[Entry]:
@@ -55,5 +57,6 @@ LED = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("windows",),
     forms=bart.forms("LED", words="led.shared.weight"),
 )

@@ -4,7 +4,7 @@ from fxformer.bridge.families.bert import ACTS, labelled
 from fxformer.bridge.family import Family, Form, Names
 from fxformer.bridge.fields import Choice, Config, ConfigMismatch, Knob, Only, Silent
 from fxformer.bridge.names import Entry, linear, norm, table, tensor
-from fxformer.bridge.rope import ROPE, from_rope, to_rope
+from fxformer.bridge.rope import DERIVED, ROPE, from_rope, to_rope
 
 FIELDS = (
     Knob("hidden_size", "model.dim", 4096),
@@ -27,7 +27,8 @@ BIASES = (
 LLAMA = (
     *BIASES,
     Knob("mlp_bias", "model.ffn.bias", False),
-    Only("pretraining_tp", 1, write=False),
+    Silent(("pretraining_tp",)),  # how old versions split a matmul: the same sums
+    Only("rope_interleaved", False, also=(None,), write=False),
 )
 DEEPEST = 10_000
 WINDOWS = (
@@ -121,7 +122,9 @@ def _tied(names: Names, config: Config) -> bool:
     return bool(config.get("tie_word_embeddings", False))
 
 
-def family(kind: str, name: str, fields: tuple, modern, written) -> Family:
+def family(
+    kind: str, name: str, fields: tuple, modern, written, derived: tuple[str, ...]
+) -> Family:
     """A model_type of this kind."""
     return Family(
         types=(kind,),
@@ -131,6 +134,7 @@ def family(kind: str, name: str, fields: tuple, modern, written) -> Family:
         names=names,
         modern=modern,
         written=written,
+        derived=derived,
         forms=(
             labelled(f"{name}ForSequenceClassification", "classes", "score.weight", "classes_last"),
             labelled(f"{name}ForTokenClassification", "tokens", "score.weight"),
@@ -153,6 +157,9 @@ def family(kind: str, name: str, fields: tuple, modern, written) -> Family:
     )
 
 
-LLAMA1 = family("llama", "Llama", LLAMA, modern, written)
-QWEN2 = family("qwen2", "Qwen2", WINDOWS, windowed, unwindowed)
-QWEN3 = family("qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed)
+APART = (*DERIVED, "qkv_bias", "out_bias")
+LLAMA1 = family("llama", "Llama", LLAMA, modern, written, APART)
+QWEN2 = family("qwen2", "Qwen2", WINDOWS, windowed, unwindowed, (*DERIVED, "windows"))
+QWEN3 = family(
+    "qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed, (*APART, "windows")
+)

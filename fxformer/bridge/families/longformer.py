@@ -84,6 +84,7 @@ LONGFORMER = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=(*roberta.DERIVED, "windows", "first_global"),
     forms=(
         Form(
             "LongformerForMaskedLM",

@@ -83,6 +83,9 @@ MARIAN = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("source_vocab",),
+    vocabularies={"vocab_size": f"{SOURCE}.weight", "decoder_vocab_size": ""},
     forms=_forms(),
+    when=lambda config: not bart.alone(config),
     ignore=(r"embed_positions\.weights?$",),
 )

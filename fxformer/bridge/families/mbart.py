@@ -1,6 +1,6 @@
 """mBART and mBART-50. Liu et al. 2020; Tang et al. 2021: BART, pre-norm."""
 
-from fxformer.bridge.families.bart import fields, forms, names
+from fxformer.bridge.families.bart import alone, fields, forms, names
 from fxformer.bridge.family import Family
 
 MBART = Family(
@@ -10,5 +10,6 @@ MBART = Family(
     fields=fields("gelu", before=True, normed=True, static=False, scaled=False),
     names=names,
     forms=forms("MBart"),
+    when=lambda config: not alone(config),
     ignore=(r"^(model\.)?(encoder|decoder)\.version$",),
 )

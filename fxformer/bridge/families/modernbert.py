@@ -142,6 +142,7 @@ MODERNBERT = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("windows",),
     forms=(
         Form(
             CLASSES,

@@ -34,4 +34,5 @@ PEGASUS = Family(
     fields=bart.fields("gelu", before=True, normed=False, static=True, scaled=False),
     names=names,
     forms=bart.forms("Pegasus", answers=False),
+    when=lambda config: not bart.alone(config),
 )

@@ -108,6 +108,7 @@ PROPHETNET = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("positions", "first_position"),
     forms=(
         Form(
             "ProphetNetForConditionalGeneration",

@@ -19,6 +19,8 @@ FIELDS = (
     Silent(("max_position_embeddings",)),
 )
 
+DERIVED = ("positions", "first_position")
+
 
 def modern(config: Config) -> Config:
     """Positions counted without the rows that stand for padding."""
@@ -30,12 +32,10 @@ def modern(config: Config) -> Config:
 
 def written(config: Config) -> Config:
     """The inverse. Where the first position is, the padding id says."""
-    first = config.pop("first_position")
-    return {
-        **config,
-        "max_position_embeddings": config.pop("positions") + first,
-        "pad_token_id": first - 1,
-    }
+    made = {**config}
+    first = made.pop("first_position")
+    rows = made.pop("positions") + first
+    return {**made, "max_position_embeddings": rows, "pad_token_id": first - 1}
 
 
 def names(config: Config) -> list[Entry]:
@@ -93,6 +93,7 @@ def family(kind: str, architecture: str) -> Family:
         forms=forms(architecture),
         modern=modern,
         written=written,
+        derived=DERIVED,
         ignore=(r"embeddings\.(position|token_type)_ids$", r"^roberta\.pooler\."),
         renames=OLD_NORMS,
     )

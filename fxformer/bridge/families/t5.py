@@ -41,6 +41,12 @@ def modern(config: Config) -> Config:
     if len(words) > 2 or (len(words) == 2 and words[0] != "gated"):
         raise ConfigMismatch(f"config.json: feed_forward_proj={'-'.join(words)!r} is not known")
     act = "gelu_new" if words == ["gated", "gelu"] else words[-1]
+    for name, meant in (("dense_act_fn", act), ("is_gated_act", len(words) == 2)):
+        if config.get(name) not in (None, meant):
+            raise ConfigMismatch(
+                f"config.json: {name}={config[name]!r}, and feed_forward_proj={'-'.join(words)!r} "
+                f"says {meant!r}"
+            )
     depth = config.get("num_decoder_layers") or config.get("num_layers", 6)
     own = {"ffn": "gated" if len(words) == 2 else "plain", "dense_act_fn": act}
     return {**config, **own, "num_decoder_layers": depth}
@@ -147,6 +153,20 @@ UNTIED = ("model/head=untied",)
 SCALED = {"scale_decoder_outputs": True}
 LOOSE = {"tie_word_embeddings": False, "scale_decoder_outputs": False}
 
+def caveats(config: Config) -> list[str]:
+    """Logits that transformers 4 scales otherwise than this config.json says."""
+    if not config["architectures"][0].endswith("ForConditionalGeneration"):
+        return []
+    scaled, tied = config.get("scale_decoder_outputs", False), config["tie_word_embeddings"]
+    if scaled == tied:  # mT5 never says it, and is never scaled
+        return []
+    return [
+        f"transformers 4 loads this and {'scales' if tied else 'does not scale'} its logits by "
+        f"d_model**-0.5, as it does wherever tie_word_embeddings is {str(tied).lower()}; the model "
+        f"{'does not' if tied else 'does'}: load it with transformers 5"
+    ]
+
+
 T5 = Family(
     types=("t5",),
     model="t5",
@@ -155,6 +175,8 @@ T5 = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("ffn",),
+    caveats=caveats,
     when=lambda config: not alone(config),
     forms=(
         *answering("T5"),
@@ -176,9 +198,18 @@ T5 = Family(
     ignore=(LOST.replace(".", r"\."),),
 )
 
+MT5_DEFAULTS = dict(d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu")
+
+
+def modern_mt5(config: Config) -> Config:
+    """What MT5Config takes where T5Config takes something else."""
+    return modern({**MT5_DEFAULTS, **config})
+
+
 MT5 = dataclasses.replace(
     T5,
     types=("mt5",),
+    modern=modern_mt5,
     forms=(
         *answering("MT5"),
         Form("MT5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),

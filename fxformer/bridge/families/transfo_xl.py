@@ -179,6 +179,7 @@ TRANSFO_XL = Family(
     names=names,
     modern=modern,
     written=written,
+    derived=("memory", "windows", "clamp", "own_bias", "final_norm"),
     forms=(
         Form("TransfoXLLMHeadModel", needs=("crit.out_layers.0.bias",), fields=(TIED,)),
         Form(

@@ -5,7 +5,7 @@ views.add({
   id: "attention",
   title: "Attention",
   async render(root) {
-    const FEW = 4; // heads that are shown together from the start
+    const FEW = 4, SHORT = 24; // heads that are shown together from the start; tokens of a short text
     const state = views.state;
     const chosen = {
       kind: state.kind || null, mode: state.mode || "heads", layer: Number(state.layer) || 0,
@@ -19,7 +19,8 @@ views.add({
     function settle(shown) {
       chosen.layer = Math.min(chosen.layer, shown.layers - 1);
       const heads = (chosen.heads || []).filter((head) => head < shown.heads);
-      const few = shown.heads > FEW ? 1 : shown.heads; // the lines of many heads hide each other
+      // the lines of many heads, or of many tokens, hide each other
+      const few = shown.heads > FEW || shown.keys.length > SHORT ? 1 : shown.heads;
       chosen.heads = heads.length ? heads : Array.from({ length: few }, (_, head) => head);
     }
 
@@ -62,8 +63,8 @@ views.add({
     function drawHeads(shown) {
       const left = h("div.heads"), entropy = h("div.heat"), distance = h("div.heat");
       fill(body, left, h("aside.measures",
-        h("h3", "entropy of a head, nats"), h("p.soft.small", `0: each token looks at one; ${Math.log(shown.keys.length).toFixed(1)}: at all alike`), entropy,
-        h("h3", "distance, tokens"), h("p.soft.small", "how far from its own place a token looks"), distance));
+        h("h2", "entropy of a head, nats"), h("p.soft.small", `0: each token looks at one; ${Math.log(shown.keys.length).toFixed(1)}: at all alike`), entropy,
+        h("h2", "distance, tokens"), h("p.soft.small", "how far from its own place a token looks"), distance));
       drawn = headView.draw(left, shown, chosen);
       heat(entropy, shown, "entropy", "nats", Math.log(shown.keys.length));
       heat(distance, shown, "distance", "tokens", Math.max(...shown.distance.flat()));

@@ -22,7 +22,8 @@ const curvePanel = (() => {
     if (split !== "train") knobs = { ...knobs, smooth: 0 }; // evaluations are few, and no noise
     const show = () => chart.draw(element, () => picture(groups, curves, split, name, knobs));
     let last = performance.now();
-    await Promise.all(runs.map(async (run) => {
+    const hint = setTimeout(() => fill(said, h("span.reading", { role: "status" }, `reading the metrics of ${runs.length} ${runs.length === 1 ? "run" : "runs"}; the first time takes seconds for each million points …`)), 400);
+    const reading = Promise.all(runs.map(async (run) => {
       const names = (knobs.there[run.key] || {})[split] || [];
       if (!names.includes(name)) return;
       curves.set(run.key, await curveData.get(run.key, split, name, count));
@@ -31,6 +32,7 @@ const curvePanel = (() => {
         show();
       }
     }));
+    await reading.finally(() => clearTimeout(hint));
     await show();
     element.dataset.drawn = curves.size;
     views.painted(`curve ${split}/${name}`);

@@ -66,6 +66,11 @@ function tick(label, ticked, change) {
   return h("label.tick", box, h("span", label));
 }
 
+// A table or chart that scrolls sideways in itself; the arrow keys scroll it too.
+function wide(label, ...children) {
+  return h("div.wide", { tabindex: 0, role: "group", "aria-label": label }, children);
+}
+
 // What a view shows when there is nothing to show: what that means, and what to type.
 function empty(words, command) {
   return h("div.empty", h("p", words), command && h("code.command", command));

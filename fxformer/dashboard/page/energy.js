@@ -5,8 +5,16 @@ views.add({
   id: "energy",
   title: "Energy",
   async render(root) {
-    fill(root, h("p.soft", { role: "status" }, "adding up the ledgers …"));
-    const [answer, course, regions, { runs }, configs] = await Promise.all(["energy", "course", "regions", "runs", "configs"].map((path) => api.get(path)));
+    const waiting = h("p.soft", { role: "status" }, "adding up the ledgers …");
+    fill(root, waiting);
+    const stop = follow(waiting);
+    let answer, course, regions, runs, configs;
+    try {
+      answer = await api.get("energy");
+      [course, regions, { runs }, configs] = await Promise.all(["course", "regions", "runs", "configs"].map((path) => api.get(path)));
+    } finally {
+      stop();
+    }
     if (!answer.total.joules) {
       fill(root, empty("No run has an energy ledger yet. Every run that trains keeps one; nothing has to be turned on.", "fxformer train"));
       return { refresh: () => views.again() };
@@ -56,13 +64,22 @@ views.add({
   },
 });
 
+// Says how many runs the server has added up, until the function it gives back is called.
+function follow(element) {
+  const timer = api.live && setInterval(async () => {
+    const [done, all] = await api.get("progress").catch(() => [0, 0]);
+    if (all) element.textContent = `adding up the ledgers: ${done} of ${all} runs …`;
+  }, 500);
+  return () => clearInterval(timer);
+}
+
 function headline(answer) {
   const { total } = answer;
   const share = (name) => (total.shares[name] || 0) / total.joules;
   const figure = (value, words) => h("div.figure", h("strong", value), h("span.soft", words));
   return h("div.headline",
     figure(format.si(total.joules, "J"), `± ${format.percent(total.sigma / total.joules)} (1σ)`),
-    figure(answer.kwh >= 0.1 ? `${format.number(answer.kwh)} kWh` : format.si(1000 * answer.kwh, "Wh"), "from the grid, with the building's overhead"),
+    figure(format.wh(answer.kwh), "from the grid, with the building's overhead"),
     figure(format.si(answer.gco2e, "g"), "CO2 equivalent"),
     figure(String(answer.runs.length), answer.runs.length === 1 ? "run, every attempt" : "runs, every attempt of each"),
     h("div.figure.shares", h("div.share", { role: "img", "aria-label": total.provenance }, ["measured", "integrated", "modelled"].map((name) =>
@@ -87,7 +104,7 @@ function ledger(answer, named) {
     h("td.right", small(run.per_tenth, 1000, "Wh")), h("td", run.provenance), h("td", `${run.grid}, ${format.number(run.gco2e_per_kwh)} g/kWh, PUE ${run.pue}`));
   const titles = ["run", "status", "energy", "± 1σ", "", "CO2e", "per step", "per token", "per 0.1 nats", "provenance", "grid"];
   const right = new Set(["energy", "± 1σ", "CO2e", "per step", "per token", "per 0.1 nats"]);
-  return h("div.wide", h("table.ledger", h("thead", h("tr", titles.map((title) => h(right.has(title) ? "th.right" : "th", { scope: "col" }, title)))),
+  return wide("the energy of each run", h("table.ledger", h("thead", h("tr", titles.map((title) => (title ? h(right.has(title) ? "th.right" : "th", { scope: "col" }, title) : h("td"))))),
     h("tbody", groups.map(([name, some]) => [
       name && h("tr.group", h("td", { colspan: 2 }, `sweep ${name}, ${some.length} runs`), h("td.right", format.si(sum(some, "joules"), "J")), h("td", { colspan: 2 }), h("td.right", format.si(sum(some, "gco2e"), "g")), h("td", { colspan: 5 })),
       [...some].sort((a, b) => b.joules - a.joules).map(line),

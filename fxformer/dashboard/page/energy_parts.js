@@ -36,8 +36,8 @@ const energyParts = (() => {
     const look = chart.look(2);
     return {
       data: [{ type: "scatter", mode: "lines", line: { shape: "hv", color: look.colour, width: 2 }, fill: "tozeroy", fillcolor: look.colour + "22",
-        x: answer.time.map((seconds) => new Date(1000 * seconds).toISOString()), y: answer.gco2e, customdata: answer.kwh,
-        hovertemplate: "%{x}<br>%{y:.4~s}g CO2e, %{customdata:.3~g} kWh<extra></extra>" }],
+        x: answer.time.map((seconds) => new Date(1000 * seconds).toISOString()), y: answer.gco2e, customdata: answer.kwh.map(format.wh),
+        hovertemplate: "%{x}<br>%{y:.4~s}g CO2e, %{customdata}<extra></extra>" }],
       layout: { height, yaxis: { title: "g CO2e, all runs", tickformat: "~s", rangemode: "tozero" } },
     };
   }
@@ -64,7 +64,7 @@ const energyParts = (() => {
         marker: { color: sorted.map(([, , mine]) => (mine ? own.colour : look.colour)) },
         text: sorted.map(([, each]) => format.si(grams(each), "g")), textposition: "outside", cliponaxis: false, customdata: sorted.map(([, each]) => each),
         hovertemplate: "%{y}: %{customdata} g/kWh<br>%{x:.4~s}g CO2e<extra></extra>" }],
-      layout: { height: 80 + 30 * sorted.length, xaxis: { title: "g CO2e for the same joules", tickformat: "~s", range: [0, 1.18 * grams(sorted[0][1])] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
+      layout: { height: 80 + 30 * sorted.length, xaxis: { title: "g CO2e for the same joules", tickformat: "~s", range: [0, 1.3 * grams(sorted[0][1])] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
     };
   }
 

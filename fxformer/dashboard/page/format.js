@@ -26,6 +26,11 @@ const format = {
     return size >= 1e6 || (size && size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(5)));
   },
 
+  // Electricity in kWh -> "1.23 Wh": energy of the machine is in joules, from the grid in watt-hours.
+  wh(kwh) {
+    return kwh === null || kwh === undefined ? "–" : format.si(1000 * kwh, "Wh");
+  },
+
   clock(seconds) {
     if (!Number.isFinite(seconds)) return "–";
     const whole = Math.max(0, Math.round(seconds));
@@ -35,11 +40,11 @@ const format = {
     return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
   },
 
-  // ISO time -> "25 Nov 14:08"
+  // ISO time -> "25 Nov 2026, 14:08"
   when(text) {
     const time = new Date(text);
     if (!text || Number.isNaN(time.getTime())) return "–";
-    return time.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    return time.toLocaleString("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
   },
 
   percent(share) {

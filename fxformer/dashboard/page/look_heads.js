@@ -3,6 +3,7 @@
 
 const headView = (() => {
   const ROW = 22, TOP = 8, MOST = 6000; // px, px, lines
+  const EACH = 3; // lines for each token of a long text while none is in focus
 
   // draw(root, shown, {layer, heads}): shown as weights.read gives it
   function draw(root, shown, chosen) {
@@ -74,7 +75,7 @@ const headView = (() => {
       if (!focus) {
         const many = chosen.heads.length > 1 ? "their mean" : "its weight";
         fill(told, h("p.soft", `Point at a token, or step through them with the arrow keys: what it looks at, and ${many}. A click holds it.`),
-          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give.`));
+          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give; of a long text the strongest alone, ${EACH} for each token.`));
         return;
       }
       const own = focus.side === "query" ? queries : keys, other = focus.side === "query" ? keys : queries;
@@ -103,7 +104,7 @@ const headView = (() => {
         }
       }
       found.sort((a, b) => a[0] - b[0]); // the strongest on top
-      return found.slice(-MOST);
+      return found.slice(focus ? -MOST : -Math.min(MOST, Math.max(200, EACH * T)));
     }
 
     function paint() {

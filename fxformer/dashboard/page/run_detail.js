@@ -59,10 +59,24 @@ const runDetail = (() => {
       ["code", code.commit ? `${code.commit.slice(0, 12)}${code.dirty ? ", with changes" : ""}` : null],
       ["machine", [machine.cpu, machine.threads && `${machine.threads} threads`, machine.memory_gb && `${machine.memory_gb} GB`, ...new Set(one.devices || [])].filter(Boolean).join(", ")],
       ["versions", Object.entries(one.packages || {}).map(([name, v]) => `${name} ${v}`).join(", ")],
+      ["text dropped", dropped(one)], ["held-out texts", heldOut(one)],
       ["parameters", one.parameters && format.si(one.parameters)],
       ["energy model", (one.statements || []).join("; ")], ["not read", (one.unreadable || []).join("; ")],
     ];
     return h("section", h("h3", "facts"), h("dl", rows.filter(([, v]) => v).map(([name, v]) => [h("dt", name), h("dd", v)])));
+  }
+
+  // Tokens that were in no batch, by split and reason; old runs do not say.
+  function dropped(one) {
+    if (!one.tokens_dropped) return null;
+    const rows = Object.entries(one.tokens_dropped).flatMap(([split, reasons]) =>
+      Object.entries(reasons || {}).map(([reason, tokens]) => `${tokens} tokens of ${split} (${reason})`));
+    return rows.join("; ") || "none";
+  }
+
+  function heldOut(one) {
+    if (one.valid_pieces === null || one.valid_pieces === undefined) return null;
+    return `${one.valid_pieces - (one.valid_pieces_missing || 0)} of ${one.valid_pieces} evaluated`;
   }
 
   function attempts(one) {

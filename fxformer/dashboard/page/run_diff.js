@@ -4,9 +4,15 @@
 const runDiff = (() => {
   function keys(runs, all) {
     const { configs, value } = runColumns;
-    const known = [...configs.differing, ...(all ? Object.keys(configs.shared) : [])].sort();
+    const known = [...configs.differing, ...(all ? Object.keys(configs.shared) : [])].sort(byKind);
     const text = (run, key) => runColumns.text(value(run, key));
     return known.filter((key) => all || new Set(runs.map((run) => text(run, key))).size > 1);
+  }
+
+  // Keys of the config first; versions, code and machine after them.
+  function byKind(one, other) {
+    const made = (key) => /^(code|machine|package)\./.test(key);
+    return made(one) - made(other) || (one < other ? -1 : 1);
   }
 
   function draw(runs, close) {
@@ -25,7 +31,7 @@ const runDiff = (() => {
     return h("section.diff", h("div.bar", h("h2", `${shown.length} configs`), tick("all keys", false, show),
       h("button.quiet", { onclick: close, "aria-label": "close" }, "✕")),
       runs.length > shown.length ? h("p.soft", `the first ${shown.length} of ${runs.length} that are chosen`) : null, same,
-      h("div.wide", h("table.config", h("thead", h("tr", h("th"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.name)))), body)));
+      wide("the configs", h("table.config", h("thead", h("tr", h("td"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.label || run.name)))), body)));
   }
 
   return { draw };

@@ -12,6 +12,7 @@ const runTable = (() => {
   function order(runs, id, down) {
     const value = (run) => runColumns.value(run, id);
     return [...runs].sort((one, other) => {
+      if (Boolean(one.pinned) !== Boolean(other.pinned)) return one.pinned ? -1 : 1;
       const [a, b] = [value(one), value(other)];
       if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
       const way = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
@@ -84,7 +85,7 @@ const runTable = (() => {
   function cell(run, id) {
     const column = runColumns.of(id);
     if (id === "status") return h("td", status(run));
-    if (id === "name") return h("td.name", { title: run.key }, run.name, (run.tags || []).map((tag) => h("span.tag", tag)), run.notes && h("span.noted", { title: run.notes }, "✎"));
+    if (id === "name") return h("td.name", { title: run.label || run.key }, run.pinned && h("span.pin", { title: "pinned" }, "📌︎ "), run.name, run.differs && h("span.differs", run.differs), (run.tags || []).map((tag) => h("span.tag", tag)), run.notes && h("span.noted", { title: run.notes }, "✎"));
     const number = column.right || typeof runColumns.value(run, id) === "number";
     return h(number ? "td.right" : "td", column.show(run));
   }

@@ -14,45 +14,53 @@ views.add({
     const bar = h("div.toolbar"), table = h("div.table"), side = h("aside.detail", { hidden: true, "aria-label": "one run" });
     const below = h("div.below"), count = h("span.soft", { role: "status" });
     const search = h("input", {
-      type: "search", id: "search", value: state.q, placeholder: "/ words, lr>1e-4, status=failed",
+      type: "search", id: "search", value: state.q, placeholder: "/ words, lr>1e-4, valid loss<2.5",
       "aria-label": "search the runs", oninput: () => change({ q: search.value }),
     });
+    const managed = h("span.managed.soft", { role: "status" });
     const on = { sort, open, choose, all, fold };
     const rest = h("div.rest");
-    fill(bar, search, count, rest); // the search line stays while the rest is drawn anew: one may be typing
+    fill(bar, search, count, rest, managed); // the search line stays while the rest is drawn anew: one may be typing
     fill(root, bar, below, h("div.split", table, side));
     tools();
     draw();
     api.get("configs").then((configs) => {
       runColumns.know(configs);
+      runColumns.label(runs);
       tools();
-      const own = new Set(runColumns.own);
-      if (state.q || [state.group || "name", state.sort, ...state.columns].some((id) => !own.has(id))) draw();
+      draw();
     }, (error) => fill(below, views.failure(error)));
-    if (state.run) open(runs.find((run) => run.key === state.run));
+    if (state.run) open(runs.find((run) => run.key === state.run), false);
 
     function begin() {
       const given = views.state;
       return {
         q: given.q || "", sort: given.sort || "started", down: given.down !== "no", group: given.group || "",
-        columns: given.columns ? given.columns.split(",") : [...runColumns.SHOWN], folded: new Set(), run: given.run,
+        columns: given.columns ? given.columns.split(",") : [...runColumns.SHOWN], folded: new Set(), run: given.run, archived: given.archived === "1",
       };
     }
 
     function change(changes) {
       Object.assign(state, changes);
-      const columns = state.columns.join(",") === runColumns.SHOWN.join(",") ? null : state.columns.join(",");
-      views.keep({ q: state.q, sort: state.sort, down: state.down ? null : "no", group: state.group, columns });
+      views.keep(settings());
       draw();
+    }
+
+    // What of the state the address holds, but for the run beside the table.
+    function settings() {
+      const columns = state.columns.join(",") === runColumns.SHOWN.join(",") ? null : state.columns.join(",");
+      return { q: state.q, sort: state.sort === "started" ? null : state.sort, down: state.down ? null : "no", group: state.group, columns,
+        archived: state.archived ? 1 : null };
     }
 
     function draw() {
       const { test, unknown } = runFilter.parse(state.q);
-      const shown = runs.filter(test);
+      const there = runs.filter((run) => state.archived || !run.archived);
+      const shown = there.filter(test);
       const focus = document.activeElement && document.activeElement.closest("tr.run");
       fill(table, runTable.draw(shown, state, on));
       table.classList.toggle("scrolls", table.firstChild.scrollWidth > table.clientWidth);
-      count.textContent = unknown.length ? `nothing is called ${unknown.join(", ")}` : shown.length === runs.length ? `${runs.length} runs` : `${shown.length} of ${runs.length} runs`;
+      count.textContent = unknown.length ? `nothing is called ${unknown.join(", ")}` : shown.length === there.length ? `${there.length} runs` : `${shown.length} of ${there.length} runs`;
       if (!shown.length) table.append(empty("No run matches the search."));
       const again = focus && [...table.querySelectorAll("tr.run")].find((line) => line.dataset.key === focus.dataset.key);
       if (again) again.focus();
@@ -74,9 +82,22 @@ views.add({
     function tools() {
       const keys = ["", "status", "architecture", "sweep", ...runColumns.differing];
       fill(rest, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
-        columnPicker(), h("span.gap"),
+        columnPicker(), archiveBox(), h("span.gap"), runManage.buttons(() => runs.filter((run) => chosen.has(run.key)), managed, again),
         h("button", { id: "diff", onclick: diff }, "compare configs"), h("button", { id: "to-curves", onclick: () => { location.hash = "curves"; } }, "curves"));
       mark();
+    }
+
+    function archiveBox() {
+      const count = runs.filter((run) => run.archived).length;
+      return count || state.archived ? tick(`archived (${count})`, state.archived, (archived) => change({ archived })) : null;
+    }
+
+    // The list of runs read anew, after runs were marked, deleted or restored.
+    async function again() {
+      ({ runs } = await api.get("runs"));
+      runColumns.label(runs);
+      tools();
+      draw();
     }
 
     function columnPicker() {
@@ -113,6 +134,7 @@ views.add({
         line.setAttribute("aria-selected", on);
         line.querySelector("input").checked = on;
       }
+      runManage.mark(runs.filter((run) => chosen.has(run.key)));
       const compare = document.getElementById("diff");
       if (!compare) return;
       compare.disabled = count < 2 || !runColumns.configs;
@@ -125,11 +147,12 @@ views.add({
       fill(below, runDiff.draw(some, () => fill(below)));
     }
 
-    async function open(run) {
+    // pushed: whether it becomes a step of the browser's history, so that Back closes it
+    async function open(run, pushed = true) {
       if (!run) return;
       side.hidden = false;
       root.classList.add("beside");
-      views.keep({ run: run.key });
+      if (pushed && views.state.run !== run.key) (views.state.run ? views.keep : views.push)({ run: run.key });
       try {
         await runDetail.draw(side, run, close, draw);
       } catch (error) {
@@ -138,9 +161,16 @@ views.add({
     }
 
     function close() {
+      if (views.pushed()) history.back(); // `restore` hides it
+      else {
+        views.keep({ run: null });
+        hide();
+      }
+    }
+
+    function hide() {
       side.hidden = true;
       root.classList.remove("beside");
-      views.keep({ run: null });
       draw();
     }
 
@@ -156,11 +186,22 @@ views.add({
 
     return {
       leave: () => document.removeEventListener("keydown", keys),
+      // Back and forward between a run's detail and the table, without drawing the view anew.
+      restore(given) {
+        const { run: key, ...rest } = given;
+        const own = { ...settings(), run: null };
+        for (const name of Object.keys(own)) if (String(own[name] ?? "") !== String(rest[name] ?? "")) return false;
+        const run = runs.find((one) => one.key === key);
+        if (run) open(run, false);
+        else hide();
+        return true;
+      },
       async refresh(changed) {
-        const before = runs.map((run) => run.key).join();
+        const keys = runs.map((run) => run.key).join();
         ({ runs } = await api.get("runs"));
+        runColumns.label(runs);
         const settled = ["started", "name"].includes(state.sort) && !state.q && !state.group;
-        if (settled && before === runs.map((run) => run.key).join()) some(changed);
+        if (settled && keys === runs.map((run) => run.key).join()) some(changed);
         else draw();
       },
     };

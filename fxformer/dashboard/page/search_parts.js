@@ -2,11 +2,11 @@
 // Charts of one search: what mattered, value against energy, trials over time, spent and budget.
 
 const searchParts = (() => {
-  const STATES = { complete: "circle", pruned: "x", failed: "cross", running: "circle-open", interrupted: "square-open", stopped: "diamond-open", waiting: "circle-open" };
+  const STATES = { complete: "circle", pruned: "x", failed: "cross", running: "circle-open", interrupted: "square-open", stopped: "diamond-open", waiting: "circle-open", skipped: "x-open" };
 
   function words(trial) {
     const params = Object.entries(trial.params).map(([key, value]) => `${key}=${runColumns.text(value)}`);
-    return [`trial ${trial.slot}, ${trial.status}`, trial.values.length ? `value ${format.number(trial.values[0])}` : null, `${format.number(trial.kwh)} kWh`, ...params].filter(Boolean);
+    return [`trial ${trial.slot}, ${trial.status}`, trial.values.length ? `value ${format.number(trial.values[0])}` : null, format.wh(trial.kwh), ...params].filter(Boolean);
   }
 
   function hover(trial) {
@@ -15,16 +15,14 @@ const searchParts = (() => {
 
   // shares: [{key, share, chance}]; what may be chance is hatched.
   function importance(shares) {
-    const rows = [...shares].reverse();
-    const sure = (one) => one.chance < 0.05;
-    const { colour } = chart.look(0);
-    return {
-      data: [{ type: "bar", orientation: "h", y: rows.map((one) => chart.text(one.key)), x: rows.map((one) => one.share),
-        marker: { color: rows.map((one) => (sure(one) ? colour : chart.ink("soft"))), pattern: { shape: rows.map((one) => (sure(one) ? "" : "/")), fillmode: "overlay", fgcolor: chart.ink("card"), fgopacity: 0.8, size: 7 } },
-        text: rows.map((one) => (sure(one) ? `p = ${one.chance.toFixed(3)}` : `may be chance, p = ${one.chance.toFixed(2)}`)), textposition: "outside", cliponaxis: false,
-        hovertemplate: "%{y}: %{x:.0%}<br>%{text}<extra></extra>" }],
-      layout: { height: 90 + 36 * rows.length, xaxis: { title: "share of importance (PED-ANOVA)", tickformat: ".0%", tickvals: [0, 0.25, 0.5, 0.75, 1], range: [0, 1.35 * Math.max(...rows.map((one) => one.share))] }, margin: { l: 16, r: 16, t: 8, b: 44 } },
+    const most = Math.max(...shares.map((one) => one.share), 1e-9);
+    const row = ({ key, share, chance }) => {
+      const sure = chance < 0.05;
+      return h("tr", h("th", { scope: "row" }, key), h("td.bar-cell", h(sure ? "i" : "i.unsure", { style: { width: `${100 * share / most}%` } })),
+        h("td.right", format.percent(share)), h("td", sure ? `p = ${chance.toFixed(3)}` : `may be chance, p = ${chance.toFixed(2)}`));
     };
+    return wide("importance of the keys", h("table.importance", h("thead", h("tr", ["key", "", "share (PED-ANOVA)", "by chance"].map((title) => (title ? h("th", { scope: "col" }, title) : h("td"))))),
+      h("tbody", shares.map(row))));
   }
 
   function pareto(answer) {
@@ -32,7 +30,7 @@ const searchParts = (() => {
     const ended = trials.filter((trial) => trial.values.length && Number.isFinite(trial.values[0]));
     const best = front.map((slot) => trials.find((trial) => trial.slot === slot));
     const [plain, edge] = [chart.look(0), chart.look(1)];
-    const points = (some, name, marker) => ({ type: "scatter", mode: "markers", name, x: some.map((t) => t.kwh), y: some.map((t) => t.values[0]),
+    const points = (some, name, marker) => ({ type: "scatter", mode: "markers", name, x: some.map((t) => 1000 * t.kwh), y: some.map((t) => t.values[0]),
       text: some.map(hover), hovertemplate: "%{text}<extra></extra>", marker });
     return {
       data: [
@@ -41,7 +39,7 @@ const searchParts = (() => {
         { ...points(best, "no trial beats these in both", { color: edge.colour, size: 11, symbol: "diamond" }), mode: "lines+markers", line: { color: edge.colour, width: 1.5, shape: "hv" } },
       ],
       layout: { height: 360, showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { l: 56, r: 16, t: 36, b: 44 },
-        xaxis: { title: "kWh of the trial", rangemode: "tozero" }, yaxis: { title: chart.text(study.objectives[0]) } },
+        xaxis: { title: "Wh of the trial", tickformat: "~s", rangemode: "tozero" }, yaxis: { title: chart.text(study.objectives[0]) } },
     };
   }
 
@@ -72,14 +70,14 @@ const searchParts = (() => {
   function spent(answer) {
     const some = ended(answer.trials), look = chart.look(2), limit = chart.look(1);
     let sum = 0;
-    const course = some.map((trial) => (sum += trial.kwh));
-    const budget = answer.study.budget_kwh;
+    const course = some.map((trial) => (sum += 1000 * trial.kwh));
+    const budget = answer.study.budget_kwh && 1000 * answer.study.budget_kwh;
     const shapes = budget ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: budget, y1: budget, line: { color: limit.colour, dash: "dash", width: 2 } }] : [];
-    const notes = budget ? [{ xref: "paper", x: 0, y: budget, yanchor: "bottom", xanchor: "left", showarrow: false, text: `budget ${format.number(budget)} kWh`, font: { color: limit.colour } }] : [];
+    const notes = budget ? [{ xref: "paper", x: 0, y: budget, yanchor: "bottom", xanchor: "left", showarrow: false, text: `budget ${format.si(budget, "Wh")}`, font: { color: limit.colour } }] : [];
     return {
       data: [{ type: "scatter", mode: "lines+markers", x: some.map((t) => t.ended), y: course, line: { shape: "hv", color: look.colour, width: 2 }, marker: { size: 4 }, fill: "tozeroy", fillcolor: look.colour + "22",
-        hovertemplate: "%{y:.4~g} kWh<extra></extra>" }],
-      layout: { height: 320, shapes, annotations: notes, yaxis: { title: "kWh of all trials", rangemode: "tozero", ...(budget ? { range: [0, 1.12 * Math.max(budget, sum)] } : {}) }, margin: { l: 56, r: 16, t: 36, b: 44 } },
+        hovertemplate: "%{y:.4~s}Wh<extra></extra>" }],
+      layout: { height: 320, shapes, annotations: notes, yaxis: { title: "Wh of all trials", tickformat: "~s", rangemode: "tozero", ...(budget ? { range: [0, 1.12 * Math.max(budget, sum)] } : {}) }, margin: { l: 56, r: 16, t: 36, b: 44 } },
     };
   }
 

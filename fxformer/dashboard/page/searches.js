@@ -11,14 +11,20 @@ views.add({
         api.live ? "fxformer train -m search=random 'optimizer.lr=tag(log, interval(1e-4, 1e-2))'" : null));
       return { refresh: () => views.again() };
     }
-    let name = all.some((one) => one.name === views.state.search) ? views.state.search : all[0].name;
+    const broken = all.filter((one) => one.problem).map((one) => h("p.error", `${one.name}: unreadable: ${one.problem}`));
+    const sound = all.filter((one) => !one.problem);
+    if (!sound.length) {
+      fill(root, broken);
+      return { refresh: () => views.again() };
+    }
+    let name = sound.some((one) => one.name === views.state.search) ? views.state.search : sound[0].name;
     const bar = h("div.toolbar"), body = h("div");
-    fill(bar, choice("search", all.map((one) => [one.name, `${one.name}, ${one.total} trials`]), name, (given) => {
+    fill(bar, choice("search", sound.map((one) => [one.name, `${one.name}, ${one.total} trials`]), name, (given) => {
       name = given;
       views.keep({ search: name });
       show();
     }));
-    fill(root, bar, body);
+    fill(root, bar, broken, body);
     await show();
     let last = Date.now();
     return {
@@ -31,7 +37,7 @@ views.add({
 
     async function show() {
       const answer = await api.get("search", { name });
-      const lines = h("div"), shares = h("div.chart"), front = h("div.chart"), time = h("div.chart"), spent = h("div.chart");
+      const lines = h("div"), shares = h("div"), front = h("div.chart"), time = h("div.chart"), spent = h("div.chart");
       fill(body, searchHead(answer), h("section.card", h("h2", "What was tried"), lines),
         h("div.columns", h("section", h("h2", "What mattered"), shares), h("section", h("h2", "Value against energy"), front)),
         h("div.columns", h("section", h("h2", "Trials over time"), time), h("section", h("h2", "Spent"), spent)), trialTable(answer));
@@ -43,7 +49,7 @@ views.add({
       const told = await api.get("mattered", { name });
       fill(shares);
       if (typeof told === "string") fill(shares, h("p.soft", told));
-      else await chart.draw(shares, () => searchParts.importance(told));
+      else fill(shares, searchParts.importance(told));
     }
   },
 });
@@ -56,14 +62,14 @@ function searchHead(answer) {
   const share = cost.budget_kwh ? cost.kwh / cost.budget_kwh : null;
   return [h("div.headline",
     figure(top === null ? "–" : format.number(top), `best ${study.objectives[0]}`),
-    figure(`${format.number(cost.kwh)} kWh`, share === null ? "spent, no budget set" : `spent, ${format.percent(share)} of ${format.number(cost.budget_kwh)} kWh`),
+    figure(format.wh(cost.kwh), share === null ? "spent, no budget set" : `spent, ${format.percent(share)} of ${format.wh(cost.budget_kwh)}`),
     figure(format.si(cost.gco2e, "g"), "CO2 equivalent"),
-    figure(cost.grid_kwh ? `${format.number(cost.grid_kwh.mean)} kWh` : "–", `a grid of ${cost.grid} trials would have cost`)),
+    figure(cost.grid_kwh ? format.wh(cost.grid_kwh.mean) : "–", `a grid of ${cost.grid} trials would have cost`)),
   h("p", answer.progress), best.length ? command(best.map(quoted).join(" ")) : null];
 }
 
 function command(words) {
-  return h("section", h("h3", "train the best setting again"), h("div.copy", h("code.block", words), runDetail.copy(words)));
+  return h("section", h("h2", "train the best setting again"), h("div.copy", h("code.block", words), runDetail.copy(words)));
 }
 
 // A word as a shell reads it.
@@ -96,8 +102,8 @@ function trialTable(answer) {
   });
   const keys = study.space.map((one) => one.key);
   const front = new Set(answer.front);
-  return h("section", h("h2", "Trials"), h("div.wide", h("table.ledger", h("thead", h("tr", ["trial", "state", study.objectives[0], "kWh", ...keys, "run"].map((t) => h("th", { scope: "col" }, t)))),
+  return h("section", h("h2", "Trials"), wide("the trials", h("table.ledger", h("thead", h("tr", ["trial", "state", study.objectives[0], "electricity", ...keys, "run"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", sorted.map((trial) => h("tr", h("td", `${trial.slot}${front.has(trial.slot) ? " ◆" : ""}`), h("td", trial.status, trial.reason && trial.state === "failed" ? h("span.why", { title: trial.reason }, ` ${trial.reason}`) : null),
-      h("td", format.number(value(trial))), h("td", format.number(trial.kwh)), keys.map((key) => h("td", runColumns.text(trial.params[key]))),
+      h("td", format.number(value(trial))), h("td", format.wh(trial.kwh)), keys.map((key) => h("td", runColumns.text(trial.params[key]))),
       h("td", trial.run ? h("a", { href: views.link("runs", { run: trial.run }) }, trial.run) : "–")))))));
 }

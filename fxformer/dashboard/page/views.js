@@ -1,8 +1,9 @@
 "use strict";
 // The views of the page and the way between them: #view?name=value, so that a link shows the same.
 //
-// views.add({id, title, render(root, api)}); render may return {refresh(changed), leave()}:
+// views.add({id, title, render(root, api)}); render may return {refresh(changed), restore(state), leave()}:
 //   refresh is called when runs have changed on disk, with a Set of their keys
+//   restore is called when Back or a link changes the address within the view: true if it has shown that
 //   leave is called before another view takes the place
 // views.again() draws the shown view anew.
 // views.state is the shown view's own part of the address; views.keep({name: value}) changes it.
@@ -24,7 +25,18 @@ const views = (() => {
     const state = { ...address().state, ...changes };
     for (const [name, value] of Object.entries(state)) if (value === null || value === "") delete state[name];
     const query = new URLSearchParams(state).toString();
-    history.replaceState(null, "", `#${shown.id}${query ? "?" + query : ""}`);
+    history.replaceState(history.state, "", `#${shown.id}${query ? "?" + query : ""}`);
+  }
+
+  // As `keep`, but as a step of the browser's history, which Back undoes.
+  function push(changes) {
+    history.pushState({ pushed: true }, "", location.hash || `#${shown.id}`);
+    keep(changes);
+  }
+
+  // Whether the shown address was made by `push`, so that Back stays in the view.
+  function pushed() {
+    return Boolean(history.state && history.state.pushed);
   }
 
   // The address of a view, for links from one to another.
@@ -32,10 +44,11 @@ const views = (() => {
     return `#${id}?${new URLSearchParams(state)}`;
   }
 
-  async function show() {
+  async function show(event) {
     const first = document.body.dataset.first; // of a file that was made for one view
     const view = all.find((one) => one.id === (address().id || first)) || all[0];
     const root = document.getElementById("view");
+    if (event && view === shown && handle && handle.restore && handle.restore(address().state)) return;
     if (handle && handle.leave) handle.leave();
     shown = view;
     handle = null;
@@ -92,5 +105,5 @@ const views = (() => {
     return show();
   }
 
-  return { add, keep, link, start, refresh, failure, painted, again: show, get state() { return address().state; } };
+  return { add, keep, link, start, refresh, failure, painted, push, pushed, again: () => show(), get id() { return shown.id; }, get state() { return address().state; } };
 })();

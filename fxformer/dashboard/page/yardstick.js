@@ -19,14 +19,31 @@ const yardstickSection = (() => {
     fill(root, h("div.bar", head, list), plot, words);
 
     function show(one) {
-      fill(words, `Bits per byte of ${one.passages} passages, lower is better; bars are one standard error over passages. Each run's checkpoint had cost at most ${format.si(one.budget)} ${UNITS[one.unit] || one.unit}.`);
+      fill(words, `Bits per byte of ${one.passages} passages, lower is better; bars are one standard error over passages. ${cost(one)}${one.runs.map(lossy).filter(Boolean).map((words) => ` ${words}.`).join("")}`);
       return chart.draw(plot, () => picture(one));
     }
     await show(found[0]);
   }
 
+  function cost(one) {
+    const unit = UNITS[one.unit] || one.unit;
+    if (one.equal !== false) return `Each run's checkpoint had cost at most ${format.si(one.budget)} ${unit}.`;
+    const each = one.runs.map((run) => `${short(run)} at ${format.si(run.spent[one.unit])} ${unit}`);
+    return `Not at equal cost: final checkpoints, ${each.join(", ")}.`;
+  }
+
+  function lossy(run) {
+    const share = run.readings.lossy;
+    if (!share) return "";
+    return `${short(run)} is lossy: ${(100 * share).toFixed(1)} % of the bytes do not come back from its tokenizer and are charged`;
+  }
+
+  function short(run) {
+    return run.run.replace(/^\d{8}-\d{6}-/, "");
+  }
+
   function picture(one) {
-    const names = one.runs.map((run) => run.run.replace(/^\d{8}-\d{6}-/, ""));
+    const names = one.runs.map((run) => short(run) + (run.readings.lossy ? " †" : ""));
     const data = Object.entries(READINGS).map(([reading, words], n) => {
       const look = chart.look(n);
       const values = one.runs.map((run) => run.readings[reading]);

@@ -1,0 +1,159 @@
+"""What the files beside a published vocabulary say: its family, its settings, its special tokens.
+
+Read are tokenizer_config.json, special_tokens_map.json, added_tokens.json and the model's
+config.json, as transformers reads them.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+LONGEST = 200_000_000  # bytes of a file
+FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json")
+SLOTS = {  # of ours: theirs, the first that is stated
+    "pad": ("pad_token",),
+    "unk": ("unk_token",),
+    "bos": ("cls_token", "bos_token"),
+    "eos": ("sep_token", "eos_token"),
+    "mask": ("mask_token",),
+}
+# tokenizer_class without "Tokenizer" and "Fast" -> the model_type that it was made for
+CLASSES = {
+    **{name: name.lower() for name in ("Bert", "Electra", "Albert", "Roberta", "Longformer")},
+    **{name: name.lower() for name in ("Bart", "GPT2", "CTRL", "T5", "MBart", "Pegasus", "Llama")},
+    **{name: name.lower() for name in ("DistilBert", "LED", "MT5", "Qwen2", "ProphetNet")},
+    **{"OpenAIGPT": "openai-gpt", "XLMRoberta": "xlm-roberta", "MBart50": "mbart50"},
+    **{"Deberta": "deberta", "DebertaV2": "deberta-v2", "M2M100": "m2m_100", "Nllb": "nllb"},
+    **{"GPTNeoX": "gpt_neox", "Bloom": "bloom", "Marian": "marian", "TransfoXL": "transfo-xl"},
+}
+ANY = ("PreTrained", "PreTrainedTokenizerFast", "TokenizersBackend")  # say nothing of a family
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of one folder.
+
+    values: tokenizer_config.json; named: special_tokens_map.json; model: config.json
+    added: {token: (id, special)}, tokens beside the vocabulary, in the order of their ids
+    """
+
+    folder: Path
+    values: dict[str, Any]
+    named: dict[str, Any]
+    model: dict[str, Any]
+    added: dict[str, tuple[int, bool]]
+
+    @cached_property
+    def family(self) -> str | None:
+        """The model_type whose tokenizer it is; None where nothing says. ValueError for a class
+        that is of no known family."""
+        stated = self.values.get("tokenizer_class")
+        kind = self.model.get("model_type")
+        if not isinstance(stated, str) or stated in ANY:
+            return kind if isinstance(kind, str) else None
+        name = stated.removesuffix("Fast").removesuffix("Tokenizer")
+        if name in ANY:
+            return kind if isinstance(kind, str) else None
+        if name not in CLASSES:
+            known = ", ".join(f"{one}Tokenizer" for one in CLASSES)
+            raise ValueError(
+                f"{self.folder / FILES[0]}: tokenizer_class {stated!r} is not read "
+                f"here; there are {known}"
+            )
+        return CLASSES[name]
+
+    def flag(self, name: str, usual: bool | None) -> bool | None:
+        """A setting that is true, false or, where `usual` is None, null. ValueError otherwise."""
+        found = self.values.get(name, usual)
+        if found is None:
+            return usual
+        if not isinstance(found, bool):
+            raise ValueError(f"{self.folder / FILES[0]}: {name}={found!r} is no true or false")
+        return found
+
+    def refuse(self, **usual: Any) -> None:
+        """ValueError for a setting that changes ids in a way that is not known here."""
+        for name, value in usual.items():
+            found = self.values.get(name, value)
+            if found != value and (found or value):
+                raise ValueError(
+                    f"{self.folder / FILES[0]}: {name}={found!r} is not read here, only {value!r}"
+                )
+
+    def names(self) -> dict[str, str | None]:
+        """{slot: its token} of the slots that are stated; None: stated to be without one."""
+        found: dict[str, str | None] = {}
+        whole = self.values if "added_tokens_decoder" in self.values else self.values | self.named
+        for slot, keys in SLOTS.items():
+            stated = [_content(whole[key]) for key in keys if key in whole]
+            if stated:
+                found[slot] = next((name for name in stated if name is not None), None)
+        return found
+
+    def ids(self) -> dict[str, int]:
+        """{slot: id} as config.json states them."""
+        found = {}
+        for slot in ("pad", "bos", "eos"):
+            one = self.model.get(f"{slot}_token_id")
+            one = one[0] if isinstance(one, list) and one else one
+            if isinstance(one, int) and not isinstance(one, bool):
+                found[slot] = one
+        return found
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings in a folder. ValueError for a file that is no JSON object."""
+    values, named, added, model = (read_object(folder / name) for name in FILES)
+    tokens = {name: (_id(folder / FILES[2], one), False) for name, one in added.items()}
+    stated = values.get("added_tokens_decoder") or {}
+    if not isinstance(stated, dict):
+        raise ValueError(f"{folder / FILES[0]}: added_tokens_decoder is no object")
+    for one, token in stated.items():
+        name = _content(token)
+        if name is None:
+            raise ValueError(f"{folder / FILES[0]}: added_tokens_decoder[{one}] names no token")
+        special = isinstance(token, dict) and bool(token.get("special"))
+        tokens[name] = (_id(folder / FILES[0], one), special)
+    special = {_content(named.get(k) or values.get(k)) for keys in SLOTS.values() for k in keys}
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        special |= set(map(_content, _listed(named.get(key) or values.get(key))))
+    tokens = {name: (one, mark or name in special) for name, (one, mark) in tokens.items()}
+    ordered = dict(sorted(tokens.items(), key=lambda item: item[1][0]))
+    return Settings(folder, values, named, model, ordered)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object of a file, {} where there is none. ValueError for anything else."""
+    if not file.is_file():
+        return {}
+    if file.stat().st_size > LONGEST:
+        raise ValueError(f"{file} is larger than any tokenizer")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} holds a {type(found).__name__} where an object should be")
+    return found
+
+
+def _content(token: Any) -> str | None:
+    """The text of a token, which is a string or an object."""
+    token = token.get("content") if isinstance(token, dict) else token
+    return token if isinstance(token, str) else None
+
+
+def _listed(tokens: Any) -> Iterable[Any]:
+    if isinstance(tokens, dict):
+        return tokens.values()
+    return tokens if isinstance(tokens, list) else ()
+
+
+def _id(file: Path, one: Any) -> int:
+    try:
+        return int(one)
+    except (TypeError, ValueError):
+        raise ValueError(f"{file}: {one!r} is no id of a token") from None

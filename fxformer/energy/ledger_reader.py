@@ -1,0 +1,165 @@
+"""Incremental reader of a run's energy.jsonl: totals by attempt, and their growth over time."""
+
+import dataclasses
+import math
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from fxformer import jsonl
+from fxformer.config.fit import complaint
+from fxformer.energy.totals import Entry, Totals
+
+
+class LedgerReader:
+    """The ledger at `path`; each call reads what was appended since the last one.
+
+    The last valid line of an attempt counts, with the hours of all its lines (a line holds only the
+    hours that changed). Torn lines are skipped. A whole line of the wrong types is skipped too and
+    named in `problem`. A file that was cut or replaced is read anew.
+    """
+
+    def __init__(self, path: str | Path):
+        self._path, self._lock = Path(path), threading.Lock()
+        self._reset()
+
+    def attempts(self) -> dict[str, dict[str, Any]]:
+        """{attempt: its last valid line, with all its hours}."""
+        with self._lock:
+            self._read()
+            return {name: line | {"hours": dict(line["hours"])}
+                    for name, line in self._last.items()}
+
+    def totals(self) -> Totals:
+        """The sum over all attempts."""
+        with self._lock:
+            self._read()
+            return sum((Totals.from_json(line) for line in self._last.values()), Totals())
+
+    def growth(self) -> list[tuple[float, float]]:
+        """[(unix time, joules of all attempts until then), …], one for each valid line."""
+        with self._lock:
+            self._read()
+            return list(self._growth)
+
+    def remarks(self) -> dict[str, list[str]]:
+        """{"statements": …, "unreadable": …}: the meter's remarks on its sensors, each once."""
+        with self._lock:
+            self._read()
+            lines = list(self._last.values())
+        names = ("statements", "unreadable")
+        return {n: list(dict.fromkeys(w for one in lines for w in one.get(n, []))) for n in names}
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was read yet."""
+        return self._offset > 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file, or its first bad line, cannot be read; None when all of it can."""
+        with self._lock:
+            self._read()
+            return self._problem
+
+    def _reset(self) -> None:
+        self._offset, self._inode, self._lines = 0, 0, 0
+        self._problem: str | None = None
+        self._last: dict[str, dict[str, Any]] = {}
+        self._growth: list[tuple[float, float]] = []
+
+    def _read(self) -> None:
+        try:
+            with open(self._path, "rb") as file:
+                stat = os.fstat(file.fileno())
+                if stat.st_ino != self._inode or stat.st_size < self._offset:
+                    self._reset()
+                    self._inode = stat.st_ino
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return self._reset()
+        except OSError as error:
+            self._reset()
+            self._problem = str(error.strerror or error)
+            return None
+        data = data[: data.rfind(b"\n") + 1]
+        self._offset += len(data)
+        self._add([line for text in data.splitlines() if (line := self._parse(text))])
+        return None
+
+    def _parse(self, text: bytes) -> tuple[int, dict[str, Any]] | None:
+        """A line and its number; None for a torn one, and for one that is no account."""
+        self._lines += 1
+        try:
+            line = jsonl.parse(text)
+            if "attempt" not in line or "entries" not in line:
+                return None
+            for name, hint in _HINTS.items():
+                # `complaint` takes ten times as long to say that a value is of its very type
+                if name in line and type(line[name]) is not hint and (
+                        why := complaint(line[name], hint)):
+                    raise ValueError(f"{name} {why}")
+            if "seconds" not in line or "joules" not in line:
+                raise ValueError("seconds and joules are expected")
+            if not all(math.isfinite(line.get(name, 0.0)) for name in ("joules", "time")):
+                raise ValueError("joules and time are finite numbers")
+            if not all(hour.isdecimal() for hour in line.get("hours", {})):
+                raise ValueError("hours are named by whole numbers")
+            if why := complaint(line.get("hours", {}), dict[str, float]):
+                raise ValueError(f"hours {why}")
+        except jsonl.TornLine:
+            return None
+        except ValueError as error:
+            self._refuse(self._lines, error)
+            return None
+        return self._lines, line
+
+    def _add(self, lines: list[tuple[int, dict[str, Any]]]) -> None:
+        """Take in lines. Entries are checked from the last line of each attempt back to one that is
+        valid, for the lines before it count for nothing but their hours."""
+        valid: dict[str, int] = {}
+        for number, line in reversed(lines):
+            if line["attempt"] not in valid:
+                try:
+                    _check(line)
+                    valid[line["attempt"]] = number
+                except ValueError as error:
+                    self._refuse(number, error)
+        for number, line in lines:
+            attempt = line["attempt"]
+            if number > valid.get(attempt, -1):
+                continue
+            hours = self._last.get(attempt, {}).get("hours", {})
+            hours.update(line.get("hours", {}))
+            line["hours"] = hours
+            self._last[attempt] = line
+            self._growth.append((float(line.get("time", 0.0)),
+                                 sum(float(one["joules"]) for one in self._last.values())))
+
+    def _refuse(self, number: int, error: ValueError) -> None:
+        self._problem = self._problem or f"line {number}: {error}"
+
+
+_HINTS = {"attempt": str, "entries": list, "joules": float, "seconds": dict, "time": float,
+          "hours": dict}
+
+
+# Of the last line of an attempt, which alone is asked for these.
+_OF_LAST = {"seconds": dict[str, float], "statements": list[str], "unreadable": list[str],
+            "host": str, "pid": int, "born": int | str, "every": float, "final": bool,
+            "not_attributable": dict[str, float], "start": dict}
+
+
+def _check(line: dict[str, Any]) -> None:
+    """ValueError names the first value of a wrong type."""
+    for name, hint in _OF_LAST.items():
+        if name in line and (why := complaint(line[name], hint)):
+            raise ValueError(f"{name} {why}")
+    totals = Totals.from_json(line)
+    for entry in totals.entries:
+        for field in dataclasses.fields(Entry):
+            kind = float if field.name in ("sigma", "joules") else str
+            if why := complaint(getattr(entry, field.name), kind):
+                raise ValueError(f"entries: {field.name} {why}")

@@ -1,0 +1,82 @@
+"""Whether all text of the packed rows is in the batch made of them, for any objective."""
+
+import threading
+from collections import Counter
+
+import numpy as np
+
+from fxformer.batch import Batch, Rows
+from fxformer.objective.base import Objective
+from fxformer.objective.law import Law
+from fxformer.objective.pieces import Pieces, pieces_of
+from fxformer.objective.segments import counts_of
+
+NO_ROOM, NO_TARGET = "no room in the batch", "no target"
+
+
+def present(rows: Rows, batch: Batch, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
+    """Which pieces are read (by encoder and decoder, where there are both), and which have a
+    target. [P] bool each."""
+    segments = np.asarray(batch.segments)
+    top = int(max(rows.segments.max(initial=0), segments.max(initial=0))) + 1
+    key = pieces.row * top + pieces.segment
+
+    def found(segment: np.ndarray, row: np.ndarray) -> np.ndarray:
+        return np.bincount(row * top + segment, minlength=len(rows.segments) * top)[key] > 0
+
+    def anywhere(segments: np.ndarray) -> np.ndarray:
+        row, column = np.nonzero(segments)
+        return found(segments[row, column], row)
+
+    read = anywhere(segments)
+    if batch.source is not None:
+        read &= anywhere(np.asarray(batch.source_segments))
+    row, slot = np.nonzero(batch.weights)
+    column = slot if batch.picked is None else np.asarray(batch.picked)[row, slot]
+    return read, found(segments[row, column], row)
+
+
+def expected(rows: Rows, pieces: Pieces) -> np.ndarray:
+    """Pieces that have something to learn: two ordinary tokens, one of them scored. [P] bool."""
+    scored = np.ones(len(pieces.tokens), bool)
+    if rows.scored is not None:
+        scored = np.asarray(rows.scored)[rows.segments > 0]
+    return (pieces.free_lengths > 1) & (counts_of(pieces.piece, pieces.count, scored) > 0)
+
+
+def whole(objective: Objective) -> Law:
+    """Every piece of two tokens or more is read and has a target."""
+
+    def missing(rows: Rows, batch: Batch) -> np.ndarray:
+        pieces = pieces_of(rows, objective.vocabulary)
+        read, aimed = present(rows, batch, pieces)
+        return ~(read & aimed)[expected(rows, pieces)]
+
+    return Law("pieces of text that are not in the batch", 0.0, missing, "exact")
+
+
+class Coverage:
+    """Makes batches as an objective does and counts what became of the text; for several threads.
+
+    pieces: those that have something to learn
+    lost: tokens of pieces that are not in their batch, by reason
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective = objective
+        self.pieces, self.missing, self.lost = 0, 0, Counter[str]()
+        self._lock = threading.Lock()
+
+    def __call__(self, rows: Rows) -> Batch:
+        batch = self.objective.corrupt(rows)
+        pieces = pieces_of(rows, self.objective.vocabulary)
+        read, aimed = present(rows, batch, pieces)
+        due = expected(rows, pieces)
+        lost = {NO_ROOM: due & ~read, NO_TARGET: due & read & ~aimed}
+        with self._lock:
+            self.pieces += int(due.sum())
+            self.missing += int((due & ~(read & aimed)).sum())
+            for reason, which in lost.items():
+                if which.any():
+                    self.lost[reason] += int(pieces.free_lengths[which].sum())
+        return batch

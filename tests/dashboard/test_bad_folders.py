@@ -1,0 +1,169 @@
+"""A run or study folder with wrong types in any file ends no view: it is named, the rest is shown.
+"""
+
+import json
+import random
+import re
+
+import pytest
+from folders import finished, searched
+
+from fxformer.__main__ import main
+from fxformer.dashboard.report import answers
+from fxformer.dashboard.routes import ANSWERS, answer
+from fxformer.dashboard.shelf import Shelf
+from fxformer.track.store import StoredRun
+
+WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)
+OPENING = ("texts", "attention", "samples")
+LINES = ("energy.jsonl", "metrics.jsonl", "events.jsonl")
+VERBS = (["runs", "{root}"], ["energy", "{root}"], ["energy", "{root}", "--json", "{out}.json"],
+         ["runs", "{root}", "--table", "{out}.csv", "--metrics", "{out}.parquet"],
+         ["show", "{bad}"], ["search", "--root", "{root}"])  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of a good run, a run to be spoiled, and a search; the second run."""
+    root = tmp_path / "runs"
+    finished(root, "good", steps=10)
+    bad = finished(
+        root, "bad", steps=10, code={"commit": "abc", "dirty": False}, sweep="s", overrides=["a=1"],
+        packages={"jax": "1"}, machine={"cpu": "x", "threads": 2, "memory_gb": 4.0},
+        devices=["cpu"], data={"corpus_hash": "1"}, architecture="encoder", peak_flops=1e9,
+    )  # fmt: skip
+    (bad / "notes.json").write_text('{"notes": "n", "tags": ["t"]}')
+    (bad / "checkpoints").mkdir()
+    searched(root)
+    return bad
+
+
+def spots(value, path=()):
+    """The paths of all values in a nest, itself too."""
+    yield path
+    lists = enumerate(value) if isinstance(value, list) else ()
+    for key, one in value.items() if isinstance(value, dict) else lists:
+        yield from spots(one, (*path, key))
+
+
+def replaced(value, path, by):
+    if not path:
+        return by
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], by)
+    return copy
+
+
+def mutants(file):
+    """(path, what the file holds then) for every value in it and every wrong one."""
+    if file.suffix == ".jsonl":
+        lines = file.read_text().splitlines()
+        for n in (0, len(lines) - 1):
+            line = json.loads(lines[n])
+            for path in spots(line):
+                for by in WRONG:
+                    changed = json.dumps(replaced(line, path, by))
+                    yield (n, *path), "\n".join([*lines[:n], changed, *lines[n + 1 :]]) + "\n"
+        return
+    value = yaml_of(file) if file.suffix == ".yaml" else json.loads(file.read_text())
+    for path in spots(value):
+        for by in WRONG:
+            yield path, json.dumps(replaced(value, path, by))
+
+
+def yaml_of(file):
+    import yaml
+
+    return yaml.safe_load(file.read_text())
+
+
+def look_at_everything(root, bad, out):
+    """Ask for every view and every verb; the good run is in each."""
+    shelf = Shelf(root, keep=False)
+    good, spoiled = (next(k for k in shelf.runs() if k.endswith(n)) for n in ("-good", "-bad"))
+    for path in set(ANSWERS) - {*OPENING, "search", "mattered"}:
+        for key in (good, spoiled):
+            asked = {"run": key, "split": "train", "name": "loss"}
+            json.dumps(answer(shelf, path, asked))
+    for one in answer(shelf, "searches", {}):
+        if "problem" not in one:
+            answer(shelf, "search", {"name": one["name"]})
+    names = [row["name"] for row in answer(shelf, "runs", {})["runs"]]
+    assert sorted(names) == ["bad", "good"]
+    for words in VERBS:
+        given = [word.format(root=root, bad=bad, out=out) for word in words]
+        assert main(given) == 0, given
+
+
+def sweep(folder, tmp_path, capsys, name, count):
+    file = folder.parent / name if "/" in name else folder / name
+    before = file.read_text()
+    every = list(mutants(file))
+    rng = random.Random(name)
+    for path, text in every if count is None else rng.sample(every, count):
+        file.write_text(text)
+        try:
+            look_at_everything(folder.parent, folder, tmp_path / "out")
+        except BaseException as error:
+            raise AssertionError(f"{name} at {path}: {text[:300]}") from error
+        capsys.readouterr()
+    file.write_text(before)
+
+
+FILES = ("run.json", "config.yaml", *LINES, "notes.json", ".searches/first/study.json",
+         ".searches/first/trials/00003.json")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_some_wrong_types_end_no_view(folder, tmp_path, capsys, name):
+    sweep(folder, tmp_path, capsys, name, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_no_wrong_type_at_any_key_ends_a_view(folder, tmp_path, capsys, name):
+    sweep(folder, tmp_path, capsys, name, None)
+
+
+@pytest.mark.parametrize("file, text, why", [
+    ("run.json", '{"summary": [1]}', "run.json: summary wants a mapping, got [1]"),
+    ("run.json", "[" * 100_000, "run.json: no JSON: nested too deeply"),
+    ("run.json", "[1", "run.json: Expecting"),
+    ("energy.jsonl", '{"attempt": "a", "entries": 3}\n', "energy.jsonl: line 1: entries wants"),
+    ("energy.jsonl", "[1]\n", "energy.jsonl: line 1: a JSON object is expected, got [1]"),
+])  # fmt: skip
+def test_the_row_names_the_file_and_the_reason(folder, capsys, file, text, why):
+    (folder / file).write_text(text)
+    rows = {row["name"]: row for row in answer(Shelf(folder.parent), "runs", {})["runs"]}
+    assert f"unreadable: {why}" in rows["bad"]["reason"] and rows["good"]["status"] == "done"
+    assert rows["bad"]["status"] == ("unreadable" if file == "run.json" else "done")
+    assert main(["runs", str(folder.parent)]) == 0
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert f"{folder.name}: unreadable: {why}" in said and "-good" in said
+    assert main(["compare", str(folder), str(folder), "--root", str(folder.parent)]) == 2
+    assert (file != "run.json") or f"{folder}/{why}"[:60] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [": [", "[1]", "3", "energy: [1]", "energy: {region: [1]}",
+                                  "energy: {region: ATLANTIS}", "energy: {pue: x}"])  # fmt: skip
+def test_a_config_that_makes_no_sense_costs_only_itself(folder, tmp_path, text):
+    (folder / "config.yaml").write_text(text)
+    look_at_everything(folder.parent, folder, tmp_path / "out")
+
+
+def test_a_folder_in_the_place_of_a_file_is_as_if_it_were_absent(folder, tmp_path):
+    for name in ("metrics.jsonl", "energy.jsonl", "events.jsonl", "config.yaml", "notes.json"):
+        (folder / name).unlink()
+        (folder / name).mkdir()
+    look_at_everything(folder.parent, folder, tmp_path / "out")
+    assert "Is a directory" in StoredRun(folder).reason
+
+
+def test_a_study_that_cannot_be_read_is_named(folder, capsys):
+    path = folder.parent / ".searches" / "first" / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"total": "x"}))
+    (row,) = answer(Shelf(folder.parent), "searches", {})
+    assert "total wants a whole number, got 'x'" in row["problem"]
+    assert main(["search", "--root", str(folder.parent)]) == 0
+    assert "first: unreadable" in capsys.readouterr().out
+    assert not [key for key in answers(Shelf(folder.parent)) if key.startswith("search?")]

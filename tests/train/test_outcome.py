@@ -1,0 +1,51 @@
+"""What a run says at its end."""
+
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from fxformer.train.outcome import corpus_notes, plateau
+
+
+def setup(residual: str, batch: int, text: int = 1000):
+    cfg = {"model": {"residual": {"_target_": f"fxformer.nn.residual.{residual}"}},
+           "data": {"batch": batch, "length": 128}}  # fmt: skip
+    facts = {"unigram_nats": 6.4, "valid": {"bytes": text}}
+    return SimpleNamespace(data=SimpleNamespace(facts=facts), cfg=OmegaConf.create(cfg))
+
+
+@pytest.mark.parametrize(
+    "residual,batch,said,unsaid",
+    [
+        ("Post", 8, ("trainer.steps", "model/residual=pre", "data.batch"), ()),
+        ("Pre", 8, ("trainer.steps", "data.batch"), ("model/residual",)),
+        ("Post", 64, ("trainer.steps", "model/residual=pre"), ("data.batch",)),
+    ],
+)
+def test_a_run_that_learned_frequencies_only_says_what_to_try(residual, batch, said, unsaid):
+    lines = " ".join(words for _, words in plateau(setup(residual, batch), {"nll": 6.35}))
+    assert all(word in lines for word in (*said, "experiment=mlm_stdlib"))
+    assert not any(word in lines for word in unsaid)
+
+
+def test_a_run_that_learned_more_says_nothing():
+    assert plateau(setup("Post", 8), {"nll": 6.1, "loss": 6.35}) == []
+    assert plateau(setup("Post", 8, text=0), {"nll": 6.4}) == []  # a made-up task
+    assert plateau(setup("Post", 8), {"loss": 55.0}) == []  # not a likelihood of tokens
+
+
+OVERLAP = {"documents": 0.25, "almost": 0.05, "lines": 0.5, "text": 0.4}
+
+
+def test_lossy_round_trips_overlap_and_what_was_skipped():
+    trip = {"documents": 4, "exact": 1, "kept": 75, "missing": 25, "added": 0}
+    facts = {"valid": {"bytes": 100, "round_trip": trip}, "overlap": OVERLAP}
+    lossy, overlap, skipped = corpus_notes(facts | {"files_empty": 2, "records_blank": 3})
+    assert "lossy: 25.0 % of the bytes: 1 of 4 held-out documents come back exactly" in lossy
+    assert "40.0% (25.0% of the documents, and 5.0% almost)" in overlap
+    assert skipped == "skipped: 2 empty files, 3 records without text"
+
+
+def test_data_that_is_no_text_has_nothing_to_say():
+    assert corpus_notes({"valid": {"bytes": None}, "files_empty": 0}) == []
