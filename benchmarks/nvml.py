@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks.machine import facts
 from fxformer.energy.nvml import NVMLCounter, has_counter, open_library, power_of, visible
 from fxformer.energy.power import IntegratedPower
+from fxformer.energy.shared import Shared
 from fxformer.energy.source import UnreadableError
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,8 +40,10 @@ def compare(
         if not has_counter(library, handle):
             found.append(line | {"counter": None})
             continue
-        counter = NVMLCounter(library, {uuid: handle}, sigma=0.0, every=0.0)
-        power = IntegratedPower("power", power_of(library, {uuid: handle}), seconds=every, sigma=0)
+        board = NVMLCounter(library, uuid, handle, sigma=0.0, every=0.0)
+        watts = power_of(library, {uuid: handle})
+        sampled = IntegratedPower("power", watts, seconds=every, sigma=0)
+        counter, power = (Shared(one, {}, place=None) for one in (board, sampled))
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             work()

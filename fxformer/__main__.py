@@ -2,6 +2,8 @@
 
 import sys
 
+from fxformer.energy.startup import claim_process
+
 
 def train(argv: list[str]) -> int:
     """train a model: groups and keys as in `fxformer train --help`"""
@@ -187,6 +189,7 @@ def entry() -> None:
         from fxformer.launch.heap import retune
 
         retune(sys.argv[1:])
+    claim_process()
     try:
         if long:
             signals.install()

@@ -131,12 +131,17 @@ class Carbon:
 @functools.cache
 def regions() -> dict[str, Grid]:
     """The table of facts: code -> grid."""
-    text = resources.files("fxformer.energy").joinpath("regions.csv").read_text(encoding="utf-8")
     return {
         row["code"]: Grid(float(row["gco2e_per_kwh"]), row["name"], int(row["year"]),
                           _SOURCES[row["source"]])
-        for row in csv.DictReader(text.splitlines())
+        for row in _rows()
     }
+
+
+@functools.cache
+def _rows() -> list[dict[str, str]]:
+    text = resources.files("fxformer.energy").joinpath("regions.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def look_up(code: str) -> Grid:
@@ -144,14 +149,37 @@ def look_up(code: str) -> Grid:
     table = regions()
     if code in table:
         return table[code]
-    near = [c for c in table if c.casefold() == code.casefold()]
-    near += [c for c, grid in table.items() if grid.name.casefold() == code.casefold()]
-    names = {grid.name: c for c, grid in table.items()}
-    near += [names[n] for n in difflib.get_close_matches(code.title(), names, 2)]
-    near += difflib.get_close_matches(code.upper(), table, 3, 0.5)
+    if code.upper().startswith(("EU-", "EUROPE")) or code.upper() in ("EU", "EU27"):
+        raise ValueError(f"energy.region: no region {code!r}: there is no figure of the EU as a "
+                         "whole; write a country, as DEU or FRA, or energy.grid_gco2e_per_kwh=…")
+    near = _alike(code, table)
     listed = ", ".join(f"{c} ({table[c].name})" for c in dict.fromkeys(near)) or "none"
     raise ValueError(
         f"energy.region: no region {code!r}; nearest: {listed}; codes look like FRA, DEU, USA-CA")
+
+
+def _alike(code: str, table: Mapping[str, Grid]) -> list[str]:
+    """Codes that may be meant, the surest first: the same in other letters, an ISO 3166 alpha-2
+    code or part of a country ("GB", "US-CA"), the same name; else what is spelled like it."""
+    head, _, part = code.strip().upper().replace("_", "-").partition("-")
+    country = _alpha2().get(head, head)
+    sure = [c for c in (f"{country}-{part}" if part else country,) if c in table]
+    sure += [c for c, grid in table.items() if grid.name.casefold() == code.casefold()]
+    if sure:
+        return sure
+    parts = [c for c in table if c.startswith(f"{country}-")] if part else []
+    if parts or part and country in table:
+        return [*difflib.get_close_matches(f"{country}-{part}", parts, 3, 0.5), country]
+    names = {grid.name: c for c, grid in table.items()}
+    close = [names[n] for n in difflib.get_close_matches(code.title(), names, 2)]
+    return close + difflib.get_close_matches(code.upper(), table, 3, 0.5)
+
+
+@functools.cache
+def _alpha2() -> dict[str, str]:
+    """ISO 3166 alpha-2 -> alpha-3, and two codes in use that are none: {"GB": "GBR", "UK": …}."""
+    codes = {row["alpha2"]: row["code"] for row in _rows() if row["alpha2"]}
+    return codes | {"UK": "GBR", "EL": "GRC"}
 
 
 @functools.cache

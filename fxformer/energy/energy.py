@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
+from fxformer.energy import host
+from fxformer.energy.book import meeting_place
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.chips import chip_watts
 from fxformer.energy.crosscheck import Check, tool_called
@@ -11,8 +13,9 @@ from fxformer.energy.meter import Meter
 from fxformer.energy.model import ChipModel, CPUModel, RAMModel
 from fxformer.energy.nvml import open_gpus
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.single import Single
-from fxformer.energy.source import Guarded, Source, Unreadable, UnreadableError
+from fxformer.energy.shared import Shared
+from fxformer.energy.source import Source, Unreadable, UnreadableError
+from fxformer.energy.startup import Startup, take
 from fxformer.energy.totals import Totals
 from fxformer.types import NonNegative, Positive, Share
 
@@ -67,22 +70,27 @@ class ModelEnergy:
         self._measured, self._integrated = sigma_measured, sigma_integrated
         self._modelled = sigma_modelled
         self._every, self._power_every = read_every_seconds, power_every_seconds
+        self._before = Startup(0.0, 0.0)
 
     def open(
         self,
         *,
         accelerators: Sequence[str] | None = None,
         prior: Totals | None = None,
+        startup: bool = False,
     ) -> Meter:
         """A running meter; it counts from now.
 
         accelerators: kinds of this process's devices other than CPUs, as JAX calls them
             ([d.device_kind for d in jax.local_devices() if d.platform != "cpu"]); None: not known
         prior: totals of the run's earlier attempts
+        startup: count what the process used before now too, if no meter has (see `startup`)
         """
+        self._before = take() if startup else Startup(host.cpu_seconds(), 0.0)
         sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
-        return Meter(sources, unreadable=unreadable, statements=said, prior=prior)
+        return Meter(sources, unreadable=unreadable, statements=said, prior=prior,
+                     before=self._before.seconds)
 
     def check(self, meter: Meter) -> Check:
         """The other tool beside `meter`, not yet begun; one of no tool where none is asked for."""
@@ -105,10 +113,12 @@ class ModelEnergy:
         return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
 
     def _cpu(self) -> Source:
-        return CPUModel(tdp_watts=self._cpu_tdp, threads=os.cpu_count() or 1, sigma=self._modelled)
+        return CPUModel(tdp_watts=self._cpu_tdp, threads=os.cpu_count() or 1, sigma=self._modelled,
+                        since=self._before.cpu_seconds)
 
     def _ram(self) -> Source:
-        return RAMModel(watts_per_gb=self._ram_watts, sigma=self._modelled)
+        return RAMModel(watts_per_gb=self._ram_watts, sigma=self._modelled,
+                        before=self._before.seconds)
 
     def _chips(self, devices: dict[str, str]) -> list[Source]:
         if not devices:
@@ -119,8 +129,8 @@ class ModelEnergy:
 
 class AutoEnergy(ModelEnergy):
     """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
-    the stated model for the rest. A meter that dies while running is replaced by the model. A
-    counter that several processes would see is read by one of them (`Single`)."""
+    the stated model for the rest. While a meter cannot be read, or shows what cannot be, the model
+    counts. A counter that several processes see is divided among them (`Shared`)."""
 
     def _sources(
         self, accelerators: Sequence[str] | None
@@ -135,10 +145,10 @@ class AutoEnergy(ModelEnergy):
         except UnreadableError as error:
             unreadable.append(error.what)
             return [self._cpu(), self._ram()]
-        whole = _single(rapl, "rapl", unreadable)
-        if rapl.has_dram:
-            return [Guarded(whole, [self._cpu(), self._ram()])]
-        return [Guarded(whole, [self._cpu()]), self._ram()]
+        counted = {part.device for part in rapl.parts.values()}
+        models = {"cpu": self._cpu(), "ram": self._ram()}
+        rest = [models.pop(device) for device in set(models) - counted]
+        return [Shared(rapl, models, place=meeting_place(), startup=True), *rest]
 
     def _gpus(
         self, accelerators: Sequence[str] | None, unreadable: list[Unreadable]
@@ -152,20 +162,11 @@ class AutoEnergy(ModelEnergy):
         except UnreadableError as error:
             unreadable.append(error.what)
             return self._chips(_named(accelerators or ()))
-        return [
-            Guarded(_single(source, device, unreadable), self._chips({device: kinds[device]}))
-            for source in sources
-            for device in source.devices
-        ]
-
-
-def _single(source: Source, what: str, unreadable: list[Unreadable]) -> Single:
-    """The source, read by one process of the machine; says so where that is another one."""
-    single = Single(source, what)
-    if not single.mine:
-        unreadable.append(Unreadable(what, "another process of this machine counts all of it",
-                                     "this one takes over when that one ends"))
-    return single
+        found: list[Source] = []
+        for source in sources:
+            models = {device: self._chips({device: kinds[device]})[0] for device in source.parts}
+            found.append(Shared(source, models, place=meeting_place()))
+        return found
 
 
 def _named(kinds: Sequence[str]) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -11,6 +13,67 @@ def cpu_seconds() -> float:
     """Processor seconds of this process, all threads, and of its children that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
+
+
+def age() -> float:
+    """Seconds since this process began; its processor seconds where the system does not tell."""
+    start = process()[0]
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    if not start or clock is None:
+        return cpu_seconds()
+    return max(time.clock_gettime(clock) - start / _TICKS, 0.0)
+
+
+def process(pid: int | str = "self") -> tuple[int, float]:
+    """(start in ticks since the boot, processor seconds, those of its ended children included) of a
+    process. OSError: it is not there, or not to be seen; of ourselves it is always told."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+        fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+        return int(fields[19]), sum(map(int, fields[11:15])) / _TICKS
+    except (OSError, ValueError, IndexError) as error:
+        if pid != "self":
+            raise ProcessLookupError(f"no process {pid} is seen from here") from error
+        return 0, cpu_seconds()
+
+
+def seconds_of(pid: int, start: int) -> float | None:
+    """Processor seconds of the process that began at `start`; None: it is not seen from here."""
+    if pid == os.getpid():
+        return process()[1]
+    try:
+        began, seconds = process(pid)
+    except OSError:
+        return None
+    return seconds if began == start else None
+
+
+def lives(pid: int, start: int) -> bool:
+    """Whether the process of this number that began at `start` is there."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass  # another user's
+    except OSError:
+        return False
+    try:
+        return process(pid)[0] == start and not _zombie(pid)
+    except OSError:  # hidden from us
+        return True
+
+
+def _zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def pid_space() -> str:
+    """Names the pid namespace: numbers of processes mean the same only within one."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def resident_bytes() -> int:

@@ -13,8 +13,10 @@ class Hourly:
 
     By moment: a column of ISO 8601 times, hourly or finer (then averaged), no hour between the
     first and the last missing, a day at least. By hour of the day: a column `hour`, 0 to 23 each
-    once. The other column's name holds its unit, as in exports of Electricity Maps (`Carbon
-    Intensity gCO₂eq/kWh (life cycle)`) or, renamed, of WattTime (`MOER lbs/MWh`).
+    once, or 1 to 24 (the hour that ends then). Columns may be separated by commas, semicolons or
+    tabs; with the latter two a figure may have a decimal comma. The other column's name holds its
+    unit, as in exports of Electricity Maps (`Carbon Intensity gCO₂eq/kWh (life cycle)`) or,
+    renamed, of WattTime (`MOER lbs/MWh`).
 
     column: of the figures; None: the only one with a unit, else the life cycle's
     timezone: of times without an offset ("Europe/Berlin"); None: where the file says itself

@@ -33,14 +33,16 @@ class Series(NamedTuple):
 def read(path: Path, column: str | None, timezone: str | None) -> Series:
     """The file's figures. ValueError says what is wrong; knobs as of `Hourly`."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
+        separator = _separator(file.readline())
+        file.seek(0)
+        rows = csv.DictReader(file, delimiter=separator)
         names = [name for name in rows.fieldnames or () if name]
         time, value = _time_column(names), _value_column(names, column)
         scale = factor(value)
         lines = [(rows.line_num, row[time] or "", row[value]) for row in rows]
     if not lines:
         raise ValueError("it has no rows")
-    figures = [_figure(text, line, value) * scale for line, _, text in lines]
+    figures = [_figure(text, line, value, separator) * scale for line, _, text in lines]
     stamps = [(line, text) for line, text, _ in lines]
     if time.strip().casefold() == "hour":
         zone = zone_of(time, timezone)
@@ -98,9 +100,18 @@ def _value_column(names: Sequence[str], wanted: str | None) -> str:
         f"of {', '.join(map(repr, names))} (WattTime's figures are lbs/MWh)")
 
 
-def _figure(text: str | None, line: int, column: str) -> float:
+def _separator(header: str) -> str:
+    """What stands between the columns: a comma, a semicolon or a tab, whichever there is most of.
+    Where it is not the comma, that may be the decimal point."""
+    return max(",;\t", key=header.count)
+
+
+def _figure(text: str | None, line: int, column: str, separator: str) -> float:
+    plain = text or ""
+    if separator != "," and "." not in plain:
+        plain = plain.replace(",", ".")
     try:
-        value = float(text or "")
+        value = float(plain)
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
@@ -109,19 +120,24 @@ def _figure(text: str | None, line: int, column: str) -> float:
 
 
 def _day(stamps: Sequence[tuple[int, str]], figures: Sequence[float]) -> Mapping:
-    """{(None, hour of the day): g/kWh} of rows 0 to 23."""
+    """{(None, hour of the day): g/kWh} of rows 0 to 23; or 1 to 24, hours named by their ends."""
     found: dict[int, float] = {}
     for (line, text), value in zip(stamps, figures, strict=True):
-        if not text.strip().isdigit() or int(text) > 23:
-            raise ValueError(f"line {line}: hour {text!r}; hours of the day are 0 to 23")
-        if int(text) in found:
+        plain = text.strip().removesuffix(":00")
+        if not plain.isdigit() or int(plain) > 24:
+            raise ValueError(f"line {line}: hour {text!r}; hours of the day are 0 to 23, or 1 to "
+                             "24 where they are named by their ends")
+        if int(plain) in found:
             raise ValueError(f"line {line}: hour {text} stands there twice")
-        found[int(text)] = value
-    missing = [str(hour) for hour in range(24) if hour not in found]
+        found[int(plain)] = value
+    if 24 in found and 0 in found:
+        raise ValueError("there are both an hour 0 and an hour 24: write 0 to 23, or 1 to 24")
+    first = 1 if 24 in found else 0
+    missing = [str(hour) for hour in range(first, first + 24) if hour not in found]
     if missing:
         raise ValueError(f"hours {', '.join(missing)} of the day are missing")
     _plausible(figures)
-    return {(None, hour): value for hour, value in found.items()}
+    return {(None, hour - first): value for hour, value in found.items()}
 
 
 def _moments(stamps, column: str, timezone: str | None) -> tuple[list[float], datetime.tzinfo]:

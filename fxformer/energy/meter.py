@@ -2,12 +2,14 @@
 
 import contextlib
 import difflib
+import functools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 from fxformer.energy.hourly import overlaps
-from fxformer.energy.source import Guarded, Source, Unreadable
+from fxformer.energy.source import Source, Unreadable
 from fxformer.energy.totals import PHASES, Entry, Totals, add_up, summed
 
 
@@ -22,6 +24,7 @@ class Meter:
     unreadable: meters that could not be opened, with what would make them readable
     prior: totals of earlier attempts of the same run, counted into `joules` and `totals()`
     statements: what the models assume, in words
+    before: seconds of the process that the sources' first readings hold too; they are "startup"
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class Meter:
         unreadable: Sequence[Unreadable] = (),
         statements: Sequence[str] = (),
         prior: Totals | None = None,
+        before: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ):
@@ -41,9 +45,10 @@ class Meter:
         self._lock = threading.RLock()
         self._phases, self._tick = ["idle"], clock()
         self._wall = wall
-        self._slots = [_Slot(source, self._tick, wall()) for source in sources]
+        self._slots = [_Slot(source, self._tick, wall(), before) for source in sources]
         self._charged: dict[tuple, float] = {}
-        self._seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {"startup": before} if before else {}
+        self._unattributed: dict[str, float] = {}
         self._hours: dict[int, float] = {}
         self._own, self._before = 0.0, self._prior.joules
         self._closed = False
@@ -107,10 +112,17 @@ class Meter:
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """Meters that could not be opened or died since."""
-        died = [slot.source.died for slot in self._slots
-                if isinstance(slot.source, Guarded) and slot.source.died]
-        return [*self._unreadable, *died]
+        """Meters that could not be opened, died since, or were not read for a time."""
+        return [*self._unreadable, *self._notes()]
+
+    @property
+    def unattributed(self) -> dict[str, float]:
+        """{device: joules of it that several processes used, nothing tells how much by each}."""
+        found = (getattr(slot.source, "unattributed", {}) for slot in self._slots)
+        return functools.reduce(summed, found, self._unattributed)
+
+    def _notes(self) -> list[Unreadable]:
+        return [note for slot in self._slots for note in getattr(slot.source, "notes", ())]
 
     def close(self) -> Totals:
         """Take the last totals and let the sources go; further reads return the same."""
@@ -119,6 +131,7 @@ class Meter:
             for slot in self._slots:
                 with contextlib.suppress(Exception):  # a dead meter may not even close
                     slot.source.close()
+            self._unreadable, self._unattributed = self.unreadable, self.unattributed
             self._slots, self._closed = [], True
             return totals
 
@@ -145,6 +158,8 @@ class Meter:
         hours = overlaps(min(slot.read_wall, wall), wall)  # the clock may have been set back
         parts = [(p, s / waited) for p, s in slot.waiting.items()] if waited else [(phase, 1.0)]
         for r in readings:
+            if not math.isfinite(r.joules):
+                continue  # the next reading that is a number holds these joules too
             key = (r.device, r.source, r.provenance)
             gone = max(0.0, r.joules - slot.counted.get(key, 0.0))
             slot.counted[key] = r.joules
@@ -161,7 +176,7 @@ class _Slot:
     """A source with what the meter remembers of it: when it was read, what has been charged, and
     the seconds per phase that wait for the next reading."""
 
-    def __init__(self, source: Source, now: float, wall: float):
-        self.source, self.read_at, self.read_wall = source, now, wall
+    def __init__(self, source: Source, now: float, wall: float, before: float):
+        self.source, self.read_at, self.read_wall = source, now, wall - before
         self.counted: dict[tuple, float] = {}
-        self.waiting: dict[str, float] = {}
+        self.waiting: dict[str, float] = {"startup": before} if before else {}

@@ -17,6 +17,7 @@ class CPUModel:
 
     tdp_watts: design power of the whole machine's processors; None: the table's value per thread
     threads: hardware threads that `tdp_watts` feeds
+    since: processor seconds of the process from which to count; None: from now
     """
 
     name, every = "model:cpu", 0.0
@@ -27,13 +28,15 @@ class CPUModel:
         tdp_watts: float | None,
         threads: int,
         sigma: float,
+        since: float | None = None,
         seconds: Callable[[], float] = host.cpu_seconds,
     ):
         if tdp_watts is None:
             self.watts, self.statement = tdp.cpu_watts_per_thread(host.cpu_name())
         else:
             self.watts, self.statement = tdp_watts / threads, f"{tdp_watts:g} W / {threads} threads"
-        self._sigma, self._seconds, self._start = sigma, seconds, seconds()
+        self._sigma, self._seconds = sigma, seconds
+        self._start = seconds() if since is None else since
 
     def read(self) -> Sequence[Reading]:
         """One reading, "cpu"."""
@@ -45,7 +48,10 @@ class CPUModel:
 
 
 class RAMModel:
-    """joules = watts per GB x resident memory x time; memory is looked at once a second at most."""
+    """joules = watts per GB x resident memory x time; memory is looked at once a second at most.
+
+    before: seconds of the process before now that count too; memory grew from nothing in them
+    """
 
     name, every = "model:ram", 0.0
 
@@ -54,14 +60,16 @@ class RAMModel:
         *,
         watts_per_gb: float,
         sigma: float,
+        before: float = 0.0,
         resident: Callable[[], int] = host.resident_bytes,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.statement = f"{watts_per_gb:g} W/GB of this process's resident memory"
         self._per_byte, self._sigma = watts_per_gb / 1e9, sigma
         self._resident, self._clock = resident, clock
-        self._joules, self._last = 0.0, clock()
-        self._bytes, self._looked = resident(), self._last
+        self._last = self._looked = clock()
+        self._bytes = resident()
+        self._joules = self._per_byte * self._bytes / 2 * before
 
     def read(self) -> Sequence[Reading]:
         """One reading, "ram"."""

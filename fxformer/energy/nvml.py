@@ -4,11 +4,15 @@ Devices are known by UUID, so neither a reordering nor another process's mask ca
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from fxformer.energy.counter import Member, Part, gain
 from fxformer.energy.power import IntegratedPower
-from fxformer.energy.source import Reading, Unreadable, UnreadableError
+from fxformer.energy.source import Provenance, Unreadable, UnreadableError
+
+WATTS = 3000.0  # no board draws more
 
 
 def open_library() -> Any:
@@ -75,31 +79,57 @@ def _in_order(library: Any, mask: str | None) -> None:
 
 
 class NVMLCounter:
-    """Millijoule counters of whole boards (Volta and later), one reading per GPU."""
+    """The millijoule counter of one whole board (Volta and later)."""
 
     name = "nvml"
+    provenance: Provenance = "measured"
+    sample_every = None
+    step = staticmethod(gain)
 
-    def __init__(self, library: Any, handles: dict[str, Any], *, sigma: float, every: float):
-        self.every, self._sigma, self._library, self._handles = every, sigma, library, handles
-        self._start = self._counters()
-        self.devices = [f"gpu:{uuid}" for uuid in handles]
+    def __init__(self, library: Any, uuid: str, handle: Any, *, sigma: float, every: float):
+        self.every, self.sigma, self._library, self._handle = every, sigma, library, handle
+        self.key = f"gpu:{uuid}"
+        self.parts = {self.key: Part(self.key, WATTS)}
+        self.raw()
 
-    def _counters(self) -> dict[str, int]:
-        ask = self._library.nvmlDeviceGetTotalEnergyConsumption
-        return {uuid: ask(handle) for uuid, handle in self._handles.items()}
+    def raw(self) -> Mapping[str, float]:
+        """Joules that the board shows."""
+        return {self.key: self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3}
 
-    def read(self) -> Sequence[Reading]:
-        """Joules per GPU since opening. Raises when a counter is gone or runs backwards."""
-        now = self._counters()
-        for uuid, value in now.items():
-            if value < self._start[uuid]:
-                raise RuntimeError(f"counter of {uuid} was reset (driver reloaded?)")
-        return [Reading(f"gpu:{uuid}", self.name, "measured", self._sigma,
-                        (value - self._start[uuid]) / 1e3) for uuid, value in now.items()]
+    def use(self, members: Sequence[Member], state: dict) -> bool:
+        """Utilisation of the board by process."""
+        return utilisation(self._library, self._handle, members, state)
 
     def close(self) -> None:
         """Leave NVML."""
         self._library.nvmlShutdown()
+
+
+def utilisation(library: Any, handle: Any, members: Sequence[Member], state: dict) -> bool:
+    """Add to the members' `use` the utilisation samples since the last call; False where NVML does
+    not tell them, or only of processes that are none of the members (seen from a container, a
+    process has another number).
+
+    state: {"seen": time of the last sample, in NVML's microseconds}
+    """
+    if len(members) <= 1:
+        state.clear()  # nothing is to be divided; whoever joins begins with samples of its own
+        return True
+    first = "seen" not in state
+    try:
+        samples = library.nvmlDeviceGetProcessUtilization(handle, state.get("seen", 0))
+    except getattr(library, "NVMLError_NotFound", ()):
+        return True  # nobody has used it since
+    except (library.NVMLError, AttributeError):
+        return False
+    state["seen"] = max((s.timeStamp for s in samples), default=state.get("seen", 0))
+    if first:
+        return True
+    by_pid = {member.pid: member for member in members}
+    known = [sample for sample in samples if sample.pid in by_pid]
+    for sample in known:
+        by_pid[sample.pid].use += sample.smUtil
+    return bool(known) or not any(sample.smUtil for sample in samples)
 
 
 def open_gpus(
@@ -124,12 +154,12 @@ def open_gpus(
     sources: list[NVMLCounter | IntegratedPower] = []
     try:
         for uuid, handle in handles.items():
-            one = {uuid: handle}
             if has_counter(library, handle):
-                sources.append(NVMLCounter(library, one, sigma=sigma_counter, every=every))
+                sources.append(NVMLCounter(library, uuid, handle, sigma=sigma_counter, every=every))
             else:
-                sources.append(IntegratedPower("nvml:power", power_of(library, one),
-                                               seconds=power_every, sigma=sigma_power))
+                sources.append(IntegratedPower(
+                    "nvml:power", power_of(library, {uuid: handle}), seconds=power_every,
+                    sigma=sigma_power, most=WATTS, use=partial(utilisation, library, handle)))
     except library.NVMLError as error:
         remedy = "see nvidia-smi -q -d POWER"
         raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error

@@ -1,67 +1,48 @@
-"""Joules from watts: a thread samples power and sums it by trapezoids, where no counter exists."""
+"""Joules from watts: samples of power, integrated by trapezoids, where no counter exists."""
 
-import threading
-import time
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
-from fxformer.energy.source import Reading
+from fxformer.energy.counter import ImplausibleError, Member, Part
+from fxformer.energy.source import Provenance
 
 
 class IntegratedPower:
-    """joules(t) = integral of watts. One daemon thread; the sampled function decides the devices.
+    """joules(t) = integral of watts. `Shared` samples it in a thread.
 
-    watts: the power of each device now, {device: W}; what it raises, `read` raises
+    watts: the power of each device now, {device: W}
+    most: watts that a device can draw
     seconds: between two samples
+    use: as of `Counter`; None: nothing tells what processes use of the device
     """
+
+    provenance: Provenance = "integrated"
 
     def __init__(
         self,
         name: str,
-        watts: Callable[[], dict[str, float]],
+        watts: Callable[[], Mapping[str, float]],
         *,
         seconds: float,
         sigma: float,
-        clock: Callable[[], float] = time.monotonic,
+        most: float = math.inf,
+        use: Callable[[Sequence[Member], dict], bool] | None = None,
     ):
-        self.name, self._watts, self._sigma, self._clock = name, watts, sigma, clock
-        self.every = seconds  # a read takes a sample too
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._error: Exception | None = None
-        self._then, self._before = clock(), watts()
-        self._joules = dict.fromkeys(self._before, 0.0)
-        self.devices = list(self._joules)
-        self._thread = threading.Thread(target=self._run, args=(seconds,), daemon=True, name=name)
-        self._thread.start()
+        self.name, self.raw, self.sigma, self._use = name, watts, sigma, use
+        self.every = self.sample_every = seconds
+        self.parts = {device: Part(device, most) for device in watts()}
+        self.key = f"{name}:{'+'.join(self.parts)}"
 
-    def _run(self, seconds: float) -> None:
-        while not self._stop.wait(seconds):
-            self.sample()
+    def step(self, part: Part, before: float, now: float, seconds: float) -> float:
+        """The trapezoid between two samples. ImplausibleError: a sample is no power."""
+        for value in (before, now):
+            if not (math.isfinite(value) and 0 <= value <= part.watts):
+                raise ImplausibleError(f"its power is {value:.4g} W")
+        return (before + now) / 2 * seconds
 
-    def sample(self) -> None:
-        """Take one sample now."""
-        with self._lock:
-            if self._error is not None:
-                return
-            try:
-                now, watts = self._clock(), self._watts()
-            except Exception as error:  # noqa: BLE001 - handed to the reader
-                self._error = error
-                return
-            for device, value in watts.items():
-                mean = (value + self._before.get(device, value)) / 2
-                self._joules[device] = self._joules.get(device, 0.0) + mean * (now - self._then)
-            self._then, self._before = now, watts
-
-    def read(self) -> Sequence[Reading]:
-        """One reading per device, up to now. Raises what sampling has raised."""
-        self.sample()
-        with self._lock:
-            if self._error is not None:
-                raise self._error
-            return [Reading(device, self.name, "integrated", self._sigma, joules)
-                    for device, joules in self._joules.items()]
+    def use(self, members: Sequence[Member], state: dict) -> bool:
+        """What the members use of the device."""
+        return self._use is not None and self._use(members, state)
 
     def close(self) -> None:
-        """Stop the thread."""
-        self._stop.set()
-        self._thread.join(timeout=2)
+        """Nothing is held open."""

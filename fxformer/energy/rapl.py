@@ -1,64 +1,64 @@
 """RAPL: the processors' own energy counters (package and DRAM), read from Linux sysfs.
 
-The counters are the machine's, not the process's: one process per machine reads them.
+The counters are the machine's, not the process's: `Shared` divides them among processes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fxformer.energy.source import Reading, Unreadable, UnreadableError
+from fxformer.energy import host
+from fxformer.energy.counter import Member, Part, gain
+from fxformer.energy.source import Provenance, Unreadable, UnreadableError
 
 _ROOT = Path("/sys/class/powercap")
 _CHMOD = "once per boot: sudo chmod -R a+r /sys/devices/virtual/powercap/intel-rapl"
+WATTS = 800.0  # no package, and no memory of one, draws more
 
 
 class RAPL:
-    """Sums the package zones and their DRAM subzones; core and uncore lie inside the package, psys
+    """The package zones and their DRAM subzones; core and uncore lie inside the package, psys
     around it, so both would count twice. Raises UnreadableError when there is nothing to read.
 
-    A counter that wraps is mended once per read; it must be read before it wraps twice (at 300 W
-    and the usual 262 kJ that is every 14 minutes).
+    A counter that wraps is mended; it must be read before it may have wrapped twice (at `WATTS` and
+    the usual 262 kJ that is every 5 minutes).
     """
 
-    name = "rapl"
+    name = key = "rapl"
+    provenance: Provenance = "measured"
+    sample_every = None
+    step = staticmethod(gain)
 
     def __init__(self, *, sigma: float, every: float, root: Path = _ROOT):
-        self.every, self._sigma = every, sigma
-        self._zones = list(_zones(root))
-        if not self._zones:
+        self.every, self.sigma = every, sigma
+        zones = list(_zones(root))
+        if not zones:
             raise UnreadableError(Unreadable(
                 self.name, f"no package zone under {root}",
                 "needs bare metal (or a guest that sees its counters) and the intel_rapl driver"))
         try:
-            self._last = [_number(folder / "energy_uj") for _, folder in self._zones]
-            self._span = [_number(folder / "max_energy_range_uj") for _, folder in self._zones]
+            self.parts = {
+                folder.name: Part(device, WATTS, _number(folder / "max_energy_range_uj") / 1e6)
+                for device, folder in zones
+            }
+            self._files = {folder.name: folder / "energy_uj" for _, folder in zones}
+            self.raw()
         except PermissionError as error:
             reason = f"no permission to read {error.filename}"
             raise UnreadableError(Unreadable(self.name, reason, _CHMOD)) from error
         except (OSError, ValueError) as error:
             what = Unreadable(self.name, str(error), "see the kernel log")
             raise UnreadableError(what) from error
-        self._joules = [0.0] * len(self._zones)
 
-    @property
-    def has_dram(self) -> bool:
-        """Whether memory has a counter of its own here."""
-        return any(device == "ram" for device, _ in self._zones)
+    def raw(self) -> Mapping[str, float]:
+        """Joules that each zone shows. OSError, ValueError: one cannot be read."""
+        return {name: _number(file) / 1e6 for name, file in self._files.items()}
 
-    def read(self) -> Sequence[Reading]:
-        """Readings "cpu" (all packages) and, where counted, "ram". OSError: a counter is gone."""
-        for n, (_, folder) in enumerate(self._zones):
-            now = _number(folder / "energy_uj")
-            gone = now - self._last[n]
-            if gone < 0:  # the counter went round
-                gone += self._span[n]
-            self._joules[n] += gone / 1e6
-            self._last[n] = now
-        totals: dict[str, float] = {}
-        for (device, _), joules in zip(self._zones, self._joules, strict=True):
-            totals[device] = totals.get(device, 0.0) + joules
-        return [Reading(device, self.name, "measured", self._sigma, joules)
-                for device, joules in totals.items()]
+    def use(self, members: Sequence[Member], state: dict) -> bool:
+        """Processor seconds of the members; False where one is not seen from here (containers)."""
+        seen = [host.seconds_of(member.pid, member.start) for member in members]
+        for member, seconds in zip(members, seen, strict=True):
+            member.use = member.use if seconds is None else seconds
+        return None not in seen
 
     def close(self) -> None:
         """Nothing is held open."""

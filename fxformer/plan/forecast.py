@@ -1,6 +1,7 @@
 """A run's cost from its config: shapes give arithmetic, a device's peak or real steps give time."""
 
 import dataclasses
+import functools
 import math
 import statistics
 import time
@@ -9,10 +10,12 @@ import jax
 import numpy as np
 
 from fxformer.config.build import build
+from fxformer.energy import host
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import tokens_read
 from fxformer.energy.peak import cores, mesh_peak
 from fxformer.energy.products import executed
+from fxformer.energy.startup import take
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import LOOKED, Setup, set_up
@@ -21,15 +24,29 @@ from fxformer.train.state import count_by_part
 MFU = {"cpu": 0.35, "gpu": 0.30, "tpu": 0.40}  # shares of the peak that a small model reaches
 DOUBT = 0.7  # of a time from such a share: one standard deviation, relative
 NOISE = 0.07  # of a time from real steps: machines are noisy
+PROGRAMS = 3.5  # what a run compiles (step, first state, evaluation, samples), in times of the step
+ONCE_DOUBT = 0.5  # of what comes once: start-up, compiling
+USUAL_START, USUAL_COMPILE = 7.0, 8.0  # processor seconds, where they are not measured here
+RESIDENT = 0.7e9  # bytes of a process with nothing but its programs
+SIGMAS = 1.96  # standard deviations of a normal that hold 95 %
 FORWARD = 1 / 3  # of a step's arithmetic is its forward pass: what evaluating costs
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """value ± sigma (one standard deviation, same unit)."""
+    """value, with one standard deviation sigma in the same unit. It cannot be negative and is
+    uncertain by a factor: log-normal."""
 
     value: float
     sigma: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """That of 95 %: value / f to value · f, f = exp(1.96 · (log(1 + (sigma/value)²))^½)."""
+        if not self.value:
+            return 0.0, 0.0
+        factor = math.exp(SIGMAS * math.sqrt(math.log1p((self.sigma / self.value) ** 2)))
+        return self.value / factor, self.value * factor
 
     def __add__(self, other: "Spread") -> "Spread":
         """Of two runs on the same machine, whose errors are one error."""
@@ -44,7 +61,8 @@ class Forecast:
         recomputation and the optimizer's matrices too
     tokens: read in all training steps; flops: of them, without what is no work
     memory: bytes a step needs on one device, as its compiler says; None: not compiled
-    seconds, joules: of the whole run, evaluation included
+    seconds, joules: of the whole run: start-up, compiling, steps, evaluation
+    once_seconds, once_joules: of them, what comes once: start-up and compiling
     mfu: share of the peak that real steps reached, or that was assumed
     how: where time and energy are from
     steps: of the run; budget: the limit that will end it earlier, in words
@@ -63,16 +81,17 @@ class Forecast:
     how: str
     steps: int
     budget: str | None
+    once_seconds: float = 0.0
+    once_joules: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """What a training step and an evaluation batch take: seconds and joules, with their relative
-    standard deviations; and what comes once."""
+    """What a training step and an evaluation batch take: seconds and watts, with their relative
+    standard deviations."""
 
     step: float
     evaluation: float
-    once: float
     watts: float
     doubt: float
     power_doubt: float
@@ -85,25 +104,34 @@ def forecast(cfg, knobs: Plan) -> Forecast:
 
     Raises ValueError for whatever `fxformer train` would refuse.
     """
+    start, began = _started(), host.cpu_seconds()
     setup, energy = set_up(cfg), build(cfg.energy)
+    start += host.cpu_seconds() - began
     batches = setup.data.train(setup.corpus.batch, cfg.seed)
     sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(LOOKED)]
     per_step, per_token = float(np.mean(sizes)), setup.flops_per_token
-    compiled, state, once = _compiled(setup, knobs, cfg.seed)
+    compiled, state, compiling = _compiled(setup, knobs, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
     done = executed(setup.step, setup.like, setup.example)
     if knobs.calibrate:
-        rates = _measured(setup, compiled, state, energy, knobs.seconds, flops, once)
+        rates = _measured(setup, compiled, state, energy, knobs.seconds, flops)
     else:
         rates = _assumed(setup, energy, flops, done, memory)
     steps, every = setup.trainer.steps, setup.trainer.eval_every
     passes = math.ceil(steps / every) if every else 1
     evaluations = passes * len(setup.data.valid(setup.corpus.batch))
-    seconds = rates.once + steps * rates.step + evaluations * rates.evaluation
-    seconds, cut = _within(energy, setup.trainer.budget_minutes, seconds, rates.watts)
-    doubt = rates.doubt if cut is None else 0.0
-    joules = seconds * rates.watts
+    loop = steps * rates.step + evaluations * rates.evaluation
+    once = start + PROGRAMS * compiling
+    kinds = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    once_joules = once * energy.expected_watts(kinds, cores=1, memory=RESIDENT + (memory or 0))
+    whole, watts = once + loop, (once_joules + loop * rates.watts) / (once + loop)
+    seconds, cut = _within(energy, setup.trainer.budget_minutes, whole, watts)
+    if cut is not None:
+        loop = max(seconds - once, 0.0)
+    time_doubt = _doubt(once, ONCE_DOUBT, loop, rates.doubt) if cut is None else 0.0
+    joules = once_joules + loop * rates.watts
+    doubt = _doubt(once_joules, ONCE_DOUBT, loop * rates.watts, rates.doubt if cut is None else 0.0)
     return Forecast(
         parameters=setup.parameters,
         parts=count_by_part(setup.like.params),
@@ -112,13 +140,28 @@ def forecast(cfg, knobs: Plan) -> Forecast:
         tokens=per_step * steps,
         flops=flops * steps,
         memory=memory,
-        seconds=Spread(seconds, doubt * seconds),
+        seconds=Spread(seconds, time_doubt * seconds),
         joules=Spread(joules, math.hypot(doubt, rates.power_doubt) * joules),
+        once_seconds=once,
+        once_joules=once_joules,
         mfu=rates.mfu,
         how=rates.how,
         steps=steps,
         budget=cut,
     )
+
+
+def _doubt(one: float, its: float, other: float, others: float) -> float:
+    """Relative standard deviation of a sum of two whose errors are independent."""
+    return math.hypot(one * its, other * others) / (one + other) if one + other else 0.0
+
+
+@functools.cache
+def _started() -> float:
+    """Processor seconds from this process's start to here: what a run's takes too. The usual ones
+    where the process did other things as well."""
+    seconds = host.cpu_seconds() - take().cpu_seconds
+    return seconds if seconds > 0.5 else USUAL_START
 
 
 def _within(
@@ -141,17 +184,18 @@ def _within(
 
 
 def _compiled(setup: Setup, knobs: Plan, seed: int):
-    """(the compiled step, its first state, seconds of both); (None, None, 0) where not asked."""
+    """(the compiled step, its first state, processor seconds of compiling the step); (None, None,
+    the usual ones) where not asked."""
     if not (knobs.compile or knobs.calibrate):
-        return None, None, 0.0
-    began = time.perf_counter()
+        return None, None, USUAL_COMPILE
+    began = host.cpu_seconds()
     placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
     jitted = compile_step(setup.step, placement, setup.mesh, donate=setup.trainer.donate)
     step = jitted.lower(setup.like, setup.put(setup.example)).compile()
-    state = None
+    seconds, state = host.cpu_seconds() - began, None
     if knobs.calibrate:
         state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(seed))
-    return step, state, time.perf_counter() - began
+    return step, state, seconds
 
 
 def _memory(compiled) -> int | None:
@@ -165,7 +209,7 @@ def _memory(compiled) -> int | None:
     return int(held + facts.temp_size_in_bytes)
 
 
-def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
+def _measured(setup, step, state, energy, seconds, flops) -> Rates:
     """Real steps for some seconds, real evaluations for a fifth of that."""
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
@@ -191,7 +235,6 @@ def _measured(setup, step, state, energy, seconds, flops, once) -> Rates:
     return Rates(
         step=pace,
         evaluation=statistics.mean(looks),
-        once=once,
         watts=joules.joules / spent,
         doubt=max(NOISE, statistics.pstdev(times) / pace / math.sqrt(len(times))),
         power_doubt=joules.relative,
@@ -218,7 +261,6 @@ def _assumed(setup, energy, flops, done, memory) -> Rates:
     return Rates(
         step=step,
         evaluation=FORWARD * step,
-        once=0.0,
         watts=watts,
         doubt=DOUBT,
         power_doubt=energy.sigma_modelled,

@@ -73,6 +73,8 @@ def _plain(one: Forecast, carbon: Carbon) -> dict:
     return body | {
         "seconds": one.seconds.value,
         "seconds_sigma": one.seconds.sigma,
+        "seconds_interval": one.seconds.interval,
+        "joules_interval": one.joules.interval,
         "joules": one.joules.value,
         "joules_sigma": one.joules.sigma,
         "kwh": carbon.kwh(one.joules.value),

@@ -47,9 +47,9 @@ def _facts(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
 
 
 def _range(one: Spread, write) -> str:
-    """The value, and the interval of one standard deviation; a span that begins at 0 at least."""
-    low, high = max(one.value - one.sigma, 0), one.value + one.sigma
-    return f"{write(one.value)}  ({write(low)} – {write(high)})"
+    """The value, and the interval of 95 %."""
+    low, high = one.interval
+    return f"{write(one.value)}  (95 %: {write(low)} – {write(high)})"
 
 
 def _kwh(joules: Spread, carbon: Carbon) -> str:

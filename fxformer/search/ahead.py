@@ -93,9 +93,9 @@ class Sum:
     joules: Spread
 
     def words(self, carbon: Carbon) -> str:
-        """Time, energy with its interval of one standard deviation, CO2e."""
-        wh, off = (1000 * carbon.kwh(one) for one in (self.joules.value, self.joules.sigma))
-        ends = f"{plain.si(max(wh - off, 0), 'Wh')} – {plain.si(wh + off, 'Wh')}"
+        """Time, energy with its interval of 95 %, CO2e."""
+        wh, *ends = (1000 * carbon.kwh(one) for one in (self.joules.value, *self.joules.interval))
+        ends = f"95 %: {' – '.join(plain.si(end, 'Wh') for end in ends)}"
         grams = plain.si(self.gco2e(carbon), "g")
         return f"{plain.clock(self.seconds.value)}, {plain.si(wh, 'Wh')} ({ends}), {grams} CO2e"
 
@@ -107,6 +107,7 @@ class Sum:
             "seconds_sigma": self.seconds.sigma,
             "joules": self.joules.value,
             "joules_sigma": self.joules.sigma,
+            "joules_interval": self.joules.interval,
             "kwh": carbon.kwh(self.joules.value),
             "gco2e": self.gco2e(carbon),
         }

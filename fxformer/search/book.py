@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.energy import ledger
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
 from fxformer.track.owner import now
 from fxformer.track.show import carbon_of
@@ -167,6 +168,7 @@ def kwh_before(trial: Trial) -> float:
 def charged(study: Study, trial: Trial) -> Trial:
     """The trial with what its runs have used, as far as their ledgers can be read here."""
     spent = dict(trial.spent) | ({trial.run: [0.0] * 4} if trial.run else {})
+    spent |= _starts(study, trial)
     for run in spent:
         stored = StoredRun(study.runs / run)
         if stored.facts:
@@ -177,6 +179,19 @@ def charged(study: Study, trial: Trial) -> Trial:
     return dataclasses.replace(
         trial, spent=spent, joules=sums[0], kwh=sums[1], gco2e=sums[2], seconds=sums[3]
     )
+
+
+def _starts(study: Study, trial: Trial) -> dict[str, list[float]]:
+    """{name: [joules, kwh, gco2e, seconds]} of the trial's attempts that were killed before they
+    had a run."""
+    found = {}
+    for name, line in ledger.starts(study.runs).items():
+        start = line.get("start", {})
+        if (start.get("sweep"), start.get("slot")) == (study.name, trial.slot):
+            kwh, grams = ledger.price(line)
+            seconds = sum(line["seconds"].values())
+            found[f"{ledger.STARTS}/{name}"] = [line["joules"], kwh, grams, seconds]
+    return found
 
 
 def _seconds(run: StoredRun) -> float:

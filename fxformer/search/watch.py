@@ -17,6 +17,9 @@ from fxformer.track.run import Run
 from fxformer.train.events import Event
 from fxformer.train.running import Run as Fit
 
+UNSURE = 0.01  # of a trial's joules may be an equal split: a process that ends is not seen at once
+ENERGY = ("kwh", "joules", "gco2e")  # objectives that are a trial's energy
+
 
 class Watch:
     """Makes the event that reports, when training has opened its run."""
@@ -74,6 +77,7 @@ class Report(Event):
 
     def __call__(self, run: Fit) -> None:
         self._last = run.step
+        attributable(self.watch, getattr(run.meter, "unattributed", {}), run.totals.joules)
         name = self.watch.study.objectives[0]
         if name not in run.valid:
             known = ", ".join(run.valid)
@@ -90,6 +94,22 @@ class Report(Event):
     def finish(self, run: Fit) -> None:
         if self.due(run):
             self(run)
+
+
+def attributable(watch: Watch, unsure: Mapping[str, float], joules: float) -> None:
+    """ValueError where the search judges trials by energy that an equal split has given them.
+
+    unsure: {device: joules of it that are not attributable}; joules: all of the trial's
+    """
+    judged = [name for name in watch.study.objectives if name in ENERGY]
+    if getattr(watch.pruner, "resource", "") == "joules":
+        judged.append("search.pruner.resource=joules")
+    if judged and sum(unsure.values()) > UNSURE * joules:
+        raise ValueError(
+            f"{', '.join(judged)}: other processes use {', '.join(unsure)} too and nothing tells "
+            "how much each of them uses, so a trial's energy is not known; write search.workers=1, "
+            "or give each worker a device of its own (search.devices), or leave it out"
+        )
 
 
 def _config(plain: dict[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """`fxformer energy [FOLDER]`: what all runs of a folder used, by run, search, phase and device.
 
 Every attempt counts: finished, interrupted, failed, killed (up to its last line), of every process.
+What a killed one used after its last line is estimated and told beside the sum.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track import plain
@@ -34,6 +36,8 @@ class Spent:
     per_token, per_step: joules of the training phase alone; None before the first step
     per_tenth: kWh for each 0.1 nats that the held-out loss fell below its first value; None where
         it was not evaluated twice or did not fall
+    lost: [joules] that each killed attempt used after its last line, estimated; in no sum
+    unattributed: joules that an equal split of a shared device has given
     """
 
     run: StoredRun
@@ -43,6 +47,29 @@ class Spent:
     per_token: float | None
     per_step: float | None
     per_tenth: float | None
+    lost: tuple[float, ...] = ()
+    unattributed: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Starts:
+    """The attempts that ended before their run had a folder, together."""
+
+    attempts: int = 0
+    totals: Totals = dataclasses.field(default_factory=Totals)
+    kwh: float = 0.0
+    gco2e: float = 0.0
+    lost: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, root: str | Path) -> "Starts":
+        """Those of a folder of runs."""
+        lines = list(ledger.starts(root).values())
+        prices = [ledger.price(line) for line in lines]
+        totals = sum((Totals.from_json(line) for line in lines), Totals())
+        kwh, grams = (sum(column) for column in zip(*prices, strict=True)) if prices else (0.0, 0.0)
+        killed = (line for line in lines if not line.get("final"))
+        return cls(len(lines), totals, kwh, grams, tuple(map(ledger.lost, killed)))
 
 
 def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
@@ -54,7 +81,14 @@ def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
     carbon = carbon if grid is None else Carbon(pue=carbon.pue, **grid)
     train, losses = run.metrics("train"), run.metrics("valid").get("loss", np.empty(0))
     reached = {name: _last(train, name) for name in ("tokens", "step")}
-    return accounted(run, run.energy(), carbon, losses=losses, **reached)
+    told = accounted(run, run.energy(), carbon, losses=losses, **reached)
+    file = run.folder / "energy.jsonl"
+    killed = [one for one in ledger.attempts(file).values() if not ledger.ended(one)]
+    return dataclasses.replace(
+        told,
+        lost=tuple(ledger.lost(one) for one in killed),
+        unattributed=sum(ledger.not_attributable(file).values()),
+    )
 
 
 def accounted(
@@ -100,15 +134,15 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     given, console = parser.parse_args(argv), console or Console()
     knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
     grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
-    there = runs(given.folder or given.root)
-    there = there or [find(given.root, given.folder or "last")]
+    starts, there = Starts.of(given.folder or given.root), runs(given.folder or given.root)
+    there = there or ([] if starts.attempts else [find(given.root, given.folder or "last")])
     accounts = [account(run, grid) for run in there]
     if given.json == "-":
-        print(Redactor().text(json.dumps(_plain(accounts), indent=1)))
+        print(Redactor().text(json.dumps(_plain(accounts, starts), indent=1)))
         return accounts
-    _show(accounts, console)
+    _show(accounts, starts, console)
     if given.json:
-        text = Redactor().text(json.dumps(_plain(accounts), indent=1))
+        text = Redactor().text(json.dumps(_plain(accounts, starts), indent=1))
         Path(given.json).write_text(text + "\n", encoding="utf-8")
     return accounts
 
@@ -122,8 +156,8 @@ def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
     return groups
 
 
-def _show(accounts: Sequence[Spent], console: Console) -> None:
-    total = sum((one.totals for one in accounts), Totals())
+def _show(accounts: Sequence[Spent], starts: Starts, console: Console) -> None:
+    total = sum((one.totals for one in accounts), starts.totals)
     table = _table("run", "status", "energy", "± 1σ", "gCO2e", "J/step", "mJ/token", "Wh/0.1 nats")
     for one in sorted(accounts, key=lambda one: -one.totals.joules):
         table.add_row(*(Text(cell) for cell in _cells(one)))
@@ -137,7 +171,9 @@ def _show(accounts: Sequence[Spent], console: Console) -> None:
             cells = (name, plain.si(part.joules, "J"), plain.si(part.sigma, "J"), share)
             table.add_row(*(Text(plain.safe(cell)) for cell in cells))
         console.print(table)
-    console.print(_sum(accounts, total.total))
+    console.print(_sum(accounts, starts, total.total))
+    for words in _notes(accounts, starts):
+        console.print(Text(words))
     for one in accounts:
         for why in one.run.problems():
             words = plain.safe(f"{one.run.id}: unreadable: {why}")
@@ -166,8 +202,24 @@ def _cells(one: Spent) -> list[str]:
     ]
 
 
-def _sum(accounts: Sequence[Spent], total: Joules) -> Text:
-    kwh, grams = sum(one.kwh for one in accounts), sum(one.gco2e for one in accounts)
+def _notes(accounts: Sequence[Spent], starts: Starts) -> list[str]:
+    """What the sum holds besides the runs, what it cannot hold, and what is uncertain in it."""
+    notes = []
+    if starts.attempts:
+        notes.append(f"of these {plain.si(starts.totals.joules, 'J')} of {starts.attempts} "
+                     "attempts that ended before their run had a folder")
+    if lost := [*(joules for one in accounts for joules in one.lost), *starts.lost]:
+        notes.append(f"{len(lost)} attempts were killed: what they used after their last lines, "
+                     f"about {plain.si(sum(lost), 'J')} (estimated), is not in the sum")
+    if unsure := sum(one.unattributed for one in accounts):
+        notes.append(f"{plain.si(unsure, 'J')} of shared devices are an equal split among "
+                     "processes: right in sum, not attributable to single runs")
+    return notes
+
+
+def _sum(accounts: Sequence[Spent], starts: Starts, total: Joules) -> Text:
+    kwh = starts.kwh + sum(one.kwh for one in accounts)
+    grams = starts.gco2e + sum(one.gco2e for one in accounts)
     spread = plain.percent(total.relative)
     words = f"{_runs(accounts)}: {plain.si(total.joules, 'J')} ± {spread}"
     words += f" (1σ), {plain.si(1000 * kwh, 'Wh')} from the grid, {plain.si(grams, 'g')} CO2e"
@@ -203,11 +255,15 @@ def _hour(hour: int) -> str:
     return when.isoformat(timespec="minutes")
 
 
-def _plain(accounts: Sequence[Spent]) -> dict:
+def _plain(accounts: Sequence[Spent], starts: Starts) -> dict:
     """For JSON."""
-    total = sum((one.totals for one in accounts), Totals())
+    total = sum((one.totals for one in accounts), starts.totals)
+    own = {"joules": starts.totals.joules, "kwh": starts.kwh, "gco2e": starts.gco2e}
+    lost = [*(joules for one in accounts for joules in one.lost), *starts.lost]
     return {
-        **_sums(accounts),
+        **{name: value + own[name] for name, value in _sums(accounts).items()},
+        "starts": {"attempts": starts.attempts, **own},
+        "killed": {"attempts": len(lost), "lost_joules": sum(lost)},
         "sigma": total.total.sigma,
         "by": {f: {n: p.joules for n, p in total.by(f).items()} for f in FIELDS}
         | {"hour": {_hour(hour): joules for hour, joules in sorted(total.hours.items())}},
@@ -225,6 +281,8 @@ def _plain(accounts: Sequence[Spent]) -> dict:
                 "joules_per_token": one.per_token,
                 "joules_per_step": one.per_step,
                 "kwh_per_tenth_nat": one.per_tenth,
+                "lost_joules": sum(one.lost),
+                "not_attributable_joules": one.unattributed,
                 **one.totals.to_json(),
             }
             for one in accounts

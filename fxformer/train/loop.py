@@ -57,6 +57,7 @@ def fit(
             for event in events:
                 if event.due(run):
                     event(run)
+                    run.happened()
             signals.patient(3 * run.train.get("step_seconds", 0.0))
             if signals.name:
                 run.stop("interrupted", f"{signals.name} after step {run.step}")

@@ -15,6 +15,7 @@ from fxformer.config.build import build
 from fxformer.energy import ledger
 from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun, name_of
@@ -46,7 +47,7 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     energy = build(cfg.energy)
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     # Closed whatever comes: the next job of this process must find its counters and tools free.
-    with contextlib.closing(energy.open(accelerators=kinds, prior=prior)) as meter:
+    with contextlib.closing(energy.open(accelerators=kinds, prior=prior, startup=True)) as meter:
         with contextlib.closing(energy.check(meter)) as check:
             train(cfg, energy, meter, check, console, watch)
 
@@ -60,18 +61,31 @@ def train(
     watch: Watch | None,
 ) -> None:
     """The same with an open meter, and the tool that counts beside it, if one does."""
-    with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
-        check.begin()
-        setup = set_up(cfg)
-        check_memory(setup)
-    run = open_run(cfg, setup, {} if watch is None else watch.facts)
+    facts = {} if watch is None else watch.facts
+    kept = begin_ledger(cfg, energy, facts)
+    try:
+        kept.follow(meter)
+        with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
+            check.begin()
+            setup = set_up(cfg)
+            check_memory(setup)
+        run = open_run(cfg, setup, facts)
+        if not cfg.resume:
+            kept.move(run.folder / "energy.jsonl")
+    except ValueError:
+        kept.refuse(meter)
+        raise
+    except BaseException:
+        kept.close(meter)
+        raise
     left = "stopped before it could save; resume continues from the newest checkpoint"
     signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")
     try:
         keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
-        ended = Session(setup, run, meter, energy, console, check, more).train()
+        ended = Session(setup, run, meter, kept, energy, console, check, more).train()
     except BaseException as error:
+        kept.close(meter)
         full = isinstance(error, OSError) and error.errno in FULL
         reason = "interrupted" if full or isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
@@ -79,6 +93,18 @@ def train(
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
+
+
+def begin_ledger(cfg: DictConfig, energy: ModelEnergy, facts: Mapping[str, Any]) -> Ledger:
+    """The attempt's account: in the folder of a run that is resumed, else among the starts.
+
+    facts: of the search that the run is a trial of
+    """
+    every, carbon = energy.ledger_every_seconds, energy.carbon
+    if cfg.resume:
+        return Ledger(Path(cfg.resume, "energy.jsonl"), every=every)
+    price = {"pue": carbon.pue, "gco2e_per_kwh": carbon.grid.gco2e_per_kwh}
+    return Ledger.begin(cfg.runs, every=every, start=dict(facts) | price)
 
 
 def keep_grid(energy: ModelEnergy, run: Run) -> None:

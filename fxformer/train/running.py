@@ -52,11 +52,35 @@ class Totals:
 
 
 @dataclasses.dataclass
+class Pace:
+    """What steps took: their number, seconds, seconds of waiting for data, tokens."""
+
+    steps: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    tokens: float = 0.0
+
+    def add(self, seconds: float, waited: float, tokens: float) -> None:
+        """One more step."""
+        self.steps, self.seconds = self.steps + 1, self.seconds + seconds
+        self.waited, self.tokens = self.waited + waited, self.tokens + tokens
+
+    def means(self) -> dict[str, float]:
+        """A step's seconds and waiting, and the tokens of a second."""
+        return {
+            "step_seconds": self.seconds / self.steps,
+            "tokens_per_second": self.tokens / max(self.seconds, 1e-9),
+            "data_wait_seconds": self.waited / self.steps,
+        }
+
+
+@dataclasses.dataclass
 class Run:
     """A fit in progress: what events see, and may change through `stop` and `state`.
 
     step: steps dispatched; `state` is that after them, perhaps still being computed
-    train: numbers of the last step read (one behind `step` unless `catch_up` was called)
+    train: numbers of the last step read (one behind `step` unless `catch_up` was called); its
+        speeds are means over the steps since the last line of the log
     valid: numbers of the last evaluation
     status: None while it runs, then a key of CODES; `reason` in words
     asked: whether the process was asked to leave: what takes long and can be cut short should be
@@ -79,6 +103,7 @@ class Run:
     _began: float = dataclasses.field(default_factory=time.perf_counter)
     _last: float = dataclasses.field(default_factory=time.perf_counter)
     _before: float = 0.0
+    _since: Pace = dataclasses.field(default_factory=Pace)
     _wait: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,22 +141,24 @@ class Run:
         self._digest(before)
         self._clock()
 
+    def happened(self) -> None:
+        """After an event: its time is no step's, unless a step was computed meanwhile."""
+        if self._pending is None:
+            self._clock()
+
     def _digest(self, pending: tuple[int, Any, float] | None) -> None:
         if pending is None:
             return
         step, sums, wait = pending
         numbers = averages(jax.device_get(sums))  # the one wait for the device
-        seconds = self._clock()
+        self._since.add(self._clock(), wait, numbers["tokens"])
         self.totals.tokens += int(numbers["tokens"])
         self.totals.joules = self.meter.read()
-        self.train = numbers | {
-            "step_seconds": seconds,
-            "tokens_per_second": numbers["tokens"] / max(seconds, 1e-9),
-            "data_wait_seconds": wait,
-        }
+        self.train = numbers | self._since.means()
         self.read = step
         if step % self.log_every == 0:
             self.log(step, "train", self.train)
+            self._since = Pace()
         if self.progress is not None:
             self.progress(self)
 

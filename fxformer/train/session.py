@@ -46,6 +46,7 @@ class Session:
     setup: Setup
     run: Run
     meter: Meter
+    ledger: Ledger
     energy: ModelEnergy
     console: Console
     check: Check
@@ -55,9 +56,6 @@ class Session:
     def __post_init__(self) -> None:
         cfg, trainer = self.setup.cfg, self.setup.trainer
         self.trackers = build(cfg.tracker)
-        self.ledger = Ledger(
-            self.run.folder / "energy.jsonl", every=self.energy.ledger_every_seconds
-        )
         self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints",

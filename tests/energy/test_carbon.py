@@ -19,10 +19,21 @@ def test_kwh_and_grams_with_overhead():
 
 @pytest.mark.parametrize(("wrong", "nearest"), [
     ("FRB", "FRA"), ("france", "FRA"), ("usa-ca", "USA-CA"), ("Germny", "DEU"), ("XQZW", "FRA"),
+    ("GB", r"nearest: GBR \(United Kingdom\);"), ("UK", r"nearest: GBR \(United Kingdom\);"),
+    ("US-CA", r"nearest: USA-CA \(California\);"), ("de", r"nearest: DEU \(Germany\);"),
+    ("CN_BJ", r"nearest: CHN-BJ \(Beijing\);"), ("US-CAL-CISO", "USA-CA.*USA "),
+    ("EU", "no figure of the EU.*DEU.*grid_gco2e_per_kwh"),
 ])
 def test_an_unknown_region_is_an_error_with_the_nearest(wrong, nearest):
     with pytest.raises(ValueError, match=f"no region '{wrong}'.*{nearest}"):
         Carbon(region=wrong)
+
+
+def test_every_country_has_its_two_letters_and_no_two_the_same():
+    codes = carbon._alpha2()
+    countries = [code for code in regions() if "-" not in code]
+    assert sorted({*codes.values()}) == sorted(countries)
+    assert {"US": "USA", "DE": "DEU", "CN": "CHN", "ZA": "ZAF"}.items() <= codes.items()
 
 
 def test_no_region_is_the_world_average_with_one_warning(caplog):

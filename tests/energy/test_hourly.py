@@ -46,6 +46,17 @@ def test_a_typical_day_repeats_in_its_own_time_zone(tmp_path):
     assert Hourly(day(tmp_path), timezone="UTC").at(JANUARY + 7) == 107
 
 
+@pytest.mark.parametrize(("separator", "point"), [(",", "."), (";", ","), (";", "."), ("\t", ",")])
+@pytest.mark.parametrize("first", [0, 1])
+def test_other_separators_decimal_commas_and_hours_named_by_their_ends(
+    separator, point, first, tmp_path
+):
+    rows = [f"{first + n}{separator}{100 + n}{point}5" for n in range(24)]
+    file = write(tmp_path, f"hour{separator}gCO2e/kWh", rows)
+    grid = Hourly(file, timezone="UTC")
+    assert [grid.at(JANUARY + n) for n in range(24)] == [100.5 + n for n in range(24)]
+
+
 def test_an_export_of_electricity_maps_is_read_as_it_comes(tmp_path):
     header = ("Datetime (UTC),Country,Zone Name,Carbon Intensity gCO₂eq/kWh (direct),"
               "Carbon Intensity gCO₂eq/kWh (life cycle assessment),Low Carbon Percentage")
@@ -82,7 +93,8 @@ def test_local_times_through_the_end_of_summer_time(tmp_path):
 
 @pytest.mark.parametrize(("header", "rows", "knobs", "words"), [
     ("hour,gCO2e/kWh", [f"{h},9" for h in range(23)], {"timezone": "UTC"}, "hours 23 of the day"),
-    ("hour,gCO2e/kWh", ["24,9"], {"timezone": "UTC"}, "hours of the day are 0 to 23"),
+    ("hour,gCO2e/kWh", ["25,9"], {"timezone": "UTC"}, "hours of the day are 0 to 23"),
+    ("hour,gCO2e/kWh", [f"{h},9" for h in range(25)], {"timezone": "UTC"}, "hour 0 and an hour 24"),
     ("hour,gCO2e/kWh", ["0,9"], {}, "energy.grid_timezone=UTC"),
     ("hour,gCO2e/kWh", ["0,9"], {"timezone": "Berlin"}, "Europe/Berlin"),
     ("hour,intensity", ["0,9"], {}, "no column's name holds a unit"),

@@ -1,11 +1,14 @@
 """The ledger: attempts add up, kills lose at most the last lines."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 
 from fxformer import jsonl
-from fxformer.energy.ledger import Ledger, attempts, totals
+from fxformer.energy.ledger import STARTS, Ledger, attempts, lost, price, starts, totals
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
@@ -93,3 +96,88 @@ def test_a_last_line_counts_once_it_is_whole(tmp_path):
     with open(path, "a") as file:
         file.write("\n" + line(6.0) + "\n")
     assert reader.totals().joules == 6.0 and len(reader.growth()) == 2
+
+
+def metered(seconds=0):
+    clock = Clock()
+    meter = Meter([Steady(clock, 100)], clock=clock)
+    clock.go(seconds)
+    return clock, meter
+
+
+def test_the_first_line_is_written_at_once_and_moves_with_the_run(tmp_path):
+    clock, meter = metered(7)
+    ledger = Ledger.begin(tmp_path / "runs", start={"pue": 1.5, "gco2e_per_kwh": 100.0, "slot": 3})
+    ledger.follow(meter)
+    (file,) = (tmp_path / "runs" / STARTS).iterdir()
+    (line,) = jsonl.read(file)
+    assert line["joules"] == 700 and line["start"]["slot"] == 3
+    assert price(line) == pytest.approx((1.5 * 700 / 3.6e6, 1.5 * 700 / 3.6e6 * 100))
+    assert starts(tmp_path / "runs") == {}  # its process, this one, lives
+    (run := tmp_path / "runs" / "a").mkdir()
+    ledger.move(run / "energy.jsonl")
+    clock.go(1)
+    ledger.close(meter)
+    assert totals(run / "energy.jsonl").joules == 800
+    assert "start" not in list(jsonl.read(run / "energy.jsonl"))[-1]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a"]
+
+
+def test_a_start_that_is_refused_leaves_nothing(tmp_path):
+    _, meter = metered()
+    ledger = Ledger.begin(tmp_path / "runs", start={})
+    ledger.follow(meter)
+    ledger.refuse(meter)
+    assert not (tmp_path / "runs").exists()
+    ledger.write(meter)  # closed: the thread may come too late
+
+
+def test_a_thread_writes_where_the_loop_does_not(tmp_path, monkeypatch):
+    monkeypatch.setattr("fxformer.energy.ledger.LEAST", 0.01)
+    _, meter = metered()
+    ledger = Ledger(tmp_path / "energy.jsonl", every=0.0)
+    ledger.follow(meter)
+    deadline = time.monotonic() + 30
+    while len(list(jsonl.read(tmp_path / "energy.jsonl"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    ledger.close(meter)
+    lines = list(jsonl.read(tmp_path / "energy.jsonl"))
+    assert len(lines) >= 4 and [line.get("final") for line in lines][-2:] == [None, True]
+
+
+KILLED = """
+import os, sys
+from fxformer.energy.ledger import Ledger
+from tests.energy.fakes import Clock, Steady
+from fxformer.energy.meter import Meter
+clock = Clock()
+meter = Meter([Steady(clock, 100)], clock=clock)
+clock.go(7)
+Ledger.begin(sys.argv[1], every=4.0, start={"pue": 2.0, "gco2e_per_kwh": 50.0,
+                                            "sweep": "s", "slot": 5}).follow(meter)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimated(
+    tmp_path, capsys
+):
+    from fxformer.search import book
+    from fxformer.search.study import Study, Trial
+    from fxformer.track.spent import main
+
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    (line,) = starts(tmp_path).values()
+    assert line["joules"] == 700 and lost(line) == 200  # 100 W for half of four seconds
+    main([str(tmp_path), "--json", "-"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["joules"] == 700 and found["kwh"] == pytest.approx(1400 / 3.6e6)
+    assert found["starts"]["attempts"] == 1 and found["starts"]["joules"] == 700
+    assert found["killed"] == {"attempts": 1, "lost_joules": 200}
+    main([str(tmp_path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "700 J of 1 attempts that ended before" in said and "about 200 J (estimated)" in said
+    study = Study(tmp_path / ".searches" / "s", "s", (), (), (), {}, None, 0, 9, ("loss",))
+    charged = [book.charged(study, Trial(slot)) for slot in (4, 5)]
+    assert [trial.joules for trial in charged] == [0, 700]
+    assert book.charged(study, charged[1]).joules == 700  # once

@@ -6,7 +6,7 @@ import pytest
 
 from fxformer.energy.meter import Meter
 from fxformer.energy.model import CPUModel, RAMModel
-from fxformer.energy.source import Guarded, Unreadable
+from fxformer.energy.source import Unreadable
 from fxformer.energy.totals import PHASES, Totals
 from tests.energy.fakes import Clock, Steady
 
@@ -66,22 +66,32 @@ def test_errors_add_up_straight_within_a_source_and_in_squares_across():
     assert total.sigma == pytest.approx((80**2 + 80**2) ** 0.5)
 
 
-def test_a_meter_that_dies_is_counted_by_its_stand_in_and_named():
+def test_a_reading_that_is_no_number_loses_nothing():
     clock = Clock()
-    rapl = Steady(clock, 100, name="rapl", dies_at=10)
-    model = Steady(clock, 40, name="model:cpu", provenance="modelled", sigma=0.4)
-    meter = Meter([Guarded(rapl, [model])], clock=clock)
+    source = Steady(clock, 100)
+    meter = Meter([source], clock=clock)
+    clock.go(1)
+    meter.read()
+    source.watts = float("nan")
+    clock.go(1)
+    assert meter.read() == 100
+    source.watts = 100
+    assert meter.read() == 200
+
+
+def test_what_a_process_used_before_its_meter_is_its_startup():
+    clock, used = Clock(), [7.0]
+    cpu = CPUModel(tdp_watts=10, threads=1, sigma=0.4, since=0.0, seconds=lambda: used[0])
+    ram = RAMModel(watts_per_gb=1.0, sigma=0.4, before=9.0, resident=lambda: 2e9, clock=clock)
+    meter = Meter([cpu, ram], before=9.0, clock=clock, wall=lambda: 3600.0 + clock())
     with meter.phase("train"):
-        clock.go(9)
-        meter.read()
-        clock.go(2)
-        meter.read()
-        clock.go(5)
+        used[0] += 1.0
+        clock.go(1)
     totals = meter.totals()
-    assert totals.joules == pytest.approx(900 + 40 * 7)  # the model since the last good reading
-    assert totals.total.provenance == "measured 76 %, modelled 24 %"
-    (dead,) = meter.unreadable
-    assert dead.name == "rapl" and "counter gone" in dead.reason and "model:cpu" in dead.remedy
+    by = totals.by("phase")
+    assert by["startup"].joules == 70 + 9 and by["train"].joules == 10 + 2
+    assert totals.seconds == {"startup": 9.0, "train": 1.0, "idle": 0.0}
+    assert sum(totals.hours.values()) == pytest.approx(totals.joules) and len(totals.hours) == 2
 
 
 def test_a_dead_meter_without_stand_in_is_dropped_and_named():

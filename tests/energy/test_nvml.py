@@ -6,6 +6,7 @@ import pytest
 
 from fxformer.energy.energy import AutoEnergy
 from fxformer.energy.nvml import NVMLCounter, open_gpus, visible
+from fxformer.energy.shared import Shared
 from fxformer.energy.source import UnreadableError
 
 
@@ -44,6 +45,11 @@ class FakeNVML:
         self.down = True
 
 
+def shared(counter):
+    """The counter, read by this process alone."""
+    return Shared(counter, {}, place=None)
+
+
 @pytest.mark.parametrize(("mask", "seen"), [
     (None, ["GPU-aa", "GPU-ab", "GPU-c"]), ("2,0", ["GPU-c", "GPU-aa"]), ("GPU-ab", ["GPU-ab"]),
     ("GPU-c,GPU-aa", ["GPU-c", "GPU-aa"]), ("1,7,0", ["GPU-ab"]), ("GPU-a", []), ("-1", []),
@@ -56,18 +62,21 @@ def test_the_mask_decides_what_is_seen(mask, seen):
 
 def test_joules_follow_the_uuid_when_devices_are_reordered():
     library = FakeNVML(a=1000, b=2000)
-    nvml = NVMLCounter(library, visible(library, None), sigma=0.05, every=0)
+    sources = [shared(NVMLCounter(library, uuid, handle, sigma=0.05, every=0))
+               for uuid, handle in visible(library, None).items()]
     library.order.reverse()
     library.counters["GPU-b"] += 7000
-    assert {r.device: r.joules for r in nvml.read()} == {"gpu:GPU-a": 0, "gpu:GPU-b": 7}
+    read = [reading for source in sources for reading in source.read()]
+    assert {r.device: r.joules for r in read} == {"gpu:GPU-a": 0, "gpu:GPU-b": 7}
 
 
 def test_a_gpu_without_counter_is_integrated():
     library = FakeNVML(new=0, old=None)
     sources, kinds = open_gpus(sigma_counter=0.05, sigma_power=0.1, every=0, power_every=60,
                                library=library, mask="0,1")
-    counter, power = sources
-    assert [s.devices for s in sources] == [["gpu:GPU-new"], ["gpu:GPU-old"]] and len(kinds) == 2
+    counter, power = map(shared, sources)
+    assert [s.devices for s in (counter, power)] == [["gpu:GPU-new"], ["gpu:GPU-old"]]
+    assert len(kinds) == 2
     power.sample()
     (reading,) = power.read()
     assert reading.provenance == "integrated" and reading.joules > 0
@@ -77,10 +86,9 @@ def test_a_gpu_without_counter_is_integrated():
 
 def test_a_reset_counter_is_not_negative_joules():
     library = FakeNVML(a=1000)
-    nvml = NVMLCounter(library, visible(library, None), sigma=0.05, every=0)
+    nvml = shared(NVMLCounter(library, "GPU-a", "GPU-a", sigma=0.05, every=0))
     library.counters["GPU-a"] = 10
-    with pytest.raises(RuntimeError, match="was reset"):
-        nvml.read()
+    assert nvml.read()[0].joules == 0 and "cannot be right" in str(nvml.notes[0])
 
 
 @pytest.mark.parametrize("mask", ["MIG-1234", "9"])
@@ -107,16 +115,20 @@ def test_numbers_of_unlike_gpus_are_believed_in_the_bus_order_only(monkeypatch):
 def test_a_gpu_that_falls_off_the_bus_is_counted_by_the_model_since(monkeypatch, tmp_path):
     library = FakeNVML(a=0, b=0)
     monkeypatch.setattr("fxformer.energy.nvml.open_library", lambda: library)
-    monkeypatch.setattr("fxformer.energy.single.Single.__init__.__defaults__", (tmp_path,))
+    monkeypatch.setattr("fxformer.energy.energy.meeting_place", lambda: tmp_path)
+    monkeypatch.setattr("fxformer.energy.division.PATIENCE", 0.05)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     meter = AutoEnergy(read_every_seconds=0).open(accelerators=["NVIDIA H100"] * 2)
     library.counters |= {"GPU-a": 5000, "GPU-b": 9000}
     meter.read()
     library.counters["GPU-a"] = None
-    time.sleep(0.01)
-    meter.read()
+    for _ in range(3):
+        time.sleep(0.06)
+        library.counters["GPU-b"] += 1000
+        meter.read()
+    monkeypatch.undo()
     by = meter.totals().by("device")
-    assert by["gpu:GPU-b"].provenance == "measured" and by["gpu:GPU-b"].joules == 9
+    assert by["gpu:GPU-b"].provenance == "measured" and by["gpu:GPU-b"].joules == 12
     assert by["gpu:GPU-a"].shares["measured"] == 5 and by["gpu:GPU-a"].shares["modelled"] > 0
-    assert [u.name for u in meter.unreadable if "died while running" in u.reason] == ["nvml"]
+    assert [u.name for u in meter.unreadable if "not counted" in u.reason] == ["nvml (gpu:GPU-a)"]
     meter.close()

@@ -16,7 +16,7 @@ from fxformer.launch import app
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun, runs
 from tests.energy.test_rapl import zone
-from tests.energy.test_single import Rising
+from tests.energy.test_shared import Rising
 from tests.physics.training import ready, train
 
 RUN = ("train", *DECODER, "trainer.steps=300", "trainer.save_every=20", "trainer.eval_every=100",
@@ -60,7 +60,7 @@ def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, mon
     rising = Rising(zone(tmp_path, "intel-rapl:0", "package-0", 0))
     rising.start()
     monkeypatch.setattr("fxformer.energy.energy.RAPL", lambda **k: RAPL(root=tmp_path, **k))
-    monkeypatch.setattr("fxformer.energy.single.Single.__init__.__defaults__", (tmp_path,))
+    monkeypatch.setattr("fxformer.energy.energy.meeting_place", lambda: tmp_path)
     fit, calls = session.fit, []
 
     def breaks(step, *args, **knobs):

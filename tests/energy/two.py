@@ -28,13 +28,12 @@ def main(port: str, folder: Path, number: int) -> None:
     from fxformer.energy import energy as parts
     from fxformer.energy.ledger import Ledger
     from fxformer.energy.rapl import RAPL
-    from fxformer.energy.single import Single
     from tests.physics.training import ready, train
 
     assert jax.process_count() == 2 and jax.device_count() == 2
     counter = folder / "intel-rapl:0" / "energy_uj"
     parts.RAPL = partial(RAPL, root=folder)
-    parts.Single = partial(Single, place=folder / "locks")
+    parts.meeting_place = lambda: folder / "locks"
     began = int(counter.read_text())
     meter = parts.AutoEnergy(read_every_seconds=0.1).open(accelerators=[])
     ledger = Ledger(folder / "energy.jsonl", every=0.2)

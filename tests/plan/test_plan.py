@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from fxformer.energy.carbon import Carbon
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.flops import training_flops
 from fxformer.energy.products import executed
-from fxformer.plan.forecast import Forecast, Spread, _within
+from fxformer.plan.forecast import Forecast, Spread, _doubt, _within
 from fxformer.plan.knobs import Plan
 from fxformer.plan.start import starts
 from fxformer.plan.table import show
@@ -59,6 +60,23 @@ def test_a_plan_adds_up(planned):
     assert one["gco2e"] == pytest.approx(100 * one["kwh"])
     assert "real steps" in one["how"] and "modelled" in one["how"]
     assert 0 < one["mfu"] < 1
+    assert 0 < one["once_seconds"] < one["seconds"] and 0 < one["once_joules"] < one["joules"]
+    low, high = one["joules_interval"]
+    assert 0 < low < one["joules"] < high
+
+
+def test_an_interval_holds_95_percent_of_what_is_uncertain_by_a_factor():
+    spread = Spread(100.0, 80.0)
+    low, high = spread.interval
+    width = math.sqrt(math.log1p(0.8**2))
+    drawn = 100 * np.exp(np.random.default_rng(0).normal(0, width, 20_000))
+    assert np.mean((low <= drawn) & (drawn <= high)) == pytest.approx(0.95, abs=0.006)
+    assert low * high == pytest.approx(100.0**2) and Spread(0.0, 0.0).interval == (0.0, 0.0)
+
+
+def test_errors_of_parts_are_weighed_by_the_parts():
+    assert _doubt(30.0, 0.5, 40.0, 0.5) == pytest.approx(25 / 70)
+    assert _doubt(0.0, 0.5, 40.0, 0.7) == 0.7 and _doubt(0.0, 1.0, 0.0, 1.0) == 0.0
 
 
 def test_a_sweep_is_the_sum_of_its_runs(folder):
@@ -160,4 +178,4 @@ def test_the_same_run_elsewhere_with_its_interval():
                    "assumed", 1, None)  # fmt: skip
     show(run, Carbon(grid_gco2e_per_kwh=400), ["FRA"], Console(file=out, width=100))
     (row,) = [line for line in out.getvalue().splitlines() if "France" in line]
-    assert "56.0 g  (28.0 g – 84.0 g)" in row and "-86%" in row
+    assert "56.0 g  (95 %: 22.2 g – 141 g)" in row and "-86%" in row

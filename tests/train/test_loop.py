@@ -20,7 +20,7 @@ from fxformer.train.budget import Budget, Limit
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.events import FAILURES, Call, Evaluate, Event, RollBack, Save
 from fxformer.train.loop import fit
-from fxformer.train.running import Totals
+from fxformer.train.running import Run, Totals
 from fxformer.train.trainer import Trainer
 
 HERE = Path(__file__).parent
@@ -57,6 +57,25 @@ def test_log_every_and_progress():
     run = go(Parts(), 7, log_every=3, progress=lambda run: read.append(run.read))
     assert [line["step"] for line in run.tracker.of("train")] == [3, 6]
     assert read == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_speeds_of_a_line_are_means_since_the_line_before(monkeypatch):
+    """Steps of 1, 2, 3 … seconds, a checkpoint of 100 after the fourth."""
+    clock = [0.0]
+    monkeypatch.setattr("fxformer.train.running.time.perf_counter", lambda: clock[0])
+    run = Run(None, 0, Totals(), Tracker(), Meter(), log_every=3, _began=0.0, _last=0.0)
+    for step in range(1, 8):
+        run.advance(None, {"tokens": (np.float32(10 * step), np.float32(1))})
+        clock[0] += step
+        if step == 4:
+            run.catch_up()
+            clock[0] += 100
+            run.happened()
+    run.catch_up()
+    first, second = run.tracker.of("train")
+    assert first["tokens_per_second"] == pytest.approx(60 / 6) and first["step_seconds"] == 2
+    assert second["tokens_per_second"] == pytest.approx(150 / 15) and second["step_seconds"] == 5
+    assert run.totals.seconds == 28 + 100
 
 
 def test_the_end_of_the_data_and_of_the_time_are_ends():
