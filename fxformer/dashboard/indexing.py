@@ -10,7 +10,9 @@ _CALM = 0.7  # seconds without a request after which the next log is read
 
 
 def read_ahead(shelf: Shelf, stop: threading.Event) -> None:
-    """Take in the loss and the ledger of every run, until all are or `stop` is set. Pages come first."""
+    """Read the loss and the ledger of every run ahead, until all are read or `stop` is set.
+
+    Requests of pages come first."""
     for key in reversed(shelf.runs()):
         shelf.names(key)
     for key in reversed(shelf.runs()):
