@@ -124,6 +124,8 @@ class Copies:
 
     def __call__(self, n: int, what: str, path: Path, cut: int | None) -> None:
         rank = self._draw.random()
+        if self.wanted == 0:
+            return
         if self.wanted is not None and len(self._kept) >= self.wanted:
             worst = max(self._kept, key=self._kept.__getitem__)
             if rank >= self._kept[worst]:
