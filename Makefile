@@ -1,7 +1,7 @@
 # Everything one does with this repository; `make` alone lists it.
 VENV ?= .venv
 ARGS ?=
-SEED ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || date +%F)
+SEED ?= $(shell git rev-parse --short=12 HEAD^{tree} 2>/dev/null || date +%F)
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 # versions that the lock knows, newest first; shims that answer to a name but cannot run are skipped
@@ -26,7 +26,7 @@ test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' 
 test-slow: $(READY)  ## the tests that train for minutes, on all cores
 	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" $(ARGS)
 
-test-tenth: $(READY)  ## a tenth of the slow tests, drawn with SEED, which is the commit
+test-tenth: $(READY)  ## a tenth of the slow tests, drawn with SEED, which is the state of the files
 	@echo "a tenth of the slow tests; this one again: make test-tenth SEED=$(SEED)"
 	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" --slow-tenth=$(SEED) $(ARGS)
 
