@@ -29,8 +29,9 @@ class CtrlTokenizer(Tokenizer):
         for name, i in vocab.items():
             self._names[i] = name
         self._pieces = functools.lru_cache(100_000)(self._cut)
-        starts = np.array([False] * size)  # a piece looks the same at the beginning of a word
-        self.vocabulary = ids.vocabulary(self._names, starts)
+        # a piece looks the same at the beginning of a word; one that ends a word has a space behind
+        spelt = [n.removesuffix(MORE) if n.endswith(MORE) else f"{n} " for n in self._names]
+        self.vocabulary = ids.vocabulary([one.encode() for one in spelt])
 
     def encode(self, text: str) -> np.ndarray:
         found = [i for word in WORD.findall(text) for i in self._pieces(word)]

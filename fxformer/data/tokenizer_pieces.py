@@ -59,8 +59,8 @@ class VariedSentencePiece(SentencePieceTokenizer):
             names[i], back[i] = name, -1
         self.pieces, self._back = names, back
         control = [i for i, one in enumerate(back) if one < 0 or self._sp.is_control(int(one))]
-        starts = np.array([name.startswith("▁") for name in names])
-        self.vocabulary = ids.vocabulary(names, starts, control)
+        spelt = [None if one < 0 else self._spelt(int(one)) for one in back]
+        self.vocabulary = ids.vocabulary(spelt, control)
 
     def encode(self, text: str) -> np.ndarray:
         text = prepared(text, self.variation.steps)
