@@ -93,7 +93,7 @@ class Redactor:
 
     def _learn_environment(self) -> None:
         for name, value in os.environ.items():
-            if _KEY.search(name) and len(value) >= 8:
+            if _KEY.search(name) and len(value) >= 8 and not _is_path(name, value):
                 self._secrets.add(value)
 
     def _learn(self, config: Any) -> None:
@@ -129,6 +129,12 @@ def unnameable(raw: Any) -> list[str]:
 def _secret(key: str, value: str) -> bool:
     """Whether the value at a dotted path is a secret."""
     return bool(_KEY.search(key)) and not _FIELD.search(key) and not _harmless(value)
+
+
+def _is_path(name: str, value: str) -> bool:
+    """Whether a variable says where something lies, as PWD or GOOGLE_APPLICATION_CREDENTIALS do:
+    struck out, it would take the paths of the config with it."""
+    return name == "PWD" or (os.path.isabs(value) and os.path.exists(value))
 
 
 def _harmless(value: str) -> bool:

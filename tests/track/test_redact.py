@@ -84,6 +84,17 @@ def test_a_command_line_loses_its_secrets():
     assert redactor.text("canary2!") == f"{MASK}!"
 
 
+def test_a_path_in_the_environment_is_no_secret(monkeypatch, tmp_path):
+    """PWD ends like a password, and stored configs hold paths below it."""
+    gone = "/a/folder/that/is/gone"
+    monkeypatch.setenv("PWD", gone)
+    monkeypatch.setenv("APPLICATION_CREDENTIALS", str(tmp_path))
+    monkeypatch.setenv("SERVICE_TOKEN", "/canary-7")
+    config = {"data": {"files": f"{tmp_path}/*.txt", "valid_files": f"{gone}/a.txt"}}
+    assert Redactor(config).config(config) == config
+    assert Redactor().text("/canary-7") == MASK
+
+
 def test_secrets_of_the_environment_are_known(monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "canary-of-wandb")
     assert Redactor().text("bad key canary-of-wandb") == f"bad key {MASK}"
