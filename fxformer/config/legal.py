@@ -19,6 +19,7 @@ from fxformer.config.legal_parts import (
 from fxformer.config.target import locate
 
 EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=bart"}
+USUAL = ("mlm", "clm", "denoise")  # the objectives that are named first
 
 
 def illegal(cfg: DictConfig) -> list[str]:
@@ -49,8 +50,11 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
     # denoise_x is a kind of denoise: the plain names are advice enough
     fits = options("objective", lambda part: kind in getattr(part, "legal", ()))
     others = [name for name in fits if "_" not in name]
+    usual = [name for name in USUAL if name in others] or others[:1]
+    also = [name for name in others if name not in usual]
     models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)
-    choice = f"objective={' or objective='.join(others)}, or " if others else ""
+    more = f" (also {', '.join(also)})" if also else ""
+    choice = f"objective={usual[0]}{more}, or " if usual else ""
     name = target.rpartition(".")[2]
     return (
         f"objective: {name} trains {' and '.join(sorted(legal))} models and this one is"

@@ -195,7 +195,7 @@ def words(facts: dict[str, float]) -> str:
     copies, almost = facts["documents"], facts["almost"]
     return (
         f"held-out text that is also in the training text: {facts['text']:.1%} "
-        f"({copies:.1%} of the documents, and {almost:.1%} almost)"
+        f"({copies:.1%} of its documents are copies, {almost:.1%} nearly)"
     )
 
 

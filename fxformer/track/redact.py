@@ -16,6 +16,7 @@ from fxformer.track import tokens
 MASK = "<redacted>"
 _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
+_FIELD = re.compile(r"(?:^|[.+~])data\.key$")  # data=jsonl: the field of each object that is read
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
 # The user part of a URL ends at its last @: a password may hold any character, "/" and "@" too.
 # Without a ":" it must not hold a "/", or every path with an @ in it would be struck out.
@@ -59,11 +60,11 @@ class Redactor:
         known from then on."""
         words, hide = [], False
         for word in argv:
-            found = _ARGUMENT.match(word)
+            found = None if hide else _ARGUMENT.match(word)
             secret = word if hide else found["value"] if found else ""
-            if not _harmless(secret):
+            if not _harmless(secret) and not (found and _FIELD.search(found["key"])):
                 self._secrets.add(secret)
-                word_shown = MASK if hide else f"{found['key']}={MASK}"
+                word_shown = f"{found['key']}={MASK}" if found else MASK
             else:
                 word_shown = self.text(word)
             words.append(word_shown)
@@ -92,7 +93,7 @@ class Redactor:
 
     def _learn_environment(self) -> None:
         for name, value in os.environ.items():
-            if _KEY.search(name) and len(value) >= 8:
+            if _KEY.search(name) and len(value) >= 8 and not _is_path(name, value):
                 self._secrets.add(value)
 
     def _learn(self, config: Any) -> None:
@@ -107,7 +108,7 @@ class Redactor:
     def _walk(self, raw: Any, resolved: Any, key: str) -> Any:
         if isinstance(resolved, Mapping):
             of = raw if isinstance(raw, Mapping) else {}
-            return {str(k): self._walk(of.get(k, v), v, str(k)) for k, v in resolved.items()}
+            return {str(k): self._walk(of.get(k, v), v, f"{key}.{k}") for k, v in resolved.items()}
         if isinstance(resolved, (list, tuple)):
             of = raw if isinstance(raw, (list, tuple)) and len(raw) == len(resolved) else resolved
             return [self._walk(b, a, key) for b, a in zip(of, resolved, strict=True)]
@@ -126,7 +127,14 @@ def unnameable(raw: Any) -> list[str]:
 
 
 def _secret(key: str, value: str) -> bool:
-    return bool(_KEY.search(key)) and not _harmless(value)
+    """Whether the value at a dotted path is a secret."""
+    return bool(_KEY.search(key)) and not _FIELD.search(key) and not _harmless(value)
+
+
+def _is_path(name: str, value: str) -> bool:
+    """Whether a variable says where something lies, as PWD or GOOGLE_APPLICATION_CREDENTIALS do:
+    struck out, it would take the paths of the config with it."""
+    return name == "PWD" or (os.path.isabs(value) and os.path.exists(value))
 
 
 def _harmless(value: str) -> bool:
@@ -145,7 +153,7 @@ def _plain(config: Any, *, resolve: bool) -> Any:
 def _leaves(raw: Any, resolved: Any, key: str):
     if isinstance(resolved, Mapping):
         for k, v in resolved.items():
-            yield from _leaves(raw.get(k, v) if isinstance(raw, Mapping) else v, v, str(k))
+            yield from _leaves(raw.get(k, v) if isinstance(raw, Mapping) else v, v, f"{key}.{k}")
     elif isinstance(resolved, list):
         same = isinstance(raw, list) and len(raw) == len(resolved)
         for before, after in zip(raw if same else resolved, resolved, strict=True):

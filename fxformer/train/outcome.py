@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from fxformer.config.legal import architecture
 from fxformer.data import overlap, round_trip
 from fxformer.energy.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
@@ -14,6 +15,7 @@ from fxformer.train.running import Run as Fit
 from fxformer.train.setup import Setup
 
 MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that
+RECIPES = {"encoder": "mlm_stdlib", "seq2seq": "denoise_stdlib"}  # learn visibly in minutes
 SMALL_BATCH = 8192  # tokens of a step
 
 
@@ -49,7 +51,9 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
     if setup.cfg.data.batch * setup.cfg.data.length < SMALL_BATCH:
         trials.append("a larger data.batch")
     words = "the model predicts little more than how frequent tokens are; try " + ", ".join(trials)
-    return [("", words), ("", "or begin with a recipe that learns: experiment=mlm_stdlib")]
+    recipe = RECIPES.get(architecture(setup.cfg) or "")
+    begin = [("", f"or begin with a recipe that learns: experiment={recipe}")] if recipe else []
+    return [("", words), *begin]
 
 
 def text(setup: Setup, train: Coverage, valid: Coverage | None) -> dict[str, Any]:

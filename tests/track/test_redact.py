@@ -3,7 +3,9 @@
 import re
 
 import pytest
+import yaml
 
+from fxformer.config import folders
 from fxformer.track.redact import MASK, Redactor
 
 
@@ -21,6 +23,25 @@ def test_keys_that_hold_secrets(key):
 ])
 def test_what_only_looks_like_one(key, value):
     assert Redactor().config({key: value}) == {key: value}
+
+
+def test_the_json_field_that_is_read_is_no_secret():
+    config = {"data": {"key": "text"}, "wandb": {"key": "canary"}}
+    redactor = Redactor(config)
+    assert redactor.config(config) == {"data": {"key": "text"}, "wandb": {"key": MASK}}
+    assert redactor.value({"config": config})["config"]["data"] == {"key": "text"}
+    assert redactor.text("no 'text' in canary") == f"no 'text' in {MASK}"
+    words = ["data=jsonl", "data.key=body.text", "+data.key=body", "wandb.key=canary"]
+    assert Redactor().arguments(words) == [*words[:3], f"wandb.key={MASK}"]
+
+
+def test_no_default_of_an_option_is_redacted():
+    """A redacted default is missing from the stored config: such a run could not be resumed."""
+    root = folders.conf_folder()
+    for file in sorted(root.rglob("*/*.yaml")):
+        option = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "1", file.read_text())) or {}
+        config = {file.relative_to(root).parts[0]: option}
+        assert Redactor().value(config) == config, file
 
 
 def test_a_secret_is_struck_out_wherever_its_value_turns_up():
@@ -61,6 +82,17 @@ def test_a_command_line_loses_its_secrets():
     assert words == ["train", f"wandb.api_key={MASK}", "--token", MASK, f"key={MASK}",
                      "data.files=a.txt", f"+hf_token={MASK}"]
     assert redactor.text("canary2!") == f"{MASK}!"
+
+
+def test_a_path_in_the_environment_is_no_secret(monkeypatch, tmp_path):
+    """PWD ends like a password, and stored configs hold paths below it."""
+    gone = "/a/folder/that/is/gone"
+    monkeypatch.setenv("PWD", gone)
+    monkeypatch.setenv("APPLICATION_CREDENTIALS", str(tmp_path))
+    monkeypatch.setenv("SERVICE_TOKEN", "/canary-7")
+    config = {"data": {"files": f"{tmp_path}/*.txt", "valid_files": f"{gone}/a.txt"}}
+    assert Redactor(config).config(config) == config
+    assert Redactor().text("/canary-7") == MASK
 
 
 def test_secrets_of_the_environment_are_known(monkeypatch):

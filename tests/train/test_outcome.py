@@ -8,8 +8,11 @@ from omegaconf import OmegaConf
 from fxformer.train.outcome import corpus_notes, plateau
 
 
-def setup(residual: str, batch: int, text: int = 1000):
-    cfg = {"model": {"residual": {"_target_": f"fxformer.nn.residual.{residual}"}},
+def setup(residual: str, batch: int, text: int = 1000, causal: bool = False):
+    network = {"_target_": "fxformer.model.language_model.LanguageModel",
+               "transformer": {"causal": causal}}
+    cfg = {"model": {"residual": {"_target_": f"fxformer.nn.residual.{residual}"},
+                     "network": network},
            "data": {"batch": batch, "length": 128}}  # fmt: skip
     facts = {"unigram_nats": 6.4, "valid": {"bytes": text}}
     return SimpleNamespace(data=SimpleNamespace(facts=facts), cfg=OmegaConf.create(cfg))
@@ -29,6 +32,14 @@ def test_a_run_that_learned_frequencies_only_says_what_to_try(residual, batch, s
     assert not any(word in lines for word in unsaid)
 
 
+def test_a_recipe_is_named_for_the_same_architecture_only():
+    decoder = plateau(setup("Pre", 8, causal=True), {"nll": 6.35})
+    assert decoder and not any("experiment=" in words for _, words in decoder)
+    seq2seq = setup("Pre", 8)
+    seq2seq.cfg.model.network = {"_target_": "fxformer.model.seq2seq.Seq2Seq"}
+    assert "experiment=denoise_stdlib" in plateau(seq2seq, {"nll": 6.35})[1][1]
+
+
 def test_a_run_that_learned_more_says_nothing():
     assert plateau(setup("Post", 8), {"nll": 6.1, "loss": 6.35}) == []
     assert plateau(setup("Post", 8, text=0), {"nll": 6.4}) == []  # a made-up task
@@ -43,7 +54,7 @@ def test_lossy_round_trips_overlap_and_what_was_skipped():
     facts = {"valid": {"bytes": 100, "round_trip": trip}, "overlap": OVERLAP}
     lossy, overlap, skipped = corpus_notes(facts | {"files_empty": 2, "records_blank": 3})
     assert "lossy: 25.0 % of the bytes: 1 of 4 held-out documents come back exactly" in lossy
-    assert "40.0% (25.0% of the documents, and 5.0% almost)" in overlap
+    assert "40.0% (25.0% of its documents are copies, 5.0% nearly)" in overlap
     assert skipped == "skipped: 2 empty files, 3 records without text"
 
 
