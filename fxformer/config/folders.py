@@ -43,10 +43,14 @@ def top_keys(name: str = "train") -> tuple[set[str], set[str]]:
     return groups | plain, (groups - elsewhere) | plain
 
 
-@functools.cache
 def targets() -> frozenset[str]:
     """Every `_target_` that a yaml of conf/ or experiments/ spells."""
-    files = [*conf_folder().rglob("*.yaml"), *experiments_folder().glob("*/recipe.yaml")]
+    return _targets(conf_folder(), experiments_folder())
+
+
+@functools.cache
+def _targets(conf: Path, experiments: Path) -> frozenset[str]:
+    files = [*conf.rglob("*.yaml"), *experiments.glob("*/recipe.yaml")]
     return frozenset(
         target
         for file in files

@@ -215,7 +215,8 @@ def test_a_run_stops_when_no_checkpoint_can_be_saved_any_more(tmp_path, monkeypa
     monkeypatch.setattr(tensors, "write", refuse)
     with pytest.warns(UserWarning, match="No space left"):
         run = go(toy, 100, events=[Save(1, checkpoints, note=notes, pause=0.0)])
-    assert (run.status, run.step) == ("interrupted", FAILURES + 1)
+    assert run.status == "interrupted"
+    assert run.step in (FAILURES, FAILURES + 1)  # saved beside the steps: told now or one later
     assert "5 checkpoints in a row could not be saved" in run.reason
     assert "none is on disk" in run.reason
     assert [kind for kind, _ in notes].count("checkpoint_failed") == FAILURES
