@@ -74,7 +74,7 @@ $(VENV)/bin/python:
 # Installs when the lock or the package's metadata has changed: .ready is a copy of both.
 $(READY): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@if cat requirements.lock pyproject.toml | cmp -s - $@; then touch $@; exit 0; fi; \
-	echo "installing the locked packages into $(VENV) (once; about 700 MB)"; \
+	echo "installing the locked packages into $(VENV) (once; about 1.5 GB on disk)"; \
 	if [ -x $(RUN)/pip ]; then pip="$(RUN)/python -m pip --disable-pip-version-check"; \
 	else pip="env VIRTUAL_ENV=$(abspath $(VENV)) uv pip"; fi; \
 	$$pip install -q --require-hashes -r requirements.lock && \

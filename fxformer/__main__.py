@@ -21,9 +21,13 @@ def audit(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """show RUN: its metrics, samples, energy and where it came from"""
+    usage = "write fxformer show RUN, a run's folder or the first letters of its name"
     which, root = (argv, "runs") if argv[1:2] != ["--root"] else (argv[:1], "".join(argv[2:]))
+    if which in (["--help"], ["-h"]):
+        print(f"{usage}\n  runs=FOLDER        that holds the runs (runs)")
+        return 0
     if len(which) != 1:
-        return _refuse("write fxformer show RUN, a run's folder or the first letters of its name")
+        return _refuse(usage)
     from fxformer.track.show import show
 
     return _said(lambda: show(which[0], root=root))

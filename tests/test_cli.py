@@ -224,6 +224,16 @@ def test_bash_asks_fxformer(tmp_path):
     assert out.stdout == "show\n", out.stderr
 
 
+@pytest.mark.parametrize("verb", [v for v in cli.VERBS if v not in completion.COMPOSED])
+def test_each_verb_has_help(verb, capsys):
+    try:
+        code = cli.main([verb, "--help"])
+    except SystemExit as end:  # argparse
+        code = end.code
+    out = capsys.readouterr()
+    assert code == 0 and f"fxformer {verb}" in out.out and not out.err
+
+
 def test_verbs(capsys):
     assert cli.main([]) == 0 and "train" in capsys.readouterr().out
     assert cli.main(["tain"]) == 2 and "did you mean 'train'?" in capsys.readouterr().err

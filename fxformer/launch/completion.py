@@ -32,8 +32,12 @@ def completion(argv: list[str], verbs: tuple[str, ...]) -> int:
     """Print the script of a shell, or, for `query`, the words that may follow $COMP_LINE."""
     if argv == ["query"]:
         return query(verbs)
+    usage = "write fxformer completion bash, zsh or fish"
+    if argv in (["--help"], ["-h"]):
+        print(usage)
+        return 0
     if len(argv) != 1 or argv[0] not in SCRIPTS:
-        print("fxformer: write fxformer completion bash, zsh or fish", file=sys.stderr)
+        print(f"fxformer: {usage}", file=sys.stderr)
         return 2
     print(SCRIPTS[argv[0]], end="")
     return 0

@@ -151,10 +151,32 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
         return text
     key = unknown[1].partition("@")[0]
     rest = [word for word in argv if not word.startswith((key, "-", "+"))]
-    near = nearest(key, _keys(rest, verb))
+    keys = _keys(rest, verb)
+    if owned := _of_another_option(key, keys):
+        return owned
+    near = nearest(key, keys)
     kind = "group" if "/" in key or "defaults list" in text else "key"
     near = near or f"; `fxformer {verb} --cfg job` shows all"
     return f"{key}: there is no such {kind}{near}"
+
+
+def _of_another_option(key: str, keys: list[str]) -> str:
+    """What to say of a key that only other options of its group have; "" where none has it.
+
+    keys: all that are there
+    """
+    group, _, name = key.partition(".")
+    folder = folders.conf_folder() / group
+    if not name.isidentifier() or not folder.is_dir():
+        return ""
+    spelt = re.compile(rf"^{name}:", re.MULTILINE)
+    owners = sorted(file.stem for file in folder.glob("*.yaml") if spelt.search(file.read_text()))
+    own = [one.partition(".")[2] for one in keys if one.startswith(f"{group}.")]
+    own = list(dict.fromkeys(one.partition(".")[0] for one in own if not one.startswith("_")))
+    if not owners or not own:
+        return ""
+    return (f"{key}: only {group}={' or '.join(owners)} has this key; the chosen {group} has: "
+            f"{', '.join(own)}")
 
 
 def _nothing() -> list[tuple[str, str]]:

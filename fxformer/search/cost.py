@@ -18,7 +18,8 @@ class Cost:
     by_state: {state: kwh}
     budget_kwh: of the study, None where it has none
     trial: kwh of one whole trial, see `whole`; None before the first is complete
-    grid: trials of the grid; resolution: its values of each interval
+    grid: trials of the grid, less those skipped where the search is the whole grid
+    resolution: its values of each interval
     grid_kwh: trial × grid. The interval is of the mean: a trial's cost does not depend on how its
         parameters were drawn, so the mean over random ones is that over the grid's
     """
@@ -44,6 +45,8 @@ def cost(study: Study, trials: Sequence[Trial], resolution: int = RESOLUTION) ->
         if trial.kwh:
             by_state[trial.status] = by_state.get(trial.status, 0.0) + trial.kwh
     each, size = whole(study, trials), grid_size(study.space, resolution)
+    skipped = sum(trial.state == "skipped" for trial in trials)
+    size -= skipped if study.total == size else 0  # these cannot run
     mean = Interval.of(each) if each else None
     return Cost(
         joules=sum(trial.joules for trial in trials),

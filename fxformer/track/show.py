@@ -83,7 +83,7 @@ def _row(run: StoredRun, wide: bool) -> list[Text]:
     status = Text(run.status, style=_COLOURS.get(run.status, ""))
     joules = run.energy().joules
     cells = [
-        Text(plain.safe(run.id)), status, Text(f"{_last(train, 'step') or 0:.0f}"),
+        Text(plain.safe(run.id)), status, Text(f"{_step(train, valid):.0f}"),
         Text(plain.loss(_last(train, "loss"))), Text(plain.loss(_lowest(valid))),
         *([Text(sparkline(loss, 16), style="green")] if wide else []),
         Text(plain.si(joules, "J") if joules else "–"),
@@ -115,7 +115,7 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
         ("status", f"{run.status}{reason}, attempt {len(facts.get('attempts', []))}"),
         ("started", f"{facts.get('started', '')}  ended {facts.get('ended') or '–'}"),
         ("command", facts.get("command", "")),
-        ("step", f"{_last(train, 'step') or 0:.0f}, {plain.count(tokens)} tokens in "
+        ("step", f"{_step(train, valid):.0f}, {plain.count(tokens)} tokens in "
                  f"{plain.clock(_last(train, 'seconds'))}" if len(train) else "nothing logged yet"),
         ("loss", f"train {plain.loss(_last(train, 'loss'))}"
                  + (f", valid {plain.loss(_last(valid, 'loss'))}, best {plain.loss(best)}{at}"
@@ -217,6 +217,11 @@ def _energy(totals: Totals, width: int) -> RenderableType | None:
 
 def _width(console: Console) -> int:
     return min(100, console.width)
+
+
+def _step(*splits: dict[str, np.ndarray]) -> float:
+    """The last step that any line tells of: trainer.log_every may pass over the end of training."""
+    return max(_last(columns, "step") or 0 for columns in splits)
 
 
 def _last(columns: dict[str, np.ndarray], name: str) -> float | None:

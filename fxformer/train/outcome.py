@@ -52,7 +52,8 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
         trials.append("a larger data.batch")
     words = "the model predicts little more than how frequent tokens are; try " + ", ".join(trials)
     recipe = RECIPES.get(architecture(setup.cfg) or "")
-    begin = [("", f"or begin with a recipe that learns: experiment={recipe}")] if recipe else []
+    other = recipe and recipe != OmegaConf.select(setup.cfg, "name")  # a recipe carries its name
+    begin = [("", f"or begin with a recipe that learns: experiment={recipe}")] if other else []
     return [("", words), *begin]
 
 

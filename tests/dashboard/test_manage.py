@@ -183,6 +183,11 @@ def accessible(page):
 
 
 def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
+    (root / ".compared").mkdir()
+    asked = [{"run": one.id, "spent": {"tokens": 4000.0}, "readings": {"infill": None}}
+             for one in runs(root)]  # fmt: skip
+    (root / ".compared" / "20261130T0138240000.json").write_text(json.dumps(
+        {"unit": "tokens", "budget": 4000.0, "equal": True, "passages": 20, "runs": asked}))
     with browser(width=390, height=844) as watched, served(Shelf(root)) as url:
         page = watched.page
         watched.open(url, "runs")
@@ -191,6 +196,8 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390, view
             watched.show(view)
             page.wait_for_timeout(300)
+            if view == "curves":
+                page.wait_for_selector(".yardstick select")  # as wide as its longest option
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
             accessible(page)
         page.click("tr.run >> nth=0")

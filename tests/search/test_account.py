@@ -105,6 +105,15 @@ def test_a_pruned_trial_counts_whole_in_the_mean(tmp_path):
     assert cost.grid_kwh.mean == pytest.approx(75e-3) and cost.kwh == pytest.approx(2e-3)
 
 
+def test_what_cannot_run_is_no_part_of_the_whole_grid(tmp_path):
+    space = tuple(Dimension(key, "choice", choices=words, words=words)
+                  for key, words in (("model", ("a", "b")), ("objective", ("c", "d"))))  # fmt: skip
+    trials = [trial(0), trial(1, state="skipped", kwh=0.0), trial(2, state="skipped", kwh=0.0),
+              trial(3)]  # fmt: skip
+    cost = account(study(tmp_path, trials, space=space)).cost
+    assert cost.grid == 2 and cost.grid_kwh.mean == pytest.approx(cost.kwh)
+
+
 def test_the_interval_of_the_grid_covers_its_cost(tmp_path):
     """A trial costs what its layers cost, 1, 2 or 3 Wh: the grid of 75 takes exactly 150 Wh. Of 60
     searches at 95 %, fewer than 49 intervals that cover it would be 5 sigma off."""

@@ -41,6 +41,15 @@ def test_a_run_is_shown_whole(root, width):
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_the_step_is_that_of_the_last_line_of_any_split(tmp_path):
+    run = Run.create(tmp_path, "bert", config={})
+    run.log(500, "train", {"loss": 2.0, "seconds": 1.0, "tokens": 800})
+    run.log(578, "valid", {"loss": 1.5})
+    out = io.StringIO()
+    show("bert", root=tmp_path, console=Console(file=out, width=80))
+    assert "578, 800 tokens" in out.getvalue()
+
+
 def test_a_run_that_has_only_begun_is_shown(root):
     out = io.StringIO()
     show("empty", root=root, console=Console(file=out, width=80))

@@ -35,6 +35,9 @@ def test_a_run_that_learned_frequencies_only_says_what_to_try(residual, batch, s
 def test_a_recipe_is_named_for_the_same_architecture_only():
     decoder = plateau(setup("Pre", 8, causal=True), {"nll": 6.35})
     assert decoder and not any("experiment=" in words for _, words in decoder)
+    own = setup("Pre", 8)
+    own.cfg.name = "mlm_stdlib"  # the recipe itself, ended early
+    assert len(plateau(own, {"nll": 6.35})) == 1
     seq2seq = setup("Pre", 8)
     seq2seq.cfg.model.network = {"_target_": "fxformer.model.seq2seq.Seq2Seq"}
     assert "experiment=denoise_stdlib" in plateau(seq2seq, {"nll": 6.35})[1][1]
