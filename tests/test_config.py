@@ -159,6 +159,11 @@ def test_broken_references_and_missing_values():
     assert "part.heads: must be given" in judge(part(heads="???"))
     found = judge(part(heads="${nowhere}"))
     assert len(found) == 1 and "nowhere" in found[0]
+    missing = "part.heads: refers to other.heads, which is not in this config; write part.heads="
+    for reference in ("${other.heads}", "1${other.heads}"):
+        users = {"again": "${part.heads}", "whole": {"inner": ["${part}"]}}
+        found = judge(part(heads=reference), other={}, **users)
+        assert len(found) == 1 and found[0].startswith(missing)  # not again for what refers to it
 
 
 def test_top_level_keys():

@@ -9,7 +9,7 @@ import math
 import re
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from fxformer.config import folders
 from fxformer.config.bounds import excess
@@ -61,29 +61,46 @@ def _walk(node: DictConfig | ListConfig, path: str) -> list[str]:
     keys = range(len(node)) if isinstance(node, ListConfig) else list(node)
     found, given = [], {}
     for key in keys:
-        where = f"{path}[{key}]" if isinstance(node, ListConfig) else f"{path}.{key}".lstrip(".")
-        where = _origin(node, key) or where
-        wrong, value = _value(node, key, where)
+        place = f"{path}[{key}]" if isinstance(node, ListConfig) else f"{path}.{key}".lstrip(".")
+        where = _origin(node, key) or place
+        wrong, value, sound = _value(node, key, where, place)
         found += wrong
-        given[key] = (where, value, not wrong)
+        given[key] = (where, value, sound)
     if "_target_" in given:
         found += _part(path, given)
     return found
 
 
-def _value(node: DictConfig | ListConfig, key, where: str):
-    """What is wrong inside a key's value, and that value as plain python."""
+def _value(node: DictConfig | ListConfig, key, where: str, place: str):
+    """What is wrong inside a key's value, that value as plain python, and whether it is sound.
+
+    place: where the key stands; where: the key to override, another one if this is a reference
+    """
     if OmegaConf.is_missing(node, key):
-        return [f"{where}: must be given"], None
+        return [f"{where}: must be given"], None, False
+    inside = None
     try:
         child = node[key]
         if not OmegaConf.is_config(child):
             wrong = _leaf(where, child)
-            return [f"{where}: {wrong}"] if wrong else [], child
+            return [f"{where}: {wrong}"] if wrong else [], child, not wrong
         inside = [] if OmegaConf.is_interpolation(node, key) else _walk(child, where)
-        return inside, OmegaConf.to_container(child, resolve=True)
+        return inside, OmegaConf.to_container(child, resolve=True), not inside
+    except InterpolationKeyError as error:
+        missing = str(error).split("'")[1]
+        if inside is not None or where not in (place, missing):
+            return inside or [], None, False  # said where the reference itself stands
+        return [f"{place}: {_dangling(missing, place)}"], None, False
     except OmegaConfBaseException as error:
-        return [f"{where}: {str(error).splitlines()[0]}"], None
+        return inside or [f"{where}: {str(error).splitlines()[0]}"], None, False
+
+
+def _dangling(missing: str, place: str) -> str:
+    """What is wrong with a reference at `place` to a key that the config lacks."""
+    groups = [key.rpartition(".")[0].replace(".", "/") for key in (missing, place)]
+    groups = [g for g in dict.fromkeys(groups) if g and (folders.conf_folder() / g).is_dir()]
+    choose = f", or choose another {' or '.join(groups)}" if groups else ""
+    return f"refers to {missing}, which is not in this config; write {place}=VALUE{choose}"
 
 
 def _leaf(where: str, value) -> str | None:
@@ -101,11 +118,12 @@ def _origin(node: DictConfig | ListConfig, key) -> str | None:
         return None
     raw = str(OmegaConf.to_container(node, resolve=False)[key])
     inner = raw[2:-1]
-    return inner if raw[-1] == "}" and inner.replace(".", "").isidentifier() else None
+    plain = raw[-1] == "}" and inner.replace(".", "").isidentifier()
+    return inner if plain and not inner.startswith(".") else None  # `.a`: beside this key
 
 
 def _part(path: str, given: dict) -> list[str]:
-    """given: {key: (where, plain value, sound so far)} of a node with a `_target_`."""
+    """given: {key: (where, plain value, whether it is sound)} of a node with a `_target_`."""
     try:
         target = signature(str(given["_target_"][1]))
     except ConfigError as error:

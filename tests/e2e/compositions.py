@@ -10,7 +10,9 @@ import functools
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import jax
@@ -25,6 +27,8 @@ from fxformer.train.setup import set_up
 
 GROUPS = ("model/position", "model/residual", "model/ffn", "model/norm", "model/attention")
 GROUPS += ("tokenizer", "optimizer", "schedule", "precision")
+OF_PAIRS = ("objective=seq2seq", "objective=tokenlabel")  # synthetic pairs, no text
+PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 TEXT = "\n\n".join(
     f"Line {n} of the text. It has {n % 7} words more! Has it? {'more ' * (n % 7)}"
     for n in range(300)
@@ -50,14 +54,23 @@ def objectives(kind: str) -> list[str]:
     return fitting("objective", lambda part: kind in getattr(part, "legal", (kind,)))
 
 
-def drawn(seed: int) -> str:
-    """The words of a composition: a model, an objective, and some of the other groups."""
+def drawn(seed: int, used: Mapping[str, float]) -> str:
+    """The words of a composition: a model, an objective, and some of the other groups.
+
+    An option is the likelier the less it was `used`, so that a short list has every one.
+    """
     draw = random.Random(seed)
-    model = draw.choice(options("model"))
-    words = [f"model={model}", f"objective={draw.choice(objectives(architecture_of(model)))}"]
-    if words[1] == "objective=seq2seq":
-        words.append(f"data={draw.choice(['copy', 'reverse', 'sort'])}")
-    words += [f"{g}={draw.choice(options(g))}" for g in draw.sample(GROUPS, draw.randint(3, 6))]
+
+    def pick(group: str, choices: list[str]) -> str:
+        words = [f"{group}={choice}" for choice in choices]
+        return draw.choices(words, [(1 + used.get(word, 0)) ** -2 for word in words])[0]
+
+    words = [pick("model", options("model"))]
+    kind = architecture_of(words[0].removeprefix("model="))
+    words.append(pick("objective", objectives(kind)))
+    if words[1] in OF_PAIRS:
+        words.append(pick("data", ["copy", "reverse", "sort"]))
+    words += [pick(group, options(group)) for group in draw.sample(GROUPS, draw.randint(3, 6))]
     if draw.random() < 0.3:
         words.append(draw.choice(["trainer.accumulate=2", "trainer.ema=0.9", "model.remat=true"]))
     return " ".join(words)
@@ -66,7 +79,7 @@ def drawn(seed: int) -> str:
 def command(words: str, file: Path) -> list[str]:
     """The command line of a composition, small, on the text of `file`."""
     chosen = words.split()
-    if "objective=seq2seq" in chosen:
+    if any(word in OF_PAIRS for word in chosen):
         chain = [word for word in CHAIN if word != "data=markov" and word not in chosen]
         return [*chain, *TINY, "data.shortest=3", "data.length=24", *chosen]
     more = ["data/packing=sentence_pairs"] * ("nsp" in words or "sop" in words)
@@ -79,7 +92,8 @@ def two_steps(argv: list[str]) -> list[float]:
     """The losses of the first two steps; the second is that of updated weights."""
     setup = set_up(composed(argv))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    state, losses = jax.jit(setup.start)(jax.random.key(0)), []
+    key, losses = jax.random.key(0), []
+    state = jax.jit(setup.start).lower(key).compile(compiler_options=QUICK)(key)
     step = jax.jit(lambda state, batch: setup.step(state, batch))
     for n in range(2):
         batch = setup.put(setup.objective.corrupt(batches[n]))
@@ -96,28 +110,73 @@ def ratio(pair: tuple[Array, Array]) -> float:
     return float(pair[0]) / float(pair[1])
 
 
-def compositions(count: int, folder: Path, seed: int = 0) -> Iterator[str]:
+def accepted(words: str, file: Path) -> bool:
+    """Whether the gates let a composition pass; what they say, and a bug of theirs, is printed."""
+    try:
+        said = refusal(command(words, file))
+    except Exception as error:  # noqa: BLE001 - what the gates should have refused
+        print(f"BUG {words}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return False
+    if said is not None:
+        print(f"refused {words}: {said}", file=sys.stderr, flush=True)
+    return said is None
+
+
+def compositions(count: int, file: Path, seed: int = 0) -> Iterator[str]:
     """So many different compositions that the gates let pass; the draws begin with `seed`."""
-    file, seen = folder / "text.txt", set()
-    file.write_text(TEXT)
+    seen: set[str] = set()
+    used: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     while len(seen) < count:
-        words = drawn(seed)
+        words = drawn(seed, {word: used[word] + refused[word] / 4 for word in used | refused})
         seed += 1
-        try:
-            said = refusal(command(words, file))
-        except Exception as error:  # noqa: BLE001 - what the gates should have refused
-            print(f"BUG {words}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        if words in seen:
             continue
-        if said is None and words not in seen:
+        if accepted(words, file):
             seen.add(words)
+            used.update(words.split())
             yield words
-        elif said is not None:
-            print(f"refused {words}: {said}", file=sys.stderr, flush=True)
+        else:
+            refused.update(words.split())
+
+
+def supplement(lines: Iterable[str], file: Path, seed: int = 0) -> Iterator[str]:
+    """A composition for each option that no line has: it alone in the first model that it fits."""
+    used = {word for line in lines for word in line.split()}
+    models = options("model")
+    random.Random(seed).shuffle(models)
+    for group in ("model", "objective", *GROUPS):
+        for word in [f"{group}={option}" for option in options(group)]:
+            tried = () if word in used else (alone(word, model) for model in models)
+            if found := next((words for words in tried if words and accepted(words, file)), None):
+                used.update(found.split())
+                yield found
+
+
+def alone(word: str, model: str) -> str | None:
+    """A composition of a model, a choice, and an objective; None: the choice is none of its."""
+    group, _, option = word.partition("=")
+    model = option if group == "model" else model
+    kind = architecture_of(model)
+    if group == "objective" and option not in objectives(kind):
+        return None
+    objective = word if group == "objective" else f"objective={PLAIN[kind]}"
+    data = ["data=sort"] * (objective in OF_PAIRS)
+    return " ".join([f"model={model}", objective, *data, *[word] * (group in GROUPS)])
+
+
+def main(count: int, seed: int = 0) -> None:
+    """Print the list."""
+    print("# Valid compositions, one a line, drawn by tests/e2e/compositions.py.")
+    print("# tests/e2e/test_accepted.py puts each after small data and lets it make two steps.")
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "text.txt"
+        file.write_text(TEXT)
+        for line in chain(compositions(count, file, seed), supplement(lines, file)):
+            lines.append(line)
+            print(line, flush=True)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        print("# Valid compositions, one a line, drawn by tests/e2e/compositions.py.")
-        print("# tests/e2e/test_accepted.py puts each after small data and lets it make two steps.")
-        for line in compositions(int(sys.argv[1]), Path(place), *map(int, sys.argv[2:])):
-            print(line, flush=True)
+    main(*map(int, sys.argv[1:]))
