@@ -1,6 +1,7 @@
 """Packing for questions with answers: as a pair for two stacks, or one after the other for one."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,8 @@ class Paired:
     """One pair a row, both sides with the template: for seq2seq models, and, where question and
     answer align place by place, for encoders."""
 
+    reads_pairs: ClassVar[bool] = True
+
     def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
         sides = _sides(documents)
         return PairRows(*(Padded()(_whole(side), length, frame) for side in sides))
@@ -57,6 +60,7 @@ class PairedSegments:
     window: pairs fitted together at a time
     """
 
+    reads_pairs: ClassVar[bool] = True
     window: Count = 65536
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
@@ -75,6 +79,8 @@ class PairedSegments:
 class Prompted:
     """question, bos, answer, eos in one stream, of which answer and eos are scored: for decoders.
     Several to a row, kept apart by segment numbers."""
+
+    reads_pairs: ClassVar[bool] = True
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
         if frame.bos is None or frame.eos is None:
