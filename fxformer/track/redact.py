@@ -16,6 +16,7 @@ from fxformer.track import tokens
 MASK = "<redacted>"
 _WORDS = r"(?:api_?key|key|token|secret|password|passwd|pwd|credentials?|auth)s?"
 _KEY = re.compile(rf"(?:^|[_.\-]){_WORDS}$", re.IGNORECASE)
+_FIELDS = frozenset(("data.key",))  # names a field of a record
 _SPECIAL = re.compile(r"^[\[<].{1,30}[\]>]$")  # "[MASK]" and "<s>" are no secrets
 # The user part of a URL ends at its last @: a password may hold any character, "/" and "@" too.
 # Without a ":" it must not hold a "/", or every path with an @ in it would be struck out.
@@ -60,7 +61,8 @@ class Redactor:
         words, hide = [], False
         for word in argv:
             found = _ARGUMENT.match(word)
-            secret = word if hide else found["value"] if found else ""
+            named = found is not None and found["key"].lstrip("+~") in _FIELDS
+            secret = word if hide else found["value"] if found and not named else ""
             if not _harmless(secret):
                 self._secrets.add(secret)
                 word_shown = MASK if hide else f"{found['key']}={MASK}"
@@ -107,7 +109,9 @@ class Redactor:
     def _walk(self, raw: Any, resolved: Any, key: str) -> Any:
         if isinstance(resolved, Mapping):
             of = raw if isinstance(raw, Mapping) else {}
-            return {str(k): self._walk(of.get(k, v), v, str(k)) for k, v in resolved.items()}
+            return {
+                str(k): self._walk(of.get(k, v), v, _path(key, k)) for k, v in resolved.items()
+            }
         if isinstance(resolved, (list, tuple)):
             of = raw if isinstance(raw, (list, tuple)) and len(raw) == len(resolved) else resolved
             return [self._walk(b, a, key) for b, a in zip(of, resolved, strict=True)]
@@ -126,7 +130,12 @@ def unnameable(raw: Any) -> list[str]:
 
 
 def _secret(key: str, value: str) -> bool:
-    return bool(_KEY.search(key)) and not _harmless(value)
+    return key not in _FIELDS and bool(_KEY.search(key)) and not _harmless(value)
+
+
+def _path(key: str, part: Any) -> str:
+    """The dotted key of a part of a config."""
+    return f"{key}.{part}" if key else str(part)
 
 
 def _harmless(value: str) -> bool:
@@ -145,7 +154,7 @@ def _plain(config: Any, *, resolve: bool) -> Any:
 def _leaves(raw: Any, resolved: Any, key: str):
     if isinstance(resolved, Mapping):
         for k, v in resolved.items():
-            yield from _leaves(raw.get(k, v) if isinstance(raw, Mapping) else v, v, str(k))
+            yield from _leaves(raw.get(k, v) if isinstance(raw, Mapping) else v, v, _path(key, k))
     elif isinstance(resolved, list):
         same = isinstance(raw, list) and len(raw) == len(resolved)
         for before, after in zip(raw if same else resolved, resolved, strict=True):

@@ -23,6 +23,16 @@ def test_what_only_looks_like_one(key, value):
     assert Redactor().config({key: value}) == {key: value}
 
 
+def test_the_field_of_a_text_is_no_secret():
+    """A run of data=jsonl can be resumed and looked into, and its words stay in what is written."""
+    config = {"data": {"key": "content"}, "tracker": {"key": "canary"}}
+    redactor = Redactor(config)
+    assert redactor.config(config) == {"data": {"key": "content"}, "tracker": {"key": MASK}}
+    words = ["data.key=content", "data.key=meta.text", "+data.key=meta.text"]
+    assert redactor.arguments(words) == words
+    assert redactor.text("the content, not canary") == f"the content, not {MASK}"
+
+
 def test_a_secret_is_struck_out_wherever_its_value_turns_up():
     redactor = Redactor({"api_key": "canary-1"})
     assert redactor.text("error: canary-1 refused") == f"error: {MASK} refused"
