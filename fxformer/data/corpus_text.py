@@ -110,7 +110,7 @@ class TextCorpus(Corpus):
         digest, counts = hashlib.blake2b(digest_size=16), {}
         known, code, source = tokenizer.ids.codes, None, None
         if self.source_name() is not None:
-            source = tokenizer.encode_batch
+            source = tokenizer.of_source.encode_batch
         if self.code is not None:
 
             def code(text: str) -> int:

@@ -22,6 +22,7 @@ class Seq2SeqLM(Objective):
 
     legal = frozenset({"seq2seq"})
     reads_pairs = True
+    two_vocabularies = True
 
     def __init__(
         self,
