@@ -169,7 +169,7 @@ def test_an_audit_takes_the_model_and_the_tokenizers_of_init(folder, capsys):
 
 QUIET = ("energy=model", "energy.region=null", "tracker=local", "trainer.compile_cache=null",
          "model.dropout=0", "optimizer.lr=1e-2", "trainer.log_every=1", "trainer.steps=60",
-         "trainer.eval_every=30")  # fmt: skip
+         "trainer.save_every=30")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
