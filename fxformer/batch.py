@@ -21,6 +21,7 @@ class Vocabulary:
     starts_word, ends_sentence: [V] bool, ids that begin a word, or end a sentence, wherever they
         stand; asked only where `text` is None (see segmentation.py)
     text: the bytes of each token, from which words and sentences are told
+    source: that of the sources of pairs, where they have another; None: this one
     """
 
     size: int
@@ -36,6 +37,12 @@ class Vocabulary:
     codes: tuple[int, ...] = ()  # control codes (CTRL)
     text: TokenText | None = None
     spelling: Spelling | None = None  # where the tokenizer gives back every text exactly
+    source: "Vocabulary | None" = None
+
+    @property
+    def of_source(self) -> "Vocabulary":
+        """That of what the encoder of a seq2seq model reads."""
+        return self if self.source is None else self.source
 
     @property
     def ordinary(self) -> np.ndarray:

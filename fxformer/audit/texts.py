@@ -76,8 +76,10 @@ def _ids(rows: Rows, batch: Batch, row: int, segment: int) -> tuple[list, list, 
 def _example(old: list, new: list, answer: list, tokenizer: Tokenizer, picked: bool) -> Example:
     """picked: the answer is tokens from here and there, not a text."""
     kept, still = matched(old, new)
-    read = [False] * len(answer) if picked else matched(new, answer)[1]
-    words = tokenizer.vocabulary
+    unlike = picked or tokenizer.source is not None  # of two vocabularies: no id says the same
+    read = [False] * len(answer) if unlike else matched(new, answer)[1]
+    source = tokenizer.of_source
+    words = source.vocabulary
     fates = {
         "text": ["same" if here else "removed" for here in kept],
         "reads": [
@@ -86,9 +88,10 @@ def _example(old: list, new: list, answer: list, tokenizer: Tokenizer, picked: b
         ],
         "writes": ["same" if here else "new" for here in read],
     }
+    sides = ((old, source), (new, source), (answer, tokenizer))
     lines = [
-        (what, _spans(ids, fates[what], tokenizer))
-        for what, ids in zip(fates, (old, new, answer), strict=True)
+        (what, _spans(ids, fates[what], one))
+        for what, (ids, one) in zip(fates, sides, strict=True)
     ]
     if picked:
         apart = (_spans([token], ["new"], tokenizer)[0][0].strip() for token in answer)

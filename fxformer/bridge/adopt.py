@@ -6,6 +6,7 @@ made in what is taken over. `init.layers` leaves some of its layers out (student
 `init.encoder` and `init.decoder` make one model of two (pair.py).
 """
 
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from fxformer.bridge.importing import multiple
 from fxformer.bridge.options import composed
 from fxformer.bridge.origin import Origin, opened
-from fxformer.bridge.pair import check_of_two, model_of_two
+from fxformer.bridge.pair import check_of_two, model_of_two, source_rows
 from fxformer.bridge.reading import shapes_of
 from fxformer.bridge.sentencepiece_json import PROBES
 from fxformer.bridge.student import picked, student
@@ -21,7 +22,11 @@ from fxformer.config.build import build
 from fxformer.config.check import check
 from fxformer.config.folders import top_keys
 from fxformer.config.target import ConfigError
-from fxformer.data.tokenizer import Tokenizer
+from fxformer.data.tokenizer import SOURCE, Tokenizer
+
+TWO_FILES = (
+    "tokenizer=pair", "tokenizer@tokenizer.source=file", "tokenizer@tokenizer.target=file",
+)  # fmt: skip
 
 
 def adopted(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictConfig:
@@ -62,7 +67,7 @@ def _one(made: DictConfig, origin: Origin, cfg: DictConfig, keys: list[str]) -> 
         made.init.layers, model = picks, student(model, picks)
     if "model" not in keys:
         _take(made, model, cfg, keys)
-    _read_with(made, origin, origin.tokenizer(), keys)
+    _read_with(made, origin.tokens, origin.tokenizer(), keys)
 
 
 def _two(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
@@ -77,17 +82,31 @@ def _two(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
     if init.get("layers") is not None or "model" in keys:
         wrong = "model" if "model" in keys else "init.layers"
         raise ConfigError(f"{wrong}: init.encoder and init.decoder bring a model; leave it out")
+    for key in ("model.network.source_vocab", "model.network.tie_stacks"):
+        if key in keys:
+            raise ConfigError(f"{key}: follows from init.share and init.encoder; leave it out")
     encoder, decoder = (
         opened(str(init[side]), str(cfg.runs), _ignored(init)) for side in ("encoder", "decoder")
     )
     made.init.encoder, made.init.decoder = str(encoder.place), str(decoder.place)
-    tokenizer = _common(encoder, decoder) if "tokenizer" not in keys else None
-    _check_rows(encoder, decoder, tokenizer, "tokenizer" in keys)
+    reads, writes = (None, None) if "tokenizer" in keys else _tokenizers(encoder, decoder)
+    two = _are_two(reads, writes)
+    if two and init.share != "none":
+        raise ConfigError(
+            f"init.share={init.share}: init.encoder has a tokenizer of {reads.vocabulary.size} ids "
+            f"and init.decoder another of {writes.vocabulary.size}, and one word table cannot "
+            "serve both; write init.share=none, or take two checkpoints of one vocabulary"
+        )
+    _check_rows(encoder, decoder, (reads, writes), "tokenizer" in keys)
     rows = decoder.rows
-    padded = 1 if tokenizer is None else multiple(tokenizer.vocabulary.size, rows)
+    padded = 1 if writes is None else multiple(writes.vocabulary.size, rows)
     _take(made, model_of_two(encoder, decoder, init.share, padded), cfg, keys)
-    source = encoder if decoder.tokenizer() is None else decoder
-    _read_with(made, source, tokenizer, keys)
+    if two:
+        made.tokenizer = composed("train", TWO_FILES).tokenizer
+        made.tokenizer.source.path = str(_source_tokens(encoder))
+        made.tokenizer.target.path = str(decoder.tokens)
+    else:
+        _read_with(made, _tokens(encoder, decoder), writes, keys)
     check(made, top_keys(verb))
     try:
         shapes = shapes_of(build(made.model.network), rows)
@@ -110,41 +129,64 @@ def _take(made: DictConfig, model: dict[str, Any], cfg: DictConfig, keys: list[s
 
 
 def _read_with(
-    made: DictConfig, origin: Origin, tokenizer: Tokenizer | None, keys: list[str]
+    made: DictConfig, tokens: Path, tokenizer: Tokenizer | None, keys: list[str]
 ) -> None:
-    """The origin's tokenizer as the config's, unless the command line chooses one."""
+    """The tokenizer in a folder as the config's, unless the command line chooses one."""
     if "tokenizer" in keys or tokenizer is None:
         return
     made.tokenizer = composed("train", ["tokenizer=file"]).tokenizer
-    made.tokenizer.path = str(origin.tokens)
+    made.tokenizer.path = str(tokens)
 
 
-def _common(encoder: Origin, decoder: Origin) -> Tokenizer | None:
-    """The tokenizer of both. ConfigError where they are two."""
+def _tokenizers(
+    encoder: Origin, decoder: Origin
+) -> tuple[Tokenizer, Tokenizer] | tuple[None, None]:
+    """What the source is read with and the target written with; the same one where only one of the
+    two has any."""
     one, other = encoder.tokenizer(), decoder.tokenizer()
-    if one is None or other is None:
-        return one or other
+    reads = other if one is None else one.of_source
+    writes = reads if other is None else other
+    return (None, None) if reads is None or writes is None else (reads, writes)
+
+
+def _are_two(one: Tokenizer | None, other: Tokenizer | None) -> bool:
+    """Whether they give some text other ids."""
+    if one is None or other is None or one is other:
+        return False
     same = one.vocabulary.size == other.vocabulary.size and one.ids == other.ids
-    if not same or any(one.encode(t).tolist() != other.encode(t).tolist() for t in PROBES):
-        raise ConfigError(
-            f"init.encoder has a tokenizer of {one.vocabulary.size} ids and init.decoder another "
-            f"of {other.vocabulary.size}, and source and target are read by one: take two "
-            "checkpoints of one vocabulary, or write tokenizer= if the ids of one serve both"
-        )
-    return one
+    return not same or any(one.encode(t).tolist() != other.encode(t).tolist() for t in PROBES)
 
 
-def _check_rows(encoder: Origin, decoder: Origin, tokenizer: Tokenizer | None, own: bool) -> None:
-    """Every id has a row in both word tables, and without a tokenizer both have as many."""
-    rows = {"encoder": encoder.rows, "decoder": decoder.rows}
-    if tokenizer is None and not own and len(set(rows.values())) > 1:
+def _tokens(encoder: Origin, decoder: Origin) -> Path:
+    """The folder with the one tokenizer of both."""
+    found = decoder.tokenizer()
+    alone = found is not None and found.source is None
+    return decoder.tokens if alone else _source_tokens(encoder)
+
+
+def _source_tokens(encoder: Origin) -> Path:
+    """The folder with the tokenizer of what an encoder reads."""
+    found = encoder.tokenizer()
+    two = found is not None and found.source is not None
+    return encoder.tokens / SOURCE if two else encoder.tokens
+
+
+def _check_rows(
+    encoder: Origin,
+    decoder: Origin,
+    tokenizers: tuple[Tokenizer | None, Tokenizer | None],
+    own: bool,
+) -> None:
+    """Every id has a row in the word table of its side; without a tokenizer both have as many."""
+    rows = {"encoder": source_rows(encoder), "decoder": decoder.rows}
+    if None in tokenizers and not own and len(set(rows.values())) > 1:
         raise ConfigError(
             f"init.encoder has {rows['encoder']} rows of words and init.decoder {rows['decoder']}, "
-            "and source and target are read by one tokenizer: take two checkpoints of one "
-            "vocabulary"
+            "and neither has a tokenizer to tell their ids apart: take two checkpoints of one "
+            "vocabulary, or two with their tokenizers"
         )
-    for side, count in rows.items() if tokenizer is not None else ():
-        if count < tokenizer.vocabulary.size:
+    for (side, count), tokenizer in zip(rows.items(), tokenizers, strict=True):
+        if tokenizer is not None and count < tokenizer.vocabulary.size:
             raise ConfigError(
                 f"init.{side} has {count} rows of words and the tokenizer "
                 f"{tokenizer.vocabulary.size} ids: take two checkpoints of one vocabulary"

@@ -56,6 +56,11 @@ def export_model(
     found = match(model, wanted=family or _family(run))
     arrays = model_weights(run, averaged=averaged)
     tokenizer = load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None
+    if tokenizer is not None and tokenizer.source is not None:
+        raise ConfigMismatch(
+            f"{run.id} reads its source with one tokenizer and writes with another, and an export "
+            "holds one tokenizer; a run of one tokenizer can be exported"
+        )
     config = config_json(run, found, arrays, tokenizer)
     entries = [*found.family.names(found.config | config), *found.form.names(config)]
     tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}

@@ -46,7 +46,7 @@ def model_of_two(encoder: Origin, decoder: Origin, share: Share, vocab_multiple:
         "words": TABLE,
         "head": _head(decoder),
         "classifiers": {},
-        "source_vocab": encoder.rows if share == "none" else None,
+        "source_vocab": source_rows(encoder) if share == "none" else None,
         "tie_stacks": share == "all",
         "vocab_multiple": vocab_multiple,
     }
@@ -97,6 +97,11 @@ def check_of_two(
             raise WeightMismatch(f"init.{side}: {error}") from None
     if share != "none" and prefer is None:
         weights_of_two(encoder, decoder, shapes, share, prefer)
+
+
+def source_rows(encoder: Origin) -> int:
+    """Rows of the table that an encoder's words are in."""
+    return encoder.settled["network"].get("source_vocab") or encoder.rows
 
 
 def _encoder(origin: Origin) -> Model:

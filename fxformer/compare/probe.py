@@ -68,9 +68,9 @@ def features(opened: Opened, texts: Sequence[str]) -> np.ndarray:
 
     Longer texts are cut to what the model reads at once.
     """
-    tokenizer, long = opened.tokenizer, opened.corpus.length
+    tokenizer, long = opened.tokenizer.of_source, opened.corpus.length
     room = long - len(tokenizer.prefix) - len(tokenizer.suffix)
-    special_ids = opened.objective.vocabulary.special
+    words = opened.objective.vocabulary.of_source
 
     @jax.jit
     def mean(params, tokens, segments, counts):
@@ -81,13 +81,13 @@ def features(opened: Opened, texts: Sequence[str]) -> np.ndarray:
     found = []
     for low in range(0, len(texts), ROWS):
         some = list(texts[low : low + ROWS])
-        tokens = np.full((ROWS, long), opened.objective.vocabulary.pad, np.int32)
+        tokens = np.full((ROWS, long), words.pad, np.int32)
         segments = np.zeros((ROWS, long), np.int32)
         for row, text in enumerate(some):
             ids = tokenizer.encode(text)[:room]
             ids = np.concatenate([tokenizer.prefix, ids, tokenizer.suffix]).astype(np.int32)
             tokens[row, : len(ids)], segments[row, : len(ids)] = ids, 1
-        counts = ((segments > 0) & ~special_ids[tokens]).astype(np.float32)
+        counts = ((segments > 0) & ~words.special[tokens]).astype(np.float32)
         found.append(np.asarray(mean(opened.params, tokens, segments, counts))[: len(some)])
     return np.concatenate(found).astype(np.float64)
 

@@ -74,6 +74,17 @@ def rows_fit_positions(cfg: DictConfig) -> str | None:
     )
 
 
+def two_tokenizers_read_pairs(cfg: DictConfig) -> str | None:
+    """A tokenizer for sources and one for targets want an objective on pairs of texts."""
+    tokenizer, objective = (
+        OmegaConf.select(cfg, f"{key}._target_") for key in ("tokenizer", "objective")
+    )
+    if not tokenizer or not getattr(locate(tokenizer), "two_tokenizers", False) or not objective:
+        return None
+    against = getattr(locate(objective), "against_two_tokenizers", None)
+    return None if against is None else against()
+
+
 def model_is_whole(cfg: DictConfig) -> str | None:
     """conf/model/common.yaml is what models share; by itself it lacks the network."""
     select = OmegaConf.select
@@ -173,6 +184,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     model_is_whole,
     head_gives_logits,
     objective_fits_model,
+    two_tokenizers_read_pairs,
     rows_fit_positions,
     sentence_pairs_are_packed,
     stacks_keep_their_side,

@@ -61,7 +61,9 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     except ValueError as error:
         return {"texts": [], "why": Redactor(run.config).text(str(error))}
     tokenizer = _kept().open(run).tokenizer
-    rows = batch.tokens if batch.source is None else batch.source
+    rows = batch.tokens
+    if batch.source is not None:
+        rows, tokenizer = batch.source, tokenizer.of_source
     return {
         "texts": [{"number": n, "text": spelt(row, tokenizer)} for n, row in enumerate(rows)],
         "why": "",

@@ -67,7 +67,8 @@ class Prepared:
         prefetch: int = 4,
     ) -> Loader:
         """A Loader that checks every id against the vocabulary."""
-        check = functools.partial(check_batch, vocab_size=self.vocabulary.size)
+        size, of_source = self.vocabulary.size, self.tokenizer.of_source.vocabulary.size
+        check = functools.partial(check_batch, vocab_size=size, source_vocab_size=of_source)
         return Loader(
             batches,
             corrupt,
@@ -118,8 +119,15 @@ class Corpus(ABC):
         tokenizer, documents = self.source.tokenizer, self.source.splits[split]
         if not len(documents.tokens):
             raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-        ids, words = tokenizer.ids, tokenizer.vocabulary
-        frame = Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, words, limits)
+        frame = frame_of(tokenizer, limits)
+        if tokenizer.source is not None:
+            if documents.source is None:
+                raise ValueError(
+                    "the tokenizer is one of two, for source and target, and this data has single "
+                    "texts: write data.source_field=, the field with the source (data=jsonl, csv, "
+                    "parquet or huggingface), or tokenizer= with one tokenizer"
+                )
+            frame = dataclasses.replace(frame, source=frame_of(tokenizer.source, limits))
         return self.packing(documents, row_length, framed(frame, documents))
 
     def prepare(self, row_length: int, limits: tuple[Limit, ...] = ()) -> Prepared:
@@ -130,6 +138,8 @@ class Corpus(ABC):
         said = shortfall(self.tokenizer, tokenizer) if size is not None else None
         if said is not None:  # of a text: other data do not use the tokenizer of the config
             log.warning(said)
+        if tokenizer.source is not None:
+            facts["source_vocab_size"] = tokenizer.source.vocabulary.size
         facts |= {
             "tokenizer_hash": tokenizer.hash,
             "vocab_size": tokenizer.vocabulary.size,
@@ -139,6 +149,12 @@ class Corpus(ABC):
             "packing": {split: rows.facts() for split, rows in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+
+def frame_of(tokenizer: Tokenizer, limits: tuple[Limit, ...]) -> Frame:
+    """What a tokenizer puts around a text."""
+    ids, words = tokenizer.ids, tokenizer.vocabulary
+    return Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, words, limits)
 
 
 def framed(frame: Frame, documents: Documents) -> Frame:

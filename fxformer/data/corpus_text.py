@@ -13,6 +13,7 @@ from fxformer.data import codes, overlap, round_trip, store
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
+from fxformer.data.text_pairs import both, source_of
 from fxformer.types import Rate
 
 _LOG = logging.getLogger(__name__)
@@ -37,6 +38,10 @@ class TextCorpus(Corpus):
     def documents(self, split: str) -> Iterable[str]:
         """The documents of "train" or "valid"."""
 
+    def source_name(self) -> str | None:
+        """The field with the source of each document, for data of pairs; None: single texts."""
+        return None
+
     def notes(self) -> dict:
         """Facts to store with the corpus, asked for when all documents have been read."""
         return {}
@@ -47,6 +52,9 @@ class TextCorpus(Corpus):
         root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
         content = f"{type(self).__name__} {self.fingerprint()}"
         recipe = self.tokenizer
+        if self.source_name() is not None:
+            self._check_pairs()
+            content += f" source {self.source_name()}"
         if self.code is not None:
             content += f" code {self.code}"
             recipe = codes.with_codes(recipe, self._codes(root / "codes" / _name(VERSION, content)))
@@ -69,6 +77,21 @@ class TextCorpus(Corpus):
             _LOG.warning(said)
         return Source(tokenizer, splits, facts)
 
+    def _check_pairs(self) -> None:
+        """ValueError where something would pass over the source of each document."""
+        name, packing = self.source_name(), type(self.packing)
+        if not getattr(packing, "reads_pairs", False):
+            raise ValueError(
+                f"data.source_field={name}: {packing.__name__} packs single texts and leaves the "
+                "sources out; write data/packing=paired (objective=seq2seq), paired_segments or "
+                "prompted (a decoder)"
+            )
+        if self.code is not None:
+            raise ValueError(
+                f"data.source_field={name}: pairs of texts have no control codes; leave out "
+                "data.code"
+            )
+
     def _codes(self, folder: Path) -> list[str]:
         """The control codes of the training text, kept in a folder."""
 
@@ -85,7 +108,9 @@ class TextCorpus(Corpus):
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
-        known, code = tokenizer.ids.codes, None
+        known, code, source = tokenizer.ids.codes, None, None
+        if self.source_name() is not None:
+            source = tokenizer.of_source.encode_batch
         if self.code is not None:
 
             def code(text: str) -> int:
@@ -98,7 +123,7 @@ class TextCorpus(Corpus):
         encode = {"train": tokenizer.encode_batch, "valid": measuring}
         for split, stream in streams.items():
             texts = _digested(stream, digest)
-            counts[split] = store.write(folder, split, texts, encode[split], code)
+            counts[split] = store.write(folder, split, texts, encode[split], code, source)
         counts["valid"]["round_trip"] = dataclasses.asdict(measuring.trip)
         facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
         facts["overlap"] = compared.facts()
@@ -115,7 +140,7 @@ class _Watched:
     def __iter__(self) -> Iterator[str]:
         for document in self._documents("train"):
             self._work.advance(1)
-            yield document
+            yield from both([document])
 
 
 def _name(*parts: str) -> str:
@@ -127,6 +152,8 @@ def _digested(texts: Iterable[str], digest) -> Iterator[str]:
         digest.update(f"{len(text)}:".encode() + text.encode())
         if (code := codes.code_of(text)) is not None:
             digest.update(f"code:{code}".encode())
+        if (source := source_of(text)) is not None:
+            digest.update(f"source:{len(source)}:".encode() + source.encode())
         yield text
 
 
@@ -166,6 +193,12 @@ class HeldOut(TextCorpus):
             raise ValueError("data.valid_share=0 holds nothing out: give a share or a valid split")
         groups = self._groups()
         total = sum(size for _, size in groups.values())
+        if self.source_name() is not None and (self.held_out == "tail" or len(groups) == 1):
+            wrong = "data.held_out=tail" if len(groups) > 1 else "all targets are one text"
+            raise ValueError(
+                f"data.source_field: {wrong}, and a pair cannot be cut in two; write "
+                "data.held_out=documents, or give a valid split"
+            )
         if self.held_out == "tail" or len(groups) == 1:
             return _tail(self.stream(), int(total * (1 - self.valid_share)), split)
         chosen = _choose(groups, total * self.valid_share)

@@ -5,12 +5,13 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import codes, compressed, reading, records
+from fxformer.data import compressed, reading, records
+from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
-class Delimited(FileCorpus):
+class Delimited(FileCorpus, RecordCorpus):
     """A document is a value of `column`, its control code one of `code`; the first row has the
     names. Quoted values may hold delimiters and line ends. Empty and blank ones are left out.
 
@@ -57,7 +58,7 @@ class Delimited(FileCorpus):
                              "quotes are text") from None  # fmt: skip
 
     def _names(self, row: list[str], path: Path) -> list[str]:
-        wanted = {"column": self.column, "code": self.code}
+        wanted = {"column": self.column, "code": self.code, "source_field": self.source_field}
         for knob, name in wanted.items():
             if name is not None and name not in row:
                 known = ", ".join(row)
@@ -68,12 +69,11 @@ class Delimited(FileCorpus):
 
     def _text(self, record: dict[str, str], where: str, how: reading.Reading) -> Iterator[str]:
         text = records.text(record, self.column, where, "data.column")
-        if text is None:
+        made = self.document(record, text, where)
+        if made is None:
             how.blank += 1
-        elif self.code is not None:
-            yield codes.Coded(text, codes.field_of(record, self.code, where))
         else:
-            yield text
+            yield made
 
 
 def _fitting(row: list[str], names: list[str], where: str) -> list[str]:

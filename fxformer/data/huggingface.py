@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fxformer.data import codes, records
-from fxformer.data.corpus_text import HeldOut
+from fxformer.data import records
+from fxformer.data.corpus_records import RecordCorpus
 from fxformer.types import Natural
 
 
 @dataclasses.dataclass(kw_only=True)
-class HuggingFace(HeldOut):
+class HuggingFace(RecordCorpus):
     """A document is a value of `column`, its control code one of `code`, where "a.b" is the field b
     of the struct a; null and blank ones are left out.
 
@@ -58,12 +58,11 @@ class HuggingFace(HeldOut):
         some = itertools.islice(self._load(split), self.limit or None)
         for record in some:
             text = records.text(record, self.column, str(self.path), "data.column")
-            if text is None:
+            made = self.document(record, text, str(self.path))
+            if made is None:
                 blank += 1
-            elif self.code is not None:
-                yield codes.Coded(text, codes.field_of(record, self.code, str(self.path)))
             else:
-                yield text
+                yield made
         self._blank[split] = blank
 
     def notes(self) -> dict:

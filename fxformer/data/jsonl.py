@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fxformer import jsonl
-from fxformer.data import codes, reading, records
+from fxformer.data import reading, records
+from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
-class JsonLines(FileCorpus):
+class JsonLines(FileCorpus, RecordCorpus):
     """A document is the string under `key`, its control code the value under `code`, where "a.b"
     is the key b of the object under a; null and blank ones are left out."""
 
@@ -34,10 +35,18 @@ class JsonLines(FileCorpus):
             yield from self._text(record, f"{path}, line {number}", how)
 
     def _text(self, record, where: str, how: reading.Reading) -> Iterator[str]:
+        def mend(text: str) -> str:
+            return self._mended_text(text, where, how)
+
         text = records.text(record, self.key, where, "data.key")
-        if text is None:
+        made = self.document(record, None if text is None else mend(text), where, mend)
+        if made is None:
             how.blank += 1
-            return
+        else:
+            yield made
+
+    def _mended_text(self, text: str, where: str, how: reading.Reading) -> str:
+        """The text without halves of surrogate pairs."""
         lone = sum("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else 0
         if lone and self.encoding_errors == "strict":
             raise ValueError(
@@ -48,7 +57,4 @@ class JsonLines(FileCorpus):
             how.bad_bytes += lone
             put = "\ufffd" if self.encoding_errors == "replace" else ""
             text = "".join(put if "\ud800" <= c <= "\udfff" else c for c in text)
-        if text.strip() and self.code is not None:
-            text = codes.Coded(text, codes.field_of(record, self.code, where))
-        if text.strip():
-            yield text
+        return text

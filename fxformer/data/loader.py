@@ -75,17 +75,22 @@ class Loader:
         self.close()
 
 
-def check_batch(batch: Batch, vocab_size: int) -> None:
-    """ValueError if an id of tokens, targets or source is outside [0, vocab_size): on the device it
-    would be clamped, or turn into NaN, without a word."""
+def check_batch(batch: Batch, vocab_size: int, source_vocab_size: int | None = None) -> None:
+    """ValueError if an id of tokens, targets or source is outside its vocabulary: on the device it
+    would be clamped, or turn into NaN, without a word.
+
+    source_vocab_size: of the source, where it has a vocabulary of its own
+    """
     for name in ("tokens", "targets", "source"):
         ids = getattr(batch, name)
         if ids is None or not np.size(ids):
             continue
-        ids = np.asarray(ids)
-        if ids.min() < 0 or ids.max() >= vocab_size:
-            row, place = np.argwhere((ids < 0) | (ids >= vocab_size))[0]
+        ids, size = np.asarray(ids), vocab_size
+        if name == "source" and source_vocab_size is not None:
+            size = source_vocab_size
+        if ids.min() < 0 or ids.max() >= size:
+            row, place = np.argwhere((ids < 0) | (ids >= size))[0]
             raise ValueError(
                 f"{name} holds id {ids[row, place]} in row {row} at place {place}, but the "
-                f"vocabulary has {vocab_size} ids (0 to {vocab_size - 1})"
+                f"vocabulary has {size} ids (0 to {size - 1})"
             )

@@ -18,6 +18,7 @@ class Frame:
     prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such)
     vocabulary: tells where sentences end (None: not known)
     limits: what rows hold at most besides their tokens
+    source: that of the sources of pairs, where they have another tokenizer
     """
 
     pad: int
@@ -27,6 +28,7 @@ class Frame:
     eos: int | None = None
     vocabulary: Vocabulary | None = None
     limits: tuple[Limit, ...] = ()
+    source: "Frame | None" = None
 
     def widths(self, size: np.ndarray, length: int, marks: int | None = None) -> np.ndarray:
         """Places of a row of `length` that pieces of `size` text tokens take: their tokens, or, if

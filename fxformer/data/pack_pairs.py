@@ -1,6 +1,7 @@
 """Packing for questions with answers: as a pair for two stacks, or one after the other for one."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,9 +45,11 @@ class Paired:
     """One pair a row, both sides with the template: for seq2seq models, and, where question and
     answer align place by place, for encoders."""
 
+    reads_pairs: ClassVar[bool] = True
+
     def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
-        sides = _sides(documents)
-        return PairRows(*(Padded()(_whole(side), length, frame) for side in sides))
+        sides = zip(_sides(documents), _frames(frame), strict=True)
+        return PairRows(*(Padded()(_whole(side), length, one) for side, one in sides))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,17 +60,21 @@ class PairedSegments:
     window: pairs fitted together at a time
     """
 
+    reads_pairs: ClassVar[bool] = True
     window: Count = 65536
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
         sides = [_whole(side) for side in _sides(documents)]
-        cuts = [cut(side, length, frame) for side in sides]
-        around = len(frame.prefix) + len(frame.suffix)
-        widths = np.maximum(*(size for _, size in cuts)) + around
+        frames = _frames(frame)
+        cuts = [cut(side, length, one) for side, one in zip(sides, frames, strict=True)]
+        widths = np.maximum(
+            *(size + len(one.prefix) + len(one.suffix)
+              for (_, size), one in zip(cuts, frames, strict=True))
+        )  # fmt: skip
         order, bounds = fitted(widths, length, self.window)
-        made = zip(sides, cuts, strict=True)
+        made = zip(sides, frames, cuts, strict=True)
         return PairRows(
-            *(Pieces(side, length, frame, *ends, order, bounds) for side, ends in made)
+            *(Pieces(side, length, one, *ends, order, bounds) for side, one, ends in made)
         )
 
 
@@ -76,9 +83,16 @@ class Prompted:
     """question, bos, answer, eos in one stream, of which answer and eos are scored: for decoders.
     Several to a row, kept apart by segment numbers."""
 
+    reads_pairs: ClassVar[bool] = True
+
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
         if frame.bos is None or frame.eos is None:
             raise ValueError("data/packing=prompted needs a vocabulary with bos and eos")
+        if frame.source is not None:
+            raise ValueError(
+                "data/packing=prompted makes one stream of source and target, and they have two "
+                "tokenizers; write data/packing=paired objective=seq2seq, or one tokenizer"
+            )
         answers, questions = _sides(documents)
         parts, scored = [], []
         for i in range(len(documents)):
@@ -99,6 +113,11 @@ def _sides(documents: Documents) -> tuple[Documents, Documents]:
         )
     answers = Documents(documents.tokens, documents.bounds)
     return answers, Documents(documents.source, documents.source_bounds)
+
+
+def _frames(frame: Frame) -> tuple[Frame, Frame]:
+    """Of answers and of questions."""
+    return frame, frame if frame.source is None else frame.source
 
 
 def _whole(documents: Documents) -> Documents:

@@ -4,12 +4,13 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import codes, reading, records
+from fxformer.data import reading, records
+from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 
 
 @dataclasses.dataclass(kw_only=True)
-class Parquet(FileCorpus):
+class Parquet(FileCorpus, RecordCorpus):
     """A document is a value of `column`, its control code one of `code`, where "a.b" is the field b
     of the struct a; null and blank ones are left out."""
 
@@ -29,7 +30,8 @@ class Parquet(FileCorpus):
             raise ValueError(f"{path} is no Parquet file: {problem}") from None
         with file:
             names = file.schema_arrow.names
-            asked = {"column": self.column, "code": self.code}
+            asked = {"column": self.column, "code": self.code,
+                     "source_field": self.source_field}  # fmt: skip
             columns = [
                 _column(name, names, f"{path} has no column {name!r} (data.{knob})")
                 for knob, name in asked.items()
@@ -38,15 +40,11 @@ class Parquet(FileCorpus):
             for part in file.iter_batches(batch_size=1024, columns=list(dict.fromkeys(columns))):
                 for record in part.to_pylist():
                     text = records.text(record, self.column, str(path), "data.column")
-                    if text is None:
+                    made = self.document(record, text, str(path))
+                    if made is None:
                         how.blank += 1
                     else:
-                        yield self._coded(text, record, path)
-
-    def _coded(self, text: str, record: dict, path: Path) -> str:
-        if self.code is None:
-            return text
-        return codes.Coded(text, codes.field_of(record, self.code, str(path)))
+                        yield made
 
 
 def _column(name: str, names: list[str], lacking: str) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 
 from fxformer.data.documents import Documents
 from fxformer.data.progress import Slow
+from fxformer.data.text_pairs import source_of
 
+Encode = Callable[[list[str]], list[np.ndarray]]
 ABANDONED = 24 * 3600.0  # seconds
 _AT_ONCE = 1 << 20  # characters handed to the tokenizer together
 
@@ -62,57 +64,93 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(draft, ignore_errors=True)
 
 
+class _Ids:
+    """Ids of documents on their way into the two files of a split, NAME.ids and NAME.bounds.npy."""
+
+    def __init__(self, folder: Path, name: str):
+        self.folder, self.name = folder, name
+        self.bounds, self.size = [0], 0  # size: bytes of UTF-8
+        self.file = (folder / f"{name}.ids").open("wb")
+
+    def add(self, texts: list[str], encode: Encode) -> None:
+        for ids in encode(texts):
+            self.file.write(np.asarray(ids, np.int32).tobytes())
+            self.bounds.append(self.bounds[-1] + len(ids))
+        self.size += sum(len(text.encode()) for text in texts)
+
+    def close(self) -> dict:
+        """{"documents", "tokens", "bytes"} of what lies on the disk now."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        np.save(self.folder / f"{self.name}.bounds.npy", np.array(self.bounds, np.int64))
+        counts = {"documents": len(self.bounds) - 1, "tokens": self.bounds[-1]}
+        return counts | {"bytes": self.size}
+
+
 def write(
     folder: Path,
     split: str,
     texts: Iterable[str],
-    encode: Callable[[list[str]], list[np.ndarray]],
+    encode: Encode,
     code: Callable[[str], int] | None = None,
+    source: Encode | None = None,
 ) -> dict:
-    """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}; bytes of UTF-8.
+    """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}, and for pairs those
+    of "source"; bytes of UTF-8.
 
-    code: text -> the token of its control code, which is stored beside the ids"""
-    bounds, size, held, characters = [0], 0, [], 0
-    codes = []
-    with (
-        (folder / f"{split}.ids").open("wb") as file,
-        Slow(f"Tokenising {split}", "tokens") as work,
-    ):
+    code: text -> the token of its control code, which is stored beside the ids
+    source: as `encode`, for the source texts of pairs; None: single texts
+    """
+    held, characters, codes = [], 0, []
+    with contextlib.ExitStack() as stack:
+        names = [split] if source is None else [split, f"{split}.source"]
+        sides = [_Ids(folder, name) for name in names]
+        for side in sides:
+            stack.enter_context(side.file)
+        work = stack.enter_context(Slow(f"Tokenising {split}", "tokens"))
 
         def flush() -> None:
-            for ids in encode(held):
-                file.write(np.asarray(ids, np.int32).tobytes())
-                bounds.append(bounds[-1] + len(ids))
-            work.advance(bounds[-1] - work.done)
+            sides[0].add(held, encode)
+            if source is not None:
+                sides[1].add([source_of(text) for text in held], source)
+            work.advance(sides[0].bounds[-1] - work.done)
             held.clear()
 
         for text in texts:
             held.append(text)
             if code is not None:
                 codes.append(code(text))
-            size += len(text.encode())
-            characters += len(text)
+            characters += len(text) + len(source_of(text) or "")
             if characters >= _AT_ONCE:
                 flush()
                 characters = 0
         flush()
-        file.flush()
-        os.fsync(file.fileno())
-    np.save(folder / f"{split}.bounds.npy", np.array(bounds, np.int64))
+        counts = [side.close() for side in sides]
     if code is not None:
         np.save(folder / f"{split}.codes.npy", np.array(codes, np.int32))
-    return {"documents": len(bounds) - 1, "tokens": bounds[-1], "bytes": size}
+    return counts[0] | ({} if source is None else {"source": counts[1]})
 
 
 def read(folder: Path, split: str) -> Documents:
     """A split that `write` has written, mapped into memory rather than read."""
-    path = folder / f"{split}.ids"
-    bounds = np.load(folder / f"{split}.bounds.npy", allow_pickle=False)
-    empty = path.stat().st_size == 0  # which cannot be mapped
-    tokens = np.empty(0, np.int32) if empty else mapped(path)
+    tokens, bounds = _ids(folder, split)
     coded = folder / f"{split}.codes.npy"
     codes = np.load(coded, allow_pickle=False) if coded.is_file() else None
-    return Documents(tokens, bounds, codes=codes)
+    source = source_bounds = None
+    if (folder / f"{split}.source.ids").is_file():
+        source, source_bounds = _ids(folder, f"{split}.source")
+    return Documents(
+        tokens, bounds, source=source, source_bounds=source_bounds, codes=codes
+    )
+
+
+def _ids(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """What `_Ids` has written: ids and bounds."""
+    path = folder / f"{name}.ids"
+    bounds = np.load(folder / f"{name}.bounds.npy", allow_pickle=False)
+    empty = path.stat().st_size == 0  # which cannot be mapped
+    return np.empty(0, np.int32) if empty else mapped(path), bounds
 
 
 class Mapped(np.memmap):
@@ -151,14 +189,22 @@ def is_whole(folder: Path) -> bool:
     """Whether all files of a corpus are there, as long as they should be."""
     try:
         return all(
-            (folder / f"{split}.ids").stat().st_size == 4 * facts(folder)[split]["tokens"]
-            and len(np.load(folder / f"{split}.bounds.npy", mmap_mode="r"))
-            == facts(folder)[split]["documents"] + 1
+            _ids_are_whole(folder, split, counts)
             and _codes_are_whole(folder, split)
+            and ("source" not in counts
+                 or _ids_are_whole(folder, f"{split}.source", counts["source"]))
             for split in ("train", "valid")
-        )
+            for counts in [facts(folder)[split]]
+        )  # fmt: skip
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _ids_are_whole(folder: Path, name: str, counts: dict) -> bool:
+    """Whether ids and bounds are as many as were counted."""
+    bounds = np.load(folder / f"{name}.bounds.npy", mmap_mode="r")
+    size = (folder / f"{name}.ids").stat().st_size
+    return size == 4 * counts["tokens"] and len(bounds) == counts["documents"] + 1
 
 
 def _codes_are_whole(folder: Path, split: str) -> bool:

@@ -17,6 +17,7 @@ from fxformer.data.specials import SpecialIds, parse_template
 from fxformer.spelling import Spelling
 
 _CARD = "tokenizer_card.json"
+SOURCE = "source"  # the folder of the tokenizer of sources
 
 
 class Tokenizer(ABC):
@@ -24,11 +25,13 @@ class Tokenizer(ABC):
 
     prefix, suffix: int32 ids the template puts around a piece of text; `encode` leaves them out,
         the packer adds them.
+    source: the tokenizer of the sources of pairs, where it is another one; None: this one
     """
 
     ids: SpecialIds
     template: str
     vocabulary: Vocabulary
+    source: "Tokenizer | None" = None
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
@@ -57,8 +60,14 @@ class Tokenizer(ABC):
 
     @property
     def spelt(self) -> Vocabulary:
-        """The vocabulary with its spelling, as an objective wants it."""
-        return dataclasses.replace(self.vocabulary, spelling=self.spelling())
+        """The vocabulary with its spelling, and with that of sources, as an objective wants it."""
+        source = None if self.source is None else self.source.spelt
+        return dataclasses.replace(self.vocabulary, spelling=self.spelling(), source=source)
+
+    @property
+    def of_source(self) -> "Tokenizer":
+        """The tokenizer of what the encoder of a seq2seq model reads."""
+        return self if self.source is None else self.source
 
     def spoken(self, ids: np.ndarray) -> list[int]:
         """ids without the special ones; unk stays, so that one sees where something was lost."""
@@ -89,6 +98,8 @@ class Tokenizer(ABC):
         digest = hashlib.blake2b(json.dumps(self._card()).encode(), digest_size=16)
         for name, content in sorted(self.files().items()):
             digest.update(f"{name}:{len(content)}:".encode() + content)
+        if self.source is not None:
+            digest.update(f"source:{self.source.hash}".encode())
         return digest.hexdigest()
 
     def save(self, folder: str | Path) -> None:
@@ -99,6 +110,8 @@ class Tokenizer(ABC):
             (folder / name).write_bytes(content)
         card = self._card() | {"files": sorted(self.files()), "hash": self.hash}
         (folder / _CARD).write_text(json.dumps(card, indent=1))
+        if self.source is not None:
+            self.source.save(folder / SOURCE)
 
 
 class Recipe(Protocol):
@@ -144,6 +157,8 @@ def load(folder: str | Path) -> Tokenizer:
     if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
         raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
     tokenizer = kind.from_files(files, ids, template)
+    if is_saved(folder / SOURCE):
+        tokenizer.source = load(folder / SOURCE)
     if tokenizer.hash != card.get("hash"):
         raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer

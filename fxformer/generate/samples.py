@@ -99,7 +99,11 @@ def samples(
     """
     answer = type(objective).answer or ANSWERS[objective.model.architecture]
     ids = jax.jit(lambda p, b: answer(bind(p), b))(params, one_piece(batch, rows))
-    texts = ([spelt(row, tokenizer) for row in np.asarray(part)] for part in ids)
+    read = tokenizer if batch.source is None else tokenizer.of_source
+    texts = (
+        [spelt(row, one) for row in np.asarray(part)]
+        for part, one in zip(ids, (read, tokenizer, tokenizer), strict=True)
+    )
     shown = [Sample(*three) for three in zip(*texts, strict=True)]
     if getattr(objective, "shows_codes", False):
         shown += by_code(bind, params, batch.tokens.shape[1], tokenizer)

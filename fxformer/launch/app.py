@@ -127,7 +127,7 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
 
     try:
         name_texts(cfg, list(HydraConfig.get().overrides.task))
-        cfg = _settled(cfg, verb) if verb in ("train", "plan") else cfg
+        cfg = _settled(cfg, verb)
         check(cfg, folders.top_keys(verb))
         _check_name(cfg)
         with open_dict(cfg):
@@ -188,7 +188,7 @@ def _settled(cfg: DictConfig, verb: str) -> DictConfig:
     """With resume=RUN, the run's own config with the allowed changes; with init=, its model."""
     from hydra.core.hydra_config import HydraConfig
 
-    if cfg.get("resume") is None or verb == "plan":
+    if cfg.get("resume") is None or verb != "train":
         init = cfg.get("init") or {}
         if all(value in (None, "none") for key, value in init.items() if key != "_target_"):
             return cfg

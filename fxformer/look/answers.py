@@ -93,7 +93,7 @@ def rewritten(opened: Opened, text: Text) -> dict[str, Any]:
     heard = row.replace(tokens=tokens, segments=np.ones_like(tokens), positions=None)
     chance = _chances(opened, heard, wrote)
     found = _told(opened, wrote, chance) | {"what": "rewritten"}
-    found["read"] = pieces(row.source[0], opened.tokenizer)
+    found["read"] = pieces(row.source[0], opened.tokenizer.of_source)
     return found | (_beside(opened, wrote, row.targets[0]) if text.known else {})
 
 
@@ -141,7 +141,7 @@ def _chances(opened: Opened, row: Batch, targets: np.ndarray) -> np.ndarray:
 
 def _wide(opened: Opened, row: Batch) -> Batch:
     """The row at a length that is compiled for many."""
-    return padded(row, opened.objective.vocabulary.pad, limit(opened))
+    return padded(row, opened.objective.vocabulary, limit(opened))
 
 
 @partial(jax.jit, static_argnums=0)

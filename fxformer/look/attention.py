@@ -37,7 +37,7 @@ class Attention:
 def attention(opened: Opened, text: Text) -> list[Attention]:
     """The weights of the model's own forward pass over a text, in float32, nothing dropped."""
     row, vocabulary = text.batch, opened.objective.vocabulary
-    wide = padded(row, vocabulary.pad, max(limit(opened), row.tokens.shape[1]))
+    wide = padded(row, vocabulary, max(limit(opened), row.tokens.shape[1]))
     inside = _inside(opened.shape, opened.params, _read(wide))
     tokens = row.tokens[0]
     if row.source is None:
@@ -94,10 +94,12 @@ def payload(opened: Opened, text: Text) -> dict[str, Any]:
 
 def _plain(one: Attention, opened: Opened) -> dict[str, Any]:
     layers, heads = one.weights.shape[:2]
+    tokenizer = opened.tokenizer
+    read = tokenizer.of_source
     return {
         "kind": one.kind,
-        "queries": pieces(one.queries, opened.tokenizer),
-        "keys": pieces(one.keys, opened.tokenizer),
+        "queries": pieces(one.queries, read if one.kind == "encoder" else tokenizer),
+        "keys": pieces(one.keys, tokenizer if one.kind == "decoder" else read),
         "layers": layers,
         "heads": heads,
         "weights": encoded(one.weights),

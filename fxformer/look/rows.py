@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.batch import Batch
+from fxformer.batch import Batch, Vocabulary
 
 MOST = 128  # tokens of a text, on either side, that are looked at
 STEP = 16  # lengths are rounded up to it, so that few shapes are compiled
@@ -59,16 +59,16 @@ def cut(row: Batch, *, known: bool) -> Text:
     return Text(row.replace(labels=None, **fields), known, note)
 
 
-def padded(row: Batch, pad: int, most: int) -> Batch:
+def padded(row: Batch, words: Vocabulary, most: int) -> Batch:
     """A row at a length that is compiled for many: rounded up, but never above `most`."""
+    pads = {"tokens": words.pad, "source": words.of_source.pad}
 
     def wide(name: str, length: int) -> np.ndarray | None:
         array = getattr(row, name)
         if array is None:
             return None
         room = max(length, min(-(-length // STEP) * STEP, most)) - length
-        fill = pad if name in ("tokens", "source") else 0
-        return np.pad(array, ((0, 0), (0, room)), constant_values=fill)
+        return np.pad(array, ((0, 0), (0, room)), constant_values=pads.get(name, 0))
 
     length = row.tokens.shape[1]
     names = [*_TOKENS, *(("targets", "weights") if row.picked is None else ())]

@@ -46,7 +46,11 @@ def chosen(texts: Batch, number: int) -> Text:
 
 def spoilt(opened: Opened, text: str, seed: int = 0) -> Text:
     """A typed text as the objective spoils it: what it hides or changes is known."""
-    batch = opened.objective.corrupt(rows_of(opened, framed(opened, text, "the text"), seed))
+    rows = rows_of(opened, framed(opened, text, "the text"), seed)
+    if opened.tokenizer.source is not None:  # each side in its own tokens
+        source = framed(opened, text, "the text", source=True)[None]
+        rows = dataclasses.replace(rows, source=source, source_segments=np.ones_like(source))
+    batch = opened.objective.corrupt(rows)
     return cut(batch, known=not opened.objective.reads_pairs)
 
 
@@ -92,9 +96,14 @@ def asked(opened: Opened, text: str, seed: int = 0) -> Text:
     return spoilt(opened, text, seed)
 
 
-def framed(opened: Opened, text: str, what: str, *, closed: bool = True) -> np.ndarray:
-    """[n] ids with what the template puts around; ValueError where there are none or too many."""
-    tokenizer = opened.tokenizer
+def framed(
+    opened: Opened, text: str, what: str, *, closed: bool = True, source: bool = False
+) -> np.ndarray:
+    """[n] ids with what the template puts around; ValueError where there are none or too many.
+
+    source: of what the encoder of a seq2seq model reads
+    """
+    tokenizer = opened.tokenizer.of_source if source else opened.tokenizer
     ids = ids_of(text, tokenizer)
     after = tokenizer.suffix if closed else tokenizer.suffix[:0]
     ids = np.concatenate([tokenizer.prefix, ids, after]).astype(np.int32)
@@ -120,8 +129,10 @@ def rows_of(opened: Opened, ids: np.ndarray, seed: int = 0) -> Rows:
 
 def to_rewrite(opened: Opened, text: str) -> Text:
     """A typed source, and of the decoder's side the start token alone."""
-    source = framed(opened, text, "the text")
-    start = opened.objective.corrupt(rows_of(opened, source)).tokens[0, :1]
+    source = framed(opened, text, "the text", source=True)
+    other = opened.tokenizer.source is not None  # then no target can be made of the source's ids
+    ids = np.full(1, opened.objective.vocabulary.pad, np.int32) if other else source
+    start = opened.objective.corrupt(rows_of(opened, ids)).tokens[0, :1]
     there = {"source": source[None], "source_segments": np.ones_like(source)[None]}
     return Text(one_row(start).replace(**there), known=False)
 
@@ -142,7 +153,7 @@ def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) ->
     longest: tokens that the answer has room for, if more than the source has
     """
     vocabulary, most = opened.objective.vocabulary, limit(opened)
-    wide = padded(one_row(source), vocabulary.pad, max(most, len(source)))
+    wide = padded(one_row(source), vocabulary.of_source, max(most, len(source)))
     room = [table - 1 for table in _tables(opened.objective.model)]  # beside the start
     length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most, *room)
     knobs = (length, vocabulary.eos, vocabulary.pad)

@@ -27,6 +27,7 @@ class Objective(nnx.Module):
     legal: the architectures it can train
     needs: the special tokens it cannot do without, by their names in `Vocabulary`
     reads_pairs: whether its rows have a source of their own
+    two_vocabularies: whether source and target may have a tokenizer each
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
     reads: what the word vectors of its model must be kept in, None: anything
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
@@ -38,6 +39,7 @@ class Objective(nnx.Module):
     legal: ClassVar[frozenset[str]]
     needs: ClassVar[tuple[str, ...]] = ()
     reads_pairs: ClassVar[bool] = False
+    two_vocabularies: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
     reads: ClassVar[type | None] = None
     answer: ClassVar[Callable | None] = None
@@ -46,6 +48,9 @@ class Objective(nnx.Module):
         require(vocabulary, self.needs, type(self).__name__)
         self.model = model(vocab=vocabulary.size, rngs=rngs)
         self._check_architecture(self.model.architecture)
+        if vocabulary.source is not None and (said := self.against_two_tokenizers()):
+            raise ValueError(said)
+        self._check_source_rows(vocabulary)
         self.loss = loss
         self.tally = Tally()
         self._vocabulary = Held(vocabulary)
@@ -113,9 +118,9 @@ class Objective(nnx.Module):
                 "these pairs; write data/packing=prompted (a decoder reads source and target in "
                 "one), or objective=seq2seq or objective=tokenlabel"
             )
-        top = self.vocabulary.size
         for name in ("tokens", "source"):
-            tokens = getattr(rows, name)
+            tokens, words = getattr(rows, name), self.vocabulary
+            top = words.size if name == "tokens" else words.of_source.size
             if tokens is None or not tokens.size or (tokens.min() >= 0 and tokens.max() < top):
                 continue
             row, column = np.argwhere((tokens < 0) | (tokens >= top))[0]
@@ -127,6 +132,31 @@ class Objective(nnx.Module):
                 f"0 … {top - 1}: the text was encoded with another tokenizer; encode it again"
             )
         return rows
+
+    @classmethod
+    def against_two_tokenizers(cls) -> str | None:
+        """Why it cannot train with a tokenizer for sources and one for targets; None: it can."""
+        if cls.two_vocabularies:
+            return None
+        return (
+            f"objective: {cls.__name__} makes source and target of one text, with one vocabulary, "
+            "and they have two tokenizers here; write objective=seq2seq with pairs of texts "
+            "(data.source_field=, data/packing=paired), or take one tokenizer for both"
+        )
+
+    def _check_source_rows(self, vocabulary: Vocabulary) -> None:
+        """ValueError where an id of a source has no row in the table that the source is read by."""
+        size, table = vocabulary.of_source.size, getattr(self.model, "source_words", None)
+        if table is None and vocabulary.source is not None:
+            raise ValueError(
+                "source and target have two tokenizers and the model one word table for both: "
+                f"write model.network.source_vocab={size}"
+            )
+        if table is not None and table.embedding.shape[0] < size:
+            raise ValueError(
+                f"model.network.source_vocab={table.embedding.shape[0]}: the tokenizer of the "
+                f"source has {size} ids; write model.network.source_vocab={size} or more"
+            )
 
     def _check_architecture(self, architecture: str) -> None:
         if architecture in self.legal:

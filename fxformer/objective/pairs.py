@@ -22,6 +22,7 @@ class Seq2SeqLM(Objective):
 
     legal = frozenset({"seq2seq"})
     reads_pairs = True
+    two_vocabularies = True
 
     def __init__(
         self,
@@ -125,7 +126,8 @@ def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
     if source is None or segments is None:
         raise ValueError(
             f"objective={name} learns from pairs of texts, and this data has single texts: choose "
-            "data with a source and a target, or an objective for single texts: objective=clm, "
+            "data with a source and a target (records with data.source_field= and "
+            "data/packing=paired, or data=copy), or an objective for single texts: objective=clm, "
             "objective=mlm or objective=denoise"
         )
     return np.asarray(source, np.int32), np.asarray(segments, np.int32)

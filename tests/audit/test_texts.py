@@ -15,6 +15,11 @@ class Letters:
     """Ids 5 … 11 are the letters a … g."""
 
     vocabulary = WORDS
+    source = None
+
+    @property
+    def of_source(self):
+        return self
 
     def decode(self, ids):
         return " ".join("abcdefg"[i - 5] for i in ids)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -105,3 +106,12 @@ def valid(folder: Path, name: str, array: np.ndarray) -> np.ndarray:
     elif array.ndim == 3:
         mask = mask[..., None]
     return np.broadcast_to(mask, array.shape)
+
+
+def with_words(folder: Path, name: str, words: list[str], base: str = "bert") -> Path:
+    """A copy of a fixture with a tokenizer of these words behind BERT's special tokens."""
+    made = folder / name
+    shutil.copytree(HERE / base, made)
+    lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (made / "vocab.txt").write_text("\n".join(lines))
+    return made

@@ -20,7 +20,7 @@ from fxformer.bridge.reading import model_of, shapes_of
 from fxformer.config.build import build
 from fxformer.config.target import ConfigError
 from fxformer.launch import app
-from tests.bridge.fixture import HERE, published
+from tests.bridge.fixture import HERE, published, with_words
 from tests.bridge.test_start import QUIET, train
 
 BERT, GPT2, T5, BART = (str(HERE / name) for name in ("bert", "gpt2", "t5", "bart"))
@@ -142,20 +142,12 @@ def test_sharing_of_nothing_is_refused():
         adopted(composed("train", words), words)
 
 
-def test_two_tokenizers_do_not_read_one_source(tmp_path):
-    import shutil
-
-    for name, words in (("one", "abcde"), ("two", "edcba")):
-        shutil.copytree(HERE / "bert", tmp_path / name)
-        lines = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-        (tmp_path / name / "vocab.txt").write_text("\n".join(lines))
-    argv = [f"init.encoder={tmp_path / 'one'}", f"init.decoder={tmp_path / 'two'}",
-            "objective=denoise", "data.length=4"]
-    with pytest.raises(ConfigError, match="read by one"):
-        adopted(composed("train", argv), argv)
-    argv[1] = f"init.decoder={tmp_path / 'one'}"
+def test_one_tokenizer_of_both_reads_source_and_target(tmp_path):
+    folder = with_words(tmp_path, "one", list("abcde"))
+    argv = [f"init.encoder={folder}", f"init.decoder={folder}", "objective=denoise",
+            "data.length=4"]
     cfg = adopted(composed("train", argv), argv)
-    assert cfg.tokenizer.path == str(tmp_path / "one")
+    assert cfg.tokenizer.path == str(folder)
     assert cfg.model.network.vocab_multiple == 23  # ten ids, the tables keep their rows
 
 
