@@ -323,4 +323,4 @@ def test_a_run_of_two_processes_counts_its_machine_once(tmp_path):
     assert len(attempts) == 2 and rose > 50
     each = [sum(e[5] for e in line["entries"] if e[2] == "rapl") for line in attempts.values()]
     assert sum(each) == pytest.approx(rose, abs=60)  # 0.6 s
-    assert min(each) > 0.25 * rose
+    assert min(each) > 0.05 * rose  # by processor time, which a loaded machine does not give evenly
