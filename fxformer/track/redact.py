@@ -92,7 +92,7 @@ class Redactor:
 
     def _learn_environment(self) -> None:
         for name, value in os.environ.items():
-            if _KEY.search(name) and len(value) >= 8:
+            if name != "PWD" and _KEY.search(name) and len(value) >= 8:  # PWD: the folder we are in
                 self._secrets.add(value)
 
     def _learn(self, config: Any) -> None:
