@@ -1,7 +1,10 @@
-"""What lies at a path, told before it is opened: reading a device or a pipe may never end."""
+"""What lies at a path: reading a device or a pipe may never end, and a link may lead anywhere."""
 
+import errno
+import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = (
     (stat.S_ISCHR, "a device"),
@@ -20,3 +23,55 @@ def no_file(path: str | Path) -> str | None:
         return None
     kind = next((name for holds, name in _KINDS if holds(mode)), None)
     return None if kind is None else f"is {kind}, not a file; write its content to a file first"
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file for reading. OSError, at once, for a pipe, a device, a socket or a folder."""
+    return open(path, "rb", opener=_regular)  # noqa: SIM115 - for the caller to close
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file, read through `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_text(path: str | Path, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, read through `open_regular`."""
+    return read_bytes(path).decode("utf-8", errors)
+
+
+def open_own(path: str | Path, mode: str) -> BinaryIO:
+    """Open a file for writing, made where it is missing. OSError where it is a symbolic link."""
+    return open(path, mode, buffering=0, opener=_own)  # noqa: SIM115 - for the caller to close
+
+
+def not_own(folder: str | Path) -> str | None:
+    """The first entry of a folder that is neither a file nor a folder of its own, with advice; None
+    where writing into the folder changes nothing outside it. An absent folder has none."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    for entry in entries:
+        if entry.is_symlink():
+            return (f"{entry.path} is a symbolic link, and what is written there would go "
+                    "elsewhere; replace it with a copy of what it names, or remove it")
+        if not (entry.is_file() or entry.is_dir()):
+            return f"{entry.path} is a pipe, a socket or a device; remove it"
+    return None
+
+
+def _regular(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def _own(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)

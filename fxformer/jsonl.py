@@ -6,6 +6,7 @@ and "-inf" and come back as floats, so that every reader (a browser too) can par
 
 import contextlib
 import errno
+import io
 import json
 import math
 import os
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from fxformer.files import open_own, open_regular, read_text
 
 _ODD = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -62,7 +65,7 @@ def parse(text: str | bytes) -> dict[str, Any]:
 
 def load(path: str | Path) -> Any:
     """The JSON value that the file at `path` holds. OSError, or ValueError for what is no JSON."""
-    return value(Path(path).read_text(encoding="utf-8"))
+    return value(read_text(path))
 
 
 class Writer:
@@ -76,7 +79,7 @@ class Writer:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._torn = _torn(self.path)
-        self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - lives as long as we do
+        self._file = open_own(self.path, "ab")
 
     def write(self, line: dict[str, Any], *, sync: bool = False) -> None:
         """Append `line`, whole or not at all. OSError when the disk refuses."""
@@ -109,7 +112,7 @@ def is_number(value: Any) -> bool:
 def _torn(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
 
@@ -119,7 +122,7 @@ def read(path: str | Path) -> Iterator[dict[str, Any]]:
     path = Path(path)
     if not path.exists():
         return
-    with open(path, encoding="utf-8", errors="replace") as file:
+    with io.TextIOWrapper(open_regular(path), encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
                 yield parse(text)

@@ -20,6 +20,7 @@ from fxformer.bridge.tokenizer_files import copy_files
 from fxformer.config.legal import architecture
 from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
+from fxformer.files import not_own
 from fxformer.track.store import StoredRun
 
 GENERATION = "generation_config.json"
@@ -203,6 +204,8 @@ def _text_files(
 ) -> list[str]:
     """Tokenizer and generation settings: the files it was imported with, or made from ours."""
     kept = run.folder / "published"
+    if linked := not_own(kept):  # an export is given away: nothing from elsewhere goes into it
+        raise ValueError(linked)
     files = copy_files(kept, folder) if kept.is_dir() else []
     if (kept / GENERATION).is_file():
         shutil.copyfile(kept / GENERATION, folder / GENERATION)

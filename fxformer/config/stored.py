@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fxformer.config.check import values
 from fxformer.config.target import ConfigError
+from fxformer.files import read_text
 
 LARGEST = 4_000_000  # bytes; the largest of our own is about 20 kB
 READ = ("data", "tokenizer", "model", "objective")  # what opening a run's model builds
@@ -24,10 +25,13 @@ def load_config(folder: str | Path) -> DictConfig:
     try:
         if file.stat().st_size > LARGEST:
             raise ConfigError(f"{file} is larger than {LARGEST:,} bytes: not a run's config")
-        text = file.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.CSafeLoader)):
+        text = read_text(file)
+        events = list(yaml.parse(text, yaml.CSafeLoader))
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
             raise ConfigError(f"{file} has yaml aliases (*name): not written by fxformer")
-        config = OmegaConf.create(text)
+        # omegaconf asserts that a text is a mapping, a list or a word
+        mapping = any(isinstance(event, yaml.MappingStartEvent) for event in events[2:3])
+        config = OmegaConf.create(text) if mapping else None
     except FileNotFoundError:
         raise ConfigError(f"{file} is missing, so {Path(folder).name} is not a run") from None
     except RecursionError:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fxformer.dashboard.scan import Lines
+from fxformer.files import open_regular
 
 _TAIL = 256  # bytes by whose change a rewritten file is told from one that grew
 _WORTH = 200_000  # bytes of log below which reading it again is as quick as a cache
@@ -51,7 +52,7 @@ class Columns:
     def _read(self, wanted: tuple[str, ...]) -> None:
         """Take in what was appended, and the columns that are not there yet."""
         try:
-            file = open(self._path, "rb")  # noqa: SIM115 - closed below
+            file = open_regular(self._path)
         except OSError:  # none, or a folder, or not ours to read
             self._forget()
             self._columns = {name: np.zeros(0) for name in wanted}

@@ -13,6 +13,7 @@ import yaml
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
 from fxformer.energy.carbon import KNOBS, Carbon
+from fxformer.files import read_text
 from fxformer.track.redact import Redactor
 from fxformer.track.show import carbon_from
 from fxformer.track.store import StoredRun
@@ -105,7 +106,7 @@ def _mark(run: StoredRun) -> list[int]:
 def _flat(run: StoredRun) -> dict[str, Any]:
     """The config and what else a result depends on, {dotted key: plain value}, without secrets."""
     try:
-        text = (run.folder / "config.yaml").read_text(encoding="utf-8")
+        text = read_text(run.folder / "config.yaml")
         given = yaml.load(text, _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         given = None  # `StoredRun.problems` says why

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from fxformer import jsonl
+from fxformer.files import open_regular
 
 _END = 8_192  # bytes of either end
 _VALID = b'"split": "valid"'
@@ -28,7 +29,7 @@ def names(path: Path) -> dict[str, list[str]]:
 def _some_lines(path: Path) -> bytes:
     """The beginning and the end of a log, and its first line of "valid" where these have none."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             if size <= 2 * _END:

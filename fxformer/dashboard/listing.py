@@ -10,6 +10,7 @@ from fxformer import jsonl
 from fxformer.dashboard import configs, notes
 from fxformer.dashboard.shelf import Shelf
 from fxformer.data import round_trip
+from fxformer.files import open_regular
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, name_of
 from fxformer.track.wandb import sync_command
@@ -123,7 +124,7 @@ def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:
 def _ends(log: Path) -> dict[str, dict[str, Any]]:
     """{split: its last whole line} from the end of a log."""
     try:
-        with open(log, "rb") as file:
+        with open_regular(log) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL))
             lines = file.read().split(b"\n")

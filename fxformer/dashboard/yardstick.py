@@ -1,9 +1,9 @@
 """What `fxformer compare` has found: the same words asked of runs of different objectives."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fxformer import jsonl
 from fxformer.compare.main import KEPT
 from fxformer.dashboard.shelf import Shelf
 
@@ -14,7 +14,7 @@ def yardstick(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
     found, names = [], {run.id: key for key, run in shelf.runs().items()}
     for file in sorted((shelf.root / KEPT).glob("*.json"), reverse=True):
         try:
-            one = json.loads(file.read_text(encoding="utf-8"))
+            one = jsonl.load(file)
             for run in one["runs"]:
                 run["key"] = names.get(run["run"])
                 run.pop("folder", None)

@@ -14,6 +14,7 @@ import numpy as np
 from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
+from fxformer.files import read_bytes
 from fxformer.spelling import Spelling
 
 _CARD = "tokenizer_card.json"
@@ -145,8 +146,8 @@ def load(folder: str | Path) -> Tokenizer:
     """Read what `save` has written. ValueError if it is not there or damaged."""
     folder = Path(folder)
     try:
-        card = jsonl.value((folder / _CARD).read_text())
-        files = {name: (folder / Path(name).name).read_bytes() for name in card["files"]}
+        card = jsonl.load(folder / _CARD)
+        files = {name: read_bytes(folder / Path(name).name) for name in card["files"]}
         ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
         (module, _, name), template = card["class"].rpartition("."), card["template"]
     except (OSError, ValueError, KeyError, TypeError) as problem:

@@ -10,6 +10,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.config.fit import complaint
 from fxformer.energy.totals import Entry, Totals
+from fxformer.files import open_regular
 
 
 class LedgerReader:
@@ -72,7 +73,7 @@ class LedgerReader:
 
     def _read(self) -> None:
         try:
-            with open(self._path, "rb") as file:
+            with open_regular(self._path) as file:
                 stat = os.fstat(file.fileno())
                 if stat.st_ino != self._inode or stat.st_size < self._offset:
                     self._reset()

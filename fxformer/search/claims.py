@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from fxformer import jsonl
 from fxformer.search.study import Study, Trial
 from fxformer.track.owner import alive, here, record
 
@@ -110,7 +111,7 @@ class FileClaims:
         holders = {}
         for slot, (attempt, path) in latest.items():
             if path not in self._read:
-                self._read[path] = json.loads(path.read_text(encoding="utf-8"))
+                self._read[path] = jsonl.load(path)
             body, renewed = self._read[path], path.stat().st_mtime
             holders[slot] = Holder(slot, attempt, body["worker"], body["owner"], renewed)
         return holders

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from fxformer.files import open_regular
+
 LOGS = ("metrics.jsonl", "metrics_all.jsonl", "events.jsonl", "energy.jsonl")
 _CHUNK = 1 << 20
 
@@ -52,7 +54,7 @@ def damage(folder: Path, marks: Mapping[str, list[int]]) -> list[str]:
 def _crc(path: Path, start: int = 0, crc: int = 0, most: int | None = None) -> tuple[int, int]:
     """How many bytes there are, of `most`, and the CRC-32 of them all, given that up to `start`."""
     at = start
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(start)
         while data := file.read(_CHUNK if most is None else min(_CHUNK, most - at)):
             at, crc = at + len(data), zlib.crc32(data, crc)

@@ -13,12 +13,18 @@ import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fxformer.files import not_own, open_own, read_text
+
 LEASE = 60.0  # seconds without a renewal after which an owner on another machine counts as dead
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without locks
 
 
 class RunBusyError(ValueError):
     """The folder belongs to a process that is alive."""
+
+
+class RunLinkedError(ValueError):
+    """Something in the folder leads out of it: writing to the run would change other files."""
 
 
 class RunGoneError(ValueError):
@@ -37,7 +43,7 @@ class RunLost(SystemExit):
 
 
 class Lock:
-    """An exclusive lock on `folder`/.lock, or RunBusyError.
+    """An exclusive lock on `folder`/.lock, or RunBusyError, or RunLinkedError.
 
     On one machine the kernel's lock decides. It is gone with its process, however that ends, so a
     killed run can be taken over at once. On shared file systems the locks of other machines may
@@ -50,7 +56,9 @@ class Lock:
     def __init__(self, folder: Path, *, lease: float = LEASE):
         self.folder, self.lease, self._lost = Path(folder), lease, ""
         self._path, self._token = self.folder / ".lock", uuid.uuid4().hex
-        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - held
+        if linked := not_own(self.folder) or not_own(self.folder / "checkpoints"):
+            raise RunLinkedError(linked)
+        self._file = open_own(self._path, "a+b")
         locked, holder = self._flock(), self._read()
         if holder and not (locked and _this_machine(holder)) and not _dead_here(holder):
             self._outlast(holder)
@@ -156,7 +164,7 @@ class Lock:
 
     def _read(self) -> str:
         with contextlib.suppress(OSError):  # by its name: another may have put a file there
-            return self._path.read_text(errors="replace").strip()
+            return read_text(self._path, "replace").strip()
         return ""
 
     def _write(self, holder: str) -> None:

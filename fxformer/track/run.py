@@ -94,7 +94,7 @@ class Run:
         lock = Lock(folder)
         jsonl.sweep(folder)
         try:
-            facts_before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            facts_before = jsonl.load(folder / "run.json")
             stored = plain_config(folder)
         except (OSError, ValueError) as error:
             lock.release()

@@ -5,6 +5,7 @@ import os
 import zlib
 from pathlib import Path
 
+from fxformer import jsonl
 from fxformer.train.tensors import Damaged
 
 NAME = "host.json"
@@ -13,7 +14,7 @@ NAME = "host.json"
 def read(folder: Path) -> dict:
     """What `write` wrote into `folder`. Raises Damaged for anything else."""
     try:
-        body = json.loads((folder / NAME).read_text())
+        body = jsonl.load(folder / NAME)
         found = body.pop("sum")
         if found != _sum(body):
             raise ValueError("its checksum differs")

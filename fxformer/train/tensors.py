@@ -14,6 +14,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from fxformer import jsonl
+from fxformer.files import open_regular
+
 DTYPES = {
     "F64": np.dtype(np.float64),
     "F32": np.dtype(np.float32),
@@ -63,9 +66,10 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
 def read(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Arrays by name, exactly those of `sums`, each checked. Raises Damaged for anything else."""
     try:
-        raw = np.memmap(path, np.uint8, "r")
+        with open_regular(path) as file:
+            raw = np.memmap(file, np.uint8, "r")
         length = int.from_bytes(raw[:8].tobytes(), "little")
-        header = json.loads(raw[8 : 8 + length].tobytes())
+        header = jsonl.value(raw[8 : 8 + length].tobytes())
         entries = {name: _entry(raw[8 + length :], entry) for name, entry in header.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"{path}: {error}") from None

@@ -2,6 +2,7 @@
 """
 
 import json
+import os
 import random
 import re
 
@@ -36,6 +37,26 @@ def folder(tmp_path):
     (bad / "checkpoints").mkdir()
     searched(root)
     return bad
+
+
+@pytest.mark.parametrize("file", ["run.json", "config.yaml", "energy.jsonl", "metrics.jsonl",
+                                  "events.jsonl", "notes.json"])
+def test_a_pipe_or_a_device_among_the_files_of_a_run_is_never_waited_for(folder, tmp_path, file):
+    (folder / file).unlink(missing_ok=True)
+    if file == "run.json":
+        (folder / file).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(folder / file)
+    words = {"root": str(folder.parent), "bad": str(folder), "out": str(tmp_path / "out")}
+    for verb in VERBS:
+        assert main([word.format(**words) for word in verb]) in (0, 2)
+    shelf = Shelf(folder.parent)
+    for route in ANSWERS:
+        if route not in OPENING:
+            try:
+                answer(shelf, route, {"run": folder.name, "runs": folder.name, "name": "loss"})
+            except (ValueError, KeyError):
+                pass
 
 
 def spots(value, path=()):
@@ -127,7 +148,7 @@ def test_no_wrong_type_at_any_key_ends_a_view(folder, tmp_path, capsys, name):
 
 @pytest.mark.parametrize("file, text, why", [
     ("run.json", '{"summary": [1]}', "run.json: summary wants a mapping, got [1]"),
-    ("run.json", "[" * 100_000, "run.json: no JSON: nested too deeply"),
+    ("run.json", "[" * 100_000, "run.json: brackets are nested too deeply"),
     ("run.json", "[1", "run.json: Expecting"),
     ("energy.jsonl", '{"attempt": "a", "entries": 3}\n', "energy.jsonl: line 1: entries wants"),
     ("energy.jsonl", "[1]\n", "energy.jsonl: line 1: a JSON object is expected, got [1]"),

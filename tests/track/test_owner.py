@@ -14,6 +14,7 @@ from fxformer.track.owner import (
     Lock,
     RunBusyError,
     RunGoneError,
+    RunLinkedError,
     RunLost,
     alive,
     here,
@@ -159,3 +160,27 @@ def test_machines_of_one_name_are_told_apart():
     assert here(record())
     assert not here(record() | {"born": "another-boot/1"})
     assert not here(record() | {"host": "elsewhere"})
+
+
+@pytest.mark.parametrize("name", [".lock", ".reserve", "energy.jsonl", "wandb", "checkpoints",
+                                  "checkpoints/.trash", "checkpoints/00000004"])
+def test_a_folder_whose_files_lead_elsewhere_is_not_written_to(tmp_path, name):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    (run / name).parent.mkdir(parents=True)
+    outside.write_text("precious")
+    (run / name).symlink_to(outside)
+    with pytest.raises(RunLinkedError, match=name):
+        Lock(run)
+    assert outside.read_text() == "precious" and len(list(tmp_path.rglob("*"))) <= 4
+
+
+def test_a_folder_that_is_reached_by_a_link_is_ones_own(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    Lock(tmp_path / "link").release()
+
+
+def test_a_pipe_in_a_folder_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    with pytest.raises(RunLinkedError, match="pipe"):
+        Lock(tmp_path)

@@ -50,6 +50,13 @@ def test_a_secret_is_struck_out_wherever_its_value_turns_up():
     assert redactor.value({"x": ["a canary-1"]}) == {"x": [f"a {MASK}"]}
 
 
+def test_the_current_folder_is_no_password(monkeypatch):
+    monkeypatch.setenv("PWD", "/home/me/project")
+    monkeypatch.setenv("DB_PWD", "canary-password")
+    given = {"data": {"files": "/home/me/project/corpus.txt"}, "note": "canary-password"}
+    assert Redactor().config(given) == {**given, "note": MASK}
+
+
 def test_urls_lose_their_credentials():
     assert Redactor().text("git@x https://u:canary@host/p") == f"git@x https://{MASK}@host/p"
 
