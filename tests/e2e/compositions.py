@@ -17,17 +17,22 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import yaml
 from gate import CHAIN, TINY, composed, refusal, text
 from jax import Array
 
 from fxformer.config.folders import conf_folder
 from fxformer.config.legal import architecture
-from fxformer.config.legal_parts import options as fitting
+from fxformer.config.target import locate
 from fxformer.train.setup import set_up
 
 GROUPS = ("model/position", "model/residual", "model/ffn", "model/norm", "model/attention")
 GROUPS += ("tokenizer", "optimizer", "schedule", "precision")
 OF_PAIRS = ("objective=seq2seq", "objective=tokenlabel")  # synthetic pairs, no text
+NEEDS = {  # values that options want of others
+    "objective=electra_base": ["model.dim=48", "model.heads=3"],
+    "model/position=relative_shared": ["model.attention.own_bias=false"],
+}
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 TEXT = "\n\n".join(
     f"Line {n} of the text. It has {n % 7} words more! Has it? {'more ' * (n % 7)}"
@@ -51,7 +56,13 @@ def architecture_of(model: str) -> str:
 @functools.cache
 def objectives(kind: str) -> list[str]:
     """The objectives of an architecture."""
-    return fitting("objective", lambda part: kind in getattr(part, "legal", (kind,)))
+    return [o for o in options("objective") if kind in getattr(objective(o), "legal", (kind,))]
+
+
+def objective(option: str) -> type:
+    """The class of an objective, which its yaml or the one that it starts from names."""
+    node = yaml.safe_load((conf_folder() / "objective" / f"{option}.yaml").read_text())
+    return locate(node["_target_"]) if "_target_" in node else objective(node["defaults"][0])
 
 
 def drawn(seed: int, used: Mapping[str, float]) -> str:
@@ -160,9 +171,10 @@ def alone(word: str, model: str) -> str | None:
     kind = architecture_of(model)
     if group == "objective" and option not in objectives(kind):
         return None
-    objective = word if group == "objective" else f"objective={PLAIN[kind]}"
-    data = ["data=sort"] * (objective in OF_PAIRS)
-    return " ".join([f"model={model}", objective, *data, *[word] * (group in GROUPS)])
+    learned = word if group == "objective" else f"objective={PLAIN[kind]}"
+    data = ["data=sort"] * (learned in OF_PAIRS)
+    own = [word] * (group in GROUPS)
+    return " ".join([f"model={model}", learned, *data, *own, *NEEDS.get(word, [])])
 
 
 def main(count: int, seed: int = 0) -> None:

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
-from compositions import TEXT, command, two_steps
+from compositions import GROUPS, TEXT, command, options, two_steps
 from gate import CHAIN, TINY, passed, refusal, text
 
 from fxformer.config.folders import conf_folder
@@ -45,6 +45,14 @@ def file(tmp_path_factory):
     place = tmp_path_factory.mktemp("text") / "a.txt"
     place.write_text(TEXT)
     return place
+
+
+def test_the_list_is_long_and_has_every_option():
+    assert len(set(LINES)) == len(LINES) >= 200
+    used = {word for line in LINES for word in line.split()}
+    groups = ("model", "objective", *GROUPS)
+    lacking = {f"{g}={o}" for g in groups for o in options(g)} - used
+    assert lacking == {"model/attention=prophetnet"}  # of an n-gram decoder, which has it itself
 
 
 @pytest.mark.parametrize("words", SAMPLE[:3])
