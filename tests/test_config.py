@@ -263,3 +263,9 @@ def test_differences_names_both_values():
         "a.b": "a.b: the run has 1, you gave 2",
         "c": "c: the run has 'nothing', you gave []",
     }
+
+
+@pytest.mark.parametrize("given", [float("nan"), float("inf"), "nan", "-inf", 1.5, "1.5"])
+def test_numbers_that_are_no_whole_ones_are_refused_without_an_example(given):
+    why = complaint(given, int)
+    assert why and "; write" not in why

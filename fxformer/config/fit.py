@@ -92,7 +92,7 @@ def _finite(value: float) -> bool:
 def _advice(value: Any, hint: type) -> str:
     """What the writer most likely meant."""
     if hint is int and isinstance(value, float) and math.isfinite(value):
-        return f"; write {int(value)}" if value == int(value) else ""
+        return f"; write {int(value)}" if value.is_integer() else ""
     if hint is str and not isinstance(value, (list, dict, type(None))):
         return f"; write '{value}' in quotes"
     if hint in (int, float) and isinstance(value, str):
@@ -104,7 +104,7 @@ def _advice(value: Any, hint: type) -> str:
             mantissa, _, exponent = value.strip().lower().partition("e")
             mantissa += "" if "." in mantissa or not exponent else ".0"
             return f", which is text; write {mantissa}{'e' + exponent if exponent else ''}"
-        return f", which is text; write {int(number)}" if number == int(number) else ""
+        return f", which is text; write {int(number)}" if number.is_integer() else ""
     if hint is bool and value in (0, 1):
         return f"; write {'true' if value else 'false'}"
     return ""
