@@ -104,6 +104,8 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
     row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
             for name in _LAST if name != "joules"}
+    # trainer.log_every may pass over the end of training, where the last evaluation is
+    row["step"] = max((one["step"] for one in (train, valid) if one.get("step")), default=None)
     return row | {f"valid_{name}": valid[name] for name in _VALID}
 
 

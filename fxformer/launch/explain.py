@@ -67,6 +67,7 @@ def refusal(error: BaseException) -> str | None:
 INERT = {
     "hydra.run.dir": "runs=FOLDER says where the folders of runs lie, name= what they are called",
     "hydra.sweep": "runs=FOLDER says where runs and searches lie, search.name= names a search",
+    "hydra.job.chdir": "a run writes into its own folder, wherever the command is given",
     "hydra.output_subdir": "a run's folder has its config.yaml",
     "hydra.launcher": "search/launcher= says where trials run",
     "hydra.sweeper": "search= says how trials are drawn",

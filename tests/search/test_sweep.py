@@ -50,6 +50,7 @@ def only(folder: Path) -> Study:
         (("seed=shuffle(1,2)",), "write choice(…), and search=random"),
         (("seed=1,2", "hydra.sweep.dir=x"), "hydra.sweep.dir=x: has no effect"),
         (("seed=1,2", "hydra/launcher=joblib"), "search/launcher= says where trials run"),
+        (("seed=1,2", "hydra.job.chdir=true"), "hydra.job.chdir=true: has no effect"),
         (("seed=1,2", "search.objectives=[loss]", "search.maximize=[foo]"), "foo is none of"),
     ],
 )
