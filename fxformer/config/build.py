@@ -3,6 +3,7 @@
 import keyword
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -25,6 +26,13 @@ def build(node: DictConfig | ListConfig) -> Any:
             {f"{k}_" if keyword.iskeyword(str(k)) else k: v for k, v in known.items()}
         )
     return instantiate(node, _convert_="all")
+
+
+def cause(error: BaseException) -> BaseException:
+    """What a part raised while it was built; Hydra wraps it."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def admit(node: Any, path: str = "") -> None:

@@ -49,8 +49,9 @@ def refusal(error: BaseException) -> str | None:
     package; a file that cannot be opened, which says so itself; and a part that Hydra could not
     call because the config lacks one of its knobs.
     """
-    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
-        error = error.__cause__
+    from fxformer.config.build import cause  # Hydra, which light commands do without
+
+    error = cause(error)
     if isinstance(error, OSError) and error.filename and error.errno in SELF_TELLING:
         return f"{error.filename}: {error.strerror}"
     frames = traceback.extract_tb(error.__traceback__)

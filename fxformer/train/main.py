@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
-from fxformer.config.build import build
+from fxformer.config.build import build, cause
 from fxformer.energy import ledger
 from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
@@ -72,11 +72,9 @@ def train(
         run = open_run(cfg, setup, facts)
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
-    except ValueError:
-        kept.refuse(meter)
-        raise
-    except BaseException:
-        kept.close(meter)
+    except BaseException as error:
+        end = kept.refuse if isinstance(cause(error), ValueError) else kept.close
+        end(meter)
         raise
     left = "stopped before it could save; resume continues from the newest checkpoint"
     signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")

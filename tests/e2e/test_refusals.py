@@ -8,10 +8,12 @@ import re
 from pathlib import Path
 
 import pytest
-from gate import DECODER, encoder, passed, refusal, seq2seq, text
+from gate import DECODER, composed, encoder, passed, refusal, seq2seq, text
+from hydra.errors import InstantiationException
 from shell import fxformer
 
 from fxformer.config.folders import conf_folder
+from fxformer.train.main import main
 
 LINES = [
     tuple(part.strip() for part in line.split(" | "))
@@ -89,6 +91,13 @@ def test_the_command_refuses_them_alike(line, folder, tmp_path):
     code, out, err = fxformer("train", *words_of(line, folder), folder=tmp_path)
     assert code == 2 and "Traceback" not in err and not (tmp_path / "runs").exists()
     assert judge(line, err, folder) is None
+
+
+def test_a_part_that_cannot_be_built_leaves_no_folder(tmp_path):
+    argv = [*DECODER, "mesh.data=0", f"runs={tmp_path / 'runs'}"]
+    with pytest.raises(InstantiationException, match="counts of devices"):
+        main(composed(argv))
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_they_are_written_on_top_of_is_sound(folder):
