@@ -43,7 +43,7 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 
 def options(group: str) -> list[str]:
     """The choices of a group that a composition may have."""
-    without = {"model": {"common"}, "tokenizer": {"none", "file"}}.get(group, set())
+    without = {"model": {"common"}, "tokenizer": {"none", "file", "pair"}}.get(group, set())
     return sorted({p.stem for p in (conf_folder() / group).glob("*.yaml")} - without)
 
 
