@@ -102,7 +102,12 @@ def begin_ledger(cfg: DictConfig, energy: ModelEnergy, facts: Mapping[str, Any])
     if cfg.resume:
         return Ledger(Path(cfg.resume, "energy.jsonl"), every=every)
     price = {"pue": carbon.pue, "gco2e_per_kwh": carbon.grid.gco2e_per_kwh}
-    return Ledger.begin(cfg.runs, every=every, start=dict(facts) | price)
+    try:
+        return Ledger.begin(cfg.runs, every=every, start=dict(facts) | price)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ValueError(f"runs={cfg.runs}: no run can be kept there ({error})") from error
 
 
 def keep_grid(energy: ModelEnergy, run: Run) -> None:
