@@ -1,6 +1,6 @@
 """`runs=FOLDER` in the words of the verbs that Hydra does not compose."""
 
-# How each verb's own parser is told of the folder; None: as an argument without a name.
+# The option of each verb's own parser that takes the folder; None: a positional argument.
 FORMS = {
     "runs": None,
     "dashboard": None,

@@ -154,7 +154,7 @@ class Save(Event):
     facts: what else belongs into the host part (config hash, tracker id), asked at each save
     milestones: further steps at which to save
     metric: as of Evaluate; decides which checkpoint is the best
-    note: told of saves that fail, (kind, **facts)
+    note: called for each save that fails, (kind, **facts)
     pause: seconds between two attempts at the last save
     """
 
@@ -253,7 +253,7 @@ class RollBack(Event):
     what made the run diverge is not met again.
 
     times: how often before the run is given up as diverged
-    note: told of each roll-back, and of the one that could not be made, (kind, **facts)
+    note: called for each roll-back, also one that could not be made, (kind, **facts)
     """
 
     def __init__(

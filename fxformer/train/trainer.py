@@ -99,7 +99,7 @@ class Trainer:
 
         evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
         samples: called with the run every `sample_every` steps and at the end
-        note: told of roll-backs and of checkpoints that could not be saved
+        note: called for roll-backs and for checkpoints that could not be saved
         """
         events: list[Event] = [
             RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
