@@ -41,6 +41,7 @@ audit: $(READY)  ## measure every objective against its law and write docs/objec
 
 lint: $(READY)  ## style of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks
+	$(RUN)/python -m ruff format --check fxformer tests benchmarks
 
 lock: $(VENV)/bin/python  ## write requirements.lock anew (needs uv, which it installs into .venv)
 	@command -v uv >/dev/null || $(RUN)/python -m pip install -q uv

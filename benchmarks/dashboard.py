@@ -33,28 +33,61 @@ def write_run(root: Path, n: int, points: int) -> str:
     folder = root / f"20260101-{n:06d}-bench{n:03d}"
     folder.mkdir()
     lr = 10 ** noise.uniform(-4, -2)
-    config = {"seed": n % 5, "optimizer": {"lr": lr, "_target_": "optax.adamw"},
-              "model": {f"knob{k}": k for k in range(100)},
-              "objective": {"_target_": "fxformer.objective.causal.CausalLM"},
-              "energy": {"region": "FRA", "pue": 1.0}}
+    config = {
+        "seed": n % 5,
+        "optimizer": {"lr": lr, "_target_": "optax.adamw"},
+        "model": {f"knob{k}": k for k in range(100)},
+        "objective": {"_target_": "fxformer.objective.causal.CausalLM"},
+        "energy": {"region": "FRA", "pue": 1.0},
+    }
     (folder / "config.yaml").write_text(json.dumps(config))
     with open(folder / "metrics.jsonl", "w", encoding="utf-8") as file:
         for step in range(1, points + 1):
             file.write(json.dumps(_line(step, lr, noise)) + "\n")
             if step % EVALUATE == 0:
-                line = {"step": step, "split": "valid", "loss": _loss(step, lr),
-                        "bits_per_byte": _loss(step, lr) / 3, **_reached(step)}
+                line = {
+                    "step": step,
+                    "split": "valid",
+                    "loss": _loss(step, lr),
+                    "bits_per_byte": _loss(step, lr) / 3,
+                    **_reached(step),
+                }
                 file.write(json.dumps(line) + "\n")
     entries = [["train", "cpu", "model:cpu", "modelled", 0.4, 4.0 * points]]
-    (folder / "energy.jsonl").write_text(json.dumps({
-        "attempt": "a", "time": 1.7e9 + n, "joules": 4.0 * points, "seconds": {"train": 1.0},
-        "entries": entries, "statements": [], "unreadable": []}) + "\n")
-    run = {"id": folder.name, "name": f"bench{n:03d}", "status": "done", "reason": "done",
-           "started": datetime.fromtimestamp(1.7e9 + n, UTC).isoformat(), "attempts": [{}],
-           "parameters": 10_000_000, "flops_per_token": 6e7, "architecture": "decoder",
-           "command": f"fxformer train seed={n}", "peak_flops": 1e12,
-           "summary": {"valid_loss": _loss(points, lr), "best": _loss(points, lr),
-                       "kwh": 4.0 * points / 3.6e6, "gco2e": 1.0, **_reached(points)}}
+    (folder / "energy.jsonl").write_text(
+        json.dumps(
+            {
+                "attempt": "a",
+                "time": 1.7e9 + n,
+                "joules": 4.0 * points,
+                "seconds": {"train": 1.0},
+                "entries": entries,
+                "statements": [],
+                "unreadable": [],
+            }
+        )
+        + "\n"
+    )
+    run = {
+        "id": folder.name,
+        "name": f"bench{n:03d}",
+        "status": "done",
+        "reason": "done",
+        "started": datetime.fromtimestamp(1.7e9 + n, UTC).isoformat(),
+        "attempts": [{}],
+        "parameters": 10_000_000,
+        "flops_per_token": 6e7,
+        "architecture": "decoder",
+        "command": f"fxformer train seed={n}",
+        "peak_flops": 1e12,
+        "summary": {
+            "valid_loss": _loss(points, lr),
+            "best": _loss(points, lr),
+            "kwh": 4.0 * points / 3.6e6,
+            "gco2e": 1.0,
+            **_reached(points),
+        },
+    }
     (folder / "run.json").write_text(json.dumps(jsonl.encode(run), indent=2))
     return folder.name
 
@@ -69,12 +102,23 @@ def _loss(step: int, lr: float) -> float:
 
 def _line(step: int, lr: float, noise: random.Random) -> dict:
     loss = _loss(step, lr) + noise.gauss(0, 0.05)
-    return {"step": step, "split": "train", "accuracy": 1 / loss, "gradient_norm": noise.random(),
-            "learning_rate": lr * noise.random(), "loss": loss, "nll": loss,
-            "parameter_norm": 37 + noise.random(), "skipped": 0.0, "streak": 0.0,
-            "update_norm": noise.random(), "step_seconds": 0.5 + noise.random() / 10,
-            "tokens_per_second": 8000 + noise.random(), "data_wait_seconds": noise.random() / 100,
-            **_reached(step)}
+    return {
+        "step": step,
+        "split": "train",
+        "accuracy": 1 / loss,
+        "gradient_norm": noise.random(),
+        "learning_rate": lr * noise.random(),
+        "loss": loss,
+        "nll": loss,
+        "parameter_norm": 37 + noise.random(),
+        "skipped": 0.0,
+        "streak": 0.0,
+        "update_norm": noise.random(),
+        "step_seconds": 0.5 + noise.random() / 10,
+        "tokens_per_second": 8000 + noise.random(),
+        "data_wait_seconds": noise.random() / 100,
+        **_reached(step),
+    }
 
 
 def serve(root: Path) -> tuple[subprocess.Popen, str]:
@@ -99,7 +143,8 @@ def waits(engine, root: Path, keys: list[str], pause: float) -> dict[str, float]
         for name in ("valid/loss", "train/loss"):
             began = page.evaluate(
                 "name => { location.hash = `curves?panels=${name}`; return performance.now(); }",
-                name)
+                name,
+            )
             found[f"curves {name}"] = marked(page, f"curve {name}", began)
             drawn = f".panel[data-panel='{name}'] .chart[data-drawn='{len(keys)}']"
             assert page.locator(f"{drawn} .scatterlayer .trace").count() == len(keys)
@@ -114,7 +159,8 @@ def marked(page, name: str, since: float) -> float:
     """Seconds after `since` (ms of the page's clock) at which the page noted `name`."""
     while True:
         times = page.evaluate(
-            "name => performance.getEntriesByName(name).map(mark => mark.startTime)", name)
+            "name => performance.getEntriesByName(name).map(mark => mark.startTime)", name
+        )
         if after := [time for time in times if time >= since]:
             return (after[0] - since) / 1000
         page.wait_for_timeout(100)

@@ -188,8 +188,9 @@ def main(argv: list[str]) -> int:
         tables = []
         for unit in ("tokens", "joules"):
             compared = compare(arguments([*names, "--root", str(root), "--at", unit]), console)
-            tables.append({name: getattr(compared, name) for name in
-                           ("unit", "budget", "passages", "runs")})
+            tables.append(
+                {name: getattr(compared, name) for name in ("unit", "budget", "passages", "runs")}
+            )
         PAGE.write_text(page(found, tables, facts()), encoding="utf-8")
     console.print(f"wrote {PAGE}")
     return 0

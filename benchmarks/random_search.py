@@ -59,8 +59,13 @@ def real(folder: Path, name: str, size: int, layouts: int, console: Console) -> 
     """Both searches of a space, and how they compare. size: of the pool; layouts: of the grid"""
     rng, keys = np.random.default_rng(0), SPACES[name]
     with console.status(f"{name}: {size} random trials"):
-        pool = trained(folder, f"random-{name}", "search=random", f"search.trials={size}",
-                       *(f"{key}=tag(log,interval({a},{b}))" for key, (a, b) in keys.items()))
+        pool = trained(
+            folder,
+            f"random-{name}",
+            "search=random",
+            f"search.trials={size}",
+            *(f"{key}=tag(log,interval({a},{b}))" for key, (a, b) in keys.items()),
+        )
     grids = []
     for n in range(layouts):
         words = []

@@ -55,8 +55,10 @@ def not_own(folder: str | Path) -> str | None:
         return None
     for entry in entries:
         if entry.is_symlink():
-            return (f"{entry.path} is a symbolic link, and what is written there would go "
-                    "elsewhere; replace it with a copy of what it names, or remove it")
+            return (
+                f"{entry.path} is a symbolic link, and what is written there would go "
+                "elsewhere; replace it with a copy of what it names, or remove it"
+            )
         if not (entry.is_file() or entry.is_dir()):
             return f"{entry.path} is a pipe, a socket or a device; remove it"
     return None

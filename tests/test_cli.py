@@ -278,7 +278,6 @@ def test_the_process_starts_again_with_its_words():
     assert "-m" in out.stdout and heap.TUNABLE in out.stdout, out.stderr
 
 
-
 def test_a_refusal_shows_no_value_of_the_environment(monkeypatch, capsys):
     monkeypatch.setenv("HIDDEN", "canary-value-77")
     assert app.train(["optimizer.lr=${oc.env:HIDDEN}"], lambda cfg: None) == 2

@@ -13,8 +13,9 @@ from fxformer import jsonl
 def test_odd_floats_and_arrays_travel_as_valid_json(tmp_path):
     path = tmp_path / "x.jsonl"
     writer = jsonl.Writer(path)
-    writer.write({"a": math.nan, "b": -math.inf, "c": np.float32(1.5), "d": np.arange(2),
-                  "e": path})
+    writer.write(
+        {"a": math.nan, "b": -math.inf, "c": np.float32(1.5), "d": np.arange(2), "e": path}
+    )
     writer.close()
     json.loads(path.read_text(), parse_constant=lambda word: 1 / 0)
     (line,) = jsonl.read(path)

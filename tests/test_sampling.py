@@ -4,8 +4,11 @@ from collections import Counter
 
 from tests.sampling import tenth
 
-NAMES = [f"tests/{file}.py::test[{n}]" for file, count in (("a", 57), ("b", 120), ("c", 3))
-         for n in range(count)]
+NAMES = [
+    f"tests/{file}.py::test[{n}]"
+    for file, count in (("a", 57), ("b", 120), ("c", 3))
+    for n in range(count)
+]
 
 
 def test_a_seed_always_draws_the_same():

@@ -90,8 +90,7 @@ def _example(old: list, new: list, answer: list, tokenizer: Tokenizer, picked: b
     }
     sides = ((old, source), (new, source), (answer, tokenizer))
     lines = [
-        (what, _spans(ids, fates[what], one))
-        for what, (ids, one) in zip(fates, sides, strict=True)
+        (what, _spans(ids, fates[what], one)) for what, (ids, one) in zip(fates, sides, strict=True)
     ]
     if picked:
         apart = (_spans([token], ["new"], tokenizer)[0][0].strip() for token in answer)

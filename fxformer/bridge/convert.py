@@ -122,9 +122,7 @@ def _spelt(entries: list[Entry], shapes: Shapes) -> set[str]:
     return names
 
 
-def _strange(
-    source: Source, asked: set[str], spared: list[Entry]
-) -> tuple[list[str], list[str]]:
+def _strange(source: Source, asked: set[str], spared: list[Entry]) -> tuple[list[str], list[str]]:
     """Names that nothing here asks for: problems, and those that may go."""
     extra = {n: raw for n, raw in source.raw.items() if n not in asked}
     let_go = _said(spared)

@@ -24,8 +24,14 @@ from fxformer.files import not_own
 from fxformer.track.store import StoredRun
 
 GENERATION = "generation_config.json"
-GENERATION_IDS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id",
-                  "forced_bos_token_id", "forced_eos_token_id")
+GENERATION_IDS = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +190,10 @@ def _named(name: str, found: Match) -> str:
     base = found.form.base
     if base is None:
         return name
-    head = any(name == need or name.startswith(need.rpartition(".")[0].split(".")[0] + ".")
-               for need in found.form.needs)
+    head = any(
+        name == need or name.startswith(need.rpartition(".")[0].split(".")[0] + ".")
+        for need in found.form.needs
+    )
     if base == "":
         return name.removeprefix(found.family.base)
     return name if head else base + name.removeprefix(found.family.base)
@@ -214,8 +222,12 @@ def _text_files(
         return files
     kind = architecture(OmegaConf.create({"model": answering(run.config)}))
     writes = kind != "encoder" and found.form.has_words
-    files += write_tokenizer(tokenizer, folder, prompts=writes and kind == "decoder",
-                             token_types=(config.get("type_vocab_size") or 0) > 1)
+    files += write_tokenizer(
+        tokenizer,
+        folder,
+        prompts=writes and kind == "decoder",
+        token_types=(config.get("type_vocab_size") or 0) > 1,
+    )
     if writes and GENERATION not in files:
         own = {name: config[name] for name in GENERATION_IDS if name in config}
         (folder / GENERATION).write_text(json.dumps(own, indent=2, sort_keys=True) + "\n")

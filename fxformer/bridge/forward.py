@@ -21,9 +21,7 @@ ANSWERS = {
 }
 
 
-def batch_of(
-    published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bool
-) -> Batch:
+def batch_of(published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bool) -> Batch:
     """Their keyword inputs as a Batch: ids, masks, token types, positions, decoder inputs.
 
     Padding has segment 0 here. A sequence-to-sequence model without decoder_input_ids reads its
@@ -51,9 +49,7 @@ def batch_of(
     return Batch(tokens, segments, source=ids, source_segments=mask, global_tokens=chosen)
 
 
-def run(
-    published: Published, model: nnx.Module, inputs: dict[str, np.ndarray]
-) -> dict[str, Array]:
+def run(published: Published, model: nnx.Module, inputs: dict[str, np.ndarray]) -> dict[str, Array]:
     """Logits, states and answers under the names that transformers gives them. float32."""
     shape, state = nnx.split(model)
     batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")

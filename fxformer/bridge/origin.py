@@ -112,12 +112,21 @@ class OfRun(Origin):
 
     def check(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> None:
         found, name = self.arrays, self.run.id
-        wrong = [f"{p} is {list(found[p].shape)} in {name} and {list(s)} here"
-                 for p, s in shapes.items() if p in found and found[p].shape != tuple(s)]
-        wrong += [f"{name} has no {path}{nearest(path, found)}"
-                  for path in shapes if path not in found and not path.startswith(spare)]
-        wrong += [f"{name} has {path}, this model has not{nearest(path, shapes)}"
-                  for path in found if path not in shapes and not path.startswith(spare)]
+        wrong = [
+            f"{p} is {list(found[p].shape)} in {name} and {list(s)} here"
+            for p, s in shapes.items()
+            if p in found and found[p].shape != tuple(s)
+        ]
+        wrong += [
+            f"{name} has no {path}{nearest(path, found)}"
+            for path in shapes
+            if path not in found and not path.startswith(spare)
+        ]
+        wrong += [
+            f"{name} has {path}, this model has not{nearest(path, shapes)}"
+            for path in found
+            if path not in shapes and not path.startswith(spare)
+        ]
         if wrong:
             raise WeightMismatch("\n".join(wrong[:12]))
 

@@ -56,8 +56,15 @@ def model_of_two(encoder: Origin, decoder: Origin, share: Share, vocab_multiple:
             f"decoder's {_width(writes)}; write init.share=none"
         )
     return referenced(
-        {**_seq2seq(), **body, "classifiers": {}, "head": network["head"],
-         "encoder": reads, "decoder": writes, "network": network}
+        {
+            **_seq2seq(),
+            **body,
+            "classifiers": {},
+            "head": network["head"],
+            "encoder": reads,
+            "decoder": writes,
+            "network": network,
+        }
     )
 
 
@@ -190,7 +197,7 @@ def _single(origin: Origin) -> bool:
 def _width(stack: Model) -> int:
     """Of the word vectors a stack reads."""
     stack = stack.get("transformer", stack)
-    return (stack["embed"].get("width") or stack["dim"])
+    return stack["embed"].get("width") or stack["dim"]
 
 
 @cache

@@ -65,9 +65,7 @@ class Published:
         check(self.source, self.entries, shapes, fresh, spare)
 
 
-def read(
-    folder: str | Path, *, ignore: Sequence[str] = (), option: str = "ignore={}"
-) -> Published:
+def read(folder: str | Path, *, ignore: Sequence[str] = (), option: str = "ignore={}") -> Published:
     """What lies in a folder. No weights are read and nothing is built.
 
     ignore: fields of config.json that the family does not know and the caller vouches for
@@ -186,7 +184,8 @@ def _check_known(
             said[name] = stated[name]
     names = family.known - set(family.derived)
     strange = [
-        name for name, value in said.items()
+        name
+        for name, value in said.items()
         if value is not None and name not in names and name not in ignore
     ]
     if strange:

@@ -11,8 +11,15 @@ UNIGRAM, BPE = 1, 2
 MOST_SPACES = 1_000_000  # at the beginning of a decoded text
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
 PROBES = (
-    "Hello  world!", " two words ", "naïve café — £5 ½", "日本語のテキスト 東京都", "a\tb\nc",
-    "ﬁne №5 ＡＢＣ", "😀 done", "1,000,000 x_y", "",
+    "Hello  world!",
+    " two words ",
+    "naïve café — £5 ½",
+    "日本語のテキスト 東京都",
+    "a\tb\nc",
+    "ﬁne №5 ＡＢＣ",
+    "😀 done",
+    "1,000,000 x_y",
+    "",
 )
 
 
@@ -71,8 +78,9 @@ def _built(parts: dict[str, Any], added: list[str]):
         vocab = {text: i for i, (text, _, _) in enumerate(pieces)}
         name = pieces[unknown][0]
         ranks = {piece: rank for piece, rank in parts.get("ranks", vocab).items() if piece in vocab}
-        model = models.BPE(vocab, merges_of(ranks), unk_token=name, fuse_unk=True,
-                           byte_fallback=spelled)
+        model = models.BPE(
+            vocab, merges_of(ranks), unk_token=name, fuse_unk=True, byte_fallback=spelled
+        )
     else:
         return None
     fast = Tokenizer(model)

@@ -65,11 +65,17 @@ class Start:
         if self.origin is None:
             return params, []
         leaves = named(params)
-        shapes = {p.removeprefix("model/"): leaf.shape for p, leaf in leaves.items()
-                  if p.startswith("model/")}
+        shapes = {
+            p.removeprefix("model/"): leaf.shape
+            for p, leaf in leaves.items()
+            if p.startswith("model/")
+        }
         arrays, lines = self.weights(shapes, runs=runs)
-        lines += [Line("fresh", "", p, leaf.shape) for p, leaf in leaves.items()
-                  if not p.startswith("model/")]
+        lines += [
+            Line("fresh", "", p, leaf.shape)
+            for p, leaf in leaves.items()
+            if not p.startswith("model/")
+        ]
 
         def put(path: str, leaf: jax.Array) -> jax.Array:
             found = arrays.get(path.removeprefix("model/")) if path.startswith("model/") else None

@@ -139,9 +139,11 @@ def _stack(node: Model) -> Model:
 
 
 def _with(node: Model, own: Model) -> Model:
-    return {**node, "transformer": {**node["transformer"], **own}} if "transformer" in node else {
-        **node, **own
-    }
+    return (
+        {**node, "transformer": {**node["transformer"], **own}}
+        if "transformer" in node
+        else {**node, **own}
+    )
 
 
 def _groups(stack: Model, layers: list[int]) -> list[int]:

@@ -84,8 +84,9 @@ def import_(argv: list[str], console: Console | None = None) -> None:
     bill.show(made.lines, console)
     words_ = f"{made.published.form.architecture}, {made.parameters:,} parameters -> {made.folder}"
     console.print(words_, highlight=False, soft_wrap=True)
-    console.print(f"train from it: fxformer train init.from={made.folder}", highlight=False,
-                  soft_wrap=True)
+    console.print(
+        f"train from it: fxformer train init.from={made.folder}", highlight=False, soft_wrap=True
+    )
 
 
 def export(argv: list[str], console: Console | None = None) -> None:

@@ -87,12 +87,19 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or its beginning")
     parser.add_argument("--root", default="runs", help="the folder that holds the runs")
     parser.add_argument("--at", choices=get_args(Unit), default="tokens", help="what is equal")
-    parser.add_argument("--budget", type=float, help="how much of it; default: what all "
-                        "reached, or, where a run kept no checkpoint of so little, the final ones")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="how much of it; default: what all "
+        "reached, or, where a run kept no checkpoint of so little, the final ones",
+    )
     parser.add_argument("--passages", type=int, default=200, help="how many texts (200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw of the passages")
-    parser.add_argument("--probe", metavar="FILE", help="JSON lines with text and label; default: "
-                        "which document a text comes from")
+    parser.add_argument(
+        "--probe",
+        metavar="FILE",
+        help="JSON lines with text and label; default: which document a text comes from",
+    )
     parser.add_argument("--no-probe", action="store_true", help="leave the probe out")
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON")
     return parser.parse_args(argv)

@@ -133,9 +133,13 @@ def stacks_keep_their_side(cfg: DictConfig) -> str | None:
     for side, causal in (("encoder", False), ("decoder", True)):
         if OmegaConf.select(cfg, f"model.{side}.causal") not in (None, causal):
             return (
-                f"model.{side}.causal: the {side} of a seq2seq model is always causal={causal};"
-                f" leave it out, or write model={'bert' if causal else 'gpt2'}"
-            ).replace("True", "true").replace("False", "false")
+                (
+                    f"model.{side}.causal: the {side} of a seq2seq model is always causal={causal};"
+                    f" leave it out, or write model={'bert' if causal else 'gpt2'}"
+                )
+                .replace("True", "true")
+                .replace("False", "false")
+            )
     return None
 
 

@@ -100,8 +100,12 @@ class Columns:
         grown = self._offset > _GROWN * size or len(self._columns) > count
         if self._cache is None or self._offset < _WORTH or not grown:
             return
-        facts = {"offset": self._offset, "tail": self._tail.hex(), "codes": self._codes,
-                 "columns": list(self._columns)}
+        facts = {
+            "offset": self._offset,
+            "tail": self._tail.hex(),
+            "codes": self._codes,
+            "columns": list(self._columns),
+        }
         arrays = {f"column{n}": values for n, values in enumerate(self._columns.values())}
         held = io.BytesIO()
         np.savez(held, facts=json.dumps(facts), splits=self._splits, **arrays)

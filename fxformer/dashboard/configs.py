@@ -52,8 +52,11 @@ def config(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _alike(flat: Mapping[str, Any]) -> str:
-    kept = {name: value for name, value in flat.items()
-            if name not in _SEEDS and not name.startswith(("code.", "machine.", "package."))}
+    kept = {
+        name: value
+        for name, value in flat.items()
+        if name not in _SEEDS and not name.startswith(("code.", "machine.", "package."))
+    }
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
@@ -115,9 +118,12 @@ def _flat(run: StoredRun) -> dict[str, Any]:
     _spread(redactor.value(given if isinstance(given, dict) else {}), "", found)
     found.pop("runs", None)
     code, machine = facts.get("code") or {}, facts.get("machine") or {}
-    for name, value in (("code.commit", (code.get("commit") or "")[:12]),
-                        ("code.dirty", code.get("dirty")), ("machine.cpu", machine.get("cpu")),
-                        ("machine.devices", ", ".join(sorted(set(facts.get("devices") or []))))):
+    for name, value in (
+        ("code.commit", (code.get("commit") or "")[:12]),
+        ("code.dirty", code.get("dirty")),
+        ("machine.cpu", machine.get("cpu")),
+        ("machine.devices", ", ".join(sorted(set(facts.get("devices") or [])))),
+    ):
         if value not in (None, ""):
             found[name] = value
     for name, version in sorted((facts.get("packages") or {}).items()):

@@ -39,8 +39,10 @@ def curve(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     last, mean = thin.means(y, points)
     return {
         "flops_per_token": run.facts.get("flops_per_token"),
-        "of": int((~np.isnan(y) | odd).sum()), "odd": int(odd.sum()),
-        "extremes": _rows(x, picked, y[picked]), "means": _rows(x, last, mean),
+        "of": int((~np.isnan(y) | odd).sum()),
+        "odd": int(odd.sum()),
+        "extremes": _rows(x, picked, y[picked]),
+        "means": _rows(x, last, mean),
     }
 
 

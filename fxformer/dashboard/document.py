@@ -14,8 +14,13 @@ _SCRIPT = re.compile(r'<script src="([\w.]+)" defer></script>')
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
 # Inside <script>, HTML ends JSON at "</script" and changes its mind at "<!--"; old JavaScript
 # counts these two separators as line ends.
-_WAYS_OUT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026",
-             "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_WAYS_OUT = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
 
 
 @functools.cache
@@ -75,8 +80,10 @@ def self_contained(answers: dict[str, Any], first: str = "") -> str:
         if re.search(r"</script|<!--", text, re.IGNORECASE):
             raise ValueError("a script of the page holds what would end it in HTML")
     hashes = " ".join(f"'sha256-{_hash(text)}'" for text in scripts)
-    policy = (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-              "img-src data: blob:; base-uri 'none'; form-action 'none'")
+    policy = (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     style = "".join(f"<style>{files()[name]}</style>" for name in _STYLE.findall(html))
     data = f'<script type="application/json" id="answers">{in_html(answers)}</script>'

@@ -48,8 +48,10 @@ class Guard:
         given = headers.get("Host", "")
         if not _NAME.fullmatch(given):
             return "this server does not answer to that name"
-        return (f"this server does not answer to the name {given}; if that is how you reach it "
-                f"(a forwarded port, a proxy), start it with `fxformer dashboard --name {given}`")
+        return (
+            f"this server does not answer to the name {given}; if that is how you reach it "
+            f"(a forwarded port, a proxy), start it with `fxformer dashboard --name {given}`"
+        )
 
     def same_origin(self, headers: Mapping[str, str]) -> bool:
         """Whether a request that changes something comes from our own page. A proxy may change the
@@ -57,7 +59,8 @@ class Guard:
         site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin", "")
         scheme, _, place = origin.partition("://")
         own = origin == f"http://{headers.get('Host')}" or (
-            scheme in ("http", "https") and self._named(place))
+            scheme in ("http", "https") and self._named(place)
+        )
         return own and site in (None, "same-origin")
 
     def _named(self, given: str) -> bool:
@@ -90,8 +93,10 @@ def base_path(given: str) -> str:
 
 def _name(given: str) -> str:
     if not _NAME.fullmatch(given):
-        raise ValueError(f"--name {given}: NAME or NAME:PORT is expected, as the address line of "
-                         "the browser shows it between :// and the next /")
+        raise ValueError(
+            f"--name {given}: NAME or NAME:PORT is expected, as the address line of "
+            "the browser shows it between :// and the next /"
+        )
     return given.lower()
 
 

@@ -41,17 +41,41 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     one, redactor = shelf.run(key), Redactor()
     facts = one.facts
     events = [line for line in one.events() if line.get("event") not in ("start", "end")][-50:]
-    known = {name: facts.get(name) for name in (
-        "status", "reason", "command", "started", "ended", "attempts", "code", "packages",
-        "python", "platform", "machine", "devices", "parameters", "architecture", "wandb_id")}
+    known = {
+        name: facts.get(name)
+        for name in (
+            "status",
+            "reason",
+            "command",
+            "started",
+            "ended",
+            "attempts",
+            "code",
+            "packages",
+            "python",
+            "platform",
+            "machine",
+            "devices",
+            "parameters",
+            "architecture",
+            "wandb_id",
+        )
+    }
     summary = facts.get("summary")
-    text = {name: summary.get(name) if isinstance(summary, dict) else None for name in (
-        "tokens_dropped", "valid_pieces", "valid_pieces_missing")}
+    text = {
+        name: summary.get(name) if isinstance(summary, dict) else None
+        for name in ("tokens_dropped", "valid_pieces", "valid_pieces_missing")
+    }
     given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
     given["command"] = masked(str(facts.get("command") or ""), redactor)
-    return given | {"key": key, "folder": str(one.folder), "repeat": repeat(one, redactor),
-                    **notes.read(one), **shelf.ledger(key).remarks(),
-                    "wandb": sync_command(one.folder, facts.get("wandb_id"))}
+    return given | {
+        "key": key,
+        "folder": str(one.folder),
+        "repeat": repeat(one, redactor),
+        **notes.read(one),
+        **shelf.ledger(key).remarks(),
+        "wandb": sync_command(one.folder, facts.get("wandb_id")),
+    }
 
 
 def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
@@ -88,22 +112,34 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         valid.setdefault(name, summary.get(f"valid_{name}"))
     joules = summary.get("joules", train.get("joules", valid.get("joules")))
     row = {
-        "key": key, "name": name_of(one.id), "given": facts.get("name"), "status": one.status,
-        "reason": redactor.text(one.reason_with(shelf.problem(key))), "sweep": facts.get("sweep"),
-        "started": facts.get("started"), "ended": facts.get("ended"),
-        "architecture": facts.get("architecture"), "parameters": facts.get("parameters"),
-        "best": summary.get("best"), "joules": joules,
+        "key": key,
+        "name": name_of(one.id),
+        "given": facts.get("name"),
+        "status": one.status,
+        "reason": redactor.text(one.reason_with(shelf.problem(key))),
+        "sweep": facts.get("sweep"),
+        "started": facts.get("started"),
+        "ended": facts.get("ended"),
+        "architecture": facts.get("architecture"),
+        "parameters": facts.get("parameters"),
+        "best": summary.get("best"),
+        "joules": joules,
         "mfu": summary.get("mfu", _mfu(facts, train)),
         "lossy": _lossy(facts),
-        "kwh": summary.get("kwh"), "gco2e": summary.get("gco2e"),
-        "attempts": len(facts.get("attempts") or []), **notes.read(one),
+        "kwh": summary.get("kwh"),
+        "gco2e": summary.get("gco2e"),
+        "attempts": len(facts.get("attempts") or []),
+        **notes.read(one),
     }
     if row["kwh"] is None and joules is not None:
         carbon = configs.carbon(shelf, key)
         hours = shelf.totals(key).hours if carbon.hourly else None
         row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
-    row |= {f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
-            for name in _LAST if name != "joules"}
+    row |= {
+        f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
+        for name in _LAST
+        if name != "joules"
+    }
     # trainer.log_every may pass over the end of training, where the last evaluation is
     row["step"] = max((one["step"] for one in (train, valid) if one.get("step")), default=None)
     return row | {f"valid_{name}": valid[name] for name in _VALID}

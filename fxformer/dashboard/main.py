@@ -22,27 +22,53 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     """Serve until interrupted. ValueError where it cannot."""
     from fxformer.dashboard.server import Server
 
-    parser = argparse.ArgumentParser(prog="fxformer dashboard", description=(
-        "A page over the runs of a folder, live while runs go on. Nothing leaves the machine."))
+    parser = argparse.ArgumentParser(
+        prog="fxformer dashboard",
+        description=(
+            "A page over the runs of a folder, live while runs go on. Nothing leaves the machine."
+        ),
+    )
     parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
     parser.add_argument("--port", type=int, default=PORT, help=f"0: any that is free ({PORT})")
     parser.add_argument("--host", default="127.0.0.1", help="another address needs --token")
-    parser.add_argument("--token", nargs="?", const="", help="what a browser must bring; without "
-                        "a value one is drawn. Use it where others share the machine")
-    parser.add_argument("--name", action="append", default=[], metavar="NAME[:PORT]",
-                        help="another name by which a browser reaches the page: localhost:9000 of "
-                        "a forwarded port, lab.example of a proxy; may be given again")
-    parser.add_argument("--base-path", default="", metavar="PATH", help="where a proxy puts the "
-                        "page: /user/me/proxy/8650")
+    parser.add_argument(
+        "--token",
+        nargs="?",
+        const="",
+        help="what a browser must bring; without "
+        "a value one is drawn. Use it where others share the machine",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME[:PORT]",
+        help="another name by which a browser reaches the page: localhost:9000 of "
+        "a forwarded port, lab.example of a proxy; may be given again",
+    )
+    parser.add_argument(
+        "--base-path",
+        default="",
+        metavar="PATH",
+        help="where a proxy puts the page: /user/me/proxy/8650",
+    )
     given, console = parser.parse_args(argv), console or Console()
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
     shelf = Shelf(folder(given.folder))
     try:
-        server = Server(shelf, host=given.host, port=given.port, token=token, names=given.name,
-                        base=given.base_path)
+        server = Server(
+            shelf,
+            host=given.host,
+            port=given.port,
+            token=token,
+            names=given.name,
+            base=given.base_path,
+        )
     except OSError as error:
-        raise ValueError(f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
-                         "another one: --port 0") from error
+        raise ValueError(
+            f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
+            "another one: --port 0"
+        ) from error
     words = f"{len(shelf.runs())} runs of {shelf.root}/ at {server.url}"
     console.print(Text(words), soft_wrap=True)
     console.print(Text("ctrl-c ends it", style="dim"))
@@ -61,14 +87,26 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
     """Write the report. ValueError where there is nothing to report on."""
     from fxformer.dashboard.report import write
 
-    parser = argparse.ArgumentParser(prog="fxformer report", description=(
-        "The dashboard as one self-contained file, which opens with the network off."))
-    parser.add_argument("what", nargs="*", metavar="DIR|RUN",
-                        help="a folder of runs, or runs by folder, name or its beginning")
+    parser = argparse.ArgumentParser(
+        prog="fxformer report",
+        description=("The dashboard as one self-contained file, which opens with the network off."),
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="DIR|RUN",
+        help="a folder of runs, or runs by folder, name or its beginning",
+    )
     parser.add_argument("-o", "--output", default="report.html", metavar="FILE")
     parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
-    parser.add_argument("--look", nargs=2, action="append", default=[], metavar=("RUN", "TEXT"),
-                        help="show the attention of a text too, at every checkpoint of the run")
+    parser.add_argument(
+        "--look",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("RUN", "TEXT"),
+        help="show the attention of a text too, at every checkpoint of the run",
+    )
     given, console = parser.parse_args(argv), console or Console()
     shelf = chosen(given.what or [given.root], given.root)
     looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
@@ -83,18 +121,35 @@ def attention(argv: Sequence[str], console: Console | None = None) -> None:
     """Write what a run looks at in some texts. ValueError where it cannot."""
     from fxformer.dashboard.report import write
 
-    parser = argparse.ArgumentParser(prog="fxformer attention", description=(
-        "What every head of a run looks at, and what the model answers, as one self-contained "
-        "file that opens with the network off."))
+    parser = argparse.ArgumentParser(
+        prog="fxformer attention",
+        description=(
+            "What every head of a run looks at, and what the model answers, as one self-contained "
+            "file that opens with the network off."
+        ),
+    )
     parser.add_argument("run", metavar="RUN", help="folder, name or its beginning")
     parser.add_argument("--text", action="append", default=[], help="a text; <mask> is the mask")
-    parser.add_argument("--target", default="", help="what the decoder of a seq2seq model reads; "
-                        "without it, what the model writes itself")
-    parser.add_argument("--held-out", type=int, action="append", default=[], metavar="N",
-                        help="a text that the run has held out, from 0")
+    parser.add_argument(
+        "--target",
+        default="",
+        help="what the decoder of a seq2seq model reads; without it, what the model writes itself",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="a text that the run has held out, from 0",
+    )
     parser.add_argument("--spoil", action="store_true", help="as the objective does, first")
-    parser.add_argument("--checkpoint", default="last", metavar="N|all", help="a step, several "
-                        "with commas, all, or last (the default)")
+    parser.add_argument(
+        "--checkpoint",
+        default="last",
+        metavar="N|all",
+        help="a step, several with commas, all, or last (the default)",
+    )
     parser.add_argument("--root", default="runs", help="the folder in which the run is looked up")
     parser.add_argument("-o", "--output", default="attention.html", metavar="FILE")
     given, console = parser.parse_args(argv), console or Console()
@@ -123,8 +178,10 @@ def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str =
 def folder(path: str) -> Path:
     """`path` if it is a folder. ValueError where it is none."""
     if not Path(path).is_dir():
-        raise ValueError(f"there is no folder {path}; `fxformer train` makes runs/, and "
-                         "`fxformer dashboard FOLDER` looks elsewhere")
+        raise ValueError(
+            f"there is no folder {path}; `fxformer train` makes runs/, and "
+            "`fxformer dashboard FOLDER` looks elsewhere"
+        )
     return Path(path)
 
 
@@ -140,6 +197,7 @@ def chosen(what: Sequence[str], root: str) -> Shelf:
     if inside:
         return Shelf(root, some)
     if len(parents) > 1:
-        raise ValueError("these runs lie in different folders: name one with --root, or report on "
-                         "each folder")
+        raise ValueError(
+            "these runs lie in different folders: name one with --root, or report on each folder"
+        )
     return Shelf(some[0].parent, some)

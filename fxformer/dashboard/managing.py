@@ -46,8 +46,11 @@ def delete(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
 def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     """Move the runs of {"keys": […]} back from the trash. ValueError where one is not there."""
     keys, trash = _keys(given), shelf.root / TRASH
-    known = {file.parent.relative_to(trash).as_posix(): file.parent
-             for depth in ("*", "*/*") for file in trash.glob(f"{depth}/run.json")}
+    known = {
+        file.parent.relative_to(trash).as_posix(): file.parent
+        for depth in ("*", "*/*")
+        for file in trash.glob(f"{depth}/run.json")
+    }
     with _changing:
         for key in keys:
             place = shelf.root / key
@@ -75,8 +78,9 @@ def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(name, str) or not 0 < len(name.strip()) <= _NAME:
         raise ValueError(f"a view has a name of at most {_NAME} characters")
     if address is not None and not _is_address(address):
-        raise ValueError(f"the address of a view begins with # and has at most {_ADDRESS} "
-                         "characters")
+        raise ValueError(
+            f"the address of a view begins with # and has at most {_ADDRESS} characters"
+        )
     with _changing:
         kept = {one: place for one, place in views(shelf, {}).items() if one != name.strip()}
         if address is not None:

@@ -62,4 +62,3 @@ def _number(text: bytes) -> float:
         return float(text.strip().strip(_QUOTES))
     except ValueError:
         return np.nan
-

@@ -19,10 +19,14 @@ def searches(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
     that cannot be read follow, with "problem": why."""
     if not shelf.whole:
         return []
-    found = [{"name": one.name, "created": one.created, "total": one.total}
-             for one in reversed(studies(shelf.root))]
-    return found + [{"name": name, "created": "", "total": 0, "problem": why}
-                    for name, why in unreadable(shelf.root).items()]
+    found = [
+        {"name": one.name, "created": one.created, "total": one.total}
+        for one in reversed(studies(shelf.root))
+    ]
+    return found + [
+        {"name": name, "created": "", "total": 0, "problem": why}
+        for name, why in unreadable(shelf.root).items()
+    ]
 
 
 def search(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
@@ -30,12 +34,17 @@ def search(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     words of a command, "minimize"}."""
     study = _study(shelf, params)
     told = account(study)
-    return jsonl.encode({
-        "study": study.to_json(), "progress": told.progress,
-        "minimize": study.objectives[0] not in study.maximize,
-        "trials": [one.to_json() | {"status": one.status} for one in told.trials if one.params],
-        "front": told.front, "cost": dataclasses.asdict(told.cost), "best": list(told.best),
-    })
+    return jsonl.encode(
+        {
+            "study": study.to_json(),
+            "progress": told.progress,
+            "minimize": study.objectives[0] not in study.maximize,
+            "trials": [one.to_json() | {"status": one.status} for one in told.trials if one.params],
+            "front": told.front,
+            "cost": dataclasses.asdict(told.cost),
+            "best": list(told.best),
+        }
+    )
 
 
 def mattered(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]] | str:
@@ -49,8 +58,9 @@ def mattered(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]] | 
             while len(_judged) > 20:
                 _judged.pop(next(iter(_judged)))
             found = importance(study, trials)
-            _judged[mark] = found if isinstance(found, str) else [
-                dataclasses.asdict(one) for one in found]
+            _judged[mark] = (
+                found if isinstance(found, str) else [dataclasses.asdict(one) for one in found]
+            )
         return _judged[mark]
 
 

@@ -14,11 +14,17 @@ from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track.redact import Redactor
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript",
-          "json": "application/json"}
-_POLICY = ("default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-           "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-           "frame-ancestors 'none'")
+_TYPES = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "json": "application/json",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 _LARGEST = 1_000_000  # bytes that a request may bring
 
 
@@ -32,8 +38,16 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, shelf: Shelf, *, host: str = "127.0.0.1", port: int = 0,
-                 token: str | None = None, names: Sequence[str] = (), base: str = ""):
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        names: Sequence[str] = (),
+        base: str = "",
+    ):
         Guard(host, port, token, names)  # refuses before the port is opened
         self.base = base_path(base)
         super().__init__((host, port), _Handler)
@@ -66,8 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             name = where or "index.html"
             text = document.files().get(name)
-            self._send(*((404, "html", "no such file") if text is None
-                         else (200, name.rpartition(".")[2], text)))
+            self._send(
+                *(
+                    (404, "html", "no such file")
+                    if text is None
+                    else (200, name.rpartition(".")[2], text)
+                )
+            )
 
     def do_HEAD(self) -> None:
         """The same headers as of GET, without the body."""
@@ -139,8 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bool(self.server.base) and urllib.parse.urlsplit(self.path).path == self.server.base
 
     def _enter(self, token: str | None) -> None:
-        """Go to the page. The token moves from the address, which is seen and kept, into a cookie.
-        """
+        """Redirect to the page; moves the token from the address (kept in histories) to a cookie."""
         self.send_response(303)
         self.send_header("Location", f"{self.server.base}/")
         value = urllib.parse.quote(token or "", safe="")

@@ -28,8 +28,14 @@ class Shelf:
     points: of a curve at most, where the page names no number
     """
 
-    def __init__(self, root: str | Path, only: Iterable[Path] | None = None, *,
-                 keep: bool = True, points: int = 800):
+    def __init__(
+        self,
+        root: str | Path,
+        only: Iterable[Path] | None = None,
+        *,
+        keep: bool = True,
+        points: int = 800,
+    ):
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}

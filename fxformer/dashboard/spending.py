@@ -35,8 +35,10 @@ def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
         "total": _joules(total.total),
         "kwh": sum(one.kwh for one in accounts.values()),
         "gco2e": sum(one.gco2e for one in accounts.values()),
-        "phases": {name: _joules(part) | {"seconds": total.seconds.get(name)}
-                   for name, part in total.by("phase").items()},
+        "phases": {
+            name: _joules(part) | {"seconds": total.seconds.get(name)}
+            for name, part in total.by("phase").items()
+        },
         "devices": {name: _joules(part) for name, part in total.by("device").items()},
         "provenances": {name: _joules(part) for name, part in total.by("provenance").items()},
         "cells": [[*place, joules] for place, joules in cells.items()],
@@ -62,8 +64,11 @@ def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     grown[:, 1:] = grown[:, 1:].cumsum(axis=0)
     picked = np.unique(np.linspace(0, len(grown) - 1, min(_COURSE, len(grown))).astype(int))
     time, kwh, grams = grown[picked].T
-    return {"time": time.tolist(), "kwh": thin.significant(kwh).tolist(),
-            "gco2e": thin.significant(grams).tolist()}
+    return {
+        "time": time.tolist(),
+        "kwh": thin.significant(kwh).tolist(),
+        "gco2e": thin.significant(grams).tolist(),
+    }
 
 
 def tenths(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
@@ -74,8 +79,10 @@ def tenths(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     kept = np.isfinite(held["loss"]) & np.isfinite(held["joules"])
     nats, joules = cost_of_steps(held["loss"][kept], held["joules"][kept])
     carbon = configs.carbon(shelf, key)
-    return {"nats": np.round(nats, 6).tolist(),
-            "kwh": [float(carbon.kwh(value)) for value in thin.significant(joules)]}
+    return {
+        "nats": np.round(nats, 6).tolist(),
+        "kwh": [float(carbon.kwh(value)) for value in thin.significant(joules)],
+    }
 
 
 def cost_of_steps(loss: np.ndarray, joules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +100,10 @@ def cost_of_steps(loss: np.ndarray, joules: np.ndarray) -> tuple[np.ndarray, np.
 
 def regions(shelf: Shelf, params: Mapping[str, str]) -> list[list[Any]]:
     """[[code, name, gCO2e/kWh, year, source], …], the cleanest first."""
-    rows = [[code, grid.name, grid.gco2e_per_kwh, grid.year, grid.source]
-            for code, grid in table_of_regions().items()]
+    rows = [
+        [code, grid.name, grid.gco2e_per_kwh, grid.year, grid.source]
+        for code, grid in table_of_regions().items()
+    ]
     return sorted(rows, key=lambda row: row[2])
 
 
@@ -102,8 +111,11 @@ def _account(shelf: Shelf, key: str) -> Spent:
     columns = shelf.columns(key)
     made = columns.split("train", "tokens", "step")
     return accounted(
-        shelf.run(key), shelf.totals(key), configs.carbon(shelf, key),
-        tokens=_last(made["tokens"]), step=_last(made["step"]),
+        shelf.run(key),
+        shelf.totals(key),
+        configs.carbon(shelf, key),
+        tokens=_last(made["tokens"]),
+        step=_last(made["step"]),
         losses=columns.split("valid", "loss")["loss"],
     )
 
@@ -116,17 +128,29 @@ def _last(values: np.ndarray) -> float | None:
 def _row(shelf: Shelf, key: str, one: Spent) -> dict[str, Any]:
     grid = configs.carbon(shelf, key)
     return {
-        "key": key, "status": one.run.status, "sweep": one.run.facts.get("sweep"),
-        "kwh": one.kwh, "gco2e": one.gco2e, "per_token": one.per_token, "per_step": one.per_step,
-        "per_tenth": one.per_tenth, "pue": grid.pue, "grid": grid.grid.name,
-        "gco2e_per_kwh": grid.grid.gco2e_per_kwh, **_joules(one.totals.total),
+        "key": key,
+        "status": one.run.status,
+        "sweep": one.run.facts.get("sweep"),
+        "kwh": one.kwh,
+        "gco2e": one.gco2e,
+        "per_token": one.per_token,
+        "per_step": one.per_step,
+        "per_tenth": one.per_tenth,
+        "pue": grid.pue,
+        "grid": grid.grid.name,
+        "gco2e_per_kwh": grid.grid.gco2e_per_kwh,
+        **_joules(one.totals.total),
         "phases": {name: part.joules for name, part in one.totals.by("phase").items()},
     }
 
 
 def _joules(part: Joules) -> dict[str, Any]:
-    return {"joules": part.joules, "sigma": part.sigma, "shares": dict(part.shares),
-            "provenance": part.provenance}
+    return {
+        "joules": part.joules,
+        "sigma": part.sigma,
+        "shares": dict(part.shares),
+        "provenance": part.provenance,
+    }
 
 
 def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:

@@ -48,9 +48,7 @@ def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
     return files
 
 
-def find_all(
-    patterns: str | Sequence[str] | None, knob: str
-) -> tuple[list[Path], list[Path]]:
+def find_all(patterns: str | Sequence[str] | None, knob: str) -> tuple[list[Path], list[Path]]:
     """(files with contents, empty files) that match one or more glob patterns, sorted. ValueError,
     naming the knob and what was looked for, if a pattern matches nothing, or a folder, or a file
     that cannot be read."""

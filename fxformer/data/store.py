@@ -140,9 +140,7 @@ def read(folder: Path, split: str) -> Documents:
     source = source_bounds = None
     if (folder / f"{split}.source.ids").is_file():
         source, source_bounds = _ids(folder, f"{split}.source")
-    return Documents(
-        tokens, bounds, source=source, source_bounds=source_bounds, codes=codes
-    )
+    return Documents(tokens, bounds, source=source, source_bounds=source_bounds, codes=codes)
 
 
 def _ids(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:

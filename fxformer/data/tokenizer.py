@@ -168,8 +168,10 @@ def load(folder: str | Path) -> Tokenizer:
 def check_size(asked: int, needed: int, what: str) -> None:
     """ValueError where a vocabulary cannot be as small as `asked`. what: fills it"""
     if asked < needed:
-        raise ValueError(f"tokenizer.vocab_size={asked} is too small: {what} take {needed:,} ids; "
-                         f"write tokenizer.vocab_size={needed} or more")
+        raise ValueError(
+            f"tokenizer.vocab_size={asked} is too small: {what} take {needed:,} ids; "
+            f"write tokenizer.vocab_size={needed} or more"
+        )
 
 
 def check_useful(tokenizer: Tokenizer, what: str) -> Tokenizer:
@@ -184,8 +186,10 @@ def shortfall(recipe: object, tokenizer: Tokenizer) -> str | None:
     asked, size = getattr(recipe, "vocab_size", None), tokenizer.vocabulary.size
     if not isinstance(asked, int) or size >= asked or getattr(recipe, "at_most", False):
         return None
-    return (f"tokenizer.vocab_size={asked}: the training text gives {size} tokens, and the "
-            "vocabulary has as many")
+    return (
+        f"tokenizer.vocab_size={asked}: the training text gives {size} tokens, and the "
+        "vocabulary has as many"
+    )
 
 
 def knobs(recipe: object) -> str:

@@ -218,8 +218,10 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
         if name in vocab:
             found[slot] = vocab[name]
         elif name is not None and slot != "pad":  # a pad of its own is often added later
-            raise ValueError(f"{settings.folder}: the vocabulary has no {name!r}, which the "
-                             f"tokenizer's settings name as its {slot}")
+            raise ValueError(
+                f"{settings.folder}: the vocabulary has no {name!r}, which the "
+                f"tokenizer's settings name as its {slot}"
+            )
         elif slot in stated and slot != "pad":
             found[slot] = None
         elif numbers.get(slot) in known:
@@ -236,8 +238,10 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
 
 def _same_id(settings: Settings, name: str, wanted: int, found: int) -> None:
     if wanted != found:
-        raise ValueError(f"{settings.folder}: {name!r} has the id {wanted} among the added tokens "
-                         f"and {found} in the vocabulary")
+        raise ValueError(
+            f"{settings.folder}: {name!r} has the id {wanted} among the added tokens "
+            f"and {found} in the vocabulary"
+        )
 
 
 def _vocab(card: dict) -> dict[str, int]:

@@ -63,11 +63,15 @@ class Carbon:
         if not pue >= 1:
             raise ValueError(f"energy.pue is {pue}: a building cannot draw less than its machines")
         if grid_hourly is not None and grid_gco2e_per_kwh is not None:
-            raise ValueError("energy.grid_hourly and energy.grid_gco2e_per_kwh both say how dirty "
-                             "the grid is; leave one of them out")
+            raise ValueError(
+                "energy.grid_hourly and energy.grid_gco2e_per_kwh both say how dirty "
+                "the grid is; leave one of them out"
+            )
         if grid_hourly is None and (grid_column is not None or grid_timezone is not None):
-            raise ValueError("energy.grid_column and energy.grid_timezone are about a file; write "
-                             "energy.grid_hourly=FILE, or leave them out")
+            raise ValueError(
+                "energy.grid_column and energy.grid_timezone are about a file; write "
+                "energy.grid_hourly=FILE, or leave them out"
+            )
         self.pue, self.hourly = pue, None
         given = grid_gco2e_per_kwh is not None or grid_hourly is not None
         self.grid = WORLD_GRID if region is None else look_up(region)
@@ -132,8 +136,9 @@ class Carbon:
 def regions() -> dict[str, Grid]:
     """The table of facts: code -> grid."""
     return {
-        row["code"]: Grid(float(row["gco2e_per_kwh"]), row["name"], int(row["year"]),
-                          _SOURCES[row["source"]])
+        row["code"]: Grid(
+            float(row["gco2e_per_kwh"]), row["name"], int(row["year"]), _SOURCES[row["source"]]
+        )
         for row in _rows()
     }
 
@@ -150,12 +155,15 @@ def look_up(code: str) -> Grid:
     if code in table:
         return table[code]
     if code.upper().startswith(("EU-", "EUROPE")) or code.upper() in ("EU", "EU27"):
-        raise ValueError(f"energy.region: no region {code!r}: there is no figure of the EU as a "
-                         "whole; write a country, as DEU or FRA, or energy.grid_gco2e_per_kwh=…")
+        raise ValueError(
+            f"energy.region: no region {code!r}: there is no figure of the EU as a "
+            "whole; write a country, as DEU or FRA, or energy.grid_gco2e_per_kwh=…"
+        )
     near = _alike(code, table)
     listed = ", ".join(f"{c} ({table[c].name})" for c in dict.fromkeys(near)) or "none"
     raise ValueError(
-        f"energy.region: no region {code!r}; nearest: {listed}; codes look like FRA, DEU, USA-CA")
+        f"energy.region: no region {code!r}; nearest: {listed}; codes look like FRA, DEU, USA-CA"
+    )
 
 
 def _alike(code: str, table: Mapping[str, Grid]) -> list[str]:

@@ -39,8 +39,12 @@ def chips() -> dict[str, Chip]:
     """The table: a name that stands in what a driver calls the device -> facts."""
     text = resources.files("fxformer.energy").joinpath("chips.csv").read_text(encoding="utf-8")
     return {
-        row["name"]: Chip(row["name"], *(_number(row[k]) for k in ("watts", "narrow", "wide")),
-                          _SOURCES[row["source"]], row["seen"])
+        row["name"]: Chip(
+            row["name"],
+            *(_number(row[k]) for k in ("watts", "narrow", "wide")),
+            _SOURCES[row["source"]],
+            row["seen"],
+        )
         for row in csv.DictReader(text.splitlines())
     }
 

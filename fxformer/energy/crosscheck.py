@@ -79,8 +79,10 @@ TOOLS: dict[str, type[Tool]] = {tool.package: tool for tool in (CodeCarbon, Zeus
 def tool_called(name: str) -> Tool:
     """ValueError, with the line for pip, where it is not installed."""
     if importlib.util.find_spec(name) is None:
-        raise ValueError(f"energy.crosscheck={name}: {name} is not installed; write pip install "
-                         f"{name}, or leave energy.crosscheck out")
+        raise ValueError(
+            f"energy.crosscheck={name}: {name} is not installed; write pip install "
+            f"{name}, or leave energy.crosscheck out"
+        )
     return TOOLS[name]()
 
 
@@ -137,8 +139,10 @@ class Check:
         name = f"{facts['tool']} {facts['version']}"
         if "failed" in facts:
             return f"{name} gave no numbers: {facts['failed']}"
-        parts = ", ".join(f"{device} {their:.4g} J against {our:.4g}"
-                          for device, (their, our) in facts["by"].items())
+        parts = ", ".join(
+            f"{device} {their:.4g} J against {our:.4g}"
+            for device, (their, our) in facts["by"].items()
+        )
         change = "" if facts["difference"] is None else f" ({facts['difference']:+.0%})"
         sums = f"{facts['joules']:.4g} J against {facts['ours']:.4g} J here{change}"
         return f"{name}: {sums}; {parts}"

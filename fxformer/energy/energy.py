@@ -59,8 +59,12 @@ class ModelEnergy:
         budget_gco2e: Positive | None = None,
         crosscheck: Literal["codecarbon", "zeus"] | None = None,
     ):
-        grid = {"grid_hourly": grid_hourly, "grid_column": grid_column,
-                "grid_timezone": grid_timezone, "grid_gco2e_per_kwh": grid_gco2e_per_kwh}
+        grid = {
+            "grid_hourly": grid_hourly,
+            "grid_column": grid_column,
+            "grid_timezone": grid_timezone,
+            "grid_gco2e_per_kwh": grid_gco2e_per_kwh,
+        }
         self.carbon = Carbon(pue=pue, region=region, **grid)
         self.ledger_every_seconds = ledger_every_seconds
         self._tool = None if crosscheck is None else tool_called(crosscheck)
@@ -89,8 +93,13 @@ class ModelEnergy:
         self._before = take() if startup else Startup(host.cpu_seconds(), 0.0)
         sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
-        return Meter(sources, unreadable=unreadable, statements=said, prior=prior,
-                     before=self._before.seconds)
+        return Meter(
+            sources,
+            unreadable=unreadable,
+            statements=said,
+            prior=prior,
+            before=self._before.seconds,
+        )
 
     def check(self, meter: Meter) -> Check:
         """The other tool beside `meter`, not yet begun; one of no tool where none is asked for."""
@@ -107,24 +116,28 @@ class ModelEnergy:
         known = [self._gpu_tdp or chip_watts(kind)[0] for kind in accelerators]
         return cpu + ram + self._gpu_load * sum(known)
 
-    def _sources(
-        self, accelerators: Sequence[str] | None
-    ) -> tuple[list[Source], list[Unreadable]]:
+    def _sources(self, accelerators: Sequence[str] | None) -> tuple[list[Source], list[Unreadable]]:
         return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
 
     def _cpu(self) -> Source:
-        return CPUModel(tdp_watts=self._cpu_tdp, threads=os.cpu_count() or 1, sigma=self._modelled,
-                        since=self._before.cpu_seconds)
+        return CPUModel(
+            tdp_watts=self._cpu_tdp,
+            threads=os.cpu_count() or 1,
+            sigma=self._modelled,
+            since=self._before.cpu_seconds,
+        )
 
     def _ram(self) -> Source:
-        return RAMModel(watts_per_gb=self._ram_watts, sigma=self._modelled,
-                        before=self._before.seconds)
+        return RAMModel(
+            watts_per_gb=self._ram_watts, sigma=self._modelled, before=self._before.seconds
+        )
 
     def _chips(self, devices: dict[str, str]) -> list[Source]:
         if not devices:
             return []
-        return [ChipModel(devices, tdp_watts=self._gpu_tdp, load=self._gpu_load,
-                          sigma=self._modelled)]
+        return [
+            ChipModel(devices, tdp_watts=self._gpu_tdp, load=self._gpu_load, sigma=self._modelled)
+        ]
 
 
 class AutoEnergy(ModelEnergy):
@@ -132,9 +145,7 @@ class AutoEnergy(ModelEnergy):
     the stated model for the rest. While a meter cannot be read, or shows what cannot be, the model
     counts. A counter that several processes see is divided among them (`Shared`)."""
 
-    def _sources(
-        self, accelerators: Sequence[str] | None
-    ) -> tuple[list[Source], list[Unreadable]]:
+    def _sources(self, accelerators: Sequence[str] | None) -> tuple[list[Source], list[Unreadable]]:
         unreadable: list[Unreadable] = []
         sources = [*self._host(unreadable), *self._gpus(accelerators, unreadable)]
         return sources, unreadable
@@ -157,8 +168,11 @@ class AutoEnergy(ModelEnergy):
             return []  # the run does not use the GPUs this machine may have
         try:
             sources, kinds = open_gpus(
-                sigma_counter=self._measured, sigma_power=self._integrated, every=self._every,
-                power_every=self._power_every)
+                sigma_counter=self._measured,
+                sigma_power=self._integrated,
+                every=self._every,
+                power_every=self._power_every,
+            )
         except UnreadableError as error:
             unreadable.append(error.what)
             return self._chips(_named(accelerators or ()))

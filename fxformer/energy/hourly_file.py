@@ -61,7 +61,8 @@ def zone_of(column: str, given: str | None) -> datetime.tzinfo:
     if given is None:
         raise ValueError(
             f"nothing says in which time zone column {column!r} is; write "
-            "energy.grid_timezone=UTC, or Europe/Berlin or the like")
+            "energy.grid_timezone=UTC, or Europe/Berlin or the like"
+        )
     try:
         return datetime.UTC if given == "UTC" else zoneinfo.ZoneInfo(given)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
@@ -69,8 +70,10 @@ def zone_of(column: str, given: str | None) -> datetime.tzinfo:
         cities = {name.rpartition("/")[2].casefold(): name for name in known}
         near = difflib.get_close_matches(given, known, 3)
         near += [cities[c] for c in difflib.get_close_matches(given.casefold(), cities, 2)]
-        raise ValueError(f"energy.grid_timezone: there is no zone {given!r}; nearest: "
-                         f"{', '.join(dict.fromkeys(near)) or 'UTC, Europe/Berlin'}") from error
+        raise ValueError(
+            f"energy.grid_timezone: there is no zone {given!r}; nearest: "
+            f"{', '.join(dict.fromkeys(near)) or 'UTC, Europe/Berlin'}"
+        ) from error
 
 
 def _time_column(names: Sequence[str]) -> str:
@@ -78,8 +81,10 @@ def _time_column(names: Sequence[str]) -> str:
         for name in names:
             if name.strip().casefold().startswith(word):
                 return name
-    raise ValueError(f"no column of times: wants `timestamp`, `Datetime (UTC)` or `hour`, and has "
-                     f"{', '.join(names) or 'nothing'}")
+    raise ValueError(
+        f"no column of times: wants `timestamp`, `Datetime (UTC)` or `hour`, and has "
+        f"{', '.join(names) or 'nothing'}"
+    )
 
 
 def _value_column(names: Sequence[str], wanted: str | None) -> str:
@@ -93,11 +98,14 @@ def _value_column(names: Sequence[str], wanted: str | None) -> str:
     if len(found) == 1 or len(life) == 1:
         return found[0] if len(found) == 1 else life[0]
     if found:
-        raise ValueError(f"several columns could be meant: {', '.join(map(repr, found))}; write "
-                         "energy.grid_column='…'")
+        raise ValueError(
+            f"several columns could be meant: {', '.join(map(repr, found))}; write "
+            "energy.grid_column='…'"
+        )
     raise ValueError(
         "no column's name holds a unit such as gCO2e/kWh, kg/MWh or lbs/MWh; rename the right one "
-        f"of {', '.join(map(repr, names))} (WattTime's figures are lbs/MWh)")
+        f"of {', '.join(map(repr, names))} (WattTime's figures are lbs/MWh)"
+    )
 
 
 def _separator(header: str) -> str:
@@ -125,8 +133,10 @@ def _day(stamps: Sequence[tuple[int, str]], figures: Sequence[float]) -> Mapping
     for (line, text), value in zip(stamps, figures, strict=True):
         plain = text.strip().removesuffix(":00")
         if not plain.isdigit() or int(plain) > 24:
-            raise ValueError(f"line {line}: hour {text!r}; hours of the day are 0 to 23, or 1 to "
-                             "24 where they are named by their ends")
+            raise ValueError(
+                f"line {line}: hour {text!r}; hours of the day are 0 to 23, or 1 to "
+                "24 where they are named by their ends"
+            )
         if int(plain) in found:
             raise ValueError(f"line {line}: hour {text} stands there twice")
         found[int(plain)] = value
@@ -176,8 +186,10 @@ def _hours(seconds: Sequence[float], figures: Sequence[float]) -> dict[int, floa
         at = [datetime.datetime.fromtimestamp(h * HOUR, datetime.UTC) for h in missing[:3]]
         named = ", ".join(f"{one:%Y-%m-%dT%H:00Z}" for one in at)
         more = ", …" if len(missing) > 3 else ""
-        raise ValueError(f"{len(missing)} of {last - first + 1} hours are missing ({named}{more}); "
-                         "an hourly file is wanted, filled where it has gaps")
+        raise ValueError(
+            f"{len(missing)} of {last - first + 1} hours are missing ({named}{more}); "
+            "an hourly file is wanted, filled where it has gaps"
+        )
     if last - first < 23:
         raise ValueError(f"it holds {last - first + 1} hours; a whole day is the least")
     _plausible(figures)
@@ -197,5 +209,7 @@ def _typical(table: Mapping[int, float], zone: datetime.tzinfo) -> dict:
 def _plausible(figures: Sequence[float]) -> None:
     """ValueError where the unit in the column's name cannot be right."""
     if max(figures) > DIRTIEST or 0 < max(figures) < 2:
-        raise ValueError(f"its largest figure comes to {max(figures):g} g/kWh; grids have some "
-                         "tens to some hundreds: is the unit in the column's name right?")
+        raise ValueError(
+            f"its largest figure comes to {max(figures):g} g/kWh; grids have some "
+            "tens to some hundreds: is the unit in the column's name right?"
+        )

@@ -92,10 +92,19 @@ class Ledger:
             unreadable = [str(what) for what in meter.unreadable]
             own = meter.own()
             new = {h: joules for h, joules in own.hours.items() if self._hours.get(h) != joules}
-            line = {"attempt": self.attempt, "time": time.time(), "host": socket.gethostname(),
-                    "pid": os.getpid(), "born": host.process()[0], "every": self._every,
-                    **self._start, **self._facts, **dataclasses.replace(own, hours=new).to_json(),
-                    "statements": list(meter.statements), "unreadable": unreadable}
+            line = {
+                "attempt": self.attempt,
+                "time": time.time(),
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "born": host.process()[0],
+                "every": self._every,
+                **self._start,
+                **self._facts,
+                **dataclasses.replace(own, hours=new).to_json(),
+                "statements": list(meter.statements),
+                "unreadable": unreadable,
+            }
             if unsure := meter.unattributed:
                 line["not_attributable"] = unsure
             try:

@@ -30,8 +30,9 @@ class LedgerReader:
         """{attempt: its last valid line, with all its hours}."""
         with self._lock:
             self._read()
-            return {name: line | {"hours": dict(line["hours"])}
-                    for name, line in self._last.items()}
+            return {
+                name: line | {"hours": dict(line["hours"])} for name, line in self._last.items()
+            }
 
     def totals(self) -> Totals:
         """The sum over all attempts."""
@@ -102,8 +103,11 @@ class LedgerReader:
                 return None
             for name, hint in _HINTS.items():
                 # `complaint` takes ten times as long to say that a value is of its very type
-                if name in line and type(line[name]) is not hint and (
-                        why := complaint(line[name], hint)):
+                if (
+                    name in line
+                    and type(line[name]) is not hint
+                    and (why := complaint(line[name], hint))
+                ):
                     raise ValueError(f"{name} {why}")
             if "seconds" not in line or "joules" not in line:
                 raise ValueError("seconds and joules are expected")
@@ -139,8 +143,12 @@ class LedgerReader:
             hours.update(line.get("hours", {}))
             line["hours"] = hours
             self._last[attempt] = line
-            self._growth.append((float(line.get("time", 0.0)),
-                                 sum(float(one["joules"]) for one in self._last.values())))
+            self._growth.append(
+                (
+                    float(line.get("time", 0.0)),
+                    sum(float(one["joules"]) for one in self._last.values()),
+                )
+            )
 
     def _refuse(self, number: int, error: ValueError) -> None:
         self._problem = self._problem or f"line {number}: {error}"
@@ -155,14 +163,29 @@ def _is_whole(text: bytes) -> bool:
     return True
 
 
-_HINTS = {"attempt": str, "entries": list, "joules": float, "seconds": dict, "time": float,
-          "hours": dict}
+_HINTS = {
+    "attempt": str,
+    "entries": list,
+    "joules": float,
+    "seconds": dict,
+    "time": float,
+    "hours": dict,
+}
 
 
 # Of the last line of an attempt, which alone is asked for these.
-_OF_LAST = {"seconds": dict[str, float], "statements": list[str], "unreadable": list[str],
-            "host": str, "pid": int, "born": int | str, "every": float, "final": bool,
-            "not_attributable": dict[str, float], "start": dict}
+_OF_LAST = {
+    "seconds": dict[str, float],
+    "statements": list[str],
+    "unreadable": list[str],
+    "host": str,
+    "pid": int,
+    "born": int | str,
+    "every": float,
+    "final": bool,
+    "not_attributable": dict[str, float],
+    "start": dict,
+}
 
 
 def _check(line: dict[str, Any]) -> None:

@@ -58,8 +58,11 @@ class Meter:
         """Charge what is used inside to `name`, one of PHASES; the innermost phase counts."""
         if name not in PHASES:
             near = difflib.get_close_matches(name, PHASES, 1)
-            raise ValueError(f"no phase {name!r}; did you mean {near[0]!r}?" if near else
-                             f"no phase {name!r}; there are {', '.join(PHASES)}")
+            raise ValueError(
+                f"no phase {name!r}; did you mean {near[0]!r}?"
+                if near
+                else f"no phase {name!r}; there are {', '.join(PHASES)}"
+            )
         with self._lock:
             self._settle()
             self._phases.append(name)
@@ -151,8 +154,9 @@ class Meter:
             readings = slot.source.read()
         except Exception as error:  # noqa: BLE001 - a meter's failure is never the run's
             self._slots.remove(slot)
-            self._unreadable.append(Unreadable(
-                slot.source.name, f"died while running ({error})", "not counted since"))
+            self._unreadable.append(
+                Unreadable(slot.source.name, f"died while running ({error})", "not counted since")
+            )
             return
         wall, waited = self._wall(), sum(slot.waiting.values())
         hours = overlaps(min(slot.read_wall, wall), wall)  # the clock may have been set back

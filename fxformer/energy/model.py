@@ -107,8 +107,10 @@ class ChipModel:
         sigma: float,
         clock: Callable[[], float] = time.monotonic,
     ):
-        known = {d: (tdp_watts, f"{tdp_watts} W given") if tdp_watts else chips.chip_watts(kind)
-                 for d, kind in devices.items()}
+        known = {
+            d: (tdp_watts, f"{tdp_watts} W given") if tdp_watts else chips.chip_watts(kind)
+            for d, kind in devices.items()
+        }
         self._watts = {device: watts * load for device, (watts, _) in known.items()}
         self.statement = f"{'; '.join(sorted({s for _, s in known.values()}))} at load {load:g}"
         self._sigma, self._clock, self._start = sigma, clock, clock()
@@ -116,8 +118,10 @@ class ChipModel:
     def read(self) -> Sequence[Reading]:
         """One reading per device."""
         seconds = self._clock() - self._start
-        return [Reading(device, self.name, "modelled", self._sigma, watts * seconds)
-                for device, watts in self._watts.items()]
+        return [
+            Reading(device, self.name, "modelled", self._sigma, watts * seconds)
+            for device, watts in self._watts.items()
+        ]
 
     def close(self) -> None:
         """Nothing to let go."""

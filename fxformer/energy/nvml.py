@@ -20,8 +20,9 @@ def open_library() -> Any:
     try:
         import pynvml
     except ImportError as error:
-        raise UnreadableError(Unreadable(
-            "nvml", "the Python binding is not installed", "pip install nvidia-ml-py")) from error
+        raise UnreadableError(
+            Unreadable("nvml", "the Python binding is not installed", "pip install nvidia-ml-py")
+        ) from error
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -60,8 +61,11 @@ def _text(value: str | bytes) -> str:
 def mig_refusal(mask: str | None) -> Unreadable | None:
     """Why a MIG slice cannot be metered: NVML counts the whole board it is cut from."""
     if mask and "MIG-" in mask:
-        return Unreadable("nvml", "a MIG slice has no energy counter of its own",
-                          "meter the whole board from one process, or accept the model")
+        return Unreadable(
+            "nvml",
+            "a MIG slice has no energy counter of its own",
+            "meter the whole board from one process, or accept the model",
+        )
     return None
 
 
@@ -73,9 +77,13 @@ def _in_order(library: Any, mask: str | None) -> None:
     count = range(library.nvmlDeviceGetCount())
     names = {library.nvmlDeviceGetName(library.nvmlDeviceGetHandleByIndex(n)) for n in count}
     if len(names) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-        raise UnreadableError(Unreadable(
-            "nvml", f"CUDA_VISIBLE_DEVICES={mask} numbers unlike GPUs in an order of CUDA's own",
-            "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (nvidia-smi -L)"))
+        raise UnreadableError(
+            Unreadable(
+                "nvml",
+                f"CUDA_VISIBLE_DEVICES={mask} numbers unlike GPUs in an order of CUDA's own",
+                "set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name them by UUID (nvidia-smi -L)",
+            )
+        )
 
 
 class NVMLCounter:
@@ -133,8 +141,13 @@ def utilisation(library: Any, handle: Any, members: Sequence[Member], state: dic
 
 
 def open_gpus(
-    *, sigma_counter: float, sigma_power: float, every: float, power_every: float,
-    library: Any = None, mask: str | None = None,
+    *,
+    sigma_counter: float,
+    sigma_power: float,
+    every: float,
+    power_every: float,
+    library: Any = None,
+    mask: str | None = None,
 ) -> tuple[list[NVMLCounter | IntegratedPower], dict[str, str]]:
     """A source for each GPU of this process, and {device: kind}. UnreadableError: there is none.
 
@@ -148,8 +161,13 @@ def open_gpus(
     _in_order(library, mask)
     handles = visible(library, mask)
     if not handles:
-        raise UnreadableError(Unreadable("nvml", f"no GPU visible (CUDA_VISIBLE_DEVICES={mask!r})",
-                                         "name one that nvidia-smi -L lists"))
+        raise UnreadableError(
+            Unreadable(
+                "nvml",
+                f"no GPU visible (CUDA_VISIBLE_DEVICES={mask!r})",
+                "name one that nvidia-smi -L lists",
+            )
+        )
     kinds = {f"gpu:{u}": _text(library.nvmlDeviceGetName(h)) for u, h in handles.items()}
     sources: list[NVMLCounter | IntegratedPower] = []
     try:
@@ -157,9 +175,16 @@ def open_gpus(
             if has_counter(library, handle):
                 sources.append(NVMLCounter(library, uuid, handle, sigma=sigma_counter, every=every))
             else:
-                sources.append(IntegratedPower(
-                    "nvml:power", power_of(library, {uuid: handle}), seconds=power_every,
-                    sigma=sigma_power, most=WATTS, use=partial(utilisation, library, handle)))
+                sources.append(
+                    IntegratedPower(
+                        "nvml:power",
+                        power_of(library, {uuid: handle}),
+                        seconds=power_every,
+                        sigma=sigma_power,
+                        most=WATTS,
+                        use=partial(utilisation, library, handle),
+                    )
+                )
     except library.NVMLError as error:
         remedy = "see nvidia-smi -q -d POWER"
         raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error

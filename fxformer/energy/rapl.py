@@ -32,9 +32,13 @@ class RAPL:
         self.every, self.sigma = every, sigma
         zones = list(_zones(root))
         if not zones:
-            raise UnreadableError(Unreadable(
-                self.name, f"no package zone under {root}",
-                "needs bare metal (or a guest that sees its counters) and the intel_rapl driver"))
+            raise UnreadableError(
+                Unreadable(
+                    self.name,
+                    f"no package zone under {root}",
+                    "needs bare metal, or a guest that sees its counters, and the intel_rapl driver",
+                )
+            )
         try:
             self.parts = {
                 folder.name: Part(device, WATTS, _number(folder / "max_energy_range_uj") / 1e6)

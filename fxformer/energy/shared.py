@@ -64,14 +64,20 @@ class Shared:
     def notes(self) -> list[Unreadable]:
         """What went wrong so far, in words."""
         found = [
-            Unreadable(f"{self.name} ({device})", f"was not counted for {seconds:.3g} s: {why}",
-                       f"{_named(self._others, device)} counts that time")
+            Unreadable(
+                f"{self.name} ({device})",
+                f"was not counted for {seconds:.3g} s: {why}",
+                f"{_named(self._others, device)} counts that time",
+            )
             for device, (why, seconds) in self._gaps.items()
         ]
         found += [
-            Unreadable(f"{self.name} ({device})", "is used by several processes, and nothing tells "
-                       f"how much by each: {joules:.4g} J of an equal split are not attributable",
-                       "give each process a device of its own")
+            Unreadable(
+                f"{self.name} ({device})",
+                "is used by several processes, and nothing tells "
+                f"how much by each: {joules:.4g} J of an equal split are not attributable",
+                "give each process a device of its own",
+            )
             for device, joules in self.unattributed.items()
         ]
         return found if self._alone is None else [*found, self._alone]
@@ -108,8 +114,11 @@ class Shared:
             self._visit()
         except (OSError, ImportError) as error:  # nothing to meet in: better alone than not at all
             self._book = Book(None)
-            self._alone = Unreadable(self.name, f"cannot be shared ({error})",
-                                     "other processes of this machine count it again")
+            self._alone = Unreadable(
+                self.name,
+                f"cannot be shared ({error})",
+                "other processes of this machine count it again",
+            )
             self._visit()
 
     def _run(self, seconds: float) -> None:

@@ -60,4 +60,3 @@ class UnreadableError(RuntimeError):
     def __init__(self, what: Unreadable):
         super().__init__(str(what))
         self.what = what
-

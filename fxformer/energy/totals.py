@@ -9,7 +9,14 @@ from fxformer.energy.source import Provenance
 
 K = TypeVar("K")
 PHASES = (
-    "startup", "compile", "data", "train", "evaluate", "generate", "checkpoint", "idle",
+    "startup",
+    "compile",
+    "data",
+    "train",
+    "evaluate",
+    "generate",
+    "checkpoint",
+    "idle",
 )
 
 
@@ -110,9 +117,12 @@ class Totals:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` undoes it."""
-        return {"joules": self.joules, "seconds": dict(self.seconds),
-                "hours": {str(hour): joules for hour, joules in self.hours.items()},
-                "entries": [list(dataclasses.astuple(e)) for e in self.entries]}
+        return {
+            "joules": self.joules,
+            "seconds": dict(self.seconds),
+            "hours": {str(hour): joules for hour, joules in self.hours.items()},
+            "entries": [list(dataclasses.astuple(e)) for e in self.entries],
+        }
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "Totals":

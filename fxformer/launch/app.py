@@ -142,8 +142,10 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _unexpected(error, full, cfg)
-        explain.say(f"{error.filename or cfg.get('runs', '')}: {error.strerror}; make room and "
-                    "give the same command again")
+        explain.say(
+            f"{error.filename or cfg.get('runs', '')}: {error.strerror}; make room and "
+            "give the same command again"
+        )
         return INTERRUPTED
     except Exception as error:
         return _unexpected(error, full, cfg)

@@ -177,8 +177,10 @@ def _of_another_option(key: str, keys: list[str]) -> str:
     own = list(dict.fromkeys(one.partition(".")[0] for one in own if not one.startswith("_")))
     if not owners or not own:
         return ""
-    return (f"{key}: only {group}={' or '.join(owners)} has this key; the chosen {group} has: "
-            f"{', '.join(own)}")
+    return (
+        f"{key}: only {group}={' or '.join(owners)} has this key; the chosen {group} has: "
+        f"{', '.join(own)}"
+    )
 
 
 def _nothing() -> list[tuple[str, str]]:

@@ -66,9 +66,7 @@ class LanguageModel(nnx.Module):
         table = self.transformer.embed.types
         return 0 if table is None else table.embedding.shape[0]
 
-    def __call__(
-        self, batch: Batch, *, key: Array | None = None
-    ) -> Float[Array, "B T D"]:
+    def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
         return self.transformer(
             self.words(batch.tokens),
             batch.segments,
@@ -99,8 +97,7 @@ class LanguageModel(nnx.Module):
         first, second = split_key(key, 2)
         x = self(batch, key=first)
         return {
-            name: answer(x, batch.segments, key=second)
-            for name, answer in self.classifiers.items()
+            name: answer(x, batch.segments, key=second) for name, answer in self.classifiers.items()
         }
 
     def represent(self, tokens, segments) -> Float[Array, "B T D"]:

@@ -29,9 +29,7 @@ def weigh_causal(q, k, v, seen, bias, scale: float) -> Float[Array, "B G R T K"]
         end = min(start + size, length)
         near = None if bias is None else bias[..., start:end, :end]
         shown = seen[..., start:end, :end]
-        parts.append(
-            weigh(q[..., start:end, :], k[:, :, :end], v[:, :, :end], shown, near, scale)
-        )
+        parts.append(weigh(q[..., start:end, :], k[:, :, :end], v[:, :, :end], shown, near, scale))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=3)
 
 

@@ -51,8 +51,9 @@ class Planner:
         total |= {"joules": joules.value, "joules_sigma": joules.sigma}
         total["seconds_sigma"] = seconds.sigma
         body = {"grid": carbon.facts(), "runs": runs, "total": total}
-        body["elsewhere"] = {code: _there(joules.value, seconds.value, carbon, code)
-                             for code in elsewhere}
+        body["elsewhere"] = {
+            code: _there(joules.value, seconds.value, carbon, code) for code in elsewhere
+        }
         if carbon.hourly is not None:
             body["starts"] = [one.plain() for one in starts(carbon, seconds.value)]
         Path(file).expanduser().write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")

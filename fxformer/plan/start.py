@@ -28,13 +28,18 @@ class Start:
     def plain(self) -> dict:
         """For JSON."""
         when = datetime.datetime.fromtimestamp(self.seconds, datetime.UTC)
-        return {"start": when.isoformat(timespec="seconds"), "known": self.known,
-                "gco2e_per_kwh": self.gco2e_per_kwh}
+        return {
+            "start": when.isoformat(timespec="seconds"),
+            "known": self.known,
+            "gco2e_per_kwh": self.gco2e_per_kwh,
+        }
 
 
 def starts(carbon: Carbon, seconds: float, now: float | None = None) -> list[Start]:
     """Now, and each full hour of the next 24, for a run of so many seconds on an hourly grid."""
     now = time.time() if now is None else now
     hours = [(now // HOUR + n) * HOUR for n in range(1, AHEAD + 1)]
-    return [Start(when, carbon.ahead(seconds, when), carbon.hourly.knows(int(when // HOUR)))
-            for when in (now, *hours)]
+    return [
+        Start(when, carbon.ahead(seconds, when), carbon.hourly.knows(int(when // HOUR)))
+        for when in (now, *hours)
+    ]

@@ -119,8 +119,11 @@ def describe(one: Dimension) -> str:
 def name_of(study: Study) -> str:
     """A name that the same search always has: what is searched, and a digest of the rest."""
     identity = json.dumps(
-        {name: _told(name, value) for name, value in dataclasses.asdict(study).items()
-         if name in IDENTITY}
+        {
+            name: _told(name, value)
+            for name, value in dataclasses.asdict(study).items()
+            if name in IDENTITY
+        }
     )
     keys = "-".join(one.key.rpartition(".")[2].replace("/", ".") for one in study.space)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]

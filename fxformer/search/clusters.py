@@ -143,9 +143,7 @@ def _again(command: Sequence[str], folder: str) -> int:
         raise
 
 
-def _follow(
-    job: Job, done: Callable[[], bool], cancel: Callable[[], Any], every: float
-) -> str:
+def _follow(job: Job, done: Callable[[], bool], cancel: Callable[[], Any], every: float) -> str:
     """Show the study until the workers elsewhere are done; Ctrl-C calls them back."""
     signals = Signals("the running trials save", leave=cancel)
     with signals, job.console.status("") as status:

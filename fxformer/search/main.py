@@ -53,8 +53,13 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("study", nargs="?", help="its name, or the beginning of it, or last")
     parser.add_argument("--root", default="runs", help="the folder of the runs (runs)")
     parser.add_argument("--all", action="store_true", help="every setting, not the best 20")
-    parser.add_argument("--resolution", type=int, default=RESOLUTION, metavar="N",
-                        help=f"values of an interval in the grid it is held against ({RESOLUTION})")
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        default=RESOLUTION,
+        metavar="N",
+        help=f"values of an interval in the grid it is held against ({RESOLUTION})",
+    )
     parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
     parser.add_argument("--csv", metavar="FILE", help="the trials as CSV; - for the terminal")
     return parser.parse_args(argv)

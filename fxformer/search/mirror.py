@@ -110,5 +110,3 @@ def _update(
             storage.set_trial_user_attr(number, name, value)
     if now.state.is_finished():
         storage.set_trial_state_values(number, now.state, now.values)
-
-

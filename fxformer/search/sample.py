@@ -46,9 +46,7 @@ class Grid:
         """Parameters of a slot below `space.size`."""
         sizes = [len(one.choices) for one in study.space]
         places = np.unravel_index(slot, sizes) if sizes else ()
-        return {
-            one.key: one.choices[place] for one, place in zip(study.space, places, strict=True)
-        }
+        return {one.key: one.choices[place] for one, place in zip(study.space, places, strict=True)}
 
 
 @dataclasses.dataclass(frozen=True)

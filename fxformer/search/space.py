@@ -1,8 +1,8 @@
 """The space: from Hydra's override grammar to dimensions, and from dimensions to overrides.
 
-    a,b  choice(a,b)  range(1,9,2)  glob(*)         enumerated
-    interval(0,1)     tag(log,interval(1e-4,1e-2))  drawn, both ends included
-    int(interval(2,8))  tag(int,log,interval(1,64)) whole numbers, drawn
+a,b  choice(a,b)  range(1,9,2)  glob(*)         enumerated
+interval(0,1)     tag(log,interval(1e-4,1e-2))  drawn, both ends included
+int(interval(2,8))  tag(int,log,interval(1,64)) whole numbers, drawn
 """
 
 import itertools

@@ -1,11 +1,11 @@
 """A study: the folder of one search, the records in it, and their reading. Never writes.
 
-    <runs>/.searches/<name>/
-        study.json          what is searched; written once, changed only in what may grow
-        trials/00003.json   one trial, replaced atomically: the truth
-        logs/00003.log      what its processes printed, all attempts
-        claims/00003.1      who took up trial 3 for the first time; renewed while it lives
-        optuna.journal      the same as an Optuna study, for optuna-dashboard; made anew if damaged
+<runs>/.searches/<name>/
+    study.json          what is searched; written once, changed only in what may grow
+    trials/00003.json   one trial, replaced atomically: the truth
+    logs/00003.log      what its processes printed, all attempts
+    claims/00003.1      who took up trial 3 for the first time; renewed while it lives
+    optuna.journal      the same as an Optuna study, for optuna-dashboard; made anew if damaged
 """
 
 import dataclasses

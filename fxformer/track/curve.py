@@ -43,8 +43,10 @@ def dots(
         for c, r in _joined(columns, rows):
             bits[r // 4, c // 2] |= _DOTS[r % 4][c % 2]
             owner[r // 4, c // 2] = n
-    lines = [[(chr(0x2800 + int(b)), int(o)) for b, o in zip(br, orow, strict=True)]
-             for br, orow in zip(bits, owner, strict=True)]
+    lines = [
+        [(chr(0x2800 + int(b)), int(o)) for b, o in zip(br, orow, strict=True)]
+        for br, orow in zip(bits, owner, strict=True)
+    ]
     return lines, (float(xs[0]), float(xs[1])), (float(ys[0]), float(ys[1]))
 
 

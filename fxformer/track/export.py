@@ -37,8 +37,9 @@ def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
     names: dict[str, type] = {}
     for run in runs:
         for line in StoredRun(run.folder).lines:  # not kept: all runs' lines may not fit memory
-            names |= dict.fromkeys(k for k, v in line.items()
-                                   if jsonl.is_number(v) and k not in _LINE)
+            names |= dict.fromkeys(
+                k for k, v in line.items() if jsonl.is_number(v) and k not in _LINE
+            )
     kinds = _LINE | dict.fromkeys(sorted(names), float)
     return write(path, kinds, (_lines(run) for run in runs))
 

@@ -10,8 +10,20 @@ from typing import Any
 from fxformer.energy.host import cpu_name
 
 _PACKAGES = (
-    "fxformer", "jax", "jaxlib", "flax", "optax", "numpy", "hydra-core",
-    "omegaconf", "sentencepiece", "tokenizers", "grain", "safetensors", "wandb", "tensorboardX",
+    "fxformer",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "sentencepiece",
+    "tokenizers",
+    "grain",
+    "safetensors",
+    "wandb",
+    "tensorboardX",
 )
 
 
@@ -51,8 +63,13 @@ def packages() -> dict[str, str]:
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True,
-                              timeout=5, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -98,8 +98,10 @@ class Lock:
         if now or _boottime() - self._renewed > self.lease / 2:
             self.renew()
         if self._lost == "gone":
-            raise RunGoneError(f"{self.folder} was deleted while the run was going on: nothing "
-                               "of it can be saved; start a new run")
+            raise RunGoneError(
+                f"{self.folder} was deleted while the run was going on: nothing "
+                "of it can be saved; start a new run"
+            )
         if self._lost:
             raise RunLost(f"{self.folder} was taken over by {self._lost}; this process stops")
 
@@ -120,8 +122,11 @@ class Lock:
         stamp = self._path.stat().st_mtime
         left = self.lease - max(0.0, min(self.lease, self._age(stamp)))
         if left > 0:
-            print(f"fxformer: {self.folder} may be in use by {_shown(holder)}, on another machine; "
-                  f"it is taken over in {left:.0f} s unless that renews its lease", file=sys.stderr)
+            print(
+                f"fxformer: {self.folder} may be in use by {_shown(holder)}, on another machine; "
+                f"it is taken over in {left:.0f} s unless that renews its lease",
+                file=sys.stderr,
+            )
         end = time.monotonic() + left
         while time.monotonic() < end:
             time.sleep(min(0.5, self.lease / 8))

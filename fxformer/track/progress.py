@@ -58,8 +58,12 @@ class Progress:
     def start(self) -> None:
         """Begin to show."""
         if self.console.is_terminal:
-            self._live = Live(get_renderable=self._panel, console=self.console,
-                              refresh_per_second=4, transient=True)
+            self._live = Live(
+                get_renderable=self._panel,
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
+            )
             self._live.start()
         elif self._title:
             self._say(self._title)
@@ -137,8 +141,13 @@ class Progress:
         return f"{plain.si(self._last['joules'], 'J')} {self._provenance}".strip()
 
     def _line(self) -> str:
-        parts = [f"step {self._step}/{self._total}", f"loss {plain.loss(self._last.get('loss'))}",
-                 *self._speeds(), self._joules(), f"{plain.clock(self._left())} left"]
+        parts = [
+            f"step {self._step}/{self._total}",
+            f"loss {plain.loss(self._last.get('loss'))}",
+            *self._speeds(),
+            self._joules(),
+            f"{plain.clock(self._left())} left",
+        ]
         return "  ".join(part for part in parts if part)
 
     def _say(self, text: str) -> None:
@@ -150,15 +159,27 @@ class Progress:
         bar = Table.grid(expand=True)
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
-        bar.add_row(ProgressBar(self._total, self._step, complete_style="cyan",
-                                finished_style="green"), share + left)
-        losses = Text.assemble(("loss ", "dim"), (plain.loss(self.loss), "bold green"), "  ",
-                               (sparkline(list(self._losses)), "green"))
+        bar.add_row(
+            ProgressBar(self._total, self._step, complete_style="cyan", finished_style="green"),
+            share + left,
+        )
+        losses = Text.assemble(
+            ("loss ", "dim"),
+            (plain.loss(self.loss), "bold green"),
+            "  ",
+            (sparkline(list(self._losses)), "green"),
+        )
         if self._valid is not None:
-            losses.append_text(Text.assemble(("   valid ", "dim"),
-                                             (plain.loss(self._valid), "bold magenta")))
+            losses.append_text(
+                Text.assemble(("   valid ", "dim"), (plain.loss(self._valid), "bold magenta"))
+            )
         facts = [*self._speeds(), self._joules(), plain.clock(self._clock() - self._began)]
         speeds = Text(" · ").join(Text(fact) for fact in facts if fact)
         last = Text(self._event, style="dim", overflow="ellipsis", no_wrap=True)
-        return Panel(Group(bar, losses, speeds, last), title=Text(self._title, style="bold"),
-                     title_align="left", border_style="dim", width=min(100, self.console.width))
+        return Panel(
+            Group(bar, losses, speeds, last),
+            title=Text(self._title, style="bold"),
+            title_align="left",
+            border_style="dim",
+            width=min(100, self.console.width),
+        )

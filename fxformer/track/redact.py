@@ -27,8 +27,9 @@ _PARAMETER = re.compile(
     r"(?P<value>[^\s&;'\"#]+)",
     re.IGNORECASE,
 )
-_ARGUMENT = re.compile(rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$",
-                       re.IGNORECASE | re.DOTALL)
+_ARGUMENT = re.compile(
+    rf"^(?P<key>(?:.*[+~_.\-])?{_WORDS})=(?P<value>.+)$", re.IGNORECASE | re.DOTALL
+)
 _ENV = re.compile(r"\$\{oc\.env:")
 # Variables whose values identify a job or a user: these may stand in the name of a run's folder.
 _NAMING = re.compile(r"(SLURM|PBS|LSB|SGE|OAR|FLUX|JOB|TASK|ARRAY|POD|HOSTNAME|USER|LOGNAME)\w*$")
@@ -83,8 +84,10 @@ class Redactor:
         if isinstance(value, str):
             return value if value in keep else self.text(value)
         if isinstance(value, Mapping):
-            return {self.texts(key, keep): one if key in skip else self.texts(one, keep, skip)
-                    for key, one in value.items()}
+            return {
+                self.texts(key, keep): one if key in skip else self.texts(one, keep, skip)
+                for key, one in value.items()
+            }
         if isinstance(value, (list, tuple)):
             if all(type(one) is float for one in value):  # a curve
                 return value

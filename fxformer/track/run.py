@@ -1,8 +1,8 @@
 """The run: a folder that is the truth of what was done. Everything else mirrors or reads it.
 
-    config.yaml        resolved, without secrets        metrics.jsonl      what counts, by step
-    run.json           status, command, versions …      metrics_all.jsonl  every attempt's lines
-    energy.jsonl       the ledger                       events.jsonl       what happened
+config.yaml        resolved, without secrets        metrics.jsonl      what counts, by step
+run.json           status, command, versions …      metrics_all.jsonl  every attempt's lines
+energy.jsonl       the ledger                       events.jsonl       what happened
 """
 
 import contextlib
@@ -123,9 +123,16 @@ class Run:
                 earlier["status"] = "dead"  # it never came to say how it ended
         attempt = {"started": now(), "ended": None, "status": "running", "command": command}
         self.facts["attempts"].append(attempt)
-        self.facts |= {"status": "running", "reason": None, "command": command, "ended": None,
-                       "started": self.facts.get("started", now()), "owner": record(),
-                       **provenance.gather(), **(facts or {})}
+        self.facts |= {
+            "status": "running",
+            "reason": None,
+            "command": command,
+            "ended": None,
+            "started": self.facts.get("started", now()),
+            "owner": record(),
+            **provenance.gather(),
+            **(facts or {}),
+        }
         with contextlib.suppress(OSError):
             (self.folder / RESERVE).write_bytes(bytes(_RESERVED))
         self._store()

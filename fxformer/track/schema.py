@@ -99,8 +99,11 @@ def problem(value: Any, schema: Any = Record, path: str = "") -> str | None:
     if not isinstance(value, Mapping):
         return f"{path or 'the record'} wants a mapping, got {_short(value)}"
     hints = _hints(schema)
-    found = (problem(value[key], hint, f"{path}.{key}" if path else key)
-             for key, hint in hints.items() if key in value)
+    found = (
+        problem(value[key], hint, f"{path}.{key}" if path else key)
+        for key, hint in hints.items()
+        if key in value
+    )
     return next((one for one in found if one), None)
 
 

@@ -21,8 +21,16 @@ from fxformer.track.curve import dots, sparkline
 from fxformer.track.store import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 
-_COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "dead": "red",
-            "failed": "red", "diverged": "red", "pruned": "blue", "unreadable": "red"}
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "interrupted": "yellow",
+    "dead": "red",
+    "failed": "red",
+    "diverged": "red",
+    "pruned": "blue",
+    "unreadable": "red",
+}
 _CURVES = (("train", "green"), ("valid", "magenta"))
 _CARBON = typing.get_type_hints(Carbon.__init__, include_extras=True)
 _log = logging.getLogger(__name__)
@@ -33,8 +41,15 @@ def show(which: str, *, root: str | Path = "runs", console: Console | None = Non
     with the nearest names when there is none called `which`."""
     console = console or Console()
     run = find(root, which)
-    console.print(Panel(_facts(run), title=Text(run.id, style="bold"), title_align="left",
-                        border_style=_COLOURS.get(run.status, "dim"), width=_width(console)))
+    console.print(
+        Panel(
+            _facts(run),
+            title=Text(run.id, style="bold"),
+            title_align="left",
+            border_style=_COLOURS.get(run.status, "dim"),
+            width=_width(console),
+        )
+    )
     for piece in (_chart(run, _width(console)), _energy(run.energy(), _width(console))):
         if piece is not None:
             console.print(piece)
@@ -66,8 +81,9 @@ def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> N
     table.add_column("run", overflow="fold")
     names = ["status", "step", "loss", "valid", *(["curve"] if wide else []), "energy", "time"]
     for name in names:
-        table.add_column(name, no_wrap=True,
-                         justify="left" if name in ("status", "curve") else "right")
+        table.add_column(
+            name, no_wrap=True, justify="left" if name in ("status", "curve") else "right"
+        )
     unreadable = []
     for run in there:
         table.add_row(*_row(run, wide))
@@ -83,8 +99,11 @@ def _row(run: StoredRun, wide: bool) -> list[Text]:
     status = Text(run.status, style=_COLOURS.get(run.status, ""))
     joules = run.energy().joules
     cells = [
-        Text(plain.safe(run.id)), status, Text(f"{_step(train, valid):.0f}"),
-        Text(plain.loss(_last(train, "loss"))), Text(plain.loss(_lowest(valid))),
+        Text(plain.safe(run.id)),
+        status,
+        Text(f"{_step(train, valid):.0f}"),
+        Text(plain.loss(_last(train, "loss"))),
+        Text(plain.loss(_lowest(valid))),
         *([Text(sparkline(loss, 16), style="green")] if wide else []),
         Text(plain.si(joules, "J") if joules else "–"),
         Text(plain.clock(_last(train, "seconds"))),
@@ -115,17 +134,40 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
         ("status", f"{run.status}{reason}, attempt {len(facts.get('attempts', []))}"),
         ("started", f"{facts.get('started', '')}  ended {facts.get('ended') or '–'}"),
         ("command", facts.get("command", "")),
-        ("step", f"{_step(train, valid):.0f}, {plain.count(tokens)} tokens in "
-                 f"{plain.clock(_last(train, 'seconds'))}" if len(train) else "nothing logged yet"),
-        ("loss", f"train {plain.loss(_last(train, 'loss'))}"
-                 + (f", valid {plain.loss(_last(valid, 'loss'))}, best {plain.loss(best)}{at}"
-                    if best is not None else "")),
+        (
+            "step",
+            f"{_step(train, valid):.0f}, {plain.count(tokens)} tokens in "
+            f"{plain.clock(_last(train, 'seconds'))}"
+            if len(train)
+            else "nothing logged yet",
+        ),
+        (
+            "loss",
+            f"train {plain.loss(_last(train, 'loss'))}"
+            + (
+                f", valid {plain.loss(_last(valid, 'loss'))}, best {plain.loss(best)}{at}"
+                if best is not None
+                else ""
+            ),
+        ),
         ("code", commit),
-        ("machine", ", ".join(str(v) for v in [
-            machine.get("cpu"), f"{machine.get('threads')} threads",
-            *sorted(set(facts.get("devices") or []))] if v)),
-        ("versions", "  ".join(f"{n} {versions[n]}" for n in ("jax", "flax", "optax")
-                               if n in versions) + f"  python {facts.get('python', '')}"),
+        (
+            "machine",
+            ", ".join(
+                str(v)
+                for v in [
+                    machine.get("cpu"),
+                    f"{machine.get('threads')} threads",
+                    *sorted(set(facts.get("devices") or [])),
+                ]
+                if v
+            ),
+        ),
+        (
+            "versions",
+            "  ".join(f"{n} {versions[n]}" for n in ("jax", "flax", "optax") if n in versions)
+            + f"  python {facts.get('python', '')}",
+        ),
         ("folder", str(run.folder)),
         *_cost(run),
     ]
@@ -196,8 +238,15 @@ def _energy(totals: Totals, width: int) -> RenderableType | None:
     if not totals.joules:
         return None
     table = Table(box=None, header_style="dim", padding=(0, 1))
-    for name, side in (("", "left"), ("joules", "right"), ("± 1σ", "right"), ("share", "right"),
-                       ("", "left"), ("seconds", "right"), ("provenance", "left")):
+    for name, side in (
+        ("", "left"),
+        ("joules", "right"),
+        ("± 1σ", "right"),
+        ("share", "right"),
+        ("", "left"),
+        ("seconds", "right"),
+        ("provenance", "left"),
+    ):
         table.add_column(name, justify=side, no_wrap=name != "provenance")
     room = max(4, width - 72)
     for field in ("phase", "device"):
@@ -205,14 +254,24 @@ def _energy(totals: Totals, width: int) -> RenderableType | None:
             share = part.joules / totals.joules
             seconds = totals.seconds.get(name) if field == "phase" else None
             table.add_row(
-                Text(plain.safe(name)), plain.si(part.joules, "J"), plain.si(part.sigma, "J"),
-                plain.percent(share), Text("█" * round(share * room), style="yellow"),
-                "" if seconds is None else f"{seconds:.1f}", part.provenance)
+                Text(plain.safe(name)),
+                plain.si(part.joules, "J"),
+                plain.si(part.sigma, "J"),
+                plain.percent(share),
+                Text("█" * round(share * room), style="yellow"),
+                "" if seconds is None else f"{seconds:.1f}",
+                part.provenance,
+            )
         if field == "phase":
             table.add_section()
             table.add_row()
-    return Panel(table, title="energy by phase and by device", title_align="left",
-                 border_style="dim", width=width)
+    return Panel(
+        table,
+        title="energy by phase and by device",
+        title_align="left",
+        border_style="dim",
+        width=width,
+    )
 
 
 def _width(console: Console) -> int:

@@ -206,14 +206,20 @@ def _notes(accounts: Sequence[Spent], starts: Starts) -> list[str]:
     """What the sum holds besides the runs, what it cannot hold, and what is uncertain in it."""
     notes = []
     if starts.attempts:
-        notes.append(f"of these {plain.si(starts.totals.joules, 'J')} of {starts.attempts} "
-                     "attempts that ended before their run had a folder")
+        notes.append(
+            f"of these {plain.si(starts.totals.joules, 'J')} of {starts.attempts} "
+            "attempts that ended before their run had a folder"
+        )
     if lost := [*(joules for one in accounts for joules in one.lost), *starts.lost]:
-        notes.append(f"{len(lost)} attempts were killed: what they used after their last lines, "
-                     f"about {plain.si(sum(lost), 'J')} (estimated), is not in the sum")
+        notes.append(
+            f"{len(lost)} attempts were killed: what they used after their last lines, "
+            f"about {plain.si(sum(lost), 'J')} (estimated), is not in the sum"
+        )
     if unsure := sum(one.unattributed for one in accounts):
-        notes.append(f"{plain.si(unsure, 'J')} of shared devices are an equal split among "
-                     "processes: right in sum, not attributable to single runs")
+        notes.append(
+            f"{plain.si(unsure, 'J')} of shared devices are an equal split among "
+            "processes: right in sum, not attributable to single runs"
+        )
     return notes
 
 

@@ -146,8 +146,12 @@ def runs(root: str | Path) -> list[StoredRun]:
     """The runs under `root`, the oldest first; a folder of folders (a sweep) is looked into. A
     folder that symbolic links reach too is one run, under its own path if that is below `root`."""
     root = Path(root)
-    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/run.json")
-             if not path.relative_to(root).parts[0].startswith(".")]  # .trash, .searches
+    found = [
+        path.parent
+        for depth in ("*", "*/*")
+        for path in root.glob(f"{depth}/run.json")
+        if not path.relative_to(root).parts[0].startswith(".")
+    ]  # .trash, .searches
     own = root.resolve()
     by_place: dict[Path, Path] = {}
     for folder in sorted(found, key=lambda f: (f.name, f)):

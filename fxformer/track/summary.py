@@ -66,8 +66,15 @@ def summarise(
     grid.add_row("look", Text(f"{command()} show {where}", style="bold cyan"))
     grid.add_row("page", Text(f"{command()} dashboard{all_of_them}", style="bold cyan"))
     colour = "green" if status == "done" else "yellow"
-    console.print(Panel(grid, title=Text(f"run {status}", style=f"bold {colour}"),
-                        title_align="left", border_style=colour, width=width))
+    console.print(
+        Panel(
+            grid,
+            title=Text(f"run {status}", style=f"bold {colour}"),
+            title_align="left",
+            border_style=colour,
+            width=width,
+        )
+    )
 
 
 def command() -> str:
@@ -119,5 +126,4 @@ def _samples(samples: Sequence[Sample], width: int) -> RenderableType:
         if sample.truth:
             table.add_row("truth", Text(plain.safe(sample.truth), style="dim"))
         rows += [Text(), table] if n else [table]
-    return Panel(Group(*rows), title="samples", title_align="left", border_style="dim",
-                 width=width)
+    return Panel(Group(*rows), title="samples", title_align="left", border_style="dim", width=width)

@@ -27,8 +27,9 @@ class TensorBoardTracker:
         except ImportError as error:
             raise ImportError("tracker=tensorboard needs `pip install tensorboardX`") from error
         purge = None if run.rewound is None else run.rewound + 1
-        self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge,
-                                     flush_secs=self._flush)
+        self._writer = SummaryWriter(
+            str(run.folder / "tensorboard"), purge_step=purge, flush_secs=self._flush
+        )
         self.text("config", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
     def log(self, step: int, split: str, metrics: Mapping[str, float]) -> None:

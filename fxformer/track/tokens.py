@@ -20,12 +20,15 @@ _FORMATS = (
 )
 _TOKEN = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_FORMATS)})")
 _PRIVATE_KEY = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
 # "password: x", "API key is x", "token=x": letters and digits mixed, or it may be a word of prose
 _ASSIGNED = re.compile(
     r"(?P<name>\b(?:api[_ -]?key|access[_ -]?key|token|secret|password|passwd|pwd)\b"
     r"[\"']?\s*(?:[:=]|\bis\b)\s*[\"']?)"
-    r"(?=[^\s\"',;]*\d)(?=[^\s\"',;]*[A-Za-z])(?P<value>[^\s\"',;<>{}()\[\]]{8,})", re.IGNORECASE)
+    r"(?=[^\s\"',;]*\d)(?=[^\s\"',;]*[A-Za-z])(?P<value>[^\s\"',;<>{}()\[\]]{8,})",
+    re.IGNORECASE,
+)
 
 
 def masked(text: str, mask: str) -> str:

@@ -63,8 +63,9 @@ class Trackers:
         """Open everything; returns at once, a mirror's server is waited for in its own thread."""
         self._run = run
         self._local.start(run.config, run)
-        self._mirrors = [_Mirror(name, tracker, self._size, run)
-                         for name, tracker in self._given.items()]
+        self._mirrors = [
+            _Mirror(name, tracker, self._size, run) for name, tracker in self._given.items()
+        ]
         self._tell("start", run.config, run)
 
     def log(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
@@ -85,8 +86,12 @@ class Trackers:
             follower(*line)
         except Exception as error:  # noqa: BLE001 - a closed terminal does not stop a run
             self._followers.remove(follower)
-            _log.warning("%s is off after it failed (%s: %s); the run goes on",
-                         getattr(follower, "__qualname__", follower), type(error).__name__, error)
+            _log.warning(
+                "%s is off after it failed (%s: %s); the run goes on",
+                getattr(follower, "__qualname__", follower),
+                type(error).__name__,
+                error,
+            )
 
     def text(self, name: str, text: str) -> None:
         """A piece of text; the folder keeps it as <name>.md."""
@@ -138,8 +143,11 @@ class _Mirror:
             self._queue.put_nowait((method, arguments))
         except queue.Full:
             if not self.dropped:
-                _log.warning("tracker %s is too slow: some of what it should show is dropped "
-                             "(metrics.jsonl has all)", self.name)
+                _log.warning(
+                    "tracker %s is too slow: some of what it should show is dropped "
+                    "(metrics.jsonl has all)",
+                    self.name,
+                )
             self.dropped += 1
 
     def end(self, summary: dict[str, Any]) -> None:
@@ -178,5 +186,6 @@ class _Mirror:
             self._failed = True
             self.dropped += 1
             reason = self._run.redactor.text(f"{type(error).__name__}: {error}")[:300]
-            _log.warning("tracker %s is off after %s failed (%s); the run goes on", self.name,
-                         method, reason)
+            _log.warning(
+                "tracker %s is off after %s failed (%s); the run goes on", self.name, method, reason
+            )

@@ -61,16 +61,30 @@ class WandbTracker:
         known = run.facts.get("wandb_id")
         name = known or uuid.uuid4().hex[:12]
         arguments = {
-            "id": name, "resume": "allow" if known else None, "dir": str(run.folder),
-            "project": self._project, "entity": self._entity, "group": self._group,
-            "tags": self._tags, "name": run.folder.name, "config": dict(config),
+            "id": name,
+            "resume": "allow" if known else None,
+            "dir": str(run.folder),
+            "project": self._project,
+            "entity": self._entity,
+            "group": self._group,
+            "tags": self._tags,
+            "name": run.folder.name,
+            "config": dict(config),
         }
         # wandb would note the command line, the git remote and the console: secrets live there
-        quiet = {"console": "off", "disable_git": True, "disable_code": True, "silent": True,
-                 "x_disable_meta": True, "x_disable_stats": True, "x_disable_machine_info": True}
+        quiet = {
+            "console": "off",
+            "disable_git": True,
+            "disable_code": True,
+            "silent": True,
+            "x_disable_meta": True,
+            "x_disable_stats": True,
+            "x_disable_machine_info": True,
+        }
         online = self._mode == "online" and self._online(wandb, arguments, quiet)
         self._wandb = online or wandb.init(
-            mode="offline", settings=wandb.Settings(**quiet), **arguments)
+            mode="offline", settings=wandb.Settings(**quiet), **arguments
+        )
         self._unsent = None
         if not online:
             again = sync_command(run.folder, name) if known else None
@@ -95,8 +109,13 @@ class WandbTracker:
         if answer and not isinstance(answer[0], BaseException):
             return answer[0]
         why = f"{type(answer[0]).__name__}" if answer else "no answer"
-        _log.warning("wandb is offline (%s after at most %g s); send it later with "
-                     "`wandb sync %s/wandb/offline-run-*`", why, self._seconds, arguments["dir"])
+        _log.warning(
+            "wandb is offline (%s after at most %g s); send it later with "
+            "`wandb sync %s/wandb/offline-run-*`",
+            why,
+            self._seconds,
+            arguments["dir"],
+        )
         wandb.teardown()  # else the service holds the id for the run that was not begun
         return None
 

@@ -132,8 +132,10 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
             f"go on from; start a new run"
         )
     if stored.status == "done" and newest is not None and newest < made:
-        console.print(f"the newest checkpoint is that of step {newest} of {made}: made again from "
-                      "there", highlight=False)
+        console.print(
+            f"the newest checkpoint is that of step {newest} of {made}: made again from there",
+            highlight=False,
+        )
     elif stored.status == "done" and made >= steps:
         more = f"fxformer train resume={stored.id} trainer.steps={2 * made}"
         console.print(f"{stored.id} is done: {made} steps. To go on: {more}", highlight=False)

@@ -1,6 +1,6 @@
 """Encodes texts with tokenizers that we exported, as transformers reads them; by its own python.
 
-    python ask_tokenizers.py TEXTS.json FOLDER [FOLDER ...]       prints {folder: {reader: ids}}
+python ask_tokenizers.py TEXTS.json FOLDER [FOLDER ...]       prints {folder: {reader: ids}}
 """
 
 import json

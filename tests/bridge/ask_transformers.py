@@ -1,6 +1,6 @@
 """Loads what we exported with transformers and says what it found, as JSON. Run by its own python.
 
-    python ask_transformers.py FOLDER REFERENCE [FOLDER REFERENCE ...]
+python ask_transformers.py FOLDER REFERENCE [FOLDER REFERENCE ...]
 """
 
 import json

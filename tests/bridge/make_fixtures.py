@@ -28,86 +28,211 @@ EPS = 3e-3
 OLD = {"Conv1D"}  # keeps its kernel [in, out]
 
 BERT = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2,
-    intermediate_size=12, max_position_embeddings=8, layer_norm_eps=EPS, pad_token_id=0,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=12,
+    max_position_embeddings=8,
+    layer_norm_eps=EPS,
+    pad_token_id=0,
 )
 GPT2 = dict(
-    vocab_size=VOCAB, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=8, n_inner=12,
-    layer_norm_epsilon=EPS, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    n_embd=WIDTH,
+    n_layer=2,
+    n_head=2,
+    n_positions=8,
+    n_inner=12,
+    layer_norm_epsilon=EPS,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 T5 = dict(
-    vocab_size=VOCAB, d_model=WIDTH, d_kv=5, d_ff=12, num_layers=2, num_decoder_layers=1,
-    num_heads=2, relative_attention_num_buckets=8, relative_attention_max_distance=10,
-    layer_norm_epsilon=EPS, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+    vocab_size=VOCAB,
+    d_model=WIDTH,
+    d_kv=5,
+    d_ff=12,
+    num_layers=2,
+    num_decoder_layers=1,
+    num_heads=2,
+    relative_attention_num_buckets=8,
+    relative_attention_max_distance=10,
+    layer_norm_epsilon=EPS,
+    pad_token_id=0,
+    eos_token_id=1,
+    decoder_start_token_id=0,
 )
 BART = dict(
-    vocab_size=VOCAB, d_model=WIDTH, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2,
-    decoder_attention_heads=4, encoder_ffn_dim=12, decoder_ffn_dim=10, max_position_embeddings=12,
-    pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
+    vocab_size=VOCAB,
+    d_model=WIDTH,
+    encoder_layers=1,
+    decoder_layers=2,
+    encoder_attention_heads=2,
+    decoder_attention_heads=4,
+    encoder_ffn_dim=12,
+    decoder_ffn_dim=10,
+    max_position_embeddings=12,
+    pad_token_id=1,
+    bos_token_id=0,
+    eos_token_id=2,
+    decoder_start_token_id=2,
     forced_eos_token_id=None,
 )
 MODERNBERT = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=2,
-    intermediate_size=10, local_attention=4, global_attn_every_n_layers=2, norm_eps=EPS,
-    pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    num_hidden_layers=4,
+    num_attention_heads=2,
+    intermediate_size=10,
+    local_attention=4,
+    global_attn_every_n_layers=2,
+    norm_eps=EPS,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    cls_token_id=1,
+    sep_token_id=2,
 )
 DEBERTA = BERT | dict(relative_attention=True, type_vocab_size=0)
 V2 = DEBERTA | dict(
-    max_relative_positions=9, position_buckets=4, norm_rel_ebd="layer_norm", share_att_key=True,
-    position_biased_input=False, legacy=False, pos_att_type="c2p|p2c",
+    max_relative_positions=9,
+    position_buckets=4,
+    norm_rel_ebd="layer_norm",
+    share_att_key=True,
+    position_biased_input=False,
+    legacy=False,
+    pos_att_type="c2p|p2c",
 )
 LABELS = dict(num_labels=3)
-ROBERTA = BERT | dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-                      max_position_embeddings=10)
+ROBERTA = BERT | dict(
+    type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=10
+)
 DISTILBERT = dict(
-    vocab_size=VOCAB, dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=12, max_position_embeddings=8,
+    vocab_size=VOCAB,
+    dim=WIDTH,
+    n_layers=2,
+    n_heads=2,
+    hidden_dim=12,
+    max_position_embeddings=8,
     pad_token_id=0,
 )
 LONGFORMER = ROBERTA | dict(attention_window=[4, 8], sep_token_id=2, max_position_embeddings=14)
 ALBERT = BERT | dict(embedding_size=6, num_hidden_layers=3, hidden_act="gelu_new")
 ELECTRA = BERT | dict(embedding_size=6)
 LLAMA = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_hidden_layers=2,
-    num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=8, rms_norm_eps=EPS,
-    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    intermediate_size=12,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    max_position_embeddings=8,
+    rms_norm_eps=EPS,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 LONG = dict(
-    rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    rope_type="llama3",
+    rope_theta=5000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
     original_max_position_embeddings=8,
 )
 NEOX = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_hidden_layers=2,
-    num_attention_heads=2, max_position_embeddings=8, layer_norm_eps=EPS, rotary_pct=0.5,
-    rotary_emb_base=300, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    intermediate_size=12,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=8,
+    layer_norm_eps=EPS,
+    rotary_pct=0.5,
+    rotary_emb_base=300,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 NEO = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=12, num_layers=2, num_heads=2,
-    max_position_embeddings=8, layer_norm_epsilon=EPS, attention_types=[[["global", "local"], 1]],
-    window_size=3, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    intermediate_size=12,
+    num_layers=2,
+    num_heads=2,
+    max_position_embeddings=8,
+    layer_norm_epsilon=EPS,
+    attention_types=[[["global", "local"], 1]],
+    window_size=3,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 GPT = dict(
-    vocab_size=VOCAB, n_embd=WIDTH, n_layer=2, n_head=2, n_positions=8, layer_norm_epsilon=EPS,
-    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    n_embd=WIDTH,
+    n_layer=2,
+    n_head=2,
+    n_positions=8,
+    layer_norm_epsilon=EPS,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 BLOOM = dict(  # three heads: slopes that are no plain series
-    vocab_size=VOCAB, hidden_size=12, n_layer=2, n_head=3, layer_norm_epsilon=EPS,
-    pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    vocab_size=VOCAB,
+    hidden_size=12,
+    n_layer=2,
+    n_head=3,
+    layer_norm_epsilon=EPS,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
 )
 TXL = dict(
-    vocab_size=VOCAB, cutoffs=[7, 15], d_model=WIDTH, d_embed=6, n_head=2, d_head=5, d_inner=12,
-    div_val=2, n_layer=2, mem_len=4, clamp_len=5, layer_norm_epsilon=EPS, eos_token_id=0,
+    vocab_size=VOCAB,
+    cutoffs=[7, 15],
+    d_model=WIDTH,
+    d_embed=6,
+    n_head=2,
+    d_head=5,
+    d_inner=12,
+    div_val=2,
+    n_layer=2,
+    mem_len=4,
+    clamp_len=5,
+    layer_norm_epsilon=EPS,
+    eos_token_id=0,
 )
 PROPHETNET = dict(
-    vocab_size=VOCAB, hidden_size=WIDTH, num_encoder_layers=1, num_decoder_layers=2,
-    num_encoder_attention_heads=4, num_decoder_attention_heads=2, encoder_ffn_dim=12,
-    decoder_ffn_dim=10, max_position_embeddings=16, ngram=3, num_buckets=4,
-    relative_max_distance=6, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    decoder_start_token_id=1, use_cache=False,
+    vocab_size=VOCAB,
+    hidden_size=WIDTH,
+    num_encoder_layers=1,
+    num_decoder_layers=2,
+    num_encoder_attention_heads=4,
+    num_decoder_attention_heads=2,
+    encoder_ffn_dim=12,
+    decoder_ffn_dim=10,
+    max_position_embeddings=16,
+    ngram=3,
+    num_buckets=4,
+    relative_max_distance=6,
+    pad_token_id=0,
+    bos_token_id=1,
+    eos_token_id=2,
+    decoder_start_token_id=1,
+    use_cache=False,
 )
 SCALED = BART | dict(scale_embedding=True)
 MARIAN = SCALED | dict(
-    activation_function="swish", eos_token_id=0, bos_token_id=None, pad_token_id=VOCAB - 1,
-    decoder_start_token_id=VOCAB - 1, share_encoder_decoder_embeddings=True,
+    activation_function="swish",
+    eos_token_id=0,
+    bos_token_id=None,
+    pad_token_id=VOCAB - 1,
+    decoder_start_token_id=VOCAB - 1,
+    share_encoder_decoder_embeddings=True,
 )
 EVEN = dict(encoder_layers=2)  # a decoder's cache has as many layers as the absent encoder
 GATED = dict(feed_forward_proj="gated-gelu")
@@ -180,8 +305,13 @@ MODELS = {
     "pegasus": (
         "PegasusForConditionalGeneration",
         SCALED
-        | dict(activation_function="relu", pad_token_id=0, eos_token_id=1, bos_token_id=None,
-               decoder_start_token_id=0),
+        | dict(
+            activation_function="relu",
+            pad_token_id=0,
+            eos_token_id=1,
+            bos_token_id=None,
+            decoder_start_token_id=0,
+        ),
     ),
     "marian": ("MarianMTModel", MARIAN),
     "marian_two_tables": (
@@ -213,8 +343,12 @@ MODELS = {
     "deberta": (
         "DebertaForMaskedLM",
         DEBERTA
-        | dict(max_relative_positions=5, position_biased_input=False, legacy=False,
-               pos_att_type="c2p|p2c"),
+        | dict(
+            max_relative_positions=5,
+            position_biased_input=False,
+            legacy=False,
+            pos_att_type="c2p|p2c",
+        ),
     ),
     "deberta_biased": (
         "DebertaForTokenClassification",
@@ -234,14 +368,26 @@ MODELS = {
     "led": (
         "LEDForConditionalGeneration",
         {key: value for key, value in BART.items() if key != "max_position_embeddings"}
-        | dict(encoder_layers=2, attention_window=[4, 8], max_encoder_position_embeddings=12,
-               max_decoder_position_embeddings=8),
+        | dict(
+            encoder_layers=2,
+            attention_window=[4, 8],
+            max_encoder_position_embeddings=12,
+            max_decoder_position_embeddings=8,
+        ),
     ),
     "transfo_xl": ("TransfoXLLMHeadModel", TXL),
     "transfo_xl_shared": (  # what every layer has in common lies in the file once for each
         "TransfoXLLMHeadModel",
-        TXL | dict(d_embed=WIDTH, div_val=1, untie_r=False, pre_lnorm=True, same_length=False,
-                   clamp_len=-1, d_head=4),
+        TXL
+        | dict(
+            d_embed=WIDTH,
+            div_val=1,
+            untie_r=False,
+            pre_lnorm=True,
+            same_length=False,
+            clamp_len=-1,
+            d_head=4,
+        ),
     ),
     "transfo_xl_classes": (
         "TransfoXLForSequenceClassification",
@@ -373,7 +519,8 @@ def streams_of(model, inputs) -> dict[str, np.ndarray]:
 
     attention = there.ProphetNetNgramSelfAttention
     before, attention.get_predict_relative_pos_embeddings = (
-        attention.get_predict_relative_pos_embeddings, ordered,
+        attention.get_predict_relative_pos_embeddings,
+        ordered,
     )
     made = outputs_of(model, inputs)
     attention.get_predict_relative_pos_embeddings = before

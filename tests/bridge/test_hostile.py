@@ -108,9 +108,17 @@ TOKENS = {"model": {"type": "WordPiece", "vocab": {"[PAD]": 0, "[UNK]": 10**9}},
 FOLDERS = {
     **{f"header: {lie}": lying(lie) for lie in LIES},
     **{f"index: {place!r}": sharded(place) for place in WAYS_OUT},
-    **{f"link: {name}": linked(name) for name in (
-        "config.json", "model.safetensors", "tokenizer.json", "generation_config.json",
-        "vocab.txt", "model.safetensors.index.json")},
+    **{
+        f"link: {name}": linked(name)
+        for name in (
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "generation_config.json",
+            "vocab.txt",
+            "model.safetensors.index.json",
+        )
+    },
     "a pickle": pickled,
     "a terabyte": huge,
     "an index of nothing": file("model.safetensors.index.json", {"weight_map": None}),
@@ -143,7 +151,8 @@ FOLDERS = {
     "an override in a number": stated(hidden_size="8 model.layers=9"),
     "a config for a number": stated(layer_norm_eps={"_target_": "os.system"}),
     "an infinite epsilon": written(
-        b'{"model_type": "bert", "vocab_size": 23, "layer_norm_eps": 1e999}'),
+        b'{"model_type": "bert", "vocab_size": 23, "layer_norm_eps": 1e999}'
+    ),
     "a list for a word": stated(hidden_act=["gelu"]),
     "architectures that are none": stated(architectures={"BertModel": 1}),
     "a token beyond the table": file("tokenizer.json", TOKENS),
@@ -186,15 +195,35 @@ def test_there_are_enough_of_them():
     assert len(FOLDERS) >= 40
 
 
-JUNK = (None, "x", "", [], {}, [None], {"a": 1}, -1, 0, 1.5, 10**18, 1e308, True, "${oc.env:HOME}",
-        [[["global"], 10**9]], "a|b", ["full_attention"])
+JUNK = (
+    None,
+    "x",
+    "",
+    [],
+    {},
+    [None],
+    {"a": 1},
+    -1,
+    0,
+    1.5,
+    10**18,
+    1e308,
+    True,
+    "${oc.env:HOME}",
+    [[["global"], 10**9]],
+    "a|b",
+    ["full_attention"],
+)
 SOME = ("bert", "longformer", "qwen2", "t5", "deberta_v3_classes", "gpt_neo", "llama_long")
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(f.name, marks=() if f.name in SOME[:2] else pytest.mark.slow)
-     for f in sorted(HERE.glob("*")) if (f / "config.json").is_file()],
+    [
+        pytest.param(f.name, marks=() if f.name in SOME[:2] else pytest.mark.slow)
+        for f in sorted(HERE.glob("*"))
+        if (f / "config.json").is_file()
+    ],
 )
 def test_whatever_a_field_says_it_is_read_or_refused(name, tmp_path):
     folder = tmp_path / name

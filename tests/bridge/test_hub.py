@@ -37,12 +37,21 @@ class Hub(BaseHTTPRequestHandler):
         Hub.asked.append(path)
         sizes = {name: (HERE / "bert" / name).stat().st_size for name in FILES}
         if path.startswith(f"/api/models/{REPO}/tree/"):
-            entries = [{"type": "file", "path": n, "size": s, "oid": COMMIT}
-                       for n, s in sizes.items()]
+            entries = [
+                {"type": "file", "path": n, "size": s, "oid": COMMIT} for n, s in sizes.items()
+            ]
             return self.send(json.dumps(entries).encode(), body)
         if path in (f"/api/models/{REPO}", f"/api/models/{REPO}/revision/main"):
-            about = {"id": REPO, "modelId": REPO, "sha": COMMIT, "private": False, "tags": [],
-                     "downloads": 0, "likes": 0, "siblings": [{"rfilename": n} for n in FILES]}
+            about = {
+                "id": REPO,
+                "modelId": REPO,
+                "sha": COMMIT,
+                "private": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+                "siblings": [{"rfilename": n} for n in FILES],
+            }
             return self.send(json.dumps(about).encode(), body)
         name = path.rpartition("/")[2]
         if path.startswith(f"/{REPO}/resolve/") and name in FILES:
@@ -79,11 +88,19 @@ def endpoint():
 def fetch(which: str, tmp_path, **settings) -> subprocess.CompletedProcess:
     """`fxformer import` in a process of its own: the library reads its settings when it loads."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    env = clean | {"HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT),
-                   "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **settings}
+    env = clean | {
+        "HF_HOME": str(tmp_path / "hf"),
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        **settings,
+    }
     words = ["import", which, f"runs={tmp_path / 'runs'}", "--json"]
     return subprocess.run(
-        [sys.executable, "-m", "fxformer", *words], env=env, capture_output=True, text=True,
+        [sys.executable, "-m", "fxformer", *words],
+        env=env,
+        capture_output=True,
+        text=True,
         cwd=tmp_path,
     )
 
@@ -92,8 +109,13 @@ FETCH = "import sys; from fxformer.bridge.hub import folder_of; print(folder_of(
 
 
 def test_a_hub_id_becomes_a_folder_of_what_is_read(endpoint, tmp_path):
-    env = os.environ | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0",
-                        "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(ROOT)}
+    env = os.environ | {
+        "HF_HOME": str(tmp_path),
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     words = [sys.executable, "-c", FETCH, REPO]
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

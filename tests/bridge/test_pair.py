@@ -144,8 +144,12 @@ def test_sharing_of_nothing_is_refused():
 
 def test_one_tokenizer_of_both_reads_source_and_target(tmp_path):
     folder = with_words(tmp_path, "one", list("abcde"))
-    argv = [f"init.encoder={folder}", f"init.decoder={folder}", "objective=denoise",
-            "data.length=4"]
+    argv = [
+        f"init.encoder={folder}",
+        f"init.decoder={folder}",
+        "objective=denoise",
+        "data.length=4",
+    ]
     cfg = adopted(composed("train", argv), argv)
     assert cfg.tokenizer.path == str(folder)
     assert cfg.model.network.vocab_multiple == 23  # ten ids, the tables keep their rows
@@ -156,8 +160,22 @@ PAIRS = [
     pytest.param(ROBERTA, ROBERTA, "all", id="roberta_share", marks=pytest.mark.slow),
     *(
         pytest.param(ROBERTA, str(HERE / name), "none", id=f"2{name}", marks=pytest.mark.slow)
-        for name in ("gpt2", "bart", "t5", "llama", "gptj", "ctrl", "openai_gpt", "qwen3", "bert",
-                     "modernbert", "longformer", "deberta", "albert", "electra_generator")
+        for name in (
+            "gpt2",
+            "bart",
+            "t5",
+            "llama",
+            "gptj",
+            "ctrl",
+            "openai_gpt",
+            "qwen3",
+            "bert",
+            "modernbert",
+            "longformer",
+            "deberta",
+            "albert",
+            "electra_generator",
+        )
     ),
     *(
         pytest.param(str(HERE / name), BERT, "none", id=f"{name}2", marks=pytest.mark.slow)
@@ -170,10 +188,21 @@ PAIRS = [
 @pytest.mark.parametrize("encoder,decoder,share", PAIRS)
 def test_it_learns(encoder, decoder, share, tmp_path):
     before = set(tmp_path.glob("*"))
-    argv = [f"init.encoder={encoder}", f"init.decoder={decoder}", f"init.share={share}",
-            f"runs={tmp_path}", *QUIET, "objective=seq2seq", "data=copy", "model.dropout=0",
-            "data.shortest=5", "data.longest=5",
-            "trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2"]
+    argv = [
+        f"init.encoder={encoder}",
+        f"init.decoder={decoder}",
+        f"init.share={share}",
+        f"runs={tmp_path}",
+        *QUIET,
+        "objective=seq2seq",
+        "data=copy",
+        "model.dropout=0",
+        "data.shortest=5",
+        "data.longest=5",
+        "trainer.steps=20",
+        "trainer.log_every=1",
+        "optimizer.lr=1e-2",
+    ]
     assert app.train(argv) == 0
     (folder,) = set(tmp_path.glob("*")) - before
     from fxformer.track.store import StoredRun

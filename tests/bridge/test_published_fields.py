@@ -35,8 +35,10 @@ def test_a_published_config_is_read_with_all_its_fields(name, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name == "distilbert-base-uncased" else pytest.mark.slow)
-     for name in PUBLISHED],
+    [
+        pytest.param(name, marks=() if name == "distilbert-base-uncased" else pytest.mark.slow)
+        for name in PUBLISHED
+    ],
 )
 def test_what_came_in_goes_out(name, tmp_path):
     place, _, config = folder(tmp_path, name)
@@ -47,8 +49,11 @@ def test_what_came_in_goes_out(name, tmp_path):
     assert {k: after.get(k) for k in config if k not in decided} == {
         k: v for k, v in config.items() if k not in decided
     }
-    (family,) = [f for f in all_families() if f.types == made.published.family.types
-                 and f.model == made.published.family.model]
+    (family,) = [
+        f
+        for f in all_families()
+        if f.types == made.published.family.types and f.model == made.published.family.model
+    ]
     assert not set(after) & set(family.derived)
 
 

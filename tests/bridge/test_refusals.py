@@ -99,8 +99,9 @@ def test_a_class_that_the_files_are_poorer_than(tmp_path):
 def test_a_tied_output_may_have_no_tensor_of_its_own(tmp_path):
     lacks = changed(tmp_path, "bart", tensors=without("final_logits_bias"))
     assert read(lacks).form.architecture == "BartForConditionalGeneration"
-    body = changed(tmp_path / "body", "bart", {"architectures": ["BartModel"]},
-                   without("final_logits_bias"))
+    body = changed(
+        tmp_path / "body", "bart", {"architectures": ["BartModel"]}, without("final_logits_bias")
+    )
     assert read(body).form.architecture == "BartModel"
 
 
@@ -248,13 +249,17 @@ def old_prophetnet(tensors):
     """All copies of the word table."""
     words = tensors["prophetnet.word_embeddings.weight"]
     return tensors | {
-        name: words
-        for name in ("prophetnet.encoder.word_embeddings.weight", "lm_head.weight")
+        name: words for name in ("prophetnet.encoder.word_embeddings.weight", "lm_head.weight")
     }
 
 
-OLD = {"bert": old_bert, "gpt2": old_gpt2, "t5": old_t5, "transfo_xl": old_transfo_xl,
-       "prophetnet": old_prophetnet}
+OLD = {
+    "bert": old_bert,
+    "gpt2": old_gpt2,
+    "t5": old_t5,
+    "transfo_xl": old_transfo_xl,
+    "prophetnet": old_prophetnet,
+}
 
 
 @pytest.mark.parametrize("name", OLD)
@@ -297,7 +302,10 @@ OLD_CONFIGS = {
         {
             "rope_theta": 5000.0,
             "rope_scaling": {
-                "type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 8,
             },
         },
@@ -305,16 +313,27 @@ OLD_CONFIGS = {
     "qwen2": (("layer_types",), {}),
     "transfo_xl": (
         ("tie_projs",),
-        {"proj_share_all_but_first": True, "tie_weight": True, "ext_len": 0, "tgt_len": 128,
-         "n_token": 23},
+        {
+            "proj_share_all_but_first": True,
+            "tie_weight": True,
+            "ext_len": 0,
+            "tgt_len": 128,
+            "n_token": 23,
+        },
     ),
     "prophetnet": (("add_cross_attention",), {"padding_idx": 0, "encoder_layerdrop": 0.0}),
     "gpt_neox": (("rope_parameters",), {"rotary_pct": 0.5, "rotary_emb_base": 300}),
     "gpt_neo": (("attention_types",), {}),
     "bloom": (
         ("hidden_size", "n_layer", "n_head"),
-        {"n_embed": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "n_inner": None,
-         "masked_softmax_fusion": True, "offset_alibi": 100},
+        {
+            "n_embed": 12,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 3,
+            "n_inner": None,
+            "masked_softmax_fusion": True,
+            "offset_alibi": 100,
+        },
     ),
 }
 
@@ -332,8 +351,17 @@ def test_a_config_in_an_old_form_says_the_same(name, tmp_path):
 
 @pytest.mark.parametrize(
     "layout,shape",
-    [(SAME, (3, 4)), (TURNED, (3, 4)), (ROW, (1, 5)), (rows(3), (6, 4)), (rows(3), (6,)),
-     (columns(3), (4, 6)), (columns(3), (6,)), (by_head(2), (12, 5)), (by_head(2), (12,))],
+    [
+        (SAME, (3, 4)),
+        (TURNED, (3, 4)),
+        (ROW, (1, 5)),
+        (rows(3), (6, 4)),
+        (rows(3), (6,)),
+        (columns(3), (4, 6)),
+        (columns(3), (6,)),
+        (by_head(2), (12, 5)),
+        (by_head(2), (12,)),
+    ],
 )
 def test_a_layout_undoes_itself(layout, shape):
     x = np.random.default_rng(0).normal(size=shape)

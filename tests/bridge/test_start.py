@@ -21,9 +21,19 @@ from fxformer.launch import app
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import HERE, published
 
-QUIET = ("data=markov", "tokenizer=none", "data.symbols=18", "data.length=6", "data.batch=16",
-         "data.examples=256", "data.valid_examples=16", "energy=model", "energy.region=null",
-         "tracker=local", "trainer.compile_cache=null")
+QUIET = (
+    "data=markov",
+    "tokenizer=none",
+    "data.symbols=18",
+    "data.length=6",
+    "data.batch=16",
+    "data.examples=256",
+    "data.valid_examples=16",
+    "energy=model",
+    "energy.region=null",
+    "tracker=local",
+    "trainer.compile_cache=null",
+)
 
 
 def train(folder, runs, *words):

@@ -79,7 +79,8 @@ def test_prophetnet_writes_what_transformers_writes(folder):
     shape, state = nnx.split(model_of(one)[0])
     knobs = {"eos": one.config["eos_token_id"], "pad": one.config["pad_token_id"]}
     asked = {"start": one.config["decoder_start_token_id"], "length": theirs.shape[1] - 1}
-    source, segments = (np.asarray(arrays[f"gen.in.{k}"], np.int32)
-                        for k in ("input_ids", "attention_mask"))
+    source, segments = (
+        np.asarray(arrays[f"gen.in.{k}"], np.int32) for k in ("input_ids", "attention_mask")
+    )
     write = jax.jit(lambda s: rewrite(nnx.merge(shape, s), source, segments, **asked, **knobs))
     assert np.asarray(write(state)).tolist() == theirs[:, 1:].tolist()

@@ -57,12 +57,19 @@ def test_a_students_layers_are_the_teachers(name):
 
 
 def test_distilberts_recipe():
-    words = ("model/embed=normed", "model/classifiers=none", "objective=mlm",
-             "model.norm.eps=1e-12")  # BERT's own, which DistilBERT's config cannot say
+    words = (
+        "model/embed=normed",
+        "model/classifiers=none",
+        "objective=mlm",
+        "model.norm.eps=1e-12",
+    )  # BERT's own, which DistilBERT's config cannot say
     cfg, arrays, lines, _ = made(HERE / "bert", "every_other", *words)
     dropped = [line.file for line in lines if line.what == "ignored"]
-    heads = [f"{h}.{w}" for h in ("bert.pooler.dense", "cls.seq_relationship")
-             for w in ("weight", "bias")]
+    heads = [
+        f"{h}.{w}"
+        for h in ("bert.pooler.dense", "cls.seq_relationship")
+        for w in ("weight", "bias")
+    ]
     assert sorted(dropped) == sorted(["bert.embeddings.token_type_embeddings.weight", *heads])
     assert not any("types" in path for path in arrays)
     assert match(plain(cfg.model)).form.architecture == "DistilBertForMaskedLM"
@@ -113,15 +120,26 @@ def test_every_other_is_the_first_the_third_and_so_on():
     }
 
 
-CASES = [("bert", "mlm"), ("gpt2", "clm"), ("t5", "denoise"), ("bart", "denoise"),
-         ("modernbert", "mlm")]
+CASES = [
+    ("bert", "mlm"),
+    ("gpt2", "clm"),
+    ("t5", "denoise"),
+    ("bart", "denoise"),
+    ("modernbert", "mlm"),
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name,objective", CASES)
 def test_a_student_learns(name, objective, tmp_path):
-    words = (f"objective={objective}", "init.layers=every_other", "model.dropout=0",
-             "trainer.steps=20", "trainer.log_every=1", "optimizer.lr=1e-2")
+    words = (
+        f"objective={objective}",
+        "init.layers=every_other",
+        "model.dropout=0",
+        "trainer.steps=20",
+        "trainer.log_every=1",
+        "optimizer.lr=1e-2",
+    )
     run = train(HERE / name, tmp_path, *words)
     loss = run.metrics("train")["loss"]
     assert loss[-5:].mean() < loss[:5].mean() - 0.05

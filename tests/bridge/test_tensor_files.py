@@ -85,9 +85,20 @@ def test_shards_are_one_mapping(tmp_path):
     assert set(TensorFiles(tmp_path)) == {"a", "b"}
 
 
-WAYS_OUT = ["../secret.safetensors", "/etc/secret.safetensors", "x/../one.safetensors", ".", "",
-            "https://example.org/x.safetensors", "one.safetensors\0", "~/x.safetensors", 7, None,
-            "model.bin", "..\\secret.safetensors"]
+WAYS_OUT = [
+    "../secret.safetensors",
+    "/etc/secret.safetensors",
+    "x/../one.safetensors",
+    ".",
+    "",
+    "https://example.org/x.safetensors",
+    "one.safetensors\0",
+    "~/x.safetensors",
+    7,
+    None,
+    "model.bin",
+    "..\\secret.safetensors",
+]
 
 
 @pytest.mark.parametrize("place", WAYS_OUT)

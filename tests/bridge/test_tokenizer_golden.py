@@ -15,8 +15,15 @@ from tests.bridge.test_tokenizer_files import HARD, RECIPES, TEXT
 from tests.bridge.test_transformers import ask, pythons
 
 SPECIAL = "[CLS]"  # a text of names of special tokens: those who know them read them as such
-NAMES = ("bert-base-uncased", "gpt2", "roberta-base", "t5", "sp_bpe_bytefallback", "sp_unigram_1k",
-         "sp_unigram_ja")
+NAMES = (
+    "bert-base-uncased",
+    "gpt2",
+    "roberta-base",
+    "t5",
+    "sp_bpe_bytefallback",
+    "sp_unigram_1k",
+    "sp_unigram_ja",
+)
 
 
 def laid(data, name, folder):

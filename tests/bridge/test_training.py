@@ -21,9 +21,20 @@ from tests.physics.training import composed
 
 STEPS, QUICK = 20, ("bert",)
 NEW = {"mlm": "mlm", "clm": "tied", "denoise": "tied"}  # objective: a head for it
-QUIET = ("data=markov", "tokenizer=none", "data.length=6", "data.batch=16", "data.examples=256",
-         "data.valid_examples=16", "data.workers=1", "energy=model", "energy.region=null",
-         "model.dropout=0", f"trainer.steps={STEPS}", "optimizer.lr=1e-2")
+QUIET = (
+    "data=markov",
+    "tokenizer=none",
+    "data.length=6",
+    "data.batch=16",
+    "data.examples=256",
+    "data.valid_examples=16",
+    "data.workers=1",
+    "energy=model",
+    "energy.region=null",
+    "model.dropout=0",
+    f"trainer.steps={STEPS}",
+    "optimizer.lr=1e-2",
+)
 
 
 def cases() -> list:
@@ -46,8 +57,13 @@ def config(folder) -> DictConfig:
         kind = "clm" if network.transformer.causal else "mlm"
     new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
     head = () if one.form.has_words else (f"model/head={new}", "model/classifiers=none")
-    words = [f"init.from={folder}", f"objective={kind}", f"data.symbols={one.vocab - 5}",
-             *head, *QUIET]
+    words = [
+        f"init.from={folder}",
+        f"objective={kind}",
+        f"data.symbols={one.vocab - 5}",
+        *head,
+        *QUIET,
+    ]
     cfg = adopted(composed(*words), words)
     check(cfg)
     return cfg

@@ -69,8 +69,9 @@ def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iter
         engine = play.chromium.launch(executable_path=path, args=ARGUMENTS)
         scheme = "dark" if dark else "light"
         try:
-            yield Watched(engine.new_page(viewport={"width": width, "height": height},
-                                          color_scheme=scheme))
+            yield Watched(
+                engine.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            )
         finally:
             engine.close()
 

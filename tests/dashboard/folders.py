@@ -28,9 +28,18 @@ def finished(
     run = Run.create(root, name, config=config, facts=known, argv=argv)
     for step in range(1, steps + 1):
         so_far = {"seconds": 0.5 * step, "tokens": 100 * step, "joules": 4.0 * step}
-        run.log(step, "train", {"loss": loss(step), "accuracy": step / (2 * steps), **so_far,
-                                "learning_rate": 1e-3, "gradient_norm": 1.0 / step,
-                                "tokens_per_second": 200.0})
+        run.log(
+            step,
+            "train",
+            {
+                "loss": loss(step),
+                "accuracy": step / (2 * steps),
+                **so_far,
+                "learning_rate": 1e-3,
+                "gradient_norm": 1.0 / step,
+                "tokens_per_second": 200.0,
+            },
+        )
         if step % 10 == 0:
             held = {"loss": loss(step) + 0.1, "bits_per_byte": loss(step) / 3}
             run.log(step, "valid", held | so_far)
@@ -43,25 +52,55 @@ def _ledger(folder: Path, joules: float) -> None:
     """Two lines of one attempt, of which the last counts."""
     writer = jsonl.Writer(folder / "energy.jsonl")
     for share in (0.5, 1.0):
-        parts = [("train", "cpu", "model:cpu", "modelled", 0.4, 0.8 * joules * share),
-                 ("compile", "cpu", "rapl:0", "measured", 0.05, 0.2 * joules * share)]
-        writer.write({"attempt": "a1", "time": 1.7e9 + 60 * share, "joules": joules * share,
-                      "seconds": {"train": 10 * share, "compile": 2 * share}, "entries": parts,
-                      "statements": [], "unreadable": []})
+        parts = [
+            ("train", "cpu", "model:cpu", "modelled", 0.4, 0.8 * joules * share),
+            ("compile", "cpu", "rapl:0", "measured", 0.05, 0.2 * joules * share),
+        ]
+        writer.write(
+            {
+                "attempt": "a1",
+                "time": 1.7e9 + 60 * share,
+                "joules": joules * share,
+                "seconds": {"train": 10 * share, "compile": 2 * share},
+                "entries": parts,
+                "statements": [],
+                "unreadable": [],
+            }
+        )
     writer.close()
 
 
 def searched(root: Path, key: str = "model.layers") -> None:
     """A search called "first" of twelve trials over the rate and `key`; the best is slot 6."""
-    space = (Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
-             Dimension(key, "choice", choices=(2, 4), words=("2", "4")))
-    study = Study(root / ".searches" / "first", "first", ("train",), (), space, {}, None, 0, 12,
-                  ("loss",), budget_kwh=0.1, created="2026")
+    space = (
+        Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
+        Dimension(key, "choice", choices=(2, 4), words=("2", "4")),
+    )
+    study = Study(
+        root / ".searches" / "first",
+        "first",
+        ("train",),
+        (),
+        space,
+        {},
+        None,
+        0,
+        12,
+        ("loss",),
+        budget_kwh=0.1,
+        created="2026",
+    )
     study.path(0).parent.mkdir(parents=True)
     (study.folder / "study.json").write_text(json.dumps(study.to_json()))
     for slot in range(12):
         state = "pruned" if slot % 5 == 1 else "complete"
-        one = Trial(slot, {"optimizer.lr": 10 ** (-1 - slot / 3), key: 2 + 2 * (slot % 2)},
-                    state=state, values=(1.0 + (slot - 6) ** 2,), kwh=0.001 * (slot + 1),
-                    reports=((1, 2.0, 0.001),), ended=f"2026-01-01T00:{slot:02d}:00+00:00")
+        one = Trial(
+            slot,
+            {"optimizer.lr": 10 ** (-1 - slot / 3), key: 2 + 2 * (slot % 2)},
+            state=state,
+            values=(1.0 + (slot - 6) ** 2,),
+            kwh=0.001 * (slot + 1),
+            reports=((1, 2.0, 0.001),),
+            ended=f"2026-01-01T00:{slot:02d}:00+00:00",
+        )
         study.path(slot).write_text(json.dumps(one.to_json()))

@@ -85,7 +85,9 @@ def test_the_energy_is_that_of_the_terminal(tmp_path):
     assert told["kwh"] == pytest.approx(sum(one.kwh for one in accounts))
     assert told["gco2e"] == pytest.approx(sum(one.gco2e for one in accounts))
     assert told["total"]["joules"] == pytest.approx(240) and told["total"]["shares"] == {
-        "modelled": pytest.approx(192), "measured": pytest.approx(48)}
+        "modelled": pytest.approx(192),
+        "measured": pytest.approx(48),
+    }
     assert [row["per_tenth"] for row in told["runs"]] == [one.per_tenth for one in accounts]
     course = answer(shelf, "course", {})
     assert course["gco2e"][-1] == pytest.approx(told["gco2e"], rel=1e-5)
@@ -108,10 +110,14 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
     monkeypatch.setenv("OTHER_API_KEY", "canary-in-the-environment")
     folder = finished(tmp_path, status="failed", reason="fine")
     (folder / "config.yaml").write_text(
-        "wandb: {api_key: canary-in-a-key}\nurl: https://me:canary-in-a-url@host/x\n")
+        "wandb: {api_key: canary-in-a-key}\nurl: https://me:canary-in-a-url@host/x\n"
+    )
     facts = json.loads((folder / "run.json").read_text())
-    facts |= {"reason": "canary-in-the-environment was refused", "overrides":
-              ["wandb.api_key=canary-in-a-key", "seed=1"], "sweep": "s"}
+    facts |= {
+        "reason": "canary-in-the-environment was refused",
+        "overrides": ["wandb.api_key=canary-in-a-key", "seed=1"],
+        "sweep": "s",
+    }
     (folder / "run.json").write_text(json.dumps(facts))
     shelf, key = only(tmp_path)
     notes.write(shelf, {"key": key, "notes": "use canary-in-the-environment"})
@@ -129,8 +135,9 @@ def test_secrets_are_masked_also_in_a_folder_that_we_did_not_write(tmp_path, mon
 
 
 def test_the_command_is_the_runs_own_words(tmp_path):
-    finished(tmp_path, overrides=["data.files='a b'", "seed=3"],
-             code={"commit": "abc", "dirty": True})
+    finished(
+        tmp_path, overrides=["data.files='a b'", "seed=3"], code={"commit": "abc", "dirty": True}
+    )
     shelf, key = only(tmp_path)
     lines = answer(shelf, "run", {"run": key})["repeat"]
     assert lines[0] == "git checkout abc" and "differed" in lines[1]
@@ -157,8 +164,14 @@ def test_notes_are_kept_whole_and_checked(tmp_path):
     kept = notes.write(shelf, {"key": key, "notes": "<b>x</b>", "tags": [" good ", "good", ""]})
     assert kept == {"notes": "<b>x</b>", "tags": ["good"]} == notes.read(StoredRun(folder))
     assert notes.write(shelf, {"key": key, "tags": []}) == {"notes": "<b>x</b>", "tags": []}
-    for wrong in ({"notes": 3}, {"notes": "x" * 20_001}, {"tags": "a"}, {"tags": [1]},
-                  {"tags": ["x" * 61]}, {"tags": [str(n) for n in range(31)]}):
+    for wrong in (
+        {"notes": 3},
+        {"notes": "x" * 20_001},
+        {"tags": "a"},
+        {"tags": [1]},
+        {"tags": ["x" * 61]},
+        {"tags": [str(n) for n in range(31)]},
+    ):
         with pytest.raises(ValueError):
             notes.write(shelf, {"key": key} | wrong)
     assert notes.read(StoredRun(folder)) == {"notes": "<b>x</b>", "tags": []}
@@ -174,7 +187,11 @@ def test_a_report_holds_every_answer_that_its_page_can_ask_for(tmp_path):
         for name in some:
             assert spelled("curve", {"run": key, "split": split, "name": name}) in held
     assert {path.partition("?")[0] for path in held} == set(ANSWERS) - {
-        "pulse", "search", "mattered", *OPENING}
+        "pulse",
+        "search",
+        "mattered",
+        *OPENING,
+    }
 
 
 @pytest.mark.parametrize("points", ["1", "5001", "-3", "x", ""])
@@ -217,8 +234,14 @@ def test_no_token_typed_or_logged_anywhere_reaches_a_report(tmp_path):
     """Notes, tags, samples, config, reason, events, the search: every text of the file."""
     token = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"
     root = tmp_path / "runs"
-    folder = finished(root, f"x-{token}", status="failed", reason=f"no {token}",
-                      config={"note": f"is {token}"}, overrides=[f"note={token}"])
+    folder = finished(
+        root,
+        f"x-{token}",
+        status="failed",
+        reason=f"no {token}",
+        config={"note": f"is {token}"},
+        overrides=[f"note={token}"],
+    )
     (folder / "notes.json").write_text(json.dumps({"notes": f"use {token}", "tags": [token]}))
     (folder / "samples.md").write_text(f"it wrote {token}")
     with open(folder / "events.jsonl", "a", encoding="utf-8") as file:
@@ -240,9 +263,22 @@ def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
     folder = finished(tmp_path)
     entry = ["train", "cpu", "model:cpu", "modelled", 0.4]
     lines = [(150.0, {"10": 100.0, "11": 50.0}), (250.0, {"11": 150.0})]
-    (folder / "energy.jsonl").write_text("".join(json.dumps(
-        {"attempt": "a", "time": 1.0, "joules": joules, "seconds": {}, "hours": hours,
-         "entries": [[*entry, joules]]}) + "\n" for joules, hours in lines))
+    (folder / "energy.jsonl").write_text(
+        "".join(
+            json.dumps(
+                {
+                    "attempt": "a",
+                    "time": 1.0,
+                    "joules": joules,
+                    "seconds": {},
+                    "hours": hours,
+                    "entries": [[*entry, joules]],
+                }
+            )
+            + "\n"
+            for joules, hours in lines
+        )
+    )
     shelf, key = only(tmp_path)
     assert sum(shelf.totals(key).hours.values()) == 250.0 == StoredRun(folder).energy().joules
     assert shelf.totals(key) == StoredRun(folder).energy()

@@ -1,5 +1,4 @@
-"""A run or study folder with wrong types in any file ends no view: it is named, the rest is shown.
-"""
+"""A run or study with wrong types in any file breaks no view: it is named, the rest is shown."""
 
 import json
 import os
@@ -39,8 +38,10 @@ def folder(tmp_path):
     return bad
 
 
-@pytest.mark.parametrize("file", ["run.json", "config.yaml", "energy.jsonl", "metrics.jsonl",
-                                  "events.jsonl", "notes.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["run.json", "config.yaml", "energy.jsonl", "metrics.jsonl", "events.jsonl", "notes.json"],
+)
 def test_a_pipe_or_a_device_among_the_files_of_a_run_is_never_waited_for(folder, tmp_path, file):
     (folder / file).unlink(missing_ok=True)
     if file == "run.json":

@@ -73,7 +73,10 @@ def test_every_kind_of_attention_and_what_cannot_be_asked(folder):
         watched.open(f"{url}#attention?run={key(folder, 'bart')}&example=0")
         shown(watched, "attention")
         assert page.locator(".segments >> nth=0").inner_text().split("\n") == [
-            "encoder", "decoder", "cross-attention"]
+            "encoder",
+            "decoder",
+            "cross-attention",
+        ]
         page.click("text=cross-attention")
         assert page.locator(".query .word").first.inner_text() == "</s>"
         assert page.evaluate("document.documentElement.scrollWidth") <= 1920
@@ -104,8 +107,21 @@ def test_samples_show_guesses_and_markup_stays_text(folder):
 
 def test_the_file_asks_nobody_for_anything(folder, tmp_path):
     file, words = tmp_path / "attention.html", "the ~cat* sat's <script>window.harm=1</script>"
-    attention(["bert", "--text", words, "--held-out", "1", "--checkpoint", "all",
-               "--root", str(folder / "runs"), "-o", str(file)])
+    attention(
+        [
+            "bert",
+            "--text",
+            words,
+            "--held-out",
+            "1",
+            "--checkpoint",
+            "all",
+            "--root",
+            str(folder / "runs"),
+            "-o",
+            str(file),
+        ]
+    )
     with browser() as watched:
         watched.page.context.set_offline(True)
         watched.open(file.as_uri())
@@ -132,13 +148,16 @@ def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
         watched.clean(file.as_uri())
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["bert"], "write what to look at"),
-    (["bert", "--text", "cat", "--checkpoint", "15"], "no checkpoint of step 15"),
-    (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, not 'few'"),
-    (["nobody", "--text", "cat"], "no run 'nobody'"),
-    (["bert", "--held-out", "900"], "no held-out text 900"),
-])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bert"], "write what to look at"),
+        (["bert", "--text", "cat", "--checkpoint", "15"], "no checkpoint of step 15"),
+        (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, not 'few'"),
+        (["nobody", "--text", "cat"], "no run 'nobody'"),
+        (["bert", "--held-out", "900"], "no held-out text 900"),
+    ],
+)
 def test_what_cannot_be_written_is_said(folder, tmp_path, words, said):
     with pytest.raises(ValueError, match=said):
         attention([*words, "--root", str(folder / "runs"), "-o", str(tmp_path / "a.html")])

@@ -18,8 +18,13 @@ def root(tmp_path):
     """Three runs of one search that differ in two keys, and another run."""
     root = tmp_path / "runs"
     for lr, layers in ((1e-3, 2), (1e-3, 4), (1e-2, 2)):
-        finished(root, "same", steps=10, sweep="s", config={"optimizer": {"lr": lr},
-                                                            "model": {"layers": layers}})
+        finished(
+            root,
+            "same",
+            steps=10,
+            sweep="s",
+            config={"optimizer": {"lr": lr}, "model": {"layers": layers}},
+        )
     finished(root, "other", steps=10)
     searched(root)
     return root
@@ -99,10 +104,15 @@ def test_the_page_tells_runs_apart_pins_archives_and_undoes(root):
         page = watched.page
         watched.open(url, "runs")
         page.wait_for_selector(".differs")
-        assert set(texts(watched, ".differs")) == {"layers=2 lr=0.001", "layers=4 lr=0.001",
-                                                   "layers=2 lr=0.01"}
-        assert all(text.split(",")[0].endswith(str(2026)) or " 20" in text
-                   for text in texts(watched, "tr.run td:nth-child(4)"))
+        assert set(texts(watched, ".differs")) == {
+            "layers=2 lr=0.001",
+            "layers=4 lr=0.001",
+            "layers=2 lr=0.01",
+        }
+        assert all(
+            text.split(",")[0].endswith(str(2026)) or " 20" in text
+            for text in texts(watched, "tr.run td:nth-child(4)")
+        )
         page.click("tr.run:has-text('other') input")
         assert texts(watched, "#pin, #archive, #delete") == ["pin", "archive", "delete"]
         for button, hidden in (("archive", True), ("delete", True), ("pin", False)):
@@ -126,11 +136,21 @@ def test_filters_take_column_heads_and_units_and_views_are_saved(root):
         page = watched.page
         watched.open(url, "runs")
         watched.until("runColumns.configs")
-        for line, count in (("valid loss<2.2", 4), ("valid loss < 2.0", 0), ("energy>30J", 4),
-                            ("energy>1kJ", 0), ("energy > 0.01 kJ", 4), ("energy<1Wh", 4),
-                            ("electricity>1mWh", 4), ("time<1min", 4), ("time>0:02", 4),
-                            ("accuracy>1%", 0), ('"same"', 3), ("layers=4 same", 1),
-                            ("Valid Loss>=0 lr>=0.01", 1)):
+        for line, count in (
+            ("valid loss<2.2", 4),
+            ("valid loss < 2.0", 0),
+            ("energy>30J", 4),
+            ("energy>1kJ", 0),
+            ("energy > 0.01 kJ", 4),
+            ("energy<1Wh", 4),
+            ("electricity>1mWh", 4),
+            ("time<1min", 4),
+            ("time>0:02", 4),
+            ("accuracy>1%", 0),
+            ('"same"', 3),
+            ("layers=4 same", 1),
+            ("Valid Loss>=0 lr>=0.01", 1),
+        ):
             page.fill("#search", line)
             assert page.locator("tr.run").count() == count, line
         page.click("#saved summary")
@@ -176,9 +196,13 @@ def accessible(page):
     """Assert what axe-core complained of once: it finds no violation in any view now."""
     assert page.locator("main > #view[role=tabpanel]").count() == 1
     assert page.locator("header .skip").count() == 1
-    assert all(text.strip() or boxes for text, boxes in page.evaluate(
-        "[...document.querySelectorAll('th')].map((th) => [th.textContent, "
-        "th.querySelectorAll('input[aria-label]').length])"))
+    assert all(
+        text.strip() or boxes
+        for text, boxes in page.evaluate(
+            "[...document.querySelectorAll('th')].map((th) => [th.textContent, "
+            "th.querySelectorAll('input[aria-label]').length])"
+        )
+    )
     assert page.locator(".wide:not([tabindex])").count() == 0
 
 
@@ -186,8 +210,11 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
     (root / ".compared").mkdir()
     asked = [{"run": one.id, "spent": {"tokens": 4000.0}, "readings": {"infill": None}}
              for one in runs(root)]  # fmt: skip
-    (root / ".compared" / "20261130T0138240000.json").write_text(json.dumps(
-        {"unit": "tokens", "budget": 4000.0, "equal": True, "passages": 20, "runs": asked}))
+    (root / ".compared" / "20261130T0138240000.json").write_text(
+        json.dumps(
+            {"unit": "tokens", "budget": 4000.0, "equal": True, "passages": 20, "runs": asked}
+        )
+    )
     with browser(width=390, height=844) as watched, served(Shelf(root)) as url:
         page = watched.page
         watched.open(url, "runs")
@@ -208,14 +235,17 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
 
 def test_what_takes_long_says_so_while_it_does(root):
     """Answers held back for a second: the curves and the energy show that they are awaited."""
+
     def late(route):
         page.wait_for_timeout(1000)
         route.continue_()
 
     with browser() as watched, served(Shelf(root)) as url:
         page = watched.page
-        for pattern, view, words in (("**/api/curve?**", "curves", "reading the metrics of"),
-                                     ("**/api/energy", "energy", "adding up the ledgers")):
+        for pattern, view, words in (
+            ("**/api/curve?**", "curves", "reading the metrics of"),
+            ("**/api/energy", "energy", "adding up the ledgers"),
+        ):
             page.route(pattern, late)
             page.goto(f"{url}#{view}")
             page.reload()

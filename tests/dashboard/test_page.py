@@ -21,16 +21,30 @@ def folder(tmp_path):
     finished(root, "plain", seed=0)
     finished(root, "plain", seed=1, loss=lambda step: 4.1 / step**0.3)
     finished(root, "wide", config={"optimizer": {"lr": 0.5}, "prompt": NASTY}, peak_flops=1e7)
-    finished(root, "broken", status="failed", reason=f"ValueError: {NASTY}", steps=12,
-             loss=lambda step: math.nan if step > 10 else 3.0)
+    finished(
+        root,
+        "broken",
+        status="failed",
+        reason=f"ValueError: {NASTY}",
+        steps=12,
+        loss=lambda step: math.nan if step > 10 else 3.0,
+    )
     searched(root, NASTY)
     (root / ".compared").mkdir()
     reading = {"value": 2.0, "error": 0.1}
-    runs = [{"run": run, "spent": {"tokens": 4000.0 * (1 + n)},
-             "readings": {"infill": reading, "follow": None, "pseudo": reading, "lossy": n / 8}}
-            for n, run in enumerate(Shelf(root).runs())]
-    (root / ".compared" / "x.json").write_text(json.dumps(
-        {"unit": "tokens", "budget": 4000.0, "equal": False, "passages": 20, "runs": runs}))
+    runs = [
+        {
+            "run": run,
+            "spent": {"tokens": 4000.0 * (1 + n)},
+            "readings": {"infill": reading, "follow": None, "pseudo": reading, "lossy": n / 8},
+        }
+        for n, run in enumerate(Shelf(root).runs())
+    ]
+    (root / ".compared" / "x.json").write_text(
+        json.dumps(
+            {"unit": "tokens", "budget": 4000.0, "equal": False, "passages": 20, "runs": runs}
+        )
+    )
     return root
 
 
@@ -58,8 +72,14 @@ def test_runs_are_searched_sorted_grouped_and_compared(folder):
         watched.open(url, "runs")
         assert rows(watched) == 4 and NASTY in page.inner_text("#view-runs")
         watched.until("runColumns.configs")
-        for line, count in (("lr>0.1", 1), ("status=failed", 1), ("plain seed=1", 1), ("zzz", 0),
-                            ("loss>=0", 4), ("", 4)):
+        for line, count in (
+            ("lr>0.1", 1),
+            ("status=failed", 1),
+            ("plain seed=1", 1),
+            ("zzz", 0),
+            ("loss>=0", 4),
+            ("", 4),
+        ):
             page.fill("#search", line)
             assert rows(watched) == count, line
         page.fill("#search", "nolr>1")
@@ -134,7 +154,8 @@ def test_curves_are_drawn_over_any_axis_alone_and_in_bands(folder):
             page.select_option(".toolbar select >> nth=0", axis)
             drawn(watched, "valid/loss")
             most = page.evaluate(
-                "Math.max(...document.querySelector('.chart').data.flatMap((t) => t.x))")
+                "Math.max(...document.querySelector('.chart').data.flatMap((t) => t.x))"
+            )
             assert most == {"tokens": 4000, "seconds": 20, "flops": 24e6, "joules": 160}[axis]
         page.click("label:has-text('log y')")
         drawn(watched, "valid/loss")
@@ -168,7 +189,8 @@ def test_an_append_shows_up_while_the_page_is_open(folder):
             file.write('{"step": 99, "split": "valid", "loss": 7.125, "joules": 1}\n')
         watched.until(
             "document.querySelector(\"[data-panel='valid/loss'] .chart\")?.data"
-            "?.some((t) => t.y.includes(7.125))")
+            "?.some((t) => t.y.includes(7.125))"
+        )
         assert watched.page.inner_text("#pulse") == "live"
         watched.clean(url)
 
@@ -183,8 +205,10 @@ def test_energy_adds_up_and_looks_elsewhere(folder):
         page.wait_for_selector("text=here: France")
         page.fill("input[list=regions]", "usa-ca")
         page.press("input[list=regions]", "Enter")
-        watched.until("[...document.querySelectorAll('.chart')].some((c) => c.data &&"
-                               " c.data[0].y.includes('California'))")
+        watched.until(
+            "[...document.querySelectorAll('.chart')].some((c) => c.data &&"
+            " c.data[0].y.includes('California'))"
+        )
         page.fill("input[list=regions]", "atlantis")
         page.press("input[list=regions]", "Enter")
         assert "no region" in page.inner_text("#view-energy")

@@ -197,8 +197,17 @@ def test_a_proxy_may_put_the_page_below_a_path(tmp_path):
         assert ask(url, "/user/mexico", **known)[0] == 404
 
 
-@pytest.mark.parametrize("knobs", [{"base": "/a b"}, {"base": "/../x"}, {"base": '/"'},
-                                   {"names": ["a/b"]}, {"names": ["http://x"]}, {"names": [""]}])
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"base": "/a b"},
+        {"base": "/../x"},
+        {"base": '/"'},
+        {"names": ["a/b"]},
+        {"names": ["http://x"]},
+        {"names": [""]},
+    ],
+)
 def test_a_bad_name_or_path_is_refused(tmp_path, knobs):
     with pytest.raises(ValueError, match="--name|--base-path"):
         Server(Shelf(tmp_path), **knobs)

@@ -41,4 +41,5 @@ def test_means_are_of_equal_stretches(size, points):
 def test_rounding_is_to_digits_that_count():
     given = np.array([0.0, 1234567.0, -0.00012345678, np.nan, np.inf])
     np.testing.assert_array_equal(
-        thin.significant(given, 4), [0.0, 1235000.0, -0.0001235, np.nan, np.inf])
+        thin.significant(given, 4), [0.0, 1235000.0, -0.0001235, np.nan, np.inf]
+    )

@@ -16,8 +16,16 @@ from fxformer.__main__ import main
 
 def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
     finished(tmp_path)
-    command = [sys.executable, "-m", "fxformer", "dashboard", str(tmp_path), "--port", "0",
-               "--token"]
+    command = [
+        sys.executable,
+        "-m",
+        "fxformer",
+        "dashboard",
+        str(tmp_path),
+        "--port",
+        "0",
+        "--token",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         words = process.stdout.readline()
         url = words.rsplit(" at ", 1)[1].strip()
@@ -26,17 +34,21 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
         assert len(token) > 20  # drawn
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(f"{address}api/runs", timeout=10)
-        asked = urllib.request.Request(f"{address}api/runs",
-                                       headers={"Authorization": f"Bearer {token}"})
+        asked = urllib.request.Request(
+            f"{address}api/runs", headers={"Authorization": f"Bearer {token}"}
+        )
         assert len(json.load(urllib.request.urlopen(asked, timeout=10))["runs"]) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
 
 
-@pytest.mark.parametrize("words, said", [
-    (["nowhere"], "there is no folder nowhere"),
-    (["--host", "0.0.0.0"], "--token"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["nowhere"], "there is no folder nowhere"),
+        (["--host", "0.0.0.0"], "--token"),
+    ],
+)
 def test_a_dashboard_that_cannot_be_is_refused(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     finished(tmp_path / "runs")

@@ -194,10 +194,19 @@ def test_a_vocabulary_that_cannot_be_what_was_asked_for_is_refused(recipe, text,
 
 def test_a_vocabulary_smaller_than_asked_for_is_told(tmp_path, caplog):
     (tmp_path / "a.txt").write_text("\n\n".join(TEXT * 6))
-    for recipe, told in ((ByteLevelBPE(specials=NAMES, vocab_size=4000), True),
-                         (ByteLevelBPE(specials=NAMES, vocab_size=270), False)):
-        corpus = Text(tokenizer=recipe, files=str(tmp_path / "a.txt"), document_is="paragraph",
-                      cache_dir=str(tmp_path / "cache"), length=16, batch=2, packing=Segments())
+    for recipe, told in (
+        (ByteLevelBPE(specials=NAMES, vocab_size=4000), True),
+        (ByteLevelBPE(specials=NAMES, vocab_size=270), False),
+    ):
+        corpus = Text(
+            tokenizer=recipe,
+            files=str(tmp_path / "a.txt"),
+            document_is="paragraph",
+            cache_dir=str(tmp_path / "cache"),
+            length=16,
+            batch=2,
+            packing=Segments(),
+        )
         caplog.clear()
         size = corpus.prepare(16).facts["vocab_size"]
         line = f"tokenizer.vocab_size=4000: the training text gives {size} tokens"

@@ -14,11 +14,15 @@ from gate import CHAIN, TINY, passed, refusal, text
 from fxformer.config.folders import conf_folder
 
 FAMILIES = {
-    "encoder": (["bert", "roberta", "distilbert", "albert", "electra", "encoder"],
-                ["mlm", "mlm_roberta"]),
+    "encoder": (
+        ["bert", "roberta", "distilbert", "albert", "electra", "encoder"],
+        ["mlm", "mlm_roberta"],
+    ),
     "decoder": (["gpt2", "gpt_neo", "decoder"], ["clm"]),
-    "seq2seq": (["bart", "t5", "seq2seq"],
-                [p.stem for p in (conf_folder() / "objective").glob("denoise*.yaml")]),
+    "seq2seq": (
+        ["bart", "t5", "seq2seq"],
+        [p.stem for p in (conf_folder() / "objective").glob("denoise*.yaml")],
+    ),
 }
 # Parts that fit into every model; learned tables must be long enough, grouped heads few enough.
 PARTS = {

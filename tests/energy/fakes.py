@@ -20,8 +20,18 @@ class Clock:
 class Steady:
     """A device that draws constant watts; `dies_at` seconds it stops answering."""
 
-    def __init__(self, clock, watts, *, name="fake", device="cpu", sigma=0.1,
-                 provenance="measured", every=0.0, dies_at=float("inf")):
+    def __init__(
+        self,
+        clock,
+        watts,
+        *,
+        name="fake",
+        device="cpu",
+        sigma=0.1,
+        provenance="measured",
+        every=0.0,
+        dies_at=float("inf"),
+    ):
         self.name, self.every, self.watts, self.clock = name, every, watts, clock
         self.device, self.sigma, self.provenance = device, sigma, provenance
         self.dies_at, self.start, self.reads, self.closed = dies_at, clock(), 0, False

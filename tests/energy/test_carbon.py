@@ -17,13 +17,23 @@ def test_kwh_and_grams_with_overhead():
     assert Carbon(region="FRA").grid.year == 2023
 
 
-@pytest.mark.parametrize(("wrong", "nearest"), [
-    ("FRB", "FRA"), ("france", "FRA"), ("usa-ca", "USA-CA"), ("Germny", "DEU"), ("XQZW", "FRA"),
-    ("GB", r"nearest: GBR \(United Kingdom\);"), ("UK", r"nearest: GBR \(United Kingdom\);"),
-    ("US-CA", r"nearest: USA-CA \(California\);"), ("de", r"nearest: DEU \(Germany\);"),
-    ("CN_BJ", r"nearest: CHN-BJ \(Beijing\);"), ("US-CAL-CISO", "USA-CA.*USA "),
-    ("EU", "no figure of the EU.*DEU.*grid_gco2e_per_kwh"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("FRB", "FRA"),
+        ("france", "FRA"),
+        ("usa-ca", "USA-CA"),
+        ("Germny", "DEU"),
+        ("XQZW", "FRA"),
+        ("GB", r"nearest: GBR \(United Kingdom\);"),
+        ("UK", r"nearest: GBR \(United Kingdom\);"),
+        ("US-CA", r"nearest: USA-CA \(California\);"),
+        ("de", r"nearest: DEU \(Germany\);"),
+        ("CN_BJ", r"nearest: CHN-BJ \(Beijing\);"),
+        ("US-CAL-CISO", "USA-CA.*USA "),
+        ("EU", "no figure of the EU.*DEU.*grid_gco2e_per_kwh"),
+    ],
+)
 def test_an_unknown_region_is_an_error_with_the_nearest(wrong, nearest):
     with pytest.raises(ValueError, match=f"no region '{wrong}'.*{nearest}"):
         Carbon(region=wrong)

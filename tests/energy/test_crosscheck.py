@@ -25,8 +25,16 @@ def codecarbon(monkeypatch):
     module.__spec__ = types.SimpleNamespace(name="codecarbon")
 
     class OfflineEmissionsTracker:
-        def __init__(self, *, country_iso_code, measure_power_secs, tracking_mode, save_to_file,
-                     log_level, allow_multiple_runs):
+        def __init__(
+            self,
+            *,
+            country_iso_code,
+            measure_power_secs,
+            tracking_mode,
+            save_to_file,
+            log_level,
+            allow_multiple_runs,
+        ):
             assert not save_to_file and tracking_mode == "process" and measure_power_secs == 1
 
         def start(self):
@@ -35,7 +43,8 @@ def codecarbon(monkeypatch):
         def stop(self):
             assert self.started
             self.final_emissions_data = types.SimpleNamespace(
-                cpu_energy=2e-3, ram_energy=1e-3, gpu_energy=0)
+                cpu_energy=2e-3, ram_energy=1e-3, gpu_energy=0
+            )
             return 0.1
 
     module.OfflineEmissionsTracker = OfflineEmissionsTracker
@@ -69,8 +78,9 @@ def test_zeus_is_set_beside_ours(monkeypatch):
             calls.append(("begin", key, sync_execution))
 
         def end_window(self, key, sync_execution):
-            return types.SimpleNamespace(gpu_energy={0: 20.0, 1: 30.0}, cpu_energy={0: 5.0},
-                                         dram_energy=None)
+            return types.SimpleNamespace(
+                gpu_energy={0: 20.0, 1: 30.0}, cpu_energy={0: 5.0}, dram_energy=None
+            )
 
     module = types.ModuleType("zeus.monitor")
     module.ZeusMonitor = ZeusMonitor

@@ -31,6 +31,7 @@ def test_the_model_states_what_it_assumes():
 def test_what_cannot_be_read_is_named_and_modelled(monkeypatch):
     def refuse(**_):
         raise UnreadableError(Unreadable("x", "not there", "buy one"))
+
     monkeypatch.setattr("fxformer.energy.energy.RAPL", refuse)
     monkeypatch.setattr("fxformer.energy.energy.open_gpus", refuse)
     meter = AutoEnergy().open(accelerators=["NVIDIA H100"])
@@ -42,5 +43,6 @@ def test_what_cannot_be_read_is_named_and_modelled(monkeypatch):
 def test_gpus_the_run_does_not_use_are_not_asked(monkeypatch):
     def never(**_):
         raise AssertionError("asked")
+
     monkeypatch.setattr("fxformer.energy.energy.open_gpus", never)
     AutoEnergy().open(accelerators=[]).close()

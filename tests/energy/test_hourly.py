@@ -30,12 +30,23 @@ def moments(folder, figures, *, header="timestamp,gCO2e/kWh", start=JANUARY, ste
     return write(folder, header, rows)
 
 
-@pytest.mark.parametrize(("name", "grams"), [
-    ("gCO2e/kWh", 1), ("g/kWh", 1), ("kgCO2/MWh", 1), ("kg CO2 per MWh", 1), ("tCO2/MWh", 1000),
-    ("lbs_co2_per_mwh", 0.45359237), ("MOER (lb CO2/MWh)", 0.45359237),
-    ("Carbon Intensity gCO₂eq/kWh (direct)", 1), ("Renewable Percentage", 0), ("mg/kWh", 0),
-    ("EUR/MWh", 0), ("MWh", 0),
-])
+@pytest.mark.parametrize(
+    ("name", "grams"),
+    [
+        ("gCO2e/kWh", 1),
+        ("g/kWh", 1),
+        ("kgCO2/MWh", 1),
+        ("kg CO2 per MWh", 1),
+        ("tCO2/MWh", 1000),
+        ("lbs_co2_per_mwh", 0.45359237),
+        ("MOER (lb CO2/MWh)", 0.45359237),
+        ("Carbon Intensity gCO₂eq/kWh (direct)", 1),
+        ("Renewable Percentage", 0),
+        ("mg/kWh", 0),
+        ("EUR/MWh", 0),
+        ("MWh", 0),
+    ],
+)
 def test_units_are_read_off_the_name(name, grams):
     assert factor(name, strict=False) == pytest.approx(grams)
 
@@ -58,8 +69,10 @@ def test_other_separators_decimal_commas_and_hours_named_by_their_ends(
 
 
 def test_an_export_of_electricity_maps_is_read_as_it_comes(tmp_path):
-    header = ("Datetime (UTC),Country,Zone Name,Carbon Intensity gCO₂eq/kWh (direct),"
-              "Carbon Intensity gCO₂eq/kWh (life cycle assessment),Low Carbon Percentage")
+    header = (
+        "Datetime (UTC),Country,Zone Name,Carbon Intensity gCO₂eq/kWh (direct),"
+        "Carbon Intensity gCO₂eq/kWh (life cycle assessment),Low Carbon Percentage"
+    )
     rows = [f"2024-01-01 {h:02}:00:00,France,France,{10 + h},{30 + h},90.5" for h in range(24)]
     grid = Hourly(write(tmp_path, header, rows))
     assert grid.at(JANUARY + 3) == 33 and "life cycle" in grid.column
@@ -129,7 +142,9 @@ def test_two_answers_and_no_file_are_refused(tmp_path):
 def test_a_span_is_cut_at_the_hours():
     assert overlaps(7200.0, 7200.0) == [(2, 1.0)]
     assert overlaps(3600 * 2 + 1800, 3600 * 4 + 900) == [
-        (2, pytest.approx(2 / 7)), (3, pytest.approx(4 / 7)), (4, pytest.approx(1 / 7)),
+        (2, pytest.approx(2 / 7)),
+        (3, pytest.approx(4 / 7)),
+        (4, pytest.approx(1 / 7)),
     ]
 
 
@@ -143,7 +158,8 @@ def test_grams_follow_the_clock(tmp_path):
         clock.go(1.75 * 3600)  # nothing is read in between: spread by the seconds
     totals = meter.totals()
     assert {h - JANUARY: j / 3.6e6 for h, j in totals.hours.items()} == pytest.approx(
-        {5: 0.5, 6: 1.0, 7: 0.25})
+        {5: 0.5, 6: 1.0, 7: 0.25}
+    )
     assert sum(totals.hours.values()) == pytest.approx(totals.joules)
     grams = 2 * (0.5 * 105 + 106 + 0.25 * 107)
     assert carbon.gco2e(totals.joules, totals.hours) == pytest.approx(grams)

@@ -66,8 +66,15 @@ def test_no_ledger_is_no_energy(tmp_path):
 
 def line(joules):
     entry = ["train", "cpu", "model:cpu", "modelled", 0.4, joules]
-    return json.dumps({"attempt": "a", "time": 1.0, "joules": joules, "seconds": {"train": 1.0},
-                       "entries": [entry]})
+    return json.dumps(
+        {
+            "attempt": "a",
+            "time": 1.0,
+            "joules": joules,
+            "seconds": {"train": 1.0},
+            "entries": [entry],
+        }
+    )
 
 
 @pytest.mark.parametrize("wrong", [

@@ -56,8 +56,9 @@ def test_a_dear_source_is_read_seldom_and_its_joules_spread_over_the_phases_betw
 
 def test_errors_add_up_straight_within_a_source_and_in_squares_across():
     clock = Clock()
-    meter = Meter([Steady(clock, 100, sigma=0.1), Steady(clock, 100, name="b", sigma=0.1)],
-                  clock=clock)
+    meter = Meter(
+        [Steady(clock, 100, sigma=0.1), Steady(clock, 100, name="b", sigma=0.1)], clock=clock
+    )
     for phase in PHASES:
         with meter.phase(phase):
             clock.go(1)
@@ -135,8 +136,10 @@ def test_a_meter_that_cannot_even_be_closed_does_not_matter():
 
 
 def test_an_unknown_phase_names_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'train'"), \
-            Meter([Steady(Clock(), 1)]).phase("trian"):
+    with (
+        pytest.raises(ValueError, match="did you mean 'train'"),
+        Meter([Steady(Clock(), 1)]).phase("trian"),
+    ):
         pass
 
 
@@ -147,8 +150,9 @@ def test_no_source_is_refused_unless_something_says_why():
 
 
 def test_a_read_of_the_model_is_cheap():
-    meter = Meter([CPUModel(tdp_watts=100, threads=10, sigma=0.4),
-                   RAMModel(watts_per_gb=0.375, sigma=0.4)])
+    meter = Meter(
+        [CPUModel(tdp_watts=100, threads=10, sigma=0.4), RAMModel(watts_per_gb=0.375, sigma=0.4)]
+    )
     best = float("inf")
     for _ in range(20):
         start = time.perf_counter()

@@ -27,8 +27,9 @@ def test_memory_is_charged_by_size_and_time():
 
 def test_an_unreadable_chip_is_charged_by_its_design_power():
     clock = Clock()
-    chip = ChipModel({"gpu:0": "NVIDIA A100-SXM4-80GB"}, tdp_watts=None, load=0.5, sigma=0.4,
-                     clock=clock)
+    chip = ChipModel(
+        {"gpu:0": "NVIDIA A100-SXM4-80GB"}, tdp_watts=None, load=0.5, sigma=0.4, clock=clock
+    )
     clock.go(10)
     assert chip.read()[0].joules == pytest.approx(2000)
     assert "TDP 400 W of A100" in chip.statement

@@ -50,11 +50,19 @@ def shared(counter):
     return Shared(counter, {}, place=None)
 
 
-@pytest.mark.parametrize(("mask", "seen"), [
-    (None, ["GPU-aa", "GPU-ab", "GPU-c"]), ("2,0", ["GPU-c", "GPU-aa"]), ("GPU-ab", ["GPU-ab"]),
-    ("GPU-c,GPU-aa", ["GPU-c", "GPU-aa"]), ("1,7,0", ["GPU-ab"]), ("GPU-a", []), ("-1", []),
-    ("", []),
-])
+@pytest.mark.parametrize(
+    ("mask", "seen"),
+    [
+        (None, ["GPU-aa", "GPU-ab", "GPU-c"]),
+        ("2,0", ["GPU-c", "GPU-aa"]),
+        ("GPU-ab", ["GPU-ab"]),
+        ("GPU-c,GPU-aa", ["GPU-c", "GPU-aa"]),
+        ("1,7,0", ["GPU-ab"]),
+        ("GPU-a", []),
+        ("-1", []),
+        ("", []),
+    ],
+)
 def test_the_mask_decides_what_is_seen(mask, seen):
     library = FakeNVML(aa=0, ab=0, c=0)
     assert list(visible(library, mask)) == seen
@@ -62,8 +70,10 @@ def test_the_mask_decides_what_is_seen(mask, seen):
 
 def test_joules_follow_the_uuid_when_devices_are_reordered():
     library = FakeNVML(a=1000, b=2000)
-    sources = [shared(NVMLCounter(library, uuid, handle, sigma=0.05, every=0))
-               for uuid, handle in visible(library, None).items()]
+    sources = [
+        shared(NVMLCounter(library, uuid, handle, sigma=0.05, every=0))
+        for uuid, handle in visible(library, None).items()
+    ]
     library.order.reverse()
     library.counters["GPU-b"] += 7000
     read = [reading for source in sources for reading in source.read()]
@@ -72,8 +82,9 @@ def test_joules_follow_the_uuid_when_devices_are_reordered():
 
 def test_a_gpu_without_counter_is_integrated():
     library = FakeNVML(new=0, old=None)
-    sources, kinds = open_gpus(sigma_counter=0.05, sigma_power=0.1, every=0, power_every=60,
-                               library=library, mask="0,1")
+    sources, kinds = open_gpus(
+        sigma_counter=0.05, sigma_power=0.1, every=0, power_every=60, library=library, mask="0,1"
+    )
     counter, power = map(shared, sources)
     assert [s.devices for s in (counter, power)] == [["gpu:GPU-new"], ["gpu:GPU-old"]]
     assert len(kinds) == 2
@@ -94,8 +105,14 @@ def test_a_reset_counter_is_not_negative_joules():
 @pytest.mark.parametrize("mask", ["MIG-1234", "9"])
 def test_what_cannot_be_metered_says_why(mask):
     with pytest.raises(UnreadableError, match=r"MIG slice|no GPU visible"):
-        open_gpus(sigma_counter=0.05, sigma_power=0.1, every=0, power_every=1,
-                  library=FakeNVML(a=0), mask=mask)
+        open_gpus(
+            sigma_counter=0.05,
+            sigma_power=0.1,
+            every=0,
+            power_every=1,
+            library=FakeNVML(a=0),
+            mask=mask,
+        )
 
 
 def test_numbers_of_unlike_gpus_are_believed_in_the_bus_order_only(monkeypatch):

@@ -23,12 +23,14 @@ def opened(root):
 
 
 def test_packages_and_dram_are_summed_and_nothing_twice(tmp_path):
-    files = [zone(tmp_path, "intel-rapl:0", "package-0", 0),
-             zone(tmp_path, "intel-rapl:0:0", "core", 0),
-             zone(tmp_path, "intel-rapl:0:1", "dram", 0),
-             zone(tmp_path, "intel-rapl:1", "package-1", 0),
-             zone(tmp_path, "intel-rapl:2", "psys", 0),
-             zone(tmp_path, "intel-rapl-mmio:0", "package-0", 0)]
+    files = [
+        zone(tmp_path, "intel-rapl:0", "package-0", 0),
+        zone(tmp_path, "intel-rapl:0:0", "core", 0),
+        zone(tmp_path, "intel-rapl:0:1", "dram", 0),
+        zone(tmp_path, "intel-rapl:1", "package-1", 0),
+        zone(tmp_path, "intel-rapl:2", "psys", 0),
+        zone(tmp_path, "intel-rapl-mmio:0", "package-0", 0),
+    ]
     rapl = opened(tmp_path)
     for file in files:
         file.write_text("5000000\n")
@@ -59,8 +61,10 @@ def test_no_permission_gives_the_command(tmp_path, monkeypatch):
     file = zone(tmp_path, "intel-rapl:0", "package-0", 0)
     file.chmod(0)
     if os.access(file, os.R_OK):  # root reads everything
+
         def refuse(path):
             raise PermissionError(13, "denied", str(path))
+
         monkeypatch.setattr("fxformer.energy.rapl._number", refuse)
     with pytest.raises(UnreadableError, match="sudo chmod"):
         RAPL(sigma=0.05, every=0, root=tmp_path)

@@ -213,12 +213,15 @@ class Shares(FakeNVML):
         return self.samples
 
 
-@pytest.mark.parametrize(("samples", "told"), [
-    ([sample(os.getpid(), 40)], True),
-    ([sample(1, 40)], False),  # numbers of another namespace
-    (FakeNVML.NVMLError("Not Supported"), False),
-    (Shares.NVMLError_NotFound("idle"), True),
-])
+@pytest.mark.parametrize(
+    ("samples", "told"),
+    [
+        ([sample(os.getpid(), 40)], True),
+        ([sample(1, 40)], False),  # numbers of another namespace
+        (FakeNVML.NVMLError("Not Supported"), False),
+        (Shares.NVMLError_NotFound("idle"), True),
+    ],
+)
 def test_a_gpu_is_divided_by_what_nvml_says_processes_use(samples, told, tmp_path, monkeypatch):
     library = Shares(a=0)
     library.samples = [sample(os.getpid(), 10)]
@@ -254,8 +257,13 @@ def begin(root, place, number, busy, seconds, end):
     (tmp := root / f"tmp{number}").mkdir()
     words = [sys.executable, "-m", "tests.energy.sharing", root, place, tmp / "joules", busy,
              seconds, end]  # fmt: skip
-    child = subprocess.Popen([*map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             text=True, env=os.environ | {"TMPDIR": str(tmp)})
+    child = subprocess.Popen(
+        [*map(str, words)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp)},
+    )
     assert child.stdout.readline() == "joined\n"
     return child
 

@@ -9,8 +9,13 @@ from fxformer.energy.totals import Entry, Totals
 
 def test_totals_survive_json_and_add():
     a = Totals((Entry("train", "cpu", "rapl", "measured", 0.05, 3.0),), {"train": 1.0})
-    b = Totals((Entry("train", "cpu", "rapl", "measured", 0.05, 4.0),
-                Entry("data", "ram", "model:ram", "modelled", 0.4, 1.0)), {"train": 2.0})
+    b = Totals(
+        (
+            Entry("train", "cpu", "rapl", "measured", 0.05, 4.0),
+            Entry("data", "ram", "model:ram", "modelled", 0.4, 1.0),
+        ),
+        {"train": 2.0},
+    )
     both = Totals.from_json(json.loads(json.dumps((a + b).to_json())))
     assert both.joules == 8 and both.seconds == {"train": 3.0} and len(both.entries) == 2
     assert both.total.provenance == "measured 88 %, modelled 12 %"

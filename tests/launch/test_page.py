@@ -46,9 +46,10 @@ def test_one_preset_is_renewed_and_the_others_stay(monkeypatch):
     both = page.page([AUDIT | {"objective": name} for name in ("x", "y")])
     assert page.renewed(both, []) == both
     new = page.renewed(both, [AUDIT | {"objective": "w", "ms": 3.0}])
-    assert new == page.page([AUDIT | {"objective": "w", "ms": 3.0}] + [
-        AUDIT | {"objective": name} for name in ("x", "y")
-    ])
+    assert new == page.page(
+        [AUDIT | {"objective": "w", "ms": 3.0}]
+        + [AUDIT | {"objective": name} for name in ("x", "y")]
+    )
     assert page.renewed(new, [AUDIT | {"objective": "w"}]).count("3.00 ms") == 0
 
 

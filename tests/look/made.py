@@ -16,8 +16,16 @@ from tests.physics.training import composed
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
 MARKUP = "<img src=x onerror=window.harm=1> the cat <script>window.harm=1</script> sat " * 3
-SMALL = ("size=tiny", "model.dim=16", "model.layers=2", "model.heads=2", "model.ffn.hidden=16",
-         "energy=model", "data.length=32", "data.batch=8")
+SMALL = (
+    "size=tiny",
+    "model.dim=16",
+    "model.layers=2",
+    "model.heads=2",
+    "model.ffn.hidden=16",
+    "energy=model",
+    "data.length=32",
+    "data.batch=8",
+)
 KINDS = {
     "bert": ("model=bert", "objective=mlm"),
     "gpt": ("model=gpt2", "objective=clm"),
@@ -40,8 +48,14 @@ def text(folder: Path) -> Path:
 
 def made(folder: Path, kind: str, *more: str, steps=(10, 20, 30)) -> StoredRun:
     """A run of this kind on the folder's text, with checkpoints at `steps`, each other weights."""
-    data = ("data=text", f"data.files={text(folder)}", "data.document_is=paragraph",
-            "data.valid_share=0.3", f"data.cache_dir={folder / 'cache'}", "tokenizer=word")
+    data = (
+        "data=text",
+        f"data.files={text(folder)}",
+        "data.document_is=paragraph",
+        "data.valid_share=0.3",
+        f"data.cache_dir={folder / 'cache'}",
+        "tokenizer=word",
+    )
     return written(folder / "runs", kind, *KINDS[kind], *SMALL, *data, *more, steps=steps)
 
 

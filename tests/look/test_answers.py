@@ -65,8 +65,9 @@ def test_each_written_token_has_the_probability_it_had(run_of, kept):
         given = len(found["read"])
         text = asked(opened, "the cat sat on").batch
         assert len(ids) + 1 == given
-        first = chances(opened, text.replace(
-            prefix=None if kind == "gpt" else np.ones((1, given), bool)))[-1]
+        first = chances(
+            opened, text.replace(prefix=None if kind == "gpt" else np.ones((1, given), bool))
+        )[-1]
         assert found["p"][0] == pytest.approx(first.max(), abs=2e-4)
 
 

@@ -47,9 +47,11 @@ def test_the_attention_of_a_text_is_the_models_own(run_of, kept):
         opened = kept.open(run_of(kind), 20)
         text = typed(opened, words)
         (one,) = attention(opened, text)
-        own = bind(opened.shape, opened.params).model.inside(
-            Batch(text.batch.tokens, text.batch.segments)
-        ).own[:, 0]
+        own = (
+            bind(opened.shape, opened.params)
+            .model.inside(Batch(text.batch.tokens, text.batch.segments))
+            .own[:, 0]
+        )
         assert one.kind == {"bert": "encoder", "gpt": "decoder"}[kind]
         np.testing.assert_allclose(one.weights, own, atol=1e-5)
         np.testing.assert_allclose(one.weights.sum(-1), 1, atol=1e-5)
@@ -127,5 +129,8 @@ def test_held_out_texts_are_spoilt_as_the_objective_does(run_of, kept):
         chosen(texts, 99)
     spoil = spoilt(opened, "the cat sat on a mat and the dog ran to the house", seed=3)
     assert (spoil.batch.tokens == opened.objective.vocabulary.mask).any()
-    jax.tree.map(np.testing.assert_array_equal, spoil.batch.tokens, spoilt(
-        opened, "the cat sat on a mat and the dog ran to the house", seed=3).batch.tokens)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        spoil.batch.tokens,
+        spoilt(opened, "the cat sat on a mat and the dog ran to the house", seed=3).batch.tokens,
+    )

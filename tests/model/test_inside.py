@@ -137,8 +137,10 @@ def test_every_layer_shows_its_own(part, monkeypatch):
 
 @pytest.mark.parametrize(
     "family",
-    [pytest.param(f, marks=() if f in ("led", "prophetnet") else pytest.mark.slow)
-     for f in FAMILIES],
+    [
+        pytest.param(f, marks=() if f in ("led", "prophetnet") else pytest.mark.slow)
+        for f in FAMILIES
+    ],
 )
 def test_the_weights_of_every_family(family, monkeypatch):
     model = tiny(family, *SHORT.get(family, ()))

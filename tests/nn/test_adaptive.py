@@ -135,8 +135,9 @@ def test_one_cluster_is_a_plain_softmax():
     y = x @ words.tables["0"].embedding[...].T + head.biases["0"][...]
     close(head.logits(x, words), jax.nn.log_softmax(y), 1e-6)
     sums = head.score(x, words, targets, weights, CrossEntropy())
-    plain = CrossEntropy()(x, words.tables["0"].embedding[...], head.biases["0"][...], targets,
-                           weights)
+    plain = CrossEntropy()(
+        x, words.tables["0"].embedding[...], head.biases["0"][...], targets, weights
+    )
     for name in ("loss", "nll", "accuracy"):
         close(sums[name][0], plain[name][0], 1e-6)
 
@@ -173,8 +174,12 @@ def test_what_cannot_be_is_refused():
         ("adaptive.AdaptiveTable", "head.UntiedHead", "causal.CausalLM", None),
         ("adaptive.AdaptiveTable", "head.TiedHead", "causal.CausalLM", "model/head=adaptive"),
         ("core.Table", "adaptive.AdaptiveHead", "causal.CausalLM", "write model/words=adaptive"),
-        ("adaptive.AdaptiveTable", "adaptive.AdaptiveHead", "electra.ReplacedTokenDetection",
-         "write model/words=table or another objective"),
+        (
+            "adaptive.AdaptiveTable",
+            "adaptive.AdaptiveHead",
+            "electra.ReplacedTokenDetection",
+            "write model/words=table or another objective",
+        ),
     ],
 )
 def test_the_config_says_what_reads_the_words(words, head, objective, said):

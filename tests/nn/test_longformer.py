@@ -66,8 +66,9 @@ def test_global_tokens_are_those_of_their_segment():
 
 
 def test_the_first_token_is_global_unless_a_batch_says_otherwise():
-    plain, first = (tiny("encoder", *LONG, f"model.attention.first_global={v}")
-                    for v in ("false", "true"))
+    plain, first = (
+        tiny("encoder", *LONG, f"model.attention.first_global={v}") for v in ("false", "true")
+    )
     batch, chosen = a_batch(plain, ids(1, 8)), np.zeros((1, 8), bool)
     chosen[0, 0] = True
     close(logits(first, batch), logits(plain, batch.replace(global_tokens=chosen)))

@@ -220,6 +220,8 @@ def test_the_config_says_who_has_the_biases():
 
 def stack(attention, position, **knobs):
     """A config with these parts."""
-    parts = {"attention": {"_target_": f"fxformer.nn.{attention}", **knobs},
-             "position": {"_target_": f"fxformer.nn.{position}"}}
+    parts = {
+        "attention": {"_target_": f"fxformer.nn.{attention}", **knobs},
+        "position": {"_target_": f"fxformer.nn.{position}"},
+    }
     return OmegaConf.create({"model": {"network": {"transformer": parts}}})

@@ -1,6 +1,6 @@
 """A worker on trials that are `fake`, from a test or as a process of its own:
 
-    python drive.py RUNS NAME TRIALS WORKERS [STORAGE]
+python drive.py RUNS NAME TRIALS WORKERS [STORAGE]
 """
 
 import dataclasses

@@ -37,8 +37,15 @@ def study(root: Path, trials: list[Trial], *, name: str = "made", space=SPACE, *
     return made
 
 
-def trial(slot: int, value: float | None = None, *, state: str = "complete", kwh: float = WATTHOUR,
-          steps: int = 100, **facts) -> Trial:
+def trial(
+    slot: int,
+    value: float | None = None,
+    *,
+    state: str = "complete",
+    kwh: float = WATTHOUR,
+    steps: int = 100,
+    **facts,
+) -> Trial:
     """One whose two reports end at `value`; drawn from SPACE by its slot."""
     rng = np.random.default_rng([7, slot])
     params = {

@@ -90,6 +90,7 @@ def test_the_grid_of_a_space():
 def test_a_pruned_trial_counts_whole_in_the_mean(tmp_path):
     """Startup 0.2 Wh and 8 mWh a step: a trial of 100 steps takes 1 Wh, one that was pruned at 25
     had taken 0.4 Wh, with a single report that tells no pace of its own."""
+
     def used(step):
         return 1e-3 * (0.2 + 0.008 * step)
 

@@ -17,6 +17,7 @@ from tests.search.cluster import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 
+
 def machine(runs: Path, trials: int, address: str, fake: str = "steps=2") -> subprocess.Popen:
     """A controller that knows of the others through the database only."""
     runs.mkdir(exist_ok=True)

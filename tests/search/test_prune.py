@@ -15,9 +15,7 @@ STUDY = drive.study(Path("/nowhere"))
 
 
 def trial(slot: int, *values: float, every: int = 10, state="running", kwh: float = 1e-3) -> Trial:
-    reports = tuple(
-        (every * n, value, kwh * n) for n, value in enumerate(values, 1)
-    )
+    reports = tuple((every * n, value, kwh * n) for n, value in enumerate(values, 1))
     return Trial(slot, state=state, reports=reports)
 
 

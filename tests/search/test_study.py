@@ -168,5 +168,3 @@ def test_on_this_host_the_process_decides_and_elsewhere_silence(monkeypatch):
     assert not leases.dead(Holder(1, 1, "w", away, 4.0))  # any change is a sign of life
     clock[0] += 11
     assert not leases.dead(Holder(1, 2, "w", away, 4.0))  # another claim
-
-

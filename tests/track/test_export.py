@@ -20,7 +20,7 @@ def root(tmp_path):
         run.log(1, "train", {"loss": 2.5, "note": "no number"})
         run.log(2, "train", {"loss": math.nan, "tokens": 64})
         run.log(2, "valid", {"loss": 2.0 + n, "=odd": 1})
-        run.finish("done", "a, b\n\"c\"", summary={"kwh": 0.5, "best": None})
+        run.finish("done", 'a, b\n"c"', summary={"kwh": 0.5, "best": None})
         with open(run.folder / "config.yaml", "a", encoding="utf-8") as file:
             file.write("token: canary-2\n")  # by another hand
     return tmp_path / "runs"

@@ -162,8 +162,18 @@ def test_machines_of_one_name_are_told_apart():
     assert not here(record() | {"host": "elsewhere"})
 
 
-@pytest.mark.parametrize("name", [".lock", ".reserve", "energy.jsonl", "wandb", "checkpoints",
-                                  "checkpoints/.trash", "checkpoints/00000004"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".lock",
+        ".reserve",
+        "energy.jsonl",
+        "wandb",
+        "checkpoints",
+        "checkpoints/.trash",
+        "checkpoints/00000004",
+    ],
+)
 def test_a_folder_whose_files_lead_elsewhere_is_not_written_to(tmp_path, name):
     run, outside = tmp_path / "run", tmp_path / "outside"
     (run / name).parent.mkdir(parents=True)

@@ -11,8 +11,12 @@ from fxformer.track.progress import Progress
 def follow(console, steps=5):
     with Progress(100, title="bart [b]x[/b]", flops_per_token=1e6, console=console) as progress:
         for n in range(1, steps + 1):
-            progress.log(n, "train", {"loss": 5.0, "seconds": 2.0 * n, "tokens": 1000 * n,
-                                      "joules": 40.0 * n}, "modelled")
+            progress.log(
+                n,
+                "train",
+                {"loss": 5.0, "seconds": 2.0 * n, "tokens": 1000 * n, "joules": 40.0 * n},
+                "modelled",
+            )
         progress.log(steps, "valid", {"loss": 4.5})
         progress.event("checkpoint\x1b[2J saved")
         shown = progress._panel()
@@ -24,8 +28,9 @@ def test_elsewhere_a_line_per_log():
     follow(Console(file=out, width=60))
     lines = out.getvalue().splitlines()
     assert lines[0] == "bart [b]x[/b]"
-    assert lines[5] == ("step 5/100  loss 5.0000  500 tokens/s  500 MFLOP/s  200 J modelled"
-                        "  3:10 left")
+    assert lines[5] == (
+        "step 5/100  loss 5.0000  500 tokens/s  500 MFLOP/s  200 J modelled  3:10 left"
+    )
     assert lines[6:] == ["step 5/100  valid loss 4.5000", "checkpoint saved"]
 
 
@@ -37,8 +42,16 @@ def test_on_a_terminal_a_panel_that_fits(width):
     Console(file=out, width=width).print(panel)
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= min(width, 100)
-    for part in ("5/100", "loss 5.0000", "valid 4.5000", "500 tokens/s", "200 J modelled",
-                 "3:10 left", "checkpoint saved", "bart [b]x[/b]"):
+    for part in (
+        "5/100",
+        "loss 5.0000",
+        "valid 4.5000",
+        "500 tokens/s",
+        "200 J modelled",
+        "3:10 left",
+        "checkpoint saved",
+        "bart [b]x[/b]",
+    ):
         assert part in text
 
 

@@ -9,18 +9,39 @@ from fxformer.config import folders
 from fxformer.track.redact import MASK, Redactor
 
 
-@pytest.mark.parametrize("key", [
-    "key", "api_key", "apikey", "wandb_api_key", "token", "hf_token", "client_secret", "password",
-    "db-password", "credentials", "API_KEY",
-])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "key",
+        "api_key",
+        "apikey",
+        "wandb_api_key",
+        "token",
+        "hf_token",
+        "client_secret",
+        "password",
+        "db-password",
+        "credentials",
+        "API_KEY",
+    ],
+)
 def test_keys_that_hold_secrets(key):
     assert Redactor().config({"a": {key: "canary"}}) == {"a": {key: MASK}}
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("tokenizer", "bpe"), ("tokens", 4096), ("max_tokens", 3), ("mask_token", "[MASK]"),
-    ("bos_token", "<s>"), ("keyboard", "qwerty"), ("key", None), ("token", True),
-])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tokenizer", "bpe"),
+        ("tokens", 4096),
+        ("max_tokens", 3),
+        ("mask_token", "[MASK]"),
+        ("bos_token", "<s>"),
+        ("keyboard", "qwerty"),
+        ("key", None),
+        ("token", True),
+    ],
+)
 def test_what_only_looks_like_one(key, value):
     assert Redactor().config({key: value}) == {key: value}
 
@@ -61,12 +82,20 @@ def test_urls_lose_their_credentials():
     assert Redactor().text("git@x https://u:canary@host/p") == f"git@x https://{MASK}@host/p"
 
 
-@pytest.mark.parametrize("text", [
-    "postgresql://u:aa/canary@host/db", "postgresql://u:c@n/canary@host:5432/db",
-    "https://canary@host/p", "https://host/p?password=canary", "https://host/p?a=1&api_key=canary",
-    "s3://b/k?X-Amz-Signature=canary&x=1", "host=h user=u password=canary dbname=d",
-    "grpc://u:p@ss:canary@h:1", "https://h/p?access_token=canary#part",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://u:aa/canary@host/db",
+        "postgresql://u:c@n/canary@host:5432/db",
+        "https://canary@host/p",
+        "https://host/p?password=canary",
+        "https://host/p?a=1&api_key=canary",
+        "s3://b/k?X-Amz-Signature=canary&x=1",
+        "host=h user=u password=canary dbname=d",
+        "grpc://u:p@ss:canary@h:1",
+        "https://h/p?access_token=canary#part",
+    ],
+)
 def test_credentials_of_urls_are_struck_out_wherever_they_stand(text):
     redactor = Redactor()
     assert "canary" not in redactor.text(text) and MASK in redactor.text(text)
@@ -74,20 +103,44 @@ def test_credentials_of_urls_are_struck_out_wherever_they_stand(text):
     assert "canary" not in str(redactor.config({"search": {"storage": text}}))
 
 
-@pytest.mark.parametrize("text", [
-    "https://host/p?page=2&n=5", "hf://datasets/org/name@main", "mail a@b.c", "lr=3e-4",
-    "https://host:80/p", "file:///data/a@b.txt", "vocab_size=4 tokens=5000",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://host/p?page=2&n=5",
+        "hf://datasets/org/name@main",
+        "mail a@b.c",
+        "lr=3e-4",
+        "https://host:80/p",
+        "file:///data/a@b.txt",
+        "vocab_size=4 tokens=5000",
+    ],
+)
 def test_urls_and_texts_without_credentials_stay(text):
     assert Redactor().text(text) == text
 
 
 def test_a_command_line_loses_its_secrets():
     redactor = Redactor()
-    words = redactor.arguments(["train", "wandb.api_key=canary", "--token", "canary2", "key=3",
-                                "data.files=a.txt", "+hf_token='canary3'"])
-    assert words == ["train", f"wandb.api_key={MASK}", "--token", MASK, f"key={MASK}",
-                     "data.files=a.txt", f"+hf_token={MASK}"]
+    words = redactor.arguments(
+        [
+            "train",
+            "wandb.api_key=canary",
+            "--token",
+            "canary2",
+            "key=3",
+            "data.files=a.txt",
+            "+hf_token='canary3'",
+        ]
+    )
+    assert words == [
+        "train",
+        f"wandb.api_key={MASK}",
+        "--token",
+        MASK,
+        f"key={MASK}",
+        "data.files=a.txt",
+        f"+hf_token={MASK}",
+    ]
     assert redactor.text("canary2!") == f"{MASK}!"
 
 
@@ -123,8 +176,15 @@ def test_tokens_of_known_formats_are_struck_out_of_any_text(token, around):
     assert token[8:] not in Redactor().text(around.format(token))
 
 
-@pytest.mark.parametrize("text", ["password: hunter2hunter2", "the API key is abcdef0123456789",
-                                  "token=0123456789abcdef", '{"secret": "a1b2c3d4e5"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: hunter2hunter2",
+        "the API key is abcdef0123456789",
+        "token=0123456789abcdef",
+        '{"secret": "a1b2c3d4e5"}',
+    ],
+)
 def test_an_assigned_secret_is_struck_out(text):
     shown = Redactor().text(text)
     assert "<redacted>" in shown and not re.search(r"\d", shown)

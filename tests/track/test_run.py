@@ -28,8 +28,13 @@ time.sleep(60)
 
 
 def test_a_run_records_how_it_came_about(tmp_path):
-    run = Run.create(tmp_path, "bart tiny/../x", config={"optimizer": {"lr": 1e-3}},
-                     facts={"corpus": "sha256:1"}, argv=["fxformer", "train", "a=b c"])
+    run = Run.create(
+        tmp_path,
+        "bart tiny/../x",
+        config={"optimizer": {"lr": 1e-3}},
+        facts={"corpus": "sha256:1"},
+        argv=["fxformer", "train", "a=b c"],
+    )
     facts = json.loads((run.folder / "run.json").read_text())
     assert facts["command"] == "fxformer train 'a=b c'" and facts["corpus"] == "sha256:1"
     assert facts["status"] == "running" and facts["owner"]["pid"] == os.getpid()
@@ -52,7 +57,10 @@ def test_lines_can_be_read_at_once_and_the_end_is_told(tmp_path):
     run.finish("done")
     facts = StoredRun(run.folder).facts
     assert (facts["status"], facts["reason"], facts["summary"]) == (
-        "interrupted", "SIGTERM", {"loss": 2.0})
+        "interrupted",
+        "SIGTERM",
+        {"loss": 2.0},
+    )
     assert [e["event"] for e in StoredRun(run.folder).events()] == ["start", "end"]
 
 
@@ -67,14 +75,18 @@ def test_a_resume_cuts_metrics_to_its_step_and_keeps_every_attempt(tmp_path):
     assert again.rewind(2) == 1 and again.attempt == 2 and again.config == {"a": 1}
     again.log(3, "train", {"loss": 30.0})
     assert [(e["step"], e["loss"]) for e in StoredRun(run.folder).lines] == [
-        (1, 1.0), (2, 2.0), (3, 30.0)]
+        (1, 1.0),
+        (2, 2.0),
+        (3, 30.0),
+    ]
     everything = list(jsonl.read(run.folder / "metrics_all.jsonl"))
     assert [(e["attempt"], e["step"]) for e in everything] == [(1, 1), (1, 2), (1, 3), (2, 3)]
 
 
 def test_a_living_run_is_refused_and_a_killed_one_is_taken_over(tmp_path):
-    child = subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path)],
-                             stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     folder = child.stdout.readline().strip()
     with pytest.raises(RunBusyError, match=f"in use by pid {child.pid}"):
         Run.reopen(folder)
@@ -118,8 +130,11 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_interpolations_of_the_environment_stay_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setenv("MY_PLACE", "canary-in-the-environment")
-    run = Run.create(tmp_path, "x", config=OmegaConf.create(
-        {"a": "${oc.env:MY_PLACE}", "b": "${a}/x", "c": "${d}", "d": 3}))
+    run = Run.create(
+        tmp_path,
+        "x",
+        config=OmegaConf.create({"a": "${oc.env:MY_PLACE}", "b": "${a}/x", "c": "${d}", "d": 3}),
+    )
     assert run.config == {"a": "${oc.env:MY_PLACE}", "b": "<redacted>/x", "c": 3, "d": 3}
 
 

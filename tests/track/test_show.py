@@ -20,8 +20,11 @@ def root(tmp_path):
     for step in range(1, 9):
         with meter.phase("train"):
             clock.go(1)
-        run.log(step, "train", {"loss": 8.0 / step, "seconds": clock(), "tokens": 100 * step,
-                                "joules": meter.read()})
+        run.log(
+            step,
+            "train",
+            {"loss": 8.0 / step, "seconds": clock(), "tokens": 100 * step, "joules": meter.read()},
+        )
     run.log(8, "valid", {"loss": 1.5})
     Ledger(run.folder / "energy.jsonl").close(meter)
     run.finish("done")
@@ -34,9 +37,19 @@ def test_a_run_is_shown_whole(root, width):
     out = io.StringIO()
     show("bert", root=root, console=Console(file=out, width=width))
     text = out.getvalue()
-    for part in ("done, attempt 1", "800 tokens in 0:08", "train 1.0000", "valid 1.5000",
-                 "best 1.5000 at step 8", "800 J = 0.000222 kWh", "France, 2023", "measured",
-                 "train", "100 %", "8.000"):
+    for part in (
+        "done, attempt 1",
+        "800 tokens in 0:08",
+        "train 1.0000",
+        "valid 1.5000",
+        "best 1.5000 at step 8",
+        "800 J = 0.000222 kWh",
+        "France, 2023",
+        "measured",
+        "train",
+        "100 %",
+        "8.000",
+    ):
         assert part in text, part
     assert max(map(len, text.splitlines())) <= width
 

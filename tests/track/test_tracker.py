@@ -70,6 +70,7 @@ def test_a_mirror_that_explodes_is_off_after_a_warning(tmp_path, caplog, method)
     def explode(now):
         if now == method:
             raise SystemExit("boom")
+
     with caplog.at_level(logging.WARNING):
         run_with(tmp_path, {"bad": Diary(explode), "good": (good := Diary())})
     assert "tracker bad is off" in caplog.text
@@ -81,7 +82,8 @@ def test_a_mirror_that_sleeps_costs_the_run_nothing_and_its_drops_are_counted(tm
     with caplog.at_level(logging.WARNING):
         start = time.perf_counter()
         run, missed, took, slowest = run_with(
-            tmp_path, {"slow": sleepy}, steps=200, queue=10, finish_seconds=0.3)
+            tmp_path, {"slow": sleepy}, steps=200, queue=10, finish_seconds=0.3
+        )
         whole = time.perf_counter() - start
     assert took < 3 and slowest < 2 and whole < 4  # the mirror sleeps 5 s at each call
     assert missed["slow"] >= 190
@@ -118,10 +120,15 @@ def test_text_and_artifacts_are_kept_in_the_folder(tmp_path):
     assert diary.calls[0] == ("start", {"api_key": "<redacted>"})
 
 
-@pytest.mark.parametrize(("choice", "mirrors"), [
-    ("local", []), ("wandb", ["wandb"]), ("tensorboard", ["tensorboard"]),
-    ("all", ["wandb", "tensorboard"]),
-])
+@pytest.mark.parametrize(
+    ("choice", "mirrors"),
+    [
+        ("local", []),
+        ("wandb", ["wandb"]),
+        ("tensorboard", ["tensorboard"]),
+        ("all", ["wandb", "tensorboard"]),
+    ],
+)
 def test_every_yaml_builds(choice, mirrors):
     with initialize_config_dir(CONF, version_base="1.3"):
         cfg = compose(overrides=[f"+tracker={choice}"])
@@ -133,6 +140,11 @@ def test_every_yaml_builds(choice, mirrors):
 
 def test_a_mirror_is_added_and_changed_from_the_command_line():
     with initialize_config_dir(CONF, version_base="1.3"):
-        cfg = compose(overrides=["+tracker=wandb", "tracker.mirrors.wandb.mode=online",
-                                 "+tracker/mirror@tracker.mirrors.board=tensorboard"])
+        cfg = compose(
+            overrides=[
+                "+tracker=wandb",
+                "tracker.mirrors.wandb.mode=online",
+                "+tracker/mirror@tracker.mirrors.board=tensorboard",
+            ]
+        )
     assert cfg.tracker.mirrors.wandb.mode == "online" and "board" in cfg.tracker.mirrors

@@ -22,8 +22,15 @@ def test_an_offline_run_is_written_and_no_secret_is_in_any_byte(tmp_path, monkey
     monkeypatch.setenv("SOME_PLACE", in_env)
     monkeypatch.setenv("WANDB_API_KEY", in_api)
     monkeypatch.setattr("sys.argv", ["fxformer", f"data.token={in_argv}"])
-    config = {"data": {"secret": in_key, "where": "${oc.env:SOME_PLACE}", "dir": "${data.where}/x",
-                       "url": f"https://me:{in_url}@host/x"}, "tokenizer": {"password": in_text}}
+    config = {
+        "data": {
+            "secret": in_key,
+            "where": "${oc.env:SOME_PLACE}",
+            "dir": "${data.where}/x",
+            "url": f"https://me:{in_url}@host/x",
+        },
+        "tokenizer": {"password": in_text},
+    }
     run = Run.create(tmp_path, "x", config=config, facts={"note": f"see {in_key}"})
     caplog.set_level("INFO", "fxformer")
     trackers = Trackers(mirrors={"wandb": WandbTracker()})
@@ -96,6 +103,10 @@ def test_a_resumed_offline_run_names_all_its_attempts(tmp_path, caplog):
     assert len(folders) == 2
     words = f"wandb sync --include-synced --id {name} {folders[0]} {folders[1]}"
     assert words in caplog.text
-    done = subprocess.run([*shlex.split(words), "--dry-run"], capture_output=True, text=True,
-                          env=os.environ | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"})
+    done = subprocess.run(
+        [*shlex.split(words), "--dry-run"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+    )
     assert done.returncode == 0, done.stderr  # wandb knows these options

@@ -9,8 +9,10 @@ from fxformer.train.outcome import corpus_notes, plateau
 
 
 def setup(residual: str, batch: int, text: int = 1000, causal: bool = False):
-    network = {"_target_": "fxformer.model.language_model.LanguageModel",
-               "transformer": {"causal": causal}}
+    network = {
+        "_target_": "fxformer.model.language_model.LanguageModel",
+        "transformer": {"causal": causal},
+    }
     cfg = {"model": {"residual": {"_target_": f"fxformer.nn.residual.{residual}"},
                      "network": network},
            "data": {"batch": batch, "length": 128}}  # fmt: skip

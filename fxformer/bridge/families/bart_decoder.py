@@ -34,7 +34,8 @@ def fields(seq2seq: tuple[Field, ...], choices: tuple[str, ...]) -> tuple[Field,
     kept = [field for field in seq2seq if getattr(field, "file", None) not in (*ENCODER, *DERIVED)]
     renamed = [
         dataclasses.replace(field, key=OURS[field.file])
-        if isinstance(field, Knob) and field.file in OURS else field
+        if isinstance(field, Knob) and field.file in OURS
+        else field
         for field in kept
     ]
     return (Fixed(words=choices), *renamed, Silent(ENCODER))

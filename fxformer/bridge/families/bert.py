@@ -10,7 +10,6 @@ ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh
 ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Types(Knob):
     """Rows of the table of token types, which transformers always looks up."""

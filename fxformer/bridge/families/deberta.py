@@ -41,8 +41,9 @@ V2 = (
     Knob("position_buckets", "model.position.buckets"),
     Knob("share_att_key", "model.attention.shared", False),
     Switch("norm_rel_ebd", "model.position.norm", "layer_norm", "none"),
-    Choice("conv", "model/local",
-           {"none": "none", "gelu": "convolution", "tanh": "convolution_tanh"}),
+    Choice(
+        "conv", "model/local", {"none": "none", "gelu": "convolution", "tanh": "convolution_tanh"}
+    ),
     Only("conv_groups", 1, write=False),
     Silent(("conv_kernel_size", "conv_act")),
 )
@@ -64,8 +65,10 @@ def modern(config: Config) -> Config:
     }
     for name, value in same.items():
         if config.get(name, value) != value:
-            raise ConfigMismatch(f"config.json: {name}={config[name]} has no counterpart, only "
-                                 f"{value} at a width of {width} and {heads} heads")
+            raise ConfigMismatch(
+                f"config.json: {name}={config[name]} has no counterpart, only "
+                f"{value} at a width of {width} and {heads} heads"
+            )
     terms = config.get("pos_att_type") or []
     terms = [t.strip() for t in terms.lower().split("|")] if isinstance(terms, str) else terms
     if set(terms) - {"c2p", "p2c"} or len(set(terms)) != len(terms):

@@ -35,7 +35,8 @@ class LocalLayers(Silent):
         windows, size = _of(model)
         kinds = ["global" if window is None else "local" for window in windows]
         pattern = next(
-            kinds[:n] for n in range(1, len(kinds) + 1)
+            kinds[:n]
+            for n in range(1, len(kinds) + 1)
             if len(kinds) % n == 0 and kinds[:n] * (len(kinds) // n) == kinds
         )
         made: Config = {"attention_types": [[pattern, len(kinds) // len(pattern)]]}

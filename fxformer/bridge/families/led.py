@@ -14,8 +14,12 @@ FIELDS = (
         if getattr(field, "file", None) not in OTHERWISE
     ),
     Knob("max_encoder_position_embeddings", "model.encoder_position.length", 16384),
-    Knob("max_decoder_position_embeddings", "model.position.length", 1024,
-         at="model.decoder.position.length"),
+    Knob(
+        "max_decoder_position_embeddings",
+        "model.position.length",
+        1024,
+        at="model.decoder.position.length",
+    ),
     Knob("attention_dropout", "model.encoder_attention.dropout", 0.0, free=True),
     Knob("windows", "model.encoder.windows"),
     Silent(("attention_window", "save_step")),

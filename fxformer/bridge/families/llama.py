@@ -160,6 +160,4 @@ def family(
 APART = (*DERIVED, "qkv_bias", "out_bias")
 LLAMA1 = family("llama", "Llama", LLAMA, modern, written, APART)
 QWEN2 = family("qwen2", "Qwen2", WINDOWS, windowed, unwindowed, (*DERIVED, "windows"))
-QWEN3 = family(
-    "qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed, (*APART, "windows")
-)
+QWEN3 = family("qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed, (*APART, "windows"))

@@ -28,8 +28,10 @@ def windows(config: Config, layers: int) -> list[int]:
     given = [given] * layers if type(given) is int and layers < 10_000 else given
     right = isinstance(given, list) and len(given) == layers
     if not right or any(type(w) is not int or w % 2 or w < 2 for w in given):
-        raise ConfigMismatch(f"config.json: attention_window={given} is not an even number for "
-                             f"each of {layers} layers")
+        raise ConfigMismatch(
+            f"config.json: attention_window={given} is not an even number for "
+            f"each of {layers} layers"
+        )
     return [window // 2 + 1 for window in given]
 
 

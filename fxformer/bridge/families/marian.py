@@ -42,8 +42,10 @@ def names(config: Config) -> list[Entry]:
 
 def _own(names, config: Config) -> bool:
     words = "model.shared.weight" if config["source_vocab"] is None else f"{TARGET}.weight"
-    return "lm_head.weight" in names and words in names and (
-        config.get("tie_word_embeddings") is False or names.differ("lm_head.weight", words)
+    return (
+        "lm_head.weight" in names
+        and words in names
+        and (config.get("tie_word_embeddings") is False or names.differ("lm_head.weight", words))
     )
 
 

@@ -53,7 +53,8 @@ def modern(config: Config) -> Config:
     for kind, name in ((FULL, "global_rope_theta"), (SLIDING, "local_rope_theta")):
         given = rope.get(kind) or {}
         if given.get("rope_type", "default") != "default" or given.keys() - {
-            "rope_type", "rope_theta"
+            "rope_type",
+            "rope_theta",
         }:
             raise ConfigMismatch(f"config.json: rope_parameters.{kind}={given} has no counterpart")
         if "rope_theta" in given:
@@ -69,8 +70,9 @@ def written(config: Config) -> Config:
         raise ConfigMismatch(f"ModernBERT has one size of window, not {sorted(sizes)}")
     every = next((n for n in range(1, len(windows) + 1) if _periodic(windows, n)), None)
     if every is None:
-        raise ConfigMismatch(f"ModernBERT has a global layer first and then every n layers, not "
-                             f"windows of {windows}")
+        raise ConfigMismatch(
+            f"ModernBERT has a global layer first and then every n layers, not windows of {windows}"
+        )
     bases = {FULL: config["global_rope_theta"], SLIDING: config["local_rope_theta"]}
     own = {
         "layer_types": [SLIDING if window else FULL for window in windows],
@@ -171,13 +173,27 @@ MODERNBERT = Family(
             needs=ANSWER,
             overrides=(NO_WORDS, "model/classifiers=span_normed"),
         ),
-        Form("ModernBertForMaskedLM", needs=(*WORDS, "decoder.bias"), when=OWN, config=LOOSE,
-             overrides=("model/head=untied_mlm_nobias",)),
+        Form(
+            "ModernBertForMaskedLM",
+            needs=(*WORDS, "decoder.bias"),
+            when=OWN,
+            config=LOOSE,
+            overrides=("model/head=untied_mlm_nobias",),
+        ),
         Form("ModernBertForMaskedLM", needs=(*WORDS, "decoder.bias")),
-        Form("ModernBertForMaskedLM", needs=WORDS, when=OWN, config=LOOSE | NO_BIAS,
-             overrides=("model/head=untied_mlm_nobias", "model.head.bias=false")),
-        Form("ModernBertForMaskedLM", needs=WORDS, config=NO_BIAS,
-             overrides=("model.head.bias=false",)),
+        Form(
+            "ModernBertForMaskedLM",
+            needs=WORDS,
+            when=OWN,
+            config=LOOSE | NO_BIAS,
+            overrides=("model/head=untied_mlm_nobias", "model.head.bias=false"),
+        ),
+        Form(
+            "ModernBertForMaskedLM",
+            needs=WORDS,
+            config=NO_BIAS,
+            overrides=("model.head.bias=false",),
+        ),
         Form("ModernBertModel", overrides=(NO_WORDS,), base=""),
     ),
 )

@@ -24,8 +24,9 @@ FIELDS = (
     Knob("decoder_ffn_dim", f"{DECODER}.hidden", 4096),
     Knob("ngram", "model.decoder.ngram", 2),
     Knob("num_buckets", "model.ngram_attention.buckets", 32, at=f"{DECODER}.attention.buckets"),
-    Knob("relative_max_distance", "model.ngram_attention.reach", 128,
-         at=f"{DECODER}.attention.reach"),
+    Knob(
+        "relative_max_distance", "model.ngram_attention.reach", 128, at=f"{DECODER}.attention.reach"
+    ),
     Knob("positions", "model.position.length"),
     Knob("first_position", "model.position.offset"),
     Choice("activation_function", "model/act", ACTS, "gelu"),

@@ -153,6 +153,7 @@ UNTIED = ("model/head=untied",)
 SCALED = {"scale_decoder_outputs": True}
 LOOSE = {"tie_word_embeddings": False, "scale_decoder_outputs": False}
 
+
 def caveats(config: Config) -> list[str]:
     """Logits that transformers 4 scales otherwise than this config.json says."""
     if not config["architectures"][0].endswith("ForConditionalGeneration"):
@@ -227,7 +228,9 @@ def encoder_alone(family: Family, name: str) -> Family:
         family,
         model="t5_encoder",
         fields=(
-            *fields, Knob("num_layers", "model.layers", 6), Silent(("num_decoder_layers",)),
+            *fields,
+            Knob("num_layers", "model.layers", 6),
+            Silent(("num_decoder_layers",)),
         ),
         names=encoder_names,
         when=alone,

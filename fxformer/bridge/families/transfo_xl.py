@@ -144,9 +144,9 @@ def words(config: Config) -> list[Entry]:
     table, softmax = "transformer.word_emb.emb", "crit.out"
     cutoffs = config["cutoffs"]
     every = [str(k) for k in range(len(cutoffs) + 1)]
-    groups = [(every, cut(cutoffs))] if config.get("div_val", 4) == 1 else [
-        ([k], SAME) for k in every
-    ]
+    groups = (
+        [(every, cut(cutoffs))] if config.get("div_val", 4) == 1 else [([k], SAME) for k in every]
+    )
     found, kept = [], not config["untie_r"]
     for number, (group, layout) in enumerate(groups):
         copy, paths = f"{softmax}_layers.{number}", [f"words/tables/{k}/embedding" for k in group]
