@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bool(self.server.base) and urllib.parse.urlsplit(self.path).path == self.server.base
 
     def _enter(self, token: str | None) -> None:
-        """Redirect to the page; moves the token from the address (kept in histories) to a cookie."""
+        """Redirect to the page; moves the token from the address to a cookie."""
         self.send_response(303)
         self.send_header("Location", f"{self.server.base}/")
         value = urllib.parse.quote(token or "", safe="")

@@ -36,7 +36,7 @@ class RAPL:
                 Unreadable(
                     self.name,
                     f"no package zone under {root}",
-                    "needs bare metal, or a guest that sees its counters, and the intel_rapl driver",
+                    "needs bare metal, or a guest with its counters, and the intel_rapl driver",
                 )
             )
         try:
