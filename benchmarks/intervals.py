@@ -69,12 +69,11 @@ def measure(number: int, seed: int, root: Path) -> dict:
     """A plan and its run."""
     words, plan = draw(number, seed), root / f"{number}.json"
     found = {"words": words, "load": os.getloadavg()[0]}
-    hydra = f"hydra.run.dir={root}/hydra{number}"
-    if failed := command("plan", *words, hydra, f"plan.json={plan}"):
+    if failed := command("plan", *words, f"plan.json={plan}"):
         return found | {"failed": failed}
     (planned,) = json.loads(plan.read_text())["runs"]
     began = time.time()
-    if failed := command("train", *words, hydra, f"name=n{number}", f"runs={root}"):
+    if failed := command("train", *words, f"name=n{number}", f"runs={root}"):
         return found | {"failed": failed}
     found["wall_seconds"] = time.time() - began
     (run,) = (StoredRun(path.parent) for path in root.glob(f"*-n{number}/run.json"))
