@@ -1,169 +1,14 @@
 """Words and sentences of a text, whatever tokens it is cut into (Unicode, UAX #29)."""
 
-import dataclasses
-import functools
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
+from fxformer import token_borders as tb
 from fxformer.batch import Vocabulary
-from fxformer.ranges import ranges
+from fxformer.characters import Characters
 from fxformer.spelling import TokenText
-
-_POINTS = 0x110000
-_REPLACEMENT = 0xFFFD
-_BREAK = 0x0A  # stands for a special token and for the border between two texts
-_SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
-# Marks after which a sentence ends wherever they stand, and those after which it ends unless the
-# text goes on without a space: "3.14", "os.path", "e.g.,".
-_ALWAYS = "。！？｡．︒﹒﹖﹗‼⁇⁈⁉؟۔।॥։።៕။"
-_SPACED = ".!?…"
-_CLOSING = "\"')]}»”’」』）】》〉］｝"
-
-
-@functools.cache
-def _properties() -> tuple[np.ndarray, dict[str, int]]:
-    """[0x110000] uint8, the Word_Break property of each code point; the number of each property.
-    Extended_Pictographic, which is another property, is a bit of its own."""
-    table, numbers = np.zeros(_POINTS, np.uint8), {"Other": 0, "Extended_Pictographic": 128}
-    text = Path(__file__).with_name("word_break.txt").read_text(encoding="ascii")
-    for line in text.splitlines():
-        name, *spans = line.split()
-        if name == "#":
-            continue
-        number = numbers.setdefault(name, len(numbers) - 1)
-        for span in spans:
-            low, _, high = span.partition("-")
-            table[int(low, 16) : int(high or low, 16) + 1] |= number
-    return table, numbers
-
-
-@functools.cache
-def _marks(characters: str) -> np.ndarray:
-    """[0x110000] bool: the code points of these characters."""
-    table = np.zeros(_POINTS, bool)
-    table[[ord(c) for c in characters]] = True
-    return table
-
-
-def word_boundaries(codes: np.ndarray) -> np.ndarray:
-    """Whether a word boundary lies before each code point (UAX #29, sec. 4.1). [n] bool."""
-    table, number = _properties()
-    prop = table[codes]
-    pictograph = prop >= 128
-    prop &= 127
-    before = np.append(np.uint8(number["LF"]), prop[:-1])  # the start of the text breaks as LF does
-    newline = np.isin(before, [number[n] for n in ("CR", "LF", "Newline")])
-    ignored = np.isin(prop, [number[n] for n in ("Extend", "Format", "ZWJ")]) & ~newline  # WB4
-    joined = ignored | ((before == number["CR"]) & (prop == number["LF"]))  # WB3
-    joined |= (before == number["ZWJ"]) & pictograph  # WB3c
-    joined |= (before == number["WSegSpace"]) & (prop == number["WSegSpace"])  # WB3d
-    kept = np.flatnonzero(~ignored)
-    joined[kept] |= _joined(prop[kept], number)
-    joined[:1] = False
-    return ~joined
-
-
-def _joined(p: np.ndarray, number: dict[str, int]) -> np.ndarray:
-    """WB5 to WB16, for properties from which WB4 has taken what it ignores. [n] bool."""
-
-    def among(*names: str) -> np.ndarray:
-        return np.isin(p, [number[name] for name in names])
-
-    def shifted(here: np.ndarray, by: int) -> np.ndarray:
-        """here[i - by]; False beyond either end."""
-        moved = np.zeros(len(here), bool)
-        if by > 0:
-            moved[by:] = here[:-by]
-        else:
-            moved[:by] = here[-by:]
-        return moved
-
-    letter, digit = among("ALetter", "Hebrew_Letter"), among("Numeric")
-    hebrew, katakana, underscore = (
-        among("Hebrew_Letter"),
-        among("Katakana"),
-        among("ExtendNumLet"),
-    )
-    single, double = among("Single_Quote"), among("Double_Quote")
-    in_word = among("MidLetter", "MidNumLet", "Single_Quote")
-    in_number = among("MidNum", "MidNumLet", "Single_Quote")
-    plain = letter | digit
-    joined = shifted(plain, 1) & plain  # WB5, 8, 9, 10
-    for side, mark in ((letter, in_word), (digit, in_number), (hebrew, double)):
-        inside = shifted(side, 1) & mark & shifted(side, -1)  # WB6, 7; 11, 12; 7b, 7c
-        joined |= inside | shifted(inside, 1)
-    joined |= shifted(hebrew, 1) & single  # WB7a
-    joined |= shifted(katakana, 1) & katakana  # WB13
-    joined |= shifted(plain | katakana | underscore, 1) & underscore  # WB13a
-    joined |= shifted(underscore, 1) & (plain | katakana)  # WB13b
-    flag = among("Regional_Indicator")
-    place = np.arange(len(p))
-    start = np.maximum.accumulate(np.where(flag, -1, place))  # what is no flag, last before each
-    return joined | (flag & ((place - start) % 2 == 0))  # WB15, 16: in pairs
-
-
-def sentence_ends(codes: np.ndarray) -> np.ndarray:
-    """Whether each code point is the last of a sentence: a mark that ends one, and the quotes and
-    brackets that close behind it. Not all of UAX #29: abbreviations end a sentence. [n] bool."""
-    table, number = _properties()
-    always, spaced = _marks(_ALWAYS)[codes], _marks(_SPACED)[codes]
-    mark, closing = always | spaced, _marks(_CLOSING)[codes]
-    place = np.arange(len(codes))
-    last = np.maximum.accumulate(np.where(closing, -1, place))  # before it only closing marks
-    tail = mark | (closing & (last >= 0) & mark[last])
-    anywhere = tail & always[np.where(mark, place, last)]
-    goes_on = (
-        np.isin(
-            table[codes] & 127,
-            [number[name] for name in ("ALetter", "Hebrew_Letter", "Numeric", "ExtendNumLet")],
-        )
-        | _marks(",;:")[codes]
-    )
-    follows = np.append(tail[1:], False)
-    return tail & ~follows & (anywhere | ~np.append(goes_on[1:], False))
-
-
-@dataclasses.dataclass(frozen=True)
-class Characters:
-    """The c characters that n tokens spell, with a break before each text and in place of each
-    special token.
-
-    codes: [c] int64, code points
-    first, last: [c] int64, the token that begins with a character, and the one its last byte is in;
-        -1: none begins with it, or it is a break
-    char, owner: [b] int64, of each byte, the character and the token (-1: of a break)
-    """
-
-    codes: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    char: np.ndarray
-    owner: np.ndarray
-
-    @classmethod
-    def of(cls, text: TokenText, tokens: np.ndarray, new: np.ndarray) -> "Characters":
-        """new: [n] bool, where a text begins."""
-        size = text.size[tokens]
-        width = np.where(size < 0, 1, size) + new
-        begin = np.cumsum(width) - width
-        data = np.full(int(width.sum()), _BREAK, np.uint8)
-        data[ranges(begin + new, np.maximum(size, 0))] = text.bytes_of(tokens)
-        owner = np.repeat(np.arange(len(tokens)), width)
-        owner[begin[new]] = -1
-        owner[(begin + new)[size < 0]] = -1
-        opens = ((data & 0xC0) != 0x80) | (np.append(0, owner[:-1]) < 0)  # or the rest of one
-        lead = np.flatnonzero(opens)
-        first = np.full(len(data), -1)
-        first[(begin + new)[size > 0]] = np.flatnonzero(size > 0)
-        last = owner[np.append(lead[1:], len(data)) - 1]
-        return cls(_decoded(data, lead), first[lead], last, np.cumsum(opens) - 1, owner)
-
-    def tokens_with(self, chosen: np.ndarray, count: int) -> np.ndarray:
-        """Which of `count` tokens hold a byte of the characters `chosen` [c] bool. [count] bool."""
-        held = np.zeros(count, bool)
-        held[self.owner[chosen[self.char] & (self.owner >= 0)]] = True
-        return held
+from fxformer.word_break import sentence_ends, spaces, word_boundaries
 
 
 def begins_word(vocabulary: Vocabulary, tokens: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -172,50 +17,128 @@ def begins_word(vocabulary: Vocabulary, tokens: np.ndarray, new: np.ndarray) -> 
     Words are the segments of UAX #29, decided on the text that the tokens spell: a CJK ideograph
     is a word, a mark too. White space goes with the word behind it. A token that holds the border
     of two words, or a part of a character, joins what it cannot part. Special tokens are alone.
+
+    Most borders are decided by the two tokens beside them (see token_borders.py), the others by
+    `words_of_text` on some tokens around them, with the result that it has on all tokens.
     """
     special = vocabulary.special[tokens]
     begins = new | special
     begins[1:] |= special[:-1]
     if vocabulary.text is None:
         return begins | vocabulary.starts_word[tokens]
-    seen = Characters.of(vocabulary.text, tokens, new)
-    space = _marks(_SPACES)[seen.codes]
-    blank = (vocabulary.text.size[tokens] > 0) & ~seen.tokens_with(~space, len(tokens))
-    border = word_boundaries(seen.codes) & (seen.first >= 0)
-    border &= space | ~np.append(False, blank[:-1])[seen.first]
-    begins[seen.first[border]] = True
-    return begins
+    table = tb.token_borders(vocabulary.text)
+    flags = table.flags[tokens]
+    joined, unsure = _joined(table, tokens, new)
+    told = ~joined & (flags & tb.MUTE == 0)
+    told[1:] &= flags[1:] & tb.SPACED | ~flags[:-1] & tb.BLANK != 0
+    unsure = (unsure | _near_odd(flags)) & ~begins
+    closed = _closed(flags, tb.WORD_CLOSED)
+    _look_up(told, unsure, closed, words_of_text, vocabulary.text, tokens, new)
+    return begins | told
 
 
 def ends_sentence(vocabulary: Vocabulary, tokens: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Which tokens hold the end of a sentence, decided on the text they spell. new: where a text
-    begins. [n] bool."""
+    begins. [n] bool.
+
+    Decided by neighbouring tokens and, where those do not suffice, by `sentences_of_text`.
+    """
     if vocabulary.text is None:
         return vocabulary.ends_sentence[tokens]
-    seen = Characters.of(vocabulary.text, tokens, new)
+    table = tb.token_borders(vocabulary.text)
+    flags = table.flags[tokens]
+    follows = np.full(len(tokens), tb.SENTENCE_END)
+    follows[:-1] = np.where(new[1:], tb.SENTENCE_END, table.sentence_right[tokens[1:]])
+    shared = table.sentence_left[tokens] & follows
+    told, unsure = shared & tb.SENTENCE_END | flags & tb.INSIDE != 0, _near_odd(flags)
+    unsure[1:] |= shared[:-1] & tb.SENTENCE_TAIL != 0
+    closed = _closed(flags, tb.SENTENCE_CLOSED)
+    _look_up(told, unsure, closed, sentences_of_text, vocabulary.text, tokens, new)
+    return told
+
+
+def _joined(
+    table: tb.TokenBorders, tokens: np.ndarray, new: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which tokens are joined to the one before them, and of which the tables do not tell. They
+    tell by the two tokens, or by one more on either side: "a.b" is three. [n] bool each."""
+    shared = np.zeros(len(tokens), np.uint32)
+    shared[1:] = table.word_left[tokens[:-1]] & table.word_right[tokens[1:]]
+    joined, unsure = shared & tb.HOLDS != 0, np.zeros(len(tokens), bool)
+    at = np.flatnonzero(~joined & (shared != 0))
+    left, maybe = table.word_left[tokens[at - 1]], shared[at] >> 16
+    before = np.where(new[at - 1] | (at < 2), 0, table.word_left[tokens[at - 2]])
+    following = np.minimum(at + 1, len(tokens) - 1)
+    ended = new[following] | (following == at)
+    behind = np.where(ended, 0, table.word_right[tokens[following]])
+    ahead, back = maybe & tb.LOOKS_AHEAD, (maybe & tb.LOOKS_BACK) >> 1
+    rest = maybe & ~(tb.LOOKS_AHEAD | tb.LOOKS_BACK) | back & before >> 16 & ~before
+    rest |= np.where(behind & tb.STARTS_IGNORED != 0, ahead, 0) | left >> 16 & ~left & tb.PASSED
+    joined[at] = (rest == 0) & (ahead << 1 & behind | back & before != 0)
+    unsure[at] = rest != 0
+    return joined, unsure
+
+
+def words_of_text(text: TokenText, tokens: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Which tokens with text begin a word, told from all characters; `begins_word` without the
+    special tokens. [n] bool."""
+    seen = Characters.of(text, tokens, new)
+    space = spaces(seen.codes)
+    blank = (text.size[tokens] > 0) & ~seen.tokens_with(~space, len(tokens))
+    border = word_boundaries(seen.codes) & (seen.first >= 0)
+    border &= space | ~np.append(False, blank[:-1])[seen.first]
+    begins = np.zeros(len(tokens), bool)
+    begins[seen.first[border]] = True
+    return begins
+
+
+def sentences_of_text(text: TokenText, tokens: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """`ends_sentence`, told from all characters. [n] bool."""
+    seen = Characters.of(text, tokens, new)
     ends = np.zeros(len(tokens), bool)
     ends[seen.last[sentence_ends(seen.codes) & (seen.last >= 0)]] = True
     return ends
 
 
-def _decoded(data: np.ndarray, lead: np.ndarray) -> np.ndarray:
-    """The code points of UTF-8 whose characters begin at `lead`; what is none gives U+FFFD."""
-    size = np.diff(np.append(lead, len(data)))
-    byte = np.append(data, np.zeros(3, np.uint8)).astype(np.int64)
-    one, two, three, four = (byte[lead + i] & (0x3F if i else 0xFF) for i in range(4))
-    codes = np.select(
-        [
-            (size == 1) & (one < 0x80),
-            (size == 2) & (one >= 0xC2) & (one < 0xE0),
-            (size == 3) & (one >= 0xE0) & (one < 0xF0),
-            (size == 4) & (one >= 0xF0) & (one < 0xF5),
-        ],
-        [
-            one,
-            (one & 0x1F) << 6 | two,
-            (one & 0x0F) << 12 | two << 6 | three,
-            (one & 0x07) << 18 | two << 12 | three << 6 | four,
-        ],
-        _REPLACEMENT,
-    )
-    return np.where(codes < _POINTS, codes, _REPLACEMENT)
+def _near_odd(flags: np.ndarray) -> np.ndarray:
+    """Which tokens have a character, or a neighbour with one, that goes on in the next token, so
+    that the tables of single tokens do not hold for them. [n] bool."""
+    odd = flags & tb.ODD != 0
+    near = odd.copy()
+    if odd.any():
+        near[1:] |= odd[:-1]
+        near[2:] |= odd[:-2]
+        near[:-1] |= odd[1:]
+        near[:-2] |= odd[2:]
+    return near
+
+
+def _closed(flags: np.ndarray, bit: np.uint8) -> np.ndarray:
+    """Which tokens have this flag, and no character that goes on in the next one. [n] bool."""
+    closed = flags & bit != 0
+    closed[:-1] &= flags[1:] & tb.ODD == 0
+    return closed
+
+
+def _look_up(
+    told: np.ndarray,
+    unsure: np.ndarray,
+    closed: np.ndarray,
+    of_text: Callable[[TokenText, np.ndarray, np.ndarray], np.ndarray],
+    text: TokenText,
+    tokens: np.ndarray,
+    new: np.ndarray,
+) -> None:
+    """Put what `of_text` says in `told` where it is unsure. It is asked of runs of tokens, each
+    from the last closed token before an unsure one to the first closed token behind it."""
+    at, whole = np.flatnonzero(unsure), np.flatnonzero(closed)
+    if not len(at):
+        return
+    edges = np.concatenate([[0], whole, [len(tokens) - 1]])
+    low = edges[np.searchsorted(whole, at)]
+    high = edges[np.searchsorted(whole, at, side="right") + 1]
+    count = len(tokens) + 1
+    depth = np.bincount(low, minlength=count) - np.bincount(high + 1, minlength=count)
+    part = np.flatnonzero(np.cumsum(depth[:-1]))
+    begins = np.diff(part, prepend=-2) > 1
+    told[at] = of_text(text, tokens[part], new[part] | begins)[np.searchsorted(part, at)]

@@ -14,7 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 # The story of the package, from what knows nothing to what knows all. A file may import from its
 # own layer and from those before it.
 STORY = (
-    ("types", "ranges", "spelling", "batch", "rules", "jsonl", "files", "memory", "segmentation"),
+    (
+        "types",
+        "ranges",
+        "spelling",
+        "batch",
+        "rules",
+        "jsonl",
+        "files",
+        "memory",
+        "segmentation",
+        "characters",
+        "token_borders",
+        "word_break",
+    ),
     ("config",),
     ("nn",),
     ("model",),

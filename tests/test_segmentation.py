@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Vocabulary
-from fxformer.segmentation import begins_word, ends_sentence, sentence_ends, word_boundaries
+from fxformer.segmentation import begins_word, ends_sentence, sentences_of_text, words_of_text
 from fxformer.spelling import TokenText
+from fxformer.word_break import sentence_ends, word_boundaries
 
 # In the notation of Unicode's own test file: ÷ a boundary, × none. One line or more for each rule.
 RULES = """
@@ -62,7 +63,7 @@ def test_sentences_end_where_the_text_ends_them(text, ends):
 
 def spelt(*tokens, special=1):
     """A vocabulary of one special token and these, and their ids in order."""
-    known = [None] * special + [t if isinstance(t, bytes) else t.encode() for t in tokens]
+    known = [None] * special + [t.encode() if isinstance(t, str) else t for t in tokens]
     none = np.zeros(len(known), bool)
     mark = np.arange(len(known)) < special
     words = Vocabulary(len(known), 0, mark, none, none, text=TokenText(known))
@@ -113,3 +114,42 @@ def test_without_spelling_the_flags_of_the_vocabulary_count():
     ids, new = np.array([2, 1, 2]), np.array([True, False, False])
     assert begins_word(words, ids, new).tolist() == [True, True, False]
     assert ends_sentence(words, ids, new).tolist() == [False, True, False]
+
+
+# One character or more of each Word_Break property, marks that end sentences and close them.
+CLASSES = (
+    "\r\n\x85\u0308\u00ad\u200d\u30a2aZ:,.1_\U0001f1e6\u05d0\"'  \U0001f469\u00a9x"
+    "中。!?)]\u2019;\u2028\u3042\t"
+)
+
+
+def random_vocabulary(rng, kind):
+    """Tokens of some characters: whole ones, also single bytes, or any cuts and an empty one. The
+    first token is special, the second has no text."""
+    few = list(CLASSES) if kind % 2 else rng.choice(list(CLASSES), 6).tolist()
+    known = [a.encode() for a in few]
+    known += ["".join(rng.choice(few, rng.integers(1, 5))).encode() for _ in range(30)]
+    if kind == 1:
+        known += [bytes([byte]) for a in few for byte in a.encode()]
+    if kind == 2:
+        cuts = [("".join(rng.choice(few, 3)).encode(), *rng.integers(0, 4, 2)) for _ in range(10)]
+        known += [b"", *(text[low : low + 1 + size] for text, low, size in cuts)]
+    return spelt(None, *known)[0]
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_tables_of_tokens_decide_what_the_whole_text_does(kind):
+    rng = np.random.default_rng(kind)
+    for _ in range(12):
+        words = random_vocabulary(rng, kind)
+        mute = rng.choice([0.1, 1.0])
+        chance = np.where(np.arange(words.size) < 2, mute, 1.0)
+        for count in (1, 5, 400):
+            ids = rng.choice(words.size, count, p=chance / chance.sum())
+            new = rng.random(count) < rng.choice([0.02, 0.2])
+            new[0] = True
+            alone = new | words.special[ids] | np.append(False, words.special[ids][:-1])
+            begins = alone | words_of_text(words.text, ids, new)
+            assert begins_word(words, ids, new).tolist() == begins.tolist()
+            ends = sentences_of_text(words.text, ids, new)
+            assert ends_sentence(words, ids, new).tolist() == ends.tolist()

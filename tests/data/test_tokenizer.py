@@ -22,7 +22,7 @@ from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
 from fxformer.data.tokenizer_symbols import SymbolTokenizer
-from fxformer.segmentation import begins_word, ends_sentence
+from fxformer.segmentation import begins_word, ends_sentence, sentences_of_text, words_of_text
 
 TEXT = [
     "The quick brown fox jumps over the lazy dog. Does it? It does! " * 3,
@@ -148,6 +148,16 @@ def test_words_and_sentences_are_counted_right(trained, name):
     new = np.arange(len(ids)) == 0
     assert begins_word(v, ids, new).sum() == 13  # a mark is a word of its own
     assert ends_sentence(v, ids, new).sum() == 3
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_words_and_sentences_are_those_of_the_text(trained, name):
+    v = trained[name].vocabulary
+    rows = [ids for ids in trained[name].encode_batch(TEXT + NASTY) if len(ids)]
+    ids, new = np.concatenate(rows), np.concatenate([np.arange(len(ids)) == 0 for ids in rows])
+    alone = new | v.special[ids] | np.append(False, v.special[ids][:-1])
+    assert (begins_word(v, ids, new) == alone | words_of_text(v.text, ids, new)).all()
+    assert (ends_sentence(v, ids, new) == sentences_of_text(v.text, ids, new)).all()
 
 
 @pytest.mark.parametrize("name", ["unigram", "bpe", "bytebpe", "wordpiece", "char", "byte"])
