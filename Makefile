@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow test-tenth test-faults bench audit lint lock clean
+.PHONY: help setup train test test-slow test-tenth test-faults bench audit goldens lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -38,6 +38,9 @@ bench: $(READY)  ## speed and memory of a training step, side by side with a pee
 
 audit: $(READY)  ## measure every objective against its law and write docs/objectives.md
 	$(RUN)/python -m fxformer.launch.page $(ARGS)
+
+goldens: $(READY)  ## write tests/golden anew: configs, parameters, first steps
+	$(RUN)/python tests/golden/write.py $(ARGS)
 
 lint: $(READY)  ## style of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks

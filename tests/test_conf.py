@@ -89,24 +89,6 @@ def complete() -> bool:
     return all((CONF / group / f"{choice}.yaml").is_file() for group, choice in picks)
 
 
-FAMILIES = [name for name in FILES if name.startswith("model/") and name.count("/") == 1]
-OBJECTIVE = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
-
-
-@pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_passes_the_gate_with_its_objective(name):
-    from fxformer.config.legal import architecture
-
-    family = Path(name).stem
-    if family == "common":
-        return  # the part that families share
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        folders.register()
-        kind = architecture(compose("train", [f"model={family}"]))
-        assert problems(compose("train", [f"model={family}", f"objective={OBJECTIVE[kind]}"])) == []
-
-
 @pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
 @pytest.mark.parametrize("family,right", [("bert", "mlm"), ("gpt2", "clm"), ("bart", "denoise")])
 def test_an_objective_that_cannot_train_a_model_names_one_that_can(family, right):
