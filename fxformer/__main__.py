@@ -165,11 +165,18 @@ def _refuse(sentence: str) -> int:
 
 
 def _said(act) -> int:
-    """Run `act`; a ValueError is a sentence for the user."""
+    """Run `act`; what the user can mend is printed in one line, a bug with its traceback."""
     try:
         act()
-    except ValueError as error:
-        return _refuse(str(error))
+    except BrokenPipeError:  # `fxformer runs | head`
+        raise
+    except Exception as error:
+        from fxformer.launch.explain import refusal
+
+        sentence = refusal(error)
+        if sentence is None:
+            raise
+        return _refuse(sentence)
     return 0
 
 

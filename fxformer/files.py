@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from fxformer.errors import UserError
+
 _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
@@ -44,6 +46,44 @@ def read_text(path: str | Path, errors: str = "strict") -> str:
 def open_own(path: str | Path, mode: str) -> BinaryIO:
     """Open a file for writing, made where it is missing. OSError where it is a symbolic link."""
     return open(path, mode, buffering=0, opener=_own)  # noqa: SIM115 - for the caller to close
+
+
+def check_output(path: str | Path, option: str, *, stream: bool = True) -> Path:
+    """The path of a file to write, with ~ expanded. UserError, naming the option that gave it,
+    where it cannot be written: call this before the work whose result it is to hold.
+
+    stream: whether a pipe or a device will do; a file that is replaced as a whole must be regular
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise UserError(
+            f"{option} {path}: is a folder; write a file in it, such as {file / 'NAME'}"
+        )
+    if file.exists() and not file.is_file():
+        if stream and os.access(file, os.W_OK):
+            return file
+        raise UserError(f"{option} {path}: {no_file(file) or 'may not be written'}")
+    if file.exists() and not os.access(file, os.W_OK):
+        raise UserError(f"{option} {path}: may not be overwritten (permission denied)")
+    check_folder(file.parent, f"{option} {path}", make=False)
+    return file
+
+
+def check_folder(folder: str | Path, what: str, *, make: bool = True) -> None:
+    """UserError where no files can be written into `folder`.
+
+    what: what the message begins with; make: whether the caller makes a missing folder
+    """
+    folder = Path(folder)
+    there = folder
+    while make and not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.exists():
+        raise UserError(f"{what}: there is no folder {folder}")
+    if not there.is_dir():
+        raise UserError(f"{what}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{what}: {there} may not be written to (permission denied)")
 
 
 def not_own(folder: str | Path) -> str | None:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from fxformer.errors import UserError
+
 CGROUP = Path("/sys/fs/cgroup")
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -21,13 +23,13 @@ def free() -> int | None:
 def require(
     size: int, key: str, what: str, there: int | None = None, advice: str = "write a smaller value"
 ) -> None:
-    """Raise ValueError where `size` bytes for `what` are more than there are.
+    """Raise UserError where `size` bytes for `what` are more than there are.
 
     key: the key that asks for it; there: bytes; None: free(); advice: what to write instead
     """
     there = free() if there is None else there
     if there is not None and size > there:
-        raise ValueError(
+        raise UserError(
             f"{key}: {what} needs at least {shown(size)} of memory, and {shown(there)} are free; "
             f"{advice}"
         )

@@ -13,12 +13,14 @@ from typing import Any
 
 import jax
 
+from fxformer.errors import UserError
+
 STACK = "/blocks/"  # a path through it is a stack: its leaves carry all layers on a leading axis L
 
 Rules = Sequence[tuple[str, Any]]
 
 
-class RuleError(ValueError):
+class RuleError(UserError):
     """A rule that is not a pair, not a regex, or decides nothing."""
 
 

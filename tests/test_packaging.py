@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # own layer and from those before it.
 STORY = (
     (
+        "errors",
         "types",
         "ranges",
         "spelling",

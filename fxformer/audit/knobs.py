@@ -1,9 +1,9 @@
 """How closely an audit looks: the `audit` part of conf/audit.yaml."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
+from fxformer.files import check_output
 from fxformer.types import Count, Natural, Range
 
 Alarm = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
@@ -28,10 +28,5 @@ class Audit:
     json: str | None = None
 
     def __post_init__(self) -> None:
-        if self.json is None:
-            return
-        file = Path(self.json).expanduser()
-        if file.is_dir():
-            raise ValueError(f"audit.json: {self.json} is a folder; write {file / 'audit.json'}")
-        if not file.parent.is_dir():
-            raise ValueError(f"audit.json: {self.json} would lie in a folder that does not exist")
+        if self.json is not None:
+            check_output(self.json, "audit.json")

@@ -12,13 +12,14 @@ from fxformer.audit.report import Report, machine
 from fxformer.audit.table import show
 from fxformer.audit.texts import examples
 from fxformer.config.build import build
+from fxformer.errors import UserError
 from fxformer.train.task import Task, open_task
 
 
 def main(cfg: DictConfig) -> bool:
     """Draw, judge, print, and write JSON if asked; returns whether every rule holds."""
     if cfg.resume is not None:
-        raise ValueError("resume: an audit goes on with no run; leave it out")
+        raise UserError("resume: an audit goes on with no run; leave it out")
     console, knobs = Console(), build(cfg.audit)
     with console.status("reading the corpus, building the objective …"):
         task = open_task(cfg)

@@ -23,6 +23,7 @@ from fxformer.config.check import check
 from fxformer.config.folders import top_keys
 from fxformer.config.target import ConfigError
 from fxformer.data.tokenizer import SOURCE, Tokenizer
+from fxformer.errors import UserError
 
 TWO_FILES = (
     "tokenizer=pair", "tokenizer@tokenizer.source=file", "tokenizer@tokenizer.target=file",
@@ -33,7 +34,7 @@ def adopted(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictC
     """The config with the model and the tokenizer of what it begins with.
 
     overrides: the command line's words; verb: whose config it is
-    Raises ConfigError for a choice that contradicts it, ValueError for what cannot be read.
+    Raises ConfigError for a choice that contradicts it, UserError for what cannot be read.
     """
     init = cfg.get("init") or {}
     whole, two = init.get("from"), [init.get("encoder"), init.get("decoder")]
@@ -110,7 +111,7 @@ def _two(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
     check(made, top_keys(verb))
     try:
         shapes = shapes_of(build(made.model.network), rows)
-    except ValueError as error:
+    except UserError as error:
         why = str(error).partition("; write model.network")[0]  # that key follows from init.share
         advice = "" if init.share == "none" else "; write init.share=none"
         raise ConfigError(f"init.encoder and init.decoder do not fit: {why}{advice}") from None

@@ -13,14 +13,15 @@ from fxformer.bridge.convert import dump
 from fxformer.bridge.family import Form
 from fxformer.bridge.fields import Config, ConfigMismatch
 from fxformer.bridge.matching import Match, free_values, match
-from fxformer.bridge.reading import WORDS
+from fxformer.bridge.reading import WORDS, read_config
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_export import write_tokenizer
 from fxformer.bridge.tokenizer_files import copy_files
 from fxformer.config.legal import architecture
 from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
-from fxformer.files import not_own
+from fxformer.errors import UserError
+from fxformer.files import check_folder, not_own
 from fxformer.track.store import StoredRun
 
 GENERATION = "generation_config.json"
@@ -58,8 +59,9 @@ def export_model(
 
     opened_config(run.folder)  # a part that may not run is refused, not taken for a near one
     folder, model = Path(folder), answering(run.config)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: write a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty: write a new folder")
+    check_folder(folder, "export")
     found = match(model, wanted=family or _family(run))
     arrays = model_weights(run, averaged=averaged)
     tokenizer = load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None
@@ -156,7 +158,7 @@ def _family(run: StoredRun) -> str | None:
 
 def _published(run: StoredRun) -> Config:
     file = run.folder / "published" / "config.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_config(file.parent) if file.is_file() else {}
 
 
 def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
@@ -213,7 +215,7 @@ def _text_files(
     """Tokenizer and generation settings: the files it was imported with, or made from ours."""
     kept = run.folder / "published"
     if linked := not_own(kept):  # an export is given away: nothing from elsewhere goes into it
-        raise ValueError(linked)
+        raise UserError(linked)
     files = copy_files(kept, folder) if kept.is_dir() else []
     if (kept / GENERATION).is_file():
         shutil.copyfile(kept / GENERATION, folder / GENERATION)

@@ -13,11 +13,12 @@ from typing import Any
 
 from fxformer.bridge.options import chosen
 from fxformer.bridge.settled import select
+from fxformer.errors import UserError
 
 Config = dict[str, Any]  # config.json
 
 
-class ConfigMismatch(ValueError):
+class ConfigMismatch(UserError):
     """A config that has no counterpart on the other side."""
 
 

@@ -56,7 +56,7 @@ def import_model(
 
     ignore: fields of config.json to pass over
     overrides: words of the command line, for the config and for heads the files lack
-    Raises ValueError for whatever cannot be carried over exactly; nothing is written then.
+    Raises UserError for whatever cannot be carried over exactly; nothing is written then.
     """
     published = read(folder, ignore=ignore)
     tokenizer = read_tokenizer(published.folder, published.vocab)

@@ -143,7 +143,7 @@ def opened(which: str, runs: str, ignore: Sequence[str] = ()) -> Origin:
     """The run of this name or path, or the published model of this folder or hub id.
 
     ignore: fields of a published config.json that are known to change nothing
-    Raises ValueError where there is none, or one that cannot be carried over exactly.
+    Raises UserError where there is none, or one that cannot be carried over exactly.
     """
     if (Path(which) / "run.json").is_file():
         return OfRun(StoredRun(which))

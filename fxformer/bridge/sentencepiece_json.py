@@ -7,6 +7,8 @@ neither its schema nor a library for it is needed.
 from collections.abc import Iterator
 from typing import Any
 
+from fxformer.errors import UserError
+
 UNIGRAM, BPE = 1, 2
 MOST_SPACES = 1_000_000  # at the beginning of a decoded text
 NORMAL, UNKNOWN, CONTROL, USER, BYTE = 1, 2, 3, 4, 6
@@ -165,7 +167,7 @@ def dict_of(model: bytes) -> dict[str, Any]:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """(number, value) of a protocol buffer message: ints, or bytes. ValueError for a bad one."""
+    """(number, value) of a protocol buffer message: ints, or bytes. UserError for a bad one."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)
@@ -179,9 +181,9 @@ def fields(data: bytes) -> Iterator[tuple[int, Any]]:
             size, at = _varint(data, at)
             value, at = data[at : at + size], at + size
         else:
-            raise ValueError(f"no SentencePiece model: wire type {wire}")
+            raise UserError(f"no SentencePiece model: wire type {wire}")
         if at > len(data):
-            raise ValueError("no SentencePiece model: it ends too early")
+            raise UserError("no SentencePiece model: it ends too early")
         yield number, value
 
 
@@ -193,7 +195,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-    raise ValueError("no SentencePiece model: it ends too early")
+    raise UserError("no SentencePiece model: it ends too early")
 
 
 def _float(raw: bytes | None) -> float:

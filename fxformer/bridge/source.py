@@ -8,9 +8,10 @@ from fxformer.bridge.family import Family, Names
 from fxformer.bridge.fields import Config
 from fxformer.bridge.names import pattern
 from fxformer.bridge.tensor_files import TensorFiles
+from fxformer.errors import UserError
 
 
-class WeightMismatch(ValueError):
+class WeightMismatch(UserError):
     """Files and model that do not fit; the message has a line for each problem."""
 
 

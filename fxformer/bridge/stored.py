@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fxformer.errors import UserError
 from fxformer.track.store import StoredRun
 from fxformer.train import tensors
 from fxformer.train.checkpoint import Checkpoints
@@ -11,7 +12,7 @@ def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndar
     """{path in the model: float32} of the newest sound checkpoint.
 
     averaged: the moving average of the weights, where the run kept one
-    Raises ValueError where no checkpoint can be read.
+    Raises UserError where no checkpoint can be read.
     """
     state = newest(run)
     kinds = ("ema/model/", "params/model/") if averaged else ("params/model/",)
@@ -19,18 +20,18 @@ def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndar
         found = {p.removeprefix(start): a for p, a in state.items() if p.startswith(start)}
         if found:
             return found
-    raise ValueError(f"{run.folder}: its checkpoint holds no model")
+    raise UserError(f"{run.folder}: its checkpoint holds no model")
 
 
 def newest(run: StoredRun) -> dict[str, np.ndarray]:
     """{path: array} of the newest checkpoint that is whole; nothing is moved or repaired."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
-        raise ValueError(f"{run.folder} has no checkpoints")
+        raise UserError(f"{run.folder} has no checkpoints")
     checkpoints = Checkpoints(folder)
     for step in reversed(checkpoints.steps()):
         try:
             return checkpoints.read(step)[0]
         except tensors.Damaged:
             continue
-    raise ValueError(f"{run.folder} has no whole checkpoint")
+    raise UserError(f"{run.folder} has no whole checkpoint")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fxformer.errors import UserError
 from fxformer.train.tensors import DTYPES
 
 INDEX = "model.safetensors.index.json"
@@ -22,7 +23,7 @@ READ = (".json", ".safetensors", ".txt", ".model", ".spm", ".tokenizer")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt", "*.msgpack", "*.h5")
 
 
-class UnsafeError(ValueError):
+class UnsafeError(UserError):
     """A file of weights that is not what it should be."""
 
 
@@ -43,7 +44,7 @@ class Tensor(NamedTuple):
 class TensorFiles(Mapping[str, Tensor]):
     """The tensors of a folder by name; headers only, `read` maps one into memory.
 
-    Raises UnsafeError for whatever does not hold together, ValueError where there is nothing.
+    Raises UnsafeError for whatever does not hold together, UserError where there is nothing.
     """
 
     def __init__(self, folder: str | Path):
@@ -90,12 +91,12 @@ class TensorFiles(Mapping[str, Tensor]):
             return {inside(self.folder, SINGLE): None}
         others = sorted(p.name for form in PICKLES for p in self.folder.glob(form))
         if others:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder} has its weights in {others[0]}, a format that can run code or "
                 "that this package does not read; convert it where you trust it: "
                 "AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
             )
-        raise ValueError(
+        raise UserError(
             f"{self.folder} holds neither {SINGLE} nor {INDEX}; weights in a .bin alone are not "
             "fetched and not read: convert them with save_pretrained where you trust them"
         )

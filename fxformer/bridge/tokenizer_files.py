@@ -7,6 +7,7 @@ from pathlib import Path
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_settings import LONGEST
+from fxformer.errors import UserError
 
 # What a folder of a published model may hold of a tokenizer; copied as they are on export.
 FILES = (
@@ -23,7 +24,7 @@ READABLE = (
 def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
     """The tokenizer of a folder; None where there is none that this package reads.
 
-    rows: of the word table. ValueError for an id that has none.
+    rows: of the word table. UserError for an id that has none.
     """
     names = [name for name in READABLE if (folder / name).is_file()]
     if not names and all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
@@ -32,7 +33,7 @@ def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
         return None
     file = folder / names[0]
     if file.stat().st_size > LONGEST:
-        raise ValueError(f"{file} is larger than any tokenizer")
+        raise UserError(f"{file} is larger than any tokenizer")
     if rows is not None and file.suffix == ".json":
         _check_ids(file, rows)
     return File(path=str(file)).make([])
@@ -50,9 +51,9 @@ def _check_ids(file: Path, rows: int) -> None:
             ids = list(found.values())
         highest = max(map(int, ids), default=0)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{file} holds no tokenizer: {error!r}") from None
+        raise UserError(f"{file} holds no tokenizer: {error!r}") from None
     if highest >= rows:
-        raise ValueError(f"{file} has an id {highest} and the word table {rows} rows")
+        raise UserError(f"{file} has an id {highest} and the word table {rows} rows")
 
 
 def copy_files(there: Path, here: Path) -> list[str]:

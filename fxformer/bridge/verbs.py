@@ -6,6 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fxformer.errors import UserError
+from fxformer.files import check_output
+
 IMPORT = """write fxformer import DIR, a folder with config.json and model.safetensors, or a hub id
   name=NAME          of the run
   runs=FOLDER        that holds the runs (runs)
@@ -21,7 +24,7 @@ EXPORT = """write fxformer export RUN DIR: a run's folder, or the first letters 
 HELP = ("--help", "-h")
 
 
-class Usage(ValueError):
+class Usage(UserError):
     """A command line that does not say what to do."""
 
 
@@ -47,7 +50,7 @@ def words(argv: list[str], knobs: dict[str, str | None]) -> tuple[list[str], dic
 
 
 def import_(argv: list[str], console: Console | None = None) -> None:
-    """Import as `argv` says and show the bill of materials. Raises ValueError."""
+    """Import as `argv` says and show the bill of materials. Raises UserError."""
     if set(argv) & set(HELP):
         print(IMPORT)
         return
@@ -55,6 +58,8 @@ def import_(argv: list[str], console: Console | None = None) -> None:
     plain, given, overrides = words(argv, knobs)
     if len(plain) != 1:
         raise Usage(IMPORT)
+    if given["json"] not in (None, "-"):
+        check_output(given["json"], "--json")
     from fxformer.bridge import bill
     from fxformer.bridge.hub import folder_of
     from fxformer.bridge.importing import import_model
@@ -80,7 +85,7 @@ def import_(argv: list[str], console: Console | None = None) -> None:
         if given["json"] == "-":
             sys.stdout.write(text + "\n")
             return
-        Path(given["json"]).write_text(text + "\n", encoding="utf-8")
+        Path(given["json"]).expanduser().write_text(text + "\n", encoding="utf-8")
     bill.show(made.lines, console)
     words_ = f"{made.published.form.architecture}, {made.parameters:,} parameters -> {made.folder}"
     console.print(words_, highlight=False, soft_wrap=True)
@@ -90,7 +95,7 @@ def import_(argv: list[str], console: Console | None = None) -> None:
 
 
 def export(argv: list[str], console: Console | None = None) -> None:
-    """Export as `argv` says. Raises ValueError."""
+    """Export as `argv` says. Raises UserError."""
     if set(argv) & set(HELP):
         print(EXPORT)
         return

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from fxformer.compare.opened import Spent
+from fxformer.errors import UserError
 
 Unit = Literal["tokens", "flops", "joules", "seconds", "step"]
 SLACK = 0.05  # of the budget that a checkpoint may lie under it and still count as equal
@@ -27,7 +28,7 @@ def choose(
     """(budget, a checkpoint of each run, whether they cost the same). runs: names, checkpoints.
 
     Without a budget: the largest that all runs have reached; where a run kept no checkpoint of so
-    little, the final ones of all. ValueError where a run has none within a budget that was given.
+    little, the final ones of all. UserError where a run has none within a budget that was given.
     """
     asked = common([made for _, made in runs], unit) if budget is None else budget
     chosen = [within(made, asked, unit) for _, made in runs]
@@ -38,7 +39,7 @@ def choose(
         return asked, [made[-1] for _, made in runs], False
     run, made = runs[chosen.index(None)]
     least = at_least(min(getattr(spent, unit) for spent in made))
-    raise ValueError(
+    raise UserError(
         f"{run} kept no checkpoint of {budget:.6g} {unit} or less: give --budget {least} or more, "
         "or no --budget, or train it with trainer.save_every=… trainer.keep=… so that it keeps more"
     )

@@ -19,6 +19,8 @@ from fxformer.compare.passages import fitting
 from fxformer.compare.probe import Labelled, by_document, labelled
 from fxformer.compare.shared_text import held_out
 from fxformer.compare.table import show
+from fxformer.errors import UserError
+from fxformer.files import check_output
 from fxformer.track.owner import now
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun, find
@@ -106,14 +108,16 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> Compared:
-    """Compare, print, write. ValueError where runs cannot be compared."""
+    """Compare, print, write. UserError where runs cannot be compared."""
     knobs, console = arguments(argv), console or Console()
+    if knobs.json is not None:
+        check_output(knobs.json, "--json")
     compared = compare(knobs, console)
     show(compared, console)
     text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
     keep(Path(knobs.root), text)
     if knobs.json:
-        Path(knobs.json).write_text(text, encoding="utf-8")
+        Path(knobs.json).expanduser().write_text(text, encoding="utf-8")
     return compared
 
 
@@ -166,11 +170,13 @@ def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str] | tuple[
         return (None, None) if task is None else (task, "which document")
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"--probe {file}: is not UTF-8 text ({error.reason})") from error
     except OSError as error:
-        raise ValueError(f"--probe {file}: {error.strerror}") from error
+        raise UserError(f"--probe {file}: {error.strerror}") from error
     pairs = [_pair(line, f"--probe {file}, line {n}") for n, line in enumerate(lines, 1)]
     if len({label for _, label in pairs}) < 2:
-        raise ValueError(f"--probe {file}: wants texts of two labels or more")
+        raise UserError(f"--probe {file}: wants texts of two labels or more")
     return labelled(pairs), Path(file).stem
 
 
@@ -181,4 +187,4 @@ def _pair(line: str, where: str) -> tuple[str, str]:
         return str(record["text"]), str(record["label"])
     except (ValueError, KeyError, TypeError) as error:
         wanted = '{"text": …, "label": …}'
-        raise ValueError(f"{where}: wants {wanted}, got {line[:60]!r}") from error
+        raise UserError(f"{where}: wants {wanted}, got {line[:60]!r}") from error

@@ -16,6 +16,7 @@ from fxformer.config.build import build
 from fxformer.config.stored import opened_config
 from fxformer.data.corpus import Corpus
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
+from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.hole import Question, asked
 from fxformer.track.store import StoredRun
@@ -55,10 +56,10 @@ class Opened:
 
     @functools.cached_property
     def corpus(self) -> Corpus:
-        """The text the run was trained on. ValueError where it has changed, or is gone."""
+        """The text the run was trained on. UserError where it has changed, or is gone."""
         corpus = corpus_of(self.cfg)
         if corpus.source.tokenizer.hash != self.tokenizer.hash:
-            raise ValueError(
+            raise UserError(
                 f"{self.run.id} was trained with tokenizer {self.tokenizer.hash}, and its config "
                 f"now makes {corpus.source.tokenizer.hash}: the text it was trained on has "
                 "changed, so its ids mean other words"
@@ -100,7 +101,7 @@ class Opened:
 
 
 def spendings(run: StoredRun) -> list[Spent]:
-    """What each checkpoint of a run had cost, in order of steps. ValueError without any."""
+    """What each checkpoint of a run had cost, in order of steps. UserError without any."""
     place = Path(run.folder, "checkpoints")
     checkpoints = Checkpoints(place) if place.is_dir() else None
     per_token = run.facts.get("flops_per_token", 0.0)
@@ -117,12 +118,12 @@ def spendings(run: StoredRun) -> list[Spent]:
             )
         )
     if not found:
-        raise ValueError(f"{run.id} has no checkpoint to compare: train it on, resume={run.id}")
+        raise UserError(f"{run.id} has no checkpoint to compare: train it on, resume={run.id}")
     return found
 
 
 def open_at(run: StoredRun, step: int, *, looped: bool = False) -> Opened:
-    """The run's model as of a checkpoint. ValueError where its tokenizer is not that of its ids,
+    """The run's model as of a checkpoint. UserError where its tokenizer is not that of its ids,
     ConfigError where its stored config may not be built from.
 
     The text it was trained on is not asked for, so it may be gone.
@@ -135,7 +136,7 @@ def open_at(run: StoredRun, step: int, *, looped: bool = False) -> Opened:
     tokenizer = load(kept) if is_saved(kept) else corpus_of(cfg).source.tokenizer
     before = run.facts.get("data", {}).get("tokenizer_hash", tokenizer.hash)
     if before != tokenizer.hash:
-        raise ValueError(
+        raise UserError(
             f"{run.id} was trained with tokenizer {before}, and {kept} holds {tokenizer.hash}: "
             "its ids mean other words"
         )

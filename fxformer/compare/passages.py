@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from fxformer.data.tokenizer import Tokenizer
+from fxformer.errors import UserError
 from fxformer.objective.hole import Hole
 
 LENGTHS = (48, 32, 24, 16, 12)  # words of a passage: the longest that fits all models
@@ -74,7 +75,7 @@ def fitting(
 ) -> tuple[list[Passage], list[list[Hole]], int]:
     """(passages, their holes for every reader, how many were drawn and left out).
 
-    readers: tokenizer and room of each run. ValueError where even the shortest do not fit all, or
+    readers: tokenizer and room of each run. UserError where even the shortest do not fit all, or
     there are not two of them.
     """
     for words in LENGTHS:
@@ -85,13 +86,13 @@ def fitting(
             kept = [[one[i] for i in good] for one in holes]
             return [drawn[i] for i in good], kept, len(drawn) - len(good)
     if len(passages(texts, LENGTHS[-1], 2)) < 2:
-        raise ValueError(
+        raise UserError(
             f"the held-out text is too small to compare by: {sum(map(len, texts))} characters, and "
             f"not two stretches of {LENGTHS[-1]} words in one document; hold out more "
             "(data.valid_share, data.valid_files)"
         )
     rooms = ", ".join(str(room) for _, room in readers)
-    raise ValueError(
+    raise UserError(
         f"no passages of {LENGTHS[-1]} words of held-out text fit all the runs, which read {rooms} "
         "tokens at once: compare runs of a greater data.length, or over the same kind of text"
     )

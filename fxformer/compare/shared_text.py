@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fxformer.compare.opened import Opened
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.overlap import normal
+from fxformer.errors import UserError
 
 
 def held_out(opened: Sequence[Opened]) -> tuple[list[str], float]:
@@ -12,11 +13,11 @@ def held_out(opened: Sequence[Opened]) -> tuple[list[str], float]:
 
     Of runs of one corpus: the held-out documents. Of runs that split the same text otherwise
     (another data.document_is, valid_share or choice of files): the lines that all of them hold out
-    and none has trained on. ValueError where there are none, or where a corpus is no text.
+    and none has trained on. UserError where there are none, or where a corpus is no text.
     """
     for one in opened:
         if not isinstance(one.corpus, TextCorpus):
-            raise ValueError(
+            raise UserError(
                 f"{one.run.id} was trained on {type(one.corpus).__name__}, which is not text; "
                 "compare needs words that every run can be asked for"
             )
@@ -28,7 +29,7 @@ def held_out(opened: Sequence[Opened]) -> tuple[list[str], float]:
     kept = [part for text in texts for part in _stretches(text, common)]
     if not kept:
         first, other = list(by_hash.values())[:2]
-        raise ValueError(
+        raise UserError(
             f"{first.run.id} and {other.run.id} were trained on different text: there is no line "
             "that all the runs hold out and none has trained on; give them the same data.files "
             "and data.valid_files"

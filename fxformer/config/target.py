@@ -13,6 +13,7 @@ from typing import Any
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
+from fxformer.errors import UserError
 
 # The packages a `_target_` may name. Of ours, see `_is_part`; of others, what is public in them.
 ALLOWED = ("fxformer", "optax", "jax.nn")
@@ -21,7 +22,7 @@ ALLOWED = ("fxformer", "optax", "jax.nn")
 PURE = ("fxformer.nn", "fxformer.model", "fxformer.objective")
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be built; the message holds a line for each problem."""
 
 

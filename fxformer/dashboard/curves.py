@@ -9,6 +9,7 @@ import numpy as np
 from fxformer.dashboard import thin
 from fxformer.dashboard.columns import Columns
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.track.store import StoredRun
 
 AXES = ("step", "tokens", "seconds", "joules")  # FLOPs are tokens times a constant
@@ -102,7 +103,7 @@ def _whole(text: str | None, otherwise: int) -> int:
     if text is None:
         return otherwise
     if not text.isdigit() or not 2 <= int(text) <= _MOST:
-        raise ValueError(f"points is a whole number from 2 to {_MOST}, not {text!r}")
+        raise UserError(f"points is a whole number from 2 to {_MOST}, not {text!r}")
     return int(text)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote
 
+from fxformer.errors import UserError
+
 COOKIE = "fxformer_token"
 _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 _PORT = re.compile(r":\d+$")
@@ -17,15 +19,15 @@ class Guard:
     """Judges requests by their headers.
 
     host: the address that is served on; port: of it
-    token: what a request must bring, None for none. ValueError where the address can be reached
+    token: what a request must bring, None for none. UserError where the address can be reached
         from elsewhere and there is no token
     names: more names that a browser may reach the server by, each NAME or NAME:PORT; without a port
-        any port will do. ValueError for what is no name
+        any port will do. UserError for what is no name
     """
 
     def __init__(self, host: str, port: int, token: str | None, names: Iterable[str] = ()):
         if not token and not is_loopback(host):
-            raise ValueError(
+            raise UserError(
                 f"--host {host} can be reached from other machines: give --token as well, "
                 "or leave --host out and reach the page through `ssh -L`"
             )
@@ -84,16 +86,16 @@ class Guard:
 
 
 def base_path(given: str) -> str:
-    """A path before which a proxy puts the page: "/x/y", "" for none. ValueError for another."""
+    """A path before which a proxy puts the page: "/x/y", "" for none. UserError for another."""
     path = "/" + given.strip("/") if given.strip("/") else ""
     if not re.fullmatch(r"(?:/[\w.~%@:+=-]+)*", path, re.ASCII) or ".." in path:
-        raise ValueError(f"--base-path {given}: a path like /user/me/proxy/8650 is expected")
+        raise UserError(f"--base-path {given}: a path like /user/me/proxy/8650 is expected")
     return path
 
 
 def _name(given: str) -> str:
     if not _NAME.fullmatch(given):
-        raise ValueError(
+        raise UserError(
             f"--name {given}: NAME or NAME:PORT is expected, as the address line of "
             "the browser shows it between :// and the next /"
         )

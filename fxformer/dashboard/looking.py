@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun
 
@@ -58,7 +59,7 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     run = shelf.run(params.get("run", ""))
     try:
         batch = _kept().held_out(run)
-    except ValueError as error:
+    except UserError as error:
         return {"texts": [], "why": Redactor(run.config).text(str(error))}
     tokenizer = _kept().open(run).tokenizer
     rows = batch.tokens
@@ -112,7 +113,7 @@ def _whole(params: Params, name: str) -> int | None:
     if value in (None, ""):
         return None
     if not value.isdigit():
-        raise ValueError(f"{name} is a whole number, got {value!r}")
+        raise UserError(f"{name} is a whole number, got {value!r}")
     return int(value)
 
 
@@ -126,7 +127,7 @@ class Look:
 
 
 def steps(run: StoredRun, words: str) -> tuple[int, ...]:
-    """The checkpoints that "last", "all" or "100,200" mean. ValueError where there is no such."""
+    """The checkpoints that "last", "all" or "100,200" mean. UserError where there is no such."""
     from fxformer.look.keep import chosen_step
 
     if words in ("last", "all"):
@@ -134,7 +135,7 @@ def steps(run: StoredRun, words: str) -> tuple[int, ...]:
         return (last,) if words == "last" else tuple(_steps(run))
     parts = words.split(",")
     if not all(part.strip().isdigit() for part in parts):
-        raise ValueError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
+        raise UserError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
     return tuple(chosen_step(run, int(part)) for part in parts)
 
 
@@ -149,7 +150,7 @@ def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
-    """{question: answer} of the texts that a report is to show. ValueError where they are too much
+    """{question: answer} of the texts that a report is to show. UserError where they are too much
     for one file."""
     from fxformer.dashboard.report import spelled
 
@@ -161,7 +162,7 @@ def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
             seen = attention(shelf, params)
             size += sum(len(one["weights"]) for one in seen["kinds"])
             if size > LARGEST:
-                raise ValueError(
+                raise UserError(
                     f"the weights alone are more than {LARGEST // 1_000_000} MB: choose fewer "
                     "checkpoints, or shorter texts"
                 )
@@ -174,5 +175,5 @@ def _or_why(shelf: Shelf, params: Params) -> dict[str, Any]:
     """`samples`, or why there are none: a head that gives words no probability."""
     try:
         return samples(shelf, params)
-    except ValueError as error:
+    except UserError as error:
         return {"what": "nothing", "note": str(error)}

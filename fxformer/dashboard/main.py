@@ -12,6 +12,8 @@ from rich.text import Text
 from fxformer.dashboard.indexing import read_ahead
 from fxformer.dashboard.looking import Look, steps
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
+from fxformer.files import check_output
 from fxformer.track import plain
 from fxformer.track.store import find, runs
 
@@ -19,7 +21,7 @@ PORT = 8650
 
 
 def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
-    """Serve until interrupted. ValueError where it cannot."""
+    """Serve until interrupted. UserError where it cannot."""
     from fxformer.dashboard.server import Server
 
     parser = argparse.ArgumentParser(
@@ -53,6 +55,8 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
         help="where a proxy puts the page: /user/me/proxy/8650",
     )
     given, console = parser.parse_args(argv), console or Console()
+    if not 0 <= given.port <= 65535:
+        raise UserError(f"--port {given.port}: a port is a number from 0 (any free one) to 65535")
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
     shelf = Shelf(folder(given.folder))
     try:
@@ -65,7 +69,7 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
             base=given.base_path,
         )
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
             "another one: --port 0"
         ) from error
@@ -84,7 +88,7 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
 
 
 def report(argv: Sequence[str], console: Console | None = None) -> None:
-    """Write the report. ValueError where there is nothing to report on."""
+    """Write the report. UserError where there is nothing to report on."""
     from fxformer.dashboard.report import write
 
     parser = argparse.ArgumentParser(
@@ -108,17 +112,18 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
         help="show the attention of a text too, at every checkpoint of the run",
     )
     given, console = parser.parse_args(argv), console or Console()
+    output = check_output(given.output, "--output", stream=False)
     shelf = chosen(given.what or [given.root], given.root)
     looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
     shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
-        size = write(shelf, given.output, looks)
+        size = write(shelf, output, looks)
     words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"
     console.print(Text(words), soft_wrap=True)
 
 
 def attention(argv: Sequence[str], console: Console | None = None) -> None:
-    """Write what a run looks at in some texts. ValueError where it cannot."""
+    """Write what a run looks at in some texts. UserError where it cannot."""
     from fxformer.dashboard.report import write
 
     parser = argparse.ArgumentParser(
@@ -158,11 +163,12 @@ def attention(argv: Sequence[str], console: Console | None = None) -> None:
     asked = [{"text": text} | more for text in given.text]
     asked += [{"example": str(number)} for number in given.held_out]
     if not asked:
-        raise ValueError("write what to look at: --text 'some words', or --held-out 0")
+        raise UserError("write what to look at: --text 'some words', or --held-out 0")
+    output = check_output(given.output, "--output", stream=False)
     shelf = chosen([given.run], given.root)
     looks = [look_into(shelf, given.run, one, given.checkpoint) for one in asked]
     with console.status(f"reading {sum(len(look.steps) for look in looks)} times …"):
-        size = write(shelf, given.output, looks, first="attention")
+        size = write(shelf, output, looks, first="attention")
     console.print(Text(f"{plain.si(size, 'B')}: {given.output}"), soft_wrap=True)
 
 
@@ -171,14 +177,14 @@ def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str =
     found = find(shelf.root, which).folder.resolve()
     keys = [key for key, run in shelf.runs().items() if run.folder.resolve() == found]
     if not keys:
-        raise ValueError(f"{which} is not among the runs of this report: name it there too")
+        raise UserError(f"{which} is not among the runs of this report: name it there too")
     return Look(keys[0], steps(shelf.run(keys[0]), checkpoint), asked)
 
 
 def folder(path: str) -> Path:
-    """`path` if it is a folder. ValueError where it is none."""
+    """`path` if it is a folder. UserError where it is none."""
     if not Path(path).is_dir():
-        raise ValueError(
+        raise UserError(
             f"there is no folder {path}; `fxformer train` makes runs/, and "
             "`fxformer dashboard FOLDER` looks elsewhere"
         )
@@ -197,7 +203,7 @@ def chosen(what: Sequence[str], root: str) -> Shelf:
     if inside:
         return Shelf(root, some)
     if len(parents) > 1:
-        raise ValueError(
+        raise UserError(
             "these runs lie in different folders: name one with --root, or report on each folder"
         )
     return Shelf(some[0].parent, some)

@@ -13,6 +13,7 @@ from fxformer import jsonl
 from fxformer.config.fit import complaint
 from fxformer.dashboard import notes
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.track.owner import Lock
 
 TRASH, VIEWS = ".trash", ".views.json"  # in the folder of the runs
@@ -29,7 +30,7 @@ def mark(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def delete(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Move the runs of {"keys": […]} to the trash. ValueError where one is still running."""
+    """Move the runs of {"keys": […]} to the trash. UserError where one is still running."""
     runs = {key: shelf.run(key) for key in _keys(given)}
     for run in runs.values():
         Lock(run.folder).release()  # RunBusyError while its process lives
@@ -37,14 +38,14 @@ def delete(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
         for key, run in runs.items():
             place = shelf.root / TRASH / key
             if place.exists():
-                raise ValueError(f"{place} is already there: remove it first")
+                raise UserError(f"{place} is already there: remove it first")
             place.parent.mkdir(parents=True, exist_ok=True)
             run.folder.rename(place)
     return {"deleted": list(runs), "folder": str(shelf.root / TRASH)}
 
 
 def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Move the runs of {"keys": […]} back from the trash. ValueError where one is not there."""
+    """Move the runs of {"keys": […]} back from the trash. UserError where one is not there."""
     keys, trash = _keys(given), shelf.root / TRASH
     known = {
         file.parent.relative_to(trash).as_posix(): file.parent
@@ -55,7 +56,7 @@ def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
         for key in keys:
             place = shelf.root / key
             if key not in known or place.exists():
-                raise ValueError(f"{key!r} cannot be restored from {trash}/")
+                raise UserError(f"{key!r} cannot be restored from {trash}/")
             place.parent.mkdir(parents=True, exist_ok=True)
             known[key].rename(place)
     return {"restored": keys}
@@ -76,9 +77,9 @@ def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
     """Save {"name", "address"}, or forget the name where address is null; all views then."""
     name, address = given.get("name"), given.get("address")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= _NAME:
-        raise ValueError(f"a view has a name of at most {_NAME} characters")
+        raise UserError(f"a view has a name of at most {_NAME} characters")
     if address is not None and not _is_address(address):
-        raise ValueError(
+        raise UserError(
             f"the address of a view begins with # and has at most {_ADDRESS} characters"
         )
     with _changing:
@@ -86,7 +87,7 @@ def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
         if address is not None:
             kept[name.strip()] = address
         if len(kept) > _MOST:
-            raise ValueError(f"there are {_MOST} saved views already: remove one")
+            raise UserError(f"there are {_MOST} saved views already: remove one")
         jsonl.replace(shelf.root / VIEWS, json.dumps(kept, ensure_ascii=False) + "\n")
     return kept
 
@@ -98,7 +99,7 @@ def _is_address(value: Any) -> bool:
 def _keys(given: Mapping[str, Any]) -> list[str]:
     keys = given.get("keys")
     if why := complaint(keys, list[str]):
-        raise ValueError(f"keys {why}")
+        raise UserError(f"keys {why}")
     return list(dict.fromkeys(keys or []))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun
 
@@ -29,7 +30,7 @@ def read(run: StoredRun) -> dict[str, Any]:
 
 def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     """Keep {"key", "notes", "tags", "pinned", "archived"}; what is not given stays. Returns what is
-    kept now. ValueError where it is too long, or of another type."""
+    kept now. UserError where it is too long, or of another type."""
     run = shelf.run(str(given.get("key")))
     with _writing:
         kept = read(run) | {name: given[name] for name in _NAMES if name in given}
@@ -41,14 +42,14 @@ def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
 def _checked(given: dict[str, Any]) -> dict[str, Any]:
     notes, tags = given["notes"], given["tags"]
     if not isinstance(notes, str) or len(notes) > _NOTES:
-        raise ValueError(f"notes are text of at most {_NOTES} characters")
+        raise UserError(f"notes are text of at most {_NOTES} characters")
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise ValueError("tags are a list of words")
+        raise UserError("tags are a list of words")
     tags = list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(tags) > _TAGS or any(len(tag) > _TAG for tag in tags):
-        raise ValueError(f"a run has at most {_TAGS} tags of at most {_TAG} characters")
+        raise UserError(f"a run has at most {_TAGS} tags of at most {_TAG} characters")
     if any(not isinstance(given.get(name, False), bool) for name in MARKS):
-        raise ValueError(f"{' and '.join(MARKS)} are true or false")
+        raise UserError(f"{' and '.join(MARKS)} are true or false")
     redactor = Redactor()
     kept = {"notes": redactor.text(notes), "tags": [redactor.text(tag) for tag in tags]}
     return kept | {name: True for name in MARKS if given.get(name)}

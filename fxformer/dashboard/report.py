@@ -9,18 +9,19 @@ from fxformer import jsonl
 from fxformer.dashboard import document, looking
 from fxformer.dashboard.routes import EMBEDDED, answer, clean
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 
 
 def write(
     shelf: Shelf, path: str | Path, looks: Sequence[looking.Look] = (), first: str = ""
 ) -> int:
-    """Write the report to `path`; returns how many bytes it is. ValueError without any run.
+    """Write the report to `path`; returns how many bytes it is. UserError without any run.
 
     looks: texts whose attention and answers it shows besides, which runs are opened for
     first: the view that it opens with
     """
     if not shelf.runs():
-        raise ValueError(f"no runs in {shelf.root}/ to report on; `fxformer train` makes one")
+        raise UserError(f"no runs in {shelf.root}/ to report on; `fxformer train` makes one")
     html = document.self_contained(answers(shelf, looks), first)
     jsonl.replace(path, html)
     return len(html.encode())

@@ -1,7 +1,7 @@
 """Which function answers what the page asks for, and what a report must hold of it.
 
 An answer is a pure function (shelf, parameters as text) -> plain values for JSON. What it cannot do
-is a ValueError, whose words the page shows.
+is a UserError, whose words the page shows.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -71,7 +71,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
 
 
 def answer(shelf: Shelf, path: str, params: Params) -> Any:
-    """The answer to `path`, without secrets. KeyError where there is no such path, ValueError as
+    """The answer to `path`, without secrets. KeyError where there is no such path, UserError as
     above."""
     return clean(shelf, ANSWERS[path](shelf, params))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.search.account import account, importance
 from fxformer.search.study import Study, studies, unreadable
 
@@ -69,7 +70,7 @@ def _study(shelf: Shelf, params: Mapping[str, str]) -> Study:
     for one in studies(shelf.root):
         if one.name == params.get("name"):
             return one
-    raise ValueError(f"there is no search {params.get('name')!r} in {shelf.root}/")
+    raise UserError(f"there is no search {params.get('name')!r} in {shelf.root}/")
 
 
 def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:

@@ -12,6 +12,7 @@ from fxformer.dashboard import document, routes
 from fxformer.dashboard.guard import COOKIE, Guard, base_path
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.shelf import Shelf
+from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 
 _TYPES = {
@@ -141,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.server.shelf.asked = time.monotonic()
             value = ask(self.server.shelf, path, params)
-        except ValueError as error:
+        except UserError as error:
             self._refuse(400, str(error))
             return
         except Exception as error:  # noqa: BLE001 - one broken run must not end the page

@@ -11,6 +11,7 @@ from fxformer.dashboard import glimpse
 from fxformer.dashboard.columns import Columns
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
+from fxformer.errors import UserError
 from fxformer.track.store import StoredRun, runs
 
 CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
@@ -60,11 +61,11 @@ class Shelf:
 
     def run(self, key: str) -> StoredRun:
         """The run called `key`, exactly as `runs` spells it: no other path is ever opened.
-        ValueError where there is none."""
+        UserError where there is none."""
         known = self._known.get(key)
         found = known[1] if known else self.runs().get(key)
         if found is None:
-            raise ValueError(f"there is no run {key!r} in {self.root}/")
+            raise UserError(f"there is no run {key!r} in {self.root}/")
         return found
 
     def known_keys(self) -> Collection[str]:

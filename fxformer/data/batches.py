@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.pack import Packed
+from fxformer.errors import UserError
 
 
 class Batches(Protocol):
@@ -30,7 +31,7 @@ class Shuffled:
     def __init__(self, packed: Packed, batch: int, seed: int):
         if len(packed) < batch:
             facts = packed.facts()
-            raise ValueError(
+            raise UserError(
                 f"the training text fills {len(packed)} rows of {facts['row_length']} tokens: "
                 f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
                 "data.length, or more text"

@@ -9,6 +9,7 @@ from pathlib import Path
 from fxformer.config.fit import nearest
 from fxformer.data import records
 from fxformer.data.tokenizer import Recipe
+from fxformer.errors import UserError
 
 MOST = 1000  # different codes; more are no kinds of text but another field
 
@@ -36,14 +37,14 @@ def part_of(text: str, which: slice) -> str:
 
 
 def field_of(record: dict, key: str, where: str) -> str:
-    """The code under a key of a record: text, or a whole number. ValueError if there is none."""
+    """The code under a key of a record: text, or a whole number. UserError if there is none."""
     try:
         code = records.value(record, key, where, "data.code")
-    except ValueError:
+    except UserError:
         code = None
     if isinstance(code, bool) or not isinstance(code, str | int) or code == "":
         known = ", ".join(map(str, record))
-        raise ValueError(f"{where} has no control code under {key!r} (data.code); it has: {known}")
+        raise UserError(f"{where} has no control code under {key!r} (data.code); it has: {known}")
     return str(code)
 
 
@@ -57,20 +58,20 @@ def folder_of(path: Path, patterns: str | Sequence[str]) -> str:
             base /= part
         if path.is_relative_to(base) and len(rest := path.relative_to(base).parts) > 1:
             return rest[0]
-    raise ValueError(
+    raise UserError(
         f"data.code=folder: {path} lies in no folder below that of data.files; write "
         "data.files='FOLDER/**/*.txt', or data.code=file"
     )
 
 
 def gathered(documents: Iterable[str]) -> list[str]:
-    """All codes of the documents, sorted. ValueError if there are more than a thousand."""
+    """All codes of the documents, sorted. UserError if there are more than a thousand."""
     found = set()
     for text in documents:
         found.add(code_of(text))
         if len(found) > MOST:
             some = ", ".join(sorted(map(str, found))[:4])
-            raise ValueError(
+            raise UserError(
                 f"data.code: more than {MOST} different control codes ({some}, …); name a field "
                 "with the kind of text"
             )
@@ -83,7 +84,7 @@ def with_codes(recipe: Recipe, codes: Sequence[str]) -> Recipe:
     owner = recipe if specials is None else specials
     own = getattr(owner, "codes", None)
     if own is None:
-        raise ValueError(
+        raise UserError(
             f"data.code: {type(recipe).__name__} has no control codes; write tokenizer=unigram"
         )
     if own:
@@ -93,13 +94,13 @@ def with_codes(recipe: Recipe, codes: Sequence[str]) -> Recipe:
 
 
 def id_of(code: str | None, ids: dict[str, int]) -> int:
-    """The token of a code. ValueError, naming the nearest, for one the tokenizer does not know."""
+    """The token of a code. UserError, naming the nearest, for one the tokenizer does not know."""
     if code in ids:
         return ids[code]
     if code is None:
-        raise ValueError("data.code: a document has no control code")
+        raise UserError("data.code: a document has no control code")
     known = json.dumps(list(ids), ensure_ascii=False)[1:-1]
-    raise ValueError(
+    raise UserError(
         f"control code {code!r} is none of the tokenizer's{nearest(code, ids)}; it has: "
         f"{known[:300] or 'none'}; name it in tokenizer.specials.codes (tokenizer=file: "
         "tokenizer.codes)"

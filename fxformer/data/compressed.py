@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from fxformer.errors import UserError
+
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 _MAGIC = {
     rb"\x1f\x8b": ".gz",
@@ -26,7 +28,7 @@ def suffix(path: Path) -> str:
 
 
 def blocks(path: Path, size: int) -> Iterator[bytes]:
-    """The contents of a file, decompressed, `size` bytes at a time. ValueError for damaged
+    """The contents of a file, decompressed, `size` bytes at a time. UserError for damaged
     compression, for compressed contents under another suffix, and where a library is missing."""
     try:
         with _open(path) as file:
@@ -37,10 +39,10 @@ def blocks(path: Path, size: int) -> Iterator[bytes]:
                 first = False
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as problem:
-        raise ValueError(f"{path} is not a sound {path.suffix} file: {problem}") from None
+        raise UserError(f"{path} is not a sound {path.suffix} file: {problem}") from None
     except OSError as problem:
         if path.suffix in SUFFIXES and problem.errno is None:  # a decoder's, not the system's
-            raise ValueError(f"{path} is not a sound {path.suffix} file: {problem}") from None
+            raise UserError(f"{path} is not a sound {path.suffix} file: {problem}") from None
         raise
 
 
@@ -66,7 +68,7 @@ def _zstandard(path: Path) -> IO[bytes]:
     try:
         import pyarrow as pa
     except ImportError as problem:
-        raise ValueError(f"{path}: .zst needs pyarrow: pip install pyarrow") from problem
+        raise UserError(f"{path}: .zst needs pyarrow: pip install pyarrow") from problem
     return pa.input_stream(str(path), compression="zstd")
 
 
@@ -74,4 +76,4 @@ def _refuse_compressed(path: Path, block: bytes) -> None:
     for magic, ending in _MAGIC.items():
         if re.match(magic, block):
             advice = "unpack it" if ending == ".zip" else f"rename it so that it ends in {ending}"
-            raise ValueError(f"{path} is no text but compressed ({ending[1:]}): {advice}")
+            raise UserError(f"{path} is no text but compressed ({ending[1:]}): {advice}")

@@ -16,6 +16,7 @@ from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
 from fxformer.data.pack import Frame, Packed, Packing
 from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
+from fxformer.errors import UserError
 from fxformer.types import Count, Natural, Range
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Prepared:
         return self.tokenizer.vocabulary
 
     def train(self, batch: int, seed: int) -> Batches:
-        """Endless shuffled batches. ValueError if there are fewer rows than `batch`."""
+        """Endless shuffled batches. UserError if there are fewer rows than `batch`."""
         return Shuffled(self.packed["train"], batch, seed)
 
     def valid(self, batch: int) -> InOrder:
@@ -114,15 +115,15 @@ class Corpus(ABC):
         return self.source.tokenizer.spelt
 
     def pack(self, split: str, row_length: int, limits: tuple[Limit, ...] = ()) -> Packed:
-        """One split in rows of `row_length` tokens that keep to the limits. ValueError where it is
+        """One split in rows of `row_length` tokens that keep to the limits. UserError where it is
         empty."""
         tokenizer, documents = self.source.tokenizer, self.source.splits[split]
         if not len(documents.tokens):
-            raise ValueError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
+            raise UserError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
         frame = frame_of(tokenizer, limits)
         if tokenizer.source is not None:
             if documents.source is None:
-                raise ValueError(
+                raise UserError(
                     "the tokenizer is one of two, for source and target, and this data has single "
                     "texts: write data.source_field=, the field with the source (data=jsonl, csv, "
                     "parquet or huggingface), or tokenizer= with one tokenizer"
@@ -131,7 +132,7 @@ class Corpus(ABC):
         return self.packing(documents, row_length, framed(frame, documents))
 
     def prepare(self, row_length: int, limits: tuple[Limit, ...] = ()) -> Prepared:
-        """Pack both splits into rows of `row_length` tokens. ValueError where a split is empty."""
+        """Pack both splits into rows of `row_length` tokens. UserError where a split is empty."""
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
         packed = {split: self.pack(split, row_length, limits) for split in self.source.splits}
         size = facts["valid"]["bytes"]

@@ -14,6 +14,7 @@ from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
 from fxformer.data.text_pairs import both, source_of
+from fxformer.errors import UserError
 from fxformer.types import Rate
 
 _LOG = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class TextCorpus(Corpus):
 
     def open(self) -> Source:
         if self.tokenizer is None:
-            raise ValueError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
+            raise UserError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
         root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
         content = f"{type(self).__name__} {self.fingerprint()}"
         recipe = self.tokenizer
@@ -78,16 +79,16 @@ class TextCorpus(Corpus):
         return Source(tokenizer, splits, facts)
 
     def _check_pairs(self) -> None:
-        """ValueError where something would pass over the source of each document."""
+        """UserError where something would pass over the source of each document."""
         name, packing = self.source_name(), type(self.packing)
         if not getattr(packing, "reads_pairs", False):
-            raise ValueError(
+            raise UserError(
                 f"data.source_field={name}: {packing.__name__} packs single texts and leaves the "
                 "sources out; write data/packing=paired (objective=seq2seq), paired_segments or "
                 "prompted (a decoder)"
             )
         if self.code is not None:
-            raise ValueError(
+            raise UserError(
                 f"data.source_field={name}: pairs of texts have no control codes; leave out "
                 "data.code"
             )
@@ -190,12 +191,12 @@ class HeldOut(TextCorpus):
         if given := self.given_valid():
             return given() if split == "valid" else self.stream()
         if self.valid_share == 0:
-            raise ValueError("data.valid_share=0 holds nothing out: give a share or a valid split")
+            raise UserError("data.valid_share=0 holds nothing out: give a share or a valid split")
         groups = self._groups()
         total = sum(size for _, size in groups.values())
         if self.source_name() is not None and (self.held_out == "tail" or len(groups) == 1):
             wrong = "data.held_out=tail" if len(groups) > 1 else "all targets are one text"
-            raise ValueError(
+            raise UserError(
                 f"data.source_field: {wrong}, and a pair cannot be cut in two; write "
                 "data.held_out=documents, or give a valid split"
             )
@@ -222,7 +223,7 @@ class HeldOut(TextCorpus):
                     self._known[same] = min(first, own), size + len(text)
                     work.advance(1)
             if not self._known:
-                raise ValueError(f"{type(self).__name__}: 0 usable documents")
+                raise UserError(f"{type(self).__name__}: 0 usable documents")
         return self._known
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from fxformer.data import compressed, reading, records
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
+from fxformer.errors import UserError
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -28,7 +29,7 @@ class Delimited(FileCorpus, RecordCorpus):
         for knob in ("delimiter", "quote"):
             one = getattr(self, knob)
             if one is not None and (len(one) != 1 or one in "\r\n"):
-                raise ValueError(f"data.{knob}={one!r}: wants one character, such as ';', or null")
+                raise UserError(f"data.{knob}={one!r}: wants one character, such as ';', or null")
 
     def form(self) -> str:
         return f"{self.column} {self.delimiter!r} {self.quote!r}"
@@ -54,7 +55,7 @@ class Delimited(FileCorpus, RecordCorpus):
                     yield from self._text(dict(zip(names, _fitting(row, names, where),
                                                    strict=True)), where, how)  # fmt: skip
         except csv.Error as problem:
-            raise ValueError(f"{path}, line {rows.line_num}: {problem}; data.quote=null where "
+            raise UserError(f"{path}, line {rows.line_num}: {problem}; data.quote=null where "
                              "quotes are text") from None  # fmt: skip
 
     def _names(self, row: list[str], path: Path) -> list[str]:
@@ -64,7 +65,7 @@ class Delimited(FileCorpus, RecordCorpus):
                 known = ", ".join(row)
                 hint = next((one for one in ";\t|" if len(row) == 1 and one in row[0]), None)
                 more = f"; write data.delimiter={hint!r}" if hint else ""
-                raise ValueError(f"{path} has no column {name!r} (data.{knob}): {known}{more}")
+                raise UserError(f"{path} has no column {name!r} (data.{knob}): {known}{more}")
         return row
 
     def _text(self, record: dict[str, str], where: str, how: reading.Reading) -> Iterator[str]:
@@ -78,7 +79,5 @@ class Delimited(FileCorpus, RecordCorpus):
 
 def _fitting(row: list[str], names: list[str], where: str) -> list[str]:
     if len(row) != len(names):
-        raise ValueError(
-            f"{where}: {len(row)} values, and the first row names {len(names)} columns"
-        )
+        raise UserError(f"{where}: {len(row)} values, and the first row names {len(names)} columns")
     return row

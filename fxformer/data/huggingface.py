@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fxformer.data import records
 from fxformer.data.corpus_records import RecordCorpus
+from fxformer.errors import UserError
 from fxformer.types import Natural
 
 
@@ -72,9 +73,9 @@ class HuggingFace(RecordCorpus):
         try:
             import datasets
         except ImportError as problem:
-            raise ValueError("data=huggingface needs datasets: pip install datasets") from problem
+            raise UserError("data=huggingface needs datasets: pip install datasets") from problem
         if self.path is None:
-            raise ValueError("data.path is not given: the name of a dataset, or a folder")
+            raise UserError("data.path is not given: the name of a dataset, or a folder")
         try:
             if (Path(self.path) / "dataset_dict.json").is_file():
                 return datasets.load_from_disk(self.path)[split]
@@ -85,14 +86,14 @@ class HuggingFace(RecordCorpus):
             )
         except KeyError:
             known = ", ".join(datasets.load_from_disk(self.path))
-            raise ValueError(f"{self.path} has no split {split!r}; it has: {known}") from None
+            raise UserError(f"{self.path} has no split {split!r}; it has: {known}") from None
         except (OSError, ValueError) as problem:
-            raise ValueError(f"data.path={self.path}, split {split!r}: {problem}") from problem
+            raise UserError(f"data.path={self.path}, split {split!r}: {problem}") from problem
 
     def _whole(self, dataset, split: str):
-        """A Dataset that was saved without splits. ValueError where another one is asked for."""
+        """A Dataset that was saved without splits. UserError where another one is asked for."""
         if split != self.train_split:
-            raise ValueError(
+            raise UserError(
                 f"it holds one dataset without splits, so write data.valid_split=null and "
                 f"data.valid_share={self.valid_share:g}"
             )

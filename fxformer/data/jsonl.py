@@ -8,6 +8,7 @@ from fxformer import jsonl
 from fxformer.data import reading, records
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
+from fxformer.errors import UserError
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -23,7 +24,7 @@ class JsonLines(FileCorpus, RecordCorpus):
     def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
         for number, line in enumerate(reading.lines(reading.blocks(path, how), how), 1):
             if how.cut:
-                raise ValueError(
+                raise UserError(
                     f"{path}, line {number}: more than {reading.LONGEST} characters in one line"
                 )
             if not line.strip():
@@ -31,7 +32,7 @@ class JsonLines(FileCorpus, RecordCorpus):
             try:
                 record = jsonl.value(line)
             except ValueError as problem:
-                raise ValueError(f"{path}, line {number} is not JSON: {problem}") from None
+                raise UserError(f"{path}, line {number} is not JSON: {problem}") from None
             yield from self._text(record, f"{path}, line {number}", how)
 
     def _text(self, record, where: str, how: reading.Reading) -> Iterator[str]:
@@ -49,7 +50,7 @@ class JsonLines(FileCorpus, RecordCorpus):
         """The text without halves of surrogate pairs."""
         lone = sum("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else 0
         if lone and self.encoding_errors == "strict":
-            raise ValueError(
+            raise UserError(
                 f"{where}: half of a surrogate pair, which is no character; "
                 "mend it, or set data.encoding_errors=replace|skip"
             )

@@ -9,6 +9,7 @@ import numpy as np
 
 from fxformer.batch import Batch, Rows
 from fxformer.data.batches import Batches
+from fxformer.errors import UserError
 
 
 class Loader:
@@ -76,7 +77,7 @@ class Loader:
 
 
 def check_batch(batch: Batch, vocab_size: int, source_vocab_size: int | None = None) -> None:
-    """ValueError if an id of tokens, targets or source is outside its vocabulary: on the device it
+    """UserError if an id of tokens, targets or source is outside its vocabulary: on the device it
     would be clamped, or turn into NaN, without a word.
 
     source_vocab_size: of the source, where it has a vocabulary of its own
@@ -90,7 +91,7 @@ def check_batch(batch: Batch, vocab_size: int, source_vocab_size: int | None = N
             size = source_vocab_size
         if ids.min() < 0 or ids.max() >= size:
             row, place = np.argwhere((ids < 0) | (ids >= size))[0]
-            raise ValueError(
+            raise UserError(
                 f"{name} holds id {ids[row, place]} in row {row} at place {place}, but the "
                 f"vocabulary has {size} ids (0 to {size - 1})"
             )

@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.batch import Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
+from fxformer.errors import UserError
 from fxformer.ranges import ranges
 from fxformer.types import Count
 
@@ -142,16 +143,16 @@ def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) ->
 
 def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """start and size ([P] int64) of pieces that fit a row with their template: full ones, a rest.
-    Documents with scored tokens stay whole; ValueError if one is too long."""
+    Documents with scored tokens stay whole; UserError if one is too long."""
     room = length - len(frame.prefix) - len(frame.suffix)
     if room < 1:
-        raise ValueError(
+        raise UserError(
             f"rows of {length} tokens have no room for text beside the template's "
             f"{len(frame.prefix)} + {len(frame.suffix)}: raise data.length"
         )
     sizes = np.diff(documents.bounds)
     if documents.scored is not None and len(sizes) and sizes.max() > room:
-        raise ValueError(
+        raise UserError(
             f"example {sizes.argmax()} has {sizes.max()} tokens, rows of {length} hold {room}, and "
             f"examples are never cut: data.length must be {sizes.max() - room} more"
         )

@@ -7,6 +7,7 @@ import numpy as np
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents
 from fxformer.data.pack import Frame, account
+from fxformer.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Blocks:
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Stream:
         if documents.scored is not None or documents.source is not None:
-            raise ValueError("data/packing=blocks would cut examples: take segments or padded")
+            raise UserError("data/packing=blocks would cut examples: take segments or padded")
         if documents.codes is not None:
-            raise ValueError(
+            raise UserError(
                 "data/packing=blocks joins texts of different control codes: take segments or "
                 "padded, or data.code=null"
             )

@@ -8,6 +8,7 @@ import numpy as np
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame, Padded, Pieces, Segments, cut, fitted
+from fxformer.errors import UserError
 from fxformer.types import Count
 
 
@@ -87,9 +88,9 @@ class Prompted:
 
     def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
         if frame.bos is None or frame.eos is None:
-            raise ValueError("data/packing=prompted needs a vocabulary with bos and eos")
+            raise UserError("data/packing=prompted needs a vocabulary with bos and eos")
         if frame.source is not None:
-            raise ValueError(
+            raise UserError(
                 "data/packing=prompted makes one stream of source and target, and they have two "
                 "tokenizers; write data/packing=paired objective=seq2seq, or one tokenizer"
             )
@@ -108,7 +109,7 @@ class Prompted:
 def _sides(documents: Documents) -> tuple[Documents, Documents]:
     """Answers and questions, each as documents."""
     if documents.source is None:
-        raise ValueError(
+        raise UserError(
             "this packing wants pairs, the data has none: data/packing=segments, padded or blocks"
         )
     answers = Documents(documents.tokens, documents.bounds)

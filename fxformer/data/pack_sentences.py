@@ -10,6 +10,7 @@ from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
 from fxformer.data.pack import Frame, account, fitted, members, places
 from fxformer.data.rivals import Rivals
+from fxformer.errors import UserError
 from fxformer.objective.draw import Draws
 from fxformer.ranges import ranges
 from fxformer.segmentation import ends_sentence
@@ -148,16 +149,16 @@ class SentencePairs:
 
     def _check(self, documents: Documents, room: int, frame: Frame) -> None:
         if frame.bos is None or frame.eos is None:
-            raise ValueError("data/packing=sentence_pairs needs a vocabulary with bos and eos")
+            raise UserError("data/packing=sentence_pairs needs a vocabulary with bos and eos")
         if documents.scored is not None or documents.source is not None:
-            raise ValueError(
+            raise UserError(
                 "data/packing=sentence_pairs cuts single texts in two, and these are given "
                 "examples: take data/packing=segments, padded or paired"
             )
         if documents.codes is not None:
-            raise ValueError("data/packing=sentence_pairs has no place for codes: data.code=null")
+            raise UserError("data/packing=sentence_pairs has no place for codes: data.code=null")
         if room < 2:
-            raise ValueError(
+            raise UserError(
                 f"rows of {room + MARKS} tokens have no room for two texts beside {MARKS} marks: "
                 "raise data.length"
             )

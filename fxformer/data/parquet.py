@@ -7,6 +7,7 @@ from pathlib import Path
 from fxformer.data import reading, records
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
+from fxformer.errors import UserError
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -23,11 +24,11 @@ class Parquet(FileCorpus, RecordCorpus):
         try:
             import pyarrow.parquet as pq
         except ImportError as problem:
-            raise ValueError("data=parquet needs pyarrow: pip install pyarrow") from problem
+            raise UserError("data=parquet needs pyarrow: pip install pyarrow") from problem
         try:
             file = pq.ParquetFile(path)
         except (OSError, ValueError) as problem:
-            raise ValueError(f"{path} is no Parquet file: {problem}") from None
+            raise UserError(f"{path} is no Parquet file: {problem}") from None
         with file:
             names = file.schema_arrow.names
             asked = {"column": self.column, "code": self.code,
@@ -48,8 +49,8 @@ class Parquet(FileCorpus, RecordCorpus):
 
 
 def _column(name: str, names: list[str], lacking: str) -> str:
-    """The column of a dotted name. ValueError where there is none."""
+    """The column of a dotted name. UserError where there is none."""
     found = name if name in names else name.split(".")[0]
     if found not in names:
-        raise ValueError(f"{lacking}: {', '.join(names)}")
+        raise UserError(f"{lacking}: {', '.join(names)}")
     return found

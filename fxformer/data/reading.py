@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from fxformer.data import compressed
+from fxformer.errors import UserError
 from fxformer.files import no_file
 
 Errors = Literal["strict", "replace", "skip"]
@@ -40,39 +41,39 @@ class Reading:
 
 
 def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
-    """The files of `find_all` that are not empty. ValueError if all are."""
+    """The files of `find_all` that are not empty. UserError if all are."""
     files, empty = find_all(patterns, knob)
     if not files:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-        raise ValueError(f"{knob}: {empty[0]}{more} is empty")
+        raise UserError(f"{knob}: {empty[0]}{more} is empty")
     return files
 
 
 def find_all(patterns: str | Sequence[str] | None, knob: str) -> tuple[list[Path], list[Path]]:
-    """(files with contents, empty files) that match one or more glob patterns, sorted. ValueError,
+    """(files with contents, empty files) that match one or more glob patterns, sorted. UserError,
     naming the knob and what was looked for, if a pattern matches nothing, or a folder, or a file
     that cannot be read."""
     wanted = [patterns] if isinstance(patterns, str) else list(patterns or [])
     if not wanted:
-        raise ValueError(f"{knob} is not given: write e.g. {knob}='corpus/*.txt'")
+        raise UserError(f"{knob} is not given: write e.g. {knob}='corpus/*.txt'")
     found: set[Path] = set()
     for pattern in wanted:
         full = os.path.expanduser(pattern)
         # A name may hold [ or *; one that exists is meant literally.
         matches = [full] if os.path.exists(full) else glob.glob(full, recursive=True)
         if not matches:
-            raise ValueError(f"{knob}: no file matches {pattern!r} (looked in {Path.cwd()})")
+            raise UserError(f"{knob}: no file matches {pattern!r} (looked in {Path.cwd()})")
         found |= {Path(match) for match in matches}
     files, empty = [], []
     for path in sorted(found):
         if path.is_dir():
-            raise ValueError(f"{knob}: {path} is a folder; write {knob}='{path}/*.txt'")
+            raise UserError(f"{knob}: {path} is a folder; write {knob}='{path}/*.txt'")
         try:
             if wrong := no_file(path):
-                raise ValueError(f"{knob}: {path} {wrong}")
+                raise UserError(f"{knob}: {path} {wrong}")
             (empty if compressed.is_empty(path) else files).append(path)
         except OSError as problem:
-            raise ValueError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem
+            raise UserError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem
     return files, empty
 
 
@@ -114,7 +115,7 @@ def _decode(data: bytes, final: bool, path: Path, offset: int, reading: Reading)
                 return "".join(parts), at + error.start
             if reading.encoding_errors == "strict":
                 place = offset + at + error.start
-                raise ValueError(
+                raise UserError(
                     f"{path} is not UTF-8: byte 0x{data[at + error.start]:02x} at offset {place} "
                     f"({error.reason}); convert the file, or set data.encoding_errors=replace|skip"
                 ) from None

@@ -6,6 +6,7 @@ import numpy as np
 
 from fxformer.data.documents import Documents
 from fxformer.data.symbols import SymbolCorpus
+from fxformer.errors import UserError
 from fxformer.types import Count
 
 
@@ -21,7 +22,7 @@ class Recall(SymbolCorpus):
 
     def __post_init__(self) -> None:
         if self.pairs > self.symbols // 2:
-            raise ValueError(
+            raise UserError(
                 f"data.pairs={self.pairs} keys that differ do not fit into half of "
                 f"data.symbols={self.symbols}: at most {self.symbols // 2}"
             )

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fxformer.errors import UserError
+
 
 def value(record: Any, key: str, where: str, knob: str) -> Any:
     """record["a"]["b"] for the key "a.b", unless "a.b" is itself a key; None where a value on the
-    way is null. ValueError, naming what there is, where a key is missing."""
+    way is null. UserError, naming what there is, where a key is missing."""
     if isinstance(record, Mapping) and key in record:
         return record[key]
     found, path = record, []
@@ -16,17 +18,17 @@ def value(record: Any, key: str, where: str, knob: str) -> Any:
         if not isinstance(found, Mapping) or part not in found:
             known = ", ".join(map(str, found)) if isinstance(found, Mapping) else _kind(found)
             inside = f" under {'.'.join(path)!r}" if path else ""
-            raise ValueError(f"{where} has no {key!r} ({knob}); it has{inside}: {known}")
+            raise UserError(f"{where} has no {key!r} ({knob}); it has{inside}: {known}")
         found = found[part]
         path.append(part)
     return found
 
 
 def text(record: Any, key: str, where: str, knob: str) -> str | None:
-    """The text under a key; None where it is null or blank. ValueError where it is no text."""
+    """The text under a key; None where it is null or blank. UserError where it is no text."""
     found = value(record, key, where, knob)
     if found is not None and not isinstance(found, str):
-        raise ValueError(f"{where}: {key!r} is no text but {_kind(found)}")
+        raise UserError(f"{where}: {key!r} is no text but {_kind(found)}")
     return found if found and found.strip() else None
 
 

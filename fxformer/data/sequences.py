@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.data.documents import Documents, join
 from fxformer.data.symbols import SymbolCorpus
+from fxformer.errors import UserError
 from fxformer.types import Count
 
 
@@ -24,7 +25,7 @@ class Sequences(SymbolCorpus):
 
     def __post_init__(self) -> None:
         if self.shortest > self.longest:
-            raise ValueError(f"data.shortest={self.shortest} > data.longest={self.longest}")
+            raise UserError(f"data.shortest={self.shortest} > data.longest={self.longest}")
 
     @abstractmethod
     def answer(self, source: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fxformer.batch import Vocabulary
+from fxformer.errors import UserError
 from fxformer.spelling import TokenText
 from fxformer.types import Natural
 
@@ -34,10 +35,10 @@ class Specials:
     def __post_init__(self) -> None:
         object.__setattr__(self, "codes", tuple(self.codes))  # a list, where it comes from yaml
         if len(set(self.codes)) < len(self.codes):
-            raise ValueError(f"control codes must be distinct: {self.codes}")
+            raise UserError(f"control codes must be distinct: {self.codes}")
         names = self.names()
         if "" in names or len(set(names)) < len(names):
-            raise ValueError(f"special tokens must be distinct and not empty: {names[:5]}")
+            raise UserError(f"special tokens must be distinct and not empty: {names[:5]}")
 
     def names(self) -> list[str]:
         """All names, in the order of their ids."""
@@ -99,7 +100,7 @@ def parse_template(template: str, ids: SpecialIds) -> tuple[np.ndarray, np.ndarr
     """The ids before and after the text in e.g. "{bos} {text} {eos}"; spaces mean nothing."""
     slots = re.findall(r"\{(\w+)\}", template)
     if slots.count("text") != 1 or re.sub(r"\{\w+\}|\s", "", template):
-        raise ValueError(
+        raise UserError(
             f"tokenizer.template={template!r} must hold {{text}} once and otherwise only "
             "{bos}, {eos}, {mask}, e.g. '{bos} {text} {eos}'"
         )
@@ -109,6 +110,6 @@ def parse_template(template: str, ids: SpecialIds) -> tuple[np.ndarray, np.ndarr
             continue
         found = getattr(ids, slot) if slot in _SLOTS else None
         if found is None:
-            raise ValueError(f"tokenizer.template={template!r}: the vocabulary has no {{{slot}}}")
+            raise UserError(f"tokenizer.template={template!r}: the vocabulary has no {{{slot}}}")
         sides[i > slots.index("text")].append(found)
     return np.array(sides[0], np.int32), np.array(sides[1], np.int32)

@@ -14,6 +14,7 @@ import numpy as np
 from fxformer.data.documents import Documents
 from fxformer.data.progress import Slow
 from fxformer.data.text_pairs import source_of
+from fxformer.errors import UserError
 
 Encode = Callable[[list[str]], list[np.ndarray]]
 ABANDONED = 24 * 3600.0  # seconds
@@ -40,7 +41,7 @@ def once(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], boo
         sweep(folder)
         draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as problem:
-        raise ValueError(
+        raise UserError(
             f"data.cache_dir: {folder.parent} cannot be written ({problem.strerror})"
         ) from problem
     try:
@@ -157,7 +158,7 @@ class Mapped(np.memmap):
 
     def __getitem__(self, index):
         if self.filename is not None and _size(self.filename) < self.nbytes:
-            raise ValueError(
+            raise UserError(
                 f"data.cache_dir: {self.filename} was cut short by another program while it was in "
                 f"use; give the same command again and it is made anew"
             )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from fxformer.data import codes, reading
 from fxformer.data.corpus_text import HeldOut
+from fxformer.errors import UserError
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class FileCorpus(HeldOut):
             return None
         paths = reading.find(self.valid_files, "data.valid_files")
         if both := set(paths) & set(reading.find(self.files, "data.files")):
-            raise ValueError(f"{min(both)} is in both data.files and data.valid_files")
+            raise UserError(f"{min(both)} is in both data.files and data.valid_files")
         return lambda: self._read(self.valid_files, "data.valid_files")
 
     def _read(self, patterns, knob: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.specials import SpecialIds, parse_template
+from fxformer.errors import UserError
 from fxformer.files import read_bytes
 from fxformer.spelling import Spelling
 
@@ -143,7 +144,7 @@ def is_sound(folder: str | Path) -> bool:
 
 
 def load(folder: str | Path) -> Tokenizer:
-    """Read what `save` has written. ValueError if it is not there or damaged."""
+    """Read what `save` has written. UserError if it is not there or damaged."""
     folder = Path(folder)
     try:
         card = jsonl.load(folder / _CARD)
@@ -151,33 +152,33 @@ def load(folder: str | Path) -> Tokenizer:
         ids = SpecialIds(**card["ids"] | {"sentinels": tuple(card["ids"]["sentinels"])})
         (module, _, name), template = card["class"].rpartition("."), card["template"]
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise ValueError(f"{folder} holds no readable tokenizer: {problem}") from problem
+        raise UserError(f"{folder} holds no readable tokenizer: {problem}") from problem
     if not module.startswith("fxformer.data."):  # a card never makes us import foreign code
-        raise ValueError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
+        raise UserError(f"{folder / _CARD} names {card['class']}, which is not of fxformer.data")
     kind = getattr(importlib.import_module(module), name, None)
     if not (isinstance(kind, type) and issubclass(kind, Tokenizer)):
-        raise ValueError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
+        raise UserError(f"{folder / _CARD} names {card['class']}, which is no tokenizer")
     tokenizer = kind.from_files(files, ids, template)
     if is_saved(folder / SOURCE):
         tokenizer.source = load(folder / SOURCE)
     if tokenizer.hash != card.get("hash"):
-        raise ValueError(f"{folder}: the tokenizer's files are not those that were saved")
+        raise UserError(f"{folder}: the tokenizer's files are not those that were saved")
     return tokenizer
 
 
 def check_size(asked: int, needed: int, what: str) -> None:
-    """ValueError where a vocabulary cannot be as small as `asked`. what: fills it"""
+    """UserError where a vocabulary cannot be as small as `asked`. what: fills it"""
     if asked < needed:
-        raise ValueError(
+        raise UserError(
             f"tokenizer.vocab_size={asked} is too small: {what} take {needed:,} ids; "
             f"write tokenizer.vocab_size={needed} or more"
         )
 
 
 def check_useful(tokenizer: Tokenizer, what: str) -> Tokenizer:
-    """The tokenizer. ValueError for one that has nothing but special tokens."""
+    """The tokenizer. UserError for one that has nothing but special tokens."""
     if tokenizer.vocabulary.special.all():
-        raise ValueError(f"the tokenizer has no token beside the special ones: {what}")
+        raise UserError(f"the tokenizer has no token beside the special ones: {what}")
     return tokenizer
 
 

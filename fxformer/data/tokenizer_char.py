@@ -9,6 +9,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, check_useful, knobs
+from fxformer.errors import UserError
 from fxformer.spelling import Letters, Spelling
 from fxformer.types import Count
 
@@ -66,7 +67,7 @@ class Char:
             counts.update(document)
         room = self.vocab_size - len(self.specials.names())
         if room < 1:
-            raise ValueError(f"tokenizer.vocab_size={self.vocab_size} has no room for characters")
+            raise UserError(f"tokenizer.vocab_size={self.vocab_size} has no room for characters")
         kept = sorted(counts, key=lambda c: (-counts[c], c))[:room]
         made = CharTokenizer("".join(sorted(kept)), self.specials.ids(), self.template)
         return check_useful(made, "the training text is empty")

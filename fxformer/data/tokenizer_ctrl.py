@@ -9,6 +9,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds
 from fxformer.data.tokenizer import Tokenizer
+from fxformer.errors import UserError
 
 WORD, END, MORE = re.compile(r"\S+\n?"), "</w>", "@@"
 
@@ -75,7 +76,7 @@ def _merged(parts: list[str], pair: tuple[str, ...]) -> list[str]:
 
 
 def read_ctrl(file: Path, vocab: dict[str, int], merges: Path, ids: SpecialIds, template: str):
-    """A CtrlTokenizer of these files. ValueError for a vocabulary without unk."""
+    """A CtrlTokenizer of these files. UserError for a vocabulary without unk."""
     if ids.unk is None:
-        raise ValueError(f"{file} has no <unk> for what it does not have")
+        raise UserError(f"{file} has no <unk> for what it does not have")
     return CtrlTokenizer(vocab, merges.read_text(encoding="utf-8"), ids, template)

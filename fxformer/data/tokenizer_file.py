@@ -16,6 +16,7 @@ from fxformer.data.tokenizer_fast import FastTokenizer, seal
 from fxformer.data.tokenizer_pieces import VariedSentencePiece, variation_of
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_settings import FILES, Settings, settings_of
+from fxformer.errors import UserError
 from fxformer.files import no_file
 from fxformer.types import Natural
 
@@ -85,18 +86,18 @@ class File:
 
     def _file(self) -> Path:
         if self.path is None:
-            raise ValueError("tokenizer.path is not given: e.g. tokenizer.path=tokenizer.json")
+            raise UserError("tokenizer.path is not given: e.g. tokenizer.path=tokenizer.json")
         path = Path(self.path).expanduser()
         if path.is_dir():
             if is_saved(path):
                 return path / "saved"
             found = [file for form in _FORMS for file in sorted(path.glob(form))]
             if not found:
-                raise ValueError(f"tokenizer.path={path} holds none of {', '.join(_FORMS)}")
+                raise UserError(f"tokenizer.path={path} holds none of {', '.join(_FORMS)}")
             return found[0]
         if not path.is_file():
             wrong = no_file(path) or "no such file or folder"
-            raise ValueError(f"tokenizer.path={path}: {wrong}")
+            raise UserError(f"tokenizer.path={path}: {wrong}")
         return path
 
     def _more(self) -> list[str]:
@@ -165,11 +166,11 @@ class File:
         return read_ctrl(file, vocab, self._merges(file), ids, self._template(ids))
 
     def _listed(self, file: Path) -> dict[str, int] | None:
-        """The vocabulary of a vocab.json; None for a tokenizer.json. ValueError for a bad one."""
+        """The vocabulary of a vocab.json; None for a tokenizer.json. UserError for a bad one."""
         try:
             content = jsonl.value(file.read_text(encoding="utf-8"))
         except ValueError as problem:
-            raise ValueError(f"tokenizer.path={file} is not JSON: {problem}") from None
+            raise UserError(f"tokenizer.path={file} is not JSON: {problem}") from None
         if isinstance(content, dict) and isinstance(content.get("model"), dict):
             return None
         return check_vocabulary(str(file), content)
@@ -190,7 +191,7 @@ class File:
     def _merges(self, file: Path) -> Path:
         merges = Path(self.merges) if self.merges else file.with_name("merges.txt")
         if not merges.is_file():
-            raise ValueError(f"{file} needs its merges and {merges} is no file: tokenizer.merges=…")
+            raise UserError(f"{file} needs its merges and {merges} is no file: tokenizer.merges=…")
         return merges
 
     def _detect(self, vocab: dict[str, int], settings: Settings) -> SpecialIds:
@@ -208,7 +209,7 @@ class File:
 
 def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialIds:
     """The special tokens of a vocabulary: as its settings name them, then by the ids of the model's
-    config.json, then by the names in common use. ValueError for a name that it does not have."""
+    config.json, then by the names in common use. UserError for a name that it does not have."""
     stated = {} if settings is None else settings.names()
     numbers = {} if settings is None else settings.ids()
     known = set(vocab.values())
@@ -218,7 +219,7 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
         if name in vocab:
             found[slot] = vocab[name]
         elif name is not None and slot != "pad":  # a pad of its own is often added later
-            raise ValueError(
+            raise UserError(
                 f"{settings.folder}: the vocabulary has no {name!r}, which the "
                 f"tokenizer's settings name as its {slot}"
             )
@@ -238,7 +239,7 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
 
 def _same_id(settings: Settings, name: str, wanted: int, found: int) -> None:
     if wanted != found:
-        raise ValueError(
+        raise UserError(
             f"{settings.folder}: {name!r} has the id {wanted} among the added tokens "
             f"and {found} in the vocabulary"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from fxformer.data.specials import SpecialIds
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_settings import Settings, read_object
+from fxformer.errors import UserError
 from fxformer.spelling import Spelling
 
 STEPS = ("squeeze", "quotes", "accents", "lower", "commas")
@@ -122,7 +123,7 @@ def prepared(text: str, steps: tuple[str, ...]) -> str:
 def variation_of(file: Path, pieces: list[str], settings: Settings) -> Variation | None:
     """What the family of `settings` changes of a model with these pieces; None: nothing.
 
-    Raises ValueError where what the family needs is not there.
+    Raises UserError where what the family needs is not there.
     """
     family = settings.family
     own = file.name == "sentencepiece.bpe.model" and family is None
@@ -156,10 +157,10 @@ def _fairseq(pieces: list[str], *after: str) -> Variation:
 def _listed(file: Path, pieces: list[str]) -> Variation:
     """M2M100's: the ids of its vocab.json."""
     if not file.with_name("vocab.json").is_file():
-        raise ValueError(f"{file} needs the vocab.json of its M2M100 beside it")
+        raise UserError(f"{file} needs the vocab.json of its M2M100 beside it")
     vocab = read_object(file.with_name("vocab.json"))
     if not all(isinstance(i, int) and i >= 0 for i in vocab.values()):
-        raise ValueError(f"{file.with_name('vocab.json')}: ids are not whole numbers from 0")
+        raise UserError(f"{file.with_name('vocab.json')}: ids are not whole numbers from 0")
     named = {name: i for name, i in vocab.items() if name not in set(pieces[3:])}
     return Variation((-1, -1, -1, *(vocab.get(piece, -1) for piece in pieces[3:])), named)
 
@@ -168,7 +169,7 @@ def _pegasus(pieces: list[str], settings: Settings) -> Variation:
     """Pegasus': pad, eos, two masks and <unk_2>… come before the pieces, which begin at 103."""
     offset = settings.values.get("offset", 103)
     if not isinstance(offset, int) or offset < 4:
-        raise ValueError(f"{settings.folder}: Pegasus' offset={offset!r} is no number from 4 on")
+        raise UserError(f"{settings.folder}: Pegasus' offset={offset!r} is no number from 4 on")
     names = {"<pad>": 0, "</s>": 1, "<mask_1>": 2, "<mask_2>": 3}
     names |= {f"<unk_{i - 2}>": i for i in range(4, offset)}
     names["<unk>"] = offset + pieces.index("<unk>")

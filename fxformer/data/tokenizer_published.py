@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer.data.tokenizer_settings import Settings
+from fxformer.errors import UserError
 
 BYTE_LEVEL = ("gpt2", "gpt_neo", "gptj", "gpt_neox", "roberta", "longformer", "bart", "led",
               "deberta", "bloom", "opt")  # fmt: skip
@@ -27,14 +28,14 @@ def wordpiece(file: Path, settings: Settings, lowercase: bool | None):
     if settings.family in (*BYTE_LEVEL, *QWEN, "openai-gpt", "ctrl", "t5", "llama"):
         stated = settings.values.get("tokenizer_class")
         if stated is not None:
-            raise ValueError(
+            raise UserError(
                 f"{file} is a vocabulary of BERT's kind, and tokenizer_config.json says {stated}"
             )
     lines = file.read_text(encoding="utf-8").split("\n")
     vocab = {line.rstrip("\r"): i for i, line in enumerate(lines) if line}
     unknown = settings.names().get("unk") or "[UNK]"
     if unknown not in vocab:
-        raise ValueError(f"{file} has no {unknown} for words that it does not have")
+        raise UserError(f"{file} has no {unknown} for words that it does not have")
     if lowercase is None:
         lowercase = settings.flag("do_lower_case", None)
     if lowercase is None:
@@ -62,7 +63,7 @@ def byte_pairs(file: Path, vocab: dict[str, int], merges: Path, settings: Settin
     """vocab.json with merges.txt: byte-level (GPT-2, Qwen) or of characters (openai-gpt)."""
     family = settings.family
     if family is None and not _byte_level(vocab):
-        raise ValueError(
+        raise UserError(
             f"{file} is not the vocabulary of a byte-level BPE (GPT-2's), and nothing says whose "
             "it is: put the model's config.json with its model_type beside it"
         )
@@ -70,7 +71,7 @@ def byte_pairs(file: Path, vocab: dict[str, int], merges: Path, settings: Settin
         return _characters(vocab, _pairs(merges), settings)
     if family is not None and family not in (*BYTE_LEVEL, *QWEN):
         known = ", ".join((*BYTE_LEVEL, *QWEN, "openai-gpt", "ctrl"))
-        raise ValueError(
+        raise UserError(
             f"{file}: how {family} reads a vocab.json with merges is not known here, "
             f"only how {known} do; a tokenizer.json would say it"
         )
@@ -100,10 +101,10 @@ def _characters(vocab: dict[str, int], pairs: list[tuple[str, str]], settings: S
 
     unknown = settings.names().get("unk") or "<unk>"
     if unknown not in vocab:
-        raise ValueError(f"{settings.folder}: the vocabulary has no {unknown}")
+        raise UserError(f"{settings.folder}: the vocabulary has no {unknown}")
     lost = next(("".join(p) for p in pairs if "".join(p) not in vocab), None)
     if lost is not None:
-        raise ValueError(f"{settings.folder}: merges.txt makes {lost!r}, which vocab.json lacks")
+        raise UserError(f"{settings.folder}: merges.txt makes {lost!r}, which vocab.json lacks")
     model = models.BPE(vocab=vocab, merges=pairs, unk_token=unknown, end_of_word_suffix="</w>")
     fast = Tokenizer(model)
     clean = normalizers.BertNormalizer(lowercase=True)
@@ -126,7 +127,7 @@ def _pairs(merges: Path) -> list[tuple[str, str]]:
     found = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     wrong = next((pair for pair in found if len(pair) != 2), None)
     if wrong is not None:
-        raise ValueError(f"{merges}: {' '.join(wrong)!r} is no pair")
+        raise UserError(f"{merges}: {' '.join(wrong)!r} is no pair")
     return found
 
 

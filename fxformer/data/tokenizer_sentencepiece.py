@@ -9,6 +9,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
+from fxformer.errors import UserError
 from fxformer.spelling import Spelling
 from fxformer.types import Count, Share
 
@@ -129,7 +130,7 @@ class SentencePiece:
         except RuntimeError as problem:
             said = str(problem).rpartition("] ")[2]  # without the place in its C++ source
             said = said or "the training text has no characters but white space"
-            raise ValueError(
+            raise UserError(
                 f"SentencePiece cannot train tokenizer.vocab_size={self.vocab_size}: {said}"
             ) from problem
         return SentencePieceTokenizer(model.getvalue(), specials.ids(), self.template)

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fxformer.errors import UserError
+
 LONGEST = 200_000_000  # bytes of a file
 FILES = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json")
 SLOTS = {  # of ours: theirs, the first that is stated
@@ -48,7 +50,7 @@ class Settings:
 
     @cached_property
     def family(self) -> str | None:
-        """The model_type whose tokenizer it is; None where nothing says. ValueError for a class
+        """The model_type whose tokenizer it is; None where nothing says. UserError for a class
         that is of no known family."""
         stated = self.values.get("tokenizer_class")
         kind = self.model.get("model_type")
@@ -59,27 +61,27 @@ class Settings:
             return kind if isinstance(kind, str) else None
         if name not in CLASSES:
             known = ", ".join(f"{one}Tokenizer" for one in CLASSES)
-            raise ValueError(
+            raise UserError(
                 f"{self.folder / FILES[0]}: tokenizer_class {stated!r} is not read "
                 f"here; there are {known}"
             )
         return CLASSES[name]
 
     def flag(self, name: str, usual: bool | None) -> bool | None:
-        """A setting that is true, false or, where `usual` is None, null. ValueError otherwise."""
+        """A setting that is true, false or, where `usual` is None, null. UserError otherwise."""
         found = self.values.get(name, usual)
         if found is None:
             return usual
         if not isinstance(found, bool):
-            raise ValueError(f"{self.folder / FILES[0]}: {name}={found!r} is no true or false")
+            raise UserError(f"{self.folder / FILES[0]}: {name}={found!r} is no true or false")
         return found
 
     def refuse(self, **usual: Any) -> None:
-        """ValueError for a setting that changes ids in a way that is not known here."""
+        """UserError for a setting that changes ids in a way that is not known here."""
         for name, value in usual.items():
             found = self.values.get(name, value)
             if found != value and (found or value):
-                raise ValueError(
+                raise UserError(
                     f"{self.folder / FILES[0]}: {name}={found!r} is not read here, only {value!r}"
                 )
 
@@ -105,16 +107,16 @@ class Settings:
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings in a folder. ValueError for a file that is no JSON object."""
+    """The settings in a folder. UserError for a file that is no JSON object."""
     values, named, added, model = (read_object(folder / name) for name in FILES)
     tokens = {name: (_id(folder / FILES[2], one), False) for name, one in added.items()}
     stated = values.get("added_tokens_decoder") or {}
     if not isinstance(stated, dict):
-        raise ValueError(f"{folder / FILES[0]}: added_tokens_decoder is no object")
+        raise UserError(f"{folder / FILES[0]}: added_tokens_decoder is no object")
     for one, token in stated.items():
         name = _content(token)
         if name is None:
-            raise ValueError(f"{folder / FILES[0]}: added_tokens_decoder[{one}] names no token")
+            raise UserError(f"{folder / FILES[0]}: added_tokens_decoder[{one}] names no token")
         special = isinstance(token, dict) and bool(token.get("special"))
         tokens[name] = (_id(folder / FILES[0], one), special)
     special = {_content(named.get(k) or values.get(k)) for keys in SLOTS.values() for k in keys}
@@ -126,17 +128,17 @@ def settings_of(folder: Path) -> Settings:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """The JSON object of a file, {} where there is none. ValueError for anything else."""
+    """The JSON object of a file, {} where there is none. UserError for anything else."""
     if not file.is_file():
         return {}
     if file.stat().st_size > LONGEST:
-        raise ValueError(f"{file} is larger than any tokenizer")
+        raise UserError(f"{file} is larger than any tokenizer")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
+        raise UserError(f"{file} is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{file} holds a {type(found).__name__} where an object should be")
+        raise UserError(f"{file} holds a {type(found).__name__} where an object should be")
     return found
 
 
@@ -156,4 +158,4 @@ def _id(file: Path, one: Any) -> int:
     try:
         return int(one)
     except (TypeError, ValueError):
-        raise ValueError(f"{file}: {one!r} is no id of a token") from None
+        raise UserError(f"{file}: {one!r} is no id of a token") from None

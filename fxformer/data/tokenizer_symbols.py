@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.data.specials import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer
+from fxformer.errors import UserError
 
 
 class SymbolTokenizer(Tokenizer):
@@ -21,10 +22,10 @@ class SymbolTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         if not all(word.isdecimal() for word in text.split()):
-            raise ValueError(f"symbols are numbers such as 3 0 7: {text[:80]!r}")
+            raise UserError(f"symbols are numbers such as 3 0 7: {text[:80]!r}")
         values = np.array([int(word) for word in text.split()], np.int32)
         if values.size and not (values.min() >= 0 and values.max() < self.symbols):
-            raise ValueError(f"symbols are numbers from 0 to {self.symbols - 1}: {text[:80]!r}")
+            raise UserError(f"symbols are numbers from 0 to {self.symbols - 1}: {text[:80]!r}")
         return values + self.offset
 
     def decode(self, ids: np.ndarray) -> str:
@@ -47,4 +48,4 @@ class NoTokenizer:
         return "none"
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
-        raise ValueError("tokenizer=none: this data is text and needs one, e.g. tokenizer=unigram")
+        raise UserError("tokenizer=none: this data is text and needs one, e.g. tokenizer=unigram")

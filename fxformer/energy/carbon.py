@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib import resources
 
 from fxformer.energy.hourly import HOUR, read_hourly
+from fxformer.errors import UserError
 from fxformer.types import NonNegative, Positive
 
 JOULES_PER_KWH = 3.6e6
@@ -45,7 +46,7 @@ class Carbon:
     pue: power usage effectiveness, what the building draws per watt of computer; at least 1
     grid_gco2e_per_kwh: the user's own figure; wins over `region`
     region: a code of `regions()`: ISO 3166 alpha-3 ("FRA"), or a part of one ("USA-CA", "CHN-BJ").
-        An unknown code is a ValueError. Nothing given: the world's average, with a warning
+        An unknown code is a UserError. Nothing given: the world's average, with a warning
     grid_hourly: a file of figures by the hour, which wins over `region`; see `Hourly`, also for
         grid_column and grid_timezone
     """
@@ -61,14 +62,14 @@ class Carbon:
         grid_timezone: str | None = None,
     ):
         if not pue >= 1:
-            raise ValueError(f"energy.pue is {pue}: a building cannot draw less than its machines")
+            raise UserError(f"energy.pue is {pue}: a building cannot draw less than its machines")
         if grid_hourly is not None and grid_gco2e_per_kwh is not None:
-            raise ValueError(
+            raise UserError(
                 "energy.grid_hourly and energy.grid_gco2e_per_kwh both say how dirty "
                 "the grid is; leave one of them out"
             )
         if grid_hourly is None and (grid_column is not None or grid_timezone is not None):
-            raise ValueError(
+            raise UserError(
                 "energy.grid_column and energy.grid_timezone are about a file; write "
                 "energy.grid_hourly=FILE, or leave them out"
             )
@@ -150,18 +151,18 @@ def _rows() -> list[dict[str, str]]:
 
 
 def look_up(code: str) -> Grid:
-    """The grid of `code`; ValueError with the nearest codes when there is none."""
+    """The grid of `code`; UserError with the nearest codes when there is none."""
     table = regions()
     if code in table:
         return table[code]
     if code.upper().startswith(("EU-", "EUROPE")) or code.upper() in ("EU", "EU27"):
-        raise ValueError(
+        raise UserError(
             f"energy.region: no region {code!r}: there is no figure of the EU as a "
             "whole; write a country, as DEU or FRA, or energy.grid_gco2e_per_kwh=…"
         )
     near = _alike(code, table)
     listed = ", ".join(f"{c} ({table[c].name})" for c in dict.fromkeys(near)) or "none"
-    raise ValueError(
+    raise UserError(
         f"energy.region: no region {code!r}; nearest: {listed}; codes look like FRA, DEU, USA-CA"
     )
 

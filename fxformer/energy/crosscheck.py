@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from fxformer.energy.meter import Meter
+from fxformer.errors import UserError
 
 JOULES_PER_KWH = 3.6e6
 
@@ -77,9 +78,9 @@ TOOLS: dict[str, type[Tool]] = {tool.package: tool for tool in (CodeCarbon, Zeus
 
 
 def tool_called(name: str) -> Tool:
-    """ValueError, with the line for pip, where it is not installed."""
+    """UserError, with the line for pip, where it is not installed."""
     if importlib.util.find_spec(name) is None:
-        raise ValueError(
+        raise UserError(
             f"energy.crosscheck={name}: {name} is not installed; write pip install "
             f"{name}, or leave energy.crosscheck out"
         )

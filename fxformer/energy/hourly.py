@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from fxformer.energy.hourly_file import HOUR, read
+from fxformer.errors import UserError
 
 
 class Hourly:
@@ -22,7 +23,7 @@ class Hourly:
     timezone: of times without an offset ("Europe/Berlin"); None: where the file says itself
 
     An hour the file does not hold gets the mean of that hour of the day: of the same month where
-    the file has one, else of all days. `knows` tells those apart. ValueError says what is wrong.
+    the file has one, else of all days. `knows` tells those apart. UserError says what is wrong.
     """
 
     def __init__(self, file: str, column: str | None = None, timezone: str | None = None):
@@ -32,7 +33,7 @@ class Hourly:
             self._table, self._typical, self._zone, self.column = read(path, column, timezone)
         except (ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ValueError(f"energy.grid_hourly: {path}: {reason}") from error
+            raise UserError(f"energy.grid_hourly: {path}: {reason}") from error
         figures = self._table or self._typical
         self.mean = math.fsum(figures.values()) / len(figures)
 

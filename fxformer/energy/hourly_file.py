@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fxformer.energy.units import factor
+from fxformer.errors import UserError
 
 HOUR = 3600
 DIRTIEST = 3000.0  # g/kWh: no grid on Earth comes near; a wrong unit does
@@ -31,7 +32,7 @@ class Series(NamedTuple):
 
 
 def read(path: Path, column: str | None, timezone: str | None) -> Series:
-    """The file's figures. ValueError says what is wrong; knobs as of `Hourly`."""
+    """The file's figures. UserError says what is wrong; knobs as of `Hourly`."""
     with open(path, newline="", encoding="utf-8-sig") as file:
         separator = _separator(file.readline())
         file.seek(0)
@@ -41,7 +42,7 @@ def read(path: Path, column: str | None, timezone: str | None) -> Series:
         scale = factor(value)
         lines = [(rows.line_num, row[time] or "", row[value]) for row in rows]
     if not lines:
-        raise ValueError("it has no rows")
+        raise UserError("it has no rows")
     figures = [_figure(text, line, value, separator) * scale for line, _, text in lines]
     stamps = [(line, text) for line, text, _ in lines]
     if time.strip().casefold() == "hour":
@@ -56,10 +57,10 @@ def zone_of(column: str, given: str | None) -> datetime.tzinfo:
     """The zone of times without an offset: as the column's name says, or as given."""
     if "utc" in column.casefold() or "gmt" in column.casefold():
         if given not in (None, "UTC"):
-            raise ValueError(f"column {column!r} says UTC, and energy.grid_timezone says {given}")
+            raise UserError(f"column {column!r} says UTC, and energy.grid_timezone says {given}")
         return datetime.UTC
     if given is None:
-        raise ValueError(
+        raise UserError(
             f"nothing says in which time zone column {column!r} is; write "
             "energy.grid_timezone=UTC, or Europe/Berlin or the like"
         )
@@ -70,7 +71,7 @@ def zone_of(column: str, given: str | None) -> datetime.tzinfo:
         cities = {name.rpartition("/")[2].casefold(): name for name in known}
         near = difflib.get_close_matches(given, known, 3)
         near += [cities[c] for c in difflib.get_close_matches(given.casefold(), cities, 2)]
-        raise ValueError(
+        raise UserError(
             f"energy.grid_timezone: there is no zone {given!r}; nearest: "
             f"{', '.join(dict.fromkeys(near)) or 'UTC, Europe/Berlin'}"
         ) from error
@@ -81,7 +82,7 @@ def _time_column(names: Sequence[str]) -> str:
         for name in names:
             if name.strip().casefold().startswith(word):
                 return name
-    raise ValueError(
+    raise UserError(
         f"no column of times: wants `timestamp`, `Datetime (UTC)` or `hour`, and has "
         f"{', '.join(names) or 'nothing'}"
     )
@@ -92,17 +93,17 @@ def _value_column(names: Sequence[str], wanted: str | None) -> str:
         if wanted in names:
             return wanted
         near = difflib.get_close_matches(wanted, names, 1) or names
-        raise ValueError(f"energy.grid_column: no column {wanted!r}; did you mean {near[0]!r}?")
+        raise UserError(f"energy.grid_column: no column {wanted!r}; did you mean {near[0]!r}?")
     found = [name for name in names if factor(name, strict=False)]
     life = [name for name in found if any(word in name.casefold() for word in _LIFE)]
     if len(found) == 1 or len(life) == 1:
         return found[0] if len(found) == 1 else life[0]
     if found:
-        raise ValueError(
+        raise UserError(
             f"several columns could be meant: {', '.join(map(repr, found))}; write "
             "energy.grid_column='…'"
         )
-    raise ValueError(
+    raise UserError(
         "no column's name holds a unit such as gCO2e/kWh, kg/MWh or lbs/MWh; rename the right one "
         f"of {', '.join(map(repr, names))} (WattTime's figures are lbs/MWh)"
     )
@@ -123,7 +124,7 @@ def _figure(text: str | None, line: int, column: str, separator: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise ValueError(f"line {line}: {text!r} in {column!r} is no figure of 0 or more")
+        raise UserError(f"line {line}: {text!r} in {column!r} is no figure of 0 or more")
     return value
 
 
@@ -133,19 +134,19 @@ def _day(stamps: Sequence[tuple[int, str]], figures: Sequence[float]) -> Mapping
     for (line, text), value in zip(stamps, figures, strict=True):
         plain = text.strip().removesuffix(":00")
         if not plain.isdigit() or int(plain) > 24:
-            raise ValueError(
+            raise UserError(
                 f"line {line}: hour {text!r}; hours of the day are 0 to 23, or 1 to "
                 "24 where they are named by their ends"
             )
         if int(plain) in found:
-            raise ValueError(f"line {line}: hour {text} stands there twice")
+            raise UserError(f"line {line}: hour {text} stands there twice")
         found[int(plain)] = value
     if 24 in found and 0 in found:
-        raise ValueError("there are both an hour 0 and an hour 24: write 0 to 23, or 1 to 24")
+        raise UserError("there are both an hour 0 and an hour 24: write 0 to 23, or 1 to 24")
     first = 1 if 24 in found else 0
     missing = [str(hour) for hour in range(first, first + 24) if hour not in found]
     if missing:
-        raise ValueError(f"hours {', '.join(missing)} of the day are missing")
+        raise UserError(f"hours {', '.join(missing)} of the day are missing")
     _plausible(figures)
     return {(None, hour - first): value for hour, value in found.items()}
 
@@ -157,12 +158,12 @@ def _moments(stamps, column: str, timezone: str | None) -> tuple[list[float], da
         try:
             times.append(datetime.datetime.fromisoformat(text.strip()))
         except ValueError as error:
-            raise ValueError(f"line {line}: {text!r} is no time like 2024-01-31T17:00") from error
+            raise UserError(f"line {line}: {text!r} is no time like 2024-01-31T17:00") from error
     own = times[0].tzinfo is not None
     if any((time.tzinfo is not None) is not own for time in times):
-        raise ValueError("some times have an offset from UTC and some have none")
+        raise UserError("some times have an offset from UTC and some have none")
     if own and timezone is not None:
-        raise ValueError("its times say their offsets; leave out energy.grid_timezone")
+        raise UserError("its times say their offsets; leave out energy.grid_timezone")
     zone = datetime.UTC if own else zone_of(column, timezone)
     moments: dict[float, None] = {}  # in their order
     for (line, text), time in zip(stamps, times, strict=True):
@@ -170,13 +171,13 @@ def _moments(stamps, column: str, timezone: str | None) -> tuple[list[float], da
         if when in moments and not own:  # the hour that summer time gives back comes twice
             when = time.replace(tzinfo=zone, fold=1).timestamp()
         if when in moments:
-            raise ValueError(f"line {line}: {text} stands there twice; a file is of one grid")
+            raise UserError(f"line {line}: {text} stands there twice; a file is of one grid")
         moments[when] = None
     return list(moments), zone
 
 
 def _hours(seconds: Sequence[float], figures: Sequence[float]) -> dict[int, float]:
-    """{UTC hour: mean of its rows}; ValueError for what is missing or cannot be."""
+    """{UTC hour: mean of its rows}; UserError for what is missing or cannot be."""
     groups: dict[int, list[float]] = defaultdict(list)
     for when, value in zip(seconds, figures, strict=True):
         groups[int(when // HOUR)].append(value)
@@ -186,12 +187,12 @@ def _hours(seconds: Sequence[float], figures: Sequence[float]) -> dict[int, floa
         at = [datetime.datetime.fromtimestamp(h * HOUR, datetime.UTC) for h in missing[:3]]
         named = ", ".join(f"{one:%Y-%m-%dT%H:00Z}" for one in at)
         more = ", …" if len(missing) > 3 else ""
-        raise ValueError(
+        raise UserError(
             f"{len(missing)} of {last - first + 1} hours are missing ({named}{more}); "
             "an hourly file is wanted, filled where it has gaps"
         )
     if last - first < 23:
-        raise ValueError(f"it holds {last - first + 1} hours; a whole day is the least")
+        raise UserError(f"it holds {last - first + 1} hours; a whole day is the least")
     _plausible(figures)
     return {hour: math.fsum(rows) / len(rows) for hour, rows in groups.items()}
 
@@ -207,9 +208,9 @@ def _typical(table: Mapping[int, float], zone: datetime.tzinfo) -> dict:
 
 
 def _plausible(figures: Sequence[float]) -> None:
-    """ValueError where the unit in the column's name cannot be right."""
+    """UserError where the unit in the column's name cannot be right."""
     if max(figures) > DIRTIEST or 0 < max(figures) < 2:
-        raise ValueError(
+        raise UserError(
             f"its largest figure comes to {max(figures):g} g/kWh; grids have some "
             "tens to some hundreds: is the unit in the column's name right?"
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from omegaconf import DictConfig, open_dict
 
 from fxformer.config import folders
+from fxformer.errors import UserError
 from fxformer.launch import explain, sweep
 from fxformer.launch.words import name_texts
 
@@ -161,14 +162,14 @@ def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
 
 
 def _check_name(cfg: DictConfig) -> None:
-    """ValueError where the name of a run's folder, which everybody sees, would hold a secret."""
+    """UserError where the name of a run's folder, which everybody sees, would hold a secret."""
     from omegaconf import OmegaConf
 
     from fxformer.track.redact import unnameable
 
     found = unnameable(OmegaConf.to_container(cfg, resolve=False).get("name"))
     if found:
-        raise ValueError(
+        raise UserError(
             f"name: holds the environment variable {', '.join(found)}, and a folder's name is seen "
             "by everybody; write a name out, or use one that identifies the job (SLURM_JOB_ID)"
         )

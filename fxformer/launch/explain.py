@@ -10,11 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.fit import nearest
+from fxformer.errors import UserError
 from fxformer.track.plain import safe
 
-# Of a path that the user gave, not of a disk or a network that fails while a run goes on.
-SELF_TELLING = {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.ENXIO, errno.ENODEV}
-SELF_TELLING |= {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+# Errors of a path that the user gave, not of a disk or network that fails while a run goes on.
+PATH_ERRORS = {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.ENXIO, errno.ENODEV}
+PATH_ERRORS |= {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
 
 
 def say(sentences: str) -> int:
@@ -43,25 +44,28 @@ def sentence(error: BaseException) -> str:
 
 
 def refusal(error: BaseException) -> str | None:
-    """The sentence of an error that we raised on purpose; None for a bug.
+    """The message of an error that the user can mend; None for a bug.
 
-    On purpose: a ValueError (Hydra may have wrapped it) whose innermost frame is a `raise` of this
-    package; a file that cannot be opened, which says so itself; and a part that Hydra could not
-    call because the config lacks one of its knobs.
+    A UserError, an OSError about a path that cannot be used, or a part that Hydra could not call
+    because the config lacks one of its arguments. What Hydra wraps is unwrapped first.
     """
     from fxformer.config.build import cause  # Hydra, which light commands do without
 
-    error = cause(error)
-    if isinstance(error, OSError) and error.filename and error.errno in SELF_TELLING:
-        return f"{error.filename}: {error.strerror}"
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = frames and frames[-1].filename.startswith(str(folders.PACKAGE))
-    if isinstance(error, TypeError) and not ours:
-        lacking = re.match(r"(\w+)(?:\.__init__)?\(\) missing \d+ required .*?: (.+)", str(error))
+    inner = cause(error)
+    if isinstance(inner, UserError):
+        return str(inner)
+    if isinstance(inner, OSError) and inner.filename and inner.errno in PATH_ERRORS:
+        return f"{inner.filename}: {inner.strerror}"
+    if inner is not error and isinstance(inner, TypeError) and not _in_package(inner):
+        lacking = re.match(r"(\w+)(?:\.__init__)?\(\) missing \d+ required .*?: (.+)", str(inner))
         return f"{lacking[1]}: the config does not give {lacking[2]}" if lacking else None
-    if not isinstance(error, ValueError):
-        return None
-    return str(error) if ours and (frames[-1].line or "").startswith("raise") else None
+    return None
+
+
+def _in_package(error: BaseException) -> bool:
+    """Whether this package made the call that failed; else a library (Hydra) made it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.startswith(str(folders.PACKAGE))
 
 
 # Settings of Hydra's that do nothing here, and what does what they are for.

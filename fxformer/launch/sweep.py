@@ -22,6 +22,7 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.config.check import values
+from fxformer.errors import UserError
 from fxformer.launch.explain import refusal, say, trace
 from fxformer.launch.judging import Judge, told
 from fxformer.launch.words import again, flags, is_of
@@ -84,11 +85,11 @@ class Sweeper(HydraSweeper):
         words = [*space.words_of(asked or {}), *arguments]
         fixed, dimensions = space.read(words, self.context.config_loader)
         if own := [one.key for one in dimensions if one.key.partition(".")[0] == "search"]:
-            raise ValueError(f"{', '.join(own)}: a search cannot search for itself; give one value")
+            raise UserError(f"{', '.join(own)}: a search cannot search for itself; give one value")
         if wrong := values(self.config.search, "search"):
-            raise ValueError("\n".join(wrong))
+            raise UserError("\n".join(wrong))
         if self.config.search.trials and not dimensions:
-            raise ValueError(
+            raise UserError(
                 f"search.trials={self.config.search.trials}: there is nothing to search; give a "
                 "key several values or an interval, as in seed=1,2,3"
             )
@@ -108,7 +109,7 @@ class Sweeper(HydraSweeper):
         return self._each(search, study, fixed, judge)
 
     def _judge(self, judge: Judge, dimensions: Sequence[Any]) -> None:
-        """Raises ValueError with every problem of every corner of the space: see space.corners."""
+        """Raises UserError with every problem of every corner of the space: see space.corners."""
         found: dict[str, str] = {}
         with Console(stderr=True).status("judging the configs of the search …"):
             for params in space.corners(dimensions):
@@ -117,10 +118,10 @@ class Sweeper(HydraSweeper):
                     found.setdefault(problem, f"{problem}   ({' '.join(words)})".replace(" ()", ""))
         if found:
             advice = "; write search.skip_illegal=true to leave out what cannot run"
-            raise ValueError("\n".join(found.values()) + (advice if dimensions else ""))
+            raise UserError("\n".join(found.values()) + (advice if dimensions else ""))
 
     def _skipped(self, judge: Judge, study: Study, search: Search) -> dict[int, str]:
-        """{slot: why} of the trials that cannot run. Raises ValueError for any of them unless
+        """{slot: why} of the trials that cannot run. Raises UserError for any of them unless
         search.skip_illegal, and where none is left."""
         if search.sampler.pure:
             drawn = {slot: search.sampler.draw(study, slot, ()) for slot in range(study.total)}
@@ -131,10 +132,10 @@ class Sweeper(HydraSweeper):
         told_of = told(words, refused)
         count = f"{len(refused)} of {len(words)} trials cannot run"
         if refused and len(refused) == len(words):
-            raise ValueError("\n".join([*told_of, f"{count}: none is left"]))
+            raise UserError("\n".join([*told_of, f"{count}: none is left"]))
         if refused and not search.skip_illegal:
             advice = f"{count}; search.skip_illegal=true leaves them out"
-            raise ValueError("\n".join([*told_of, advice]))
+            raise UserError("\n".join([*told_of, advice]))
         if refused:
             lines = "\n  ".join([f"{count} and are left out:", *told_of])
             Console(stderr=True).print(lines, highlight=False, markup=False)

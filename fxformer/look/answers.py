@@ -10,6 +10,7 @@ import numpy as np
 
 from fxformer.batch import Batch
 from fxformer.compare.opened import Opened
+from fxformer.errors import UserError
 from fxformer.generate.greedy import continue_prefix, continue_text
 from fxformer.look.pieces import pieces
 from fxformer.look.rows import Text, padded
@@ -32,9 +33,9 @@ def payload(opened: Opened, text: Text) -> dict[str, Any]:
 
 def masked(opened: Opened, text: Text) -> dict[str, Any]:
     """An encoder: for each hidden token the likeliest ones. p: probability; rank: of the right
-    one, from 1. ValueError for a model that gives words no probability."""
+    one, from 1. UserError for a model that gives words no probability."""
     if not hasattr(opened.objective.model.head, "table"):
-        raise ValueError(f"the head of {opened.run.id} gives words no probability")
+        raise UserError(f"the head of {opened.run.id} gives words no probability")
     row, size = text.batch, opened.objective.vocabulary.size
     made = _guesses(opened.shape, opened.params, _wide(opened, row), size)
     best, chances, right, rank = map(np.asarray, made)
@@ -105,7 +106,7 @@ def continued(opened: Opened, text: Text) -> dict[str, Any]:
     given = (own or max(total // 3, 1)) if text.known else total
     room = total if given < total else min(given + WRITES, limit(opened))
     if room <= given:
-        raise ValueError(f"the text is {given} tokens long, which leaves no room to go on")
+        raise UserError(f"the text is {given} tokens long, which leaves no room to go on")
     prompt = row.tokens[:, :given]
     prefix = None if row.prefix is None else np.ones((1, given), bool)
     knobs = (room, vocabulary.eos, vocabulary.pad)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fxformer.compare.opened import Opened
+from fxformer.errors import UserError
 from fxformer.look.pieces import pieces
 from fxformer.look.rows import Text, padded
 from fxformer.look.texts import limit
@@ -80,11 +81,11 @@ def distance(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:
 
 
 def payload(opened: Opened, text: Text) -> dict[str, Any]:
-    """The attention of a text for the page. ValueError where it is too much to send."""
+    """The attention of a text for the page. UserError where it is too much to send."""
     found = attention(opened, text)
     size = sum(one.weights.size for one in found)
     if size > LARGEST:
-        raise ValueError(
+        raise UserError(
             f"{size / 1e6:.0f} million weights are more than a page shows "
             f"({LARGEST / 1e6:.0f} million): choose a shorter text"
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from fxformer.batch import Batch
 from fxformer.compare.opened import Opened, open_at
+from fxformer.errors import UserError
 from fxformer.generate.samples import one_piece
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
@@ -30,15 +31,15 @@ def steps_of(run: StoredRun) -> list[int]:
 
 
 def chosen_step(run: StoredRun, step: int | None) -> int:
-    """`step`, or the last there is. ValueError, with the nearest, where there is no such."""
+    """`step`, or the last there is. UserError, with the nearest, where there is no such."""
     steps = steps_of(run)
     if not steps:
-        raise ValueError(f"{run.id} has no checkpoint to look into: train it on, resume={run.id}")
+        raise UserError(f"{run.id} has no checkpoint to look into: train it on, resume={run.id}")
     if step is None:
         return steps[-1]
     if step not in steps:
         near = min(steps, key=lambda one: abs(one - step))
-        raise ValueError(
+        raise UserError(
             f"{run.id} kept no checkpoint of step {step}; the nearest is {near}, and there are "
             f"{', '.join(map(str, steps))} (trainer.keep=… keeps more)"
         )
@@ -59,7 +60,7 @@ class Kept:
         self._texts: dict[tuple[Path, int], Batch] = {}
 
     def open(self, run: StoredRun, step: int | None = None) -> Opened:
-        """The run's model as of a checkpoint; None: the last. ValueError as of `open_at`."""
+        """The run's model as of a checkpoint; None: the last. UserError as of `open_at`."""
         step = chosen_step(run, step)
         with self._lock:
             model = self._model(run, step)
@@ -74,7 +75,7 @@ class Kept:
 
     def held_out(self, run: StoredRun) -> Batch:
         """The first text of each of the first held-out rows, as the objective spoils them. Rows
-        [N, T]. ValueError, saying so, where the text is gone or has changed."""
+        [N, T]. UserError, saying so, where the text is gone or has changed."""
         with self._lock:
             model = self._model(run, chosen_step(run, None))
         mark = (model.run.folder, _stamp(run))
@@ -119,6 +120,6 @@ def _first_texts(model: Opened) -> Batch:
         packed = corpus.pack("valid", width, model.objective.limits(width))
         rows = packed.rows(np.arange(min(len(packed), HELD_OUT)))
     except (OSError, ValueError, ImportError) as error:
-        raise ValueError(f"the text of {model.run.id} cannot be read: {error}") from error
+        raise UserError(f"the text of {model.run.id} cannot be read: {error}") from error
     batch = model.objective.corrupt(rows)
     return one_piece(batch, len(batch.tokens))

@@ -9,6 +9,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows
 from fxformer.compare.opened import Opened
+from fxformer.errors import UserError
 from fxformer.generate.greedy import rewrite
 from fxformer.look.pieces import ids_of
 from fxformer.look.rows import MOST, STEP, Text, cut, one_row, padded
@@ -39,7 +40,7 @@ def _tables(model: nnx.Module) -> list[int]:
 def chosen(texts: Batch, number: int) -> Text:
     """A held-out text as the objective spoils it, cut where it is longer than can be shown."""
     if not 0 <= number < len(texts.tokens):
-        raise ValueError(f"there is no held-out text {number}: choose 0 … {len(texts.tokens) - 1}")
+        raise UserError(f"there is no held-out text {number}: choose 0 … {len(texts.tokens) - 1}")
     row = jax.tree.map(lambda x: np.asarray(x)[number : number + 1], texts)
     return cut(row, known=True)
 
@@ -99,7 +100,7 @@ def asked(opened: Opened, text: str, seed: int = 0) -> Text:
 def framed(
     opened: Opened, text: str, what: str, *, closed: bool = True, source: bool = False
 ) -> np.ndarray:
-    """[n] ids with what the template puts around; ValueError where there are none or too many.
+    """[n] ids with what the template puts around; UserError where there are none or too many.
 
     source: of what the encoder of a seq2seq model reads
     """
@@ -109,9 +110,9 @@ def framed(
     ids = np.concatenate([tokenizer.prefix, ids, after]).astype(np.int32)
     most = limit(opened)
     if not len(ids):
-        raise ValueError(f"{what} is empty: write some words")
+        raise UserError(f"{what} is empty: write some words")
     if len(ids) > most:
-        raise ValueError(
+        raise UserError(
             f"{what} is {len(ids)} tokens long, and {most} can be looked at in {opened.run.id}: "
             f"leave out {len(ids) - most} or so"
         )

@@ -8,6 +8,7 @@ from typing import Any
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.model.transformer import Transformer
 from fxformer.nn.embed import Projection
 from fxformer.nn.head import Head
@@ -53,11 +54,11 @@ def narrow(transformer: Part, size: float, width: int) -> Part:
     read vectors of `width`. A share below one head gets one head.
 
     What a position adds to the words is in those vectors already; what it does inside attention
-    is done for the new number of heads. Raises ValueError where the share gives no whole heads.
+    is done for the new number of heads. Raises UserError where the share gives no whole heads.
     """
     _, knobs = unfolded(transformer)
     if not {"dim", "heads", "ffn", "attention", "position", "embed"} <= set(knobs):
-        raise ValueError("a generator is made out of an encoder's Transformer and this has none")
+        raise UserError("a generator is made out of an encoder's Transformer and this has none")
     dim, heads = narrowed(knobs["dim"], knobs["heads"], size)
     share = dim / knobs["dim"]
     position, _ = unfolded(knobs["position"])
@@ -79,7 +80,7 @@ def narrow(transformer: Part, size: float, width: int) -> Part:
 
 
 def narrowed(dim: int, heads: int, size: float) -> tuple[int, int]:
-    """(width, heads) of `size` times them; ValueError, with the nearest size, if not whole."""
+    """(width, heads) of `size` times them; UserError, with the nearest size, if not whole."""
     fewer = max(round(size * heads), 1)
     share = size if size * heads < 1 - SLACK else fewer / heads
     width = round(share * dim)
@@ -87,7 +88,7 @@ def narrowed(dim: int, heads: int, size: float) -> tuple[int, int]:
     if whole and width:
         return width, fewer
     near = min(range(1, heads + 1), key=lambda n: (abs(n / heads - size), dim * n % heads))
-    raise ValueError(
+    raise UserError(
         f"a generator of {size:g} times {dim} wide and {heads} heads would be {size * dim:g} wide "
         f"with {size * heads:g} heads; the nearest that splits: write "
         f"objective.generator_size={near / heads:.4g} ({dim * near // heads} wide, heads: {near})"

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.model.transformer import Transformer
 from fxformer.nn.attention import Cache
 from fxformer.nn.core import Table, drop, split_key
@@ -28,7 +29,7 @@ class NgramDecoder(nnx.Module):
         self, *, transformer: Part, ngram: Count, causal: bool, cross: bool, rngs: nnx.Rngs
     ):
         if not (causal and cross):
-            raise ValueError("an n-gram decoder is causal and has a memory: write model=prophetnet")
+            raise UserError("an n-gram decoder is causal and has a memory: write model=prophetnet")
         self.transformer: Transformer = transformer(causal=True, cross=True, rngs=rngs)
         self._check(self.transformer)
         self.begin = Table(ngram, self.transformer.width, rngs=rngs)
@@ -88,7 +89,7 @@ class NgramDecoder(nnx.Module):
         key: Array | None = None,
     ) -> tuple[Float[Array, "B P T D"], Cache | None]:
         """The main stream and the first `ahead` predicting ones, P = 1 + ahead. No stream depends
-        on a later one. Raises ValueError where the row is longer than the position table."""
+        on a later one. Raises UserError where the row is longer than the position table."""
         body, keys = self.transformer, split_key(key, 3)
         where, at = self.here(segments, cache, ahead, positions)
         x = self.enter(words, at, ahead, key=keys[0])
@@ -128,7 +129,7 @@ class NgramDecoder(nnx.Module):
         longest = segments.shape[1] if cache is None else cache.k.shape[2]
         room = self.transformer.position.length
         if room is not None and longest >= room:
-            raise ValueError(
+            raise UserError(
                 f"rows of {longest} tokens foretell a token at position {longest + 1}, and the "
                 f"position table has {room}: write data.length={room - 1} or "
                 f"model.position.length={longest + 1}"
@@ -138,17 +139,17 @@ class NgramDecoder(nnx.Module):
 
     @staticmethod
     def _check(body: Transformer) -> None:
-        """ValueError for parts that streams know nothing of."""
+        """UserError for parts that streams know nothing of."""
         attention, position = body.stack.blocks.attention, type(body.position)
         if not isinstance(attention, NgramAttention):
-            raise ValueError(
+            raise UserError(
                 f"an n-gram decoder needs n-gram attention, not {type(attention).__name__}: write "
                 "model.decoder.transformer.attention as model=prophetnet has it"
             )
         if position.rotate is not Position.rotate or position.bias is not Position.bias:
-            raise ValueError(
+            raise UserError(
                 f"n-gram attention has a relative bias of its own and would pass over "
                 f"{position.__name__}: write model/position=prophetnet, learned or sinusoidal"
             )
         if body.stack.windows is not None:
-            raise ValueError("n-gram attention has no windows: write model.windows=null")
+            raise UserError("n-gram attention has no windows: write model.windows=null")

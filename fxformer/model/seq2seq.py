@@ -5,6 +5,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
+from fxformer.errors import UserError
 from fxformer.model.language_model import LanguageModel, classifying, rounded
 from fxformer.model.tie import tie
 from fxformer.model.transformer import Transformer
@@ -48,7 +49,7 @@ class Seq2Seq(nnx.Module):
         self.decoder: Transformer = decoder(causal=True, cross=True, rngs=rngs)
         e, d, own = self.encoder, self.decoder, source_vocab is not None
         if e.dim != d.dim or (e.width != d.width and not own):
-            raise ValueError(
+            raise UserError(
                 f"encoder and decoder share a word table and a width: the encoder is {e.dim} wide "
                 f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
             )

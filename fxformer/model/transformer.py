@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, Where
 from fxformer.nn.block import Block
 from fxformer.nn.core import drop, split_key
@@ -60,7 +61,7 @@ class Transformer(nnx.Module):
         self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
         look = partial(memory_attention or attention, heads=heads)
         if causal and local is not None:
-            raise ValueError("a convolution sees later tokens: write model/local=none in a decoder")
+            raise UserError("a convolution sees later tokens: write model/local=none in a decoder")
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
@@ -109,7 +110,7 @@ class Transformer(nnx.Module):
         prefix: tokens that a causal stack reads in both directions; with a cache, all its places.
         global_tokens: tokens that see all and are seen by all, for an attention that has such.
 
-        Raises ValueError, while tracing, where the row is longer than the position table."""
+        Raises UserError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
         where, at = self.here(segments, cache, prefix, positions, global_tokens)
         there = None if memory is None else self.there(at, segments, memory_segments)
@@ -168,7 +169,7 @@ class Transformer(nnx.Module):
         """What self-attention may know, and the position of every token."""
         longest = segments.shape[1] if cache is None else cache.room(segments.shape[1])
         if self.position.length is not None and longest > self.position.length:
-            raise ValueError(
+            raise UserError(
                 f"rows of {longest} tokens do not fit a position table of {self.position.length}: "
                 f"write data.length={self.position.length} or model.position.length={longest}"
             )
@@ -180,7 +181,7 @@ class Transformer(nnx.Module):
             at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
             known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
         if prefix is not None and prefix.shape[1] != known.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f"a prefix of {prefix.shape[1]} places over {known.shape[1]} tokens: a memory has "
                 "none, write model.attention.memory=null"
             )

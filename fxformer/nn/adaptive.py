@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.core import Linear, Table
 from fxformer.nn.head import Head
 from fxformer.types import Count
@@ -15,12 +16,12 @@ from fxformer.types import Count
 
 def clusters(vocab: int, cutoffs: Sequence[int] | None) -> tuple[int, ...]:
     """Where the clusters of a vocabulary begin and end: (0, …, vocab); cutoffs null: an eighth and
-    a half of it. Raises ValueError for cutoffs that do not rise to the vocabulary."""
+    a half of it. Raises UserError for cutoffs that do not rise to the vocabulary."""
     if cutoffs is None:
         cutoffs = sorted({max(vocab // 8, 1), vocab // 2} - {0, vocab})
     bounds = (0, *cutoffs, vocab)
     if any(low >= high for low, high in pairwise(bounds)):
-        raise ValueError(
+        raise UserError(
             f"cutoffs must rise and stay below the vocabulary of {vocab}, got {list(cutoffs)}: "
             "write model.words.cutoffs=null, or such numbers"
         )
@@ -28,9 +29,9 @@ def clusters(vocab: int, cutoffs: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def widths(first: int, shrink: int, count: int) -> list[int]:
-    """Of the vectors of each cluster. ValueError where nothing is left."""
+    """Of the vectors of each cluster. UserError where nothing is left."""
     if first // shrink ** (count - 1) < 1:
-        raise ValueError(
+        raise UserError(
             f"vectors of {first} cannot be divided by {shrink} {count - 1} times: write a smaller "
             "model.words.shrink, or fewer model.words.cutoffs"
         )
@@ -99,7 +100,7 @@ class AdaptiveHead(Head):
         self.bounds, self.dim = clusters(vocab, cutoffs), dim
         count, first = len(self.bounds) - 1, word_width or dim
         if tied is not None and len(tied) != count:
-            raise ValueError(
+            raise UserError(
                 f"model.head.tied has {len(tied)} values for {count} clusters: write one for each"
             )
         narrow = enumerate(widths(first, shrink, count))
@@ -117,7 +118,7 @@ class AdaptiveHead(Head):
         """(features [*B E], kernel [V E], bias [V]) of each softmax: first that of the frequent
         words and the clusters, then that of each cluster's words."""
         if getattr(words, "bounds", None) != self.bounds:
-            raise ValueError(
+            raise UserError(
                 "an adaptive head has the clusters of its words: write model/words=adaptive, and "
                 "model.head.cutoffs=${model.words.cutoffs}"
             )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
@@ -137,12 +138,12 @@ class MultiHeadAttention(nnx.Module):
         if head_dim is None and dim % heads:
             near = [n for n in range(1, dim + 1) if dim % n == 0]
             best = min(near, key=lambda n: abs(n - heads))
-            raise ValueError(
+            raise UserError(
                 f"a width of {dim} does not split into {heads} heads; the nearest that does is "
                 f"{best} heads (or give model.attention.head_dim)"
             )
         if heads % groups:
-            raise ValueError(f"{heads} heads do not split into {groups} key-value heads")
+            raise UserError(f"{heads} heads do not split into {groups} key-value heads")
         self.heads, self.groups, self.width = heads, groups, head_dim or dim // heads
         self.q = Linear(dim, heads * self.width, bias=qkv_bias, rngs=rngs)
         self.k = Linear(dim, groups * self.width, bias=qkv_bias, rngs=rngs)

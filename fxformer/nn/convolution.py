@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.core import Linear, drop
 from fxformer.types import Count, Part, Rate
 
@@ -30,7 +31,7 @@ class Convolution(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if size % 2 == 0:
-            raise ValueError(f"a token has no middle place among {size}; write {size + 1}")
+            raise UserError(f"a token has no middle place among {size}; write {size + 1}")
         self.mix = Linear(size * dim, dim, rngs=rngs)
         self.norm = norm(dim, rngs=rngs)
         self.act, self.size, self.dropout = act, size, dropout

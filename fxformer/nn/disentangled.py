@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.core import Linear, Table, drop
 from fxformer.nn.position import Position, Relative
@@ -38,7 +39,7 @@ class Disentangled(Position):
         rngs: nnx.Rngs,
     ):
         if buckets is not None and (buckets < 2 or reach - 1 <= buckets // 2):
-            raise ValueError(
+            raise UserError(
                 f"{buckets} buckets hold distances up to {buckets // 2} one by one, so there must "
                 f"be two or more and reach larger than {buckets // 2 + 1}, got {reach}"
             )
@@ -139,7 +140,7 @@ class DisentangledAttention(MultiHeadAttention):
         self.shared, self.position_dropout = shared, position_dropout
 
     def bias(self, q, k, where, key):
-        """c2p and p2c. Raises ValueError where there is no relative table, or one of another width
+        """c2p and p2c. Raises UserError where there is no relative table, or one of another width
         than the model's."""
         if where.position is None:
             return None
@@ -155,7 +156,7 @@ class DisentangledAttention(MultiHeadAttention):
     ) -> Float[Array, "B H T S"] | None:
         """What distances add to the logits."""
         if relative is None or relative.table.shape[-1] != self.q.kernel.shape[-2]:
-            raise ValueError(
+            raise UserError(
                 "disentangled attention reads a relative table as wide as the model: write "
                 "model/position=disentangled and model.embed.width=null"
             )

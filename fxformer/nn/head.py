@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.core import Linear, Table
 from fxformer.types import Part
 
@@ -105,7 +106,7 @@ class TiedHead(Head):
         rngs: nnx.Rngs,
     ):
         if transform is None and width != dim:
-            raise ValueError(
+            raise UserError(
                 f"a tied head needs vectors as wide as the word table: the model is {dim} wide, "
                 f"the table {width}; write model/head=mlm (it has a transform) or model/head=untied"
             )

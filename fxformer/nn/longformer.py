@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, split_key
 from fxformer.nn.work import Seen, kernels
@@ -48,13 +49,13 @@ class LongformerAttention(MultiHeadAttention):
         cache: Cache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """As of `MultiHeadAttention`. Raises ValueError for global tokens with a cache."""
+        """As of `MultiHeadAttention`. Raises UserError for global tokens with a cache."""
         chosen = self.chosen(where)
         if chosen is None:
             known = {"window": window, "depth": depth, "cache": cache, "key": key}
             return super().__call__(x, memory, where, **known)
         if cache is not None:
-            raise ValueError(
+            raise UserError(
                 "Longformer's global tokens look at later ones, so there is no generating with "
                 "them: write model/attention=multihead in a decoder"
             )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import Mask
@@ -63,7 +64,7 @@ class NgramAttention(MultiHeadAttention):
     ):
         super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
         if buckets < 2 or reach <= buckets // 2:
-            raise ValueError(
+            raise UserError(
                 f"{buckets} buckets hold distances up to {buckets // 2} one by one, so there must "
                 f"be two or more of them, and reach must be larger than half of them, got {reach}"
             )

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer import memory
+from fxformer.errors import UserError
 from fxformer.nn.core import Table
 from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Natural, Positive, Range
@@ -117,7 +118,7 @@ class Sinusoidal(Position):
 
 def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarray, "T E"]:
     """The table of `Sinusoidal`. Float64 on the host, rounded once; fairseq's in float32 as it is
-    there. ValueError where there is no memory for it."""
+    there. UserError where there is no memory for it."""
     memory.require(3 * 8 * length * dim, "model.position.length", f"a table of {length} x {dim}")
     if layout == "fairseq":
         step = np.float32(-np.log(base) / (dim // 2 - 1))
@@ -159,7 +160,7 @@ class Rotary(Position):
     def rotate(self, x, at, window=None):
         width = int(x.shape[-1] * self.share)
         if width % 2:
-            raise ValueError(
+            raise UserError(
                 f"rotary turns pairs of channels: {self.share} of a head width of {x.shape[-1]} "
                 f"is {width}, which is odd; choose heads so that dim / heads is even"
             )
@@ -240,7 +241,7 @@ class RelativeBuckets(Position):
     ):
         near = buckets // 2 if causal else buckets // 4
         if near < 1 or reach <= near:
-            raise ValueError(
+            raise UserError(
                 f"{buckets} buckets hold distances up to {near} one by one, "
                 f"so reach must be larger than {max(near, 1)}, got {reach}"
             )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, drop
 from fxformer.nn.mask import EVERYTHING, positions
@@ -156,15 +157,15 @@ class RelativeAttention(MultiHeadAttention):
         return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
 
     def biases(self, position: Position) -> tuple[Float[Array, "H K"], Float[Array, "H K"]]:
-        """u and w. Raises ValueError for a position that tells no distances, or has no biases."""
+        """u and w. Raises UserError for a position that tells no distances, or has no biases."""
         if not isinstance(position, RelativeSinusoids):
-            raise ValueError(
+            raise UserError(
                 f"relative attention reads distances, which {type(position).__name__} does not "
                 "tell: write model/position=relative"
             )
         owner = self if self.content_bias is not None else position
         if owner.content_bias is None:
-            raise ValueError(
+            raise UserError(
                 "nobody has the biases of queries: write model.attention.own_bias=true, or "
                 "model/position=relative_shared"
             )

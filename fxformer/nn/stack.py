@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, Where
 from fxformer.nn.mask import EVERYTHING
 from fxformer.types import Count, Part
@@ -59,10 +60,10 @@ class Stack(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if (groups or 1) > layers:
-            raise ValueError(f"{layers} layers cannot use {groups} blocks; at most {layers}")
+            raise UserError(f"{layers} layers cannot use {groups} blocks; at most {layers}")
         distinct, layers = (groups or layers) * inner, layers * inner
         if first is not None and (groups or layers < 2):
-            raise ValueError(
+            raise UserError(
                 "a first layer unlike the others cannot be shared and is not the only one: write "
                 "model.groups=null, and model.layers=2 or more"
             )

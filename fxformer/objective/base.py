@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.hold import Held, Tally
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
@@ -49,7 +50,7 @@ class Objective(nnx.Module):
         self.model = model(vocab=vocabulary.size, rngs=rngs)
         self._check_architecture(self.model.architecture)
         if vocabulary.source is not None and (said := self.against_two_tokenizers()):
-            raise ValueError(said)
+            raise UserError(said)
         self._check_source_rows(vocabulary)
         self.loss = loss
         self.tally = Tally()
@@ -113,7 +114,7 @@ class Objective(nnx.Module):
         A device would not complain: an id out of range reads another row of the table, or NaN.
         """
         if getattr(rows, "source", None) is not None and not self.reads_pairs:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} learns from single texts and would not read the sources of "
                 "these pairs; write data/packing=prompted (a decoder reads source and target in "
                 "one), or objective=seq2seq or objective=tokenlabel"
@@ -127,7 +128,7 @@ class Objective(nnx.Module):
             place = f"row {row}, column {column} of the {name}"
             if name == "tokens":
                 place = f"example {rows.examples[row, column]}, {place}"
-            raise ValueError(
+            raise UserError(
                 f"token {tokens[row, column]} ({place}) is not an id of this tokenizer, which has "
                 f"0 … {top - 1}: the text was encoded with another tokenizer; encode it again"
             )
@@ -145,15 +146,15 @@ class Objective(nnx.Module):
         )
 
     def _check_source_rows(self, vocabulary: Vocabulary) -> None:
-        """ValueError where an id of a source has no row in the table that the source is read by."""
+        """UserError where an id of a source has no row in the table that the source is read by."""
         size, table = vocabulary.of_source.size, getattr(self.model, "source_words", None)
         if table is None and vocabulary.source is not None:
-            raise ValueError(
+            raise UserError(
                 "source and target have two tokenizers and the model one word table for both: "
                 f"write model.network.source_vocab={size}"
             )
         if table is not None and table.embedding.shape[0] < size:
-            raise ValueError(
+            raise UserError(
                 f"model.network.source_vocab={table.embedding.shape[0]}: the tokenizer of the "
                 f"source has {size} ids; write model.network.source_vocab={size} or more"
             )
@@ -163,7 +164,7 @@ class Objective(nnx.Module):
             return
         wanted = sorted(self.legal)
         models = " or ".join(f"model={NEAREST_MODEL[name]}" for name in wanted)
-        raise ValueError(
+        raise UserError(
             f"objective {type(self).__name__} needs {_listed(wanted)}, and this model is "
             f"{_listed([architecture])}: write objective={NEAREST_OBJECTIVE[architecture]}, or "
             f"{models}"
@@ -171,10 +172,10 @@ class Objective(nnx.Module):
 
 
 def require(vocabulary: Vocabulary, names: tuple[str, ...], who: str) -> None:
-    """Raise ValueError if the vocabulary lacks one of these special tokens."""
+    """Raise UserError if the vocabulary lacks one of these special tokens."""
     for name in names:
         if getattr(vocabulary, name) is None:
-            raise ValueError(
+            raise UserError(
                 f"{who} needs a {name} token, and this tokenizer has none: add it to the "
                 "tokenizer's special tokens, or choose a tokenizer that has it"
             )

@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.corruption_law import corruption_laws, drop_laws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hidden_text import HiddenText, Side, closing
@@ -42,7 +43,7 @@ class SpanCorruption(HiddenText):
         rngs: nnx.Rngs,
     ):
         if not vocabulary.sentinels:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} marks spans by sentinels, and this tokenizer has none: "
                 "write tokenizer.specials.sentinels=100 (tokenizer=file: tokenizer.sentinels=100)"
             )
@@ -69,7 +70,7 @@ class SpanCorruption(HiddenText):
     def _check_sentinels(self, spans: int, where: str) -> None:
         have = len(self.sentinels)
         if spans + 1 > have:
-            raise ValueError(
+            raise UserError(
                 f"{where} can have {spans} spans and a final mark, and this tokenizer has {have} "
                 f"sentinels for them: write tokenizer.specials.sentinels="
                 f"{spans + 1 + len(self.vocabulary.sentinels) - have}, or a smaller data.length"

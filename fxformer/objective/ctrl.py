@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law
@@ -38,7 +39,7 @@ class ControlledLM(CausalLM):
         rngs: nnx.Rngs,
     ):
         if not vocabulary.codes:
-            raise ValueError(
+            raise UserError(
                 "ControlledLM reads a control code before each text, and this tokenizer has none: "
                 f"write {CODES}, or objective=clm"
             )
@@ -51,7 +52,7 @@ class ControlledLM(CausalLM):
         bare = (pieces.ranks == 0) & ~np.isin(pieces.tokens, self.vocabulary.codes)
         if bare.any():
             example = pieces.example[pieces.piece[np.argmax(bare)]]
-            raise ValueError(
+            raise UserError(
                 f"example {example} begins without a control code: write {CODES}, and "
                 "data/packing=segments or padded; or objective=clm"
             )

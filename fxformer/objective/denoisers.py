@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.corruption import SpanCorruption
 from fxformer.objective.corruption_law import corruption_laws, flat
 from fxformer.objective.draw import Draws
@@ -110,7 +111,7 @@ class MixtureOfDenoisers(SpanCorruption):
     ):
         denoisers = tuple(denoisers)
         if wrong := [d.mode for d in denoisers if d.mode >= modes]:
-            raise ValueError(
+            raise UserError(
                 f"a denoiser has mode {wrong[0]}, and objective.modes={modes} are 0 … {modes - 1}: "
                 f"write objective.modes={max(wrong) + 1}"
             )

@@ -7,6 +7,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
 from fxformer.objective.fim_law import fim_laws
@@ -80,13 +81,13 @@ class FillInTheMiddle(CausalLM):
         rngs: nnx.Rngs,
     ):
         if len(vocabulary.sentinels) < MARKS:
-            raise ValueError(
+            raise UserError(
                 f"FillInTheMiddle marks the parts of a text by {MARKS} sentinels, and this "
                 f"tokenizer has {len(vocabulary.sentinels)}: write tokenizer.specials.sentinels="
                 f"{MARKS} (tokenizer=file: tokenizer.sentinels={MARKS})"
             )
         if split == "character" and vocabulary.spelling is None:
-            raise ValueError(
+            raise UserError(
                 "objective.split=character cuts tokens in two, and this tokenizer does not give "
                 "back every text exactly: write tokenizer=unigram, bpe, bytebpe, byte or char, or "
                 "objective.split=token"

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from fxformer.errors import UserError
 from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
@@ -29,7 +30,7 @@ class GapSentences(Hiding):
 
     def __post_init__(self):
         if self.low > self.high:
-            raise ValueError(f"hiding.low={self.low} > hiding.high={self.high}")
+            raise UserError(f"hiding.low={self.low} > hiding.high={self.high}")
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
         """The tokens of the chosen sentences, each sentence a span."""

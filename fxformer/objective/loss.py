@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.types import Count, NonNegative, Rate
 
 Sums = dict[str, tuple[Array, Array]]
@@ -41,12 +42,12 @@ class CrossEntropy:
     def levels(
         self, levels: list[tuple], targets: Int[Array, "N"], weights: Float[Array, "N"]
     ) -> Sums:
-        """See `levels_cross_entropy`. ValueError for smoothing: over which words, it would have to
+        """See `levels_cross_entropy`. UserError for smoothing: over which words, it would have to
         be said."""
         from fxformer.objective.levels import levels_cross_entropy
 
         if self.smoothing:
-            raise ValueError(
+            raise UserError(
                 "an adaptive softmax is not smoothed: write objective.loss.smoothing=0, or "
                 "model/head=untied"
             )

@@ -7,6 +7,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law, once
@@ -60,7 +61,7 @@ class Mixture(Objective):
     ):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         if not parts:
-            raise ValueError("a mixture of no objectives: list some under objective.parts")
+            raise UserError("a mixture of no objectives: list some under objective.parts")
         kind, made = Kind(self.model.architecture), []
         for part in parts:
             check_scored_alike(getattr(part.objective, "func", None))
@@ -234,10 +235,10 @@ def _differ(alone: Batch, whole: Batch, own: Rows, names: Sequence[str]) -> np.n
 
 
 def check_scored_alike(kind: type | None) -> None:
-    """Raise ValueError for a class of objectives whose loss is not that of all; asked before one is
+    """Raise UserError for a class of objectives whose loss is not that of all; asked before one is
     made too, since a loss of its own may want more of a model than `Kind` tells."""
     if isinstance(kind, type) and kind.__call__ is not Objective.__call__:
-        raise ValueError(f"{kind.__name__} computes its loss in its own way and cannot be mixed")
+        raise UserError(f"{kind.__name__} computes its loss in its own way and cannot be mixed")
 
 
 def spread(batch: Batch) -> Batch:

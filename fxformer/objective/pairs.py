@@ -6,6 +6,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import scored
 from fxformer.objective.law import Law
@@ -90,7 +91,7 @@ class TokenLabel(Objective):
         """rows [B, T] with a source of the same shape -> a batch of [B, T]."""
         source, segments = sources(self.accept(rows), "tokenlabel")
         if source.shape != rows.tokens.shape or (segments != rows.segments).any():
-            raise ValueError(
+            raise UserError(
                 f"objective=tokenlabel needs a label for each token: sources {source.shape} and "
                 f"targets {rows.tokens.shape} must have the same pieces in the same places; for "
                 "pairs of different lengths write objective=seq2seq model=bart"
@@ -121,10 +122,10 @@ class TokenLabel(Objective):
 
 
 def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(source, source_segments) [B, S] int32 of rows of pairs; ValueError if they carry none."""
+    """(source, source_segments) [B, S] int32 of rows of pairs; UserError if they carry none."""
     source, segments = rows.source, rows.source_segments
     if source is None or segments is None:
-        raise ValueError(
+        raise UserError(
             f"objective={name} learns from pairs of texts, and this data has single texts: choose "
             "data with a source and a target (records with data.source_field= and "
             "data/packing=paired, or data=copy), or an objective for single texts: objective=clm, "

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fxformer.batch import Batch, Vocabulary
+from fxformer.errors import UserError
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.core import Table, split_key
 from fxformer.objective.loss import CrossEntropy, Sums
@@ -54,12 +55,12 @@ class FutureNgramPrediction(MaskedSeq2Seq):
         )
         decoder = self.model.decoder
         if not isinstance(decoder, NgramDecoder):
-            raise ValueError(
+            raise UserError(
                 "future n-gram prediction needs a decoder with streams, and this is "
                 f"{type(decoder).__name__}: write model=prophetnet, or objective=mass"
             )
         if len(weights) != decoder.ngram or not sum(weights):
-            raise ValueError(
+            raise UserError(
                 f"objective.weights has {len(weights)} numbers for the {decoder.ngram} streams of "
                 f"model.decoder.ngram: write one for each, as "
                 f"objective.weights={[1.0] * decoder.ngram}, not all 0"

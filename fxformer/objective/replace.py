@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.types import Share
@@ -24,7 +25,7 @@ class Replacement:
 
     def __post_init__(self):
         if self.mask + self.random > 1 + 1e-9:
-            raise ValueError(
+            raise UserError(
                 f"replacement.mask {self.mask} + replacement.random {self.random} = "
                 f"{self.mask + self.random:g} is more than all the chosen tokens; what the two "
                 "leave of 1 stays as it was"

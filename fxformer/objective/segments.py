@@ -6,6 +6,8 @@ empty. Everything here is O(n) except the orders, which sort.
 
 import numpy as np
 
+from fxformer.errors import UserError
+
 
 def counts_of(piece: np.ndarray, count: int, where: np.ndarray | None = None) -> np.ndarray:
     """How many elements (for which `where` holds) each segment has. [count] int64."""
@@ -41,7 +43,7 @@ def order_within(piece: np.ndarray, bits: np.ndarray) -> np.ndarray:
     in the same way wherever a piece stands, which keeps its order independent of its row.
     """
     if len(piece) and piece[-1] >= 1 << 24:
-        raise ValueError(f"{piece[-1] + 1} pieces in one batch; at most {1 << 24} can be ordered")
+        raise UserError(f"{piece[-1] + 1} pieces in one batch; at most {1 << 24} can be ordered")
     word = (piece.astype(np.uint64) << np.uint64(40)) | (bits >> np.uint64(24))
     return np.argsort(word, kind="stable")
 

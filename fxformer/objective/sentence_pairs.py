@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
+from fxformer.errors import UserError
 from fxformer.nn.classifier import Classifier, first
 from fxformer.nn.core import split_key
 from fxformer.objective.hole import Hole
@@ -64,7 +65,7 @@ class SentencePairLM(MaskedLM):
         knobs = {"selection": selection, "replacement": replacement, "loss": loss}
         super().__init__(model, vocabulary=vocabulary, rngs=rngs, **knobs)
         if self.model.types < 2:
-            raise ValueError(
+            raise UserError(
                 f"{type(self).__name__} needs a model that tells two texts apart, and this one has "
                 f"{self.model.types} token types: write model.embed.types=2, model=bert or "
                 "model=albert, or objective=mlm"
@@ -90,7 +91,7 @@ class SentencePairLM(MaskedLM):
         """The rows as the model would read them without masks, their types in `pairs`."""
         self.accept(rows)
         if rows.pairs is None or (self.wants_rivals and rows.pairs.rivals is None):
-            raise ValueError(self._lacking(rows))
+            raise UserError(self._lacking(rows))
         pieces = pieces_of(rows, self.vocabulary)
         new = self.spoilt(pieces, rows.pairs, self.wrong(pieces, rows))
         place = rows.segments > 0

@@ -16,6 +16,7 @@ from fxformer.energy.flops import tokens_read
 from fxformer.energy.peak import cores, mesh_peak
 from fxformer.energy.products import executed
 from fxformer.energy.startup import take
+from fxformer.errors import UserError
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import LOOKED, Setup, set_up
@@ -102,7 +103,7 @@ class Rates:
 def forecast(cfg, knobs: Plan) -> Forecast:
     """Build the run, train nothing (calibrating: a few steps), and say what it will cost.
 
-    Raises ValueError for whatever `fxformer train` would refuse.
+    Raises UserError for whatever `fxformer train` would refuse.
     """
     start, began = _started(), host.cpu_seconds()
     setup, energy = set_up(cfg), build(cfg.energy)
@@ -250,7 +251,7 @@ def _assumed(setup, energy, flops, done, memory) -> Rates:
     peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
     if peak is None:
         kind = jax.devices()[0].device_kind
-        raise ValueError(
+        raise UserError(
             f"the peak of {kind} is not in the table, so nothing tells how long a step takes: "
             "write plan.calibrate=true"
         )

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy.carbon import Carbon, look_up
+from fxformer.errors import UserError
 from fxformer.plan.forecast import Forecast, forecast
 from fxformer.plan.start import starts
 from fxformer.plan.table import show, show_sweep, together
@@ -26,7 +27,7 @@ class Planner:
     def __call__(self, cfg: DictConfig) -> None:
         """Forecast, print, write."""
         if cfg.resume is not None:
-            raise ValueError("resume: a plan is for a run from its beginning; leave it out")
+            raise UserError("resume: a plan is for a run from its beginning; leave it out")
         use_compile_cache(cfg.trainer.compile_cache)
         knobs, carbon = build(cfg.plan), build(cfg.energy).carbon
         words = "making real steps …" if knobs.calibrate else "building, nothing is trained …"

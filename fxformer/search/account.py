@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.errors import UserError
 from fxformer.search import book
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.front import front
@@ -44,7 +45,7 @@ class Account:
 
 
 def account(study: Study, resolution: int = RESOLUTION) -> Account:
-    """Read a study's trials and judge them. ValueError for a bad resolution."""
+    """Read a study's trials and judge them. UserError for a bad resolution."""
     trials = [_charged(study, trial) for trial in study.trials()]
     ranked = settings(study, trials)
     points = [(trial, value) for trial in trials if (value := _value(trial)) is not None]
@@ -86,7 +87,7 @@ def importance(study: Study, trials: Sequence[Trial]) -> list[Importance] | str:
     costs = [one if math.isfinite(one) else worst + 1 for one in costs]
     try:
         return importances(distributions(keys), params, costs)
-    except ValueError as error:
+    except UserError as error:
         return str(error)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.energy import ledger
+from fxformer.errors import UserError
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
 from fxformer.track.owner import now
 from fxformer.track.show import carbon_of
@@ -29,7 +30,7 @@ IDENTITY = ("space", "sampler", "pruner", "seed", "overrides", "objectives", "ma
 def begin(wanted: Study) -> Study:
     """The study as it is on disk, made if it is not there yet; two at once make one.
 
-    ValueError, with what differs, where a study of this name is of something else. Its total may
+    UserError, with what differs, where a study of this name is of something else. Its total may
     grow, its budget may change.
     """
     for part in ("trials", "logs", "claims"):
@@ -44,7 +45,7 @@ def begin(wanted: Study) -> Study:
     if changed := differences(there, wanted):
         there_is = f"{wanted.folder} is another search; what differs:"
         advice = "write another search.name, or leave it out"
-        raise ValueError("\n".join([there_is, *changed, advice]))
+        raise UserError("\n".join([there_is, *changed, advice]))
     with_its = {"budget_kwh": wanted.budget_kwh, "storage": wanted.storage}
     return grown(dataclasses.replace(there, **with_its), wanted.total, there)
 
@@ -131,9 +132,9 @@ def name_of(study: Study) -> str:
 
 
 def folder_of(runs: str | Path, name: str) -> Path:
-    """Where the study of a name lies. ValueError for what is no name."""
+    """Where the study of a name lies. UserError for what is no name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]*", name):
-        raise ValueError(f"search.name={name}: a name is letters, digits and . _ = -")
+        raise UserError(f"search.name={name}: a name is letters, digits and . _ = -")
     return Path(runs, FOLDER, name)
 
 

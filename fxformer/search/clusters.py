@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from fxformer.errors import UserError
 from fxformer.search import table
 from fxformer.search.launchers import Job
 from fxformer.train.signals import Signals
@@ -47,7 +48,7 @@ class SubmititLauncher:
         try:
             import submitit
         except ImportError as error:
-            raise ValueError(
+            raise UserError(
                 "search/launcher=submitit: pip install 'fxformer[search]' brings it"
             ) from error
         executor = submitit.AutoExecutor(str(job.study.folder / "jobs"), cluster=self.cluster)
@@ -115,7 +116,7 @@ class RayLauncher:
         try:
             import ray
         except ImportError as error:
-            raise ValueError("search/launcher=ray: pip install ray brings it") from error
+            raise UserError("search/launcher=ray: pip install ray brings it") from error
         own = {} if self.address else {"include_dashboard": False}
         ray.init(address=self.address, log_to_driver=False, ignore_reinit_error=True, **own)
         again = ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(_again)

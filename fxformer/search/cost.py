@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from fxformer.errors import UserError
 from fxformer.search.settings import Interval
 from fxformer.search.study import Dimension, Study, Trial
 
@@ -37,9 +38,9 @@ class Cost:
 
 
 def cost(study: Study, trials: Sequence[Trial], resolution: int = RESOLUTION) -> Cost:
-    """Add up. ValueError for a grid without points."""
+    """Add up. UserError for a grid without points."""
     if resolution < 1:
-        raise ValueError(f"a grid has at least 1 value of an interval, not {resolution}")
+        raise UserError(f"a grid has at least 1 value of an interval, not {resolution}")
     by_state: dict[str, float] = {}
     for trial in trials:
         if trial.kwh:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fxformer.errors import UserError
+
 FEWEST = 10  # trials; with fewer, half of them would be the better ones
 BETTER = 5  # at least this many trials must be the better ones, says Optuna
 SHUFFLES = 199
@@ -40,10 +42,10 @@ def importances(
     """The importance of each key, the largest first.
 
     distributions: {key: Optuna's distribution}; params: [N] of {key: value}; values: [N], the
-    smaller the better, finite. Raises ValueError, a sentence, with fewer than FEWEST trials.
+    smaller the better, finite. Raises UserError, a sentence, with fewer than FEWEST trials.
     """
     if len(values) < FEWEST:
-        raise ValueError(f"{len(values)} trials that ended are too few to tell; it takes {FEWEST}")
+        raise UserError(f"{len(values)} trials that ended are too few to tell; it takes {FEWEST}")
     told = _evaluator(distributions, params)
     real = told(np.asarray(values, np.float64))
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from fxformer.errors import UserError
 from fxformer.search import space
 from fxformer.search.launchers import Launcher
 from fxformer.search.prune import NoPruning, Pruner
@@ -70,28 +71,28 @@ class Search:
             checked(self.storage)
         names = self.objectives
         if names is not None and (not names or names[0] in WHOLE or len({*names}) < len(names)):
-            raise ValueError(
+            raise UserError(
                 f"search.objectives={names}: wants different names, and first a number of the "
                 "evaluation, as in [loss] or [loss,kwh]"
             )
         if strangers := [name for name in self.maximize if name not in (names or self.maximize)]:
-            raise ValueError(
+            raise UserError(
                 f"search.maximize={self.maximize}: {strangers[0]} is none of search.objectives="
                 f"{names}"
             )
         if not isinstance(self.pruner, NoPruning) and len(names or ()) > 1:
-            raise ValueError(
+            raise UserError(
                 "search.pruner: of several objectives none can say who is behind; write "
                 "search/pruner=none, or search.objectives=[loss]: kWh are recorded all the same"
             )
 
     def settled(self, dimensions: Sequence[Dimension]) -> "Search":
-        """With the sampler that `auto` stands for. ValueError where a grid would have no end."""
+        """With the sampler that `auto` stands for. UserError where a grid would have no end."""
         if isinstance(self.sampler, Auto):
             return dataclasses.replace(self, sampler=self.sampler.settle(dimensions))
         if isinstance(self.sampler, Grid) and space.size(dimensions) is None:
             endless = [one.key for one in dimensions if one.kind != "choice"]
-            raise ValueError(
+            raise UserError(
                 f"search/sampler=grid: {', '.join(endless)} has no grid; write choice(…) or "
                 "range(…), or search=random"
             )

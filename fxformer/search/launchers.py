@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
+from fxformer.errors import UserError
 from fxformer.search.claims import Claims
 from fxformer.search.process import ATTEMPT, Commands, Place, Process, places
 from fxformer.search.study import Study, Trial
@@ -67,7 +68,7 @@ class InlineLauncher:
 
     def __call__(self, job: Job) -> str:
         if job.search.workers != 1:
-            raise ValueError(
+            raise UserError(
                 f"search.workers={job.search.workers}: in one process there is one trial at a "
                 "time; leave it out, or write search/launcher=process"
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from fxformer.files import check_output
 from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.cost import RESOLUTION
 from fxformer.search.serve import main as serve
@@ -22,7 +23,7 @@ DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> None:
-    """Read, print, write files if asked. ValueError where there is nothing of the kind."""
+    """Read, print, write files if asked. UserError where there is nothing of the kind."""
     if argv[:1] == ["serve"]:
         return serve(argv[1:])
     given, console = arguments(argv), console or Console()
@@ -37,6 +38,9 @@ def main(argv: Sequence[str], console: Console | None = None) -> None:
             console.print(Text(plain.safe(f"{name}: unreadable: {why}"), style="red"),
                           soft_wrap=True)  # fmt: skip
         return
+    for file, option in ((given.json, "--json"), (given.csv, "--csv")):
+        if file not in (None, "-"):
+            check_output(file, option)
     told = account(find(given.root, given.study), given.resolution)
     for file, write in ((given.json, to_json), (given.csv, to_csv)):
         if file == "-":

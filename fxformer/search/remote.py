@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fxformer.errors import UserError
 from fxformer.search import book, optuna_form
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
@@ -66,7 +67,7 @@ class StoreClaims:
             known = Study.from_json(self.study.folder, there)
             if changed := book.differences(known, self.study):
                 name = f"{self.study.name} of search.storage is another search; what differs:"
-                raise ValueError("\n".join([name, *changed, "write another search.name"]))
+                raise UserError("\n".join([name, *changed, "write another search.name"]))
             total = max(total, known.total)
         self.study = book.grown(self.study, total)
         self.storage.set_study_user_attr(number, "fxformer", self.study.to_json())

@@ -9,9 +9,11 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from fxformer.errors import UserError
+
 
 def main(argv: Sequence[str]) -> None:
-    """Serve until interrupted. ValueError where it cannot."""
+    """Serve until interrupted. UserError where it cannot."""
     parser = argparse.ArgumentParser(prog="fxformer search serve", description=__doc__)
     parser.add_argument("--file", default="runs/.searches/served.db", help="where studies are kept")
     parser.add_argument("--host", default="localhost", help="name to listen on; 0.0.0.0: any")
@@ -22,7 +24,7 @@ def main(argv: Sequence[str]) -> None:
     try:
         from optuna.storages import run_grpc_proxy_server
     except ImportError as error:
-        raise ValueError("fxformer search serve: pip install grpcio") from error
+        raise UserError("fxformer search serve: pip install grpcio") from error
     file = Path(given.file).resolve()
     file.parent.mkdir(parents=True, exist_ok=True)
     storage = opened(f"sqlite:///{file}")

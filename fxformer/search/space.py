@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
 
+from fxformer.errors import UserError
 from fxformer.search.study import Dimension
 
 TAGS = {"log", "int"}
@@ -23,7 +24,7 @@ def read(words: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dime
 
     words: overrides of a command line; of two for one key the later counts
     loader: Hydra's config loader, which globs need
-    Raises ValueError with a line for each word that spans nothing.
+    Raises UserError with a line for each word that spans nothing.
     """
     fixed: dict[str, str] = {}
     space: dict[str, Dimension] = {}
@@ -37,10 +38,10 @@ def read(words: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dime
             continue
         try:
             space[key] = _dimension(key, override)
-        except ValueError as error:
+        except UserError as error:
             wrong.append(f"{override.input_line}: {error}")
     if wrong:
-        raise ValueError("\n".join(wrong))
+        raise UserError("\n".join(wrong))
     return list(fixed.values()), list(space.values())
 
 
@@ -66,20 +67,20 @@ def _dimension(key: str, override: Override) -> Dimension:
     value = override._value
     tags = set(getattr(value, "tags", ()))
     if unknown := tags - TAGS:
-        raise ValueError(f"there is no tag {', '.join(sorted(unknown))}; there are log and int")
+        raise UserError(f"there is no tag {', '.join(sorted(unknown))}; there are log and int")
     if isinstance(value, IntervalSweep):
         return _interval(key, value, tags)
     if tags:
-        raise ValueError(f"{', '.join(sorted(tags))} goes with an interval, as in interval(1,8)")
+        raise UserError(f"{', '.join(sorted(tags))} goes with an interval, as in interval(1,8)")
     if getattr(value, "shuffle", False):
-        raise ValueError(
+        raise UserError(
             "the order of trials is the sampler's; write choice(…), and search=random for a random "
             "order"
         )
     elements = list(override.sweep_iterator())
     words = tuple(Override._get_value_element_as_str(one) for one in elements)
     if not words:
-        raise ValueError("holds no value")
+        raise UserError("holds no value")
     choices = tuple(map(_plain, elements, words))
     return Dimension(key, "choice", choices=choices, words=words)
 
@@ -88,13 +89,13 @@ def _interval(key: str, value: IntervalSweep, tags: set[str]) -> Dimension:
     low, high = value.start, value.end
     whole = "int" in tags or isinstance(low, int)
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("an interval wants two finite ends")
+        raise UserError("an interval wants two finite ends")
     if not low < high:
-        raise ValueError(f"an interval wants its lower end first, got {low:g} and {high:g}")
+        raise UserError(f"an interval wants its lower end first, got {low:g} and {high:g}")
     if "log" in tags and low <= 0:
-        raise ValueError(f"a logarithmic interval begins above 0, not at {low:g}")
+        raise UserError(f"a logarithmic interval begins above 0, not at {low:g}")
     if whole and (low != int(low) or high != int(high)):
-        raise ValueError(f"whole numbers want whole ends, got {low:g} and {high:g}")
+        raise UserError(f"whole numbers want whole ends, got {low:g} and {high:g}")
     if whole:
         return Dimension(key, "integer", int(low), int(high), "log" in tags)
     return Dimension(key, "interval", float(low), float(high), "log" in tags)
@@ -137,7 +138,7 @@ def word(dimension: Dimension, value: Any) -> str:
     for choice, written in zip(dimension.choices, dimension.words, strict=True):
         if type(choice) is type(value) and choice == value:
             return written
-    raise ValueError(f"{dimension.key}: {value!r} is none of {', '.join(dimension.words)}")
+    raise UserError(f"{dimension.key}: {value!r} is none of {', '.join(dimension.words)}")
 
 
 def size(space: Sequence[Dimension]) -> int | None:

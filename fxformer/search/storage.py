@@ -4,6 +4,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
+from fxformer.errors import UserError
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
@@ -19,17 +21,17 @@ DATABASE = re.compile(r"(postgresql|mysql|mariadb|sqlite)(\+\w+)?://.+")
 
 
 def checked(address: str) -> str:
-    """The address. ValueError where it can be none."""
+    """The address. UserError where it can be none."""
     if GRPC.fullmatch(address) or DATABASE.fullmatch(address):
         return address
-    raise ValueError(
+    raise UserError(
         f"search.storage={shown(address)}: wants postgresql+psycopg://USER@HOST/DATABASE or "
         "grpc://HOST:PORT (see fxformer search serve)"
     )
 
 
 def opened(address: str) -> "BaseStorage":
-    """The Optuna storage at an address. ValueError where the address or its driver is wrong."""
+    """The Optuna storage at an address. UserError where the address or its driver is wrong."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -39,14 +41,14 @@ def opened(address: str) -> "BaseStorage":
                 warnings.simplefilter("ignore")  # that it is experimental
                 return optuna.storages.GrpcStorageProxy(host=found[1], port=int(found[2]))
         except ImportError as error:
-            raise ValueError(f"search.storage={address}: pip install grpcio") from error
+            raise UserError(f"search.storage={address}: pip install grpcio") from error
     connect = next((limits for name, limits in LIMITS.items() if address.startswith(name)), {})
     try:
         plain = optuna.storages.RDBStorage(
             address, engine_kwargs={"pool_pre_ping": True, "connect_args": connect}
         )
     except ImportError as error:
-        raise ValueError(f"search.storage={shown(address)}: {first_line(error)}") from error
+        raise UserError(f"search.storage={shown(address)}: {first_line(error)}") from error
     return optuna.storages.get_storage(plain)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from fxformer import jsonl
 from fxformer.config.fit import complaint
+from fxformer.errors import UserError
 from fxformer.track.owner import alive
 
 FOLDER = ".searches"  # in the folder of the runs
@@ -108,7 +109,7 @@ class Trial:
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Self:
-        """What `to_json` gave; fields of later versions are passed over. ValueError: no trial."""
+        """What `to_json` gave; fields of later versions are passed over. UserError: no trial."""
         try:
             kept = _typed(cls, given, skip=("values", "reports"))
             kept["values"] = tuple(float(value) for value in kept.get("values", ()))
@@ -118,7 +119,7 @@ class Trial:
             )
             return cls(**kept)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"not a trial: {str(error)[:200]}") from error
+            raise UserError(f"not a trial: {str(error)[:200]}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,16 +154,16 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """ValueError where there is no readable study."""
+        """UserError where there is no readable study."""
         try:
             given = jsonl.load(Path(folder, "study.json"))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{folder} is not a study: {error}") from error
+            raise UserError(f"{folder} is not a study: {error}") from error
         return cls.from_json(folder, given)
 
     @classmethod
     def from_json(cls, folder: str | Path, given: dict[str, Any]) -> Self:
-        """What `to_json` gave; fields of later versions are passed over. ValueError: no study."""
+        """What `to_json` gave; fields of later versions are passed over. UserError: no study."""
         try:
             fields = _typed(cls, given, skip=("space", "folder"))
             fields.pop("folder", None)
@@ -177,7 +178,7 @@ class Study:
                     raise ValueError(f"space: {one.key} has no low or no high end")
             return cls(folder=Path(folder), **fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{folder} is not a study: {error}") from error
+            raise UserError(f"{folder} is not a study: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, all but the folder."""
@@ -249,7 +250,7 @@ def unreadable(root: str | Path) -> dict[str, str]:
     for file in sorted(Path(root, FOLDER).glob("*/study.json")):
         try:
             Study.open(file.parent)
-        except ValueError as error:
+        except UserError as error:
             found[file.parent.name] = str(error)
     return found
 
@@ -260,13 +261,13 @@ def studies(root: str | Path) -> list[Study]:
     for file in Path(root, FOLDER).glob("*/study.json"):
         try:
             found.append(Study.open(file.parent))
-        except ValueError:
+        except UserError:
             continue
     return sorted(found, key=lambda study: (study.created, study.name))
 
 
 def find(root: str | Path, which: str) -> Study:
-    """The study called `which`: a folder, a name, the beginning of one, or "last". ValueError."""
+    """The study called `which`: a folder, a name, the beginning of one, or "last". UserError."""
     if (Path(which) / "study.json").exists():
         return Study.open(which)
     there = studies(root)
@@ -276,5 +277,5 @@ def find(root: str | Path, which: str) -> Study:
     close = exact or [study for study in there if study.name.startswith(which)]
     if len(close) != 1:
         names = ", ".join(study.name for study in there) or "none"
-        raise ValueError(f"no study {which!r} in {Path(root)}/; there are: {names}")
+        raise UserError(f"no study {which!r} in {Path(root)}/; there are: {names}")
     return close[0]

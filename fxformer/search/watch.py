@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer.config.build import build
+from fxformer.errors import UserError
 from fxformer.search import book, claims
 from fxformer.search.study import Study
 from fxformer.search.ticket import RESUMABLE, VARIABLE, Ticket
@@ -81,7 +82,7 @@ class Report(Event):
         name = self.watch.study.objectives[0]
         if name not in run.valid:
             known = ", ".join(run.valid)
-            raise ValueError(f"search.objectives: {name} is not evaluated; there are {known}")
+            raise UserError(f"search.objectives: {name} is not evaluated; there are {known}")
         # a run that was resumed makes some evaluations again
         trial = self.watch.study.trial(self.watch.ticket.slot)
         kept = tuple(report for report in trial.reports if report[0] < run.step)
@@ -97,7 +98,7 @@ class Report(Event):
 
 
 def attributable(watch: Watch, unsure: Mapping[str, float], joules: float) -> None:
-    """ValueError where the search judges trials by energy that an equal split has given them.
+    """UserError where the search judges trials by energy that an equal split has given them.
 
     unsure: {device: joules of it that are not attributable}; joules: all of the trial's
     """
@@ -105,7 +106,7 @@ def attributable(watch: Watch, unsure: Mapping[str, float], joules: float) -> No
     if getattr(watch.pruner, "resource", "") == "joules":
         judged.append("search.pruner.resource=joules")
     if judged and sum(unsure.values()) > UNSURE * joules:
-        raise ValueError(
+        raise UserError(
             f"{', '.join(judged)}: other processes use {', '.join(unsure)} too and nothing tells "
             "how much each of them uses, so a trial's energy is not known; write search.workers=1, "
             "or give each worker a device of its own (search.devices), or leave it out"
@@ -122,5 +123,5 @@ def watch_of(environ: Mapping[str, str] = os.environ) -> Watch | None:
     """The watch of a process that is a trial; None for one that is not."""
     ticket = Ticket.found(environ)
     if ticket is not None and not Path(ticket.study, "study.json").is_file():
-        raise ValueError(f"{VARIABLE} names no study: {ticket.study}")
+        raise UserError(f"{VARIABLE} names no study: {ticket.study}")
     return None if ticket is None else Watch(ticket)

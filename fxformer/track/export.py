@@ -5,6 +5,7 @@ metrics have a row for each logged line: run, split, step, then every number the
 """
 
 import csv
+import importlib.util
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.errors import UserError
+from fxformer.files import check_output
 from fxformer.track.redact import Redactor
 from fxformer.track.store import StoredRun
 
@@ -22,7 +25,7 @@ Row = Mapping[str, Any]
 
 
 def table(runs: Sequence[StoredRun], path: str | Path) -> int:
-    """Write the table of runs; returns how many rows. ValueError for another ending of `path`."""
+    """Write the table of runs; returns how many rows. UserError for another ending of `path`."""
     rows = [_row(run) for run in runs]
     kinds: dict[str, type] = {}
     for row in rows:
@@ -32,7 +35,7 @@ def table(runs: Sequence[StoredRun], path: str | Path) -> int:
 
 
 def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
-    """Write all metrics, a run at a time; returns how many rows. ValueError as above."""
+    """Write all metrics, a run at a time; returns how many rows. UserError as above."""
     write = _writer(path)
     names: dict[str, type] = {}
     for run in runs:
@@ -42,6 +45,18 @@ def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
             )
     kinds = _LINE | dict.fromkeys(sorted(names), float)
     return write(path, kinds, (_lines(run) for run in runs))
+
+
+def outputs(
+    table_file: str | None, metrics_file: str | None
+) -> list[tuple[Callable[[Sequence[StoredRun], str | Path], int], Path]]:
+    """(`table` or `metrics`, its file) for each file that is given. UserError for a file that
+    cannot be written, or whose format cannot."""
+    asked = ((table, table_file, "--table"), (metrics, metrics_file, "--metrics"))
+    found = [(write, check_output(file, option)) for write, file, option in asked if file]
+    for _, file in found:
+        _check_library(file)
+    return found
 
 
 def _lines(run: StoredRun) -> list[Row]:
@@ -60,7 +75,7 @@ def _row(run: StoredRun) -> dict[str, Any]:
     _spread(facts.get("summary") or {}, "summary", row)
     try:
         config = run.config
-    except ValueError:
+    except UserError:
         config = {}
     row["reason"] = run.reason or None
     _spread(config, "config", row)
@@ -90,8 +105,13 @@ def _writer(path: str | Path) -> Callable[[str | Path, dict[str, type], Iterable
     writers = {".csv": _csv, ".parquet": _parquet}
     ending = Path(path).suffix.lower()
     if ending not in writers:
-        raise ValueError(f"{path}: the name must end in {' or '.join(writers)}")
+        raise UserError(f"{path}: the name must end in {' or '.join(writers)}")
     return writers[ending]
+
+
+def _check_library(path: str | Path) -> None:
+    if _writer(path) is _parquet and not importlib.util.find_spec("pyarrow"):
+        raise UserError(f"{path}: Parquet needs `pip install 'fxformer[parquet]'`")
 
 
 def _csv(path: str | Path, kinds: dict[str, type], parts: Iterable[Sequence[Row]]) -> int:
@@ -106,11 +126,10 @@ def _csv(path: str | Path, kinds: dict[str, type], parts: Iterable[Sequence[Row]
 
 
 def _parquet(path: str | Path, kinds: dict[str, type], parts: Iterable[Sequence[Row]]) -> int:
-    try:
-        import pyarrow as arrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ValueError(f"{path}: Parquet needs `pip install 'fxformer[parquet]'`") from error
+    _check_library(path)
+    import pyarrow as arrow
+    from pyarrow import parquet
+
     types = {bool: arrow.bool_(), int: arrow.int64(), float: arrow.float64()}
     schema = arrow.schema([(name, types.get(kind, arrow.string())) for name, kind in kinds.items()])
     count = 0

@@ -13,21 +13,22 @@ import weakref
 from pathlib import Path
 from typing import Any, NoReturn
 
+from fxformer.errors import UserError
 from fxformer.files import not_own, open_own, read_text
 
 LEASE = 60.0  # seconds without a renewal after which an owner on another machine counts as dead
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without locks
 
 
-class RunBusyError(ValueError):
+class RunBusyError(UserError):
     """The folder belongs to a process that is alive."""
 
 
-class RunLinkedError(ValueError):
+class RunLinkedError(UserError):
     """Something in the folder leads out of it: writing to the run would change other files."""
 
 
-class RunGoneError(ValueError):
+class RunGoneError(UserError):
     """The folder was deleted while its run was going on."""
 
 

@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 
 from fxformer import jsonl
 from fxformer.config.stored import plain_config
+from fxformer.errors import UserError
 from fxformer.track import facts as provenance
 from fxformer.track.integrity import Marks, damage
 from fxformer.track.owner import Lock, now, record
@@ -90,7 +91,7 @@ class Run:
         """
         folder = Path(folder)
         if not (folder / "run.json").exists():
-            raise ValueError(f"{folder} is not a run: it has no run.json")
+            raise UserError(f"{folder} is not a run: it has no run.json")
         lock = Lock(folder)
         jsonl.sweep(folder)
         try:
@@ -98,7 +99,7 @@ class Run:
             stored = plain_config(folder)
         except (OSError, ValueError) as error:
             lock.release()
-            raise ValueError(f"{folder} cannot be taken up again: {error}") from error
+            raise UserError(f"{folder} cannot be taken up again: {error}") from error
         run = cls(folder, stored, Redactor(config), lock)
         run.facts = facts_before
         run._begin(facts, argv)
@@ -245,7 +246,7 @@ def _claim(root: Path, name: str) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         return _new(root, name)
     except OSError as error:
-        raise ValueError(f"runs={root}: no run can be kept there ({error})") from error
+        raise UserError(f"runs={root}: no run can be kept there ({error})") from error
 
 
 def _new(root: Path, name: str) -> Path:
@@ -258,7 +259,7 @@ def _new(root: Path, name: str) -> Path:
             return folder
         except FileExistsError:
             continue
-    raise ValueError(f"no free name for {stamp}-{plain} in {root}")
+    raise UserError(f"no free name for {stamp}-{plain} in {root}")
 
 
 def _literal(value: Any) -> Any:

@@ -16,6 +16,7 @@ from rich.text import Text
 from fxformer.config.fit import complaint
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
+from fxformer.errors import UserError
 from fxformer.track import export, plain
 from fxformer.track.curve import dots, sparkline
 from fxformer.track.store import GRID_FILE, StoredRun, find, runs
@@ -37,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 def show(which: str, *, root: str | Path = "runs", console: Console | None = None) -> None:
-    """Print one run: its facts, the curve of its loss, its energy by phase and device. ValueError
+    """Print one run: its facts, the curve of its loss, its energy by phase and device. UserError
     with the nearest names when there is none called `which`."""
     console = console or Console()
     run = find(root, which)
@@ -56,16 +57,16 @@ def show(which: str, *, root: str | Path = "runs", console: Console | None = Non
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> None:
-    """List the runs of a folder, or write them for other tools. ValueError where that cannot be."""
+    """List the runs of a folder, or write them for other tools. UserError where that cannot be."""
     parser = argparse.ArgumentParser(prog="fxformer runs", description="The runs of a folder.")
     parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
     parser.add_argument("--table", metavar="FILE", help="a row for each run: FILE.csv or .parquet")
     parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
     given, console = parser.parse_args(argv), console or Console()
-    for write, path in ((export.table, given.table), (export.metrics, given.metrics)):
-        if path:
-            console.print(Text(f"{write(runs(given.folder), path)} rows: {path}"), soft_wrap=True)
-    if not given.table and not given.metrics:
+    wanted = export.outputs(given.table, given.metrics)
+    for write, path in wanted:
+        console.print(Text(f"{write(runs(given.folder), path)} rows: {path}"), soft_wrap=True)
+    if not wanted:
         list_runs(root=given.folder, console=console)
 
 
@@ -184,7 +185,7 @@ def carbon_of(run: StoredRun) -> Carbon:
     """The run's own assumptions, as its config has them; see `carbon_from`."""
     try:
         known = run.config.get("energy")
-    except ValueError:  # `problems` names it
+    except UserError:  # `problems` names it
         known = None
     return carbon_from(known, run.folder)
 
@@ -200,13 +201,13 @@ def carbon_from(known: Any, folder: Path) -> Carbon:
 
 
 def _knobs(known: Any, folder: Path) -> dict[str, Any]:
-    """The arguments of `Carbon`. ValueError where one has another type."""
+    """The arguments of `Carbon`. UserError where one has another type."""
     if not isinstance(known, Mapping):
-        raise ValueError(f"energy wants a mapping, got {str(known)[:60]}")
+        raise UserError(f"energy wants a mapping, got {str(known)[:60]}")
     knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
     for name, value in knobs.items():
         if why := complaint(value, _CARBON[name]):
-            raise ValueError(f"energy.{name} {why}")
+            raise UserError(f"energy.{name} {why}")
     if "grid_hourly" in knobs:
         kept = folder / GRID_FILE
         knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])

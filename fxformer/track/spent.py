@@ -20,6 +20,7 @@ from rich.text import Text
 from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
+from fxformer.files import check_output
 from fxformer.track import plain
 from fxformer.track.redact import Redactor
 from fxformer.track.show import carbon_of
@@ -123,7 +124,7 @@ def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
-    """Read, print, write JSON if asked. ValueError where there is nothing of the kind."""
+    """Read, print, write JSON if asked. UserError where there is nothing of the kind."""
     parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
     parser.add_argument("folder", nargs="?", help="a folder of runs, or a run")
     parser.add_argument("--root", default="runs", help="the folder in which a run is looked up")
@@ -134,6 +135,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     given, console = parser.parse_args(argv), console or Console()
     knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
     grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
+    if given.json not in (None, "-"):
+        check_output(given.json, "--json")
     starts, there = Starts.of(given.folder or given.root), runs(given.folder or given.root)
     there = there or ([] if starts.attempts else [find(given.root, given.folder or "last")])
     accounts = [account(run, grid) for run in there]
@@ -143,7 +146,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
     _show(accounts, starts, console)
     if given.json:
         text = Redactor().text(json.dumps(_plain(accounts, starts), indent=1))
-        Path(given.json).write_text(text + "\n", encoding="utf-8")
+        Path(given.json).expanduser().write_text(text + "\n", encoding="utf-8")
     return accounts
 
 

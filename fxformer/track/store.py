@@ -16,6 +16,7 @@ import numpy as np
 from fxformer import jsonl
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
+from fxformer.errors import UserError
 from fxformer.track import schema
 from fxformer.track.owner import holds
 
@@ -82,16 +83,16 @@ class StoredRun:
         return [f"{file}: {why}" for file, why in found.items()]
 
     def checked(self) -> "StoredRun":
-        """This run. ValueError where run.json or config.yaml cannot be read."""
+        """This run. UserError where run.json or config.yaml cannot be read."""
         _ = self.facts, self.config
         if why := self._problems.get("run.json"):
-            raise ValueError(f"{self.folder}/run.json: {why}")
+            raise UserError(f"{self.folder}/run.json: {why}")
         return self
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml as plain values; interpolations of the environment stay as they are.
-        ValueError where it cannot be read."""
+        UserError where it cannot be read."""
         from fxformer.config.stored import plain_config
 
         try:
@@ -163,12 +164,12 @@ def runs(root: str | Path) -> list[StoredRun]:
 
 def find(root: str | Path, which: str) -> StoredRun:
     """The run called `which`: a path, a folder's name, its beginning, the name it was given (the
-    newest one of that name), or "last". ValueError with the nearest names when there is none."""
+    newest one of that name), or "last". UserError with the nearest names when there is none."""
     if (Path(which) / "run.json").exists():
         return StoredRun(which)
     there = runs(root)
     if not there:
-        raise ValueError(f"no runs in {Path(root)}/ yet; `fxformer train` makes one")
+        raise UserError(f"no runs in {Path(root)}/ yet; `fxformer train` makes one")
     if which == "last":
         return max(there, key=lambda run: (run.facts.get("started") or "", run.id))
     for same in (lambda r: r.id == which, lambda r: name_of(r.id) == which):
@@ -179,11 +180,11 @@ def find(root: str | Path, which: str) -> StoredRun:
         return starts[0]
     if starts:
         listed = ", ".join(run.id for run in starts[-5:])
-        raise ValueError(f"{which!r} could be {len(starts)} runs: {listed}")
+        raise UserError(f"{which!r} could be {len(starts)} runs: {listed}")
     known = {run.id: run.id for run in there} | {name_of(run.id): run.id for run in there}
     near = [known[n] for n in difflib.get_close_matches(which, known, 3, 0.4)]
     listed = ", ".join(dict.fromkeys(near)) or there[-1].id
-    raise ValueError(f"no run {which!r} in {Path(root)}/; nearest: {listed}")
+    raise UserError(f"no run {which!r} in {Path(root)}/; nearest: {listed}")
 
 
 def name_of(folder: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.types import Positive
 
@@ -21,11 +22,11 @@ class TensorBoardTracker:
         self._writer: Any = None
 
     def start(self, config: Mapping[str, Any], run: Run) -> None:
-        """Open the event file, hiding what a resume redoes; ImportError names the pip line."""
+        """Open the event file, hiding what a resume redoes; UserError names the pip line."""
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
-            raise ImportError("tracker=tensorboard needs `pip install tensorboardX`") from error
+            raise UserError("tracker=tensorboard needs `pip install tensorboardX`") from error
         purge = None if run.rewound is None else run.rewound + 1
         self._writer = SummaryWriter(
             str(run.folder / "tensorboard"), purge_step=purge, flush_secs=self._flush

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.types import Positive
 
@@ -53,11 +54,11 @@ class WandbTracker:
         self._unsent: str | None = None  # the command that sends the run
 
     def start(self, config: Mapping[str, Any], run: Run) -> None:
-        """Open the run; ImportError names the pip line."""
+        """Open the run; UserError names the pip line."""
         try:
             import wandb
         except ImportError as error:
-            raise ImportError("tracker=wandb needs `pip install wandb`") from error
+            raise UserError("tracker=wandb needs `pip install wandb`") from error
         known = run.facts.get("wandb_id")
         name = known or uuid.uuid4().hex[:12]
         arguments = {

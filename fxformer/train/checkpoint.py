@@ -25,13 +25,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from fxformer.errors import UserError
 from fxformer.rules import named
 from fxformer.train import manifest, tensors
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint that does not fit what is to be restored."""
 
 
@@ -72,7 +73,7 @@ class Checkpoints:
         guard: Callable[[], object] = lambda: None,
     ) -> None:
         if keep < 2:
-            raise ValueError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
+            raise UserError(f"trainer.keep={keep}: at least 2, a power cut may take the newest")
         self.folder, self.keep, self.copy = Path(folder), keep, copy
         self.failures, self.why = 0, ""  # saves in a row that failed, and why the last one did
         self.guard, self.milestones = guard, frozenset(milestones)

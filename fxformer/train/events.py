@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from fxformer.errors import UserError
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.running import Run, add, averages
 
@@ -124,14 +125,14 @@ class Evaluate(Event):
             pending, before = self.evaluate(params, batch), pending
             total = total if before is None else add(total, jax.device_get(before))
         if pending is None:
-            raise ValueError("there is no validation batch: the held-out split is too small")
+            raise UserError("there is no validation batch: the held-out split is too small")
         numbers = averages(add(total, jax.device_get(pending)))
         return numbers | self.derive(numbers)
 
     def _judge(self, run: Run) -> None:
         if self.metric not in run.valid:
             names = ", ".join(run.valid)
-            raise ValueError(f"trainer.metric={self.metric} is not evaluated; there are {names}")
+            raise UserError(f"trainer.metric={self.metric} is not evaluated; there are {names}")
         value, totals = run.valid[self.metric], run.totals
         if totals.best is None or value < totals.best:
             totals.best = value if math.isfinite(value) else totals.best

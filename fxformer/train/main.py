@@ -17,6 +17,7 @@ from fxformer.energy.crosscheck import Check
 from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
+from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun, name_of
 from fxformer.train import signals
@@ -73,7 +74,7 @@ def train(
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:
-        end = kept.refuse if isinstance(cause(error), ValueError) else kept.close
+        end = kept.refuse if isinstance(cause(error), UserError) else kept.close
         end(meter)
         raise
     left = "stopped before it could save; resume continues from the newest checkpoint"
@@ -107,7 +108,7 @@ def begin_ledger(cfg: DictConfig, energy: ModelEnergy, facts: Mapping[str, Any])
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise ValueError(f"runs={cfg.runs}: no run can be kept there ({error})") from error
+        raise UserError(f"runs={cfg.runs}: no run can be kept there ({error})") from error
 
 
 def keep_grid(energy: ModelEnergy, run: Run) -> None:
@@ -127,7 +128,7 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
     made = max((line["step"] for line in stored.lines), default=0)
     newest = max(steps_in(stored.folder / "checkpoints"), default=None)
     if stored.status == "done" and newest is None:
-        raise ValueError(
+        raise UserError(
             f"resume: {stored.id} is done, but its checkpoints were deleted: there is nothing to "
             f"go on from; start a new run"
         )
@@ -165,7 +166,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
         if before != now:
             reason = f"its {name} was {before}, it is now {now}: the data have changed"
             run.finish("interrupted", reason)
-            raise ValueError(f"resume: {run.folder} cannot go on: {reason}; start a new run")
+            raise UserError(f"resume: {run.folder} cannot go on: {reason}; start a new run")
     return run
 
 

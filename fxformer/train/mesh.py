@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from fxformer.errors import UserError
 from fxformer.rules import decide, is_stacked, named, named_map
 from fxformer.types import Natural, Range
 
@@ -39,12 +40,12 @@ class Layout:
 
     def __post_init__(self) -> None:
         if 0 in (self.data, self.fsdp) or (self.data == -1 and self.fsdp == -1):
-            raise ValueError(
+            raise UserError(
                 f"mesh.data={self.data}, mesh.fsdp={self.fsdp}: counts of devices, one may be -1"
             )
 
     def mesh(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
-        """The mesh over the first of `devices` (all there are). ValueError if too few."""
+        """The mesh over the first of `devices` (all there are). UserError if too few."""
         devices = list(jax.devices() if devices is None else devices)
         data, fsdp = self.data, self.fsdp
         if data == -1:
@@ -52,7 +53,7 @@ class Layout:
         if fsdp == -1:
             fsdp = len(devices) // data
         if not 1 <= data * fsdp <= len(devices):
-            raise ValueError(
+            raise UserError(
                 f"mesh.data={self.data}, mesh.fsdp={self.fsdp} wants {max(data, 1) * max(fsdp, 1)} "
                 f"devices, {len(devices)} are here; write mesh=data for all of them"
             )
@@ -69,14 +70,14 @@ class Layout:
         def leaf(path: str, value: Any) -> NamedSharding:
             axis = chosen[path] if path in chosen else self._axis(path, value, parts)
             if axis is not None and axis >= value.ndim:
-                raise ValueError(
+                raise UserError(
                     f"mesh.rules: there is no axis {axis} of {path}, whose shape is {value.shape}; "
                     "write an axis from 0 on, or null to keep it whole"
                 )
             if parts == 1 or axis is None:
                 return NamedSharding(mesh, PartitionSpec())
             if value.shape[axis] % parts:
-                raise ValueError(f"mesh.rules: axis {axis} of {path} {value.shape} not in {parts}")
+                raise UserError(f"mesh.rules: axis {axis} of {path} {value.shape} not in {parts}")
             return NamedSharding(mesh, PartitionSpec(*[None] * axis, "fsdp"))
 
         return named_map(leaf, like)
@@ -115,13 +116,13 @@ def put_batch(batch: Any, mesh: Mesh) -> Any:
 
 
 def check_batch(size: int, mesh: Mesh, accumulate: int = 1) -> None:
-    """ValueError unless `size` rows divide among the devices and the micro-batches."""
+    """UserError unless `size` rows divide among the devices and the micro-batches."""
     unit = int(np.prod(list(mesh.shape.values()))) * accumulate
     if size % unit == 0 and size > 0:
         return
     below, above = size // unit * unit, (size // unit + 1) * unit
     near = f"{below} or {above}" if below else str(above)
-    raise ValueError(
+    raise UserError(
         f"a batch of {size} rows does not divide among {unit // accumulate} devices x "
         f"{accumulate} micro-batches = {unit}; write {near}"
     )

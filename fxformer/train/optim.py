@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from fxformer.errors import UserError
 from fxformer.rules import assign, decide, is_stacked, named, named_map, select
 from fxformer.train.clip import clip_by_global_norm
 from fxformer.train.per_layer import per_layer
@@ -74,7 +75,7 @@ class Optimizer(abc.ABC):
         _fit(factors, named(params))
         frozen = select(self.freeze, params, what="optimizer.freeze")
         if all(jax.tree.leaves(frozen)):
-            raise ValueError("optimizer.freeze matches every parameter: nothing is left to train")
+            raise UserError("optimizer.freeze matches every parameter: nothing is left to train")
         finish = _finish(
             self.rate(schedule),
             self.weight_decay,
@@ -194,21 +195,21 @@ class Muon(Optimizer):
 
 
 def _fit(factors: dict[str, Any], leaves: dict[str, Any]) -> None:
-    """ValueError for a negative factor, and for lists that do not hold one factor a layer."""
+    """UserError for a negative factor, and for lists that do not hold one factor a layer."""
     for path, factor in factors.items():
         listed = not isinstance(factor, int | float)
         if listed and not is_stacked(path):
-            raise ValueError(
+            raise UserError(
                 f"optimizer.multipliers: {list(factor)} has a factor for each layer, and {path} is "
                 "no stack of layers; write one number, or a narrower regex such as blocks"
             )
         if listed and len(factor) != (layers := leaves[path].shape[0]):
-            raise ValueError(
+            raise UserError(
                 f"optimizer.multipliers: {list(factor)} has {len(factor)} factors and {path} "
                 f"{layers} layers; write {layers} factors, or one number"
             )
         if min(factor if listed else [factor]) < 0:
-            raise ValueError(f"optimizer.multipliers: {factor} for {path} would climb the loss")
+            raise UserError(f"optimizer.multipliers: {factor} for {path} would climb the loss")
 
 
 def _finish(

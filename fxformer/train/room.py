@@ -11,7 +11,7 @@ from fxformer.train.setup import Setup
 
 
 def check_memory(setup: Setup) -> None:
-    """ValueError where the state and its gradient alone are larger than the devices' memory.
+    """UserError where the state and its gradient alone are larger than the devices' memory.
 
     A lower bound: activations come on top. `fxformer plan` compiles the step to know them too.
     """

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
+from fxformer.errors import UserError
 from fxformer.types import NonNegative, Positive, Share
 
 HELD_DECAY = 0.2  # of the updates by which a run is extended, the share over which lr decays
@@ -46,15 +47,15 @@ class Schedule(abc.ABC):
         return share
 
     def warmup_steps(self, until: int) -> int:
-        """Warm-up in updates. Raises ValueError when it leaves nothing of the run."""
+        """Warm-up in updates. Raises UserError when it leaves nothing of the run."""
         if self.warmup > 1 and self.warmup != int(self.warmup):
-            raise ValueError(
+            raise UserError(
                 f"schedule.warmup={self.warmup:g} is neither a number of updates nor a share; "
                 f"write {round(self.warmup)} or a share such as 0.1"
             )
         steps = round(self.warmup if self.warmup >= 1 else self.warmup * until)
         if until > 0 and steps >= until and steps > 0:
-            raise ValueError(
+            raise UserError(
                 f"schedule.warmup={self.warmup:g} is {steps} of {until} steps: nothing is left "
                 f"after it; write schedule.warmup={max(until // 10, 0)} or a share such as 0.1"
             )
@@ -137,12 +138,12 @@ class WSD(Schedule):
     final: Share = 0.0
 
     def warmup_steps(self, until: int) -> int:
-        """As of Schedule. ValueError too where the decay, read as a share of all updates, would
+        """As of Schedule. UserError too where the decay, read as a share of all updates, would
         begin before the warm-up ends."""
         steps = super().warmup_steps(until)
         if until and self.decay < 1 and steps / until + self.decay > 1:
             left = 1 - steps / until
-            raise ValueError(
+            raise UserError(
                 f"schedule.decay={self.decay:g} does not fit after a warm-up of {steps} of {until} "
                 f"steps; write schedule.decay={left:g} or less, 1 to decay over all that is left, "
                 "or a shorter schedule.warmup"

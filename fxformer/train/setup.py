@@ -20,6 +20,7 @@ from fxformer.data.corpus import Corpus, Prepared
 from fxformer.data.round_trip import bits_per_byte
 from fxformer.energy.flops import tokens_read, training_flops
 from fxformer.energy.peak import mesh_peak
+from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
@@ -94,7 +95,7 @@ class Setup:
 def set_up(cfg: DictConfig) -> Setup:
     """Build everything from a checked config.
 
-    Raises ValueError for what only shapes and data can tell: a missing special token, rows longer
+    Raises UserError for what only shapes and data can tell: a missing special token, rows longer
     than the position table, a batch that the devices do not divide, rules that match nothing.
     """
     trainer, layout = build(cfg.trainer), build(cfg.mesh)
@@ -117,11 +118,11 @@ def set_up(cfg: DictConfig) -> Setup:
 
 
 def first_batch(batches: Batches, objective: Objective) -> Batch:
-    """The first training batch. ValueError where none of the first few has any target."""
+    """The first training batch. UserError where none of the first few has any target."""
     made = [objective.corrupt(batches[0])]
     while not np.any(made[-1].weights):
         if len(made) == LOOKED:
-            raise ValueError(
+            raise UserError(
                 f"objective: the first {LOOKED} batches have no target, so there is nothing to "
                 "learn; write a larger data.length, or another objective"
             )
@@ -130,7 +131,7 @@ def first_batch(batches: Batches, objective: Objective) -> Batch:
 
 
 def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
-    """ValueError unless trainer.metric and a search's objectives are numbers that evaluations will
+    """UserError unless trainer.metric and a search's objectives are numbers that evaluations will
     give."""
     given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
     names = [*given, *Held(setup, scored=1).derive(given)]
@@ -138,7 +139,7 @@ def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
     asked = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
     for key, metric in [(key, metric) for key, some in asked.items() for metric in some]:
         if metric not in names:
-            raise ValueError(
+            raise UserError(
                 f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
                 f"{', '.join(names)}"
             )

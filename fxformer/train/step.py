@@ -11,6 +11,7 @@ import optax
 from flax import nnx
 from jax.sharding import Sharding
 
+from fxformer.errors import UserError
 from fxformer.rules import named
 from fxformer.train.clip import global_norm
 from fxformer.train.precision import Precision
@@ -170,7 +171,7 @@ def _cut(batch: Any, parts: int) -> Any:
     """[B, ...] -> [A, B/A, ...]. Row i goes to part i % A, so a sharded batch is cut in place."""
     size = jax.tree.leaves(batch)[0].shape[0]
     if size % parts:
-        raise ValueError(f"a batch of {size} rows does not split into {parts} micro-batches")
+        raise UserError(f"a batch of {size} rows does not split into {parts} micro-batches")
 
     def leaf(x):
         return jnp.moveaxis(x.reshape(size // parts, parts, *x.shape[1:]), 1, 0)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig
 from fxformer.batch import Vocabulary
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus, Prepared
+from fxformer.errors import UserError
 from fxformer.nn.init import redraw
 from fxformer.objective.base import Objective
 from fxformer.train.state import bind
@@ -35,7 +36,7 @@ class Task:
 def open_task(cfg: DictConfig) -> Task:
     """Read the corpus, build the objective abstractly, pack. Nothing is computed on a device.
 
-    Raises ValueError for what only shapes and data can tell, as a missing special token.
+    Raises UserError for what only shapes and data can tell, as a missing special token.
     """
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
     make = maker(cfg, corpus.vocabulary)
@@ -49,7 +50,7 @@ def maker(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Obje
     """The function key -> objective with its model, weights drawn by the model's init rules."""
     objective, network = build(cfg.objective), build(cfg.model.network)
     if not isinstance(cfg.model.init.rules, ListConfig):
-        raise ValueError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
+        raise UserError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
     rules = build(cfg.model.init.rules)
 
     def make(key: jax.Array) -> Objective:

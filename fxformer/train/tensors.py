@@ -15,6 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from fxformer import jsonl
+from fxformer.errors import UserError
 from fxformer.files import open_regular
 
 DTYPES = {
@@ -35,7 +36,7 @@ DTYPES = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-class Damaged(ValueError):
+class Damaged(UserError):
     """A file that is not what was written."""
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
+from fxformer.errors import UserError
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, nothing
 from fxformer.train.running import Run
@@ -66,14 +67,14 @@ class Trainer:
 
     def __post_init__(self) -> None:
         if list(self.held) != sorted(set(self.held)) or any(e >= self.steps for e in self.held):
-            raise ValueError(
+            raise UserError(
                 f"trainer.held={list(self.held)}: wants rising numbers of steps below "
                 f"trainer.steps={self.steps}; resume= writes them"
             )
         if self.metric.startswith("ema_") and self.ema is None:
-            raise ValueError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
+            raise UserError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
         if self.patience and not self.eval_every:
-            raise ValueError(
+            raise UserError(
                 f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
             )
 

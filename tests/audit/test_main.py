@@ -22,8 +22,8 @@ def said(monkeypatch):
         (["audit.draws=0"], "audit.draws: must lie in [1, inf)"),
         (["audit.alarm=0"], "audit.alarm: must lie in (0, 1)"),
         (["+audit.more=1"], "keys cannot be added"),
-        (["--json", "no/such/folder/a.json"], "would lie in a folder that does not exist"),
-        (["audit.json=."], "is a folder; write audit.json"),
+        (["--json", "no/such/folder/a.json"], "there is no folder no/such/folder"),
+        (["audit.json=."], "is a folder; write a file in it"),
         (["objective.noises.1.rate=1.5"], "objective.noises[1].rate: must lie in [0, 1)"),
     ],
 )

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.tensorboard import TensorBoardTracker
 
@@ -23,5 +24,5 @@ def test_events_are_written(tmp_path):
 
 def test_a_missing_package_gives_the_pip_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match="pip install tensorboardX"):
+    with pytest.raises(UserError, match="pip install tensorboardX"):
         TensorBoardTracker().start({}, Run.create(tmp_path, "x", config={}))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
@@ -37,7 +38,7 @@ class OverlappingInfilling(Noise):
 
     def __post_init__(self):
         if self.length < 1:
-            raise ValueError(
+            raise UserError(
                 f"spans of {self.length:g} tokens on average: below 1 there are more spans than "
                 "tokens to hide; write length=3, or use TextInfilling, which allows it"
             )

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from fxformer.batch import Vocabulary
+from fxformer.errors import UserError
 from fxformer.objective.draw import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
@@ -40,7 +41,7 @@ class ScatteredInfilling(Noise):
 
     def __post_init__(self):
         if self.length < 1:
-            raise ValueError(
+            raise UserError(
                 f"spans of {self.length:g} tokens on average: below 1 there are more spans than "
                 "tokens to hide; write length=3, or use TextInfilling, which allows it"
             )
