@@ -10,8 +10,8 @@ from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, Where
 from fxformer.nn.block import Block
 from fxformer.nn.core import drop, split_key
-from fxformer.nn.mask import Mask, positions
 from fxformer.nn.stack import Inside, Stack
+from fxformer.ops.attention_mask import Mask, positions
 from fxformer.types import Count, Part, Rate
 
 

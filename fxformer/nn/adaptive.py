@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
@@ -11,6 +10,7 @@ from jaxtyping import Array, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.core import Linear, Table
 from fxformer.nn.head import Head
+from fxformer.ops.adaptive_softmax import adaptive_cross_entropy, adaptive_log_softmax
 from fxformer.types import Count
 
 
@@ -141,17 +141,19 @@ class AdaptiveHead(Head):
 
     def logits(self, x, words):
         """log p of every word; float32."""
-        logs = []
-        for features, kernel, bias in self.levels(x, words):
-            y = jnp.einsum("...E,VE->...V", features, kernel, preferred_element_type=jnp.float32)
-            logs.append(jax.nn.log_softmax(y + bias.astype(jnp.float32)))
-        first = self.bounds[1]
-        into = [logs[0][..., first + k, None] for k in range(len(logs) - 1)]
-        rest = [log + c for log, c in zip(logs[1:], into, strict=True)]
-        return jnp.concatenate([logs[0][..., :first], *rest], axis=-1)
+        return adaptive_log_softmax(self.levels(x, words))
 
     def score(self, x, words, targets, weights, loss):
-        return loss.levels(self.levels(x, words), targets, weights)
+        """As `Head.score`. Raises UserError for label smoothing, which is not defined here."""
+        if loss.smoothing:
+            raise UserError(
+                "label smoothing is not implemented for an adaptive softmax: write "
+                "objective.loss.smoothing=0, or model/head=untied"
+            )
+        levels = self.levels(x, words)
+        return adaptive_cross_entropy(
+            levels, targets, weights, z_loss=loss.z_loss, chunk=loss.chunk
+        )
 
     def kernels(self, words):
         own = [linear.kernel[...] for linear in self.projections.values()]

@@ -9,11 +9,11 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn import kernel
 from fxformer.nn.core import Linear, drop
-from fxformer.nn.mask import Mask
+from fxformer.nn.flops import Seen, kernels
 from fxformer.nn.position import Position, Relative
-from fxformer.nn.work import Seen, kernels
+from fxformer.ops import attention
+from fxformer.ops.attention_mask import Mask
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -96,13 +96,13 @@ def attend(
     if bias is not None:
         bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
     if key is not None and dropout:  # weights are dropped between softmax and average
-        weights = kernel.softmax(q, k, seen, bias, scale).astype(v.dtype)
-        y = kernel.average(drop(weights, dropout, key), v)
+        weights = attention.softmax(q, k, seen, bias, scale).astype(v.dtype)
+        y = attention.average(drop(weights, dropout, key), v)
     else:
-        weigh = kernel.weigh_causal if causal else kernel.weigh
+        weigh = attention.weigh_causal if causal else attention.weigh
         y = weigh(q, k, v, seen, bias, scale)
     if watch is not None:
-        weights = jnp.where(seen, kernel.softmax(q, k, seen, bias, scale), 0)
+        weights = jnp.where(seen, attention.softmax(q, k, seen, bias, scale), 0)
         watch.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
 

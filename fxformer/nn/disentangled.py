@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 from fxformer.errors import UserError
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.core import Linear, Table, drop
+from fxformer.nn.flops import Seen, kernels
 from fxformer.nn.position import Position, Relative
-from fxformer.nn.work import Seen, kernels
 from fxformer.types import Count, Part, Rate
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.nn.core import Linear, Table
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 
 
@@ -75,8 +76,8 @@ class Head(nnx.Module):
         words: nnx.Module,
         targets: Int[Array, "N"],
         weights: Float[Array, "N"],
-        loss: Callable,
-    ) -> dict[str, tuple[Array, Array]]:
+        loss: CrossEntropy,
+    ) -> Sums:
         """{name: (sum, weight)} that a loss makes of the logits and the targets."""
         features, kernel, bias = self.projection(words)
         return loss(features(x), kernel, bias, targets, weights)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, split_key
-from fxformer.nn.work import Seen, kernels
+from fxformer.nn.flops import Seen, kernels
 from fxformer.types import Count, Rate
 
 

@@ -10,9 +10,9 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention
 from fxformer.nn.core import Linear, drop
-from fxformer.nn.mask import Mask
+from fxformer.nn.flops import Seen, kernels
 from fxformer.nn.position import bucket
-from fxformer.nn.work import Seen, kernels
+from fxformer.ops.attention_mask import Mask
 from fxformer.types import Count, Rate
 
 

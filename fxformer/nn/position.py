@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from fxformer import memory
 from fxformer.errors import UserError
 from fxformer.nn.core import Table
-from fxformer.nn.mask import EVERYTHING
+from fxformer.ops.attention_mask import EVERYTHING
 from fxformer.types import Count, Natural, Positive, Range
 
 

@@ -10,10 +10,10 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
 from fxformer.nn.core import Linear, drop
-from fxformer.nn.mask import EVERYTHING, positions
+from fxformer.nn.flops import Seen, kernels
 from fxformer.nn.memory import Memory
 from fxformer.nn.position import Position
-from fxformer.nn.work import Seen, kernels
+from fxformer.ops.attention_mask import EVERYTHING, positions
 from fxformer.types import Count, Positive, Rate
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from fxformer.errors import UserError
 from fxformer.nn.attention import Cache, Where
-from fxformer.nn.mask import EVERYTHING
+from fxformer.ops.attention_mask import EVERYTHING
 from fxformer.types import Count, Part
 
 

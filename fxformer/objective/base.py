@@ -14,7 +14,7 @@ from fxformer.errors import UserError
 from fxformer.objective.hold import Held, Tally
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy, Sums
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 
 # For a model of each architecture, what it can learn; for an objective, what can learn it.

@@ -7,7 +7,7 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 

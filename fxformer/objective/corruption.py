@@ -13,9 +13,9 @@ from fxformer.objective.hidden_text import HiddenText, Side, closing
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Part
 
 

@@ -10,8 +10,8 @@ from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import pieces_of
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 CODES = (

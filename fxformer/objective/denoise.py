@@ -10,11 +10,11 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law, once
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces, laid_out, pieces_of
 from fxformer.objective.segments import ranks_of
 from fxformer.objective.shift import answer, answer_laws
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 

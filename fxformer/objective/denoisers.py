@@ -17,9 +17,9 @@ from fxformer.objective.hidden_text import Side
 from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part, Positive
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fxformer.objective.loss import Sums
+from fxformer.ops.cross_entropy import Sums
 
 
 def detection(

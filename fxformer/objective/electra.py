@@ -10,17 +10,17 @@ from jaxtyping import Array, Float, Int
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, narrow, unfolded
 from fxformer.nn.core import Table, split_key
-from fxformer.nn.work import kernels
+from fxformer.nn.flops import kernels
 from fxformer.objective.detection import detection
 from fxformer.objective.draw import Draws
 from fxformer.objective.electra_law import electra_laws, ranks_in_rows
 from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.replace import Replacement
 from fxformer.objective.sample import sample
 from fxformer.objective.select import ExactCount
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import NonNegative, Part, Share
 
 

@@ -14,9 +14,9 @@ from fxformer.objective.fim_law import fim_laws
 from fxformer.objective.fim_split import CharacterSplit, Split, TokenSplit, either
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law, once
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Part, Share
 
 MARKS = 3  # tokens that a turned piece is longer by

@@ -13,10 +13,10 @@ from fxformer.objective.base import Objective, require
 from fxformer.objective.draw import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.objective.shift import answer
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Part
 
 

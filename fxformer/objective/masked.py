@@ -13,11 +13,11 @@ from fxformer.objective.chosen import Chosen, Fates, fate_laws
 from fxformer.objective.draw import Draws
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law, once
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, ranks_of
 from fxformer.objective.select import Independent
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 

@@ -11,11 +11,11 @@ from fxformer.objective.base import Objective, require
 from fxformer.objective.draw import Draws
 from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.shift import answer
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Part, Proportion
 
 

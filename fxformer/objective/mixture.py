@@ -11,9 +11,9 @@ from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.hole import Hole, Question
 from fxformer.objective.law import Law, once
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import ranks_of
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part, Positive
 
 # What a batch says of each token that a stack reads, and of each that an encoder reads.

@@ -10,8 +10,8 @@ from fxformer.errors import UserError
 from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import scored
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.shift import answer, answer_laws
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 

@@ -12,10 +12,10 @@ from fxformer.objective.causal import CausalLM
 from fxformer.objective.draw import Draws
 from fxformer.objective.hole import Hole, Question, shifted
 from fxformer.objective.law import Law
-from fxformer.objective.loss import CrossEntropy
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.prefix_law import prefix_laws, split_laws
 from fxformer.objective.shift import answer
+from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 

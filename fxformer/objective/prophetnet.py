@@ -11,9 +11,9 @@ from fxformer.batch import Batch, Vocabulary
 from fxformer.errors import UserError
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.core import Table, split_key
-from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.replace import Replacement
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Count, NonNegative, Part, Rate
 
 

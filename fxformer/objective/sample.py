@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt32
 
-from fxformer.objective.loss import chunks, fold
+from fxformer.ops.cross_entropy import chunks, fold
 
 BLOCK = 128  # ids whose probabilities are added up together
 

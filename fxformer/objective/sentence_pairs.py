@@ -16,13 +16,13 @@ from fxformer.nn.classifier import Classifier, first
 from fxformer.nn.core import split_key
 from fxformer.objective.hole import Hole
 from fxformer.objective.law import Law, once
-from fxformer.objective.loss import CrossEntropy, Sums
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.select import Independent
 from fxformer.objective.sentence_law import sentence_laws
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import NonNegative, Part, Share
 
 SHORTEST = 5  # tokens of the shortest piece, [bos] a [eos] b [eos]

@@ -12,11 +12,11 @@ import numpy as np
 from fxformer.config.build import build
 from fxformer.energy import host
 from fxformer.energy.energy import ModelEnergy
-from fxformer.energy.flops import tokens_read
-from fxformer.energy.peak import cores, mesh_peak
-from fxformer.energy.products import executed
 from fxformer.energy.startup import take
 from fxformer.errors import UserError
+from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.peak import cores, mesh_peak
+from fxformer.flops.training import tokens_read
 from fxformer.plan.knobs import Plan
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import LOOKED, Setup, set_up

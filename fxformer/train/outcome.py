@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from fxformer.config.legal import architecture
 from fxformer.data import overlap, round_trip
-from fxformer.energy.peak import mesh_peak
+from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.summary import Sample

@@ -18,9 +18,9 @@ from fxformer.config.fit import nearest
 from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.data.round_trip import bits_per_byte
-from fxformer.energy.flops import tokens_read, training_flops
-from fxformer.energy.peak import mesh_peak
 from fxformer.errors import UserError
+from fxformer.flops.peak import mesh_peak
+from fxformer.flops.training import tokens_read, training_flops
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target

@@ -11,7 +11,7 @@ from fxformer.bridge.matching import match
 from fxformer.bridge.options import composed, plain
 from fxformer.bridge.reading import model_of
 from fxformer.generate.greedy import rewrite
-from fxformer.objective.loss import CrossEntropy
+from fxformer.ops.cross_entropy import CrossEntropy
 from tests.bridge.fixture import HERE, TOLERANCE, others, own, published, reference
 
 

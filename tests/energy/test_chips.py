@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import pytest
 
-from fxformer.energy import peak
 from fxformer.energy.chips import chip, chip_watts, chips
-from fxformer.energy.peak import measured, peak_flops
+from fxformer.flops import peak
+from fxformer.flops.peak import measured, peak_flops
 
 
 @pytest.mark.parametrize(("name", "watts"), [

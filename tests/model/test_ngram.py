@@ -8,9 +8,9 @@ from flax import nnx
 
 from fxformer.batch import Batch
 from fxformer.generate.greedy import rewrite
-from fxformer.nn.mask import Mask
 from fxformer.nn.ngram import NgramAttention, Streams
 from fxformer.nn.position import bucket
+from fxformer.ops.attention_mask import Mask
 from tests.models import a_batch, close, ids, tiny
 
 SHORT = ("model.position.length=16", "model.layers=1", "model.ngram_attention.reach=9")

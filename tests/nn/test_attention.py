@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fxformer.nn.attention import MultiHeadAttention, Where, attend
-from fxformer.nn.mask import Mask, positions
+from fxformer.ops.attention_mask import Mask, positions
 from tests.models import close
 
 

@@ -10,9 +10,9 @@ from fxformer.config.legal_parts import positions_fit_attention
 from fxformer.nn.attention import Where
 from fxformer.nn.convolution import Convolution
 from fxformer.nn.disentangled import Disentangled, DisentangledAttention
-from fxformer.nn.mask import Mask, positions
 from fxformer.nn.norm import LayerNorm
 from fxformer.nn.position import NoPosition
+from fxformer.ops.attention_mask import Mask, positions
 from tests.models import close, tiny
 
 

@@ -8,8 +8,8 @@ from flax import nnx
 
 from fxformer.nn.attention import Where
 from fxformer.nn.longformer import LongformerAttention
-from fxformer.nn.mask import Mask, positions
 from fxformer.nn.position import NoPosition
+from fxformer.ops.attention_mask import Mask, positions
 from tests.models import a_batch, close, ids, logits, tiny
 
 LONG = ("model/attention=longformer", "model.windows=[2]", "model/position=learned")

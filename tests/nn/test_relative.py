@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 from fxformer.batch import Batch
 from fxformer.config.legal_parts import biases_have_one_owner, positions_fit_attention
 from fxformer.nn.attention import Where
-from fxformer.nn.mask import Mask, positions
 from fxformer.nn.position import NoPosition
 from fxformer.nn.relative import (
     RelativeAttention,
@@ -18,6 +17,7 @@ from fxformer.nn.relative import (
     RelativeSinusoidsShared,
     shift,
 )
+from fxformer.ops.attention_mask import Mask, positions
 from tests.models import a_batch, close, ids, tiny
 
 PAIR = ("model/attention=relative", "model/position=relative")

@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
-from fxformer.energy.flops import training_flops
+from fxformer.flops.training import training_flops
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put

@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from fxformer.energy.flops import training_flops
+from fxformer.flops.training import training_flops
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.prophetnet import FutureNgramPrediction
 from fxformer.rules import named

@@ -4,8 +4,8 @@ import jax
 import pytest
 
 from fxformer.config.legal import architecture
-from fxformer.energy.flops import tokens_read
-from fxformer.energy.products import executed
+from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.training import tokens_read
 from fxformer.plan.forecast import forecast
 from fxformer.plan.knobs import Plan
 from tests.models import OWN, choices

@@ -13,8 +13,8 @@ from shell import DECODER, facts, fxformer, lines, only
 from fxformer.batch import Batch
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.energy import ModelEnergy
-from fxformer.energy.flops import training_flops
-from fxformer.energy.products import executed
+from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.training import training_flops
 from fxformer.plan.forecast import Forecast, Spread, _doubt, _within
 from fxformer.plan.knobs import Plan
 from fxformer.plan.start import starts

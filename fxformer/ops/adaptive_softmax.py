@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fxformer.objective.loss import Sums, chunks, fold, gradient, logits_of
+from fxformer.ops.cross_entropy import Sums, chunks, fold, gradient, logits_of
 
 Level = tuple[Float[Array, "N E"], Float[Array, "V E"], Float[Array, "V"]]
 
 
-def levels_cross_entropy(
+def adaptive_cross_entropy(
     levels: list[Level],
     targets: Int[Array, "N"],
     weights: Float[Array, "N"],
@@ -46,6 +46,22 @@ def levels_cross_entropy(
         "nll": (jax.lax.stop_gradient(nll), total),
         "accuracy": (jax.lax.stop_gradient(hits), total),
     }
+
+
+def adaptive_log_softmax(levels: list[tuple]) -> Float[Array, "*B V"]:
+    """log p of every id, in float32: log p(cluster) + log p(id | cluster).
+
+    levels: (features [*B, E], kernel [V, E], bias [V]) of each softmax, as in
+        `adaptive_cross_entropy`
+    """
+    logs = []
+    for features, kernel, bias in levels:
+        y = jnp.einsum("...E,VE->...V", features, kernel, preferred_element_type=jnp.float32)
+        logs.append(jax.nn.log_softmax(y + bias.astype(jnp.float32)))
+    first = logs[0].shape[-1] - (len(logs) - 1)
+    of_cluster = [logs[0][..., first + k, None] for k in range(len(logs) - 1)]
+    rest = [log + c for log, c in zip(logs[1:], of_cluster, strict=True)]
+    return jnp.concatenate([logs[0][..., :first], *rest], axis=-1)
 
 
 def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, "c"]):

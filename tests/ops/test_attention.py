@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fxformer.nn import kernel
-from fxformer.nn.mask import Mask
+from fxformer.ops import attention
+from fxformer.ops.attention_mask import Mask
 from tests.models import close
 
 
@@ -25,9 +25,9 @@ def formula(q, k, v, bias, seen):
     return jnp.einsum("BGRTS,BGSK->BGRTK", weights, v)
 
 
-@pytest.mark.parametrize("weigh", [kernel.weigh, kernel.weigh_causal])
+@pytest.mark.parametrize("weigh", [attention.weigh, attention.weigh_causal])
 def test_values_and_gradients_are_those_of_the_formula(weigh, monkeypatch):
-    monkeypatch.setattr(kernel, "causal_block", lambda length: 5)  # 8 is no multiple of it
+    monkeypatch.setattr(attention, "causal_block", lambda length: 5)  # 8 is no multiple of it
     arrays, seen, segments = given(8)
     real = (segments > 0)[:, None, None, :, None]
 
@@ -44,6 +44,6 @@ def test_values_and_gradients_are_those_of_the_formula(weigh, monkeypatch):
 
 
 def test_blocks_follow_the_platform(monkeypatch):
-    assert [kernel.causal_block(n) for n in (64, 256, 1024)] == [128, 128, 256]
+    assert [attention.causal_block(n) for n in (64, 256, 1024)] == [128, 128, 256]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert kernel.causal_block(1024) == 1024
+    assert attention.causal_block(1024) == 1024

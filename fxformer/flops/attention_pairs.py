@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fxformer.nn.work import Seen
+from fxformer.nn.flops import Seen
 
 
 def within(

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.energy.flops import tokens_read, training_flops, transformer_flops
-from fxformer.energy.products import executed
-from fxformer.energy.sight import across, foretold, pairs, within
-from fxformer.nn.mask import Mask
+from fxformer.flops.attention_pairs import across, foretold, pairs, within
+from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.training import tokens_read, training_flops, transformer_flops
 from fxformer.nn.ngram import Streams
+from fxformer.ops.attention_mask import Mask
 from tests.models import choices, network, tiny
 
 

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fxformer.errors import UserError
 from fxformer.types import Count, NonNegative, Rate
 
 Sums = dict[str, tuple[Array, Array]]
@@ -38,21 +37,6 @@ class CrossEntropy:
         """See `cross_entropy`."""
         knobs = {"smoothing": self.smoothing, "z_loss": self.z_loss, "chunk": self.chunk}
         return cross_entropy(features, kernel, bias, targets, weights, **knobs)
-
-    def levels(
-        self, levels: list[tuple], targets: Int[Array, "N"], weights: Float[Array, "N"]
-    ) -> Sums:
-        """See `levels_cross_entropy`. UserError for smoothing: over which words, it would have to
-        be said."""
-        from fxformer.objective.levels import levels_cross_entropy
-
-        if self.smoothing:
-            raise UserError(
-                "an adaptive softmax is not smoothed: write objective.loss.smoothing=0, or "
-                "model/head=untied"
-            )
-        knobs = {"z_loss": self.z_loss, "chunk": self.chunk}
-        return levels_cross_entropy(levels, targets, weights, **knobs)
 
 
 def cross_entropy(

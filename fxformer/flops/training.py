@@ -13,9 +13,9 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.energy.sight import across, first_of_pieces, windows, within
+from fxformer.flops.attention_pairs import across, first_of_pieces, windows, within
 from fxformer.model.ngram import NgramDecoder
-from fxformer.nn.work import kernels
+from fxformer.nn.flops import kernels
 
 
 def transformer_flops(

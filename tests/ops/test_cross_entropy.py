@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from fxformer.objective.loss import cross_entropy
+from fxformer.ops.cross_entropy import cross_entropy
 
 N, E, V = 37, 8, 50
 
@@ -145,7 +145,7 @@ def sizes(jaxpr):
 SHARDED = """
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from fxformer.objective.loss import cross_entropy
+from fxformer.ops.cross_entropy import cross_entropy
 keys = jax.random.split(jax.random.key(0), 3)
 x, k = jax.random.normal(keys[0], (256, 8)), jax.random.normal(keys[1], (48, 8))
 t, w = jax.random.randint(keys[2], (256,), 0, 48), jnp.ones(256).at[5:90].set(0)

@@ -1,0 +1,1 @@
+"""Array arithmetic with stated gradients: cross-entropy, adaptive softmax, attention."""
