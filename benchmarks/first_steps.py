@@ -26,7 +26,7 @@ from fxformer.compare.main import arguments, compare
 from fxformer.compare.measure import Measured
 from fxformer.config import folders
 from fxformer.track.store import StoredRun, find, name_of
-from fxformer.train.task import Task, open_task
+from fxformer.train.experiment import Task, open_task
 
 PAGE = folders.PACKAGE.parent / "docs" / "first_steps.md"
 STEPS = 200

@@ -12,9 +12,9 @@ from fxformer.batch import Vocabulary
 from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.train.compile import compile_step, use_compile_cache
+from fxformer.train.experiment import maker
 from fxformer.train.setup import training
 from fxformer.train.state import blueprint, count_parameters
-from fxformer.train.task import maker
 
 
 def overrides(family: str, shape: Shape) -> list[str]:

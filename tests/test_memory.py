@@ -10,9 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from fxformer import memory
 from fxformer.config.bounds import WHOLE, excess
 from fxformer.files import no_file
-from fxformer.train.room import check_memory, held
+from fxformer.train.config import Trainer
+from fxformer.train.setup import check_memory
 from fxformer.train.state import State
-from fxformer.train.trainer import Trainer
 
 
 def test_more_than_there_is_is_refused_with_both_sizes(monkeypatch):
@@ -51,7 +51,7 @@ def test_a_state_that_does_not_fit_is_refused(monkeypatch):
     leaf = jax.ShapeDtypeStruct((10, 100), "float32", sharding=whole)
     like = State(step=None, params={"w": leaf}, opt=(leaf, leaf), ema=None, key=None,
                  skipped=None, streak=None)  # fmt: skip
-    assert held(like) == 12_000
+    assert bytes_per_device(like) == 12_000
     needed = 12_000 + 4_000  # the state, given up to the new one, and the gradient
     setup = Planned(like, mesh, Trainer(donate=True))
     monkeypatch.setattr(memory, "free", lambda: needed)

@@ -13,7 +13,7 @@ from fxformer.audit.table import show
 from fxformer.audit.texts import examples
 from fxformer.config.build import build
 from fxformer.errors import UserError
-from fxformer.train.task import Task, open_task
+from fxformer.train.experiment import Task, open_task
 
 
 def main(cfg: DictConfig) -> bool:

@@ -4,8 +4,8 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.track.store import StoredRun
-from fxformer.train import tensors
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.checkpoint_files import DamagedCheckpoint
 
 
 def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndarray]:
@@ -32,6 +32,6 @@ def newest(run: StoredRun) -> dict[str, np.ndarray]:
     for step in reversed(checkpoints.steps()):
         try:
             return checkpoints.read(step)[0]
-        except tensors.Damaged:
+        except DamagedCheckpoint:
             continue
     raise UserError(f"{run.folder} has no whole checkpoint")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.train.tensors import DTYPES
+from fxformer.train.checkpoint_files import DTYPES
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

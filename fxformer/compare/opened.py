@@ -21,8 +21,8 @@ from fxformer.objective.base import Objective
 from fxformer.objective.hole import Question, asked
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.experiment import maker
 from fxformer.train.state import abstract, bind, blueprint, init
-from fxformer.train.task import maker
 
 ROWS = 64  # questions answered at once
 

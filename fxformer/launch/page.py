@@ -80,7 +80,7 @@ def timed(argv: list[str], shape: tuple[int, int] = TIMED) -> tuple[tuple[int, i
     """Shape of a batch [rows, tokens] and the milliseconds it takes to corrupt it."""
     from hydra import compose, initialize_config_dir
 
-    from fxformer.train.task import open_task
+    from fxformer.train.experiment import open_task
 
     own = any(word.startswith("data=") for word in argv)  # other data have the length they have
     knobs = [] if own else [f"data.batch={shape[0]}", f"data.length={shape[1]}"]

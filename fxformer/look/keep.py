@@ -15,7 +15,7 @@ from fxformer.generate.samples import one_piece
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
-from fxformer.train.trainer import Trainer
+from fxformer.train.config import Trainer
 
 ROOM = 1 << 30  # bytes of weights that are kept
 RUNS = 8  # whose models are

@@ -15,8 +15,8 @@ from fxformer.search import book, claims
 from fxformer.search.study import Study
 from fxformer.search.ticket import RESUMABLE, VARIABLE, Ticket
 from fxformer.track.run import Run
-from fxformer.train.events import Event
-from fxformer.train.running import Run as Fit
+from fxformer.train.callbacks import Event
+from fxformer.train.loop_state import Run as Fit
 
 UNSURE = 0.01  # of a trial's joules may be an equal split: a process that ends is not seen at once
 ENERGY = ("kwh", "joules", "gco2e")  # objectives that are a trial's energy

@@ -27,7 +27,8 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.rules import named
-from fxformer.train import manifest, tensors
+from fxformer.train import checkpoint_files
+from fxformer.train.checkpoint_files import DamagedCheckpoint
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -133,7 +134,7 @@ class Checkpoints:
         for candidate in reversed(self.steps() if step is None else [step]):
             try:
                 arrays, host = self.read(candidate)
-            except tensors.Damaged as error:
+            except DamagedCheckpoint as error:
                 self._put_aside(candidate, str(error))
                 continue
             return Restored(candidate, _fill(like, arrays, self._path(candidate)), host)
@@ -143,7 +144,7 @@ class Checkpoints:
         """The parameters of a checkpoint, their moving average where it has one; nothing else.
 
         like: the parameters as arrays or ShapeDtypeStructs
-        Raises tensors.Damaged, and CheckpointError where they are others.
+        Raises DamagedCheckpoint, and CheckpointError where they are others.
         """
         arrays, _ = self.read(step)
         kinds = {path.partition("/")[0] for path in arrays}
@@ -152,8 +153,8 @@ class Checkpoints:
         return _fill(like, found, self._path(step))
 
     def host(self, step: int) -> dict:
-        """The host part of a checkpoint, checked. Raises tensors.Damaged."""
-        return manifest.read(self._path(step))["host"]
+        """The host part of a checkpoint, checked. Raises DamagedCheckpoint."""
+        return checkpoint_files.read_host(self._path(step))["host"]
 
     def best(self) -> int | None:
         """The step with the smallest metric, the earliest of equals; None without metrics."""
@@ -162,13 +163,13 @@ class Checkpoints:
         return min(known, key=lambda step: (known[step], step), default=None)
 
     def read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
-        """The arrays of a checkpoint by path, and its host part, checked. Raises tensors.Damaged.
+        """The arrays of a checkpoint by path, and its host part, checked. Raises DamagedCheckpoint.
 
         The arrays are mapped files: copy what must outlive the checkpoint."""
-        body = manifest.read(self._path(step))
+        body = checkpoint_files.read_host(self._path(step))
         if body["step"] != step:
-            raise tensors.Damaged(f"{self._path(step)} says it is of step {body['step']}")
-        arrays = tensors.read(self._path(step) / "state.safetensors", body["sums"])
+            raise DamagedCheckpoint(f"{self._path(step)} says it is of step {body['step']}")
+        arrays = checkpoint_files.read_tensors(self._path(step) / "state.safetensors", body["sums"])
         return arrays, body["host"]
 
     def _path(self, step: int) -> Path:
@@ -176,8 +177,8 @@ class Checkpoints:
 
     def _metric(self, step: int) -> float | None:
         try:
-            return manifest.read(self._path(step))["metric"]
-        except tensors.Damaged:
+            return checkpoint_files.read_host(self._path(step))["metric"]
+        except DamagedCheckpoint:
             return None
 
     def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
@@ -208,13 +209,13 @@ class Checkpoints:
             self._clear()
             making.mkdir()
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
-            sums = tensors.write(making / "state.safetensors", arrays)
+            sums = checkpoint_files.write_tensors(making / "state.safetensors", arrays)
             body = {"step": step, "metric": metric, "host": host, "sums": sums}
-            manifest.write(making, body)
+            checkpoint_files.write_host(making, body)
             self.guard()
             self._trash(step)  # the same step again, after a rollback
             making.rename(self._path(step))
-            manifest.sync(self.folder)
+            checkpoint_files.sync_folder(self.folder)
             self._prune()
         finally:
             shutil.rmtree(making, ignore_errors=True)  # what is left would keep a full disk full
@@ -239,7 +240,7 @@ class Checkpoints:
     def _good(self, step: int) -> bool:
         try:
             self.read(step)
-        except tensors.Damaged:
+        except DamagedCheckpoint:
             return False
         return True
 

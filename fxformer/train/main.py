@@ -21,12 +21,11 @@ from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.store import GRID_FILE, StoredRun, name_of
 from fxformer.train import signals
+from fxformer.train.callbacks import Event
 from fxformer.train.checkpoint import FULL, steps_in
 from fxformer.train.compile import use_compile_cache
-from fxformer.train.events import Event
-from fxformer.train.room import check_memory
-from fxformer.train.session import Session
-from fxformer.train.setup import Setup, set_up
+from fxformer.train.setup import Setup, check_memory, set_up
+from fxformer.train.trainer import Session
 
 
 class Watch(Protocol):

@@ -18,8 +18,7 @@ import optax.contrib
 
 from fxformer.errors import UserError
 from fxformer.rules import assign, decide, is_stacked, named, named_map, select
-from fxformer.train.clip import clip_by_global_norm
-from fxformer.train.per_layer import per_layer
+from fxformer.train.gradient_transforms import clip_by_global_norm, per_layer
 from fxformer.types import Count, NonNegative, Positive, Rate, Share
 
 Schedule = Callable[..., jax.Array]  # (count of updates, spent=None) -> share of lr in [0, 1]

@@ -1,7 +1,8 @@
-"""From a config to everything a run needs, nothing compiled: the last gates before it costs."""
+"""Build everything a run needs from its config, without compiling, and check that it fits."""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from omegaconf import DictConfig
 
+from fxformer import memory
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.fit import nearest
@@ -23,13 +25,14 @@ from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
+from fxformer.train.compile import donates
+from fxformer.train.config import Trainer
+from fxformer.train.experiment import open_task
 from fxformer.train.mesh import check_batch, everywhere, put_batch, target
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import extended
 from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
 from fxformer.train.step import Step, make_eval, make_step
-from fxformer.train.task import open_task
-from fxformer.train.trainer import Trainer
 
 LOOKED = 8  # training batches whose arithmetic stands for all
 
@@ -196,3 +199,40 @@ class Held:
         if valid["bytes"] and self.setup.objective.scores_text:
             more["bits_per_byte"] = bits_per_byte(nats * self.scored, valid)
         return more
+
+
+def check_memory(setup: Setup) -> None:
+    """UserError where the state and its gradient alone are larger than the devices' memory.
+
+    A lower bound: activations come on top. `fxformer plan` compiles the step to know them too.
+    """
+    device = setup.mesh.devices.flat[0]
+    copies = 1 if donates(setup.trainer.donate) else 2  # the old state and the new one
+    size = copies * bytes_per_device(setup.like) + bytes_per_device(setup.like.params)
+    there = _free_device_memory(device)
+    if there is None:  # all devices share the main memory
+        there, size = memory.free(), size * setup.mesh.size
+    memory.require(
+        size,
+        "model",
+        f"training {setup.parameters:,} parameters (weights, optimizer state, gradient)",
+        there,
+        "write a smaller size=, model.dim or model.layers; see also optimizer=adafactor, mesh=fsdp",
+    )
+
+
+def bytes_per_device(tree: Any) -> int:
+    """Bytes of a tree of abstract arrays on each device."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
+
+
+def _free_device_memory(device: jax.Device) -> int | None:
+    """Bytes that a device can still give; None where it has no memory of its own."""
+    if device.platform == "cpu":
+        return None
+    facts = device.memory_stats() or {}
+    most = facts.get("bytes_limit")
+    return None if most is None else most - facts.get("bytes_in_use", 0)

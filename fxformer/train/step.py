@@ -13,7 +13,7 @@ from jax.sharding import Sharding
 
 from fxformer.errors import UserError
 from fxformer.rules import named
-from fxformer.train.clip import global_norm
+from fxformer.train.gradient_transforms import global_norm
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, bind
 

@@ -1,125 +1,250 @@
-"""The knobs of training, and the events that follow from them."""
+"""One attempt at a run: the loop with everything that watches it."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Self
 
-from fxformer.errors import UserError
+import jax
+import jax.numpy as jnp
+from rich.console import Console
+
+from fxformer.config.build import build
+from fxformer.energy.crosscheck import Check
+from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.ledger import Ledger
+from fxformer.energy.meter import Meter
+from fxformer.generate.samples import samples
+from fxformer.objective.coverage import Coverage
+from fxformer.track import plain
+from fxformer.track.progress import Progress
+from fxformer.track.run import Run
+from fxformer.track.summary import Sample, summarise
+from fxformer.train import summary_stats
+from fxformer.train.callbacks import Event
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Call, Evaluate, Event, Note, RollBack, Save, nothing
-from fxformer.train.running import Run
-from fxformer.types import Count, Natural, Positive, Range, Rate
+from fxformer.train.compile import compile_step, donates
+from fxformer.train.loop import Budget, budget_of, fit
+from fxformer.train.loop_state import Run as Fit
+from fxformer.train.loop_state import Totals
+from fxformer.train.setup import Held, Setup
+from fxformer.train.signals import deadline
+from fxformer.train.state import State
 
-FIRST_MILESTONE = 50  # steps; what is shorter is a trial run
+LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """How long a run goes on and what happens during it.
+@dataclasses.dataclass
+class Session:
+    """Made once for a process; `train` runs it to its end, its interruption or its failure.
 
-    steps: steps of the whole run; also what the schedule stretches over
-    budget_minutes: a run stops after so many, all attempts together; None: never
-    decay_on: what the schedule stretches over: the steps, or the share of the budget that is spent
-        (minutes, kWh or gCO2e, whichever is nearest to its end), should that come first. Time and
-        energy differ from run to run, so then does the learning rate
-    extend: how a run that is resumed with more steps goes on. stretch: the schedule is drawn anew
-        over all steps, so the learning rate jumps; hold: it stays as it was at the old end, and
-        decays to 0 over the last fifth of the new steps
-    held: the ends that were held, in order; written by resume=
-    accumulate: micro-batches in a step
-    ema: decay of the moving average of the parameters; None: there is none
-    log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
-    save_minutes: a checkpoint at least so often; None: by steps alone
-    keep: how many of the latest checkpoints stay, besides the best
-    milestones: checkpoints at 1/2, 1/4, … of the steps that are made and stay, so many of them, for
-        comparisons at equal cost (`fxformer compare`); none before step 50
-    metric: of the validation, the smaller the better
-    patience: evaluations in a row without a new best before the run stops; 0: never
-    guard: refuse updates that are not finite
-    skips: so many refused in a row, and the run rolls back
-    rollbacks: so many roll-backs before the run is given up as diverged
-    donate: give up the old state's memory; None: by platform
-    compile_cache: folder of compiled programs; None: none are kept
+    more: events that happen after the trainer's own
     """
 
-    steps: Count = 1000
-    budget_minutes: Positive | None = None
-    decay_on: Literal["steps", "budget"] = "steps"
-    extend: Literal["stretch", "hold"] = "stretch"
-    held: Sequence[Count] = ()
-    accumulate: Count = 1
-    ema: Rate | None = None
-    log_every: Count = 1
-    eval_every: Natural = 200
-    save_every: Natural = 500
-    sample_every: Natural = 0
-    save_minutes: Positive | None = 5.0
-    keep: Annotated[int, Range(2)] = 2
-    milestones: Natural = 3
-    metric: str = "loss"
-    patience: Natural = 0
-    guard: bool = True
-    skips: Count = 5
-    rollbacks: Natural = 1
-    donate: bool | None = None
-    compile_cache: str | None = "~/.cache/fxformer/xla"
+    setup: Setup
+    run: Run
+    meter: Meter
+    ledger: Ledger
+    energy: ModelEnergy
+    console: Console
+    check: Check
+    more: Sequence[Event] = ()
+    samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
-        if list(self.held) != sorted(set(self.held)) or any(e >= self.steps for e in self.held):
-            raise UserError(
-                f"trainer.held={list(self.held)}: wants rising numbers of steps below "
-                f"trainer.steps={self.steps}; resume= writes them"
+        cfg, trainer = self.setup.cfg, self.setup.trainer
+        self.trackers = build(cfg.tracker)
+        self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
+        self.checkpoints = Checkpoints(
+            self.run.folder / "checkpoints",
+            keep=trainer.keep,
+            milestones=trainer.milestone_steps,
+            copy=donates(trainer.donate),
+            guard=self.run.verify,
+        )
+        deadline.busy = lambda: self.checkpoints.saving
+        deadline.leave["ledger"] = lambda name: self.ledger.close(self.meter)
+        words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
+        self.progress = Progress(
+            trainer.steps,
+            title=words,
+            flops_per_token=self.setup.flops_per_token,
+            console=self.console,
+        )
+        self.held = Held(self.setup)
+        self.coverage = Coverage(self.setup.objective)
+
+    def train(self) -> Fit:
+        """Trains to the end, evaluates, saves, shows."""
+        with self:
+            ended = self.learn()
+        self.conclude(ended)
+        return ended
+
+    def learn(self) -> Fit:
+        """From the first state to the last."""
+        setup, trainer = self.setup, self.setup.trainer
+        self.trackers.start(self.run)
+        self.trackers.follow(self.show_numbers)
+        state, totals = self.first_state()
+        data, corpus = setup.data, setup.corpus
+        loader = data.loader(
+            data.train(corpus.batch, setup.cfg.seed),
+            self.coverage,
+            start=int(state.step),
+            stop=trainer.steps,
+            workers=corpus.workers,
+            prefetch=corpus.prefetch,
+        )
+        placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+        step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
+        with self.progress, loader:
+            return fit(
+                self.first_compiled(step, state),
+                state,
+                loader,
+                until=trainer.steps,
+                tracker=self.trackers,
+                meter=self.meter,
+                events=self.events(),
+                totals=totals,
+                log_every=trainer.log_every,
+                budget=self.budget(),
+                put=setup.put,
             )
-        if self.metric.startswith("ema_") and self.ema is None:
-            raise UserError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
-        if self.patience and not self.eval_every:
-            raise UserError(
-                f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
+
+    def budget(self) -> Budget:
+        """What the run may use, all attempts together."""
+        minutes, hours = self.setup.trainer.budget_minutes, lambda: self.meter.hours
+        return budget_of(minutes, self.energy, hours)
+
+    def first_state(self) -> tuple[State, Totals]:
+        """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
+        like, cfg = self.setup.like, self.setup.cfg
+        if cfg.resume:
+            found = self.checkpoints.restore(like)
+            step = 0 if found is None else int(found.state.step)
+            if found is not None:
+                for what in self.run.damage(found.host.get("logs")):
+                    warnings.warn(f"{self.run.folder}: {what}; the run goes on", stacklevel=2)
+            self.run.rewind(step)
+            if found is not None:
+                return found.state, self.resumed(Totals(**found.host["totals"]))
+        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
+        with self.meter.phase("compile"):
+            start = jax.jit(self.setup.start, out_shardings=placement)
+            state = start(jax.random.key(cfg.seed))
+        return self.begun(state), Totals()
+
+    def resumed(self, totals: Totals) -> Totals:
+        """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
+        made again, but seconds and joules that stay spent."""
+        seconds = sum(self.meter.before.seconds.get(phase, 0.0) for phase in LOOP)
+        totals.seconds = max(totals.seconds, seconds)
+        totals.joules = max(totals.joules, self.meter.before.joules)
+        totals.restarts += 1
+        return totals
+
+    def begun(self, state: State) -> State:
+        """The first state with the weights that `init` gives, which are noted."""
+        start = build(self.setup.cfg.init)
+        params, lines = start.apply(state.params, runs=self.setup.cfg.runs)
+        if not lines:
+            return state
+        fresh = sorted(line.path for line in lines if line.what == "fresh")
+        self.run.event("init", origin=start.origin, fresh=fresh)
+        self.progress.event(f"weights of {start.origin}: {start.note(lines, self.run.folder)}")
+        self.progress.event(f"new: {', '.join(fresh) or 'nothing'}")
+        ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
+        return state.replace(params=params, ema=ema)
+
+    def first_compiled(self, step, state):
+        """The step, compiled now so that its time and joules are charged to compiling."""
+        self.progress.event("compiling the step …")
+        began = time.perf_counter()
+        with self.meter.phase("compile"):
+            example = self.setup.put(self.setup.example)
+            compiled = step.lower(state, example).compile()
+        self.ledger.write(self.meter)
+        self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
+        return compiled
+
+    def events(self):
+        """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
+        own = self.setup.trainer.events(
+            jax.jit(self.setup.evaluate),
+            self.held,
+            self.checkpoints,
+            self.setup.like,
+            samples=self.show_samples,
+            derive=self.held.derive,
+            facts=self.saved_facts,
+            note=self.note,
+        )
+        return [*own, *self.more]
+
+    def saved_facts(self) -> dict:
+        """For the host part of a checkpoint: the run, and what its logs hold by now."""
+        self.ledger.write(self.meter)
+        return {"run": self.run.facts["id"], "logs": self.run.marks()}
+
+    def note(self, kind: str, **facts) -> None:
+        """Something that happened: into events.jsonl, and to the person."""
+        self.run.event(kind, **facts)
+        words = ", ".join(f"{name} {value}" for name, value in facts.items())
+        self.progress.event(f"{kind}: {words}")
+
+    def show_samples(self, ended: Fit) -> None:
+        """What the model makes of held-out text, kept as samples.md and shown at the end."""
+        setup = self.setup
+        batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
+        params = ended.state.params if ended.state.ema is None else ended.state.ema
+        with self.meter.phase("generate"):
+            self.samples = samples(
+                setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
             )
+        self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
 
-    @property
-    def milestone_steps(self) -> frozenset[int]:
-        """The steps of the milestones."""
-        halves = (self.steps >> n for n in range(1, min(self.milestones, 64) + 1))
-        return frozenset(step for step in halves if step >= FIRST_MILESTONE)
+    def show_numbers(self, step: int, split: str, metrics: dict[str, float]) -> None:
+        """A line of numbers: to the terminal and, now and then, into the ledger."""
+        self.progress.log(step, split, metrics, self.meter.provenance)
+        self.ledger.keep(self.meter, step=step)
 
-    def events(
-        self,
-        evaluate: Callable[[Any, Any], dict],
-        valid: Iterable,
-        checkpoints: Checkpoints,
-        like: Any,
-        *,
-        samples: Callable[[Run], None] | None = None,
-        derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
-        facts: Callable[[], dict] = dict,
-        note: Note = nothing,
-    ) -> list[Event]:
-        """Roll-back, evaluation, saving and samples, in the order in which they must happen.
+    def __enter__(self) -> Self:
+        return self
 
-        evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
-        samples: called with the run every `sample_every` steps and at the end
-        note: called for roll-backs and for checkpoints that could not be saved
-        """
-        events: list[Event] = [
-            RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
-            Evaluate(
-                self.eval_every,
-                evaluate,
-                valid,
-                metric=self.metric,
-                patience=self.patience,
-                derive=derive,
-            ),
-            Save(
-                self.save_every,
-                checkpoints,
-                minutes=self.save_minutes or math.inf,
-                facts=facts,
-                metric=self.metric,
-                note=note,
-                milestones=self.milestone_steps,
-            ),
-        ]
-        return events if samples is None else [*events, Call(self.sample_every, samples)]
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        """The last line of the ledger, however the loop ended; mirrors hear of a failure."""
+        self.ledger.close(self.meter)
+        if kind is not None:
+            self.trackers.finish({})
+
+    def conclude(self, ended: Fit) -> None:
+        """The summary, for the folder and for the person."""
+        used = self.meter.close()
+        if compared := self.check.end():
+            self.run.event("crosscheck", **compared)
+        energy, work = (
+            used.total,
+            summary_stats.work(self.setup, ended, used.seconds.get("train", 0.0)),
+        )
+        numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
+        totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
+        carbon = self.energy.carbon
+        grams = carbon.gco2e(energy.joules, used.hours)
+        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
+        text = summary_stats.text(self.setup, self.coverage, self.held.coverage)
+        sigma = {"sigma_joules": energy.sigma}
+        self.trackers.finish(numbers | totals | cost | work | sigma | text)
+        summarise(
+            self.console,
+            self.run.folder,
+            status=ended.status,
+            facts=summary_stats.facts(self.setup, ended, work, text),
+            energy=used,
+            carbon=carbon,
+            check=self.check.words(),
+            unreadable=self.meter.unreadable,
+            samples=self.samples,
+        )

@@ -25,7 +25,7 @@ from fxformer.look import answers, attention
 from fxformer.look import texts as look
 from fxformer.look.rows import one_row, padded
 from fxformer.track.store import StoredRun
-from fxformer.train.task import open_task
+from fxformer.train.experiment import open_task
 from tests.bridge.fixture import with_words
 from tests.look.made import written
 

@@ -14,8 +14,7 @@ from fxformer.config.build import build
 from fxformer.config.check import check
 from fxformer.launch import explain
 from fxformer.launch.words import name_texts
-from fxformer.train.room import check_memory
-from fxformer.train.setup import Setup, set_up
+from fxformer.train.setup import Setup, check_memory, set_up
 
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
 TINY = (*SMALL, "trainer.steps=8")

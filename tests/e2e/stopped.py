@@ -10,10 +10,10 @@ import threading
 PLACES = {
     "startup": ("fxformer.launch.app", "_settled"),
     "corpus": ("fxformer.train.setup", "open_task"),
-    "compile": ("fxformer.train.session", "Session.first_compiled"),
+    "compile": ("fxformer.train.trainer", "Session.first_compiled"),
     "evaluate": ("fxformer.train.setup", "Held.derive"),
-    "sample": ("fxformer.train.session", "samples"),
-    "end": ("fxformer.train.session", "Session.conclude"),
+    "sample": ("fxformer.train.trainer", "samples"),
+    "end": ("fxformer.train.trainer", "Session.conclude"),
 }
 
 

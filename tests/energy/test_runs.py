@@ -55,7 +55,7 @@ def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, monkeypatch):
     """The next run of the same process reads the machine's counter."""
-    import fxformer.train.session as session
+    import fxformer.train.trainer as session
 
     rising = Rising(zone(tmp_path, "intel-rapl:0", "package-0", 0))
     rising.start()

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, open_dict
 from fxformer.config.build import build
 from fxformer.config.resume import resumed
 from fxformer.track import facts, store
-from fxformer.train import main, session
+from fxformer.train import main, trainer
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import Setup, set_up
 from tests.faults.crashes import Points, kill_at, watched
@@ -76,8 +76,8 @@ class Runner:
             stack.enter_context(contextlib.redirect_stdout(quiet))
             for module, name, value in (
                 (main, "set_up", self.set_up),
-                (session, "compile_step", self.compiled),
-                (session, "samples", lambda *args, **knobs: []),
+                (trainer, "compile_step", self.compiled),
+                (trainer, "samples", lambda *args, **knobs: []),
                 (facts, "gather", lambda: self.gathered),
             ):
                 stack.callback(setattr, module, name, getattr(module, name))

@@ -24,8 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 from fxformer.batch import Vocabulary
 from fxformer.config import folders
 from fxformer.config.legal import architecture
+from fxformer.train.experiment import maker
 from fxformer.train.setup import set_up
-from fxformer.train.task import maker
 
 HERE = Path(__file__).parent
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}

@@ -10,8 +10,8 @@ from fxformer.config.build import build
 from fxformer.track.run import Run
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.experiment import maker
 from fxformer.train.state import init
-from fxformer.train.task import maker
 from tests.physics.training import composed
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fxformer.train.experiment import maker
 from fxformer.train.state import init
-from fxformer.train.task import maker
 from tests.physics.training import ready
 
 TINY = ("model.dim=24", "model.layers=2", "model.heads=2", "model.ffn.hidden=32")

@@ -14,8 +14,8 @@ from fxformer.batch import Batch
 from fxformer.config import folders
 from fxformer.config.check import check
 from fxformer.objective.base import Objective
+from fxformer.train.callbacks import Evaluate
 from fxformer.train.compile import compile_step
-from fxformer.train.events import Evaluate
 from fxformer.train.loop import fit
 from fxformer.train.setup import Held, Setup, set_up
 from fxformer.train.state import State

@@ -12,11 +12,11 @@ import jax
 from toy import Meter, Parts, batches
 
 from fxformer.track.owner import Lock
+from fxformer.train.callbacks import Evaluate, Save
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
-from fxformer.train.events import Evaluate, Save
 from fxformer.train.loop import fit
-from fxformer.train.running import Totals
+from fxformer.train.loop_state import Totals
 
 
 class Trace:

@@ -4,12 +4,11 @@ import pytest
 from toy import Meter, Parts, Tracker, batch, batches
 
 from fxformer.energy.energy import ModelEnergy
-from fxformer.train.budget import Budget, Limit, budget_of
+from fxformer.train.callbacks import Evaluate, Save
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import Evaluate, Save
-from fxformer.train.loop import fit
+from fxformer.train.loop import Budget, BudgetLimit, budget_of, fit
+from fxformer.train.loop_state import Totals
 from fxformer.train.optim import SGD
-from fxformer.train.running import Totals
 from fxformer.train.schedule import Linear
 
 
@@ -22,7 +21,7 @@ class Burning(Meter):
 
 
 def joules(most: float) -> Budget:
-    return Budget((Limit("energy.budget_kwh", most, "J", lambda totals: totals.joules),))
+    return Budget((BudgetLimit("energy.budget_kwh", most, "J", lambda totals: totals.joules),))
 
 
 def go(toy, budget, *, events=(), totals=None, state=None, until=1000):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from toy import same
 
-from fxformer.train import tensors
+from fxformer.train import checkpoint_files
 from fxformer.train.checkpoint import CheckpointError, Checkpoints
+from fxformer.train.checkpoint_files import DamagedCheckpoint
 
 STATE = {
     "params": {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(4, jnp.bfloat16)},
@@ -65,7 +66,7 @@ def test_every_flipped_bit_is_noticed(tmp_path, file):
             arrays, _ = checkpoints.read(3)
             harmless += 1  # white space for white space in JSON is no damage
             assert all(np.array_equal(arrays[n], v) for n, v in tensors_of(path, good).items())
-        except tensors.Damaged:
+        except DamagedCheckpoint:
             continue
     assert harmless <= 3
 
@@ -73,7 +74,7 @@ def test_every_flipped_bit_is_noticed(tmp_path, file):
 def tensors_of(path, good):
     path.write_bytes(good)
     manifest = json.loads((path.parent / "host.json").read_text())
-    return tensors.read(path.parent / "state.safetensors", manifest["sums"])
+    return checkpoint_files.read_tensors(path.parent / "state.safetensors", manifest["sums"])
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "delete", "folder"])
@@ -124,7 +125,7 @@ def test_another_structure_is_told_by_its_first_path(tmp_path):
 
 def test_a_save_that_fails_warns_and_the_next_one_works(tmp_path, monkeypatch):
     checkpoints = saved(tmp_path, [1])
-    monkeypatch.setattr(tensors, "write", fail)
+    monkeypatch.setattr(checkpoint_files, "write_tensors", fail)
     checkpoints.save(2, STATE, {})
     with pytest.warns(UserWarning, match="No space left"):
         assert not checkpoints.wait()
@@ -151,26 +152,29 @@ def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkey
     raw = bytearray((tmp_path / "00000005" / "state.safetensors").read_bytes())
     raw[-3] ^= 1
     (tmp_path / "00000005" / "state.safetensors").write_bytes(raw)
-    real = tensors.write
+    real = checkpoint_files.write_tensors
 
     def full(path, arrays):
         return fail(path, arrays) if (tmp_path / ".bad").exists() else real(path, arrays)
 
-    monkeypatch.setattr(tensors, "write", full)
+    monkeypatch.setattr(checkpoint_files, "write_tensors", full)
     checkpoints.save(6, STATE, {}, metric=5.0)
     assert checkpoints.wait() and checkpoints.failures == 0
     assert checkpoints.steps() == [2, 4, 6]  # the best, the newest good one, the new one
 
 
 def test_a_full_disk_costs_milestones_last(tmp_path, monkeypatch):
-    checkpoints, real = saved(tmp_path, [1, 2, 3, 4], keep=3, milestones={1}), tensors.write
+    checkpoints, real = (
+        saved(tmp_path, [1, 2, 3, 4], keep=3, milestones={1}),
+        checkpoint_files.write_tensors,
+    )
     assert checkpoints.steps() == [1, 2, 3, 4]
-    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+    monkeypatch.setattr(checkpoint_files, "write_tensors", lambda path, arrays: (
         fail(path, arrays) if (tmp_path / "00000002").exists() else real(path, arrays)
     ))  # fmt: skip
     checkpoints.save(5, STATE, {})
     assert checkpoints.wait() and checkpoints.steps() == [1, 4, 5]
-    monkeypatch.setattr(tensors, "write", lambda path, arrays: (
+    monkeypatch.setattr(checkpoint_files, "write_tensors", lambda path, arrays: (
         fail(path, arrays) if (tmp_path / "00000001").exists() else real(path, arrays)
     ))  # fmt: skip
     checkpoints.save(6, STATE, {})

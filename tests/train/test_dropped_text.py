@@ -4,7 +4,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 from fxformer.objective.coverage import NO_ROOM, NO_TARGET
-from fxformer.train import outcome
+from fxformer.train import summary_stats
 
 
 def setup(train=0, valid=0):
@@ -23,11 +23,11 @@ def seen(pieces, missing=0, **lost):
 def words(given, text):
     totals = SimpleNamespace(seconds=1.0, tokens=100, waited=0.0)
     ended = SimpleNamespace(reason="", train={}, valid={"loss": 2.0}, totals=totals, status="done")
-    return outcome.facts(given, ended, {}, text)
+    return summary_stats.facts(given, ended, {}, text)
 
 
 def test_nothing_dropped_is_said_too():
-    text = outcome.text(setup(), seen(90), seen(12))
+    text = summary_stats.text(setup(), seen(90), seen(12))
     assert text == {
         "tokens_dropped": {"train": {}, "valid": {}},
         "valid_pieces": 12,
@@ -40,7 +40,7 @@ def test_nothing_dropped_is_said_too():
 
 def test_every_loss_is_counted_by_split_and_reason():
     given = setup(train=7)
-    text = outcome.text(given, seen(90, 1, **{NO_ROOM: 5}), seen(1200, 3, **{NO_TARGET: 9}))
+    text = summary_stats.text(given, seen(90, 1, **{NO_ROOM: 5}), seen(1200, 3, **{NO_TARGET: 9}))
     assert text["tokens_dropped"] == {
         "train": {"left out by the packing": 7, NO_ROOM: 5},
         "valid": {NO_TARGET: 9},
@@ -52,4 +52,6 @@ def test_every_loss_is_counted_by_split_and_reason():
 
 
 def test_a_run_that_was_never_evaluated_says_nothing_of_held_out_texts():
-    assert outcome.text(setup(), seen(5), None) == {"tokens_dropped": {"train": {}, "valid": {}}}
+    assert summary_stats.text(setup(), seen(5), None) == {
+        "tokens_dropped": {"train": {}, "valid": {}}
+    }

@@ -15,13 +15,12 @@ import pytest
 from drill import train
 from toy import Meter, Parts, Tracker, batch, batches, same
 
-from fxformer.train import tensors
-from fxformer.train.budget import Budget, Limit
+from fxformer.train import checkpoint_files
+from fxformer.train.callbacks import FAILURES, Call, Evaluate, Event, RollBack, Save
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.events import FAILURES, Call, Evaluate, Event, RollBack, Save
-from fxformer.train.loop import fit
-from fxformer.train.running import Run, Totals
-from fxformer.train.trainer import Trainer
+from fxformer.train.config import Trainer
+from fxformer.train.loop import Budget, BudgetLimit, fit
+from fxformer.train.loop_state import Run, Totals
 
 HERE = Path(__file__).parent
 
@@ -62,7 +61,7 @@ def test_log_every_and_progress():
 def test_speeds_of_a_line_are_means_since_the_line_before(monkeypatch):
     """Steps of 1, 2, 3 … seconds, a checkpoint of 100 after the fourth."""
     clock = [0.0]
-    monkeypatch.setattr("fxformer.train.running.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("fxformer.train.loop_state.time.perf_counter", lambda: clock[0])
     run = Run(None, 0, Totals(), Tracker(), Meter(), log_every=3, _began=0.0, _last=0.0)
     for step in range(1, 8):
         run.advance(None, {"tokens": (np.float32(10 * step), np.float32(1))})
@@ -80,7 +79,7 @@ def test_speeds_of_a_line_are_means_since_the_line_before(monkeypatch):
 
 def test_the_end_of_the_data_and_of_the_time_are_ends():
     assert "the data ended after step 3" in go(Parts(), 9, loader=batches(0, 3)).reason
-    short = Limit("trainer.budget_minutes", 1e-9, "minutes", lambda totals: totals.seconds)
+    short = BudgetLimit("trainer.budget_minutes", 1e-9, "minutes", lambda totals: totals.seconds)
     run = go(Parts(), 10**6, budget=Budget((short,)))
     assert (run.status, run.step) == ("done", 2)
 
@@ -166,7 +165,7 @@ def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatc
 
     def full(run):
         checkpoints.wait()
-        monkeypatch.setattr(tensors, "write", refuse)
+        monkeypatch.setattr(checkpoint_files, "write_tensors", refuse)
 
     with pytest.warns(UserWarning, match="No space left"):
         run = go(toy, 8, events=[save, Call(4, full)])
@@ -212,7 +211,7 @@ def test_checkpoints_deleted_while_training_are_saved_anew(tmp_path):
 
 def test_a_run_stops_when_no_checkpoint_can_be_saved_any_more(tmp_path, monkeypatch):
     toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
-    monkeypatch.setattr(tensors, "write", refuse)
+    monkeypatch.setattr(checkpoint_files, "write_tensors", refuse)
     with pytest.warns(UserWarning, match="No space left"):
         run = go(toy, 100, events=[Save(1, checkpoints, note=notes, pause=0.0)])
     assert run.status == "interrupted"
@@ -287,7 +286,7 @@ def test_milestones_are_made_and_stay(tmp_path, monkeypatch):
     assert Trainer(steps=1000).milestone_steps == {500, 250, 125}
     assert Trainer(steps=199).milestone_steps == {99}  # none before step 50
     assert not Trainer(steps=1000, milestones=0).milestone_steps
-    monkeypatch.setattr("fxformer.train.trainer.FIRST_MILESTONE", 1)
+    monkeypatch.setattr("fxformer.train.config.FIRST_MILESTONE", 1)
     toy, trainer = Parts(), Trainer(steps=10, save_every=4)
     checkpoints = Checkpoints(tmp_path, keep=2, milestones=trainer.milestone_steps)
     events = trainer.events(toy.evaluate, [batch(100)], checkpoints, toy.state)

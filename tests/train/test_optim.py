@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from toy import Parts, batch, close, same
 
 from fxformer.rules import RuleError, named
-from fxformer.train.clip import clip_by_global_norm, global_norm
+from fxformer.train.gradient_transforms import clip_by_global_norm, global_norm
+from fxformer.train.loop_state import averages
 from fxformer.train.optim import SGD, AdamW
-from fxformer.train.running import averages
 
 NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
 SCHEDULES = ["constant", "linear", "cosine", "inverse_sqrt", "wsd", "one_cycle"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from toy import Parts, batch, close, same
 
+from fxformer.train.loop_state import averages
 from fxformer.train.optim import SGD
 from fxformer.train.precision import Precision
-from fxformer.train.running import averages
 from fxformer.train.state import count_by_part, count_parameters
 
 

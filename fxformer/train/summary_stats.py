@@ -11,7 +11,7 @@ from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
 from fxformer.track import plain
 from fxformer.track.summary import Sample
-from fxformer.train.running import Run as Fit
+from fxformer.train.loop_state import Run as Fit
 from fxformer.train.setup import Setup
 
 MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import optax
 from toy import close
 
+from fxformer.train.gradient_transforms import per_layer
 from fxformer.train.optim import Adafactor, Muon
-from fxformer.train.per_layer import per_layer
 
 
 def tree(seed, layers=3):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from fxformer.train.outcome import corpus_notes, plateau
+from fxformer.train.summary_stats import corpus_notes, plateau
 
 
 def setup(residual: str, batch: int, text: int = 1000, causal: bool = False):

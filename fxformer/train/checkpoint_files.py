@@ -1,4 +1,4 @@
-"""A flat dict of arrays as one safetensors file, written through to the disk and checked by sums.
+"""On-disk format of a checkpoint: state.safetensors and host.json, synced and with checksums.
 
 The format is the published one (8 bytes of header length, a JSON header, raw little-endian data),
 so any reader of safetensors opens the file. It is written here rather than by the library because
@@ -33,20 +33,21 @@ DTYPES = {
     "U8": np.dtype(np.uint8),
     "BOOL": np.dtype(np.bool_),
 }
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+HOST_FILE = "host.json"
 
 
-class Damaged(UserError):
+class DamagedCheckpoint(UserError):
     """A file that is not what was written."""
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+def write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     """Writes and syncs; returns {name: CRC-32 over name, dtype, shape and bytes}."""
     header, end = {}, 0
     for name, array in arrays.items():
         start, end = end, end + array.nbytes
         header[name] = {
-            "dtype": NAMES[array.dtype],
+            "dtype": DTYPE_NAMES[array.dtype],
             "shape": list(array.shape),
             "data_offsets": [start, end],
         }
@@ -58,14 +59,17 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         for name, array in arrays.items():
             data = _bytes(array)
             file.write(data)
-            sums[name] = _sum(name, header[name]["dtype"], array.shape, data)
+            sums[name] = _tensor_checksum(name, header[name]["dtype"], array.shape, data)
         file.flush()
         os.fsync(file.fileno())
     return sums
 
 
-def read(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Arrays by name, exactly those of `sums`, each checked. Raises Damaged for anything else."""
+def read_tensors(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Read arrays by name, verifying each checksum.
+
+    Raises DamagedCheckpoint unless the file holds exactly the arrays of `sums`, unchanged.
+    """
     try:
         with open_regular(path) as file:
             raw = np.memmap(file, np.uint8, "r")
@@ -73,13 +77,13 @@ def read(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
         header = jsonl.value(raw[8 : 8 + length].tobytes())
         entries = {name: _entry(raw[8 + length :], entry) for name, entry in header.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{path}: {error}") from None
+        raise DamagedCheckpoint(f"{path}: {error}") from None
     if set(entries) != set(sums):
         odd = min(set(entries) ^ set(sums))
-        raise Damaged(f"{path}: {odd} is missing or not expected")
+        raise DamagedCheckpoint(f"{path}: {odd} is missing or not expected")
     for name, (dtype, array) in entries.items():
-        if _sum(name, dtype, array.shape, _bytes(array)) != sums[name]:
-            raise Damaged(f"{path}: {name} has changed since it was written")
+        if _tensor_checksum(name, dtype, array.shape, _bytes(array)) != sums[name]:
+            raise DamagedCheckpoint(f"{path}: {name} has changed since it was written")
     return {name: array for name, (_, array) in entries.items()}
 
 
@@ -94,5 +98,40 @@ def _bytes(array: np.ndarray) -> memoryview:
     return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
 
 
-def _sum(name: str, dtype: str, shape: tuple[int, ...], data: memoryview) -> int:
+def _tensor_checksum(name: str, dtype: str, shape: tuple[int, ...], data: memoryview) -> int:
     return zlib.crc32(data, zlib.crc32(json.dumps([name, dtype, list(shape)]).encode()))
+
+
+def read_host(folder: Path) -> dict:
+    """What `write_host` wrote into `folder`. Raises DamagedCheckpoint for anything else."""
+    try:
+        body = jsonl.load(folder / HOST_FILE)
+        found = body.pop("sum")
+        if found != _host_checksum(body):
+            raise ValueError("its checksum differs")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedCheckpoint(f"{folder / HOST_FILE}: {error}") from None
+    return body
+
+
+def write_host(folder: Path, body: dict) -> None:
+    """Write and sync the file, and sync the folder."""
+    body = json.loads(json.dumps(body))  # as it will be read: keys are strings
+    with (folder / HOST_FILE).open("w") as file:
+        json.dump(body | {"sum": _host_checksum(body)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in `folder` are on disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _host_checksum(body: dict) -> int:
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode())

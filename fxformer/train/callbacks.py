@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fxformer.errors import UserError
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.running import Run, add, averages
+from fxformer.train.loop_state import Run, add, averages
 
 FAILURES = 5  # saves in a row that may fail before a run stops: what it learns would be lost
 Note = Callable[..., Any]  # (kind, **facts): puts what happened on record
