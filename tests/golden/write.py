@@ -151,8 +151,8 @@ def steps(name: str) -> list[tuple[float, float]]:
     state, step, found = jax.jit(setup.start)(jax.random.key(0)), jax.jit(setup.step), []
     for n in range(3):
         state, sums = step(state, setup.put(setup.objective.corrupt(batches[n])))
-        total, weight = sums["loss"]
-        found.append((float(total / weight), float(sums["gradient_norm"])))
+        pairs = [sums[key] for key in ("loss", "gradient_norm")]
+        found.append(tuple(float(total / weight) for total, weight in pairs))
     return found
 
 
