@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow test-tenth test-faults bench audit goldens lint lock clean
+.PHONY: help setup train test test-slow test-tenth test-faults bench audit goldens configs lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -41,6 +41,9 @@ audit: $(READY)  ## measure every objective against its law and write docs/objec
 
 goldens: $(READY)  ## write tests/golden anew: configs, parameters, first steps
 	$(RUN)/python tests/golden/write.py $(ARGS)
+
+configs: $(READY)  ## write docs/configs.md anew: every config group, option and key
+	@$(RUN)/python -m fxformer.config.reference > docs/configs.md.new && mv docs/configs.md.new docs/configs.md
 
 lint: $(READY)  ## style of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks
