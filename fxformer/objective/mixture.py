@@ -113,25 +113,27 @@ class Mixture(Objective):
     def _joined(self, made: list[Batch], names: Sequence[str], segments: str) -> dict:
         """Arrays [B, W] with the tokens of all batches, row by row in the order of their segments;
         None for what no batch has. A last token that is nobody's target may have no place."""
-        height, width = np.shape(getattr(made[0], segments))[0], 0
+        everyone = [np.asarray(getattr(batch, segments)) for batch in made]
+        height, width = len(everyone[0]), max(segment.shape[1] for segment in everyone)
+        top = 1 + max(int(segment.max(initial=0)) for segment in everyone)
         found = {name: [] for name in names}
-        places = []
-        for batch in made:
-            segment = np.asarray(getattr(batch, segments))
-            width = max(width, segment.shape[1])
-            row, column = np.nonzero(segment)
-            places.append(np.stack([row, segment[row, column], column]))
+        places, keys = [], []
+        for batch, segment in zip(made, everyone, strict=True):
+            place = np.flatnonzero(segment)
+            places.append(place)
+            keys.append(place // segment.shape[1] * top + segment.reshape(-1)[place])
             for name in names:
                 array = getattr(batch, name)
-                found[name].append(None if array is None else np.asarray(array)[row, column])
-        row, segment, column = np.concatenate(places, axis=1)
-        order = np.lexsort((column, segment, row))
-        rank = ranks_of(row[order], height)
+                found[name].append(None if array is None else np.asarray(array).reshape(-1)[place])
+        key = np.concatenate(keys)
+        order = np.argsort(key, kind="stable")  # a segment is of one batch, and in order there
+        row = key[order] // top
+        rank = ranks_of(row, height)
         inside = rank < width
-        spare = np.unique(row[order][~inside]).size if "weights" in names else 0
+        spare = np.unique(row[~inside]).size if "weights" in names else 0
         lost = np.count_nonzero(~inside) - spare
         self.tally.add("tokens without room in a row of several objectives", lost)
-        arrays = {}
+        arrays, there = {}, row[inside] * width + rank[inside]
         for name, parts in found.items():
             given = [part for part in parts if part is not None]
             fill = self.vocabulary.pad if name in ("tokens", "source") else 0
@@ -140,11 +142,11 @@ class Mixture(Objective):
                 continue
             kind = given[0].dtype
             filled = [
-                np.full(place.shape[1], fill, kind) if part is None else part
+                np.full(len(place), fill, kind) if part is None else part
                 for part, place in zip(parts, places, strict=True)
             ]
             whole = np.full((height, width), fill, kind)
-            whole[row[order][inside], rank[inside]] = np.concatenate(filled)[order][inside]
+            whole.reshape(-1)[there] = np.concatenate(filled)[order[inside]]
             arrays[name] = whole
         return arrays
 
@@ -264,23 +266,26 @@ def only(rows: Rows, pieces: Pieces, which: np.ndarray, pad: int) -> Rows:
     def kept(segments: np.ndarray) -> np.ndarray:
         return (segments > 0) & mine[np.arange(len(mine))[:, None], np.minimum(segments, top - 1)]
 
-    def moved(array: np.ndarray | None, here: np.ndarray, fill: int) -> np.ndarray | None:
-        if array is None:
-            return None
-        row, column = np.nonzero(here)
-        whole = np.full_like(array, fill)
-        whole[row, ranks_of(row, len(array))] = array[row, column]
-        return whole
+    def moved(here: np.ndarray, **arrays: tuple[np.ndarray | None, int]) -> dict:
+        """Each array with what is `here` at the left of its rows, behind it its fill."""
+        place, width = np.flatnonzero(here), here.shape[1]
+        row = place // width
+        there, made = row * width + ranks_of(row, len(here)), {}
+        for name, (array, fill) in arrays.items():
+            made[name] = None if array is None else np.full(array.shape, fill, array.dtype)
+            if array is not None:
+                made[name].reshape(-1)[there] = array.reshape(-1)[place]
+        return made
 
-    here = kept(rows.segments)
-    changes = {
-        "tokens": moved(rows.tokens, here, pad),
-        "segments": moved(rows.segments, here, 0),
-        "examples": moved(rows.examples, here, -1),
-        "scored": moved(rows.scored, here, 0),
-    }
+    changes = moved(
+        kept(rows.segments),
+        tokens=(rows.tokens, pad),
+        segments=(rows.segments, 0),
+        examples=(rows.examples, -1),
+        scored=(rows.scored, 0),
+    )
     if rows.source_segments is not None:
         there = kept(rows.source_segments)
-        changes["source"] = moved(rows.source, there, pad)
-        changes["source_segments"] = moved(rows.source_segments, there, 0)
+        source = {"source": (rows.source, pad), "source_segments": (rows.source_segments, 0)}
+        changes |= moved(there, **source)
     return dataclasses.replace(rows, **changes)
