@@ -37,7 +37,7 @@ bench: $(READY)  ## speed and memory of a training step, side by side with a pee
 	$(RUN)/python -m benchmarks $(ARGS)
 
 audit: $(READY)  ## measure every objective against its law and write docs/objectives.md
-	$(RUN)/python -m fxformer.launch.page $(ARGS)
+	$(RUN)/python -m fxformer.cli.objectives_doc $(ARGS)
 
 goldens: $(READY)  ## write tests/golden anew: configs, parameters, first steps
 	$(RUN)/python tests/golden/write.py $(ARGS)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from fxformer.launch.page import presets, timed, words
+from fxformer.cli.objectives_doc import presets, timed, words
 
 
 def main(names: Sequence[str]) -> int:

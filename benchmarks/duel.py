@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from benchmarks.work import PEERS, Shape
-from fxformer.launch.heap import tuned
+from fxformer.cli.huge_pages import tuned
 
 OURS = "fxformer"
 

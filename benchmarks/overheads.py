@@ -14,7 +14,7 @@ from benchmarks.work import Shape
 def corrupting(shape: Shape) -> dict[str, dict]:
     """{preset: architecture, rows, length, and seconds that `corrupt` takes for one batch}; the
     loader does it in threads beside the step."""
-    from fxformer.launch.page import architecture, presets, timed, words
+    from fxformer.cli.objectives_doc import architecture, presets, timed, words
 
     found = {}
     for name in presets():

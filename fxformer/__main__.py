@@ -7,14 +7,14 @@ from fxformer.energy.startup import claim_process
 
 def train(argv: list[str]) -> int:
     """train a model: groups and keys as in `fxformer train --help`"""
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     return app.train(argv)
 
 
 def audit(argv: list[str]) -> int:
     """measure an objective against its own law: `fxformer audit objective=denoise`"""
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     return app.audit(argv)
 
@@ -42,7 +42,7 @@ def runs(argv: list[str]) -> int:
 
 def plan(argv: list[str]) -> int:
     """what a run or a sweep will cost: parameters, FLOPs, memory, time, kWh, gCO2e"""
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     return app.plan(argv)
 
@@ -105,7 +105,7 @@ def attention(argv: list[str]) -> int:
 
 def completion(argv: list[str]) -> int:
     """print shell completion: eval "$(fxformer completion bash)", also zsh and fish"""
-    from fxformer.launch import completion
+    from fxformer.cli import completion
 
     return completion.completion(argv, tuple(VERBS))
 
@@ -152,7 +152,7 @@ def main(argv: list[str]) -> int:
         return 0
     if verb not in VERBS:
         return _refuse(_unknown(verb))
-    from fxformer.launch.folder import told
+    from fxformer.cli.folder import told
 
     return VERBS[verb](told(verb, rest))
 
@@ -171,7 +171,7 @@ def _said(act) -> int:
     except BrokenPipeError:  # `fxformer runs | head`
         raise
     except Exception as error:
-        from fxformer.launch.explain import refusal
+        from fxformer.cli.errors import refusal
 
         sentence = refusal(error)
         if sentence is None:
@@ -197,7 +197,7 @@ def entry() -> None:
     if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
-        from fxformer.launch.heap import retune
+        from fxformer.cli.huge_pages import retune
 
         retune(sys.argv[1:])
     claim_process()

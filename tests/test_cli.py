@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fxformer import __main__ as cli
+from fxformer.cli import app, completion, huge_pages
+from fxformer.cli.folder import FORMS, told
 from fxformer.config import folders
-from fxformer.launch import app, completion, heap
-from fxformer.launch.folder import FORMS, told
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = [group for group in folders.defaults() if "/" not in group and group != "experiment"]
@@ -252,30 +252,33 @@ def test_help_imports_nothing_heavy():
 
 def test_huge_pages_are_asked_for_once(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(heap, "_glibc", lambda: (2, 36))
-    first = heap.tuned({"A": "1"})
-    assert first == {"A": "1", "GLIBC_TUNABLES": heap.TUNABLE} and heap.tuned(first) is None
-    kept = heap.tuned({"GLIBC_TUNABLES": "glibc.malloc.check=0"})
-    assert kept == {"GLIBC_TUNABLES": f"glibc.malloc.check=0:{heap.TUNABLE}"}
-    assert heap.tuned({"FXFORMER_NO_TUNING": "1"}) is None
-    assert heap.tuned({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
-    monkeypatch.setattr(heap, "_glibc", lambda: (2, 31))
-    assert heap.tuned({}) is None
+    monkeypatch.setattr(huge_pages, "_glibc", lambda: (2, 36))
+    first = huge_pages.tuned({"A": "1"})
+    assert first == {"A": "1", "GLIBC_TUNABLES": huge_pages.TUNABLE}
+    assert huge_pages.tuned(first) is None
+    kept = huge_pages.tuned({"GLIBC_TUNABLES": "glibc.malloc.check=0"})
+    assert kept == {"GLIBC_TUNABLES": f"glibc.malloc.check=0:{huge_pages.TUNABLE}"}
+    assert huge_pages.tuned({"FXFORMER_NO_TUNING": "1"}) is None
+    assert huge_pages.tuned({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
+    monkeypatch.setattr(huge_pages, "_glibc", lambda: (2, 31))
+    assert huge_pages.tuned({}) is None
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert heap.tuned({}) is None
+    assert huge_pages.tuned({}) is None
 
 
-@pytest.mark.skipif(heap.tuned({}) is None, reason="huge pages need Linux with glibc 2.35 or later")
+@pytest.mark.skipif(
+    huge_pages.tuned({}) is None, reason="huge pages need Linux with glibc 2.35 or later"
+)
 def test_the_process_starts_again_with_its_words():
     code = (
-        "import sys, os, fxformer.launch.heap as h, os\n"
+        "import sys, os, fxformer.cli.huge_pages as h, os\n"
         "os.execve = lambda *a: print(a[1][1:], a[2]['GLIBC_TUNABLES'])\n"
         "h.retune(['train', 'seed=1'])"
     )
     env = {k: v for k, v in os.environ.items() if k not in ("FXFORMER_NO_TUNING", "GLIBC_TUNABLES")}
     argv = [sys.executable, "-X", "utf8", "-c", code]
     out = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert "-m" in out.stdout and heap.TUNABLE in out.stdout, out.stderr
+    assert "-m" in out.stdout and huge_pages.TUNABLE in out.stdout, out.stderr
 
 
 def test_a_refusal_shows_no_value_of_the_environment(monkeypatch, capsys):

@@ -48,7 +48,7 @@ STORY = (
     ("search",),
     ("look",),
     ("dashboard",),
-    ("launch",),
+    ("cli",),
     ("__main__",),
 )
 LAYER = {name: depth for depth, names in enumerate(STORY) for name in names}

@@ -2,14 +2,14 @@
 
 import pytest
 
-from fxformer.launch import app, explain
+from fxformer.cli import app, errors
 
 
 @pytest.fixture
 def said(monkeypatch):
     """What is said to a person who asked for something wrong."""
     lines = []  # not capsys: Hydra shuts down absl's log handler, and that closes its stream
-    monkeypatch.setattr(explain, "say", lambda sentence: lines.append(sentence) or 2)
+    monkeypatch.setattr(errors, "say", lambda sentence: lines.append(sentence) or 2)
     return lines
 
 

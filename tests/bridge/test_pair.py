@@ -17,9 +17,9 @@ from fxformer.bridge.options import composed
 from fxformer.bridge.origin import Origin
 from fxformer.bridge.pair import model_of_two
 from fxformer.bridge.reading import model_of, shapes_of
+from fxformer.cli import app
 from fxformer.config.build import build
 from fxformer.config.target import ConfigError
-from fxformer.launch import app
 from tests.bridge.fixture import HERE, published, with_words
 from tests.bridge.test_start import QUIET, train
 

@@ -12,9 +12,9 @@ import tokenizers as tokenizers_library
 
 from fxformer.bridge.tokenizer_export import write_tokenizer
 from fxformer.bridge.tokenizer_files import read_tokenizer
+from fxformer.cli.errors import refusal
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.tokenizer_file import File
-from fxformer.launch.explain import refusal
 from tests.bridge.make_vocabularies import HERE, laid
 
 GOLDEN = json.loads((HERE / "golden.json").read_text())

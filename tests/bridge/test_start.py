@@ -16,8 +16,8 @@ from fxformer.bridge.references import referenced
 from fxformer.bridge.settled import differences, settled
 from fxformer.bridge.start import Start
 from fxformer.bridge.stored import model_weights
+from fxformer.cli import app
 from fxformer.config.build import build
-from fxformer.launch import app
 from fxformer.track.store import StoredRun
 from tests.bridge.fixture import HERE, published
 

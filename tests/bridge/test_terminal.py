@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from fxformer.bridge.bill import Line, show
-from fxformer.launch.explain import say
+from fxformer.cli.errors import say
 
 
 def test_neither_messages_nor_tables_write_control_characters(capsys):

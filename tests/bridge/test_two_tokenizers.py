@@ -16,11 +16,11 @@ from fxformer.bridge.exporting import export_model
 from fxformer.bridge.fields import ConfigMismatch
 from fxformer.bridge.options import composed
 from fxformer.bridge.tokenizer_files import read_tokenizer
+from fxformer.cli import app
 from fxformer.compare.opened import open_at
 from fxformer.config.target import ConfigError
 from fxformer.data.pack_pairs import PairedSegments
 from fxformer.data.tokenizer import load
-from fxformer.launch import app
 from fxformer.look import answers, attention
 from fxformer.look import texts as look
 from fxformer.look.rows import one_row, padded

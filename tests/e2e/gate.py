@@ -9,11 +9,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
+from fxformer.cli import errors
+from fxformer.cli.argv import name_texts
 from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.config.check import check
-from fxformer.launch import explain
-from fxformer.launch.words import name_texts
 from fxformer.train.setup import Setup, check_memory, set_up
 
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
@@ -74,19 +74,19 @@ def chosen_groups(words: tuple[str, ...]) -> DictConfig:
 
 def refusal(argv: list[str]) -> str | None:
     """What the command would say against `argv`; None where it would train. A bug is raised."""
-    if said := explain.unfit(argv):
+    if said := errors.unfit(argv):
         return said
     try:
         cfg = composed(argv)
     except Exception as error:
-        return explain.composition(error, argv)
+        return errors.composition(error, argv)
     try:
         name_texts(cfg, argv)
         check(cfg)
         build(cfg.energy)
         check_memory(set_up(cfg))
     except Exception as error:
-        said = explain.refusal(error)
+        said = errors.refusal(error)
         if said is None:
             raise
         return said

@@ -8,7 +8,7 @@ import sys
 import threading
 
 PLACES = {
-    "startup": ("fxformer.launch.app", "_settled"),
+    "startup": ("fxformer.cli.app", "_settled"),
     "corpus": ("fxformer.train.setup", "open_task"),
     "compile": ("fxformer.train.trainer", "Session.first_compiled"),
     "evaluate": ("fxformer.train.setup", "Held.derive"),

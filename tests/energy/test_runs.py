@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from shell import CHAIN, DECODER, SMALL, facts, fxformer, kill, lines, only, start, until
 
+from fxformer.cli import app
 from fxformer.energy import host, ledger
 from fxformer.energy.energy import AutoEnergy, ModelEnergy
 from fxformer.energy.rapl import RAPL
-from fxformer.launch import app
 from fxformer.track.spent import account
 from fxformer.track.store import StoredRun, runs
 from tests.energy.test_rapl import zone

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fxformer.launch import app
+from fxformer.cli import app
 
 NOISE = "objective.noises.0._target_"
 WHOLE = "objective._target_"
@@ -87,7 +87,7 @@ def audit(text, tmp_path, monkeypatch):
     monkeypatch.setattr("fxformer.audit.main.Console", lambda: Console(file=said, width=200))
 
     def run(preset, *overrides, draws=1500):
-        from fxformer.launch.page import words
+        from fxformer.cli.objectives_doc import words
 
         given = words(preset)
         if not any(word.startswith("data=") for word in given):

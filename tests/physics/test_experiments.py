@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fxformer.cli import app
 from fxformer.config import folders
 from fxformer.config.check import problems
-from fxformer.launch import app
 from tests.physics.training import composed
 
 RECIPES = sorted(p.parent.name for p in folders.experiments_folder().glob("*/recipe.yaml"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fxformer.launch.sweep import claims_of
+from fxformer.cli.sweeper import claims_of
 from fxformer.search import book, space
 from fxformer.search.knobs import Search
 from fxformer.search.launchers import Job, ProcessLauncher

@@ -55,7 +55,7 @@ def only(folder: Path) -> Study:
     ],
 )
 def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tmp_path, capsys):
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     model = any(word.startswith("model=") for word in words)
     small = [word for word in DECODER if not (model and word.startswith("model="))]
@@ -65,7 +65,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tm
 
 
 def test_a_setting_of_a_search_is_refused_where_nothing_is_searched(capsys):
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     assert app.train([*DECODER, "search.trials=3"]) == 2
     assert "search.trials=3: nothing is searched without -m" in capsys.readouterr().err
@@ -73,7 +73,7 @@ def test_a_setting_of_a_search_is_refused_where_nothing_is_searched(capsys):
 
 def test_combinations_that_cannot_be_are_left_out_where_asked(tmp_path, monkeypatch, capsys):
     """By the rules of combinations, and by shapes; each is told once and stays in the study."""
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     ran = []
     small = [word for word in DECODER if not word.startswith(("model=", "objective="))]

@@ -20,12 +20,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from fxformer.cli.argv import again, flags, is_of
+from fxformer.cli.errors import refusal, say, trace
+from fxformer.cli.sweep_check import Judge, told
 from fxformer.config.build import build
 from fxformer.config.check import values
 from fxformer.errors import UserError
-from fxformer.launch.explain import refusal, say, trace
-from fxformer.launch.judging import Judge, told
-from fxformer.launch.words import again, flags, is_of
 from fxformer.search import book, space, table
 from fxformer.search.claims import Unreachable
 from fxformer.search.knobs import Search

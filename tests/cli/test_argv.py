@@ -1,7 +1,7 @@
 """Which words of a command are of what."""
 
-from fxformer.launch.sweep import worst
-from fxformer.launch.words import again, flags, is_of
+from fxformer.cli.argv import again, flags, is_of
+from fxformer.cli.sweeper import worst
 
 
 def test_a_word_is_of_its_group():

@@ -62,7 +62,7 @@ def architecture(name: str) -> str:
 
 def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
     """The audit of a preset as JSON, with its command and its time at the bench shape."""
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     argv = words(name)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Refusals of the command line."""
 
-from fxformer.launch.explain import composition
+from fxformer.cli.errors import composition
 
 
 class Unknown(Exception):

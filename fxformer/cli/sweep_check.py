@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from fxformer.cli import errors
 from fxformer.config import folders
-from fxformer.launch import explain
 
 SECONDS = 60.0  # for all configs of a search; those left are judged as their trials start
 SHOWN = 10  # refused configs in a message
@@ -64,7 +64,7 @@ class Judge:
         try:
             cfg = self.compose(words)
         except (HydraException, OmegaConfBaseException) as error:
-            return None, explain.composition(error, list(words), self.verb).splitlines()
+            return None, errors.composition(error, list(words), self.verb).splitlines()
         with open_dict(cfg):
             cfg.pop("hydra", None)
         return cfg, problems(cfg, self._top)
@@ -76,7 +76,7 @@ class Judge:
             setup = set_up(on_one_device(_initialised(cfg, words, self.verb)))
             check_metric(setup, self.objectives)
         except Exception as error:
-            return explain.refusal(error) or explain.sentence(error)
+            return errors.refusal(error) or errors.sentence(error)
         return None
 
     def refused(self, trials: Iterable[tuple[int, Words]]) -> dict[int, str]:

@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from omegaconf import DictConfig, open_dict
 
+from fxformer.cli import errors, sweeper
+from fxformer.cli.argv import name_texts
 from fxformer.config import folders
 from fxformer.errors import UserError
-from fxformer.launch import explain, sweep
-from fxformer.launch.words import name_texts
 
 DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
 Job = Callable[[DictConfig], None]
@@ -51,9 +51,9 @@ def run(verb: str, argv: list[str], job: Job) -> int:
     import hydra
 
     folders.register()
-    sweep.register()
-    if refused := explain.inert(argv) or explain.unfit(argv, verb):
-        return explain.say(refused)
+    sweeper.register()
+    if refused := errors.inert(argv) or errors.unfit(argv, verb):
+        return errors.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
 
@@ -66,7 +66,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
         return codes[-1]
 
     sample = getattr(job, "sample", None)
-    task.call = sweep.Call(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
+    task.call = sweeper.Call(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)
@@ -79,13 +79,13 @@ def run(verb: str, argv: list[str], job: Job) -> int:
     except Exception as error:
         if wanted:
             raise
-        return explain.say(explain.composition(error, argv, verb))
+        return errors.say(errors.composition(error, argv, verb))
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else DONE
     finally:
         sys.argv = argv_before
         _restore("HYDRA_FULL_ERROR", wanted)
-    return sweep.worst(codes)
+    return sweeper.worst(codes)
 
 
 def switches_first(argv: list[str]) -> list[str]:
@@ -136,14 +136,14 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
         job(cfg)
     except SystemExit as end:
         if words := getattr(end, "words", ""):
-            explain.say(words)
+            errors.say(words)
         return end.code if isinstance(end.code, int) else BUG if end.code else DONE
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _unexpected(error, full, cfg)
-        explain.say(
+        errors.say(
             f"{error.filename or cfg.get('runs', '')}: {error.strerror}; make room and "
             "give the same command again"
         )
@@ -155,10 +155,10 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
 
 def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
     """Say what an error is, with its traceback if it is a bug or the user wants that."""
-    if not full and (sentence := explain.refusal(error)):
-        return explain.say(_without_secrets(cfg, sentence))
-    explain.trace(error)
-    return BUG if not explain.refusal(error) else BAD
+    if not full and (sentence := errors.refusal(error)):
+        return errors.say(_without_secrets(cfg, sentence))
+    errors.trace(error)
+    return BUG if not errors.refusal(error) else BAD
 
 
 def _check_name(cfg: DictConfig) -> None:

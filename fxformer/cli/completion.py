@@ -53,7 +53,7 @@ def query(verbs: tuple[str, ...]) -> int:
     if before <= 1:
         print(" ".join(verb for verb in verbs if verb.startswith(typed)))
     elif words[1] in COMPOSED:
-        from fxformer.launch import app
+        from fxformer.cli import app
 
         os.environ["COMP_LINE"] = "fxformer " + line.split(words[1], 1)[1].lstrip()
         return getattr(app, words[1])(["-sc", "query=bash"])

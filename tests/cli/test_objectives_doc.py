@@ -2,7 +2,7 @@
 
 import re
 
-from fxformer.launch import page
+from fxformer.cli import objectives_doc
 
 AUDIT = {
     "objective": "x", "holds": False, "alarm": 1e-4, "command": "fxformer audit objective=x",
@@ -21,20 +21,20 @@ AUDIT = {
 
 
 def test_the_docs_list_the_presets_that_exist():
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert re.findall(r"^## `(\w+)`$", text, re.MULTILINE) == page.presets()
-    assert re.findall(r"^\| \[`(\w+)`\]", text, re.MULTILINE) == page.presets()
+    text = objectives_doc.PAGE.read_text(encoding="utf-8")
+    assert re.findall(r"^## `(\w+)`$", text, re.MULTILINE) == objectives_doc.presets()
+    assert re.findall(r"^\| \[`(\w+)`\]", text, re.MULTILINE) == objectives_doc.presets()
 
 
 def test_the_docs_rest_on_enough_draws_and_no_broken_rule():
-    text = page.PAGE.read_text(encoding="utf-8")
+    text = objectives_doc.PAGE.read_text(encoding="utf-8")
     drawn = [int(n.replace(",", "")) for n in re.findall(r"`: ([\d,]+) examples", text)]
-    assert len(drawn) == len(page.presets()) and min(drawn) >= 100_000
+    assert len(drawn) == len(objectives_doc.presets()) and min(drawn) >= 100_000
     assert "broken**" not in text
 
 
 def test_the_page_says_what_was_found():
-    text = page.page([AUDIT])
+    text = objectives_doc.page([AUDIT])
     assert "| hidden share | 0.3000 | 0.2670 | 0.0010 | 1,000 | **broken** |" in text
     assert "Never, in up to 78 values: moved." in text and "**Broken**: P: lost" in text
     assert "left out: marks: 3" in text and "reads   a <mask>" in text
@@ -42,17 +42,17 @@ def test_the_page_says_what_was_found():
 
 
 def test_one_preset_is_renewed_and_the_others_stay(monkeypatch):
-    monkeypatch.setattr(page, "presets", lambda: ["w", "x", "y"])
-    both = page.page([AUDIT | {"objective": name} for name in ("x", "y")])
-    assert page.renewed(both, []) == both
-    new = page.renewed(both, [AUDIT | {"objective": "w", "ms": 3.0}])
-    assert new == page.page(
+    monkeypatch.setattr(objectives_doc, "presets", lambda: ["w", "x", "y"])
+    both = objectives_doc.page([AUDIT | {"objective": name} for name in ("x", "y")])
+    assert objectives_doc.renewed(both, []) == both
+    new = objectives_doc.renewed(both, [AUDIT | {"objective": "w", "ms": 3.0}])
+    assert new == objectives_doc.page(
         [AUDIT | {"objective": "w", "ms": 3.0}]
         + [AUDIT | {"objective": name} for name in ("x", "y")]
     )
-    assert page.renewed(new, [AUDIT | {"objective": "w"}]).count("3.00 ms") == 0
+    assert objectives_doc.renewed(new, [AUDIT | {"objective": "w"}]).count("3.00 ms") == 0
 
 
 def test_a_preset_gets_a_model_it_fits_and_what_its_yaml_asks_for():
-    assert page.words("mlm") == ["objective=mlm", "model=bert"]
-    assert page.words("seq2seq")[1:] == ["model=bart", "data=sort", "tokenizer=none"]
+    assert objectives_doc.words("mlm") == ["objective=mlm", "model=bert"]
+    assert objectives_doc.words("seq2seq")[1:] == ["model=bart", "data=sort", "tokenizer=none"]
