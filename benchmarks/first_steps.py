@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from benchmarks.machine import facts
-from fxformer.audit.texts import examples
 from fxformer.compare.main import arguments, compare
 from fxformer.compare.measure import Measured
 from fxformer.config import folders
+from fxformer.evaluate.audit.texts import examples
 from fxformer.track.store import StoredRun, find, name_of
 from fxformer.train.experiment import Task, open_task
 

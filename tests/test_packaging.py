@@ -44,7 +44,7 @@ STORY = (
     ("bridge",),
     ("compare",),
     ("plan",),
-    ("audit",),
+    ("evaluate",),
     ("search",),
     ("look",),
     ("dashboard",),

@@ -114,7 +114,7 @@ def _training(cfg: DictConfig) -> None:
 
 
 def _auditing(cfg: DictConfig) -> None:
-    from fxformer.audit.main import main
+    from fxformer.evaluate.audit.main import main
 
     if not main(cfg):
         raise SystemExit(BROKEN)

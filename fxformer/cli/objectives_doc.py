@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fxformer.audit.cost import PASSES, milliseconds
 from fxformer.config import folders
+from fxformer.evaluate.audit.cost import PASSES, milliseconds
 
 PAGE = folders.PACKAGE.parent / "docs" / "objectives.md"
 TIMED = (32, 512)

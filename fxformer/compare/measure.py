@@ -9,7 +9,7 @@ from fxformer.compare.opened import Opened
 from fxformer.compare.passages import Passage, continued
 from fxformer.compare.probe import Labelled, accuracy, features
 from fxformer.data.round_trip import RoundTrip, decoded, difference
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fxformer.data.corpus import Corpus
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
-from fxformer.objective.hole import Question, asked
+from fxformer.objective.infilling import Question, asked
 from fxformer.track.store import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import maker

@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 
 LENGTHS = (48, 32, 24, 16, 12)  # words of a passage: the longest that fits all models
 FITTING = 0.8  # share of the passages that must fit

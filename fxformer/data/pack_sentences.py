@@ -11,7 +11,7 @@ from fxformer.data.documents import Documents
 from fxformer.data.pack import Frame, account, fitted, members, places
 from fxformer.data.rivals import Rivals
 from fxformer.errors import UserError
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.ranges import ranges
 from fxformer.segmentation import ends_sentence
 from fxformer.types import Count

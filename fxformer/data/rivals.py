@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 
 MOST = 1_000_000  # sentence starts that are considered; evenly spread where there are more
 

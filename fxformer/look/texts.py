@@ -14,7 +14,7 @@ from fxformer.generate.greedy import rewrite
 from fxformer.look.pieces import ids_of
 from fxformer.look.rows import MOST, STEP, Text, cut, one_row, padded
 from fxformer.model.ngram import NgramDecoder
-from fxformer.objective.hole import shifted
+from fxformer.objective.infilling import shifted
 from fxformer.objective.prefix import PrefixLM
 from fxformer.train.state import bind
 

@@ -11,9 +11,9 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.hold import Held, Tally
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law
+from fxformer.objective.static_fields import Held, Tally
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 

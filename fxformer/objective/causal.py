@@ -5,7 +5,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part

@@ -8,7 +8,7 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import pieces_of
 from fxformer.ops.cross_entropy import CrossEntropy

@@ -8,7 +8,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.hole import Hole, Question, shifted
+from fxformer.objective.infilling import Hole, Question, shifted
 from fxformer.objective.law import Law, once
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces, laid_out, pieces_of

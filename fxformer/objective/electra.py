@@ -11,10 +11,10 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, narrow, unfolded
 from fxformer.nn.core import Table, split_key
 from fxformer.nn.flops import kernels
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.detection import detection
-from fxformer.objective.draw import Draws
 from fxformer.objective.electra_law import electra_laws, ranks_in_rows
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.replace import Replacement

@@ -9,10 +9,10 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.fim_law import fim_laws
 from fxformer.objective.fim_split import CharacterSplit, Split, TokenSplit, either
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before

@@ -10,7 +10,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.pieces import Pieces, laid, pieces_of

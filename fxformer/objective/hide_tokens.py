@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.types import Count, Range
 
 

@@ -10,8 +10,8 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.chosen import Chosen, Fates, fate_laws
-from fxformer.objective.draw import Draws
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.counter_rng import Draws
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement

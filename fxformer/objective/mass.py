@@ -8,8 +8,8 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.draw import Draws
-from fxformer.objective.hole import Hole, Question, shifted
+from fxformer.objective.counter_rng import Draws
+from fxformer.objective.infilling import Hole, Question, shifted
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.replace import Replacement

@@ -9,7 +9,7 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import ranks_of

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from fxformer.batch import Batch, Rows
-from fxformer.objective.corruption_law import flat
 from fxformer.objective.law import Law
 from fxformer.objective.segments import counts_of
+from fxformer.objective.span_corruption_law import flat
 
 
 def source_law(objective: Any) -> tuple[Law, ...]:

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from fxformer.batch import Rows, Vocabulary
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.segments import counts_of, numbered, ranks_of, sums_before
 from fxformer.segmentation import begins_word, ends_sentence
 

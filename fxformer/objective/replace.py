@@ -6,7 +6,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
 from fxformer.types import Share
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.chosen import Chosen
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.select import due

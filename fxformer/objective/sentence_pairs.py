@@ -14,7 +14,7 @@ from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.nn.classifier import Classifier, first
 from fxformer.nn.core import split_key
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law, once
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.pieces import Pieces, pieces_of

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from fxformer.audit.texts import examples
 from fxformer.bridge.adopt import adopted
 from fxformer.bridge.exporting import export_model
 from fxformer.bridge.fields import ConfigMismatch
@@ -21,6 +20,7 @@ from fxformer.compare.opened import open_at
 from fxformer.config.target import ConfigError
 from fxformer.data.pack_pairs import PairedSegments
 from fxformer.data.tokenizer import load
+from fxformer.evaluate.audit.texts import examples
 from fxformer.look import answers, attention
 from fxformer.look import texts as look
 from fxformer.look.rows import one_row, padded

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from fxformer.objective.pairs import sources
+from fxformer.objective.supervised_seq2seq import sources
 from tests.data.test_yamls import CONF
 
 PAIRS = [(f"source {n} says {n % 7}", f"target {n}") for n in range(40)]

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Batch
-from fxformer.objective import causal, denoise, electra, masked, pairs, replace, select
+from fxformer.objective import causal, denoise, electra, masked, replace, select, supervised_seq2seq
 from fxformer.objective.chosen import Chosen
 from fxformer.objective.noise import delete, infill, mask, overlapping, permute, rotate, scatter
 from fxformer.objective.pieces import Pieces
@@ -101,12 +101,12 @@ class DenoisingLM(denoise.DenoisingLM):
         return upset(super().corrupt(rows))
 
 
-class Seq2SeqLM(pairs.Seq2SeqLM):
+class Seq2SeqLM(supervised_seq2seq.Seq2SeqLM):
     def corrupt(self, rows):
         return upset(super().corrupt(rows))
 
 
-class TokenLabel(pairs.TokenLabel):
+class TokenLabel(supervised_seq2seq.TokenLabel):
     def corrupt(self, rows):
         return upset(super().corrupt(rows))
 

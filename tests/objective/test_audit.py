@@ -84,7 +84,9 @@ def audit(text, tmp_path, monkeypatch):
     monkeypatch.setattr(target, "ALLOWED", (*target.ALLOWED, "objective"))
     target.signature.cache_clear()
     said = io.StringIO()  # not capsys: Hydra shuts down absl's log handler, and that its stream
-    monkeypatch.setattr("fxformer.audit.main.Console", lambda: Console(file=said, width=200))
+    monkeypatch.setattr(
+        "fxformer.evaluate.audit.main.Console", lambda: Console(file=said, width=200)
+    )
 
     def run(preset, *overrides, draws=1500):
         from fxformer.cli.objectives_doc import words

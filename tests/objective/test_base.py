@@ -11,7 +11,7 @@ from fxformer.objective.causal import CausalLM
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.noise.infill import TextInfilling
-from fxformer.objective.pairs import Seq2SeqLM, TokenLabel
+from fxformer.objective.supervised_seq2seq import Seq2SeqLM, TokenLabel
 
 ALL = [
     (MaskedLM, "encoder", {}),

@@ -6,13 +6,11 @@ import functools
 import numpy as np
 import pytest
 
-from fxformer.audit.draw import draw
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame, Segments
+from fxformer.evaluate.audit.draw import draw
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage, whole
-from fxformer.objective.denoisers import Denoiser, MixtureOfDenoisers
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hide_suffix import Suffix
@@ -20,6 +18,8 @@ from fxformer.objective.masked import MaskedLM
 from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
+from fxformer.objective.span_corruption import DropTokens, SpanCorruption
+from fxformer.objective.ul2 import Denoiser, MixtureOfDenoisers
 
 MASKED = [
     functools.partial(MaskedLM, selection=kind)

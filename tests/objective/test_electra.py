@@ -14,7 +14,7 @@ from fxformer.flops.training import training_flops
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put
-from fxformer.objective.hole import Hole
+from fxformer.objective.infilling import Hole
 from fxformer.rules import named
 from fxformer.train.precision import Precision
 from fxformer.train.state import bind, make_state

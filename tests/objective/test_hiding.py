@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.hidden import Hidden
 from fxformer.objective.hide_spans import RandomSpans, _parts
 from fxformer.objective.hide_tokens import RandomTokens

@@ -5,9 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.denoise import DenoisingLM
-from fxformer.objective.denoisers import Denoiser, MixtureOfDenoisers
 from fxformer.objective.hide_sentences import GapSentences
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hide_suffix import Suffix
@@ -24,6 +22,8 @@ from fxformer.objective.prefix import PrefixSeq2Seq
 from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
+from fxformer.objective.span_corruption import DropTokens, SpanCorruption
+from fxformer.objective.ul2 import Denoiser, MixtureOfDenoisers
 
 CASES = [
     (MaskedLM, {"selection": Independent()}),

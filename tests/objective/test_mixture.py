@@ -11,7 +11,6 @@ from flax import nnx
 from fxformer.data.documents import Documents, join
 from fxformer.data.pack import Frame, Segments
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.corruption import SpanCorruption
 from fxformer.objective.coverage import Coverage
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
@@ -20,6 +19,7 @@ from fxformer.objective.mixture import Mixture, Share, spread
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.prefix import PrefixLM
 from fxformer.objective.select import Independent
+from fxformer.objective.span_corruption import SpanCorruption
 
 DECODER = [Share(CausalLM), Share(PrefixLM, 2.0), Share(FillInTheMiddle)]
 ENCODER = [Share(MaskedLM), Share(functools.partial(MaskedLM, selection=Independent(0.3)))]

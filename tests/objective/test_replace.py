@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.replace import Replacement
 
 MANY = 150_000

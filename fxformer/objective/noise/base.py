@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.draw import poisson_table
+from fxformer.objective.counter_rng import poisson_table
 from fxformer.objective.law import Law, once
 from fxformer.objective.noise.marks import Marks
 from fxformer.objective.pieces import Pieces

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.noise.base import Noise, honest, in_order
 from fxformer.objective.pieces import Pieces

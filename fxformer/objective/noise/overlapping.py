@@ -9,7 +9,7 @@ from scipy import special
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
 from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
 from fxformer.objective.noise.overlap import covered, marked, overlap_laws

@@ -114,7 +114,7 @@ def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabul
 
 def test_drawn_lengths_are_poisson_to_the_last():
     """Before the last of a piece is cut to fit, all 100,000 lengths together are Poisson(3)."""
-    from fxformer.objective.draw import Draws
+    from fxformer.objective.counter_rng import Draws
 
     budget = np.full(2000, 153)
     piece, lengths = TextInfilling()._spans(budget, Draws.of(0, 0, np.arange(2000)))

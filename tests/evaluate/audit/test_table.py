@@ -6,10 +6,10 @@ import json
 import numpy as np
 from rich.console import Console
 
-from fxformer.audit.draw import Drawn
-from fxformer.audit.report import Report
-from fxformer.audit.table import show
-from fxformer.audit.texts import Example
+from fxformer.evaluate.audit.draw import Drawn
+from fxformer.evaluate.audit.report import Report
+from fxformer.evaluate.audit.table import show
+from fxformer.evaluate.audit.texts import Example
 from fxformer.objective.law import Law, judge
 
 

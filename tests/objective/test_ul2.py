@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.denoisers import Denoiser, Mixed, MixtureOfDenoisers
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.hidden import Hidden
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.pieces import pieces_of
+from fxformer.objective.ul2 import Denoiser, Mixed, MixtureOfDenoisers
 
 PARTS = [
     Denoiser(RandomSpans(0.15, 3.0), mode=0),

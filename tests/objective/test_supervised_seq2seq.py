@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.pairs import Seq2SeqLM, TokenLabel
+from fxformer.objective.supervised_seq2seq import Seq2SeqLM, TokenLabel
 
 
 @pytest.fixture

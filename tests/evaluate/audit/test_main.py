@@ -39,11 +39,11 @@ def test_resume_has_no_meaning(said):
 @pytest.mark.parametrize("holds, code", [(True, 0), (False, 4)])
 def test_the_verdict_is_the_exit_code(holds, code, monkeypatch):
     seen = []
-    monkeypatch.setattr("fxformer.audit.main.main", lambda cfg: seen.append(cfg) or holds)
+    monkeypatch.setattr("fxformer.evaluate.audit.main.main", lambda cfg: seen.append(cfg) or holds)
     assert app.audit(["audit.draws=7", "--json=it's here.json"]) == code
     assert seen[0].audit.draws == 7 and seen[0].audit.json == "it's here.json"
 
 
 def test_a_sweep_audits_several_and_ends_with_the_worst(monkeypatch, tmp_path):
-    monkeypatch.setattr("fxformer.audit.main.main", lambda cfg: cfg.seed != 2)
+    monkeypatch.setattr("fxformer.evaluate.audit.main.main", lambda cfg: cfg.seed != 2)
     assert app.audit(["-m", "seed=1,2,3", f"runs={tmp_path}"]) == 4

@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import pickle
 
-from fxformer.objective.hold import Held, Tally
+from fxformer.objective.static_fields import Held, Tally
 
 
 def test_held_values_compare_by_content(vocabulary):

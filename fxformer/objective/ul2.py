@@ -9,16 +9,16 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.corruption import SpanCorruption
-from fxformer.objective.corruption_law import corruption_laws, flat
-from fxformer.objective.draw import Draws
+from fxformer.objective.counter_rng import Draws
 from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.hidden_text import Side
 from fxformer.objective.hide_suffix import Suffix
-from fxformer.objective.hole import Hole, Question
+from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
+from fxformer.objective.span_corruption import SpanCorruption
+from fxformer.objective.span_corruption_law import corruption_laws, flat
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part, Positive
 

@@ -5,14 +5,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fxformer.audit.cost import milliseconds, step_milliseconds
-from fxformer.audit.draw import Drawn, draw
-from fxformer.audit.knobs import Audit
-from fxformer.audit.report import Report, machine
-from fxformer.audit.table import show
-from fxformer.audit.texts import examples
 from fxformer.config.build import build
 from fxformer.errors import UserError
+from fxformer.evaluate.audit.cost import milliseconds, step_milliseconds
+from fxformer.evaluate.audit.draw import Drawn, draw
+from fxformer.evaluate.audit.knobs import Audit
+from fxformer.evaluate.audit.report import Report, machine
+from fxformer.evaluate.audit.table import show
+from fxformer.evaluate.audit.texts import examples
 from fxformer.train.experiment import Task, open_task
 
 

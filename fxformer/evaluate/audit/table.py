@@ -7,8 +7,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.audit.report import Report
-from fxformer.audit.texts import Example
+from fxformer.evaluate.audit.report import Report
+from fxformer.evaluate.audit.texts import Example
 from fxformer.objective.law import Finding
 from fxformer.track import plain
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.audit.texts import examples, matched, named
 from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.evaluate.audit.texts import examples, matched, named
 
 SPECIAL = np.arange(12) < 5
 WORDS = Vocabulary(12, 0, SPECIAL, ~SPECIAL, SPECIAL & False, 1, 2, 3, 4)

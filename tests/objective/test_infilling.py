@@ -15,13 +15,11 @@ from flax import nnx
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.corruption import DropTokens, SpanCorruption
 from fxformer.objective.denoise import DenoisingLM
-from fxformer.objective.denoisers import Denoiser, MixtureOfDenoisers
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.hide_suffix import Suffix
-from fxformer.objective.hole import Hole, asked
+from fxformer.objective.infilling import Hole, asked
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.mixture import Mixture, Share
@@ -31,6 +29,8 @@ from fxformer.objective.noise.mask import TokenMasking
 from fxformer.objective.noise.permute import SentencePermutation
 from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.prefix import PrefixLM, PrefixSeq2Seq
+from fxformer.objective.span_corruption import DropTokens, SpanCorruption
+from fxformer.objective.ul2 import Denoiser, MixtureOfDenoisers
 
 SIZE, BOS, EOS, MASK = 14, 1, 2, 3
 LEFT, RIGHT = np.array([BOS, 8, 9, 10], np.int32), np.array([11, 12, EOS], np.int32)

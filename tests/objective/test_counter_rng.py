@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from fxformer.objective.draw import Draws, mix
+from fxformer.objective.counter_rng import Draws, mix
 
 ALARM = 1e-6
 MANY = np.arange(120_000)

@@ -8,8 +8,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from fxformer.audit.draw import Drawn
-from fxformer.audit.texts import Example
+from fxformer.evaluate.audit.draw import Drawn
+from fxformer.evaluate.audit.texts import Example
 from fxformer.objective.law import Finding
 
 

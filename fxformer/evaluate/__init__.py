@@ -1,0 +1,1 @@
+"""Evaluation of trained models and of objectives: comparisons, and audits of corruption."""
