@@ -25,7 +25,7 @@ from fxformer.compare.main import arguments, compare
 from fxformer.compare.measure import Measured
 from fxformer.config import folders
 from fxformer.evaluate.audit.texts import examples
-from fxformer.track.store import StoredRun, find, name_of
+from fxformer.track.run_reader import StoredRun, find, name_of
 from fxformer.train.experiment import Task, open_task
 
 PAGE = folders.PACKAGE.parent / "docs" / "first_steps.md"

@@ -22,7 +22,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.machine import facts
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 RESULTS = Path(__file__).parent / "results"
 HELD = 0.95  # of the runs that an interval must hold
@@ -53,7 +53,7 @@ def draw(number: int, seed: int) -> list[str]:
         f"model={model}", f"objective={objective}", f"model.dim={heads * rng.choice([16, 32])}",
         f"model.heads={heads}", f"data.length={rng.choice([32, 64, 128])}",
         f"data.batch={rng.choice([4, 8, 16, 32])}", f"trainer.steps={rng.choice([5, 20, 60, 120])}",
-        "size=tiny", "trainer.eval_every=0", f"seed={number}", *data, "energy=model",
+        "size=tiny", "trainer.eval_every=0", f"seed={number}", *data, "energy=tdp",
         "energy.grid_gco2e_per_kwh=100", "trainer.compile_cache=null",
     ]  # fmt: skip
 

@@ -20,8 +20,8 @@ from rich.console import Console
 from benchmarks.machine import facts
 from fxformer.energy.nvml import NVMLCounter, has_counter, open_library, power_of, visible
 from fxformer.energy.power import IntegratedPower
-from fxformer.energy.shared import Shared
-from fxformer.energy.source import UnreadableError
+from fxformer.energy.sensor import UnreadableError
+from fxformer.energy.shared_counter import Shared
 
 RESULTS = Path(__file__).parent / "results"
 MOST = 0.05  # of the counter's joules that the two may differ by

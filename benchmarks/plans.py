@@ -17,12 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import facts
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 RESULTS = Path(__file__).parent / "results"
 FAMILIES = {"encoder": ("bert", "mlm"), "decoder": ("gpt2", "clm"), "seq2seq": ("bart", "denoise")}
 SHARED = ("size=tiny", "data=stdlib_docs", "data.length=128", "data.batch=32",
-          "trainer.eval_every=75", "trainer.log_every=10", "energy=model",
+          "trainer.eval_every=75", "trainer.log_every=10", "energy=tdp",
           "energy.grid_gco2e_per_kwh=100")  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from benchmarks import machine
 from benchmarks.report import RESULTS
 from benchmarks.surface import Duel, error
 from fxformer.search.study import Trial, find
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 DUELS = (Duel(4, 1, 3), Duel(3, 1, 4), Duel(3, 2, 4), Duel(2, 1, 5), Duel(2, 2, 5))
 SPACES = {
@@ -37,7 +37,7 @@ SPACES = {
 RUN = (
     *("model=gpt2", "objective=clm", "data=markov", "tokenizer=none", "data.symbols=8"),
     *("model.dim=16", "model.layers=1", "model.heads=2", "model.ffn.hidden=32", "data.length=32"),
-    *("data.batch=16", "trainer.steps=60", "trainer.eval_every=60", "energy=model"),
+    *("data.batch=16", "trainer.steps=60", "trainer.eval_every=60", "energy=tdp"),
     *("search/launcher=inline",),
 )
 SIDE, DEALS = 4, 2000

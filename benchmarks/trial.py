@@ -27,11 +27,11 @@ from fxformer.search import book, mirror, space
 from fxformer.search.claims import FileClaims
 from fxformer.search.sample import Random
 from fxformer.search.study import Study, Trial
-from fxformer.track.store import StoredRun, runs
+from fxformer.track.run_reader import StoredRun, runs
 
 RUN = (
     *("model=gpt2", "size=tiny", "objective=clm", "data=markov", "tokenizer=none"),
-    *("trainer.steps=40", "trainer.eval_every=20", "energy=model"),
+    *("trainer.steps=40", "trainer.eval_every=20", "energy=tdp"),
 )
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-2))"
 

@@ -77,7 +77,7 @@ def search(argv: list[str]) -> int:
 
 def energy(argv: list[str]) -> int:
     """what all runs of a folder used: by run, search, phase and device"""
-    from fxformer.track.spent import main as spent
+    from fxformer.track.energy_report import main as spent
 
     return _said(lambda: spent(argv))
 
@@ -158,7 +158,7 @@ def main(argv: list[str]) -> int:
 
 
 def _refuse(sentence: str) -> int:
-    from fxformer.track.plain import safe
+    from fxformer.track.formatting import safe
 
     print(f"fxformer: {safe(sentence, limit=20_000)}", file=sys.stderr)
     return 2

@@ -94,7 +94,7 @@ def test_experiment_selects_a_recipe(conf):
 )
 def test_a_bad_command_line_is_2_in_plain_words(conf, capsys, argv, words):
     if argv[0].startswith("resume"):
-        pytest.importorskip("fxformer.track.store")
+        pytest.importorskip("fxformer.track.run_reader")
     code, seen = run(*argv)
     said = capsys.readouterr().err
     assert (code, seen) == (2, []) and words in said and "Traceback" not in said

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.track.plain import safe
+from fxformer.track.formatting import safe
 
 What = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
 

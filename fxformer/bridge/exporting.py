@@ -22,7 +22,7 @@ from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
 from fxformer.files import check_folder, not_own
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 GENERATION = "generation_config.json"
 GENERATION_IDS = (

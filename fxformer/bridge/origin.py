@@ -18,7 +18,7 @@ from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import read_tokenizer
 from fxformer.config.fit import nearest
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
-from fxformer.track.store import StoredRun, find
+from fxformer.track.run_reader import StoredRun, find
 
 HEADS = ("head/", "classifiers/")
 

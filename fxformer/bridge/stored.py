@@ -3,7 +3,7 @@
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.checkpoint_files import DamagedCheckpoint
 

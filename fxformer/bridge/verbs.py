@@ -104,7 +104,7 @@ def export(argv: list[str], console: Console | None = None) -> None:
     if len(plain) != 2 or rest or given["averaged"] not in ("true", "false"):
         raise Usage(EXPORT)
     from fxformer.bridge.exporting import export_model
-    from fxformer.track.store import find
+    from fxformer.track.run_reader import find
 
     made = export_model(
         find(given["runs"], plain[0]),

@@ -199,7 +199,7 @@ def _settled(cfg: DictConfig, verb: str) -> DictConfig:
 
         return adopted(cfg, list(HydraConfig.get().overrides.task), verb)
     from fxformer.config.resume import resumed
-    from fxformer.track.store import find
+    from fxformer.track.run_reader import find
 
     return resumed(cfg, list(HydraConfig.get().overrides.task), find(cfg.runs, cfg.resume).folder)
 

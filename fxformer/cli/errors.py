@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from fxformer.config import folders
 from fxformer.config.fit import nearest
 from fxformer.errors import UserError
-from fxformer.track.plain import safe
+from fxformer.track.formatting import safe
 
 # Errors of a path that the user gave, not of a disk or network that fails while a run goes on.
 PATH_ERRORS = {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.ENXIO, errno.ENODEV}

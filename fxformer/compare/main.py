@@ -21,9 +21,9 @@ from fxformer.compare.shared_text import held_out
 from fxformer.compare.table import show
 from fxformer.errors import UserError
 from fxformer.files import check_output
-from fxformer.track.owner import now
 from fxformer.track.redact import Redactor
-from fxformer.track.store import StoredRun, find
+from fxformer.track.run_lock import now
+from fxformer.track.run_reader import StoredRun, find
 
 KEPT = ".compared"  # in the folder of the runs
 

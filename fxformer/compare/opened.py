@@ -19,7 +19,7 @@ from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.infilling import Question, asked
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import maker
 from fxformer.train.state import abstract, bind, blueprint, init

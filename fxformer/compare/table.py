@@ -7,8 +7,8 @@ from rich.text import Text
 from fxformer.compare.budget import short
 from fxformer.compare.measure import Measured
 from fxformer.data.round_trip import percent
-from fxformer.track import plain
-from fxformer.track.store import name_of
+from fxformer.track import formatting
+from fxformer.track.run_reader import name_of
 
 _UNITS = {"joules": "J", "flops": "FLOP", "tokens": "tokens", "seconds": "s", "step": "steps"}
 
@@ -33,23 +33,23 @@ def show(compared, console: Console) -> None:
 
 
 def _name(run) -> str:
-    return plain.safe(name_of(run.id))
+    return formatting.safe(name_of(run.id))
 
 
 def _spent(compared) -> list[str]:
     """What each checkpoint had cost."""
-    head = f"at no more than {plain.si(compared.budget)} {_UNITS[compared.unit]} each:"
+    head = f"at no more than {formatting.si(compared.budget)} {_UNITS[compared.unit]} each:"
     if not compared.equal:
         head = (
             f"NOT at equal {compared.unit}: a run kept no checkpoint of "
-            f"{plain.si(compared.budget)} {_UNITS[compared.unit]} or less, so each stands at its "
-            "final one:"
+            f"{formatting.si(compared.budget)} {_UNITS[compared.unit]} or less, so each stands at "
+            "its final one:"
         )
     lines = ["", head]
     for run, spent, _ in compared.runs:
         line = (
-            f"{_name(run)}: step {spent.step}, {plain.count(spent.tokens)} tokens, "
-            f"{plain.si(spent.flops, 'FLOP')}, {plain.si(spent.joules, 'J')}"
+            f"{_name(run)}: step {spent.step}, {formatting.count(spent.tokens)} tokens, "
+            f"{formatting.si(spent.flops, 'FLOP')}, {formatting.si(spent.joules, 'J')}"
         )
         if left := short(spent, compared.budget, compared.unit):
             line += (

@@ -15,8 +15,8 @@ from fxformer.dashboard.shelf import Shelf
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.files import read_text
 from fxformer.track.redact import Redactor
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_from
-from fxformer.track.store import StoredRun
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SEEDS = ("seed", "name", "runs", "resume")  # runs alike but for these are seeds of one another

@@ -10,7 +10,7 @@ from fxformer.dashboard import thin
 from fxformer.dashboard.columns import Columns
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 AXES = ("step", "tokens", "seconds", "joules")  # FLOPs are tokens times a constant
 _WINDOW = 2.0  # seconds that watts are the mean of: meters are read about twice a second

@@ -12,7 +12,7 @@ from fxformer.dashboard.shelf import Shelf
 from fxformer.data import round_trip
 from fxformer.files import open_regular
 from fxformer.track.redact import Redactor
-from fxformer.track.store import StoredRun, name_of
+from fxformer.track.run_reader import StoredRun, name_of
 from fxformer.track.wandb import sync_command
 
 _TAIL = 16_384  # bytes from the end of a log in which its last lines are looked for

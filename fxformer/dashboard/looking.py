@@ -8,7 +8,7 @@ from typing import Any
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 Params = Mapping[str, str]
 LARGEST = 64_000_000  # bytes of weights in a file

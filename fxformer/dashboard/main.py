@@ -14,8 +14,8 @@ from fxformer.dashboard.looking import Look, steps
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
 from fxformer.files import check_output
-from fxformer.track import plain
-from fxformer.track.store import find, runs
+from fxformer.track import formatting
+from fxformer.track.run_reader import find, runs
 
 PORT = 8650
 
@@ -118,7 +118,7 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
     shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
         size = write(shelf, output, looks)
-    words = f"{len(shelf.runs())} runs, {plain.si(size, 'B')}: {given.output}"
+    words = f"{len(shelf.runs())} runs, {formatting.si(size, 'B')}: {given.output}"
     console.print(Text(words), soft_wrap=True)
 
 
@@ -169,7 +169,7 @@ def attention(argv: Sequence[str], console: Console | None = None) -> None:
     looks = [look_into(shelf, given.run, one, given.checkpoint) for one in asked]
     with console.status(f"reading {sum(len(look.steps) for look in looks)} times …"):
         size = write(shelf, output, looks, first="attention")
-    console.print(Text(f"{plain.si(size, 'B')}: {given.output}"), soft_wrap=True)
+    console.print(Text(f"{formatting.si(size, 'B')}: {given.output}"), soft_wrap=True)
 
 
 def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str = "all") -> Look:

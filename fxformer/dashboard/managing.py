@@ -14,7 +14,7 @@ from fxformer.config.fit import complaint
 from fxformer.dashboard import notes
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
-from fxformer.track.owner import Lock
+from fxformer.track.run_lock import Lock
 
 TRASH, VIEWS = ".trash", ".views.json"  # in the folder of the runs
 _NAME, _ADDRESS, _MOST = 60, 4000, 100  # characters, characters, views

@@ -9,7 +9,7 @@ from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 _NOTES, _TAG, _TAGS = 20_000, 60, 30  # characters, characters, how many
 _NAMES = ("notes", "tags", "pinned", "archived")

@@ -12,7 +12,7 @@ from fxformer.dashboard.columns import Columns
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
 from fxformer.errors import UserError
-from fxformer.track.store import StoredRun, runs
+from fxformer.track.run_reader import StoredRun, runs
 
 CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
 _OPEN = 300  # runs whose columns are held in memory, those asked for last

@@ -9,7 +9,7 @@ from fxformer.dashboard import configs, thin
 from fxformer.dashboard.shelf import Shelf
 from fxformer.energy.carbon import regions as table_of_regions
 from fxformer.energy.totals import Joules, Totals
-from fxformer.track.spent import Spent, accounted
+from fxformer.track.energy_report import Spent, accounted
 
 _STEP = 0.1  # nats
 _COURSE = 600  # points of the whole project's course

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from fxformer.energy.source import Provenance
+from fxformer.energy.sensor import Provenance
 
 SLACK = 1.0  # seconds at full power that a reading may be late by
 

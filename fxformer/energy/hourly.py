@@ -5,7 +5,7 @@ import functools
 import math
 from pathlib import Path
 
-from fxformer.energy.hourly_file import HOUR, read
+from fxformer.energy.hourly_csv import HOUR, read
 from fxformer.errors import UserError
 
 

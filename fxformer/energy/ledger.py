@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.energy import host
+from fxformer.energy import host_usage
 from fxformer.energy.carbon import JOULES_PER_KWH, WORLD
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.meter import Meter
@@ -97,7 +97,7 @@ class Ledger:
                 "time": time.time(),
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "born": host.process()[0],
+                "born": host_usage.process()[0],
                 "every": self._every,
                 **self._start,
                 **self._facts,
@@ -159,7 +159,7 @@ def totals(path: str | Path) -> Totals:
 def lives(line: Mapping[str, Any]) -> bool:
     """Whether the attempt that wrote this line still runs."""
     if line.get("host") == socket.gethostname():
-        return host.lives(int(line.get("pid", 0)), int(line.get("born", 0)))
+        return host_usage.lives(int(line.get("pid", 0)), int(line.get("born", 0)))
     return time.time() - line.get("time", 0.0) < SILENT + 2 * line.get("every", 0.0)
 
 

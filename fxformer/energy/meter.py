@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from fxformer.energy.hourly import overlaps
-from fxformer.energy.source import Source, Unreadable
+from fxformer.energy.sensor import Source, Unreadable
 from fxformer.energy.totals import PHASES, Entry, Totals, add_up, summed
 
 

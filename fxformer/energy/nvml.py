@@ -10,7 +10,7 @@ from typing import Any
 
 from fxformer.energy.counter import Member, Part, gain
 from fxformer.energy.power import IntegratedPower
-from fxformer.energy.source import Provenance, Unreadable, UnreadableError
+from fxformer.energy.sensor import Provenance, Unreadable, UnreadableError
 
 WATTS = 3000.0  # no board draws more
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from fxformer.energy.counter import ImplausibleError, Member, Part
-from fxformer.energy.source import Provenance
+from fxformer.energy.sensor import Provenance
 
 
 class IntegratedPower:

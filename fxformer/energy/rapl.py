@@ -6,9 +6,9 @@ The counters are the machine's, not the process's: `Shared` divides them among p
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fxformer.energy import host
+from fxformer.energy import host_usage
 from fxformer.energy.counter import Member, Part, gain
-from fxformer.energy.source import Provenance, Unreadable, UnreadableError
+from fxformer.energy.sensor import Provenance, Unreadable, UnreadableError
 
 _ROOT = Path("/sys/class/powercap")
 _CHMOD = "once per boot: sudo chmod -R a+r /sys/devices/virtual/powercap/intel-rapl"
@@ -59,7 +59,7 @@ class RAPL:
 
     def use(self, members: Sequence[Member], state: dict) -> bool:
         """Processor seconds of the members; False where one is not seen from here (containers)."""
-        seen = [host.seconds_of(member.pid, member.start) for member in members]
+        seen = [host_usage.seconds_of(member.pid, member.start) for member in members]
         for member, seconds in zip(members, seen, strict=True):
             member.use = member.use if seconds is None else seconds
         return None not in seen

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fxformer.energy import host
+from fxformer.energy import host_usage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,6 @@ def claim_process() -> None:
 def take() -> Startup:
     """What is to be counted of the time before now. The first meter of the process takes it."""
     if not _claimed:
-        return Startup(host.cpu_seconds(), 0.0)
+        return Startup(host_usage.cpu_seconds(), 0.0)
     _claimed.clear()
-    return Startup(0.0, host.age())
+    return Startup(0.0, host_usage.age())

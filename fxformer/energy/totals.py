@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from fxformer.energy.source import Provenance
+from fxformer.energy.sensor import Provenance
 
 K = TypeVar("K")
 PHASES = (

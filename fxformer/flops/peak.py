@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from fxformer import jsonl
-from fxformer.energy import host
-from fxformer.energy.chips import chip
+from fxformer.energy import host_usage
+from fxformer.energy.accelerators import find_accelerator
 
 SIZE, TRIES = 1024, 12  # of the matrices whose product is timed
 QUIET = 0.5  # load of a core under which a measurement is believed for good
@@ -27,9 +27,10 @@ def peak_flops(device: jax.Device, compute: str) -> tuple[float, str] | None:
     """(FLOP/s, where that is from) of a device computing in `compute`; None: it is not known."""
     if device.platform == "cpu":
         return measured(), f"measured: product of {SIZE} × {SIZE} matrices, all cores"
-    found = chip(device.device_kind)
-    most = None if found is None else found.wide if compute == "float32" else found.narrow
-    return None if most is None else (1e12 * most, f"{compute} of {found.name}, {found.source}")
+    found = find_accelerator(device.device_kind)
+    single = compute == "float32"
+    peak = found and (found.single_tflops if single else found.half_tflops)
+    return None if peak is None else (1e12 * peak, f"{compute} of {found.name}, {found.source}")
 
 
 def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None:
@@ -46,7 +47,7 @@ def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None
 def measured() -> float:
     """FLOP/s of float32 matrix products on this host: measured once and kept on disk, and measured
     again where that was while the machine was busy; the best of all counts."""
-    key = f"{host.cpu_name()}, {cores()} cores, jax {jax.__version__}"
+    key = f"{host_usage.cpu_name()}, {cores()} cores, jax {jax.__version__}"
     kept = _kept()
     before = kept.get(key, {})
     if before.get("load", 1.0) <= QUIET:

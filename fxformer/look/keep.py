@@ -12,7 +12,7 @@ from fxformer.batch import Batch
 from fxformer.compare.opened import Opened, open_at
 from fxformer.errors import UserError
 from fxformer.generate.samples import one_piece
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.config import Trainer

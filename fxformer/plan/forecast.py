@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from fxformer.config.build import build
-from fxformer.energy import host
-from fxformer.energy.energy import ModelEnergy
+from fxformer.energy import host_usage
+from fxformer.energy.config import TDPEnergy
 from fxformer.energy.startup import take
 from fxformer.errors import UserError
 from fxformer.flops.jaxpr_flops import executed
@@ -105,9 +105,9 @@ def forecast(cfg, knobs: Plan) -> Forecast:
 
     Raises UserError for whatever `fxformer train` would refuse.
     """
-    start, began = _started(), host.cpu_seconds()
+    start, began = _started(), host_usage.cpu_seconds()
     setup, energy = set_up(cfg), build(cfg.energy)
-    start += host.cpu_seconds() - began
+    start += host_usage.cpu_seconds() - began
     batches = setup.data.train(setup.corpus.batch, cfg.seed)
     sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(LOOKED)]
     per_step, per_token = float(np.mean(sizes)), setup.flops_per_token
@@ -161,12 +161,12 @@ def _doubt(one: float, its: float, other: float, others: float) -> float:
 def _started() -> float:
     """Processor seconds from this process's start to here: what a run's takes too. The usual ones
     where the process did other things as well."""
-    seconds = host.cpu_seconds() - take().cpu_seconds
+    seconds = host_usage.cpu_seconds() - take().cpu_seconds
     return seconds if seconds > 0.5 else USUAL_START
 
 
 def _within(
-    energy: ModelEnergy, minutes: float | None, seconds: float, watts: float
+    energy: TDPEnergy, minutes: float | None, seconds: float, watts: float
 ) -> tuple[float, str | None]:
     """The seconds a run gets, and the budget that cuts it short, if one does."""
     carbon = energy.carbon
@@ -189,11 +189,11 @@ def _compiled(setup: Setup, knobs: Plan, seed: int):
     the usual ones) where not asked."""
     if not (knobs.compile or knobs.calibrate):
         return None, None, USUAL_COMPILE
-    began = host.cpu_seconds()
+    began = host_usage.cpu_seconds()
     placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
     jitted = compile_step(setup.step, placement, setup.mesh, donate=setup.trainer.donate)
     step = jitted.lower(setup.like, setup.put(setup.example)).compile()
-    seconds, state = host.cpu_seconds() - began, None
+    seconds, state = host_usage.cpu_seconds() - began, None
     if knobs.calibrate:
         state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(seed))
     return step, state, seconds

@@ -5,7 +5,7 @@ import datetime
 import time
 
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.hourly_file import HOUR
+from fxformer.energy.hourly_csv import HOUR
 
 AHEAD = 24  # hours one would wait at most
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, look_up
 from fxformer.plan.forecast import Forecast, Spread
 from fxformer.plan.start import starts
-from fxformer.track import plain
+from fxformer.track import formatting
 
 
 def show(found: Forecast, carbon: Carbon, elsewhere: Sequence[str], console: Console) -> None:
@@ -27,20 +27,23 @@ def show(found: Forecast, carbon: Carbon, elsewhere: Sequence[str], console: Con
 
 def _facts(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
     parts = ", ".join(
-        f"{path} {plain.count(count)}"
+        f"{path} {formatting.count(count)}"
         for path, count in sorted(found.parts.items(), key=lambda item: -item[1])[:4]
     )
-    memory = "not compiled" if found.memory is None else f"{plain.si(found.memory, 'B')} a device"
+    memory = (
+        "not compiled" if found.memory is None else f"{formatting.si(found.memory, 'B')} a device"
+    )
     mfu = "" if found.mfu is None else f"; {found.mfu:.0%} of the peak (MFU)"
-    multiplied = f"{plain.si(found.executed, 'FLOP')} with what is hidden or padding"
+    multiplied = f"{formatting.si(found.executed, 'FLOP')} with what is hidden or padding"
+    work = f"{formatting.si(found.flops_per_token, 'FLOP')} a token ({multiplied}){mfu}"
     rows = [
         ("parameters", f"{found.parameters:,}  ({parts})"),
-        ("arithmetic", f"{plain.si(found.flops_per_token, 'FLOP')} a token ({multiplied}){mfu}"),
-        ("", f"{plain.si(found.flops, 'FLOP')} for {plain.count(found.tokens)} tokens in "
+        ("arithmetic", work),
+        ("", f"{formatting.si(found.flops, 'FLOP')} for {formatting.count(found.tokens)} tokens in "
              f"{found.steps} steps"),
         ("memory", memory),
-        ("time", _range(found.seconds, plain.clock)),
-        ("energy", f"{_kwh(found.joules, carbon)} ({plain.si(found.joules.value, 'J')})"),
+        ("time", _range(found.seconds, formatting.clock)),
+        ("energy", f"{_kwh(found.joules, carbon)} ({formatting.si(found.joules.value, 'J')})"),
         ("from", found.how),
     ]  # fmt: skip
     return rows if found.budget is None else [*rows, ("budget", found.budget)]
@@ -53,7 +56,7 @@ def _range(one: Spread, write) -> str:
 
 
 def _kwh(joules: Spread, carbon: Carbon) -> str:
-    return _range(joules, lambda value: plain.si(1000 * carbon.kwh(value), "Wh"))
+    return _range(joules, lambda value: formatting.si(1000 * carbon.kwh(value), "Wh"))
 
 
 def _places(one: Spread, seconds: Spread, carbon: Carbon, elsewhere: Sequence[str]) -> Table:
@@ -72,7 +75,7 @@ def _places(one: Spread, seconds: Spread, carbon: Carbon, elsewhere: Sequence[st
     for name, intensity, change in sorted(rows, key=lambda row: row[1]):
         style = "bold" if name.startswith("here") else ""
         grams = Spread(one.value * scale * intensity, one.sigma * scale * intensity)
-        cells = (name, f"{intensity:.4g}", _range(grams, lambda g: plain.si(g, "g")), change)
+        cells = (name, f"{intensity:.4g}", _range(grams, lambda g: formatting.si(g, "g")), change)
         table.add_row(*(Text(cell, style=style) for cell in cells))
     return table
 
@@ -95,7 +98,7 @@ def show_sweep(found: Sequence[Forecast], carbon: Carbon, elsewhere, console: Co
     """All runs of a sweep together, on one machine one after the other."""
     seconds, joules = together(found)
     lines = [
-        Text(f"{len(found)} runs, one after the other: {_range(seconds, plain.clock)}"),
+        Text(f"{len(found)} runs, one after the other: {_range(seconds, formatting.clock)}"),
         Text(_kwh(joules, carbon)),
         _places(joules, seconds, carbon, elsewhere),
         *_when(seconds, carbon),

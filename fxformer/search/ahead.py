@@ -17,7 +17,7 @@ from fxformer.plan.forecast import Spread
 from fxformer.plan.main import Planner
 from fxformer.search.cost import RESOLUTION, grid_size
 from fxformer.search.study import Study
-from fxformer.track import plain
+from fxformer.track import formatting
 
 LOOKED = 8  # trials that are planned one by one; of more, so many drawn at random
 
@@ -76,7 +76,7 @@ class Ahead:
         ]
         if study.budget_kwh is not None:
             paid = study.budget_kwh / carbon.kwh(sums["search"].joules.value) * study.total
-            budget = plain.si(1000 * study.budget_kwh, "Wh")
+            budget = formatting.si(1000 * study.budget_kwh, "Wh")
             words.append(f"the budget of {budget} pays for {min(int(paid), study.total)} of them")
         if study.pruner is not None:
             words.append("trials that are pruned will take less")
@@ -95,9 +95,10 @@ class Sum:
     def words(self, carbon: Carbon) -> str:
         """Time, energy with its interval of 95 %, CO2e."""
         wh, *ends = (1000 * carbon.kwh(one) for one in (self.joules.value, *self.joules.interval))
-        ends = f"95 %: {' – '.join(plain.si(end, 'Wh') for end in ends)}"
-        grams = plain.si(self.gco2e(carbon), "g")
-        return f"{plain.clock(self.seconds.value)}, {plain.si(wh, 'Wh')} ({ends}), {grams} CO2e"
+        ends = f"95 %: {' – '.join(formatting.si(end, 'Wh') for end in ends)}"
+        grams = formatting.si(self.gco2e(carbon), "g")
+        seconds = formatting.clock(self.seconds.value)
+        return f"{seconds}, {formatting.si(wh, 'Wh')} ({ends}), {grams} CO2e"
 
     def plain(self, carbon: Carbon) -> dict[str, float]:
         """For JSON."""

@@ -17,10 +17,10 @@ from fxformer import jsonl
 from fxformer.energy import ledger
 from fxformer.errors import UserError
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
-from fxformer.track.owner import now
+from fxformer.track.energy_report import account
+from fxformer.track.run_lock import now
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
-from fxformer.track.spent import account
-from fxformer.track.store import StoredRun
 
 ABANDONED = 24 * 3600.0  # seconds after which nobody is still writing a draft
 # What makes it this study; the rest may change from one command to the next.

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from fxformer import jsonl
 from fxformer.search.study import Study, Trial
-from fxformer.track.owner import alive, here, record
+from fxformer.track.run_lock import alive, here, record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from fxformer.search import book
 from fxformer.search.process import ATTEMPT
 from fxformer.search.study import Study, Trial
-from fxformer.track import plain
-from fxformer.track.owner import now
-from fxformer.track.store import StoredRun
+from fxformer.track import formatting
+from fxformer.track.run_lock import now
+from fxformer.track.run_reader import StoredRun
 
 if TYPE_CHECKING:
     from fxformer.search.knobs import Search
@@ -100,7 +100,7 @@ def _words(study: Study, trial: Trial, code: int) -> str:
     known = {INTERRUPTED: "interrupted", LEFT: "interrupted", DIVERGED: "diverged"}
     if run_said := _said(study, trial):
         return run_said
-    return known.get(code) or plain.safe(last, 300) or f"exit code {code}"
+    return known.get(code) or formatting.safe(last, 300) or f"exit code {code}"
 
 
 def _said(study: Study, trial: Trial) -> str | None:
@@ -108,7 +108,7 @@ def _said(study: Study, trial: Trial) -> str | None:
         return None
     facts = StoredRun(study.runs / trial.run).facts
     ended = facts.get("status") in ("failed", "diverged", "interrupted")
-    return plain.safe(str(facts["reason"]), 300) if ended and facts.get("reason") else None
+    return formatting.safe(str(facts["reason"]), 300) if ended and facts.get("reason") else None
 
 
 def tail(log: Path, size: int = 8192) -> str:
@@ -119,4 +119,4 @@ def tail(log: Path, size: int = 8192) -> str:
             text = file.read().decode(errors="replace")
     except OSError:
         return ""
-    return plain.safe(text.rpartition(ATTEMPT)[2].partition("\n")[2], size)
+    return formatting.safe(text.rpartition(ATTEMPT)[2].partition("\n")[2], size)

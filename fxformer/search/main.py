@@ -16,7 +16,7 @@ from fxformer.search.cost import RESOLUTION
 from fxformer.search.serve import main as serve
 from fxformer.search.show import show, show_list
 from fxformer.search.study import find, studies, unreadable
-from fxformer.track import plain
+from fxformer.track import formatting
 
 DESCRIPTION = """What a search tried, found and cost: `fxformer train -m search.trials=20
 'optimizer.lr=interval(1e-4,1e-2)'` makes one; the same command goes on with it."""
@@ -35,7 +35,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> None:
             return
         show_list([account(study) for study in there], console)
         for name, why in wrong.items():
-            console.print(Text(plain.safe(f"{name}: unreadable: {why}"), style="red"),
+            console.print(Text(formatting.safe(f"{name}: unreadable: {why}"), style="red"),
                           soft_wrap=True)  # fmt: skip
         return
     for file, option in ((given.json, "--json"), (given.csv, "--csv")):

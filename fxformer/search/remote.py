@@ -21,7 +21,7 @@ from fxformer.search import book, optuna_form
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import Study, Trial
-from fxformer.track.owner import record
+from fxformer.track.run_lock import record
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

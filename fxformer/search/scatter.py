@@ -6,8 +6,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fxformer.search.account import Account
-from fxformer.track import plain
-from fxformer.track.curve import dots
+from fxformer.track import formatting
+from fxformer.track.text_chart import dots
 
 _MARKS = {"complete": "•", "pruned": "◦"}
 _EDGE, _HEIGHT = 11, 10  # characters
@@ -31,7 +31,7 @@ def front_of(account: Account, width: int) -> Group | None:
     for n in best:
         trial, value = account.points[n]
         cells = (f"{wh[n]:.3g}", number(value), str(trial.slot), " ".join(trial.overrides))
-        table.add_row(*(Text(plain.safe(cell)) for cell in cells))
+        table.add_row(*(Text(formatting.safe(cell)) for cell in cells))
     return Group(*lines, Text(), table)
 
 
@@ -50,7 +50,7 @@ def _chart(account, wh, values, best, seen, width: int) -> list[Text]:
             else:
                 line.append(character)
         lines.append(line)
-    left, right = plain.si(xs[0]), plain.si(xs[1], "Wh")
+    left, right = formatting.si(xs[0]), formatting.si(xs[1], "Wh")
     return [*lines, Text(" " * _EDGE + left + right.rjust(width - len(left)), style="dim")]
 
 
@@ -65,7 +65,7 @@ def columns(*names: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1))
     for name in names:
         side = "left" if name in _LEFT else "right"
-        table.add_column(plain.safe(name), justify=side, overflow="fold")
+        table.add_column(formatting.safe(name), justify=side, overflow="fold")
     return table
 
 

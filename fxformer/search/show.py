@@ -15,7 +15,7 @@ from fxformer.search.scatter import columns, front_of, number
 from fxformer.search.settings import Interval, Setting
 from fxformer.search.study import Study
 from fxformer.search.table import COLOURS
-from fxformer.track import plain
+from fxformer.track import formatting
 
 SHOWN = 20  # settings, unless all are asked for
 
@@ -23,7 +23,7 @@ SHOWN = 20  # settings, unless all are asked for
 def show(account: Account, console: Console, everything: bool = False) -> None:
     """Print it."""
     study, width = account.study, min(100, console.width)
-    console.print(Panel(_facts(account), title=Text(plain.safe(study.name), style="bold"),
+    console.print(Panel(_facts(account), title=Text(formatting.safe(study.name), style="bold"),
                         title_align="left", width=width))  # fmt: skip
     shown = account.settings if everything else account.settings[:SHOWN]
     console.print(_table(study, shown))
@@ -39,7 +39,7 @@ def show(account: Account, console: Console, everything: bool = False) -> None:
                                 width=width))  # fmt: skip
     if account.best:
         console.print(Text("the best setting:", style="dim"))
-        words = plain.safe(shlex.join(account.best), 100_000)
+        words = formatting.safe(shlex.join(account.best), 100_000)
         console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -48,10 +48,10 @@ def show_list(accounts: Sequence[Account], console: Console) -> None:
     table = columns("study", "sampler", "keys", "best", "energy", "")
     for one in accounts:
         best = next((s.value.mean for s in one.settings if s.value), None)
-        joules = plain.si(one.cost.joules, "J") if one.cost.joules else "–"
+        joules = formatting.si(one.cost.joules, "J") if one.cost.joules else "–"
         keys, sampler = str(len(one.study.space)), part(one.study.sampler)
         cells = (one.study.name, sampler, keys, number(best), joules, one.progress)
-        table.add_row(*(Text(plain.safe(cell)) for cell in cells))
+        table.add_row(*(Text(formatting.safe(cell)) for cell in cells))
     console.print(table)
 
 
@@ -75,7 +75,7 @@ def _facts(account: Account) -> Table:
         ("command", shlex.join(("fxformer", *study.command))),
         ("folder", str(study.folder)),
     ):  # fmt: skip
-        grid.add_row(what, Text(plain.safe(value)))
+        grid.add_row(what, Text(formatting.safe(value)))
     return grid
 
 
@@ -96,8 +96,8 @@ def _table(study: Study, shown: Sequence[Setting]) -> Table:
         cells += [span(one.value)] if repeated else []
         cells += [f"{1000 * one.kwh:.3g}", *(number(one.params.get(key)) for key in keys)]
         state = Text(one.state, style=COLOURS.get(one.trials[0].status, ""))
-        state.append(f": {plain.safe(one.reason, 200)}" if one.reason else "", style="dim")
-        table.add_row(*(Text(plain.safe(cell)) for cell in cells), state)
+        state.append(f": {formatting.safe(one.reason, 200)}" if one.reason else "", style="dim")
+        table.add_row(*(Text(formatting.safe(cell)) for cell in cells), state)
     return table
 
 
@@ -120,22 +120,22 @@ def _importance(account: Account) -> Group | Text | None:
     table = columns("key", "share", " ", "by chance")
     for one in account.importance:
         sure = one.chance <= CHANCE
-        cells = (one.key, plain.percent(one.share), "█" * round(30 * one.share),
+        cells = (one.key, formatting.percent(one.share), "█" * round(30 * one.share),
                  f"{one.chance:.3f}" if sure else f"{one.chance:.2f}: cannot be told")  # fmt: skip
-        table.add_row(*(Text(plain.safe(cell), style="" if sure else "dim") for cell in cells))
+        table.add_row(*(Text(formatting.safe(cell), style="" if sure else "dim") for cell in cells))
     note = "by chance: how often the same values, dealt out anew, give a key as much"
     return Group(table, Text(note, style="dim"))
 
 
 def _cost(cost: Cost) -> Text:
-    carbon, time = plain.si(cost.gco2e, "g"), plain.clock(cost.seconds)
-    energy = f"{plain.si(cost.joules, 'J')}, {_wh(cost.kwh)} of electricity"
+    carbon, time = formatting.si(cost.gco2e, "g"), formatting.clock(cost.seconds)
+    energy = f"{formatting.si(cost.joules, 'J')}, {_wh(cost.kwh)} of electricity"
     lines = [f"{energy}, {carbon} CO2e, {time} of training"]
     if len(cost.by_state) > 1:
         ranked = sorted(cost.by_state.items(), key=lambda item: -item[1])
         lines.append(", ".join(f"{state} {_wh(kwh)}" for state, kwh in ranked))
     if cost.budget_kwh:
-        share = plain.percent(cost.kwh / cost.budget_kwh)
+        share = formatting.percent(cost.kwh / cost.budget_kwh)
         lines.append(f"{share} of the budget of {_wh(cost.budget_kwh)}")
     if cost.grid_kwh is not None:
         lines.append(against_grid(cost))
@@ -144,7 +144,7 @@ def _cost(cost: Cost) -> Text:
 
 def against_grid(cost: Cost) -> str:
     """A sentence: what the grid would have cost, with its interval."""
-    kwh, share = cost.grid_kwh, plain.percent(cost.kwh / cost.grid_kwh.mean)
+    kwh, share = cost.grid_kwh, formatting.percent(cost.kwh / cost.grid_kwh.mean)
     ends = "" if kwh.low is None else f" ({_wh(kwh.low)} – {_wh(kwh.high)}, 95 %)"
     return (
         f"the grid, {cost.resolution} values of each interval, has {cost.grid:,} trials: "
@@ -153,4 +153,4 @@ def against_grid(cost: Cost) -> str:
 
 
 def _wh(kwh: float) -> str:
-    return plain.si(1000 * kwh, "Wh")
+    return formatting.si(1000 * kwh, "Wh")

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 from fxformer import jsonl
 from fxformer.config.fit import complaint
 from fxformer.errors import UserError
-from fxformer.track.owner import alive
+from fxformer.track.run_lock import alive
 
 FOLDER = ".searches"  # in the folder of the runs
 State = Literal[
@@ -66,7 +66,7 @@ class Trial:
     run: the latest run's folder, relative to the folder of the runs; None before there is one
     attempts: how often it was taken up; failures: how many of these failed
     code: exit code of the last process; negative: the signal that killed it
-    worker: name of who took it up last; owner: its process, see track.owner
+    worker: name of who took it up last; owner: its process, see track.run_lock
     started, ended: ISO 8601, UTC; of the first attempt, of the last
     """
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fxformer.search.study import Study, Trial
-from fxformer.track import plain
+from fxformer.track import formatting
 
 if TYPE_CHECKING:
     from fxformer.search.worker import Worker
@@ -58,10 +58,10 @@ def cells(trial: Trial) -> list[Text]:
     return [
         Text(str(trial.slot)),
         Text(trial.state, style=COLOURS[trial.state]),
-        Text(plain.loss(value)),
+        Text(formatting.loss(value)),
         Text(str(last[0]) if last else "–"),
-        Text(plain.si(1000 * used, "Wh") if used else "–"),
-        Text(plain.safe(" ".join(trial.overrides), 200)),
+        Text(formatting.si(1000 * used, "Wh") if used else "–"),
+        Text(formatting.safe(" ".join(trial.overrides), 200)),
     ]
 
 
@@ -69,12 +69,12 @@ def line(study: Study, trial: Trial) -> Text:
     """One trial that has ended, in one line."""
     words = [f"trial {trial.slot}", trial.state]
     if trial.value is not None:
-        words.append(f"{study.objectives[0]} {plain.loss(trial.value)}")
+        words.append(f"{study.objectives[0]} {formatting.loss(trial.value)}")
     if trial.kwh:
-        words.append(plain.si(1000 * trial.kwh, "Wh"))
-    words.append(plain.safe(" ".join(trial.overrides), 300))
+        words.append(formatting.si(1000 * trial.kwh, "Wh"))
+    words.append(formatting.safe(" ".join(trial.overrides), 300))
     if trial.reason:
-        words.append(f"({plain.safe(trial.reason, 300)})")
+        words.append(f"({formatting.safe(trial.reason, 300)})")
     return Text("  ".join(words), style=COLOURS[trial.state] if trial.state == "failed" else "")
 
 
@@ -84,9 +84,11 @@ def sums(study: Study, trials: Sequence[Trial], kwh: float) -> Text:
     states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
     words = [f"{len(trials)} trials: {states}" if trials else "no trials"]
     if best := study.best(trials):
-        words.append(f"best {study.objectives[0]} {plain.loss(best.value)} (trial {best.slot})")
-    energy = plain.si(1000 * kwh, "Wh")
+        words.append(
+            f"best {study.objectives[0]} {formatting.loss(best.value)} (trial {best.slot})"
+        )
+    energy = formatting.si(1000 * kwh, "Wh")
     if study.budget_kwh is not None:
-        share = plain.percent(kwh / study.budget_kwh)
-        energy += f", {share} of the budget of {plain.si(1000 * study.budget_kwh, 'Wh')}"
+        share = formatting.percent(kwh / study.budget_kwh)
+        energy += f", {share} of the budget of {formatting.si(1000 * study.budget_kwh, 'Wh')}"
     return Text("; ".join([*words, energy]), style="bold")

@@ -9,7 +9,7 @@ from fxformer.search import book, ending, space
 from fxformer.search.claims import Claims, worker_name
 from fxformer.search.knobs import Search
 from fxformer.search.study import Study, Trial
-from fxformer.track.owner import now, record
+from fxformer.track.run_lock import now, record
 
 
 def take(

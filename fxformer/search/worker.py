@@ -22,8 +22,8 @@ from fxformer.search.process import ATTEMPT, Place
 from fxformer.search.study import Study, Trial
 from fxformer.search.taking import take, unlocked
 from fxformer.search.ticket import Ticket
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
-from fxformer.track.store import StoredRun
 from fxformer.train.signals import Signals
 
 TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's

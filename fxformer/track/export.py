@@ -16,7 +16,7 @@ from fxformer import jsonl
 from fxformer.errors import UserError
 from fxformer.files import check_output
 from fxformer.track.redact import Redactor
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 _FACTS = ("status", "reason", "started", "ended", "command", "sweep", "architecture", "parameters",
           "flops_per_token")  # fmt: skip

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.track import plain
-from fxformer.track.curve import sparkline
+from fxformer.track import formatting
+from fxformer.track.text_chart import sparkline
 
 
 class Progress:
@@ -37,7 +37,7 @@ class Progress:
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._total, self._title, self._flops = total, plain.safe(title, 200), flops_per_token
+        self._total, self._title, self._flops = total, formatting.safe(title, 200), flops_per_token
         self.console = console or Console()
         self._clock, self._began = clock, clock()
         self._recent: collections.deque = collections.deque(maxlen=21)
@@ -85,7 +85,7 @@ class Progress:
         if split != "train":
             self._valid = metrics.get("loss", self._valid)
             if self._live is None:
-                self._say(f"step {step}/{self._total}  {split} loss {plain.loss(self._valid)}")
+                self._say(f"step {step}/{self._total}  {split} loss {formatting.loss(self._valid)}")
             return
         self._step, self._last = step, metrics
         self._add_loss(metrics.get("loss"))
@@ -96,7 +96,7 @@ class Progress:
 
     def event(self, text: str) -> None:
         """Something that happened: a checkpoint, a warning …"""
-        self._event = plain.safe(text, 300)
+        self._event = formatting.safe(text, 300)
         if self._live is None:
             self._say(self._event)
 
@@ -132,21 +132,21 @@ class Progress:
     def _speeds(self) -> list[str]:
         tokens = self.tokens_per_second
         flops = tokens * self._flops if tokens is not None and self._flops else None
-        parts = [f"{plain.count(tokens)} tokens/s"] if tokens is not None else []
-        return parts + ([plain.si(flops, "FLOP/s")] if flops is not None else [])
+        parts = [f"{formatting.count(tokens)} tokens/s"] if tokens is not None else []
+        return parts + ([formatting.si(flops, "FLOP/s")] if flops is not None else [])
 
     def _joules(self) -> str:
         if "joules" not in self._last:
             return ""
-        return f"{plain.si(self._last['joules'], 'J')} {self._provenance}".strip()
+        return f"{formatting.si(self._last['joules'], 'J')} {self._provenance}".strip()
 
     def _line(self) -> str:
         parts = [
             f"step {self._step}/{self._total}",
-            f"loss {plain.loss(self._last.get('loss'))}",
+            f"loss {formatting.loss(self._last.get('loss'))}",
             *self._speeds(),
             self._joules(),
-            f"{plain.clock(self._left())} left",
+            f"{formatting.clock(self._left())} left",
         ]
         return "  ".join(part for part in parts if part)
 
@@ -155,7 +155,7 @@ class Progress:
 
     def _panel(self) -> RenderableType:
         share = Text(f" {self._step}/{self._total}", style="bold")
-        left = Text(f"  {plain.clock(self._left())} left", style="cyan")
+        left = Text(f"  {formatting.clock(self._left())} left", style="cyan")
         bar = Table.grid(expand=True)
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
@@ -165,15 +165,15 @@ class Progress:
         )
         losses = Text.assemble(
             ("loss ", "dim"),
-            (plain.loss(self.loss), "bold green"),
+            (formatting.loss(self.loss), "bold green"),
             "  ",
             (sparkline(list(self._losses)), "green"),
         )
         if self._valid is not None:
             losses.append_text(
-                Text.assemble(("   valid ", "dim"), (plain.loss(self._valid), "bold magenta"))
+                Text.assemble(("   valid ", "dim"), (formatting.loss(self._valid), "bold magenta"))
             )
-        facts = [*self._speeds(), self._joules(), plain.clock(self._clock() - self._began)]
+        facts = [*self._speeds(), self._joules(), formatting.clock(self._clock() - self._began)]
         speeds = Text(" · ").join(Text(fact) for fact in facts if fact)
         last = Text(self._event, style="dim", overflow="ellipsis", no_wrap=True)
         return Panel(

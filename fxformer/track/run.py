@@ -23,10 +23,10 @@ from omegaconf import OmegaConf
 from fxformer import jsonl
 from fxformer.config.stored import plain_config
 from fxformer.errors import UserError
-from fxformer.track import facts as provenance
-from fxformer.track.integrity import Marks, damage
-from fxformer.track.owner import Lock, now, record
+from fxformer.track import provenance
+from fxformer.track.log_checksums import Marks, damage
 from fxformer.track.redact import Redactor
+from fxformer.track.run_lock import Lock, now, record
 
 _log = logging.getLogger(__name__)
 RESERVE, _RESERVED = ".reserve", 1 << 16  # a file given up to write the end on a full disk

@@ -17,10 +17,10 @@ from fxformer.config.fit import complaint
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
 from fxformer.errors import UserError
-from fxformer.track import export, plain
-from fxformer.track.curve import dots, sparkline
-from fxformer.track.store import GRID_FILE, StoredRun, find, runs
+from fxformer.track import export, formatting
+from fxformer.track.run_reader import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
+from fxformer.track.text_chart import dots, sparkline
 
 _COLOURS = {
     "done": "green",
@@ -91,7 +91,7 @@ def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> N
         unreadable += [f"{run.id}: unreadable: {why}" for why in run.problems()]
     console.print(table)
     for words in unreadable:
-        console.print(Text(plain.safe(words), style="red"), soft_wrap=True)
+        console.print(Text(formatting.safe(words), style="red"), soft_wrap=True)
 
 
 def _row(run: StoredRun, wide: bool) -> list[Text]:
@@ -100,14 +100,14 @@ def _row(run: StoredRun, wide: bool) -> list[Text]:
     status = Text(run.status, style=_COLOURS.get(run.status, ""))
     joules = run.energy().joules
     cells = [
-        Text(plain.safe(run.id)),
+        Text(formatting.safe(run.id)),
         status,
         Text(f"{_step(train, valid):.0f}"),
-        Text(plain.loss(_last(train, "loss"))),
-        Text(plain.loss(_lowest(valid))),
+        Text(formatting.loss(_last(train, "loss"))),
+        Text(formatting.loss(_lowest(valid))),
         *([Text(sparkline(loss, 16), style="green")] if wide else []),
-        Text(plain.si(joules, "J") if joules else "–"),
-        Text(plain.clock(_last(train, "seconds"))),
+        Text(formatting.si(joules, "J") if joules else "–"),
+        Text(formatting.clock(_last(train, "seconds"))),
     ]
     return cells
 
@@ -118,7 +118,7 @@ def _facts(run: StoredRun) -> RenderableType:
     grid.add_column(overflow="fold")
     for what, value in _fact_lines(run):
         if value:
-            grid.add_row(what, Text(plain.safe(value)))
+            grid.add_row(what, Text(formatting.safe(value)))
     return grid
 
 
@@ -137,16 +137,16 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
         ("command", facts.get("command", "")),
         (
             "step",
-            f"{_step(train, valid):.0f}, {plain.count(tokens)} tokens in "
-            f"{plain.clock(_last(train, 'seconds'))}"
+            f"{_step(train, valid):.0f}, {formatting.count(tokens)} tokens in "
+            f"{formatting.clock(_last(train, 'seconds'))}"
             if len(train)
             else "nothing logged yet",
         ),
         (
             "loss",
-            f"train {plain.loss(_last(train, 'loss'))}"
+            f"train {formatting.loss(_last(train, 'loss'))}"
             + (
-                f", valid {plain.loss(_last(valid, 'loss'))}, best {plain.loss(best)}{at}"
+                f", valid {formatting.loss(_last(valid, 'loss'))}, best {formatting.loss(best)}{at}"
                 if best is not None
                 else ""
             ),
@@ -255,10 +255,10 @@ def _energy(totals: Totals, width: int) -> RenderableType | None:
             share = part.joules / totals.joules
             seconds = totals.seconds.get(name) if field == "phase" else None
             table.add_row(
-                Text(plain.safe(name)),
-                plain.si(part.joules, "J"),
-                plain.si(part.sigma, "J"),
-                plain.percent(share),
+                Text(formatting.safe(name)),
+                formatting.si(part.joules, "J"),
+                formatting.si(part.sigma, "J"),
+                formatting.percent(share),
                 Text("█" * round(share * room), style="yellow"),
                 "" if seconds is None else f"{seconds:.1f}",
                 part.provenance,

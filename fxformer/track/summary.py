@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.source import Unreadable
+from fxformer.energy.sensor import Unreadable
 from fxformer.energy.totals import Totals
-from fxformer.track import plain
+from fxformer.track import formatting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +53,13 @@ def summarise(
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for what, value in facts:
-        grid.add_row(Text(plain.safe(what)), Text(plain.safe(value)))
+        grid.add_row(Text(formatting.safe(what)), Text(formatting.safe(value)))
     for what, value in energy_rows(energy, carbon):
         grid.add_row(what, Text(value))
     if check:
-        grid.add_row("checked", Text(plain.safe(check)))
+        grid.add_row("checked", Text(formatting.safe(check)))
     for meter in unreadable:
-        grid.add_row("not read", Text(plain.safe(str(meter)), style="yellow"))
+        grid.add_row("not read", Text(formatting.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
     usual = folder.parent == Path("runs")  # where verbs look by themselves
     where, all_of_them = (folder.name, "") if usual else (folder, f" {folder.parent}")
@@ -91,21 +91,21 @@ def energy_rows(energy: Totals, carbon: Carbon) -> list[tuple[str, str]]:
     """Joules, kWh and grams with interval, provenance and the assumptions, in words."""
     total = energy.total
     kwh, grams = carbon.kwh(total.joules), carbon.gco2e(total.joules, energy.hours)
-    spread = f"± {plain.percent(total.relative)} (1σ)"
+    spread = f"± {formatting.percent(total.relative)} (1σ)"
     grid, intensity = carbon.grid, grams / kwh if carbon.hourly and kwh else None
     year = f", {grid.year}" if grid.year else ""
-    cost = f"{plain.si(total.joules, 'J')} = {kwh:.3g} kWh {spread}, {total.provenance}"
+    cost = f"{formatting.si(total.joules, 'J')} = {kwh:.3g} kWh {spread}, {total.provenance}"
     pace = grid.gco2e_per_kwh if intensity is None else round(intensity, 1)
     where = f"at {pace:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
     if guessed := carbon.guessed(energy.hours):
-        where += f"; {plain.percent(guessed)} of it in hours the file lacks: a typical day's"
-    return [("energy", cost), ("carbon", f"{plain.si(grams, 'gCO2e')} {where}")]
+        where += f"; {formatting.percent(guessed)} of it in hours the file lacks: a typical day's"
+    return [("energy", cost), ("carbon", f"{formatting.si(grams, 'gCO2e')} {where}")]
 
 
 def difference(before: str, after: str) -> tuple[Text, Text]:
     """Both texts, word by word: what `after` lacks is red in the first, what it adds green in the
     second. Control characters are gone."""
-    old, new = (re.findall(r"\s+|\w+|[^\w\s]", plain.safe(t)) for t in (before, after))
+    old, new = (re.findall(r"\s+|\w+|[^\w\s]", formatting.safe(t)) for t in (before, after))
     first, second = Text(), Text()
     for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         same = kind == "equal"
@@ -124,6 +124,6 @@ def _samples(samples: Sequence[Sample], width: int) -> RenderableType:
         table.add_row("read", read)
         table.add_row("wrote", wrote)
         if sample.truth:
-            table.add_row("truth", Text(plain.safe(sample.truth), style="dim"))
+            table.add_row("truth", Text(formatting.safe(sample.truth), style="dim"))
         rows += [Text(), table] if n else [table]
     return Panel(Group(*rows), title="samples", title_align="left", border_style="dim", width=width)

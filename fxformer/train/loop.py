@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.config import TDPEnergy
 from fxformer.train.callbacks import Event
 from fxformer.train.loop_state import Meter, Run, Totals, Tracker
 from fxformer.train.signals import Signals
@@ -49,7 +49,7 @@ class Budget:
 
 def budget_of(
     minutes: float | None,
-    energy: ModelEnergy,
+    energy: TDPEnergy,
     hours: Callable[[], Mapping[int, float]] = dict,
 ) -> Budget:
     """The limits that a config gives. hours: of a meter, for a grid known by the hour"""

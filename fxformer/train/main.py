@@ -13,13 +13,13 @@ from rich.console import Console
 
 from fxformer.config.build import build, cause
 from fxformer.energy import ledger
+from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import Check
-from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
 from fxformer.track.run import Run
-from fxformer.track.store import GRID_FILE, StoredRun, name_of
+from fxformer.track.run_reader import GRID_FILE, StoredRun, name_of
 from fxformer.train import signals
 from fxformer.train.callbacks import Event
 from fxformer.train.checkpoint import FULL, steps_in
@@ -54,7 +54,7 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
 
 def train(
     cfg: DictConfig,
-    energy: ModelEnergy,
+    energy: TDPEnergy,
     meter: Meter,
     check: Check,
     console: Console,
@@ -93,7 +93,7 @@ def train(
         raise SystemExit(ended.code)
 
 
-def begin_ledger(cfg: DictConfig, energy: ModelEnergy, facts: Mapping[str, Any]) -> Ledger:
+def begin_ledger(cfg: DictConfig, energy: TDPEnergy, facts: Mapping[str, Any]) -> Ledger:
     """The attempt's account: in the folder of a run that is resumed, else among the starts.
 
     facts: of the search that the run is a trial of
@@ -110,7 +110,7 @@ def begin_ledger(cfg: DictConfig, energy: ModelEnergy, facts: Mapping[str, Any])
         raise UserError(f"runs={cfg.runs}: no run can be kept there ({error})") from error
 
 
-def keep_grid(energy: ModelEnergy, run: Run) -> None:
+def keep_grid(energy: TDPEnergy, run: Run) -> None:
     """Put the hourly file into the run's folder, for who reads it when the file has moved."""
     hourly, kept = energy.carbon.hourly, run.folder / GRID_FILE
     if hourly is not None and Path(hourly.file).resolve() != kept.resolve():

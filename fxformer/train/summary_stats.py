@@ -9,7 +9,7 @@ from fxformer.config.legal import architecture
 from fxformer.data import overlap, round_trip
 from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
-from fxformer.track import plain
+from fxformer.track import formatting
 from fxformer.track.summary import Sample
 from fxformer.train.loop_state import Run as Fit
 from fxformer.train.setup import Setup
@@ -78,11 +78,11 @@ def facts(
     """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
     rows = [("ended", ended.reason)]
     if "loss" in ended.train:
-        rows.append(("loss", f"{plain.loss(ended.train['loss'])} in training"))
+        rows.append(("loss", f"{formatting.loss(ended.train['loss'])} in training"))
     if "loss" in ended.valid:
-        words = f"{plain.loss(ended.valid['loss'])} on held-out text"
+        words = f"{formatting.loss(ended.valid['loss'])} on held-out text"
         if ended.valid.get("nll", ended.valid["loss"]) != ended.valid["loss"]:
-            words += f", nll {plain.loss(ended.valid['nll'])}"
+            words += f", nll {formatting.loss(ended.valid['nll'])}"
         lossy = round_trip.mark(setup.data.facts["valid"])
         accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
         for name in ("perplexity", "bits_per_byte", *accuracies):
@@ -96,9 +96,9 @@ def facts(
         rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
-    words = f"{plain.count(speed)} tokens/s, {plain.clock(seconds)}"
+    words = f"{formatting.count(speed)} tokens/s, {formatting.clock(seconds)}"
     if "flops_per_second" in done:
-        words += f"; {plain.si(done['flops_per_second'], 'FLOP/s')} while training"
+        words += f"; {formatting.si(done['flops_per_second'], 'FLOP/s')} while training"
     if "mfu" in done:
         words += f", {done['mfu']:.0%} of the peak (MFU)"
     rows.append(("speed", words))

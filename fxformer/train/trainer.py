@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from rich.console import Console
 
 from fxformer.config.build import build
+from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import Check
-from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.generate.samples import samples
 from fxformer.objective.coverage import Coverage
-from fxformer.track import plain
+from fxformer.track import formatting
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
@@ -46,7 +46,7 @@ class Session:
     run: Run
     meter: Meter
     ledger: Ledger
-    energy: ModelEnergy
+    energy: TDPEnergy
     console: Console
     check: Check
     more: Sequence[Event] = ()
@@ -65,7 +65,7 @@ class Session:
         )
         deadline.busy = lambda: self.checkpoints.saving
         deadline.leave["ledger"] = lambda name: self.ledger.close(self.meter)
-        words = f"{self.run.folder.name} · {plain.count(self.setup.parameters)} parameters"
+        words = f"{self.run.folder.name} · {formatting.count(self.setup.parameters)} parameters"
         self.progress = Progress(
             trainer.steps,
             title=words,

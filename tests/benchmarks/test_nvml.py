@@ -6,7 +6,7 @@ import time
 import pytest
 
 from benchmarks.nvml import AGREE, DIFFER, NO_GPU, main
-from fxformer.energy.source import Unreadable, UnreadableError
+from fxformer.energy.sensor import Unreadable, UnreadableError
 from tests.energy.test_nvml import FakeNVML
 
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from fxformer.bridge.options import composed
 from fxformer.config.check import check
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.setup import set_up
 
@@ -26,7 +26,7 @@ SMALL = (
     "data.length=48",
     "data.batch=4",
     "data.workers=1",
-    "energy=model",
+    "energy=tdp",
     "trainer.steps=2",
 )
 

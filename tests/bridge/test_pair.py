@@ -205,7 +205,7 @@ def test_it_learns(encoder, decoder, share, tmp_path):
     ]
     assert app.train(argv) == 0
     (folder,) = set(tmp_path.glob("*")) - before
-    from fxformer.track.store import StoredRun
+    from fxformer.track.run_reader import StoredRun
 
     run = StoredRun(folder)
     loss = run.metrics("train")["loss"]

@@ -15,7 +15,7 @@ from fxformer.bridge.importing import import_model
 from fxformer.bridge.matching import match
 from fxformer.bridge.options import plain
 from fxformer.bridge.tensor_files import TensorFiles
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from tests.bridge.fixture import HERE, TOLERANCE, answers, others, own, published, valid, wanted
 
 

@@ -13,7 +13,7 @@ from fxformer.bridge.importing import import_model
 from fxformer.bridge.options import composed
 from fxformer.bridge.reading import read
 from fxformer.config.target import ConfigError
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from tests.bridge.fixture import HERE
 from tests.bridge.published_configs import PUBLISHED, shrunken
 from tests.bridge.test_refusals import changed

@@ -18,7 +18,7 @@ from fxformer.bridge.start import Start
 from fxformer.bridge.stored import model_weights
 from fxformer.cli import app
 from fxformer.config.build import build
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from tests.bridge.fixture import HERE, published
 
 QUIET = (
@@ -29,7 +29,7 @@ QUIET = (
     "data.batch=16",
     "data.examples=256",
     "data.valid_examples=16",
-    "energy=model",
+    "energy=tdp",
     "energy.region=null",
     "tracker=local",
     "trainer.compile_cache=null",

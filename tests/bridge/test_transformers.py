@@ -15,7 +15,7 @@ import pytest
 
 from fxformer.bridge.exporting import export_model
 from fxformer.bridge.importing import import_model
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from tests.bridge.fixture import others, own, reference_file
 
 # What transformers 4 does not load: DeBERTa under its newer names, of which it does not load its

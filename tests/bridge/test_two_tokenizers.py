@@ -24,7 +24,7 @@ from fxformer.evaluate.audit.texts import examples
 from fxformer.look import answers, attention
 from fxformer.look import texts as look
 from fxformer.look.rows import one_row, padded
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.experiment import open_task
 from tests.bridge.fixture import with_words
 from tests.look.made import written
@@ -167,7 +167,7 @@ def test_an_audit_takes_the_model_and_the_tokenizers_of_init(folder, capsys):
     assert set(line.split("<bos>")[1].split("<eos>")[0].split()) <= set(LETTERS)
 
 
-QUIET = ("energy=model", "energy.region=null", "tracker=local", "trainer.compile_cache=null",
+QUIET = ("energy=tdp", "energy.region=null", "tracker=local", "trainer.compile_cache=null",
          "model.dropout=0", "optimizer.lr=1e-2", "trainer.log_every=1", "trainer.steps=60",
          "trainer.save_every=30")  # fmt: skip
 
@@ -227,7 +227,7 @@ def test_what_begins_with_it_takes_the_tokenizer_of_the_side(run, folder):
 @pytest.mark.slow
 def test_an_export_that_would_lose_a_tokenizer_is_refused(folder, tmp_path):
     sides = [f"tokenizer@tokenizer.{side}=word" for side in ("source", "target")]
-    made = written(tmp_path, "marian", "model=marian", "size=tiny", "energy=model",
+    made = written(tmp_path, "marian", "model=marian", "size=tiny", "energy=tdp",
                    *words(folder)[2:], "tokenizer=pair", *sides, "data.length=16",
                    "model.network.source_vocab=32", steps=(1,))  # fmt: skip
     with pytest.raises(ConfigMismatch, match="an export holds one tokenizer"):

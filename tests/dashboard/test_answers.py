@@ -12,8 +12,8 @@ from fxformer.dashboard import curves, notes, spending
 from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.shelf import Shelf
-from fxformer.track.spent import account
-from fxformer.track.store import StoredRun
+from fxformer.track.energy_report import account
+from fxformer.track.run_reader import StoredRun
 
 OPENING = ("texts", "attention", "samples")  # what opens a model: see test_look_page.py
 

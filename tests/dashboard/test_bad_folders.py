@@ -12,7 +12,7 @@ from fxformer.__main__ import main
 from fxformer.dashboard.report import answers
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.shelf import Shelf
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)
 OPENING = ("texts", "attention", "samples")

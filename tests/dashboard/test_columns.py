@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fxformer import jsonl
 from fxformer.dashboard import columns, glimpse
 from fxformer.dashboard.columns import Columns
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 numbers = st.floats() | st.integers(-(10**9), 10**9)
 lines = st.fixed_dictionaries(

@@ -10,7 +10,7 @@ from fxformer.dashboard import managing
 from fxformer.dashboard.routes import answer, change
 from fxformer.dashboard.shelf import Shelf
 from fxformer.track.run import Run
-from fxformer.track.store import runs
+from fxformer.track.run_reader import runs
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def command(words: str, file: Path) -> list[str]:
     more = ["data/packing=sentence_pairs"] * ("nsp" in words or "sop" in words)
     more += ["data.code=file"] * ("objective=ctrl" in chosen)
     more += ["tokenizer.specials.sentinels=40", "data.length=64"]
-    return [*text(file), "energy=model", "data.document_is=paragraph", *more, *chosen]
+    return [*text(file), "energy=tdp", "data.document_is=paragraph", *more, *chosen]
 
 
 def two_steps(argv: list[str]) -> list[float]:

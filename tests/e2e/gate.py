@@ -18,7 +18,7 @@ from fxformer.train.setup import Setup, check_memory, set_up
 
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
 TINY = (*SMALL, "trainer.steps=8")
-CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.examples=64", "energy=model")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.examples=64", "energy=tdp")
 DECODER = ("model=gpt2", "objective=clm", *CHAIN, *TINY)
 
 

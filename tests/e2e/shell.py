@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests-e2e"
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
-CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=model")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=tdp")
 DECODER = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, f"trainer.compile_cache={CACHE}")
 
 

@@ -137,7 +137,7 @@ def test_more_steps_are_remembered(tmp_path):
 @pytest.mark.slow
 def test_other_data_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text("one line of text\n\n" * 300)
-    argv = ["train", *(word for word in DECODER if word not in CHAIN), "energy=model"]
+    argv = ["train", *(word for word in DECODER if word not in CHAIN), "energy=tdp"]
     argv += ["data=text", "tokenizer=char", "data.files=a.txt", "trainer.steps=4"]
     code, out, err = fxformer(*argv, f"data.cache_dir={tmp_path}/ids", folder=tmp_path)
     assert code == 0, err

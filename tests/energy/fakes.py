@@ -1,6 +1,6 @@
 """A clock that a test moves, and sources that do as they are told."""
 
-from fxformer.energy.source import Reading
+from fxformer.energy.sensor import Reading
 
 
 class Clock:

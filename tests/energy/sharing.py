@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.shared import Shared
+from fxformer.energy.shared_counter import Shared
 
 
 def main(root: Path, place: Path, file: Path, busy: float, seconds: float, end: str) -> None:

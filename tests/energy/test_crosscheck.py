@@ -5,8 +5,8 @@ import types
 
 import pytest
 
+from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import Check, CodeCarbon, Zeus, tool_called
-from fxformer.energy.energy import ModelEnergy
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
 
@@ -129,11 +129,11 @@ def test_a_tool_is_ended_when_its_run_fails_before_it_began_or_later(codecarbon)
 def test_a_tool_that_is_not_there_is_refused_with_pips_line(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install codecarbon"):
-        ModelEnergy(crosscheck="codecarbon")
+        TDPEnergy(crosscheck="codecarbon")
 
 
 def test_nothing_is_imported_unless_asked():
-    energy = ModelEnergy()
+    energy = TDPEnergy()
     check = energy.check(energy.open(accelerators=[]))
     check.begin()
     check.close()
@@ -145,7 +145,7 @@ def test_nothing_is_imported_unless_asked():
 def test_the_real_codecarbon_has_this_interface():
     """Where it is installed. Its processor and ours are watts times load, some way apart."""
     pytest.importorskip("codecarbon")
-    mine = ModelEnergy().open(accelerators=[])
+    mine = TDPEnergy().open(accelerators=[])
     check = Check(tool_called("codecarbon"), mine)
     check.begin()
     for _ in range(60):

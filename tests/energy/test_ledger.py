@@ -171,7 +171,7 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
 ):
     from fxformer.search import book
     from fxformer.search.study import Study, Trial
-    from fxformer.track.spent import main
+    from fxformer.track.energy_report import main
 
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     (line,) = starts(tmp_path).values()

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from fxformer.energy.meter import Meter
-from fxformer.energy.model import CPUModel, RAMModel
-from fxformer.energy.source import Unreadable
+from fxformer.energy.sensor import Unreadable
+from fxformer.energy.tdp import CPUModel, RAMModel
 from fxformer.energy.totals import PHASES, Totals
 from tests.energy.fakes import Clock, Steady
 

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from fxformer.energy.energy import AutoEnergy
+from fxformer.energy.config import AutoEnergy
 from fxformer.energy.nvml import NVMLCounter, open_gpus, visible
-from fxformer.energy.shared import Shared
-from fxformer.energy.source import UnreadableError
+from fxformer.energy.sensor import UnreadableError
+from fxformer.energy.shared_counter import Shared
 
 
 class FakeNVML:
@@ -132,8 +132,8 @@ def test_numbers_of_unlike_gpus_are_believed_in_the_bus_order_only(monkeypatch):
 def test_a_gpu_that_falls_off_the_bus_is_counted_by_the_model_since(monkeypatch, tmp_path):
     library = FakeNVML(a=0, b=0)
     monkeypatch.setattr("fxformer.energy.nvml.open_library", lambda: library)
-    monkeypatch.setattr("fxformer.energy.energy.meeting_place", lambda: tmp_path)
-    monkeypatch.setattr("fxformer.energy.division.PATIENCE", 0.05)
+    monkeypatch.setattr("fxformer.energy.config.meeting_place", lambda: tmp_path)
+    monkeypatch.setattr("fxformer.energy.attribution.PATIENCE", 0.05)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     meter = AutoEnergy(read_every_seconds=0).open(accelerators=["NVIDIA H100"] * 2)
     library.counters |= {"GPU-a": 5000, "GPU-b": 9000}

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fxformer.energy.power import IntegratedPower
-from fxformer.energy.shared import Shared
+from fxformer.energy.shared_counter import Shared
 from tests.energy.fakes import Clock, Steady
 
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.shared import Shared
-from fxformer.energy.source import UnreadableError
+from fxformer.energy.sensor import UnreadableError
+from fxformer.energy.shared_counter import Shared
 
 
 def zone(root, name, kind, value, span=262143328850):

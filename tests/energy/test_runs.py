@@ -10,13 +10,13 @@ import pytest
 from shell import CHAIN, DECODER, SMALL, facts, fxformer, kill, lines, only, start, until
 
 from fxformer.cli import app
-from fxformer.energy import host, ledger
-from fxformer.energy.energy import AutoEnergy, ModelEnergy
+from fxformer.energy import ledger
+from fxformer.energy.config import AutoEnergy, TDPEnergy
 from fxformer.energy.rapl import RAPL
-from fxformer.track.spent import account
-from fxformer.track.store import StoredRun, runs
+from fxformer.track.energy_report import account
+from fxformer.track.run_reader import StoredRun, runs
 from tests.energy.test_rapl import zone
-from tests.energy.test_shared import Rising
+from tests.energy.test_shared_counter import Rising
 from tests.physics.training import ready, train
 
 RUN = ("train", *DECODER, "trainer.steps=300", "trainer.save_every=20", "trainer.eval_every=100",
@@ -59,8 +59,8 @@ def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, mon
 
     rising = Rising(zone(tmp_path, "intel-rapl:0", "package-0", 0))
     rising.start()
-    monkeypatch.setattr("fxformer.energy.energy.RAPL", lambda **k: RAPL(root=tmp_path, **k))
-    monkeypatch.setattr("fxformer.energy.energy.meeting_place", lambda: tmp_path)
+    monkeypatch.setattr("fxformer.energy.config.RAPL", lambda **k: RAPL(root=tmp_path, **k))
+    monkeypatch.setattr("fxformer.energy.config.meeting_place", lambda: tmp_path)
     fit, calls = session.fit, []
 
     def breaks(step, *args, **knobs):
@@ -112,12 +112,12 @@ def test_the_phases_of_a_run_hold_what_its_processor_did_and_change_no_bit():
     setup = ready(
         "model=gpt2", "objective=clm", *CHAIN, *SMALL, "trainer.steps=60", "trainer.eval_every=0"
     )
-    energy = ModelEnergy(cpu_tdp_watts=100)
-    before = host.cpu_seconds()
+    energy = TDPEnergy(cpu_tdp_watts=100)
+    before = host_usage.cpu_seconds()
     meter = energy.open(accelerators=[])
     metered = train(setup, meter=meter)
     totals = meter.close()
-    spent = host.cpu_seconds() - before
+    spent = host_usage.cpu_seconds() - before
     watts = energy.expected_watts([], cores=1, memory=0)
     sums_agree(totals)
     assert totals.by("device")["cpu"].joules == pytest.approx(watts * spent, rel=0.01)

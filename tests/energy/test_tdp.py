@@ -1,8 +1,54 @@
-"""Design powers of processors, and whose figures they are."""
+"""TDP model: watts times use; design powers of processors and their source."""
 
 import csv
 
-from fxformer.energy.tdp import CPU_TDP, WATTS_PER_THREAD, cpu_watts_per_thread
+import pytest
+
+from fxformer.energy import host_usage
+from fxformer.energy.tdp import (
+    CPU_TDP,
+    WATTS_PER_THREAD,
+    AcceleratorModel,
+    CPUModel,
+    RAMModel,
+    cpu_watts_per_thread,
+)
+from tests.energy.fakes import Clock
+
+
+def test_the_processor_is_charged_for_what_this_process_uses():
+    used = iter([5.0, 8.0])
+    cpu = CPUModel(tdp_watts=128, threads=64, sigma=0.4, seconds=lambda: next(used))
+    (reading,) = cpu.read()
+    assert reading.joules == pytest.approx(2 * 3) and reading.provenance == "modelled"
+    assert cpu.statement == "128 W / 64 threads"
+
+
+def test_memory_is_charged_by_size_and_time():
+    clock, size = Clock(), [4e9]
+    ram = RAMModel(watts_per_gb=0.5, sigma=0.4, resident=lambda: size[0], clock=clock)
+    clock.go(10)
+    assert ram.read()[0].joules == pytest.approx(20)
+    size[0] = 8e9
+    clock.go(10)
+    assert ram.read()[0].joules == pytest.approx(20 + 30)  # it grew from 4 to 8 in between
+
+
+def test_an_unreadable_accelerator_is_charged_by_its_design_power():
+    clock = Clock()
+    gpu = AcceleratorModel(
+        {"gpu:0": "NVIDIA A100-SXM4-80GB"}, tdp_watts=None, load=0.5, sigma=0.4, clock=clock
+    )
+    clock.go(10)
+    assert gpu.read()[0].joules == pytest.approx(2000)
+    assert "TDP 400 W of A100" in gpu.statement
+
+
+def test_this_process_uses_something():
+    before = host_usage.cpu_seconds()
+    while host_usage.cpu_seconds() == before:
+        sum(range(1000))
+    assert host_usage.resident_bytes() > 1e6
 
 
 def test_a_processor_is_found_and_what_is_not_says_so():

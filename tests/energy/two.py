@@ -25,7 +25,7 @@ def main(port: str, folder: Path, number: int) -> None:
     jax.distributed.initialize(
         f"127.0.0.1:{port}", num_processes=2, process_id=number, initialization_timeout=60
     )
-    from fxformer.energy import energy as parts
+    from fxformer.energy import config as parts
     from fxformer.energy.ledger import Ledger
     from fxformer.energy.rapl import RAPL
     from tests.physics.training import ready, train

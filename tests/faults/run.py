@@ -13,7 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from fxformer.config.build import build
 from fxformer.config.resume import resumed
-from fxformer.track import facts, store
+from fxformer.track import provenance, run_reader
 from fxformer.train import main, trainer
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import Setup, set_up
@@ -23,7 +23,7 @@ from tests.physics.training import composed
 STEPS = 12
 CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR", "null")  # of the tests
 WORDS = (
-    "model=gpt2", "size=tiny", "objective=clm", "data=text", "tokenizer=char", "energy=model",
+    "model=gpt2", "size=tiny", "objective=clm", "data=text", "tokenizer=char", "energy=tdp",
     "model.layers=1", "model.dim=8", "model.heads=2", "model.ffn.hidden=8", "data.length=8",
     "data.batch=4", "data.workers=0", f"trainer.steps={STEPS}", "trainer.save_every=1",
     "trainer.eval_every=4", f"trainer.compile_cache={CACHE}", "energy.ledger_every_seconds=0.001",
@@ -47,7 +47,7 @@ class Runner:
         with open_dict(self.cfg):
             self.cfg.pop("search", None)
         self.setup, self.program = None, None
-        self.gathered = facts.gather()
+        self.gathered = provenance.gather()
 
     def set_up(self, cfg: DictConfig) -> Setup:
         """The corpus read and kept anew, as for any run; all else as it was the first time."""
@@ -69,7 +69,7 @@ class Runner:
 
     def go(self) -> Path:
         """The run's folder, at its end. RuntimeError where it does not end as done."""
-        cfg, there = self.cfg, store.runs(self.root / "runs") if self.root.exists() else []
+        cfg, there = self.cfg, run_reader.runs(self.root / "runs") if self.root.exists() else []
         if there:
             cfg = resumed(self.cfg, [], there[-1].folder)
         with contextlib.ExitStack() as stack, open(os.devnull, "w") as quiet:
@@ -78,12 +78,12 @@ class Runner:
                 (main, "set_up", self.set_up),
                 (trainer, "compile_step", self.compiled),
                 (trainer, "samples", lambda *args, **knobs: []),
-                (facts, "gather", lambda: self.gathered),
+                (provenance, "gather", lambda: self.gathered),
             ):
                 stack.callback(setattr, module, name, getattr(module, name))
                 setattr(module, name, value)
             main.main(cfg)
-        return store.runs(self.root / "runs")[-1].folder
+        return run_reader.runs(self.root / "runs")[-1].folder
 
 
 class Once:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fxformer.energy import ledger
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from tests.faults.crashes import Copies, Points, restore, watched
 from tests.faults.run import STEPS, Runner, text

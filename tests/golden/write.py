@@ -30,7 +30,7 @@ from fxformer.train.setup import set_up
 HERE = Path(__file__).parent
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
-CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.examples=64", "energy=model")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.examples=64", "energy=tdp")
 STEPS = {
     "bert": ("model=bert", "objective=mlm"),
     "llama": ("model=llama", "objective=clm"),

@@ -8,7 +8,7 @@ from flax import nnx
 
 from fxformer.config.build import build
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import maker
 from fxformer.train.state import init
@@ -22,7 +22,7 @@ SMALL = (
     "model.layers=2",
     "model.heads=2",
     "model.ffn.hidden=16",
-    "energy=model",
+    "energy=tdp",
     "data.length=32",
     "data.batch=8",
 )

@@ -10,7 +10,7 @@ from fxformer.look import answers
 from fxformer.look.attention import attention
 from fxformer.look.keep import Kept
 from fxformer.look.texts import asked, limit, typed
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 PUBLISHED = Path(__file__).parents[1] / "bridge" / "fixtures"
 

@@ -19,7 +19,7 @@ def test_generator_and_discriminator_beat_what_frequencies_give():
         "objective.generator_size=0.5",
         "optimizer.lr=5e-3",
         "trainer.steps=600",
-        "energy=model",
+        "energy=tdp",
     )
     targets = np.concatenate([b.targets[b.weights > 0] for b in run.held_out()])
     counts = np.bincount(targets)

@@ -12,7 +12,7 @@ from shell import DECODER, facts, fxformer, lines, only
 
 from fxformer.batch import Batch
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.config import TDPEnergy
 from fxformer.flops.jaxpr_flops import executed
 from fxformer.flops.training import training_flops
 from fxformer.plan.forecast import Forecast, Spread, _doubt, _within
@@ -102,7 +102,7 @@ def test_what_train_refuses_is_refused(folder):
 
 
 def test_a_budget_cuts_a_plan_short():
-    energy = ModelEnergy(grid_gco2e_per_kwh=500.0, budget_kwh=0.01)
+    energy = TDPEnergy(grid_gco2e_per_kwh=500.0, budget_kwh=0.01)
     seconds, words = _within(energy, None, 7200, watts=100)  # 0.2 kWh
     assert seconds == pytest.approx(360) and "energy.budget_kwh ends it after about 5%" in words
     assert _within(energy, 1.0, 7200, watts=100)[1].startswith("trainer.budget_minutes")

@@ -20,7 +20,7 @@ from fxformer import jsonl
 from fxformer.search import book, claims
 from fxformer.search.study import Study
 from fxformer.search.ticket import Ticket
-from fxformer.track.owner import now, record
+from fxformer.track.run_lock import now, record
 
 JOULES = 3600.0  # a step uses: 1 Wh
 

@@ -14,7 +14,7 @@ from fxformer.search import ahead
 from fxformer.search.ahead import LOOKED, Ahead, times
 from tests.search.made import study, trial
 
-KNOBS = {"energy": {"_target_": "fxformer.energy.energy.ModelEnergy", "grid_gco2e_per_kwh": 100.0}}
+KNOBS = {"energy": {"_target_": "fxformer.energy.config.TDPEnergy", "grid_gco2e_per_kwh": 100.0}}
 
 
 class Planner:

@@ -13,7 +13,7 @@ import pytest
 
 from fxformer.energy import ledger
 from fxformer.search.study import Study, find, studies
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from tests.search import fake
 
 ROOT = Path(__file__).resolve().parents[2]

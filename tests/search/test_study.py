@@ -14,7 +14,7 @@ from search import drive
 from fxformer.search import book
 from fxformer.search.claims import FileClaims, Holder, Leases, current
 from fxformer.search.study import FOLDER, Study, Trial, find, studies
-from fxformer.track.owner import record
+from fxformer.track.run_lock import record
 
 
 def test_a_trial_is_read_as_it_was_written(tmp_path):

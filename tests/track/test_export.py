@@ -9,7 +9,7 @@ import pytest
 from fxformer.__main__ import main
 from fxformer.track import export
 from fxformer.track.run import Run
-from fxformer.track.store import runs
+from fxformer.track.run_reader import runs
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from fxformer.track.local import LocalTracker
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 
 
 def test_a_full_disk_does_not_stop_the_run(tmp_path, monkeypatch, caplog):

@@ -13,9 +13,9 @@ import yaml
 from omegaconf import OmegaConf
 
 from fxformer import jsonl
-from fxformer.track.owner import RunBusyError, RunGoneError, RunLost
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_lock import RunBusyError, RunGoneError, RunLost
+from fxformer.track.run_reader import StoredRun
 
 VICTIM = """
 import sys, time

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.source import Unreadable
+from fxformer.energy.sensor import Unreadable
 from fxformer.energy.totals import Entry, Totals
 from fxformer.track.summary import Sample, command, difference, summarise
 

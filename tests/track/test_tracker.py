@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.tracker import Trackers
 
 CONF = str(Path(__file__).parents[2] / "conf")

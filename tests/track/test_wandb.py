@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.tracker import Trackers
 from fxformer.track.wandb import WandbTracker, sync_command
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 from toy import Meter, Parts, batches
 
-from fxformer.track.owner import Lock
+from fxformer.track.run_lock import Lock
 from fxformer.train.callbacks import Evaluate, Save
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache

@@ -3,7 +3,7 @@
 import pytest
 from toy import Meter, Parts, Tracker, batch, batches
 
-from fxformer.energy.energy import ModelEnergy
+from fxformer.energy.config import TDPEnergy
 from fxformer.train.callbacks import Evaluate, Save
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.loop import Budget, BudgetLimit, budget_of, fit
@@ -41,20 +41,20 @@ def go(toy, budget, *, events=(), totals=None, state=None, until=1000):
 
 
 def test_limits_are_in_the_units_of_their_knobs():
-    energy = ModelEnergy(pue=1.2, grid_gco2e_per_kwh=100.0, budget_kwh=2.0, budget_gco2e=50.0)
+    energy = TDPEnergy(pue=1.2, grid_gco2e_per_kwh=100.0, budget_kwh=2.0, budget_gco2e=50.0)
     budget = budget_of(30.0, energy)
     spent = Totals(joules=1.8e6, seconds=600)  # 0.5 kWh at the wall plug, 0.6 with the building
     assert [limit.used(spent) for limit in budget.limits] == pytest.approx([10, 0.6, 60])
     assert budget.share(spent) == pytest.approx(1.2)
     assert budget.over(spent).startswith("energy.budget_gco2e=50 is spent: 60 gCO2e")
-    assert budget_of(None, ModelEnergy()).over(spent) is None
+    assert budget_of(None, TDPEnergy()).over(spent) is None
 
 
 def test_grams_of_a_budget_are_those_of_the_hours_they_were_used_in(tmp_path):
     rows = [f"{hour},{500 if hour < 12 else 100}" for hour in range(24)]
     (tmp_path / "day.csv").write_text("\n".join(["hour,gCO2e/kWh", *rows]))
     file = str(tmp_path / "day.csv")
-    energy = ModelEnergy(grid_hourly=file, grid_timezone="UTC", budget_gco2e=60.0)
+    energy = TDPEnergy(grid_hourly=file, grid_timezone="UTC", budget_gco2e=60.0)
     spent, hours = Totals(joules=3.6e5), {}
     budget = budget_of(None, energy, lambda: hours)
     hours |= {12: 3.6e5}

@@ -67,7 +67,7 @@ class Report:
 
 def machine() -> dict[str, Any]:
     """Where it was measured."""
-    from fxformer.energy.host import cpu_name
+    from fxformer.energy.host_usage import cpu_name
 
     return {"cpu": cpu_name(), "threads": os.cpu_count(), "python": platform.python_version()}
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from fxformer.evaluate.audit.report import Report
 from fxformer.evaluate.audit.texts import Example
 from fxformer.objective.law import Finding
-from fxformer.track import plain
+from fxformer.track import formatting
 
 STYLES = {
     "same": "",
@@ -52,7 +52,7 @@ def rules(report: Report, width: int) -> RenderableType:
 def cells(finding: Finding) -> tuple[str, str, str, str]:
     """nominal, realised, interval, draws, in words."""
     law, seen = finding.law, finding.draws > 0
-    draws = plain.count(finding.draws)
+    draws = formatting.count(finding.draws)
     if law.kind == "exact":
         wrong = round((1 - finding.realised) * finding.draws) if seen else 0
         # what share of wrong values so many draws could have hidden
@@ -110,7 +110,7 @@ def summary(report: Report, width: int) -> RenderableType:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     epochs = f"{drawn.epochs} epoch{'s' if drawn.epochs > 1 else ''}"
-    tokens = plain.count(drawn.tokens)
+    tokens = formatting.count(drawn.tokens)
     grid.add_row("drawn", f"{drawn.examples:,} examples, {tokens} tokens, {epochs}")
     left = ", ".join(f"{name}: {count:,}" for name, count in drawn.tally.items()) or "nothing"
     grid.add_row("left out", left)
@@ -130,7 +130,7 @@ def summary(report: Report, width: int) -> RenderableType:
 def cost(report: Report) -> str:
     """Milliseconds of a batch, tokens a second, and the share of a step where it is known."""
     rows, length = report.shape
-    speed = plain.count(1e3 * rows * length / max(report.corrupt_ms, 1e-9))
+    speed = formatting.count(1e3 * rows * length / max(report.corrupt_ms, 1e-9))
     words = f"{report.corrupt_ms:.2f} ms for a batch of {rows} × {length}, {speed} tokens/s"
     if report.step_ms is None:
         return f"{words}; audit.steps=20 compares it with a training step"

@@ -10,7 +10,7 @@ import numpy as np
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.track import plain
+from fxformer.track import formatting
 
 Fate = Literal["same", "removed", "mask", "new", "special"]
 READABLE = 48  # tokens; pieces of about this length are shown
@@ -125,7 +125,7 @@ def _spans(ids: list, fates: list, tokenizer: Tokenizer) -> tuple[tuple[str, Fat
         else:
             text = tokenizer.decode(run)
             text = " " + text if words.starts_word[run[0]] and not text[:1].isspace() else text
-        spans.append((plain.safe(text), fate))
+        spans.append((formatting.safe(text), fate))
     return tuple(spans)
 
 

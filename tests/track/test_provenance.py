@@ -2,7 +2,7 @@
 
 import subprocess
 
-from fxformer.track.facts import code, gather
+from fxformer.track.provenance import code, gather
 
 
 def git(folder, *words):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.track.plain import clock, count, loss, safe, si
+from fxformer.track.formatting import clock, count, loss, safe, si
 
 
 @pytest.mark.parametrize(

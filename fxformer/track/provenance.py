@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fxformer.energy.host import cpu_name
+from fxformer.energy.host_usage import cpu_name
 
 _PACKAGES = (
     "fxformer",

@@ -6,13 +6,13 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fxformer.energy.energy import AutoEnergy, ModelEnergy
-from fxformer.energy.source import Unreadable, UnreadableError
+from fxformer.energy.config import AutoEnergy, TDPEnergy
+from fxformer.energy.sensor import Unreadable, UnreadableError
 
 CONF = Path(__file__).parents[2] / "conf" / "energy"
 
 
-@pytest.mark.parametrize("name", ["auto", "model"])
+@pytest.mark.parametrize("name", ["auto", "tdp"])
 def test_every_yaml_builds_and_counts(name):
     meter = instantiate(OmegaConf.load(CONF / f"{name}.yaml")).open(accelerators=[])
     with meter.phase("train"):
@@ -22,7 +22,7 @@ def test_every_yaml_builds_and_counts(name):
 
 
 def test_the_model_states_what_it_assumes():
-    meter = ModelEnergy(cpu_tdp_watts=100).open(accelerators=["NVIDIA A100-SXM4-80GB", "TPU v3"])
+    meter = TDPEnergy(cpu_tdp_watts=100).open(accelerators=["NVIDIA A100-SXM4-80GB", "TPU v3"])
     said = " ".join(meter.statements)
     assert "100 W /" in said and "TDP 400 W of A100" in said and "TDP 450 W of TPU v3" in said
     assert set(meter.totals().by("device")) >= {"cpu", "ram", "gpu:0", "tpu:1"}
@@ -32,8 +32,8 @@ def test_what_cannot_be_read_is_named_and_modelled(monkeypatch):
     def refuse(**_):
         raise UnreadableError(Unreadable("x", "not there", "buy one"))
 
-    monkeypatch.setattr("fxformer.energy.energy.RAPL", refuse)
-    monkeypatch.setattr("fxformer.energy.energy.open_gpus", refuse)
+    monkeypatch.setattr("fxformer.energy.config.RAPL", refuse)
+    monkeypatch.setattr("fxformer.energy.config.open_gpus", refuse)
     meter = AutoEnergy().open(accelerators=["NVIDIA H100"])
     assert [str(u) for u in meter.unreadable] == ["x: not there; buy one"] * 2
     assert set(meter.totals().by("device")) == {"cpu", "ram", "gpu:0"}
@@ -44,5 +44,5 @@ def test_gpus_the_run_does_not_use_are_not_asked(monkeypatch):
     def never(**_):
         raise AssertionError("asked")
 
-    monkeypatch.setattr("fxformer.energy.energy.open_gpus", never)
+    monkeypatch.setattr("fxformer.energy.config.open_gpus", never)
     AutoEnergy().open(accelerators=[]).close()

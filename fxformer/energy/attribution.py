@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fxformer.energy import host
+from fxformer.energy import host_usage
 from fxformer.energy.counter import Counter, ImplausibleError, Member
 
 PATIENCE = 2.0  # seconds without a reading that moves; hardware counters move every 0.1 s
@@ -139,15 +139,16 @@ class Division:
         return left
 
     def _lives(self, one: dict[str, Any]) -> bool:
-        if one["space"] != host.pid_space():
+        if one["space"] != host_usage.pid_space():
             return self.now - one["time"] < SILENT
-        return host.lives(one["pid"], one["start"])
+        return host_usage.lives(one["pid"], one["start"])
 
 
 def _fresh() -> dict[str, Any]:
-    start, use = host.process()
-    return {"pid": os.getpid(), "start": start, "space": host.pid_space(), "use": use, "marks": {},
-            "owed": {}, "unsure": {}, "gaps": {}, "time": 0.0, "left": False}  # fmt: skip
+    start, use = host_usage.process()
+    identity = {"pid": os.getpid(), "start": start, "space": host_usage.pid_space()}
+    books = {"marks": {}, "owed": {}, "unsure": {}, "gaps": {}}
+    return {**identity, **books, "use": use, "time": 0.0, "left": False}
 
 
 def _sound(state: dict[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from fxformer.track.run import Run
-from fxformer.track.store import StoredRun, find, runs
+from fxformer.track.run_reader import StoredRun, find, runs
 
 
 def make(root, name, **facts):

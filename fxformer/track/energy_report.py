@@ -21,10 +21,10 @@ from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import Joules, Totals
 from fxformer.files import check_output
-from fxformer.track import plain
+from fxformer.track import formatting
 from fxformer.track.redact import Redactor
+from fxformer.track.run_reader import StoredRun, find, runs
 from fxformer.track.show import carbon_of
-from fxformer.track.store import StoredRun, find, runs
 
 FIELDS = ("phase", "device", "provenance")
 
@@ -166,20 +166,20 @@ def _show(accounts: Sequence[Spent], starts: Starts, console: Console) -> None:
         table.add_row(*(Text(cell) for cell in _cells(one)))
     console.print(table)
     for name, some in by_search(accounts).items():
-        console.print(Text(f"search {plain.safe(name)}: {_together(some)}"))
+        console.print(Text(f"search {formatting.safe(name)}: {_together(some)}"))
     for field in FIELDS:
         table = _table(field, "energy", "± 1σ", "share")
         for name, part in total.by(field).items():
-            share = plain.percent(part.joules / total.joules)
-            cells = (name, plain.si(part.joules, "J"), plain.si(part.sigma, "J"), share)
-            table.add_row(*(Text(plain.safe(cell)) for cell in cells))
+            share = formatting.percent(part.joules / total.joules)
+            cells = (name, formatting.si(part.joules, "J"), formatting.si(part.sigma, "J"), share)
+            table.add_row(*(Text(formatting.safe(cell)) for cell in cells))
         console.print(table)
     console.print(_sum(accounts, starts, total.total))
     for words in _notes(accounts, starts):
         console.print(Text(words))
     for one in accounts:
         for why in one.run.problems():
-            words = plain.safe(f"{one.run.id}: unreadable: {why}")
+            words = formatting.safe(f"{one.run.id}: unreadable: {why}")
             console.print(Text(words, style="red"), soft_wrap=True)
 
 
@@ -196,11 +196,11 @@ def _cells(one: Spent) -> list[str]:
     mine = [one.per_step, None if one.per_token is None else 1e3 * one.per_token]
     mine.append(None if one.per_tenth is None else 1e3 * one.per_tenth)
     return [
-        plain.safe(one.run.id),
+        formatting.safe(one.run.id),
         one.run.status,
-        plain.si(total.joules, "J"),
-        plain.si(total.sigma, "J"),
-        plain.si(one.gco2e, "g"),
+        formatting.si(total.joules, "J"),
+        formatting.si(total.sigma, "J"),
+        formatting.si(one.gco2e, "g"),
         *("–" if value is None else f"{value:.3g}" for value in mine),
     ]
 
@@ -210,17 +210,17 @@ def _notes(accounts: Sequence[Spent], starts: Starts) -> list[str]:
     notes = []
     if starts.attempts:
         notes.append(
-            f"of these {plain.si(starts.totals.joules, 'J')} of {starts.attempts} "
+            f"of these {formatting.si(starts.totals.joules, 'J')} of {starts.attempts} "
             "attempts that ended before their run had a folder"
         )
     if lost := [*(joules for one in accounts for joules in one.lost), *starts.lost]:
         notes.append(
             f"{len(lost)} attempts were killed: what they used after their last lines, "
-            f"about {plain.si(sum(lost), 'J')} (estimated), is not in the sum"
+            f"about {formatting.si(sum(lost), 'J')} (estimated), is not in the sum"
         )
     if unsure := sum(one.unattributed for one in accounts):
         notes.append(
-            f"{plain.si(unsure, 'J')} of shared devices are an equal split among "
+            f"{formatting.si(unsure, 'J')} of shared devices are an equal split among "
             "processes: right in sum, not attributable to single runs"
         )
     return notes
@@ -229,9 +229,9 @@ def _notes(accounts: Sequence[Spent], starts: Starts) -> list[str]:
 def _sum(accounts: Sequence[Spent], starts: Starts, total: Joules) -> Text:
     kwh = starts.kwh + sum(one.kwh for one in accounts)
     grams = starts.gco2e + sum(one.gco2e for one in accounts)
-    spread = plain.percent(total.relative)
-    words = f"{_runs(accounts)}: {plain.si(total.joules, 'J')} ± {spread}"
-    words += f" (1σ), {plain.si(1000 * kwh, 'Wh')} from the grid, {plain.si(grams, 'g')} CO2e"
+    joules, spread = formatting.si(total.joules, "J"), formatting.percent(total.relative)
+    wh, co2e = formatting.si(1000 * kwh, "Wh"), formatting.si(grams, "g")
+    words = f"{_runs(accounts)}: {joules} ± {spread} (1σ), {wh} from the grid, {co2e} CO2e"
     return Text(f"{words}; {total.provenance}", style="bold")
 
 
@@ -240,9 +240,9 @@ def _together(some: Sequence[Spent]) -> str:
     states = Counter(one.run.status for one in some)
     wrong = ", ".join(f"{number} {state}" for state, number in states.items() if state != "done")
     sums = _sums(some)
-    energy = f"{plain.si(sums['joules'], 'J')}, {plain.si(1000 * sums['kwh'], 'Wh')} from the grid"
-    ended = f" ({wrong})" if wrong else ""
-    return f"{_runs(some)}{ended}, {energy}, {plain.si(sums['gco2e'], 'g')} CO2e"
+    joules, wh = formatting.si(sums["joules"], "J"), formatting.si(1000 * sums["kwh"], "Wh")
+    ended, grams = f" ({wrong})" if wrong else "", formatting.si(sums["gco2e"], "g")
+    return f"{_runs(some)}{ended}, {joules}, {wh} from the grid, {grams} CO2e"
 
 
 def _sums(some: Sequence[Spent]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fxformer.track.curve import dots, sparkline
+from fxformer.track.text_chart import dots, sparkline
 
 
 def test_a_sparkline_falls_with_its_values():

@@ -22,10 +22,10 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fxformer.energy.book import Book, BusyError
+from fxformer.energy.attribution import Division
 from fxformer.energy.counter import Counter
-from fxformer.energy.division import Division
-from fxformer.energy.source import Reading, Source, Unreadable
+from fxformer.energy.machine_state import Book, BusyError
+from fxformer.energy.sensor import Reading, Source, Unreadable
 
 
 class Shared:

@@ -4,23 +4,23 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from fxformer.energy import host
-from fxformer.energy.book import meeting_place
+from fxformer.energy import host_usage
+from fxformer.energy.accelerators import accelerator_watts
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.chips import chip_watts
 from fxformer.energy.crosscheck import Check, tool_called
+from fxformer.energy.machine_state import meeting_place
 from fxformer.energy.meter import Meter
-from fxformer.energy.model import ChipModel, CPUModel, RAMModel
 from fxformer.energy.nvml import open_gpus
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.shared import Shared
-from fxformer.energy.source import Source, Unreadable, UnreadableError
+from fxformer.energy.sensor import Source, Unreadable, UnreadableError
+from fxformer.energy.shared_counter import Shared
 from fxformer.energy.startup import Startup, take
+from fxformer.energy.tdp import AcceleratorModel, CPUModel, RAMModel
 from fxformer.energy.totals import Totals
 from fxformer.types import NonNegative, Positive, Share
 
 
-class ModelEnergy:
+class TDPEnergy:
     """Counts by the stated model alone.
 
     cpu_tdp_watts: design power of this machine's processors; None: from a table, per thread
@@ -90,7 +90,7 @@ class ModelEnergy:
         prior: totals of the run's earlier attempts
         startup: count what the process used before now too, if no meter has (see `startup`)
         """
-        self._before = take() if startup else Startup(host.cpu_seconds(), 0.0)
+        self._before = take() if startup else Startup(host_usage.cpu_seconds(), 0.0)
         sources, unreadable = self._sources(accelerators)
         said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
         return Meter(
@@ -113,7 +113,7 @@ class ModelEnergy:
     def expected_watts(self, accelerators: Sequence[str], *, cores: int, memory: float) -> float:
         """What the stated model would count: so many busy threads, bytes of memory, devices."""
         cpu, ram = self._cpu().watts * cores, self._ram_watts * memory / 1e9
-        known = [self._gpu_tdp or chip_watts(kind)[0] for kind in accelerators]
+        known = [self._gpu_tdp or accelerator_watts(kind)[0] for kind in accelerators]
         return cpu + ram + self._gpu_load * sum(known)
 
     def _sources(self, accelerators: Sequence[str] | None) -> tuple[list[Source], list[Unreadable]]:
@@ -136,11 +136,13 @@ class ModelEnergy:
         if not devices:
             return []
         return [
-            ChipModel(devices, tdp_watts=self._gpu_tdp, load=self._gpu_load, sigma=self._modelled)
+            AcceleratorModel(
+                devices, tdp_watts=self._gpu_tdp, load=self._gpu_load, sigma=self._modelled
+            )
         ]
 
 
-class AutoEnergy(ModelEnergy):
+class AutoEnergy(TDPEnergy):
     """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
     the stated model for the rest. While a meter cannot be read, or shows what cannot be, the model
     counts. A counter that several processes see is divided among them (`Shared`)."""

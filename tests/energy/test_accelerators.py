@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from fxformer.energy.chips import chip, chip_watts, chips
+from fxformer.energy.accelerators import accelerator_watts, accelerators, find_accelerator
 from fxformer.flops import peak
 from fxformer.flops.peak import measured, peak_flops
 
@@ -15,24 +15,24 @@ from fxformer.flops.peak import measured, peak_flops
     ("NVIDIA L40", 300), ("NVIDIA L4", 72), ("Tesla T4", 70), ("NVIDIA A100-SXM4-40GB", 400),
     ("TPU v3", 450), ("NVIDIA GB200", 1200), ("NVIDIA A10", 150), ("NVIDIA H200", 700),
 ])  # fmt: skip
-def test_a_chip_is_found_by_whole_words(name, watts):
-    assert chip_watts(name)[0] == watts
+def test_an_accelerator_is_found_by_whole_words(name, watts):
+    assert accelerator_watts(name)[0] == watts
 
 
 def test_what_is_not_in_the_table_says_so():
-    assert "Fnord Accelerator in the table" in chip_watts("Fnord Accelerator")[1]
-    assert "no power of TPU v6e" in chip_watts("TPU v6e")[1]
-    assert chip("NVIDIA A100X") is None
+    assert "of Fnord Accelerator in the table" in accelerator_watts("Fnord Accelerator")[1]
+    assert "no design power of TPU v6e" in accelerator_watts("TPU v6e")[1]
+    assert find_accelerator("NVIDIA A100X") is None
 
 
 def test_every_fact_has_a_source_and_is_plausible():
-    for one in chips().values():
+    for one in accelerators().values():
         assert one.source and (one.watts is None or 50 <= one.watts <= 1500), one
-        if one.narrow is not None:
-            assert 8 <= one.wide <= one.narrow <= 5000, one
-            assert one.watts is None or 0.1 < one.narrow / one.watts < 5, one  # TFLOP/s a watt
-    unseen = [one.name for one in chips().values() if not one.seen]
-    assert len(unseen) < len(chips()) / 2
+        if one.half_tflops is not None:
+            assert 8 <= one.single_tflops <= one.half_tflops <= 5000, one
+            assert one.watts is None or 0.1 < one.half_tflops / one.watts < 5, one  # TFLOP/s a watt
+    unchecked = [one.name for one in accelerators().values() if not one.checked_at]
+    assert len(unchecked) < len(accelerators()) / 2
 
 
 @dataclasses.dataclass

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from fxformer.energy.book import Book, meeting_place
+from fxformer.energy.attribution import PATIENCE
+from fxformer.energy.config import AutoEnergy
 from fxformer.energy.counter import Part, gain
-from fxformer.energy.division import PATIENCE
-from fxformer.energy.energy import AutoEnergy
-from fxformer.energy.shared import Shared
+from fxformer.energy.machine_state import Book, meeting_place
+from fxformer.energy.shared_counter import Shared
 from tests.energy.fakes import Clock, Steady
 from tests.energy.test_nvml import FakeNVML
 from tests.energy.test_rapl import zone
@@ -225,7 +225,7 @@ class Shares(FakeNVML):
 def test_a_gpu_is_divided_by_what_nvml_says_processes_use(samples, told, tmp_path, monkeypatch):
     library = Shares(a=0)
     library.samples = [sample(os.getpid(), 10)]
-    monkeypatch.setattr("fxformer.energy.energy.meeting_place", lambda: tmp_path)
+    monkeypatch.setattr("fxformer.energy.config.meeting_place", lambda: tmp_path)
     monkeypatch.setattr("fxformer.energy.nvml.open_library", lambda: library)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     energy = AutoEnergy(read_every_seconds=0)

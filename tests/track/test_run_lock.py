@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from fxformer.track.owner import (
+from fxformer.track.run_lock import (
     Lock,
     RunBusyError,
     RunGoneError,
@@ -61,7 +61,7 @@ def test_a_lock_is_exclusive_until_it_is_released(tmp_path):
 
 
 def test_a_killed_owner_is_followed_at_once(tmp_path):
-    code = "import os, sys, pathlib; from fxformer.track.owner import Lock\n"
+    code = "import os, sys, pathlib; from fxformer.track.run_lock import Lock\n"
     code += "held = Lock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)])
     assert "since" in (tmp_path / ".lock").read_text()

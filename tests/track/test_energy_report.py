@@ -7,8 +7,8 @@ from shell import DECODER, facts, fxformer, only
 
 from fxformer import jsonl
 from fxformer.energy.totals import Entry, Totals
-from fxformer.track.spent import account, by_search, main
-from fxformer.track.store import StoredRun
+from fxformer.track.energy_report import account, by_search, main
+from fxformer.track.run_reader import StoredRun
 
 
 def ledger(folder, *attempts: dict) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.track.integrity import LOGS, Marks, damage
+from fxformer.track.log_checksums import LOGS, Marks, damage
 
 LINES = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n'
 

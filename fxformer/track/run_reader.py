@@ -18,7 +18,7 @@ from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import Totals
 from fxformer.errors import UserError
 from fxformer.track import schema
-from fxformer.track.owner import holds
+from fxformer.track.run_lock import holds
 
 GRID_FILE = "grid_hourly.csv"  # the copy of energy.grid_hourly that a run's folder keeps
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.energy.host import clean
+from fxformer.energy.host_usage import clean
 
 
 @pytest.mark.parametrize(
