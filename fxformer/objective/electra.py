@@ -17,9 +17,9 @@ from fxformer.objective.electra_law import electra_laws, ranks_in_rows
 from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law
 from fxformer.objective.masked import MaskedLM, Selection
-from fxformer.objective.replace import Replacement
+from fxformer.objective.masking.replacement import Replacement
+from fxformer.objective.masking.tokens import ExactCount
 from fxformer.objective.sample import sample
-from fxformer.objective.select import ExactCount
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import NonNegative, Part, Share
 

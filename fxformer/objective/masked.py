@@ -9,14 +9,14 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
-from fxformer.objective.chosen import Chosen, Fates, fate_laws
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law, once
+from fxformer.objective.masking.replacement import Replacement
+from fxformer.objective.masking.selected import Chosen, Fates, fate_laws
+from fxformer.objective.masking.tokens import Independent
 from fxformer.objective.pieces import Pieces, pieces_of
-from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, ranks_of
-from fxformer.objective.select import Independent
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 

@@ -11,8 +11,8 @@ from fxformer.objective.base import Objective, require
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.infilling import Hole, Question, shifted
 from fxformer.objective.law import Law
+from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.pieces import Pieces, pieces_of
-from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy

@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.objective.hidden import Hidden
-from fxformer.objective.hidden_text import Side
 from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden
 from fxformer.objective.pegasus_law import source_law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.span_corruption import DropTokens
+from fxformer.objective.span_target import Side
 
 
 class GapSentenceGeneration(DropTokens):

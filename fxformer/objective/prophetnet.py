@@ -11,8 +11,8 @@ from fxformer.batch import Batch, Vocabulary
 from fxformer.errors import UserError
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.core import Table, split_key
+from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.mass import MaskedSeq2Seq
-from fxformer.objective.replace import Replacement
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Count, NonNegative, Part, Rate
 

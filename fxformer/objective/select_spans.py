@@ -6,13 +6,13 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.chosen import Chosen
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law, once
-from fxformer.objective.lengths import Geometric, Lengths
+from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.span_lengths import Geometric, Lengths
+from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, starts_of
-from fxformer.objective.select import due
 from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
 from fxformer.types import Proportion
 

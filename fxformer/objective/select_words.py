@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.chosen import Chosen
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
+from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.select import due
 from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
 from fxformer.types import Proportion
 

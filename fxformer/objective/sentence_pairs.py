@@ -17,10 +17,10 @@ from fxformer.nn.core import split_key
 from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law, once
 from fxformer.objective.masked import MaskedLM, Selection
+from fxformer.objective.masking.replacement import Replacement
+from fxformer.objective.masking.tokens import Independent
 from fxformer.objective.pieces import Pieces, pieces_of
-from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import counts_of, numbered, starts_of
-from fxformer.objective.select import Independent
 from fxformer.objective.sentence_law import sentence_laws
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import NonNegative, Part, Share

@@ -7,14 +7,14 @@ from flax import nnx
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.hidden import Hidden, Hiding
-from fxformer.objective.hidden_text import HiddenText, Side, closing
-from fxformer.objective.hide_spans import RandomSpans
 from fxformer.objective.infilling import Hole, Question, shifted
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden, Hiding
+from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
 from fxformer.objective.span_corruption_law import corruption_laws, drop_laws
+from fxformer.objective.span_target import HiddenText, Side, closing
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Part
 

@@ -10,15 +10,15 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden, Hiding
-from fxformer.objective.hidden_text import Side
-from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.infilling import Hole, Question
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden, Hiding
+from fxformer.objective.masking.suffix_noise import Suffix
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 from fxformer.objective.span_corruption import SpanCorruption
 from fxformer.objective.span_corruption_law import corruption_laws, flat
+from fxformer.objective.span_target import Side
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part, Positive
 

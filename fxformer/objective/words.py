@@ -6,12 +6,12 @@ import math
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.chosen import Chosen
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
+from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.tokens import at_least_one, due
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, order_within, ranks_of, sums_before
-from fxformer.objective.select import at_least_one, due
 
 
 @dataclasses.dataclass(frozen=True)

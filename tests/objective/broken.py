@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Batch
-from fxformer.objective import causal, denoise, electra, masked, replace, select, supervised_seq2seq
-from fxformer.objective.chosen import Chosen
+from fxformer.objective import causal, denoise, electra, masked, supervised_seq2seq
+from fxformer.objective.masking import replacement, tokens
+from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.noise import delete, infill, mask, overlapping, permute, rotate, scatter
 from fxformer.objective.pieces import Pieces
 
@@ -43,7 +44,7 @@ class TextInfilling(infill.TextInfilling):
 
 class TokenMasking(mask.TokenMasking):
     def __call__(self, pieces, draws, vocabulary):
-        often = mask.TokenMasking(0.4, replace.Replacement(0.5, 0.2))
+        often = mask.TokenMasking(0.4, replacement.Replacement(0.5, 0.2))
         spoilt = mess(pieces, often(pieces, draws, vocabulary))
         spoilt.tokens[np.flatnonzero(pieces.free & ~spoilt.free)[::4]] = vocabulary.eos
         return spoilt
@@ -116,19 +117,19 @@ class CausalLM(causal.CausalLM):
         return upset(super().corrupt(rows))
 
 
-class First(select.ExactCount):
+class First(tokens.ExactCount):
     """The first tokens of a piece, its special one too, and none of every third piece."""
 
     def __call__(self, pieces, draws):
         return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 3) & (pieces.piece % 3 > 0)))
 
 
-class FirstByCoin(select.Independent):
+class FirstByCoin(tokens.Independent):
     def __call__(self, pieces, draws):
         return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 6) & (pieces.piece % 3 > 0)))
 
 
-class Replacement(replace.Replacement):
+class Replacement(replacement.Replacement):
     """Mostly the same random token, often a special one."""
 
     def __call__(self, tokens, draws, ranks, vocabulary, units=None):

@@ -12,10 +12,10 @@ from fxformer.evaluate.audit.draw import draw
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage, whole
 from fxformer.objective.fim import FillInTheMiddle
-from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.select import ExactCount, Independent
+from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden
-from fxformer.objective.hide_spans import RandomSpans, _parts
-from fxformer.objective.hide_tokens import RandomTokens
+from fxformer.objective.masking.base import Hidden
+from fxformer.objective.masking.iid_noise import RandomTokens
+from fxformer.objective.masking.span_noise import RandomSpans, _parts
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import numbered, starts_of
 

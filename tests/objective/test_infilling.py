@@ -17,10 +17,10 @@ from fxformer.batch import Vocabulary
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
-from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.infilling import Hole, asked
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.suffix_noise import Suffix
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.mixture import Mixture, Share
 from fxformer.objective.noise.delete import TokenDeletion

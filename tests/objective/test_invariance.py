@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from fxformer.objective.denoise import DenoisingLM
-from fxformer.objective.hide_sentences import GapSentences
-from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.hide_suffix import Suffix
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.gap_sentences import GapSentences
+from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.noise.delete import TokenDeletion
 from fxformer.objective.noise.infill import TextInfilling
@@ -19,7 +20,6 @@ from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.noise.shuffle import TokenShuffling
 from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.prefix import PrefixSeq2Seq
-from fxformer.objective.select import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption

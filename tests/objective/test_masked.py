@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.replace import Replacement
-from fxformer.objective.select import ExactCount, Independent
+from fxformer.objective.masking.replacement import Replacement
+from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
 

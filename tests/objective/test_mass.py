@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.mass import MaskedSeq2Seq
-from fxformer.objective.replace import Replacement
 from fxformer.objective.segments import ranks_of, starts_of
 
 

@@ -15,10 +15,10 @@ from fxformer.objective.coverage import Coverage
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.tokens import Independent
 from fxformer.objective.mixture import Mixture, Share, spread
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.prefix import PrefixLM
-from fxformer.objective.select import Independent
 from fxformer.objective.span_corruption import SpanCorruption
 
 DECODER = [Share(CausalLM), Share(PrefixLM, 2.0), Share(FillInTheMiddle)]

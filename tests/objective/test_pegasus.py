@@ -6,8 +6,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.hidden import Hidden
-from fxformer.objective.hide_sentences import GapSentences, rouge, whole_sentences
+from fxformer.objective.masking.base import Hidden
+from fxformer.objective.masking.gap_sentences import GapSentences, rouge, whole_sentences
 from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.pieces import pieces_of
 

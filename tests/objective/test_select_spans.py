@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.lengths import Geometric, Harmonic, Lengths
+from fxformer.objective.masking.span_lengths import Geometric, Harmonic, Lengths
+from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.select import due
 from fxformer.objective.select_spans import Spans, chain, expected_lengths, longest
 
 

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.chosen import Chosen
 from fxformer.objective.law import judge
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import order_within, ranks_of, sums_before
-from fxformer.objective.select import due
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.select_words import WholeWords
 from fxformer.objective.words import Words

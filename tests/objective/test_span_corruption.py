@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.hidden import Hidden
-from fxformer.objective.hidden_text import densest
-from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.hide_tokens import RandomTokens
+from fxformer.objective.masking.base import Hidden
+from fxformer.objective.masking.iid_noise import RandomTokens
+from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption
+from fxformer.objective.span_target import densest
 
 KINDS = [
     (SpanCorruption, {}),

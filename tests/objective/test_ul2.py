@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden
-from fxformer.objective.hide_spans import RandomSpans
-from fxformer.objective.hide_suffix import Suffix
+from fxformer.objective.masking.base import Hidden
+from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.suffix_noise import Suffix
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.ul2 import Denoiser, Mixed, MixtureOfDenoisers
 

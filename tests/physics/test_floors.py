@@ -15,7 +15,7 @@ import pytest
 
 from fxformer.batch import Batch, Rows
 from fxformer.data.markov import Markov
-from fxformer.objective import hidden_text
+from fxformer.objective import span_target
 from fxformer.objective.base import Objective
 from tests.physics.training import Trained, trained
 
@@ -141,8 +141,8 @@ def test_a_decoder_that_reads_its_answer_is_caught(text, chain, monkeypatch):
         tokens, targets, weights = answer(rows, start)
         return np.where(weights > 0, targets, tokens), targets, weights
 
-    answer = hidden_text.answer
-    monkeypatch.setattr(hidden_text, "answer", leaking)
+    answer = span_target.answer
+    monkeypatch.setattr(span_target, "answer", leaking)
     monkeypatch.chdir(text)
     run = trained(*CASES["t5"], *SMALL)
     least, _ = floor(run, chain)

@@ -7,9 +7,9 @@ import numpy as np
 from fxformer.batch import Vocabulary
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
+from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.noise.base import Noise, honest, in_order
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.replace import Replacement
 from fxformer.types import Rate
 
 

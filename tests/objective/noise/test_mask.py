@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.noise.mask import TokenMasking
-from fxformer.objective.replace import Replacement
 
 
 class Everything(TokenMasking):

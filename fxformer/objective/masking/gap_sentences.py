@@ -6,8 +6,8 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of
 from fxformer.types import Rate

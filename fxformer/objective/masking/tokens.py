@@ -8,9 +8,9 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Limit
-from fxformer.objective.chosen import Chosen
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.law import Law
+from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, smallest
 from fxformer.types import Proportion

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.replace import Replacement
+from fxformer.objective.masking.replacement import Replacement
 
 MANY = 150_000
 

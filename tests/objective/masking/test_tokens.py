@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.chosen import Chosen
+from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.select import ExactCount, Independent
 
 
 class Clumped(Independent):

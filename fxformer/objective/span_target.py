@@ -11,8 +11,8 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden, Hiding
-from fxformer.objective.hide_spans import RandomSpans
+from fxformer.objective.masking.base import Hidden, Hiding
+from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.objective.shift import answer

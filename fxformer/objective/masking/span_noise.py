@@ -6,8 +6,8 @@ from typing import Annotated
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
 from fxformer.types import Proportion, Range

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.hidden import Hidden, Hiding
 from fxformer.objective.law import Law
+from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, starts_of
 from fxformer.types import Proportion
