@@ -181,7 +181,7 @@ def _said(act) -> int:
 
 
 def _unknown(verb: str) -> str:
-    from fxformer.config.fit import nearest
+    from fxformer.config.type_check import nearest
 
     if "=" in verb:  # an override without its verb
         return f"write fxformer train {verb} …"

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.check import DIRECTIVES, problems
-from fxformer.config.fit import complaint
 from fxformer.config.target import signature
+from fxformer.config.type_check import type_problem
 
 CONF = folders.conf_folder()
 FILES = sorted(str(p.relative_to(CONF)) for p in CONF.rglob("*.yaml") if p.name != "train.yaml")
@@ -61,7 +61,7 @@ def test_what_a_yaml_says_fits(name):
         hints = signature(node["_target_"]).hints
         for key, value in node.items():
             if key in hints and "${" not in str(value) and value != "???":  # that must be given
-                assert complaint(value, hints[key]) is None, f"{path}.{key}"
+                assert type_problem(value, hints[key]) is None, f"{path}.{key}"
 
 
 def test_no_knob_of_ours_takes_nan_or_nonsense():
@@ -71,7 +71,7 @@ def test_no_knob_of_ours_takes_nan_or_nonsense():
             target = signature(node["_target_"])
             for knob in set(target.hints) & set(node) - free:
                 for nonsense in (float("nan"), {"no": ["thing"]}):
-                    if complaint(nonsense, target.hints[knob]) is None:
+                    if type_problem(nonsense, target.hints[knob]) is None:
                         loose.add(f"{target.name}.{knob} takes {nonsense}: annotate it")
     assert not loose
 

@@ -6,9 +6,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from fxformer.config.check import check, problems
-from fxformer.config.fit import complaint
 from fxformer.config.resume import differences, resumed
 from fxformer.config.target import ALLOWED, ConfigError, locate, signature
+from fxformer.config.type_check import type_problem
 
 GOOD = {
     "heads": [1, 64],
@@ -188,17 +188,17 @@ def test_nnx_modules_show_their_own_knobs():
 def test_a_part_of_ours_must_be_a_mapping_with_a_target():
     from fxformer.types import Range
 
-    assert "wants Range (a mapping with _target_)" in complaint({"low": 1}, Range | None)
-    assert complaint({"_target_": "fxformer.types.Range"}, Range) is None
-    assert complaint(3, Range).startswith("wants Range")
+    assert "wants Range (a mapping with _target_)" in type_problem({"low": 1}, Range | None)
+    assert type_problem({"_target_": "fxformer.types.Range"}, Range) is None
+    assert type_problem(3, Range).startswith("wants Range")
 
 
 def test_ranges_of_the_real_alphabet():
     from fxformer.types import Count, Rate
 
-    assert complaint(0, Count) == "must lie in [1, inf), got 0"
-    assert complaint(1, Rate) == "must lie in [0, 1), got 1"
-    assert complaint(0, Rate) is None
+    assert type_problem(0, Count) == "must lie in [1, inf), got 0"
+    assert type_problem(1, Rate) == "must lie in [0, 1), got 1"
+    assert type_problem(0, Rate) is None
 
 
 @pytest.fixture
@@ -267,5 +267,5 @@ def test_differences_names_both_values():
 
 @pytest.mark.parametrize("given", [float("nan"), float("inf"), "nan", "-inf", 1.5, "1.5"])
 def test_numbers_that_are_no_whole_ones_are_refused_without_an_example(given):
-    why = complaint(given, int)
+    why = type_problem(given, int)
     assert why and "; write" not in why

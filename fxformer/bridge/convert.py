@@ -13,7 +13,7 @@ import numpy as np
 from fxformer.bridge.bill import Line
 from fxformer.bridge.names import Entry, pattern
 from fxformer.bridge.source import Source, WeightMismatch
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray]

@@ -17,7 +17,7 @@ from fxformer.bridge.reading import WORDS, read_config
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_export import write_tokenizer
 from fxformer.bridge.tokenizer_files import copy_files
-from fxformer.config.legal import architecture
+from fxformer.config.compatibility import architecture
 from fxformer.config.stored import opened_config
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError

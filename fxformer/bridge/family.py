@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from fxformer.bridge import families
 from fxformer.bridge.fields import COMMON, Config, ConfigMismatch, Field, Silent
 from fxformer.bridge.names import Entry
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 
 
 @dataclasses.dataclass(frozen=True)

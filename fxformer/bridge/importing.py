@@ -160,6 +160,6 @@ def multiple(size: int, rows: int) -> int:
 
 
 def _architecture(cfg: DictConfig) -> str:
-    from fxformer.config.legal import architecture
+    from fxformer.config.compatibility import architecture
 
     return architecture(OmegaConf.create(plain(cfg))) or "encoder"

@@ -16,7 +16,7 @@ from fxformer.bridge.reading import WORDS, Published, read
 from fxformer.bridge.references import referenced, resolved
 from fxformer.bridge.stored import model_weights
 from fxformer.bridge.tokenizer_files import read_tokenizer
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.track.run_reader import StoredRun, find
 

@@ -20,7 +20,7 @@ from fxformer.bridge.options import composed
 from fxformer.bridge.source import Source
 from fxformer.bridge.tensor_files import TensorFiles, check_links
 from fxformer.config.build import build
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.rules import named
 
 LONGEST_CONFIG = 10_000_000

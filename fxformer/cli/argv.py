@@ -5,8 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fxformer.config.fit import complaint
 from fxformer.config.target import ConfigError
+from fxformer.config.type_check import type_problem
 
 NAMES = ("name", "resume", "runs", "init.from", "init.encoder", "init.decoder")
 
@@ -29,8 +29,9 @@ def name_texts(cfg: DictConfig, overrides: Sequence[str]) -> None:
             written = [w.partition("=")[2] for w in overrides if w.partition("=")[0] == key]
             with open_dict(cfg):
                 OmegaConf.update(cfg, key, written[-1] if written else str(value))
-        elif wrong := complaint(OmegaConf.to_object(value) if OmegaConf.is_config(value) else value,
-                                str if key == "runs" else str | None):  # fmt: skip
+            continue
+        plain = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
+        if wrong := type_problem(plain, str if key == "runs" else str | None):
             raise ConfigError(f"{key}: {wrong}")
 
 

@@ -9,7 +9,7 @@ import traceback
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.track.formatting import safe
 

@@ -13,9 +13,9 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from fxformer.config import folders
 from fxformer.config.bounds import excess
-from fxformer.config.fit import complaint, nearest
-from fxformer.config.legal import illegal
+from fxformer.config.compatibility import incompatibilities
 from fxformer.config.target import ConfigError, Signature, signature
+from fxformer.config.type_check import nearest, type_problem
 
 PLACES = re.compile(r"runs|name|.*\.(path|files|valid_files|cache_dir|compile_cache|from)")
 DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
@@ -34,7 +34,7 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     """
     found = _top(cfg, *(folders.top_keys() if top is None else top))
     found += values(cfg)
-    return list(dict.fromkeys(found)) or illegal(cfg)  # combinations of sound parts only
+    return list(dict.fromkeys(found)) or incompatibilities(cfg)  # combinations of sound parts only
 
 
 def values(node: DictConfig | ListConfig, path: str = "") -> list[str]:
@@ -52,7 +52,7 @@ def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
     found = [f"{k}: there is no such group or key{nearest(k, may)}" for k in cfg if k not in may]
     found += [f"{k}: is missing; choose one with {k}=NAME" for k in sorted(must) if k not in cfg]
     for key, hint in hints.items():
-        if key in cfg and (wrong := complaint(cfg[key], hint)):
+        if key in cfg and (wrong := type_problem(cfg[key], hint)):
             found.append(f"{key}: {wrong}")
     return found
 
@@ -133,7 +133,7 @@ def _part(path: str, given: dict) -> list[str]:
         if key not in target.knobs:
             if key not in DIRECTIVES and not target.open:
                 found.append(f"{path}.{key}: {_unknown(key, target)}".lstrip("."))
-        elif sound and (wrong := complaint(value, target.hints.get(key, object))):
+        elif sound and (wrong := type_problem(value, target.hints.get(key, object))):
             found.append(f"{where}: {wrong}{_as_group(where, value)}")
     if not given.get("_partial_", ("", False))[1] and "_args_" not in given:
         found += [f"{path}.{k}: {target.name} needs it" for k in target.needed if k not in given]

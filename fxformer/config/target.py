@@ -12,7 +12,7 @@ import typing
 from typing import Any
 
 from fxformer.config import folders
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 
 # The packages a `_target_` may name. Of ours, see `_is_part`; of others, what is public in them.

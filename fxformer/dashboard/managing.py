@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.config.fit import complaint
+from fxformer.config.type_check import type_problem
 from fxformer.dashboard import notes
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
@@ -68,7 +68,7 @@ def views(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
         given = jsonl.load(shelf.root / VIEWS)
     except (OSError, ValueError):
         return {}
-    if complaint(given, dict[str, str]):
+    if type_problem(given, dict[str, str]):
         return {}
     return {name: address for name, address in given.items() if _is_address(address)}
 
@@ -98,7 +98,7 @@ def _is_address(value: Any) -> bool:
 
 def _keys(given: Mapping[str, Any]) -> list[str]:
     keys = given.get("keys")
-    if why := complaint(keys, list[str]):
+    if why := type_problem(keys, list[str]):
         raise UserError(f"keys {why}")
     return list(dict.fromkeys(keys or []))
 

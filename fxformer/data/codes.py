@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.data import records
 from fxformer.data.tokenizer import Recipe
 from fxformer.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.config.fit import complaint
+from fxformer.config.type_check import type_problem
 from fxformer.energy.totals import Entry, Totals
 from fxformer.files import open_regular
 
@@ -102,11 +102,11 @@ class LedgerReader:
             if "attempt" not in line or "entries" not in line:
                 return None
             for name, hint in _HINTS.items():
-                # `complaint` takes ten times as long to say that a value is of its very type
+                # `type_problem` takes ten times as long to say that a value is of its very type
                 if (
                     name in line
                     and type(line[name]) is not hint
-                    and (why := complaint(line[name], hint))
+                    and (why := type_problem(line[name], hint))
                 ):
                     raise ValueError(f"{name} {why}")
             if "seconds" not in line or "joules" not in line:
@@ -115,7 +115,7 @@ class LedgerReader:
                 raise ValueError("joules and time are finite numbers")
             if not all(hour.isdecimal() for hour in line.get("hours", {})):
                 raise ValueError("hours are named by whole numbers")
-            if why := complaint(line.get("hours", {}), dict[str, float]):
+            if why := type_problem(line.get("hours", {}), dict[str, float]):
                 raise ValueError(f"hours {why}")
         except jsonl.TornLine:
             return None
@@ -191,11 +191,11 @@ _OF_LAST = {
 def _check(line: dict[str, Any]) -> None:
     """ValueError names the first value of a wrong type."""
     for name, hint in _OF_LAST.items():
-        if name in line and (why := complaint(line[name], hint)):
+        if name in line and (why := type_problem(line[name], hint)):
             raise ValueError(f"{name} {why}")
     totals = Totals.from_json(line)
     for entry in totals.entries:
         for field in dataclasses.fields(Entry):
             kind = float if field.name in ("sigma", "joules") else str
-            if why := complaint(getattr(entry, field.name), kind):
+            if why := type_problem(getattr(entry, field.name), kind):
                 raise ValueError(f"entries: {field.name} {why}")

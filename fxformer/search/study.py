@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from fxformer import jsonl
-from fxformer.config.fit import complaint
+from fxformer.config.type_check import type_problem
 from fxformer.errors import UserError
 from fxformer.track.run_lock import alive
 
@@ -239,7 +239,7 @@ def _typed(cls: type, given: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
     known = {key: given[key] for key in (field.name for field in dataclasses.fields(cls))
              if key in given}  # fmt: skip
     for key, value in known.items():
-        if key not in skip and (why := complaint(value, hints[key])):
+        if key not in skip and (why := type_problem(value, hints[key])):
             raise ValueError(f"{key} {why}")
     return known
 

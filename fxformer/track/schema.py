@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from fxformer import jsonl
-from fxformer.config.fit import complaint
+from fxformer.config.type_check import type_problem
 
 # JSON has no NaN and no infinity: they travel as text, see jsonl.
 Number = float | Literal["nan", "inf", "-inf"] | None
@@ -94,7 +94,7 @@ def problem(value: Any, schema: Any = Record, path: str = "") -> str | None:
         found = (problem(one, arguments[0], f"{path}[{n}]") for n, one in enumerate(value))
         return next((one for one in found if one), None)
     if not typing.is_typeddict(schema):
-        wrong = complaint(value, schema)
+        wrong = type_problem(value, schema)
         return wrong and f"{path} {wrong}"[:200]
     if not isinstance(value, Mapping):
         return f"{path or 'the record'} wants a mapping, got {_short(value)}"

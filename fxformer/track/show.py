@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.config.fit import complaint
+from fxformer.config.type_check import type_problem
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.energy.totals import Totals
 from fxformer.errors import UserError
@@ -206,7 +206,7 @@ def _knobs(known: Any, folder: Path) -> dict[str, Any]:
         raise UserError(f"energy wants a mapping, got {str(known)[:60]}")
     knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
     for name, value in knobs.items():
-        if why := complaint(value, _CARBON[name]):
+        if why := type_problem(value, _CARBON[name]):
             raise UserError(f"energy.{name} {why}")
     if "grid_hourly" in knobs:
         kept = folder / GRID_FILE

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from fxformer import memory
 from fxformer.batch import Batch
 from fxformer.config.build import build
-from fxformer.config.fit import nearest
+from fxformer.config.type_check import nearest
 from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.data.round_trip import bits_per_byte

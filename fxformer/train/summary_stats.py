@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from fxformer.config.legal import architecture
+from fxformer.config.compatibility import architecture
 from fxformer.data import overlap, round_trip
 from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage

@@ -21,8 +21,8 @@ import yaml
 from gate import CHAIN, TINY, composed, refusal, text
 from jax import Array
 
+from fxformer.config.compatibility import architecture
 from fxformer.config.folders import conf_folder
-from fxformer.config.legal import architecture
 from fxformer.config.target import locate
 from fxformer.train.setup import set_up
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fxformer.batch import Vocabulary
 from fxformer.config import folders
-from fxformer.config.legal import architecture
+from fxformer.config.compatibility import architecture
 from fxformer.train.experiment import maker
 from fxformer.train.setup import set_up
 

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from omegaconf import OmegaConf
 
-from fxformer.config.legal_parts import words_fit_what_reads_them
+from fxformer.config.compatibility_parts import words_fit_what_reads_them
 from fxformer.nn.adaptive import AdaptiveHead, AdaptiveTable, clusters
 from fxformer.ops.adaptive_softmax import adaptive_cross_entropy
 from fxformer.ops.cross_entropy import CrossEntropy

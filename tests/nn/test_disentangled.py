@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fxformer.config.legal_parts import positions_fit_attention
+from fxformer.config.compatibility_parts import positions_fit_attention
 from fxformer.nn.attention import Where
 from fxformer.nn.convolution import Convolution
 from fxformer.nn.disentangled import Disentangled, DisentangledAttention

@@ -8,7 +8,7 @@ from flax import nnx
 from omegaconf import OmegaConf
 
 from fxformer.batch import Batch
-from fxformer.config.legal_parts import biases_have_one_owner, positions_fit_attention
+from fxformer.config.compatibility_parts import biases_have_one_owner, positions_fit_attention
 from fxformer.nn.attention import Where
 from fxformer.nn.position import NoPosition
 from fxformer.nn.relative import (

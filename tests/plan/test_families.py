@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from fxformer.config.legal import architecture
+from fxformer.config.compatibility import architecture
 from fxformer.flops.jaxpr_flops import executed
 from fxformer.flops.training import tokens_read
 from fxformer.plan.forecast import forecast

@@ -17,7 +17,7 @@ def nearest(word: str, words) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def complaint(value: Any, hint: Any) -> str | None:
+def type_problem(value: Any, hint: Any) -> str | None:
     """What is wrong with `value` for the annotation `hint`; None when it fits.
 
     value: plain python as a yaml holds it: None, bool, int, float, str, list, dict
@@ -28,7 +28,7 @@ def complaint(value: Any, hint: Any) -> str | None:
     if hint in (Any, object) or isinstance(hint, (str, typing.TypeVar, typing.ForwardRef)):
         return None
     if origin is typing.Annotated:
-        return complaint(value, args[0]) or _outside(value, args[1:])
+        return type_problem(value, args[0]) or _outside(value, args[1:])
     if origin in (typing.Union, types.UnionType):
         return _union(value, args)
     if origin is typing.Literal:
@@ -55,7 +55,7 @@ def _outside(value: Any, marks: tuple) -> str | None:
 
 
 def _union(value: Any, args: tuple) -> str | None:
-    complaints = [complaint(value, arg) for arg in args]
+    complaints = [type_problem(value, arg) for arg in args]
     if None in complaints:
         return None
     real = [c for c, arg in zip(complaints, args, strict=True) if arg is not type(None)]
@@ -135,7 +135,7 @@ def _sequence(value: Any, hint: Any, args: tuple) -> str | None:
     if len(each) != len(value):
         return f"wants {len(each)} values, got {len(value)}: {value!r}"
     for place, (item, want) in enumerate(zip(value, each, strict=True)):
-        if wrong := complaint(item, want):
+        if wrong := type_problem(item, want):
             return f"entry {place} {wrong}"
     return None
 
@@ -144,7 +144,7 @@ def _mapping(value: Any, hint: Any, args: tuple) -> str | None:
     if not isinstance(value, dict):
         return f"wants a mapping ({spell(hint)}), got {value!r}"
     for key, item in value.items() if args else ():
-        if wrong := complaint(key, args[0]) or complaint(item, args[1]):
+        if wrong := type_problem(key, args[0]) or type_problem(item, args[1]):
             return f"entry {key!r} {wrong}"
     return None
 

@@ -1,4 +1,4 @@
-"""Parts of a model that only go with certain others; see legal.py for what a rule is."""
+"""Parts of a model that only go with certain others; see compatibility.py for what a rule is."""
 
 from collections.abc import Callable, Iterator
 

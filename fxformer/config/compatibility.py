@@ -9,7 +9,7 @@ from collections.abc import Callable
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config.build import build
-from fxformer.config.legal_parts import (
+from fxformer.config.compatibility_parts import (
     attention_has_streams,
     biases_have_one_owner,
     options,
@@ -22,7 +22,7 @@ EXAMPLES = {"encoder": "model=bert", "decoder": "model=gpt2", "seq2seq": "model=
 USUAL = ("mlm", "clm", "denoise")  # the objectives that are named first
 
 
-def illegal(cfg: DictConfig) -> list[str]:
+def incompatibilities(cfg: DictConfig) -> list[str]:
     """What each rule says against the config, with the nearest legal override."""
     return [sentence for rule in RULES if (sentence := rule(cfg))]
 
