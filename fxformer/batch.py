@@ -69,15 +69,15 @@ class Pairs:
 
     types: [B, T] int32; 0 from bos to the first eos, 1 behind it; 0 in padding
     documents: [B, T] int64; the document a token is from, -1 for padding
-    rivals: [B, T] int32; the tokens with another B of the same length in each piece; None where
+    negatives: [B, T] int32; the tokens with another B of the same length in each piece; None where
         there is only one document
-    rival_documents: [B, T] int64; the document that B is from
+    negative_documents: [B, T] int64; the document that B is from
     """
 
     types: np.ndarray
     documents: np.ndarray
-    rivals: np.ndarray | None = None
-    rival_documents: np.ndarray | None = None
+    negatives: np.ndarray | None = None
+    negative_documents: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from fxformer.batch import Rows
-from fxformer.data.pack import Packed
+from fxformer.data.packing import Packed
 from fxformer.errors import UserError
 
 

@@ -14,7 +14,7 @@ from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.data.batches import Batches, InOrder, Shuffled
 from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
-from fxformer.data.pack import Frame, Packed, Packing
+from fxformer.data.packing import Frame, Packed, Packing
 from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
 from fxformer.errors import UserError
 from fxformer.types import Count, Natural, Range

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from fxformer.data import codes, records
+from fxformer.data import control_codes, records
 from fxformer.data.corpus_text import HeldOut
 from fxformer.data.text_pairs import Target
 
@@ -28,7 +28,7 @@ class RecordCorpus(HeldOut):
         if text is None or not text.strip():
             return None
         if self.code is not None:
-            return codes.Coded(text, codes.field_of(record, self.code, where))
+            return control_codes.Coded(text, control_codes.field_of(record, self.code, where))
         if self.source_field is None:
             return text
         source = records.text(record, self.source_field, where, "data.source_field")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import codes, overlap, round_trip, store
+from fxformer.data import control_codes, disk_cache, overlap, round_trip
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
 from fxformer.data.progress import Slow
@@ -26,7 +26,7 @@ VERSION = "2"  # of what is stored; another one makes every cache anew
 class TextCorpus(Corpus):
     """Text by split; a subclass says where from.
 
-    code: where a document's control code comes from (see codes.py); None: there are none
+    code: where a document's control code comes from (see control_codes.py); None: there are none
     """
 
     code: str | None = None
@@ -50,7 +50,7 @@ class TextCorpus(Corpus):
     def open(self) -> Source:
         if self.tokenizer is None:
             raise UserError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
-        root = Path(self.cache_dir).expanduser() if self.cache_dir else store.default_folder()
+        root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
         content = f"{type(self).__name__} {self.fingerprint()}"
         recipe = self.tokenizer
         if self.source_name() is not None:
@@ -58,22 +58,24 @@ class TextCorpus(Corpus):
             content += f" source {self.source_name()}"
         if self.code is not None:
             content += f" code {self.code}"
-            recipe = codes.with_codes(recipe, self._codes(root / "codes" / _name(VERSION, content)))
+            recipe = control_codes.with_codes(
+                recipe, self._codes(root / "codes" / _name(VERSION, content))
+            )
 
         def train(folder: Path) -> None:
             self._train(recipe, folder)
 
         own = root / "tokenizers" / _name(VERSION, content, recipe.key())
-        store.once(own, train, tokenizers.is_sound)
+        disk_cache.once(own, train, tokenizers.is_sound)
         tokenizer = tokenizers.load(own)
 
         def write(folder: Path) -> None:
             self._write(folder, tokenizer)
 
         ids = root / "corpora" / _name(VERSION, content, tokenizer.hash)
-        store.once(ids, write, store.is_whole)
-        splits = {split: store.read(ids, split) for split in ("train", "valid")}
-        facts = store.facts(ids)
+        disk_cache.once(ids, write, disk_cache.is_whole)
+        splits = {split: disk_cache.read(ids, split) for split in ("train", "valid")}
+        facts = disk_cache.facts(ids)
         if said := overlap.warning(facts["overlap"]):
             _LOG.warning(said)
         return Source(tokenizer, splits, facts)
@@ -97,11 +99,11 @@ class TextCorpus(Corpus):
         """The control codes of the training text, kept in a folder."""
 
         def write(draft: Path) -> None:
-            found = codes.gathered(self.documents("train"))
-            (draft / "codes.json").write_text(json.dumps(found))
+            found = control_codes.gathered(self.documents("train"))
+            (draft / "control_codes.json").write_text(json.dumps(found))
 
-        store.once(folder, write, lambda kept: (kept / "codes.json").is_file())
-        return json.loads((folder / "codes.json").read_text())
+        disk_cache.once(folder, write, lambda kept: (kept / "control_codes.json").is_file())
+        return json.loads((folder / "control_codes.json").read_text())
 
     def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         with Slow("Training the tokenizer", "documents") as work:
@@ -115,7 +117,7 @@ class TextCorpus(Corpus):
         if self.code is not None:
 
             def code(text: str) -> int:
-                return codes.id_of(codes.code_of(text), known)
+                return control_codes.id_of(control_codes.code_of(text), known)
 
         compared = overlap.Overlap(self.documents("valid"))
         streams = {"train": compared.watch(self.documents("train"))}
@@ -124,7 +126,7 @@ class TextCorpus(Corpus):
         encode = {"train": tokenizer.encode_batch, "valid": measuring}
         for split, stream in streams.items():
             texts = _digested(stream, digest)
-            counts[split] = store.write(folder, split, texts, encode[split], code, source)
+            counts[split] = disk_cache.write(folder, split, texts, encode[split], code, source)
         counts["valid"]["round_trip"] = dataclasses.asdict(measuring.trip)
         facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
         facts["overlap"] = compared.facts()
@@ -151,7 +153,7 @@ def _name(*parts: str) -> str:
 def _digested(texts: Iterable[str], digest) -> Iterator[str]:
     for text in texts:
         digest.update(f"{len(text)}:".encode() + text.encode())
-        if (code := codes.code_of(text)) is not None:
+        if (code := control_codes.code_of(text)) is not None:
             digest.update(f"code:{code}".encode())
         if (source := source_of(text)) is not None:
             digest.update(f"source:{len(source)}:".encode() + source.encode())
@@ -248,5 +250,7 @@ def _tail(texts: Iterator[str], at: int, split: str) -> Iterator[str]:
     left = at
     for text in texts:
         keep, left = min(left, len(text)), max(left - len(text), 0)
-        if part := codes.part_of(text, slice(keep) if split == "train" else slice(keep, None)):
+        if part := control_codes.part_of(
+            text, slice(keep) if split == "train" else slice(keep, None)
+        ):
             yield part

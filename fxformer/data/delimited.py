@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import compressed, reading, records
+from fxformer.data import records, text_files
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 from fxformer.errors import UserError
@@ -34,10 +34,10 @@ class Delimited(FileCorpus, RecordCorpus):
     def form(self) -> str:
         return f"{self.column} {self.delimiter!r} {self.quote!r}"
 
-    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
-        csv.field_size_limit(reading.LONGEST)
-        tab = compressed.suffix(path) in (".tsv", ".tab")
-        lines = (line + "\n" for line in reading.lines(reading.blocks(path, how), how))
+    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
+        csv.field_size_limit(text_files.LONGEST)
+        tab = text_files.inner_suffix(path) in (".tsv", ".tab")
+        lines = (line + "\n" for line in text_files.lines(text_files.read_text(path, how), how))
         rows = csv.reader(
             lines,
             delimiter=self.delimiter or ("\t" if tab else ","),
@@ -68,7 +68,7 @@ class Delimited(FileCorpus, RecordCorpus):
                 raise UserError(f"{path} has no column {name!r} (data.{knob}): {known}{more}")
         return row
 
-    def _text(self, record: dict[str, str], where: str, how: reading.Reading) -> Iterator[str]:
+    def _text(self, record: dict[str, str], where: str, how: text_files.ReadStats) -> Iterator[str]:
         text = records.text(record, self.column, where, "data.column")
         made = self.document(record, text, where)
         if made is None:

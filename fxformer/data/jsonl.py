@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fxformer import jsonl
-from fxformer.data import reading, records
+from fxformer.data import records, text_files
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 from fxformer.errors import UserError
@@ -21,11 +21,11 @@ class JsonLines(FileCorpus, RecordCorpus):
     def form(self) -> str:
         return self.key
 
-    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
-        for number, line in enumerate(reading.lines(reading.blocks(path, how), how), 1):
+    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
+        for number, line in enumerate(text_files.lines(text_files.read_text(path, how), how), 1):
             if how.cut:
                 raise UserError(
-                    f"{path}, line {number}: more than {reading.LONGEST} characters in one line"
+                    f"{path}, line {number}: more than {text_files.LONGEST} characters in one line"
                 )
             if not line.strip():
                 continue
@@ -35,7 +35,7 @@ class JsonLines(FileCorpus, RecordCorpus):
                 raise UserError(f"{path}, line {number} is not JSON: {problem}") from None
             yield from self._text(record, f"{path}, line {number}", how)
 
-    def _text(self, record, where: str, how: reading.Reading) -> Iterator[str]:
+    def _text(self, record, where: str, how: text_files.ReadStats) -> Iterator[str]:
         def mend(text: str) -> str:
             return self._mended_text(text, where, how)
 
@@ -46,7 +46,7 @@ class JsonLines(FileCorpus, RecordCorpus):
         else:
             yield made
 
-    def _mended_text(self, text: str, where: str, how: reading.Reading) -> str:
+    def _mended_text(self, text: str, where: str, how: text_files.ReadStats) -> str:
         """The text without halves of surrogate pairs."""
         lone = sum("\ud800" <= c <= "\udfff" for c in text) if not text.isascii() else 0
         if lone and self.encoding_errors == "strict":

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from fxformer.data import reading, records
+from fxformer.data import records, text_files
 from fxformer.data.corpus_records import RecordCorpus
 from fxformer.data.text import FileCorpus
 from fxformer.errors import UserError
@@ -20,7 +20,7 @@ class Parquet(FileCorpus, RecordCorpus):
     def form(self) -> str:
         return self.column
 
-    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
         try:
             import pyarrow.parquet as pq
         except ImportError as problem:

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import codes, generated
+from fxformer.data import control_codes, synthetic_text
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.progress import Slow
 
@@ -93,14 +93,18 @@ class StandardLibrary(TextCorpus):
 
     def documents(self, split: str) -> Iterator[str]:
         if self.missing:
-            made = generated.documents(split)
-            return made if self.code is None else (codes.Coded(text, "generated") for text in made)
+            made = synthetic_text.documents(split)
+            return (
+                made
+                if self.code is None
+                else (control_codes.Coded(text, "generated") for text in made)
+            )
         wanted = split == "valid"
         chosen = (pair for pair in self.texts.items() if self.held_out(pair[0]) == wanted)
         if self.code is None:
             return (text for _, text in chosen)
         large = packages(self.texts)
-        return (codes.Coded(text, kind(name, large)) for name, text in chosen)
+        return (control_codes.Coded(text, kind(name, large)) for name, text in chosen)
 
     def notes(self) -> dict:
         return {"generated": self.missing or None}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import codes, reading
+from fxformer.data import control_codes, text_files
 from fxformer.data.corpus_text import HeldOut
 from fxformer.errors import UserError
 
@@ -25,13 +25,13 @@ class FileCorpus(HeldOut):
 
     files: str | list[str] | None
     valid_files: str | list[str] | None = None
-    encoding_errors: reading.Errors = "strict"
+    encoding_errors: text_files.Errors = "strict"
 
     def __post_init__(self) -> None:
-        self._mended: dict[str, reading.Reading] = {}
+        self._mended: dict[str, text_files.ReadStats] = {}
 
     @abstractmethod
-    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
+    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
         """The documents of one file."""
 
     @abstractmethod
@@ -44,23 +44,25 @@ class FileCorpus(HeldOut):
     def given_valid(self) -> Callable[[], Iterator[str]] | None:
         if not self.valid_files:
             return None
-        paths = reading.find(self.valid_files, "data.valid_files")
-        if both := set(paths) & set(reading.find(self.files, "data.files")):
+        paths = text_files.find_files(self.valid_files, "data.valid_files")
+        if both := set(paths) & set(text_files.find_files(self.files, "data.files")):
             raise UserError(f"{min(both)} is in both data.files and data.valid_files")
         return lambda: self._read(self.valid_files, "data.valid_files")
 
     def _read(self, patterns, knob: str) -> Iterator[str]:
         """One pass over files; what had to be mended is kept by knob for `notes`."""
-        files, empty = reading.find_all(patterns, knob)
-        done = reading.Reading(self.encoding_errors, empty=len(empty))
+        files, empty = text_files.find_all_files(patterns, knob)
+        done = text_files.ReadStats(self.encoding_errors, empty=len(empty))
         for path in files:
             yield from self.documents_of(path, done)
         self._mended[knob] = done
 
     def contents(self) -> str:
-        parts = [reading.digest(reading.find(self.files, "data.files"))]
+        parts = [text_files.digest(text_files.find_files(self.files, "data.files"))]
         if self.given_valid():
-            parts.append(reading.digest(reading.find(self.valid_files, "data.valid_files")))
+            parts.append(
+                text_files.digest(text_files.find_files(self.valid_files, "data.valid_files"))
+            )
         return " ".join([*parts, self.encoding_errors, self.form()])
 
     def notes(self) -> dict:
@@ -105,7 +107,7 @@ class Text(FileCorpus):
     """
 
     code: Literal["folder", "file"] | None = None
-    document_is: reading.DocumentIs = "file"
+    document_is: text_files.DocumentIs = "file"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,9 +116,9 @@ class Text(FileCorpus):
     def form(self) -> str:
         if self.code is None:
             return self.document_is
-        known = reading.find(self.files, "data.files")
+        known = text_files.find_files(self.files, "data.files")
         if self.valid_files:
-            known += reading.find(self.valid_files, "data.valid_files")
+            known += text_files.find_files(self.valid_files, "data.valid_files")
         return " ".join([self.document_is, *map(self._code, known)])
 
     def stream(self) -> Iterator[str]:
@@ -136,16 +138,16 @@ class Text(FileCorpus):
             )
         self._hinted = True
 
-    def documents_of(self, path: Path, how: reading.Reading) -> Iterator[str]:
-        texts = reading.documents(path, self.document_is, how)
+    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
+        texts = text_files.documents(path, self.document_is, how)
         if self.code is None:
             return texts
         code = self._code(path)
-        return (codes.Coded(text, code) for text in texts)
+        return (control_codes.Coded(text, code) for text in texts)
 
     def _code(self, path: Path) -> str:
         if self.code == "file":
             return path.stem
         given = [self.files, self.valid_files]
         patterns = [[one] if isinstance(one, str) else list(one or []) for one in given]
-        return codes.folder_of(path, sum(patterns, []))
+        return control_codes.folder_of(path, sum(patterns, []))

@@ -12,29 +12,29 @@ from fxformer.objective.sentence_pairs import SentencePairLM
 class NextSentence(SentencePairLM):
     """A wrong pair has another document's text in place of B. Devlin et al. 2019, task 2.
 
-    The other text is the piece's rival (see data/rivals.py): as long as B, and whole sentences.
+    B is replaced by a negative (data/packing_sentences.py): as long as B, and whole sentences.
     """
 
-    wants_rivals = True
+    needs_negatives = True
 
     def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
         here = pairs.documents >= 0
-        tokens = np.where(wrong[pieces.piece], pairs.rivals[here], pieces.tokens)
+        tokens = np.where(wrong[pieces.piece], pairs.negatives[here], pieces.tokens)
         return tokens.astype(np.int32), pairs.types[here]
 
     def wrong_laws(self) -> tuple[Law, ...]:
-        """B is the rival where the class says so, which is from another document."""
+        """B is the negative where the class says so, which is from another document."""
 
         def other(rows: Rows, batch: Batch) -> np.ndarray:
             tokens, wrong = unhidden(batch), wrong_tokens(rows, batch, self.vocabulary)
-            right = np.where(wrong, rows.pairs.rivals, rows.tokens)
+            right = np.where(wrong, rows.pairs.negatives, rows.tokens)
             return (tokens != right)[rows.segments > 0]
 
         def same(rows: Rows, batch: Batch) -> np.ndarray:
             text = np.zeros(rows.tokens.shape, bool)
             text[rows.segments > 0] = roles(rows, self.vocabulary) == 3
             text &= wrong_tokens(rows, batch, self.vocabulary)
-            return (rows.pairs.rival_documents == rows.pairs.documents)[text]
+            return (rows.pairs.negative_documents == rows.pairs.documents)[text]
 
         return (
             Law("texts other than their class says", 0.0, other, "exact"),

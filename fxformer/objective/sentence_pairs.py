@@ -48,7 +48,7 @@ class SentencePairLM(MaskedLM):
 
     legal = frozenset({"encoder"})
     reads_sentence_pairs: ClassVar[bool] = True
-    wants_rivals: ClassVar[bool] = False
+    needs_negatives: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class SentencePairLM(MaskedLM):
     def shown(self, rows: Rows) -> Rows:
         """The rows as the model would read them without masks, their types in `pairs`."""
         self.accept(rows)
-        if rows.pairs is None or (self.wants_rivals and rows.pairs.rivals is None):
+        if rows.pairs is None or (self.needs_negatives and rows.pairs.negatives is None):
             raise UserError(self._lacking(rows))
         pieces = pieces_of(rows, self.vocabulary)
         new = self.spoilt(pieces, rows.pairs, self.wrong(pieces, rows))

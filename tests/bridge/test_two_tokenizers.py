@@ -18,7 +18,7 @@ from fxformer.bridge.tokenizer_files import read_tokenizer
 from fxformer.cli import app
 from fxformer.compare.opened import open_at
 from fxformer.config.target import ConfigError
-from fxformer.data.pack_pairs import PairedSegments
+from fxformer.data.packing_pairs import PairedSegments
 from fxformer.data.tokenizer import load
 from fxformer.evaluate.audit.texts import examples
 from fxformer.look import answers, attention
@@ -139,8 +139,8 @@ def test_what_two_tokenizers_cannot_do_is_refused_before_any_text_is_read(folder
         config(folder, more)
 
 
-PLAIN = {"_target_": "fxformer.data.pack.Padded"}
-PROMPTED = {"_target_": "fxformer.data.pack_pairs.Prompted"}
+PLAIN = {"_target_": "fxformer.data.packing.Padded"}
+PROMPTED = {"_target_": "fxformer.data.packing_pairs.Prompted"}
 OPENED = {
     "single texts": ({"data.source_field": None, "data.packing": PLAIN}, "has single texts"),
     "one stream": ({"data.packing": PROMPTED}, "they have two tokenizers"),

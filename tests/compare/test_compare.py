@@ -14,7 +14,7 @@ from fxformer.compare.opened import Spent
 from fxformer.compare.passages import fitting, hole, passages
 from fxformer.compare.probe import Labelled, accuracy, by_document, labelled
 from fxformer.compare.shared_text import held_out
-from fxformer.data.pack import Segments
+from fxformer.data.packing import Segments
 from fxformer.data.specials import Specials
 from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte

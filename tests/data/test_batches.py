@@ -5,7 +5,7 @@ import pytest
 
 from fxformer.data.batches import InOrder, Shuffled
 from fxformer.data.documents import Documents
-from fxformer.data.pack import Frame, Padded
+from fxformer.data.packing import Frame, Padded
 
 
 def packed(rows: int):

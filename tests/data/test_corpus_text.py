@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fxformer.data import store
+from fxformer.data import disk_cache
 from fxformer.data.delimited import Delimited
 from fxformer.data.huggingface import HuggingFace
 from fxformer.data.jsonl import JsonLines
-from fxformer.data.pack import Segments
-from fxformer.data.pack_blocks import Blocks
+from fxformer.data.packing import Blocks, Segments
 from fxformer.data.parquet import Parquet
 from fxformer.data.specials import Specials
 from fxformer.data.text import Text
@@ -133,7 +132,7 @@ def test_facts_count_what_is_there(lines):
 
 def test_the_second_time_nothing_is_made_again(lines, tmp_path, monkeypatch):
     first = lines.source
-    monkeypatch.setattr(store, "write", lambda *_: pytest.fail("tokenised again"))
+    monkeypatch.setattr(disk_cache, "write", lambda *_: pytest.fail("tokenised again"))
     again = corpus(tmp_path, files=lines.files, document_is="line").source
     assert again.facts == first.facts and texts(again, "train") == texts(first, "train")
 

@@ -11,7 +11,7 @@ from fxformer.batch import Batch
 from fxformer.data.batches import InOrder, Shuffled
 from fxformer.data.documents import Documents
 from fxformer.data.loader import Loader, check_batch
-from fxformer.data.pack import Frame, Padded
+from fxformer.data.packing import Frame, Padded
 
 
 def packed(rows: int = 23):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fxformer.data.markov import Markov
-from fxformer.data.pack import Segments
+from fxformer.data.packing import Segments
 
 
 def chain(**knobs):

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from fxformer.data import stdlib
-from fxformer.data.pack import Segments
+from fxformer.data.packing import Segments
 from fxformer.data.specials import Specials
 from fxformer.data.stdlib_code import StdlibCode
 from fxformer.data.stdlib_docs import StdlibDocs, clean

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fxformer.data.pack import Segments
-from fxformer.data.pack_pairs import Paired
-from fxformer.data.recall import Recall
+from fxformer.data.associative_recall import Recall
+from fxformer.data.packing import Segments
+from fxformer.data.packing_pairs import Paired
 from fxformer.data.sequences import Copy, Reverse, Sort
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer.data import tokenizer as tokenizers
-from fxformer.data.pack import Segments
+from fxformer.data.packing import Segments
 from fxformer.data.specials import Specials, parse_template
 from fxformer.data.text import Text
 from fxformer.data.tokenizer_byte import Byte

@@ -143,7 +143,7 @@ def test_wherever_the_part_stands_and_however_it_is_named(place, foreign, tmp_pa
 def test_a_tokenizer_is_of_a_class_of_tokenizers(sound, foreign, tmp_path):
     folder = foreign("name", "x")
     (card,) = [f for f in (folder / "tokenizer").iterdir() if "class" in json.loads(f.read_text())]
-    for name in ("fxformer.data.store.Path", "fxformer.data.tokenizer.load", "os.system"):
+    for name in ("fxformer.data.disk_cache.Path", "fxformer.data.tokenizer.load", "os.system"):
         known = json.loads(card.read_text()) | {"class": name}
         card.write_text(json.dumps(known))
         assert main(["attention", str(folder), "--text", "a", "-o", str(tmp_path / "out")]) == 2

@@ -9,8 +9,8 @@ from flax import nnx
 
 from fxformer.batch import Rows, Vocabulary
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame
-from fxformer.data.pack_sentences import SentencePairs
+from fxformer.data.packing import Frame
+from fxformer.data.packing_sentences import SentencePairs
 from fxformer.nn.head import Head
 from fxformer.objective.law import judge
 from fxformer.spelling import Letters, Spelling

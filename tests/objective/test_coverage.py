@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame, Segments
+from fxformer.data.packing import Frame, Segments
 from fxformer.evaluate.audit.draw import draw
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage, whole

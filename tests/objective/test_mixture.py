@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame, Segments
+from fxformer.data.packing import Frame, Segments
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.coverage import Coverage
 from fxformer.objective.denoise import DenoisingLM

@@ -107,7 +107,7 @@ def test_a_broken_rule_breaks_its_law(objective, law, build, corpus, broken):
 def test_a_rival_of_the_same_document_is_seen(build, corpus, broken):
     pairs = corpus[0].pairs
     rows = dataclasses.replace(
-        corpus[0], pairs=dataclasses.replace(pairs, rival_documents=pairs.documents)
+        corpus[0], pairs=dataclasses.replace(pairs, negative_documents=pairs.documents)
     )
     one = build(NextSentence)
     law = "wrong second texts from the same document"
@@ -118,12 +118,12 @@ def test_both_by_hand(build, pack):
     rows = pack([[(0, 10)]], 12)
     rows.tokens[0, :10] = [BOS, 11, 12, EOS, 21, 22, 23, 24, 25, EOS]
     types = np.array([[0] * 4 + [1] * 6 + [0] * 2])
-    rivals = rows.tokens.copy()
-    rivals[0, 4:9] = range(31, 36)
+    negatives = rows.tokens.copy()
+    negatives[0, 4:9] = range(31, 36)
     home = np.array([[0] * 10 + [-1] * 2])
-    rows = dataclasses.replace(rows, pairs=Pairs(types, home, rivals, home + types))
+    rows = dataclasses.replace(rows, pairs=Pairs(types, home, negatives, home + types))
     shown = build(NextSentence, rate=1.0).shown(rows)
-    assert (shown.tokens == rivals).all() and (shown.pairs.types == types).all()
+    assert (shown.tokens == negatives).all() and (shown.pairs.types == types).all()
     shown = build(SentenceOrder, rate=1.0).shown(rows)
     swapped = [BOS, 21, 22, 23, 24, 25, EOS, 11, 12, EOS, PAD, PAD]
     assert shown.tokens[0].tolist() == swapped
@@ -153,7 +153,7 @@ def test_a_piece_is_the_same_packed_or_alone(objective, build, packed):
         name: np.where(here, getattr(many.pairs, name)[row], -1 if "doc" in name else 0)[None][
             :, np.argsort(~here, kind="stable")
         ]
-        for name in ("types", "documents", "rivals", "rival_documents")
+        for name in ("types", "documents", "negatives", "negative_documents")
     }
     rows = dataclasses.replace(many, **lone, pairs=Pairs(**pairs))
     alone, n = one.corrupt(rows), here.sum()

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from fxformer.data import reading
-from fxformer.data.reading import Reading, documents, find, find_all
+from fxformer.data import text_files
+from fxformer.data.text_files import ReadStats, documents, find_all_files, find_files
 
 
 def read(path, kind="file", errors="strict"):
-    how = Reading(errors)
+    how = ReadStats(errors)
     return list(documents(path, kind, how)), how
 
 
@@ -33,16 +33,16 @@ def test_what_is_not_there_is_listed(tmp_path):
         (str(tmp_path / "empty.txt"), "is empty"),
     ]:
         with pytest.raises(ValueError, match=said):
-            find(pattern, "data.files")
+            find_files(pattern, "data.files")
 
 
 def test_empty_files_among_others_are_set_aside(tmp_path):
     (tmp_path / "empty.txt").touch()
     (tmp_path / "empty.txt.gz").write_bytes(gzip.compress(b""))
     full = put(tmp_path, b"x")
-    files, empty = find_all(str(tmp_path / "*"), "data.files")
+    files, empty = find_all_files(str(tmp_path / "*"), "data.files")
     assert files == [full] and [path.name for path in empty] == ["empty.txt", "empty.txt.gz"]
-    assert find(str(tmp_path / "*"), "data.files") == [full]
+    assert find_files(str(tmp_path / "*"), "data.files") == [full]
 
 
 def zstd(data):
@@ -55,7 +55,7 @@ PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zs
 
 @pytest.mark.parametrize("ending", PACKED)
 def test_compressed_files_are_read_by_suffix(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr(reading, "BLOCK", 1000)
+    monkeypatch.setattr(text_files, "BLOCK", 1000)
     text = "".join(f"line {n} é\n" for n in range(3000))
     pack, path = PACKED[ending], tmp_path / f"a.txt{ending}"
     path.write_bytes(pack(text.encode()))
@@ -78,10 +78,12 @@ def test_compressed_files_are_read_by_suffix(tmp_path, ending, monkeypatch):
 def test_a_file_that_may_not_be_read(tmp_path):
     put(tmp_path, b"x").chmod(0)
     with pytest.raises(ValueError, match="cannot be read"):
-        find(str(tmp_path / "*.txt"), "data.files")
+        find_files(str(tmp_path / "*.txt"), "data.files")
 
 
-@pytest.mark.parametrize("before", [0, 1, reading.BLOCK - 1, reading.BLOCK, reading.BLOCK + 5])
+@pytest.mark.parametrize(
+    "before", [0, 1, text_files.BLOCK - 1, text_files.BLOCK, text_files.BLOCK + 5]
+)
 def test_the_offset_of_a_bad_byte_is_exact(tmp_path, before):
     path = put(tmp_path, b"a" * before + b"\xff" + b"b" * 10)
     with pytest.raises(ValueError, match=f"a.txt is not UTF-8: byte 0xff at offset {before} "):
@@ -99,7 +101,7 @@ def test_a_character_cut_by_the_end_of_the_file_is_bad(tmp_path):
 
 @pytest.mark.parametrize("shift", range(5))
 def test_blocks_do_not_cut_characters_or_line_ends(tmp_path, shift):
-    text = "x" * (reading.BLOCK - 3 + shift) + "é\r\n😀"
+    text = "x" * (text_files.BLOCK - 3 + shift) + "é\r\n😀"
     assert read(put(tmp_path, text.encode()))[0] == [text.replace("\r\n", "\n")]
 
 
@@ -112,8 +114,8 @@ def test_byte_order_mark_line_ends_and_lookalikes(tmp_path):
 
 @pytest.mark.parametrize("kind", ["file", "paragraph", "line"])
 def test_long_documents_are_cut_without_loss(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(reading, "LONGEST", 1000)
-    monkeypatch.setattr(reading, "BLOCK", 300)
+    monkeypatch.setattr(text_files, "LONGEST", 1000)
+    monkeypatch.setattr(text_files, "BLOCK", 300)
     text = "abcdefghij" * 777
     parts, how = read(put(tmp_path, text.encode()), kind)
     assert "".join(parts) == text
@@ -128,10 +130,10 @@ def test_a_line_of_200_megabytes_is_read_in_bounded_memory(tmp_path):
             file.write(b"word " * 200_000)
     child = (
         "import resource, sys, pathlib\n"
-        "from fxformer.data import reading\n"
+        "from fxformer.data import text_files\n"
         "now = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (now + 100_000_000,) * 2)\n"
-        "got = reading.documents(pathlib.Path(sys.argv[1]), 'line', reading.Reading())\n"
+        "got = text_files.documents(pathlib.Path(sys.argv[1]), 'line', text_files.ReadStats())\n"
         "print(sum(map(len, got)))\n"
     )
     done = subprocess.run([sys.executable, "-c", child, path], capture_output=True, text=True)

@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from fxformer.data import codes
+from fxformer.data import control_codes
 from fxformer.data.jsonl import JsonLines
-from fxformer.data.pack import Padded, Segments
-from fxformer.data.pack_blocks import Blocks
+from fxformer.data.packing import Blocks, Padded, Segments
 from fxformer.data.parquet import Parquet
 from fxformer.data.specials import Specials
 from fxformer.data.stdlib_docs import StdlibDocs
@@ -90,10 +89,10 @@ def test_folders_and_names_of_files(tmp_path):
     # every hash decides which one is held out; all three are known however it falls
     known = set(by_folder.source.tokenizer.ids.codes)
     assert known <= {"land", "sea"}
-    texts = {str(text): codes.code_of(text) for text in by_folder.stream()}
+    texts = {str(text): control_codes.code_of(text) for text in by_folder.stream()}
     assert all(text.startswith(code) for text, code in texts.items())
     by_name = corpus(tmp_path, Text, files=files, code="file")
-    assert {codes.code_of(text) for text in by_name.stream()} == {"a", "b", "c"}
+    assert {control_codes.code_of(text) for text in by_name.stream()} == {"a", "b", "c"}
     (tmp_path / "top.txt").write_text("on top")
     with pytest.raises(ValueError, match=r"data\.code=file"):
         list(corpus(tmp_path, Text, files=str(tmp_path / "*.txt"), code="folder").stream())
@@ -125,9 +124,9 @@ def test_columns_of_a_dataset(tmp_path):
 
 def test_the_standard_library_has_a_dozen_kinds(tmp_path):
     made = corpus(tmp_path, StdlibDocs, code="module")
-    kinds = {codes.code_of(text) for text in made.documents("train")}
+    kinds = {control_codes.code_of(text) for text in made.documents("train")}
     assert {"module", "topic", "asyncio"} <= kinds and len(kinds) <= 20
-    assert {codes.code_of(text) for text in made.documents("valid")} <= kinds
+    assert {control_codes.code_of(text) for text in made.documents("valid")} <= kinds
 
 
 def test_an_unknown_code_names_the_nearest(tmp_path, lines):
@@ -151,6 +150,6 @@ def test_what_has_no_place_for_codes_says_so(tmp_path, lines):
     with pytest.raises(ValueError, match="take segments or padded"):
         corpus(tmp_path, JsonLines, packing=Blocks(), **lines).prepare(40)
     assert corpus(tmp_path, JsonLines, packing=Padded(), **lines).prepare(40)
-    many = [codes.Coded("text", str(i)) for i in range(1001)]
+    many = [control_codes.Coded("text", str(i)) for i in range(1001)]
     with pytest.raises(ValueError, match="more than 1000 different"):
-        codes.gathered(many)
+        control_codes.gathered(many)

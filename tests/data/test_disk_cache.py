@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fxformer.data import store
+from fxformer.data import disk_cache
 
 
 def whole(folder):
@@ -24,9 +24,9 @@ def test_nobody_sees_a_half(tmp_path):
         assert not (tmp_path / "key").exists()
         fill(draft)
 
-    assert store.once(tmp_path / "key", make, whole) == tmp_path / "key"
+    assert disk_cache.once(tmp_path / "key", make, whole) == tmp_path / "key"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
-    store.once(tmp_path / "key", lambda _: pytest.fail("made again"), whole)
+    disk_cache.once(tmp_path / "key", lambda _: pytest.fail("made again"), whole)
 
 
 def test_the_first_to_finish_wins(tmp_path):
@@ -35,7 +35,7 @@ def test_the_first_to_finish_wins(tmp_path):
         fill(tmp_path / "key", "the other's")
         fill(draft)
 
-    store.once(tmp_path / "key", make, whole)
+    disk_cache.once(tmp_path / "key", make, whole)
     assert (tmp_path / "key" / "a").read_text() == "the other's"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
@@ -47,7 +47,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, problem):
         raise problem
 
     with pytest.raises(type(problem), match=str(problem)):
-        store.once(tmp_path / "key", make, whole)
+        disk_cache.once(tmp_path / "key", make, whole)
     assert not list(tmp_path.iterdir())
 
 
@@ -55,7 +55,7 @@ def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
     """Not SIGBUS, which ends the process without a word."""
     path = tmp_path / "train.ids"
     path.write_bytes(np.arange(100_000, dtype=np.int32).tobytes())
-    ids = store.mapped(path)
+    ids = disk_cache.mapped(path)
     assert type(ids[3:5]) is np.ndarray and ids[7] == 7 and list(ids[[9, 8]]) == [9, 8]
     os.truncate(path, 10_000)
     for index in (3, slice(90_000, 90_002), np.array([99_999])):
@@ -66,7 +66,7 @@ def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
 def test_a_deleted_file_is_still_mapped(tmp_path):
     path = tmp_path / "train.ids"
     path.write_bytes(np.arange(10, dtype=np.int32).tobytes())
-    ids = store.mapped(path)
+    ids = disk_cache.mapped(path)
     path.unlink()
     assert ids[9] == 9
 
@@ -78,12 +78,12 @@ def test_what_a_killed_maker_left_is_swept(tmp_path):
         (draft / "a").write_text("half")
     for path in (old / "a", old):
         os.utime(path, (0, 0))
-    store.once(tmp_path / "key", fill, whole)
+    disk_cache.once(tmp_path / "key", fill, whole)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".key.new", "key"]
 
 
 def test_it_lies_where_the_environment_says(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert store.default_folder() == Path("/somewhere/fxformer")
+    assert disk_cache.default_folder() == Path("/somewhere/fxformer")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert store.default_folder() == Path.home() / ".cache" / "fxformer"
+    assert disk_cache.default_folder() == Path.home() / ".cache" / "fxformer"

@@ -1,4 +1,4 @@
-"""Packing for BERT and ALBERT: pieces [bos] A [eos] B [eos] of one document, and rivals of B."""
+"""Packing for sentence-pair objectives (NSP, SOP): [bos] A [eos] B [eos], and negatives of B."""
 
 import dataclasses
 import itertools
@@ -8,8 +8,7 @@ import numpy as np
 
 from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
-from fxformer.data.pack import Frame, account, fitted, members, places
-from fxformer.data.rivals import Rivals
+from fxformer.data.packing import Frame, account, fitted, members, places
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
 from fxformer.ranges import ranges
@@ -17,8 +16,77 @@ from fxformer.segmentation import ends_sentence
 from fxformer.types import Count
 
 MARKS = 3  # bos, eos, eos
-AT_ONCE = 1 << 20  # tokens in which sentence ends are looked for at once
-BEYOND = 16  # tokens at most by which a text is longer that is cut to end inside a sentence
+TOKENS_PER_SCAN = 1 << 20  # tokens scanned for sentence ends at a time
+MAX_EXTRA = 16  # most tokens by which a text cut inside a sentence is longer than B
+MAX_STARTS = 1_000_000  # sentence starts that are considered, evenly spaced where there are more
+
+
+@dataclasses.dataclass(frozen=True)
+class NspNegatives:
+    """Negatives for next-sentence prediction: texts of the same length from another document.
+
+    The negative of a text of b tokens is a run of whole sentences with b tokens in all, drawn
+    uniformly from those of all other documents; where there is none, any b tokens of the longest
+    other document. Neither its length nor where it begins and ends distinguishes it from the text
+    it replaces, only its content.
+
+    bounds: [D + 1] int64, of the documents
+    keys: int64, ascending: length · (N + 1) + start of each run, N being the tokens there are
+    """
+
+    bounds: np.ndarray
+    keys: np.ndarray
+
+    @classmethod
+    def of(cls, bounds: np.ndarray, ends: np.ndarray, room: int) -> "NspNegatives":
+        """Index all runs of sentences of up to `room` tokens.
+
+        bounds: [D + 1] int64, of documents, at least two of which are not empty
+        ends: int64, ascending, the position after the last token of each sentence
+        room: length of the longest text that needs a negative
+        """
+        points = np.unique(np.concatenate([bounds, ends]))  # where sentences begin and end
+        last = bounds[np.minimum(np.searchsorted(bounds, points, side="right"), len(bounds) - 1)]
+        here = np.arange(len(points) - 1)
+        here = here[:: -(-len(here) // MAX_STARTS) if len(here) else 1]
+        keys, step = [np.empty(0, np.int64)], 1
+        while len(here := here[here + step < len(points)]):
+            size = points[here + step] - points[here]
+            fits = (size <= room) & (points[here + step] <= last[here])
+            here = here[fits]
+            keys.append(size[fits] * (bounds[-1] + 1) + points[here])
+            step += 1
+        return cls(np.asarray(bounds, np.int64), np.sort(np.concatenate(keys)))
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest text that has a negative, whatever document it is from."""
+        return int(np.sort(np.diff(self.bounds))[-2])
+
+    def __call__(self, size: np.ndarray, document: np.ndarray, draws: Draws) -> np.ndarray:
+        """Start positions of negatives: [n] int64.
+
+        size: [n] int64, lengths of the texts, at most `longest`; document: [n] int64, theirs
+        """
+        unit = self.bounds[-1] + 1
+        edges = (size * unit, size * unit + self.bounds[document])
+        low, own = (np.searchsorted(self.keys, edge) for edge in edges)
+        own_end = np.searchsorted(self.keys, size * unit + self.bounds[document + 1])
+        high = np.searchsorted(self.keys, (size + 1) * unit)
+        count = high - low - (own_end - own)
+        at = low + draws.below("rival", count)
+        at = np.where(at < own, at, at + own_end - own)
+        elsewhere = self._any_position(size, document, draws)
+        if not len(self.keys):
+            return elsewhere
+        found = self.keys[np.minimum(at, len(self.keys) - 1)] - size * unit
+        return np.where(count > 0, found, elsewhere)
+
+    def _any_position(self, size: np.ndarray, document: np.ndarray, draws: Draws) -> np.ndarray:
+        second, first = np.argsort(np.diff(self.bounds), kind="stable")[-2:]
+        other = np.where(document == first, second, first)
+        spare = np.diff(self.bounds)[other] - size
+        return self.bounds[other] + draws.below("elsewhere", spare + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +96,7 @@ class SentenceRows:
     start, size: [P] int64, where a piece's text is in documents.tokens, and how long it is
     order, bounds: which pieces lie in which row; see `Pieces`
     ends: int64, ascending, where sentences end (the place behind their last token)
-    rivals: None where there is only one document
+    negatives: None where there is only one document
     """
 
     documents: Documents
@@ -39,7 +107,7 @@ class SentenceRows:
     order: np.ndarray
     bounds: np.ndarray
     ends: np.ndarray
-    rivals: Rivals | None
+    negatives: NspNegatives | None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -47,7 +115,7 @@ class SentenceRows:
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         piece, row, number = members(self.order, self.bounds, which)
         draws = Draws.of(seed, epoch, piece).within("sentence pair")
-        first, torn = self.split(piece, draws)
+        first, mid_sentence = self.split(piece, draws)
         width = self.size[piece] + MARKS
         place, owner = ranges(places(row, width, self.length), width), _owners(width)
         rank, a = ranges(np.zeros_like(width), width), first[owner]
@@ -68,38 +136,42 @@ class SentenceRows:
         own = self.start[piece][owner] + rank - 1 - second
         home = self.documents.at(self.start[piece])
         pairs = Pairs(laid(second.astype(np.int32), 0), laid(home[owner], -1))
-        if self.rivals is not None:
-            other = self.rival(piece, first, torn, draws)
+        if self.negatives is not None:
+            other = self.negative_starts(piece, first, mid_sentence, draws)
             away = self.documents.at(other)
             pairs = dataclasses.replace(
                 pairs,
-                rivals=text(np.where(second, other[owner] + rank - a - 2, own)),
-                rival_documents=laid(np.where(second, away[owner], home[owner]), -1),
+                negatives=text(np.where(second, other[owner] + rank - a - 2, own)),
+                negative_documents=laid(np.where(second, away[owner], home[owner]), -1),
             )
         segments = laid((number[owner] + 1).astype(np.int32), 0)
         return Rows(text(own), segments, laid(piece[owner], -1), seed, epoch, pairs=pairs)
 
-    def rival(self, piece, first, torn, draws: Draws) -> np.ndarray:
-        """Where the rivals of B begin. [n] int64. Where B begins inside a sentence, its rival does
-        so too: it is the end of a text as long as the whole piece. Where B ends inside one, its
-        rival is the beginning of a longer text."""
+    def negative_starts(self, piece, first, mid_sentence, draws: Draws) -> np.ndarray:
+        """Start positions of the negatives of B. [n] int64.
+
+        Where B begins inside a sentence, so does its negative: it is the end of a text as long as
+        the whole piece. Where B ends inside one, its negative is the beginning of a longer text.
+        """
         start, size = self.start[piece], self.size[piece]
-        most = np.minimum(self.rivals.longest, self.length - MARKS)
-        torn = torn & (size <= most)
+        most = np.minimum(self.negatives.longest, self.length - MARKS)
+        mid_sentence = mid_sentence & (size <= most)
         last = np.minimum(np.searchsorted(self.ends, start + size), max(len(self.ends) - 1, 0))
         whole = self.ends[last] == start + size if len(self.ends) else np.ones(len(size), bool)
-        beyond = np.where(torn | whole, 0, 1 + draws.below("beyond", BEYOND))
-        asked = np.minimum(np.where(torn, size, size - first) + beyond, most)
+        beyond = np.where(mid_sentence | whole, 0, 1 + draws.below("beyond", MAX_EXTRA))
+        size_needed = np.minimum(np.where(mid_sentence, size, size - first) + beyond, most)
         home = self.documents.at(start)
-        return self.rivals(asked, home, draws) + torn * first
+        return self.negatives(size_needed, home, draws) + mid_sentence * first
 
     def split(self, piece: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of A, up to one of the sentence ends inside a piece, else any; and whether it is
-        such a piece without any. [n] int64, [n] bool."""
+        """Number of tokens in A, and whether B begins inside a sentence. [n] int64, [n] bool.
+
+        A ends at one of the sentence ends inside the piece; where there is none, anywhere.
+        """
         start, size = self.start[piece], self.size[piece]
-        least = np.ones_like(size)  # so many that there is a rival as long as B
-        if self.rivals is not None:
-            least = np.maximum(size - self.rivals.longest, 1)
+        least = np.ones_like(size)  # so many that there is a negative as long as B
+        if self.negatives is not None:
+            least = np.maximum(size - self.negatives.longest, 1)
         low = np.searchsorted(self.ends, start + least)
         inside = np.searchsorted(self.ends, start + size) - low
         chosen = np.minimum(low + draws.below("end", inside), max(len(self.ends) - 1, 0))
@@ -124,9 +196,9 @@ class SentencePairs:
 
     A piece is as many whole sentences as a row holds (a longer sentence is cut), A some of the
     first of them: each sentence end inside is equally likely, drawn anew every epoch. Each piece
-    has a rival of B too, equally long, from another document; see `Rivals`. So neither punctuation
-    nor length tells right from wrong. Several pieces share a row, as in data/packing=segments. A
-    rest of one token is left out, and counted.
+    has a negative of B too, equally long, from another document; see `NspNegatives`. So neither
+    punctuation nor length distinguishes right from wrong. Several pieces share a row, as in
+    data/packing=segments. A remainder of one token is dropped, and counted.
 
     window: pieces are fitted together within so many neighbours, which bounds time and memory
     """
@@ -139,13 +211,13 @@ class SentencePairs:
         self._check(documents, room, frame)
         ends = np.empty(0, np.int64)
         if frame.vocabulary is not None:
-            ends = sentence_places(documents, frame.vocabulary)
+            ends = sentence_ends(documents, frame.vocabulary)
         start, size = whole_sentences(documents, room, ends)
         order, bounds = fitted(frame.widths(size, length, MARKS), length, self.window)
         sizes = np.diff(documents.bounds)
         several = np.count_nonzero(sizes) > 1
-        rivals = Rivals.of(documents.bounds, ends, room) if several else None
-        return SentenceRows(documents, length, frame, start, size, order, bounds, ends, rivals)
+        negatives = NspNegatives.of(documents.bounds, ends, room) if several else None
+        return SentenceRows(documents, length, frame, start, size, order, bounds, ends, negatives)
 
     def _check(self, documents: Documents, room: int, frame: Frame) -> None:
         if frame.bos is None or frame.eos is None:
@@ -164,12 +236,16 @@ class SentencePairs:
             )
 
 
-def sentence_places(documents: Documents, vocabulary: Vocabulary) -> np.ndarray:
-    """The place behind the last token of each sentence, ascending. int64. Some documents at a time,
-    which bounds the memory."""
+def sentence_ends(documents: Documents, vocabulary: Vocabulary) -> np.ndarray:
+    """Position after the last token of each sentence, ascending. int64.
+
+    Works on some documents at a time, which bounds memory.
+    """
     bounds, found, low = np.asarray(documents.bounds), [np.empty(0, np.int64)], 0
     while low < len(documents):
-        high = max(np.searchsorted(bounds, bounds[low] + AT_ONCE, side="right") - 1, low + 1)
+        high = max(
+            np.searchsorted(bounds, bounds[low] + TOKENS_PER_SCAN, side="right") - 1, low + 1
+        )
         tokens = np.asarray(documents.tokens[bounds[low] : bounds[high]])
         new = np.zeros(len(tokens) + 1, bool)
         new[bounds[low:high] - bounds[low]] = True

@@ -1,12 +1,12 @@
-"""Two texts of a document side by side, whole where it can be, and rivals from other documents."""
+"""Packing pairs of texts of one document in whole sentences, with negatives from others."""
 
 import numpy as np
 import pytest
 
 from fxformer.batch import Vocabulary
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame
-from fxformer.data.pack_sentences import SentencePairs
+from fxformer.data.packing import Frame
+from fxformer.data.packing_sentences import SentencePairs
 
 PAD, BOS, EOS, STOP = 0, 2, 3, 4
 V = 100_000
@@ -36,19 +36,19 @@ def pieces(rows, tokens):
 
 
 @pytest.mark.parametrize("length", [5, 8, 24, 200])
-def test_texts_are_neighbours_and_rivals_are_strangers(length):
+def test_texts_are_neighbours_and_negatives_are_strangers(length):
     documents, frame = corpus()
     packed = SentencePairs()(documents, length, frame)
     owner = np.searchsorted(documents.bounds, np.arange(documents.bounds[-1]), side="right")
     for epoch in range(3):
         rows, used = packed.rows(np.arange(len(packed)), 5, epoch), []
-        rivals = {number: (a, b) for number, a, b in pieces(rows, rows.pairs.rivals)}
+        negatives = {number: (a, b) for number, a, b in pieces(rows, rows.pairs.negatives)}
         for number, a, b in pieces(rows, rows.tokens):
             text = np.concatenate([a, b])
             assert len(a) and len(b) and (np.diff(text) == 1).all()
             assert len(set(owner[text - 10])) == 1
             used += text.tolist()
-            same, other = rivals[number]
+            same, other = negatives[number]
             assert (same == a).all() and len(other) == len(b) and (np.diff(other) == 1).all()
             assert len(set(owner[other - 10])) == 1 and owner[other[0] - 10] != owner[b[0] - 10]
         facts = packed.facts()
@@ -56,24 +56,24 @@ def test_texts_are_neighbours_and_rivals_are_strangers(length):
         assert facts["tokens_in"] - len(used) == facts["tokens_dropped"] <= len(documents)
         assert facts["padding_share"] == pytest.approx((rows.segments == 0).mean(), abs=1e-6)
         named = rows.pairs.documents[rows.segments > 0]
-        assert (named == rows.pairs.rival_documents[rows.segments > 0]).mean() < 1
+        assert (named == rows.pairs.negative_documents[rows.segments > 0]).mean() < 1
         assert (rows.pairs.documents[rows.segments == 0] == -1).all()
 
 
-def test_texts_and_rivals_begin_and_end_as_sentences_do():
+def test_texts_and_negatives_begin_and_end_as_sentences_do():
     documents, frame = corpus()
     packed = SentencePairs()(documents, 40, frame)
     rows = packed.rows(np.arange(len(packed)))
     edges = {int(i) for i in documents.bounds + 10} | {i for i in range(V) if i % 7 == 1}
     right = [(b[0] in edges, b[-1] + 1 in edges, len(b)) for _, _, b in pieces(rows, rows.tokens)]
-    other = [(b[0] in edges, b[-1] + 1 in edges) for _, _, b in pieces(rows, rows.pairs.rivals)]
+    other = [(b[0] in edges, b[-1] + 1 in edges) for _, _, b in pieces(rows, rows.pairs.negatives)]
     assert all(begins and ends for begins, ends, size in right if size > 7)
     assert [size for _, _, size in right if size % 7 == 0]
     whole = [own for own, (_, _, size) in zip(other, right, strict=True) if size % 7 == 0]
     assert all(begins and ends for begins, ends in whole)
 
 
-def test_every_sentence_end_inside_is_as_likely_and_every_rival_is():
+def test_every_sentence_end_inside_is_as_likely_and_every_negative_is():
     documents, frame = corpus()
     packed = SentencePairs()(documents, 62, frame)
     number = int(np.argsort(packed.size)[-5])
@@ -86,7 +86,7 @@ def test_every_sentence_end_inside_is_as_likely_and_every_rival_is():
     assert count.sum() == 2000 and len(inside) > 3
     assert (np.abs(count - count.mean()) < 5 * count.mean() ** 0.5).all()
     starts = {
-        next(int(b[0]) for n, _, b in pieces(rows, rows.pairs.rivals) if n == number)
+        next(int(b[0]) for n, _, b in pieces(rows, rows.pairs.negatives) if n == number)
         for rows in drawn
     }
     assert len(starts) > 8
@@ -100,15 +100,16 @@ def test_a_piece_is_the_same_in_any_company_and_another_in_the_next_epoch():
     assert (some.segments[1] == 0).all() and (some.tokens[1] == PAD).all()
     for row, number in ((0, 3), (2, 0)):
         assert (some.tokens[row] == whole.tokens[number]).all()
-        assert (some.pairs.rivals[row] == whole.pairs.rivals[number]).all()
+        assert (some.pairs.negatives[row] == whole.pairs.negatives[number]).all()
     after = packed.rows(np.arange(len(packed)), 1, 3)
-    assert (after.pairs.rivals != whole.pairs.rivals).any() and (after.tokens != whole.tokens).any()
+    assert (after.pairs.negatives != whole.pairs.negatives).any()
+    assert (after.tokens != whole.tokens).any()
 
 
-def test_one_document_has_no_rivals_and_what_cannot_be_paired_is_refused():
+def test_one_document_has_no_negatives_and_what_cannot_be_paired_is_refused():
     documents, frame = corpus(1, seed=1)
     rows = SentencePairs()(documents, 20, frame).rows(np.array([0]))
-    assert rows.pairs.rivals is None
+    assert rows.pairs.negatives is None
     with pytest.raises(ValueError, match=r"raise data\.length"):
         SentencePairs()(documents, 4, frame)
     with pytest.raises(ValueError, match="bos and eos"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame, Padded, Pieces, Segments, cut, fitted
+from fxformer.data.packing import Frame, Padded, Pieces, Segments, cut, fitted
 from fxformer.errors import UserError
 from fxformer.types import Count
 

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from fxformer.batch import Limit
 from fxformer.data.documents import Documents, join
-from fxformer.data.pack import Frame, Padded, Segments, best_fit
-from fxformer.data.pack_blocks import Blocks
-from fxformer.data.pack_pairs import Paired, PairedSegments, Prompted
+from fxformer.data.packing import Blocks, Frame, Padded, Segments, best_fit
+from fxformer.data.packing_pairs import Paired, PairedSegments, Prompted
 
 PAD, BOS, EOS = 0, 2, 3
 FRAME = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS)

@@ -1,16 +1,20 @@
 """Text files in bounded memory: found by pattern, decoded in blocks, cut into documents."""
 
+import bz2
 import dataclasses
 import glob
+import gzip
 import hashlib
 import io
 import itertools
+import lzma
 import os
+import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from fxformer.data import compressed
 from fxformer.errors import UserError
 from fxformer.files import no_file
 
@@ -19,10 +23,18 @@ DocumentIs = Literal["file", "paragraph", "line"]
 
 BLOCK = 1 << 20  # bytes read at a time
 LONGEST = 1 << 22  # characters; a longer document goes on as another one
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_MAGIC = {
+    rb"\x1f\x8b": ".gz",
+    rb"BZh[1-9]1AY&SY": ".bz2",
+    rb"\xfd7zXZ\x00": ".xz",
+    rb"\x28\xb5\x2f\xfd": ".zst",
+    rb"PK\x03\x04": ".zip",
+}
 
 
 @dataclasses.dataclass
-class Reading:
+class ReadStats:
     """How to read, and what had to be done on the way.
 
     encoding_errors: what to do with bytes that are not UTF-8: refuse them with file and offset,
@@ -40,16 +52,18 @@ class Reading:
     empty: int = 0
 
 
-def find(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
-    """The files of `find_all` that are not empty. UserError if all are."""
-    files, empty = find_all(patterns, knob)
+def find_files(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
+    """The files of `find_all_files` that are not empty. UserError if all are."""
+    files, empty = find_all_files(patterns, knob)
     if not files:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         raise UserError(f"{knob}: {empty[0]}{more} is empty")
     return files
 
 
-def find_all(patterns: str | Sequence[str] | None, knob: str) -> tuple[list[Path], list[Path]]:
+def find_all_files(
+    patterns: str | Sequence[str] | None, knob: str
+) -> tuple[list[Path], list[Path]]:
     """(files with contents, empty files) that match one or more glob patterns, sorted. UserError,
     naming the knob and what was looked for, if a pattern matches nothing, or a folder, or a file
     that cannot be read."""
@@ -71,7 +85,7 @@ def find_all(patterns: str | Sequence[str] | None, knob: str) -> tuple[list[Path
         try:
             if wrong := no_file(path):
                 raise UserError(f"{knob}: {path} {wrong}")
-            (empty if compressed.is_empty(path) else files).append(path)
+            (empty if is_empty(path) else files).append(path)
         except OSError as problem:
             raise UserError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem
     return files, empty
@@ -88,14 +102,14 @@ def digest(paths: Sequence[Path]) -> str:
     return total.hexdigest()
 
 
-def blocks(path: Path, reading: Reading) -> Iterator[str]:
+def read_text(path: Path, stats: ReadStats) -> Iterator[str]:
     """The text of a file in parts, without byte order mark, every line end as a line feed; of a
     compressed one the text it holds."""
     lines = io.IncrementalNewlineDecoder(None, translate=True)
     pending, offset, first = b"", 0, True
-    for block in itertools.chain(compressed.blocks(path, BLOCK), [b""]):
+    for block in itertools.chain(read_bytes(path, BLOCK), [b""]):
         data = pending + block
-        text, used = _decode(data, not block, path, offset, reading)
+        text, used = _decode(data, not block, path, offset, stats)
         pending, offset = data[used:], offset + used
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
@@ -103,7 +117,7 @@ def blocks(path: Path, reading: Reading) -> Iterator[str]:
             yield part
 
 
-def _decode(data: bytes, final: bool, path: Path, offset: int, reading: Reading):
+def _decode(data: bytes, final: bool, path: Path, offset: int, stats: ReadStats):
     """Text, and how many bytes it took; the rest may be the beginning of a character."""
     parts, at = [], 0
     while True:
@@ -113,52 +127,52 @@ def _decode(data: bytes, final: bool, path: Path, offset: int, reading: Reading)
             parts.append(data[at : at + error.start].decode())
             if not final and error.reason == "unexpected end of data":
                 return "".join(parts), at + error.start
-            if reading.encoding_errors == "strict":
+            if stats.encoding_errors == "strict":
                 place = offset + at + error.start
                 raise UserError(
                     f"{path} is not UTF-8: byte 0x{data[at + error.start]:02x} at offset {place} "
                     f"({error.reason}); convert the file, or set data.encoding_errors=replace|skip"
                 ) from None
-            reading.bad_bytes += 1
-            parts.append("\ufffd" if reading.encoding_errors == "replace" else "")
+            stats.bad_bytes += 1
+            parts.append("\ufffd" if stats.encoding_errors == "replace" else "")
             at += error.end
 
 
-def lines(parts: Iterator[str], reading: Reading) -> Iterator[str]:
+def lines(parts: Iterator[str], stats: ReadStats) -> Iterator[str]:
     """Lines without their line feed; one of more than `LONGEST` characters comes in several."""
     tail = ""
     for part in parts:
         *whole, tail = (tail + part).split("\n")
         yield from whole
         if len(tail) >= LONGEST:
-            reading.cut += 1
+            stats.cut += 1
             yield tail
             tail = ""
     if tail:
         yield tail
 
 
-def documents(path: Path, kind: DocumentIs, reading: Reading) -> Iterator[str]:
+def documents(path: Path, kind: DocumentIs, stats: ReadStats) -> Iterator[str]:
     """The documents of a file: all of it, runs of lines without a blank one, or single lines.
     Blank documents are left out."""
-    parts = blocks(path, reading)
+    parts = read_text(path, stats)
     if kind == "line":
-        yield from (line for line in lines(parts, reading) if line.strip())
+        yield from (line for line in lines(parts, stats) if line.strip())
     elif kind == "paragraph":
-        cut_lines = lines(parts, Reading())  # what follows one is counted as a cut below
+        cut_lines = lines(parts, ReadStats())  # what follows one is counted as a cut below
         marked = (line + "\n" if line.strip() else "" for line in cut_lines)
-        yield from (text.rstrip("\n") for text in _gather(marked, reading))
+        yield from (text.rstrip("\n") for text in _gather(marked, stats))
     else:
-        yield from _gather((part for part in parts if part), reading)
+        yield from _gather((part for part in parts if part), stats)
 
 
-def _gather(parts: Iterator[str], reading: Reading) -> Iterator[str]:
+def _gather(parts: Iterator[str], stats: ReadStats) -> Iterator[str]:
     """Joins parts until an empty one, the end, or `LONGEST`."""
     held: list[str] = []
     size = 0
     for part in parts:
         if size + len(part) > LONGEST and held:
-            reading.cut += 1
+            stats.cut += 1
         if (not part or size + len(part) > LONGEST) and held:
             yield "".join(held)
             held, size = [], 0
@@ -167,3 +181,61 @@ def _gather(parts: Iterator[str], reading: Reading) -> Iterator[str]:
             size += len(part)
     if held and "".join(held).strip():
         yield "".join(held)
+
+
+def inner_suffix(path: Path) -> str:
+    """The suffix of what a file holds: ".tsv" for both a.tsv and a.tsv.gz."""
+    inner = path.with_suffix("") if path.suffix in COMPRESSED else path
+    return inner.suffix
+
+
+def read_bytes(path: Path, size: int) -> Iterator[bytes]:
+    """The contents of a file, decompressed, `size` bytes at a time. UserError for damaged
+    compression, for compressed contents under another suffix, and where a library is missing."""
+    try:
+        with _open(path) as file:
+            first = True
+            while block := file.read(size):
+                if first and path.suffix not in COMPRESSED:
+                    _refuse_compressed(path, block)
+                first = False
+                yield block
+    except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as problem:
+        raise UserError(f"{path} is not a sound {path.suffix} file: {problem}") from None
+    except OSError as problem:
+        if path.suffix in COMPRESSED and problem.errno is None:  # a decoder's, not the system's
+            raise UserError(f"{path} is not a sound {path.suffix} file: {problem}") from None
+        raise
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a file holds nothing, decompressed."""
+    return next(read_bytes(path, 1), b"") == b""
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The file, open for reading decompressed bytes."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")
+    if path.suffix == ".bz2":
+        return bz2.open(path, "rb")
+    if path.suffix == ".xz":
+        return lzma.open(path, "rb")
+    if path.suffix == ".zst" and path.stat().st_size:  # an empty file is no frame
+        return _zstandard(path)
+    return path.open("rb")
+
+
+def _zstandard(path: Path) -> IO[bytes]:
+    try:
+        import pyarrow as pa
+    except ImportError as problem:
+        raise UserError(f"{path}: .zst needs pyarrow: pip install pyarrow") from problem
+    return pa.input_stream(str(path), compression="zstd")
+
+
+def _refuse_compressed(path: Path, block: bytes) -> None:
+    for magic, ending in _MAGIC.items():
+        if re.match(magic, block):
+            advice = "unpack it" if ending == ".zip" else f"rename it so that it ends in {ending}"
+            raise UserError(f"{path} is no text but compressed ({ending[1:]}): {advice}")
