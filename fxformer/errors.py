@@ -6,5 +6,5 @@ class UserError(ValueError):
 
     The command line prints the message alone and exits with 2. It says what is wrong, where, and
     what to write instead, in one line for each problem. Any other exception is a bug, printed with
-    its traceback. Subclasses UserError, so that library code can be called without this package.
+    its traceback. Subclasses ValueError, so that library code can be called without this package.
     """

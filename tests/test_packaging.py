@@ -127,7 +127,7 @@ def test_the_lock_knows_each_python():
 
 
 def test_extras_are_there():
-    extras = {"cuda13", "tpu", "tensorboard", "parquet", "hf", "bench", "test", "dev"}
+    extras = {"cuda13", "dashboard", "tpu", "tensorboard", "parquet", "hf", "bench", "test", "dev"}
     assert extras <= set(project()["optional-dependencies"])
 
 

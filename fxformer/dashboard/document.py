@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+from fxformer.errors import UserError
+
 _SCRIPT = re.compile(r'<script src="([\w.]+)" defer></script>')
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
 # Inside <script>, HTML ends JSON at "</script" and changes its mind at "<!--"; old JavaScript
@@ -32,9 +34,14 @@ def files() -> dict[str, str]:
 
 @functools.cache
 def plotly() -> str:
-    """The plotting library's script, out of the installed package."""
-    from plotly.offline import get_plotlyjs
-
+    """The JavaScript of plotly, from the installed package. UserError where it is not installed."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise UserError(
+            "the page draws with plotly, which is not installed: "
+            "pip install 'fxformer[dashboard]', or pip install plotly"
+        ) from error
     return get_plotlyjs()
 
 

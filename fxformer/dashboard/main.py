@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from fxformer.dashboard import document
 from fxformer.dashboard.indexing import read_ahead
 from fxformer.dashboard.looking import Look, steps
 from fxformer.dashboard.shelf import Shelf
@@ -55,6 +56,7 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
         help="where a proxy puts the page: /user/me/proxy/8650",
     )
     given, console = parser.parse_args(argv), console or Console()
+    document.plotly()  # refuses before the work where it is not installed
     if not 0 <= given.port <= 65535:
         raise UserError(f"--port {given.port}: a port is a number from 0 (any free one) to 65535")
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
@@ -112,6 +114,7 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
         help="show the attention of a text too, at every checkpoint of the run",
     )
     given, console = parser.parse_args(argv), console or Console()
+    document.plotly()  # refuses before the work where it is not installed
     output = check_output(given.output, "--output", stream=False)
     shelf = chosen(given.what or [given.root], given.root)
     looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
@@ -158,6 +161,7 @@ def attention(argv: Sequence[str], console: Console | None = None) -> None:
     parser.add_argument("--root", default="runs", help="the folder in which the run is looked up")
     parser.add_argument("-o", "--output", default="attention.html", metavar="FILE")
     given, console = parser.parse_args(argv), console or Console()
+    document.plotly()  # refuses before the work where it is not installed
     more = {"target": given.target} if given.target else {}
     more |= {"spoil": "1"} if given.spoil else {}
     asked = [{"text": text} | more for text in given.text]

@@ -1,11 +1,13 @@
 """Data in HTML stays data, whatever text it is."""
 
 import json
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
-from fxformer.dashboard import document
+from fxformer.dashboard import document, main
+from fxformer.errors import UserError
 
 PAYLOADS = ["<script>alert(1)</script>", "</script><script>alert(1)</script>", "<!--<script>",
             "]]>", "\u2028\u2029", "<img src=x onerror=alert(1)>", "javascript:alert(1)",
@@ -66,3 +68,15 @@ def test_the_page_puts_text_in_as_text_only():
         if name.endswith(".js"):
             for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
                 assert word not in text, f"{name}: {word}"
+
+
+def test_without_plotly_each_page_is_refused_before_the_work(monkeypatch, tmp_path):
+    document.plotly.cache_clear()
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)  # as if it were not installed
+    for verb, argv in (
+        (main.dashboard, [str(tmp_path)]),
+        (main.report, [str(tmp_path)]),
+        (main.attention, ["run", "--text", "a"]),
+    ):
+        with pytest.raises(UserError, match=r"pip install 'fxformer\[dashboard\]'"):
+            verb(argv)
