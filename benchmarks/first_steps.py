@@ -21,10 +21,10 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from benchmarks.machine import facts
-from fxformer.compare.main import arguments, compare
-from fxformer.compare.measure import Measured
 from fxformer.config import folders
 from fxformer.evaluate.audit.texts import examples
+from fxformer.evaluate.compare import arguments, compare
+from fxformer.evaluate.scores import Measured
 from fxformer.track.run_reader import StoredRun, find, name_of
 from fxformer.train.experiment import Task, open_task
 

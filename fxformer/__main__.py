@@ -49,23 +49,23 @@ def plan(argv: list[str]) -> int:
 
 def compare(argv: list[str]) -> int:
     """ask runs of any objectives for the same words, at equal tokens, FLOPs or joules"""
-    from fxformer.compare.main import main as compared
+    from fxformer.evaluate.compare import main as compared
 
     return _said(lambda: compared(argv))
 
 
 def import_(argv: list[str]) -> int:
     """import DIR: a published checkpoint becomes a run"""
-    from fxformer.bridge import verbs
+    from fxformer.hf import cli
 
-    return _said(lambda: verbs.import_(argv))
+    return _said(lambda: cli.import_(argv))
 
 
 def export(argv: list[str]) -> int:
     """export RUN DIR: a run becomes a folder that transformers loads"""
-    from fxformer.bridge import verbs
+    from fxformer.hf import cli
 
-    return _said(lambda: verbs.export(argv))
+    return _said(lambda: cli.export(argv))
 
 
 def search(argv: list[str]) -> int:

@@ -39,14 +39,15 @@ STORY = (
     ("energy",),
     ("flops",),
     ("track",),
-    ("generate",),
+    ("inference.decoding",),
     ("train",),
-    ("bridge",),
-    ("compare",),
+    ("hf",),
+    ("warmstart",),
+    ("inference",),
     ("plan",),
     ("evaluate",),
     ("search",),
-    ("look",),
+    ("inspect",),
     ("dashboard",),
     ("cli",),
     ("__main__",),
@@ -56,7 +57,13 @@ SOURCES = sorted((ROOT / "fxformer").rglob("*.py"))
 
 
 def layer(path: Path) -> str:
-    return path.relative_to(ROOT / "fxformer").parts[0].removesuffix(".py")
+    return layer_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def layer_of(module: str) -> str:
+    """The layer of a dotted module name: subpackage if STORY lists it, else package."""
+    parts = module.split(".")[1:]
+    return next((name for name in (".".join(parts[:2]), parts[0]) if name in LAYER), parts[0])
 
 
 def imports(path: Path) -> set[str]:
@@ -70,7 +77,7 @@ def imports(path: Path) -> set[str]:
             names = [alias.name for alias in node.names]
         else:
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("fxformer.")}
+        found |= {layer_of(name) for name in names if name.startswith("fxformer.")}
     return found - {"__version__"}
 
 

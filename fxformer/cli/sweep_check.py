@@ -124,7 +124,7 @@ def _initialised(cfg: DictConfig, words: Words, verb: str) -> DictConfig:
     init = cfg.get("init") or {}
     if all(value in (None, "none") for key, value in init.items() if key != "_target_"):
         return cfg
-    from fxformer.bridge.adopt import adopted
+    from fxformer.warmstart.resolve import adopted
 
     return adopted(cfg, list(words), verb)
 

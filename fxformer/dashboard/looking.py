@@ -17,7 +17,7 @@ LARGEST = 64_000_000  # bytes of weights in a file
 @functools.cache
 def _kept():
     """The opened runs of this process; made late, for it is what needs jax."""
-    from fxformer.look.keep import Kept
+    from fxformer.inference.model_cache import Kept
 
     return Kept()
 
@@ -43,7 +43,7 @@ def _architecture(run: StoredRun) -> str | None:
 
 
 def _steps(run: StoredRun) -> list[int]:
-    """Steps of the checkpoints, as look.keep.steps_of, without importing what opens them."""
+    """Checkpoint steps, as model_cache.steps_of, without importing JAX."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         return []
@@ -54,7 +54,7 @@ def _steps(run: StoredRun) -> list[int]:
 def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     """Held-out texts of a run to choose from: {"texts": [{"number", "text"}], "why": "" or why
     there are none}. Typed text needs none of them."""
-    from fxformer.generate.samples import spelt
+    from fxformer.inference.decoding.samples import spelt
 
     run = shelf.run(params.get("run", ""))
     try:
@@ -72,13 +72,13 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
 
 
 def attention(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """The attention of a text; see look.attention.payload.
+    """The attention of a text; see inspect.attention.payload.
 
     run, step; example: number of a held-out text, or text, and target for a seq2seq model; spoil:
     "1" where the objective is to spoil the text first
     """
-    from fxformer.look import texts as look
-    from fxformer.look.attention import payload
+    from fxformer.inference import text_input as look
+    from fxformer.inspect.attention import payload
 
     opened, example = _opened(shelf, params)
     if example is None and params.get("spoil"):
@@ -88,9 +88,9 @@ def attention(shelf: Shelf, params: Params) -> dict[str, Any]:
 
 
 def samples(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """What the model answers to a text; see look.answers.payload. Parameters as of `attention`."""
-    from fxformer.look import texts as look
-    from fxformer.look.answers import payload
+    """Predictions for a text; see inspect.predictions.payload. Parameters as of `attention`."""
+    from fxformer.inference import text_input as look
+    from fxformer.inspect.predictions import payload
 
     opened, example = _opened(shelf, params)
     seed = _whole(params, "seed") or 0
@@ -99,7 +99,7 @@ def samples(shelf: Shelf, params: Params) -> dict[str, Any]:
 
 def _opened(shelf: Shelf, params: Params):
     """The model that is asked, and the held-out text, if it is one."""
-    from fxformer.look import texts as look
+    from fxformer.inference import text_input as look
 
     run, kept = shelf.run(params.get("run", "")), _kept()
     opened = kept.open(run, _whole(params, "step"))
@@ -128,7 +128,7 @@ class Look:
 
 def steps(run: StoredRun, words: str) -> tuple[int, ...]:
     """The checkpoints that "last", "all" or "100,200" mean. UserError where there is no such."""
-    from fxformer.look.keep import chosen_step
+    from fxformer.inference.model_cache import chosen_step
 
     if words in ("last", "all"):
         last = chosen_step(run, None)

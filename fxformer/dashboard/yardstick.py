@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.compare.main import KEPT
 from fxformer.dashboard.shelf import Shelf
+from fxformer.evaluate.compare import KEPT
 
 
 def yardstick(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:

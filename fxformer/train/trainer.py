@@ -15,7 +15,7 @@ from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import Check
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
-from fxformer.generate.samples import samples
+from fxformer.inference.decoding.samples import samples
 from fxformer.objective.coverage import Coverage
 from fxformer.track import formatting
 from fxformer.track.progress import Progress

@@ -7,7 +7,7 @@ from browser import browser, served
 
 from fxformer.dashboard.main import attention, report
 from fxformer.dashboard.shelf import Shelf
-from tests.look.made import MARKUP, made
+from tests.inspect.made import MARKUP, made
 
 
 @pytest.fixture(scope="module")

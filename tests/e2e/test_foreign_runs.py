@@ -17,7 +17,7 @@ from fxformer.config.stored import opened_config
 from fxformer.config.target import ConfigError
 from fxformer.dashboard import routes
 from fxformer.dashboard.shelf import Shelf
-from tests.look.made import made
+from tests.inspect.made import made
 
 # where the part is put into the stored config
 PLACES = (
@@ -161,8 +161,10 @@ def test_programs_are_never_loaded_from_a_folder_that_a_run_names(foreign, tmp_p
     def stop(*args, **kwargs):
         raise ValueError("far enough")
 
-    monkeypatch.setattr("fxformer.look.keep.open_at", stop)
-    monkeypatch.setattr("fxformer.look.keep.use_compile_cache", lambda place: used.append(place))
+    monkeypatch.setattr("fxformer.inference.model_cache.open_at", stop)
+    monkeypatch.setattr(
+        "fxformer.inference.model_cache.use_compile_cache", lambda place: used.append(place)
+    )
     assert main(["attention", str(folder), "--text", "the cat", "-o", str(tmp_path / "out")]) == 2
     assert used and "theirs" not in str(used)
 

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.generate.greedy import rewrite
+from fxformer.inference.decoding.greedy import rewrite
 from fxformer.nn.ngram import NgramAttention, Streams
 from fxformer.nn.position import bucket
 from fxformer.ops.attention_mask import Mask

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fxformer.generate.greedy import rewrite
+from fxformer.inference.decoding.greedy import rewrite
 from tests.physics.training import Trained, trained
 
 slow = pytest.mark.slow

@@ -1,1 +1,0 @@
-"""One yardstick for runs of different objectives, at equal cost."""

@@ -1,0 +1,190 @@
+"""`fxformer compare RUN RUN …`: what is asked of the runs, and the answers as a table and JSON."""
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from fxformer import jsonl
+from fxformer.errors import UserError
+from fxformer.evaluate.comparison_table import show
+from fxformer.evaluate.equal_cost import Unit, choose
+from fxformer.evaluate.held_out import held_out
+from fxformer.evaluate.passages import fitting
+from fxformer.evaluate.probe import Labelled, by_document, labelled
+from fxformer.evaluate.scores import Readings, read
+from fxformer.files import check_output
+from fxformer.inference.loaded_run import Opened, Spent, open_at, spendings
+from fxformer.track.redact import Redactor
+from fxformer.track.run_lock import now
+from fxformer.track.run_reader import StoredRun, find
+
+KEPT = ".compared"  # in the folder of the runs
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What came out.
+
+    unit, budget: of the cost that no checkpoint exceeds, where `equal`; else the runs stand at
+        their final checkpoints, of which the budget is the smallest cost
+    share: of the first run's held-out text that every run holds out, of which the passages are
+    passages, left_out: how many there were
+    guess: accuracy of the probe's commonest label; task: what the probe's labels are
+    """
+
+    unit: Unit
+    budget: float
+    equal: bool
+    share: float
+    passages: int
+    left_out: int
+    task: str | None
+    guess: float | None
+    runs: list[tuple[StoredRun, Spent, Readings]]
+
+    def plain(self) -> dict:
+        """For JSON."""
+        head = dataclasses.asdict(dataclasses.replace(self, runs=[]))
+        first = self.runs[0][2]
+        head["runs"] = [
+            {
+                "run": run.id,
+                "folder": str(run.folder),
+                "parameters": run.facts.get("parameters"),
+                "spent": dataclasses.asdict(spent),
+                "readings": _plain(readings, first),
+            }
+            for run, spent, readings in self.runs
+        ]
+        return head
+
+
+def _plain(readings: Readings, first: Readings) -> dict:
+    found: dict = {"reads_only_the_left": readings.blind, "lossy": readings.lossy}
+    for field in ("infill", "follow", "pseudo", "probe", "untrained"):
+        one, other = getattr(readings, field), getattr(first, field)
+        found[field] = None
+        if one is not None:
+            found[field] = {"value": one.value, "error": one.error}
+            if other is not None and readings is not first:
+                more = one.beyond(other)
+                found[field]["beyond_first"] = {"value": more.value, "error": more.error}
+    return found
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The words of the command line. SystemExit(2) where they make no sense."""
+    parser = argparse.ArgumentParser(
+        prog="fxformer compare",
+        description="Ask runs of any objectives for the same words of the same held-out text, "
+        "with the checkpoints they had made at equal cost.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or its beginning")
+    parser.add_argument("--root", default="runs", help="the folder that holds the runs")
+    parser.add_argument("--at", choices=get_args(Unit), default="tokens", help="what is equal")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        help="how much of it; default: what all "
+        "reached, or, where a run kept no checkpoint of so little, the final ones",
+    )
+    parser.add_argument("--passages", type=int, default=200, help="how many texts (200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw of the passages")
+    parser.add_argument(
+        "--probe",
+        metavar="FILE",
+        help="JSON lines with text and label; default: which document a text comes from",
+    )
+    parser.add_argument("--no-probe", action="store_true", help="leave the probe out")
+    parser.add_argument("--json", metavar="FILE", help="all of it as JSON")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str], console: Console | None = None) -> Compared:
+    """Compare, print, write. UserError where runs cannot be compared."""
+    knobs, console = arguments(argv), console or Console()
+    if knobs.json is not None:
+        check_output(knobs.json, "--json")
+    compared = compare(knobs, console)
+    show(compared, console)
+    text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
+    keep(Path(knobs.root), text)
+    if knobs.json:
+        Path(knobs.json).expanduser().write_text(text, encoding="utf-8")
+    return compared
+
+
+def keep(root: Path, text: str) -> None:
+    """The answer stays beside the runs, where the dashboard looks for it."""
+    stamp = now().translate(str.maketrans("", "", ":+-"))
+    with contextlib.suppress(OSError):  # a folder that cannot be written to was good for reading
+        (root / KEPT).mkdir(exist_ok=True)
+        jsonl.replace(root / KEPT / f"{stamp}.json", text)
+
+
+def compare(knobs: argparse.Namespace, console: Console) -> Compared:
+    """Choose checkpoints of equal cost, ask them all the same."""
+    runs = [find(knobs.root, which).checked() for which in knobs.runs]
+    named = [(run.id, spendings(run)) for run in runs]
+    budget, chosen, equal = choose(named, knobs.at, knobs.budget)
+    with console.status("opening the runs …"):
+        opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]
+        texts, share = held_out(opened)
+    readers = [(one.tokenizer, one.corpus.length) for one in opened]
+    drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
+    task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, opened[0])
+    readings = []
+    for one, own in zip(opened, holes, strict=True):
+        with console.status(f"asking {one.run.id} …"):
+            readings.append(read(one, drawn, own, task))
+    guess = None if task is None else task.guess
+    answers = list(zip(runs, chosen, readings, strict=True))
+    return Compared(
+        unit=knobs.at,
+        budget=budget,
+        equal=equal,
+        share=share,
+        passages=len(drawn),
+        left_out=left_out,
+        task=name,
+        guess=guess,
+        runs=answers,
+    )
+
+
+def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str] | tuple[None, None]:
+    """The texts and labels of the probe, and what to call them; None where documents are too
+    short to tell them apart."""
+    if file is None:
+        documents = itertools.chain(
+            first.corpus.documents("train"), first.corpus.documents("valid")
+        )
+        task = by_document(documents)
+        return (None, None) if task is None else (task, "which document")
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"--probe {file}: is not UTF-8 text ({error.reason})") from error
+    except OSError as error:
+        raise UserError(f"--probe {file}: {error.strerror}") from error
+    pairs = [_pair(line, f"--probe {file}, line {n}") for n, line in enumerate(lines, 1)]
+    if len({label for _, label in pairs}) < 2:
+        raise UserError(f"--probe {file}: wants texts of two labels or more")
+    return labelled(pairs), Path(file).stem
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
+    """Text and label of one line."""
+    try:
+        record = json.loads(line)
+        return str(record["text"]), str(record["label"])
+    except (ValueError, KeyError, TypeError) as error:
+        wanted = '{"text": …, "label": …}'
+        raise UserError(f"{where}: wants {wanted}, got {line[:60]!r}") from error

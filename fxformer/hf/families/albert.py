@@ -1,0 +1,107 @@
+"""ALBERT. Lan et al. 2020: narrow word vectors, layers that share their blocks, sentence order."""
+
+from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
+from fxformer.hf.families.bert import LENGTH, NO_WORDS, OLD_NORMS, labelled
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+
+OWN = ("hidden_size", "hidden_dropout_prob", "attention_probs_dropout_prob")
+FIELDS = (
+    *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
+    LENGTH,
+    Knob("hidden_size", "model.dim", 4096),
+    Knob("embedding_size", "model.embed.width", 128),
+    Knob("num_hidden_groups", "model.groups", 1),
+    Knob("inner_group_num", "model.inner", 1),
+    Knob("hidden_dropout_prob", "model.dropout", 0.0, free=True),
+    Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.0, free=True),
+    Silent(("classifier_dropout_prob", "net_structure_type", "down_scale_factor", "gap_size")),
+    Silent(("num_memory_blocks",)),
+)
+DEFAULTS = {"num_attention_heads": 64, "intermediate_size": 16384, "hidden_act": "gelu_new"}
+
+
+def modern(config: Config) -> Config:
+    """What AlbertConfig takes where BertConfig takes something else."""
+    return {**DEFAULTS, **config}
+
+
+def names(config: Config) -> list[Entry]:
+    """One name for each block, not for each layer."""
+    inner = config.get("inner_group_num", 1)
+    own = {"numbers": lambda block: {"g": block // inner, "k": block % inner}}
+    layer = "albert.encoder.albert_layer_groups.{g}.albert_layers.{k}"
+    embed, stack = "albert.embeddings", "transformer/stack/blocks"
+    return [
+        *table(f"{embed}.word_embeddings", "words", copies=("predictions.decoder",)),
+        *table(f"{embed}.position_embeddings", "transformer/position/table"),
+        *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
+        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
+        *linear("albert.encoder.embedding_hidden_mapping_in", "transformer/embed/project"),
+        *linear(f"{layer}.attention.query", f"{stack}/attention/q", **own),
+        *linear(f"{layer}.attention.key", f"{stack}/attention/k", **own),
+        *linear(f"{layer}.attention.value", f"{stack}/attention/v", **own),
+        *linear(f"{layer}.attention.dense", f"{stack}/attention/o", **own),
+        *norm(f"{layer}.attention.LayerNorm", f"{stack}/residual/norms/attention", **own),
+        *linear(f"{layer}.ffn", f"{stack}/ffn/up", **own),
+        *linear(f"{layer}.ffn_output", f"{stack}/ffn/down", **own),
+        *norm(f"{layer}.full_layer_layer_norm", f"{stack}/residual/norms/ffn", **own),
+        *linear("predictions.dense", "head/transform/dense"),
+        *norm("predictions.LayerNorm", "head/transform/norm"),
+        *tensor("predictions.bias", "head/bias", copies=("predictions.decoder.bias",)),
+        *tensor("predictions.decoder.weight", "head/output/embedding"),
+        *(e for k in POOLED for e in linear("albert.pooler", f"classifiers/{k}/dense")),
+        *linear("sop_classifier.classifier", "classifiers/pairs/out"),
+        *linear("classifier", "classifiers/classes/out"),
+        *linear("classifier", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+POOLED = ("pairs", "classes", "pooler")
+WORDS = ("predictions.dense.weight",)
+ORDER = ("sop_classifier.classifier.weight",)
+OWN_TABLE = {
+    "when": untied("predictions.decoder.weight", "albert.embeddings.word_embeddings.weight"),
+    "config": {"tie_word_embeddings": False},
+}
+PAIRS, LOOSE = ("model/classifiers=pairs",), ("model/head=untied_mlm",)
+
+ALBERT = Family(
+    types=("albert",),
+    model="albert",
+    base="albert.",
+    fields=FIELDS,
+    names=names,
+    modern=modern,
+    forms=(
+        Form("AlbertForPreTraining", needs=WORDS + ORDER, overrides=LOOSE + PAIRS, **OWN_TABLE),
+        Form("AlbertForPreTraining", needs=WORDS + ORDER, overrides=PAIRS),
+        Form("AlbertForMaskedLM", needs=WORDS, overrides=LOOSE, **OWN_TABLE),
+        Form("AlbertForMaskedLM", needs=WORDS),
+        labelled(
+            "AlbertForSequenceClassification",
+            "classes",
+            "classifier.weight",
+            needs=("albert.pooler.weight",),
+        ),
+        labelled("AlbertForTokenClassification", "tokens", "classifier.weight"),
+        Form(
+            "AlbertForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form(
+            "AlbertModel",
+            needs=("albert.pooler.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=pooler"),
+            base="",
+        ),
+        Form("AlbertModel", overrides=NO_WORDS, base=""),
+    ),
+    ignore=(r"embeddings\.(position|token_type)_ids$", r"^albert\.pooler\."),
+    renames=OLD_NORMS,
+    answers={"pairs": "sop_logits"},
+    positions="row",
+)

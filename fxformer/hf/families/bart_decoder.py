@@ -1,0 +1,126 @@
+"""Decoders of BART, mBART, Pegasus and Marian without their encoders: BartForCausalLM and its like.
+
+Their files hold a cross-attention in every layer, which reads nothing where there is no encoder: it
+is skipped on import, and written as zeros on export, since transformers expects the tensors.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from fxformer.hf.config_map import Config, ConfigMismatch, Field, Fixed, Knob, Silent
+from fxformer.hf.families import bart, marian, mbart, pegasus
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, table, tensor
+
+WORDS, OUTPUT = "model.decoder.embed_tokens", "lm_head.weight"
+OURS = {
+    "decoder_layers": "model.layers",
+    "decoder_attention_heads": "model.heads",
+    "decoder_ffn_dim": "model.ffn.hidden",
+}
+ENCODER = ("encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")
+DERIVED = ("source_vocab",)  # of Marian's two tables
+DEEPEST = 10_000
+ALONE = {"is_decoder": True, "is_encoder_decoder": False}
+
+
+def fields(seq2seq: tuple[Field, ...], choices: tuple[str, ...]) -> tuple[Field, ...]:
+    """The fields of an encoder-decoder as those of its decoder.
+
+    choices: what makes our plain decoder this one
+    """
+    kept = [field for field in seq2seq if getattr(field, "file", None) not in (*ENCODER, *DERIVED)]
+    renamed = [
+        dataclasses.replace(field, key=OURS[field.file])
+        if isinstance(field, Knob) and field.file in OURS
+        else field
+        for field in kept
+    ]
+    return (Fixed(words=choices), *renamed, Silent(ENCODER))
+
+
+def names(config: Config) -> list[Entry]:
+    """The word table and the stack of the decoder, and its output table."""
+    stack = [
+        dataclasses.replace(
+            entry, paths=tuple(path.replace("decoder/", "transformer/", 1) for path in entry.paths)
+        )
+        for entry in bart.stack("decoder")
+    ]
+    return [
+        *table(WORDS, "words", copies=("lm_head",)),
+        *stack,
+        *tensor(OUTPUT, "head/output/embedding"),
+        *unread(config),
+    ]
+
+
+def unread(config: Config) -> list[Entry]:
+    """The cross-attention of every layer, which a decoder alone does not compute."""
+    depth, dim = config.get("decoder_layers", 12), config.get("d_model", 1024)
+    if type(depth) is not int or type(dim) is not int or depth > DEEPEST:
+        raise ConfigMismatch(f"config.json: decoder_layers={depth!r} of d_model={dim!r} cannot be")
+    shapes = {f"encoder_attn.{part}_proj.weight": (dim, dim) for part in ("q", "k", "v", "out")}
+    shapes |= {f"encoder_attn.{part}_proj.bias": (dim,) for part in ("q", "k", "v", "out")}
+    shapes |= {f"encoder_attn_layer_norm.{part}": (dim,) for part in ("weight", "bias")}
+    return [
+        entry
+        for layer in range(depth)
+        for name, shape in shapes.items()
+        for entry in tensor(
+            f"model.decoder.layers.{layer}.{name}",
+            "",
+            constant=functools.partial(np.zeros, shape, np.float32),
+            shape=shape,
+            unread=True,
+        )
+    ]
+
+
+def written(config: Config) -> Config:
+    """As many layers for the absent encoder: transformers makes its cache of so many."""
+    return {**config, "encoder_layers": config["decoder_layers"]}
+
+
+def fixed_names(config: Config) -> list[Entry]:
+    """And the table of fixed positions, which files of Pegasus' and Marian's decoders hold."""
+    file = "model.decoder.embed_positions.weight"
+    fixed = [entry for entry in pegasus.names(config) if entry.file == file]
+    return [*(entry for entry in names(config) if entry.file != file), *fixed]
+
+
+def decoder(family: Family, name: str, choices: tuple[str, ...], names=names) -> Family:
+    """The decoder of an encoder-decoder as a family of its own.
+
+    name: what the class begins with; choices: what makes our plain decoder this one
+    """
+    return Family(
+        types=family.types,
+        model="decoder",
+        base="model.",
+        fields=fields(family.fields, choices),
+        names=names,
+        written=written,
+        forms=(
+            Form(
+                f"{name}ForCausalLM",
+                overrides=("model/head=untied",),
+                when=untied(OUTPUT, f"{WORDS}.weight"),
+                config={"tie_word_embeddings": False, **ALONE},
+            ),
+            Form(f"{name}ForCausalLM", config=ALONE),
+        ),
+        ignore=family.ignore,
+        positions="row",
+        when=bart.alone,
+    )
+
+
+NORMED, HALVES = "model/embed=normed", "model/position=halves"
+POST, PRE = "model/residual=post", "model/residual=pre"
+BART = decoder(bart.BART, "Bart", ("model/position=bart", NORMED, POST))
+MBART = decoder(mbart.MBART, "MBart", ("model/position=bart", NORMED, PRE))
+PEGASUS = decoder(pegasus.PEGASUS, "Pegasus", (HALVES, "model/embed=scaled", PRE), fixed_names)
+MARIAN = decoder(marian.MARIAN, "Marian", (HALVES, "model/embed=scaled", POST), fixed_names)

@@ -1,0 +1,57 @@
+"""CTRL. Keskar et al. 2019."""
+
+from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.decoder_variants import forms, heads
+from fxformer.hf.family import Family
+from fxformer.hf.weight_map import Entry, linear, norm, table
+
+FIELDS = (
+    Knob("n_embd", "model.dim", 1280),
+    Knob("n_layer", "model.layers", 48),
+    Knob("n_head", "model.heads", 16),
+    Knob("dff", "model.ffn.hidden", 8192),
+    Knob("n_positions", "model.position.length", 256),
+    # of the norm after the last block; inside the layers it is 1e-6
+    Knob("layer_norm_epsilon", "model.decoder.last_norm.eps", 1e-6),
+    Knob("resid_pdrop", "model.dropout", 0.1, free=True),
+    Knob("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Silent(("attn_pdrop", "n_ctx", "initializer_range", "from_tf", "summary_activation")),
+    Silent(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
+    Silent(("summary_use_proj",)),
+)
+
+
+def names(config: Config) -> list[Entry]:
+    """Sines are computed, the output table is the word table, its bias is not."""
+    stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
+    attention, ours = f"{layer}.multi_head_attention", f"{stack}/attention"
+    return [
+        *table("transformer.w", "words", copies=("lm_head",)),
+        *norm(f"{layer}.layernorm1", f"{stack}/residual/norms/attention"),
+        *(e for x in "qkv" for e in linear(f"{attention}.W{x}", f"{ours}/{x}")),
+        *linear(f"{attention}.dense", f"{ours}/o"),
+        *norm(f"{layer}.layernorm2", f"{stack}/residual/norms/ffn"),
+        *linear(f"{layer}.ffn.0", f"{stack}/ffn/up"),
+        *linear(f"{layer}.ffn.2", f"{stack}/ffn/down"),
+        *norm("transformer.layernorm", "transformer/norm"),
+        *heads(classes="classifier"),
+    ]
+
+
+CTRL = Family(
+    types=("ctrl",),
+    model="ctrl",
+    base="transformer.",
+    fields=FIELDS,
+    names=names,
+    forms=forms(
+        "CTRL",
+        "transformer.w.weight",
+        tied=True,
+        lm="LMHeadModel",
+        bias=True,
+        classes="classifier",
+        lacks=("ForTokenClassification", "ForQuestionAnswering"),
+    ),
+    ignore=(r"^(transformer\.)?pos_encoding$",),
+)

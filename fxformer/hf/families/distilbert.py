@@ -1,0 +1,82 @@
+"""DistilBERT. Sanh et al. 2019: BERT without token types; its norms have a fixed epsilon."""
+
+from fxformer.hf.config_map import Choice, Config, Knob, Silent
+from fxformer.hf.families.bert import ACTS, NO_WORDS, OLD_NORMS, labelled
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+
+FIELDS = (
+    Knob("dim", "model.dim", 768),
+    Knob("n_layers", "model.layers", 6),
+    Knob("n_heads", "model.heads", 12),
+    Knob("hidden_dim", "model.ffn.hidden", 3072),
+    Knob("max_position_embeddings", "model.position.length", 512),
+    Choice("activation", "model/act", ACTS, "gelu"),
+    Knob("dropout", "model.dropout", 0.1, free=True),
+    Knob("attention_dropout", "model.attention.dropout", 0.1, free=True),
+    # sinusoidal_pos_embds: how the table began; files hold it either way
+    Silent(("initializer_range", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds")),
+)
+
+
+def names(config: Config) -> list[Entry]:
+    """The body and the heads."""
+    embed, stack = "distilbert.embeddings", "transformer/stack/blocks"
+    layer = "distilbert.transformer.layer.{i}"
+    return [
+        *table(f"{embed}.word_embeddings", "words", copies=("vocab_projector",)),
+        *table(f"{embed}.position_embeddings", "transformer/position/table"),
+        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
+        *linear(f"{layer}.attention.q_lin", f"{stack}/attention/q"),
+        *linear(f"{layer}.attention.k_lin", f"{stack}/attention/k"),
+        *linear(f"{layer}.attention.v_lin", f"{stack}/attention/v"),
+        *linear(f"{layer}.attention.out_lin", f"{stack}/attention/o"),
+        *norm(f"{layer}.sa_layer_norm", f"{stack}/residual/norms/attention"),
+        *linear(f"{layer}.ffn.lin1", f"{stack}/ffn/up"),
+        *linear(f"{layer}.ffn.lin2", f"{stack}/ffn/down"),
+        *norm(f"{layer}.output_layer_norm", f"{stack}/residual/norms/ffn"),
+        *linear("vocab_transform", "head/transform/dense"),
+        *norm("vocab_layer_norm", "head/transform/norm"),
+        *tensor("vocab_projector.bias", "head/bias"),
+        *tensor("vocab_projector.weight", "head/output/embedding"),
+        *linear("pre_classifier", "classifiers/classes/dense"),
+        *linear("classifier", "classifiers/classes/out"),
+        *linear("classifier", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+DISTILBERT = Family(
+    types=("distilbert",),
+    model="distilbert",
+    base="distilbert.",
+    fields=FIELDS,
+    names=names,
+    forms=(
+        Form(
+            "DistilBertForMaskedLM",
+            needs=("vocab_transform.weight",),
+            overrides=("model/head=untied_mlm",),
+            when=untied("vocab_projector.weight", "distilbert.embeddings.word_embeddings.weight"),
+            config={"tie_word_embeddings": False},
+        ),
+        Form("DistilBertForMaskedLM", needs=("vocab_transform.weight",)),
+        labelled(
+            "DistilBertForSequenceClassification",
+            "classes",
+            "classifier.weight",
+            "classes_relu",
+            needs=("pre_classifier.weight",),
+        ),
+        labelled("DistilBertForTokenClassification", "tokens", "classifier.weight"),
+        Form(
+            "DistilBertForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form("DistilBertModel", overrides=NO_WORDS, base=""),
+    ),
+    ignore=(r"embeddings\.position_ids$",),
+    renames=OLD_NORMS,
+    positions="row",
+)

@@ -1,0 +1,83 @@
+"""ELECTRA, generator and discriminator. Clark et al. 2020."""
+
+from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
+from fxformer.hf.families.bert import LENGTH, NO_WORDS, OLD_NORMS, body, causal, labelled
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, linear, norm, tensor
+
+FIELDS = (
+    *BERT_FIELDS,
+    LENGTH,
+    Knob("embedding_size", "model.embed.width", 128),
+    Silent(("summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj")),
+)
+DEFAULTS = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
+
+
+def modern(config: Config) -> Config:
+    """What ElectraConfig takes where BertConfig takes something else."""
+    return {**DEFAULTS, **config}
+
+
+def names(config: Config) -> list[Entry]:
+    """BERT's body; the generator's words, the discriminator's answer for each token."""
+    return [
+        *body("electra.", ("generator_lm_head",)),
+        *linear("electra.embeddings_project", "transformer/embed/project"),
+        *linear("generator_predictions.dense", "head/transform/dense"),
+        *norm("generator_predictions.LayerNorm", "head/transform/norm"),
+        *tensor("generator_lm_head.bias", "head/bias"),
+        *tensor("generator_lm_head.weight", "head/output/embedding"),
+        *linear("discriminator_predictions.dense", "head/dense"),
+        *linear("discriminator_predictions.dense_prediction", "head/output"),
+        *linear("classifier.dense", "classifiers/classes/dense"),
+        *linear("classifier.out_proj", "classifiers/classes/out"),
+        *linear("classifier", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+WORDS, LOOSE = ("generator_predictions.dense.weight",), ("model/head=untied_mlm_gelu",)
+OWN = untied("generator_lm_head.weight", "electra.embeddings.word_embeddings.weight")
+
+ELECTRA = Family(
+    types=("electra",),
+    model="electra",
+    base="electra.",
+    fields=FIELDS,
+    names=names,
+    modern=modern,
+    forms=(
+        *causal("ElectraForCausalLM", WORDS, LOOSE, OWN, ("model/head=mlm_gelu",)),
+        Form(
+            "ElectraForMaskedLM",
+            needs=WORDS,
+            overrides=LOOSE,
+            when=OWN,
+            config={"tie_word_embeddings": False},
+        ),
+        Form("ElectraForMaskedLM", needs=WORDS, overrides=("model/head=mlm_gelu",)),
+        Form(
+            "ElectraForPreTraining",
+            needs=("discriminator_predictions.dense.weight",),
+            overrides=("model/head=rtd",),
+        ),
+        labelled(
+            "ElectraForSequenceClassification",
+            "classes",
+            "classifier.out_proj.weight",
+            "classes_gelu",
+        ),
+        labelled("ElectraForTokenClassification", "tokens", "classifier.weight"),
+        Form(
+            "ElectraForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form("ElectraModel", overrides=NO_WORDS, base=""),
+    ),
+    ignore=(r"embeddings\.(position|token_type)_ids$",),
+    renames=OLD_NORMS,
+    positions="row",
+)

@@ -1,0 +1,90 @@
+"""GPT-J. Wang and Komatsuzaki 2021."""
+
+import dataclasses
+import math
+
+from fxformer.hf.canonical_config import select
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent, spelt
+from fxformer.hf.decoder_variants import Inner, forms, heads
+from fxformer.hf.families.bert import ACTS
+from fxformer.hf.family import Family
+from fxformer.hf.weight_map import Entry, linear, norm, table
+
+
+@dataclasses.dataclass(frozen=True)
+class RotaryDim(Silent):
+    """rotary_dim: channels of a head that turn, where we have their share."""
+
+    files: tuple[str, ...] = ("rotary_dim",)
+
+    def overrides(self, config: Config) -> list[str]:
+        channels = config.get("rotary_dim", 64)
+        width, heads = config.get("n_embd", 4096), config.get("n_head", 16)
+        if not all(isinstance(n, int) and n > 0 for n in (channels, width, heads)):
+            raise ConfigMismatch(f"config.json: rotary_dim={channels!r} has no counterpart")
+        head = width // heads
+        if channels > head:
+            raise ConfigMismatch(f"config.json: rotary_dim={channels}, and a head is {head} wide")
+        share = channels / head
+        while int(head * share) < channels:  # rounded down, as shares are
+            share = math.nextafter(share, 1)
+        return [f"model.position.share={spelt(share)}"]
+
+    def values(self, model: dict) -> Config:
+        head = select(model, "model.dim") // select(model, "model.heads")
+        share = select(model, "model.position.share")
+        if share is None:
+            raise ConfigMismatch("its positions turn channels, and model.position turns none")
+        return {"rotary_dim": int(head * share)}
+
+
+FIELDS = (
+    Knob("n_embd", "model.dim", 4096),
+    Knob("n_layer", "model.layers", 28),
+    Knob("n_head", "model.heads", 16),
+    Inner("n_inner", "model.ffn.hidden", width=("n_embd", 4096)),
+    Choice("activation_function", "model/act", ACTS, "gelu_new"),
+    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Knob("resid_pdrop", "model.dropout", 0.0, free=True),
+    Knob("attn_pdrop", "model.attention.dropout", 0.0, free=True),
+    Knob("embd_pdrop", "model.embed.dropout", 0.0, free=True),
+    RotaryDim(),
+    Only("rotary", True, write=False),
+    Only("scale_attn_weights", True, write=False),
+    Silent(("n_positions", "n_ctx", "initializer_range", "summary_activation")),
+    Silent(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
+    Silent(("summary_use_proj",)),
+)
+
+
+def names(config: Config) -> list[Entry]:
+    """One norm a layer, for both of its branches."""
+    stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
+    attention, ours = f"{layer}.attn", f"{stack}/attention"
+    return [
+        *table("transformer.wte", "words", copies=("lm_head",)),
+        *norm(f"{layer}.ln_1", f"{stack}/residual/norms/attention"),
+        *(e for x in "qkv" for e in linear(f"{attention}.{x}_proj", f"{ours}/{x}")),
+        *linear(f"{attention}.out_proj", f"{ours}/o"),
+        *linear(f"{layer}.mlp.fc_in", f"{stack}/ffn/up"),
+        *linear(f"{layer}.mlp.fc_out", f"{stack}/ffn/down"),
+        *norm("transformer.ln_f", "transformer/norm"),
+        *heads(),
+    ]
+
+
+GPTJ = Family(
+    types=("gptj",),
+    model="gptj",
+    base="transformer.",
+    fields=FIELDS,
+    names=names,
+    forms=forms(
+        "GPTJ",
+        "transformer.wte.weight",
+        tied=False,
+        bias=True,
+        lacks=("ForTokenClassification",),
+    ),
+    ignore=(r"\.attn\.(bias|masked_bias)$",),
+)

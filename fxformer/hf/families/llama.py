@@ -1,0 +1,163 @@
+"""Llama, Qwen2 and Qwen3. Touvron et al. 2023; Yang et al. 2024; Yang et al. 2025."""
+
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.hf.families.bert import ACTS, labelled
+from fxformer.hf.family import Family, Form, Names
+from fxformer.hf.rope_config import DERIVED, ROPE, from_rope, to_rope
+from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+
+FIELDS = (
+    Knob("hidden_size", "model.dim", 4096),
+    Knob("num_hidden_layers", "model.layers", 32),
+    Knob("num_attention_heads", "model.heads", 32),
+    Knob("num_key_value_heads", "model.attention.kv_heads"),
+    Knob("head_dim", "model.attention.head_dim"),
+    Knob("intermediate_size", "model.ffn.hidden", 11008),
+    Choice("hidden_act", "model/act", ACTS, "silu"),
+    Knob("rms_norm_eps", "model.norm.eps", 1e-6),
+    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
+    *ROPE,
+    Silent(("max_position_embeddings", "initializer_range")),
+)
+BIASES = (
+    Knob("qkv_bias", "model.attention.qkv_bias", False),
+    Knob("out_bias", "model.attention.out_bias", False),
+    Silent(("attention_bias",)),
+)
+LLAMA = (
+    *BIASES,
+    Knob("mlp_bias", "model.ffn.bias", False),
+    Silent(("pretraining_tp",)),  # how old versions split a matmul: the same sums
+    Only("rope_interleaved", False, also=(None,), write=False),
+)
+DEEPEST = 10_000
+WINDOWS = (
+    Knob("windows", "model.windows"),
+    Only("use_mrope", False, write=False),
+    Silent(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
+)
+
+
+def modern(config: Config) -> Config:
+    """Rope's fields in one place; what null stands for; attention_bias, if any, taken apart."""
+    heads, bias = config.get("num_attention_heads", 32), config.get("attention_bias")
+    return from_rope(config) | {
+        "num_key_value_heads": config.get("num_key_value_heads") or heads,
+        "head_dim": config.get("head_dim") or config.get("hidden_size", 4096) // heads,
+        **({} if bias is None else {"qkv_bias": bias, "out_bias": bias}),
+    }
+
+
+def written(config: Config) -> Config:
+    """The inverse; rope in the words of transformers 4 and 5."""
+    bias, out = config.pop("qkv_bias", None), config.pop("out_bias", None)
+    if bias != out:
+        raise ConfigMismatch("this family has biases in all of attention or in none")
+    return to_rope(config) | ({} if bias is None else {"attention_bias": bias})
+
+
+def windowed(config: Config) -> Config:
+    """Qwen's sliding windows, layer by layer, from either of the ways to say them."""
+    made, depth = modern(config), config.get("num_hidden_layers", 32)
+    if not isinstance(depth, int) or depth > DEEPEST:
+        raise ConfigMismatch(f"config.json: num_hidden_layers={depth!r} cannot be")
+    width = config.get("sliding_window", 4096) if config.get("use_sliding_window") else None
+    first = config.get("max_window_layers", 28)
+    kinds = config.get("layer_types")
+    if kinds is None:
+        kinds = ["sliding_attention" if i >= first else "full_attention" for i in range(depth)]
+    if len(kinds) != depth or set(kinds) - {"sliding_attention", "full_attention"}:
+        raise ConfigMismatch(f"config.json: layer_types={kinds} is not understood")
+    windows = [width if kind == "sliding_attention" else None for kind in kinds]
+    return {**made, "windows": windows if any(windows) else None}
+
+
+def unwindowed(config: Config) -> Config:
+    """The inverse."""
+    windows = config.pop("windows") or [None] * config["num_hidden_layers"]
+    widths = {width for width in windows if width}
+    if len(widths) > 1:
+        raise ConfigMismatch(f"windows of {sorted(widths)} in one model; Qwen has one width")
+    full = [width is None for width in windows]
+    first = full.index(False) if widths else len(windows)
+    named = ["full_attention" if all_ else "sliding_attention" for all_ in full]
+    more = {"layer_types": named, "use_sliding_window": bool(widths)}
+    more |= {"sliding_window": max(widths, default=None), "max_window_layers": first}
+    if any(full[first:]):
+        del more["max_window_layers"]  # only transformers 5 can say this
+    return {**written(config), **more}
+
+
+def names(config: Config) -> list[Entry]:
+    """The body and the heads."""
+    stack, layer = "transformer/stack/blocks", "model.layers.{i}"
+    return [
+        *table("model.embed_tokens", "words", copies=("lm_head",)),
+        *norm(f"{layer}.input_layernorm", f"{stack}/residual/norms/attention"),
+        *linear(f"{layer}.self_attn.q_proj", f"{stack}/attention/q"),
+        *linear(f"{layer}.self_attn.k_proj", f"{stack}/attention/k"),
+        *linear(f"{layer}.self_attn.v_proj", f"{stack}/attention/v"),
+        *linear(f"{layer}.self_attn.o_proj", f"{stack}/attention/o"),
+        *norm(f"{layer}.self_attn.q_norm", f"{stack}/attention/q_norm"),
+        *norm(f"{layer}.self_attn.k_norm", f"{stack}/attention/k_norm"),
+        *norm(f"{layer}.post_attention_layernorm", f"{stack}/residual/norms/ffn"),
+        *linear(f"{layer}.mlp.gate_proj", f"{stack}/ffn/gate"),
+        *linear(f"{layer}.mlp.up_proj", f"{stack}/ffn/up"),
+        *linear(f"{layer}.mlp.down_proj", f"{stack}/ffn/down"),
+        *norm("model.norm", "transformer/norm"),
+        *tensor("lm_head.weight", "head/output/embedding"),
+        *linear("score", "classifiers/classes/out"),
+        *linear("score", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+    ]
+
+
+def _own(names: Names, config: Config) -> bool:
+    both = "lm_head.weight" in names and "model.embed_tokens.weight" in names
+    tied = config.get("tie_word_embeddings", False)
+    return both and (not tied or names.differ("lm_head.weight", "model.embed_tokens.weight"))
+
+
+def _tied(names: Names, config: Config) -> bool:
+    return bool(config.get("tie_word_embeddings", False))
+
+
+def family(
+    kind: str, name: str, fields: tuple, modern, written, derived: tuple[str, ...]
+) -> Family:
+    """A model_type of this kind."""
+    return Family(
+        types=(kind,),
+        model=kind,
+        base="model.",
+        fields=(*FIELDS, *fields),
+        names=names,
+        modern=modern,
+        written=written,
+        derived=derived,
+        forms=(
+            labelled(f"{name}ForSequenceClassification", "classes", "score.weight", "classes_last"),
+            labelled(f"{name}ForTokenClassification", "tokens", "score.weight"),
+            Form(
+                f"{name}ForQuestionAnswering",
+                needs=("qa_outputs.weight",),
+                overrides=("model/head=none", "model/classifiers=span"),
+                base="transformer.",
+            ),
+            Form(f"{name}ForCausalLM", when=_own, config={"tie_word_embeddings": False}),
+            Form(
+                f"{name}ForCausalLM",
+                overrides=("model/head=tied",),
+                when=_tied,
+                config={"tie_word_embeddings": True},
+            ),
+            Form(f"{name}Model", overrides=("model/head=none",), base=""),
+        ),
+        ignore=(r"rotary_emb\.inv_freq$",),
+    )
+
+
+APART = (*DERIVED, "qkv_bias", "out_bias")
+LLAMA1 = family("llama", "Llama", LLAMA, modern, written, APART)
+QWEN2 = family("qwen2", "Qwen2", WINDOWS, windowed, unwindowed, (*DERIVED, "windows"))
+QWEN3 = family("qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed, (*APART, "windows"))

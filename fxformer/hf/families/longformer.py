@@ -1,0 +1,126 @@
+"""Longformer. Beltagy et al. 2020: RoBERTa's names, and global queries, keys and values.
+
+transformers makes the first token global to classify a row where no global_attention_mask is given;
+so does `model.attention.first_global` here. For question answering it takes the question's tokens:
+here the batch has to say so.
+"""
+
+from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.hf.families import roberta
+from fxformer.hf.families.bert import NO_WORDS, OLD_NORMS
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, linear, renamed
+
+FIELDS = (
+    *roberta.FIELDS,
+    Knob("windows", "model.windows"),
+    Knob("first_global", "model.attention.first_global"),
+    Only("attention_mode", "longformer", write=False),
+    Only("ignore_attention_mask", False, write=False),
+    Silent(("attention_window", "onnx_export")),
+)
+CLASSES = "LongformerForSequenceClassification"
+
+
+def windows(config: Config, layers: int) -> list[int]:
+    """Each layer's window of ours, the token and one side; theirs counts both sides."""
+    given = config.get("attention_window", 512)
+    given = [given] * layers if type(given) is int and layers < 10_000 else given
+    right = isinstance(given, list) and len(given) == layers
+    if not right or any(type(w) is not int or w % 2 or w < 2 for w in given):
+        raise ConfigMismatch(
+            f"config.json: attention_window={given} is not an even number for "
+            f"each of {layers} layers"
+        )
+    return [window // 2 + 1 for window in given]
+
+
+def both_sides(found: list[int | None] | None) -> list[int]:
+    """The inverse of `windows`."""
+    if not found or None in found:
+        raise ConfigMismatch(f"a Longformer has a window in every layer, not model.windows={found}")
+    return [2 * (window - 1) for window in found]
+
+
+def modern(config: Config) -> Config:
+    """RoBERTa's positions, and windows."""
+    own = {"windows": windows(config, config.get("num_hidden_layers", 12))}
+    own["first_global"] = (config.get("architectures") or [None])[0] == CLASSES
+    return roberta.modern({**config, **own})
+
+
+def written(config: Config) -> Config:
+    """The inverse."""
+    first, classes = config.pop("first_global"), config["architectures"] == [CLASSES]
+    if first != classes:
+        raise ConfigMismatch(
+            "transformers makes a Longformer's first token global to classify rows and only then: "
+            f"write model.attention.first_global={str(classes).lower()}"
+        )
+    config["attention_window"] = both_sides(config.pop("windows"))
+    return roberta.written(config)
+
+
+def global_names(file: str, path: str) -> list[Entry]:
+    """The projections of global tokens, of every layer."""
+    pairs = (("query", "q"), ("key", "k"), ("value", "v"))
+    return [e for f, p in pairs for e in linear(f"{file}.{f}_global", f"{path}/{p}_global")]
+
+
+def names(config: Config) -> list[Entry]:
+    """RoBERTa's and those of global tokens."""
+    layer = "longformer.encoder.layer.{i}.attention.self"
+    return [
+        *renamed(roberta.names(config), "roberta.", "longformer."),
+        *global_names(layer, "transformer/stack/blocks/attention"),
+    ]
+
+
+WORDS = ("lm_head.dense.weight",)
+
+LONGFORMER = Family(
+    types=("longformer",),
+    model="longformer",
+    base="longformer.",
+    fields=FIELDS,
+    names=names,
+    modern=modern,
+    written=written,
+    derived=(*roberta.DERIVED, "windows", "first_global"),
+    forms=(
+        Form(
+            "LongformerForMaskedLM",
+            needs=WORDS,
+            overrides=("model/head=untied_mlm_gelu",),
+            when=untied("lm_head.decoder.weight", "longformer.embeddings.word_embeddings.weight"),
+            config={"tie_word_embeddings": False},
+        ),
+        Form("LongformerForMaskedLM", needs=WORDS, overrides=("model/head=mlm_gelu",)),
+        Form(
+            CLASSES,
+            needs=("classifier.out_proj.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=classes"),
+            labels=("classifier.out_proj.weight", "classes"),
+        ),
+        Form(
+            "LongformerForTokenClassification",
+            needs=("classifier.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=tokens"),
+            labels=("classifier.weight", "tokens"),
+        ),
+        Form(
+            "LongformerForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form(
+            "LongformerModel",
+            needs=("longformer.pooler.dense.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=pooler"),
+            base="",
+        ),
+        Form("LongformerModel", overrides=NO_WORDS, base=""),
+    ),
+    ignore=(r"embeddings\.(position|token_type)_ids$", r"^longformer\.pooler\."),
+    renames=OLD_NORMS,
+)

@@ -1,0 +1,104 @@
+"""RoBERTa. Liu et al. 2019; XLM-R, Conneau et al. 2020; CamemBERT, Martin et al. 2020.
+
+The first rows of the position table stand for padding: max_position_embeddings counts them.
+"""
+
+from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Silent
+from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
+from fxformer.hf.families.bert import NO_WORDS, OLD_NORMS, Types, body, causal, labelled
+from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.weight_map import Entry, linear, norm, tensor
+
+OWN = ("layer_norm_eps", "type_vocab_size")
+FIELDS = (
+    *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
+    Knob("layer_norm_eps", "model.norm.eps", 1e-12),
+    Types("type_vocab_size", "model.embed.types", 2),
+    Knob("positions", "model.position.length"),
+    Knob("first_position", "model.position.offset"),
+    Silent(("max_position_embeddings",)),
+)
+
+DERIVED = ("positions", "first_position")
+
+
+def modern(config: Config) -> Config:
+    """Positions counted without the rows that stand for padding."""
+    rows, pad = config.get("max_position_embeddings", 512), config.get("pad_token_id", 1)
+    if type(rows) is not int or type(pad) is not int or rows <= pad + 1:
+        raise ConfigMismatch(f"config.json: {rows} positions of which the first is {pad} + 1")
+    return {**config, "positions": rows - pad - 1, "first_position": pad + 1}
+
+
+def written(config: Config) -> Config:
+    """The inverse. Where the first position is, the padding id says."""
+    made = {**config}
+    first = made.pop("first_position")
+    rows = made.pop("positions") + first
+    return {**made, "max_position_embeddings": rows, "pad_token_id": first - 1}
+
+
+def names(config: Config) -> list[Entry]:
+    """The body and the heads."""
+    return [
+        *body("roberta.", ("lm_head.decoder",)),
+        *linear("lm_head.dense", "head/transform/dense"),
+        *norm("lm_head.layer_norm", "head/transform/norm"),
+        *tensor("lm_head.bias", "head/bias", copies=("lm_head.decoder.bias",)),
+        *tensor("lm_head.decoder.weight", "head/output/embedding"),
+        *linear("classifier.dense", "classifiers/classes/dense"),
+        *linear("classifier.out_proj", "classifiers/classes/out"),
+        *linear("classifier", "classifiers/tokens/out"),
+        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("roberta.pooler.dense", "classifiers/pooler/dense"),
+    ]
+
+
+def forms(family: str) -> tuple[Form, ...]:
+    """The classes: Roberta, XLMRoberta, Camembert …"""
+    own = untied("lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight")
+    pooler = (*NO_WORDS, "model/classifiers=pooler")
+    loose = {"tie_word_embeddings": False}
+    words, loose_head = ("lm_head.dense.weight",), ("model/head=untied_mlm_gelu",)
+    return (
+        *causal(f"{family}ForCausalLM", words, loose_head, own, ("model/head=mlm_gelu",)),
+        Form(
+            f"{family}ForMaskedLM",
+            needs=words,
+            overrides=loose_head,
+            when=own,
+            config=loose,
+        ),
+        Form(f"{family}ForMaskedLM", needs=words, overrides=("model/head=mlm_gelu",)),
+        labelled(f"{family}ForSequenceClassification", "classes", "classifier.out_proj.weight"),
+        labelled(f"{family}ForTokenClassification", "tokens", "classifier.weight"),
+        Form(
+            f"{family}ForQuestionAnswering",
+            needs=("qa_outputs.weight",),
+            overrides=(*NO_WORDS, "model/classifiers=span"),
+        ),
+        Form(f"{family}Model", needs=("roberta.pooler.dense.weight",), overrides=pooler, base=""),
+        Form(f"{family}Model", overrides=NO_WORDS, base=""),
+    )
+
+
+def family(kind: str, architecture: str) -> Family:
+    """A model_type of this family."""
+    return Family(
+        types=(kind,),
+        model="roberta",
+        base="roberta.",
+        fields=FIELDS,
+        names=names,
+        forms=forms(architecture),
+        modern=modern,
+        written=written,
+        derived=DERIVED,
+        ignore=(r"embeddings\.(position|token_type)_ids$", r"^roberta\.pooler\."),
+        renames=OLD_NORMS,
+    )
+
+
+ROBERTA = family("roberta", "Roberta")
+XLM_ROBERTA = family("xlm-roberta", "XLMRoberta")
+CAMEMBERT = family("camembert", "Camembert")

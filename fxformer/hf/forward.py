@@ -1,0 +1,98 @@
+"""A model called with the inputs of transformers, by their names, answering by theirs."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array
+
+from fxformer.batch import Batch
+from fxformer.hf.published_model import Published
+from fxformer.model.ngram import NgramDecoder
+from fxformer.nn.head import ReplacedTokenHead
+
+# Their names for what our classifiers answer.
+ANSWERS = {
+    "pairs": "seq_relationship_logits",
+    "classes": "logits",
+    "tokens": "logits",
+    "pooler": "pooler_output",
+}
+
+
+def batch_of(published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bool) -> Batch:
+    """Their keyword inputs as a Batch: ids, masks, token types, positions, decoder inputs.
+
+    Padding has segment 0 here. A sequence-to-sequence model without decoder_input_ids reads its
+    own input, shifted right, as the classification heads of BART and T5 do.
+    """
+    ids = _int(inputs["input_ids"])
+    mask = _int(inputs.get("attention_mask", np.ones_like(ids)))
+    chosen = inputs.get("global_attention_mask")
+    chosen = None if chosen is None else np.asarray(chosen) > 0
+    if not seq2seq:
+        return Batch(
+            ids,
+            mask,
+            types=None if "token_type_ids" not in inputs else _int(inputs["token_type_ids"]),
+            positions=_positions(published, inputs, ids),
+            global_tokens=chosen,
+        )
+    if "decoder_input_ids" in inputs:
+        tokens = _int(inputs["decoder_input_ids"])
+        segments = _int(inputs.get("decoder_attention_mask", np.ones_like(tokens)))
+    else:
+        start = published.config["decoder_start_token_id"]
+        tokens = np.concatenate([np.full_like(ids[:, :1], start), ids[:, :-1]], axis=1)
+        segments = mask
+    return Batch(tokens, segments, source=ids, source_segments=mask, global_tokens=chosen)
+
+
+def run(published: Published, model: nnx.Module, inputs: dict[str, np.ndarray]) -> dict[str, Array]:
+    """Logits, states and answers under the names that transformers gives them. float32."""
+    shape, state = nnx.split(model)
+    batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")
+    names = {**ANSWERS, **published.family.answers}
+    made = jax.jit(lambda state, batch: _outputs(nnx.merge(shape, state), batch, names))
+    return made(state, batch)
+
+
+def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:
+    if model.architecture == "seq2seq":
+        encoder, states = model.states(batch)
+        found = {
+            "encoder_last_hidden_state": encoder[-1],
+            "encoder_hidden_states": encoder,
+            "decoder_hidden_states": states,
+        }
+    else:
+        states = model.states(batch)
+        found = {"hidden_states": states}
+    found["last_hidden_state"] = states[-1]
+    if hasattr(model.head, "score"):
+        streams = isinstance(getattr(model, "decoder", None), NgramDecoder)
+        found["logits"] = model.logits(model(batch) if streams else states[-1])
+    elif isinstance(model.head, ReplacedTokenHead):
+        found["logits"] = model.head(states[-1])
+    for name, answer in model.classifiers.items():
+        made = answer(states[-1], batch.segments)
+        if name == "span":
+            found["start_logits"], found["end_logits"] = made[..., 0], made[..., 1]
+        else:
+            found[names[name]] = made
+        if name == "pairs":
+            found["pooler_output"] = answer.act(answer.dense(answer.pool(states[-1], None)))
+    return found
+
+
+def _positions(published: Published, inputs: dict, ids: np.ndarray) -> np.ndarray | None:
+    if "position_ids" in inputs:
+        return _int(inputs["position_ids"])
+    if published.family.positions == "segments":
+        return None
+    return np.broadcast_to(np.arange(ids.shape[1], dtype=np.int32), ids.shape)
+
+
+def _int(array) -> np.ndarray:
+    return np.asarray(array, np.int32)

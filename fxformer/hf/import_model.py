@@ -1,0 +1,165 @@
+"""`fxformer import`: a published checkpoint becomes a run that can be trained and exported.
+
+The run's folder holds what every run's does (config.yaml, tokenizer/, checkpoints/) and, under
+published/, the files that were not weights, for an export that says the same.
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from omegaconf import DictConfig, OmegaConf
+
+from fxformer import jsonl
+from fxformer.config.build import build
+from fxformer.config.check import problems
+from fxformer.config.options import composed, plain
+from fxformer.data.tokenizer import Tokenizer
+from fxformer.hf.config_map import ConfigMismatch
+from fxformer.hf.conversion_report import Line, as_json
+from fxformer.hf.published_model import Published, read, shapes_of
+from fxformer.hf.tokenizer_files import copy_files, read_tokenizer
+from fxformer.model.language_model import rounded
+from fxformer.nn.init import redraw
+from fxformer.rules import named
+from fxformer.track.run import Run
+from fxformer.train.checkpoint import Checkpoints
+
+SYMBOLS, MARKERS = 64, 5  # of the generated text that stands in where there is no tokenizer
+OBJECTIVES = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What an import has made: its run's folder and what became of each tensor."""
+
+    folder: Path
+    published: Published
+    lines: list[Line]
+    parameters: int
+
+
+def import_model(
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    runs: str = "runs",
+    ignore: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+) -> Imported:
+    """Make a run of the checkpoint in `folder`.
+
+    ignore: fields of config.json to pass over
+    overrides: words of the command line, for the config and for heads the files lack
+    Raises UserError for whatever cannot be carried over exactly; nothing is written then.
+    """
+    published = read(folder, ignore=ignore)
+    tokenizer = read_tokenizer(published.folder, published.vocab)
+    cfg = compose(published, tokenizer, overrides)
+    arrays, lines = weights(published, cfg)
+    run = Run.create(runs, name or published.folder.resolve().name, config=cfg)
+    try:
+        _store(run, published, tokenizer, arrays, lines)
+    except BaseException as error:
+        run.finish("failed", repr(error))
+        raise
+    run.finish("done", "imported")
+    return Imported(run.folder, published, lines, sum(a.size for a in arrays.values()))
+
+
+def compose(
+    published: Published, tokenizer: Tokenizer | None, overrides: Sequence[str] = ()
+) -> DictConfig:
+    """The config of the run. ConfigMismatch for a tokenizer that the word table has no rows for."""
+    symbols = max(1, min(SYMBOLS, published.vocab - MARKERS))
+    size = symbols + MARKERS if tokenizer is None else tokenizer.vocabulary.size
+    words = [f"model={published.family.model}", *published.overrides]
+    words.append(f"model.network.vocab_multiple={multiple(size, published.vocab)}")
+    none = ["tokenizer=none", "data=markov", f"data.symbols={symbols}"]
+    words += none if tokenizer is None else ["tokenizer=file"]
+    cfg = composed("train", [*words, *overrides])
+    kind = _architecture(cfg)
+    if not any(word.startswith("objective=") for word in overrides):
+        words.append(f"objective={OBJECTIVES[kind]}")
+        cfg = composed("train", [*words, *overrides])
+    longest = OmegaConf.select(cfg, "model.position.length")
+    if isinstance(longest, int) and cfg.data.length > longest:
+        cfg.data.length = longest
+    wrong = [line for line in problems(cfg) if not line.startswith("model.head: ")]
+    if wrong:
+        raise ConfigMismatch("\n".join(wrong))
+    return cfg
+
+
+def weights(published: Published, cfg: DictConfig) -> tuple[dict[str, np.ndarray], list[Line]]:
+    """{path in the model: array}, what the files lack drawn by the init rules, and the bill."""
+    network, vocab = build(cfg.model.network), published.vocab
+    shapes = shapes_of(network, vocab)
+    asked = shapes_of(build(published.compose().model.network), vocab)
+    fresh = [path for path in shapes if path not in asked]
+    arrays, lines = published.load(shapes, fresh)
+    lost = [path for path in shapes if path not in arrays]
+    if lost:
+        rules = build(cfg.model.init.rules)
+
+        def draw(key):
+            state = nnx.split(network(vocab=vocab, rngs=nnx.Rngs(key)))[1]
+            made = named(redraw({"model": nnx.to_pure_dict(state)}, rules, key))
+            return {path: made[f"model/{path}"] for path in lost}
+
+        drawn = jax.jit(draw)(jax.random.key(cfg.seed))
+        arrays |= {path: np.asarray(array) for path, array in drawn.items()}
+    return {path: arrays[path] for path in shapes}, lines
+
+
+def _store(run: Run, published: Published, tokenizer, arrays, lines: list[Line]) -> None:
+    kept = run.folder / "published"
+    kept.mkdir()
+    for file in ("config.json", "generation_config.json"):
+        if (published.folder / file).is_file():
+            shutil.copyfile(published.folder / file, kept / file)
+    copy_files(published.folder, kept)
+    (run.folder / "bill.json").write_text(json.dumps(as_json(lines), indent=1) + "\n")
+    if tokenizer is not None:
+        tokenizer.save(run.folder / "tokenizer")
+        stored = OmegaConf.load(run.folder / "config.yaml")
+        stored.tokenizer.path = str((run.folder / "tokenizer").resolve())
+        jsonl.replace(run.folder / "config.yaml", OmegaConf.to_yaml(stored))
+    checkpoints = Checkpoints(run.folder / "checkpoints")
+    host = {"imported": {"family": published.family.types[0], "from": str(published.folder)}}
+    checkpoints.save(0, {"params": {"model": nested(arrays)}}, host)
+    if not checkpoints.wait():
+        raise OSError(f"the weights could not be written to {run.folder}")
+    facts = {"architecture": published.form.architecture, **host["imported"]}
+    run.update(imported=facts, parameters=sum(array.size for array in arrays.values()))
+
+
+def nested(arrays: dict[str, np.ndarray]) -> dict:
+    """{"a/b": x} as {"a": {"b": x}}."""
+    tree: dict = {}
+    for path, array in arrays.items():
+        *parents, leaf = path.split("/")
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[leaf] = array
+    return tree
+
+
+def multiple(size: int, rows: int) -> int:
+    """What `size` ids must be rounded up to a multiple of to give a table of so many rows."""
+    if size > rows:
+        raise ConfigMismatch(f"the tokenizer has {size} ids and the word table {rows} rows")
+    multiples = [1, *(2**k for k in range(1, 12)), rows]
+    return next(m for m in multiples if rounded(size, m) == rows)
+
+
+def _architecture(cfg: DictConfig) -> str:
+    from fxformer.config.compatibility import architecture
+
+    return architecture(OmegaConf.create(plain(cfg))) or "encoder"

@@ -1,0 +1,94 @@
+"""Rotary positions in config.json: the words of transformers 4, of 5, and ours."""
+
+from typing import Any
+
+from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Silent
+
+ROPE = (
+    Knob("rope_base", "model.position.base", 10_000.0),
+    Knob("rope_scale", "model.position.scaling"),
+    Silent(("rope_parameters", "rope_theta", "rope_scaling")),
+)
+DERIVED = ("rope_base", "rope_scale")  # Family.derived
+PLACE = "fxformer.nn.position"
+LLAMA3 = {
+    "factor": "factor",
+    "low": "low_freq_factor",
+    "high": "high_freq_factor",
+    "length": "original_max_position_embeddings",
+}
+
+
+def from_rope(
+    config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
+) -> Config:
+    """The config with `rope_base`, `rope_scale` and, where asked, `rope_share`, as our Rotary has
+    them.
+
+    base, share: what transformers 4 calls the base and the share of channels that turn, the
+        second with its default; None: all of them do
+    Raises ConfigMismatch for a kind of scaling that there is not here.
+    """
+    stated = dict(config.get("rope_scaling") or config.get("rope_parameters") or {})
+    kind = stated.pop("rope_type", stated.pop("type", "default"))
+    stated.pop("type", None)
+    own, unsaid = share or ("partial_rotary_factor", 1.0)
+    theta = _one(stated.pop("rope_theta", None), config.get(base), base) or 10_000.0
+    partial = _one(stated.pop("partial_rotary_factor", None), config.get(own), own)
+    partial = unsaid if partial is None else partial
+    wanted = {"default": (), "linear": ("factor",), "llama3": tuple(LLAMA3.values())}
+    if kind not in wanted:
+        raise ConfigMismatch(f"config.json: rope_type={kind!r} is not one of {', '.join(wanted)}")
+    if share is None and partial not in (None, 1.0):
+        raise ConfigMismatch(
+            f"config.json: partial_rotary_factor={partial!r} has no counterpart, only 1: this "
+            "family rotates every channel of a head"
+        )
+    lacks = ", ".join(sorted(set(wanted[kind]) - set(stated)))
+    strange = ", ".join(f"{key}={stated[key]!r}" for key in sorted(set(stated) - set(wanted[kind])))
+    if lacks or strange:
+        wrong = f"lacks {lacks}" if lacks else f"does not take {strange}"
+        raise ConfigMismatch(f"config.json: rope of type {kind!r} {wrong}")
+    made = {"rope_base": float(theta), "rope_scale": _scale(kind, stated)}
+    return {**config, **made, **({"rope_share": partial} if share else {})}
+
+
+def _one(inner: Any, outer: Any, name: str) -> Any:
+    """A value that may stand in rope_parameters, beside them, or in both places."""
+    if inner is not None and outer is not None and inner != outer:
+        raise ConfigMismatch(
+            f"config.json: {name}={outer!r} and {inner!r} in rope_parameters: transformers 4 reads "
+            "the one and 5 the other"
+        )
+    return outer if inner is None else inner
+
+
+def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:
+    if kind == "default":
+        return None
+    if kind == "linear":
+        own = {"factor": float(stated["factor"])}
+        return {"_target_": f"{PLACE}.slower", "_partial_": True, **own}
+    own = {ours: stated[theirs] for ours, theirs in LLAMA3.items()}
+    return {"_target_": f"{PLACE}.llama3", "_partial_": True, **own}
+
+
+def to_rope(
+    config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
+) -> Config:
+    """The inverse, in the words of both: `rope_parameters`, and `rope_theta` with `rope_scaling`.
+
+    Without the second, transformers 4 would read rope's defaults and say nothing.
+    """
+    made = {**config}
+    theta, scale = made.pop("rope_base"), made.pop("rope_scale")
+    stated: dict[str, Any] = {"rope_type": "default"}
+    if scale is not None and scale["_target_"].endswith(".slower"):
+        stated = {"rope_type": "linear", "factor": scale["factor"]}
+    elif scale is not None:
+        stated = {"rope_type": "llama3", **{LLAMA3[key]: scale[key] for key in LLAMA3}}
+    old = None if scale is None else stated
+    new = {**stated, "rope_theta": theta}
+    if share:
+        made[share[0]] = new["partial_rotary_factor"] = made.pop("rope_share")
+    return {**made, "rope_parameters": new, base: theta, "rope_scaling": old}

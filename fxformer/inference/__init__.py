@@ -1,0 +1,1 @@
+"""Running trained models: loading a run, reading text, decoding."""

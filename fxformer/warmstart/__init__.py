@@ -1,0 +1,1 @@
+"""Initialising a model from existing weights: runs, published models, pairs, layer subsets."""

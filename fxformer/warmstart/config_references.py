@@ -1,0 +1,58 @@
+"""A resolved model node with its references found again: what `model.dropout=0` then reaches."""
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from fxformer.config.options import composed
+from fxformer.config.resume import flat
+
+# together they have every reference
+PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
+
+
+def referenced(model: dict[str, Any]) -> dict[str, Any]:
+    """A resolved model node with the references it was written with: `${model.dropout}` …
+
+    A value that differs from what its reference would say was chosen by itself and stays.
+    """
+    found = _references()
+    made = {"model": model}
+    for path in sorted(found, key=lambda path: path.count(".")):
+        here = _at(made, path)  # gone, where a parent has become a reference
+        for reference in sorted(found[path]):
+            if here is not ... and here == _at({"model": model}, reference[2:-1]):
+                made = _put(made, path.split("."), reference)
+    return made["model"]
+
+
+@cache
+def _references() -> dict[str, set[str]]:
+    """{path: what it may refer to} in the presets."""
+    found: dict[str, set[str]] = {}
+    for name in PRESETS:
+        raw = composed(None, [f"+model={name}"])
+        for path, value in flat(OmegaConf.to_container(raw, resolve=False)).items():
+            if isinstance(value, str) and value.startswith("${model.") and value.endswith("}"):
+                found.setdefault(path, set()).add(value)
+    return found
+
+
+def resolved(model: dict[str, Any]) -> dict[str, Any]:
+    """The inverse: a model node in which every reference is what it refers to."""
+    return OmegaConf.to_container(OmegaConf.create({"model": model}), resolve=True)["model"]
+
+
+def _put(tree: dict, path: list[str], value: Any) -> dict:
+    """A copy of the tree with `value` at the path."""
+    key, *rest = path
+    return {**tree, key: _put(tree[key], rest, value) if rest else value}
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            return ...
+        tree = tree[part]
+    return tree

@@ -1,0 +1,50 @@
+"""Tokens as a person reads them, and typed text with special tokens in it."""
+
+import numpy as np
+
+from fxformer.data.specials import Specials
+from fxformer.data.tokenizer_byte import Byte
+from fxformer.data.tokenizer_fast import ByteLevelBPE, Word
+from fxformer.data.tokenizer_symbols import SymbolTokenizer
+from fxformer.inference.token_text import ids_of, pieces
+
+SPECIALS = Specials(sentinels=2)
+
+
+def test_spaces_line_ends_and_broken_bytes_can_be_seen():
+    tokenizer = Byte(specials=SPECIALS).make([])
+    ids = tokenizer.encode("a b\n")
+    broken = tokenizer.encode("é")[:1]
+    assert pieces(np.concatenate([ids, broken]), tokenizer) == ["a", "▁", "b", "↵", "\\xc3"]
+
+
+def test_special_tokens_are_called_by_name_and_can_be_typed():
+    for tokenizer in (
+        Byte(specials=SPECIALS).make([]),
+        Word(specials=SPECIALS, vocab_size=60).make(["the cat sat"] * 3),
+    ):
+        ids = tokenizer.ids
+        typed = ids_of("the <mask> sat<extra_id_1></s>", tokenizer)
+        assert typed[-2:].tolist() == [ids.sentinels[1], ids.eos] and (typed == ids.mask).sum() == 1
+        shown = pieces(typed, tokenizer)
+        assert "<mask>" in shown and shown[-2:] == ["<extra_id_1>", "</s>"]
+
+
+def test_a_mask_takes_the_space_of_the_word_it_stands_for():
+    texts = ["the cat sat on the mat and the dog sat"] * 20
+    bpe = ByteLevelBPE(specials=SPECIALS, vocab_size=400).make(texts)
+    typed = ids_of("the cat <mask> on the mat", bpe)
+    whole = bpe.encode("the cat sat on the mat")
+    place = typed.tolist().index(bpe.ids.mask)
+    assert np.delete(typed, place).tolist() == np.delete(whole, place).tolist()
+    assert pieces(whole, bpe)[1] == "▁cat"
+    letters = Byte(specials=SPECIALS).make([])
+    assert pieces(ids_of("a <mask>", letters), letters) == ["a", "▁", "<mask>"]
+
+
+def test_text_without_specials_is_encoded_as_it_is():
+    tokenizer = SymbolTokenizer(10)
+    assert pieces(ids_of("3 0 7", tokenizer), tokenizer) == ["3", "0", "7"]
+    assert ids_of("", tokenizer).shape == (0,)
+    markup = Byte(specials=SPECIALS).make([])
+    assert "".join(pieces(ids_of("<script>", markup), markup)) == "<script>"

@@ -1,0 +1,96 @@
+"""Training that begins with an import: its weights, its model, what the command line changes."""
+
+import json
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from fxformer.cli import app
+from fxformer.config.build import build
+from fxformer.config.options import composed, plain
+from fxformer.hf.canonical_config import differences, settled
+from fxformer.hf.convert import WeightMismatch
+from fxformer.hf.export_model import export_model
+from fxformer.hf.import_model import import_model
+from fxformer.hf.published_model import shapes_of
+from fxformer.hf.run_weights import model_weights
+from fxformer.track.run_reader import StoredRun
+from fxformer.warmstart.config_references import referenced
+from fxformer.warmstart.initializer import Start
+from fxformer.warmstart.resolve import adopted
+from tests.hf.fixture import HERE, published
+
+QUIET = (
+    "data=markov",
+    "tokenizer=none",
+    "data.symbols=18",
+    "data.length=6",
+    "data.batch=16",
+    "data.examples=256",
+    "data.valid_examples=16",
+    "energy=tdp",
+    "energy.region=null",
+    "tracker=local",
+    "trainer.compile_cache=null",
+)
+
+
+def train(folder, runs, *words):
+    """Train from a folder of a published model, or a run; the new run."""
+    before = set(runs.glob("*"))
+    argv = [f"init.from={folder}", f"runs={runs}", *QUIET, *words]
+    assert app.train(argv) == 0
+    (made,) = set(runs.glob("*")) - before
+    return StoredRun(made)
+
+
+@pytest.mark.slow
+def test_a_run_begins_where_another_ended(tmp_path):
+    first = import_model(HERE / "bert", runs=str(tmp_path)).folder
+    words = ("objective=mlm", "trainer.steps=1", "optimizer.lr=1e-30", "optimizer.weight_decay=0")
+    run = train(first, tmp_path, *words)
+    before, after = model_weights(StoredRun(first)), model_weights(run)
+    assert before.keys() == after.keys()
+    for path in before:
+        assert np.allclose(before[path], after[path], atol=1e-6), path
+    export_model(run, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == [
+        "BertForPreTraining"
+    ]
+
+
+def test_what_the_command_line_says_of_the_model_changes_it():
+    words = [f"init.from={HERE / 'bert'}", "model.dropout=0.3", "model/classifiers=tokens"]
+    cfg = adopted(composed("train", words), words)
+    made = plain(cfg)["model"]
+    assert made["network"]["transformer"]["dropout"] == 0.3
+    assert made["network"]["transformer"]["attention"]["dropout"] == 0.1  # its own, as published
+    assert list(made["network"]["classifiers"]) == ["tokens"]
+    assert made["network"]["transformer"]["layers"] == 2
+
+
+def test_the_references_of_a_resolved_model_are_found_again():
+    for model in ("bert", "gpt2", "t5", "bart"):
+        words = [f"+model={model}", "+size=tiny", "model.norm.eps=1e-3"]
+        node = plain(composed(None, words).model)
+        cfg = OmegaConf.create({"model": referenced(node)})
+        assert not differences(settled(plain(cfg)["model"]), settled(node))
+        cfg.model.norm.eps = 0.5
+        cfg.model.ffn.hidden = 7
+        network = plain(cfg)["model"]["network"]
+        stack = network["transformer"] if "transformer" in network else network["decoder"]
+        assert stack["norm"]["eps"] == 0.5 and stack["ffn"]["hidden"] == 7
+
+
+def test_heads_may_be_new_and_the_body_may_not():
+    one = published(HERE / "bert")
+    network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
+    shapes = shapes_of(network, one.vocab)
+    arrays, lines = Start(from_=str(HERE / "bert")).weights(shapes, runs="runs")
+    fresh = {line.path for line in lines if line.what == "fresh"}
+    assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
+    assert fresh | set(arrays) == set(shapes)
+    deeper = build(one.compose(["model.layers=3"]).model.network)
+    with pytest.raises(WeightMismatch, match="layer.2"):
+        Start(from_=str(HERE / "bert")).weights(shapes_of(deeper, one.vocab), runs="runs")

@@ -1,0 +1,153 @@
+"""Students: which layers of a teacher they have, bit by bit, and that they learn."""
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from fxformer.config.build import build
+from fxformer.config.options import composed, plain
+from fxformer.config.target import ConfigError
+from fxformer.hf.detect_family import match
+from fxformer.hf.import_model import import_model
+from fxformer.hf.published_model import shapes_of
+from fxformer.warmstart.checkpoint_source import opened
+from fxformer.warmstart.config_references import resolved
+from fxformer.warmstart.layer_subset import chosen, picked, slices, student
+from fxformer.warmstart.resolve import adopted
+from tests.hf.fixture import HERE
+from tests.warmstart.test_initializer import train
+
+
+def made(folder, layers, *words, vocab=23, runs="runs"):
+    """(config, arrays, the teacher's arrays) of a student."""
+    argv = [f"init.from={folder}", f"init.layers={layers}", "tokenizer=none", *words]
+    cfg = adopted(composed("train", argv), argv)
+    network = build(cfg.model.network)
+    arrays, lines = build(cfg.init).weights(shapes_of(network, vocab), runs=runs)
+    origin = opened(str(folder), runs)
+    whole = build(OmegaConf.create({"model": origin.model}).model.network)
+    return cfg, arrays, lines, origin.load(shapes_of(whole, vocab))[0]
+
+
+TEACHERS = {
+    "bert": ("every_other", {"transformer": [0]}),
+    "gpt2": ("[1]", {"transformer": [1]}),
+    "t5": ("{encoder: [1], decoder: all}", {"encoder": [1], "decoder": [0]}),
+    "bart": ("every_other", {"encoder": [0], "decoder": [0]}),
+    "modernbert": ("[0,2]", {"transformer": [1]}),  # the first is a block of its own
+    "albert_groups": ("every_other", {"transformer": [0, 1, 2, 3]}),
+    "led": ("{encoder: every_other}", {"encoder": [0], "decoder": [0, 1]}),
+}
+
+
+QUICK = ("bert", "t5", "modernbert", "albert_groups")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in TEACHERS]
+)
+def test_a_students_layers_are_the_teachers(name):
+    layers, blocks = TEACHERS[name]
+    _, arrays, lines, teacher = made(HERE / name, layers)
+    assert not [line for line in lines if line.what == "fresh"]
+    assert arrays.keys() == teacher.keys()
+    for path, array in arrays.items():
+        side = next((s for s in blocks if path.startswith(f"{s}/stack/blocks/")), None)
+        assert np.array_equal(array, teacher[path][blocks[side]] if side else teacher[path]), path
+
+
+def test_distilberts_recipe():
+    words = (
+        "model/embed=normed",
+        "model/classifiers=none",
+        "objective=mlm",
+        "model.norm.eps=1e-12",
+    )  # BERT's own, which DistilBERT's config cannot say
+    cfg, arrays, lines, _ = made(HERE / "bert", "every_other", *words)
+    dropped = [line.file for line in lines if line.what == "ignored"]
+    heads = [
+        f"{h}.{w}"
+        for h in ("bert.pooler.dense", "cls.seq_relationship")
+        for w in ("weight", "bias")
+    ]
+    assert sorted(dropped) == sorted(["bert.embeddings.token_type_embeddings.weight", *heads])
+    assert not any("types" in path for path in arrays)
+    assert match(plain(cfg.model)).form.architecture == "DistilBertForMaskedLM"
+    assert cfg.init.layers == {"encoder": [0]}  # the run's config says which
+
+
+def test_half_of_bert_base_without_types_is_as_large_as_distilbert():
+    base = composed(None, ["+model=bert", "+size=base", "model/embed=normed", "model/head=none"])
+    teacher = OmegaConf.to_container(base.model, resolve=False)
+    half = student(teacher, picked(resolved(teacher), "every_other"))
+    shapes = shapes_of(build(OmegaConf.create({"model": half}).model.network), 30522)
+    assert sum(int(np.prod(shape)) for shape in shapes.values()) == 66_362_880
+
+
+def test_windows_go_with_their_layers():
+    cfg, *_ = made(HERE / "modernbert", "[0,1,3]")
+    whole = opened(str(HERE / "modernbert"), "runs").settled["encoder"]["windows"]
+    assert plain(cfg.model)["encoder"]["windows"] == [whole[i % len(whole)] for i in (0, 1, 3)]
+    assert cfg.model.layers == 3
+
+
+@pytest.mark.parametrize(
+    "layers", ["[]", "[2]", "[1,0]", "[0,0]", "[-1]", "second", "{decoder: all}"]
+)
+def test_layers_that_there_are_not_are_refused(layers):
+    with pytest.raises(ConfigError, match="init.layers"):
+        made(HERE / "bert", layers)
+
+
+def test_other_refusals():
+    with pytest.raises(ConfigError, match="begin with 0"):
+        made(HERE / "modernbert", "[1,2]")
+    with pytest.raises(ConfigError, match="leave it out"):
+        made(HERE / "bert", "every_other", "model.layers=1")
+    with pytest.raises(ConfigError, match="as many layers of each"):
+        made(HERE / "albert_groups", "[0,2,3]")
+    with pytest.raises(ConfigError, match="write init.from=RUN too"):
+        words = ["init.layers=every_other"]
+        adopted(composed("train", words), words)
+
+
+def test_every_other_is_the_first_the_third_and_so_on():
+    assert chosen("every_other", 12) == [0, 2, 4, 6, 8, 10]
+    assert chosen("every_other", 5) == [0, 2, 4] and chosen("all", 2) == [0, 1]
+    twelve = {"encoder": {"layers": 12}, "network": {"transformer": {}}}
+    assert slices(twelve, picked(twelve, [0, 2, 4, 7, 9, 11])) == {
+        "transformer/stack/blocks/": (12, [0, 2, 4, 7, 9, 11])
+    }
+
+
+CASES = [
+    ("bert", "mlm"),
+    ("gpt2", "clm"),
+    ("t5", "denoise"),
+    ("bart", "denoise"),
+    ("modernbert", "mlm"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name,objective", CASES)
+def test_a_student_learns(name, objective, tmp_path):
+    words = (
+        f"objective={objective}",
+        "init.layers=every_other",
+        "model.dropout=0",
+        "trainer.steps=20",
+        "trainer.log_every=1",
+        "optimizer.lr=1e-2",
+    )
+    run = train(HERE / name, tmp_path, *words)
+    loss = run.metrics("train")["loss"]
+    assert loss[-5:].mean() < loss[:5].mean() - 0.05
+
+
+@pytest.mark.slow
+def test_a_run_of_ours_teaches_too(tmp_path):
+    first = import_model(HERE / "gpt2", runs=str(tmp_path)).folder
+    _, arrays, _, teacher = made(first, "[1]", runs=str(tmp_path))
+    path = "transformer/stack/blocks/ffn/up/kernel"
+    assert np.array_equal(arrays[path], teacher[path][[1]])
