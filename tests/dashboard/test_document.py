@@ -9,6 +9,7 @@ import pytest
 from fxformer.dashboard import document, main
 from fxformer.errors import UserError
 
+PLOTLY = document.plotly
 PAYLOADS = ["<script>alert(1)</script>", "</script><script>alert(1)</script>", "<!--<script>",
             "]]>", "\u2028\u2029", "<img src=x onerror=alert(1)>", "javascript:alert(1)",
             "'\"`${alert(1)}", "<svg onload=alert(1)>", "\u202eevil", "&lt;b&gt;", "\x00\x1b[31m",
@@ -71,7 +72,7 @@ def test_the_page_puts_text_in_as_text_only():
 
 
 def test_without_plotly_each_page_is_refused_before_the_work(monkeypatch, tmp_path):
-    document.plotly.cache_clear()
+    monkeypatch.setattr(document, "plotly", PLOTLY.__wrapped__)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)  # as if it were not installed
     for verb, argv in (
         (main.dashboard, [str(tmp_path)]),
