@@ -116,16 +116,13 @@ class Mixture(Objective):
         everyone = [np.asarray(getattr(batch, segments)) for batch in made]
         height, width = len(everyone[0]), max(segment.shape[1] for segment in everyone)
         top = 1 + max(int(segment.max(initial=0)) for segment in everyone)
-        found = {name: [] for name in names}
-        places, keys = [], []
-        for batch, segment in zip(made, everyone, strict=True):
-            place = np.flatnonzero(segment)
-            places.append(place)
-            keys.append(place // segment.shape[1] * top + segment.reshape(-1)[place])
-            for name in names:
-                array = getattr(batch, name)
-                found[name].append(None if array is None else np.asarray(array).reshape(-1)[place])
-        key = np.concatenate(keys)
+        places = [np.flatnonzero(segment) for segment in everyone]
+        key = np.concatenate(
+            [
+                place // segment.shape[1] * top + segment.reshape(-1)[place]
+                for place, segment in zip(places, everyone, strict=True)
+            ]
+        )
         order = np.argsort(key, kind="stable")  # a segment is of one batch, and in order there
         row = key[order] // top
         rank = ranks_of(row, height)
@@ -133,21 +130,21 @@ class Mixture(Objective):
         spare = np.unique(row[~inside]).size if "weights" in names else 0
         lost = np.count_nonzero(~inside) - spare
         self.tally.add("tokens without room in a row of several objectives", lost)
-        arrays, there = {}, row[inside] * width + rank[inside]
-        for name, parts in found.items():
-            given = [part for part in parts if part is not None]
-            fill = self.vocabulary.pad if name in ("tokens", "source") else 0
-            if not given:
-                arrays[name] = None
+        target = np.empty(len(key), np.int64)
+        target[order] = np.where(inside, row * width + rank, -1)
+        targets = np.split(target, np.cumsum([len(place) for place in places])[:-1])
+        moves = [(to[to >= 0], place[to >= 0]) for to, place in zip(targets, places, strict=True)]
+        arrays = dict.fromkeys(names)
+        for name in names:
+            given = [getattr(batch, name) for batch in made]
+            kinds = [np.asarray(array).dtype for array in given if array is not None]
+            if not kinds:
                 continue
-            kind = given[0].dtype
-            filled = [
-                np.full(len(place), fill, kind) if part is None else part
-                for part, place in zip(parts, places, strict=True)
-            ]
-            whole = np.full((height, width), fill, kind)
-            whole.reshape(-1)[there] = np.concatenate(filled)[order[inside]]
-            arrays[name] = whole
+            fill = self.vocabulary.pad if name in ("tokens", "source") else 0
+            arrays[name] = np.full((height, width), fill, kinds[0])
+            for array, (to, place) in zip(given, moves, strict=True):
+                if array is not None:
+                    arrays[name].reshape(-1)[to] = np.asarray(array).reshape(-1)[place]
         return arrays
 
     def _picked(self, batch: Batch, room: int) -> Batch:
