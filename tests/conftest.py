@@ -14,8 +14,9 @@ from tests.sampling import tenth
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
 for name, value in {
     "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes longer than what is computed
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),  # a second run of the suite compiles little
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     "WANDB_MODE": "offline",
     "WANDB_SILENT": "true",
     "FXFORMER_NO_TUNING": "1",  # no test is replaced by a fresh process of itself

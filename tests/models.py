@@ -1,6 +1,6 @@
 """Tiny models for tests, composed from conf/ the way the command line does it."""
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import jax
@@ -10,6 +10,7 @@ from flax import nnx
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from fxformer.batch import Batch
 
@@ -28,10 +29,15 @@ def choices(group: str) -> list[str]:
 
 def network(model: str, *overrides: str):
     """The partial that a model's yaml describes."""
+    return instantiate(_composed(model, *overrides).model.network)
+
+
+@lru_cache(None)
+def _composed(model: str, *overrides: str) -> DictConfig:
+    """The config of a model. Not to be changed: it is composed once."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(overrides=[f"+model={model}", *overrides])
-    return instantiate(cfg.model.network)
+        return compose(overrides=[f"+model={model}", *overrides])
 
 
 def tiny(model: str, *overrides: str, vocab: int = VOCAB, seed: int = 0):
@@ -40,9 +46,14 @@ def tiny(model: str, *overrides: str, vocab: int = VOCAB, seed: int = 0):
     built = made(vocab=vocab, rngs=nnx.Rngs(seed))
     shape, state = nnx.split(built)
     leaves, tree = jax.tree.flatten(state)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    loud = [x + 0.3 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return nnx.merge(shape, jax.tree.unflatten(tree, loud))
+    wide = [x + noise for x, noise in zip(leaves, normal_like(leaves, 0.3, seed), strict=True)]
+    return nnx.merge(shape, jax.tree.unflatten(tree, wide))
+
+
+def normal_like(leaves, scale: float, seed: int = 0) -> list[jax.Array]:
+    """Random arrays of the shapes of `leaves`; jax.random would compile a program for each."""
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.normal(0, scale, leaf.shape), jnp.float32) for leaf in leaves]
 
 
 def ids(batch: int = 2, length: int = 8, seed: int = 1) -> np.ndarray:

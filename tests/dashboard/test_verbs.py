@@ -39,7 +39,7 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
         )
         assert len(json.load(urllib.request.urlopen(asked, timeout=10))["runs"]) == 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(300) == 0
 
 
 @pytest.mark.parametrize(

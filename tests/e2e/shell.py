@@ -26,7 +26,7 @@ def start(*argv: str, folder: Path, **environment: str) -> subprocess.Popen:
 
 def fxformer(*argv: str, folder: Path, **environment: str) -> tuple[int, str, str]:
     """The command, run in `folder` to its end: exit code, stdout, stderr."""
-    code = start(*argv, folder=folder, **environment).wait(120)
+    code = start(*argv, folder=folder, **environment).wait(600)
     return code, (folder / "out.txt").read_text(), (folder / "err.txt").read_text()
 
 
@@ -52,7 +52,7 @@ def only(folder: Path) -> Path:
     return run
 
 
-def until(step: int, process: subprocess.Popen, folder: Path, seconds: float = 60) -> Path | None:
+def until(step: int, process: subprocess.Popen, folder: Path, seconds: float = 600) -> Path | None:
     """Wait until a run has logged `step`, or its process has ended; the run."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:

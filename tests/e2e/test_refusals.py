@@ -20,7 +20,7 @@ LINES = [
     for line in (Path(__file__).parents[1] / "configs" / "bad.txt").read_text().splitlines()
     if line.strip() and not line.startswith("#")
 ]
-PARTS = 12  # tests that share the lines out among them
+PARTS = 16  # tests that share the lines out among them; all but some are slow
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,9 @@ def judge(line: tuple[str, str, str], said: str | None, folder: Path) -> str | N
     return f"{line[1]}: blank lines in {said!r}" if "" in said.splitlines() else None
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [pytest.param(n, marks=pytest.mark.slow if n % 4 else ()) for n in range(PARTS)]
+)
 def test_bad_lines_are_refused_by_name(part, folder):
     wrong = [judge(li, refusal(words_of(li, folder)), folder) for li in LINES[part::PARTS]]
     assert not any(wrong), "\n".join(filter(None, wrong))

@@ -283,7 +283,7 @@ def test_processes_share_by_processor_time_and_together_count_what_the_counter_r
             child.stdin.write("\n")
             child.stdin.flush()
         for child in children:
-            child.wait(60)
+            child.wait(300)
     finally:
         rising.ended.set()
         for child in children:

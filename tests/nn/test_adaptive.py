@@ -11,7 +11,7 @@ from fxformer.config.compatibility_parts import words_fit_what_reads_them
 from fxformer.nn.adaptive import AdaptiveHead, AdaptiveTable, clusters
 from fxformer.ops.adaptive_softmax import adaptive_cross_entropy
 from fxformer.ops.cross_entropy import CrossEntropy
-from tests.models import close
+from tests.models import close, normal_like
 
 V, D, CUTS = 20, 12, [5, 9]
 COUNT = 37
@@ -24,9 +24,7 @@ def parts(cutoffs=tuple(CUTS), shrink=2, tied=(False, True, True), vocab=V):
     head = AdaptiveHead(D, vocab=vocab, width=D, **known, tied=list(tied), rngs=nnx.Rngs(1))
     shape, state = nnx.split((words, head))
     leaves, tree = jax.tree.flatten(state)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    drawn = [0.5 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
-    return nnx.merge(shape, jax.tree.unflatten(tree, drawn))
+    return nnx.merge(shape, jax.tree.unflatten(tree, normal_like(leaves, 0.5, 2)))
 
 
 def test_a_word_is_its_row_projected():

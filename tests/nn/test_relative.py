@@ -18,7 +18,7 @@ from fxformer.nn.relative import (
     shift,
 )
 from fxformer.ops.attention_mask import Mask, positions
-from tests.models import a_batch, close, ids, tiny
+from tests.models import a_batch, close, ids, normal_like, tiny
 
 PAIR = ("model/attention=relative", "model/position=relative")
 H, K, D = 2, 4, 6
@@ -38,9 +38,7 @@ def loud(part):
     """The same part with every weight drawn, none of them trivial."""
     shape, state = nnx.split(part)
     leaves, tree = jax.tree.flatten(state)
-    keys = jax.random.split(jax.random.key(3), len(leaves))
-    drawn = [0.5 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
-    return nnx.merge(shape, jax.tree.unflatten(tree, drawn))
+    return nnx.merge(shape, jax.tree.unflatten(tree, normal_like(leaves, 0.5, 3)))
 
 
 def here(segments, position, causal=True) -> Where:

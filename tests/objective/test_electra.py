@@ -19,7 +19,7 @@ from fxformer.rules import named
 from fxformer.train.precision import Precision
 from fxformer.train.state import bind, make_state
 from fxformer.train.step import make_step
-from tests.models import SMALL, close, network
+from tests.models import SMALL, close, network, normal_like
 
 HEAD = partial(ReplacedTokenHead, act=jax.nn.gelu)
 
@@ -34,9 +34,9 @@ def make(vocabulary):
         made = ReplacedTokenDetection(body, vocabulary=vocabulary, rngs=nnx.Rngs(seed), **knobs)
         shape, state = nnx.split(made)
         leaves, tree = jax.tree.flatten(nnx.to_pure_dict(state))
-        keys = jax.random.split(jax.random.key(seed), len(leaves))
-        loud = [x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-        return bind(shape, jax.tree.unflatten(tree, loud))
+        noise = normal_like(leaves, 0.2, seed)
+        wide = [x + more for x, more in zip(leaves, noise, strict=True)]
+        return bind(shape, jax.tree.unflatten(tree, wide))
 
     return built
 

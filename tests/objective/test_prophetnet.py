@@ -14,7 +14,7 @@ from fxformer.rules import named
 from fxformer.train.precision import Precision
 from fxformer.train.state import bind, make_state
 from fxformer.train.step import make_step
-from tests.models import SMALL, close, network
+from tests.models import SMALL, close, network, normal_like
 
 TINY = (*SMALL, "model.layers=1", "model.dropout=0.0")
 
@@ -28,9 +28,9 @@ def make(vocabulary):
         made = objective(body, vocabulary=vocabulary, rngs=nnx.Rngs(0), **knobs)
         shape, state = nnx.split(made)
         leaves, tree = jax.tree.flatten(nnx.to_pure_dict(state))
-        keys = jax.random.split(jax.random.key(0), len(leaves))
-        loud = [x + 0.2 * jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-        return bind(shape, jax.tree.unflatten(tree, loud))
+        noise = normal_like(leaves, 0.2, 0)
+        wide = [x + more for x, more in zip(leaves, noise, strict=True)]
+        return bind(shape, jax.tree.unflatten(tree, wide))
 
     return built
 

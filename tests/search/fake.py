@@ -4,7 +4,7 @@
 
 The loss at step s is (log10 x + 3)² + y + 1 / s. FAKE says how it goes: steps=6 pause=0.01 and, for
 each slot, what happens to it at its first attempt (3:raise) or at every (3:raise!): raise, kill,
-oom, nan, diverge, bad, hang.
+oom, nan, diverge, bad, hang. FAKE_GATE is a file without which no trial makes its last step.
 """
 
 import json
@@ -65,6 +65,16 @@ class Trial:
         trial = self.study.trial(self.ticket.slot).to_json()
         book.write(self.study, self.study.trial(self.ticket.slot).from_json(trial | changes))
 
+    def may_end(self) -> bool:
+        """Wait for FAKE_GATE; False: this process is to leave before."""
+        gate = Path(os.environ.get("FAKE_GATE", "/"))
+        while not gate.exists():
+            if os.getppid() != self.ticket.parent or self.asked:
+                self.facts("interrupted", "asked to leave")
+                return False
+            time.sleep(0.02)
+        return True
+
     def charge(self, joules: float, seconds: float) -> None:
         line = {"attempt": self.attempt, "joules": joules, "seconds": {"train": seconds},
                 "entries": [["train", "cpu", "fake", "modelled", 0.1, joules]]}  # fmt: skip
@@ -83,6 +93,8 @@ class Trial:
                 self.facts("interrupted", "asked to leave")
                 return 75
             time.sleep(numbers["pause"])
+            if step == numbers["steps"] and not self.may_end():
+                return 75
             self.charge(made * JOULES, made * 1.0)
             value = loss(trial.params, step)
             if step == 3 and end:

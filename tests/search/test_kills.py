@@ -28,10 +28,17 @@ raise SystemExit(75 if drive.work(drive.study(runs, "s", total=trials), asked)[1
 STEPS = 6
 
 
-def controller(runs: Path, trials: int) -> subprocess.Popen:
-    """One that works on the study "s", two trials at a time, until it is done."""
+NO_GATE = Path("/")
+
+
+def controller(runs: Path, trials: int, gate: Path = NO_GATE) -> subprocess.Popen:
+    """One that works on the study "s", two trials at a time, until it is done.
+
+    gate: file that trials wait for before their last step
+    """
     pause = 0.1 if trials < 10 else 0.3  # they are to be killed, so they take their time
     environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": f"steps={STEPS} pause={pause}"}
+    environ["FAKE_GATE"] = str(gate)
     words = [sys.executable, "-c", CONTROLLER, str(runs), str(trials), "2"]
     with (runs / "err.txt").open("a") as err:
         return subprocess.Popen(words, env=environ, cwd=ROOT, stdout=err, stderr=err)
@@ -62,15 +69,20 @@ def kill(pid: int) -> bool:
     return True
 
 
-def killed(runs: Path, trials: int, kills: int, seed: int, controllers: int = 1) -> list[int]:
-    """Work on a study, killing; then let it end. How many controllers and trials were killed."""
+def killed(
+    runs: Path, trials: int, kills: int, seed: int, controllers: int = 1, gate: Path = NO_GATE
+) -> list[int]:
+    """Work on a study, killing; then let it end. How many controllers and trials were killed.
+
+    gate: file that is made after the last kill, for which trials wait before their last step
+    """
     runs.mkdir()
-    rng, dead, limit = np.random.default_rng(seed), [0, 0], time.monotonic() + 60 + 12 * kills
-    at_work = [controller(runs, trials) for _ in range(controllers)]
+    rng, dead, limit = np.random.default_rng(seed), [0, 0], time.monotonic() + 600 + 12 * kills
+    at_work = [controller(runs, trials, gate) for _ in range(controllers)]
     while sum(dead) < kills and time.monotonic() < limit and not done(runs):
         for n, process in enumerate(at_work):
             if process.poll() is not None:
-                at_work[n] = controller(runs, trials)
+                at_work[n] = controller(runs, trials, gate)
         victims = processes(runs)
         if not victims and rng.random() > 0.005:  # now and then before there is a trial
             time.sleep(0.05)
@@ -79,8 +91,10 @@ def killed(runs: Path, trials: int, kills: int, seed: int, controllers: int = 1)
         which = int(bool(victims) and rng.random() < 0.6)
         one = rng.choice(victims) if which else at_work[rng.integers(controllers)].pid
         dead[which] += kill(int(one))
+    if gate != NO_GATE:
+        gate.touch()
     for process in at_work:
-        process.wait(300)
+        process.wait(600)
     finish(runs, trials)
     return dead
 
@@ -110,7 +124,7 @@ def check(runs: Path, whole: Study, trials: int) -> None:
 def test_kills_lose_nothing_and_double_nothing(tmp_path):
     whole = finish(tmp_path / "whole", 4)
     assert [trial.state for trial in whole.trials()] == ["complete"] * 4
-    assert sum(killed(tmp_path / "runs", 4, kills=5, seed=1)) >= 3  # unless all is done before
+    assert sum(killed(tmp_path / "runs", 4, kills=5, seed=1, gate=tmp_path / "gate")) == 5
     check(tmp_path / "runs", whole, 4)
 
 

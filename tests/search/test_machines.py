@@ -18,10 +18,15 @@ from tests.search.cluster import postgres
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def machine(runs: Path, trials: int, address: str, fake: str = "steps=2") -> subprocess.Popen:
-    """A controller that knows of the others through the database only."""
+def machine(
+    runs: Path, trials: int, address: str, fake: str = "steps=2", gate: Path = Path("/")
+) -> subprocess.Popen:
+    """A controller that knows of the others through the database only.
+
+    gate: file that trials wait for before their last step
+    """
     runs.mkdir(exist_ok=True)
-    environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": fake}
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": fake, "FAKE_GATE": str(gate)}
     words = [sys.executable, drive.__file__, str(runs), "s", str(trials), "2", address]
     with (runs / "err.txt").open("a") as err:
         return subprocess.Popen(words, env=environ, cwd=ROOT, stdout=err, stderr=err)
@@ -33,9 +38,13 @@ def ended(runs: Path) -> list[int]:
     return [int(line) for line in file.read_text().split()] if file.exists() else []
 
 
-def share(folders: list[Path], trials: int, address: str) -> list[Study]:
-    """Several machines on one search, begun at once, until all is done."""
-    at_work = [machine(folder, trials, address) for folder in folders]
+def share(folders: list[Path], trials: int, address: str, gate: Path) -> list[Study]:
+    """Several machines on one search until all is done; no trial ends before each has one."""
+    at_work = [machine(folder, trials, address, gate=gate) for folder in folders]
+    while not all(list(folder.glob("run-*")) for folder in folders):
+        assert all(process.poll() is None for process in at_work)
+        time.sleep(0.02)
+    gate.touch()
     for folder, process in zip(folders, at_work, strict=True):
         assert process.wait(300) == 0, (folder / "err.txt").read_text()[-3000:]
     return [find(folder, "s") for folder in folders]
@@ -53,11 +62,12 @@ def check(studies: list[Study], folders: list[Path], trials: int) -> None:
     assert {row[0] for row in tables[0]} == {"complete"}
 
 
-def test_two_controllers_on_one_postgresql_share_30_trials(tmp_path):
+@pytest.mark.parametrize("trials", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_two_controllers_on_one_postgresql_share_trials(trials, tmp_path):
     with postgres() as address:
         folders = [tmp_path / "one", tmp_path / "two"]
-        check(share(folders, 30, address), folders, 30)
-        assert all(len(ended(folder)) > 3 for folder in folders), "one machine did it all"
+        check(share(folders, trials, address, tmp_path / "gate"), folders, trials)
+        assert all(ended(folder) for folder in folders), "one machine did it all"
 
 
 @pytest.mark.slow
@@ -108,4 +118,4 @@ def served(folder: Path):
 def test_the_same_over_grpc(tmp_path):
     with served(tmp_path) as address:
         folders = [tmp_path / "one", tmp_path / "two"]
-        check(share(folders, 8, address), folders, 8)
+        check(share(folders, 8, address, tmp_path / "gate"), folders, 8)

@@ -117,11 +117,12 @@ def test_a_database_that_hesitates_is_asked_again_and_one_that_is_gone_loses_not
     assert here.take(0, 1) and len(asked) >= 3
     done = Trial(0, {"x": 1e-3, "y": 1}, (), "complete", values=(1.0,), attempts=1)
     book.write(here.study, done)
-    monkeypatch.setattr(remote, "PATIENCE", 0.3)
     asked.clear()
-    monkeypatch.setattr(here.storage, "get_all_trials", lambda *_, **__: hesitant(asked.clear()))
-    with pytest.raises(remote.Unreachable, match="database is locked"):
-        here.tell([done])
+    with monkeypatch.context() as gone:
+        gone.setattr(remote, "PATIENCE", 0.3)
+        gone.setattr(here.storage, "get_all_trials", lambda *_, **__: hesitant(asked.clear()))
+        with pytest.raises(remote.Unreachable, match="database is locked"):
+            here.tell([done])
     assert here.study.trial(0) == done
     machine(tmp_path, "a", address).hear()  # the next worker tells it
     (frozen,) = machine(tmp_path, "b", address)._all()

@@ -1,12 +1,14 @@
 """The records of a study: what is written is read, one begins it, another kind is refused."""
 
 import dataclasses
+import fcntl
 import json
 import math
 import os
 import subprocess
 import sys
 import time
+from subprocess import PIPE
 
 import pytest
 from search import drive
@@ -121,7 +123,9 @@ import sys; sys.path.insert(0, sys.argv[3])
 from search import drive
 from fxformer.search import book
 from fxformer.search.claims import FileClaims
-while not __import__("os").path.exists(sys.argv[2]): pass
+import fcntl
+print("ready", flush=True)
+fcntl.flock(open(sys.argv[2]), fcntl.LOCK_SH)
 study = book.begin(drive.study(sys.argv[1]))
 claims = FileClaims(study, 60)
 print(study.created, *[slot for slot in range(40) if claims.take(slot, 1)])
@@ -130,12 +134,13 @@ print(study.created, *[slot for slot in range(40) if claims.take(slot, 1)])
 
 def test_of_simultaneous_starters_one_begins_and_each_claim_is_made_once(tmp_path):
     tests = str(drive.Path(__file__).parents[1])
-    argv = [sys.executable, "-c", BEGIN, str(tmp_path), str(tmp_path / "go"), tests]
+    argv = [sys.executable, "-c", BEGIN, str(tmp_path), str(tmp_path / "lock"), tests]
     env = os.environ | {"PYTHONPATH": str(drive.Path(__file__).parents[2])}
-    six = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env) for _ in range(6)]
-    time.sleep(2)
-    (tmp_path / "go").touch()
-    said = [one.communicate(timeout=60)[0].split() for one in six]
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        four = [subprocess.Popen(argv, stdout=PIPE, text=True, env=env) for _ in range(4)]
+        assert [one.stdout.readline() for one in four] == ["ready\n"] * 4
+    said = [one.communicate(timeout=300)[0].split() for one in four]
     assert len({one[0] for one in said}) == 1
     assert sorted(int(slot) for one in said for slot in one[1:]) == list(range(40))
     assert not [path for path in (tmp_path / FOLDER / "s").rglob(".*") if path.is_file()]

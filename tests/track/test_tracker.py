@@ -1,7 +1,7 @@
 """Trackers: mirrors that explode, sleep or leak never touch the run."""
 
 import logging
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,22 +44,18 @@ class Diary:
 def run_with(tmp_path, mirrors, steps=50, **knobs):
     run = Run.create(tmp_path, "x", config={"a": 1})
     trackers = Trackers(mirrors=mirrors, **knobs)
-    slowest, began = 0.0, time.perf_counter()
     trackers.start(run)
     for step in range(steps):
-        start = time.perf_counter()
         trackers.log(step, "train", {"loss": 1.0 / (step + 1)})
-        slowest = max(slowest, time.perf_counter() - start)
-    took = time.perf_counter() - began
     missed = trackers.finish({"loss": 0.1})
     run.finish("done")
     assert len(StoredRun(run.folder).lines) == steps  # the folder misses nothing, ever
-    return run, missed, took, slowest
+    return run, missed
 
 
 def test_a_mirror_sees_everything_in_order(tmp_path):
     diary = Diary()
-    run, missed, *_ = run_with(tmp_path, {"d": diary})
+    run, missed = run_with(tmp_path, {"d": diary})
     assert [c[0] for c in diary.calls] == ["start", *["log"] * 50, "finish"]
     assert [c[1] for c in diary.calls[1:-1]] == list(range(50)) and missed == {"d": 0}
     assert StoredRun(run.folder).facts["summary"] == {"loss": 0.1}
@@ -78,14 +74,12 @@ def test_a_mirror_that_explodes_is_off_after_a_warning(tmp_path, caplog, method)
 
 
 def test_a_mirror_that_sleeps_costs_the_run_nothing_and_its_drops_are_counted(tmp_path, caplog):
-    sleepy = Diary(lambda method: time.sleep(5))
+    woken = threading.Event()
+    sleepy = Diary(lambda method: woken.wait(600))
     with caplog.at_level(logging.WARNING):
-        start = time.perf_counter()
-        run, missed, took, slowest = run_with(
-            tmp_path, {"slow": sleepy}, steps=200, queue=10, finish_seconds=0.3
-        )
-        whole = time.perf_counter() - start
-    assert took < 3 and slowest < 2 and whole < 4  # the mirror sleeps 5 s at each call
+        run, missed = run_with(tmp_path, {"slow": sleepy}, steps=200, queue=10, finish_seconds=0.3)
+    assert len(sleepy.calls) <= 1  # the run has ended, and its first call has not returned
+    woken.set()
     assert missed["slow"] >= 190
     assert "too slow" in caplog.text and "did not finish in time" in caplog.text
     assert any(e["event"] == "tracker" for e in StoredRun(run.folder).events())

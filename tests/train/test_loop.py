@@ -352,7 +352,7 @@ def test_killed_and_interrupted_runs_go_on_as_if_nothing_had_been(tmp_path):
     process = spawn(broken, 40, 0.05)
     wait_for(broken, before + 4, process)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert (process.returncode, output.split()[0]) == (75, "interrupted")
     reached = int(trace(broken)[-1][0])
     assert Checkpoints(broken / "checkpoints").steps()[-1] == reached  # no step is lost
@@ -378,7 +378,7 @@ def test_a_second_signal_leaves_at_once():
     assert "again to stop now" in process.stderr.readline() + process.stderr.readline()
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=300) == 130
 
 
 def test_a_signal_saves_in_this_process_too(tmp_path):
