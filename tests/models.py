@@ -50,6 +50,12 @@ def tiny(model: str, *overrides: str, vocab: int = VOCAB, seed: int = 0):
     return nnx.merge(shape, jax.tree.unflatten(tree, wide))
 
 
+def abstract(model: str, *overrides: str, vocab: int = VOCAB):
+    """The model of `tiny` with shapes in place of weights: nothing is computed."""
+    made = network(model, *SMALL, *OWN.get(model, ()), *overrides)
+    return nnx.eval_shape(lambda: made(vocab=vocab, rngs=nnx.Rngs(0)))
+
+
 def normal_like(leaves, scale: float, seed: int = 0) -> list[jax.Array]:
     """Random arrays of the shapes of `leaves`; jax.random would compile a program for each."""
     rng = np.random.default_rng(seed)

@@ -1,6 +1,7 @@
 """A headless Chromium for tests: what it complained of, and every host that it asked."""
 
 import contextlib
+import functools
 import shutil
 import threading
 import time
@@ -59,21 +60,35 @@ class Watched:
         assert self.hosts <= own, f"asked {self.hosts - own}"
 
 
-@contextlib.contextmanager
-def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Watched]:
-    """A fresh page with nothing in it."""
+@functools.cache
+def _launched() -> tuple:
+    """(playwright, Chromium), started once for the tests of a file; see `close_browser`."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as play:
-        engine = play.chromium.launch(executable_path=path, args=ARGUMENTS)
-        scheme = "dark" if dark else "light"
-        try:
-            yield Watched(
-                engine.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-            )
-        finally:
-            engine.close()
+    play = sync_playwright().start()
+    return play, play.chromium.launch(executable_path=path, args=ARGUMENTS)
+
+
+def close_browser() -> None:
+    """End the Chromium of `browser`. While it runs, this thread has a running event loop."""
+    if _launched.cache_info().currsize:
+        play, engine = _launched()
+        _launched.cache_clear()
+        engine.close()
+        play.stop()
+
+
+@contextlib.contextmanager
+def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iterator[Watched]:
+    """A fresh page in a context of its own: no cookies, no cache, nothing stored."""
+    _, engine = _launched()
+    scheme, viewport = "dark" if dark else "light", {"width": width, "height": height}
+    page = engine.new_page(viewport=viewport, color_scheme=scheme)
+    try:
+        yield Watched(page)
+    finally:
+        page.close()  # and its context, which new_page made
 
 
 @contextlib.contextmanager

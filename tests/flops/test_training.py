@@ -12,7 +12,7 @@ from fxformer.flops.jaxpr_flops import executed
 from fxformer.flops.training import tokens_read, training_flops, transformer_flops
 from fxformer.nn.ngram import Streams
 from fxformer.ops.attention_mask import Mask
-from tests.models import choices, network, tiny
+from tests.models import abstract, choices, network
 
 
 def batch(model, length: int = 64) -> Batch:
@@ -29,7 +29,7 @@ def batch(model, length: int = 64) -> Batch:
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "seq2seq"])
 def test_a_forward_pass_costs_the_matrix_products_of_its_program(kind):
-    model = tiny(kind, "model/head=tied", "model.layers=3", "model/ffn=gated")
+    model = abstract(kind, "model/head=tied", "model.layers=3", "model/ffn=gated")
     shape, state = nnx.split(model)
     given = batch(model, 16)
 
@@ -123,8 +123,10 @@ def test_global_tokens_see_all_and_windows_save_work():
     near = (3 * 9 - 2) + (3 * 5 - 2)
     far = 2 * (9 - 2) + 2 * (5 - 2)  # from the first token and to it, beyond the window
     assert (counted.pairs, counted.chosen, counted.asked) == (near + far, 2, 14)
-    part = tiny("longformer", "model.windows=[2]", "model.attention.first_global=true").transformer
-    plain = tiny("longformer", "model.windows=[2]").transformer
+    part = abstract(
+        "longformer", "model.windows=[2]", "model.attention.first_global=true"
+    ).transformer
+    plain = abstract("longformer", "model.windows=[2]").transformer
     attention = part.stack.blocks.attention
     own = 2 * 14 * 2 * attention.q.kernel.shape[-1] * 24
     gap = transformer_flops(part, row) - transformer_flops(plain, row)
@@ -133,8 +135,8 @@ def test_global_tokens_see_all_and_windows_save_work():
 
 def test_distances_beyond_what_a_row_has_are_no_work():
     """Of 2 · 512 vectors a row of 8 asks for 15; each query for 8 of them."""
-    part, row = tiny("deberta").transformer, np.ones((2, 8), int)
-    bare = tiny("deberta", "model.attention.from_content=false",
+    part, row = abstract("deberta").transformer, np.ones((2, 8), int)
+    bare = abstract("deberta", "model.attention.from_content=false",
                 "model.attention.from_position=false").transformer  # fmt: skip
     each = 2 * (2 * 8 * 8 * 24 + 15 * 24 * 24)
     gap = transformer_flops(part, row) - transformer_flops(bare, row)
@@ -142,8 +144,8 @@ def test_distances_beyond_what_a_row_has_are_no_work():
 
 
 def test_loops_count_as_often_as_they_run_and_recomputation_is_no_work():
-    scanned = tiny("encoder", "model.layers=3", "model.unroll=1", "model.remat=true")
-    laid = tiny("encoder", "model.layers=3")
+    scanned = abstract("encoder", "model.layers=3", "model.unroll=1", "model.remat=true")
+    laid = abstract("encoder", "model.layers=3")
     counts = []
     for model in (scanned, laid):
         shape, state = nnx.split(model)
@@ -164,10 +166,10 @@ def test_padding_is_no_work_and_packing_saves_pairs():
     assert within(halves, causal=False).pairs == 32 and within(halves, causal=True).pairs == 20
     padded = np.array([[1] * 8 + [0] * 8])
     assert within(padded, causal=False) == within(whole, causal=False)
-    part = tiny("encoder").transformer
+    part = abstract("encoder").transformer
     assert transformer_flops(part, padded) == transformer_flops(part, whole)
 
 
 def test_tokens_of_both_sides_are_read():
-    model = tiny("seq2seq")
+    model = abstract("seq2seq")
     assert tokens_read(batch(model, 8)) == 64

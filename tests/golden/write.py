@@ -8,6 +8,7 @@ each parameter: path, shape, dtype. steps.txt holds the loss and the gradient no
 some of them, bit for bit (hexadecimal floats), and with which instructions they were computed.
 """
 
+import copy
 import functools
 import re
 import subprocess
@@ -53,6 +54,11 @@ def names(group: str) -> list[str]:
 
 def composed(*overrides: str) -> DictConfig:
     """The config of a command line."""
+    return copy.deepcopy(_composed(overrides))
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     folders.register()
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
         return compose("train", list(overrides))

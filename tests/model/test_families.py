@@ -4,7 +4,7 @@ import jax
 import pytest
 from flax import nnx
 
-from tests.models import choices, network, tiny
+from tests.models import abstract, choices, network
 
 LLAMA3 = ("model.attention.kv_heads=8", "model.ffn.hidden=14336")
 PUBLISHED = [
@@ -66,20 +66,20 @@ def exact(family: str, size: str) -> list[str]:
 
 @pytest.mark.parametrize("family", [f for f in choices("model") if f != "common"])
 def test_every_family_has_a_tiny_size(family):
-    model = tiny(family)
+    model = abstract(family)
     assert model.architecture in ("encoder", "decoder", "seq2seq")
 
 
 def test_albert_shares_one_block():
-    one = tiny("albert", "model.layers=6").transformer.stack
+    one = abstract("albert", "model.layers=6").transformer.stack
     assert one.blocks.attention.q.kernel.shape[0] == 1
     assert one.layers == 6
 
 
 def test_gpt_neo_alternates_windows():
-    windows = tiny("gpt_neo", "model.layers=4").transformer.stack.windows
+    windows = abstract("gpt_neo", "model.layers=4").transformer.stack.windows
     assert windows[1] == windows[3] == 256 and windows[0] == windows[2] > 1_000_000
 
 
 def test_vocabularies_are_rounded_up_on_request():
-    assert tiny("gpt2", "model.network.vocab_multiple=64", vocab=70).vocab == 128
+    assert abstract("gpt2", "model.network.vocab_multiple=64", vocab=70).vocab == 128

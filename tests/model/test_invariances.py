@@ -58,7 +58,10 @@ def built(kind: str, part: str):
 PACKED = [
     *(("encoder", part) for part in PARTS),
     ("encoder", "model/local=convolution"),
-    *(("seq2seq", part) for part in PARTS if "position" in part or "residual" in part),
+    *(
+        pytest.param("seq2seq", part, marks=() if number % 4 == 0 else pytest.mark.slow)
+        for number, part in enumerate(p for p in PARTS if "position" in p or "residual" in p)
+    ),
     *(("decoder", part) for part in PARTS if "position" in part or "windows" in part),
 ]
 

@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from fxformer.batch import Batch
-from fxformer.config import folders
 from fxformer.config.check import check
 from fxformer.objective.base import Objective
 from fxformer.train.callbacks import Evaluate
@@ -19,16 +16,14 @@ from fxformer.train.compile import compile_step
 from fxformer.train.loop import fit
 from fxformer.train.setup import Held, Setup, set_up
 from fxformer.train.state import State
+from tests import composing
 
 ROOT = Path(__file__).parents[2]
 
 
 def composed(*overrides: str) -> DictConfig:
     """What `fxformer train` would be given."""
-    folders.register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        return compose("train", list(overrides))
+    return composing.composed(overrides)
 
 
 def ready(*overrides: str) -> Setup:
