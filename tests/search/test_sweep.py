@@ -95,7 +95,7 @@ def test_combinations_that_cannot_be_are_left_out_where_asked(tmp_path, monkeypa
 
 
 def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path, monkeypatch, capsys):
-    from fxformer.launch import app
+    from fxformer.cli import app
 
     code, out, err = fxformer("train", "-m", *RUN, *SEARCH, folder=tmp_path)
     assert code == 0, err + out
