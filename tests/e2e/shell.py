@@ -1,5 +1,8 @@
-"""`fxformer` as a process: started, waited for, killed; and what its folder then holds."""
+"""`fxformer` as a process: started, waited for, killed; in this process, where that is enough; and
+what its folder then holds."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -7,6 +10,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests-e2e"
@@ -28,6 +35,36 @@ def fxformer(*argv: str, folder: Path, **environment: str) -> tuple[int, str, st
     """The command, run in `folder` to its end: exit code, stdout, stderr."""
     code = start(*argv, folder=folder, **environment).wait(600)
     return code, (folder / "out.txt").read_text(), (folder / "err.txt").read_text()
+
+
+def called(*argv: str, folder: Path) -> tuple[int, str, str]:
+    """The command in this process, which saves the seconds that starting another takes: exit code,
+    stdout, stderr."""
+    from fxformer.__main__ import main
+
+    out, err, cache = io.StringIO(), io.StringIO(), _cache_options()
+    with contextlib.ExitStack() as until_done:
+        until_done.callback(lambda: [jax.config.update(*option) for option in cache.items()])
+        until_done.enter_context(contextlib.chdir(folder))
+        until_done.enter_context(mock.patch.dict(os.environ, COLUMNS="100"))
+        until_done.enter_context(contextlib.redirect_stdout(out))
+        until_done.enter_context(contextlib.redirect_stderr(err))
+        try:
+            code = main(list(argv))
+        except SystemExit as end:
+            code = end.code
+    return code, out.getvalue(), err.getvalue()
+
+
+def _cache_options() -> dict[str, Any]:
+    """What a command changes of jax in its process."""
+    names = (
+        "compilation_cache_dir",
+        "enable_compilation_cache",
+        "persistent_cache_min_compile_time_secs",
+        "persistent_cache_min_entry_size_bytes",
+    )
+    return {f"jax_{name}": getattr(jax.config, f"jax_{name}") for name in names}
 
 
 def trace(run: Path, split: str = "train", name: str = "metrics") -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Runs in which something breaks: losses that are not finite, folders and trackers that fail."""
 
 import pytest
-from shell import DECODER, facts, fxformer, only
+from shell import DECODER, called, facts, fxformer, only
 
 WILD = ("optimizer=sgd", "optimizer.lr=1e38", "optimizer.clip=null", "optimizer.momentum=0.0")
 
@@ -23,5 +23,5 @@ def test_all_trackers_at_once(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    code, out, err = fxformer("train", *DECODER, "runs=/proc/none", folder=tmp_path)
+    code, out, err = called("train", *DECODER, "runs=/proc/none", folder=tmp_path)
     assert code == 2 and "runs=/proc/none" in err and "Traceback" not in err

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from shell import CHAIN, DECODER, facts, fxformer, kill, lines, only, start, trace, until
+from shell import CHAIN, DECODER, called, facts, fxformer, kill, lines, only, start, trace, until
 
 STEPS = 300
 RUN = ("train", *DECODER, f"trainer.steps={STEPS}", "trainer.save_every=7", "trainer.eval_every=50")
@@ -16,7 +16,7 @@ RUN += ("energy.ledger_every_seconds=0.2",)
 def whole(tmp_path_factory):
     """The losses of a run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    code, out, err = fxformer(*RUN, folder=folder)
+    code, out, err = called(*RUN, folder=folder)
     assert code == 0, err
     run = only(folder)
     assert list(trace(run)) == list(range(1, STEPS + 1))
@@ -55,10 +55,10 @@ def test_a_signal_loses_nothing(number, tmp_path, whole):
     assert steps == list(range(1, STEPS + 1)) and before < STEPS
     joules = [line["joules"] for line in lines(run, "metrics_all")]
     assert joules == sorted(joules)
-    code, out, err = fxformer("train", "resume=last", folder=tmp_path)
+    code, out, err = called("train", "resume=last", folder=tmp_path)
     assert code == 0 and "is done: 300 steps" in out and "trainer.steps=600" in out
     assert len(facts(run)["attempts"]) == 2
-    code, out, err = fxformer("train", "resume=last", "optimizer.lr=1.0", folder=tmp_path)
+    code, out, err = called("train", "resume=last", "optimizer.lr=1.0", folder=tmp_path)
     assert code == 2 and "optimizer.lr" in err and "another run" in err
 
 

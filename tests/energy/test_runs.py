@@ -7,7 +7,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from shell import CHAIN, DECODER, SMALL, facts, fxformer, kill, lines, only, start, until
+from shell import CHAIN, DECODER, SMALL, called, facts, fxformer, kill, lines, only, start, until
 
 from fxformer.cli import app
 from fxformer.energy import ledger
@@ -41,7 +41,7 @@ def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
     assert code == 0, err
     first, second = ledger.attempts(run / "energy.jsonl").values()
     assert first["joules"] == killed["joules"] and second["final"] and second["joules"] > 0
-    code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
+    code, out, err = called("energy", "--json", "-", folder=tmp_path)
     assert code == 0, err
     found = json.loads(out)
     assert found["joules"] == pytest.approx(first["joules"] + second["joules"])
@@ -96,7 +96,7 @@ def test_a_trial_that_is_killed_stays_in_the_sum_of_its_search(tmp_path):
     os.kill(facts(run)["owner"]["pid"], signal.SIGKILL)
     (killed,) = ledger.attempts(run / "energy.jsonl").values()
     process.wait(240)
-    code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
+    code, out, err = called("energy", "--json", "-", folder=tmp_path)
     assert code == 0, err
     found, there = json.loads(out), runs(tmp_path / "runs")
     attempts = [ledger.attempts(one.folder / "energy.jsonl") for one in there]

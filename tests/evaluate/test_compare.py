@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from shell import fxformer
+from shell import called
 
 from fxformer.data.packing import Segments
 from fxformer.data.specials import Specials
@@ -195,7 +195,7 @@ def two_runs(tmp_path_factory):
     saves = ["trainer.save_every=2", "trainer.keep=9", "trainer.eval_every=6"]
     runs = ("left", "model=gpt2", "objective=clm"), ("both", "model=bert", "objective=mlm")
     for name, *chosen in runs:
-        code, _, err = fxformer(
+        code, _, err = called(
             "train", f"name={name}", *chosen, *small, *text, *rest, *saves, folder=folder
         )
         assert code == 0, err
@@ -203,7 +203,7 @@ def two_runs(tmp_path_factory):
 
 
 def test_two_objectives_on_one_table(two_runs):
-    code, out, err = fxformer(
+    code, out, err = called(
         "compare", "left", "both", "--passages", "20", "--json", "found.json", folder=two_runs
     )
     assert code == 0, err
@@ -234,5 +234,5 @@ def test_two_objectives_on_one_table(two_runs):
     ],
 )
 def test_what_cannot_be_compared_is_said(two_runs, words, said):
-    code, _, err = fxformer("compare", *words, folder=two_runs)
+    code, _, err = called("compare", *words, folder=two_runs)
     assert code == 2 and said in err.replace("\n", " ")

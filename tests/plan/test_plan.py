@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from shell import DECODER, facts, fxformer, lines, only
+from shell import DECODER, called, facts, lines, only
 
 from fxformer.batch import Batch
 from fxformer.energy.carbon import Carbon
@@ -34,13 +34,13 @@ def folder(tmp_path_factory):
 def planned(folder):
     """A calibrated plan, as JSON."""
     words = ("plan.calibrate=true", "plan.seconds=0.2", "plan.json=plan.json")
-    code, _, err = fxformer("plan", *QUICK, *words, folder=folder)
+    code, _, err = called("plan", *QUICK, *words, folder=folder)
     assert code == 0, err
     return json.loads((folder / "plan.json").read_text())
 
 
 def test_the_run_is_what_was_planned(folder, planned):
-    code, _, err = fxformer("train", *QUICK, folder=folder)
+    code, _, err = called("train", *QUICK, folder=folder)
     assert code == 0, err
     (one,), run = planned["runs"], only(folder)
     assert one["parameters"] == facts(run)["parameters"]
@@ -80,7 +80,7 @@ def test_errors_of_parts_are_weighed_by_the_parts():
 
 
 def test_a_sweep_is_the_sum_of_its_runs(folder):
-    code, out, err = fxformer(
+    code, out, err = called(
         "plan", "-m", "model.layers=1,2", *QUICK, "plan.compile=false", "plan.json=sweep.json",
         folder=folder,
     )  # fmt: skip
@@ -95,9 +95,9 @@ def test_a_sweep_is_the_sum_of_its_runs(folder):
 
 
 def test_what_train_refuses_is_refused(folder):
-    code, _, err = fxformer("plan", *QUICK, "model.dim=15", folder=folder)
+    code, _, err = called("plan", *QUICK, "model.dim=15", folder=folder)
     assert code == 2 and "15" in err
-    code, _, err = fxformer("plan", *QUICK, "plan.elsewhere=[FRAA]", folder=folder)
+    code, _, err = called("plan", *QUICK, "plan.elsewhere=[FRAA]", folder=folder)
     assert code == 2 and "FRA (France)" in err
 
 

@@ -10,7 +10,7 @@ import pytest
 
 E2E = Path(__file__).resolve().parents[1] / "e2e"
 sys.path.insert(0, str(E2E)) if str(E2E) not in sys.path else None
-from shell import DECODER, facts, lines, start  # noqa: E402
+from shell import DECODER, called, facts, lines, start  # noqa: E402
 
 from fxformer.search.study import Study, studies  # noqa: E402
 
@@ -94,10 +94,8 @@ def test_combinations_that_cannot_be_are_left_out_where_asked(tmp_path, monkeypa
     assert "1 skipped" in capsys.readouterr().out
 
 
-def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path, monkeypatch, capsys):
-    from fxformer.cli import app
-
-    code, out, err = fxformer("train", "-m", *RUN, *SEARCH, folder=tmp_path)
+def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path):
+    code, out, err = called("train", "-m", *RUN, *SEARCH, folder=tmp_path)
     assert code == 0, err + out
     study, trials = only(tmp_path), only(tmp_path).trials()
     assert [one.state for one in trials] == ["complete", "complete"]
@@ -111,11 +109,11 @@ def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path, monke
         config = (run / "config.yaml").read_text()
         assert "search:" not in config and f"lr: {one.params['optimizer.lr']}" in config
     assert study.command[:2] == ("train", "-m") and study.objectives == ("loss",)
-    monkeypatch.chdir(tmp_path)
-    assert app.train(["-m", *RUN, *SEARCH]) == 0 and len(list(tmp_path.glob("runs/2*"))) == 2
+    code, out, _ = called("train", "-m", *RUN, *SEARCH, folder=tmp_path)
+    assert code == 0 and len(list(tmp_path.glob("runs/2*"))) == 2
     other = ("search.seed=1", f"search.name={study.name}")
-    assert app.train(["-m", *RUN, *SEARCH, *other]) == 2
-    assert "search.seed: the study has 0, you gave 1" in capsys.readouterr().err
+    code, out, err = called("train", "-m", *RUN, *SEARCH, *other, folder=tmp_path)
+    assert code == 2 and "search.seed: the study has 0, you gave 1" in err
 
 
 @pytest.mark.slow

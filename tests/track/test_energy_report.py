@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from shell import DECODER, facts, fxformer, only
+from shell import DECODER, called, facts, only
 
 from fxformer import jsonl
 from fxformer.energy.totals import Entry, Totals
@@ -84,11 +84,11 @@ def test_a_grid_known_by_the_hour_afterwards(root):
 
 def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
     words = ("trainer.steps=100000", "trainer.eval_every=0", "energy.budget_kwh=5e-6")
-    code, _, err = fxformer("train", "-m", "seed=3", *DECODER, *words, folder=tmp_path)
+    code, _, err = called("train", "-m", "seed=3", *DECODER, *words, folder=tmp_path)
     assert code == 0, err
     run = only(tmp_path)
     assert "energy.budget_kwh" in facts(run)["reason"] and facts(run)["sweep"]
-    code, out, err = fxformer("energy", "--json", "-", folder=tmp_path)
+    code, out, err = called("energy", "--json", "-", folder=tmp_path)
     assert code == 0, err
     found = json.loads(out)
     assert found["kwh"] >= 5e-6
@@ -96,5 +96,5 @@ def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):
 
 
 def test_an_empty_folder_is_said(tmp_path):
-    code, _, err = fxformer("energy", "nothing", folder=tmp_path)
+    code, _, err = called("energy", "nothing", folder=tmp_path)
     assert code == 2 and "no runs" in err
