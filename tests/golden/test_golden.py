@@ -2,7 +2,6 @@
 
 import difflib
 
-import jax
 import numpy as np
 import pytest
 import write
@@ -46,17 +45,8 @@ def golden_steps() -> tuple[str, dict[str, list[tuple[str, str]]]]:
     return first.removeprefix("instructions: "), found
 
 
-@pytest.fixture
-def optimized():
-    """Programs are compiled as in a run, and not as in most tests."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.mark.parametrize("name", write.STEPS)
-def test_the_first_steps_have_the_loss_and_gradient_of_the_golden(name, golden_steps, optimized):
+def test_the_first_steps_have_the_loss_and_gradient_of_the_golden(name, golden_steps):
     instructions, steps = golden_steps
     golden = [[float.fromhex(value) for value in pair] for pair in steps[name]]
     now = write.steps(name)

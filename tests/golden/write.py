@@ -28,6 +28,8 @@ from fxformer.config.compatibility import architecture
 from fxformer.train.experiment import maker
 from fxformer.train.setup import set_up
 
+# The steps are compiled as tests are (see tests/conftest.py): that takes seconds less.
+jax.config.update("jax_disable_most_optimizations", True)
 HERE = Path(__file__).parent
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
