@@ -15,7 +15,7 @@ from fxformer.search import book
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.front import front
 from fxformer.search.importance import Importance, importances
-from fxformer.search.optuna_form import DIVERGED, distributions
+from fxformer.search.optuna_convert import DIVERGED, distributions
 from fxformer.search.settings import SEED, Setting, progress, settings
 from fxformer.search.study import Study, Trial
 from fxformer.track.redact import Redactor

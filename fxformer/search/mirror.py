@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxformer.search import optuna_form
+from fxformer.search import optuna_convert
 from fxformer.search.study import Study, Trial
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _bring(study: Study, trials: Sequence[Trial]) -> None:
     held = optuna.create_study(
         storage=JournalStorage(backend),
         study_name=study.name,
-        directions=optuna_form.directions(study),
+        directions=optuna_convert.directions(study),
         load_if_exists=True,
     )
     known = {one.user_attrs.get("slot"): one for one in held.get_trials(deepcopy=False)}
@@ -95,7 +95,7 @@ def _update(
 ) -> None:
     """Add the trial, or what is new of it. One that failed and was taken up again is a new one
     there: an ended trial cannot change."""
-    now = optuna_form.frozen(study, trial)
+    now = optuna_convert.frozen(study, trial)
     if before is None or before.state.is_finished():
         again = before is not None and before.user_attrs.get("attempts") != trial.attempts
         if before is None or again and now.state.is_finished():

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.errors import UserError
-from fxformer.search import book, optuna_form
+from fxformer.search import book, optuna_convert
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import Study, Trial
@@ -57,7 +57,7 @@ class StoreClaims:
         from optuna.exceptions import DuplicatedStudyError
         from optuna.study import StudyDirection
 
-        wanted = [StudyDirection[one.upper()] for one in optuna_form.directions(self.study)]
+        wanted = [StudyDirection[one.upper()] for one in optuna_convert.directions(self.study)]
         with contextlib.suppress(DuplicatedStudyError):
             self.storage.create_new_study(wanted, self.study.name)
         number = self.storage.get_study_id_from_name(self.study.name)
@@ -140,7 +140,7 @@ class StoreClaims:
         there = self._counting().get(key)
         if there is None or there.state.is_finished():
             return
-        now, number = optuna_form.frozen(self.study, trial), there._trial_id
+        now, number = optuna_convert.frozen(self.study, trial), there._trial_id
         for name, distribution in now.distributions.items():
             if name not in there.params:
                 value = distribution.to_internal_repr(now.params[name])

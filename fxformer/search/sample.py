@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from fxformer.search import optuna_form, space
+from fxformer.search import optuna_convert, space
 from fxformer.search.study import Dimension, Study, Trial
 from fxformer.types import Count
 
@@ -109,8 +109,8 @@ class TreeParzen:
         sampler = optuna.samplers.TPESampler(
             n_startup_trials=self.startup, n_ei_candidates=self.candidates, seed=seed
         )
-        held = optuna_form.memory(study, trials, sampler)
-        asked = held.ask(optuna_form.distributions(study.space))
+        held = optuna_convert.memory(study, trials, sampler)
+        asked = held.ask(optuna_convert.distributions(study.space))
         return {one.key: _tidy(one, asked.params[one.key]) for one in study.space}
 
 
