@@ -35,7 +35,7 @@ def plan(argv: list[str], job: Job | None = None) -> int:
     if job is not None:
         return run("plan", argv, job)
     from fxformer.plan.main import Planner
-    from fxformer.search.ahead import Ahead
+    from fxformer.search.cost_forecast import Ahead
 
     planner = Ahead(Planner())
     code = run("plan", argv, planner)

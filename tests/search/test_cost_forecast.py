@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from fxformer.plan.forecast import Spread
-from fxformer.search import ahead
-from fxformer.search.ahead import LOOKED, Ahead, times
+from fxformer.search import cost_forecast
+from fxformer.search.cost_forecast import LOOKED, Ahead, times
 from tests.search.made import study, trial
 
 KNOBS = {"energy": {"_target_": "fxformer.energy.config.TDPEnergy", "grid_gco2e_per_kwh": 100.0}}
@@ -80,4 +80,4 @@ def test_the_interval_covers_the_sum():
         told = times([Spread(float(one), 0.0) for one in cost[:8]], 300)
         covered += abs(told.value - cost.sum()) <= told.sigma
     assert 0.55 < covered / 300 < 0.78  # 5 sigma about Student's 65 %
-    assert times([Spread(2.0, 1.0)] * 3, 3) == Spread(6.0, 3.0) and ahead.RESOLUTION == 5
+    assert times([Spread(2.0, 1.0)] * 3, 3) == Spread(6.0, 3.0) and cost_forecast.RESOLUTION == 5
