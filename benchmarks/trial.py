@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks import machine
 from benchmarks.report import RESULTS
-from fxformer.search import book, mirror, space
+from fxformer.search import mirror, space, study_io
 from fxformer.search.claims import FileClaims
 from fxformer.search.sample import Random
 from fxformer.search.study import Study, Trial
@@ -106,8 +106,10 @@ def phases(folder: Path, which: int) -> dict[str, float]:
 def steps(folder: Path, trials: int = 100) -> dict[str, float]:
     """Median seconds of each thing that a worker, or a trial, does for a trial."""
     dimensions = tuple(space.read([LR, "model.layers=choice(2,4,6)"])[1])
-    place = book.folder_of(folder.resolve(), "bench")
-    study = book.begin(Study(place, "bench", (), (), dimensions, {}, None, 0, trials, ("loss",)))
+    place = study_io.folder_of(folder.resolve(), "bench")
+    study = study_io.begin(
+        Study(place, "bench", (), (), dimensions, {}, None, 0, trials, ("loss",))
+    )
     claims, found = FileClaims(study, 60.0), {}
     found["draw"] = median(lambda n: Random().draw(study, n, ()), trials)
     found["claim"] = median(lambda n: claims.take(n, 1), trials)
@@ -117,7 +119,7 @@ def steps(folder: Path, trials: int = 100) -> dict[str, float]:
         params = Random().draw(study, n, ())
         words = space.overrides(dimensions, params)
         report = ((20, 1.0, 1e-6), (40, 0.5, 2e-6))
-        book.write(study, Trial(n, params, words, "complete", values=(0.5,), reports=report))
+        study_io.write(study, Trial(n, params, words, "complete", values=(0.5,), reports=report))
 
     found["write"] = median(write, trials)
     found["read_all"] = median(lambda _: study.trials(), 10)

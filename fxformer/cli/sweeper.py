@@ -26,7 +26,7 @@ from fxformer.cli.sweep_check import Judge, told
 from fxformer.config.build import build
 from fxformer.config.check import values
 from fxformer.errors import UserError
-from fxformer.search import book, space, table
+from fxformer.search import space, study_io, table
 from fxformer.search.claims import Unreachable
 from fxformer.search.knobs import Search
 from fxformer.search.launchers import Job
@@ -157,14 +157,14 @@ class Sweeper(HydraSweeper):
     def _search(self, search: Search, wanted: Study, fixed: Sequence[str], judge: Judge) -> int:
         configure_log(self.config.hydra.job_logging, self.config.hydra.verbose)
         # the same command again, as a worker of a cluster gives it, need not judge anew
-        judged = book.judged(wanted)
+        judged = study_io.judged(wanted)
         skipped = {} if judged else self._skipped(judge, wanted, search)
-        claims = claims_of(book.begin(wanted), search)
+        claims = claims_of(study_io.begin(wanted), search)
         study = claims.study
         for slot, why in skipped.items():
             params = search.sampler.draw(study, slot, ())
-            book.skip(study, slot, params, space.overrides(study.space, params), why)
-        book.note_judged(study)
+            study_io.skip(study, slot, params, space.overrides(study.space, params), why)
+        study_io.note_judged(study)
         with open_dict(self.config):  # where Hydra's own launcher would make a folder
             self.config.hydra.sweep.dir = str(study.folder)
         words = [word for word in fixed if not is_of(word, "search")]
@@ -183,7 +183,7 @@ class Sweeper(HydraSweeper):
             console=Console(),
             judge=judge.reason,
         )
-        if other := book.drift(study):
+        if other := study_io.drift(study):
             job.console.print(f"going on with {study.name}: {other}", highlight=False)
         return self._ended(job, search.launcher(job))
 
@@ -209,8 +209,8 @@ class Sweeper(HydraSweeper):
             budget_kwh=search.budget_kwh,
             storage=shown(search.storage or "files"),
         )
-        name = search.name or book.name_of(study)
-        folder = book.folder_of(Path(self.config.runs).resolve(), name)
+        name = search.name or study_io.name_of(study)
+        folder = study_io.folder_of(Path(self.config.runs).resolve(), name)
         return dataclasses.replace(study, folder=folder, name=name)
 
     def _ended(self, job: Any, stopped: str) -> int:

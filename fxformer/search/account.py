@@ -11,7 +11,7 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.errors import UserError
-from fxformer.search import book
+from fxformer.search import study_io
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.front import front
 from fxformer.search.importance import Importance, importances
@@ -64,7 +64,7 @@ def account(study: Study, resolution: int = RESOLUTION) -> Account:
 
 def _charged(study: Study, trial: Trial) -> Trial:
     """With what it has used by now: if its worker was killed nobody has written it down."""
-    return book.charged(study, trial) if trial.state == "running" else trial
+    return study_io.charged(study, trial) if trial.state == "running" else trial
 
 
 def command(study: Study, trial: Trial) -> tuple[str, ...]:

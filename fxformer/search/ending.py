@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxformer.search import book
+from fxformer.search import study_io
 from fxformer.search.process import ATTEMPT
 from fxformer.search.study import Study, Trial
 from fxformer.track import formatting
@@ -55,7 +55,7 @@ def ended(
     stopped: why the search hands out no more trials, "" while it does; late: why it was told to
         leave although the search goes on
     """
-    trial = book.charged(study, trial)
+    trial = study_io.charged(study, trial)
     run = StoredRun(study.runs / trial.run) if trial.run else None
     state, reason = "failed", None
     if code == 0:
@@ -73,8 +73,8 @@ def ended(
         reason = _words(study, trial, code)
     values: tuple[float, ...] = ()
     if code == 0:
-        trial = book.reported(study, trial)
-        values = book.values_of(study, trial, last=search.value == "last")
+        trial = study_io.reported(study, trial)
+        values = study_io.values_of(study, trial, last=search.value == "last")
         if state == "complete" and not math.isfinite(values[0]):
             state, reason = "failed", f"{study.objectives[0]} is {values[0]}"
             values, code = (), DIVERGED

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.errors import UserError
-from fxformer.search import book, optuna_convert
+from fxformer.search import optuna_convert, study_io
 from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import Study, Trial
@@ -65,11 +65,11 @@ class StoreClaims:
         total = self.study.total
         if there is not None:
             known = Study.from_json(self.study.folder, there)
-            if changed := book.differences(known, self.study):
+            if changed := study_io.differences(known, self.study):
                 name = f"{self.study.name} of search.storage is another search; what differs:"
                 raise UserError("\n".join([name, *changed, "write another search.name"]))
             total = max(total, known.total)
-        self.study = book.grown(self.study, total)
+        self.study = study_io.grown(self.study, total)
         self.storage.set_study_user_attr(number, "fxformer", self.study.to_json())
         return number
 
@@ -168,7 +168,7 @@ class StoreClaims:
         for slot, one in told.items():
             theirs, ours = Trial.from_json(one.user_attrs["trial"]), self.study.trial(slot)
             if ours.attempts <= theirs.attempts and theirs != ours:
-                book.write(self.study, theirs)
+                study_io.write(self.study, theirs)
 
     def _all(self) -> "list[FrozenTrial]":
         trials = self.storage.get_all_trials(self.id, deepcopy=False)

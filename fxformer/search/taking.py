@@ -5,7 +5,7 @@ import socket
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from fxformer.search import book, ending, space
+from fxformer.search import ending, space, study_io
 from fxformer.search.claims import Claims, worker_name
 from fxformer.search.knobs import Search
 from fxformer.search.study import Study, Trial
@@ -50,7 +50,7 @@ def _recorded(study: Study, search: Search, trial: Trial, attempt: int) -> Trial
         words = space.overrides(study.space, params)
         trial = dataclasses.replace(trial, params=params, overrides=words)
     trial = dataclasses.replace(
-        book.charged(study, trial),
+        study_io.charged(study, trial),
         state="running",
         reason=None,
         values=(),
@@ -61,7 +61,7 @@ def _recorded(study: Study, search: Search, trial: Trial, attempt: int) -> Trial
         ended=None,
         code=None,
     )
-    book.write(study, trial)
+    study_io.write(study, trial)
     return trial
 
 

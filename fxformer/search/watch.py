@@ -11,7 +11,7 @@ from typing import Any
 
 from fxformer.config.build import build
 from fxformer.errors import UserError
-from fxformer.search import book, claims
+from fxformer.search import claims, study_io
 from fxformer.search.study import Study
 from fxformer.search.ticket import RESUMABLE, VARIABLE, Ticket
 from fxformer.track.run import Run
@@ -45,7 +45,7 @@ class Watch:
         current = claims.current(self.study.folder / "claims", ticket.slot, ticket.attempt)
         if not current or trial.attempts > ticket.attempt:
             os._exit(RESUMABLE)  # the run is theirs: touch nothing more
-        book.write(self.study, dataclasses.replace(trial, **changes))
+        study_io.write(self.study, dataclasses.replace(trial, **changes))
 
     def verdict(self) -> str | None:
         """Why this trial should stop, as its pruner sees all trials now."""
@@ -86,7 +86,7 @@ class Report(Event):
         # a run that was resumed makes some evaluations again
         trial = self.watch.study.trial(self.watch.ticket.slot)
         kept = tuple(report for report in trial.reports if report[0] < run.step)
-        kwh = book.kwh_before(trial) + self.kwh(run.totals.joules)
+        kwh = study_io.kwh_before(trial) + self.kwh(run.totals.joules)
         report = (run.step, float(run.valid[name]), kwh)
         self.watch.write(reports=(*kept, report))
         if run.step < self.until and run.status is None and (reason := self.watch.verdict()):

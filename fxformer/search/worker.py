@@ -15,7 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from fxformer.energy import ledger
-from fxformer.search import book, ending, mirror, table
+from fxformer.search import ending, mirror, study_io, table
 from fxformer.search.claims import Claims, Unreachable
 from fxformer.search.knobs import Search
 from fxformer.search.process import ATTEMPT, Place
@@ -155,7 +155,7 @@ class Worker:
         run = StoredRun(self.study.runs / trial.run)
         used = carbon_of(run).kwh(ledger.totals(run.folder / "energy.jsonl").joules)
         told = trial.reports[-1][2] if trial.reports else 0.0
-        return max(trial.kwh, told, book.kwh_before(trial) + used)
+        return max(trial.kwh, told, study_io.kwh_before(trial) + used)
 
     def _limits(self) -> None:
         most = self.study.budget_kwh
@@ -217,7 +217,7 @@ class Worker:
         trial = dataclasses.replace(trial, attempts=max(trial.attempts, held.attempt))
         late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
         trial = ending.ended(self.study, self.search, trial, code, self.stopped, late)
-        book.write(self.study, trial)
+        study_io.write(self.study, trial)
         self.trials[held.slot] = trial
         self.claims.tell([trial])
         if self.search.fail_fast and trial.state == "failed" and not self.stopped:

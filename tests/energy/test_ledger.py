@@ -169,7 +169,7 @@ os.kill(os.getpid(), 9)
 def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimated(
     tmp_path, capsys
 ):
-    from fxformer.search import book
+    from fxformer.search import study_io
     from fxformer.search.study import Study, Trial
     from fxformer.track.energy_report import main
 
@@ -185,6 +185,6 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
     said = " ".join(capsys.readouterr().out.split())
     assert "700 J of 1 attempts that ended before" in said and "about 200 J (estimated)" in said
     study = Study(tmp_path / ".searches" / "s", "s", (), (), (), {}, None, 0, 9, ("loss",))
-    charged = [book.charged(study, Trial(slot)) for slot in (4, 5)]
+    charged = [study_io.charged(study, Trial(slot)) for slot in (4, 5)]
     assert [trial.joules for trial in charged] == [0, 700]
-    assert book.charged(study, charged[1]).joules == 700  # once
+    assert study_io.charged(study, charged[1]).joules == 700  # once

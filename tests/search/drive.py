@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fxformer.cli.sweeper import claims_of
-from fxformer.search import book, space
+from fxformer.search import space, study_io
 from fxformer.search.knobs import Search
 from fxformer.search.launchers import Job, ProcessLauncher
 from fxformer.search.process import Commands
@@ -40,12 +40,12 @@ def study(runs: Path, name: str = "s", words=SPACE, **fields) -> Study:
     dimensions = tuple(space.read(words)[1])
     given = {"command": ("train", "-m", *words), "overrides": (), "sampler": {}, "pruner": None,
              "seed": 0, "total": 6, "objectives": ("loss",)}  # fmt: skip
-    place = book.folder_of(Path(runs).resolve(), name)
+    place = study_io.folder_of(Path(runs).resolve(), name)
     return Study(folder=place, name=name, space=dimensions, **given | fields)
 
 
 def job(wanted: Study, asked: Search, console: Console | None = None) -> Job:
-    claims = claims_of(book.begin(wanted), asked)
+    claims = claims_of(study_io.begin(wanted), asked)
     return Job(
         study=claims.study, search=asked, claims=claims,
         commands=FakeCommands(), inline=lambda words, slot: 0, command=(),

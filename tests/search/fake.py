@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from fxformer import jsonl
-from fxformer.search import book, claims
+from fxformer.search import claims, study_io
 from fxformer.search.study import Study
 from fxformer.search.ticket import Ticket
 from fxformer.track.run_lock import now, record
@@ -63,7 +63,7 @@ class Trial:
         if not claims.current(self.study.folder / "claims", self.ticket.slot, self.ticket.attempt):
             os._exit(75)
         trial = self.study.trial(self.ticket.slot).to_json()
-        book.write(self.study, self.study.trial(self.ticket.slot).from_json(trial | changes))
+        study_io.write(self.study, self.study.trial(self.ticket.slot).from_json(trial | changes))
 
     def may_end(self) -> bool:
         """Wait for FAKE_GATE; False: this process is to leave before."""

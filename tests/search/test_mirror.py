@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from fxformer.search import book, mirror
+from fxformer.search import mirror, study_io
 from fxformer.search.study import Trial
 from tests.search.made import SPACE, study, trial
 
@@ -101,10 +101,10 @@ def test_it_grows_with_the_trials(tmp_path):
     more = dataclasses.replace(
         made.trial(3), reports=(*made.trial(3).reports, (step, value, kwh)), kwh=kwh
     )
-    book.write(made, more)
+    study_io.write(made, more)
     mirror.sync(made, made.trials())
     assert loaded(made.journal) == truth(made)
-    book.write(made, dataclasses.replace(more, state="complete", values=(value,)))
+    study_io.write(made, dataclasses.replace(more, state="complete", values=(value,)))
     mirror.sync(made, made.trials())
     assert loaded(made.journal) == truth(made)
     assert len(loaded(made.journal)) == 4

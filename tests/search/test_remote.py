@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from search import drive
 
-from fxformer.search import book, remote
+from fxformer.search import remote, study_io
 from fxformer.search.remote import StoreClaims
 from fxformer.search.storage import opened, shown
 from fxformer.search.study import Study, Trial
@@ -28,7 +28,7 @@ def address(tmp_path):
 
 def machine(tmp_path, name: str, address: str, **fields) -> StoreClaims:
     """The claims of a machine with a folder of its own."""
-    return StoreClaims(book.begin(drive.study(tmp_path / name, **fields)), address, 60)
+    return StoreClaims(study_io.begin(drive.study(tmp_path / name, **fields)), address, 60)
 
 
 def test_a_claim_is_made_once_and_what_it_came_to_is_heard(tmp_path, address):
@@ -41,7 +41,7 @@ def test_a_claim_is_made_once_and_what_it_came_to_is_heard(tmp_path, address):
     there.hear()
     assert there.study.trial(0) == running
     done = drive.dataclasses.replace(running, state="complete", values=(2.0,), kwh=1e-3)
-    book.write(here.study, done)
+    study_io.write(here.study, done)
     here.tell([done])
     there.hear()
     assert there.study.trial(0) == done
@@ -63,7 +63,7 @@ def test_what_a_dead_worker_had_written_but_not_told_is_told(tmp_path, address):
     assert here.take(0, 1)
     here.tell([Trial(0, params, (), "running", attempts=1)])
     done = Trial(0, params, (), "complete", values=(1.0,), attempts=1)
-    book.write(here.study, done)
+    study_io.write(here.study, done)
     machine(tmp_path, "a", address).hear()  # another worker of the same folder
     there.hear()
     assert there.study.trial(0) == done
@@ -116,7 +116,7 @@ def test_a_database_that_hesitates_is_asked_again_and_one_that_is_gone_loses_not
     monkeypatch.setattr(here.storage, "get_all_trials", hesitant)
     assert here.take(0, 1) and len(asked) >= 3
     done = Trial(0, {"x": 1e-3, "y": 1}, (), "complete", values=(1.0,), attempts=1)
-    book.write(here.study, done)
+    study_io.write(here.study, done)
     asked.clear()
     with monkeypatch.context() as gone:
         gone.setattr(remote, "PATIENCE", 0.3)

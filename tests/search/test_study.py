@@ -13,20 +13,20 @@ from subprocess import PIPE
 import pytest
 from search import drive
 
-from fxformer.search import book
+from fxformer.search import study_io
 from fxformer.search.claims import FileClaims, Holder, Leases, current
 from fxformer.search.study import FOLDER, Study, Trial, find, studies
 from fxformer.track.run_lock import record
 
 
 def test_a_trial_is_read_as_it_was_written(tmp_path):
-    study = book.begin(drive.study(tmp_path))
+    study = study_io.begin(drive.study(tmp_path))
     trial = Trial(
         2, {"x": 1e-3, "y": 1}, ("x=0.001", "y=1"), "complete", values=(1.5, math.inf),
         reports=((10, math.nan, 1e-3), (20, 1.5, 2e-3)), spent={"a": [1.0, 2.0, 3.0, 4.0]},
         run="a", attempts=2, code=0, owner=record(),
     )  # fmt: skip
-    book.write(study, trial)
+    study_io.write(study, trial)
     back = study.trial(2)
     assert math.isnan(back.reports[0][1])
     steady = {"reports": trial.reports[1:]}
@@ -37,7 +37,7 @@ def test_a_trial_is_read_as_it_was_written(tmp_path):
 
 
 def test_unreadable_trials_wait_and_unknown_fields_are_passed_over(tmp_path):
-    study = book.begin(drive.study(tmp_path))
+    study = study_io.begin(drive.study(tmp_path))
     study.path(0).write_text('{"slot": 0, "sta')
     study.path(1).write_text(json.dumps(Trial(1, state="pruned").to_json() | {"later": 1}))
     assert [study.trial(n).state for n in (0, 1)] == ["waiting", "pruned"]
@@ -62,7 +62,7 @@ def test_trials_are_ranked_by_what_the_objective_wants(tmp_path):
 
 def test_studies_are_found_by_name_and_by_its_beginning(tmp_path):
     for name in ("lr1", "lr2", "depth"):
-        book.begin(drive.study(tmp_path, name))
+        study_io.begin(drive.study(tmp_path, name))
     (tmp_path / FOLDER / "torn").mkdir()
     (tmp_path / FOLDER / "torn" / "study.json").write_text("{")
     assert {study.name for study in studies(tmp_path)} == {"lr1", "lr2", "depth"}
@@ -73,11 +73,11 @@ def test_studies_are_found_by_name_and_by_its_beginning(tmp_path):
 
 
 def test_the_same_search_goes_on_and_may_grow(tmp_path):
-    first = book.begin(drive.study(tmp_path, total=4))
-    book.write(first, Trial(3, state="complete"))
-    again = book.begin(drive.study(tmp_path, total=9, budget_kwh=1.0))
+    first = study_io.begin(drive.study(tmp_path, total=4))
+    study_io.write(first, Trial(3, state="complete"))
+    again = study_io.begin(drive.study(tmp_path, total=9, budget_kwh=1.0))
     assert (again.total, again.budget_kwh, again.created) == (9, 1.0, first.created)
-    assert book.begin(drive.study(tmp_path, total=2)).total == 4  # no trial is forgotten
+    assert study_io.begin(drive.study(tmp_path, total=2)).total == 4  # no trial is forgotten
     assert Study.open(first.folder).total == 4
 
 
@@ -94,39 +94,39 @@ def test_the_same_search_goes_on_and_may_grow(tmp_path):
     ],
 )  # fmt: skip
 def test_another_search_under_the_name_is_refused_with_what_differs(tmp_path, changed, said):
-    book.begin(drive.study(tmp_path))
+    study_io.begin(drive.study(tmp_path))
     with pytest.raises(ValueError, match=said):
-        book.begin(drive.study(tmp_path, **changed))
+        study_io.begin(drive.study(tmp_path, **changed))
 
 
 def test_other_versions_are_told(tmp_path):
-    study = book.begin(drive.study(tmp_path))
-    assert book.drift(study) == "" and study.versions["optuna"]
+    study = study_io.begin(drive.study(tmp_path))
+    assert study_io.drift(study) == "" and study.versions["optuna"]
     older = dataclasses.replace(study, versions=study.versions | {"optuna": "4.0", "gone": "1"})
-    assert book.drift(older) == f"optuna 4.0 is now {study.versions['optuna']}"
+    assert study_io.drift(older) == f"optuna 4.0 is now {study.versions['optuna']}"
 
 
 def test_a_name_is_of_the_search_not_of_its_size(tmp_path):
-    name = book.name_of(drive.study(tmp_path))
-    assert name.startswith("x-y-") and name == book.name_of(drive.study(tmp_path, total=99))
-    assert name != book.name_of(drive.study(tmp_path, seed=1))
+    name = study_io.name_of(drive.study(tmp_path))
+    assert name.startswith("x-y-") and name == study_io.name_of(drive.study(tmp_path, total=99))
+    assert name != study_io.name_of(drive.study(tmp_path, seed=1))
     words = ("model=bert", "size=tiny", "tracker=wandb")
     same = [drive.study(tmp_path, overrides=some) for some in (words, words[1::-1])]
-    assert book.name_of(same[0]) == book.name_of(same[1]) != name
-    assert book.differences(*same) == []
+    assert study_io.name_of(same[0]) == study_io.name_of(same[1]) != name
+    assert study_io.differences(*same) == []
     with pytest.raises(ValueError, match="search.name=../x"):
-        book.folder_of(tmp_path, "../x")
+        study_io.folder_of(tmp_path, "../x")
 
 
 BEGIN = """
 import sys; sys.path.insert(0, sys.argv[3])
 from search import drive
-from fxformer.search import book
+from fxformer.search import study_io
 from fxformer.search.claims import FileClaims
 import fcntl
 print("ready", flush=True)
 fcntl.flock(open(sys.argv[2]), fcntl.LOCK_SH)
-study = book.begin(drive.study(sys.argv[1]))
+study = study_io.begin(drive.study(sys.argv[1]))
 claims = FileClaims(study, 60)
 print(study.created, *[slot for slot in range(40) if claims.take(slot, 1)])
 """
@@ -147,7 +147,7 @@ def test_of_simultaneous_starters_one_begins_and_each_claim_is_made_once(tmp_pat
 
 
 def test_a_claim_is_superseded_not_taken_back(tmp_path):
-    study = book.begin(drive.study(tmp_path))
+    study = study_io.begin(drive.study(tmp_path))
     ours, theirs = FileClaims(study, 60), FileClaims(study, 60)
     assert ours.take(3, 1) and not theirs.take(3, 1)
     assert not theirs.dead(theirs.held()[3]) and ours.renew(3, 1)

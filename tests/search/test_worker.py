@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from search import drive
 
-from fxformer.search import book
+from fxformer.search import study_io
 from fxformer.search.claims import FileClaims
 from fxformer.search.process import Place, places
 from fxformer.search.sample import Random
@@ -268,11 +268,11 @@ def test_a_process_has_its_cores(tmp_path):
 def overwritten(tmp_path, attempts: int):
     """A study whose one trial was taken up a second time, by us; then a process of its first
     attempt, on its way out, wrote the file as it had read it before."""
-    made = book.begin(drive.study(tmp_path, total=1))
+    made = study_io.begin(drive.study(tmp_path, total=1))
     claims = FileClaims(made, 60.0)
     assert claims.take(0, 1) and claims.take(0, 2)
     stale = dataclasses.replace(made.trial(0), attempts=attempts, state="interrupted", code=75)
-    book.write(made, stale)
+    study_io.write(made, stale)
     return made, claims
 
 
