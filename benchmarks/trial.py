@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks import machine
 from benchmarks.report import RESULTS
 from fxformer.search import mirror, space, study_io
-from fxformer.search.claims import FileClaims
+from fxformer.search.leases import FileClaims
 from fxformer.search.sample import Random
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_reader import StoredRun, runs

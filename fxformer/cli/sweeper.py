@@ -27,9 +27,9 @@ from fxformer.config.build import build
 from fxformer.config.check import values
 from fxformer.errors import UserError
 from fxformer.search import space, study_io, table
-from fxformer.search.claims import Unreachable
 from fxformer.search.knobs import Search
 from fxformer.search.launchers import Job
+from fxformer.search.leases import Unreachable
 from fxformer.search.process import Commands
 from fxformer.search.prune import NoPruning
 from fxformer.search.storage import shown
@@ -245,7 +245,7 @@ class Sweeper(HydraSweeper):
 
 def claims_of(study: Any, search: Any) -> Any:
     """Where the workers of a study make their claims."""
-    from fxformer.search.claims import FileClaims
+    from fxformer.search.leases import FileClaims
     from fxformer.search.remote import StoreClaims
 
     if search.storage is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.console import Console
 
 from fxformer.errors import UserError
-from fxformer.search.claims import Claims
+from fxformer.search.leases import Claims
 from fxformer.search.process import ATTEMPT, Commands, Place, Process, places
 from fxformer.search.study import Study, Trial
 from fxformer.search.ticket import VARIABLE, Ticket

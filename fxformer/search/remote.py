@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.errors import UserError
 from fxformer.search import optuna_convert, study_io
-from fxformer.search.claims import FileClaims, Holder, Leases, Unreachable, worker_name
+from fxformer.search.leases import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_lock import record

@@ -6,8 +6,8 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from fxformer.search import ending, space, study_io
-from fxformer.search.claims import Claims, worker_name
 from fxformer.search.knobs import Search
+from fxformer.search.leases import Claims, worker_name
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_lock import now, record
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fxformer.config.build import build
 from fxformer.errors import UserError
-from fxformer.search import claims, study_io
+from fxformer.search import leases, study_io
 from fxformer.search.study import Study
 from fxformer.search.ticket import RESUMABLE, VARIABLE, Ticket
 from fxformer.track.run import Run
@@ -42,7 +42,7 @@ class Watch:
         """Change the trial's file; leaves where another worker has taken the trial over."""
         ticket = self.ticket
         trial = self.study.trial(ticket.slot)
-        current = claims.current(self.study.folder / "claims", ticket.slot, ticket.attempt)
+        current = leases.current(self.study.folder / "claims", ticket.slot, ticket.attempt)
         if not current or trial.attempts > ticket.attempt:
             os._exit(RESUMABLE)  # the run is theirs: touch nothing more
         study_io.write(self.study, dataclasses.replace(trial, **changes))

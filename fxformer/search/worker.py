@@ -16,8 +16,8 @@ from rich.console import Console
 
 from fxformer.energy import ledger
 from fxformer.search import ending, mirror, study_io, table
-from fxformer.search.claims import Claims, Unreachable
 from fxformer.search.knobs import Search
+from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
 from fxformer.search.study import Study, Trial
 from fxformer.search.taking import take, unlocked

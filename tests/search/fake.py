@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from fxformer import jsonl
-from fxformer.search import claims, study_io
+from fxformer.search import leases, study_io
 from fxformer.search.study import Study
 from fxformer.search.ticket import Ticket
 from fxformer.track.run_lock import now, record
@@ -60,7 +60,7 @@ class Trial:
         jsonl.replace(self.run / "run.json", json.dumps(body))
 
     def tell(self, **changes) -> None:
-        if not claims.current(self.study.folder / "claims", self.ticket.slot, self.ticket.attempt):
+        if not leases.current(self.study.folder / "claims", self.ticket.slot, self.ticket.attempt):
             os._exit(75)
         trial = self.study.trial(self.ticket.slot).to_json()
         study_io.write(self.study, self.study.trial(self.ticket.slot).from_json(trial | changes))

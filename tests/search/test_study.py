@@ -14,7 +14,7 @@ import pytest
 from search import drive
 
 from fxformer.search import study_io
-from fxformer.search.claims import FileClaims, Holder, Leases, current
+from fxformer.search.leases import FileClaims, Holder, Leases, current
 from fxformer.search.study import FOLDER, Study, Trial, find, studies
 from fxformer.track.run_lock import record
 
@@ -122,7 +122,7 @@ BEGIN = """
 import sys; sys.path.insert(0, sys.argv[3])
 from search import drive
 from fxformer.search import study_io
-from fxformer.search.claims import FileClaims
+from fxformer.search.leases import FileClaims
 import fcntl
 print("ready", flush=True)
 fcntl.flock(open(sys.argv[2]), fcntl.LOCK_SH)

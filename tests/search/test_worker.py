@@ -15,7 +15,7 @@ from rich.console import Console
 from search import drive
 
 from fxformer.search import study_io
-from fxformer.search.claims import FileClaims
+from fxformer.search.leases import FileClaims
 from fxformer.search.process import Place, places
 from fxformer.search.sample import Random
 from fxformer.search.study import Study
