@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fxformer.search import clusters
+from fxformer.search import cluster_launchers
 from fxformer.search.study import find
 from tests.search import drive
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 submitit = pytest.importorskip("submitit", reason="pip install 'fxformer[search]'")
 
 
-class Worker(clusters.Again):
+class Worker(cluster_launchers.Again):
     """A job that works on trials without a model."""
 
     def __call__(self) -> int:
@@ -30,8 +30,8 @@ def launched(tmp_path, monkeypatch, *, trials, workers, pause=0.05):
     """The launcher at work on a study of fake trials: the study, and why it stopped early."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE", f"steps=4 pause={pause}")
-    monkeypatch.setattr(clusters, "Again", Worker)
-    launcher = clusters.SubmititLauncher(cluster="local", minutes=5, every=0.2)
+    monkeypatch.setattr(cluster_launchers, "Again", Worker)
+    launcher = cluster_launchers.SubmititLauncher(cluster="local", minutes=5, every=0.2)
     job = drive.job(drive.study(tmp_path, total=trials), drive.search(workers=workers))
     object.__setattr__(job, "command", (str(tmp_path), "s", str(trials), "1"))
     return job, launcher
@@ -66,7 +66,7 @@ def test_ctrl_c_calls_the_jobs_back(tmp_path, monkeypatch):
 
 
 def test_a_job_that_is_taken_away_queues_up_again_as_it_was():
-    again = clusters.Again(("train", "-m", "seed=1,2")).checkpoint().function
+    again = cluster_launchers.Again(("train", "-m", "seed=1,2")).checkpoint().function
     assert again.command == ["train", "-m", "seed=1,2"] and again.folder == os.getcwd()
 
 
@@ -82,7 +82,7 @@ def test_a_job_that_is_taken_away_queues_up_again_as_it_was():
     ],
 )  # fmt: skip
 def test_what_slurm_is_asked_for(knobs, given, tmp_path):
-    parameters = clusters.SubmititLauncher(**knobs)._parameters()
+    parameters = cluster_launchers.SubmititLauncher(**knobs)._parameters()
     assert parameters == given
     executor = submitit.AutoExecutor(tmp_path, cluster="debug")
     executor.update_parameters(name="x", **parameters)  # submitit refuses names it does not know
