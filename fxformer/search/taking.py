@@ -5,7 +5,7 @@ import socket
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from fxformer.search import ending, space, study_io
+from fxformer.search import space, study_io, trial_outcome
 from fxformer.search.knobs import Search
 from fxformer.search.leases import Claims, worker_name
 from fxformer.search.study import Study, Trial
@@ -21,22 +21,22 @@ def take(
     """
     holders = claims.held()  # before the trials are read: see below
     for slot in range(study.total):
-        if slot in but or ending.final(known[slot], search.retries):
+        if slot in but or trial_outcome.final(known[slot], search.retries):
             continue
         trial, holder = study.trial(slot), holders.get(slot)
-        if ending.final(trial, search.retries):
+        if trial_outcome.final(trial, search.retries):
             continue
         told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
         # A claim of this very process, which is not at the slot: nobody else would ever end it.
         told = told or holder.owner == record()
-        if not told and not claims.dead(holder) or ending.busy(study, trial):
+        if not told and not claims.dead(holder) or trial_outcome.busy(study, trial):
             continue
         attempt = 1 + (0 if holder is None else holder.attempt)
         if not claims.take(slot, attempt):
             continue
         claims.hear()  # its holder may have ended it and left between our two looks
         trial = study.trial(slot)
-        if not ending.final(trial, search.retries):
+        if not trial_outcome.final(trial, search.retries):
             return _recorded(study, search, trial, attempt)
         claims.drop(slot, attempt)
     return None

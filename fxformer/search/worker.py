@@ -15,7 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from fxformer.energy import ledger
-from fxformer.search import ending, mirror, study_io, table
+from fxformer.search import mirror, study_io, table, trial_outcome
 from fxformer.search.knobs import Search
 from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
@@ -130,14 +130,14 @@ class Worker:
 
     def _open(self) -> bool:
         """Whether a trial has not ended, ours or another's."""
-        return any(not ending.final(trial, self.search.retries) for trial in self.trials)
+        return any(not trial_outcome.final(trial, self.search.retries) for trial in self.trials)
 
     def look(self) -> None:
         """Read all trials anew."""
         self.claims.tell([self.study.trial(slot) for slot in self.held])
         self.claims.hear()
         self.trials = [
-            one if ending.final(one, self.search.retries) else self.study.trial(one.slot)
+            one if trial_outcome.final(one, self.search.retries) else self.study.trial(one.slot)
             for one in self.trials
         ]
         self._looked = time.monotonic()
@@ -178,7 +178,7 @@ class Worker:
     def begin(self, trial: Trial) -> None:
         """Start a trial of ours, unless its run has ended already and only its worker did not live
         to say so."""
-        before = ending.ended_run(self.study, trial)
+        before = trial_outcome.ended_run(self.study, trial)
         parent = None if self.mine else os.getpid()
         ticket = Ticket(str(self.study.folder), trial.slot, trial.attempts, parent)
         place = self.free.pop()
@@ -189,7 +189,7 @@ class Worker:
         if before:
             child = Past(0)
         elif self._refused(trial):
-            child = Past(ending.BAD)
+            child = Past(trial_outcome.BAD)
         else:
             child = self.start(self.study, trial, place, ticket)
         held = Held(trial.slot, trial.attempts, child, place, time.monotonic())
@@ -216,13 +216,13 @@ class Worker:
         # A process of an earlier attempt may have written its file last, as it was before ours.
         trial = dataclasses.replace(trial, attempts=max(trial.attempts, held.attempt))
         late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
-        trial = ending.ended(self.study, self.search, trial, code, self.stopped, late)
+        trial = trial_outcome.ended(self.study, self.search, trial, code, self.stopped, late)
         study_io.write(self.study, trial)
         self.trials[held.slot] = trial
         self.claims.tell([trial])
         if self.search.fail_fast and trial.state == "failed" and not self.stopped:
             self.stop(f"trial {held.slot} failed (search.fail_fast)")
-        if self.mine and code in (ending.INTERRUPTED, ending.LEFT):
+        if self.mine and code in (trial_outcome.INTERRUPTED, trial_outcome.LEFT):
             self.stop("interrupted")
         self.console.print(table.line(self.study, trial), highlight=False)
 
