@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxformer.search.front import front
+from fxformer.search.pareto import front
 
 NUMBERS = st.one_of(st.integers(0, 6).map(float), st.just(float("nan")), st.just(float("inf")))
 
