@@ -27,7 +27,7 @@ from fxformer.config.build import build
 from fxformer.config.check import values
 from fxformer.errors import UserError
 from fxformer.search import space, study_io, table
-from fxformer.search.knobs import Search
+from fxformer.search.config import Search
 from fxformer.search.launchers import Job
 from fxformer.search.leases import Unreachable
 from fxformer.search.process import Commands

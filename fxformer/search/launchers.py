@@ -18,7 +18,7 @@ from fxformer.search.study import Study, Trial
 from fxformer.search.ticket import VARIABLE, Ticket
 
 if TYPE_CHECKING:
-    from fxformer.search.knobs import Search
+    from fxformer.search.config import Search
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 
 from fxformer.search import space, study_io, trial_outcome
-from fxformer.search.knobs import Search
+from fxformer.search.config import Search
 from fxformer.search.leases import Claims, worker_name
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_lock import now, record

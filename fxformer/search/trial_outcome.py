@@ -16,7 +16,7 @@ from fxformer.track.run_lock import now
 from fxformer.track.run_reader import StoredRun
 
 if TYPE_CHECKING:
-    from fxformer.search.knobs import Search
+    from fxformer.search.config import Search
 
 BUG, BAD, DIVERGED, INTERRUPTED, LEFT = 1, 2, 3, 75, 130  # exit codes of `fxformer train`
 MEMORY = re.compile(r"RESOURCE_EXHAUSTED|out of memory|MemoryError|bad_alloc|Cannot allocate", re.I)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from fxformer.energy import ledger
 from fxformer.search import mirror, study_io, table, trial_outcome
-from fxformer.search.knobs import Search
+from fxformer.search.config import Search
 from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
 from fxformer.search.study import Study, Trial

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fxformer.cli.sweeper import claims_of
 from fxformer.search import space, study_io
-from fxformer.search.knobs import Search
+from fxformer.search.config import Search
 from fxformer.search.launchers import Job, ProcessLauncher
 from fxformer.search.process import Commands
 from fxformer.search.prune import NoPruning
