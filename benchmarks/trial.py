@@ -23,7 +23,7 @@ from rich.table import Table
 
 from benchmarks import machine
 from benchmarks.report import RESULTS
-from fxformer.search import mirror, space, study_io
+from fxformer.search import optuna_mirror, space, study_io
 from fxformer.search.leases import FileClaims
 from fxformer.search.sample import Random
 from fxformer.search.study import Study, Trial
@@ -124,9 +124,9 @@ def steps(folder: Path, trials: int = 100) -> dict[str, float]:
     found["write"] = median(write, trials)
     found["read_all"] = median(lambda _: study.trials(), 10)
     began = time.perf_counter()
-    mirror.sync(study, study.trials())
+    optuna_mirror.sync(study, study.trials())
     found["optuna_first"] = time.perf_counter() - began
-    found["optuna_again"] = median(lambda _: mirror.sync(study, study.trials()), 5)
+    found["optuna_again"] = median(lambda _: optuna_mirror.sync(study, study.trials()), 5)
     return found
 
 

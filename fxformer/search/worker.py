@@ -15,7 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from fxformer.energy import ledger
-from fxformer.search import mirror, study_io, table, trial_outcome
+from fxformer.search import optuna_mirror, study_io, table, trial_outcome
 from fxformer.search.config import Search
 from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
@@ -93,7 +93,7 @@ class Worker:
                 while self._turn(signals):
                     time.sleep(0 if self.mine else TICK)
             self.look()
-            mirror.sync(self.study, self.trials)
+            optuna_mirror.sync(self.study, self.trials)
         except BaseException:
             for held in self.held.values():
                 held.child.interrupt()
@@ -142,7 +142,7 @@ class Worker:
         ]
         self._looked = time.monotonic()
         if self._looked - self._mirrored > MIRROR:
-            mirror.sync(self.study, self.trials)
+            optuna_mirror.sync(self.study, self.trials)
             self._mirrored = time.monotonic()
 
     def spent(self) -> float:

@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from fxformer.search import mirror, study_io
+from fxformer.search import optuna_mirror, study_io
 from fxformer.search.study import Trial
 from tests.search.made import SPACE, study, trial
 
@@ -86,31 +86,31 @@ DAMAGES = [truncated, torn, broken_in_the_middle, lost_a_line, emptied, deleted]
 def test_a_damaged_storage_is_made_anew(tmp_path, damage):
     made, rng = study(tmp_path, several(), space=SPACE), np.random.default_rng(0)
     for _ in range(4):
-        mirror.sync(made, made.trials())
+        optuna_mirror.sync(made, made.trials())
         assert loaded(made.journal) == truth(made)
         damage(made.journal, rng)
-    mirror.sync(made, made.trials())
+    optuna_mirror.sync(made, made.trials())
     assert loaded(made.journal) == truth(made)
 
 
 def test_it_grows_with_the_trials(tmp_path):
     """A trial that runs, reports, ends: told step by step, the same as told at once."""
     made = study(tmp_path, several())
-    mirror.sync(made, made.trials())
+    optuna_mirror.sync(made, made.trials())
     step, value, kwh = 150, 0.75, 0.002
     more = dataclasses.replace(
         made.trial(3), reports=(*made.trial(3).reports, (step, value, kwh)), kwh=kwh
     )
     study_io.write(made, more)
-    mirror.sync(made, made.trials())
+    optuna_mirror.sync(made, made.trials())
     assert loaded(made.journal) == truth(made)
     study_io.write(made, dataclasses.replace(more, state="complete", values=(value,)))
-    mirror.sync(made, made.trials())
+    optuna_mirror.sync(made, made.trials())
     assert loaded(made.journal) == truth(made)
     assert len(loaded(made.journal)) == 4
 
 
 def test_what_is_not_a_number_is_the_worst_there(tmp_path):
     made = study(tmp_path, [trial(0, 1.0), trial(1, math.nan)])
-    mirror.sync(made, made.trials())
+    optuna_mirror.sync(made, made.trials())
     assert loaded(made.journal)[1][2] == [math.inf]
