@@ -11,10 +11,10 @@ from rich.text import Text
 from fxformer.search.account import Account
 from fxformer.search.cost import Cost
 from fxformer.search.importance import CHANCE
-from fxformer.search.scatter import columns, front_of, number
 from fxformer.search.settings import Interval, Setting
 from fxformer.search.study import Study
 from fxformer.search.table import COLOURS
+from fxformer.search.text_plot import columns, front_of, number
 from fxformer.track import formatting
 
 SHOWN = 20  # settings, unless all are asked for
