@@ -12,11 +12,11 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.errors import UserError
 from fxformer.search import study_io
+from fxformer.search.configurations import SEED, Setting, progress, settings
 from fxformer.search.cost import RESOLUTION, Cost, cost
 from fxformer.search.importance import Importance, importances
 from fxformer.search.optuna_convert import DIVERGED, distributions
 from fxformer.search.pareto import front
-from fxformer.search.settings import SEED, Setting, progress, settings
 from fxformer.search.study import Study, Trial
 from fxformer.track.redact import Redactor
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from fxformer.errors import UserError
-from fxformer.search.settings import Interval
+from fxformer.search.configurations import Interval
 from fxformer.search.study import Dimension, Study, Trial
 
 RESOLUTION = 5  # values of an interval that a grid would try
