@@ -19,8 +19,8 @@ from fxformer.search import optuna_mirror, study_io, table, trial_outcome
 from fxformer.search.config import Search
 from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
+from fxformer.search.scheduler import take, unlocked
 from fxformer.search.study import Study, Trial
-from fxformer.search.taking import take, unlocked
 from fxformer.search.ticket import Ticket
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of

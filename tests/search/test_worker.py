@@ -18,8 +18,8 @@ from fxformer.search import study_io
 from fxformer.search.leases import FileClaims
 from fxformer.search.process import Place, places
 from fxformer.search.sample import Random
+from fxformer.search.scheduler import take
 from fxformer.search.study import Study
-from fxformer.search.taking import take
 from fxformer.search.worker import Held, Past, Worker
 
 ROOT = Path(__file__).resolve().parents[2]
