@@ -15,7 +15,7 @@ from fxformer.errors import UserError
 from fxformer.search.leases import Claims
 from fxformer.search.process import ATTEMPT, Commands, Place, Process, places
 from fxformer.search.study import Study, Trial
-from fxformer.search.ticket import VARIABLE, Ticket
+from fxformer.search.trial_env import VARIABLE, Ticket
 
 if TYPE_CHECKING:
     from fxformer.search.config import Search

@@ -13,7 +13,7 @@ from fxformer.config.build import build
 from fxformer.errors import UserError
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
-from fxformer.search.ticket import RESUMABLE, VARIABLE, Ticket
+from fxformer.search.trial_env import RESUMABLE, VARIABLE, Ticket
 from fxformer.track.run import Run
 from fxformer.train.callbacks import Event
 from fxformer.train.loop_state import Run as Fit

@@ -21,7 +21,7 @@ from fxformer.search.leases import Claims, Unreachable
 from fxformer.search.process import ATTEMPT, Place
 from fxformer.search.scheduler import take, unlocked
 from fxformer.search.study import Study, Trial
-from fxformer.search.ticket import Ticket
+from fxformer.search.trial_env import Ticket
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
 from fxformer.train.signals import Signals

@@ -19,7 +19,7 @@ from pathlib import Path
 from fxformer import jsonl
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
-from fxformer.search.ticket import Ticket
+from fxformer.search.trial_env import Ticket
 from fxformer.track.run_lock import now, record
 
 JOULES = 3600.0  # a step uses: 1 Wh
