@@ -107,7 +107,7 @@ def _json_as_key(argv: list[str]) -> list[str]:
 
 
 def _training(cfg: DictConfig) -> None:
-    from fxformer.search.watch import watch_of
+    from fxformer.search.trial_callback import watch_of
     from fxformer.train.main import main
 
     main(cfg, watch_of())

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from fxformer.search.prune import Halving, Median
-from fxformer.search.watch import attributable
+from fxformer.search.trial_callback import attributable
 
 
 @pytest.mark.parametrize(("objectives", "pruner", "judged"), [
