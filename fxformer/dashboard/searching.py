@@ -8,7 +8,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.dashboard.shelf import Shelf
 from fxformer.errors import UserError
-from fxformer.search.account import account, importance
+from fxformer.search.report import account, importance
 from fxformer.search.study import Study, studies, unreadable
 
 _judging = threading.Lock()

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from fxformer.files import check_output
-from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.cost import RESOLUTION
+from fxformer.search.report import account, to_csv, to_json
 from fxformer.search.serve import main as serve
 from fxformer.search.show import show, show_list
 from fxformer.search.study import find, studies, unreadable

@@ -8,10 +8,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.search.account import Account
 from fxformer.search.configurations import Interval, Setting
 from fxformer.search.cost import Cost
 from fxformer.search.importance import CHANCE
+from fxformer.search.report import Account
 from fxformer.search.study import Study
 from fxformer.search.table import COLOURS
 from fxformer.search.text_plot import columns, front_of, number

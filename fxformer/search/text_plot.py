@@ -5,7 +5,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.search.account import Account
+from fxformer.search.report import Account
 from fxformer.track import formatting
 from fxformer.track.text_chart import dots
 

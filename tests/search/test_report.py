@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from fxformer.search import main
-from fxformer.search.account import account, to_csv, to_json
 from fxformer.search.configurations import Interval, settings
 from fxformer.search.cost import grid_size, whole
+from fxformer.search.report import account, to_csv, to_json
 from fxformer.search.study import Dimension, Trial, find
 from tests.search.made import SPACE, WATTHOUR, study, trial
 
