@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.machine import facts
 from fxformer import jsonl
-from fxformer.dashboard.shelf import CACHE
+from fxformer.dashboard.run_index import CACHE
 
 RESULTS = Path(__file__).parent / "results"
 REPEATS, CURVES, EVALUATE = 5, 50, 250

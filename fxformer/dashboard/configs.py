@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from fxformer import jsonl
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.energy.carbon import KNOBS, Carbon
 from fxformer.files import read_text
 from fxformer.track.redact import Redactor

@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.dashboard import thin
 from fxformer.dashboard.columns import Columns
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.track.run_reader import StoredRun
 

@@ -4,7 +4,7 @@ import threading
 import time
 
 from fxformer.dashboard.curves import AXES
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 
 _CALM = 0.7  # seconds without a request after which the next log is read
 

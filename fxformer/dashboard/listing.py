@@ -8,7 +8,7 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.dashboard import configs, notes
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.data import round_trip
 from fxformer.files import open_regular
 from fxformer.track.redact import Redactor

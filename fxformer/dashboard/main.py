@@ -12,7 +12,7 @@ from rich.text import Text
 from fxformer.dashboard import document
 from fxformer.dashboard.indexing import read_ahead
 from fxformer.dashboard.looking import Look, steps
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.files import check_output
 from fxformer.track import formatting

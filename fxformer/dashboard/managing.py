@@ -12,7 +12,7 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.config.type_check import type_problem
 from fxformer.dashboard import notes
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.track.run_lock import Lock
 

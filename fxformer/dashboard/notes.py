@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun

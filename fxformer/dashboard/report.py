@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fxformer import jsonl
 from fxformer.dashboard import document, looking
 from fxformer.dashboard.routes import EMBEDDED, answer, clean
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 
 

@@ -18,7 +18,7 @@ from fxformer.dashboard import (
     spending,
     yardstick,
 )
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.track.redact import Redactor
 
 Params = Mapping[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.search.report import account, importance
 from fxformer.search.study import Study, studies, unreadable

@@ -11,7 +11,7 @@ from typing import Any
 from fxformer.dashboard import document, routes
 from fxformer.dashboard.guard import COOKIE, Guard, base_path
 from fxformer.dashboard.routes import ANSWERS, CHANGES
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 

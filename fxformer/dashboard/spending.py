@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fxformer.dashboard import configs, thin
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.energy.carbon import regions as table_of_regions
 from fxformer.energy.totals import Joules, Totals
 from fxformer.track.energy_report import Spent, accounted

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.evaluate.compare import KEPT
 
 

@@ -11,7 +11,7 @@ from folders import finished, searched
 from fxformer.dashboard import curves, notes, spending
 from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.track.energy_report import account
 from fxformer.track.run_reader import StoredRun
 

@@ -11,7 +11,7 @@ from folders import finished, searched
 from fxformer.__main__ import main
 from fxformer.dashboard.report import answers
 from fxformer.dashboard.routes import ANSWERS, answer
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.track.run_reader import StoredRun
 
 WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)

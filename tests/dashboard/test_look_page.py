@@ -6,7 +6,7 @@ import pytest
 from browser import browser, served
 
 from fxformer.dashboard.main import attention, report
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from tests.inspect.made import MARKUP, made
 
 

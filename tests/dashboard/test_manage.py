@@ -8,7 +8,7 @@ from folders import finished, searched
 
 from fxformer.dashboard import managing
 from fxformer.dashboard.routes import answer, change
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from fxformer.track.run import Run
 from fxformer.track.run_reader import runs
 

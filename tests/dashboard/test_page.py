@@ -8,7 +8,7 @@ from browser import browser, served
 from folders import finished, searched
 
 from fxformer.dashboard.report import write
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 
 NASTY = '<img src=x onerror="window.pwned=1"></script><script>window.pwned=1</script>'
 

@@ -10,8 +10,8 @@ from browser import served
 from folders import finished
 
 from fxformer.dashboard.guard import Guard
+from fxformer.dashboard.run_index import Shelf
 from fxformer.dashboard.server import Server
-from fxformer.dashboard.shelf import Shelf
 
 
 def ask(url, path="/", method="GET", body=None, **headers):

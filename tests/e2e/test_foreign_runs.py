@@ -16,7 +16,7 @@ from fxformer.config.build import build
 from fxformer.config.stored import opened_config
 from fxformer.config.target import ConfigError
 from fxformer.dashboard import routes
-from fxformer.dashboard.shelf import Shelf
+from fxformer.dashboard.run_index import Shelf
 from tests.inspect.made import made
 
 # where the part is put into the stored config
