@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from fxformer.dashboard import document
+from fxformer.dashboard.api_inspect import Look, steps
 from fxformer.dashboard.indexing import read_ahead
-from fxformer.dashboard.looking import Look, steps
 from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.files import check_output

@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fxformer import jsonl
-from fxformer.dashboard import document, looking
+from fxformer.dashboard import api_inspect, document
 from fxformer.dashboard.routes import EMBEDDED, answer, clean
 from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 
 
 def write(
-    shelf: Shelf, path: str | Path, looks: Sequence[looking.Look] = (), first: str = ""
+    shelf: Shelf, path: str | Path, looks: Sequence[api_inspect.Look] = (), first: str = ""
 ) -> int:
     """Write the report to `path`; returns how many bytes it is. UserError without any run.
 
@@ -27,10 +27,10 @@ def write(
     return len(html.encode())
 
 
-def answers(shelf: Shelf, looks: Sequence[looking.Look] = ()) -> dict[str, Any]:
+def answers(shelf: Shelf, looks: Sequence[api_inspect.Look] = ()) -> dict[str, Any]:
     """{question: answer} for all that the page can ask a report for."""
     shelf.secret_keys = True
-    given = clean(shelf, looking.answers(shelf, looks))
+    given = clean(shelf, api_inspect.answers(shelf, looks))
     for questions in EMBEDDED:
         for path, params in questions(shelf):
             given[spelled(path, clean(shelf, params))] = answer(shelf, path, params)

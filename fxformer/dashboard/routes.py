@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fxformer.dashboard import (
+    api_inspect,
     configs,
     curves,
     listing,
-    looking,
     managing,
     notes,
     searching,
@@ -42,11 +42,11 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "search": searching.search,
     "mattered": searching.mattered,
     "views": managing.views,
-    "checkpoints": looking.checkpoints,
-    "looks": looking.looks,
-    "texts": looking.texts,
-    "attention": looking.attention,
-    "samples": looking.samples,
+    "checkpoints": api_inspect.checkpoints,
+    "looks": api_inspect.looks,
+    "texts": api_inspect.texts,
+    "attention": api_inspect.attention,
+    "samples": api_inspect.samples,
 }
 
 # What the page may change, by POST from itself.
@@ -66,7 +66,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     yardstick.questions,
     spending.questions,
     searching.questions,
-    looking.questions,
+    api_inspect.questions,
 )
 
 
