@@ -9,9 +9,9 @@ from typing import Any
 
 from fxformer.dashboard import (
     api_inspect,
+    api_runs,
     configs,
     curves,
-    listing,
     managing,
     notes,
     searching,
@@ -25,9 +25,9 @@ Params = Mapping[str, str]
 Question = tuple[str, dict[str, str]]  # a path and its parameters
 
 ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
-    "pulse": listing.pulse,
-    "runs": listing.runs,
-    "run": listing.run,
+    "pulse": api_runs.pulse,
+    "runs": api_runs.runs,
+    "run": api_runs.run,
     "configs": configs.configs,
     "config": configs.config,
     "curves": curves.curves,
@@ -61,7 +61,7 @@ CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
 # What a report asks for when it is written: all that its page can ask for later.
 EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     managing.questions,
-    listing.questions,
+    api_runs.questions,
     curves.questions,
     yardstick.questions,
     spending.questions,
