@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fxformer.dashboard import (
+    api_energy,
     api_inspect,
     api_runs,
     configs,
@@ -15,7 +16,6 @@ from fxformer.dashboard import (
     managing,
     notes,
     searching,
-    spending,
     yardstick,
 )
 from fxformer.dashboard.run_index import Shelf
@@ -33,11 +33,11 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "curves": curves.curves,
     "curve": curves.curve,
     "yardstick": yardstick.yardstick,
-    "energy": spending.energy,
-    "progress": spending.progress,
-    "course": spending.course,
-    "tenths": spending.tenths,
-    "regions": spending.regions,
+    "energy": api_energy.energy,
+    "progress": api_energy.progress,
+    "course": api_energy.course,
+    "tenths": api_energy.tenths,
+    "regions": api_energy.regions,
     "searches": searching.searches,
     "search": searching.search,
     "mattered": searching.mattered,
@@ -64,7 +64,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     api_runs.questions,
     curves.questions,
     yardstick.questions,
-    spending.questions,
+    api_energy.questions,
     searching.questions,
     api_inspect.questions,
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from folders import finished, searched
 
-from fxformer.dashboard import curves, notes, spending
+from fxformer.dashboard import api_energy, curves, notes
 from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.run_index import Shelf
@@ -69,12 +69,12 @@ def test_an_append_is_seen_by_the_same_shelf(tmp_path):
 
 def test_each_tenth_of_a_nat_has_its_price():
     loss, joules = np.array([3.0, 2.5, 2.8, 2.7, 2.3]), np.array([0.0, 100, 150, 200, 300])
-    nats, price = spending.cost_of_steps(loss, joules)
+    nats, price = api_energy.cost_of_steps(loss, joules)
     np.testing.assert_allclose(nats, [2.9, 2.8, 2.7, 2.6, 2.5, 2.4, 2.3])
     np.testing.assert_allclose(price, [20, 20, 20, 20, 20, 100, 100])  # the way back up counts
     assert price.sum() == 300
     for few in ([], [3.0], [3.0, 3.1]):
-        assert not len(spending.cost_of_steps(np.array(few), np.arange(len(few)))[0])
+        assert not len(api_energy.cost_of_steps(np.array(few), np.arange(len(few)))[0])
 
 
 def test_the_energy_is_that_of_the_terminal(tmp_path):
