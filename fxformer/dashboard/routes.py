@@ -11,11 +11,11 @@ from fxformer.dashboard import (
     api_energy,
     api_inspect,
     api_runs,
+    api_searches,
     configs,
     curves,
     managing,
     notes,
-    searching,
     yardstick,
 )
 from fxformer.dashboard.run_index import Shelf
@@ -38,9 +38,9 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "course": api_energy.course,
     "tenths": api_energy.tenths,
     "regions": api_energy.regions,
-    "searches": searching.searches,
-    "search": searching.search,
-    "mattered": searching.mattered,
+    "searches": api_searches.searches,
+    "search": api_searches.search,
+    "mattered": api_searches.mattered,
     "views": managing.views,
     "checkpoints": api_inspect.checkpoints,
     "looks": api_inspect.looks,
@@ -65,7 +65,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     curves.questions,
     yardstick.questions,
     api_energy.questions,
-    searching.questions,
+    api_searches.questions,
     api_inspect.questions,
 )
 
