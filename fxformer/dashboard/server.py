@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from fxformer.dashboard import document, routes
-from fxformer.dashboard.guard import COOKIE, Guard, base_path
+from fxformer.dashboard.auth import COOKIE, Guard, base_path
 from fxformer.dashboard.routes import ANSWERS, CHANGES
 from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError

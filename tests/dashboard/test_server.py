@@ -9,7 +9,7 @@ import pytest
 from browser import served
 from folders import finished
 
-from fxformer.dashboard.guard import Guard
+from fxformer.dashboard.auth import Guard
 from fxformer.dashboard.run_index import Shelf
 from fxformer.dashboard.server import Server
 
