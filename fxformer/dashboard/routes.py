@@ -12,11 +12,11 @@ from fxformer.dashboard import (
     api_inspect,
     api_runs,
     api_searches,
+    comparisons,
     configs,
     curves,
     managing,
     notes,
-    yardstick,
 )
 from fxformer.dashboard.run_index import Shelf
 from fxformer.track.redact import Redactor
@@ -32,7 +32,7 @@ ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
     "config": configs.config,
     "curves": curves.curves,
     "curve": curves.curve,
-    "yardstick": yardstick.yardstick,
+    "yardstick": comparisons.yardstick,
     "energy": api_energy.energy,
     "progress": api_energy.progress,
     "course": api_energy.course,
@@ -63,7 +63,7 @@ EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
     managing.questions,
     api_runs.questions,
     curves.questions,
-    yardstick.questions,
+    comparisons.questions,
     api_energy.questions,
     api_searches.questions,
     api_inspect.questions,
