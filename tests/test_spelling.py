@@ -8,9 +8,8 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Rows
-from fxformer.data.specials import Specials
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import Char
+from fxformer.data.special_tokens import Specials
+from fxformer.data.tokenizer_basic import Byte, Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
 from fxformer.objective.fim import FillInTheMiddle

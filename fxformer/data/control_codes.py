@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fxformer.config.type_check import nearest
-from fxformer.data import records
 from fxformer.data.tokenizer import Recipe
 from fxformer.errors import UserError
 
@@ -34,18 +33,6 @@ def part_of(text: str, which: slice) -> str:
     """Some of a text, with its code."""
     code = code_of(text)
     return text[which] if code is None else Coded(text[which], code)
-
-
-def field_of(record: dict, key: str, where: str) -> str:
-    """The code under a key of a record: text, or a whole number. UserError if there is none."""
-    try:
-        code = records.value(record, key, where, "data.code")
-    except UserError:
-        code = None
-    if isinstance(code, bool) or not isinstance(code, str | int) or code == "":
-        known = ", ".join(map(str, record))
-        raise UserError(f"{where} has no control code under {key!r} (data.code); it has: {known}")
-    return str(code)
 
 
 def folder_of(path: Path, patterns: str | Sequence[str]) -> str:

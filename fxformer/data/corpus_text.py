@@ -1,4 +1,4 @@
-"""Corpora of text: the split, the tokenizer and the ids, each made once and kept."""
+"""Corpora of text: split, tokenizer and token ids, each made once and cached on disk."""
 
 import dataclasses
 import hashlib
@@ -12,14 +12,14 @@ from typing import Literal
 from fxformer.data import control_codes, disk_cache, overlap, round_trip
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Source
+from fxformer.data.documents import both, source_of
 from fxformer.data.progress import Slow
-from fxformer.data.text_pairs import both, source_of
 from fxformer.errors import UserError
 from fxformer.types import Rate
 
 _LOG = logging.getLogger(__name__)
-Groups = dict[bytes, tuple[bytes, int]]  # of equal documents: least hash, characters of all of them
-VERSION = "2"  # of what is stored; another one makes every cache anew
+Groups = dict[bytes, tuple[bytes, int]]  # key of equal documents -> least hash, characters of all
+VERSION = "2"  # of what is cached; a new version invalidates all caches
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -33,14 +33,14 @@ class TextCorpus(Corpus):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever the documents do; quick to get, since every start asks for it."""
+        """Key that changes whenever the documents do; every start computes it, so keep it cheap."""
 
     @abstractmethod
     def documents(self, split: str) -> Iterable[str]:
-        """The documents of "train" or "valid"."""
+        """Documents of "train" or "valid"."""
 
     def source_name(self) -> str | None:
-        """The field with the source of each document, for data of pairs; None: single texts."""
+        """Field with the source of each document, for pairs of texts; None: single texts."""
         return None
 
     def notes(self) -> dict:
@@ -81,12 +81,12 @@ class TextCorpus(Corpus):
         return Source(tokenizer, splits, facts)
 
     def _check_pairs(self) -> None:
-        """UserError where something would pass over the source of each document."""
+        """Raises UserError where the packing or the control codes would ignore the sources."""
         name, packing = self.source_name(), type(self.packing)
         if not getattr(packing, "reads_pairs", False):
             raise UserError(
-                f"data.source_field={name}: {packing.__name__} packs single texts and leaves the "
-                "sources out; write data/packing=paired (objective=seq2seq), paired_segments or "
+                f"data.source_field={name}: {packing.__name__} packs single texts and ignores the "
+                "sources; write data/packing=paired (objective=seq2seq), paired_segments or "
                 "prompted (a decoder)"
             )
         if self.code is not None:
@@ -96,7 +96,7 @@ class TextCorpus(Corpus):
             )
 
     def _codes(self, folder: Path) -> list[str]:
-        """The control codes of the training text, kept in a folder."""
+        """Control codes of the training text, cached in a folder."""
 
         def write(draft: Path) -> None:
             found = control_codes.gathered(self.documents("train"))
@@ -107,7 +107,7 @@ class TextCorpus(Corpus):
 
     def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         with Slow("Training the tokenizer", "documents") as work:
-            recipe.make(_Watched(self.documents, work)).save(folder)
+            recipe.make(_Counted(self.documents, work)).save(folder)
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
@@ -134,8 +134,8 @@ class TextCorpus(Corpus):
         (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))
 
 
-class _Watched:
-    """The training documents, which may be read again and again; counted as they pass."""
+class _Counted:
+    """Training documents, iterable repeatedly, with their number shown as progress."""
 
     def __init__(self, documents: Callable[[str], Iterable[str]], work: Slow):
         self._documents, self._work = documents, work
@@ -161,48 +161,50 @@ def _digested(texts: Iterable[str], digest) -> Iterator[str]:
 
 
 @dataclasses.dataclass(kw_only=True)
-class HeldOut(TextCorpus):
-    """Text that may come without a split: then a share of it is held out.
+class SplitCorpus(TextCorpus):
+    """Text corpus whose valid split is given, or a share of its text.
 
-    valid_share: of all characters, those of copies included
-    held_out: "documents" takes whole documents, chosen by the hash of their text, so that the
-        choice does not depend on their order; documents that differ only in case and white space
-        stay together. "tail" takes the end of the text. A single document, or copies of one, is
-        always split at its tail.
+    valid_share: share of all characters to hold out, copies included
+    split_by: "documents" holds out whole documents, chosen by the hash of their text, so the choice
+        does not depend on their order; documents that differ only in case and white space stay
+        together. "tail" holds out the end of the text. A single document, or copies of one, is
+        always split at its tail
     """
 
     valid_share: Rate = 0.1
-    held_out: Literal["documents", "tail"] = "documents"
+    split_by: Literal["documents", "tail"] = "documents"
 
     @abstractmethod
     def contents(self) -> str:
-        """Changes whenever the documents do, whatever the split."""
+        """Key that changes whenever the documents do, whatever the split."""
 
     def fingerprint(self) -> str:
-        return f"{self.contents()} {self.valid_share} {self.held_out}"
+        return f"{self.contents()} {self.valid_share} {self.split_by}"
 
     @abstractmethod
     def stream(self) -> Iterator[str]:
-        """All documents, or those of train where `given_valid` has the others. Read repeatedly."""
+        """All documents, or those of train where `given_valid` is not None. Read repeatedly."""
 
     def given_valid(self) -> Callable[[], Iterator[str]] | None:
-        """The documents of a split that was given, or None."""
+        """Function that yields the documents of a given valid split; None where there is none."""
         return None
 
     def documents(self, split: str) -> Iterator[str]:
         if given := self.given_valid():
             return given() if split == "valid" else self.stream()
         if self.valid_share == 0:
-            raise UserError("data.valid_share=0 holds nothing out: give a share or a valid split")
+            raise UserError(
+                "data.valid_share=0 leaves no valid split: give a share, or a valid split"
+            )
         groups = self._groups()
         total = sum(size for _, size in groups.values())
-        if self.source_name() is not None and (self.held_out == "tail" or len(groups) == 1):
-            wrong = "data.held_out=tail" if len(groups) > 1 else "all targets are one text"
+        if self.source_name() is not None and (self.split_by == "tail" or len(groups) == 1):
+            wrong = "data.split_by=tail" if len(groups) > 1 else "all targets are one text"
             raise UserError(
                 f"data.source_field: {wrong}, and a pair cannot be cut in two; write "
-                "data.held_out=documents, or give a valid split"
+                "data.split_by=documents, or give a valid split"
             )
-        if self.held_out == "tail" or len(groups) == 1:
+        if self.split_by == "tail" or len(groups) == 1:
             return _tail(self.stream(), int(total * (1 - self.valid_share)), split)
         chosen = _choose(groups, total * self.valid_share)
         wanted = split == "valid"
@@ -210,12 +212,12 @@ class HeldOut(TextCorpus):
 
     def notes(self) -> dict:
         if self.given_valid():
-            return {"held_out": "given"}
+            return {"split_by": "given"}
         single = len(self._groups()) == 1
-        return {"held_out": "tail" if single else self.held_out, "valid_share": self.valid_share}
+        return {"split_by": "tail" if single else self.split_by, "valid_share": self.valid_share}
 
     def _groups(self) -> Groups:
-        """The documents by what `overlap.key` calls equal; read once."""
+        """Documents grouped by `overlap.key`, which is equal for copies; read once."""
         if "_known" not in self.__dict__:
             self._known: Groups = {}
             with Slow("Reading the text", "documents") as work:
@@ -234,8 +236,10 @@ def _key(text: str) -> bytes:
 
 
 def _choose(groups: Groups, characters: float) -> set[bytes]:
-    """Groups by the rising hash of their first document, as many as fit; at least one (the
-    smallest), and never all."""
+    """Groups to hold out, in ascending order of the hash of their first document.
+
+    As many as fit into so many characters; at least one (the smallest), and never all.
+    """
     chosen: set[bytes] = set()
     ranked = sorted((first, size, same) for same, (first, size) in groups.items())
     for _, size, same in ranked[:-1]:
@@ -246,7 +250,7 @@ def _choose(groups: Groups, characters: float) -> set[bytes]:
 
 
 def _tail(texts: Iterator[str], at: int, split: str) -> Iterator[str]:
-    """What comes before character `at` of the joined text, or after it."""
+    """The part of the joined text before character `at` ("train") or after it ("valid")."""
     left = at
     for text in texts:
         keep, left = min(left, len(text)), max(left - len(text), 0)

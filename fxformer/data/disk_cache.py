@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fxformer.data.documents import Documents
+from fxformer.data.documents import Documents, source_of
 from fxformer.data.progress import Slow
-from fxformer.data.text_pairs import source_of
 from fxformer.errors import UserError
 
 Encode = Callable[[list[str]], list[np.ndarray]]

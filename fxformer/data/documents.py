@@ -1,6 +1,7 @@
 """A split of a corpus as ids: one long array, and where each document begins and ends."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -33,3 +34,31 @@ def join(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """One array and its bounds from many."""
     bounds = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
     return np.concatenate([*parts, np.empty(0, np.int32)]).astype(np.int32), bounds
+
+
+class SourceText(str):
+    """The source of a pair, where sources and targets come in one stream."""
+
+
+class Target(str):
+    """A document that is the target of a pair."""
+
+    source: str
+
+    def __new__(cls, text: str, source: str):
+        made = super().__new__(cls, text)
+        made.source = source
+        return made
+
+
+def source_of(text: str) -> str | None:
+    """The source of a text, or None."""
+    return getattr(text, "source", None)
+
+
+def both(texts: Iterable[str]) -> Iterator[str]:
+    """All texts, each target after its source: what a tokenizer is trained on."""
+    for text in texts:
+        if (source := source_of(text)) is not None:
+            yield SourceText(source)
+        yield text

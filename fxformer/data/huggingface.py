@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub, or in its formats on disk."""
+"""Corpus of a Hugging Face dataset, from the hub or from disk."""
 
 import dataclasses
 import itertools
@@ -6,24 +6,24 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fxformer.data import records
-from fxformer.data.corpus_records import RecordCorpus
+from fxformer.data.records import RecordCorpus, field_text
 from fxformer.errors import UserError
 from fxformer.types import Natural
 
 
 @dataclasses.dataclass(kw_only=True)
 class HuggingFace(RecordCorpus):
-    """A document is a value of `column`, its control code one of `code`, where "a.b" is the field b
-    of the struct a; null and blank ones are left out.
+    """Hugging Face dataset: a document is a value of `column`, its control code one of `code`.
 
-    path: name on the hub ("roneneldan/TinyStories"), or a local folder: one that `save_to_disk` of
-        a DatasetDict or of a Dataset (which is `train_split`) has written, or one of data files
-    name: the configuration, where the dataset has several
-    revision: branch, tag or commit; name one where a run must be repeatable
+    "a.b" is the field b of the struct a. Null and blank texts are skipped. Needs datasets.
+
+    path: name on the hub ("roneneldan/TinyStories"), or a local folder, written by `save_to_disk`
+        of a DatasetDict or of a Dataset (which becomes `train_split`), or of data files
+    name: configuration, where the dataset has several
+    revision: branch, tag or commit; give one to make a run reproducible
     valid_split: None holds out a share of `train_split`
-    streaming: read over the network as it goes instead of downloading everything first
-    limit: documents of each split to read at most; 0: all
+    streaming: stream over the network instead of downloading everything first
+    limit: maximum number of documents per split; 0: all
     """
 
     path: str | None
@@ -39,12 +39,12 @@ class HuggingFace(RecordCorpus):
         self._blank: dict[str, int] = {}
 
     def contents(self) -> str:
-        asked = [self.path, self.name, self.revision, self.column, self.train_split,
+        identity = [self.path, self.name, self.revision, self.column, self.train_split,
                  self.valid_split, self.limit]  # fmt: skip
-        if not self.streaming:  # a fingerprint follows the content; a stream has none
+        if not self.streaming:  # the fingerprint depends on the content; a stream has none
             splits = [self.train_split] + [self.valid_split] * (self.valid_split is not None)
-            asked += [self._load(split)._fingerprint for split in splits]
-        return json.dumps(asked)
+            identity += [self._load(split)._fingerprint for split in splits]
+        return json.dumps(identity)
 
     def stream(self) -> Iterator[str]:
         return self._texts(self.train_split)
@@ -58,7 +58,7 @@ class HuggingFace(RecordCorpus):
         blank = 0
         some = itertools.islice(self._load(split), self.limit or None)
         for record in some:
-            text = records.text(record, self.column, str(self.path), "data.column")
+            text = field_text(record, self.column, str(self.path), "data.column")
             made = self.document(record, text, str(self.path))
             if made is None:
                 blank += 1
@@ -91,7 +91,7 @@ class HuggingFace(RecordCorpus):
             raise UserError(f"data.path={self.path}, split {split!r}: {problem}") from problem
 
     def _whole(self, dataset, split: str):
-        """A Dataset that was saved without splits. UserError where another one is asked for."""
+        """A Dataset saved without splits. Raises UserError unless `split` is the train split."""
         if split != self.train_split:
             raise UserError(
                 f"it holds one dataset without splits, so write data.valid_split=null and "

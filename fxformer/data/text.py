@@ -1,4 +1,4 @@
-"""Plain text files."""
+"""Corpora of files, and of plain text files."""
 
 import dataclasses
 import logging
@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Literal
 
 from fxformer.data import control_codes, text_files
-from fxformer.data.corpus_text import HeldOut
+from fxformer.data.corpus_text import SplitCorpus
 from fxformer.errors import UserError
 
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(kw_only=True)
-class FileCorpus(HeldOut):
-    """Documents that lie in files.
+class FileCorpus(SplitCorpus):
+    """Corpus read from files; a subclass parses a file into documents.
 
-    files: glob pattern, or several; ** goes into folders; .gz, .bz2, .xz and .zst are decompressed
-    valid_files: the same for the held-out split; None holds out a share of `files`
-    encoding_errors: bytes that are not UTF-8 are refused, replaced (U+FFFD) or skipped, and counted
+    files: glob pattern, or several; ** descends into folders; .gz, .bz2, .xz and .zst are
+        decompressed
+    valid_files: the same for the valid split; None holds out a share of `files`
+    encoding_errors: what happens to bytes that are not UTF-8: refused, replaced (U+FFFD), skipped;
+        they are counted in the facts
     """
 
     files: str | list[str] | None
@@ -28,15 +30,15 @@ class FileCorpus(HeldOut):
     encoding_errors: text_files.Errors = "strict"
 
     def __post_init__(self) -> None:
-        self._mended: dict[str, text_files.ReadStats] = {}
+        self._stats_by_option: dict[str, text_files.ReadStats] = {}
 
     @abstractmethod
-    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
-        """The documents of one file."""
+    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
+        """Documents of one file; counts in `stats` what was repaired or skipped."""
 
     @abstractmethod
-    def form(self) -> str:
-        """The knobs of the subclass that decide what the documents are."""
+    def content_options(self) -> str:
+        """Options of the subclass that decide what the documents are, as a string."""
 
     def stream(self) -> Iterator[str]:
         return self._read(self.files, "data.files")
@@ -49,13 +51,13 @@ class FileCorpus(HeldOut):
             raise UserError(f"{min(both)} is in both data.files and data.valid_files")
         return lambda: self._read(self.valid_files, "data.valid_files")
 
-    def _read(self, patterns, knob: str) -> Iterator[str]:
-        """One pass over files; what had to be mended is kept by knob for `notes`."""
-        files, empty = text_files.find_all_files(patterns, knob)
-        done = text_files.ReadStats(self.encoding_errors, empty=len(empty))
+    def _read(self, patterns, option: str) -> Iterator[str]:
+        """Documents of the files of an option; keeps the counts by option, for `notes`."""
+        files, empty = text_files.find_all_files(patterns, option)
+        stats = text_files.ReadStats(self.encoding_errors, empty=len(empty))
         for path in files:
-            yield from self.documents_of(path, done)
-        self._mended[knob] = done
+            yield from self.documents_of(path, stats)
+        self._stats_by_option[option] = stats
 
     def contents(self) -> str:
         parts = [text_files.digest(text_files.find_files(self.files, "data.files"))]
@@ -63,21 +65,21 @@ class FileCorpus(HeldOut):
             parts.append(
                 text_files.digest(text_files.find_files(self.valid_files, "data.valid_files"))
             )
-        return " ".join([*parts, self.encoding_errors, self.form()])
+        return " ".join([*parts, self.encoding_errors, self.content_options()])
 
     def notes(self) -> dict:
-        mended = self._mended.values()
+        all_stats = self._stats_by_option.values()
         return super().notes() | {
-            "bad_bytes": sum(done.bad_bytes for done in mended),
-            "documents_cut": sum(done.cut for done in mended),
-            "records_blank": sum(done.blank for done in mended),
-            "files_empty": sum(done.empty for done in mended),
+            "bad_bytes": sum(stats.bad_bytes for stats in all_stats),
+            "documents_cut": sum(stats.cut for stats in all_stats),
+            "records_blank": sum(stats.blank for stats in all_stats),
+            "files_empty": sum(stats.empty for stats in all_stats),
         }
 
 
 @dataclasses.dataclass
-class Lines:
-    """Counts of documents and of the lines in them."""
+class LineCounts:
+    """Counts of documents and their lines, to recognise files with one paragraph per line."""
 
     documents: int = 0
     count: int = 0
@@ -92,18 +94,21 @@ class Lines:
         self.blank += text.count("\n\n")
 
     def are_paragraphs(self) -> bool:
-        """Whether each line is likely a paragraph: many to a document, long, none of them blank.
-        Prose is wrapped at 80 characters or fewer, and code is shorter."""
+        """Whether each line is likely a paragraph: many per document, long, none of them blank.
+
+        Lines of wrapped prose and of code are shorter than 120 characters on average.
+        """
         many = self.count >= 20 * max(self.documents, 1)
         return many and not self.blank and self.characters >= 120 * self.count
 
 
 @dataclasses.dataclass(kw_only=True)
 class Text(FileCorpus):
-    """Plain UTF-8 text; one byte order mark, CRLF and CR are understood.
+    """Plain UTF-8 text files. A byte order mark is dropped; CRLF and CR are line ends.
 
-    document_is: the whole file, a run of lines without a blank one between, or a line
-    code: the first folder of a file below that of its pattern, or its name without ending
+    document_is: "file": all of it; "paragraph": a run of lines without a blank one; "line"
+    code: control code: "folder", the first folder of a file below the fixed part of its pattern, or
+        "file", its name without suffix
     """
 
     code: Literal["folder", "file"] | None = None
@@ -113,7 +118,7 @@ class Text(FileCorpus):
         super().__post_init__()
         self._hinted = False
 
-    def form(self) -> str:
+    def content_options(self) -> str:
         if self.code is None:
             return self.document_is
         known = text_files.find_files(self.files, "data.files")
@@ -122,8 +127,8 @@ class Text(FileCorpus):
         return " ".join([self.document_is, *map(self._code, known)])
 
     def stream(self) -> Iterator[str]:
-        """All documents; the first time, a hint where they look like a paragraph a line."""
-        lines = Lines()
+        """All documents; the first pass warns where each line seems to be a document."""
+        lines = LineCounts()
         for text in super().stream():
             if self.document_is == "file" and not self._hinted:
                 lines.add(text)
@@ -138,8 +143,8 @@ class Text(FileCorpus):
             )
         self._hinted = True
 
-    def documents_of(self, path: Path, how: text_files.ReadStats) -> Iterator[str]:
-        texts = text_files.documents(path, self.document_is, how)
+    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
+        texts = text_files.documents(path, self.document_is, stats)
         if self.code is None:
             return texts
         code = self._code(path)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fxformer import jsonl
 from fxformer.batch import Vocabulary
-from fxformer.data.specials import SpecialIds, parse_template
+from fxformer.data.special_tokens import SpecialIds, parse_template
 from fxformer.errors import UserError
 from fxformer.files import read_bytes
 from fxformer.spelling import Spelling

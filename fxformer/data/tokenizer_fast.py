@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from fxformer.data.specials import SpecialIds, Specials
+from fxformer.data.special_tokens import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, check_size, check_useful, knobs
 from fxformer.spelling import Spelling
 from fxformer.types import Count

@@ -7,15 +7,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fxformer import jsonl
-from fxformer.data import tokenizer_published as published
-from fxformer.data.specials import SpecialIds, code_names
+from fxformer.data import tokenizer_families as published
+from fxformer.data.special_tokens import SpecialIds, code_names
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
-from fxformer.data.tokenizer_checks import check_unknown, check_vocabulary, guarded
-from fxformer.data.tokenizer_ctrl import read_ctrl
+from fxformer.data.tokenizer_families import read_ctrl
 from fxformer.data.tokenizer_fast import FastTokenizer, seal
-from fxformer.data.tokenizer_pieces import VariedSentencePiece, variation_of
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
-from fxformer.data.tokenizer_settings import FILES, Settings, settings_of
+from fxformer.data.tokenizer_sentencepiece_variants import VariedSentencePiece, variation_of
+from fxformer.data.tokenizer_settings import (
+    FILES,
+    Settings,
+    check_unknown,
+    check_vocabulary,
+    guarded,
+    settings_of,
+)
 from fxformer.errors import UserError
 from fxformer.files import no_file
 from fxformer.types import Natural

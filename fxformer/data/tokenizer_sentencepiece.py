@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from fxformer.data.specials import SpecialIds, Specials
+from fxformer.data.special_tokens import SpecialIds, Specials
 from fxformer.data.tokenizer import Tokenizer, knobs
 from fxformer.errors import UserError
 from fxformer.spelling import Spelling

@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-from fxformer.data.specials import Specials, code_names
+from fxformer.data.special_tokens import Specials, code_names
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.data.tokenizer_byte import ByteTokenizer
-from fxformer.data.tokenizer_char import CharTokenizer
+from fxformer.data.tokenizer_basic import ByteTokenizer, CharTokenizer
 from fxformer.data.tokenizer_fast import FastTokenizer, byte_letters
-from fxformer.data.tokenizer_pieces import VariedSentencePiece
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
+from fxformer.data.tokenizer_sentencepiece_variants import VariedSentencePiece
 from fxformer.hf.sentencepiece_json import dict_of, tokenizer_json
 
 SLOTS = ("pad", "unk", "bos", "eos", "mask")

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 
 from fxformer.data import control_codes
-from fxformer.data.jsonl import JsonLines
 from fxformer.data.packing import Blocks, Padded, Segments
-from fxformer.data.parquet import Parquet
-from fxformer.data.specials import Specials
-from fxformer.data.stdlib_docs import StdlibDocs
+from fxformer.data.records import JsonLines, Parquet
+from fxformer.data.special_tokens import Specials
+from fxformer.data.stdlib import StdlibDocs
 from fxformer.data.text import Text
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import Char
+from fxformer.data.tokenizer_basic import Byte, Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece

@@ -12,17 +12,13 @@ from pathlib import Path
 import pytest
 
 from fxformer.data import disk_cache
-from fxformer.data.delimited import Delimited
 from fxformer.data.huggingface import HuggingFace
-from fxformer.data.jsonl import JsonLines
 from fxformer.data.packing import Blocks, Segments
-from fxformer.data.parquet import Parquet
-from fxformer.data.specials import Specials
+from fxformer.data.records import Delimited, JsonLines, Parquet
+from fxformer.data.special_tokens import Specials
 from fxformer.data.text import Text
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import Char
+from fxformer.data.tokenizer_basic import Byte, Char, NoTokenizer
 from fxformer.data.tokenizer_fast import WordPiece
-from fxformer.data.tokenizer_symbols import NoTokenizer
 
 LINES = [f"Line number {i} says {'abcdefgh'[i % 8] * (i % 13)}é." for i in range(200)]
 
@@ -59,7 +55,7 @@ def test_one_document_is_split_at_its_tail(tmp_path):
     one = corpus(tmp_path, files=str(tmp_path / "a.txt"), packing=Blocks())
     assert texts(one.source, "train") == ["abcdefghij" * 9]
     assert texts(one.source, "valid") == ["abcdefghij"]
-    assert one.source.facts["held_out"] == "tail"
+    assert one.source.facts["split_by"] == "tail"
 
 
 def test_a_split_that_is_given_is_taken(tmp_path):
@@ -216,9 +212,9 @@ def test_json_lines(tmp_path):
     for content, said in [
         ('{"body": "x"}\n{"text": "x"}', r"line 2 has no 'body' \(data.key\); it has: text"),
         ('{"body": "x"}\nnot json', "line 2 is not JSON"),
-        ('{"body": 3}', "line 1: 'body' is no text but int"),
-        ('{"body": "x"}\n\n{"body": 3}', "line 3: 'body' is no text but int"),
-        ('{"body": "\\ud83d"}', "line 1: half of a surrogate pair"),
+        ('{"body": 3}', "line 1: 'body' is not a string but int"),
+        ('{"body": "x"}\n\n{"body": 3}', "line 3: 'body' is not a string but int"),
+        ('{"body": "\\ud83d"}', "line 1: lone surrogate"),
         ("[]", "line 1 has no 'body'.* list"),
     ]:
         path.write_text(content)
@@ -328,11 +324,11 @@ def test_parquet(tmp_path):
     pq.write_table(pa.table({"a": [*({"b": line} for line in LINES), None]}), nested)
     source = corpus(tmp_path, Parquet, files=str(nested), column="a.b").source
     assert sorted(texts(source, "train") + texts(source, "valid")) == sorted(LINES)
-    for column, said in [("text", "no column 'text' .*: body, n"), ("n", "no text but int")]:
+    for column, said in [("text", "no column 'text' .*: body, n"), ("n", "not a string but int")]:
         with pytest.raises(ValueError, match=said):
             corpus(tmp_path, Parquet, files=str(path), column=column).open()
     path.write_text("no parquet")
-    with pytest.raises(ValueError, match="is no Parquet file"):
+    with pytest.raises(ValueError, match="is not a Parquet file"):
         corpus(tmp_path, Parquet, files=str(path)).open()
 
 

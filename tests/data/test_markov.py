@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fxformer.data.markov import Markov
 from fxformer.data.packing import Segments
+from fxformer.data.synthetic import Markov
 
 
 def chain(**knobs):

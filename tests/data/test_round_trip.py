@@ -17,9 +17,8 @@ from fxformer.data.round_trip import (
     measure,
     percent,
 )
-from fxformer.data.specials import Specials
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import CharTokenizer
+from fxformer.data.special_tokens import Specials
+from fxformer.data.tokenizer_basic import Byte, CharTokenizer
 from fxformer.data.tokenizer_fast import Word
 
 TEXT = "The Cat sat on the mat.\n    It was\tHappy there, and slept until noon.\n\n" * 20

@@ -6,10 +6,9 @@ import pytest
 
 from fxformer.data import stdlib
 from fxformer.data.packing import Segments
-from fxformer.data.specials import Specials
-from fxformer.data.stdlib_code import StdlibCode
-from fxformer.data.stdlib_docs import StdlibDocs, clean
-from fxformer.data.tokenizer_byte import Byte
+from fxformer.data.special_tokens import Specials
+from fxformer.data.stdlib import StdlibCode, StdlibDocs, clean
+from fxformer.data.tokenizer_basic import Byte
 
 KNOBS = dict(tokenizer=Byte(specials=Specials()), packing=Segments(), length=64, batch=4)
 
@@ -60,7 +59,7 @@ def test_clean_keeps_prose_only():
 
 def test_code_splits_by_the_same_modules():
     corpus = StdlibCode(**KNOBS)
-    held = {name.split(".")[0] for name in corpus.texts if corpus.held_out(name)}
+    held = {name.split(".")[0] for name in corpus.texts if corpus.is_held_out(name)}
     assert held == stdlib.HELD_OUT
     assert not {"tkinter", "test", "idlelib"} & {name.split(".")[0] for name in corpus.texts}
 
@@ -68,8 +67,8 @@ def test_code_splits_by_the_same_modules():
 def test_without_sources_made_up_text_takes_their_place(tmp_path, monkeypatch):
     monkeypatch.setattr(stdlib, "folder", lambda: tmp_path)
     corpus = StdlibDocs(**KNOBS, cache_dir=str(tmp_path))
-    monkeypatch.setattr("fxformer.data.stdlib_docs.folder", lambda: tmp_path)
-    with pytest.warns(UserWarning, match="0 bytes of text in the standard library.*generated text"):
+    monkeypatch.setattr("fxformer.data.stdlib.folder", lambda: tmp_path)
+    with pytest.warns(UserWarning, match="0 bytes of text in the standard library.*synthetic text"):
         facts = corpus.prepare(64).facts
-    assert "without its sources" in facts["generated"]
+    assert "without its sources" in facts["synthetic_text"]
     assert facts["train"]["bytes"] > 5 * facts["valid"]["bytes"] > 0

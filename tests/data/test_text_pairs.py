@@ -81,7 +81,7 @@ def test_packed_pairs_share_rows_in_step(tmp_path):
 
 REFUSED = {
     "a packing of single texts": (("data/packing=segments",), "write data/packing=paired"),
-    "a cut through a pair": (("data.held_out=tail",), "a pair cannot be cut in two"),
+    "a cut through a pair": (("data.split_by=tail",), "a pair cannot be cut in two"),
     "control codes": (("data.code=text",), "pairs of texts have no control codes"),
     "no such field": (("data.source_field=nothing",), "no 'nothing' .data.source_field."),
 }

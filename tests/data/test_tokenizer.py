@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.packing import Segments
-from fxformer.data.specials import Specials, parse_template
+from fxformer.data.special_tokens import Specials, parse_template
 from fxformer.data.text import Text
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import Char
+from fxformer.data.tokenizer_basic import Byte, Char, SymbolTokenizer
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
-from fxformer.data.tokenizer_symbols import SymbolTokenizer
 from fxformer.segmentation import begins_word, ends_sentence, sentences_of_text, words_of_text
 
 TEXT = [

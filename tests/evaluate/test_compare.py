@@ -8,9 +8,9 @@ import pytest
 from shell import called
 
 from fxformer.data.packing import Segments
-from fxformer.data.specials import Specials
+from fxformer.data.special_tokens import Specials
 from fxformer.data.text import Text
-from fxformer.data.tokenizer_byte import Byte
+from fxformer.data.tokenizer_basic import Byte
 from fxformer.data.tokenizer_fast import Word
 from fxformer.evaluate.compare import probe_task
 from fxformer.evaluate.equal_cost import at_least, choose, common, short, within

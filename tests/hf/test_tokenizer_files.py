@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fxformer.data.specials import Specials
-from fxformer.data.tokenizer_byte import Byte
-from fxformer.data.tokenizer_char import Char
+from fxformer.data.special_tokens import Specials
+from fxformer.data.tokenizer_basic import Byte, Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_file import File
 from fxformer.data.tokenizer_sentencepiece import SentencePiece

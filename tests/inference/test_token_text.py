@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from fxformer.data.specials import Specials
-from fxformer.data.tokenizer_byte import Byte
+from fxformer.data.special_tokens import Specials
+from fxformer.data.tokenizer_basic import Byte, SymbolTokenizer
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word
-from fxformer.data.tokenizer_symbols import SymbolTokenizer
 from fxformer.inference.token_text import ids_of, pieces
 
 SPECIALS = Specials(sentinels=2)

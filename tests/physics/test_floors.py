@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch, Rows
-from fxformer.data.markov import Markov
+from fxformer.data.synthetic import Markov
 from fxformer.objective import span_target
 from fxformer.objective.base import Objective
 from tests.physics.training import Trained, trained

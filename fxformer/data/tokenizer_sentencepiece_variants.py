@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fxformer.data.specials import SpecialIds
+from fxformer.data.special_tokens import SpecialIds
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_settings import Settings, read_object
 from fxformer.errors import UserError

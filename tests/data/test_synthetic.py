@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from fxformer.data.associative_recall import Recall
 from fxformer.data.packing import Segments
 from fxformer.data.packing_pairs import Paired
-from fxformer.data.sequences import Copy, Reverse, Sort
+from fxformer.data.synthetic import AssociativeRecall, Copy, Reverse, Sort
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_answers(task, right):
 
 
 def test_recall_is_answerable_and_scored_on_answers_only():
-    corpus = Recall(
+    corpus = AssociativeRecall(
         tokenizer=None, packing=Segments(), length=16, batch=4, symbols=12, examples=30,
         valid_examples=5, pairs=4,
     )  # fmt: skip
@@ -46,6 +45,6 @@ def test_impossible_knobs_say_why():
     common = dict(tokenizer=None, packing=Segments(), length=8, batch=4, examples=5)
     common |= dict(valid_examples=5, symbols=6)
     with pytest.raises(ValueError, match="at most 3"):
-        Recall(**common, pairs=4)
+        AssociativeRecall(**common, pairs=4)
     with pytest.raises(ValueError, match="data.shortest=5 > data.longest=4"):
         Copy(**common, shortest=5, longest=4)
