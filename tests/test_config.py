@@ -231,7 +231,7 @@ def test_resume_refuses_what_makes_another_run(run):
     assert "trainer.ema: the run has None, you gave 0.9" in str(error.value)
     assert "seed: the run has 3, you gave 0" in str(error.value)
     assert "trainer.steps: the run" not in str(error.value)
-    assert "init.from=old instead of resume=" in str(error.value)
+    assert "warm_start.from=old instead of resume=" in str(error.value)
 
 
 def test_a_run_that_is_extended_by_hold_notes_each_old_end(run):

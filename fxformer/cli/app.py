@@ -188,16 +188,16 @@ def _without_secrets(cfg: DictConfig, sentence: str) -> str:
 
 
 def _settled(cfg: DictConfig, verb: str) -> DictConfig:
-    """With resume=RUN, the run's own config with the allowed changes; with init=, its model."""
+    """The config to run: with resume=RUN that run's, with warm_start= with its model."""
     from hydra.core.hydra_config import HydraConfig
 
     if cfg.get("resume") is None or verb != "train":
-        init = cfg.get("init") or {}
-        if all(value in (None, "none") for key, value in init.items() if key != "_target_"):
+        warm_start = cfg.get("warm_start") or {}
+        if all(value in (None, "none") for key, value in warm_start.items() if key != "_target_"):
             return cfg
-        from fxformer.warmstart.resolve import adopted
+        from fxformer.warmstart.resolve import resolve_warm_start
 
-        return adopted(cfg, list(HydraConfig.get().overrides.task), verb)
+        return resolve_warm_start(cfg, list(HydraConfig.get().overrides.task), verb)
     from fxformer.config.resume import resumed
     from fxformer.track.run_reader import find
 

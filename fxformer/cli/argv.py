@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fxformer.config.target import ConfigError
 from fxformer.config.type_check import type_problem
 
-NAMES = ("name", "resume", "runs", "init.from", "init.encoder", "init.decoder")
+NAMES = ("name", "resume", "runs", "warm_start.from", "warm_start.encoder", "warm_start.decoder")
 
 
 def is_of(word: str, *groups: str) -> bool:

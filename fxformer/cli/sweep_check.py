@@ -120,13 +120,13 @@ def on_one_device(cfg: DictConfig) -> DictConfig:
 
 
 def _initialised(cfg: DictConfig, words: Words, verb: str) -> DictConfig:
-    """With the model that `init=` brings, as a single run has it."""
-    init = cfg.get("init") or {}
-    if all(value in (None, "none") for key, value in init.items() if key != "_target_"):
+    """With the model that `warm_start=` brings, as a single run has it."""
+    warm_start = cfg.get("warm_start") or {}
+    if all(value in (None, "none") for key, value in warm_start.items() if key != "_target_"):
         return cfg
-    from fxformer.warmstart.resolve import adopted
+    from fxformer.warmstart.resolve import resolve_warm_start
 
-    return adopted(cfg, list(words), verb)
+    return resolve_warm_start(cfg, list(words), verb)
 
 
 def told(words: dict[int, Words], reasons: dict[int, str]) -> list[str]:

@@ -42,7 +42,7 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
         raise ConfigError(
             "\n".join([f"resume={Path(folder).name}: these would make it another run", *wrong])
             + f"\nonly these may change: {', '.join(FREE[:-2])}; to begin another run with its "
-            f"weights, write init.from={Path(folder).name} instead of resume="
+            f"weights, write warm_start.from={Path(folder).name} instead of resume="
         )
     _extend(stored, given)
     given.resume, given.runs = str(folder), str(Path(folder).parent)

@@ -13,7 +13,7 @@ IMPORT = """write fxformer import DIR, a folder with config.json and model.safet
   name=NAME          of the run
   runs=FOLDER        that holds the runs (runs)
   ignore=FIELD,...   fields of config.json that are known to change nothing
-  --json [FILE]      the bill of materials as JSON, to FILE or instead of the table
+  --json [FILE]      the conversion report as JSON, to FILE or instead of the table
   GROUP.KEY=VALUE    anything of the run's config, e.g. model/classifiers=classes for a new head"""
 EXPORT = """write fxformer export RUN DIR: a run's folder, or the first letters of its name
   family=NAME        the model_type to be, where several compute the same
@@ -50,7 +50,7 @@ def words(argv: list[str], knobs: dict[str, str | None]) -> tuple[list[str], dic
 
 
 def import_(argv: list[str], console: Console | None = None) -> None:
-    """Import as `argv` says and show the bill of materials. Raises UserError."""
+    """Run `fxformer import ARGV` and print the conversion report. Raises UserError."""
     if set(argv) & set(HELP):
         print(IMPORT)
         return
@@ -90,12 +90,14 @@ def import_(argv: list[str], console: Console | None = None) -> None:
     words_ = f"{made.published.form.architecture}, {made.parameters:,} parameters -> {made.folder}"
     console.print(words_, highlight=False, soft_wrap=True)
     console.print(
-        f"train from it: fxformer train init.from={made.folder}", highlight=False, soft_wrap=True
+        f"train from it: fxformer train warm_start.from={made.folder}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 
 def export(argv: list[str], console: Console | None = None) -> None:
-    """Export as `argv` says. Raises UserError."""
+    """Run `fxformer export ARGV`. Raises UserError."""
     if set(argv) & set(HELP):
         print(EXPORT)
         return

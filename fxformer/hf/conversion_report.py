@@ -1,4 +1,4 @@
-"""The bill of materials: what became of every tensor of a file and of every array of a model."""
+"""Conversion report: what became of each tensor of a checkpoint and each array of a model."""
 
 import dataclasses
 from collections import Counter
@@ -10,50 +10,52 @@ from rich.text import Text
 
 from fxformer.track.formatting import safe
 
-What = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
+REPORT = "conversion_report.json"  # in a run's folder
+Status = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
-    """One tensor (or one of every layer).
+class ReportLine:
+    """One tensor, or the same tensor of every layer.
 
-    what: loaded, transposed or split into several; shared: another name of a tensor that is
-        already there; constant: checked, computed here; ignored: named in the family's map as
-        carrying no weight; fresh: not in the file, drawn by the model's init rules
-    file: its name there, "" where it has none; path: its place here, "" where it has none
-    shape: of the tensor in the file, of one layer; of ours where it is fresh
-    layers: how many of it there are
+    status: loaded, transposed, or split into several arrays; shared: another name of a tensor that
+        is already loaded; constant: checked against the value computed here; ignored: listed in the
+        family's weight map as carrying no weight; fresh: not in the file, drawn by model.init
+    tensor: name in the file, "" if there is none
+    path: parameter path in the model, "" if there is none
+    shape: of one layer's tensor in the file; of the model's array if fresh
+    layers: number of layers this line stands for
     """
 
-    what: What
-    file: str
+    status: Status
+    tensor: str
     path: str
     shape: tuple[int, ...]
     layers: int = 1
 
 
-def as_json(lines: list[Line]) -> list[dict]:
-    """The bill as plain data."""
+def as_json(lines: list[ReportLine]) -> list[dict]:
+    """The report as JSON-serialisable dicts."""
     return [dataclasses.asdict(line) | {"shape": list(line.shape)} for line in lines]
 
 
-def show(lines: list[Line], console: Console) -> None:
-    """The bill as a table, its sums at the end."""
+def show(lines: list[ReportLine], console: Console) -> None:
+    """Print the report as a table, followed by its summary."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "in the files", "here", "shape"):
+    for name in ("status", "tensor", "parameter", "shape"):
         table.add_column(name, overflow="fold", justify="right" if name == "shape" else "left")
     for line in lines:
         shape = "×".join(map(str, line.shape)) or "scalar"
-        many = f"{line.layers} · " if line.layers > 1 else ""
-        # a name in a file is text, whatever brackets it has
-        table.add_row(line.what, Text(safe(line.file)), Text(line.path), many + shape)
+        layers = f"{line.layers} · " if line.layers > 1 else ""
+        # Text: square brackets in a tensor name are not rich markup
+        table.add_row(line.status, Text(safe(line.tensor)), Text(line.path), layers + shape)
     console.print(table, highlight=False)
-    console.print(sums(lines), highlight=False)
+    console.print(summary(lines), highlight=False)
 
 
-def sums(lines: list[Line]) -> str:
-    """How many tensors are loaded, transposed …"""
+def summary(lines: list[ReportLine]) -> str:
+    """The number of tensors by status: "12 loaded, 24 transposed, 1 fresh"."""
     counts = Counter()
     for line in lines:
-        counts[line.what] += line.layers
-    return ", ".join(f"{n} {what}" for what, n in counts.items())
+        counts[line.status] += line.layers
+    return ", ".join(f"{n} {status}" for status, n in counts.items())

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from fxformer.config.type_check import nearest
-from fxformer.hf.conversion_report import Line
+from fxformer.hf.conversion_report import ReportLine
 from fxformer.hf.tensor_source import Source, WeightMismatch
 from fxformer.hf.weight_map import Entry, pattern
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray]
+Converted = tuple[Arrays, list[ReportLine]]  # ({path: array}, conversion report)
 
 
 def load(
@@ -25,7 +26,7 @@ def load(
     shapes: Shapes,
     fresh: Iterable[str] = (),
     spare: tuple[str, ...] = (),
-) -> tuple[Arrays, list[Line]]:
+) -> Converted:
     """The arrays of a model, {path: float32}, and what became of every tensor.
 
     shapes: of the model's arrays by path; fresh: paths that may be missing from the files
@@ -39,10 +40,12 @@ def load(
     for entry in entries:
         if entry.constant is not None and entry.paths[0] not in shapes and entry.file in source:
             let_go = entry.unread or entry.paths[0].startswith(spare or ("\0",))
-            line = Line("ignored", entry.file, "", source.shape(entry.file))
+            line = ReportLine("ignored", entry.file, "", source.shape(entry.file))
             lines.append(line if let_go else _constant(source, entry))
-    lines += [Line("ignored", raw, "", source.files[raw].shape) for raw in source.ignored + unread]
-    lines += [Line("fresh", "", p, shapes[p]) for p in shapes if p not in arrays]
+    lines += [
+        ReportLine("ignored", raw, "", source.files[raw].shape) for raw in source.ignored + unread
+    ]
+    lines += [ReportLine("fresh", "", p, shapes[p]) for p in shapes if p not in arrays]
     return arrays, lines
 
 
@@ -178,7 +181,7 @@ def _misfits(source: Source, entry: Entry, shapes: Shapes) -> list[str]:
     return problems
 
 
-def _take(source: Source, entry: Entry, shapes: Shapes, arrays: Arrays) -> list[Line]:
+def _take(source: Source, entry: Entry, shapes: Shapes, arrays: Arrays) -> list[ReportLine]:
     """Read an entry's tensors into `arrays`; its lines of the bill."""
     lines = []
     for layer in _layers(entry, shapes):
@@ -194,16 +197,16 @@ def _take(source: Source, entry: Entry, shapes: Shapes, arrays: Arrays) -> list[
         if layer in (None, 0):
             word = "loaded" if tensor.ndim < 2 and len(entry.paths) == 1 else entry.layout.word
             where, many = ", ".join(entry.paths), len(_layers(entry, shapes))
-            lines.append(Line(word, entry.file, where, tensor.shape, many))
+            lines.append(ReportLine(word, entry.file, where, tensor.shape, many))
         for copy in found[1:]:
             if not np.array_equal(source.read(copy), tensor):
                 raise WeightMismatch(f"{copy} differs from {found[0]}, of which it is a copy")
-            lines.append(Line("shared", source.raw[copy], entry.paths[0], tensor.shape))
+            lines.append(ReportLine("shared", source.raw[copy], entry.paths[0], tensor.shape))
     return lines
 
 
-def _constant(source: Source, entry: Entry) -> Line:
+def _constant(source: Source, entry: Entry) -> ReportLine:
     there = source.read(entry.file)
     if not np.allclose(there, entry.constant(), atol=1e-3):  # half precision
         raise WeightMismatch(f"{entry.file} is not what is computed in its place")
-    return Line("constant", entry.file, "", there.shape)
+    return ReportLine("constant", entry.file, "", there.shape)

@@ -21,7 +21,7 @@ from fxformer.config.check import problems
 from fxformer.config.options import composed, plain
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.hf.config_map import ConfigMismatch
-from fxformer.hf.conversion_report import Line, as_json
+from fxformer.hf.conversion_report import REPORT, ReportLine, as_json
 from fxformer.hf.published_model import Published, read, shapes_of
 from fxformer.hf.tokenizer_files import copy_files, read_tokenizer
 from fxformer.model.language_model import rounded
@@ -40,7 +40,7 @@ class Imported:
 
     folder: Path
     published: Published
-    lines: list[Line]
+    lines: list[ReportLine]
     parameters: int
 
 
@@ -96,7 +96,9 @@ def compose(
     return cfg
 
 
-def weights(published: Published, cfg: DictConfig) -> tuple[dict[str, np.ndarray], list[Line]]:
+def weights(
+    published: Published, cfg: DictConfig
+) -> tuple[dict[str, np.ndarray], list[ReportLine]]:
     """{path in the model: array}, what the files lack drawn by the init rules, and the bill."""
     network, vocab = build(cfg.model.network), published.vocab
     shapes = shapes_of(network, vocab)
@@ -117,14 +119,14 @@ def weights(published: Published, cfg: DictConfig) -> tuple[dict[str, np.ndarray
     return {path: arrays[path] for path in shapes}, lines
 
 
-def _store(run: Run, published: Published, tokenizer, arrays, lines: list[Line]) -> None:
+def _store(run: Run, published: Published, tokenizer, arrays, lines: list[ReportLine]) -> None:
     kept = run.folder / "published"
     kept.mkdir()
     for file in ("config.json", "generation_config.json"):
         if (published.folder / file).is_file():
             shutil.copyfile(published.folder / file, kept / file)
     copy_files(published.folder, kept)
-    (run.folder / "bill.json").write_text(json.dumps(as_json(lines), indent=1) + "\n")
+    (run.folder / REPORT).write_text(json.dumps(as_json(lines), indent=1) + "\n")
     if tokenizer is not None:
         tokenizer.save(run.folder / "tokenizer")
         stored = OmegaConf.load(run.folder / "config.yaml")

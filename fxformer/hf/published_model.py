@@ -15,8 +15,8 @@ from fxformer.config.build import build
 from fxformer.config.options import composed
 from fxformer.config.type_check import nearest
 from fxformer.hf.config_map import COMMON, Config, ConfigMismatch, Knob
-from fxformer.hf.conversion_report import Line
-from fxformer.hf.convert import Arrays, check, load
+from fxformer.hf.conversion_report import ReportLine
+from fxformer.hf.convert import Converted, check, load
 from fxformer.hf.family import Family, Form, family_of
 from fxformer.hf.tensor_files import TensorFiles, check_links
 from fxformer.hf.tensor_source import Source
@@ -56,7 +56,7 @@ class Published:
 
     def load(
         self, shapes: dict, fresh: Iterable[str] = (), spare: tuple[str, ...] = ()
-    ) -> tuple[Arrays, list[Line]]:
+    ) -> Converted:
         """The arrays of a model with these shapes, by path, and the bill of materials."""
         return load(self.source, self.entries, shapes, fresh, spare)
 
@@ -156,7 +156,7 @@ def shapes_of(network, vocab: int) -> dict[str, tuple[int, ...]]:
     return {p: leaf.shape for p, leaf in named(nnx.to_pure_dict(nnx.split(model)[1])).items()}
 
 
-def model_of(published: Published, more: Sequence[str] = ()) -> tuple[nnx.Module, list[Line]]:
+def model_of(published: Published, more: Sequence[str] = ()) -> tuple[nnx.Module, list[ReportLine]]:
     """The model itself, with its weights, and the bill of materials. For use outside of training.
 
     more: further overrides of the model

@@ -176,13 +176,12 @@ def words() -> dict[str, list[str]]:
 
 
 def title(cfg: DictConfig) -> str:
-    """What was chosen, in a few words; with init=, what the model comes from in place of a choice
-    of it that was not made."""
+    """The choices in a few words; with warm_start=, its source in place of an unchosen model."""
     if not HydraConfig.initialized():
         return "run"
-    hydra, init = HydraConfig.get(), cfg.get("init") or {}
+    hydra, warm_start = HydraConfig.get(), cfg.get("warm_start") or {}
     groups = ["model", "size", "objective", "data"]
-    begun = [Path(str(init[k])) for k in ("from", "encoder", "decoder") if init.get(k)]
+    begun = [Path(str(warm_start[k])) for k in ("from", "encoder", "decoder") if warm_start.get(k)]
     made = any(word.partition("=")[0] == "model" for word in hydra.overrides.task)
     first = ["from", *(name_of(place.name) for place in begun)] if begun and not made else []
     rest = groups[2:] if first else groups

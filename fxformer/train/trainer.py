@@ -147,15 +147,15 @@ class Session:
         return totals
 
     def begun(self, state: State) -> State:
-        """The first state with the weights that `init` gives, which are noted."""
-        start = build(self.setup.cfg.init)
+        """The first state with the weights from `warm_start`; logs an event."""
+        start = build(self.setup.cfg.warm_start)
         params, lines = start.apply(state.params, runs=self.setup.cfg.runs)
         if not lines:
             return state
-        fresh = sorted(line.path for line in lines if line.what == "fresh")
-        self.run.event("init", origin=start.origin, fresh=fresh)
-        self.progress.event(f"weights of {start.origin}: {start.note(lines, self.run.folder)}")
-        self.progress.event(f"new: {', '.join(fresh) or 'nothing'}")
+        fresh = sorted(line.path for line in lines if line.status == "fresh")
+        self.run.event("warm_start", source=start.source, fresh=fresh)
+        self.progress.event(f"weights of {start.source}: {start.note(lines, self.run.folder)}")
+        self.progress.event(f"freshly initialised: {', '.join(fresh) or 'nothing'}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return state.replace(params=params, ema=ema)
 

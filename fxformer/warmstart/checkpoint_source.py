@@ -1,4 +1,4 @@
-"""What a training can begin with: a run of ours, or a published model in a folder or on the hub."""
+"""Sources of pretrained weights: a run, or a published model in a folder or on the hub."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from fxformer.config.type_check import nearest
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
-from fxformer.hf.conversion_report import Line
-from fxformer.hf.convert import Arrays, Shapes, WeightMismatch
+from fxformer.hf.conversion_report import ReportLine
+from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
 from fxformer.hf.hub import folder_of
 from fxformer.hf.published_model import WORDS, Published, read
 from fxformer.hf.run_weights import model_weights
@@ -23,134 +23,137 @@ from fxformer.warmstart.config_references import referenced, resolved
 HEADS = ("head/", "classifiers/")
 
 
-class Origin(ABC):
-    """A model that exists: its config, its tokenizer and, when they are asked for, its weights.
+class CheckpointSource(ABC):
+    """A pretrained model: its config, its tokenizer and, on demand, its weights.
 
-    place: its folder, absolute
+    folder: its absolute path
     model: the `model` node of its config, with references
-    tokens: a folder with the files of its tokenizer
+    tokenizer_folder: the folder with its tokenizer files
     """
 
-    place: Path
+    folder: Path
     model: dict[str, Any]
-    tokens: Path
+    tokenizer_folder: Path
 
     @cached_property
-    def settled(self) -> dict[str, Any]:
+    def resolved_model(self) -> dict[str, Any]:
         """The `model` node without references."""
         return resolved(self.model)
 
     @property
     @abstractmethod
-    def rows(self) -> int:
-        """Of its word table."""
+    def vocab_rows(self) -> int:
+        """Number of rows of its token embedding table."""
 
     @abstractmethod
     def tokenizer(self) -> Tokenizer | None:
-        """Its tokenizer; None where it has none."""
+        """Its tokenizer; None if it has none."""
 
     @abstractmethod
-    def check(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> None:
-        """What `load` would refuse, told without reading weights."""
+    def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
+        """Raise the WeightMismatch that `load` would raise, without reading weights."""
 
     @abstractmethod
-    def load(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> tuple[Arrays, list[Line]]:
-        """Arrays by path for a model of these shapes, and what became of each.
+    def load(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> Converted:
+        """({path: array} for a model of these shapes, conversion report).
 
-        spare: beginnings of paths that may be new here, or go unread there
-        Raises WeightMismatch where a shape differs or the rest is not whole.
+        optional: path prefixes that the source may lack, or that may stay unused
+        Raises WeightMismatch if a shape differs or any other array is missing or unused.
         """
 
 
 @dataclasses.dataclass
-class OfFiles(Origin):
+class PublishedSource(CheckpointSource):
     """A published model."""
 
     published: Published
 
     def __post_init__(self) -> None:
-        self.place = self.tokens = self.published.folder.resolve()
+        self.folder = self.tokenizer_folder = self.published.folder.resolve()
         cfg = self.published.compose()
         self.model = OmegaConf.to_container(cfg.model, resolve=False)
 
     @property
-    def rows(self) -> int:
+    def vocab_rows(self) -> int:
         return self.published.vocab
 
     def tokenizer(self) -> Tokenizer | None:
-        return read_tokenizer(self.place, self.rows)
+        return read_tokenizer(self.folder, self.vocab_rows)
 
-    def check(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> None:
-        self.published.check(shapes, _new(shapes, spare), spare)
+    def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
+        self.published.check(shapes, _may_be_fresh(shapes, optional), optional)
 
-    def load(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> tuple[Arrays, list[Line]]:
-        return self.published.load(shapes, _new(shapes, spare), spare)
+    def load(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> Converted:
+        return self.published.load(shapes, _may_be_fresh(shapes, optional), optional)
 
 
 @dataclasses.dataclass
-class OfRun(Origin):
-    """A run of ours, its newest sound checkpoint."""
+class RunSource(CheckpointSource):
+    """A run of fxformer: the newest checkpoint that can be read."""
 
     run: StoredRun
 
     def __post_init__(self) -> None:
-        self.place = self.run.folder.resolve()
-        self.tokens = self.place / "tokenizer"
+        self.folder = self.run.folder.resolve()
+        self.tokenizer_folder = self.folder / "tokenizer"
         self.model = referenced(self.run.config["model"])
 
     @cached_property
     def arrays(self) -> Arrays:
-        """Mapped files: read when they are looked at."""
+        """{path in the model: float32 array}, memory-mapped."""
         return model_weights(self.run)
 
     @property
-    def rows(self) -> int:
+    def vocab_rows(self) -> int:
         return sum(x.shape[0] for path, x in self.arrays.items() if WORDS.fullmatch(path))
 
     def tokenizer(self) -> Tokenizer | None:
-        return load(self.tokens) if is_saved(self.tokens) else None
+        return load(self.tokenizer_folder) if is_saved(self.tokenizer_folder) else None
 
-    def check(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> None:
+    def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         found, name = self.arrays, self.run.id
         wrong = [
-            f"{p} is {list(found[p].shape)} in {name} and {list(s)} here"
+            f"{p} has shape {list(found[p].shape)} in {name} and {list(s)} in this model"
             for p, s in shapes.items()
             if p in found and found[p].shape != tuple(s)
         ]
         wrong += [
             f"{name} has no {path}{nearest(path, found)}"
             for path in shapes
-            if path not in found and not path.startswith(spare)
+            if path not in found and not path.startswith(optional)
         ]
         wrong += [
-            f"{name} has {path}, this model has not{nearest(path, shapes)}"
+            f"{name} has {path}, which this model lacks{nearest(path, shapes)}"
             for path in found
-            if path not in shapes and not path.startswith(spare)
+            if path not in shapes and not path.startswith(optional)
         ]
         if wrong:
             raise WeightMismatch("\n".join(wrong[:12]))
 
-    def load(self, shapes: Shapes, spare: tuple[str, ...] = HEADS) -> tuple[Arrays, list[Line]]:
-        self.check(shapes, spare)
+    def load(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> Converted:
+        self.check(shapes, optional)
         found = self.arrays
-        lines = [Line("loaded", p, p, found[p].shape) for p in shapes if p in found]
-        lines += [Line("ignored", p, "", found[p].shape) for p in found if p not in shapes]
-        lines += [Line("fresh", "", p, shapes[p]) for p in shapes if p not in found]
+        lines = [ReportLine("loaded", p, p, found[p].shape) for p in shapes if p in found]
+        lines += [ReportLine("ignored", p, "", found[p].shape) for p in found if p not in shapes]
+        lines += [ReportLine("fresh", "", p, shapes[p]) for p in shapes if p not in found]
         return {p: found[p] for p in shapes if p in found}, lines
 
 
-def opened(which: str, runs: str, ignore: Sequence[str] = ()) -> Origin:
-    """The run of this name or path, or the published model of this folder or hub id.
+def open_source(which: str, runs: str, ignore: Sequence[str] = ()) -> CheckpointSource:
+    """The run with this name or path, or the published model in this folder or with this hub id.
 
-    ignore: fields of a published config.json that are known to change nothing
-    Raises UserError where there is none, or one that cannot be carried over exactly.
+    runs: the folder that holds the runs
+    ignore: fields of a published config.json that do not affect the outputs
+    Raises UserError if there is none, or if it cannot be converted exactly.
     """
     if (Path(which) / "run.json").is_file():
-        return OfRun(StoredRun(which))
+        return RunSource(StoredRun(which))
     if (Path(which) / "config.json").is_file() or "/" in which:
-        return OfFiles(read(folder_of(which), ignore=ignore, option="'init.ignore=[{}]'"))
-    return OfRun(find(runs, which))
+        return PublishedSource(
+            read(folder_of(which), ignore=ignore, option="'warm_start.ignore=[{}]'")
+        )
+    return RunSource(find(runs, which))
 
 
-def _new(shapes: Shapes, spare: tuple[str, ...]) -> list[str]:
-    return [path for path in shapes if path.startswith(spare)]
+def _may_be_fresh(shapes: Shapes, optional: tuple[str, ...]) -> list[str]:
+    return [path for path in shapes if path.startswith(optional)]

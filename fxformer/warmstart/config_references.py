@@ -1,4 +1,8 @@
-"""A resolved model node with its references found again: what `model.dropout=0` then reaches."""
+"""Restoring the `${model.…}` references of a resolved model config.
+
+A run stores its config resolved. With the references restored, an override such as
+`model.dropout=0` reaches every module that the preset connects to it.
+"""
 
 from functools import cache
 from typing import Any
@@ -8,19 +12,19 @@ from omegaconf import OmegaConf
 from fxformer.config.options import composed
 from fxformer.config.resume import flat
 
-# together they have every reference
+# between them they contain every reference
 PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
 
 
 def referenced(model: dict[str, Any]) -> dict[str, Any]:
-    """A resolved model node with the references it was written with: `${model.dropout}` …
+    """A resolved `model` node with its references restored, e.g. `${model.dropout}`.
 
-    A value that differs from what its reference would say was chosen by itself and stays.
+    A value that differs from the value of its reference was set separately and stays.
     """
     found = _references()
     made = {"model": model}
     for path in sorted(found, key=lambda path: path.count(".")):
-        here = _at(made, path)  # gone, where a parent has become a reference
+        here = _at(made, path)  # absent if a parent has become a reference
         for reference in sorted(found[path]):
             if here is not ... and here == _at({"model": model}, reference[2:-1]):
                 made = _put(made, path.split("."), reference)
@@ -29,7 +33,7 @@ def referenced(model: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _references() -> dict[str, set[str]]:
-    """{path: what it may refer to} in the presets."""
+    """{path: references it has in some preset}."""
     found: dict[str, set[str]] = {}
     for name in PRESETS:
         raw = composed(None, [f"+model={name}"])
@@ -40,7 +44,7 @@ def _references() -> dict[str, set[str]]:
 
 
 def resolved(model: dict[str, Any]) -> dict[str, Any]:
-    """The inverse: a model node in which every reference is what it refers to."""
+    """The inverse: a `model` node with every reference replaced by its value."""
     return OmegaConf.to_container(OmegaConf.create({"model": model}), resolve=True)["model"]
 
 

@@ -1,8 +1,8 @@
-"""An encoder-decoder out of two models that exist. Rothe et al. 2020 (BERT2BERT and its kin).
+"""Encoder-decoder initialised from two checkpoints (BERT2BERT). Rothe et al. 2020.
 
-The encoder is that of the one, the decoder that of the other, which may be an encoder too: it
-turns causal and looks at the memory with an attention that begins afresh. What both sides share
-is one array.
+The encoder comes from one checkpoint, the decoder from the other. An encoder used as the decoder
+becomes causal and gets freshly initialised cross-attention. Parameters shared by both sides are
+one array.
 """
 
 from functools import cache
@@ -13,9 +13,9 @@ import numpy as np
 from fxformer.config.options import composed, option, plain
 from fxformer.config.target import ConfigError, locate
 from fxformer.hf.canonical_config import WORDS as TABLE
-from fxformer.hf.conversion_report import Line
-from fxformer.hf.convert import Arrays, Shapes, WeightMismatch
-from fxformer.warmstart.checkpoint_source import HEADS, Origin
+from fxformer.hf.conversion_report import ReportLine
+from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
+from fxformer.warmstart.checkpoint_source import HEADS, CheckpointSource
 from fxformer.warmstart.config_references import referenced
 
 Share = Literal["none", "embeddings", "all"]
@@ -24,36 +24,42 @@ WORDS, SOURCE, CROSS = "words/embedding", "source_words/embedding", "/cross/"
 PLAIN = "fxformer.nn.attention.MultiHeadAttention"
 
 
-def model_of_two(encoder: Origin, decoder: Origin, share: Share, vocab_multiple: int) -> Model:
-    """The `model` node of the two, with references. ConfigError where they cannot be one model."""
-    for side, origin in (("encoder", encoder), ("decoder", decoder)):
-        if origin.settled.get("words", TABLE).get("_target_") != TABLE["_target_"]:
+def encoder_decoder_model(
+    encoder: CheckpointSource, decoder: CheckpointSource, share: Share, vocab_multiple: int
+) -> Model:
+    """The `model` node of the encoder-decoder, with references.
+
+    Raises ConfigError if the two checkpoints cannot be combined.
+    """
+    for side, source in (("encoder", encoder), ("decoder", decoder)):
+        if source.resolved_model.get("words", TABLE).get("_target_") != TABLE["_target_"]:
             raise ConfigError(
-                f"init.{side}: {origin.place.name} has word vectors in several tables, which an "
-                "encoder-decoder has not: take a model with one (BERT, GPT-2, BART …)"
+                f"warm_start.{side}: {source.folder.name} has several token embedding tables "
+                "(adaptive input), which an encoder-decoder does not support: choose a model with "
+                "one table (BERT, GPT-2, BART …)"
             )
     reads, writes = _encoder(encoder), _decoder(decoder)
     if reads["dim"] != writes["dim"]:
         raise ConfigError(
-            f"init.encoder gives vectors {reads['dim']} wide and init.decoder is {writes['dim']} "
-            "wide: take two checkpoints of one width"
+            f"warm_start.encoder has width {reads['dim']} and warm_start.decoder width "
+            f"{writes['dim']}: choose two checkpoints of the same width"
         )
     taken = ("network", "encoder", "decoder")
-    body = {"words": TABLE} | {k: v for k, v in decoder.settled.items() if k not in taken}
+    body = {"words": TABLE} | {k: v for k, v in decoder.resolved_model.items() if k not in taken}
     network = _seq2seq()["network"] | {
         "encoder": reads,
         "decoder": writes,
         "words": TABLE,
         "head": _head(decoder),
         "classifiers": {},
-        "source_vocab": source_rows(encoder) if share == "none" else None,
+        "source_vocab": source_vocab_rows(encoder) if share == "none" else None,
         "tie_stacks": share == "all",
         "vocab_multiple": vocab_multiple,
     }
     if share != "none" and _width(reads) != _width(writes):
         raise ConfigError(
-            f"init.share={share}: the encoder's word vectors are {_width(reads)} wide, the "
-            f"decoder's {_width(writes)}; write init.share=none"
+            f"warm_start.share={share}: the encoder's token embeddings have width "
+            f"{_width(reads)}, the decoder's {_width(writes)}; write warm_start.share=none"
         )
     return referenced(
         {
@@ -68,105 +74,118 @@ def model_of_two(encoder: Origin, decoder: Origin, share: Share, vocab_multiple:
     )
 
 
-def weights_of_two(
-    encoder: Origin, decoder: Origin, shapes: Shapes, share: Share, prefer: str | None
-) -> tuple[Arrays, list[Line]]:
-    """Arrays by path in the model of the two, and the bill of materials.
+def encoder_decoder_weights(
+    encoder: CheckpointSource,
+    decoder: CheckpointSource,
+    shapes: Shapes,
+    share: Share,
+    prefer: str | None,
+) -> Converted:
+    """({path: array} for the encoder-decoder, conversion report).
 
-    prefer: whose numbers a shared array begins with, where the two differ
-    Raises WeightMismatch where one is not whole, or a shared array would begin as two.
+    prefer: the side whose values initialise a shared array when the two differ
+    Raises WeightMismatch if a checkpoint is incomplete, or if the values of a shared array differ
+    and `prefer` is None.
     """
     arrays, lines = {}, []
-    for side, origin in (("decoder", decoder), ("encoder", encoder)):
-        names = _places(side, origin, shapes, share)
+    for side, source in (("decoder", decoder), ("encoder", encoder)):
+        names = _places(side, source, shapes, share)
         there = {name: shapes[path] for path, name in names.items()}
-        found, bill = origin.load(there, _spare(side, origin))
+        found, report = source.load(there, _optional(side, source))
         ours = {name: path for path, name in names.items()}
         mine = {ours[name]: array for name, array in found.items()}
         both = mine.keys() & arrays.keys()
         _check_same(sorted(both), mine, arrays, share, prefer)
         kept = arrays if prefer != "encoder" else {}
         arrays |= {path: array for path, array in mine.items() if path not in kept}
-        lines += [_line(line, ours, both, side) for line in bill if line.what != "fresh"]
-    lines += [Line("fresh", "", path, shapes[path]) for path in shapes if path not in arrays]
+        lines += [_line(line, ours, both, side) for line in report if line.status != "fresh"]
+    lines += [ReportLine("fresh", "", path, shapes[path]) for path in shapes if path not in arrays]
     return {path: arrays[path] for path in shapes if path in arrays}, lines
 
 
-def check_of_two(
-    encoder: Origin, decoder: Origin, shapes: Shapes, share: Share, prefer: str | None
+def check_encoder_decoder(
+    encoder: CheckpointSource,
+    decoder: CheckpointSource,
+    shapes: Shapes,
+    share: Share,
+    prefer: str | None,
 ) -> None:
-    """Raise what `weights_of_two` would. Weights are read only where both sides share some."""
-    for side, origin in (("decoder", decoder), ("encoder", encoder)):
-        names = _places(side, origin, shapes, share)
+    """Raise what `encoder_decoder_weights` would; reads weights only if some are shared."""
+    for side, source in (("decoder", decoder), ("encoder", encoder)):
+        names = _places(side, source, shapes, share)
         try:
-            origin.check({n: shapes[p] for p, n in names.items()}, _spare(side, origin))
+            source.check({n: shapes[p] for p, n in names.items()}, _optional(side, source))
         except WeightMismatch as error:
-            raise WeightMismatch(f"init.{side}: {error}") from None
+            raise WeightMismatch(f"warm_start.{side}: {error}") from None
     if share != "none" and prefer is None:
-        weights_of_two(encoder, decoder, shapes, share, prefer)
+        encoder_decoder_weights(encoder, decoder, shapes, share, prefer)
 
 
-def source_rows(encoder: Origin) -> int:
-    """Rows of the table that an encoder's words are in."""
-    return encoder.settled["network"].get("source_vocab") or encoder.rows
+def source_vocab_rows(encoder: CheckpointSource) -> int:
+    """Number of rows of the embedding table that the encoder reads."""
+    return encoder.resolved_model["network"].get("source_vocab") or encoder.vocab_rows
 
 
-def _encoder(origin: Origin) -> Model:
-    """The stack of an encoder, or of a seq2seq model's encoder."""
-    node = origin.settled.get("encoder")
+def _encoder(source: CheckpointSource) -> Model:
+    """The encoder stack of an encoder or of an encoder-decoder."""
+    node = source.resolved_model.get("encoder")
     if node is None or node.get("causal"):
         raise ConfigError(
-            f"init.encoder: {origin.place.name} is a decoder, which has learned to see no later "
-            "token: take an encoder (BERT, RoBERTa …) or a seq2seq model (its encoder)"
+            f"warm_start.encoder: {source.folder.name} is a decoder (causal): choose an encoder "
+            "(BERT, RoBERTa …) or an encoder-decoder, of which the encoder is used"
         )
     return node
 
 
-def _decoder(origin: Origin) -> Model:
-    """The stack of a decoder; an encoder's turns causal."""
-    node = origin.settled.get("decoder") or origin.settled["encoder"] | {"causal": True}
+def _decoder(source: CheckpointSource) -> Model:
+    """The decoder stack; that of an encoder becomes causal."""
+    node = source.resolved_model.get("decoder") or source.resolved_model["encoder"] | {
+        "causal": True
+    }
     if node.get("local") is not None:
         raise ConfigError(
-            f"init.decoder: {origin.place.name} has a convolution, which sees later tokens: take "
-            "a model without one (BERT, RoBERTa, a decoder, a seq2seq model)"
+            f"warm_start.decoder: {source.folder.name} has a convolution, which is not causal: "
+            "choose a model without one (BERT, RoBERTa, a decoder, an encoder-decoder)"
         )
     attention = node.get("attention") or {}
-    if _single(origin) and attention.get("_target_", PLAIN) != PLAIN:
-        # distances to another text say nothing
+    if _single(source) and attention.get("_target_", PLAIN) != PLAIN:
+        # relative positions between two texts have no meaning
         node = node | {"memory_attention": option("model/attention", "multihead")}
     return node
 
 
-def _head(origin: Origin) -> Model:
-    """The decoder's head; where it is none over words, the one its kind has."""
-    head = origin.settled["head"]
+def _head(source: CheckpointSource) -> Model:
+    """The decoder's language-model head; the default head of its architecture if it has none."""
+    head = source.resolved_model["head"]
     if hasattr(locate(head["_target_"]), "table"):
         return head
-    if "decoder" not in origin.model:
+    if "decoder" not in source.model:
         return option("model/head", "mlm")
-    alike = _width(_decoder(origin)) == origin.settled["dim"]
+    alike = _width(_decoder(source)) == source.resolved_model["dim"]
     return option("model/head", "tied" if alike else "untied")
 
 
-def _places(side: str, origin: Origin, shapes: Shapes, share: Share) -> dict[str, str]:
-    """{path here: its name in the origin} of what one side gives."""
-    there, names = "transformer/" if _single(origin) else f"{side}/", {}
-    fresh = CROSS if _single(origin) or side == "encoder" else "\0"
-    here = "decoder/" if share == "all" else f"{side}/"  # one set of arrays, under this name
+def _places(side: str, source: CheckpointSource, shapes: Shapes, share: Share) -> dict[str, str]:
+    """{path in the encoder-decoder: path in the source} of the arrays from one side."""
+    there, names = "transformer/" if _single(source) else f"{side}/", {}
+    fresh = CROSS if _single(source) or side == "encoder" else "\0"
+    here = "decoder/" if share == "all" else f"{side}/"  # shared stacks are stored under decoder/
     for path in shapes:
         if path.startswith(here) and fresh not in path:
             names[path] = there + path.removeprefix(here)
         elif side == "decoder" and (path == WORDS or path.startswith(HEADS)):
             names[path] = path
     if side == "encoder":
-        own = not _single(origin) and origin.settled["network"].get("source_vocab") is not None
+        own = (
+            not _single(source) and source.resolved_model["network"].get("source_vocab") is not None
+        )
         names[SOURCE if share == "none" else WORDS] = SOURCE if own else WORDS
     return names
 
 
-def _spare(side: str, origin: Origin) -> tuple[str, ...]:
-    """What of an origin this side has no use for."""
-    if _single(origin):
+def _optional(side: str, source: CheckpointSource) -> tuple[str, ...]:
+    """Path prefixes of a source that this side does not use."""
+    if _single(source):
         return HEADS
     other = "encoder/" if side == "decoder" else "decoder/"
     return (*HEADS, other, "source_words/" if side == "decoder" else WORDS)
@@ -176,26 +195,26 @@ def _check_same(both: list[str], one: Arrays, other: Arrays, share: Share, prefe
     differ = [path for path in both if not np.array_equal(one[path], other[path])]
     if differ and prefer is None:
         raise WeightMismatch(
-            f"init.share={share}: {len(differ)} of {len(both)} shared arrays differ in the two "
-            f"checkpoints, {differ[0]} first, and one array cannot begin as both; write "
-            "init.share=none, init.prefer=encoder or decoder, or one checkpoint for both"
+            f"warm_start.share={share}: {len(differ)} of {len(both)} shared arrays differ between "
+            f"the two checkpoints (first: {differ[0]}); write warm_start.share=none, "
+            "warm_start.prefer=encoder or decoder, or use one checkpoint for both"
         )
 
 
-def _line(line: Line, ours: dict[str, str], both: set[str], side: str) -> Line:
-    """A line of one origin's bill, in the words of the two."""
+def _line(line: ReportLine, ours: dict[str, str], both: set[str], side: str) -> ReportLine:
+    """A line of one source's report with the paths of the encoder-decoder."""
     paths = [ours.get(path, path) for path in line.path.split(", ")]
-    what = "shared" if side == "encoder" and set(paths) & both else line.what
-    return Line(what, f"{side}: {line.file}", ", ".join(paths), line.shape, line.layers)
+    status = "shared" if side == "encoder" and set(paths) & both else line.status
+    return ReportLine(status, f"{side}: {line.tensor}", ", ".join(paths), line.shape, line.layers)
 
 
-def _single(origin: Origin) -> bool:
-    """Whether it is one stack."""
-    return "transformer" in origin.model["network"]
+def _single(source: CheckpointSource) -> bool:
+    """Whether the model has one stack (encoder or decoder only)."""
+    return "transformer" in source.model["network"]
 
 
 def _width(stack: Model) -> int:
-    """Of the word vectors a stack reads."""
+    """Width of the token embeddings of a stack."""
     stack = stack.get("transformer", stack)
     return stack["embed"].get("width") or stack["dim"]
 

@@ -1,11 +1,11 @@
-"""Training that begins with weights that exist: those of a run, of a published model, of two.
+"""Initialisation of training from pretrained weights: a run, a published model, or two of them.
 
-    fxformer train init.from=RUN objective=mlm data=text
-    fxformer train init.from=RUN init.layers=every_other objective=mlm data=text
-    fxformer train init.encoder=RUN init.decoder=RUN init.share=embeddings objective=denoise
+    fxformer train warm_start.from=RUN objective=mlm data=text
+    fxformer train warm_start.from=RUN warm_start.layers=every_other objective=mlm data=text
+    fxformer train warm_start.encoder=RUN warm_start.decoder=RUN objective=denoise
 
-Arrays are matched by path; heads may be new, the body must be whole. adopt.py says how the config
-follows.
+Arrays are matched by path. Heads may be freshly initialised; every array of the body must be
+found. resolve.py derives the config.
 """
 
 import dataclasses
@@ -16,25 +16,32 @@ from typing import Literal
 import jax
 import numpy as np
 
-from fxformer.hf.conversion_report import Line, as_json, sums
-from fxformer.hf.convert import Arrays
+from fxformer.hf.conversion_report import REPORT, ReportLine, as_json, summary
+from fxformer.hf.convert import Converted
 from fxformer.rules import named, named_map
-from fxformer.warmstart.checkpoint_source import HEADS, opened
-from fxformer.warmstart.encoder_decoder import Share, weights_of_two
-from fxformer.warmstart.layer_subset import DROPPED, picked, slices, taken, teachers
+from fxformer.warmstart.checkpoint_source import HEADS, open_source
+from fxformer.warmstart.encoder_decoder import Share, encoder_decoder_weights
+from fxformer.warmstart.layer_subset import (
+    OPTIONAL,
+    block_slices,
+    layers_by_stack,
+    select_blocks,
+    teacher_shapes,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Start:
-    """The knob `init`: where a run's first weights come from.
+class WarmStart:
+    """Source of the initial weights of a run (config key `warm_start`).
 
-    from_: a run's folder or name, or a folder of a published model; null: drawn by model.init
-    layers: which of its layers: all, every_other, their numbers from 0, or such a choice for each
-        of encoder and decoder
-    encoder, decoder: two of these, of which an encoder-decoder is made
-    share: what its sides are one in
-    prefer: whose numbers what is shared begins with, where the two differ
-    ignore: fields of a published config.json that are known to change nothing
+    from_: a run's name or folder, a folder of a published model or its hub id; null: all weights
+        are drawn by model.init
+    layers: layers to keep: all, every_other, indices from 0, or one of these per stack
+        ({encoder: …, decoder: …})
+    encoder, decoder: two sources from which an encoder-decoder is built
+    share: parameters that encoder and decoder share: none, embeddings or all
+    prefer: the side whose values initialise shared parameters when the two differ
+    ignore: fields of a published config.json that do not affect the outputs
     """
 
     from_: str | None = None
@@ -46,23 +53,24 @@ class Start:
     ignore: list[str] | None = None
 
     @property
-    def origin(self) -> str | None:
-        """What it begins with, in words."""
+    def source(self) -> str | None:
+        """Description of the source for messages and events; None without one."""
         if self.from_ is not None:
             return self.from_
         return None if self.encoder is None else f"{self.encoder} and {self.decoder}"
 
-    def note(self, lines: list[Line], folder: Path) -> str:
-        """Write the bill of materials to bill.json in a run's folder; its sums."""
-        (folder / "bill.json").write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
-        return f"{sums(lines)} (bill.json)"
+    def note(self, lines: list[ReportLine], folder: Path) -> str:
+        """Write conversion_report.json to a run's folder; return its one-line summary."""
+        (folder / REPORT).write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
+        return f"{summary(lines)} ({REPORT})"
 
-    def apply(self, params: dict, *, runs: str) -> tuple[dict, list[Line]]:
-        """`params` of an objective with the model's arrays replaced, and what became of each.
+    def apply(self, params: dict, *, runs: str) -> tuple[dict, list[ReportLine]]:
+        """(`params` of an objective with the model's arrays replaced, conversion report).
 
-        Raises WeightMismatch where a shape differs or the body is not whole.
+        runs: the folder that holds the runs
+        Raises WeightMismatch if a shape differs or an array of the body is missing.
         """
-        if self.origin is None:
+        if self.source is None:
             return params, []
         leaves = named(params)
         shapes = {
@@ -72,7 +80,7 @@ class Start:
         }
         arrays, lines = self.weights(shapes, runs=runs)
         lines += [
-            Line("fresh", "", p, leaf.shape)
+            ReportLine("fresh", "", p, leaf.shape)
             for p, leaf in leaves.items()
             if not p.startswith("model/")
         ]
@@ -85,17 +93,17 @@ class Start:
 
         return named_map(put, params), lines
 
-    def weights(self, shapes: dict, *, runs: str) -> tuple[Arrays, list[Line]]:
-        """Arrays by path in the model, for a model of these shapes, and the bill of materials."""
+    def weights(self, shapes: dict, *, runs: str) -> Converted:
+        """({path: array} for a model of these shapes, conversion report)."""
         if self.from_ is None:
             encoder, decoder = (
-                opened(side, runs, self.ignore or ()) for side in (self.encoder, self.decoder)
+                open_source(side, runs, self.ignore or ()) for side in (self.encoder, self.decoder)
             )
-            return weights_of_two(encoder, decoder, shapes, self.share, self.prefer)
-        origin = opened(self.from_, runs, self.ignore or ())
+            return encoder_decoder_weights(encoder, decoder, shapes, self.share, self.prefer)
+        source = open_source(self.from_, runs, self.ignore or ())
         if self.layers is None:
-            return origin.load(shapes)
-        teacher = origin.settled
-        cuts = slices(teacher, picked(teacher, self.layers))
-        whole, lines = origin.load(teachers(shapes, cuts), (*HEADS, *DROPPED))
-        return taken(whole, lines, cuts)
+            return source.load(shapes)
+        teacher = source.resolved_model
+        cuts = block_slices(teacher, layers_by_stack(teacher, self.layers))
+        whole, lines = source.load(teacher_shapes(shapes, cuts), (*HEADS, *OPTIONAL))
+        return select_blocks(whole, lines, cuts)

@@ -1,9 +1,10 @@
-"""The config of a training that begins with a model that exists: that model's, with changes.
+"""Resolve the config of a run that starts from pretrained weights (config key `warm_start`).
 
-`init.from=RUN` takes the run's model and tokenizer unless the command line chooses others with
-`model=` or `tokenizer=`; single choices of it (`model.dropout=0`, `model/classifiers=classes`) are
-made in what is taken over. `init.layers` leaves some of its layers out (student.py);
-`init.encoder` and `init.decoder` make one model of two (pair.py).
+`warm_start.from=RUN` takes over the source's model and tokenizer unless the command line chooses
+others with `model=` or `tokenizer=`; overrides of single choices (`model.dropout=0`,
+`model/classifiers=classes`) apply to the model taken over. `warm_start.layers` keeps a subset of
+its layers (layer_subset.py); `warm_start.encoder` and `warm_start.decoder` combine two models
+(encoder_decoder.py).
 """
 
 from pathlib import Path
@@ -21,105 +22,132 @@ from fxformer.errors import UserError
 from fxformer.hf.import_model import multiple
 from fxformer.hf.published_model import shapes_of
 from fxformer.hf.sentencepiece_json import PROBES
-from fxformer.warmstart.checkpoint_source import Origin, opened
-from fxformer.warmstart.encoder_decoder import check_of_two, model_of_two, source_rows
-from fxformer.warmstart.layer_subset import picked, student
+from fxformer.warmstart.checkpoint_source import CheckpointSource, open_source
+from fxformer.warmstart.encoder_decoder import (
+    check_encoder_decoder,
+    encoder_decoder_model,
+    source_vocab_rows,
+)
+from fxformer.warmstart.layer_subset import layers_by_stack, subset_model
 
-TWO_FILES = (
+PAIR_OF_FILES = (
     "tokenizer=pair", "tokenizer@tokenizer.source=file", "tokenizer@tokenizer.target=file",
 )  # fmt: skip
 
 
-def adopted(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictConfig:
-    """The config with the model and the tokenizer of what it begins with.
+def resolve_warm_start(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictConfig:
+    """The config with the model and tokenizer of its warm start source; `cfg` itself without one.
 
-    overrides: the command line's words; verb: whose config it is
-    Raises ConfigError for a choice that contradicts it, UserError for what cannot be read.
+    overrides: arguments of the command line
+    verb: the command whose config this is
+    Raises ConfigError if an override contradicts the source, UserError if it cannot be read.
     """
-    init = cfg.get("init") or {}
-    whole, two = init.get("from"), [init.get("encoder"), init.get("decoder")]
-    if whole is None and two == [None, None]:
-        _alone(init)
+    warm_start = cfg.get("warm_start") or {}
+    single, pair = warm_start.get("from"), [warm_start.get("encoder"), warm_start.get("decoder")]
+    if single is None and pair == [None, None]:
+        _check_unused(warm_start)
         return cfg
-    if whole is not None and two != [None, None]:
-        raise ConfigError("init.from is one model, init.encoder and init.decoder make one of two")
+    if single is not None and pair != [None, None]:
+        raise ConfigError(
+            "warm_start.from excludes warm_start.encoder and warm_start.decoder: give one model, "
+            "or two of which an encoder-decoder is built"
+        )
     keys = [word.partition("=")[0].lstrip("+~").partition("@")[0] for word in overrides]
     if "size" in keys and "model" not in keys:
-        raise ConfigError("size: init brings a model of its own size; leave out size=")
+        raise ConfigError("size: the model of warm_start has its own size; leave out size=")
     made = cfg.copy()
     OmegaConf.set_struct(made, False)
-    if whole is not None:
-        _one(made, opened(str(whole), str(cfg.runs), _ignored(init)), cfg, keys)
+    if single is not None:
+        source = open_source(str(single), str(cfg.runs), _ignored(warm_start))
+        _use_single(made, source, cfg, keys)
     else:
-        _two(made, cfg, keys, verb)
+        _use_pair(made, cfg, keys, verb)
     OmegaConf.set_struct(made, True)
     return made
 
 
-def _one(made: DictConfig, origin: Origin, cfg: DictConfig, keys: list[str]) -> None:
-    """The model of one origin, all its layers or some."""
-    made.init["from"] = str(origin.place)
-    model = origin.model
-    if cfg.init.get("layers") is not None:
-        layers = OmegaConf.to_container(cfg.init, resolve=True)["layers"]
+def _use_single(
+    made: DictConfig, source: CheckpointSource, cfg: DictConfig, keys: list[str]
+) -> None:
+    """Take over the model of one source, with all its layers or a subset."""
+    made.warm_start["from"] = str(source.folder)
+    model = source.model
+    if cfg.warm_start.get("layers") is not None:
+        layers = OmegaConf.to_container(cfg.warm_start, resolve=True)["layers"]
         if "model.layers" in keys:
-            raise ConfigError("model.layers: init.layers says how many there are; leave it out")
-        picks = picked(origin.settled, layers)
-        made.init.layers, model = picks, student(model, picks)
+            raise ConfigError("model.layers: follows from warm_start.layers; leave it out")
+        picks = layers_by_stack(source.resolved_model, layers)
+        made.warm_start.layers, model = picks, subset_model(model, picks)
     if "model" not in keys:
-        _take(made, model, cfg, keys)
-    _read_with(made, origin.tokens, origin.tokenizer(), keys)
+        _set_model(made, model, cfg, keys)
+    _set_tokenizer(made, source.tokenizer_folder, source.tokenizer(), keys)
 
 
-def _two(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
-    """One model of two origins; whatever does not fit is told here."""
-    init = cfg.init
-    for side, other in (("encoder", "decoder"), ("decoder", "encoder")):
-        if init.get(side) is None:
-            raise ConfigError(
-                f"init.{side}: init.{other} alone is half a model; write init.{side}= too, it may "
-                "be the same checkpoint"
-            )
-    if init.get("layers") is not None or "model" in keys:
-        wrong = "model" if "model" in keys else "init.layers"
-        raise ConfigError(f"{wrong}: init.encoder and init.decoder bring a model; leave it out")
-    for key in ("model.network.source_vocab", "model.network.tie_stacks"):
-        if key in keys:
-            raise ConfigError(f"{key}: follows from init.share and init.encoder; leave it out")
+def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:
+    """Combine two sources into one encoder-decoder; ConfigError if they do not fit."""
+    warm_start = cfg.warm_start
+    _check_pair(warm_start, keys)
     encoder, decoder = (
-        opened(str(init[side]), str(cfg.runs), _ignored(init)) for side in ("encoder", "decoder")
+        open_source(str(warm_start[side]), str(cfg.runs), _ignored(warm_start))
+        for side in ("encoder", "decoder")
     )
-    made.init.encoder, made.init.decoder = str(encoder.place), str(decoder.place)
+    made.warm_start.encoder = str(encoder.folder)
+    made.warm_start.decoder = str(decoder.folder)
     reads, writes = (None, None) if "tokenizer" in keys else _tokenizers(encoder, decoder)
-    two = _are_two(reads, writes)
-    if two and init.share != "none":
+    two = reads is not None and writes is not None and not _same_ids(reads, writes)
+    if two and warm_start.share != "none":
         raise ConfigError(
-            f"init.share={init.share}: init.encoder has a tokenizer of {reads.vocabulary.size} ids "
-            f"and init.decoder another of {writes.vocabulary.size}, and one word table cannot "
-            "serve both; write init.share=none, or take two checkpoints of one vocabulary"
+            f"warm_start.share={warm_start.share}: the tokenizers of warm_start.encoder "
+            f"({reads.vocabulary.size} ids) and warm_start.decoder ({writes.vocabulary.size} ids) "
+            "differ, so one embedding table cannot serve both; write warm_start.share=none, or "
+            "choose two checkpoints with the same vocabulary"
         )
     _check_rows(encoder, decoder, (reads, writes), "tokenizer" in keys)
-    rows = decoder.rows
-    padded = 1 if writes is None else multiple(writes.vocabulary.size, rows)
-    _take(made, model_of_two(encoder, decoder, init.share, padded), cfg, keys)
+    rows = decoder.vocab_rows
+    vocab_multiple = 1 if writes is None else multiple(writes.vocabulary.size, rows)
+    model = encoder_decoder_model(encoder, decoder, warm_start.share, vocab_multiple)
+    _set_model(made, model, cfg, keys)
     if two:
-        made.tokenizer = composed("train", TWO_FILES).tokenizer
-        made.tokenizer.source.path = str(_source_tokens(encoder))
-        made.tokenizer.target.path = str(decoder.tokens)
+        made.tokenizer = composed("train", PAIR_OF_FILES).tokenizer
+        made.tokenizer.source.path = str(_source_tokenizer_folder(encoder))
+        made.tokenizer.target.path = str(decoder.tokenizer_folder)
     else:
-        _read_with(made, _tokens(encoder, decoder), writes, keys)
+        _set_tokenizer(made, _shared_tokenizer_folder(encoder, decoder), writes, keys)
     check(made, top_keys(verb))
     try:
         shapes = shapes_of(build(made.model.network), rows)
     except UserError as error:
-        why = str(error).partition("; write model.network")[0]  # that key follows from init.share
-        advice = "" if init.share == "none" else "; write init.share=none"
-        raise ConfigError(f"init.encoder and init.decoder do not fit: {why}{advice}") from None
-    check_of_two(encoder, decoder, shapes, init.share, init.prefer)
+        why = str(error).partition("; write model.network")[0]  # that key follows from share
+        advice = "" if warm_start.share == "none" else "; write warm_start.share=none"
+        raise ConfigError(
+            f"warm_start.encoder and warm_start.decoder do not fit: {why}{advice}"
+        ) from None
+    check_encoder_decoder(encoder, decoder, shapes, warm_start.share, warm_start.prefer)
 
 
-def _take(made: DictConfig, model: dict[str, Any], cfg: DictConfig, keys: list[str]) -> None:
-    """`model` as the config's, with what the command line says of single choices."""
+def _check_pair(warm_start: DictConfig, keys: list[str]) -> None:
+    """Raise ConfigError if a side is missing, or an override contradicts the combined model."""
+    for side, other in (("encoder", "decoder"), ("decoder", "encoder")):
+        if warm_start.get(side) is None:
+            raise ConfigError(
+                f"warm_start.{side}: required with warm_start.{other}; write warm_start.{side}= "
+                "too (it may be the same checkpoint)"
+            )
+    if warm_start.get("layers") is not None or "model" in keys:
+        wrong = "model" if "model" in keys else "warm_start.layers"
+        raise ConfigError(
+            f"{wrong}: the model follows from warm_start.encoder and warm_start.decoder; leave it "
+            "out"
+        )
+    for key in ("model.network.source_vocab", "model.network.tie_stacks"):
+        if key in keys:
+            raise ConfigError(
+                f"{key}: follows from warm_start.share and warm_start.encoder; leave it out"
+            )
+
+
+def _set_model(made: DictConfig, model: dict[str, Any], cfg: DictConfig, keys: list[str]) -> None:
+    """Set the config's model, with the overrides of single choices applied to it."""
     raw = OmegaConf.to_container(cfg, resolve=False)
     made.model = OmegaConf.create(model)
     for key in (k.replace("/", ".") for k in keys if k.startswith(("model.", "model/"))):
@@ -129,88 +157,94 @@ def _take(made: DictConfig, model: dict[str, Any], cfg: DictConfig, keys: list[s
         OmegaConf.update(made, key, value, merge=False, force_add=True)
 
 
-def _read_with(
-    made: DictConfig, tokens: Path, tokenizer: Tokenizer | None, keys: list[str]
+def _set_tokenizer(
+    made: DictConfig, folder: Path, tokenizer: Tokenizer | None, keys: list[str]
 ) -> None:
-    """The tokenizer in a folder as the config's, unless the command line chooses one."""
+    """Set the config's tokenizer to the one in `folder`, unless the command line chooses one."""
     if "tokenizer" in keys or tokenizer is None:
         return
     made.tokenizer = composed("train", ["tokenizer=file"]).tokenizer
-    made.tokenizer.path = str(tokens)
+    made.tokenizer.path = str(folder)
 
 
 def _tokenizers(
-    encoder: Origin, decoder: Origin
+    encoder: CheckpointSource, decoder: CheckpointSource
 ) -> tuple[Tokenizer, Tokenizer] | tuple[None, None]:
-    """What the source is read with and the target written with; the same one where only one of the
-    two has any."""
+    """(tokenizer of the source text, of the target text); one for both if only one side has any."""
     one, other = encoder.tokenizer(), decoder.tokenizer()
     reads = other if one is None else one.of_source
     writes = reads if other is None else other
     return (None, None) if reads is None or writes is None else (reads, writes)
 
 
-def _are_two(one: Tokenizer | None, other: Tokenizer | None) -> bool:
-    """Whether they give some text other ids."""
-    if one is None or other is None or one is other:
-        return False
+def _same_ids(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two tokenizers give the same ids to the probe texts."""
+    if one is other:
+        return True
     same = one.vocabulary.size == other.vocabulary.size and one.ids == other.ids
-    return not same or any(one.encode(t).tolist() != other.encode(t).tolist() for t in PROBES)
+    return same and all(one.encode(t).tolist() == other.encode(t).tolist() for t in PROBES)
 
 
-def _tokens(encoder: Origin, decoder: Origin) -> Path:
-    """The folder with the one tokenizer of both."""
+def _shared_tokenizer_folder(encoder: CheckpointSource, decoder: CheckpointSource) -> Path:
+    """The folder with the one tokenizer of both sides."""
     found = decoder.tokenizer()
-    alone = found is not None and found.source is None
-    return decoder.tokens if alone else _source_tokens(encoder)
+    single = found is not None and found.source is None
+    return decoder.tokenizer_folder if single else _source_tokenizer_folder(encoder)
 
 
-def _source_tokens(encoder: Origin) -> Path:
-    """The folder with the tokenizer of what an encoder reads."""
+def _source_tokenizer_folder(encoder: CheckpointSource) -> Path:
+    """The folder with the tokenizer of the text that an encoder reads."""
     found = encoder.tokenizer()
-    two = found is not None and found.source is not None
-    return encoder.tokens / SOURCE if two else encoder.tokens
+    pair = found is not None and found.source is not None
+    return encoder.tokenizer_folder / SOURCE if pair else encoder.tokenizer_folder
 
 
 def _check_rows(
-    encoder: Origin,
-    decoder: Origin,
+    encoder: CheckpointSource,
+    decoder: CheckpointSource,
     tokenizers: tuple[Tokenizer | None, Tokenizer | None],
-    own: bool,
+    chosen: bool,
 ) -> None:
-    """Every id has a row in the word table of its side; without a tokenizer both have as many."""
-    rows = {"encoder": source_rows(encoder), "decoder": decoder.rows}
-    if None in tokenizers and not own and len(set(rows.values())) > 1:
+    """Raise ConfigError if an id has no embedding row, or the vocabularies cannot be compared.
+
+    chosen: the command line chooses a tokenizer
+    """
+    rows = {"encoder": source_vocab_rows(encoder), "decoder": decoder.vocab_rows}
+    if None in tokenizers and not chosen and len(set(rows.values())) > 1:
         raise ConfigError(
-            f"init.encoder has {rows['encoder']} rows of words and init.decoder {rows['decoder']}, "
-            "and neither has a tokenizer to tell their ids apart: take two checkpoints of one "
-            "vocabulary, or two with their tokenizers"
+            f"warm_start.encoder has {rows['encoder']} embedding rows and warm_start.decoder "
+            f"{rows['decoder']}, and neither has a tokenizer that says which ids are the same: "
+            "choose two checkpoints with the same vocabulary, or two with their tokenizers"
         )
     for (side, count), tokenizer in zip(rows.items(), tokenizers, strict=True):
         if tokenizer is not None and count < tokenizer.vocabulary.size:
             raise ConfigError(
-                f"init.{side} has {count} rows of words and the tokenizer "
-                f"{tokenizer.vocabulary.size} ids: take two checkpoints of one vocabulary"
+                f"warm_start.{side} has {count} embedding rows, but the tokenizer has "
+                f"{tokenizer.vocabulary.size} ids: choose two checkpoints with the same vocabulary"
             )
 
 
-def _ignored(init: DictConfig) -> list[str]:
-    """init.ignore: names of fields."""
-    given = init.get("ignore")
+def _ignored(warm_start: DictConfig) -> list[str]:
+    """The field names in warm_start.ignore."""
+    given = warm_start.get("ignore")
     names = list(given) if isinstance(given, ListConfig) else [given]
     if given is not None and not all(isinstance(name, str) for name in names):
         raise ConfigError(
-            f"init.ignore={given}: expected names of fields of config.json, as in "
-            "'init.ignore=[note]'"
+            f"warm_start.ignore={given}: expected names of fields of config.json, as in "
+            "'warm_start.ignore=[note]'"
         )
     return [] if given is None else names
 
 
-def _alone(init: DictConfig) -> None:
-    """Nothing is said of how to begin without saying what with."""
-    stated = {"layers": None, "share": "none", "prefer": None, "ignore": None}
-    for key, usual in stated.items():
-        if init.get(key, usual) != usual:
-            whole = key in ("layers", "ignore")
-            wanted = "init.from=RUN" if whole else "init.encoder=A init.decoder=B"
-            raise ConfigError(f"init.{key}: there is nothing to take it from; write {wanted} too")
+def _check_unused(warm_start: DictConfig) -> None:
+    """Raise ConfigError if an option of warm_start is set without a source."""
+    defaults = {"layers": None, "share": "none", "prefer": None, "ignore": None}
+    for key, default in defaults.items():
+        if warm_start.get(key, default) != default:
+            single = key in ("layers", "ignore")
+            needed = (
+                "warm_start.from=RUN" if single else "warm_start.encoder=A warm_start.decoder=B"
+            )
+            raise ConfigError(
+                f"warm_start.{key}: has no effect without a source; write {needed} too"
+            )

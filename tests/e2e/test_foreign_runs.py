@@ -84,9 +84,9 @@ OPENING = [
     ["compare", "RUN", "--root", "ROOT"],
     ["export", "RUN", "OUT"],
     ["train", "resume=RUN", "trainer.steps=40"],
-    ["train", "init.from=RUN", "objective=mlm", "data=stdlib_docs", "runs=ROOT"],
-    ["train", "init.encoder=RUN", "init.decoder=RUN", "objective=denoise", "runs=ROOT"],
-    ["plan", "init.from=RUN", "objective=mlm", "runs=ROOT"],
+    ["train", "warm_start.from=RUN", "objective=mlm", "data=stdlib_docs", "runs=ROOT"],
+    ["train", "warm_start.encoder=RUN", "warm_start.decoder=RUN", "objective=denoise", "runs=ROOT"],
+    ["plan", "warm_start.from=RUN", "objective=mlm", "runs=ROOT"],
 ]
 READING = [["show", "RUN"], ["runs", "ROOT"], ["energy", "ROOT"], ["report", "ROOT", "-o", "OUT"]]
 

@@ -13,7 +13,7 @@ from fxformer.hf.family import all_families
 from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import read
 from fxformer.track.run_reader import StoredRun
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE
 from tests.hf.published_configs import PUBLISHED, shrunken
 from tests.hf.test_refusals import changed
@@ -65,11 +65,11 @@ def test_a_null_says_nothing(tmp_path):
 
 def test_training_may_vouch_for_a_field_too(tmp_path):
     place = changed(tmp_path, "bert", {"house_note": "hello", "author": "us"})
-    words = [f"init.from={place}", "data=markov", "tokenizer=none"]
-    with pytest.raises(ValueError, match=r"'init.ignore=\[house_note,author\]'"):
-        adopted(composed("train", words), words)
-    words.append("init.ignore=[house_note,author]")
-    assert adopted(composed("train", words), words).model.layers == 2
-    words[-1] = "init.ignore=[[a]]"
+    words = [f"warm_start.from={place}", "data=markov", "tokenizer=none"]
+    with pytest.raises(ValueError, match=r"'warm_start.ignore=\[house_note,author\]'"):
+        resolve_warm_start(composed("train", words), words)
+    words.append("warm_start.ignore=[house_note,author]")
+    assert resolve_warm_start(composed("train", words), words).model.layers == 2
+    words[-1] = "warm_start.ignore=[[a]]"
     with pytest.raises(ConfigError, match="expected names of fields"):
-        adopted(composed("train", words), words)
+        resolve_warm_start(composed("train", words), words)

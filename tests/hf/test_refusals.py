@@ -138,7 +138,7 @@ def test_the_names_of_foreign_files_do_not_reach_the_terminal_raw(tmp_path, caps
     more = changed(tmp_path, "bert", {"a\x1b[2Jb": 1}, lambda t: t | {name: np.ones(2, np.float32)})
     assert main(["import", str(more)]) == 2
     assert "ab=1 is not known" in capsys.readouterr().err
-    conversion_report.show([conversion_report.Line("ignored", name, "", (2,))], Console())
+    conversion_report.show([conversion_report.ReportLine("ignored", name, "", (2,))], Console())
     said = capsys.readouterr().out
     assert "adapter.weight" in said and not set("\x1b\x07\u202e") & set(said)
 
@@ -269,7 +269,7 @@ def test_files_in_an_old_form_are_the_same_model(name, tmp_path):
     before, (after, lines) = _load(new)[0], _load(old)
     for path, array in after.items():
         assert np.array_equal(array, before[path]), path
-    assert {"ignored", "shared"} & {line.what for line in lines}
+    assert {"ignored", "shared"} & {line.status for line in lines}
 
 
 def test_files_in_shards_are_the_same_model(tmp_path):

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from fxformer.cli.errors import say
-from fxformer.hf.conversion_report import Line, show
+from fxformer.hf.conversion_report import ReportLine, show
 
 
 def test_neither_messages_nor_tables_write_control_characters(capsys):
@@ -13,5 +13,5 @@ def test_neither_messages_nor_tables_write_control_characters(capsys):
     said = capsys.readouterr().err
     assert "\x1b" not in said and "\x07" not in said and "is no family" in said
     out = io.StringIO()
-    show([Line("ignored", "h.0.\x1b[31mweight", "", (2,))], Console(file=out, width=200))
+    show([ReportLine("ignored", "h.0.\x1b[31mweight", "", (2,))], Console(file=out, width=200))
     assert "\x1b" not in out.getvalue() and "h.0.weight" in out.getvalue()

@@ -15,7 +15,7 @@ from fxformer.hf.detect_family import match
 from fxformer.model.language_model import LanguageModel
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import set_up
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import others, own, published
 from tests.physics.training import composed
 
@@ -58,13 +58,13 @@ def config(folder) -> DictConfig:
     new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
     head = () if one.form.has_words else (f"model/head={new}", "model/classifiers=none")
     words = [
-        f"init.from={folder}",
+        f"warm_start.from={folder}",
         f"objective={kind}",
         f"data.symbols={one.vocab - 5}",
         *head,
         *QUIET,
     ]
-    cfg = adopted(composed(*words), words)
+    cfg = resolve_warm_start(composed(*words), words)
     check(cfg)
     return cfg
 
@@ -75,8 +75,8 @@ def test_an_import_learns(folder):
     setup = set_up(cfg)
     placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
     state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(0))
-    params, lines = build(cfg.init).apply(state.params, runs="runs")
-    fresh = [line.path for line in lines if line.what == "fresh"]
+    params, lines = build(cfg.warm_start).apply(state.params, runs="runs")
+    fresh = [line.path for line in lines if line.status == "fresh"]
     assert all(path.startswith("head/") for path in fresh)
     assert not (fresh and one.form.has_words)
     step = compile_step(setup.step, placement, setup.mesh, donate=False)

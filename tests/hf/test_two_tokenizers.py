@@ -25,7 +25,7 @@ from fxformer.inference.row_padding import one_row, padded
 from fxformer.inspect import attention, predictions
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.experiment import open_task
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import with_words
 from tests.inspect.made import written
 
@@ -49,7 +49,7 @@ def folder(tmp_path_factory):
 
 def words(folder, *more, encoder="reads", decoder="writes"):
     """The command line of a warm start."""
-    return [f"init.encoder={folder / encoder}", f"init.decoder={folder / decoder}",
+    return [f"warm_start.encoder={folder / encoder}", f"warm_start.decoder={folder / decoder}",
             "objective=seq2seq", "data=jsonl", f"data.files={folder}/pairs.jsonl",
             "data.source_field=q", "data/packing=paired", "data.length=6", "data.batch=16",
             f"data.cache_dir={folder}/cache", *more]  # fmt: skip
@@ -57,7 +57,7 @@ def words(folder, *more, encoder="reads", decoder="writes"):
 
 def config(folder, *more, **sides):
     argv = words(folder, *more, **sides)
-    return adopted(composed("train", argv), argv)
+    return resolve_warm_start(composed("train", argv), argv)
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +125,10 @@ def test_padding_of_a_source_is_in_its_own_vocabulary(task):
 
 
 ADOPTED = {
-    "one table for both": ("init.share=embeddings", "one word table cannot serve both"),
-    "one stack for both": ("init.share=all", "write init.share=none"),
+    "one table for both": ("warm_start.share=embeddings", "one word table cannot serve both"),
+    "one stack for both": ("warm_start.share=all", "write warm_start.share=none"),
     "source and target of one text": ("objective=denoise", "write objective=seq2seq with pairs"),
-    "what init.share says": ("model.network.source_vocab=9", "follows from init.share"),
+    "what warm_start.share says": ("model.network.source_vocab=9", "follows from warm_start.share"),
 }
 
 
@@ -216,12 +216,12 @@ def test_what_begins_with_it_takes_the_tokenizer_of_the_side(run, folder):
     assert open_task(both).data.tokenizer.hash == kept.hash
     begun = config(folder, encoder=run.folder, decoder="reads")  # one tokenizer: no pair
     assert begun.tokenizer.path == str(folder / "reads")
-    argv = [f"init.from={run.folder}", *words(folder)[2:]]
-    whole = adopted(composed("train", argv), argv)
+    argv = [f"warm_start.from={run.folder}", *words(folder)[2:]]
+    whole = resolve_warm_start(composed("train", argv), argv)
     assert open_task(whole).data.tokenizer.hash == kept.hash
     with pytest.raises(ValueError, match="write objective=seq2seq with pairs"):
         argv[1] = "objective=denoise"
-        open_task(adopted(composed("train", argv), argv))
+        open_task(resolve_warm_start(composed("train", argv), argv))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""One encoder-decoder out of two models: what it is made of, what it computes, what is refused."""
+"""Encoder-decoder from two checkpoints: parameters, outputs, refusals."""
 
 import dataclasses
 from pathlib import Path
@@ -17,9 +17,9 @@ from fxformer.config.target import ConfigError
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.import_model import import_model, nested
 from fxformer.hf.published_model import model_of, shapes_of
-from fxformer.warmstart.checkpoint_source import Origin
-from fxformer.warmstart.encoder_decoder import model_of_two
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.checkpoint_source import CheckpointSource
+from fxformer.warmstart.encoder_decoder import encoder_decoder_model
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE, published, with_words
 from tests.warmstart.test_initializer import QUIET, train
 
@@ -27,22 +27,22 @@ BERT, GPT2, T5, BART = (str(HERE / name) for name in ("bert", "gpt2", "t5", "bar
 DATA = ("objective=denoise", "data=markov", "tokenizer=none", "data.symbols=18", "data.length=6")
 
 
-def made(encoder, decoder, *words):
-    """(config, arrays by path, lines of the bill) of two, as the command line makes them."""
-    argv = [f"init.encoder={encoder}", f"init.decoder={decoder}", *DATA, *words]
-    cfg = adopted(composed("train", argv), argv)
+def combined(encoder, decoder, *words):
+    """(config, shapes, arrays by path, conversion report) of an encoder-decoder."""
+    argv = [f"warm_start.encoder={encoder}", f"warm_start.decoder={decoder}", *DATA, *words]
+    cfg = resolve_warm_start(composed("train", argv), argv)
     shapes = shapes_of(build(cfg.model.network), 23)
-    arrays, lines = build(cfg.init).weights(shapes, runs="runs")
+    arrays, lines = build(cfg.warm_start).weights(shapes, runs="runs")
     return cfg, shapes, arrays, lines
 
 
 @dataclasses.dataclass
-class Preset(Origin):
+class Preset(CheckpointSource):
     """A model of conf/model without weights."""
 
     words: tuple[str, ...]
-    rows = 30522
-    place = Path("preset")
+    vocab_rows = 30522
+    folder = Path("preset")
 
     def __post_init__(self):
         self.model = OmegaConf.to_container(composed(None, self.words).model, resolve=False)
@@ -60,7 +60,7 @@ class Preset(Origin):
 )
 def test_bert2bert_has_the_published_parameters(share, parameters):
     base = Preset(("+model=bert", "+size=base"))
-    node = model_of_two(base, base, share, 1)
+    node = encoder_decoder_model(base, base, share, 1)
     shapes = shapes_of(build(OmegaConf.create({"model": node}).model.network), 30522)
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
 
@@ -68,8 +68,8 @@ def test_bert2bert_has_the_published_parameters(share, parameters):
 @pytest.mark.parametrize(
     "share", ["none", pytest.param("embeddings", marks=pytest.mark.slow), "all"]
 )
-def test_at_step_0_the_encoder_says_what_it_said_alone(share):
-    cfg, shapes, arrays, lines = made(BERT, BERT, f"init.share={share}")
+def test_at_step_0_the_encoder_computes_the_same_as_alone(share):
+    cfg, shapes, arrays, lines = combined(BERT, BERT, f"warm_start.share={share}")
     fresh = {path: np.zeros(shapes[path], np.float32) for path in shapes if path not in arrays}
     assert fresh and all("/cross/" in path for path in fresh)
     network = build(cfg.model.network)
@@ -81,78 +81,95 @@ def test_at_step_0_the_encoder_says_what_it_said_alone(share):
     theirs = np.asarray(alone.states(Batch(ids, segments)))
     encoder, decoder = jax.tree.map(np.asarray, model.states(batch))
     assert np.array_equal(encoder[:, :, :4], theirs[:, :, :4])
-    # with a silent memory and one token to read, the decoder is the encoder too
+    # with zero cross-attention and one token, the decoder computes the same as the encoder
     one = Batch(ids[:, :1], segments[:, :1])
     paired = dataclasses.replace(one, source=ids, source_segments=segments)
     assert np.allclose(model.states(paired)[1][0], alone.states(one)[0], atol=1e-6)
-    stays = decoder[:, :, :3]
+    unchanged = decoder[:, :, :3]
     ids = ids.copy()
     ids[0, 3] = 17
     later = dataclasses.replace(batch, tokens=ids)
-    assert np.array_equal(np.asarray(model.states(later)[1])[:, :, :3], stays)  # it is causal
+    assert np.array_equal(np.asarray(model.states(later)[1])[:, :, :3], unchanged)  # it is causal
 
 
-def test_the_bill_accounts_for_every_array():
-    _, shapes, arrays, lines = made(BERT, GPT2)
+def test_the_report_accounts_for_every_array():
+    _, shapes, arrays, lines = combined(BERT, GPT2)
     named = {path for line in lines for path in line.path.split(", ") if path}
     assert named == set(shapes)
-    fresh = {line.path for line in lines if line.what == "fresh"}
+    fresh = {line.path for line in lines if line.status == "fresh"}
     assert fresh == set(shapes) - set(arrays)
-    assert {line.file.partition(":")[0] for line in lines if line.file} == {"encoder", "decoder"}
-    _, shapes, _, lines = made(BERT, BERT, "init.share=all")
-    shared = {path for line in lines if line.what == "shared" for path in line.path.split(", ")}
+    assert {line.tensor.partition(":")[0] for line in lines if line.tensor} == {
+        "encoder",
+        "decoder",
+    }
+    _, shapes, _, lines = combined(BERT, BERT, "warm_start.share=all")
+    shared = {path for line in lines if line.status == "shared" for path in line.path.split(", ")}
     assert shared == {p for p in shapes if "/cross/" not in p and not p.startswith("head/")}
     assert not any(path.startswith("encoder/") for path in shapes)
 
 
-def test_what_both_share_may_begin_as_either():
-    with pytest.raises(WeightMismatch, match="init.prefer=encoder or decoder"):
-        made(BERT, GPT2, "init.share=embeddings")
+def test_shared_arrays_start_from_the_preferred_side():
+    with pytest.raises(WeightMismatch, match="warm_start.prefer=encoder or decoder"):
+        combined(BERT, GPT2, "warm_start.share=embeddings")
     for side, folder in (("encoder", "bert"), ("decoder", "gpt2")):
-        _, _, arrays, _ = made(BERT, GPT2, "init.share=embeddings", f"init.prefer={side}")
+        _, _, arrays, _ = combined(
+            BERT, GPT2, "warm_start.share=embeddings", f"warm_start.prefer={side}"
+        )
         alone = model_of(published(HERE / folder))[0].words.embedding[...]
         assert np.array_equal(arrays["words/embedding"], alone)
 
 
 REFUSED = {
     "a decoder as encoder": ((GPT2, BERT), (), "is a decoder"),
-    "another width": ((BERT, str(HERE / "bloom")), (), "8 wide and init.decoder is 12"),
+    "another width": (
+        (BERT, str(HERE / "bloom")),
+        (),
+        "has width 8 and warm_start.decoder width 12",
+    ),
     "a convolution": ((BERT, str(HERE / "deberta_v2_conv")), (), "convolution"),
-    "several word tables": ((BERT, str(HERE / "transfo_xl")), (), "several tables"),
-    "unlike stacks": ((BERT, GPT2), ("init.share=all",), "must be alike.*write init.share=none"),
-    "one of two": ((BERT, "null"), (), "init.decoder: init.encoder alone"),
+    "several word tables": ((BERT, str(HERE / "transfo_xl")), (), "several token embedding tables"),
+    "unlike stacks": (
+        (BERT, GPT2),
+        ("warm_start.share=all",),
+        "must be alike.*write warm_start.share=none",
+    ),
+    "one of two": ((BERT, "null"), (), "warm_start.decoder: required with warm_start.encoder"),
     "a model too": ((BERT, BERT), ("model=bart",), "leave it out"),
     "a size too": ((BERT, BERT), ("size=base",), "leave out size="),
-    "from too": ((BERT, BERT), (f"init.from={BERT}",), "init.from is one model"),
-    "unknown sharing": ((BERT, BERT), ("init.share=some",), "init.share: wants one of none"),
-    "only decoders' work": ((BERT, BERT), ("objective=clm",), "objective: CausalLM trains"),
+    "from too": ((BERT, BERT), (f"warm_start.from={BERT}",), "warm_start.from excludes"),
+    "unknown sharing": (
+        (BERT, BERT),
+        ("warm_start.share=some",),
+        "warm_start.share: wants one of none",
+    ),
+    "a decoder objective": ((BERT, BERT), ("objective=clm",), "objective: CausalLM trains"),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_what_does_not_fit_is_refused_before_anything_is_built(why):
+def test_incompatible_choices_are_refused_before_anything_is_built(why):
     (encoder, decoder), words, said = REFUSED[why]
     with pytest.raises(ConfigError, match=said):
-        made(encoder, decoder, *words)
+        combined(encoder, decoder, *words)
 
 
-def test_sharing_of_nothing_is_refused():
-    with pytest.raises(ConfigError, match="write init.encoder=A init.decoder=B too"):
-        words = ["init.share=all", *DATA]
-        adopted(composed("train", words), words)
+def test_sharing_without_a_source_is_refused():
+    with pytest.raises(ConfigError, match="write warm_start.encoder=A warm_start.decoder=B too"):
+        words = ["warm_start.share=all", *DATA]
+        resolve_warm_start(composed("train", words), words)
 
 
-def test_one_tokenizer_of_both_reads_source_and_target(tmp_path):
+def test_one_common_tokenizer_serves_source_and_target(tmp_path):
     folder = with_words(tmp_path, "one", list("abcde"))
     argv = [
-        f"init.encoder={folder}",
-        f"init.decoder={folder}",
+        f"warm_start.encoder={folder}",
+        f"warm_start.decoder={folder}",
         "objective=denoise",
         "data.length=4",
     ]
-    cfg = adopted(composed("train", argv), argv)
+    cfg = resolve_warm_start(composed("train", argv), argv)
     assert cfg.tokenizer.path == str(folder)
-    assert cfg.model.network.vocab_multiple == 23  # ten ids, the tables keep their rows
+    assert cfg.model.network.vocab_multiple == 23  # ten ids, the embedding keeps its rows
 
 
 ROBERTA = str(HERE / "roberta")
@@ -186,12 +203,12 @@ PAIRS = [
 
 
 @pytest.mark.parametrize("encoder,decoder,share", PAIRS)
-def test_it_learns(encoder, decoder, share, tmp_path):
+def test_training_lowers_the_loss(encoder, decoder, share, tmp_path):
     before = set(tmp_path.glob("*"))
     argv = [
-        f"init.encoder={encoder}",
-        f"init.decoder={decoder}",
-        f"init.share={share}",
+        f"warm_start.encoder={encoder}",
+        f"warm_start.decoder={decoder}",
+        f"warm_start.share={share}",
         f"runs={tmp_path}",
         *QUIET,
         "objective=seq2seq",
@@ -210,17 +227,17 @@ def test_it_learns(encoder, decoder, share, tmp_path):
     run = StoredRun(folder)
     loss = run.metrics("train")["loss"]
     assert loss[-5:].mean() < loss[:5].mean() - 0.05
-    assert (folder / "bill.json").is_file()
+    assert (folder / "conversion_report.json").is_file()
 
 
 @pytest.mark.slow
-def test_two_runs_of_ours_make_one(tmp_path):
+def test_two_runs_combine(tmp_path):
     first = import_model(HERE / "bert", name="first", runs=str(tmp_path)).folder
     run = train(first, tmp_path, "objective=mlm", "trainer.steps=1", "name=second")
-    argv = [f"init.encoder={first}", "init.decoder=second", f"runs={tmp_path}", *DATA]
-    cfg = adopted(composed("train", argv), argv)
+    argv = [f"warm_start.encoder={first}", "warm_start.decoder=second", f"runs={tmp_path}", *DATA]
+    cfg = resolve_warm_start(composed("train", argv), argv)
     shapes = shapes_of(build(cfg.model.network), 23)
-    arrays, _ = build(cfg.init).weights(shapes, runs=str(tmp_path))
+    arrays, _ = build(cfg.warm_start).weights(shapes, runs=str(tmp_path))
     from fxformer.hf.run_weights import model_weights
 
     path = "stack/blocks/attention/q/kernel"

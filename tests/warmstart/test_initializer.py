@@ -1,4 +1,4 @@
-"""Training that begins with an import: its weights, its model, what the command line changes."""
+"""Warm start from an imported model: weights, config, overrides of the command line."""
 
 import json
 
@@ -17,8 +17,8 @@ from fxformer.hf.published_model import shapes_of
 from fxformer.hf.run_weights import model_weights
 from fxformer.track.run_reader import StoredRun
 from fxformer.warmstart.config_references import referenced
-from fxformer.warmstart.initializer import Start
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.initializer import WarmStart
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE, published
 
 QUIET = (
@@ -37,16 +37,16 @@ QUIET = (
 
 
 def train(folder, runs, *words):
-    """Train from a folder of a published model, or a run; the new run."""
+    """Train from a published model or a run; return the new run."""
     before = set(runs.glob("*"))
-    argv = [f"init.from={folder}", f"runs={runs}", *QUIET, *words]
+    argv = [f"warm_start.from={folder}", f"runs={runs}", *QUIET, *words]
     assert app.train(argv) == 0
     (made,) = set(runs.glob("*")) - before
     return StoredRun(made)
 
 
 @pytest.mark.slow
-def test_a_run_begins_where_another_ended(tmp_path):
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
     first = import_model(HERE / "bert", runs=str(tmp_path)).folder
     words = ("objective=mlm", "trainer.steps=1", "optimizer.lr=1e-30", "optimizer.weight_decay=0")
     run = train(first, tmp_path, *words)
@@ -60,9 +60,9 @@ def test_a_run_begins_where_another_ended(tmp_path):
     ]
 
 
-def test_what_the_command_line_says_of_the_model_changes_it():
-    words = [f"init.from={HERE / 'bert'}", "model.dropout=0.3", "model/classifiers=tokens"]
-    cfg = adopted(composed("train", words), words)
+def test_overrides_change_the_model_taken_over():
+    words = [f"warm_start.from={HERE / 'bert'}", "model.dropout=0.3", "model/classifiers=tokens"]
+    cfg = resolve_warm_start(composed("train", words), words)
     made = plain(cfg)["model"]
     assert made["network"]["transformer"]["dropout"] == 0.3
     assert made["network"]["transformer"]["attention"]["dropout"] == 0.1  # its own, as published
@@ -70,7 +70,7 @@ def test_what_the_command_line_says_of_the_model_changes_it():
     assert made["network"]["transformer"]["layers"] == 2
 
 
-def test_the_references_of_a_resolved_model_are_found_again():
+def test_references_of_a_resolved_model_are_restored():
     for model in ("bert", "gpt2", "t5", "bart"):
         words = [f"+model={model}", "+size=tiny", "model.norm.eps=1e-3"]
         node = plain(composed(None, words).model)
@@ -83,14 +83,14 @@ def test_the_references_of_a_resolved_model_are_found_again():
         assert stack["norm"]["eps"] == 0.5 and stack["ffn"]["hidden"] == 7
 
 
-def test_heads_may_be_new_and_the_body_may_not():
+def test_heads_may_be_fresh_and_the_body_may_not():
     one = published(HERE / "bert")
     network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
     shapes = shapes_of(network, one.vocab)
-    arrays, lines = Start(from_=str(HERE / "bert")).weights(shapes, runs="runs")
-    fresh = {line.path for line in lines if line.what == "fresh"}
+    arrays, lines = WarmStart(from_=str(HERE / "bert")).weights(shapes, runs="runs")
+    fresh = {line.path for line in lines if line.status == "fresh"}
     assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
     assert fresh | set(arrays) == set(shapes)
     deeper = build(one.compose(["model.layers=3"]).model.network)
     with pytest.raises(WeightMismatch, match="layer.2"):
-        Start(from_=str(HERE / "bert")).weights(shapes_of(deeper, one.vocab), runs="runs")
+        WarmStart(from_=str(HERE / "bert")).weights(shapes_of(deeper, one.vocab), runs="runs")

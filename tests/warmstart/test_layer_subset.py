@@ -1,4 +1,4 @@
-"""Students: which layers of a teacher they have, bit by bit, and that they learn."""
+"""Layer subsets of a teacher: the student has its arrays, and training lowers the loss."""
 
 import numpy as np
 import pytest
@@ -10,23 +10,28 @@ from fxformer.config.target import ConfigError
 from fxformer.hf.detect_family import match
 from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import shapes_of
-from fxformer.warmstart.checkpoint_source import opened
+from fxformer.warmstart.checkpoint_source import open_source
 from fxformer.warmstart.config_references import resolved
-from fxformer.warmstart.layer_subset import chosen, picked, slices, student
-from fxformer.warmstart.resolve import adopted
+from fxformer.warmstart.layer_subset import (
+    block_slices,
+    layer_indices,
+    layers_by_stack,
+    subset_model,
+)
+from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE
 from tests.warmstart.test_initializer import train
 
 
-def made(folder, layers, *words, vocab=23, runs="runs"):
-    """(config, arrays, the teacher's arrays) of a student."""
-    argv = [f"init.from={folder}", f"init.layers={layers}", "tokenizer=none", *words]
-    cfg = adopted(composed("train", argv), argv)
+def student(folder, layers, *words, vocab=23, runs="runs"):
+    """(config, arrays, conversion report, the teacher's arrays) of a student."""
+    argv = [f"warm_start.from={folder}", f"warm_start.layers={layers}", "tokenizer=none", *words]
+    cfg = resolve_warm_start(composed("train", argv), argv)
     network = build(cfg.model.network)
-    arrays, lines = build(cfg.init).weights(shapes_of(network, vocab), runs=runs)
-    origin = opened(str(folder), runs)
-    whole = build(OmegaConf.create({"model": origin.model}).model.network)
-    return cfg, arrays, lines, origin.load(shapes_of(whole, vocab))[0]
+    arrays, lines = build(cfg.warm_start).weights(shapes_of(network, vocab), runs=runs)
+    source = open_source(str(folder), runs)
+    whole = build(OmegaConf.create({"model": source.model}).model.network)
+    return cfg, arrays, lines, source.load(shapes_of(whole, vocab))[0]
 
 
 TEACHERS = {
@@ -48,8 +53,8 @@ QUICK = ("bert", "t5", "modernbert", "albert_groups")
 )
 def test_a_students_layers_are_the_teachers(name):
     layers, blocks = TEACHERS[name]
-    _, arrays, lines, teacher = made(HERE / name, layers)
-    assert not [line for line in lines if line.what == "fresh"]
+    _, arrays, lines, teacher = student(HERE / name, layers)
+    assert not [line for line in lines if line.status == "fresh"]
     assert arrays.keys() == teacher.keys()
     for path, array in arrays.items():
         side = next((s for s in blocks if path.startswith(f"{s}/stack/blocks/")), None)
@@ -62,9 +67,9 @@ def test_distilberts_recipe():
         "model/classifiers=none",
         "objective=mlm",
         "model.norm.eps=1e-12",
-    )  # BERT's own, which DistilBERT's config cannot say
-    cfg, arrays, lines, _ = made(HERE / "bert", "every_other", *words)
-    dropped = [line.file for line in lines if line.what == "ignored"]
+    )  # BERT's value, which DistilBERT's config has no field for
+    cfg, arrays, lines, _ = student(HERE / "bert", "every_other", *words)
+    dropped = [line.tensor for line in lines if line.status == "ignored"]
     heads = [
         f"{h}.{w}"
         for h in ("bert.pooler.dense", "cls.seq_relationship")
@@ -73,20 +78,20 @@ def test_distilberts_recipe():
     assert sorted(dropped) == sorted(["bert.embeddings.token_type_embeddings.weight", *heads])
     assert not any("types" in path for path in arrays)
     assert match(plain(cfg.model)).form.architecture == "DistilBertForMaskedLM"
-    assert cfg.init.layers == {"encoder": [0]}  # the run's config says which
+    assert cfg.warm_start.layers == {"encoder": [0]}  # the run's config records them
 
 
 def test_half_of_bert_base_without_types_is_as_large_as_distilbert():
     base = composed(None, ["+model=bert", "+size=base", "model/embed=normed", "model/head=none"])
     teacher = OmegaConf.to_container(base.model, resolve=False)
-    half = student(teacher, picked(resolved(teacher), "every_other"))
+    half = subset_model(teacher, layers_by_stack(resolved(teacher), "every_other"))
     shapes = shapes_of(build(OmegaConf.create({"model": half}).model.network), 30522)
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == 66_362_880
 
 
-def test_windows_go_with_their_layers():
-    cfg, *_ = made(HERE / "modernbert", "[0,1,3]")
-    whole = opened(str(HERE / "modernbert"), "runs").settled["encoder"]["windows"]
+def test_layers_keep_their_attention_windows():
+    cfg, *_ = student(HERE / "modernbert", "[0,1,3]")
+    whole = open_source(str(HERE / "modernbert"), "runs").resolved_model["encoder"]["windows"]
     assert plain(cfg.model)["encoder"]["windows"] == [whole[i % len(whole)] for i in (0, 1, 3)]
     assert cfg.model.layers == 3
 
@@ -94,28 +99,28 @@ def test_windows_go_with_their_layers():
 @pytest.mark.parametrize(
     "layers", ["[]", "[2]", "[1,0]", "[0,0]", "[-1]", "second", "{decoder: all}"]
 )
-def test_layers_that_there_are_not_are_refused(layers):
-    with pytest.raises(ConfigError, match="init.layers"):
-        made(HERE / "bert", layers)
+def test_invalid_layer_choices_are_refused(layers):
+    with pytest.raises(ConfigError, match="warm_start.layers"):
+        student(HERE / "bert", layers)
 
 
 def test_other_refusals():
     with pytest.raises(ConfigError, match="begin with 0"):
-        made(HERE / "modernbert", "[1,2]")
+        student(HERE / "modernbert", "[1,2]")
     with pytest.raises(ConfigError, match="leave it out"):
-        made(HERE / "bert", "every_other", "model.layers=1")
+        student(HERE / "bert", "every_other", "model.layers=1")
     with pytest.raises(ConfigError, match="as many layers of each"):
-        made(HERE / "albert_groups", "[0,2,3]")
-    with pytest.raises(ConfigError, match="write init.from=RUN too"):
-        words = ["init.layers=every_other"]
-        adopted(composed("train", words), words)
+        student(HERE / "albert_groups", "[0,2,3]")
+    with pytest.raises(ConfigError, match="write warm_start.from=RUN too"):
+        words = ["warm_start.layers=every_other"]
+        resolve_warm_start(composed("train", words), words)
 
 
-def test_every_other_is_the_first_the_third_and_so_on():
-    assert chosen("every_other", 12) == [0, 2, 4, 6, 8, 10]
-    assert chosen("every_other", 5) == [0, 2, 4] and chosen("all", 2) == [0, 1]
+def test_every_other_keeps_layers_0_2_4():
+    assert layer_indices("every_other", 12) == [0, 2, 4, 6, 8, 10]
+    assert layer_indices("every_other", 5) == [0, 2, 4] and layer_indices("all", 2) == [0, 1]
     twelve = {"encoder": {"layers": 12}, "network": {"transformer": {}}}
-    assert slices(twelve, picked(twelve, [0, 2, 4, 7, 9, 11])) == {
+    assert block_slices(twelve, layers_by_stack(twelve, [0, 2, 4, 7, 9, 11])) == {
         "transformer/stack/blocks/": (12, [0, 2, 4, 7, 9, 11])
     }
 
@@ -131,10 +136,10 @@ CASES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name,objective", CASES)
-def test_a_student_learns(name, objective, tmp_path):
+def test_training_a_student_lowers_the_loss(name, objective, tmp_path):
     words = (
         f"objective={objective}",
-        "init.layers=every_other",
+        "warm_start.layers=every_other",
         "model.dropout=0",
         "trainer.steps=20",
         "trainer.log_every=1",
@@ -146,8 +151,8 @@ def test_a_student_learns(name, objective, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_of_ours_teaches_too(tmp_path):
+def test_a_run_can_be_the_teacher(tmp_path):
     first = import_model(HERE / "gpt2", runs=str(tmp_path)).folder
-    _, arrays, _, teacher = made(first, "[1]", runs=str(tmp_path))
+    _, arrays, _, teacher = student(first, "[1]", runs=str(tmp_path))
     path = "transformer/stack/blocks/ffn/up/kernel"
     assert np.array_equal(arrays[path], teacher[path][[1]])
