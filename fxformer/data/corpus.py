@@ -11,9 +11,8 @@ from typing import Annotated
 import numpy as np
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
-from fxformer.data.batches import Batches, InOrder, Shuffled
 from fxformer.data.documents import Documents
-from fxformer.data.loader import Loader, check_batch
+from fxformer.data.loader import Batches, InOrder, Loader, Shuffled, check_batch
 from fxformer.data.packing import Frame, Packed, Packing
 from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
 from fxformer.errors import UserError

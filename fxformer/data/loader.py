@@ -1,27 +1,98 @@
-"""Batches made ahead of time by threads, always in the same order."""
+"""Data loader: batches in a deterministic order, prepared ahead of time by threads."""
 
 import collections
+import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
 from fxformer.batch import Batch, Rows
-from fxformer.data.batches import Batches
+from fxformer.data.packing import Packed
 from fxformer.errors import UserError
+
+
+class Batches(Protocol):
+    """Sequence of batches: Rows [batch, row length], a function of the seed and the number."""
+
+    steps_per_epoch: int
+
+    def __getitem__(self, n: int) -> Rows: ...
+
+    def epoch(self, n: int) -> int:
+        """Epoch of batch n, from 0."""
+
+
+class Shuffled:
+    """Endless shuffled batches: a new permutation of all rows in every epoch.
+
+    The last rows of an epoch that do not fill a batch are dropped; they differ between epochs.
+    Raises UserError where there are fewer rows than `batch`.
+    """
+
+    def __init__(self, packed: Packed, batch: int, seed: int):
+        if len(packed) < batch:
+            facts = packed.facts()
+            raise UserError(
+                f"the training text fills {len(packed)} rows of {facts['row_length']} tokens: "
+                f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
+                "data.length, or more text"
+            )
+        self.packed, self.batch, self.seed = packed, batch, seed
+        self.steps_per_epoch = len(packed) // batch
+        self._order = functools.lru_cache(2)(self._shuffle)
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.packed))
+
+    def epoch(self, n: int) -> int:
+        return n // self.steps_per_epoch
+
+    def __getitem__(self, n: int) -> Rows:
+        if n < 0:
+            raise IndexError(f"batch {n}")
+        epoch, step = divmod(n, self.steps_per_epoch)
+        which = self._order(epoch)[step * self.batch : (step + 1) * self.batch]
+        return self.packed.rows(which, self.seed, epoch)
+
+
+class InOrder:
+    """Batches of every row exactly once, in order; the last one is filled with rows of padding.
+
+    Seed and epoch are constant, so every evaluation of every run uses the same batches.
+    """
+
+    seed = 0
+
+    def __init__(self, packed: Packed, batch: int):
+        self.packed, self.batch = packed, batch
+        self.steps_per_epoch = -(-len(packed) // batch)
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def epoch(self, n: int) -> int:
+        return 0
+
+    def __getitem__(self, n: int) -> Rows:
+        if not 0 <= n < len(self):
+            raise IndexError(f"batch {n} of {len(self)}")
+        which = np.arange(n * self.batch, (n + 1) * self.batch)
+        return self.packed.rows(np.where(which < len(self.packed), which, -1))
 
 
 class Loader:
     """Iterates over (n, corrupt(batches[n])) for n = start, start + 1, …, stop - 1.
 
-    stop: None goes on for ever, or to the end of batches that end
-    workers: threads; 0 makes each batch when it is asked for. The outcome is the same.
-    prefetch: batches made ahead
-    check: called with each Batch; raises what is wrong with it
-    waited: seconds the iteration has waited for data so far
+    stop: None: the number of batches, endless where they are endless
+    workers: threads; with 0 the main thread prepares each batch. The batches are the same
+    prefetch: number of batches prepared ahead
+    check: called with each Batch; raises for an invalid one
+    waited: seconds that the iteration has waited for data so far
 
-    An exception of a worker comes up where its batch would have. Use it in a `with`, or `close` it.
+    An exception in a worker is raised in place of its batch. Use as a context manager, or `close`.
     """
 
     def __init__(
@@ -50,22 +121,22 @@ class Loader:
         return batch
 
     def __iter__(self) -> Iterator[tuple[int, Batch]]:
-        todo, queue = self.start, collections.deque()
+        submitted, queue = self.start, collections.deque()
         while self.stop is None or self.start < self.stop:
             began = time.perf_counter()
             if self._pool is None:
                 batch = self._make(self.start)
             else:
-                while len(queue) < self.ahead and (self.stop is None or todo < self.stop):
-                    queue.append(self._pool.submit(self._make, todo))
-                    todo += 1
+                while len(queue) < self.ahead and (self.stop is None or submitted < self.stop):
+                    queue.append(self._pool.submit(self._make, submitted))
+                    submitted += 1
                 batch = queue.popleft().result()
             self.waited += time.perf_counter() - began
             n, self.start = self.start, self.start + 1
             yield n, batch
 
     def close(self) -> None:
-        """Stop the threads; batches not yet begun are given up."""
+        """Stop the threads; batches not yet begun are cancelled."""
         if self._pool:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -77,10 +148,11 @@ class Loader:
 
 
 def check_batch(batch: Batch, vocab_size: int, source_vocab_size: int | None = None) -> None:
-    """UserError if an id of tokens, targets or source is outside its vocabulary: on the device it
-    would be clamped, or turn into NaN, without a word.
+    """Raise UserError if an id of tokens, targets or source is outside its vocabulary.
 
-    source_vocab_size: of the source, where it has a vocabulary of its own
+    On the device such an id would silently be clamped or yield NaN.
+
+    source_vocab_size: size of the vocabulary of the source, where it is another one
     """
     for name in ("tokens", "targets", "source"):
         ids = getattr(batch, name)
@@ -90,8 +162,8 @@ def check_batch(batch: Batch, vocab_size: int, source_vocab_size: int | None = N
         if name == "source" and source_vocab_size is not None:
             size = source_vocab_size
         if ids.min() < 0 or ids.max() >= size:
-            row, place = np.argwhere((ids < 0) | (ids >= size))[0]
+            row, position = np.argwhere((ids < 0) | (ids >= size))[0]
             raise UserError(
-                f"{name} holds id {ids[row, place]} in row {row} at place {place}, but the "
+                f"{name} holds id {ids[row, position]} in row {row}, position {position}; the "
                 f"vocabulary has {size} ids (0 to {size - 1})"
             )

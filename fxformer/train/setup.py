@@ -17,8 +17,8 @@ from fxformer import memory
 from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.type_check import nearest
-from fxformer.data.batches import Batches
 from fxformer.data.corpus import Corpus, Prepared
+from fxformer.data.loader import Batches
 from fxformer.data.round_trip import bits_per_byte
 from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fxformer.data.batches import InOrder, Shuffled
 from fxformer.data.documents import Documents
+from fxformer.data.loader import InOrder, Shuffled
 from fxformer.data.packing import Frame, Padded
 
 

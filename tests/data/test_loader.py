@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch
-from fxformer.data.batches import InOrder, Shuffled
 from fxformer.data.documents import Documents
-from fxformer.data.loader import Loader, check_batch
+from fxformer.data.loader import InOrder, Loader, Shuffled, check_batch
 from fxformer.data.packing import Frame, Padded
 
 

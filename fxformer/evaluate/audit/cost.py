@@ -6,7 +6,7 @@ import time
 import jax
 from omegaconf import DictConfig
 
-from fxformer.data.batches import Batches
+from fxformer.data.loader import Batches
 from fxformer.objective.base import Objective
 
 PASSES = 41  # the quickest counts: what else the machine does is no cost of ours

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fxformer.data.batches import Batches
+from fxformer.data.loader import Batches
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import whole
 from fxformer.objective.law import Evidence, Finding
