@@ -8,13 +8,13 @@ import absl.logging
 import pytest
 from skips import ListedSkips
 
+from tests.compiling import compile_quickly
 from tests.sampling import tenth
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
 for name, value in {
     "JAX_PLATFORMS": "cpu",
-    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling takes longer than what is computed
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),  # a second run of the suite compiles little
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     "WANDB_MODE": "offline",
@@ -22,6 +22,7 @@ for name, value in {
     "FXFORMER_NO_TUNING": "1",  # no test is replaced by a fresh process of itself
 }.items():
     os.environ.setdefault(name, value)
+compile_quickly()
 
 # Hydra configures logging anew, which closes the stream that absl's handler first saw unless it is
 # one of the process's own; under pytest that would be the file that captures the output.

@@ -25,6 +25,7 @@ from fxformer.config.compatibility import architecture
 from fxformer.config.folders import conf_folder
 from fxformer.config.target import locate
 from fxformer.train.setup import set_up
+from tests.compiling import OPTIONS
 
 GROUPS = ("model/position", "model/residual", "model/ffn", "model/norm", "model/attention")
 GROUPS += ("tokenizer", "optimizer", "schedule", "precision")
@@ -38,7 +39,6 @@ TEXT = "\n\n".join(
     f"Line {n} of the text. It has {n % 7} words more! Has it? {'more ' * (n % 7)}"
     for n in range(300)
 )
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def options(group: str) -> list[str]:
@@ -104,12 +104,12 @@ def two_steps(argv: list[str]) -> list[float]:
     setup = set_up(composed(argv))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
     key, losses = jax.random.key(0), []
-    state = jax.jit(setup.start).lower(key).compile(compiler_options=QUICK)(key)
+    state = jax.jit(setup.start).lower(key).compile(compiler_options=OPTIONS)(key)
     step = jax.jit(lambda state, batch: setup.step(state, batch))
     for n in range(2):
         batch = setup.put(setup.objective.corrupt(batches[n]))
         if n == 0:
-            step = step.lower(state, batch).compile(compiler_options=QUICK)
+            step = step.lower(state, batch).compile(compiler_options=OPTIONS)
         state, sums = step(state, batch)
         losses.append(ratio(sums["loss"]))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))

@@ -313,7 +313,6 @@ def test_a_run_of_two_processes_counts_its_machine_once(tmp_path):
     (tmp_path / "locks").mkdir()
     command = [sys.executable, "-m", "tests.energy.two", str(free_port()), str(tmp_path)]
     env = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"}
-    env.pop("XLA_FLAGS", None)
     children = [
         subprocess.Popen([*command, str(n)], env=env, stdout=subprocess.PIPE, text=True)
         for n in range(2)

@@ -13,8 +13,9 @@ import functools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -27,9 +28,8 @@ from fxformer.config import folders
 from fxformer.config.compatibility import architecture
 from fxformer.train.experiment import maker
 from fxformer.train.setup import set_up
+from tests.compiling import OPTIONS
 
-# The steps are compiled as tests are (see tests/conftest.py): that takes seconds less.
-jax.config.update("jax_disable_most_optimizations", True)
 HERE = Path(__file__).parent
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
@@ -152,13 +152,20 @@ def instructions() -> str:
     return f"jax {jax.__version__}, {' '.join(wide) or 'unknown'}"
 
 
+def compiled(function: Callable, *arguments: Any) -> Callable:
+    """With options of its own, whatever those of the process are."""
+    return jax.jit(function).lower(*arguments).compile(compiler_options=OPTIONS)
+
+
 def steps(name: str) -> list[tuple[float, float]]:
     """Loss and gradient norm of three training steps."""
     setup = set_up(composed(*CHAIN, *SMALL, *STEPS[name], "trainer.steps=8"))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    state, step, found = jax.jit(setup.start)(jax.random.key(0)), jax.jit(setup.step), []
-    for n in range(3):
-        state, sums = step(state, setup.put(setup.objective.corrupt(batches[n])))
+    state = compiled(setup.start, jax.random.key(0))(jax.random.key(0))
+    given = [setup.put(setup.objective.corrupt(batches[n])) for n in range(3)]
+    step, found = compiled(setup.step, state, given[0]), []
+    for batch in given:
+        state, sums = step(state, batch)
         pairs = [sums[key] for key in ("loss", "gradient_norm")]
         found.append(tuple(float(total / weight) for total, weight in pairs))
     return found

@@ -39,7 +39,7 @@ def test_a_scan_and_recomputing_change_nothing(kind, knobs):
 @pytest.mark.parametrize("kind", KINDS)
 def test_devices_change_nothing(kind):
     flags = {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(ROOT),
     }
