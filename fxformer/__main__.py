@@ -154,7 +154,20 @@ def main(argv: list[str]) -> int:
         return _refuse(_unknown(verb))
     from fxformer.cli.folder import told
 
-    return VERBS[verb](told(verb, rest))
+    return _said(lambda: _declare(rest)) or VERBS[verb](told(verb, _plain(verb, rest)))
+
+
+def _declare(argv: list[str]) -> None:
+    """Declare the extension packages that a command line names."""
+    from fxformer.config import folders, packages
+
+    packages.declare(packages.in_words(argv, folders.experiments_folder()))
+
+
+def _plain(verb: str, argv: list[str]) -> list[str]:
+    """`argv` without `packages=`, which only the verbs that compose a config take as a key."""
+    composed = verb in ("train", "plan", "audit")
+    return [word for word in argv if composed or not word.startswith("packages=")]
 
 
 def _refuse(sentence: str) -> int:

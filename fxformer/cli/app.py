@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fxformer.cli import errors, sweeper
 from fxformer.cli.argv import name_texts
@@ -129,6 +129,7 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     try:
         name_texts(cfg, list(HydraConfig.get().overrides.task))
         cfg = _settled(cfg, verb)
+        _record_packages(cfg)
         check(cfg, folders.top_keys(verb))
         _check_name(cfg)
         with open_dict(cfg):
@@ -153,6 +154,19 @@ def _attempt(verb: str, cfg: DictConfig, job: Job, full: bool) -> int:
     return DONE
 
 
+def _record_packages(cfg: DictConfig) -> None:
+    """Add the extension packages that the config names to its `packages`, so that a run says what
+    opening it needs."""
+    from fxformer.config import packages
+
+    given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
+    named = given.get("packages") or []
+    if isinstance(named, list):  # anything else is refused by the check
+        with open_dict(cfg):
+            cfg.packages = list(dict.fromkeys([*named, *packages.used(given)]))
+
+
 def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
     """Say what an error is, with its traceback if it is a bug or the user wants that."""
     if not full and (sentence := errors.refusal(error)):
@@ -163,8 +177,6 @@ def _unexpected(error: Exception, full: bool, cfg: DictConfig) -> int:
 
 def _check_name(cfg: DictConfig) -> None:
     """UserError where the name of a run's folder, which everybody sees, would hold a secret."""
-    from omegaconf import OmegaConf
-
     from fxformer.track.redact import unnameable
 
     found = unnameable(OmegaConf.to_container(cfg, resolve=False).get("name"))

@@ -172,11 +172,11 @@ def _of_another_option(key: str, keys: list[str]) -> str:
     keys: all that are there
     """
     group, _, name = key.partition(".")
-    folder = folders.conf_folder() / group
-    if not name.isidentifier() or not folder.is_dir():
+    files = folders.option_files(group)
+    if not name.isidentifier() or not files:
         return ""
     spelt = re.compile(rf"^{name}:", re.MULTILINE)
-    owners = sorted(file.stem for file in folder.glob("*.yaml") if spelt.search(file.read_text()))
+    owners = sorted(file.stem for file in files if spelt.search(file.read_text()))
     own = [one.partition(".")[2] for one in keys if one.startswith(f"{group}.")]
     own = list(dict.fromkeys(one.partition(".")[0] for one in own if not one.startswith("_")))
     if not owners or not own:

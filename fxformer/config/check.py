@@ -11,7 +11,7 @@ import re
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from fxformer.config import folders
+from fxformer.config import folders, packages
 from fxformer.config.bounds import excess
 from fxformer.config.compatibility import incompatibilities
 from fxformer.config.target import ConfigError, Signature, signature
@@ -32,6 +32,9 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
 
     top: the top-level keys that may be there and those that must; default: conf/train.yaml's
     """
+    given = OmegaConf.to_container(cfg, resolve=False)
+    if found := folders.clashes() + packages.undeclared(given.get("packages")):
+        return found
     found = _top(cfg, *(folders.top_keys() if top is None else top))
     found += values(cfg)
     return list(dict.fromkeys(found)) or incompatibilities(cfg)  # combinations of sound parts only
@@ -49,10 +52,13 @@ def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
     from fxformer.types import Natural
 
     hints = {"seed": Natural, "name": str | None, "resume": str | None, "runs": str}
+    hints["packages"] = list[str]
     found = [f"{k}: there is no such group or key{nearest(k, may)}" for k in cfg if k not in may]
     found += [f"{k}: is missing; choose one with {k}=NAME" for k in sorted(must) if k not in cfg]
     for key, hint in hints.items():
-        if key in cfg and (wrong := type_problem(cfg[key], hint)):
+        value = cfg.get(key)
+        plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if key in cfg and (wrong := type_problem(plain, hint)):
             found.append(f"{key}: {wrong}")
     return found
 
@@ -98,7 +104,7 @@ def _value(node: DictConfig | ListConfig, key, where: str, place: str):
 def _dangling(missing: str, place: str) -> str:
     """What is wrong with a reference at `place` to a key that the config lacks."""
     groups = [key.rpartition(".")[0].replace(".", "/") for key in (missing, place)]
-    groups = [g for g in dict.fromkeys(groups) if g and (folders.conf_folder() / g).is_dir()]
+    groups = [g for g in dict.fromkeys(groups) if g and folders.is_group(g)]
     choose = f", or choose another {' or '.join(groups)}" if groups else ""
     return f"refers to {missing}, which is not in this config; write {place}=VALUE{choose}"
 
@@ -142,10 +148,9 @@ def _part(path: str, given: dict) -> list[str]:
 
 def _as_group(where: str, value) -> str:
     """What to write where a group's option was given as if it were a value."""
-    options = folders.conf_folder() / where.replace(".", "/")
-    if not isinstance(value, str) or not options.is_dir():
+    names = [path.stem for path in folders.option_files(where.replace(".", "/"))]
+    if not isinstance(value, str) or not names:
         return ""
-    names = sorted(path.stem for path in options.glob("*.yaml"))
     best = value if value in names else next(iter(difflib.get_close_matches(value, names, 1)), None)
     if best is None:
         return f"; {where.replace('.', '/')}= takes {', '.join(names)}"

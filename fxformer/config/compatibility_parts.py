@@ -14,7 +14,7 @@ STACKS = ("transformer", "encoder", "decoder")
 def options(group: str, fits: Callable[[type], bool]) -> list[str]:
     """The yamls of a group whose class fits."""
     found = []
-    for file in sorted((folders.conf_folder() / group).glob("*.yaml")):
+    for file in folders.option_files(group):
         target = (yaml.safe_load(file.read_text()) or {}).get("_target_")
         if target and fits(locate(target)):
             found.append(file.stem)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from fxformer.config import packages
+
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -23,6 +25,39 @@ def experiments_folder() -> Path:
     """The folder whose folders hold a recipe.yaml each."""
     packed = PACKAGE / "_experiments"
     return packed if packed.is_dir() else PACKAGE.parent / "experiments"
+
+
+def option_files(group: str) -> list[Path]:
+    """The yaml files of the options of a group: ours, and those of declared packages."""
+    places = [conf_folder(), *packages.folders("conf").values()]
+    return sorted((f for place in places for f in (place / group).glob("*.yaml")), key=_stem)
+
+
+def _stem(file: Path) -> str:
+    return file.stem
+
+
+def is_group(name: str) -> bool:
+    """Whether there is a config group of this name."""
+    places = [conf_folder(), *packages.folders("conf").values()]
+    return any((place / name).is_dir() for place in places)
+
+
+def recipe_files() -> dict[str, Path]:
+    """The recipe.yaml of each experiment by its name: ours, and those of declared packages."""
+    places = [*packages.folders("experiments").values(), experiments_folder()]
+    files = [file for place in places for file in place.glob("*/recipe.yaml")]
+    return {file.parent.name: file for file in files}
+
+
+def clashes() -> list[str]:
+    """A line for each yaml of a declared package that has the name of one of fxformer's."""
+    return [
+        f"packages: {file} has the name of an option of fxformer; give it another name"
+        for place in packages.folders("conf").values()
+        for file in place.rglob("*.yaml")
+        if (conf_folder() / file.relative_to(place)).is_file()
+    ]
 
 
 def defaults() -> dict[str, str | None]:
@@ -45,12 +80,13 @@ def top_keys(name: str = "train") -> tuple[set[str], set[str]]:
 
 def targets() -> frozenset[str]:
     """Every `_target_` that a yaml of conf/ or experiments/ spells."""
-    return _targets(conf_folder(), experiments_folder())
+    more = [path for kind in ("conf", "experiments") for path in packages.folders(kind).values()]
+    return _targets(conf_folder(), experiments_folder(), *more)
 
 
 @functools.cache
-def _targets(conf: Path, experiments: Path) -> frozenset[str]:
-    files = [*conf.rglob("*.yaml"), *experiments.glob("*/recipe.yaml")]
+def _targets(*places: Path) -> frozenset[str]:
+    files = [file for place in places for file in place.rglob("*.yaml")]
     return frozenset(
         target
         for file in files
@@ -74,7 +110,7 @@ def register() -> None:
 
     def recipe(path: str) -> Path | None:
         group, _, name = path.removesuffix(".yaml").partition("/")
-        return experiments_folder() / name / "recipe.yaml" if group == "experiment" else None
+        return recipe_files().get(name) if group == "experiment" else None
 
     class Recipes(ConfigSource):
         """experiment/NAME is experiments/NAME/recipe.yaml."""
@@ -86,7 +122,7 @@ def register() -> None:
         def load_config(self, config_path: str) -> ConfigResult:
             file = recipe(config_path)
             if file is None or not file.is_file():
-                raise ConfigLoadError(f"there is no recipe {file}")
+                raise ConfigLoadError(f"there is no recipe {config_path}")
             text = file.read_text(encoding="utf-8")
             return ConfigResult(
                 provider=self.provider,
@@ -110,11 +146,13 @@ def register() -> None:
                 return [] if results_filter is ObjectType.CONFIG else ["experiment"]
             if config_path != "experiment" or results_filter is ObjectType.GROUP:
                 return []
-            return sorted(file.parent.name for file in experiments_folder().glob("*/recipe.yaml"))
+            return sorted(recipe_files())
 
     class RecipesOnThePath(SearchPathPlugin):
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             search_path.append("fxformer", "experiments://")
+            for name, place in packages.folders("conf").items():
+                search_path.append(name, f"file://{place}")
 
     Plugins.instance().register(Recipes)
     Plugins.instance().register(RecipesOnThePath)

@@ -7,6 +7,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from fxformer.config import packages
 from fxformer.config.check import values
 from fxformer.config.target import ConfigError
 from fxformer.files import read_text
@@ -50,8 +51,10 @@ def opened_config(folder: str | Path) -> DictConfig:
     unknown keys, values out of range.
     """
     config = load_config(folder)
-    wrong = [f"{group}: is missing" for group in READ if not config.get(group)]
-    wrong += values(OmegaConf.masked_copy(config, [g for g in READ if config.get(g)]))
+    named = OmegaConf.to_container(config, resolve=False).get("packages")
+    wrong = packages.undeclared(named)
+    wrong += [f"{group}: is missing" for group in READ if not config.get(group)]
+    wrong = wrong or values(OmegaConf.masked_copy(config, [g for g in READ if config.get(g)]))
     if wrong:
         listed = "\n".join(wrong)
         raise ConfigError(f"{Path(folder) / 'config.yaml'} may not be opened:\n{listed}")

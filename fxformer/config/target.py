@@ -12,6 +12,7 @@ import typing
 from typing import Any
 
 from fxformer.config import folders
+from fxformer.config import packages as extensions
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 
@@ -95,9 +96,14 @@ def locate(path: str) -> Any:
     Raises ConfigError when the path lies outside ALLOWED, when ours is not a part (PURE, or
     spelled by a yaml), when it leads to nothing, or to something defined elsewhere.
     """
-    packages = [package for package in ALLOWED if path.startswith(package + ".")]
+    packages = [one for one in (*ALLOWED, *extensions.declared()) if path.startswith(one + ".")]
     if not packages:
-        raise ConfigError(f"{path!r} may not run; targets come from {', '.join(ALLOWED)}")
+        raise ConfigError(
+            f"{path!r} may not run; targets come from {', '.join(ALLOWED)} and the packages that "
+            f"{extensions.VARIABLE} or packages=[…] declares"
+        )
+    if packages[0] not in ALLOWED:
+        extensions.folder(packages[0])  # also in the current folder
     place, _, name = path.rpartition(".")
     module = _module(place)
     if module is None:
@@ -107,8 +113,8 @@ def locate(path: str) -> Any:
     found = getattr(module, name)
     # an imported os.system or a private helper is not something this package offers
     if not callable(found) or name.startswith("_") or _home(found) != packages[0].split(".")[0]:
-        raise ConfigError(f"{path!r} is no class or function of {', '.join(ALLOWED)}")
-    if packages[0] == "fxformer" and not _is_part(path, found):
+        raise ConfigError(f"{path!r} is no class or function of {packages[0]}")
+    if packages[0] not in ("optax", "jax.nn") and not _is_part(path, found):
         raise ConfigError(
             f"{path!r} may not run: it is not a part, no yaml of conf/ has it as its _target_"
         )

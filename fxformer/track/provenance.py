@@ -4,10 +4,13 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fxformer.config.packages import folder, version
 from fxformer.energy.host_usage import cpu_name
+from fxformer.errors import UserError
 
 _PACKAGES = (
     "fxformer",
@@ -27,12 +30,16 @@ _PACKAGES = (
 )
 
 
-def gather() -> dict[str, Any]:
-    """All facts; never raises, what cannot be told is None. Devices are not among them: asking JAX
-    would start it, so the caller names them."""
+def gather(extensions: Sequence[str] = ()) -> dict[str, Any]:
+    """Code, versions and machine, for run.json; what is unknown is None. Never raises.
+
+    extensions: the names of the extension packages that the config uses. Devices are not included:
+    asking JAX for them would initialise it, so the caller adds them.
+    """
     return {
         "code": code(Path(__file__).parents[1]),
         "packages": packages(),
+        "extensions": {name: extension(name) for name in extensions},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": {"cpu": cpu_name(), "threads": os.cpu_count(), "memory_gb": _memory_gb()},
@@ -48,6 +55,14 @@ def code(package: Path) -> dict[str, Any]:
     commit = _git(package, "rev-parse", "HEAD")
     status = _git(package, "status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def extension(name: str) -> dict[str, Any]:
+    """Version, commit and uncommitted changes of an extension package."""
+    try:
+        return {"version": version(name), **code(folder(name))}
+    except UserError:
+        return {"version": None, "commit": None, "dirty": None}
 
 
 def packages() -> dict[str, str]:

@@ -131,7 +131,7 @@ class Run:
             "ended": None,
             "started": self.facts.get("started", now()),
             "owner": record(),
-            **provenance.gather(),
+            **provenance.gather(self.config.get("packages") or ()),
             **(facts or {}),
         }
         with contextlib.suppress(OSError):
