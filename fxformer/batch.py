@@ -1,14 +1,16 @@
 """What travels: rows from the packer to an objective, batches from an objective to the model.
 
-Everything here is plain arrays, so it can be made on the host and placed on a mesh.
+Everything here is plain arrays: numpy where it is made on the host, jax once it is placed on a mesh
+(hence `Any` in the annotations of `Batch` and `Labels`, whose optional fields are None).
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.struct
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt32
+from jaxtyping import Bool, Float, Int, UInt32
 
 from fxformer.spelling import Spelling, TokenText
 
@@ -107,8 +109,7 @@ class Rows:
     pairs: Pairs | None = None
 
 
-@flax.struct.dataclass
-class Labels:
+class Labels(flax.struct.PyTreeNode):
     """One class for each of some pieces of text, read off the vector of its first token.
 
     at: where the first token is; filled up with position 0 at weight 0
@@ -116,13 +117,12 @@ class Labels:
     weights: how much each counts beside the targets of its batch: their number for each label
     """
 
-    at: Int[Array, "B N"]
-    classes: Int[Array, "B N"]
-    weights: Float[Array, "B N"]
+    at: Int[Any, "B N"]
+    classes: Int[Any, "B N"]
+    weights: Float[Any, "B N"]
 
 
-@flax.struct.dataclass
-class Batch:
+class Batch(flax.struct.PyTreeNode):
     """What a model reads and must answer. Leading axis B everywhere; sharded over it.
 
     tokens: what the (only, or decoder) stack reads
@@ -144,17 +144,17 @@ class Batch:
         all of it (Longformer)
     """
 
-    tokens: Int[Array, "B T"]
-    segments: Int[Array, "B T"]
-    targets: Int[Array, "B M"] | None = None
-    weights: Float[Array, "B M"] | None = None
-    picked: Int[Array, "B M"] | None = None
-    source: Int[Array, "B S"] | None = None
-    source_segments: Int[Array, "B S"] | None = None
-    types: Int[Array, "B T"] | None = None
-    prefix: Bool[Array, "B T"] | None = None
-    noise: UInt32[Array, "B M"] | None = None
-    balance: Float[Array, "B"] | None = None
-    positions: Int[Array, "B T"] | None = None
+    tokens: Int[Any, "B T"]
+    segments: Int[Any, "B T"]
+    targets: Int[Any, "B M"] = None
+    weights: Float[Any, "B M"] = None
+    picked: Int[Any, "B M"] = None
+    source: Int[Any, "B S"] = None
+    source_segments: Int[Any, "B S"] = None
+    types: Int[Any, "B T"] = None
+    prefix: Bool[Any, "B T"] = None
+    noise: UInt32[Any, "B M"] = None
+    balance: Float[Any, "B"] = None
+    positions: Int[Any, "B T"] = None
     labels: Labels | None = None
-    global_tokens: Bool[Array, "B S"] | None = None
+    global_tokens: Bool[Any, "B S"] = None
