@@ -63,7 +63,10 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
         assert name in unread or np.array_equal(array, one.source.read(name)), name
 
 
-@pytest.mark.parametrize("folder", FIXTURES)
+@pytest.mark.parametrize(
+    "folder",
+    [pytest.param(f, id=f.name, marks=() if f in [*FIRST[::4], *ALONE] else slow) for f in own()],
+)
 def test_a_model_is_recognised_as_the_class_it_came_from(folder):
     found = match(plain(published(folder).compose().model), wanted=stated(folder, "model_type"))
     assert [found.form.architecture] == stated(folder, "architectures")

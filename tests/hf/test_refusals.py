@@ -370,14 +370,18 @@ def test_a_layout_undoes_itself(layout, shape):
 
 @pytest.mark.parametrize(
     "choices",
-    [("+model=decoder", "model/ffn=gated"), ("+model=encoder",), ("+model=seq2seq",)],
+    [
+        pytest.param(("+model=decoder", "model/ffn=gated"), marks=pytest.mark.slow),
+        ("+model=encoder",),
+        pytest.param(("+model=seq2seq",), marks=pytest.mark.slow),
+    ],
 )
 def test_a_model_that_is_no_published_one_says_why(choices):
     with pytest.raises(ConfigMismatch, match="no published family"):
         match(plain(composed(None, ["+size=tiny", *choices]).model))
 
 
-@pytest.mark.parametrize("hidden", [64, 512])
+@pytest.mark.parametrize("hidden", [64, pytest.param(512, marks=pytest.mark.slow)])
 def test_a_foreign_attention_is_named_and_not_what_another_family_cannot_say(hidden):
     choices = ["+model=gpt2", "+size=tiny", "model/attention=qk_norm", f"model.ffn.hidden={hidden}"]
     with pytest.raises(ConfigMismatch, match=r"nearest is gpt2: model\.attention\.qk_norm"):
