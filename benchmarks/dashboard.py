@@ -60,9 +60,9 @@ def write_run(root: Path, n: int, points: int) -> str:
                 "attempt": "a",
                 "time": 1.7e9 + n,
                 "joules": 4.0 * points,
-                "seconds": {"train": 1.0},
+                "seconds_by_phase": {"train": 1.0},
                 "entries": entries,
-                "statements": [],
+                "assumptions": [],
                 "unreadable": [],
             }
         )

@@ -19,9 +19,8 @@ from rich.console import Console
 
 from benchmarks.machine import facts
 from fxformer.energy.nvml import NVMLCounter, has_counter, open_library, power_of, visible
-from fxformer.energy.power import IntegratedPower
-from fxformer.energy.sensor import UnreadableError
-from fxformer.energy.shared_counter import Shared
+from fxformer.energy.sensor import IntegratedPower, UnreadableError
+from fxformer.energy.shared_counter import SharedCounter
 
 RESULTS = Path(__file__).parent / "results"
 MOST = 0.05  # of the counter's joules that the two may differ by
@@ -43,7 +42,7 @@ def compare(
         board = NVMLCounter(library, uuid, handle, sigma=0.0, every=0.0)
         watts = power_of(library, {uuid: handle})
         sampled = IntegratedPower("power", watts, seconds=every, sigma=0)
-        counter, power = (Shared(one, {}, place=None) for one in (board, sampled))
+        counter, power = (SharedCounter(one, {}, folder=None) for one in (board, sampled))
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             work()

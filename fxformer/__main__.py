@@ -2,7 +2,7 @@
 
 import sys
 
-from fxformer.energy.startup import claim_process
+from fxformer.energy.host_usage import claim_process
 
 
 def train(argv: list[str]) -> int:

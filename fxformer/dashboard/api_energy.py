@@ -8,7 +8,7 @@ import numpy as np
 from fxformer.dashboard import configs, thin
 from fxformer.dashboard.run_index import Shelf
 from fxformer.energy.carbon import regions as table_of_regions
-from fxformer.energy.totals import Joules, Totals
+from fxformer.energy.totals import EnergySum, EnergyTotals
 from fxformer.track.energy_report import Spent, accounted
 
 _STEP = 0.1  # nats
@@ -26,7 +26,7 @@ def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     for key in runs:
         accounts[key] = _account(shelf, key)
         shelf.progress = (len(accounts), len(runs))
-    total = sum((one.totals for one in accounts.values()), Totals())
+    total = sum((one.totals for one in accounts.values()), EnergyTotals())
     cells: dict[tuple, float] = {}
     for entry in total.entries:
         place = (entry.phase, entry.device, entry.provenance)
@@ -55,11 +55,10 @@ def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
     """{"time": [unix seconds], "gco2e": […], "kwh": […]}: the sum over all runs, as it grew."""
     steps = []
     for key in shelf.runs():
-        before, carbon = 0.0, configs.carbon(shelf, key)
-        for time, joules in shelf.ledger(key).growth():
-            used, hour = joules - before, int(time // 3600)
-            steps.append((time, carbon.kwh(used), carbon.gco2e(used, {hour: used})))
-            before = joules
+        carbon = configs.carbon(shelf, key)
+        for one in shelf.ledger(key).growth():
+            grams = carbon.gco2e(one.joules, one.hours)
+            steps.append((one.time, carbon.kwh(one.joules), grams))
     grown = np.array(sorted(steps), np.float64).reshape(-1, 3)
     grown[:, 1:] = grown[:, 1:].cumsum(axis=0)
     picked = np.unique(np.linspace(0, len(grown) - 1, min(_COURSE, len(grown))).astype(int))
@@ -144,7 +143,7 @@ def _row(shelf: Shelf, key: str, one: Spent) -> dict[str, Any]:
     }
 
 
-def _joules(part: Joules) -> dict[str, Any]:
+def _joules(part: EnergySum) -> dict[str, Any]:
     return {
         "joules": part.joules,
         "sigma": part.sigma,

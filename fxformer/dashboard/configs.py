@@ -12,7 +12,7 @@ import yaml
 
 from fxformer import jsonl
 from fxformer.dashboard.run_index import Shelf
-from fxformer.energy.carbon import KNOBS, Carbon
+from fxformer.energy.carbon import CARBON_OPTIONS, Carbon
 from fxformer.files import read_text
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun
@@ -64,7 +64,7 @@ def carbon(shelf: Shelf, key: str) -> Carbon:
     """A run's own assumptions of its grid, as its config has them."""
     run = shelf.run(key)
     flat = _kept(shelf, {key: run})[key]
-    return carbon_from({name: flat.get(f"energy.{name}") for name in KNOBS}, run.folder)
+    return carbon_from({name: flat.get(f"energy.{name}") for name in CARBON_OPTIONS}, run.folder)
 
 
 def _kept(shelf: Shelf, runs: Mapping[str, StoredRun]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fxformer.dashboard import glimpse
 from fxformer.dashboard.columns import Columns
 from fxformer.energy.ledger_reader import LedgerReader
-from fxformer.energy.totals import Totals
+from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track.run_reader import StoredRun, runs
 
@@ -114,7 +114,7 @@ class Shelf:
                 found.append(f"energy.jsonl: {why}")
         return next(iter(found), None)
 
-    def totals(self, key: str) -> Totals:
+    def totals(self, key: str) -> EnergyTotals:
         """All attempts' joules of a run."""
         return self.ledger(key).totals()
 

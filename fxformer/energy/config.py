@@ -1,4 +1,4 @@
-"""What `conf/energy` builds: the knobs of counting, and how a meter is put together from them."""
+"""Energy configuration, built from conf/energy: options, and a meter assembled from them."""
 
 import os
 from collections.abc import Sequence
@@ -7,33 +7,33 @@ from typing import Literal
 from fxformer.energy import host_usage
 from fxformer.energy.accelerators import accelerator_watts
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.crosscheck import Check, tool_called
-from fxformer.energy.machine_state import meeting_place
+from fxformer.energy.crosscheck import CrossCheck, open_tool
+from fxformer.energy.host_usage import Startup, take_startup
+from fxformer.energy.machine_state import shared_folder
 from fxformer.energy.meter import Meter
 from fxformer.energy.nvml import open_gpus
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.sensor import Source, Unreadable, UnreadableError
-from fxformer.energy.shared_counter import Shared
-from fxformer.energy.startup import Startup, take
+from fxformer.energy.sensor import Sensor, Unreadable, UnreadableError
+from fxformer.energy.shared_counter import SharedCounter
 from fxformer.energy.tdp import AcceleratorModel, CPUModel, RAMModel
-from fxformer.energy.totals import Totals
+from fxformer.energy.totals import EnergyTotals
 from fxformer.types import NonNegative, Positive, Share
 
 
 class TDPEnergy:
-    """Counts by the stated model alone.
+    """Counts by the TDP model alone; reads no sensor of the hardware.
 
-    cpu_tdp_watts: design power of this machine's processors; None: from a table, per thread
+    cpu_tdp_watts: design power of all processors of this machine; None: from a table, per thread
     ram_watts_per_gb: of resident memory
     gpu_tdp_watts: design power of one accelerator; None: from a table
-    gpu_load: share of it an accelerator that cannot be read is taken to draw
+    gpu_load: assumed share of it that an accelerator without a sensor draws
     pue, grid_gco2e_per_kwh, region, grid_hourly, grid_column, grid_timezone: see `Carbon`
     sigma_*: one standard deviation of a reading, relative to it
-    read_every_seconds: between two looks at a hardware counter
+    read_every_seconds: minimum time between two reads of a hardware counter
     power_every_seconds: between two samples of power where there is no counter
-    budget_kwh, budget_gco2e: what a run may use, all attempts together; None: no limit
-    crosscheck: another tool that counts beside ours, for comparison; None: none
-    ledger_every_seconds: between two lines of the run's energy.jsonl; what a kill can lose
+    budget_kwh, budget_gco2e: maximum of a run, all attempts together; None: no limit
+    crosscheck: another tool that counts in parallel, for comparison; None: none
+    ledger_every_seconds: between two lines of the run's energy.jsonl
     """
 
     def __init__(
@@ -67,124 +67,118 @@ class TDPEnergy:
         }
         self.carbon = Carbon(pue=pue, region=region, **grid)
         self.ledger_every_seconds = ledger_every_seconds
-        self._tool = None if crosscheck is None else tool_called(crosscheck)
+        self._tool = None if crosscheck is None else open_tool(crosscheck)
         self.budget_kwh, self.budget_gco2e = budget_kwh, budget_gco2e
         self._cpu_tdp, self._ram_watts = cpu_tdp_watts, ram_watts_per_gb
         self._gpu_tdp, self._gpu_load = gpu_tdp_watts, gpu_load
-        self._measured, self._integrated = sigma_measured, sigma_integrated
-        self._modelled = sigma_modelled
+        self._sigma_measured, self._sigma_integrated = sigma_measured, sigma_integrated
+        self.sigma_modelled = sigma_modelled
         self._every, self._power_every = read_every_seconds, power_every_seconds
-        self._before = Startup(0.0, 0.0)
+        self._startup = Startup(0.0, 0.0)
 
     def open(
         self,
         *,
         accelerators: Sequence[str] | None = None,
-        prior: Totals | None = None,
+        prior: EnergyTotals | None = None,
         startup: bool = False,
     ) -> Meter:
         """A running meter; it counts from now.
 
-        accelerators: kinds of this process's devices other than CPUs, as JAX calls them
+        accelerators: kinds of this process's devices other than CPUs, as JAX names them
             ([d.device_kind for d in jax.local_devices() if d.platform != "cpu"]); None: not known
         prior: totals of the run's earlier attempts
-        startup: count what the process used before now too, if no meter has (see `startup`)
+        startup: also count what the process used before now, if no meter has (`claim_process`)
         """
-        self._before = take() if startup else Startup(host_usage.cpu_seconds(), 0.0)
-        sources, unreadable = self._sources(accelerators)
-        said = [f"{s.name}: {s.statement}" for s in sources if hasattr(s, "statement")]
+        self._startup = take_startup() if startup else Startup(host_usage.cpu_seconds(), 0.0)
+        sensors, unreadable = self._sensors(accelerators)
         return Meter(
-            sources,
+            sensors,
             unreadable=unreadable,
-            statements=said,
+            assumptions=[f"{s.name}: {s.assumption}" for s in sensors if hasattr(s, "assumption")],
             prior=prior,
-            before=self._before.seconds,
+            before=self._startup.seconds,
         )
 
-    def check(self, meter: Meter) -> Check:
-        """The other tool beside `meter`, not yet begun; one of no tool where none is asked for."""
-        return Check(self._tool, meter)
-
-    @property
-    def sigma_modelled(self) -> float:
-        """One standard deviation of a modelled reading, relative to it."""
-        return self._modelled
+    def cross_check(self, meter: Meter) -> CrossCheck:
+        """The other tool in parallel with `meter`, not yet started; of no tool if none is set."""
+        return CrossCheck(self._tool, meter)
 
     def expected_watts(self, accelerators: Sequence[str], *, cores: int, memory: float) -> float:
-        """What the stated model would count: so many busy threads, bytes of memory, devices."""
+        """Power by the TDP model: busy threads, bytes of memory, devices."""
         cpu, ram = self._cpu().watts * cores, self._ram_watts * memory / 1e9
         known = [self._gpu_tdp or accelerator_watts(kind)[0] for kind in accelerators]
         return cpu + ram + self._gpu_load * sum(known)
 
-    def _sources(self, accelerators: Sequence[str] | None) -> tuple[list[Source], list[Unreadable]]:
-        return [self._cpu(), self._ram(), *self._chips(_named(accelerators or ()))], []
+    def _sensors(self, accelerators: Sequence[str] | None) -> tuple[list[Sensor], list[Unreadable]]:
+        gpus = self._accelerators(_device_names(accelerators or ()))
+        return [self._cpu(), self._ram(), *gpus], []
 
-    def _cpu(self) -> Source:
+    def _cpu(self) -> CPUModel:
         return CPUModel(
             tdp_watts=self._cpu_tdp,
             threads=os.cpu_count() or 1,
-            sigma=self._modelled,
-            since=self._before.cpu_seconds,
+            sigma=self.sigma_modelled,
+            since=self._startup.cpu_seconds,
         )
 
-    def _ram(self) -> Source:
+    def _ram(self) -> RAMModel:
         return RAMModel(
-            watts_per_gb=self._ram_watts, sigma=self._modelled, before=self._before.seconds
+            watts_per_gb=self._ram_watts, sigma=self.sigma_modelled, before=self._startup.seconds
         )
 
-    def _chips(self, devices: dict[str, str]) -> list[Source]:
+    def _accelerators(self, devices: dict[str, str]) -> list[Sensor]:
         if not devices:
             return []
-        return [
-            AcceleratorModel(
-                devices, tdp_watts=self._gpu_tdp, load=self._gpu_load, sigma=self._modelled
-            )
-        ]
+        model = AcceleratorModel(
+            devices, tdp_watts=self._gpu_tdp, load=self._gpu_load, sigma=self.sigma_modelled
+        )
+        return [model]
 
 
 class AutoEnergy(TDPEnergy):
-    """Counts by the best that can be read: NVML for the GPUs, RAPL for processors and memory, and
-    the stated model for the rest. While a meter cannot be read, or shows what cannot be, the model
-    counts. A counter that several processes see is divided among them (`Shared`)."""
+    """Counts by the best available sensors: NVML for GPUs, RAPL for processors and memory, and the
+    TDP model for the rest. While a sensor cannot be read, or its readings cannot be right, the
+    model counts. A counter that several processes read is shared (`SharedCounter`)."""
 
-    def _sources(self, accelerators: Sequence[str] | None) -> tuple[list[Source], list[Unreadable]]:
+    def _sensors(self, accelerators: Sequence[str] | None) -> tuple[list[Sensor], list[Unreadable]]:
         unreadable: list[Unreadable] = []
-        sources = [*self._host(unreadable), *self._gpus(accelerators, unreadable)]
-        return sources, unreadable
+        sensors = [*self._host(unreadable), *self._gpus(accelerators, unreadable)]
+        return sensors, unreadable
 
-    def _host(self, unreadable: list[Unreadable]) -> list[Source]:
+    def _host(self, unreadable: list[Unreadable]) -> list[Sensor]:
         try:
-            rapl = RAPL(sigma=self._measured, every=self._every)
+            rapl = RAPL(sigma=self._sigma_measured, every=self._every)
         except UnreadableError as error:
             unreadable.append(error.what)
             return [self._cpu(), self._ram()]
-        counted = {part.device for part in rapl.parts.values()}
-        models = {"cpu": self._cpu(), "ram": self._ram()}
+        counted = {register.device for register in rapl.registers.values()}
+        models: dict[str, Sensor] = {"cpu": self._cpu(), "ram": self._ram()}
         rest = [models.pop(device) for device in set(models) - counted]
-        return [Shared(rapl, models, place=meeting_place(), startup=True), *rest]
+        return [SharedCounter(rapl, models, folder=shared_folder(), startup=True), *rest]
 
     def _gpus(
         self, accelerators: Sequence[str] | None, unreadable: list[Unreadable]
-    ) -> list[Source]:
+    ) -> list[Sensor]:
         if accelerators is not None and not accelerators:
             return []  # the run does not use the GPUs this machine may have
         try:
-            sources, kinds = open_gpus(
-                sigma_counter=self._measured,
-                sigma_power=self._integrated,
+            counters, kinds = open_gpus(
+                sigma_counter=self._sigma_measured,
+                sigma_power=self._sigma_integrated,
                 every=self._every,
                 power_every=self._power_every,
             )
         except UnreadableError as error:
             unreadable.append(error.what)
-            return self._chips(_named(accelerators or ()))
-        found: list[Source] = []
-        for source in sources:
-            models = {device: self._chips({device: kinds[device]})[0] for device in source.parts}
-            found.append(Shared(source, models, place=meeting_place()))
-        return found
+            return self._accelerators(_device_names(accelerators or ()))
+        sensors: list[Sensor] = []
+        for counter in counters:
+            models = {d: self._accelerators({d: kinds[d]})[0] for d in counter.registers}
+            sensors.append(SharedCounter(counter, models, folder=shared_folder()))
+        return sensors
 
 
-def _named(kinds: Sequence[str]) -> dict[str, str]:
+def _device_names(kinds: Sequence[str]) -> dict[str, str]:
     """Names for devices that have no UUID: {"gpu:0": kind, …}."""
     return {f"{'tpu' if 'tpu' in k.lower() else 'gpu'}:{n}": k for n, k in enumerate(kinds)}

@@ -1,6 +1,6 @@
-"""The same joules as another tool counts them, beside ours: never instead of them.
+"""Cross-check of the energy meter: codecarbon or zeus counts the same run in parallel.
 
-The other tool is imported only when it is asked for, and its failure is never the run's.
+The tool is imported only when energy.crosscheck names it, and its failure never stops the run.
 """
 
 import importlib
@@ -16,9 +16,9 @@ JOULES_PER_KWH = 3.6e6
 
 
 class Tool(Protocol):
-    """Something that counts between `start` and `stop`.
+    """Another energy tool that counts between `start` and `stop`.
 
-    package: as pip calls it
+    package: its name on PyPI
     """
 
     package: str
@@ -28,13 +28,13 @@ class Tool(Protocol):
         ...
 
     def stop(self) -> Mapping[str, float]:
-        """Joules of "cpu", "ram", "gpu": of what it could read or model, nothing of the rest."""
+        """Joules of "cpu", "ram", "gpu", of those that it could measure or model."""
         ...
 
 
 class CodeCarbon:
-    """codecarbon's offline tracker, of this process. Its processor share is power × load, its
-    memory a flat figure by size; nothing is written or sent. Tried with 3.3.2."""
+    """codecarbon's offline tracker, of this process. Its processor energy is power × load, its
+    memory power depends on the size only; nothing is written or sent. Tested with 3.3.2."""
 
     package = "codecarbon"
 
@@ -42,7 +42,7 @@ class CodeCarbon:
         """Begin; takes codecarbon some seconds."""
         module = importlib.import_module("codecarbon")
         self._tracker = module.OfflineEmissionsTracker(
-            country_iso_code="FRA",  # it wants one; only its joules are read here
+            country_iso_code="FRA",  # required; only the joules are used
             measure_power_secs=1, tracking_mode="process", save_to_file=False,
             log_level="error", allow_multiple_runs=True,
         )  # fmt: skip
@@ -57,12 +57,12 @@ class CodeCarbon:
 
 
 class Zeus:
-    """A window of zeus's monitor: GPUs by NVML or amdsmi, processors by RAPL. Tried with 0.16.0."""
+    """zeus's monitor: GPUs by NVML or amdsmi, processors by RAPL. Tested with 0.16.0."""
 
     package = "zeus"
 
     def start(self) -> None:
-        """Begin. Computations are not waited for: the window is the whole run."""
+        """Begin. Does not wait for computations: the window is the whole run."""
         module = importlib.import_module("zeus.monitor")
         self._monitor = module.ZeusMonitor(sync_execution_with="jax")
         self._monitor.begin_window("fxformer", sync_execution=False)
@@ -77,8 +77,8 @@ class Zeus:
 TOOLS: dict[str, type[Tool]] = {tool.package: tool for tool in (CodeCarbon, Zeus)}
 
 
-def tool_called(name: str) -> Tool:
-    """UserError, with the line for pip, where it is not installed."""
+def open_tool(name: str) -> Tool:
+    """The tool called `name`. UserError with the pip command where it is not installed."""
     if importlib.util.find_spec(name) is None:
         raise UserError(
             f"energy.crosscheck={name}: {name} is not installed; write pip install "
@@ -87,10 +87,10 @@ def tool_called(name: str) -> Tool:
     return TOOLS[name]()
 
 
-class Check:
-    """Runs a tool beside a meter from `begin` to `end`, which says how the two compare.
+class CrossCheck:
+    """Runs a tool in parallel with a meter from `begin` to `end`, which compares the two.
 
-    tool: None: nobody asked for one, and there is nothing to say
+    tool: None: no tool; all results are empty
     """
 
     def __init__(self, tool: Tool | None, meter: Meter):
@@ -104,9 +104,9 @@ class Check:
             return
         try:
             self.tool.start()
-        except Exception as error:  # noqa: BLE001 - another tool's failure is never the run's
+        except Exception as error:  # noqa: BLE001 - another tool's failure never stops the run
             self._failed = f"{type(error).__name__}: {error}"
-        self._before = _by_device(self._meter)  # its own start is not in its count
+        self._before = _by_device(self._meter)  # the tool does not count its own start
 
     def close(self) -> None:
         """End the tool, if it runs."""
@@ -114,9 +114,9 @@ class Check:
             self.end()
 
     def end(self) -> dict[str, Any]:
-        """{"tool", "version", "joules": its, "ours", "difference": relative, "by": {device: [its,
-        ours]}, "failed": why there are no numbers}; {} without a tool. Ends the tool; a second call
-        says the same."""
+        """{"tool", "version", "tool_joules", "own_joules", "relative_difference", "by_device":
+        {device: [tool, own]}, "failed": reason why there are no numbers}; {} without a tool. Ends
+        the tool; a second call returns the same."""
         if self.tool is None or self._before is None:
             return {}
         if self._ended is None:
@@ -126,26 +126,30 @@ class Check:
         theirs, ours = self._ended
         facts: dict[str, Any] = {"tool": self.tool.package, "version": _version(self.tool.package)}
         if not theirs:
-            return facts | {"failed": self._failed or "it could read nothing here"}
-        joules, mine = sum(theirs.values()), sum(ours.values())
-        by = {d: [theirs.get(d, 0.0), ours.get(d, 0.0)] for d in (theirs | ours)}
-        difference = joules / mine - 1 if mine else None
-        return facts | {"joules": joules, "ours": mine, "difference": difference, "by": by}
+            return facts | {"failed": self._failed or "it could read no device here"}
+        tool, own = sum(theirs.values()), sum(ours.values())
+        return facts | {
+            "tool_joules": tool,
+            "own_joules": own,
+            "relative_difference": tool / own - 1 if own else None,
+            "by_device": {d: [theirs.get(d, 0.0), ours.get(d, 0.0)] for d in (theirs | ours)},
+        }
 
-    def words(self) -> str:
-        """The same for a person; "" without a tool."""
+    def text(self) -> str:
+        """The same as text; "" without a tool."""
         facts = self.end()
         if not facts:
             return ""
         name = f"{facts['tool']} {facts['version']}"
         if "failed" in facts:
-            return f"{name} gave no numbers: {facts['failed']}"
+            return f"{name} failed: {facts['failed']}"
         parts = ", ".join(
-            f"{device} {their:.4g} J against {our:.4g}"
-            for device, (their, our) in facts["by"].items()
+            f"{device} {tool:.4g} J, here {own:.4g} J"
+            for device, (tool, own) in facts["by_device"].items()
         )
-        change = "" if facts["difference"] is None else f" ({facts['difference']:+.0%})"
-        sums = f"{facts['joules']:.4g} J against {facts['ours']:.4g} J here{change}"
+        difference = facts["relative_difference"]
+        change = "" if difference is None else f" ({difference:+.0%})"
+        sums = f"{facts['tool_joules']:.4g} J, here {facts['own_joules']:.4g} J{change}"
         return f"{name}: {sums}; {parts}"
 
     def _stop(self) -> dict[str, float]:
@@ -157,7 +161,7 @@ class Check:
 
 
 def _by_device(meter: Meter) -> dict[str, float]:
-    """Our joules by the tools' kinds of device."""
+    """The meter's joules by the kinds of device that the tools have."""
     sums: dict[str, float] = {}
     for device, part in meter.own().by("device").items():
         kind = device if device in ("cpu", "ram") else "gpu"

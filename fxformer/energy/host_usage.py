@@ -1,5 +1,9 @@
-"""What this process has used of its host: processor seconds, resident memory, the CPU's name."""
+"""Host usage of processes: processor seconds, resident memory, start time, the CPU's name.
 
+A command's energy counts from the start of its process: `claim_process` and `take_startup`.
+"""
+
+import dataclasses
 import os
 import platform
 import time
@@ -15,8 +19,8 @@ def cpu_seconds() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def age() -> float:
-    """Seconds since this process began; its processor seconds where the system does not tell."""
+def process_age() -> float:
+    """Seconds since this process began; its processor seconds where the start is unknown."""
     start = process()[0]
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     if not start or clock is None:
@@ -25,20 +29,20 @@ def age() -> float:
 
 
 def process(pid: int | str = "self") -> tuple[int, float]:
-    """(start in ticks since the boot, processor seconds, those of its ended children included) of a
-    process. OSError: it is not there, or not to be seen; of ourselves it is always told."""
+    """(start in clock ticks since boot, processor seconds with those of ended children) of a
+    process; (0, seconds) for this one without /proc. OSError: no such process, or not visible."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
         fields = text.rpartition(")")[2].split()  # the name before it may hold anything
         return int(fields[19]), sum(map(int, fields[11:15])) / _TICKS
     except (OSError, ValueError, IndexError) as error:
         if pid != "self":
-            raise ProcessLookupError(f"no process {pid} is seen from here") from error
+            raise ProcessLookupError(f"process {pid} does not exist or is not visible") from error
         return 0, cpu_seconds()
 
 
-def seconds_of(pid: int, start: int) -> float | None:
-    """Processor seconds of the process that began at `start`; None: it is not seen from here."""
+def cpu_seconds_of(pid: int, start: int) -> float | None:
+    """Processor seconds of the process that began at `start`; None: it is not visible from here."""
     if pid == os.getpid():
         return process()[1]
     try:
@@ -48,8 +52,8 @@ def seconds_of(pid: int, start: int) -> float | None:
     return seconds if began == start else None
 
 
-def lives(pid: int, start: int) -> bool:
-    """Whether the process of this number that began at `start` is there."""
+def is_alive(pid: int, start: int) -> bool:
+    """Whether the process with this pid that began at `start` is alive."""
     if pid <= 0:
         return False
     try:
@@ -59,17 +63,17 @@ def lives(pid: int, start: int) -> bool:
     except OSError:
         return False
     try:
-        return process(pid)[0] == start and not _zombie(pid)
-    except OSError:  # hidden from us
+        return process(pid)[0] == start and not _is_zombie(pid)
+    except OSError:  # not visible
         return True
 
 
-def _zombie(pid: int) -> bool:
+def _is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def pid_space() -> str:
-    """Names the pid namespace: numbers of processes mean the same only within one."""
+def pid_namespace() -> str:
+    """Identifies the pid namespace: pids can be compared only within one."""
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -77,7 +81,7 @@ def pid_space() -> str:
 
 
 def resident_bytes() -> int:
-    """Bytes of memory this process holds (its peak, where the system tells no more)."""
+    """Bytes of resident memory of this process (its peak, where the present size is unknown)."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     except (OSError, ValueError, IndexError):
@@ -88,18 +92,47 @@ def resident_bytes() -> int:
 
 
 def cpu_name() -> str:
-    """The processor's model name without marks and clock, "" when nothing tells it."""
+    """The processor's model name without trademarks and clock rate, "" when it is unknown."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
-                return clean(line.split(":", 1)[1])
+                return strip_marks(line.split(":", 1)[1])
     except OSError:
-        return clean(platform.processor())
+        return strip_marks(platform.processor())
     return ""
 
 
-def clean(name: str) -> str:
-    """Strip what makers add to a name: "Intel(R) Xeon(R) CPU E5 @ 2 GHz" -> "Intel Xeon E5"."""
+def strip_marks(name: str) -> str:
+    """Remove trademarks and clock rate: "Intel(R) Xeon(R) CPU E5 @ 2 GHz" -> "Intel Xeon E5"."""
     for mark in ("(R)", "(TM)", "(r)", "(tm)", " CPU"):
         name = name.replace(mark, "")
     return " ".join(name.split("@")[0].split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Startup:
+    """What a process used before its meter was opened.
+
+    cpu_seconds: processor seconds from which the meter counts; seconds: wall time since then
+    """
+
+    cpu_seconds: float
+    seconds: float
+
+
+_claimed: list[bool] = []  # one item: the process runs one command, and no meter has counted it yet
+
+
+def claim_process() -> None:
+    """Called by the command line's entry point: this process was started for one command, whose
+    energy counts from the start of the process. Elsewhere (notebooks, tests) meters count from
+    their opening."""
+    _claimed[:] = [True]
+
+
+def take_startup() -> Startup:
+    """The time before now that a meter has to count. The first meter of the process takes it."""
+    if not _claimed:
+        return Startup(cpu_seconds(), 0.0)
+    _claimed.clear()
+    return Startup(0.0, process_age())

@@ -1,4 +1,7 @@
-"""Incremental reader of a run's energy.jsonl: totals by attempt, and their growth over time."""
+"""Incremental reader of a run's energy.jsonl: totals by attempt, and their growth over time.
+
+The only reader of ledgers: it adds up the hours, of which a line has only those that changed.
+"""
 
 import dataclasses
 import math
@@ -9,17 +12,30 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.config.type_check import type_problem
-from fxformer.energy.totals import Entry, Totals
+from fxformer.energy.totals import EnergyEntry, EnergyTotals
 from fxformer.files import open_regular
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowthStep:
+    """What a line of the ledger adds to the lines before it.
+
+    time: when it was written, in seconds since 1970; joules: of the line's attempt
+    hours: {UTC hour since 1970: joules}, the hours in which they were used
+    """
+
+    time: float
+    joules: float
+    hours: dict[int, float]
 
 
 class LedgerReader:
     """The ledger at `path`; each call reads what was appended since the last one.
 
-    The last valid line of an attempt counts, with the hours of all its lines (a line holds only the
-    hours that changed). Torn lines are skipped. A whole line of the wrong types is skipped too and
-    named in `problem`; the entries are checked of the last lines alone. A file that was cut or
-    replaced is read anew.
+    The last valid line of an attempt counts, with the hours of all its lines (a line has only the
+    hours that changed). Incomplete lines are skipped. A complete line with wrong types is also
+    skipped and named in `problem`; entries are checked in the last line of each attempt only. A
+    file that was truncated or replaced is read from its beginning.
     """
 
     def __init__(self, path: str | Path):
@@ -31,27 +47,30 @@ class LedgerReader:
         with self._lock:
             self._read()
             return {
-                name: line | {"hours": dict(line["hours"])} for name, line in self._last.items()
+                name: line | {"joules_by_hour": dict(line["joules_by_hour"])}
+                for name, line in self._last.items()
             }
 
-    def totals(self) -> Totals:
+    def totals(self) -> EnergyTotals:
         """The sum over all attempts."""
         with self._lock:
             self._read()
-            return sum((Totals.from_json(line) for line in self._last.values()), Totals())
+            return sum(
+                (EnergyTotals.from_json(line) for line in self._last.values()), EnergyTotals()
+            )
 
-    def growth(self) -> list[tuple[float, float]]:
-        """[(unix time, joules of all attempts until then), …], one for each valid line."""
+    def growth(self) -> list["GrowthStep"]:
+        """What each valid line added; the steps sum to `totals`."""
         with self._lock:
             self._read()
             return list(self._growth)
 
     def remarks(self) -> dict[str, list[str]]:
-        """{"statements": …, "unreadable": …}: the meter's remarks on its sensors, each once."""
+        """{"assumptions": …, "unreadable": …}: of the TDP model and of sensors, each once."""
         with self._lock:
             self._read()
             lines = list(self._last.values())
-        names = ("statements", "unreadable")
+        names = ("assumptions", "unreadable")
         return {n: list(dict.fromkeys(w for one in lines for w in one.get(n, []))) for n in names}
 
     @property
@@ -70,7 +89,7 @@ class LedgerReader:
         self._offset, self._inode, self._lines = 0, 0, 0
         self._problem: str | None = None
         self._last: dict[str, dict[str, Any]] = {}
-        self._growth: list[tuple[float, float]] = []
+        self._growth: list[GrowthStep] = []
 
     def _read(self) -> None:
         try:
@@ -95,7 +114,7 @@ class LedgerReader:
         return None
 
     def _parse(self, text: bytes) -> tuple[int, dict[str, Any]] | None:
-        """A line and its number; None for a torn one, and for one that is no account."""
+        """A line and its number; None for an incomplete one, and for one without totals."""
         self._lines += 1
         try:
             line = jsonl.parse(text)
@@ -109,14 +128,14 @@ class LedgerReader:
                     and (why := type_problem(line[name], hint))
                 ):
                     raise ValueError(f"{name} {why}")
-            if "seconds" not in line or "joules" not in line:
-                raise ValueError("seconds and joules are expected")
+            if "seconds_by_phase" not in line or "joules" not in line:
+                raise ValueError("seconds_by_phase and joules are expected")
             if not all(math.isfinite(line.get(name, 0.0)) for name in ("joules", "time")):
                 raise ValueError("joules and time are finite numbers")
-            if not all(hour.isdecimal() for hour in line.get("hours", {})):
-                raise ValueError("hours are named by whole numbers")
-            if why := type_problem(line.get("hours", {}), dict[str, float]):
-                raise ValueError(f"hours {why}")
+            if not all(hour.isdecimal() for hour in line.get("joules_by_hour", {})):
+                raise ValueError("the keys of joules_by_hour are whole numbers")
+            if why := type_problem(line.get("joules_by_hour", {}), dict[str, float]):
+                raise ValueError(f"joules_by_hour {why}")
         except jsonl.TornLine:
             return None
         except ValueError as error:
@@ -125,8 +144,8 @@ class LedgerReader:
         return self._lines, line
 
     def _add(self, lines: list[tuple[int, dict[str, Any]]]) -> None:
-        """Take in lines. Entries are checked from the last line of each attempt back to one that is
-        valid, for the lines before it count for nothing but their hours."""
+        """Add lines. Entries are checked from the last line of each attempt back to a valid one; of
+        the lines before it only the hours count."""
         valid: dict[str, int] = {}
         for number, line in reversed(lines):
             if line["attempt"] not in valid:
@@ -139,16 +158,17 @@ class LedgerReader:
             attempt = line["attempt"]
             if number > valid.get(attempt, -1):
                 continue
-            hours = self._last.get(attempt, {}).get("hours", {})
-            hours.update(line.get("hours", {}))
-            line["hours"] = hours
-            self._last[attempt] = line
-            self._growth.append(
-                (
-                    float(line.get("time", 0.0)),
-                    sum(float(one["joules"]) for one in self._last.values()),
-                )
+            before = self._last.get(attempt, {})
+            hours, changed = before.get("joules_by_hour", {}), line.get("joules_by_hour", {})
+            step = GrowthStep(
+                float(line.get("time", 0.0)),
+                float(line["joules"]) - float(before.get("joules", 0.0)),
+                {int(hour): joules - hours.get(hour, 0.0) for hour, joules in changed.items()},
             )
+            hours.update(changed)
+            line["joules_by_hour"] = hours
+            self._last[attempt] = line
+            self._growth.append(step)
 
     def _refuse(self, number: int, error: ValueError) -> None:
         self._problem = self._problem or f"line {number}: {error}"
@@ -167,23 +187,23 @@ _HINTS = {
     "attempt": str,
     "entries": list,
     "joules": float,
-    "seconds": dict,
+    "seconds_by_phase": dict,
     "time": float,
-    "hours": dict,
+    "joules_by_hour": dict,
 }
 
 
-# Of the last line of an attempt, which alone is asked for these.
+# Keys that are read from the last line of an attempt only.
 _OF_LAST = {
-    "seconds": dict[str, float],
-    "statements": list[str],
+    "seconds_by_phase": dict[str, float],
+    "assumptions": list[str],
     "unreadable": list[str],
     "host": str,
     "pid": int,
-    "born": int | str,
-    "every": float,
+    "process_start": int | str,
+    "interval_seconds": float,
     "final": bool,
-    "not_attributable": dict[str, float],
+    "unattributed": dict[str, float],
     "start": dict,
 }
 
@@ -193,9 +213,9 @@ def _check(line: dict[str, Any]) -> None:
     for name, hint in _OF_LAST.items():
         if name in line and (why := type_problem(line[name], hint)):
             raise ValueError(f"{name} {why}")
-    totals = Totals.from_json(line)
+    totals = EnergyTotals.from_json(line)
     for entry in totals.entries:
-        for field in dataclasses.fields(Entry):
+        for field in dataclasses.fields(EnergyEntry):
             kind = float if field.name in ("sigma", "joules") else str
             if why := type_problem(getattr(entry, field.name), kind):
                 raise ValueError(f"entries: {field.name} {why}")

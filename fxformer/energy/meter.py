@@ -1,4 +1,4 @@
-"""The meter: asks the sources for joules and charges each one to the phase it was used in."""
+"""Energy meter: reads the sensors and charges their joules to the phases of a run."""
 
 import contextlib
 import difflib
@@ -8,49 +8,56 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from fxformer.energy.hourly import overlaps
-from fxformer.energy.sensor import Source, Unreadable
-from fxformer.energy.totals import PHASES, Entry, Totals, add_up, summed
+from fxformer.energy.hourly import split_by_hour
+from fxformer.energy.sensor import Sensor, Unreadable
+from fxformer.energy.totals import (
+    PHASES,
+    EnergyEntry,
+    EnergySum,
+    EnergyTotals,
+    add_by_key,
+    sum_entries,
+)
 
 
 class Meter:
-    """Counts from the moment it is made; whatever lies in no phase is "idle".
+    """Counts from the moment it is made; what is used outside any phase is charged to "idle".
 
-    A source that is dear to read is read no oftener than its `every` says; joules that pass between
-    two reads are charged to the phases, and to the hours of the clock, of that time in proportion
-    to their seconds. So no joule is ever lost or counted twice: the sum over phases is the total.
+    A sensor is read no more often than its `every` says. Joules between two reads are charged to
+    the phases, and to the hours of the clock, of that time in proportion to their seconds. So no
+    joule is lost or counted twice: the sum over phases is the total.
 
-    sources: what to ask. One that raises and has no stand-in is dropped and named in `unreadable`
-    unreadable: meters that could not be opened, with what would make them readable
+    sensors: one that raises is dropped and named in `unreadable`
+    unreadable: sensors that could not be opened, with what would make them readable
     prior: totals of earlier attempts of the same run, counted into `joules` and `totals()`
-    statements: what the models assume, in words
-    before: seconds of the process that the sources' first readings hold too; they are "startup"
+    assumptions: of the TDP model, as text
+    before: seconds of the process that the sensors' first readings include; they are "startup"
     """
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sensors: Sequence[Sensor],
         *,
         unreadable: Sequence[Unreadable] = (),
-        statements: Sequence[str] = (),
-        prior: Totals | None = None,
+        assumptions: Sequence[str] = (),
+        prior: EnergyTotals | None = None,
         before: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ):
-        if not sources and not unreadable:
-            raise ValueError("a meter needs a source: without one it would count a silent zero")
-        self._clock, self._prior, self.statements = clock, prior or Totals(), tuple(statements)
+        if not sensors and not unreadable:
+            raise ValueError("a meter needs at least one sensor: without one it would count 0 J")
+        self._clock, self._wall = clock, wall
+        self.prior, self.assumptions = prior or EnergyTotals(), tuple(assumptions)
         self._unreadable = list(unreadable)
         self._lock = threading.RLock()
-        self._phases, self._tick = ["idle"], clock()
-        self._wall = wall
-        self._slots = [_Slot(source, self._tick, wall(), before) for source in sources]
+        self._phases, self._last = ["idle"], clock()
+        self._sensors = [_SensorState(one, self._last, wall(), before) for one in sensors]
         self._charged: dict[tuple, float] = {}
         self._seconds: dict[str, float] = {"startup": before} if before else {}
         self._unattributed: dict[str, float] = {}
         self._hours: dict[int, float] = {}
-        self._own, self._before = 0.0, self._prior.joules
+        self._own_joules, self._prior_joules = 0.0, self.prior.joules
         self._closed = False
 
     @contextlib.contextmanager
@@ -74,113 +81,108 @@ class Meter:
                 self._phases.pop()
 
     def read(self) -> float:
-        """Look at the sources that are due; joules so far, earlier attempts included."""
+        """Joules so far, earlier attempts included. Reads the sensors that are due."""
         with self._lock:
             self._settle()
-            return self._before + self._own
+            return self._prior_joules + self._own_joules
 
     @property
     def joules(self) -> float:
-        """The same as `read()`: microseconds, for a dear source is looked at seldom."""
+        """The same as `read()`; takes microseconds, since slow sensors are read rarely."""
         return self.read()
-
-    @property
-    def before(self) -> Totals:
-        """Of the run's earlier attempts."""
-        return self._prior
 
     @property
     def hours(self) -> dict[int, float]:
         """Joules by UTC hour as of the last `read()`, earlier attempts included."""
         with self._lock:
-            return summed(self._prior.hours, self._hours)
+            return add_by_key(self.prior.hours, self._hours)
 
     @property
     def provenance(self) -> str:
-        """Of the joules so far, in words: "modelled", "measured 83 %, modelled 17 %"."""
-        with self._lock:
-            own = [Entry(*key, joules) for key, joules in self._charged.items()]
-            return add_up([*self._prior.entries, *own]).provenance
+        """Of the joules so far, as text: "modelled", "measured 83 %, modelled 17 %"."""
+        return self._sum().provenance
 
-    def own(self) -> Totals:
-        """What this meter counted itself, all sources looked at now (what a ledger keeps)."""
+    def own(self) -> EnergyTotals:
+        """What this meter counted itself, after reading all sensors (what a ledger stores)."""
         with self._lock:
-            self._settle(all_sources=True)
-            entries = tuple(Entry(*key, joules) for key, joules in self._charged.items())
-            return Totals(entries, dict(self._seconds), dict(self._hours))
+            self._settle(all_sensors=True)
+            entries = tuple(EnergyEntry(*key, joules) for key, joules in self._charged.items())
+            return EnergyTotals(entries, dict(self._seconds), dict(self._hours))
 
-    def totals(self) -> Totals:
-        """What was counted, earlier attempts included, all sources looked at now."""
-        return self._prior + self.own()
+    def totals(self) -> EnergyTotals:
+        """What was counted, earlier attempts included, after reading all sensors."""
+        return self.prior + self.own()
 
     @property
     def unreadable(self) -> list[Unreadable]:
-        """Meters that could not be opened, died since, or were not read for a time."""
-        return [*self._unreadable, *self._notes()]
+        """Sensors that could not be opened, failed since, or were not read for a time."""
+        problems = (getattr(one.sensor, "problems", ()) for one in self._sensors)
+        return [*self._unreadable, *(one for some in problems for one in some)]
 
     @property
     def unattributed(self) -> dict[str, float]:
-        """{device: joules of it that several processes used, nothing tells how much by each}."""
-        found = (getattr(slot.source, "unattributed", {}) for slot in self._slots)
-        return functools.reduce(summed, found, self._unattributed)
+        """{device: joules of an equal split among processes whose use cannot be read}."""
+        found = (getattr(one.sensor, "unattributed", {}) for one in self._sensors)
+        return functools.reduce(add_by_key, found, self._unattributed)
 
-    def _notes(self) -> list[Unreadable]:
-        return [note for slot in self._slots for note in getattr(slot.source, "notes", ())]
-
-    def close(self) -> Totals:
-        """Take the last totals and let the sources go; further reads return the same."""
+    def close(self) -> EnergyTotals:
+        """Take the last totals and close the sensors; further reads return the same."""
         with self._lock:
             totals = self.totals()
-            for slot in self._slots:
-                with contextlib.suppress(Exception):  # a dead meter may not even close
-                    slot.source.close()
+            for one in self._sensors:
+                with contextlib.suppress(Exception):  # a failed sensor may not even close
+                    one.sensor.close()
             self._unreadable, self._unattributed = self.unreadable, self.unattributed
-            self._slots, self._closed = [], True
+            self._sensors, self._closed = [], True
             return totals
 
-    def _settle(self, all_sources: bool = False) -> None:
+    def _sum(self) -> EnergySum:
+        with self._lock:
+            own = [EnergyEntry(*key, joules) for key, joules in self._charged.items()]
+            return sum_entries([*self.prior.entries, *own])
+
+    def _settle(self, all_sensors: bool = False) -> None:
         if self._closed:
             return
         now, phase = self._clock(), self._phases[-1]
-        span, self._tick = now - self._tick, now
+        span, self._last = now - self._last, now
         self._seconds[phase] = self._seconds.get(phase, 0.0) + span
-        for slot in list(self._slots):
-            slot.waiting[phase] = slot.waiting.get(phase, 0.0) + span
-            if all_sources or now - slot.read_at >= slot.source.every:
-                self._charge(slot, now, phase)
+        for one in list(self._sensors):
+            one.pending[phase] = one.pending.get(phase, 0.0) + span
+            if all_sensors or now - one.read_at >= one.sensor.every:
+                self._charge(one, now, phase)
 
-    def _charge(self, slot: "_Slot", now: float, phase: str) -> None:
+    def _charge(self, one: "_SensorState", now: float, phase: str) -> None:
         try:
-            readings = slot.source.read()
-        except Exception as error:  # noqa: BLE001 - a meter's failure is never the run's
-            self._slots.remove(slot)
+            readings = one.sensor.read()
+        except Exception as error:  # noqa: BLE001 - a failing sensor never stops a run
+            self._sensors.remove(one)
             self._unreadable.append(
-                Unreadable(slot.source.name, f"died while running ({error})", "not counted since")
+                Unreadable(one.sensor.name, f"failed while running ({error})", "not counted since")
             )
             return
-        wall, waited = self._wall(), sum(slot.waiting.values())
-        hours = overlaps(min(slot.read_wall, wall), wall)  # the clock may have been set back
-        parts = [(p, s / waited) for p, s in slot.waiting.items()] if waited else [(phase, 1.0)]
+        wall, pending = self._wall(), sum(one.pending.values())
+        hours = split_by_hour(min(one.read_wall, wall), wall)  # the clock may have been set back
+        parts = [(p, s / pending) for p, s in one.pending.items()] if pending else [(phase, 1.0)]
         for r in readings:
             if not math.isfinite(r.joules):
-                continue  # the next reading that is a number holds these joules too
-            key = (r.device, r.source, r.provenance)
-            gone = max(0.0, r.joules - slot.counted.get(key, 0.0))
-            slot.counted[key] = r.joules
-            self._own += gone
+                continue  # the next finite reading includes these joules
+            key = (r.device, r.sensor, r.provenance)
+            used = max(0.0, r.joules - one.counted.get(key, 0.0))
+            one.counted[key] = r.joules
+            self._own_joules += used
             for name, share in parts:
                 entry = (name, *key, r.sigma)
-                self._charged[entry] = self._charged.get(entry, 0.0) + gone * share
-            for hour, share in hours if gone else ():
-                self._hours[hour] = self._hours.get(hour, 0.0) + gone * share
-        slot.waiting, slot.read_at, slot.read_wall = {}, now, wall
+                self._charged[entry] = self._charged.get(entry, 0.0) + used * share
+            for hour, share in hours if used else ():
+                self._hours[hour] = self._hours.get(hour, 0.0) + used * share
+        one.pending, one.read_at, one.read_wall = {}, now, wall
 
 
-class _Slot:
-    """A source with what the meter remembers of it: when it was read, what has been charged, and
-    the seconds per phase that wait for the next reading."""
+class _SensorState:
+    """A sensor, when it was read, its joules charged so far, and the seconds by phase since."""
 
-    def __init__(self, source: Source, now: float, wall: float, before: float):
-        self.source, self.read_at, self.read_wall = source, now, wall - before
+    def __init__(self, sensor: Sensor, now: float, wall: float, before: float):
+        self.sensor, self.read_at, self.read_wall = sensor, now, wall - before
         self.counted: dict[tuple, float] = {}
-        self.waiting: dict[str, float] = {"startup": before} if before else {}
+        self.pending: dict[str, float] = {"startup": before} if before else {}

@@ -1,6 +1,6 @@
-"""NVML: the energy counters of this process's NVIDIA GPUs, or their power where there is none.
+"""NVML: energy counters of this process's NVIDIA GPUs, or their power where there is no counter.
 
-Devices are known by UUID, so neither a reordering nor another process's mask can mix them up.
+Devices are identified by UUID, so the order of devices and the masks of processes do not matter.
 """
 
 import os
@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from fxformer.energy.counter import Member, Part, gain
-from fxformer.energy.power import IntegratedPower
-from fxformer.energy.sensor import Provenance, Unreadable, UnreadableError
+from fxformer.energy.sensor import (
+    IntegratedPower,
+    MeteredProcess,
+    Provenance,
+    Register,
+    Unreadable,
+    UnreadableError,
+    counter_step,
+)
 
-WATTS = 3000.0  # no board draws more
+MAX_WATTS = 3000.0  # no board draws more
 
 
 def open_library() -> Any:
@@ -41,7 +47,7 @@ def visible(library: Any, mask: str | None) -> dict[str, Any]:
     every = {_text(library.nvmlDeviceGetUUID(handle)): handle for handle in handles}
     if mask is None:
         return every
-    seen: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for entry in (part.strip() for part in mask.split(",")):
         if entry.isdigit() and int(entry) < len(every):
             uuid = list(every)[int(entry)]
@@ -50,16 +56,16 @@ def visible(library: Any, mask: str | None) -> dict[str, Any]:
             if len(matches) != 1:
                 break
             uuid = matches[0]
-        seen[uuid] = every[uuid]
-    return seen
+        found[uuid] = every[uuid]
+    return found
 
 
 def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value  # old bindings answer in bytes
+    return value.decode() if isinstance(value, bytes) else value  # old bindings return bytes
 
 
 def mig_refusal(mask: str | None) -> Unreadable | None:
-    """Why a MIG slice cannot be metered: NVML counts the whole board it is cut from."""
+    """Why a MIG slice cannot be metered: NVML counts only the whole board."""
     if mask and "MIG-" in mask:
         return Unreadable(
             "nvml",
@@ -69,7 +75,7 @@ def mig_refusal(mask: str | None) -> Unreadable | None:
     return None
 
 
-def _in_order(library: Any, mask: str | None) -> None:
+def _check_order(library: Any, mask: str | None) -> None:
     """UnreadableError where CUDA may count GPUs in another order than NVML: unlike ones, masked by
     number, with CUDA's default of the fastest first."""
     if not any(entry.strip().isdigit() for entry in (mask or "").split(",")):
@@ -92,48 +98,50 @@ class NVMLCounter:
     name = "nvml"
     provenance: Provenance = "measured"
     sample_every = None
-    step = staticmethod(gain)
+    step = staticmethod(counter_step)
 
     def __init__(self, library: Any, uuid: str, handle: Any, *, sigma: float, every: float):
         self.every, self.sigma, self._library, self._handle = every, sigma, library, handle
         self.key = f"gpu:{uuid}"
-        self.parts = {self.key: Part(self.key, WATTS)}
+        self.registers = {self.key: Register(self.key, MAX_WATTS)}
         self.raw()
 
     def raw(self) -> Mapping[str, float]:
-        """Joules that the board shows."""
+        """Joules on the board's counter."""
         return {self.key: self._library.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3}
 
-    def use(self, members: Sequence[Member], state: dict) -> bool:
+    def update_use(self, processes: Sequence[MeteredProcess], state: dict) -> bool:
         """Utilisation of the board by process."""
-        return utilisation(self._library, self._handle, members, state)
+        return add_utilisation(self._library, self._handle, processes, state)
 
     def close(self) -> None:
         """Leave NVML."""
         self._library.nvmlShutdown()
 
 
-def utilisation(library: Any, handle: Any, members: Sequence[Member], state: dict) -> bool:
-    """Add to the members' `use` the utilisation samples since the last call; False where NVML does
-    not tell them, or only of processes that are none of the members (seen from a container, a
-    process has another number).
+def add_utilisation(
+    library: Any, handle: Any, processes: Sequence[MeteredProcess], state: dict
+) -> bool:
+    """Add to each process's `use` its utilisation samples since the last call; False where NVML has
+    no samples, or only of other processes (in a container a process has another pid).
 
-    state: {"seen": time of the last sample, in NVML's microseconds}
+    state: {"last_sample": time of the last sample, in NVML's microseconds}
     """
-    if len(members) <= 1:
-        state.clear()  # nothing is to be divided; whoever joins begins with samples of its own
+    if len(processes) <= 1:
+        state.clear()  # nothing to attribute; a process that joins begins with new samples
         return True
-    first = "seen" not in state
+    first = "last_sample" not in state
     try:
-        samples = library.nvmlDeviceGetProcessUtilization(handle, state.get("seen", 0))
+        samples = library.nvmlDeviceGetProcessUtilization(handle, state.get("last_sample", 0))
     except getattr(library, "NVMLError_NotFound", ()):
         return True  # nobody has used it since
     except (library.NVMLError, AttributeError):
         return False
-    state["seen"] = max((s.timeStamp for s in samples), default=state.get("seen", 0))
+    last = state.get("last_sample", 0)
+    state["last_sample"] = max((s.timeStamp for s in samples), default=last)
     if first:
         return True
-    by_pid = {member.pid: member for member in members}
+    by_pid = {process.pid: process for process in processes}
     known = [sample for sample in samples if sample.pid in by_pid]
     for sample in known:
         by_pid[sample.pid].use += sample.smUtil
@@ -149,16 +157,16 @@ def open_gpus(
     library: Any = None,
     mask: str | None = None,
 ) -> tuple[list[NVMLCounter | IntegratedPower], dict[str, str]]:
-    """A source for each GPU of this process, and {device: kind}. UnreadableError: there is none.
+    """A counter for each GPU of this process, and {device: kind}. UnreadableError: there is none.
 
-    mask: what CUDA_VISIBLE_DEVICES says; None: look it up
+    mask: in place of CUDA_VISIBLE_DEVICES; None: read it from the environment
     """
     library = library or open_library()
     mask = os.environ.get("CUDA_VISIBLE_DEVICES") if mask is None else mask
     refusal = mig_refusal(mask)
     if refusal:
         raise UnreadableError(refusal)
-    _in_order(library, mask)
+    _check_order(library, mask)
     handles = visible(library, mask)
     if not handles:
         raise UnreadableError(
@@ -169,26 +177,28 @@ def open_gpus(
             )
         )
     kinds = {f"gpu:{u}": _text(library.nvmlDeviceGetName(h)) for u, h in handles.items()}
-    sources: list[NVMLCounter | IntegratedPower] = []
+    counters: list[NVMLCounter | IntegratedPower] = []
     try:
         for uuid, handle in handles.items():
             if has_counter(library, handle):
-                sources.append(NVMLCounter(library, uuid, handle, sigma=sigma_counter, every=every))
+                counters.append(
+                    NVMLCounter(library, uuid, handle, sigma=sigma_counter, every=every)
+                )
             else:
-                sources.append(
+                counters.append(
                     IntegratedPower(
                         "nvml:power",
                         power_of(library, {uuid: handle}),
                         seconds=power_every,
                         sigma=sigma_power,
-                        most=WATTS,
-                        use=partial(utilisation, library, handle),
+                        max_watts=MAX_WATTS,
+                        update_use=partial(add_utilisation, library, handle),
                     )
                 )
     except library.NVMLError as error:
         remedy = "see nvidia-smi -q -d POWER"
         raise UnreadableError(Unreadable("nvml", str(error), remedy)) from error
-    return sources, kinds
+    return counters, kinds
 
 
 def has_counter(library: Any, handle: Any) -> bool:
@@ -201,6 +211,6 @@ def has_counter(library: Any, handle: Any) -> bool:
 
 
 def power_of(library: Any, handles: dict[str, Any]):
-    """The function that tells {device: watts now}."""
-    ask = library.nvmlDeviceGetPowerUsage  # milliwatts
-    return lambda: {f"gpu:{uuid}": ask(handle) / 1e3 for uuid, handle in handles.items()}
+    """A function that returns the present power, {device: W}."""
+    read = library.nvmlDeviceGetPowerUsage  # milliwatts
+    return lambda: {f"gpu:{uuid}": read(handle) / 1e3 for uuid, handle in handles.items()}

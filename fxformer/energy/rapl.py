@@ -1,32 +1,38 @@
-"""RAPL: the processors' own energy counters (package and DRAM), read from Linux sysfs.
+"""RAPL: energy counters of processor packages and DRAM, read from Linux sysfs.
 
-The counters are the machine's, not the process's: `Shared` divides them among processes.
+The counters are the machine's, not the process's: `SharedCounter` attributes them to processes.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fxformer.energy import host_usage
-from fxformer.energy.counter import Member, Part, gain
-from fxformer.energy.sensor import Provenance, Unreadable, UnreadableError
+from fxformer.energy.sensor import (
+    MeteredProcess,
+    Provenance,
+    Register,
+    Unreadable,
+    UnreadableError,
+    counter_step,
+)
 
 _ROOT = Path("/sys/class/powercap")
 _CHMOD = "once per boot: sudo chmod -R a+r /sys/devices/virtual/powercap/intel-rapl"
-WATTS = 800.0  # no package, and no memory of one, draws more
+MAX_WATTS = 800.0  # no package, and no memory of one, draws more
 
 
 class RAPL:
     """The package zones and their DRAM subzones; core and uncore lie inside the package, psys
     around it, so both would count twice. Raises UnreadableError when there is nothing to read.
 
-    A counter that wraps is mended; it must be read before it may have wrapped twice (at `WATTS` and
-    the usual 262 kJ that is every 5 minutes).
+    A counter that has wrapped once is corrected; it must be read before it may have wrapped twice
+    (at `MAX_WATTS` and the usual 262 kJ: every 5 minutes).
     """
 
     name = key = "rapl"
     provenance: Provenance = "measured"
     sample_every = None
-    step = staticmethod(gain)
+    step = staticmethod(counter_step)
 
     def __init__(self, *, sigma: float, every: float, root: Path = _ROOT):
         self.every, self.sigma = every, sigma
@@ -40,8 +46,10 @@ class RAPL:
                 )
             )
         try:
-            self.parts = {
-                folder.name: Part(device, WATTS, _number(folder / "max_energy_range_uj") / 1e6)
+            self.registers = {
+                folder.name: Register(
+                    device, MAX_WATTS, _number(folder / "max_energy_range_uj") / 1e6
+                )
                 for device, folder in zones
             }
             self._files = {folder.name: folder / "energy_uj" for _, folder in zones}
@@ -54,18 +62,18 @@ class RAPL:
             raise UnreadableError(what) from error
 
     def raw(self) -> Mapping[str, float]:
-        """Joules that each zone shows. OSError, ValueError: one cannot be read."""
+        """Joules of each zone. OSError, ValueError: one cannot be read."""
         return {name: _number(file) / 1e6 for name, file in self._files.items()}
 
-    def use(self, members: Sequence[Member], state: dict) -> bool:
-        """Processor seconds of the members; False where one is not seen from here (containers)."""
-        seen = [host_usage.seconds_of(member.pid, member.start) for member in members]
-        for member, seconds in zip(members, seen, strict=True):
-            member.use = member.use if seconds is None else seconds
-        return None not in seen
+    def update_use(self, processes: Sequence[MeteredProcess], state: dict) -> bool:
+        """Processor seconds of the processes; False where one is not visible (containers)."""
+        found = [host_usage.cpu_seconds_of(one.pid, one.start) for one in processes]
+        for process, seconds in zip(processes, found, strict=True):
+            process.use = process.use if seconds is None else seconds
+        return None not in found
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to release."""
 
 
 def _zones(root: Path):

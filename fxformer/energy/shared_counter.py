@@ -1,17 +1,17 @@
-"""A machine's counter, divided among the processes that meter it: sum of shares = counter.
+"""A machine's counter, shared by the processes that meter it: sum of their parts = counter.
 
-The protocol. All processes that meter a counter keep one `Book`. Whoever reads the counter (any of
-them, whenever it likes) does so with the book locked, takes the joules since the last reading by
-anyone, and writes to each member its part of them, in proportion to what each has used of the
-device since then: processor seconds of a host's counter, process utilisation of a GPU's. Where
-nobody used it (idle power), or where nothing tells what they used, the parts are equal; of the
-latter it is said that they are not attributable. A member takes what was written to it at its own
-next reading. So each joule that the counter counts while it has members goes to exactly one of
-them. What a killed member has not taken is divided among the others.
+The protocol. All processes that meter a counter share one `MachineState`. Whichever process reads
+the counter, at any time, does so with the state locked: it takes the joules since the last reading
+by any process and adds to each process its part, in proportion to what each has used of the device
+since then: processor seconds for a host's counter, process utilisation for a GPU's. Where nobody
+used the device (idle power) or the use cannot be read, the parts are equal; in the latter case they
+are also reported as not attributable. A process takes its part at its own next reading. So each
+joule that the counter counts while processes meter it goes to exactly one of them. What a killed
+process has not taken is attributed to the others.
 
 A reading that fails or does not move leaves its interval open for the next one. An interval that
-stays open for `division.PATIENCE`, and a step that cannot be right, are gaps: in a gap each member
-counts by its stand-in, the model. Afterwards the counter counts again.
+stays open for `attribution.GAP_SECONDS`, and a step that cannot be right, are gaps: in a gap each
+process counts by its fallback sensor, the TDP model. Afterwards the counter counts again.
 """
 
 import contextlib
@@ -22,65 +22,66 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fxformer.energy.attribution import Division
-from fxformer.energy.counter import Counter
-from fxformer.energy.machine_state import Book, BusyError
-from fxformer.energy.sensor import Reading, Source, Unreadable
+from fxformer.energy.attribution import Attribution
+from fxformer.energy.machine_state import BusyError, MachineState
+from fxformer.energy.sensor import Counter, Reading, Sensor, Unreadable
 
 
-class Shared:
-    """This process's share of a counter, as a source of joules.
+class SharedCounter:
+    """This process's part of a counter, as a `Sensor`.
 
-    stand_ins: {device: who counts it in a gap}
-    startup: the stand-ins count from the start of the process: what they have by now counts too
-    place: the folder of the book; None: this process shares with nobody
+    fallbacks: {device: the sensor that counts it in a gap}
+    startup: the fallbacks count from the start of the process: what they have by now counts too
+    folder: of the shared state; None: this process shares with no other
     """
 
     def __init__(
         self,
         counter: Counter,
-        stand_ins: Mapping[str, Source],
+        fallbacks: Mapping[str, Sensor],
         *,
-        place: Path | None,
+        folder: Path | None,
         startup: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.name, self.every = counter.name, counter.every
-        self._counter, self._others, self._clock = counter, stand_ins, clock
-        self._book = Book(None if place is None else place / counter.key.replace("/", "-"))
+        self._counter, self._fallbacks, self._clock = counter, fallbacks, clock
+        path = None if folder is None else folder / counter.key.replace("/", "-")
+        self._state = MachineState(path)
         self._id, self._lock, self._stop = uuid.uuid4().hex, threading.Lock(), threading.Event()
-        self.devices = list(dict.fromkeys(part.device for part in counter.parts.values()))
+        registers = counter.registers.values()
+        self.devices = list(dict.fromkeys(register.device for register in registers))
         self.unattributed: dict[str, float] = {}
         self._joules = dict.fromkeys(self.devices, 0.0)
-        self._seen = self._stand_in_readings()  # at the times of `_since`
-        self._since = dict.fromkeys(self.devices, clock())
-        self._modelled = {key: r.joules for key, r in self._seen.items() if startup}
+        self._fallback_before = self._read_fallbacks()  # at the times of `_settled_at`
+        self._settled_at = dict.fromkeys(self.devices, clock())
+        self._modelled = {k: r.joules for k, r in self._fallback_before.items() if startup}
         self._gaps: dict[str, tuple[str, float]] = {}
         self._join()
         if counter.sample_every is not None:
             threading.Thread(target=self._run, args=(counter.sample_every,), daemon=True).start()
 
     @property
-    def notes(self) -> list[Unreadable]:
-        """What went wrong so far, in words."""
+    def problems(self) -> list[Unreadable]:
+        """Gaps, equal splits and failed sharing so far."""
         found = [
             Unreadable(
                 f"{self.name} ({device})",
                 f"was not counted for {seconds:.3g} s: {why}",
-                f"{_named(self._others, device)} counts that time",
+                f"{_name(self._fallbacks, device)} counts that time",
             )
             for device, (why, seconds) in self._gaps.items()
         ]
         found += [
             Unreadable(
                 f"{self.name} ({device})",
-                "is used by several processes, and nothing tells "
-                f"how much by each: {joules:.4g} J of an equal split are not attributable",
+                f"is used by several processes and the use by each cannot be read: {joules:.4g} J "
+                "are an equal split and not attributable",
                 "give each process a device of its own",
             )
             for device, joules in self.unattributed.items()
         ]
-        return found if self._alone is None else [*found, self._alone]
+        return found if self._not_shared is None else [*found, self._not_shared]
 
     def read(self) -> Sequence[Reading]:
         """Joules of this process since its start: measured, and modelled in gaps."""
@@ -91,70 +92,72 @@ class Shared:
                 for device, joules in self._joules.items()
             ]
             return measured + [
-                dataclasses.replace(self._seen[key], joules=joules)
+                dataclasses.replace(self._fallback_before[key], joules=joules)
                 for key, joules in self._modelled.items() if joules
             ]  # fmt: skip
 
     def sample(self) -> None:
-        """Read the counter now, divide the step, take what is ours."""
-        with self._lock, contextlib.suppress(BusyError):  # then the next reading divides it
-            self._visit()
+        """Read the counter now, attribute the step, take this process's part."""
+        with self._lock, contextlib.suppress(BusyError):  # then the next reading attributes it
+            self._settle()
 
     def close(self) -> None:
-        """Leave the book to the others and let the counter go."""
+        """Leave the shared state to the others and close the counter."""
         self._stop.set()
-        with self._lock, contextlib.suppress(OSError), self._book.change() as state:
-            Division(state, self._id, self._counter, self._clock()).leave()
-        for source in (self._counter, *self._others.values()):
-            source.close()
+        with self._lock, contextlib.suppress(OSError), self._state.change() as state:
+            Attribution(state, self._id, self._counter, self._clock()).leave()
+        for sensor in (self._counter, *self._fallbacks.values()):
+            sensor.close()
 
     def _join(self) -> None:
-        self._alone: Unreadable | None = None
+        self._not_shared: Unreadable | None = None
         try:
-            self._visit()
-        except (OSError, ImportError) as error:  # nothing to meet in: better alone than not at all
-            self._book = Book(None)
-            self._alone = Unreadable(
+            self._settle()
+        except (OSError, ImportError) as error:  # no shared file: count alone
+            self._state = MachineState(None)
+            self._not_shared = Unreadable(
                 self.name,
                 f"cannot be shared ({error})",
                 "other processes of this machine count it again",
             )
-            self._visit()
+            self._settle()
 
     def _run(self, seconds: float) -> None:
         while not self._stop.wait(seconds):
             with contextlib.suppress(OSError):
                 self.sample()
 
-    def _visit(self) -> None:
+    def _settle(self) -> None:
         now = self._clock()
-        with self._book.change() as state:
-            division = Division(state, self._id, self._counter, now)
-            mine = division.settle()
-        others = self._stand_in_readings()
-        for device, joules in mine["owed"].items():
+        with self._state.change() as state:
+            attribution = Attribution(state, self._id, self._counter, now)
+            own = attribution.settle()
+        fallbacks = self._read_fallbacks()
+        for device, joules in own["joules"].items():
             self._joules[device] = self._joules.get(device, 0.0) + joules
-        for device, joules in mine["unsure"].items():
+        for device, joules in own["unattributed"].items():
             self.unattributed[device] = self.unattributed.get(device, 0.0) + joules
-        for device, (why, seconds) in mine["gaps"].items():
-            self._fill(device, why, seconds, others, now)
-        for device in division.closed():
-            self._since[device] = now
-            self._seen |= {key: reading for key, reading in others.items() if key[0] == device}
+        for device, (why, seconds) in own["gaps"].items():
+            self._fill_gap(device, why, seconds, fallbacks, now)
+        for device in attribution.settled_devices():
+            self._settled_at[device] = now
+            self._fallback_before |= {k: r for k, r in fallbacks.items() if k[0] == device}
 
-    def _fill(self, device: str, why: str, seconds: float, others: Mapping, now: float) -> None:
-        """Count seconds of a gap by the stand-ins."""
-        span = now - self._since[device]
+    def _fill_gap(
+        self, device: str, why: str, seconds: float, fallbacks: Mapping, now: float
+    ) -> None:
+        """Count the seconds of a gap by the fallback sensors."""
+        span = now - self._settled_at[device]
         share = min(seconds / span, 1.0) if span > 0 else 1.0
         self._gaps[device] = (why, self._gaps.get(device, ("", 0.0))[1] + share * span)
-        for key, reading in others.items():
+        for key, reading in fallbacks.items():
             if key[0] == device:
-                more = share * (reading.joules - self._seen[key].joules)
+                more = share * (reading.joules - self._fallback_before[key].joules)
                 self._modelled[key] = self._modelled.get(key, 0.0) + more
 
-    def _stand_in_readings(self) -> dict[tuple[str, str], Reading]:
-        return {(r.device, r.source): r for one in self._others.values() for r in one.read()}
+    def _read_fallbacks(self) -> dict[tuple[str, str], Reading]:
+        return {(r.device, r.sensor): r for one in self._fallbacks.values() for r in one.read()}
 
 
-def _named(others: Mapping[str, Source], device: str) -> str:
-    return others[device].name if device in others else "nothing"
+def _name(fallbacks: Mapping[str, Sensor], device: str) -> str:
+    return fallbacks[device].name if device in fallbacks else "nothing"

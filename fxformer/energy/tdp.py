@@ -98,9 +98,12 @@ class CPUModel:
         seconds: Callable[[], float] = host_usage.cpu_seconds,
     ):
         if tdp_watts is None:
-            self.watts, self.statement = cpu_watts_per_thread(host_usage.cpu_name())
+            self.watts, self.assumption = cpu_watts_per_thread(host_usage.cpu_name())
         else:
-            self.watts, self.statement = tdp_watts / threads, f"{tdp_watts:g} W / {threads} threads"
+            self.watts, self.assumption = (
+                tdp_watts / threads,
+                f"{tdp_watts:g} W / {threads} threads",
+            )
         self._sigma, self._seconds = sigma, seconds
         self._start = seconds() if since is None else since
 
@@ -130,7 +133,7 @@ class RAMModel:
         resident: Callable[[], int] = host_usage.resident_bytes,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.statement = f"{watts_per_gb:g} W/GB of this process's resident memory"
+        self.assumption = f"{watts_per_gb:g} W/GB of this process's resident memory"
         self._watts_per_byte, self._sigma = watts_per_gb / 1e9, sigma
         self._resident, self._clock = resident, clock
         self._last = self._memory_read_at = clock()
@@ -178,7 +181,7 @@ class AcceleratorModel:
             for device, kind in devices.items()
         }
         self._watts = {device: watts * load for device, (watts, _) in known.items()}
-        self.statement = f"{'; '.join(sorted({s for _, s in known.values()}))} at load {load:g}"
+        self.assumption = f"{'; '.join(sorted({s for _, s in known.values()}))} at load {load:g}"
         self._sigma, self._clock, self._start = sigma, clock, clock()
 
     def read(self) -> Sequence[Reading]:

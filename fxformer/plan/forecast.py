@@ -12,7 +12,7 @@ import numpy as np
 from fxformer.config.build import build
 from fxformer.energy import host_usage
 from fxformer.energy.config import TDPEnergy
-from fxformer.energy.startup import take
+from fxformer.energy.host_usage import take_startup
 from fxformer.errors import UserError
 from fxformer.flops.jaxpr_flops import executed
 from fxformer.flops.peak import cores, mesh_peak
@@ -161,7 +161,7 @@ def _doubt(one: float, its: float, other: float, others: float) -> float:
 def _started() -> float:
     """Processor seconds from this process's start to here: what a run's takes too. The usual ones
     where the process did other things as well."""
-    seconds = host_usage.cpu_seconds() - take().cpu_seconds
+    seconds = host_usage.cpu_seconds() - take_startup().cpu_seconds
     return seconds if seconds > 0.5 else USUAL_START
 
 
@@ -176,7 +176,7 @@ def _within(
     if energy.budget_kwh is not None:
         limits["energy.budget_kwh"] = energy.budget_kwh / carbon.kwh(watts)
     if energy.budget_gco2e is not None:
-        limits["energy.budget_gco2e"] = carbon.lasts(energy.budget_gco2e, watts)
+        limits["energy.budget_gco2e"] = carbon.seconds_until(energy.budget_gco2e, watts)
     name = min(limits, key=limits.get, default=None)
     if name is None or limits[name] >= seconds:
         return seconds, None

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from fxformer.energy.carbon import look_up
+from fxformer.energy.carbon import find_region
 from fxformer.files import check_output
 from fxformer.types import Positive
 
@@ -25,6 +25,6 @@ class Plan:
 
     def __post_init__(self) -> None:
         for code in self.elsewhere:
-            look_up(code)
+            find_region(code)
         if self.json is not None:
             check_output(self.json, "plan.json")

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from fxformer.config.build import build
-from fxformer.energy.carbon import Carbon, look_up
+from fxformer.energy.carbon import Carbon, find_region
 from fxformer.errors import UserError
 from fxformer.plan.forecast import Forecast, forecast
 from fxformer.plan.start import starts
@@ -51,7 +51,7 @@ class Planner:
         seconds, joules = together(self.found)
         total |= {"joules": joules.value, "joules_sigma": joules.sigma}
         total["seconds_sigma"] = seconds.sigma
-        body = {"grid": carbon.facts(), "runs": runs, "total": total}
+        body = {"grid": carbon.assumptions(), "runs": runs, "total": total}
         body["elsewhere"] = {
             code: _there(joules.value, seconds.value, carbon, code) for code in elsewhere
         }
@@ -62,7 +62,7 @@ class Planner:
 
 def _there(joules: float, seconds: float, carbon: Carbon, code: str) -> dict:
     """The same joules in another region."""
-    here, there = carbon.ahead(seconds), look_up(code)
+    here, there = carbon.mean_intensity(seconds), find_region(code)
     grams = carbon.kwh(joules) * there.gco2e_per_kwh
     change = there.gco2e_per_kwh / here - 1 if here else None
     return dataclasses.asdict(there) | {"gco2e": grams, "against_here": change}
@@ -71,7 +71,7 @@ def _there(joules: float, seconds: float, carbon: Carbon, code: str) -> dict:
 def _plain(one: Forecast, carbon: Carbon) -> dict:
     """For JSON: sums as plain numbers, their standard deviations beside them."""
     body = dataclasses.asdict(one)
-    grams = carbon.kwh(one.joules.value) * carbon.ahead(one.seconds.value)
+    grams = carbon.kwh(one.joules.value) * carbon.mean_intensity(one.seconds.value)
     return body | {
         "seconds": one.seconds.value,
         "seconds_sigma": one.seconds.sigma,

@@ -40,6 +40,6 @@ def starts(carbon: Carbon, seconds: float, now: float | None = None) -> list[Sta
     now = time.time() if now is None else now
     hours = [(now // HOUR + n) * HOUR for n in range(1, AHEAD + 1)]
     return [
-        Start(when, carbon.ahead(seconds, when), carbon.hourly.knows(int(when // HOUR)))
+        Start(when, carbon.mean_intensity(seconds, when), carbon.hourly.has(int(when // HOUR)))
         for when in (now, *hours)
     ]

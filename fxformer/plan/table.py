@@ -7,7 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, look_up
+from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, find_region
 from fxformer.plan.forecast import Forecast, Spread
 from fxformer.plan.start import starts
 from fxformer.track import formatting
@@ -65,11 +65,11 @@ def _places(one: Spread, seconds: Spread, carbon: Carbon, elsewhere: Sequence[st
     for name in ("the same run in", "g/kWh", "CO2e", "against here"):
         left = name.endswith("in")
         table.add_column(name, justify="left" if left else "right", no_wrap=not left)
-    here = carbon.ahead(seconds.value)
+    here = carbon.mean_intensity(seconds.value)
     scale = carbon.pue / JOULES_PER_KWH
     rows = [(f"here: {carbon.grid.name}", here, "")]
     for code in elsewhere:
-        grid = look_up(code)
+        grid = find_region(code)
         change = "" if not here else f"{grid.gco2e_per_kwh / here - 1:+.0%}"
         rows.append((f"{code}: {grid.name}", grid.gco2e_per_kwh, change))
     for name, intensity, change in sorted(rows, key=lambda row: row[1]):

@@ -115,7 +115,7 @@ class Sum:
 
     def gco2e(self, carbon: Carbon) -> float:
         """Grams, over the hours that it takes from now."""
-        return carbon.kwh(self.joules.value) * carbon.ahead(self.seconds.value)
+        return carbon.kwh(self.joules.value) * carbon.mean_intensity(self.seconds.value)
 
 
 def times(each: Sequence[Spread], number: int) -> Spread:

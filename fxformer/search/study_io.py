@@ -189,11 +189,11 @@ def _starts(study: Study, trial: Trial) -> dict[str, list[float]]:
     """{name: [joules, kwh, gco2e, seconds]} of the trial's attempts that were killed before they
     had a run."""
     found = {}
-    for name, line in ledger.starts(study.runs).items():
+    for name, line in ledger.early_attempts(study.runs).items():
         start = line.get("start", {})
         if (start.get("sweep"), start.get("slot")) == (study.name, trial.slot):
-            kwh, grams = ledger.price(line)
-            seconds = sum(line["seconds"].values())
+            kwh, grams = ledger.early_cost(line)
+            seconds = sum(line["seconds_by_phase"].values())
             found[f"{ledger.STARTS}/{name}"] = [line["joules"], kwh, grams, seconds]
     return found
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
-from fxformer.energy.totals import Joules, Totals
+from fxformer.energy.totals import EnergySum, EnergyTotals
 from fxformer.files import check_output
 from fxformer.track import formatting
 from fxformer.track.redact import Redactor
@@ -42,7 +42,7 @@ class Spent:
     """
 
     run: StoredRun
-    totals: Totals
+    totals: EnergyTotals
     kwh: float
     gco2e: float
     per_token: float | None
@@ -57,7 +57,7 @@ class Starts:
     """The attempts that ended before their run had a folder, together."""
 
     attempts: int = 0
-    totals: Totals = dataclasses.field(default_factory=Totals)
+    totals: EnergyTotals = dataclasses.field(default_factory=EnergyTotals)
     kwh: float = 0.0
     gco2e: float = 0.0
     lost: tuple[float, ...] = ()
@@ -65,12 +65,12 @@ class Starts:
     @classmethod
     def of(cls, root: str | Path) -> "Starts":
         """Those of a folder of runs."""
-        lines = list(ledger.starts(root).values())
-        prices = [ledger.price(line) for line in lines]
-        totals = sum((Totals.from_json(line) for line in lines), Totals())
+        lines = list(ledger.early_attempts(root).values())
+        prices = [ledger.early_cost(line) for line in lines]
+        totals = sum((EnergyTotals.from_json(line) for line in lines), EnergyTotals())
         kwh, grams = (sum(column) for column in zip(*prices, strict=True)) if prices else (0.0, 0.0)
         killed = (line for line in lines if not line.get("final"))
-        return cls(len(lines), totals, kwh, grams, tuple(map(ledger.lost, killed)))
+        return cls(len(lines), totals, kwh, grams, tuple(map(ledger.estimate_lost, killed)))
 
 
 def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
@@ -84,17 +84,17 @@ def account(run: StoredRun, grid: Mapping[str, str] | None = None) -> Spent:
     reached = {name: _last(train, name) for name in ("tokens", "step")}
     told = accounted(run, run.energy(), carbon, losses=losses, **reached)
     file = run.folder / "energy.jsonl"
-    killed = [one for one in ledger.attempts(file).values() if not ledger.ended(one)]
+    killed = [one for one in ledger.attempts(file).values() if ledger.was_killed(one)]
     return dataclasses.replace(
         told,
-        lost=tuple(ledger.lost(one) for one in killed),
-        unattributed=sum(ledger.not_attributable(file).values()),
+        lost=tuple(ledger.estimate_lost(one) for one in killed),
+        unattributed=sum(ledger.unattributed(file).values()),
     )
 
 
 def accounted(
     run: StoredRun,
-    totals: Totals,
+    totals: EnergyTotals,
     carbon: Carbon,
     *,
     tokens: float | None,
@@ -226,7 +226,7 @@ def _notes(accounts: Sequence[Spent], starts: Starts) -> list[str]:
     return notes
 
 
-def _sum(accounts: Sequence[Spent], starts: Starts, total: Joules) -> Text:
+def _sum(accounts: Sequence[Spent], starts: Starts, total: EnergySum) -> Text:
     kwh = starts.kwh + sum(one.kwh for one in accounts)
     grams = starts.gco2e + sum(one.gco2e for one in accounts)
     joules, spread = formatting.si(total.joules, "J"), formatting.percent(total.relative)

@@ -15,7 +15,7 @@ import numpy as np
 
 from fxformer import jsonl
 from fxformer.energy.ledger_reader import LedgerReader
-from fxformer.energy.totals import Totals
+from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track import schema
 from fxformer.track.run_lock import holds
@@ -114,7 +114,7 @@ class StoredRun:
         """All whole lines of events.jsonl."""
         return self._log("events.jsonl")
 
-    def energy(self) -> Totals:
+    def energy(self) -> EnergyTotals:
         """All attempts' joules."""
         return self._ledger.totals()
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fxformer.config.type_check import type_problem
-from fxformer.energy.carbon import KNOBS, Carbon
-from fxformer.energy.totals import Totals
+from fxformer.energy.carbon import CARBON_OPTIONS, Carbon
+from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track import export, formatting
 from fxformer.track.run_reader import GRID_FILE, StoredRun, find, runs
@@ -204,7 +204,7 @@ def _knobs(known: Any, folder: Path) -> dict[str, Any]:
     """The arguments of `Carbon`. UserError where one has another type."""
     if not isinstance(known, Mapping):
         raise UserError(f"energy wants a mapping, got {str(known)[:60]}")
-    knobs = {name: known[name] for name in KNOBS if known.get(name) is not None}
+    knobs = {name: known[name] for name in CARBON_OPTIONS if known.get(name) is not None}
     for name, value in knobs.items():
         if why := type_problem(value, _CARBON[name]):
             raise UserError(f"energy.{name} {why}")
@@ -235,7 +235,7 @@ def _chart(run: StoredRun, width: int) -> RenderableType | None:
     return Panel(Group(*rows), title=title, title_align="left", border_style="dim", width=width)
 
 
-def _energy(totals: Totals, width: int) -> RenderableType | None:
+def _energy(totals: EnergyTotals, width: int) -> RenderableType | None:
     if not totals.joules:
         return None
     table = Table(box=None, header_style="dim", padding=(0, 1))

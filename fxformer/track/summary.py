@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.sensor import Unreadable
-from fxformer.energy.totals import Totals
+from fxformer.energy.totals import EnergyTotals
 from fxformer.track import formatting
 
 
@@ -34,7 +34,7 @@ def summarise(
     *,
     status: str,
     facts: Sequence[tuple[str, str]],
-    energy: Totals,
+    energy: EnergyTotals,
     carbon: Carbon,
     check: str = "",
     unreadable: Sequence[Unreadable] = (),
@@ -87,7 +87,7 @@ def command() -> str:
     return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
-def energy_rows(energy: Totals, carbon: Carbon) -> list[tuple[str, str]]:
+def energy_rows(energy: EnergyTotals, carbon: Carbon) -> list[tuple[str, str]]:
     """Joules, kWh and grams with interval, provenance and the assumptions, in words."""
     total = energy.total
     kwh, grams = carbon.kwh(total.joules), carbon.gco2e(total.joules, energy.hours)
@@ -97,7 +97,7 @@ def energy_rows(energy: Totals, carbon: Carbon) -> list[tuple[str, str]]:
     cost = f"{formatting.si(total.joules, 'J')} = {kwh:.3g} kWh {spread}, {total.provenance}"
     pace = grid.gco2e_per_kwh if intensity is None else round(intensity, 1)
     where = f"at {pace:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
-    if guessed := carbon.guessed(energy.hours):
+    if guessed := carbon.share_outside_file(energy.hours):
         where += f"; {formatting.percent(guessed)} of it in hours the file lacks: a typical day's"
     return [("energy", cost), ("carbon", f"{formatting.si(grams, 'gCO2e')} {where}")]
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from fxformer.config.build import build, cause
 from fxformer.energy import ledger
 from fxformer.energy.config import TDPEnergy
-from fxformer.energy.crosscheck import Check
+from fxformer.energy.crosscheck import CrossCheck
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
@@ -48,7 +48,7 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     # Closed whatever comes: the next job of this process must find its counters and tools free.
     with contextlib.closing(energy.open(accelerators=kinds, prior=prior, startup=True)) as meter:
-        with contextlib.closing(energy.check(meter)) as check:
+        with contextlib.closing(energy.cross_check(meter)) as check:
             train(cfg, energy, meter, check, console, watch)
 
 
@@ -56,7 +56,7 @@ def train(
     cfg: DictConfig,
     energy: TDPEnergy,
     meter: Meter,
-    check: Check,
+    check: CrossCheck,
     console: Console,
     watch: Watch | None,
 ) -> None:
@@ -64,7 +64,7 @@ def train(
     facts = {} if watch is None else watch.facts
     kept = begin_ledger(cfg, energy, facts)
     try:
-        kept.follow(meter)
+        kept.start_thread(meter)
         with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
             check.begin()
             setup = set_up(cfg)
@@ -73,7 +73,7 @@ def train(
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:
-        end = kept.refuse if isinstance(cause(error), UserError) else kept.close
+        end = kept.discard if isinstance(cause(error), UserError) else kept.close
         end(meter)
         raise
     left = "stopped before it could save; resume continues from the newest checkpoint"
@@ -103,7 +103,7 @@ def begin_ledger(cfg: DictConfig, energy: TDPEnergy, facts: Mapping[str, Any]) -
         return Ledger(Path(cfg.resume, "energy.jsonl"), every=every)
     price = {"pue": carbon.pue, "gco2e_per_kwh": carbon.grid.gco2e_per_kwh}
     try:
-        return Ledger.begin(cfg.runs, every=every, start=dict(facts) | price)
+        return Ledger.for_new_run(cfg.runs, every=every, start=dict(facts) | price)
     except OSError as error:
         if error.errno in FULL:
             raise

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fxformer.config.build import build
 from fxformer.energy.config import TDPEnergy
-from fxformer.energy.crosscheck import Check
+from fxformer.energy.crosscheck import CrossCheck
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.inference.decoding.samples import samples
@@ -48,7 +48,7 @@ class Session:
     ledger: Ledger
     energy: TDPEnergy
     console: Console
-    check: Check
+    check: CrossCheck
     more: Sequence[Event] = ()
     samples: Sequence[Sample] = ()
 
@@ -140,9 +140,9 @@ class Session:
     def resumed(self, totals: Totals) -> Totals:
         """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
         made again, but seconds and joules that stay spent."""
-        seconds = sum(self.meter.before.seconds.get(phase, 0.0) for phase in LOOP)
+        seconds = sum(self.meter.prior.seconds.get(phase, 0.0) for phase in LOOP)
         totals.seconds = max(totals.seconds, seconds)
-        totals.joules = max(totals.joules, self.meter.before.joules)
+        totals.joules = max(totals.joules, self.meter.prior.joules)
         totals.restarts += 1
         return totals
 
@@ -209,7 +209,7 @@ class Session:
     def show_numbers(self, step: int, split: str, metrics: dict[str, float]) -> None:
         """A line of numbers: to the terminal and, now and then, into the ledger."""
         self.progress.log(step, split, metrics, self.meter.provenance)
-        self.ledger.keep(self.meter, step=step)
+        self.ledger.write_if_due(self.meter, step=step)
 
     def __enter__(self) -> Self:
         return self
@@ -244,7 +244,7 @@ class Session:
             facts=summary_stats.facts(self.setup, ended, work, text),
             energy=used,
             carbon=carbon,
-            check=self.check.words(),
+            check=self.check.text(),
             unreadable=self.meter.unreadable,
             samples=self.samples,
         )

@@ -61,9 +61,10 @@ def _ledger(folder: Path, joules: float) -> None:
                 "attempt": "a1",
                 "time": 1.7e9 + 60 * share,
                 "joules": joules * share,
-                "seconds": {"train": 10 * share, "compile": 2 * share},
+                "joules_by_hour": {str(int(1.7e9 // 3600)): joules * share},
+                "seconds_by_phase": {"train": 10 * share, "compile": 2 * share},
                 "entries": parts,
-                "statements": [],
+                "assumptions": [],
                 "unreadable": [],
             }
         )

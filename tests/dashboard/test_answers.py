@@ -12,6 +12,7 @@ from fxformer.dashboard import api_energy, curves, notes
 from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.run_index import Shelf
+from fxformer.energy.carbon import Carbon
 from fxformer.track.energy_report import account
 from fxformer.track.run_reader import StoredRun
 
@@ -226,8 +227,9 @@ def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
     shelf = Shelf(tmp_path / "runs")
     told = answer(shelf, "energy", {})
     assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
-    course = answer(shelf, "course", {})  # both lines of the ledger lie in the first hour
+    course = answer(shelf, "course", {})  # both lines of the ledger are of the first hour
     assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)
+    assert course["gco2e"][-1] == pytest.approx(told["gco2e"], rel=1e-4)
 
 
 def test_no_token_typed_or_logged_anywhere_reaches_a_report(tmp_path):
@@ -258,8 +260,8 @@ def test_no_token_typed_or_logged_anywhere_reaches_a_report(tmp_path):
     assert [row["key"] for row in answer(shelf, "runs", {})["runs"]] == [key]  # opens it
 
 
-def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
-    """A line of the ledger holds the hours since the one before it only."""
+def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path, monkeypatch):
+    """A line of the ledger has only the hours that changed; CO2 is counted by the hour of use."""
     folder = finished(tmp_path)
     entry = ["train", "cpu", "model:cpu", "modelled", 0.4]
     lines = [(150.0, {"10": 100.0, "11": 50.0}), (250.0, {"11": 150.0})]
@@ -270,8 +272,8 @@ def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
                     "attempt": "a",
                     "time": 1.0,
                     "joules": joules,
-                    "seconds": {},
-                    "hours": hours,
+                    "seconds_by_phase": {},
+                    "joules_by_hour": hours,
                     "entries": [[*entry, joules]],
                 }
             )
@@ -282,6 +284,13 @@ def test_the_hours_of_an_hourly_grid_are_those_of_all_lines(tmp_path):
     shelf, key = only(tmp_path)
     assert sum(shelf.totals(key).hours.values()) == 250.0 == StoredRun(folder).energy().joules
     assert shelf.totals(key) == StoredRun(folder).energy()
+    grid = tmp_path / "grid.csv"
+    grid.write_text("hour,gCO2e/kWh\n" + "".join(f"{n},{10 * n}\n" for n in range(24)))
+    carbon = Carbon(grid_hourly=str(grid), grid_timezone="UTC")
+    monkeypatch.setattr("fxformer.dashboard.configs.carbon", lambda *_: carbon)
+    grams = (100.0 * 100 + 150.0 * 110) / 3.6e6
+    assert ANSWERS["energy"](shelf, {})["gco2e"] == pytest.approx(grams)
+    assert ANSWERS["course"](shelf, {})["gco2e"][-1] == pytest.approx(grams, rel=1e-4)
 
 
 def test_a_run_says_what_text_was_dropped(tmp_path):

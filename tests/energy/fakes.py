@@ -1,10 +1,10 @@
-"""A clock that a test moves, and sources that do as they are told."""
+"""Fake clock, set by the test, and fake sensors."""
 
 from fxformer.energy.sensor import Reading
 
 
 class Clock:
-    """Calling it tells the time; `go` moves it."""
+    """Seconds since the start; `go` advances it."""
 
     def __init__(self):
         self.now = 0.0
@@ -18,7 +18,7 @@ class Clock:
 
 
 class Steady:
-    """A device that draws constant watts; `dies_at` seconds it stops answering."""
+    """A device that draws constant watts; `dies_at` seconds it fails."""
 
     def __init__(
         self,

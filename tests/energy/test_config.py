@@ -18,12 +18,12 @@ def test_every_yaml_builds_and_counts(name):
     with meter.phase("train"):
         sum(range(200_000))
     assert meter.close().joules > 0
-    assert meter.statements or not meter.unreadable
+    assert meter.assumptions or not meter.unreadable
 
 
 def test_the_model_states_what_it_assumes():
     meter = TDPEnergy(cpu_tdp_watts=100).open(accelerators=["NVIDIA A100-SXM4-80GB", "TPU v3"])
-    said = " ".join(meter.statements)
+    said = " ".join(meter.assumptions)
     assert "100 W /" in said and "TDP 400 W of A100" in said and "TDP 450 W of TPU v3" in said
     assert set(meter.totals().by("device")) >= {"cpu", "ram", "gpu:0", "tpu:1"}
 

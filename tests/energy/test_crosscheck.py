@@ -6,7 +6,7 @@ import types
 import pytest
 
 from fxformer.energy.config import TDPEnergy
-from fxformer.energy.crosscheck import Check, CodeCarbon, Zeus, tool_called
+from fxformer.energy.crosscheck import CodeCarbon, CrossCheck, Zeus, open_tool
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
 
@@ -52,22 +52,24 @@ def codecarbon(monkeypatch):
     return module
 
 
-def test_codecarbon_is_set_beside_ours(codecarbon):
+def test_codecarbon_is_compared_with_the_meter(codecarbon):
     clock, mine = meter()
     clock.go(5)  # before it began: not compared
-    check = Check(tool_called("codecarbon"), mine)
+    check = CrossCheck(open_tool("codecarbon"), mine)
     check.begin()
     clock.go(100)
     found = check.end()
-    assert found["joules"] == pytest.approx(10800) and found["ours"] == pytest.approx(41000)
-    assert found["difference"] == pytest.approx(10800 / 41000 - 1)
-    by = {device: pytest.approx(both) for device, both in found["by"].items()}
+    assert found["tool_joules"] == pytest.approx(10800) and found["own_joules"] == pytest.approx(
+        41000
+    )
+    assert found["relative_difference"] == pytest.approx(10800 / 41000 - 1)
+    by = {device: pytest.approx(both) for device, both in found["by_device"].items()}
     assert by == {"cpu": [7200, 10000], "ram": [3600, 1000], "gpu": [0, 30000]}
     assert check.end() == found
-    assert "1.08e+04 J against 4.1e+04 J here (-74%); cpu 7200 J against 1e+04" in check.words()
+    assert "1.08e+04 J, here 4.1e+04 J (-74%); cpu 7200 J, here 1e+04 J" in check.text()
 
 
-def test_zeus_is_set_beside_ours(monkeypatch):
+def test_zeus_is_compared_with_the_meter(monkeypatch):
     calls = []
 
     class ZeusMonitor:
@@ -98,7 +100,7 @@ def test_a_tool_that_fails_or_reads_nothing_says_so_and_disturbs_nothing():
         def start(self):
             raise OSError("no power here")
 
-    class Blind:
+    class Empty:
         package = "zeus"
 
         def start(self): ...
@@ -107,18 +109,18 @@ def test_a_tool_that_fails_or_reads_nothing_says_so_and_disturbs_nothing():
             return {}
 
     _, mine = meter()
-    broken, blind = Check(Broken(), mine), Check(Blind(), mine)
+    broken, empty = CrossCheck(Broken(), mine), CrossCheck(Empty(), mine)
     broken.begin()
-    blind.begin()
-    assert broken.words().endswith("gave no numbers: OSError: no power here")
-    assert blind.words().endswith("gave no numbers: it could read nothing here")
+    empty.begin()
+    assert broken.text().endswith("failed: OSError: no power here")
+    assert empty.text().endswith("failed: it could read no device here")
 
 
 def test_a_tool_is_ended_when_its_run_fails_before_it_began_or_later(codecarbon):
     ended = []
     codecarbon.OfflineEmissionsTracker.stop = lambda self: ended.append(1)
     for begun in (False, True):
-        check = Check(tool_called("codecarbon"), meter()[1])
+        check = CrossCheck(open_tool("codecarbon"), meter()[1])
         if begun:
             check.begin()
         check.close()
@@ -126,18 +128,18 @@ def test_a_tool_is_ended_when_its_run_fails_before_it_began_or_later(codecarbon)
         assert len(ended) == begun
 
 
-def test_a_tool_that_is_not_there_is_refused_with_pips_line(monkeypatch):
+def test_a_tool_that_is_not_installed_is_refused_with_the_pip_command(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install codecarbon"):
         TDPEnergy(crosscheck="codecarbon")
 
 
-def test_nothing_is_imported_unless_asked():
+def test_nothing_is_imported_without_the_option():
     energy = TDPEnergy()
-    check = energy.check(energy.open(accelerators=[]))
+    check = energy.cross_check(energy.open(accelerators=[]))
     check.begin()
     check.close()
-    assert check.end() == {} and check.words() == ""
+    assert check.end() == {} and check.text() == ""
     assert CodeCarbon.package not in sys.modules
 
 
@@ -146,11 +148,11 @@ def test_the_real_codecarbon_has_this_interface():
     """Where it is installed. Its processor and ours are watts times load, some way apart."""
     pytest.importorskip("codecarbon")
     mine = TDPEnergy().open(accelerators=[])
-    check = Check(tool_called("codecarbon"), mine)
+    check = CrossCheck(open_tool("codecarbon"), mine)
     check.begin()
     for _ in range(60):
         sum(range(2_000_000))
     found = check.end()
     assert "failed" not in found, found
-    their, our = found["by"]["cpu"]
+    their, our = found["by_device"]["cpu"]
     assert our > 0 and 0.2 < their / our < 5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.energy.host_usage import clean
+from fxformer.energy.host_usage import strip_marks
 
 
 @pytest.mark.parametrize(
@@ -13,4 +13,4 @@ from fxformer.energy.host_usage import clean
     ],
 )
 def test_marks_and_clock_are_stripped(raw, plain):
-    assert clean(raw) == plain
+    assert strip_marks(raw) == plain

@@ -8,8 +8,16 @@ import time
 import pytest
 
 from fxformer import jsonl
-from fxformer.energy.ledger import STARTS, Ledger, attempts, lost, price, starts, totals
-from fxformer.energy.ledger_reader import LedgerReader
+from fxformer.energy.ledger import (
+    STARTS,
+    Ledger,
+    attempts,
+    early_attempts,
+    early_cost,
+    estimate_lost,
+    totals,
+)
+from fxformer.energy.ledger_reader import GrowthStep, LedgerReader
 from fxformer.energy.meter import Meter
 from tests.energy.fakes import Clock, Steady
 
@@ -21,7 +29,7 @@ def attempt(path, seconds, *, close=True):
     for step in range(seconds):
         with meter.phase("train"):
             clock.go(1)
-        ledger.keep(meter, step=step)
+        ledger.write_if_due(meter, step=step)
     if close:
         ledger.close(meter)
     return meter
@@ -52,9 +60,9 @@ def test_hours_are_written_once_each_and_read_back_whole(tmp_path):
     ledger = Ledger(path, every=0, clock=clock)
     for _ in range(4):
         clock.go(1800)
-        ledger.keep(meter)
+        ledger.write_if_due(meter)
     lines = list(jsonl.read(path))
-    assert [list(line["hours"]) for line in lines] == [["2"], ["2"], ["3"], ["3"]]
+    assert [list(line["joules_by_hour"]) for line in lines] == [["2"], ["2"], ["3"], ["3"]]
     kept = totals(path)
     assert kept.hours == meter.own().hours == {2: 360000, 3: 360000}
     assert sum(kept.hours.values()) == pytest.approx(kept.joules)
@@ -71,7 +79,7 @@ def line(joules):
             "attempt": "a",
             "time": 1.0,
             "joules": joules,
-            "seconds": {"train": 1.0},
+            "seconds_by_phase": {"train": 1.0},
             "entries": [entry],
         }
     )
@@ -79,15 +87,16 @@ def line(joules):
 
 @pytest.mark.parametrize("wrong", [
     {"entries": 3}, {"entries": [[1]]}, {"entries": [["train", "cpu", "s", "modelled", 0.4, "x"]]},
-    {"joules": "nan"}, {"joules": None}, {"time": "inf"}, {"hours": [1]}, {"hours": {"x": 1.0}},
-    {"hours": {"3": "x"}}, {"seconds": 3}, {"seconds": {"train": "x"}}, {"pid": "x"},
+    {"joules": "nan"}, {"joules": None}, {"time": "inf"},
+    {"joules_by_hour": [1]}, {"joules_by_hour": {"x": 1.0}}, {"joules_by_hour": {"3": "x"}},
+    {"seconds_by_phase": 3}, {"seconds_by_phase": {"train": "x"}}, {"pid": "x"},
 ])  # fmt: skip
 def test_a_line_of_wrong_types_is_named_and_the_one_before_it_counts(tmp_path, wrong):
     path = tmp_path / "energy.jsonl"
     path.write_text(line(5.0) + "\n" + json.dumps(json.loads(line(9.0)) | wrong) + "\n")
     reader = LedgerReader(path)
     assert reader.totals().joules == 5.0 and reader.problem.startswith("line 2: ")
-    assert reader.growth() == [(1.0, 5.0)]
+    assert reader.growth() == [GrowthStep(1.0, 5.0, {})]
     with open(path, "a") as file:
         file.write(line(11.0) + "\n")
     assert reader.totals().joules == 11.0 == totals(path).joules
@@ -114,13 +123,15 @@ def metered(seconds=0):
 
 def test_the_first_line_is_written_at_once_and_moves_with_the_run(tmp_path):
     clock, meter = metered(7)
-    ledger = Ledger.begin(tmp_path / "runs", start={"pue": 1.5, "gco2e_per_kwh": 100.0, "slot": 3})
-    ledger.follow(meter)
+    ledger = Ledger.for_new_run(
+        tmp_path / "runs", start={"pue": 1.5, "gco2e_per_kwh": 100.0, "slot": 3}
+    )
+    ledger.start_thread(meter)
     (file,) = (tmp_path / "runs" / STARTS).iterdir()
     (line,) = jsonl.read(file)
     assert line["joules"] == 700 and line["start"]["slot"] == 3
-    assert price(line) == pytest.approx((1.5 * 700 / 3.6e6, 1.5 * 700 / 3.6e6 * 100))
-    assert starts(tmp_path / "runs") == {}  # its process, this one, lives
+    assert early_cost(line) == pytest.approx((1.5 * 700 / 3.6e6, 1.5 * 700 / 3.6e6 * 100))
+    assert early_attempts(tmp_path / "runs") == {}  # its process, this one, lives
     (run := tmp_path / "runs" / "a").mkdir()
     ledger.move(run / "energy.jsonl")
     clock.go(1)
@@ -132,18 +143,18 @@ def test_the_first_line_is_written_at_once_and_moves_with_the_run(tmp_path):
 
 def test_a_start_that_is_refused_leaves_nothing(tmp_path):
     _, meter = metered()
-    ledger = Ledger.begin(tmp_path / "runs", start={})
-    ledger.follow(meter)
-    ledger.refuse(meter)
+    ledger = Ledger.for_new_run(tmp_path / "runs", start={})
+    ledger.start_thread(meter)
+    ledger.discard(meter)
     assert not (tmp_path / "runs").exists()
     ledger.write(meter)  # closed: the thread may come too late
 
 
 def test_a_thread_writes_where_the_loop_does_not(tmp_path, monkeypatch):
-    monkeypatch.setattr("fxformer.energy.ledger.LEAST", 0.01)
+    monkeypatch.setattr("fxformer.energy.ledger.MIN_SECONDS", 0.01)
     _, meter = metered()
     ledger = Ledger(tmp_path / "energy.jsonl", every=0.0)
-    ledger.follow(meter)
+    ledger.start_thread(meter)
     deadline = time.monotonic() + 300
     while len(list(jsonl.read(tmp_path / "energy.jsonl"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -160,8 +171,8 @@ from fxformer.energy.meter import Meter
 clock = Clock()
 meter = Meter([Steady(clock, 100)], clock=clock)
 clock.go(7)
-Ledger.begin(sys.argv[1], every=4.0, start={"pue": 2.0, "gco2e_per_kwh": 50.0,
-                                            "sweep": "s", "slot": 5}).follow(meter)
+Ledger.for_new_run(sys.argv[1], every=4.0, start={"pue": 2.0, "gco2e_per_kwh": 50.0,
+                                            "sweep": "s", "slot": 5}).start_thread(meter)
 os.kill(os.getpid(), 9)
 """
 
@@ -174,8 +185,8 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
     from fxformer.track.energy_report import main
 
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
-    (line,) = starts(tmp_path).values()
-    assert line["joules"] == 700 and lost(line) == 200  # 100 W for half of four seconds
+    (line,) = early_attempts(tmp_path).values()
+    assert line["joules"] == 700 and estimate_lost(line) == 200  # 100 W for half of four seconds
     main([str(tmp_path), "--json", "-"])
     found = json.loads(capsys.readouterr().out)
     assert found["joules"] == 700 and found["kwh"] == pytest.approx(1400 / 3.6e6)

@@ -1,17 +1,17 @@
-"""Joules from sampled watts."""
+"""Power samples integrated to joules."""
 
 import math
 
 import pytest
 
-from fxformer.energy.power import IntegratedPower
-from fxformer.energy.shared_counter import Shared
+from fxformer.energy.sensor import IntegratedPower
+from fxformer.energy.shared_counter import SharedCounter
 from tests.energy.fakes import Clock, Steady
 
 
 def sampled(watts, clock, **models):
-    power = IntegratedPower("p", watts, seconds=60, sigma=0.1, most=3000.0)
-    return Shared(power, models, place=None, clock=clock)
+    power = IntegratedPower("p", watts, seconds=60, sigma=0.1, max_watts=3000.0)
+    return SharedCounter(power, models, folder=None, clock=clock)
 
 
 def test_a_ramp_is_integrated_exactly():
@@ -38,7 +38,7 @@ def test_a_power_that_is_none_is_a_gap_and_not_the_end(bad):
     power.close()
 
 
-def test_a_power_that_cannot_be_asked_once_is_bridged():
+def test_a_power_that_cannot_be_read_once_is_bridged():
     clock, answers = Clock(), iter([{"gpu": 100.0}, {"gpu": 100.0}])
     power = sampled(lambda: next(answers), clock)  # the constructor takes the first
     clock.go(1)

@@ -1,4 +1,4 @@
-"""RAPL read from a made-up sysfs."""
+"""RAPL read from a fake sysfs."""
 
 import os
 
@@ -6,20 +6,20 @@ import pytest
 
 from fxformer.energy.rapl import RAPL
 from fxformer.energy.sensor import UnreadableError
-from fxformer.energy.shared_counter import Shared
+from fxformer.energy.shared_counter import SharedCounter
 
 
-def zone(root, name, kind, value, span=262143328850):
+def zone(root, name, kind, value, wraps_at=262143328850):
     folder = root / name
     folder.mkdir()
-    for file, text in [("name", kind), ("energy_uj", value), ("max_energy_range_uj", span)]:
+    for file, text in [("name", kind), ("energy_uj", value), ("max_energy_range_uj", wraps_at)]:
         (folder / file).write_text(f"{text}\n")
     return folder / "energy_uj"
 
 
-def opened(root):
+def open_rapl(root):
     """The zones' counter, read by this process alone."""
-    return Shared(RAPL(sigma=0.05, every=0, root=root), {}, place=None)
+    return SharedCounter(RAPL(sigma=0.05, every=0, root=root), {}, folder=None)
 
 
 def test_packages_and_dram_are_summed_and_nothing_twice(tmp_path):
@@ -31,22 +31,22 @@ def test_packages_and_dram_are_summed_and_nothing_twice(tmp_path):
         zone(tmp_path, "intel-rapl:2", "psys", 0),
         zone(tmp_path, "intel-rapl-mmio:0", "package-0", 0),
     ]
-    rapl = opened(tmp_path)
+    rapl = open_rapl(tmp_path)
     for file in files:
         file.write_text("5000000\n")
     assert {r.device: r.joules for r in rapl.read()} == {"cpu": 10, "ram": 5}
 
 
-def test_a_counter_that_wraps_is_mended_and_one_that_steps_back_is_not(tmp_path):
+def test_a_counter_that_wraps_is_corrected_and_one_that_steps_back_is_not(tmp_path):
     file = zone(tmp_path, "intel-rapl:0", "package-0", 200_000_000_000)
-    rapl = opened(tmp_path)
+    rapl = open_rapl(tmp_path)
     file.write_text("199999999999")
-    assert rapl.read()[0].joules == 0 and "cannot be right" in str(rapl.notes[0])
+    assert rapl.read()[0].joules == 0 and "cannot be right" in str(rapl.problems[0])
     file.write_text(f"{262143328850 - 10_000_000}")
     rapl.read()
     file.write_text("5000000")
     assert rapl.read()[0].joules == pytest.approx(15)
-    file.write_text("")  # as some kernels answer now and then
+    file.write_text("")  # as some kernels return now and then
     rapl.read()
     file.write_text("6000000")
     assert rapl.read()[0].joules == pytest.approx(16)

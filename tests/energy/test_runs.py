@@ -16,7 +16,7 @@ from fxformer.energy.rapl import RAPL
 from fxformer.track.energy_report import account
 from fxformer.track.run_reader import StoredRun, runs
 from tests.energy.test_rapl import zone
-from tests.energy.test_shared_counter import Rising
+from tests.energy.test_shared_counter import RisingCounter
 from tests.physics.training import ready, train
 
 RUN = ("train", *DECODER, "trainer.steps=300", "trainer.save_every=20", "trainer.eval_every=100",
@@ -57,10 +57,10 @@ def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, mon
     """The next run of the same process reads the machine's counter."""
     import fxformer.train.trainer as session
 
-    rising = Rising(zone(tmp_path, "intel-rapl:0", "package-0", 0))
+    rising = RisingCounter(zone(tmp_path, "intel-rapl:0", "package-0", 0))
     rising.start()
     monkeypatch.setattr("fxformer.energy.config.RAPL", lambda **k: RAPL(root=tmp_path, **k))
-    monkeypatch.setattr("fxformer.energy.config.meeting_place", lambda: tmp_path)
+    monkeypatch.setattr("fxformer.energy.config.shared_folder", lambda: tmp_path)
     fit, calls = session.fit, []
 
     def breaks(step, *args, **knobs):

@@ -21,7 +21,7 @@ def test_the_processor_is_charged_for_what_this_process_uses():
     cpu = CPUModel(tdp_watts=128, threads=64, sigma=0.4, seconds=lambda: next(used))
     (reading,) = cpu.read()
     assert reading.joules == pytest.approx(2 * 3) and reading.provenance == "modelled"
-    assert cpu.statement == "128 W / 64 threads"
+    assert cpu.assumption == "128 W / 64 threads"
 
 
 def test_memory_is_charged_by_size_and_time():
@@ -41,7 +41,7 @@ def test_an_unreadable_accelerator_is_charged_by_its_design_power():
     )
     clock.go(10)
     assert gpu.read()[0].joules == pytest.approx(2000)
-    assert "TDP 400 W of A100" in gpu.statement
+    assert "TDP 400 W of A100" in gpu.assumption
 
 
 def test_this_process_uses_something():

@@ -76,7 +76,7 @@ class Trial:
         return True
 
     def charge(self, joules: float, seconds: float) -> None:
-        line = {"attempt": self.attempt, "joules": joules, "seconds": {"train": seconds},
+        line = {"attempt": self.attempt, "joules": joules, "seconds_by_phase": {"train": seconds},
                 "entries": [["train", "cpu", "fake", "modelled", 0.1, joules]]}  # fmt: skip
         jsonl.Writer(self.run / "energy.jsonl").write(line)
 

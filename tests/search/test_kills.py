@@ -186,7 +186,7 @@ def test_real_training_killed_again_and_again_ends_bit_for_bit_the_same(tmp_path
         assert (mine.state, mine.params, mine.values) == ("complete", theirs.params, theirs.values)
         assert [report[:2] for report in mine.reports] == [report[:2] for report in theirs.reports]
     used = sum(ledger.totals(file).joules for file in wild.glob("runs/2*/energy.jsonl"))
-    used += sum(line["joules"] for line in ledger.starts(wild / "runs").values())
+    used += sum(line["joules"] for line in ledger.early_attempts(wild / "runs").values())
     told = sum(trial.joules for trial in other.trials())
     assert min(dead) >= 2 and told == pytest.approx(used)
     assert told > sum(trial.joules for trial in one.trials())

@@ -72,7 +72,7 @@ def test_the_killed_are_charged_before_anyone_takes_over(tmp_path):
     (run / "run.json").write_text('{"status": "running", "owner": {}}')
     (run / "config.yaml").write_text("energy: {pue: 2.0, grid_gco2e_per_kwh: 100.0}")
     entries = [["train", "cpu", "model", "modelled", 0.4, 1.8e6]]
-    line = {"attempt": "a", "joules": 1.8e6, "seconds": {"train": 9.0}, "entries": entries}
+    line = {"attempt": "a", "joules": 1.8e6, "seconds_by_phase": {"train": 9.0}, "entries": entries}
     (run / "energy.jsonl").write_text(json.dumps(line) + "\n" + '{"attempt": "b", "ent')
     gone = dataclasses.replace(trial(0, state="running"), run="run", kwh=0.0, owner={"pid": 0})
     told = account(made := study(tmp_path, [gone]))

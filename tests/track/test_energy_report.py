@@ -6,7 +6,7 @@ import pytest
 from shell import DECODER, called, facts, only
 
 from fxformer import jsonl
-from fxformer.energy.totals import Entry, Totals
+from fxformer.energy.totals import EnergyEntry, EnergyTotals
 from fxformer.track.energy_report import account, by_search, main
 from fxformer.track.run_reader import StoredRun
 
@@ -15,9 +15,10 @@ def ledger(folder, *attempts: dict) -> None:
     writer = jsonl.Writer(folder / "energy.jsonl")
     for number, joules in enumerate(attempts):
         entries = tuple(
-            Entry(phase, "cpu", "model:cpu", "modelled", 0.4, j) for phase, j in joules.items()
+            EnergyEntry(phase, "cpu", "model:cpu", "modelled", 0.4, j)
+            for phase, j in joules.items()
         )
-        writer.write({"attempt": str(number), **Totals(entries, {}).to_json()}, sync=False)
+        writer.write({"attempt": str(number), **EnergyTotals(entries, {}).to_json()}, sync=False)
     writer.close()
 
 
@@ -68,8 +69,8 @@ def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
 def test_a_grid_known_by_the_hour_afterwards(root):
     """A run of 1 and 2 kJ in the first two hours of 1970, PUE 1.2, at 100 and 400 g/kWh."""
     run = root / "20260101-000000-a"
-    entry = Entry("train", "cpu", "model:cpu", "modelled", 0.4, 3000.0)
-    line = {"attempt": "0", **Totals((entry,), {}, {0: 1000.0, 1: 2000.0}).to_json()}
+    entry = EnergyEntry("train", "cpu", "model:cpu", "modelled", 0.4, 3000.0)
+    line = {"attempt": "0", **EnergyTotals((entry,), {}, {0: 1000.0, 1: 2000.0}).to_json()}
     (run / "energy.jsonl").write_text(json.dumps(line) + "\n")
     rows = [f"{hour},{400 if hour == 1 else 100}" for hour in range(24)]
     (root / "day.csv").write_text("\n".join(["hour,g/kWh", *rows]))
@@ -78,7 +79,7 @@ def test_a_grid_known_by_the_hour_afterwards(root):
     assert one.gco2e == pytest.approx(1.2 * (100 * 1 + 400 * 2) / 3600)
     found = json.loads((root / "x.json").read_text())
     assert found["by"]["hour"] == {"1970-01-01T00:00+00:00": 1000, "1970-01-01T01:00+00:00": 2000}
-    with pytest.raises(ValueError, match="are about a file"):
+    with pytest.raises(ValueError, match="need a file"):
         main([str(run), "--timezone", "UTC"])
 
 

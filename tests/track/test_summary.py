@@ -7,13 +7,13 @@ from rich.console import Console
 
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.sensor import Unreadable
-from fxformer.energy.totals import Entry, Totals
+from fxformer.energy.totals import EnergyEntry, EnergyTotals
 from fxformer.track.summary import Sample, command, difference, summarise
 
 
 def test_a_summary_says_what_came_out_and_what_it_cost():
     out = io.StringIO()
-    energy = Totals((Entry("train", "cpu", "model:cpu", "modelled", 0.4, 7.2e4),))
+    energy = EnergyTotals((EnergyEntry("train", "cpu", "model:cpu", "modelled", 0.4, 7.2e4),))
     summarise(
         Console(file=out, width=80),
         Path("runs/x"),

@@ -61,7 +61,7 @@ const runDetail = (() => {
       ["versions", Object.entries(one.packages || {}).map(([name, v]) => `${name} ${v}`).join(", ")],
       ["text dropped", dropped(one)], ["held-out texts", heldOut(one)],
       ["parameters", one.parameters && format.si(one.parameters)],
-      ["energy model", (one.statements || []).join("; ")], ["not read", (one.unreadable || []).join("; ")],
+      ["energy model", (one.assumptions || []).join("; ")], ["not read", (one.unreadable || []).join("; ")],
     ];
     return h("section", h("h3", "facts"), h("dl", rows.filter(([, v]) => v).map(([name, v]) => [h("dt", name), h("dd", v)])));
   }

@@ -1,7 +1,7 @@
 """One of two processes that train one model together, as `jax.distributed` does on a cluster.
 
-python -m tests.energy.two PORT FOLDER NUMBER: the folder holds a made-up RAPL zone and gets
-energy.jsonl; prints the counter when the meter began and when it ended.
+python -m tests.energy.distributed_process PORT FOLDER NUMBER: the folder has a fake RAPL zone and
+gets energy.jsonl; prints the counter when the meter began and when it ended.
 """
 
 import sys
@@ -12,7 +12,7 @@ import jax
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A port of loopback that is not in use."""
     import socket
 
     with socket.socket() as one:
@@ -21,7 +21,7 @@ def free_port() -> int:
 
 
 def main(port: str, folder: Path, number: int) -> None:
-    """Join, train, account."""
+    """Join, train, write the ledger."""
     jax.distributed.initialize(
         f"127.0.0.1:{port}", num_processes=2, process_id=number, initialization_timeout=60
     )
@@ -33,7 +33,7 @@ def main(port: str, folder: Path, number: int) -> None:
     assert jax.process_count() == 2 and jax.device_count() == 2
     counter = folder / "intel-rapl:0" / "energy_uj"
     parts.RAPL = partial(RAPL, root=folder)
-    parts.meeting_place = lambda: folder / "locks"
+    parts.shared_folder = lambda: folder / "locks"
     began = int(counter.read_text())
     meter = parts.AutoEnergy(read_every_seconds=0.1).open(accelerators=[])
     ledger = Ledger(folder / "energy.jsonl", every=0.2)

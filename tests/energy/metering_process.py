@@ -1,8 +1,8 @@
-"""A process that meters a made-up RAPL beside others.
+"""A process that meters a fake RAPL beside others.
 
-python -m tests.energy.sharing ROOT PLACE FILE BUSY SECONDS END: uses its core BUSY of the time, and
-keeps the joules it has counted and the processor seconds it has used in FILE; END is "leaves",
-"stays" or "dies" (of SIGKILL).
+python -m tests.energy.metering_process ROOT SHARED FILE BUSY SECONDS END: keeps its core busy for
+the share BUSY of the time, and writes the joules it has counted and the processor seconds it has
+used to FILE; END is "leaves", "stays" or "dies" (of SIGKILL).
 """
 
 import os
@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 
 from fxformer.energy.rapl import RAPL
-from fxformer.energy.shared_counter import Shared
+from fxformer.energy.shared_counter import SharedCounter
 
 
-def main(root: Path, place: Path, file: Path, busy: float, seconds: float, end: str) -> None:
+def main(
+    root: Path, shared_folder: Path, file: Path, busy: float, seconds: float, end: str
+) -> None:
     """Meter for so many seconds."""
-    shared = Shared(RAPL(sigma=0.05, every=0.0, root=root), {}, place=place)
+    shared = SharedCounter(RAPL(sigma=0.05, every=0.0, root=root), {}, folder=shared_folder)
     print("joined", flush=True)
     sys.stdin.readline()
     began = time.process_time()
