@@ -23,7 +23,7 @@ from rich.console import Console
 from benchmarks.machine import facts
 from fxformer.config import folders
 from fxformer.evaluate.audit.texts import examples
-from fxformer.evaluate.compare import arguments, compare
+from fxformer.evaluate.compare import compare, compare_parser
 from fxformer.evaluate.scores import Measured
 from fxformer.track.run_reader import StoredRun, find, name_of
 from fxformer.train.experiment import Task, open_task
@@ -187,7 +187,9 @@ def main(argv: list[str]) -> int:
             console.print(name, json.dumps(found[-1]["lines"]))
         tables = []
         for unit in ("tokens", "joules"):
-            compared = compare(arguments([*names, "--root", str(root), "--at", unit]), console)
+            compared = compare(
+                compare_parser().parse([*names, f"runs={root}", "--at", unit]), console
+            )
             tables.append(
                 {name: getattr(compared, name) for name in ("unit", "budget", "passages", "runs")}
             )

@@ -1,6 +1,7 @@
 """The command line: verbs, help, Hydra's composition of a small conf, exit codes, completion."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from fxformer import __main__ as cli
 from fxformer.cli import app, completion, huge_pages
-from fxformer.cli.folder import FORMS, told
+from fxformer.cli.verbs import VERBS
 from fxformer.config import folders
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,20 +184,21 @@ def test_cfg_job_and_help_are_readable(conf, capsys):
 def completions(line, capsys, monkeypatch):
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert completion.query(tuple(cli.VERBS)) == 0
+    completion.query()
     return capsys.readouterr().out.split()
 
 
 @pytest.mark.parametrize(
     "line,words",
     [
-        ("fxformer ", list(cli.VERBS)),
+        ("fxformer ", list(VERBS)),
         ("fxformer tr", ["train"]),
         ("fxformer train optimizer=", ["optimizer=adamw", "optimizer=sgd"]),
         ("fxformer train optimizer.ra", ["optimizer.rate="]),
         ("fxformer train seed=1 experiment=", ["experiment=claim"]),
         ("fxformer completion ", ["bash", "zsh", "fish"]),
-        ("fxformer show ", []),
+        ("fxformer show ", ["runs="]),
+        ("fxformer export --n", ["--no-ema"]),
         ("fxformer search se", ["serve"]),
     ],
 )
@@ -224,20 +226,23 @@ def test_bash_asks_fxformer(tmp_path):
     assert out.stdout == "show\n", out.stderr
 
 
-@pytest.mark.parametrize("verb", [v for v in cli.VERBS if v not in completion.COMPOSED])
-def test_each_verb_has_help(verb, capsys):
-    try:
-        code = cli.main([verb, "--help"])
-    except SystemExit as end:  # argparse
-        code = end.code
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_each_verb_has_help_in_one_layout(verb, option, capsys):
+    assert cli.main([verb, option]) == 0
     out = capsys.readouterr()
-    assert code == 0 and f"fxformer {verb}" in out.out and not out.err
+    heads = re.findall(r"^(usage|arguments|options|examples):", out.out, re.MULTILINE)
+    assert heads == ["usage", "arguments", "options", "examples"]
+    assert out.out.startswith(f"usage: fxformer {verb} ") and not out.err
+    assert "runs=FOLDER" in out.out
 
 
 def test_verbs(capsys):
     assert cli.main([]) == 0 and "train" in capsys.readouterr().out
     assert cli.main(["tain"]) == 2 and "did you mean 'train'?" in capsys.readouterr().err
-    assert cli.main(["model=bert"]) == 2 and "fxformer train model=bert" in capsys.readouterr().err
+    for words in (["model=bert", "seed=1"], ["--model", "bert"]):
+        assert cli.main(words) == 2
+        assert f"write fxformer train {' '.join(words)}" in capsys.readouterr().err
     assert cli.main(["--version"]) == 0
 
 
@@ -295,14 +300,6 @@ def test_the_name_of_a_folder_holds_no_value_of_the_environment_but_a_job(monkey
     said = capsys.readouterr().err
     assert "name: holds the environment variable HIDDEN" in said and "canary" not in said
     assert app.train(["name=job-${oc.env:SLURM_JOB_ID}"], lambda cfg: None) == 0
-
-
-@pytest.mark.parametrize("verb", sorted(FORMS))
-def test_one_word_names_the_folder_of_the_runs_for_every_verb(verb):
-    flag = FORMS[verb]
-    form = ["b"] if flag is None else [flag, "b"]
-    assert told(verb, ["runs=a", "x", "runs=b"]) == ["x", *form]
-    assert told(verb, ["x"]) == ["x"]
 
 
 def test_the_folder_of_the_runs_reaches_the_verbs(tmp_path, capsys):

@@ -30,6 +30,7 @@ STORY = (
         "word_break",
     ),
     ("config",),
+    ("arguments",),
     ("ops",),
     ("nn",),
     ("model",),

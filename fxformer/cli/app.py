@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fxformer.cli import errors, sweeper
+from fxformer.cli import errors, overrides, sweeper
 from fxformer.cli.argv import name_texts
 from fxformer.config import folders
 from fxformer.errors import UserError
@@ -27,7 +27,7 @@ def train(argv: list[str], job: Job | None = None) -> int:
 
 def audit(argv: list[str], job: Job | None = None) -> int:
     """Audit the objective that `argv` names; returns the exit code, BROKEN where a rule is."""
-    return run("audit", _json_as_key(argv), job or _auditing)
+    return run("audit", argv, job or _auditing)
 
 
 def plan(argv: list[str], job: Job | None = None) -> int:
@@ -52,7 +52,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
 
     folders.register()
     sweeper.register()
-    if refused := errors.inert(argv) or errors.unfit(argv, verb):
+    if refused := overrides.problems(argv, verb):
         return errors.say(refused)
     codes: list[int] = []
     wanted = os.environ.get("HYDRA_FULL_ERROR")
@@ -91,19 +91,6 @@ def run(verb: str, argv: list[str], job: Job) -> int:
 def switches_first(argv: list[str]) -> list[str]:
     """`argv` with -m before all overrides: Hydra's parser takes these as one group only."""
     return sorted(argv, key=lambda word: word not in ("-m", "--multirun"))
-
-
-def _json_as_key(argv: list[str]) -> list[str]:
-    """`--json FILE` written as the override it stands for."""
-    words, rest = [], list(argv)
-    while rest:
-        word = rest.pop(0)
-        flag, given, file = word.partition("=")
-        if flag == "--json" and (given or rest):
-            file = file if given else rest.pop(0)
-            word = "audit.json='" + file.replace("'", "\\'") + "'"
-        words.append(word)
-    return words
 
 
 def _training(cfg: DictConfig) -> None:

@@ -1,15 +1,18 @@
-"""Completion for bash, zsh and fish: verbs, run names, and Hydra's own for the words of `train`."""
+"""`fxformer completion`: verbs, options, names of runs, and Hydra's own completion of overrides."""
 
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from fxformer.arguments import Parser
+from fxformer.cli.verbs import VERBS
 
 BASH = """\
 _fxformer() {
     local IFS=$' \\n'
     export COMP_LINE COMP_POINT
     COMPREPLY=($(fxformer completion query 2>/dev/null))
-    # a word that is whole gets its space; after = . / one goes on typing
+    # a complete word gets its space; after = . / the word goes on
     [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} != *[=./] ]] && compopt +o nospace 2>/dev/null
     return 0
 }
@@ -24,26 +27,31 @@ function _fxformer
 end
 complete -c fxformer -f -a '(_fxformer)'
 """
-COMPOSED = ("train", "plan", "audit")  # verbs whose words are Hydra's
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
-def completion(argv: list[str], verbs: tuple[str, ...]) -> int:
+def completion_parser() -> Parser:
+    """The arguments of `fxformer completion`."""
+    parser = Parser(
+        "completion",
+        "Print a script that completes the words of fxformer in a shell.",
+        examples=[("bash", 'eval "$(fxformer completion bash)" in ~/.bashrc')],
+    )
+    shells = [*SCRIPTS, "query"]  # query: for the scripts themselves
+    parser.add_argument("shell", choices=shells, metavar="SHELL", help=", ".join(SCRIPTS))
+    return parser
+
+
+def completion(argv: Sequence[str]) -> None:
     """Print the script of a shell, or, for `query`, the words that may follow $COMP_LINE."""
-    if argv == ["query"]:
-        return query(verbs)
-    usage = "write fxformer completion bash, zsh or fish"
-    if argv in (["--help"], ["-h"]):
-        print(usage)
-        return 0
-    if len(argv) != 1 or argv[0] not in SCRIPTS:
-        print(f"fxformer: {usage}", file=sys.stderr)
-        return 2
-    print(SCRIPTS[argv[0]], end="")
-    return 0
+    shell = completion_parser().parse(argv).shell
+    if shell == "query":
+        query()
+    else:
+        print(SCRIPTS[shell], end="")
 
 
-def query(verbs: tuple[str, ...]) -> int:
+def query() -> None:
     """Print the completions of $COMP_LINE up to $COMP_POINT, separated by spaces."""
     line = os.environ.get("COMP_LINE", "")
     line = line[: int(os.environ.get("COMP_POINT", len(line)))]
@@ -51,18 +59,29 @@ def query(verbs: tuple[str, ...]) -> int:
     typed = "" if line.endswith(" ") or not words else words[-1]
     before = len(words) - bool(typed)  # words that are complete
     if before <= 1:
-        print(" ".join(verb for verb in verbs if verb.startswith(typed)))
-    elif words[1] in COMPOSED:
-        from fxformer.cli import app
-
+        found = list(VERBS)
+    elif (verb := VERBS.get(words[1])) is None:
+        found = []
+    elif not verb.parser:
         os.environ["COMP_LINE"] = "fxformer " + line.split(words[1], 1)[1].lstrip()
-        return getattr(app, words[1])(["-sc", "query=bash"])
-    elif words[1] == "completion":
-        print(" ".join(shell for shell in SCRIPTS if shell.startswith(typed)))
-    elif words[1] == "search":
-        names = sorted(path.parent.name for path in Path("runs", ".searches").glob("*/study.json"))
-        print(" ".join(name for name in (*names, "serve") if name.startswith(typed)))
+        verb.function()(["-sc", "query=bash"])
+        return
+    elif typed.startswith("-"):
+        found = sorted(verb.make_parser().options())
     else:
-        folders = sorted(path.name for path in Path("runs").glob("*/") if path.is_dir())
-        print(" ".join(name for name in folders if name.startswith(typed) and name[0] != "."))
-    return 0
+        found = _names(words[1], words)
+    print(" ".join(word for word in found if word.startswith(typed)))
+
+
+def _names(verb: str, words: Sequence[str]) -> list[str]:
+    """What a verb's arguments may be called: shells, studies, or runs."""
+    folders = [word.partition("=")[2] for word in words if word.startswith("runs=")]
+    root = Path(folders[-1] if folders else "runs").expanduser()
+    if verb == "completion":
+        return list(SCRIPTS)
+    if verb == "search":
+        names = sorted(path.parent.name for path in (root / ".searches").glob("*/study.json"))
+        return [*names, "serve", "runs="]
+    runs = sorted(path.name for path in root.glob("*/") if path.name[0] != ".")
+    takes_runs = verb not in ("runs", "dashboard", "import")
+    return [*(runs if takes_runs else ()), "runs="]

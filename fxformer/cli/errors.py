@@ -1,13 +1,12 @@
 """Errors in a line: what was wrong, where, and the nearest right thing to write."""
 
 import errno
-import functools
 import re
 import sys
 import traceback
 
-from omegaconf import DictConfig, OmegaConf
-
+from fxformer.cli.composed import keys_of
+from fxformer.cli.hints import missing_group
 from fxformer.config import folders
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
@@ -68,74 +67,6 @@ def _in_package(error: BaseException) -> bool:
     return bool(frames) and frames[-1].filename.startswith(str(folders.PACKAGE))
 
 
-# Settings of Hydra's that do nothing here, and what does what they are for.
-INERT = {
-    "hydra.run.dir": "runs=FOLDER says where the folders of runs lie, name= what they are called",
-    "hydra.sweep": "runs=FOLDER says where runs and searches lie, search.name= names a search",
-    "hydra.job.chdir": "a run writes into its own folder, wherever the command is given",
-    "hydra.output_subdir": "a run's folder has its config.yaml",
-    "hydra.launcher": "search/launcher= says where trials run",
-    "hydra.sweeper": "search= says how trials are drawn",
-}
-
-
-def inert(argv: list[str]) -> str:
-    """A sentence for each word that would have no effect: settings of Hydra's that fxformer makes
-    itself, and settings of a search where nothing is searched."""
-    searches = any(word.startswith(("-m", "--multirun", "hydra.mode=")) for word in argv)
-    lines = []
-    for word in argv:
-        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
-        for setting, instead in INERT.items():
-            if key == setting or key.startswith(setting + "."):
-                lines.append(f"{word}: has no effect; {instead}")
-        if not searches and (key == "search" or key.startswith("search.")):
-            lines.append(f"{word}: nothing is searched without -m")
-    return "\n".join(lines)
-
-
-def unfit(argv: list[str], verb: str = "train") -> str:
-    """A sentence for each word that adds a key or removes one which its part needs to be told."""
-    return "\n".join(filter(None, [additions(argv, verb), removals(argv, verb)]))
-
-
-def removals(argv: list[str], verb: str = "train") -> str:
-    """A sentence for each `~key` that removes a knob: its value would be a default that no yaml
-    shows. A choice (`~experiment`) may go, and an entry of a mapping (`~tracker.mirrors.wandb`)."""
-    words = [word for word in argv if word.startswith("~") and "." in word.partition("=")[0]]
-    rest = [word for word in argv if not word.startswith(("~", "-"))]
-    cfg = _composed(tuple(rest), verb) if words else None
-    found = []
-    for word in words:
-        key = word.lstrip("~").partition("=")[0]
-        above, _, last = key.rpartition(".")
-        node = OmegaConf.select(cfg, above) if cfg is not None else None
-        if not isinstance(node, DictConfig) or last not in node:
-            continue  # Hydra says so
-        if "_target_" in node or "." not in above:
-            found.append(f"{word}: a key cannot be left out; write {key}=VALUE")
-    return "\n".join(found)
-
-
-def additions(argv: list[str], verb: str = "train") -> str:
-    """A sentence for each `+key=value`: a key that no yaml spells can have no effect.
-
-    `+group/name@package=option` passes: it puts a whole yaml in, and the gate judges that.
-    """
-    added = [word for word in argv if word.startswith("+") and "@" not in word.partition("=")[0]]
-    added = [word for word in added if not word.lstrip("+").startswith("hydra")]
-    rest = [word for word in argv if not word.startswith(("+", "-"))]
-    keys = _keys(rest, verb) if added else []
-    return "\n".join(_addition(word, keys) for word in added)
-
-
-def _addition(word: str, keys: list[str]) -> str:
-    key, _, value = word.lstrip("+").partition("=")
-    if key in keys:
-        return f"{word}: the key is there already; write {key}={value}"
-    return f"{word}: keys cannot be added, and there is no {key!r}{nearest(key, keys)}"
-
-
 def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     """Hydra's and OmegaConf's complaints about the command line, with the nearest right word."""
     options = getattr(error, "options", None)
@@ -148,6 +79,9 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     if override := getattr(error, "override", None):
         return f"{override}: cannot be read as key=value; is a quote, a bracket or a key amiss?"
     text = re.sub(r"\s*\n\s*", "; ", str(error).strip())
+    if several := re.match(r"Ambiguous value for argument '(.*?)'; 1", text):
+        key, _, values = several[1].partition("=")
+        return f"{several[1]}: to run each of several values, add -m; a list is {key}=[{values}]"
     empty = [word for word in argv if word.partition("=")[::2] in _nothing()]
     if empty and "must be a string or a list" in text:
         advice = "a group wants a choice; leave it out for the usual one"
@@ -156,8 +90,11 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     if not unknown:
         return text
     key = unknown[1].partition("@")[0]
+    given = next((word for word in argv if word.lstrip("+~").partition("=")[0] == key), key)
+    if hint := missing_group(given, verb):
+        return f"{given}: {hint}"
     rest = [word for word in argv if not word.startswith((key, "-", "+"))]
-    keys = _keys(rest, verb)
+    keys = keys_of(rest, verb)
     if owned := _of_another_option(key, keys):
         return owned
     near = nearest(key, keys)
@@ -189,33 +126,3 @@ def _of_another_option(key: str, keys: list[str]) -> str:
 
 def _nothing() -> list[tuple[str, str]]:
     return [(group, value) for group in folders.defaults() for value in ("null", "")]
-
-
-def _keys(overrides: list[str], verb: str) -> list[str]:
-    """Every key and group that an override could name, given these other overrides."""
-    cfg = _composed(tuple(overrides), verb)
-    plain = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
-    return [*folders.defaults(), *_flat(plain)]
-
-
-@functools.lru_cache(8)
-def _composed(overrides: tuple[str, ...], verb: str) -> DictConfig | None:
-    """The config of a command line, or of the most of it that composes. Not to be changed."""
-    from hydra import compose, initialize_config_dir
-
-    for tried in (overrides, [word for word in overrides if "." not in word], []):
-        try:
-            with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-                return compose(verb, list(tried))
-        except Exception:  # one of the others is wrong too: Hydra tells of it in its turn
-            continue
-    return None
-
-
-def _flat(tree: dict, path: str = "") -> list[str]:
-    """Every dotted path of nested mappings, inner ones too."""
-    found = []
-    for key, value in tree.items():
-        found.append(f"{path}{key}")
-        found += _flat(value, f"{path}{key}.") if isinstance(value, dict) else []
-    return found

@@ -67,7 +67,7 @@ def audited(name: str, more: Sequence[str]) -> dict[str, Any]:
     argv = words(name)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "audit.json"
-        code = app.audit([*argv, *more, "--json", str(file)])
+        code = app.audit([*argv, *more, f"audit.json={file}"])
         if not file.is_file():
             raise SystemExit(code)
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -1,6 +1,5 @@
-"""The verbs `fxformer dashboard` and `fxformer report`."""
+"""The verbs `fxformer dashboard`, `fxformer report` and `fxformer attention`."""
 
-import argparse
 import secrets
 import threading
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from fxformer.arguments import RUN, Parser
 from fxformer.dashboard import document
 from fxformer.dashboard.api_inspect import Look, steps
 from fxformer.dashboard.indexing import read_ahead
@@ -16,7 +16,7 @@ from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
 from fxformer.files import check_output
 from fxformer.track import formatting
-from fxformer.track.run_reader import find, runs
+from fxformer.track.run_reader import find
 
 PORT = 8650
 
@@ -25,42 +25,12 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     """Serve until interrupted. UserError where it cannot."""
     from fxformer.dashboard.server import Server
 
-    parser = argparse.ArgumentParser(
-        prog="fxformer dashboard",
-        description=(
-            "A page over the runs of a folder, live while runs go on. Nothing leaves the machine."
-        ),
-    )
-    parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
-    parser.add_argument("--port", type=int, default=PORT, help=f"0: any that is free ({PORT})")
-    parser.add_argument("--host", default="127.0.0.1", help="another address needs --token")
-    parser.add_argument(
-        "--token",
-        nargs="?",
-        const="",
-        help="what a browser must bring; without "
-        "a value one is drawn. Use it where others share the machine",
-    )
-    parser.add_argument(
-        "--name",
-        action="append",
-        default=[],
-        metavar="NAME[:PORT]",
-        help="another name by which a browser reaches the page: localhost:9000 of "
-        "a forwarded port, lab.example of a proxy; may be given again",
-    )
-    parser.add_argument(
-        "--base-path",
-        default="",
-        metavar="PATH",
-        help="where a proxy puts the page: /user/me/proxy/8650",
-    )
-    given, console = parser.parse_args(argv), console or Console()
+    given, console = dashboard_parser().parse(argv), console or Console()
     document.plotly()  # refuses before the work where it is not installed
     if not 0 <= given.port <= 65535:
         raise UserError(f"--port {given.port}: a port is a number from 0 (any free one) to 65535")
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
-    shelf = Shelf(folder(given.folder))
+    shelf = Shelf(folder(given.runs))
     try:
         server = Server(
             shelf,
@@ -75,7 +45,7 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
             f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
             "another one: --port 0"
         ) from error
-    words = f"{len(shelf.runs())} runs of {shelf.root}/ at {server.url}"
+    words = f"{formatting.plural(len(shelf.runs()), 'run')} of {shelf.root}/ at {server.url}"
     console.print(Text(words), soft_wrap=True)
     console.print(Text("ctrl-c ends it", style="dim"))
     ended = threading.Event()
@@ -93,95 +63,46 @@ def report(argv: Sequence[str], console: Console | None = None) -> None:
     """Write the report. UserError where there is nothing to report on."""
     from fxformer.dashboard.report import write
 
-    parser = argparse.ArgumentParser(
-        prog="fxformer report",
-        description=("The dashboard as one self-contained file, which opens with the network off."),
-    )
-    parser.add_argument(
-        "what",
-        nargs="*",
-        metavar="DIR|RUN",
-        help="a folder of runs, or runs by folder, name or its beginning",
-    )
-    parser.add_argument("-o", "--output", default="report.html", metavar="FILE")
-    parser.add_argument("--root", default="runs", help="the folder in which runs are looked up")
-    parser.add_argument(
-        "--look",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("RUN", "TEXT"),
-        help="show the attention of a text too, at every checkpoint of the run",
-    )
-    given, console = parser.parse_args(argv), console or Console()
+    given, console = report_parser().parse(argv), console or Console()
     document.plotly()  # refuses before the work where it is not installed
     output = check_output(given.output, "--output", stream=False)
-    shelf = chosen(given.what or [given.root], given.root)
-    looks = [look_into(shelf, run, {"text": text}) for run, text in given.look]
+    shelf = chosen(given.run, given.runs)
+    looks = [look_into(shelf, run, {"text": text}) for run, text in given.attention]
     shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
     with console.status("writing the report …"):
         size = write(shelf, output, looks)
-    words = f"{len(shelf.runs())} runs, {formatting.si(size, 'B')}: {given.output}"
+    words = (
+        f"{formatting.plural(len(shelf.runs()), 'run')}, {formatting.si(size, 'B')}: {given.output}"
+    )
     console.print(Text(words), soft_wrap=True)
 
 
 def attention(argv: Sequence[str], console: Console | None = None) -> None:
-    """Write what a run looks at in some texts. UserError where it cannot."""
+    """Write the attention weights of a run on some texts. UserError where it cannot."""
     from fxformer.dashboard.report import write
 
-    parser = argparse.ArgumentParser(
-        prog="fxformer attention",
-        description=(
-            "What every head of a run looks at, and what the model answers, as one self-contained "
-            "file that opens with the network off."
-        ),
-    )
-    parser.add_argument("run", metavar="RUN", help="folder, name or its beginning")
-    parser.add_argument("--text", action="append", default=[], help="a text; <mask> is the mask")
-    parser.add_argument(
-        "--target",
-        default="",
-        help="what the decoder of a seq2seq model reads; without it, what the model writes itself",
-    )
-    parser.add_argument(
-        "--held-out",
-        type=int,
-        action="append",
-        default=[],
-        metavar="N",
-        help="a text that the run has held out, from 0",
-    )
-    parser.add_argument("--spoil", action="store_true", help="as the objective does, first")
-    parser.add_argument(
-        "--checkpoint",
-        default="last",
-        metavar="N|all",
-        help="a step, several with commas, all, or last (the default)",
-    )
-    parser.add_argument("--root", default="runs", help="the folder in which the run is looked up")
-    parser.add_argument("-o", "--output", default="attention.html", metavar="FILE")
-    given, console = parser.parse_args(argv), console or Console()
+    given, console = attention_parser().parse(argv), console or Console()
     document.plotly()  # refuses before the work where it is not installed
     more = {"target": given.target} if given.target else {}
-    more |= {"spoil": "1"} if given.spoil else {}
+    more |= {"spoil": "1"} if given.corrupt else {}
     asked = [{"text": text} | more for text in given.text]
     asked += [{"example": str(number)} for number in given.held_out]
     if not asked:
-        raise UserError("write what to look at: --text 'some words', or --held-out 0")
+        raise UserError("no text is given: write --text 'some words', or --held-out 0")
     output = check_output(given.output, "--output", stream=False)
-    shelf = chosen([given.run], given.root)
+    shelf = chosen([given.run], given.runs)
     looks = [look_into(shelf, given.run, one, given.checkpoint) for one in asked]
-    with console.status(f"reading {sum(len(look.steps) for look in looks)} times …"):
+    with console.status("computing attention weights …"):
         size = write(shelf, output, looks, first="attention")
     console.print(Text(f"{formatting.si(size, 'B')}: {given.output}"), soft_wrap=True)
 
 
 def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str = "all") -> Look:
-    """A text to be shown of the run of this name, at the checkpoints that the word means."""
+    """The text that a page shows for a run, at the checkpoints that the word means."""
     found = find(shelf.root, which).folder.resolve()
     keys = [key for key, run in shelf.runs().items() if run.folder.resolve() == found]
     if not keys:
-        raise UserError(f"{which} is not among the runs of this report: name it there too")
+        raise UserError(f"{which} is not among the runs of this report: name it as a RUN too")
     return Look(keys[0], steps(shelf.run(keys[0]), checkpoint), asked)
 
 
@@ -189,25 +110,129 @@ def folder(path: str) -> Path:
     """`path` if it is a folder. UserError where it is none."""
     if not Path(path).is_dir():
         raise UserError(
-            f"there is no folder {path}; `fxformer train` makes runs/, and "
-            "`fxformer dashboard FOLDER` looks elsewhere"
+            f"there is no folder {path}; `fxformer train` makes runs/; "
+            "runs=FOLDER names another folder"
         )
     return Path(path)
 
 
-def chosen(what: Sequence[str], root: str) -> Shelf:
-    """The runs that the words mean: one folder of runs, or runs."""
-    if len(what) == 1 and Path(what[0]).is_dir() and not (Path(what[0]) / "run.json").exists():
-        return Shelf(what[0])
-    if what == [root] and not runs(root):
+def chosen(which: Sequence[str], root: str) -> Shelf:
+    """The runs with these names, or all runs of the folder `root` where none is named."""
+    if not which:
         return Shelf(root)
-    some = [find(root, one).folder for one in what]
+    some = [find(root, one).folder for one in which]
     parents = {path.resolve().parent for path in some}
     inside = all(path.resolve().is_relative_to(Path(root).resolve()) for path in some)
     if inside:
         return Shelf(root, some)
     if len(parents) > 1:
-        raise UserError(
-            "these runs lie in different folders: name one with --root, or report on each folder"
-        )
+        raise UserError("these runs lie in different folders: report on each folder with runs=")
     return Shelf(some[0].parent, some)
+
+
+def dashboard_parser() -> Parser:
+    """The arguments of `fxformer dashboard`."""
+    parser = Parser(
+        "dashboard",
+        "Serve a page over all runs of a folder, live while runs go on: curves, energy, searches. "
+        "Nothing leaves the machine.",
+        examples=[
+            ("", f"http://127.0.0.1:{PORT}/"),
+            ("runs=/data/runs --port 0", "another folder, any free port"),
+            ("--token", "with a password, where others share the machine"),
+        ],
+    )
+    parser.add_argument("--port", type=int, default=PORT, help=f"0: any free one ({PORT})")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; any but this one needs --token"
+    )
+    parser.add_argument(
+        "--token",
+        nargs="?",
+        const="",
+        help="password that the address must hold; one is drawn where no value is given",
+    )
+    parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME[:PORT]",
+        help="another name by which a browser reaches the page: localhost:9000 of "
+        "a forwarded port, lab.example of a proxy; may be given again",
+    )
+    parser.add_argument(
+        "--base-path",
+        default="",
+        metavar="PATH",
+        help="path at which a proxy serves the page: /user/me/proxy/8650",
+    )
+    return parser
+
+
+def report_parser() -> Parser:
+    """The arguments of `fxformer report`."""
+    parser = Parser(
+        "report",
+        "Write the dashboard as one self-contained HTML file, which opens without a network.",
+        examples=[
+            ("", "all runs, into report.html"),
+            ("bert gpt2 -o two.html", "two runs"),
+            ("--attention bert 'a <mask> in it'", "with the attention weights on a text"),
+        ],
+    )
+    parser.add_argument("run", nargs="*", metavar="RUN", help=f"{RUN}; all where none is given")
+    parser.add_argument(
+        "-o", "--output", default="report.html", metavar="FILE", help="to write (report.html)"
+    )
+    parser.add_argument(
+        "--attention",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("RUN", "TEXT"),
+        help="show the attention weights on a text too, at every checkpoint of the run",
+    )
+    return parser
+
+
+def attention_parser() -> Parser:
+    """The arguments of `fxformer attention`."""
+    parser = Parser(
+        "attention",
+        "Write the attention weights of every head of a run, and the model's predictions, as one "
+        "self-contained HTML file, which opens without a network.",
+        examples=[
+            ("bert --text 'a <mask> in it'", "a text; <mask> is the mask token"),
+            ("bart --held-out 0 --corrupt --checkpoint all", "a held-out text, at all checkpoints"),
+        ],
+    )
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    parser.add_argument(
+        "--text", action="append", default=[], help="a text; <mask> is the mask token"
+    )
+    parser.add_argument(
+        "--target",
+        default="",
+        help="the decoder's input of a seq2seq model; what the model generates where not given",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="number of a text of the run's held-out split, from 0",
+    )
+    parser.add_argument(
+        "--corrupt", action="store_true", help="corrupt the text as the run's objective does"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="last",
+        metavar="STEP|all",
+        help="a step, several with commas, all, or last (last)",
+    )
+    parser.add_argument(
+        "-o", "--output", default="attention.html", metavar="FILE", help="to write (attention.html)"
+    )
+    return parser

@@ -12,6 +12,7 @@ from typing import get_args
 from rich.console import Console
 
 from fxformer import jsonl
+from fxformer.arguments import RUN, Parser
 from fxformer.errors import UserError
 from fxformer.evaluate.comparison_table import show
 from fxformer.evaluate.equal_cost import Unit, choose
@@ -79,43 +80,45 @@ def _plain(readings: Readings, first: Readings) -> dict:
     return found
 
 
-def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The words of the command line. SystemExit(2) where they make no sense."""
-    parser = argparse.ArgumentParser(
-        prog="fxformer compare",
-        description="Ask runs of any objectives for the same words of the same held-out text, "
-        "with the checkpoints they had made at equal cost.",
+def compare_parser() -> Parser:
+    """The arguments of `fxformer compare`."""
+    made = Parser(
+        "compare",
+        "Score runs of any objectives on the same words of the same held-out text, with the "
+        "checkpoints that they had written at equal cost.",
+        examples=[("bert gpt2 --at joules", "at equal energy"), ("bert gpt2 --json c.json", "")],
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder, name or its beginning")
-    parser.add_argument("--root", default="runs", help="the folder that holds the runs")
-    parser.add_argument("--at", choices=get_args(Unit), default="tokens", help="what is equal")
-    parser.add_argument(
+    made.add_argument("run", nargs="+", metavar="RUN", help=RUN)
+    made.add_argument(
+        "--at", choices=get_args(Unit), default="tokens", help="what is equal (tokens)"
+    )
+    made.add_argument(
         "--budget",
         type=float,
-        help="how much of it; default: what all "
-        "reached, or, where a run kept no checkpoint of so little, the final ones",
+        help="how much of it; default: the most that all reached, or, where a run kept no "
+        "checkpoint of so little, the final checkpoints",
     )
-    parser.add_argument("--passages", type=int, default=200, help="how many texts (200)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw of the passages")
-    parser.add_argument(
+    made.add_argument("--passages", type=int, default=200, metavar="N", help="how many texts (200)")
+    made.add_argument("--seed", type=int, default=0, help="of the random choice of passages (0)")
+    made.add_argument(
         "--probe",
         metavar="FILE",
         help="JSON lines with text and label; default: which document a text comes from",
     )
-    parser.add_argument("--no-probe", action="store_true", help="leave the probe out")
-    parser.add_argument("--json", metavar="FILE", help="all of it as JSON")
-    return parser.parse_args(argv)
+    made.add_argument("--no-probe", action="store_true", help="leave the probe out")
+    made.add_argument("--json", metavar="FILE", help="everything as JSON")
+    return made
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> Compared:
     """Compare, print, write. UserError where runs cannot be compared."""
-    knobs, console = arguments(argv), console or Console()
+    knobs, console = compare_parser().parse(argv), console or Console()
     if knobs.json is not None:
         check_output(knobs.json, "--json")
     compared = compare(knobs, console)
     show(compared, console)
     text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
-    keep(Path(knobs.root), text)
+    keep(Path(knobs.runs), text)
     if knobs.json:
         Path(knobs.json).expanduser().write_text(text, encoding="utf-8")
     return compared
@@ -131,7 +134,7 @@ def keep(root: Path, text: str) -> None:
 
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
-    runs = [find(knobs.root, which).checked() for which in knobs.runs]
+    runs = [find(knobs.runs, which).checked() for which in knobs.run]
     named = [(run.id, spendings(run)) for run in runs]
     budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):

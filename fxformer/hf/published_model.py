@@ -65,7 +65,9 @@ class Published:
         check(self.source, self.entries, shapes, fresh, spare)
 
 
-def read(folder: str | Path, *, ignore: Sequence[str] = (), option: str = "ignore={}") -> Published:
+def read(
+    folder: str | Path, *, ignore: Sequence[str] = (), option: str = "--ignore {}"
+) -> Published:
     """What lies in a folder. No weights are read and nothing is built.
 
     ignore: fields of config.json that the family does not know and the caller vouches for

@@ -4,10 +4,8 @@ Every attempt counts: finished, interrupted, failed, killed (up to its last line
 What a killed one used after its last line is estimated and told beside the sum.
 """
 
-import argparse
 import dataclasses
 import datetime
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,10 +18,8 @@ from rich.text import Text
 from fxformer.energy import ledger
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.totals import EnergySum, EnergyTotals
-from fxformer.files import check_output
 from fxformer.track import formatting
-from fxformer.track.redact import Redactor
-from fxformer.track.run_reader import StoredRun, find, runs
+from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
 
 FIELDS = ("phase", "device", "provenance")
@@ -123,33 +119,6 @@ def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
     return float(values[-1]) if len(values) else None
 
 
-def main(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
-    """Read, print, write JSON if asked. UserError where there is nothing of the kind."""
-    parser = argparse.ArgumentParser(prog="fxformer energy", description=__doc__)
-    parser.add_argument("folder", nargs="?", help="a folder of runs, or a run")
-    parser.add_argument("--root", default="runs", help="the folder in which a run is looked up")
-    parser.add_argument("--json", metavar="FILE", help="all of it as JSON; - for the terminal")
-    parser.add_argument("--hourly", metavar="FILE", help="carbon by this file (energy.grid_hourly)")
-    parser.add_argument("--column", help="as energy.grid_column")
-    parser.add_argument("--timezone", help="as energy.grid_timezone")
-    given, console = parser.parse_args(argv), console or Console()
-    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
-    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
-    if given.json not in (None, "-"):
-        check_output(given.json, "--json")
-    starts, there = Starts.of(given.folder or given.root), runs(given.folder or given.root)
-    there = there or ([] if starts.attempts else [find(given.root, given.folder or "last")])
-    accounts = [account(run, grid) for run in there]
-    if given.json == "-":
-        print(Redactor().text(json.dumps(_plain(accounts, starts), indent=1)))
-        return accounts
-    _show(accounts, starts, console)
-    if given.json:
-        text = Redactor().text(json.dumps(_plain(accounts, starts), indent=1))
-        Path(given.json).expanduser().write_text(text + "\n", encoding="utf-8")
-    return accounts
-
-
 def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
     """The runs of each search (-m), by its name; runs alone are left out."""
     groups: dict[str, list[Spent]] = {}
@@ -159,7 +128,7 @@ def by_search(accounts: Sequence[Spent]) -> dict[str, list[Spent]]:
     return groups
 
 
-def _show(accounts: Sequence[Spent], starts: Starts, console: Console) -> None:
+def print_report(accounts: Sequence[Spent], starts: Starts, console: Console) -> None:
     total = sum((one.totals for one in accounts), starts.totals)
     table = _table("run", "status", "energy", "± 1σ", "gCO2e", "J/step", "mJ/token", "Wh/0.1 nats")
     for one in sorted(accounts, key=lambda one: -one.totals.joules):
@@ -264,7 +233,7 @@ def _hour(hour: int) -> str:
     return when.isoformat(timespec="minutes")
 
 
-def _plain(accounts: Sequence[Spent], starts: Starts) -> dict:
+def to_json(accounts: Sequence[Spent], starts: Starts) -> dict:
     """For JSON."""
     total = sum((one.totals for one in accounts), starts.totals)
     own = {"joules": starts.totals.joules, "kwh": starts.kwh, "gco2e": starts.gco2e}

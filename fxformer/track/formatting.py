@@ -44,6 +44,11 @@ def count(value: float | None) -> str:
     return si(value).replace(" ", "")
 
 
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """`1 run`, `2 runs`; nouns: the plural where it does not just add an s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
+
+
 def _three(value: float) -> str:
     size = abs(value)
     return f"{value:.{0 if size == 0 or size >= 99.95 else 1 if size >= 9.995 else 2}f}"

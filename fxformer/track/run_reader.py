@@ -184,7 +184,8 @@ def find(root: str | Path, which: str) -> StoredRun:
     known = {run.id: run.id for run in there} | {name_of(run.id): run.id for run in there}
     near = [known[n] for n in difflib.get_close_matches(which, known, 3, 0.4)]
     listed = ", ".join(dict.fromkeys(near)) or there[-1].id
-    raise UserError(f"no run {which!r} in {Path(root)}/; nearest: {listed}")
+    folder = f"; a folder of runs is runs={which}" if Path(which).is_dir() else ""
+    raise UserError(f"no run {which!r} in {Path(root)}/; nearest: {listed}{folder}")
 
 
 def name_of(folder: str) -> str:

@@ -1,6 +1,5 @@
 """`fxformer show RUN` and `fxformer runs`: a run, or all of them, on a terminal."""
 
-import argparse
 import logging
 import typing
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from fxformer.config.type_check import type_problem
 from fxformer.energy.carbon import CARBON_OPTIONS, Carbon
 from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
-from fxformer.track import export, formatting
+from fxformer.track import formatting
 from fxformer.track.run_reader import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 from fxformer.track.text_chart import dots, sparkline
@@ -54,20 +53,6 @@ def show(which: str, *, root: str | Path = "runs", console: Console | None = Non
     for piece in (_chart(run, _width(console)), _energy(run.energy(), _width(console))):
         if piece is not None:
             console.print(piece)
-
-
-def main(argv: Sequence[str], console: Console | None = None) -> None:
-    """List the runs of a folder, or write them for other tools. UserError where that cannot be."""
-    parser = argparse.ArgumentParser(prog="fxformer runs", description="The runs of a folder.")
-    parser.add_argument("folder", nargs="?", default="runs", help="the folder that holds the runs")
-    parser.add_argument("--table", metavar="FILE", help="a row for each run: FILE.csv or .parquet")
-    parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
-    given, console = parser.parse_args(argv), console or Console()
-    wanted = export.outputs(given.table, given.metrics)
-    for write, path in wanted:
-        console.print(Text(f"{write(runs(given.folder), path)} rows: {path}"), soft_wrap=True)
-    if not wanted:
-        list_runs(root=given.folder, console=console)
 
 
 def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> None:

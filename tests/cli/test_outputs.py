@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.__main__ import VERBS, main
+from fxformer.__main__ import main
 from fxformer.errors import UserError
 from fxformer.files import check_folder, check_output
 from fxformer.plan.knobs import Plan
@@ -64,7 +64,7 @@ def test_only_a_user_error_is_one_line(monkeypatch, capsys):
             raise error
 
         monkeypatch.setattr("fxformer.track.show.show", show)
-        return VERBS["show"](["RUN"])
+        return main(["show", "RUN"])
 
     assert verb(UserError("RUN: no such run")) == 2
     assert verb(FileNotFoundError(2, "No such file", "there")) == 2

@@ -17,9 +17,10 @@ from fxformer.track.run_reader import StoredRun
 WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)
 OPENING = ("texts", "attention", "samples")
 LINES = ("energy.jsonl", "metrics.jsonl", "events.jsonl")
-VERBS = (["runs", "{root}"], ["energy", "{root}"], ["energy", "{root}", "--json", "{out}.json"],
-         ["runs", "{root}", "--table", "{out}.csv", "--metrics", "{out}.parquet"],
-         ["show", "{bad}"], ["search", "--root", "{root}"])  # fmt: skip
+VERBS = (["runs", "runs={root}"], ["energy", "runs={root}"],
+         ["energy", "runs={root}", "--json", "{out}.json"],
+         ["runs", "runs={root}", "--table", "{out}.csv", "--metrics", "{out}.parquet"],
+         ["show", "{bad}"], ["search", "runs={root}"])  # fmt: skip
 
 
 @pytest.fixture
@@ -159,10 +160,10 @@ def test_the_row_names_the_file_and_the_reason(folder, capsys, file, text, why):
     rows = {row["name"]: row for row in answer(Shelf(folder.parent), "runs", {})["runs"]}
     assert f"unreadable: {why}" in rows["bad"]["reason"] and rows["good"]["status"] == "done"
     assert rows["bad"]["status"] == ("unreadable" if file == "run.json" else "done")
-    assert main(["runs", str(folder.parent)]) == 0
+    assert main(["runs", f"runs={folder.parent}"]) == 0
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert f"{folder.name}: unreadable: {why}" in said and "-good" in said
-    assert main(["compare", str(folder), str(folder), "--root", str(folder.parent)]) == 2
+    assert main(["compare", str(folder), str(folder), f"runs={folder.parent}"]) == 2
     assert (file != "run.json") or f"{folder}/{why}"[:60] in capsys.readouterr().err
 
 
@@ -186,6 +187,6 @@ def test_a_study_that_cannot_be_read_is_named(folder, capsys):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"total": "x"}))
     (row,) = answer(Shelf(folder.parent), "searches", {})
     assert "total wants a whole number, got 'x'" in row["problem"]
-    assert main(["search", "--root", str(folder.parent)]) == 0
+    assert main(["search", f"runs={folder.parent}"]) == 0
     assert "first: unreadable" in capsys.readouterr().out
     assert not [key for key in answers(Shelf(folder.parent)) if key.startswith("search?")]

@@ -116,8 +116,7 @@ def test_the_file_asks_nobody_for_anything(folder, tmp_path):
             "1",
             "--checkpoint",
             "all",
-            "--root",
-            str(folder / "runs"),
+            f"runs={folder / 'runs'}",
             "-o",
             str(file),
         ]
@@ -140,7 +139,7 @@ def test_the_file_asks_nobody_for_anything(folder, tmp_path):
 
 def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
     file = tmp_path / "report.html"
-    report([str(folder / "runs"), "--look", "bart", "the <mask> sat", "-o", str(file)])
+    report([f"runs={folder / 'runs'}", "--attention", "bart", "the <mask> sat", "-o", str(file)])
     with browser() as watched:
         watched.open(file.as_uri(), "attention")
         shown(watched, "attention")
@@ -151,7 +150,7 @@ def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bert"], "write what to look at"),
+        (["bert"], "no text is given"),
         (["bert", "--text", "cat", "--checkpoint", "15"], "no checkpoint of step 15"),
         (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, not 'few'"),
         (["nobody", "--text", "cat"], "no run 'nobody'"),
@@ -160,4 +159,4 @@ def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
 )
 def test_what_cannot_be_written_is_said(folder, tmp_path, words, said):
     with pytest.raises(ValueError, match=said):
-        attention([*words, "--root", str(folder / "runs"), "-o", str(tmp_path / "a.html")])
+        attention([*words, f"runs={folder / 'runs'}", "-o", str(tmp_path / "a.html")])

@@ -21,7 +21,7 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
         "-m",
         "fxformer",
         "dashboard",
-        str(tmp_path),
+        f"runs={tmp_path}",
         "--port",
         "0",
         "--token",
@@ -29,7 +29,7 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         words = process.stdout.readline()
         url = words.rsplit(" at ", 1)[1].strip()
-        assert words.startswith("1 runs of") and url.startswith("http://127.0.0.1:")
+        assert words.startswith("1 run of") and url.startswith("http://127.0.0.1:")
         address, _, token = url.partition("?token=")
         assert len(token) > 20  # drawn
         with pytest.raises(urllib.error.HTTPError, match="403"):
@@ -45,7 +45,7 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["nowhere"], "there is no folder nowhere"),
+        (["runs=nowhere"], "there is no folder nowhere"),
         (["--host", "0.0.0.0"], "--token"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_port_in_use_is_said(tmp_path, capsys):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        assert main(["dashboard", str(tmp_path), "--port", str(port)]) == 2
+        assert main(["dashboard", f"runs={tmp_path}", "--port", str(port)]) == 2
     assert "--port 0" in capsys.readouterr().err
 
 
@@ -78,12 +78,12 @@ def test_a_report_is_on_a_folder_or_on_runs(tmp_path, monkeypatch, capsys):
     assert main(["report"]) == 0 and held(tmp_path / "report.html") == ["one", "three", "two"]
     assert main(["report", "two", "one", "-o", "some.html"]) == 0
     assert held(tmp_path / "some.html") == ["one", "two"]
-    assert main(["report", "other", "-o", "other.html"]) == 0
+    assert main(["report", "runs=other", "-o", "other.html"]) == 0
     assert held(tmp_path / "other.html") == ["four"]
     (run,) = (tmp_path / "other").glob("2*")
     assert main(["report", str(run), "-o", "run.html"]) == 0
     assert held(tmp_path / "run.html") == ["four"]
-    assert "1 runs" in capsys.readouterr().out
+    assert "1 run," in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words, said", [(["nothing"], "nearest"), ([], "no runs in runs/")])

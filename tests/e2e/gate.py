@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fxformer.cli import errors
+from fxformer.cli import errors, overrides
 from fxformer.cli.argv import name_texts
 from fxformer.config.build import build
 from fxformer.config.check import check
@@ -40,7 +40,7 @@ def passed(argv: list[str]) -> Setup:
 
 def refusal(argv: list[str]) -> str | None:
     """What the command would say against `argv`; None where it would train. A bug is raised."""
-    if said := errors.unfit(argv):
+    if said := overrides.unfit(argv):
         return said
     try:
         cfg = composed(argv)

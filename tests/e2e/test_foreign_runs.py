@@ -17,6 +17,7 @@ from fxformer.config.stored import opened_config
 from fxformer.config.target import ConfigError
 from fxformer.dashboard import routes
 from fxformer.dashboard.run_index import Shelf
+from fxformer.errors import UserError
 from tests.inspect.made import made
 
 # where the part is put into the stored config
@@ -81,14 +82,19 @@ def argument(command: list[str], folder, tmp_path) -> list[str]:
 
 OPENING = [
     ["attention", "RUN", "--text", "the cat", "-o", "OUT"],
-    ["compare", "RUN", "--root", "ROOT"],
+    ["compare", "RUN", "runs=ROOT"],
     ["export", "RUN", "OUT"],
     ["train", "resume=RUN", "trainer.steps=40"],
     ["train", "warm_start.from=RUN", "objective=mlm", "data=stdlib_docs", "runs=ROOT"],
     ["train", "warm_start.encoder=RUN", "warm_start.decoder=RUN", "objective=denoise", "runs=ROOT"],
     ["plan", "warm_start.from=RUN", "objective=mlm", "runs=ROOT"],
 ]
-READING = [["show", "RUN"], ["runs", "ROOT"], ["energy", "ROOT"], ["report", "ROOT", "-o", "OUT"]]
+READING = [
+    ["show", "RUN"],
+    ["runs", "runs=ROOT"],
+    ["energy", "runs=ROOT"],
+    ["report", "runs=ROOT", "-o", "OUT"],
+]
 
 
 @pytest.mark.parametrize("command", OPENING, ids=lambda c: " ".join(c[:2]))
@@ -159,7 +165,7 @@ def test_programs_are_never_loaded_from_a_folder_that_a_run_names(foreign, tmp_p
     used = []
 
     def stop(*args, **kwargs):
-        raise ValueError("far enough")
+        raise UserError("far enough")
 
     monkeypatch.setattr("fxformer.inference.model_cache.open_at", stop)
     monkeypatch.setattr(

@@ -182,17 +182,17 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
 ):
     from fxformer.search import study_io
     from fxformer.search.study import Study, Trial
-    from fxformer.track.energy_report import main
+    from fxformer.track.commands import energy
 
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
     (line,) = early_attempts(tmp_path).values()
     assert line["joules"] == 700 and estimate_lost(line) == 200  # 100 W for half of four seconds
-    main([str(tmp_path), "--json", "-"])
+    energy([f"runs={tmp_path}", "--json", "-"])
     found = json.loads(capsys.readouterr().out)
     assert found["joules"] == 700 and found["kwh"] == pytest.approx(1400 / 3.6e6)
     assert found["starts"]["attempts"] == 1 and found["starts"]["joules"] == 700
     assert found["killed"] == {"attempts": 1, "lost_joules": 200}
-    main([str(tmp_path)])
+    energy([f"runs={tmp_path}"])
     said = " ".join(capsys.readouterr().out.split())
     assert "700 J of 1 attempts that ended before" in said and "about 200 J (estimated)" in said
     study = Study(tmp_path / ".searches" / "s", "s", (), (), (), {}, None, 0, 9, ("loss",))

@@ -95,7 +95,7 @@ def fetch(which: str, tmp_path, **settings) -> subprocess.CompletedProcess:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         **settings,
     }
-    words = ["import", which, f"runs={tmp_path / 'runs'}", "--json"]
+    words = ["import", which, f"runs={tmp_path / 'runs'}", "--json", "-"]
     return subprocess.run(
         [sys.executable, "-m", "fxformer", *words],
         env=env,

@@ -96,7 +96,7 @@ def audit(text, tmp_path, monkeypatch):
             given += ["data=text", f"data.files={text}", "data.document_is=line", "tokenizer=char"]
             given += ["data.length=96", f"data.cache_dir={text.parent}"]
         file = tmp_path / "audit.json"
-        more = (f"audit.draws={draws}", "audit.examples=1", "--json", str(file))
+        more = (f"audit.draws={draws}", "audit.examples=1", f"audit.json={file}")
         code = app.audit([*given, *overrides, *more])
         return code, json.loads(file.read_text()), said.getvalue()
 

@@ -53,7 +53,7 @@ def test_seeds_of_one_setting_are_one_row_with_an_interval(tmp_path):
     assert other.value.mean == 2
     assert other.value.high - 2 == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
     assert other.kwh == pytest.approx(3 * WATTHOUR) and other.state == "3 complete"
-    assert "(3)" in said("made", "--root", str(tmp_path))
+    assert "(3)" in said("made", f"runs={tmp_path}")
 
 
 def test_every_watt_hour_counts(tmp_path):
@@ -62,7 +62,7 @@ def test_every_watt_hour_counts(tmp_path):
     cost = account(study(tmp_path, trials, budget_kwh=0.02)).cost
     assert cost.kwh == pytest.approx(5 * WATTHOUR) == pytest.approx(sum(cost.by_state.values()))
     assert cost.joules == pytest.approx(3.6e6 * cost.kwh)
-    assert "25 % of the budget of 20.0 Wh" in said("made", "--root", str(tmp_path))
+    assert "25 % of the budget of 20.0 Wh" in said("made", f"runs={tmp_path}")
 
 
 def test_the_killed_are_charged_before_anyone_takes_over(tmp_path):
@@ -134,7 +134,7 @@ def test_the_interval_of_the_grid_covers_its_cost(tmp_path):
 def test_the_command_is_words_that_a_shell_gives_back(tmp_path):
     told = account(study(tmp_path, [trial(0, 2.0), trial(1, 1.0)]))
     assert told.best == ("fxformer", "train", "data=markov", "name=it's", *told.trials[1].overrides)
-    last = said("made", "--root", str(tmp_path), width=40).rstrip().splitlines()[-1]
+    last = said("made", f"runs={tmp_path}", width=40).rstrip().splitlines()[-1]
     assert tuple(shlex.split(last)) == told.best
 
 
@@ -148,22 +148,22 @@ def test_json_and_csv_hold_every_trial(tmp_path):
     rows = list(csv.DictReader(io.StringIO(to_csv(told))))
     assert [row["rank"] for row in rows] == ["1", "", "2"] and rows[1]["reason"] == "killed"
     assert float(rows[0]["optimizer.lr"]) == told.trials[0].params["optimizer.lr"]
-    said("made", "--root", str(tmp_path), "--json", str(file))
+    said("made", f"runs={tmp_path}", "--json", str(file))
     assert file.read_text() == to_json(told)
 
 
 def test_a_hostile_study_is_only_text(tmp_path):
     bad = "\x1b[31mred[bold]"
     made = study(tmp_path, [trial(0, state="failed", reason=bad), trial(1, params={"x": bad})])
-    text = said("made", "--root", str(tmp_path), "--all")
+    text = said("made", f"runs={tmp_path}", "--all")
     assert "\x1b" not in text and "red[bold]" in text and find(tmp_path, made.name) == made
 
 
 def test_no_study_and_no_such_study_are_sentences(tmp_path):
-    assert "no studies in" in said("--root", str(tmp_path))
+    assert "no studies in" in said(f"runs={tmp_path}")
     study(tmp_path, [trial(0)])
-    assert "1 of 1 complete" in said("--root", str(tmp_path))
+    assert "1 of 1 complete" in said(f"runs={tmp_path}")
     with pytest.raises(ValueError, match="made"):
-        said("mode", "--root", str(tmp_path))
+        said("mode", f"runs={tmp_path}")
     with pytest.raises(ValueError, match="at least 1 value"):
-        said("made", "--root", str(tmp_path), "--resolution", "0")
+        said("made", f"runs={tmp_path}", "--resolution", "0")

@@ -7,7 +7,8 @@ from shell import DECODER, called, facts, only
 
 from fxformer import jsonl
 from fxformer.energy.totals import EnergyEntry, EnergyTotals
-from fxformer.track.energy_report import account, by_search, main
+from fxformer.track.commands import energy
+from fxformer.track.energy_report import account, by_search
 from fxformer.track.run_reader import StoredRun
 
 
@@ -53,7 +54,7 @@ def test_attempts_add_up_and_are_set_against_what_was_got(root):
 
 
 def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
-    accounts = main([str(root), "--json", str(root / "all.json")])
+    accounts = energy([f"runs={root}", "--json", str(root / "all.json")])
     found = json.loads((root / "all.json").read_text())
     assert found["joules"] == 4000 and sum(found["by"]["phase"].values()) == pytest.approx(4000)
     assert found["sigma"] == pytest.approx(1600)  # one model: its error is one error
@@ -75,12 +76,12 @@ def test_a_grid_known_by_the_hour_afterwards(root):
     rows = [f"{hour},{400 if hour == 1 else 100}" for hour in range(24)]
     (root / "day.csv").write_text("\n".join(["hour,g/kWh", *rows]))
     words = ("--hourly", str(root / "day.csv"), "--timezone", "UTC", "--json", str(root / "x.json"))
-    (one,) = main([str(run), *words])
+    (one,) = energy([str(run), *words])
     assert one.gco2e == pytest.approx(1.2 * (100 * 1 + 400 * 2) / 3600)
     found = json.loads((root / "x.json").read_text())
     assert found["by"]["hour"] == {"1970-01-01T00:00+00:00": 1000, "1970-01-01T01:00+00:00": 2000}
     with pytest.raises(ValueError, match="need a file"):
-        main([str(run), "--timezone", "UTC"])
+        energy([str(run), "--timezone", "UTC"])
 
 
 def test_a_budget_and_a_sweep_from_the_command_line(tmp_path):

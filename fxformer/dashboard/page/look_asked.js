@@ -21,7 +21,7 @@ const look = (() => {
   async function panel(root, path, extras, draw) {
     const [{ runs }, looks] = await Promise.all([api.get("checkpoints"), api.get("looks")]);
     if (!api.live && !looks.length) {
-      fill(root, empty("This report shows no text. To have it show one:", "fxformer report --look RUN 'a text'"));
+      fill(root, empty("This report shows no text. To have it show one:", "fxformer report --attention RUN 'a text'"));
       return null;
     }
     if (!runs.length) {

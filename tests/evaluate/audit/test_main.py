@@ -22,7 +22,7 @@ def said(monkeypatch):
         (["audit.draws=0"], "audit.draws: must lie in [1, inf)"),
         (["audit.alarm=0"], "audit.alarm: must lie in (0, 1)"),
         (["+audit.more=1"], "keys cannot be added"),
-        (["--json", "no/such/folder/a.json"], "there is no folder no/such/folder"),
+        (["audit.json=no/such/folder/a.json"], "there is no folder no/such/folder"),
         (["audit.json=."], "is a folder; write a file in it"),
         (["objective.noises.1.rate=1.5"], "objective.noises[1].rate: must lie in [0, 1)"),
     ],
@@ -40,7 +40,7 @@ def test_resume_has_no_meaning(said):
 def test_the_verdict_is_the_exit_code(holds, code, monkeypatch):
     seen = []
     monkeypatch.setattr("fxformer.evaluate.audit.main.main", lambda cfg: seen.append(cfg) or holds)
-    assert app.audit(["audit.draws=7", "--json=it's here.json"]) == code
+    assert app.audit(["audit.draws=7", "audit.json='it\\'s here.json'"]) == code
     assert seen[0].audit.draws == 7 and seen[0].audit.json == "it's here.json"
 
 

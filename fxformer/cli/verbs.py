@@ -1,0 +1,86 @@
+"""The verbs of `fxformer`: what each does, and the functions that run it. Imports nothing heavy."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fxformer.arguments import Parser
+
+
+@dataclasses.dataclass(frozen=True)
+class Verb:
+    """summary: one line of `fxformer --help`
+    run: `module:function` that takes the words after the verb; it returns an exit code where the
+        verb composes a config, and raises UserError where it does not
+    parser: function of the same module that makes the verb's Parser; "": it composes a config
+    """
+
+    summary: str
+    run: str
+    parser: str = ""
+
+    def function(self) -> Callable[[list[str]], object]:
+        """Import and return what runs the verb."""
+        module, _, name = self.run.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def make_parser(self) -> "Parser":
+        """The parser of a verb that has one."""
+        module = self.run.partition(":")[0]
+        return getattr(importlib.import_module(module), self.parser)()
+
+
+COMMANDS, DASHBOARD = "fxformer.track.commands", "fxformer.dashboard.main"
+VERBS = {
+    "train": Verb("train a model", "fxformer.cli.app:train"),
+    "plan": Verb(
+        "forecast a run or a search: parameters, FLOPs, memory, time, kWh, gCO2e",
+        "fxformer.cli.app:plan",
+    ),
+    "audit": Verb("measure what an objective does to its examples", "fxformer.cli.app:audit"),
+    "compare": Verb(
+        "score runs on the same words, at equal tokens, FLOPs or joules",
+        "fxformer.evaluate.compare:main",
+        "compare_parser",
+    ),
+    "search": Verb(
+        "what a search tried, found and cost", "fxformer.search.main:main", "search_parser"
+    ),
+    "energy": Verb(
+        "energy of all runs: by run, search, phase and device",
+        f"{COMMANDS}:energy",
+        "energy_parser",
+    ),
+    "show": Verb("one run: facts, loss curve, energy", f"{COMMANDS}:show_run", "show_parser"),
+    "runs": Verb(
+        "list the runs of a folder, or write them as CSV or Parquet",
+        f"{COMMANDS}:list_or_export",
+        "runs_parser",
+    ),
+    "dashboard": Verb(
+        "a live page over all runs: curves, energy, searches",
+        f"{DASHBOARD}:dashboard",
+        "dashboard_parser",
+    ),
+    "report": Verb("the dashboard as one HTML file", f"{DASHBOARD}:report", "report_parser"),
+    "attention": Verb(
+        "attention weights of a run on a text, as one HTML file",
+        f"{DASHBOARD}:attention",
+        "attention_parser",
+    ),
+    "import": Verb(
+        "make a run of a published checkpoint", "fxformer.hf.cli:import_", "import_parser"
+    ),
+    "export": Verb(
+        "write a run as a folder for Hugging Face transformers",
+        "fxformer.hf.cli:export",
+        "export_parser",
+    ),
+    "completion": Verb(
+        "print the completion script of bash, zsh or fish",
+        "fxformer.cli.completion:completion",
+        "completion_parser",
+    ),
+}

@@ -1,0 +1,95 @@
+"""The verbs that print what the folders of runs hold: `fxformer show`, `runs` and `energy`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from fxformer.arguments import RUN, Parser
+from fxformer.files import check_output
+from fxformer.track import export, show
+from fxformer.track.energy_report import Spent, Starts, account, print_report, to_json
+from fxformer.track.redact import Redactor
+from fxformer.track.run_reader import find, runs
+
+
+def show_parser() -> Parser:
+    """The arguments of `fxformer show`."""
+    parser = Parser(
+        "show",
+        "Print one run: its facts, its loss curve, its energy by phase and device.",
+        examples=[("last", "the newest run"), ("bert", "the newest run whose name is bert")],
+    )
+    parser.add_argument("run", metavar="RUN", help=RUN)
+    return parser
+
+
+def show_run(argv: Sequence[str], console: Console | None = None) -> None:
+    """`fxformer show`. UserError, with the nearest names, where there is no such run."""
+    given = show_parser().parse(argv)
+    show.show(given.run, root=given.runs, console=console)
+
+
+def runs_parser() -> Parser:
+    """The arguments of `fxformer runs`."""
+    parser = Parser(
+        "runs",
+        "List the runs of a folder, or write them as tables for other tools.",
+        examples=[
+            ("runs=/data/runs", "the runs of another folder"),
+            ("--table runs.csv --metrics metrics.parquet", "write two tables"),
+        ],
+    )
+    parser.add_argument("--table", metavar="FILE", help="a row for each run: FILE.csv or .parquet")
+    parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
+    return parser
+
+
+def list_or_export(argv: Sequence[str], console: Console | None = None) -> None:
+    """`fxformer runs`. UserError where a file cannot be written."""
+    given, console = runs_parser().parse(argv), console or Console()
+    wanted = export.outputs(given.table, given.metrics)
+    for write, path in wanted:
+        console.print(Text(f"{write(runs(given.runs), path)} rows: {path}"), soft_wrap=True)
+    if not wanted:
+        show.list_runs(root=given.runs, console=console)
+
+
+def energy_parser() -> Parser:
+    """The arguments of `fxformer energy`."""
+    parser = Parser(
+        "energy",
+        "Print the energy that all runs of a folder used, or one run: by run, search, phase and "
+        "device. Every attempt counts: finished, interrupted, failed, killed.",
+        examples=[("--hourly grid.csv", "carbon by another grid than the runs were counted with")],
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help=f"{RUN}; all where none is given")
+    parser.add_argument("--json", metavar="FILE", help="everything as JSON; -: to the terminal")
+    parser.add_argument("--hourly", metavar="FILE", help="an hourly grid (energy.grid_hourly)")
+    parser.add_argument("--column", help="its column (energy.grid_column)")
+    parser.add_argument("--timezone", help="its time zone (energy.grid_timezone)")
+    return parser
+
+
+def energy(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
+    """`fxformer energy`. UserError where there are no runs, or a file cannot be used."""
+    given, console = energy_parser().parse(argv), console or Console()
+    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
+    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
+    if given.json not in (None, "-"):
+        check_output(given.json, "--json")
+    starts = Starts() if given.run else Starts.of(given.runs)
+    there = [find(given.runs, given.run)] if given.run else runs(given.runs)
+    if not there and not starts.attempts:
+        find(given.runs, "last")  # raises: there are no runs
+    accounts = [account(run, grid) for run in there]
+    text = Redactor().text(json.dumps(to_json(accounts, starts), indent=1)) if given.json else ""
+    if given.json == "-":
+        print(text)
+        return accounts
+    print_report(accounts, starts, console)
+    if given.json:
+        Path(given.json).expanduser().write_text(text + "\n", encoding="utf-8")
+    return accounts
