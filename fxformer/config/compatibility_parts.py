@@ -22,43 +22,42 @@ def options(group: str, fits: Callable[[type], bool]) -> list[str]:
 
 
 def positions_fit_attention(cfg: DictConfig) -> str | None:
-    """An attention that reads distances names their Position in its class attribute `position`."""
+    """An attention with relative distances names their Position in the attribute `position`."""
     for _, attention, position in _pairs(cfg):
         wanted = getattr(attention, "position", None)
         if wanted is not None and not issubclass(position, wanted):
             near = options("model/position", lambda part, wanted=wanted: issubclass(part, wanted))
             return (
-                f"model.attention: {attention.__name__} reads distances that {position.__name__} "
-                f"does not tell; write {_either('model/position', near)} or "
-                "model/attention=multihead"
+                f"model.attention: {attention.__name__} requires a relative "
+                f"position encoding, and {position.__name__} is not one; write "
+                f"{_either('model/position', near)} or model/attention=multihead"
             )
-        if wanted is None and getattr(position, "tells_distances", False):
+        if wanted is None and getattr(position, "needs_relative_attention", False):
             near = options(
                 "model/attention",
                 lambda part, told=position: issubclass(told, getattr(part, "position", ())),
             )
             return (
-                f"model.position: {position.__name__} tells distances that "
-                f"{attention.__name__} does not read; write {_either('model/attention', near)} or "
-                "model/position=rotary"
+                f"model.position: {position.__name__} requires an attention that uses "
+                f"its relative distances, and {attention.__name__} does not; write "
+                f"{_either('model/attention', near)} or model/position=rotary"
             )
     return None
 
 
 def attention_has_streams(cfg: DictConfig) -> str | None:
-    """N-gram attention reads several streams of a text, which only an n-gram decoder makes."""
+    """N-gram attention needs the predicting streams of an n-gram decoder."""
     for _, attention, _ in _pairs(cfg):
-        if getattr(attention, "reads_streams", False):
+        if getattr(attention, "needs_ngram_decoder", False):
             return (
-                f"model.attention: {attention.__name__} reads the streams of an n-gram decoder, "
-                "and this stack makes none; write model/attention=multihead, or model=prophetnet"
+                f"model.attention: {attention.__name__} needs the streams of an n-gram decoder, "
+                "and this stack is not one; write model/attention=multihead, or model=prophetnet"
             )
     return None
 
 
 def biases_have_one_owner(cfg: DictConfig) -> str | None:
-    """Biases of queries are each layer's or the position's: either nobody or both would have
-    them."""
+    """Query biases belong to the layers or to the position, not to neither or both."""
     for stack, _, position in _pairs(cfg):
         own = OmegaConf.select(stack, "attention.own_bias")
         if not isinstance(own, bool) or own != getattr(position, "shares_biases", own is False):
@@ -72,23 +71,25 @@ def biases_have_one_owner(cfg: DictConfig) -> str | None:
 
 
 def words_fit_what_reads_them(cfg: DictConfig) -> str | None:
-    """Heads and objectives that read the word table name its class in their attribute `reads`."""
+    """Heads and objectives that need a class of token embedding name it in `needs_embedding`."""
     words = OmegaConf.select(cfg, "model.network.words._target_")
     kept = locate(words) if words else None
     for key in ("model.network.head", "objective"):
         target = OmegaConf.select(cfg, f"{key}._target_")
-        wanted = getattr(locate(target), "reads", None) if target else None
+        wanted = getattr(locate(target), "needs_embedding", None) if target else None
         if kept is None or wanted is None or issubclass(kept, wanted):
             continue
         name = target.rpartition(".")[2]
         near = options("model/words", lambda part, wanted=wanted: issubclass(part, wanted))
         heads = options(
             "model/head",
-            lambda part: hasattr(part, "score") and getattr(part, "reads", None) in (None, kept),
+            lambda part: (
+                hasattr(part, "score") and getattr(part, "needs_embedding", None) in (None, kept)
+            ),
         )
         other = _either("model/head", heads) if key != "objective" else "another objective"
         return (
-            f"{key.replace('network.', '')}: {name} reads a table that {kept.__name__} is not; "
+            f"{key.replace('network.', '')}: {name} does not support {kept.__name__}; "
             f"write {_either('model/words', near)} or {other}"
         )
     return None

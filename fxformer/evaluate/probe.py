@@ -74,7 +74,7 @@ def features(opened: Opened, texts: Sequence[str]) -> np.ndarray:
 
     @jax.jit
     def mean(params, tokens, segments, counts):
-        hidden = bind(opened.shape, params).model.represent(tokens, segments)
+        hidden = bind(opened.shape, params).model.encode(tokens, segments)
         total = (hidden * counts[..., None]).sum(1)
         return total / jnp.maximum(counts.sum(1, keepdims=True), 1)
 

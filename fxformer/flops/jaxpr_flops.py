@@ -1,23 +1,23 @@
-"""What a traced program multiplies: its matrix products, needed or not (padding, hidden pairs).
+"""FLOPs of the matrix products that a traced program executes, padding and masked pairs included.
 
-XLA's own analysis of a program says the same and a few per cent more for what is done number by
-number; but it counts the body of a loop once, and this as often as it runs.
+XLA's cost analysis of a program adds a few per cent for elementwise operations, but it counts the
+body of a loop once; here it counts as often as it runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 
-def executed(function: Callable, *args: Any) -> int:
+def executed_flops(function: Callable, *args: Any) -> int:
     """FLOPs of the matrix products in `function(*args)`; arrays may be abstract, nothing runs."""
-    return _products(jax.make_jaxpr(function)(*args).jaxpr)
+    return _matrix_products(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _products(jaxpr: Any) -> int:
-    """Loops of a known length count as often as they run, of branches the dearest."""
+def _matrix_products(jaxpr: Any) -> int:
+    """FLOPs of a jaxpr. A scan counts as often as it runs, a cond as its most expensive branch."""
     total = 0
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "dot_general":
@@ -25,7 +25,7 @@ def _products(jaxpr: Any) -> int:
             inner = int(np.prod([eqn.invars[0].aval.shape[axis] for axis in left]))
             total += 2 * inner * int(np.prod(eqn.outvars[0].aval.shape))
             continue
-        inside = [_products(one) for one in _programs(eqn.params)]
+        inside = [_matrix_products(inner) for inner in _inner_jaxprs(eqn.params)]
         if eqn.primitive.name == "cond":
             total += max(inside, default=0)
         else:
@@ -34,7 +34,7 @@ def _products(jaxpr: Any) -> int:
     return total
 
 
-def _programs(params: dict[str, Any]):
+def _inner_jaxprs(params: dict[str, Any]) -> Iterator[Any]:
     """The jaxprs among an equation's parameters."""
     for value in params.values():
         for one in value if isinstance(value, (tuple, list)) else (value,):

@@ -1,8 +1,8 @@
-"""The most FLOP/s a device can make: what a share of it, the MFU, is measured against.
+"""Peak FLOP/s of devices, the denominator of MFU.
 
-Accelerators: dense matrix products, no sparsity, as the makers state them; float32 is what JAX does
-with float32 matrices unless told otherwise (TF32 on NVIDIA since Ampere, bfloat16 passes on TPU).
-Processors: measured once.
+Accelerators: dense matrix products without sparsity, from the manufacturer's data sheet; float32
+means what JAX computes for float32 matrices by default (TF32 on NVIDIA since Ampere, bfloat16
+passes on TPU). CPUs: measured once and stored.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from fxformer import jsonl
 from fxformer.energy import host_usage
 from fxformer.energy.accelerators import find_accelerator
 
-SIZE, TRIES = 1024, 12  # of the matrices whose product is timed
-QUIET = 0.5  # load of a core under which a measurement is believed for good
+SIZE, REPEATS = 1024, 12  # width of the matrices whose product is timed, and how often
+MAX_LOAD = 0.5  # load per core up to which a measurement is kept for good
 
 
 def peak_flops(device: jax.Device, compute: str) -> tuple[float, str] | None:
-    """(FLOP/s, where that is from) of a device computing in `compute`; None: it is not known."""
+    """(FLOP/s, source of the figure) of a device computing in `compute`; None: unknown."""
     if device.platform == "cpu":
         return measured(), f"measured: product of {SIZE} × {SIZE} matrices, all cores"
     found = find_accelerator(device.device_kind)
@@ -34,8 +34,10 @@ def peak_flops(device: jax.Device, compute: str) -> tuple[float, str] | None:
 
 
 def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None:
-    """FLOP/s of all devices of a mesh together, and where that is from; None: it is not known.
-    Simulated CPU devices share one processor."""
+    """(FLOP/s, source of the figure) of all devices of a mesh together; None: unknown.
+
+    Simulated CPU devices share one processor.
+    """
     devices = list(mesh.devices.flat)
     one = peak_flops(devices[0], compute)
     if one is None:
@@ -45,19 +47,19 @@ def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None
 
 @functools.cache
 def measured() -> float:
-    """FLOP/s of float32 matrix products on this host: measured once and kept on disk, and measured
-    again where that was while the machine was busy; the best of all counts."""
+    """FLOP/s of float32 matrix products on this host: the best measurement, which is stored in the
+    user's cache folder and repeated while the ones so far were taken under load."""
     key = f"{host_usage.cpu_name()}, {cores()} cores, jax {jax.__version__}"
-    kept = _kept()
-    before = kept.get(key, {})
-    if before.get("load", 1.0) <= QUIET:
+    stored = _stored()
+    before = stored.get(key, {})
+    if before.get("load", 1.0) <= MAX_LOAD:
         return before["flops"]
     load = os.getloadavg()[0] / cores() if hasattr(os, "getloadavg") else 0.0
     best = max(_best(), before.get("flops", 0.0))
-    with contextlib.suppress(OSError):  # a home that cannot be written costs 0.3 s a process
+    with contextlib.suppress(OSError):  # without a writable home each process measures, 0.3 s
         path = _file()
         path.parent.mkdir(parents=True, exist_ok=True)
-        jsonl.replace(path, json.dumps(kept | {key: {"flops": best, "load": load}}, indent=1))
+        jsonl.replace(path, json.dumps(stored | {key: {"flops": best, "load": load}}, indent=1))
     return best
 
 
@@ -68,12 +70,12 @@ def cores() -> int:
 
 
 def _best() -> float:
-    """FLOP/s of the best of some products. Takes about 0.3 s."""
+    """FLOP/s of the fastest of several products. Takes about 0.3 s."""
     cpu = jax.devices("cpu")[0]
     x = jax.device_put(jnp.ones((SIZE, SIZE), jnp.float32), cpu)
     product = jax.jit(lambda a: a @ a).lower(x).compile()
     seconds = []
-    for _ in range(TRIES):
+    for _ in range(REPEATS):
         began = time.perf_counter()
         jax.block_until_ready(product(x))
         seconds.append(time.perf_counter() - began)
@@ -84,8 +86,8 @@ def _file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "fxformer/peak.json"
 
 
-def _kept() -> dict[str, dict[str, float]]:
-    """{host and cores: FLOP/s, and the load of each core when it was measured}."""
+def _stored() -> dict[str, dict[str, float]]:
+    """Stored measurements: {host, cores and jax version: {"flops": …, "load": per core}}."""
     try:
         found = json.loads(_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,9 +1,8 @@
-"""Model FLOPs of a training step: what the arithmetic of the model needs, however it is run.
+"""Model FLOPs of a training step, which do not depend on how the step is executed.
 
-Two for each multiplication with its addition; the backward pass counts twice the forward
-(Kaplan et al. 2020, sec. 2.1). Padding, what a mask or a window hides, and recomputation are no
-work: this is what MFU counts (Chowdhery et al. 2022, app. B). What a program multiplies all the
-same is in `products.py`.
+Two for each multiply-add; the backward pass counts twice the forward (Kaplan et al. 2020, sec.
+2.1). Padding, masked pairs and recomputation do not count: these are the FLOPs of MFU (Chowdhery
+et al. 2022, app. B). Those that a program executes are counted by `jaxpr_flops`.
 """
 
 from collections import Counter
@@ -13,76 +12,91 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.flops.attention_pairs import across, first_of_pieces, windows, within
+from fxformer.flops.attention_pairs import (
+    cross_attention_pairs,
+    first_of_segments,
+    self_attention_pairs,
+    windows,
+)
 from fxformer.model.ngram import NgramDecoder
-from fxformer.nn.flops import kernels
+from fxformer.nn.flops import kernel_size
 
 
 def transformer_flops(
     part,
     segments: np.ndarray,
-    memory: np.ndarray | None = None,
+    encoder_segments: np.ndarray | None = None,
     prefix: np.ndarray | None = None,
     global_tokens: np.ndarray | None = None,
-    ahead: int = 1,
+    num_predicted: int = 1,
 ) -> int:
-    """FLOPs of one forward pass of a stack over the tokens that are there.
+    """FLOPs of one forward pass of a stack over the tokens of a batch that are not padding.
 
-    ahead: predicting streams of an n-gram decoder; each goes over the tokens anew
+    segments, encoder_segments: int [B, T] and [B, S], 0 for padding
+    num_predicted: predicting streams of an n-gram decoder, each of which processes all tokens
     """
-    ahead = ahead if isinstance(part, NgramDecoder) else 0
-    body = part.transformer if ahead else part
+    num_predicted = num_predicted if isinstance(part, NgramDecoder) else 0
+    body = part.transformer if num_predicted else part
     stack, block = body.stack, body.stack.blocks
-    tokens = (1 + ahead) * int((segments > 0).sum())
-    alone = stack.layers * kernels(block.ffn) + kernels(stack.local) + kernels(body.embed)
-    flops = 2 * tokens * alone
+    tokens = (1 + num_predicted) * int((segments > 0).sum())
+    by_token = stack.layers * kernel_size(block.ffn)
+    by_token += kernel_size(stack.local) + kernel_size(body.embed)
+    flops = 2 * tokens * by_token
     if global_tokens is None and getattr(block.attention, "first_global", False):
-        global_tokens = first_of_pieces(segments)
-    known = {"causal": part.causal, "prefix": prefix, "chosen": global_tokens, "ahead": ahead}
+        global_tokens = first_of_segments(segments)
     for window, layers in Counter(windows(stack)).items():
-        seen = within(segments, window=window, distances=body.position.distances, **known)
-        flops += layers * block.attention.flops(seen)
-    if memory is not None:
-        flops += stack.layers * block.cross.flops(across(segments, memory, 1 + ahead))
+        pairs = self_attention_pairs(
+            segments,
+            causal=part.causal,
+            window=window,
+            prefix=prefix,
+            global_tokens=global_tokens,
+            num_distances=body.position.num_distances,
+            num_predicted=num_predicted,
+        )
+        flops += layers * block.attention.flops(pairs)
+    if encoder_segments is not None:
+        pairs = cross_attention_pairs(segments, encoder_segments, 1 + num_predicted)
+        flops += stack.layers * block.cross.flops(pairs)
     return flops
 
 
-def training_flops(model, batch: Batch, head: int | None = None, ahead: int = 1) -> int:
-    """FLOPs of forward and backward over one batch (numpy), the head at scored positions only.
+def training_flops(model, batch: Batch, head: int | None = None, num_predicted: int = 1) -> int:
+    """FLOPs of forward and backward pass over one batch (numpy), the head at scored positions only.
 
     model: its arrays may be abstract
-    head: weights that a scored vector is multiplied with; None: those of the model's head
-    ahead: predicting streams of an n-gram decoder, each with its own scored vector
+    head: elements of the matrices of the head; None: those of the model's head
+    num_predicted: predicting streams of an n-gram decoder, each of which is scored
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
-    flops = 2 * scored * ahead * (head_weights(model) if head is None else head)
-    words = getattr(model, "words", None)  # a generator reads another model's
-    flops += 2 * tokens_read(batch) * kernels(words)
-    segments, chosen = np.asarray(batch.segments), batch.global_tokens
+    flops = 2 * scored * num_predicted * (head_weights(model) if head is None else head)
+    words = getattr(model, "words", None)  # a generator has none of its own
+    flops += 2 * tokens_read(batch) * kernel_size(words)
+    segments, global_tokens = np.asarray(batch.segments), batch.global_tokens
     if model.architecture == "seq2seq":
         source = np.asarray(batch.source_segments)
-        flops += transformer_flops(model.encoder, source, global_tokens=chosen)
-        flops += transformer_flops(model.decoder, segments, source, ahead=ahead)
+        flops += transformer_flops(model.encoder, source, global_tokens=global_tokens)
+        flops += transformer_flops(model.decoder, segments, source, num_predicted=num_predicted)
     else:
         prefix = None if batch.prefix is None else np.asarray(batch.prefix)
-        known = {"prefix": prefix, "global_tokens": chosen}
+        known = {"prefix": prefix, "global_tokens": global_tokens}
         flops += transformer_flops(model.transformer, segments, **known)
     return 3 * flops
 
 
 def head_weights(model) -> int:
-    """Numbers that a vector meets on its way to the logits: transform and output tables."""
-    shape, state = nnx.split(model)
+    """Elements of the matrices of the head: transform and output matrices."""
+    graphdef, state = nnx.split(model)
 
-    def tables(arrays):
-        whole = nnx.merge(shape, arrays)
-        return whole.head.kernels(whole.words)
+    def output_matrices(state):
+        merged = nnx.merge(graphdef, state)
+        return merged.head.kernels(merged.words)
 
-    found = jax.eval_shape(tables, state)
-    return sum(int(np.prod(one.shape)) for one in found) + kernels(model.head.transform)
+    found = jax.eval_shape(output_matrices, state)
+    return sum(int(np.prod(one.shape)) for one in found) + kernel_size(model.head.transform)
 
 
 def tokens_read(batch: Batch) -> int:
-    """Tokens the model reads, padding left out; source and target of a seq2seq model both."""
+    """Number of tokens in a batch without padding; of a seq2seq model, source and target."""
     sides = (batch.segments, batch.source_segments)
     return sum(int((np.asarray(side) > 0).sum()) for side in sides if side is not None)

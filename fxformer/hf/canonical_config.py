@@ -5,7 +5,7 @@ from typing import Any
 # What does not change what a model computes: how it is trained, and how it is run.
 FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
 SIDES = ("encoder", "decoder")
-WORDS = {"_target_": "fxformer.nn.core.Table", "_partial_": True}  # configs of old say nothing
+WORDS = {"_target_": "fxformer.nn.core.Embedding", "_partial_": True}  # configs of old say nothing
 
 
 def settled(model: dict[str, Any]) -> dict[str, Any]:

@@ -60,14 +60,14 @@ def run(published: Published, model: nnx.Module, inputs: dict[str, np.ndarray]) 
 
 def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:
     if model.architecture == "seq2seq":
-        encoder, states = model.states(batch)
+        encoder, states = model.hidden_states(batch)
         found = {
             "encoder_last_hidden_state": encoder[-1],
             "encoder_hidden_states": encoder,
             "decoder_hidden_states": states,
         }
     else:
-        states = model.states(batch)
+        states = model.hidden_states(batch)
         found = {"hidden_states": states}
     found["last_hidden_state"] = states[-1]
     if hasattr(model.head, "score"):

@@ -24,8 +24,8 @@ from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.conversion_report import REPORT, ReportLine, as_json
 from fxformer.hf.published_model import Published, read, shapes_of
 from fxformer.hf.tokenizer_files import copy_files, read_tokenizer
-from fxformer.model.language_model import rounded
-from fxformer.nn.init import redraw
+from fxformer.model.language_model import round_up
+from fxformer.nn.init import reinitialise
 from fxformer.rules import named
 from fxformer.track.run import Run
 from fxformer.train.checkpoint import Checkpoints
@@ -111,7 +111,7 @@ def weights(
 
         def draw(key):
             state = nnx.split(network(vocab=vocab, rngs=nnx.Rngs(key)))[1]
-            made = named(redraw({"model": nnx.to_pure_dict(state)}, rules, key))
+            made = named(reinitialise({"model": nnx.to_pure_dict(state)}, rules, key))
             return {path: made[f"model/{path}"] for path in lost}
 
         drawn = jax.jit(draw)(jax.random.key(cfg.seed))
@@ -158,7 +158,7 @@ def multiple(size: int, rows: int) -> int:
     if size > rows:
         raise ConfigMismatch(f"the tokenizer has {size} ids and the word table {rows} rows")
     multiples = [1, *(2**k for k in range(1, 12)), rows]
-    return next(m for m in multiples if rounded(size, m) == rows)
+    return next(m for m in multiples if round_up(size, m) == rows)
 
 
 def _architecture(cfg: DictConfig) -> str:

@@ -43,18 +43,18 @@ def attention(opened: Opened, text: Text) -> list[Attention]:
     tokens = row.tokens[0]
     if row.source is None:
         kind = opened.objective.model.architecture
-        return [_cut(kind, tokens, tokens, inside.own)]
+        return [_cut(kind, tokens, tokens, inside.self_attention)]
     source, (encoder, decoder) = row.source[0], inside
     return [
-        _cut("encoder", source, source, encoder.own),
-        _cut("decoder", tokens, tokens, decoder.own),
-        _cut("cross", tokens, source, decoder.cross),
+        _cut("encoder", source, source, encoder.self_attention),
+        _cut("decoder", tokens, tokens, decoder.self_attention),
+        _cut("cross", tokens, source, decoder.cross_attention),
     ]
 
 
 @partial(jax.jit, static_argnums=0)
 def _inside(shape, params, batch):
-    return bind(shape, params).model.inside(batch)
+    return bind(shape, params).model.intermediates(batch)
 
 
 def _read(batch):

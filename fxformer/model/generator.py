@@ -1,5 +1,4 @@
-"""A less wide encoder beside another, whose word vectors it reads and whose word table it answers
-with: the generator of ELECTRA."""
+"""ELECTRA's generator: a narrower encoder that shares the discriminator's embeddings."""
 
 import functools
 from collections.abc import Callable
@@ -10,19 +9,19 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.model.transformer import Transformer
-from fxformer.nn.embed import Projection
 from fxformer.nn.head import Head
+from fxformer.nn.input import InputProjection
 from fxformer.nn.position import NoPosition, Position
 from fxformer.types import Count, Part
 
-SLACK = 0.01  # 0.333 is meant to be a third
+TOLERANCE = 0.01  # relative; 0.333 means a third
 
 
 class Generator(nnx.Module):
-    """head(transformer(vectors)). Clark et al. 2020, sec. 3.2: tied embeddings.
+    """head(transformer(embeddings)). Clark et al. 2020, sec. 3.2: tied embeddings.
 
-    It has no table of its own, neither of words nor of positions or types: what it reads are the
-    other's `Transformer.vectors`, projected to its own width, and what it answers with is given.
+    It has no embeddings of tokens, positions or types: its input is the discriminator's
+    `Transformer.input_embeddings`, projected to its own width, and its output matrix is given.
     """
 
     architecture = "encoder"
@@ -35,56 +34,60 @@ class Generator(nnx.Module):
 
     def __call__(
         self,
-        vectors: Float[Array, "B T E"],
+        embeddings: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
         positions: Int[Array, "B T"] | None = None,
         key: Array | None = None,
     ) -> Float[Array, "B T D"]:
-        return self.transformer(vectors, segments, positions=positions, key=key)[0]
+        """Hidden states of the last layer. key: PRNG key of dropout; None: no dropout."""
+        return self.transformer(embeddings, segments, positions=positions, key=key)[0]
 
-    def projection(self, words: Float[Array, "V E"]):
+    def projection(self, token_embeddings: Float[Array, "V E"]):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
         bias = None if self.head.bias is None else self.head.bias[...]
-        return self.head.features, self.head.table(words), bias
+        return self.head.features, self.head.output_matrix(token_embeddings), bias
 
 
-def narrow(transformer: Part, size: float, width: int) -> Part:
-    """The Transformer of a config with `size` times its width, heads and feed-forward, as deep, to
-    read vectors of `width`. A share below one head gets one head.
+def scale_transformer(transformer: Part, size: float, width: int) -> Part:
+    """The `Transformer` of a config with `size` times its width, heads and feed-forward width, as
+    many layers, and input embeddings of `width`. A fraction below one head gives one head.
 
-    What a position adds to the words is in those vectors already; what it does inside attention
-    is done for the new number of heads. Raises UserError where the share gives no whole heads.
+    Absolute positions are part of the input embeddings already; relative positions are kept, for
+    the new number of heads. Raises UserError where width or heads would not be whole.
     """
-    _, knobs = unfolded(transformer)
-    if not {"dim", "heads", "ffn", "attention", "position", "embed"} <= set(knobs):
-        raise UserError("a generator is made out of an encoder's Transformer and this has none")
-    dim, heads = narrowed(knobs["dim"], knobs["heads"], size)
-    share = dim / knobs["dim"]
-    position, _ = unfolded(knobs["position"])
+    _, options = unwrap_partial(transformer)
+    if not {"dim", "heads", "ffn", "attention", "position", "embed"} <= set(options):
+        raise UserError(
+            "a generator is derived from an encoder's Transformer, and this model has none"
+        )
+    dim, heads = scale_width(options["dim"], options["heads"], size)
+    fraction = dim / options["dim"]
+    position, _ = unwrap_partial(options["position"])
     added = getattr(position, "embed", Position.embed) is not Position.embed
-    inside = unfolded(knobs["attention"])[1]
+    inside = unwrap_partial(options["attention"])[1]
     groups = inside.get("kv_heads")
-    fewer = {} if groups is None else {"kv_heads": max(round(groups * share), 1)}
-    hidden = knobs.get("hidden") or unfolded(knobs["ffn"])[1]["hidden"]
-    entry = {k: v for k, v in unfolded(knobs["embed"])[1].items() if k in ("project", "dropout")}
+    fewer = {} if groups is None else {"kv_heads": max(round(groups * fraction), 1)}
+    hidden = options.get("hidden") or unwrap_partial(options["ffn"])[1]["hidden"]
+    of_input = unwrap_partial(options["embed"])[1].items()
+    kept = {k: v for k, v in of_input if k in ("project", "dropout")}
     return functools.partial(
         transformer,
         dim=dim,
         heads=heads,
-        hidden=max(round(hidden * share), 1),
-        attention=functools.partial(knobs["attention"], **fewer),
-        position=NoPosition if added else knobs["position"],
-        embed=functools.partial(Projection, width=width, **entry),
+        hidden=max(round(hidden * fraction), 1),
+        attention=functools.partial(options["attention"], **fewer),
+        position=NoPosition if added else options["position"],
+        embed=functools.partial(InputProjection, width=width, **kept),
     )
 
 
-def narrowed(dim: int, heads: int, size: float) -> tuple[int, int]:
+def scale_width(dim: int, heads: int, size: float) -> tuple[int, int]:
     """(width, heads) of `size` times them; UserError, with the nearest size, if not whole."""
     fewer = max(round(size * heads), 1)
-    share = size if size * heads < 1 - SLACK else fewer / heads
+    share = size if size * heads < 1 - TOLERANCE else fewer / heads
     width = round(share * dim)
-    whole = abs(share * dim - width) <= SLACK and abs(share - size) <= SLACK * size
+    whole = abs(share * dim - width) <= TOLERANCE and abs(share - size) <= TOLERANCE * size
     if whole and width:
         return width, fewer
     near = min(range(1, heads + 1), key=lambda n: (abs(n / heads - size), dim * n % heads))
@@ -95,10 +98,10 @@ def narrowed(dim: int, heads: int, size: float) -> tuple[int, int]:
     )
 
 
-def unfolded(part: Part) -> tuple[Callable, dict[str, Any]]:
-    """What a partial (of a partial …) calls, and the knobs it gives."""
-    knobs: dict[str, Any] = {}
+def unwrap_partial(part: Part) -> tuple[Callable, dict[str, Any]]:
+    """The function that nested partials call, and the keyword arguments they give."""
+    options: dict[str, Any] = {}
     while isinstance(part, functools.partial):
-        knobs = {**part.keywords, **knobs}
+        options = {**part.keywords, **options}
         part = part.func
-    return part, knobs
+    return part, options

@@ -1,4 +1,4 @@
-"""Read the source, then write the target looking back at it."""
+"""Sequence-to-sequence model: encoder, decoder with cross-attention, head."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -6,26 +6,27 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
-from fxformer.model.language_model import LanguageModel, classifying, rounded
-from fxformer.model.tie import tie
+from fxformer.model.language_model import LanguageModel, build_classifiers, round_up
 from fxformer.model.transformer import Transformer
-from fxformer.nn.attention import Cache
-from fxformer.nn.core import Table, split_key
+from fxformer.nn.cache import KVCache
+from fxformer.nn.core import Embedding
 from fxformer.nn.head import Head
-from fxformer.nn.stack import Inside
+from fxformer.nn.stack import Intermediates
+from fxformer.ops.dropout import split_key
 from fxformer.types import Count, Part
 
 
 class Seq2Seq(nnx.Module):
-    """head(decoder(words[tokens]; encoder(words[source]))). Vaswani et al. 2017.
+    """head(decoder(embedding(tokens); encoder(embedding(source)))). Vaswani et al. 2017.
 
-    One word table serves the source, the target and, where the head is tied, the output (Press and
-    Wolf 2017, three-way tying).
+    One token embedding serves the source, the target and, where the head is tied, the output (Press
+    and Wolf 2017, three-way tying).
 
-    words: what keeps the word vectors
-    source_vocab: rows of a table that the source has to itself; null: it has none
-    tie_stacks: the decoder is the encoder with a look at its memory: one set of arrays (Rothe et
-        al. 2020, sec. 3.2, "shared")
+    words: class of the token embedding
+    classifiers: classification heads by name (nn/classifier.py)
+    source_vocab: size of a separate embedding of source tokens; null: there is none
+    tie_stacks: encoder and decoder share all parameters but those of cross-attention (Rothe et al.
+        2020, sec. 3.2, "shared")
     """
 
     architecture = "seq2seq"
@@ -37,28 +38,28 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
-        words: Part = Table,
+        words: Part = Embedding,
         classifiers: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
         tie_stacks: bool = False,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
-        self.vocab = rounded(vocab, vocab_multiple)
+        self.vocab = round_up(vocab, vocab_multiple)
         self.encoder: Transformer = encoder(causal=False, cross=False, rngs=rngs)
         self.decoder: Transformer = decoder(causal=True, cross=True, rngs=rngs)
         e, d, own = self.encoder, self.decoder, source_vocab is not None
         if e.dim != d.dim or (e.width != d.width and not own):
             raise UserError(
-                f"encoder and decoder share a word table and a width: the encoder is {e.dim} wide "
-                f"on words of {e.width}, the decoder {d.dim} on words of {d.width}"
+                f"encoder and decoder share a token embedding and a width: the encoder is {e.dim} "
+                f"wide on embeddings of {e.width}, the decoder {d.dim} on embeddings of {d.width}"
             )
         if tie_stacks:
-            tie(d, e)
+            share_parameters(d, e)
         self.words = words(self.vocab, d.width, rngs=rngs)
-        self.source_words = Table(source_vocab, e.width, rngs=rngs) if own else None
+        self.source_words = Embedding(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
-        self.classifiers = classifying(classifiers, d.dim, rngs)
+        self.classifiers = build_classifiers(classifiers, d.dim, rngs)
 
     def encode(
         self,
@@ -68,60 +69,109 @@ class Seq2Seq(nnx.Module):
         global_tokens: Bool[Array, "B S"] | None = None,
         key: Array | None = None,
     ) -> Float[Array, "B S D"]:
-        """The memory the decoder looks at."""
-        words = self.read(source)
-        return self.encoder(words, segments, global_tokens=global_tokens, key=key)[0]
+        """The encoder's output, to which the decoder attends."""
+        tokens = self.embed_source(source)
+        return self.encoder(tokens, segments, global_tokens=global_tokens, key=key)[0]
 
-    def read(self, source: Int[Array, "B S"]) -> Float[Array, "B S E"]:
-        """The word vectors of the source."""
+    def embed_source(self, source: Int[Array, "B S"]) -> Float[Array, "B S E"]:
+        """Token embeddings of the source."""
         return self.words(source) if self.source_words is None else self.source_words(source)
 
-    def represent(self, tokens, segments) -> Float[Array, "B T D"]:
-        """The vectors of the encoder's last layer, as features of a text."""
-        return self.encode(tokens, segments)
-
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
+        """Hidden states of the decoder's last layer. key: PRNG key of dropout; None: no dropout."""
         first, second = split_key(key, 2)
-        source, chosen = batch.source, batch.global_tokens
-        memory = self.encode(source, batch.source_segments, global_tokens=chosen, key=first)
+        encoder_output = self.encode(
+            batch.source, batch.source_segments, global_tokens=batch.global_tokens, key=first
+        )
         return self.decoder(
             self.words(batch.tokens),
             batch.segments,
             positions=batch.positions,
-            memory=memory,
-            memory_segments=batch.source_segments,
+            encoder_output=encoder_output,
+            encoder_segments=batch.source_segments,
             key=second,
         )[0]
 
-    def states(self, batch: Batch) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
-        """What enters the first layer of the encoder, and of the decoder, and what leaves each."""
-        encoder, decoder = self.inside(batch)
-        return encoder.hidden, decoder.hidden
+    def hidden_states(
+        self, batch: Batch
+    ) -> tuple[Float[Array, "L+1 B S D"], Float[Array, "L+1 B T D"]]:
+        """Those of the encoder and of the decoder: input of the first layer and output of each."""
+        encoder, decoder = self.intermediates(batch)
+        return encoder.hidden_states, decoder.hidden_states
 
-    def inside(self, batch: Batch) -> tuple[Inside, Inside]:
-        """The states, and what the heads of each layer look at, in encoder and decoder."""
-        source, segments = self.read(batch.source), batch.source_segments
-        encoder = self.encoder.inside(source, segments, global_tokens=batch.global_tokens)
-        memory = {"memory": encoder.hidden[-1], "memory_segments": segments}
-        words, positions = self.words(batch.tokens), batch.positions
-        return encoder, self.decoder.inside(words, batch.segments, positions=positions, **memory)
+    def intermediates(self, batch: Batch) -> tuple[Intermediates, Intermediates]:
+        """Hidden states and attention weights of encoder and decoder."""
+        encoder = self.encoder.intermediates(
+            self.embed_source(batch.source),
+            batch.source_segments,
+            global_tokens=batch.global_tokens,
+        )
+        decoder = self.decoder.intermediates(
+            self.words(batch.tokens),
+            batch.segments,
+            positions=batch.positions,
+            encoder_output=encoder.hidden_states[-1],
+            encoder_segments=batch.source_segments,
+        )
+        return encoder, decoder
 
-    def extend(
-        self, tokens, segments, cache: Cache, memory, memory_segments
-    ) -> tuple[Float[Array, "B T D"], Cache]:
-        """The decoder's vectors of some more tokens of rows whose beginning is in the cache."""
+    def decode_step(
+        self,
+        tokens: Int[Array, "B T"],
+        segments: Int[Array, "B T"],
+        cache: KVCache,
+        encoder_output: Float[Array, "B S D"],
+        encoder_segments: Int[Array, "B S"],
+    ) -> tuple[Float[Array, "B T D"], KVCache]:
+        """Hidden states of T more target tokens, and the cache with them appended."""
         return self.decoder(
             self.words(tokens),
             segments,
-            memory=memory,
-            memory_segments=memory_segments,
+            encoder_output=encoder_output,
+            encoder_segments=encoder_segments,
             cache=cache,
         )
 
-    def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """A decoder cache for `batch` rows of at most `length` tokens."""
-        return self.decoder.stack.empty(batch, length, dtype)
+        return self.decoder.stack.init_cache(batch, length, dtype)
 
     projection = LanguageModel.projection
     logits = LanguageModel.logits
     classify = LanguageModel.classify
+
+
+def share_parameters(decoder: nnx.Module, encoder: nnx.Module) -> None:
+    """Replace every parameter of the encoder by that of the decoder at the same path.
+
+    Parameters that only the decoder has (cross-attention) stay its own. Raises UserError where
+    the encoder has a parameter that the decoder has not, or of another shape.
+    """
+    of_decoder, of_encoder = _parameters(decoder), _parameters(encoder)
+    for path, parameter in of_encoder.items():
+        name = "/".join(map(str, path))
+        if path not in of_decoder:
+            raise UserError(
+                f"encoder and decoder cannot share parameters: the encoder has {name}, the decoder "
+                "has not; write model.network.tie_stacks=false"
+            )
+        if of_decoder[path].shape != parameter.shape:
+            raise UserError(
+                f"encoder and decoder cannot share parameters: {name} is {list(parameter.shape)} "
+                f"in the encoder and {list(of_decoder[path].shape)} in the decoder; write "
+                "model.network.tie_stacks=false"
+            )
+    for path in of_encoder:
+        *parents, last = path
+        node = encoder
+        for key in parents:
+            node = node[key] if isinstance(node, nnx.Dict) else getattr(node, key)
+        if isinstance(node, nnx.Dict):
+            node[last] = of_decoder[path]
+        else:
+            setattr(node, last, of_decoder[path])
+
+
+def _parameters(module: nnx.Module) -> dict[tuple, nnx.Variable]:
+    """{path: parameter} of a module."""
+    return {path: x for path, x in nnx.iter_graph(module) if isinstance(x, nnx.Variable)}

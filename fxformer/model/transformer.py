@@ -1,4 +1,4 @@
-"""One stack with its input side: an encoder or a decoder, depending on `causal` and `cross`."""
+"""One transformer stack with its input layer: an encoder or a decoder (`causal`, `cross`)."""
 
 from functools import partial
 
@@ -7,25 +7,26 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.attention import Cache, Where
+from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
-from fxformer.nn.core import drop, split_key
-from fxformer.nn.stack import Inside, Stack
-from fxformer.ops.attention_mask import Mask, positions
+from fxformer.nn.cache import KVCache
+from fxformer.nn.stack import Intermediates, Stack
+from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
 
 
 class Transformer(nnx.Module):
-    """Word vectors in, one vector a token out. Vaswani et al. 2017.
+    """Token embeddings [B, T, E] to hidden states [B, T, D]. Vaswani et al. 2017.
 
-    causal: a token sees none that come later (a decoder)
-    cross: each block also looks at a memory (the decoder of a seq2seq model)
-    memory_attention: how it looks at it; null: as at its own tokens
-    final_norm: a norm after the last block, which pre-norm residuals want
-    last_norm: what that norm is, where it is not `norm` (CTRL: another epsilon)
-    hidden: width inside the feed-forward, where it is not what `ffn` says
-    first: the residual of the first layer, where it is another (ModernBERT)
-    local: what joins the words to the first layer's output (DeBERTa v2's convolution)
+    causal: a token attends to no later ones (a decoder)
+    cross: each block has cross-attention to an encoder's output (the decoder of a seq2seq model)
+    memory_attention: the attention class of cross-attention; null: that of self-attention
+    final_norm: whether a norm follows the last block, as pre-norm residuals need
+    last_norm: that norm, where it is not `norm` (CTRL: another epsilon)
+    hidden: inner width of the feed-forward layers, where it is not that of `ffn`
+    first: the residual connection of the first layer, where it is another (ModernBERT)
+    local: joins the input to the first layer's output (DeBERTa v2's convolution)
     """
 
     def __init__(
@@ -59,15 +60,16 @@ class Transformer(nnx.Module):
     ):
         self.embed = embed(dim, rngs=rngs)
         self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
-        look = partial(memory_attention or attention, heads=heads)
         if causal and local is not None:
-            raise UserError("a convolution sees later tokens: write model/local=none in a decoder")
+            raise UserError(
+                "a convolution mixes in later tokens: write model/local=none in a decoder"
+            )
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
             ffn=ffn if hidden is None else partial(ffn, hidden=hidden),
             residual=partial(residual, norm=norm),
-            cross=look if cross else None,
+            cross=partial(memory_attention or attention, heads=heads) if cross else None,
             dropout=dropout,
         )
         self.stack = Stack(
@@ -89,108 +91,124 @@ class Transformer(nnx.Module):
 
     @property
     def width(self) -> int:
-        """Width of the word vectors it wants."""
+        """Width of the token embeddings."""
         return self.embed.width
 
     def __call__(
         self,
-        words: Float[Array, "B T E"],
+        tokens: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
         prefix: Bool[Array, "B T"] | None = None,
         global_tokens: Bool[Array, "B T"] | None = None,
-        memory: Float[Array, "B S D"] | None = None,
-        memory_segments: Int[Array, "B S"] | None = None,
-        cache: Cache | None = None,
+        encoder_output: Float[Array, "B S D"] | None = None,
+        encoder_segments: Int[Array, "B S"] | None = None,
+        cache: KVCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """positions: of each token, where it is not its index in its segment; not with a cache.
-        prefix: tokens that a causal stack reads in both directions; with a cache, all its places.
-        global_tokens: tokens that see all and are seen by all, for an attention that has such.
+    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
+        """Hidden states of the last layer, and the cache with this call's tokens.
+
+        tokens: token embeddings; segments: 0 for padding; types: token types
+        positions: of each token, where that is not its index in its segment; not with a cache
+        prefix: tokens that a causal stack encodes bidirectionally; with a cache, of all its places
+        global_tokens: tokens that attend to all and are attended to by all (Longformer)
+        encoder_output, encoder_segments: of the encoder, for cross-attention
+        key: PRNG key of dropout; None: no dropout
 
         Raises UserError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
-        where, at = self.here(segments, cache, prefix, positions, global_tokens)
-        there = None if memory is None else self.there(at, segments, memory_segments)
-        x = self.embed(words, at, self.position, types=types, key=keys[0])
-        x, cache, _ = self.stack(x, where, memory, there, cache=cache, key=keys[1])
+        context, at = self.self_context(segments, cache, prefix, positions, global_tokens)
+        cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
+        x = self.embed(tokens, at, self.position, types=types, key=keys[0])
+        x, cache, _ = self.stack(x, context, encoder_output, cross, cache=cache, key=keys[1])
         x = x if self.norm is None else self.norm(x)
         return drop(x, self.final_dropout, keys[2]), cache
 
-    def vectors(
+    def input_embeddings(
         self,
-        words: Float[Array, "B T E"],
+        tokens: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
-        places: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
     ) -> Float[Array, "B T E"]:
-        """Words, positions and types together, before they are projected to the model's width."""
-        at = positions(segments) if places is None else places
-        return self.embed.vectors(words, at, self.position, types=types)
+        """Sum of token, position and type embeddings, before the projection to the model's width.
 
-    def inside(
+        The arguments are as of `__call__`.
+        """
+        at = segment_positions(segments) if positions is None else positions
+        return self.embed.embed(tokens, at, self.position, types=types)
+
+    def intermediates(
         self,
-        words: Float[Array, "B T E"],
+        tokens: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
         types: Int[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
         prefix: Bool[Array, "B T"] | None = None,
         global_tokens: Bool[Array, "B T"] | None = None,
-        memory: Float[Array, "B S D"] | None = None,
-        memory_segments: Int[Array, "B S"] | None = None,
-    ) -> Inside:
-        """What `__call__` computes on its way. Before the vectors that leave the layers stand
-        those that enter the first, [L+1 B T D]; the last are after the final norm."""
-        where, at = self.here(segments, None, prefix, positions, global_tokens)
-        there = None if memory is None else self.there(at, segments, memory_segments)
-        x = self.embed(words, at, self.position, types=types)
-        made = self.stack(x, where, memory, there, capture=True)[2]
-        return made.replace(hidden=self.whole(x, made.hidden))
+        encoder_output: Float[Array, "B S D"] | None = None,
+        encoder_segments: Int[Array, "B S"] | None = None,
+    ) -> Intermediates:
+        """Hidden states [L+1, B, T, D] and attention weights of `__call__` without dropout.
 
-    def whole(
-        self, x: Float[Array, "B T D"], hidden: Float[Array, "L B T D"]
+        The first hidden states are the input of the first layer, the last are those after the final
+        norm."""
+        context, at = self.self_context(segments, None, prefix, positions, global_tokens)
+        cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
+        x = self.embed(tokens, at, self.position, types=types)
+        found = self.stack(x, context, encoder_output, cross, capture=True)[2]
+        return found.replace(hidden_states=self.all_hidden_states(x, found.hidden_states))
+
+    def all_hidden_states(
+        self, x: Float[Array, "B T D"], outputs: Float[Array, "L B T D"]
     ) -> Float[Array, "L+1 B T D"]:
-        """What enters the first layer and what leaves each, the last one after the final norm."""
-        last = hidden[-1:] if self.norm is None else self.norm(hidden[-1:])
-        return jnp.concatenate([x[None], hidden[:-1], last])
+        """Input of the first layer and outputs of all layers, the last one after the final norm."""
+        last = outputs[-1:] if self.norm is None else self.norm(outputs[-1:])
+        return jnp.concatenate([x[None], outputs[:-1], last])
 
-    def here(
+    def self_context(
         self,
         segments: Int[Array, "B T"],
-        cache: Cache | None,
+        cache: KVCache | None,
         prefix: Bool[Array, "B T"] | None = None,
-        places: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
         global_tokens: Bool[Array, "B T"] | None = None,
-    ) -> tuple[Where, Array]:
-        """What self-attention may know, and the position of every token."""
-        longest = segments.shape[1] if cache is None else cache.room(segments.shape[1])
+    ) -> tuple[AttentionContext, Int[Array, "B T"]]:
+        """Context of self-attention, and the position of every token."""
+        longest = segments.shape[1] if cache is None else cache.num_keys(segments.shape[1])
         if self.position.length is not None and longest > self.position.length:
             raise UserError(
                 f"rows of {longest} tokens do not fit a position table of {self.position.length}: "
                 f"write data.length={self.position.length} or model.position.length={longest}"
             )
         if cache is None:
-            at = positions(segments) if places is None else places
-            first, known = 0, segments
+            at = segment_positions(segments) if positions is None else positions
+            offset, keys = 0, segments
         else:
-            first, filled = cache.place(segments.shape[1])
-            at = first + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
-            known = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
-        if prefix is not None and prefix.shape[1] != known.shape[1]:
+            offset, filled = cache.query_offset(), cache.filled(segments.shape[1])
+            at = offset + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
+            keys = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
+        if prefix is not None and prefix.shape[1] != keys.shape[1]:
             raise UserError(
-                f"a prefix of {prefix.shape[1]} places over {known.shape[1]} tokens: a memory has "
-                "none, write model.attention.memory=null"
+                f"a prefix of {prefix.shape[1]} places over {keys.shape[1]} tokens: a "
+                "Transformer-XL memory has no prefix, write model.attention.memory=null"
             )
-        mask = Mask(segments, known, causal=self.causal, first=first, prefix=prefix)
-        bias, relative = self.position.bias(mask.gap()), self.position.relative(mask.gap())
-        known = (mask.dense(), bias, relative, global_tokens)
-        return Where(self.position, at, at, mask, *known), at
+        mask = AttentionMask(segments, keys, self.causal, query_offset=offset, prefix=prefix)
+        distances = mask.distances()
+        bias, relative = self.position.bias(distances), self.position.relative(distances)
+        mask = mask.precompute()
+        return AttentionContext(self.position, at, at, mask, bias, relative, global_tokens), at
 
-    def there(self, at, segments, memory_segments) -> Where:
-        """What cross-attention may know: the memory of the same segment, all of it."""
-        mask = Mask(segments, memory_segments)
-        return Where(None, at, at, mask, mask.dense())
+
+def cross_context(
+    positions: Int[Array, "B T"],
+    segments: Int[Array, "B T"],
+    encoder_segments: Int[Array, "B S"],
+) -> AttentionContext:
+    """Context of cross-attention: all of the encoder's output of the same segment."""
+    mask = AttentionMask(segments, encoder_segments).precompute()
+    return AttentionContext(None, positions, positions, mask)

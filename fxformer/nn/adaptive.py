@@ -1,4 +1,4 @@
-"""Frequent words get wide vectors, rare ones narrow ones; in the input and in the output."""
+"""Adaptive embedding and softmax: wide vectors for frequent tokens, narrow ones for rare tokens."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,43 +8,46 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.core import Linear, Table
+from fxformer.nn.core import Embedding, Linear
 from fxformer.nn.head import Head
 from fxformer.ops.adaptive_softmax import adaptive_cross_entropy, adaptive_log_softmax
 from fxformer.types import Count
 
 
-def clusters(vocab: int, cutoffs: Sequence[int] | None) -> tuple[int, ...]:
-    """Where the clusters of a vocabulary begin and end: (0, …, vocab); cutoffs null: an eighth and
-    a half of it. Raises UserError for cutoffs that do not rise to the vocabulary."""
+def cluster_bounds(vocab: int, cutoffs: Sequence[int] | None) -> tuple[int, ...]:
+    """First ids of the clusters of a vocabulary, and its end: (0, …, vocab).
+
+    cutoffs: first ids of all clusters but the first; None: an eighth and a half of the vocabulary.
+    Raises UserError where they are not ascending or not below the vocabulary.
+    """
     if cutoffs is None:
         cutoffs = sorted({max(vocab // 8, 1), vocab // 2} - {0, vocab})
     bounds = (0, *cutoffs, vocab)
     if any(low >= high for low, high in pairwise(bounds)):
         raise UserError(
-            f"cutoffs must rise and stay below the vocabulary of {vocab}, got {list(cutoffs)}: "
-            "write model.words.cutoffs=null, or such numbers"
+            f"cutoffs must be ascending and below the vocabulary of {vocab}, got {list(cutoffs)}: "
+            "write model.words.cutoffs=null, or other numbers"
         )
     return bounds
 
 
-def widths(first: int, shrink: int, count: int) -> list[int]:
-    """Of the vectors of each cluster. UserError where nothing is left."""
+def cluster_widths(first: int, shrink: int, count: int) -> list[int]:
+    """Width of the embeddings of each cluster. Raises UserError where one would be 0."""
     if first // shrink ** (count - 1) < 1:
         raise UserError(
-            f"vectors of {first} cannot be divided by {shrink} {count - 1} times: write a smaller "
+            f"a width of {first} cannot be divided by {shrink} {count - 1} times: write a smaller "
             "model.words.shrink, or fewer model.words.cutoffs"
         )
     return [first // shrink**k for k in range(count)]
 
 
-class AdaptiveTable(nnx.Module):
-    """table_k[id - start of cluster k] P_k. Baevski and Auli 2019, sec. 3: word vectors whose width
-    falls with the rank of the word. Ids are ranks: what is frequent comes first.
+class AdaptiveEmbedding(nnx.Module):
+    """table_k[id - start of cluster k] P_k: token embeddings that are narrower for rarer tokens.
+    Baevski and Auli 2019, sec. 3. Ids are ranks: frequent tokens come first.
 
     cutoffs: the ids at which a new cluster begins; null: an eighth and a half of the vocabulary
-    width: of the first cluster's vectors; null: the model's
-    shrink: each cluster's are so many times narrower than those before
+    width: of the first cluster's embeddings; null: the model's
+    shrink: factor by which each cluster's width is smaller than the one before
     """
 
     def __init__(
@@ -57,14 +60,16 @@ class AdaptiveTable(nnx.Module):
         shrink: Count = 1,
         rngs: nnx.Rngs,
     ):
-        self.bounds, first = clusters(size, cutoffs), width or dim
-        own = widths(first, shrink, len(self.bounds) - 1)
+        self.bounds, first = cluster_bounds(size, cutoffs), width or dim
+        own = cluster_widths(first, shrink, len(self.bounds) - 1)
         rows = [high - low for low, high in pairwise(self.bounds)]
         names = [str(k) for k in range(len(rows))]
-        made = zip(names, rows, own, strict=True)
-        self.tables = nnx.Dict({name: Table(n, w, rngs=rngs) for name, n, w in made})
-        wanted = zip(names, own, strict=True) if shrink > 1 or first != dim else ()
-        self.projections = nnx.Dict({n: Linear(w, dim, bias=False, rngs=rngs) for n, w in wanted})
+        shapes = zip(names, rows, own, strict=True)
+        self.tables = nnx.Dict({name: Embedding(n, w, rngs=rngs) for name, n, w in shapes})
+        projected = zip(names, own, strict=True) if shrink > 1 or first != dim else ()
+        self.projections = nnx.Dict(
+            {n: Linear(w, dim, bias=False, rngs=rngs) for n, w in projected}
+        )
 
     def __call__(self, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
         y = None
@@ -76,14 +81,15 @@ class AdaptiveTable(nnx.Module):
 
 
 class AdaptiveHead(Head):
-    """log p(word) = log p(cluster) + log p(word | cluster); the first cluster's words and the other
-    clusters share one softmax. Grave et al. 2017. The tables are those of the words.
+    """Adaptive softmax: log p(token) = log p(cluster) + log p(token | cluster); the tokens of the
+    first cluster and the other clusters share one softmax. Grave et al. 2017. The output matrices
+    are the tables of the model's `AdaptiveEmbedding`.
 
-    cutoffs, word_width, shrink: those of the words
-    tied: of each cluster, whether it projects by the words' projection; null: all do
+    cutoffs, word_width, shrink: as of the embedding (cutoffs, width, shrink)
+    tied: of each cluster, whether it uses the embedding's projection; null: all do
     """
 
-    reads = AdaptiveTable
+    needs_embedding = AdaptiveEmbedding
 
     def __init__(
         self,
@@ -97,66 +103,71 @@ class AdaptiveHead(Head):
         tied: list[bool] | None = None,
         rngs: nnx.Rngs,
     ):
-        self.bounds, self.dim = clusters(vocab, cutoffs), dim
+        self.bounds, self.dim = cluster_bounds(vocab, cutoffs), dim
         count, first = len(self.bounds) - 1, word_width or dim
         if tied is not None and len(tied) != count:
             raise UserError(
                 f"model.head.tied has {len(tied)} values for {count} clusters: write one for each"
             )
-        narrow = enumerate(widths(first, shrink, count))
+        narrow = enumerate(cluster_widths(first, shrink, count))
         own = [(str(k), w) for k, w in narrow if tied is not None and not tied[k]]
         own = own if shrink > 1 or first != dim else []
         self.projections = nnx.Dict({n: Linear(dim, w, bias=False, rngs=rngs) for n, w in own})
         sizes = [high - low for low, high in pairwise(self.bounds)]
         zeros = {str(k): jnp.zeros((n,), jnp.float32) for k, n in enumerate(sizes)}
         self.biases = nnx.Dict({name: nnx.Param(bias) for name, bias in zeros.items()})
-        self.clusters = Table(count - 1, first, rngs=rngs) if count > 1 else None
+        self.clusters = Embedding(count - 1, first, rngs=rngs) if count > 1 else None
         none = jnp.zeros((count - 1,), jnp.float32)
         self.cluster_bias = nnx.Param(none) if count > 1 else None
 
-    def levels(self, x: Float[Array, "*B D"], words: AdaptiveTable) -> list[tuple]:
+    def softmaxes(
+        self, x: Float[Array, "*B D"], token_embedding: AdaptiveEmbedding
+    ) -> list[tuple[Array, Array, Array]]:
         """(features [*B E], kernel [V E], bias [V]) of each softmax: first that of the frequent
-        words and the clusters, then that of each cluster's words."""
-        if getattr(words, "bounds", None) != self.bounds:
+        tokens and the clusters, then that of each cluster's tokens."""
+        if getattr(token_embedding, "bounds", None) != self.bounds:
             raise UserError(
-                "an adaptive head has the clusters of its words: write model/words=adaptive, and "
-                "model.head.cutoffs=${model.words.cutoffs}"
+                "an adaptive head needs the clusters of an adaptive embedding: write "
+                "model/words=adaptive, and model.head.cutoffs=${model.words.cutoffs}"
             )
         found = []
         for name, bias in self.biases.items():
-            found.append(
-                (self.project(name, x, words), words.tables[name].embedding[...], bias[...])
-            )
+            features = self.project(name, x, token_embedding)
+            found.append((features, token_embedding.tables[name].embedding[...], bias[...]))
         if self.clusters is not None:
             features, kernel, bias = found[0]
             kernel = jnp.concatenate([kernel, self.clusters.embedding[...]])
             found[0] = features, kernel, jnp.concatenate([bias, self.cluster_bias[...]])
         return found
 
-    def project(self, name: str, x: Float[Array, "*B D"], words: AdaptiveTable):
-        """A vector as wide as the words of a cluster."""
+    def project(
+        self, name: str, x: Float[Array, "*B D"], token_embedding: AdaptiveEmbedding
+    ) -> Float[Array, "*B E"]:
+        """x projected to the width of a cluster's embeddings."""
         if name in self.projections:
             return self.projections[name](x)
-        return x @ words.projections[name].kernel[...].T if name in words.projections else x
+        projections = token_embedding.projections
+        return x @ projections[name].kernel[...].T if name in projections else x
 
-    def logits(self, x, words):
-        """log p of every word; float32."""
-        return adaptive_log_softmax(self.levels(x, words))
+    def logits(self, x, token_embedding):
+        """log p of every token; float32."""
+        return adaptive_log_softmax(self.softmaxes(x, token_embedding))
 
-    def score(self, x, words, targets, weights, loss):
+    def score(self, x, token_embedding, targets, weights, loss):
         """As `Head.score`. Raises UserError for label smoothing, which is not defined here."""
         if loss.smoothing:
             raise UserError(
                 "label smoothing is not implemented for an adaptive softmax: write "
                 "objective.loss.smoothing=0, or model/head=untied"
             )
-        levels = self.levels(x, words)
+        softmaxes = self.softmaxes(x, token_embedding)
         return adaptive_cross_entropy(
-            levels, targets, weights, z_loss=loss.z_loss, chunk=loss.chunk
+            softmaxes, targets, weights, z_loss=loss.z_loss, chunk=loss.chunk
         )
 
-    def kernels(self, words):
+    def kernels(self, token_embedding):
         own = [linear.kernel[...] for linear in self.projections.values()]
-        tied = [p.kernel[...] for n, p in words.projections.items() if n not in self.projections]
-        none = jnp.zeros((1, self.dim))
-        return [kernel for _, kernel, _ in self.levels(none, words)] + own + tied
+        shared = token_embedding.projections.items()
+        tied = [p.kernel[...] for n, p in shared if n not in self.projections]
+        softmaxes = self.softmaxes(jnp.zeros((1, self.dim)), token_embedding)
+        return [kernel for _, kernel, _ in softmaxes] + own + tied

@@ -1,19 +1,20 @@
-"""One layer: attention, a look at the memory where there is one, and the feed-forward."""
+"""Transformer block: self-attention, optional cross-attention, feed-forward."""
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from fxformer.nn.attention import Cache, Where
-from fxformer.nn.core import drop, split_key
+from fxformer.nn.attention import AttentionContext
+from fxformer.nn.cache import KVCache
+from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Part, Rate
 
 
 class Block(nnx.Module):
-    """residual(x; attention, [cross-attention,] feed-forward), dropout on what each returns.
+    """residual(x; attention, [cross-attention,] feed-forward), with dropout on each sublayer.
 
-    cross: the attention that looks at the memory; None: there is no memory
+    cross: cross-attention to the encoder's output; None: the block has none
     """
 
     def __init__(
@@ -37,28 +38,40 @@ class Block(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        where: Where,
-        memory: Float[Array, "B S D"] | None = None,
-        there: Where | None = None,
+        self_context: AttentionContext,
+        encoder_output: Float[Array, "B S D"] | None = None,
+        cross_context: AttentionContext | None = None,
         *,
         window: Int[Array, ""] | None = None,
-        depth: Float[Array, ""] | float = 1.0,
-        cache: Cache | None = None,
+        layer_index: Float[Array, ""] | float = 1.0,
+        cache: KVCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """depth: which layer this is, from 1."""
+    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
+        """The block's output, and the cache with this call's tokens.
+
+        window, layer_index, cache, key: as of `MultiHeadAttention`
+        """
         keys = split_key(key, 6)
-        kept, known = cache, {"window": window, "depth": depth}
-        blank = None if self.attention.memory is None else self.blank(x)
+        new_cache = cache
+        zero = None if self.attention.memory is None else self.zero_input(x)
 
         def attention(h):
-            nonlocal kept
-            read = h if blank is None else jnp.concatenate([blank, h], axis=1)
-            y, kept = self.attention(h, read, where, **known, cache=cache, key=keys[0])
+            nonlocal new_cache
+            y, new_cache = self.attention(
+                h,
+                h if zero is None else jnp.concatenate([zero, h], axis=1),
+                self_context,
+                window=window,
+                layer_index=layer_index,
+                cache=cache,
+                key=keys[0],
+            )
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
-            y, _ = self.cross(h, memory, there, depth=depth, key=keys[2])
+            y, _ = self.cross(
+                h, encoder_output, cross_context, layer_index=layer_index, key=keys[2]
+            )
             return drop(y, self.dropout, keys[3])
 
         def ffn(h):
@@ -68,8 +81,9 @@ class Block(nnx.Module):
         if self.cross is None:
             del sublayers["cross"]
         with jax.named_scope("block"):
-            return self.residual(x, sublayers), kept
+            return self.residual(x, sublayers), new_cache
 
-    def blank(self, x: Float[Array, "B T D"]) -> Float[Array, "B 1 D"]:
-        """What attention gets where there is nothing: zeros, normed if the others are."""
-        return self.residual.enter("attention", jnp.zeros_like(x[:, :1]))
+    def zero_input(self, x: Float[Array, "B T D"]) -> Float[Array, "B 1 D"]:
+        """Input of self-attention at a place of Transformer-XL's memory that has no token: zeros,
+        normalised if the residual normalises inputs."""
+        return self.residual.sublayer_input("attention", jnp.zeros_like(x[:, :1]))

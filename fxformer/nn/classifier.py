@@ -1,4 +1,4 @@
-"""Answers that are no words: one class of a few, for a whole row or for each token."""
+"""Classification heads: one of C classes for a whole row (pooled) or for each token."""
 
 from collections.abc import Callable
 
@@ -6,28 +6,29 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from fxformer.nn.core import Linear, drop, split_key
+from fxformer.nn.core import Linear
+from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
 
 
-def each(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-    """Every token answers for itself."""
+def pool_each(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+    """No pooling: the hidden state of each token."""
     return x
 
 
-def first(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The first place of the row, be it padding or not."""
+def pool_first(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The hidden state at the first position, whether padding or not."""
     return x[:, 0]
 
 
-def last(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The last token of the row."""
-    at = segments.shape[1] - 1 - jnp.argmax(segments[:, ::-1] > 0, axis=1)
-    return jnp.take_along_axis(x, at[:, None, None], axis=1)[:, 0]
+def pool_last(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The hidden state of the last token that is not padding."""
+    last = segments.shape[1] - 1 - jnp.argmax(segments[:, ::-1] > 0, axis=1)
+    return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
 
 
-def mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The mean over the tokens of the row."""
+def pool_mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
+    """The mean of the hidden states of all tokens that are not padding."""
     weights = (segments > 0).astype(x.dtype)[..., None]
     return (x * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
 
@@ -35,10 +36,10 @@ def mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, 
 class Classifier(nnx.Module):
     """drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019, sec. 3.1 and 4.1.
 
-    classes: width of the answer; null: the vector before W₂ is the answer (BERT's pooler)
-    pool: which vectors answer: `each`, `first`, `last` or `mean` of this file
+    classes: number of classes; null: the output is the vector before W₂ (BERT's pooler)
+    pool: `pool_each`, `pool_first`, `pool_last` or `pool_mean` of this file
     act: after W₁; null: there is no W₁ and no norm
-    norm: after the activation (ModernBERT)
+    norm: after the activation (ModernBERT); null: none
     """
 
     def __init__(

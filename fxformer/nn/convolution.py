@@ -1,4 +1,4 @@
-"""A convolution over a few neighbouring words, beside the first layer of a stack."""
+"""Convolution over neighbouring tokens, parallel to the first layer of a stack (DeBERTa v2)."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,19 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.core import Linear, drop
+from fxformer.nn.core import Linear
+from fxformer.ops.dropout import drop
 from fxformer.types import Count, Part, Rate
 
 
 class Convolution(nnx.Module):
-    """norm(y + act(conv(x))): x enters the first layer, y leaves it. He et al. 2021 (DeBERTa v2).
+    """norm(y + act(conv(x))), x the input and y the output of the first layer. He et al. 2021
+    (DeBERTa v2).
 
     Neighbours of another segment, and those beyond the row's ends, count as zeros. The kernel is
-    kept as a matrix [size · D, D], the earliest neighbour first.
+    stored as a matrix [size · D, D], the earliest neighbour first.
 
-    size: neighbours together with the token itself, an odd number
+    size: tokens that the kernel covers, an odd number
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class Convolution(nnx.Module):
         rngs: nnx.Rngs,
     ):
         if size % 2 == 0:
-            raise UserError(f"a token has no middle place among {size}; write {size + 1}")
+            raise UserError(f"the size of a convolution must be odd, got {size}: write {size + 1}")
         self.mix = Linear(size * dim, dim, rngs=rngs)
         self.norm = norm(dim, rngs=rngs)
         self.act, self.size, self.dropout = act, size, dropout
@@ -44,11 +46,15 @@ class Convolution(nnx.Module):
         *,
         key: Array | None = None,
     ) -> Float[Array, "B T D"]:
-        reach, length = self.size // 2, x.shape[1]
-        wide = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
-        there = jnp.pad(segments, ((0, 0), (reach, reach)), constant_values=-1)
+        half, length = self.size // 2, x.shape[1]
+        wide = jnp.pad(x, ((0, 0), (half, half), (0, 0)))
+        neighbours = jnp.pad(segments, ((0, 0), (half, half)), constant_values=-1)
         taps = [
-            jnp.where((there[:, i : i + length] == segments)[..., None], wide[:, i : i + length], 0)
+            jnp.where(
+                (neighbours[:, i : i + length] == segments)[..., None],
+                wide[:, i : i + length],
+                0,
+            )
             for i in range(self.size)
         ]
         mixed = self.mix(jnp.concatenate(taps, axis=-1))

@@ -1,4 +1,4 @@
-"""The two things every part needs: a dense layer and dropout."""
+"""Linear layer and embedding table: the parts that hold all matrices of a model."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 def matmul(x: Float[Array, "N D"], kernel: Float[Array, "D F"]) -> Float[Array, "N F"]:
     """x @ kernel, with its gradients stated as plain matrix products.
 
-    XLA on CPU hands a plain product to its fast path; left to differentiate a batched contraction
-    it makes transposed fusions instead, which are slower.
+    XLA on CPU has a fast path for plain products; the gradient that it derives for a batched
+    contraction is a transposed fusion instead, which is slower.
     """
     return x @ kernel
 
@@ -29,14 +29,15 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 class Linear(nnx.Module):
-    """x W + b, with the kernel kept as a matrix [width in, width out] whatever its use.
+    """Linear map x W + b, with the kernel stored as a matrix [input width, output width].
 
-    Initialised from N(0, 0.02²), the bias at 0; a model's `init` rules may draw it anew.
+    The kernel is initialised from N(0, 0.02²), the bias with zeros; the rules of a model's `init`
+    group may replace both.
     """
 
     def __init__(self, dim: int, out: int, *, bias: bool = True, rngs: nnx.Rngs):
-        draw = jax.nn.initializers.normal(0.02)
-        self.kernel = nnx.Param(draw(rngs.params(), (dim, out), jnp.float32))
+        init = jax.nn.initializers.normal(0.02)
+        self.kernel = nnx.Param(init(rngs.params(), (dim, out), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((out,), jnp.float32)) if bias else None
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
@@ -45,28 +46,15 @@ class Linear(nnx.Module):
         return y if self.bias is None else y + self.bias[...]
 
 
-class Table(nnx.Module):
-    """A row of learned numbers for each id. Ids are checked on the host, before they get here.
+class Embedding(nnx.Module):
+    """Embedding table [size, dim]: ids of any shape -> vectors. Initialised from N(0, 0.02²).
 
-    Initialised from N(0, 0.02²).
+    Batches are checked on the host; here an id out of range gives NaN (`jnp.take`).
     """
 
     def __init__(self, size: int, dim: int, *, rngs: nnx.Rngs):
-        draw = jax.nn.initializers.normal(0.02)
-        self.embedding = nnx.Param(draw(rngs.params(), (size, dim), jnp.float32))
+        init = jax.nn.initializers.normal(0.02)
+        self.embedding = nnx.Param(init(rngs.params(), (size, dim), jnp.float32))
 
     def __call__(self, ids) -> Float[Array, "*B D"]:
         return jnp.take(self.embedding[...], ids, axis=0)
-
-
-def drop(x: Array, rate: float, key: Array | None) -> Array:
-    """Dropout (Srivastava et al. 2014): kept values are divided by 1 - rate. No key, no dropout."""
-    if key is None or rate == 0:
-        return x
-    keep = jax.random.bernoulli(key, 1 - rate, x.shape)
-    return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
-
-
-def split_key(key: Array | None, count: int):
-    """`count` keys out of one, or as many Nones out of None."""
-    return (None,) * count if key is None else tuple(jax.random.split(key, count))

@@ -1,4 +1,4 @@
-"""Disentangled attention: content and relative position are looked up apart."""
+"""Disentangled attention (DeBERTa): content and relative position have terms of their own."""
 
 import jax
 import jax.numpy as jnp
@@ -7,24 +7,25 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fxformer.errors import UserError
-from fxformer.nn.attention import MultiHeadAttention
-from fxformer.nn.core import Linear, Table, drop
-from fxformer.nn.flops import Seen, kernels
-from fxformer.nn.position import Position, Relative
+from fxformer.nn.attention import AttentionContext, MultiHeadAttention
+from fxformer.nn.core import Embedding, Linear
+from fxformer.nn.flops import AttentionPairs, kernel_size
+from fxformer.nn.position import Position, RelativeEmbeddings
+from fxformer.ops.dropout import drop
 from fxformer.types import Count, Part, Rate
 
 
 class Disentangled(Position):
-    """A learned vector for each distance, one table for all layers. He et al. 2021, sec. 3.1.
+    """Embedding table of relative distances, one for all layers. He et al. 2021, sec. 3.1.
 
-    reach: distances from -reach to reach - 1 have a row each; those beyond share the last
-    buckets: rows to each side instead: half of them hold one distance, the others grow
-        logarithmically up to `reach` (DeBERTa v2); null: no buckets
-    norm: over the table's rows (DeBERTa v2 and v3)
-    length: the longest row; null: any
+    reach: distances from -reach to reach - 1 have a row each; larger ones share the last
+    buckets: rows for each sign instead: half of them hold one distance, the width of the others
+        grows logarithmically up to `reach` (DeBERTa v2); null: no buckets
+    norm: of the table's rows (DeBERTa v2 and v3)
+    length: maximum length of a row; null: any
     """
 
-    tells_distances = True
+    needs_relative_attention = True
 
     def __init__(
         self,
@@ -40,42 +41,43 @@ class Disentangled(Position):
     ):
         if buckets is not None and (buckets < 2 or reach - 1 <= buckets // 2):
             raise UserError(
-                f"{buckets} buckets hold distances up to {buckets // 2} one by one, so there must "
-                f"be two or more and reach larger than {buckets // 2 + 1}, got {reach}"
+                f"{buckets} buckets hold distances up to {buckets // 2} one by one; buckets must "
+                f"be 2 or more and reach larger than {buckets // 2 + 1}, got {reach}"
             )
         self.span = buckets or reach
-        self.relatives = Table(2 * self.span, dim, rngs=rngs)
+        self.relatives = Embedding(2 * self.span, dim, rngs=rngs)
         self.norm = None if norm is None else norm(dim, rngs=rngs)
         self.reach, self.buckets, self.length = reach, buckets, length
 
     @property
-    def distances(self):
+    def num_distances(self):
         return 2 * self.span
 
-    def relative(self, gap):
-        # A row of S tokens has no distance of S, and from 2 · reach on nothing changes: of the
-        # table only what lies between is taken, which is an eighth of it in rows of 64.
-        far = min(2 * self.reach, max(gap.shape))
-        known = self.rows(far)
-        low, high = int(known[0]), int(known[-1])
+    def relative(self, distances):
+        # A row of S tokens has no distance of S, and from 2 · reach on nothing changes: only the
+        # rows in between are used, which are an eighth of the table for S = 64.
+        far = min(2 * self.reach, max(distances.shape))
+        row_of = self.rows(far)
+        low, high = int(row_of[0]), int(row_of[-1])
         x = self.relatives.embedding[low : high + 1]
-        rows = jnp.take(jnp.asarray(known - low), jnp.clip(gap, -far, far) + far)
-        return Relative(x if self.norm is None else self.norm(x), rows)
+        rows = jnp.take(jnp.asarray(row_of - low), jnp.clip(distances, -far, far) + far)
+        return RelativeEmbeddings(x if self.norm is None else self.norm(x), rows)
 
     def rows(self, far: int) -> np.ndarray:
         """The table's row of each distance from -far to far, ascending. int32 [2·far+1], host."""
-        gap = np.arange(-far, far + 1)
+        distance = np.arange(-far, far + 1)
         if self.buckets is not None:
             near = self.buckets // 2
-            size = np.maximum(np.abs(gap), near).astype(np.float32) / np.float32(near)
+            size = np.maximum(np.abs(distance), near).astype(np.float32) / np.float32(near)
             stretch = np.log(size) / np.log(np.float32((self.reach - 1) / near))
-            beyond = np.sign(gap) * (np.ceil(stretch * (near - 1)) + near)
-            gap = np.where(np.abs(gap) <= near, gap, beyond).astype(np.int32)
-        return np.clip(gap + self.span, 0, 2 * self.span - 1).astype(np.int32)
+            beyond = np.sign(distance) * (np.ceil(stretch * (near - 1)) + near)
+            distance = np.where(np.abs(distance) <= near, distance, beyond).astype(np.int32)
+        return np.clip(distance + self.span, 0, 2 * self.span - 1).astype(np.int32)
 
 
 class DisentangledLearned(Disentangled):
-    """Disentangled, and x + table[at] besides (DeBERTa with position_biased_input).
+    """Disentangled plus learned absolute positions: x + table[position], and relative distances
+    (DeBERTa with position_biased_input).
 
     length: rows of that table; the rest as of `Disentangled`
     """
@@ -94,26 +96,26 @@ class DisentangledLearned(Disentangled):
     ):
         knobs = {"reach": reach, "buckets": buckets, "norm": norm, "length": length}
         super().__init__(dim, heads=heads, causal=causal, **knobs, rngs=rngs)
-        self.table = Table(length, dim, rngs=rngs)
+        self.table = Embedding(length, dim, rngs=rngs)
 
-    def embed(self, x, at):
-        return x + self.table(at)
+    def embed(self, x, positions):
+        return x + self.table(positions)
 
 
 class DisentangledAttention(MultiHeadAttention):
-    """softmax((q k + q r_k[gap] + k r_q[gap]) / √(n K)) v, r made of the relative table by one
-    projection a layer; n counts the terms. He et al. 2021, eq. 4 (DeBERTa).
+    """softmax((q k + q r_k[d] + k r_q[d]) / √(n K)) v, with r_k and r_q projections of the relative
+    embeddings, one each a layer; n counts the terms. He et al. 2021, eq. 4 (DeBERTa).
 
-    Wants model/position=disentangled, whose table is as wide as the model. Across stacks, where
-    there are no distances, it is plain attention.
+    Requires model/position=disentangled, whose table is as wide as the model. In cross-attention,
+    which has no distances, it is plain multi-head attention.
 
-    from_content: the second term (c2p); from_position: the third (p2c)
-    shared: r is made by the projections of queries and keys themselves (DeBERTa v3)
-    key_bias: whether keys, and what keys of distances are made by, have a bias (v1: not)
-    position_dropout: on the relative table
+    from_content: content-to-position term (c2p); from_position: position-to-content term (p2c)
+    shared: r_k and r_q use the projections of keys and queries (DeBERTa v3)
+    key_bias: whether the projections of keys and of r_k have a bias (DeBERTa v1: no)
+    position_dropout: on the relative embeddings
     """
 
-    position = Disentangled  # for the check of a config: nothing else tells it distances
+    position = Disentangled  # read by the check of a config
 
     def __init__(
         self,
@@ -129,61 +131,64 @@ class DisentangledAttention(MultiHeadAttention):
         rngs: nnx.Rngs,
     ):
         super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
-        inner = heads * self.width
+        inner = heads * self.head_dim
         if not key_bias:
             self.k = Linear(dim, inner, bias=False, rngs=rngs)
         own_k, own_q = from_content and not shared, from_position and not shared
         self.position_k = Linear(dim, inner, bias=key_bias, rngs=rngs) if own_k else None
         self.position_q = Linear(dim, inner, rngs=rngs) if own_q else None
         self.from_content, self.from_position = from_content, from_position
-        self.scale = ((1 + from_content + from_position) * self.width) ** -0.5
+        self.scale = ((1 + from_content + from_position) * self.head_dim) ** -0.5
         self.shared, self.position_dropout = shared, position_dropout
 
-    def bias(self, q, k, where, key):
-        """c2p and p2c. Raises UserError where there is no relative table, or one of another width
-        than the model's."""
-        if where.position is None:
+    def logits_bias(self, q, k, context: AttentionContext, key):
+        """The terms c2p and p2c. Raises UserError where there are no relative embeddings, or their
+        width is not the model's."""
+        if context.position is None:
             return None
-        own = None if key is None else jax.random.fold_in(key, 1)
-        return self.relative(q, k, where.relative, own)
+        dropout_key = None if key is None else jax.random.fold_in(key, 1)
+        return self.distance_terms(q, k, context.relative, dropout_key)
 
-    def relative(
+    def distance_terms(
         self,
         q: Float[Array, "B T H K"],
         k: Float[Array, "B S H K"],
-        relative: Relative | None,
+        relative: RelativeEmbeddings | None,
         key: Array | None,
     ) -> Float[Array, "B H T S"] | None:
-        """What distances add to the logits."""
+        """c2p + p2c; None if the attention has neither."""
         if relative is None or relative.table.shape[-1] != self.q.kernel.shape[-2]:
             raise UserError(
-                "disentangled attention reads a relative table as wide as the model: write "
+                "disentangled attention requires relative embeddings as wide as the model: write "
                 "model/position=disentangled and model.embed.width=null"
             )
         table = drop(relative.table, self.position_dropout, key)
         bias = jnp.zeros((), q.dtype)
         if self.from_content:
-            r = self.heads_of(self.k if self.shared else self.position_k, table)
+            r = self.project_distances(self.k if self.shared else self.position_k, table)
             c2p = jnp.einsum("BTHK,RHK->BHTR", q * self.scale, r)
             bias += jnp.take_along_axis(c2p, relative.rows[None, None], axis=-1)
         if self.from_position:
-            r = self.heads_of(self.q if self.shared else self.position_q, table)
+            r = self.project_distances(self.q if self.shared else self.position_q, table)
             p2c = jnp.einsum("BSHK,RHK->BHSR", k * self.scale, r)
             p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
             bias += p2c.swapaxes(-1, -2)
         return bias if bias.ndim else None
 
-    def flops(self, seen: Seen) -> int:
-        """For each term, a product with the vector of each distance that a query sees, or with all
-        vectors where there are fewer of them; and the making of these, once for all rows."""
-        plain = super().flops(seen)
-        if not seen.pieces or not seen.distances:
+    def flops(self, pairs: AttentionPairs) -> int:
+        """Plus, for each term, a product with the embedding of each distance that a query meets, or
+        with all of them where there are fewer; and their projection, once for all rows."""
+        plain = super().flops(pairs)
+        if not pairs.segment_lengths or not pairs.num_distances:
             return plain
-        looks = sum(n * min(n, seen.distances) for n in seen.pieces)
-        told = min(seen.distances, 2 * max(seen.pieces) - 1)
-        each = self.heads * self.width * min(looks, seen.pairs) + told * kernels(self.q)
+        met = sum(n * min(n, pairs.num_distances) for n in pairs.segment_lengths)
+        projected = min(pairs.num_distances, 2 * max(pairs.segment_lengths) - 1)
+        each = self.heads * self.head_dim * min(met, pairs.pairs)
+        each += projected * kernel_size(self.q)
         return plain + 2 * (self.from_content + self.from_position) * each
 
-    def heads_of(self, linear: Linear, table: Float[Array, "R D"]) -> Float[Array, "R H K"]:
-        """The table's rows projected, head by head."""
-        return linear(table.astype(linear.kernel.dtype)).reshape(-1, self.heads, self.width)
+    def project_distances(
+        self, linear: Linear, table: Float[Array, "R D"]
+    ) -> Float[Array, "R H K"]:
+        """The relative embeddings projected and split into heads."""
+        return linear(table.astype(linear.kernel.dtype)).reshape(-1, self.heads, self.head_dim)

@@ -1,16 +1,20 @@
-"""What each token does by itself between two looks at the others."""
+"""Position-wise feed-forward layers, plain and gated."""
 
 from collections.abc import Callable
 
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fxformer.nn.core import Linear, drop
+from fxformer.nn.core import Linear
+from fxformer.ops.dropout import drop
 from fxformer.types import Count, Rate
 
 
 class FeedForward(nnx.Module):
-    """act(x W₁) W₂. Vaswani et al. 2017, eq. 2."""
+    """act(x W₁) W₂. Vaswani et al. 2017, eq. 2.
+
+    hidden: width between the two; dropout: on it
+    """
 
     def __init__(
         self,
@@ -31,7 +35,10 @@ class FeedForward(nnx.Module):
 
 
 class GatedFeedForward(nnx.Module):
-    """(act(x W_gate) ⊙ x W_up) W_down. Shazeer 2020: SwiGLU with silu, GEGLU with gelu."""
+    """(act(x W_gate) ⊙ x W_up) W_down. Shazeer 2020: SwiGLU with silu, GEGLU with gelu.
+
+    hidden: width between the two; dropout: on it
+    """
 
     def __init__(
         self,

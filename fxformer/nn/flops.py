@@ -1,7 +1,8 @@
-"""What the arithmetic of a layer is counted from: on the host, before anything runs.
+"""Operands of a FLOP count: query-key pairs of a layer, and the size of a part's matrices.
 
-An attention tells its own in `flops`, for only it knows what it multiplies with what; all other
-parts go over each token by itself, so their matrices say it all (`kernels`).
+Nothing is run. An attention counts its own FLOPs (`flops`), because only it knows what it
+multiplies; every other part is applied to each token by itself, so its matrices suffice
+(`kernel_size`).
 """
 
 import dataclasses
@@ -14,28 +15,30 @@ from fxformer.nn.core import Linear
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """Who looks at whom in one layer, over one batch.
+class AttentionPairs:
+    """Which queries attend to which keys in one layer, counted over one batch without padding.
 
-    queries, keys: tokens that ask and that are asked; padding is neither
-    pairs: (query, key) that see each other
-    pieces: tokens of each packed piece of text; None: a look at another stack
-    distances: vectors of distances that the layer is given, 0: none
-    chosen: queries that see all of their piece (Longformer); asked: tokens of pieces with such
+    queries, keys: number of tokens with a query, with a key
+    pairs: number of (query, key) pairs that are not masked
+    segment_lengths: tokens of each packed segment; None: cross-attention
+    num_distances: embeddings of relative distances that the layer is given; 0: none
+    global_queries: queries that attend to their whole segment (Longformer)
+    global_keys: tokens of the segments that have such queries
     """
 
     queries: int
     keys: int
     pairs: int
-    pieces: Sequence[int] | None = None
-    distances: int = 0
-    chosen: int = 0
-    asked: int = 0
+    segment_lengths: Sequence[int] | None = None
+    num_distances: int = 0
+    global_queries: int = 0
+    global_keys: int = 0
 
 
-def kernels(part: nnx.Module | None) -> int:
-    """Numbers in all matrices of a part, of one layer where they are stacked; 0 without a part."""
+def kernel_size(part: nnx.Module | None) -> int:
+    """Number of elements of all `Linear` kernels of a part, of one layer where they are stacked; 0
+    for None."""
     if part is None:
         return 0
-    found = (node for _, node in nnx.iter_graph(part) if isinstance(node, Linear))
-    return sum(int(np.prod(one.kernel.shape[-2:])) for one in found)
+    linears = (node for _, node in nnx.iter_graph(part) if isinstance(node, Linear))
+    return sum(int(np.prod(linear.kernel.shape[-2:])) for linear in linears)

@@ -1,4 +1,4 @@
-"""From the last layer's vectors to what a model answers."""
+"""Output heads: tied and untied language-model heads, replaced-token detection, pooler, none."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -8,16 +8,17 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.core import Linear, Table
+from fxformer.nn.core import Embedding, Linear
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 
 
 class DenseTransform(nnx.Module):
-    """norm(act(x W + b)), from the model's width to that of the word vectors.
+    """norm(act(x W + b)), from the model's width to that of the token embeddings.
 
-    Devlin et al. 2019: the layer between BERT's last block and its tied output table.
-    bias: whether there is a b (ModernBERT: none)
+    The layer between BERT's last block and its tied output matrix (Devlin et al. 2019).
+
+    bias: whether there is a b (ModernBERT: no)
     """
 
     def __init__(
@@ -39,61 +40,63 @@ class DenseTransform(nnx.Module):
 
 
 class Head(nnx.Module):
-    """logits = features(x) · tableᵀ + bias, kept apart for a loss that wants them so.
+    """Base of language-model heads: logits = features(x) · kernelᵀ + bias, returned in parts for a
+    loss that never forms all logits.
 
-    reads: what the word vectors must be kept in for this head to answer with; None: anything
+    needs_embedding: class that the model's token embedding must have; None: any
     """
 
-    reads: ClassVar[type | None] = None
+    needs_embedding: ClassVar[type | None] = None
     transform: nnx.Module | None = None
     bias: nnx.Param | None = None
     scale: float = 1.0
 
     def features(self, x: Float[Array, "*B D"]) -> Float[Array, "*B E"]:
-        """What is multiplied with the output table."""
+        """What is multiplied with the output matrix."""
         x = x if self.transform is None else self.transform(x)
         return x if self.scale == 1 else x * self.scale
 
-    def table(self, words: Float[Array, "V E"]) -> Float[Array, "V E"]:
-        """The output table, given the input one."""
-        return words
+    def output_matrix(self, embedding: Float[Array, "V E"]) -> Float[Array, "V E"]:
+        """The output matrix, given the model's token embeddings."""
+        return embedding
 
-    def projection(self, words: nnx.Module):
+    def projection(self, token_embedding: nnx.Module):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
         bias = None if self.bias is None else self.bias[...]
-        own = None if self.reads is None else words.embedding[...]
-        return self.features, self.table(own), bias
+        table = None if self.needs_embedding is None else token_embedding.embedding[...]
+        return self.features, self.output_matrix(table), bias
 
-    def logits(self, x: Float[Array, "*B D"], words: nnx.Module) -> Float[Array, "*B V"]:
-        """Unnormalised log-probabilities; float32. words: the model's word table."""
-        features, kernel, bias = self.projection(words)
+    def logits(self, x: Float[Array, "*B D"], token_embedding: nnx.Module) -> Float[Array, "*B V"]:
+        """Unnormalised log-probabilities in float32, given the model's token embedding."""
+        features, kernel, bias = self.projection(token_embedding)
         y = jnp.einsum("...E,VE->...V", features(x), kernel, preferred_element_type=jnp.float32)
         return y if bias is None else y + bias.astype(jnp.float32)
 
     def score(
         self,
         x: Float[Array, "N D"],
-        words: nnx.Module,
+        token_embedding: nnx.Module,
         targets: Int[Array, "N"],
         weights: Float[Array, "N"],
         loss: CrossEntropy,
     ) -> Sums:
-        """{name: (sum, weight)} that a loss makes of the logits and the targets."""
-        features, kernel, bias = self.projection(words)
+        """{name: (sum, weight)} of a loss of the logits and the targets."""
+        features, kernel, bias = self.projection(token_embedding)
         return loss(features(x), kernel, bias, targets, weights)
 
-    def kernels(self, words: nnx.Module) -> list[Array]:
-        """What a scored vector is multiplied with, the transform aside."""
-        return [self.projection(words)[1]]
+    def kernels(self, token_embedding: nnx.Module) -> list[Array]:
+        """Matrices that a hidden state is multiplied with for its logits, without the transform."""
+        return [self.projection(token_embedding)[1]]
 
 
 class TiedHead(Head):
-    """The word table serves as the output table. Press and Wolf 2017.
+    """The token embeddings serve as the output matrix. Press and Wolf 2017.
 
-    scaled: multiply by dim^-0.5 first (T5: the word table has unit variance)
+    transform: a layer before it, to the width of the token embeddings; null: none
+    scaled: multiply by dim^-0.5 first (T5, whose token embeddings have unit variance)
     """
 
-    reads = Table
+    needs_embedding = Embedding
 
     def __init__(
         self,
@@ -108,8 +111,9 @@ class TiedHead(Head):
     ):
         if transform is None and width != dim:
             raise UserError(
-                f"a tied head needs vectors as wide as the word table: the model is {dim} wide, "
-                f"the table {width}; write model/head=mlm (it has a transform) or model/head=untied"
+                "a tied head needs a model as wide as the token embeddings: the model is "
+                f"{dim} wide, they are {width}; write model/head=mlm (it has a transform) or "
+                "model/head=untied"
             )
         self.transform = None if transform is None else transform(dim, width=width, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None
@@ -117,9 +121,9 @@ class TiedHead(Head):
 
 
 class UntiedHead(Head):
-    """An output table of its own.
+    """An output matrix that is not the token embeddings.
 
-    transform: a layer before it, to the width of the word vectors
+    transform: a layer before it, to the width of the token embeddings; null: none
     scaled: multiply by dim^-0.5 first
     """
 
@@ -135,18 +139,18 @@ class UntiedHead(Head):
         rngs: nnx.Rngs,
     ):
         self.transform = None if transform is None else transform(dim, width=width, rngs=rngs)
-        self.output = Table(vocab, dim if transform is None else width, rngs=rngs)
+        self.output = Embedding(vocab, dim if transform is None else width, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros((vocab,), jnp.float32)) if bias else None
         self.scale = dim**-0.5 if scaled else 1.0
 
-    def table(self, words):
+    def output_matrix(self, embedding):
         return self.output.embedding[...]
 
 
 class ReplacedTokenHead(nnx.Module):
-    """act(x W₁ + b₁) w₂ + b₂: a logit for each token, of its being replaced. Clark et al. 2020.
+    """Replaced-token detection: act(x W₁ + b₁) w₂ + b₂, one logit a token. Clark et al. 2020.
 
-    No output table: `objective=electra` puts it on its discriminator.
+    The head of the discriminator of `objective=electra`; it has no output matrix.
     """
 
     def __init__(self, dim: int, *, vocab: int, width: int, act: Callable, rngs: nnx.Rngs):
@@ -159,7 +163,7 @@ class ReplacedTokenHead(nnx.Module):
 
 
 class Pooler(nnx.Module):
-    """tanh(x₀ W + b): a body with no output table, its first vector pooled. Devlin et al. 2019."""
+    """BERT's pooler: tanh(x₀ W + b) of the first hidden state, no logits. Devlin et al. 2019."""
 
     def __init__(self, dim: int, *, vocab: int, width: int, rngs: nnx.Rngs):
         self.dense = Linear(dim, dim, rngs=rngs)
@@ -169,7 +173,7 @@ class Pooler(nnx.Module):
 
 
 class NoHead(nnx.Module):
-    """A bare body."""
+    """No head: the model returns hidden states only."""
 
     def __init__(self, dim: int, *, vocab: int, width: int, rngs: nnx.Rngs):
         pass

@@ -1,6 +1,6 @@
-"""How weights are drawn: initialisers that read a kernel's own fan-in, not that of its stack.
+"""Weight initialisers, and their assignment to parameters by rules over paths.
 
-A stack keeps its layers' kernels on a leading axis, so fan-in is always the last axis but one.
+The kernels of a stack have a leading axis of layers, so fan-in is always the last axis but one.
 """
 
 import zlib
@@ -18,52 +18,52 @@ def normal(std: Positive):
     return jax.nn.initializers.normal(std)
 
 
-def around(mean: float, std: Positive):
+def normal_around(mean: float, std: Positive):
     """N(mean, std²)."""
 
-    def draw(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
         return mean + std * jax.random.normal(key, shape, dtype)
 
-    return draw
+    return init
 
 
 def truncated(std: Positive):
-    """N(0, std²) cut off at two deviations, as the original BERT drew its weights."""
+    """N(0, std²) truncated at two standard deviations (the original BERT)."""
 
-    def draw(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
         return jax.random.truncated_normal(key, -2, 2, shape, dtype) * std
 
-    return draw
+    return init
 
 
 def fan_in(gain: Positive = 1.0):
     """N(0, gain² / fan-in): each output of a unit-variance input has variance gain²."""
 
-    def draw(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
         return jax.random.normal(key, shape, dtype) * (gain * shape[-2] ** -0.5)
 
-    return draw
+    return init
 
 
 def depth_scaled(std: Positive, layers: int):
-    """N(0, std² / 2L): branches that add up over 2L sublayers keep the stream's variance.
+    """N(0, std² / 2L): keeps the variance of a residual sum over 2L sublayers.
 
     Radford et al. 2019, sec. 2.3.
     """
     return jax.nn.initializers.normal(std / (2 * layers) ** 0.5)
 
 
-def redraw(params: dict, rules: Rules, key: Array) -> dict:
-    """`params` with each leaf that a rule [regex, initialiser] decides drawn anew.
+def reinitialise(params: dict, rules: Rules, key: Array) -> dict:
+    """`params` with each leaf that a rule (regex, initialiser) matches initialised anew.
 
-    The draw of a leaf depends on the key and its path alone, so adding a part to a model leaves
-    the others' weights as they were. Raises RuleError for a rule that decides nothing.
+    The values of a leaf depend on the key and its path alone, so that adding a part to a model
+    leaves the weights of the others unchanged. Raises RuleError for a rule that matches nothing.
     """
     chosen = decide(rules, named(params), what="model.init.rules")
-    for path, draw in chosen.items():
-        if not callable(draw):
+    for path, init in chosen.items():
+        if not callable(init):
             raise RuleError(
-                f"model.init.rules: {draw!r} for {path} draws no numbers; write an initialiser, "
+                f"model.init.rules: {init!r} for {path} is not an initialiser; write one, "
                 "such as {_target_: jax.nn.initializers.normal, stddev: 0.02}"
             )
 

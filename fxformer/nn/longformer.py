@@ -1,25 +1,28 @@
-"""Attention to the neighbourhood, and a few tokens that see all and are seen by all."""
+"""Longformer attention: a window in each layer, and global tokens with projections of their own."""
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
-from fxformer.nn.core import Linear, split_key
-from fxformer.nn.flops import Seen, kernels
+from fxformer.nn.attention import AttentionContext, MultiHeadAttention
+from fxformer.nn.cache import KVCache
+from fxformer.nn.core import Linear
+from fxformer.nn.flops import AttentionPairs, kernel_size
+from fxformer.ops.attention import attend
+from fxformer.ops.dropout import split_key
 from fxformer.types import Count, Rate
 
 
 class LongformerAttention(MultiHeadAttention):
-    """Multi-head attention within the layer's window, whose global tokens are seen from anywhere
-    and look everywhere, by queries, keys and values of their own. Beltagy et al. 2020, sec. 3.1.
+    """Multi-head attention within the layer's window, with global tokens that every token attends
+    to and that attend to all by projections of their own. Beltagy et al. 2020, sec. 3.1.
 
-    Which tokens are global, a batch says; without global tokens it is windowed attention, and
-    across stacks it is plain attention. Computed densely: windows do not save arithmetic here.
+    A batch says which tokens are global; without global tokens this is windowed attention, in
+    cross-attention plain multi-head attention. Computed densely: windows save no arithmetic here.
 
-    first_global: the first token of every segment is, where the batch says nothing (what the
-        paper does to classify a text)
+    first_global: the first token of every segment is global where the batch marks none (the paper's
+        choice for classification)
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class LongformerAttention(MultiHeadAttention):
         rngs: nnx.Rngs,
     ):
         super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
-        inner = heads * self.width
+        inner = heads * self.head_dim
         self.q_global = Linear(dim, inner, rngs=rngs)
         self.k_global = Linear(dim, inner, rngs=rngs)
         self.v_global = Linear(dim, inner, rngs=rngs)
@@ -41,57 +44,57 @@ class LongformerAttention(MultiHeadAttention):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        memory: Float[Array, "B S D"],
-        where: Where,
+        kv_input: Float[Array, "B S D"],
+        context: AttentionContext,
         *,
         window: Int[Array, ""] | None = None,
-        depth: Float[Array, ""] | float = 1.0,
-        cache: Cache | None = None,
+        layer_index: Float[Array, ""] | float = 1.0,
+        cache: KVCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], Cache | None]:
+    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
         """As of `MultiHeadAttention`. Raises UserError for global tokens with a cache."""
-        chosen = self.chosen(where)
+        chosen = self.global_tokens(context)
         if chosen is None:
-            known = {"window": window, "depth": depth, "cache": cache, "key": key}
-            return super().__call__(x, memory, where, **known)
+            known = {"window": window, "layer_index": layer_index, "cache": cache, "key": key}
+            return super().__call__(x, kv_input, context, **known)
         if cache is not None:
             raise UserError(
-                "Longformer's global tokens look at later ones, so there is no generating with "
+                "Longformer's global tokens attend to later ones, so text cannot be generated with "
                 "them: write model/attention=multihead in a decoder"
             )
         keys = split_key(key, 2)
-        near = True if window is None else where.mask.near(window)
-        seen = where.seen & (near | chosen[:, None, None, :])
-        watch = None if where.watch is None else []
-        y = self.look(self.project(x, memory), where, seen, window, keys[0], watch)
-        far = self.look(self.project_global(x, memory), where, where.seen, window, keys[1], watch)
-        y = jnp.where(chosen[:, :, None, None], far, y)
-        if watch is not None:
-            where.watch.append(jnp.where(chosen[:, None, :, None], watch[1], watch[0]))
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), None
+        near = context.mask.with_window(window, exempt=chosen)
+        capture = None if context.capture is None else []
+        y = self.attend(self.project(x, kv_input), near, context, window, keys[0], capture)
+        global_qkv = self.project_global(x, kv_input)
+        of_global = self.attend(global_qkv, context.mask, context, window, keys[1], capture)
+        y = jnp.where(chosen[:, :, None, None], of_global, y)
+        if context.capture is not None and capture is not None:
+            weights = jnp.where(chosen[:, None, :, None], capture[1], capture[0])
+            context.capture.append(weights)
+        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), None
 
-    def project_global(self, x, memory):
-        """`project` of global tokens."""
-        made = (self.q_global(x), self.k_global(memory), self.v_global(memory))
-        return tuple(a.reshape(*a.shape[:2], self.heads, self.width) for a in made)
+    def project_global(self, x, kv_input):
+        """`project` with the projections of global tokens."""
+        qkv = (self.q_global(x), self.k_global(kv_input), self.v_global(kv_input))
+        return tuple(a.reshape(*a.shape[:2], self.heads, self.head_dim) for a in qkv)
 
-    def look(self, qkv, where: Where, seen, window, key, watch) -> Float[Array, "B T H K"]:
-        """What the queries see."""
+    def attend(self, qkv, mask, context, window, key, capture) -> Float[Array, "B T H K"]:
+        """Attention of all queries under a mask."""
         q, k, v = qkv
-        if where.position is not None:
-            q = where.position.rotate(q, where.queries, window)
-            k = where.position.rotate(k, where.keys, window)
-        knobs = {"scale": self.scale, "causal": where.mask.ordered, "dropout": self.dropout}
-        return attend(q, k, v, seen, bias=where.bias, **knobs, key=key, watch=watch)
+        q, k = self.rotate(q, k, context, window)
+        known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
+        return attend(q, k, v, mask, bias=context.bias, **known)
 
-    def flops(self, seen: Seen) -> int:
-        """Global queries have matrices of their own, of the same size, and ask keys and values that
-        are made of all tokens of their piece. What is computed in vain, densely, is no work."""
-        own = kernels(self.k_global) + kernels(self.v_global)
-        return super().flops(seen) + 2 * seen.asked * own
+    def flops(self, pairs: AttentionPairs) -> int:
+        """Global queries have projections of the same size, and their keys and values are computed
+        of all tokens of their segment. Masked products, computed all the same, do not count."""
+        of_key = kernel_size(self.k_global) + kernel_size(self.v_global)
+        return super().flops(pairs) + 2 * pairs.global_keys * of_key
 
-    def chosen(self, where: Where) -> Bool[Array, "B T"] | None:
-        """Which tokens are global; None: none, or a look at another stack."""
-        if where.position is None or where.global_tokens is not None or not self.first_global:
-            return where.global_tokens
-        return where.queries == 0
+    def global_tokens(self, context: AttentionContext) -> Bool[Array, "B T"] | None:
+        """Which tokens are global; None: none, or cross-attention."""
+        given = context.position is None or context.global_tokens is not None
+        if given or not self.first_global:
+            return context.global_tokens
+        return context.query_positions == 0

@@ -1,4 +1,4 @@
-"""Normalisation over the width, in float32 whatever the input's dtype."""
+"""LayerNorm and RMSNorm over the last axis, computed in float32 whatever the input's dtype."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from fxformer.types import Positive
 class LayerNorm(nnx.Module):
     """(x - mean) / sqrt(var + eps) · scale + bias. Ba, Kiros and Hinton 2016.
 
-    The variance is taken in a second pass over the centred values: E[x²] - E[x]² loses the digits
-    that matter as soon as the mean is large against the deviation.
+    The variance is computed from the centred values: E[x²] - E[x]² loses precision where the mean
+    is large compared with the deviation.
     """
 
     def __init__(self, dim: int, *, eps: Positive = 1e-5, bias: bool = True, rngs: nnx.Rngs):

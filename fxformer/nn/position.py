@@ -1,4 +1,4 @@
-"""Where a token is. A position may speak in three places; by default it is silent in all."""
+"""Position encodings: learned, sinusoidal, rotary, ALiBi and relative buckets."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,65 +11,77 @@ from jaxtyping import Array, Float, Int
 
 from fxformer import memory
 from fxformer.errors import UserError
-from fxformer.nn.core import Table
-from fxformer.ops.attention_mask import EVERYTHING
+from fxformer.nn.core import Embedding
+from fxformer.ops.attention_mask import NO_WINDOW
 from fxformer.types import Count, Natural, Positive, Range
 
 
 @dataclasses.dataclass(frozen=True)
-class Relative:
-    """Vectors of distances, and which of them belongs to a query and a key."""
+class RelativeEmbeddings:
+    """Embeddings of relative distances.
+
+    table: one embedding for each distance or bucket of distances
+    rows: row of the table for each query and key
+    """
 
     table: Float[Array, "R D"]
     rows: Int[Array, "T S"]
 
 
 class Position(nnx.Module):
-    """Base of all position schemes. `length` is the longest row it can tell apart, None: any;
-    `tells_distances`: whether `relative` says something that an attention must read."""
+    """Base of all position encodings. Each method does nothing by default; subclasses override
+    those they need.
+
+    length: maximum length of a row; None: any
+    needs_relative_attention: whether the encoding requires an attention that uses its distances
+    """
 
     length: int | None = None
-    tells_distances: ClassVar[bool] = False
+    needs_relative_attention: ClassVar[bool] = False
 
     @property
-    def distances(self) -> int:
-        """How many vectors `relative` has; 0: none."""
+    def num_distances(self) -> int:
+        """Number of embeddings that `relative` has; 0: none."""
         return 0
 
-    def embed(self, x: Float[Array, "B T E"], at: Int[Array, "B T"]) -> Float[Array, "B T E"]:
-        """What is added to the word embeddings."""
+    def embed(
+        self, x: Float[Array, "B T E"], positions: Int[Array, "B T"]
+    ) -> Float[Array, "B T E"]:
+        """Token embeddings with absolute positions added."""
         return x
 
     def rotate(
         self,
         x: Float[Array, "B T H K"],
-        at: Int[Array, "B T"],
+        positions: Int[Array, "B T"],
         window: Int[Array, ""] | None = None,
     ) -> Float[Array, "B T H K"]:
-        """What is done to queries and keys, in a layer that sees `window` tokens (None: all)."""
+        """Queries or keys rotated by position, in a layer with this window (None: no window)."""
         return x
 
-    def bias(self, gap: Int[Array, "T S"]) -> Float[Array, "H T S"] | None:
-        """What is added to the attention logits of a query that comes `gap` after a key."""
+    def bias(self, distances: Int[Array, "T S"]) -> Float[Array, "H T S"] | None:
+        """Added to the attention logits; distances: index of the query minus that of the key."""
         return None
 
-    def relative(self, gap: Int[Array, "T S"]) -> Relative | None:
-        """Vectors of distances, for an attention that reads them (nn/disentangled.py)."""
+    def relative(self, distances: Int[Array, "T S"]) -> RelativeEmbeddings | None:
+        """Embeddings of distances, for an attention that uses them (nn/disentangled.py)."""
         return None
 
 
 class NoPosition(Position):
-    """No information about order but what a causal mask gives. Kazemnejad et al. 2023."""
+    """No position encoding: order is known from the causal mask only. Kazemnejad et al. 2023."""
 
     def __init__(self, dim: int, *, heads: int, causal: bool, rngs: nnx.Rngs):
         pass
 
 
 class Learned(Position):
-    """x + table[at + offset]. Gehring et al. 2017; Devlin et al. 2019.
+    """Learned absolute positions: x + table[position + offset]. Gehring et al. 2017; Devlin et al.
+    2019.
 
-    `offset` rows at the top of the table are never read (2 in BART and RoBERTa, whose first rows
-    stand for padding).
+    length: maximum length of a row
+    offset: rows at the top of the table that are never used (2 in BART and RoBERTa, where they
+        belong to padding)
     """
 
     def __init__(
@@ -82,19 +94,21 @@ class Learned(Position):
         offset: Natural = 0,
         rngs: nnx.Rngs,
     ):
-        self.table = Table(length + offset, dim, rngs=rngs)
+        self.table = Embedding(length + offset, dim, rngs=rngs)
         self.length, self.offset = length, offset
 
-    def embed(self, x, at):
-        return x + self.table(at + self.offset)
+    def embed(self, x, positions):
+        return x + self.table(positions + self.offset)
 
 
 class Sinusoidal(Position):
-    """x + [sin(at/f) | cos(at/f)], f = base^(2j/dim). Vaswani et al. 2017, sec. 3.5.
+    """Sinusoidal absolute positions: x + [sin(p/f) | cos(p/f)], f = base^(2j/dim). Vaswani et al.
+    2017, sec. 3.5.
 
-    `layout`: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper),
-    `fairseq` is halves with f = base^(j/(dim/2 - 1)) (M2M100). `offset`: the number of the first
-    position.
+    length: maximum length of a row
+    layout: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper),
+        `fairseq` is halves with f = base^(j/(dim/2 - 1)) (M2M100)
+    offset: number of the first position
     """
 
     def __init__(
@@ -111,14 +125,14 @@ class Sinusoidal(Position):
     ):
         self.length, self.base, self.layout, self.offset = length, base, layout, offset
 
-    def embed(self, x, at):
-        made = sinusoids(self.length + self.offset, x.shape[-1], self.base, self.layout)
-        return x + jnp.take(jnp.asarray(made, x.dtype), at + self.offset, axis=0)
+    def embed(self, x, positions):
+        table = sinusoids(self.length + self.offset, x.shape[-1], self.base, self.layout)
+        return x + jnp.take(jnp.asarray(table, x.dtype), positions + self.offset, axis=0)
 
 
 def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarray, "T E"]:
-    """The table of `Sinusoidal`. Float64 on the host, rounded once; fairseq's in float32 as it is
-    there. UserError where there is no memory for it."""
+    """The table of `Sinusoidal`, computed on the host in float64; `fairseq` in float32, as there.
+    UserError where there is no memory for it."""
     memory.require(3 * 8 * length * dim, "model.position.length", f"a table of {length} x {dim}")
     if layout == "fairseq":
         step = np.float32(-np.log(base) / (dim // 2 - 1))
@@ -133,12 +147,14 @@ def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarr
 
 
 class Rotary(Position):
-    """Turn each pair of a head's channels by at · base^(-2j/K). Su et al. 2021, eq. 34.
+    """Rotary embedding: rotates each pair of a head's channels by position · base^(-2j/K). Su et
+    al. 2021, eq. 34.
 
-    `share` of the channels are turned (GPT-NeoX: 0.25), the rest left alone. `layout` pairs channel
-    j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`: GPT-J, the paper).
-    `scaling` changes the rates for texts longer than those of pretraining: `slower` or `llama3`.
-    Layers that have a window turn by `local_base` instead; null: by the same (ModernBERT: 10000).
+    local_base: base in layers with a window (ModernBERT: 10000); null: the same
+    share: fraction of the channels that are rotated (GPT-NeoX: 0.25)
+    layout: pairs channel j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`:
+        GPT-J, the paper)
+    scaling: changes the frequencies for texts longer than those of pretraining: `slower`, `llama3`
     """
 
     def __init__(
@@ -157,56 +173,58 @@ class Rotary(Position):
         self.base, self.share, self.layout, self.scaling = base, share, layout, scaling
         self.local_base = local_base
 
-    def rotate(self, x, at, window=None):
+    def rotate(self, x, positions, window=None):
         width = int(x.shape[-1] * self.share)
         if width % 2:
             raise UserError(
-                f"rotary turns pairs of channels: {self.share} of a head width of {x.shape[-1]} "
-                f"is {width}, which is odd; choose heads so that dim / heads is even"
+                f"rotary embedding rotates pairs of channels: {self.share} of a head width of "
+                f"{x.shape[-1]} is {width}, which is odd; choose heads so that dim / heads is even"
             )
-        rate = self.rates(self.base, width)
+        frequency = self.frequencies(self.base, width)
         if self.local_base is not None and window is not None:
-            rate = jnp.where(window < EVERYTHING, self.rates(self.local_base, width), rate)
-        angle = at[..., None].astype(jnp.float32) * rate  # [B T K/2]
+            local = self.frequencies(self.local_base, width)
+            frequency = jnp.where(window < NO_WINDOW, local, frequency)
+        angle = positions[..., None].astype(jnp.float32) * frequency  # [B T K/2]
         sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
-        turned, rest = x[..., :width].astype(jnp.float32), x[..., width:]
+        rotated, rest = x[..., :width].astype(jnp.float32), x[..., width:]
         if self.layout == "halves":
-            a, b = jnp.split(turned, 2, axis=-1)
+            a, b = jnp.split(rotated, 2, axis=-1)
             y = jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
         else:
-            a, b = turned[..., ::2], turned[..., 1::2]
-            y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(turned.shape)
+            a, b = rotated[..., ::2], rotated[..., 1::2]
+            y = jnp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1).reshape(rotated.shape)
         return jnp.concatenate([y.astype(x.dtype), rest], axis=-1)
 
-    def rates(self, base: float, width: int) -> Float[Array, "K"]:
-        """How far each pair turns from one position to the next."""
-        # In float32, as checkpoints were trained: a rounder rate is another angle far out.
-        rate = 1.0 / jnp.float32(base) ** (jnp.arange(0, width, 2, dtype=jnp.float32) / width)
-        return rate if self.scaling is None else self.scaling(rate)
+    def frequencies(self, base: float, width: int) -> Float[Array, "K"]:
+        """Rotation of each pair from one position to the next, in radians."""
+        # In float32, as checkpoints were trained: a more exact value changes distant angles.
+        frequency = 1.0 / jnp.float32(base) ** (jnp.arange(0, width, 2, dtype=jnp.float32) / width)
+        return frequency if self.scaling is None else self.scaling(frequency)
 
 
-def slower(rate: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:
-    """rate / factor: positions interpolated. Chen et al. 2023."""
-    return rate / factor
+def slower(frequency: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:
+    """Position interpolation: frequency / factor. Chen et al. 2023."""
+    return frequency / factor
 
 
 def llama3(
-    rate: Float[Array, "K"], factor: Positive, low: Positive, high: Positive, length: Count
+    frequency: Float[Array, "K"], factor: Positive, low: Positive, high: Positive, length: Count
 ) -> Float[Array, "K"]:
-    """Rates whose wave is longer than length / low are divided by factor, those shorter than
-    length / high kept, and those between interpolated. Dubey et al. 2024, sec. 3.1.
+    """Llama 3's frequencies: those with a wavelength above length / low are divided by factor,
+    those with one below length / high kept, the others interpolated. Dubey et al. 2024, sec. 3.1.
 
-    length: of the texts of the first pretraining
+    length: of the texts of the original pretraining
     """
-    wave = 2 * np.pi / rate
+    wave = 2 * np.pi / frequency
     share = (length / wave - low) / (high - low)
-    between = (1 - share) * rate / factor + share * rate
-    scaled = jnp.where(wave > length / low, rate / factor, rate)
+    between = (1 - share) * frequency / factor + share * frequency
+    scaled = jnp.where(wave > length / low, frequency / factor, frequency)
     return jnp.where((wave <= length / low) & (wave >= length / high), between, scaled)
 
 
 class Alibi(Position):
-    """logits - slope · |gap|. Press et al. 2022, with their slopes for any number of heads."""
+    """ALiBi: logits - slope · |distance|. Press et al. 2022, with their slopes for any number of
+    heads."""
 
     def __init__(self, dim: int, *, heads: int, causal: bool, rngs: nnx.Rngs):
         self.heads = heads
@@ -218,15 +236,17 @@ class Alibi(Position):
         between = 2.0 ** (-4 * np.arange(1, 2 * (self.heads - whole), 2) / whole)
         return np.concatenate([series, between]).astype(np.float32)
 
-    def bias(self, gap):
-        return -self.slopes()[:, None, None] * jnp.abs(gap)[None]
+    def bias(self, distances):
+        return -self.slopes()[:, None, None] * jnp.abs(distances)[None]
 
 
 class RelativeBuckets(Position):
-    """logits + table[bucket(gap)]. Raffel et al. 2020, sec. 2.1: T5's relative bias.
+    """T5's relative bias: logits + table[bucket(distance)]. Raffel et al. 2020, sec. 2.1.
 
-    Half of the buckets hold one distance each, the other half grow logarithmically up to `reach`.
-    An encoder spends half of all buckets on keys that come later; a decoder has none of those.
+    An encoder uses half of the buckets for keys after the query; a decoder has no such keys.
+
+    buckets: half of them hold one distance each, the width of the others grows logarithmically
+    reach: distance from which on all share the last bucket
     """
 
     def __init__(
@@ -242,22 +262,23 @@ class RelativeBuckets(Position):
         near = buckets // 2 if causal else buckets // 4
         if near < 1 or reach <= near:
             raise UserError(
-                f"{buckets} buckets hold distances up to {near} one by one, "
-                f"so reach must be larger than {max(near, 1)}, got {reach}"
+                f"{buckets} buckets hold distances up to {near} one by one; "
+                f"reach must be larger than {max(near, 1)}, got {reach}"
             )
-        self.table = Table(buckets, heads, rngs=rngs)
+        self.table = Embedding(buckets, heads, rngs=rngs)
         self.buckets, self.reach, self.causal = buckets, reach, causal
 
-    def bias(self, gap):
+    def bias(self, distances):
         sided = self.buckets if self.causal else self.buckets // 2
-        later = 0 if self.causal else (gap < 0) * sided
-        distance = jnp.maximum(gap, 0) if self.causal else jnp.abs(gap)
-        return jnp.moveaxis(self.table(later + bucket(distance, sided, self.reach)), -1, 0)
+        later = 0 if self.causal else (distances < 0) * sided
+        distance = jnp.maximum(distances, 0) if self.causal else jnp.abs(distances)
+        bucket = later + relative_bucket(distance, sided, self.reach)
+        return jnp.moveaxis(self.table(bucket), -1, 0)
 
 
-def bucket(distance: Int[Array, "T S"], buckets: int, reach: int) -> Int[Array, "T S"]:
-    """Which of the buckets a distance >= 0 falls into: one each for the near half, then ever
-    wider ones up to `reach`, and the last for all beyond. Raffel et al. 2020."""
+def relative_bucket(distance: Int[Array, "T S"], buckets: int, reach: int) -> Int[Array, "T S"]:
+    """Bucket of a distance >= 0: one each for the first half, then logarithmically wider ones up to
+    `reach`, and the last for all larger distances. Raffel et al. 2020."""
     near = buckets // 2
     stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(reach / near)
     far = jnp.minimum(near + (stretch * (buckets - near)).astype(jnp.int32), buckets - 1)

@@ -1,4 +1,4 @@
-"""Attention by relative distance that reaches back into a memory: Transformer-XL's."""
+"""Transformer-XL attention: relative sinusoidal distances and a memory of earlier tokens."""
 
 from typing import ClassVar
 
@@ -8,23 +8,25 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.attention import Cache, MultiHeadAttention, Where, attend
-from fxformer.nn.core import Linear, drop
-from fxformer.nn.flops import Seen, kernels
-from fxformer.nn.memory import Memory
+from fxformer.nn.attention import AttentionContext, MultiHeadAttention
+from fxformer.nn.cache import KVCache, XLMemory
+from fxformer.nn.core import Linear
+from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position
-from fxformer.ops.attention_mask import EVERYTHING, positions
+from fxformer.ops.attention import attend
+from fxformer.ops.attention_mask import NO_WINDOW, AttentionMask, segment_positions
+from fxformer.ops.dropout import drop
 from fxformer.types import Count, Positive, Rate
 
 
 class RelativeSinusoids(Position):
-    """[sin(gap/f) | cos(gap/f)] of how far a query comes after a key, f = base^(2j/D).
-    Dai et al. 2019, sec. 3.3; wants an attention that reads it.
+    """[sin(d/f) | cos(d/f)] of the distance d of a query from a key, f = base^(2j/D).
+    Dai et al. 2019, sec. 3.3; requires `RelativeAttention`.
 
-    clamp: distances beyond count as this one; null: none does
+    clamp: larger distances are treated as this one; null: no limit
     """
 
-    tells_distances = True
+    needs_relative_attention = True
     shares_biases: ClassVar[bool] = False
     content_bias: nnx.Param | None = None
     distance_bias: nnx.Param | None = None
@@ -41,17 +43,17 @@ class RelativeSinusoids(Position):
     ):
         self.base, self.clamp = base, clamp
 
-    def vectors(self, gap: Int[Array, "R"], dim: int) -> Float[Array, "R D"]:
+    def sinusoids(self, distances: Int[Array, "R"], dim: int) -> Float[Array, "R D"]:
         """The sinusoids of these distances; in float32, as checkpoints were trained."""
         if self.clamp is not None:
-            gap = jnp.clip(gap, -self.clamp, self.clamp)
+            distances = jnp.clip(distances, -self.clamp, self.clamp)
         rate = 1.0 / jnp.float32(self.base) ** (jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
-        angle = gap[:, None].astype(jnp.float32) * rate
+        angle = distances[:, None].astype(jnp.float32) * rate
         return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)[:, :dim]
 
 
 class RelativeSinusoidsShared(RelativeSinusoids):
-    """RelativeSinusoids, and the biases of all layers' queries, which then have none of their own.
+    """RelativeSinusoids, and one pair of query biases u and w that all layers share.
 
     head_dim: width of a head; null: dim / heads. The rest as of `RelativeSinusoids`
     """
@@ -76,20 +78,20 @@ class RelativeSinusoidsShared(RelativeSinusoids):
 
 
 class RelativeAttention(MultiHeadAttention):
-    """softmax(((q + u) k + (q + w) r[gap]) / √K) v, r = sinusoids W_r. Dai et al. 2019, sec. 3.3.
+    """softmax(((q + u) k + (q + w) r[d]) / √K) v, r = sinusoids W_r. Dai et al. 2019, sec. 3.3.
 
-    Wants model/position=relative. Across stacks, where there are no distances, it is plain
-    attention.
+    Requires model/position=relative. In cross-attention, which has no distances, it is plain
+    multi-head attention.
 
-    memory: vectors before the text that every query may look at (within its window): those a cache
-        holds, and at the beginning of a text zeros, as in published models, whose cache is a
-        `Memory` of so many tokens. What a query sees then depends on how the text is cut, unless
-        model.windows are no larger. null: no zeros, and a cache that holds everything
-    own_bias: u and w of each layer's own; false: those of the position (relative_shared)
+    memory: number of places before the text that every query may attend to (within its window):
+        those of the cache (`XLMemory`), or zero inputs at the beginning of a text, as in published
+        models. What a query attends to then depends on how the text is split, unless model.windows
+        are no larger. null: no such places, and a cache of the whole text
+    own_bias: whether each layer has its own u and w; false: those of the position (relative_shared)
     position_dropout: on the sinusoids
     """
 
-    position: ClassVar[type] = RelativeSinusoids  # for the check of a config
+    position: ClassVar[type] = RelativeSinusoids  # read by the check of a config
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class RelativeAttention(MultiHeadAttention):
     ):
         known = {"heads": heads, "head_dim": head_dim, "dropout": dropout}
         super().__init__(dim, **known, qkv_bias=bias, out_bias=bias, rngs=rngs)
-        inner = heads * self.width
+        inner = heads * self.head_dim
         self.position_k = Linear(dim, inner, bias=False, rngs=rngs)
         zeros = jnp.zeros((inner,), jnp.float32)
         self.content_bias = nnx.Param(zeros) if own_bias else None
@@ -116,110 +118,120 @@ class RelativeAttention(MultiHeadAttention):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        memory: Float[Array, "B S D"],
-        where: Where,
+        kv_input: Float[Array, "B S D"],
+        context: AttentionContext,
         *,
         window: Int[Array, ""] | None = None,
-        depth: Float[Array, ""] | float = 1.0,
-        cache: Cache | None = None,
+        layer_index: Float[Array, ""] | float = 1.0,
+        cache: KVCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], Cache | None]:
-        """As of `MultiHeadAttention`; with a memory, what is blank comes first in `memory`."""
-        if where.position is None:
-            return super().__call__(x, memory, where, depth=depth, key=key)
-        q, k, v = self.project(x, memory)
-        seen = where.seen if window is None else where.seen & where.mask.near(window)
-        content, distance = self.biases(where.position)
-        if self.memory is not None:
-            (no_k, k), (no_v, v) = (jnp.split(y, [1], axis=1) for y in (k, v))
-        far, own = (q + distance) * self.scale, None if key is None else jax.random.fold_in(key, 1)
+    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
+        """As of `MultiHeadAttention`; with a memory, a zero input comes first in `kv_input`."""
+        if context.position is None:
+            return super().__call__(x, kv_input, context, layer_index=layer_index, key=key)
+        q, k, v = self.project(x, kv_input)
+        u, w = self.query_biases(context.position)
+        mask, by_position = context.mask.with_window(window), (q + w) * self.scale
+        dropout_key = None if key is None else jax.random.fold_in(key, 1)
         if self.memory is None:
             if cache is not None:
-                cache = cache.push(k, v)
+                cache = cache.append(k, v)
                 k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
-            bias = self.by_gap(far, where, k.shape[1], own)
-        elif cache is not None:
-            before, cache = cache.pull(no_k, no_v), cache.push(k, v)
-            k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
-            bias = self.by_gap(far, where, k.shape[1], own)
+            bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
         else:
-            blank, reached = self.by_blank(far, where, window, own)
-            bias = jnp.concatenate([blank, self.by_gap(far, where, k.shape[1], own)], axis=-1)
-            seen = jnp.concatenate([reached, seen], axis=-1)
-            before = (jnp.repeat(y, self.memory, axis=1) for y in (no_k, no_v))
-            k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
-        watch = None if where.watch is None else []
-        knobs = {"scale": self.scale, "dropout": self.dropout, "key": key, "watch": watch}
-        causal = where.mask.ordered and k.shape[1] == x.shape[1]
-        y = attend(q + content, k, v, seen, bias=bias, causal=causal, **knobs)
-        if watch is not None:  # blanks are no tokens: what they are given is not told
-            where.watch.append(watch[0][..., -where.seen.shape[-1] :])
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.width)), cache
+            (zero_k, k), (zero_v, v) = (jnp.split(y, [1], axis=1) for y in (k, v))
+            if isinstance(cache, XLMemory):
+                before, cache = cache.read(zero_k, zero_v), cache.append(k, v)
+                k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
+                bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
+            else:
+                bias, mask = self.with_zeros(by_position, context, mask, k.shape[1], dropout_key)
+                before = (jnp.repeat(y, self.memory, axis=1) for y in (zero_k, zero_v))
+                k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
+        capture = None if context.capture is None else []
+        known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
+        y = attend(q + u, k, v, mask, bias=bias, **known)
+        if context.capture is not None and capture is not None:  # only the weights of tokens
+            context.capture.append(capture[0][..., -context.mask.key_segments.shape[1] :])
+        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), cache
 
-    def biases(self, position: Position) -> tuple[Float[Array, "H K"], Float[Array, "H K"]]:
-        """u and w. Raises UserError for a position that tells no distances, or has no biases."""
+    def query_biases(self, position: Position) -> tuple[Float[Array, "H K"], Float[Array, "H K"]]:
+        """u and w. Raises UserError for a position scheme without distances, and where neither the
+        layer nor the position has biases."""
         if not isinstance(position, RelativeSinusoids):
             raise UserError(
-                f"relative attention reads distances, which {type(position).__name__} does not "
-                "tell: write model/position=relative"
+                "relative attention requires a relative position encoding; "
+                f"{type(position).__name__} is not one: write model/position=relative"
             )
         owner = self if self.content_bias is not None else position
-        if owner.content_bias is None:
+        if owner.content_bias is None or owner.distance_bias is None:
             raise UserError(
-                "nobody has the biases of queries: write model.attention.own_bias=true, or "
-                "model/position=relative_shared"
+                "neither the layers nor the position have query biases: write "
+                "model.attention.own_bias=true, or model/position=relative_shared"
             )
         found = (owner.content_bias, owner.distance_bias)
-        return tuple(b[...].reshape(self.heads, self.width) for b in found)
+        u, w = (b[...].reshape(self.heads, self.head_dim) for b in found)
+        return u, w
 
-    def by_gap(
-        self, q: Float[Array, "B T H K"], where: Where, keys: int, key: Array | None
+    def position_logits(
+        self, q: Float[Array, "B T H K"], context: AttentionContext, keys: int, key: Array | None
     ) -> Float[Array, "B H T S"]:
-        """q · r[gap] for every query and key; what no query of a causal mask sees is anything."""
-        mask, length = where.mask, q.shape[1]
-        gaps = mask.first + length - jnp.arange(keys + (1 if mask.ordered else length))
-        return shift(self.on_distances(q, where, gaps, key), keys)
+        """q · r[d] for every query and key; undefined where a causal mask hides the key."""
+        mask, length = context.mask, q.shape[1]
+        columns = keys + (1 if mask.strictly_causal else length)
+        distances = mask.query_offset + length - jnp.arange(columns)
+        return relative_shift(self.distance_logits(q, context, distances, key), keys)
 
-    def by_blank(
-        self, q: Float[Array, "B T H K"], where: Where, window: Array | None, key: Array | None
-    ) -> tuple[Float[Array, "B H T N"], Bool[Array, "B 1 T N"]]:
-        """q · r[gap] for the blanks before each query's segment, and which of them it sees."""
-        size, at = self.memory, positions(where.mask.query)
-        gap = at[:, :, None] + size - jnp.arange(size)  # [B T N], from 1 on
-        logits = self.on_distances(q, where, 1 + jnp.arange(size + q.shape[1] - 1), key)
-        reached = gap < (EVERYTHING if window is None else window)
-        return jnp.take_along_axis(logits, gap[:, None] - 1, axis=-1), reached[:, None]
+    def with_zeros(
+        self,
+        q: Float[Array, "B T H K"],
+        context: AttentionContext,
+        mask: AttentionMask,
+        keys: int,
+        key: Array | None,
+    ) -> tuple[Float[Array, "B H T N+S"], Bool[Array, "B 1 T N+S"]]:
+        """`position_logits` and the dense mask, with N zero inputs before each query's segment."""
+        size, positions = self.memory or 0, segment_positions(mask.query_segments)
+        distances = positions[:, :, None] + size - jnp.arange(size)  # [B T N], from 1 on
+        logits = self.distance_logits(q, context, 1 + jnp.arange(size + q.shape[1] - 1), key)
+        logits = jnp.take_along_axis(logits, distances[:, None] - 1, axis=-1)
+        near = distances < (NO_WINDOW if mask.window is None else mask.window)
+        bias = [logits, self.position_logits(q, context, keys, key)]
+        dense = [near[:, None], mask.to_dense()]
+        return jnp.concatenate(bias, axis=-1), jnp.concatenate(dense, axis=-1)
 
-    def on_distances(self, q, where: Where, gaps: Int[Array, "R"], key) -> Float[Array, "B H T R"]:
-        """q · r of these distances, for each query."""
-        x = where.position.vectors(gaps, self.position_k.kernel.shape[-2])
+    def distance_logits(
+        self, q, context: AttentionContext, distances: Int[Array, "R"], key
+    ) -> Float[Array, "B H T R"]:
+        """q · r[d] of these distances, for each query."""
+        x = context.position.sinusoids(distances, self.position_k.kernel.shape[-2])
         x = drop(x, self.position_dropout, key).astype(q.dtype)
-        r = self.position_k(x).reshape(-1, self.heads, self.width)
+        r = self.position_k(x).reshape(-1, self.heads, self.head_dim)
         return jnp.einsum("BTHK,RHK->BHTR", q, r, preferred_element_type=jnp.float32)
 
-    def flops(self, seen: Seen) -> int:
-        """Each query's product with the vector of its distance to a key besides, and the making of
+    def flops(self, pairs: AttentionPairs) -> int:
+        """Plus each query's product with the vector of its distance to a key, and the projection of
         these vectors, once for all rows."""
-        plain = super().flops(seen)
-        if seen.pieces is None:
+        plain = super().flops(pairs)
+        if pairs.segment_lengths is None:
             return plain
-        told = max(seen.pieces, default=0) * kernels(self.position_k)
-        return plain + 2 * (self.heads * self.width * seen.pairs + told)
+        projected = max(pairs.segment_lengths, default=0) * kernel_size(self.position_k)
+        return plain + 2 * (self.heads * self.head_dim * pairs.pairs + projected)
 
-    def empty(self, batch: int, length: int, dtype=jnp.float32) -> Cache:
-        """As of `MultiHeadAttention`; a memory is as long as it is, whatever `length`."""
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+        """As of `MultiHeadAttention`; a memory has its own size, whatever `length`."""
         if self.memory is None:
-            return super().empty(batch, length, dtype)
-        room = jnp.zeros((batch, self.memory, self.heads, self.width), dtype)
-        return Memory(room, room, jnp.int32(0))
+            return super().init_cache(batch, length, dtype)
+        buffer = jnp.zeros((batch, self.memory, self.heads, self.head_dim), dtype)
+        return XLMemory(buffer, buffer, jnp.int32(0))
 
 
-def shift(x: Float[Array, "*B T R"], keys: int) -> Float[Array, "*B T S"]:
-    """y[t, s] = x[t, T + s - t]: logits by falling distance become logits by key, row by row one
-    column further to the right. Dai et al. 2019, app. B.
+def relative_shift(x: Float[Array, "*B T R"], keys: int) -> Float[Array, "*B T S"]:
+    """y[t, s] = x[t, T + s - t]: logits by descending distance to logits by key, each row shifted
+    one column further to the right. Dai et al. 2019, app. B.
 
-    R - 1 >= keys. Where T + s - t >= R, y is anything: for R = S + 1 the keys after the query, if
-    the last query's own is the last; for R = S + T there is no such place.
+    Requires R - 1 >= S. Where T + s - t >= R, y is undefined: for R = S + 1 these are the keys
+    after the query, if the last query's own is the last; for R = S + T there is no such place.
     """
     *batch, queries, columns = x.shape
     flat = x.reshape(*batch, queries * columns)[..., queries:]

@@ -1,4 +1,4 @@
-"""How the sublayers of a block are joined to the stream that runs past them."""
+"""Residual connections: pre-norm, post-norm, sandwich and parallel."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,46 +7,46 @@ from jaxtyping import Array, Float
 
 from fxformer.types import Part
 
-# The sublayers of a block in their order, each under the name its norm goes by.
+# The sublayers of a block in order, by the name of their norm.
 Sublayers = Mapping[str, Callable[[Array], Array]]
 
 
 class Residual(nnx.Module):
-    """Base: one norm for each sublayer. Subclasses say in `__call__` where it stands."""
+    """Base of residual connections: one norm for each sublayer, applied by subclasses."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         self.norms = nnx.Dict({name: norm(dim, rngs=rngs) for name in names})
 
     def __call__(self, x: Float[Array, "B T D"], sublayers: Sublayers) -> Float[Array, "B T D"]:
-        raise TypeError(f"{type(self).__name__} does not say how it joins sublayers")
+        raise TypeError(f"{type(self).__name__} does not implement __call__")
 
-    def enter(self, name: str, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
-        """What a sublayer gets of the stream."""
+    def sublayer_input(self, name: str, x: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+        """Input of the sublayer `name`, given that of the residual connection."""
         return self.norms[name](x)
 
 
-class Pre(Residual):
-    """x + f(norm(x)). Xiong et al. 2020; trains without warm-up, wants a norm after the stack."""
+class PreNorm(Residual):
+    """x + f(norm(x)). Xiong et al. 2020; trains without warm-up, needs a norm after the stack."""
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
-            x = x + f(self.enter(name, x))
+            x = x + f(self.sublayer_input(name, x))
         return x
 
 
-class PreBare(Pre):
-    """x + f(x) of the first sublayer, x + f(norm(x)) of the others: for the layer that comes right
-    after a normed embedding, which would be normed twice. Warner et al. 2024 (ModernBERT).
+class PreNormSkipFirst(PreNorm):
+    """x + f(x) for the first sublayer, x + f(norm(x)) for the others: for the first layer after
+    normalised embeddings, which would be normalised twice. Warner et al. 2024 (ModernBERT).
     """
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names[1:], norm=norm, rngs=rngs)
 
-    def enter(self, name, x):
+    def sublayer_input(self, name, x):
         return self.norms[name](x) if name in self.norms else x
 
 
-class Post(Residual):
+class PostNorm(Residual):
     """norm(x + f(x)). Vaswani et al. 2017, sec. 3.1; needs warm-up (Xiong et al. 2020)."""
 
     def __call__(self, x, sublayers):
@@ -54,7 +54,7 @@ class Post(Residual):
             x = self.norms[name](x + f(x))
         return x
 
-    def enter(self, name, x):
+    def sublayer_input(self, name, x):
         return x
 
 
@@ -62,26 +62,26 @@ class Parallel(Residual):
     """x + f₁(norm₁(x)) + f₂(norm₂(x)) + … Black et al. 2022 (GPT-NeoX)."""
 
     def __call__(self, x, sublayers):
-        return x + sum(f(self.enter(name, x)) for name, f in sublayers.items())
+        return x + sum(f(self.sublayer_input(name, x)) for name, f in sublayers.items())
 
 
 class ParallelShared(Residual):
-    """x + f₁(norm(x)) + f₂(norm(x)) + … one norm for all. Wang and Komatsuzaki 2021 (GPT-J)."""
+    """x + f₁(norm(x)) + f₂(norm(x)) + … with one norm. Wang and Komatsuzaki 2021 (GPT-J)."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names[:1], norm=norm, rngs=rngs)
 
     def __call__(self, x, sublayers):
-        h = self.enter("all", x)
+        h = self.sublayer_input("all", x)
         return x + sum(f(h) for f in sublayers.values())
 
-    def enter(self, name, x):
+    def sublayer_input(self, name, x):
         (norm,) = self.norms.values()
         return norm(x)
 
 
-class Sandwich(Residual):
-    """x + norm(f(norm(x))). Ding et al. 2021, sec. 2.4: a second norm tames the branch."""
+class SandwichNorm(Residual):
+    """x + norm(f(norm(x))). Ding et al. 2021, sec. 2.4: a second norm bounds each sublayer."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names, norm=norm, rngs=rngs)
@@ -89,5 +89,5 @@ class Sandwich(Residual):
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
-            x = x + self.after[name](f(self.enter(name, x)))
+            x = x + self.after[name](f(self.sublayer_input(name, x)))
         return x

@@ -8,9 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Rows, Vocabulary
-from fxformer.model.generator import Generator, narrow, unfolded
-from fxformer.nn.core import Table, split_key
-from fxformer.nn.flops import kernels
+from fxformer.model.generator import Generator, scale_transformer, unwrap_partial
+from fxformer.nn.core import Embedding
+from fxformer.nn.flops import kernel_size
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.detection import detection
 from fxformer.objective.electra_law import electra_laws, ranks_in_rows
@@ -21,6 +21,7 @@ from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount
 from fxformer.objective.sample import sample
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
+from fxformer.ops.dropout import split_key
 from fxformer.types import NonNegative, Part, Share
 
 
@@ -43,7 +44,7 @@ class ReplacedTokenDetection(MaskedLM):
     example, position): the same for any packing, cut or number of devices, and in evaluation.
     """
 
-    reads = Table
+    needs_embedding = Embedding
 
     def __init__(
         self,
@@ -66,9 +67,9 @@ class ReplacedTokenDetection(MaskedLM):
             vocabulary=vocabulary,
             rngs=rngs,
         )
-        knobs, body = unfolded(model)[1], self.model.transformer
+        knobs, body = unwrap_partial(model)[1], self.model.transformer
         self.generator = Generator(
-            transformer=narrow(knobs["transformer"], generator_size, body.width),
+            transformer=scale_transformer(knobs["transformer"], generator_size, body.width),
             head=knobs["head"],
             vocab=self.model.vocab,
             width=body.width,
@@ -113,7 +114,7 @@ class ReplacedTokenDetection(MaskedLM):
         """The generator's (features [B·M E], kernel [V E], bias [V] | None) at the picked."""
         words, at = self.model.words, batch.positions
         body, read = self.model.transformer, words(batch.tokens)
-        vectors = body.vectors(read, batch.segments, types=batch.types, places=at)
+        vectors = body.input_embeddings(read, batch.segments, types=batch.types, positions=at)
         hidden = self.generator(vectors, batch.segments, positions=at, key=key)
         hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
         features, kernel, bias = self.generator.projection(words.embedding[...])
@@ -145,11 +146,11 @@ class ReplacedTokenDetection(MaskedLM):
 
     def passes(self, batch: Batch) -> tuple[tuple, ...]:
         """The generator on its masks, and the discriminator with its head at every token."""
-        words = self.model.vocab * self.model.transformer.width + kernels(self.generator.head)
+        words = self.model.vocab * self.model.transformer.width + kernel_size(self.generator.head)
         every = (np.asarray(batch.segments) > 0).astype(np.float32)
         return (
             (self.generator, batch, words),
-            (self.model, batch.replace(weights=every), kernels(self.model.head)),
+            (self.model, batch.replace(weights=every), kernel_size(self.model.head)),
         )
 
 

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 from fxformer.batch import Batch, Vocabulary
 from fxformer.errors import UserError
 from fxformer.model.ngram import NgramDecoder
-from fxformer.nn.core import Table, split_key
+from fxformer.nn.core import Embedding
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
+from fxformer.ops.dropout import split_key
 from fxformer.types import Count, NonNegative, Part, Rate
 
 
@@ -28,7 +29,7 @@ class FutureNgramPrediction(MaskedSeq2Seq):
         A stream of weight 0 has no gradient, but its nll is told
     """
 
-    reads = Table
+    needs_embedding = Embedding
 
     def __init__(
         self,
@@ -88,12 +89,12 @@ class FutureNgramPrediction(MaskedSeq2Seq):
         """The vectors of all predicting streams."""
         model, (first, second) = self.model, split_key(key, 2)
         memory = model.encode(batch.source, batch.source_segments, key=first)
-        hidden, _ = model.decoder.foretell(
+        hidden, _ = model.decoder.predict_ngrams(
             model.words(batch.tokens),
             batch.segments,
             len(self.weights),
-            memory=memory,
-            memory_segments=batch.source_segments,
+            encoder_output=memory,
+            encoder_segments=batch.source_segments,
             key=second,
         )
         return hidden[:, 1:]

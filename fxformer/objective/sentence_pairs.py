@@ -12,8 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
-from fxformer.nn.classifier import Classifier, first
-from fxformer.nn.core import split_key
+from fxformer.nn.classifier import Classifier, pool_first
 from fxformer.objective.infilling import Hole
 from fxformer.objective.law import Law, once
 from fxformer.objective.masked import MaskedLM, Selection
@@ -23,6 +22,7 @@ from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of, numbered, starts_of
 from fxformer.objective.sentence_law import sentence_laws
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
+from fxformer.ops.dropout import split_key
 from fxformer.types import NonNegative, Part, Share
 
 SHORTEST = 5  # tokens of the shortest piece, [bos] a [eos] b [eos]
@@ -64,14 +64,14 @@ class SentencePairLM(MaskedLM):
     ):
         knobs = {"selection": selection, "replacement": replacement, "loss": loss}
         super().__init__(model, vocabulary=vocabulary, rngs=rngs, **knobs)
-        if self.model.types < 2:
+        if self.model.num_types < 2:
             raise UserError(
                 f"{type(self).__name__} needs a model that tells two texts apart, and this one has "
-                f"{self.model.types} token types: write model.embed.types=2, model=bert or "
+                f"{self.model.num_types} token types: write model.embed.types=2, model=bert or "
                 "model=albert, or objective=mlm"
             )
         given = "pairs" in getattr(self.model, "classifiers", {})
-        own = {"classes": CLASSES, "pool": first, "act": jnp.tanh}
+        own = {"classes": CLASSES, "pool": pool_first, "act": jnp.tanh}
         self.pairs = None if given else Classifier(self.model.dim, **own, rngs=rngs)
         self.rate, self.sentence_weight = rate, sentence_weight
 

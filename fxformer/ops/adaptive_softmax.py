@@ -1,7 +1,7 @@
-"""Cross-entropy of a softmax in levels: words, and clusters of words with a softmax of their own.
+"""Cross-entropy of an adaptive softmax: frequent tokens, and clusters with a softmax of their own.
 
-As `cross_entropy`, chunk by chunk and with its gradients formed on the way: each level's logits
-exist once, for one chunk.
+As `cross_entropy`, chunk by chunk and with its gradients computed in the forward pass, so that the
+logits of each softmax exist once, for one chunk.
 """
 
 import functools
@@ -13,11 +13,11 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.ops.cross_entropy import Sums, chunks, fold, gradient, logits_of
 
-Level = tuple[Float[Array, "N E"], Float[Array, "V E"], Float[Array, "V"]]
+Softmax = tuple[Float[Array, "N E"], Float[Array, "V E"], Float[Array, "V"]]
 
 
 def adaptive_cross_entropy(
-    levels: list[Level],
+    softmaxes: list[Softmax],
     targets: Int[Array, "N"],
     weights: Float[Array, "N"],
     *,
@@ -26,19 +26,22 @@ def adaptive_cross_entropy(
 ) -> Sums:
     """{name: (sum, weight)} of -log p(target), in float32 nats; see `cross_entropy`.
 
-    levels: (features, kernel, bias) of each softmax. The last outputs of the first one are the
-        clusters, one for each other level; ids count through the first one's words, then through
-        each cluster's
-    z_loss: of each softmax on the way to the target
-    accuracy: how many targets are the likeliest of all words
+    softmaxes: (features, kernel, bias) of each softmax. The last outputs of the first are the
+        clusters, one for each other softmax; ids count through the first one's tokens, then through
+        those of each cluster
+    targets, weights: id and weight of each row; rows of weight 0 are ignored
+    z_loss: weight of log(Z)² of each softmax that the target's probability is a product of
+    chunk: rows whose logits exist at the same time
+
+    accuracy: how many targets are the most likely of all tokens
     """
     counts = weights != 0
     targets = jnp.where(counts, targets, 0)
     weights = weights.astype(jnp.float32)
     cut = functools.partial(fold, count=chunks(len(targets), chunk))
     # 0 · NaN would be NaN in the kernel's gradient
-    features = [cut(jnp.where(counts[:, None], level[0], 0)) for level in levels]
-    kernels, biases = [level[1] for level in levels], [level[2] for level in levels]
+    features = [cut(jnp.where(counts[:, None], one[0], 0)) for one in softmaxes]
+    kernels, biases = [one[1] for one in softmaxes], [one[2] for one in softmaxes]
     loss, nll, hits = _scored(float(z_loss), features, kernels, biases, cut(targets), cut(weights))
     total = weights.sum()
     return {
@@ -48,14 +51,14 @@ def adaptive_cross_entropy(
     }
 
 
-def adaptive_log_softmax(levels: list[tuple]) -> Float[Array, "*B V"]:
+def adaptive_log_softmax(softmaxes: list[tuple]) -> Float[Array, "*B V"]:
     """log p of every id, in float32: log p(cluster) + log p(id | cluster).
 
-    levels: (features [*B, E], kernel [V, E], bias [V]) of each softmax, as in
+    softmaxes: (features [*B, E], kernel [V, E], bias [V]) of each softmax, as in
         `adaptive_cross_entropy`
     """
     logs = []
-    for features, kernel, bias in levels:
+    for features, kernel, bias in softmaxes:
         y = jnp.einsum("...E,VE->...V", features, kernel, preferred_element_type=jnp.float32)
         logs.append(jax.nn.log_softmax(y + bias.astype(jnp.float32)))
     first = logs[0].shape[-1] - (len(logs) - 1)
@@ -65,7 +68,7 @@ def adaptive_log_softmax(levels: list[tuple]) -> Float[Array, "*B V"]:
 
 
 def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, "c"]):
-    """((loss, nll, hit) of each row, (output, whether it is on the way, log Z) of each level)."""
+    """((loss, nll, hit) of each row, (output, whether it is used, log Z) of each softmax)."""
     first = logits[0].shape[-1] - (len(logits) - 1)
     log_z = [jax.nn.logsumexp(y, axis=-1) for y in logits]
     starts = [0, *accumulate((y.shape[-1] for y in logits[1:-1]), initial=first)][: len(logits)]
@@ -88,7 +91,7 @@ def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, 
 
 
 def _logits(features, kernels, biases) -> list[Float[Array, "c V"]]:
-    return [logits_of(*level) for level in zip(features, kernels, biases, strict=True)]
+    return [logits_of(*one) for one in zip(features, kernels, biases, strict=True)]
 
 
 def _add(sums, weights, scores):
@@ -108,7 +111,7 @@ def _scored(z_loss, features, kernels, biases, targets, weights):
 
 
 def _forward(z_loss, features, kernels, biases, targets, weights):
-    """The sums, and the gradients of the loss while each chunk's logits are there anyway."""
+    """The sums, and the gradients of the loss, for which each chunk's logits are needed too."""
 
     def body(carry, part):
         sums, d_kernels, d_biases = carry
@@ -137,7 +140,7 @@ def _forward(z_loss, features, kernels, biases, targets, weights):
 
 
 def _backward(z_loss, saved, cotangents):
-    """Scale what the forward pass formed. Only the loss has a gradient (see `cross_entropy`)."""
+    """Scale the gradients of the forward pass; only the loss has one (see `cross_entropy`)."""
     scale = cotangents[0]
     *made, losses = jax.tree.map(lambda d: (d * scale).astype(d.dtype), saved)
     return (*made, None, losses)

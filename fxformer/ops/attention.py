@@ -1,4 +1,4 @@
-"""The arithmetic of attention: plain matrix products, gradients stated, hidden blocks left out.
+"""Scaled dot-product attention: softmax(scale · q kᵀ + bias) v with its gradients stated.
 
 What differs by platform is chosen here, while a program is traced (`causal_block`).
 """
@@ -9,95 +9,145 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.dropout import drop
+
+
+def attend(
+    q: Float[Array, "B T H K"],
+    k: Float[Array, "B S G K"],
+    v: Float[Array, "B S G K"],
+    mask: AttentionMask | Bool[Array, "#B 1 T S"],
+    *,
+    bias: Float[Array, "*B H T S"] | None = None,
+    scale: float,
+    dropout: float = 0.0,
+    key: Array | None = None,
+    capture: list[Float[Array, "B H T S"]] | None = None,
+) -> Float[Array, "B T H K"]:
+    """softmax(scale · q kᵀ + bias) v over the keys that are not masked. Vaswani et al. 2017, eq. 1.
+
+    The softmax is computed in float32. Each key-value head is shared by H / G queries (Ainslie et
+    al. 2023). A query whose keys are all masked (padding) gets a mean of values: finite, never
+    used.
+
+    mask: symbolic, or an array that is True where a query attends to a key
+    dropout, key: rate of dropout on the attention weights, and its PRNG key (None: no dropout)
+    capture: list to which the attention weights are appended, in float32 and 0 where masked; None:
+        they need not be formed. The output is the same either way
+    """
+    B, T, H, K = q.shape
+    G = k.shape[2]
+    dense, causal = mask, False
+    if isinstance(mask, AttentionMask):
+        # with a cache the offset is an array, and the keys are not those of the queries
+        same = isinstance(mask.query_offset, int) and k.shape[1] == T
+        dense, causal = mask.to_dense(), mask.strictly_causal and same
+    q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
+    k, v, dense = k.swapaxes(1, 2), v.swapaxes(1, 2), dense[:, :, None]
+    if bias is not None:
+        bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
+    if key is not None and dropout:  # weights are dropped between softmax and weighted sum
+        weights = attention_weights(q, k, dense, bias, scale).astype(v.dtype)
+        y = weighted_sum(drop(weights, dropout, key), v)
+    else:
+        function = causal_attention if causal else full_attention
+        y = function(q, k, v, dense, bias, scale)
+    if capture is not None:
+        weights = jnp.where(dense, attention_weights(q, k, dense, bias, scale), 0)
+        capture.append(weights.reshape(B, H, T, -1))
+    return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
+
 
 def causal_block(length: int) -> int:
-    """Queries taken together in causal self-attention; as many as there are: one block.
+    """Queries per block in causal self-attention; `length` itself means a single block.
 
     On CPU a block of queries is not multiplied with the keys after it: of four blocks, 10 of 16
-    tiles are computed. More blocks, or shorter than 128, cost more in calls and compile time than
-    they save. GPU and TPU keep one product, which fills them better.
+    tiles are computed. More blocks, or blocks below 128, cost more in calls and compile time than
+    they save. GPU and TPU keep one product, which uses them better.
     """
     return max(128, -(-length // 4)) if jax.default_backend() == "cpu" else length
 
 
-def weigh_causal(q, k, v, seen, bias, scale: float) -> Float[Array, "B G R T K"]:
-    """`weigh` where no query sees a later key and there are as many queries as keys."""
+def causal_attention(q, k, v, mask, bias, scale: float) -> Float[Array, "B G R T K"]:
+    """`full_attention` block by block, where no query attends to a later key and T = S."""
     length = q.shape[3]
     size = causal_block(length)
     parts = []
     for start in range(0, length, size):
         end = min(start + size, length)
-        near = None if bias is None else bias[..., start:end, :end]
-        shown = seen[..., start:end, :end]
-        parts.append(weigh(q[..., start:end, :], k[:, :, :end], v[:, :, :end], shown, near, scale))
+        rows = None if bias is None else bias[..., start:end, :end]
+        block = mask[..., start:end, :end]
+        queries = q[..., start:end, :]
+        parts.append(full_attention(queries, k[:, :, :end], v[:, :, :end], block, rows, scale))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=3)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
-def weigh(
+def full_attention(
     q: Float[Array, "B G R T K"],
     k: Float[Array, "B G S K"],
     v: Float[Array, "B G S K"],
-    seen: Bool[Array, "#B 1 1 T S"],
+    mask: Bool[Array, "#B 1 1 T S"],
     bias: Float[Array, "*B G R T S"] | None,
     scale: float,
 ) -> Float[Array, "B G R T K"]:
-    """softmax(scale · q kᵀ + bias) v over the keys that are seen; R queries share a key head.
+    """softmax(scale · q kᵀ + bias) v over the keys that are not masked; R queries share a key head.
 
     The gradient is stated so that only the weights are kept, every product is a plain batched one
     (the transposes that XLA derives are slow on CPU), and the softmax's inner sum is that of
     y · dy over K channels instead of S keys (Dao et al. 2022, app. B.2).
     """
-    return _forward(q, k, v, seen, bias, scale)[0]
+    return _forward(q, k, v, mask, bias, scale)[0]
 
 
-def softmax(q, k, seen, bias, scale: float) -> Float[Array, "B G R T S"]:
-    """The weights, float32. All alike for a query that sees nothing."""
-    logits = _onto(q * scale, k)
+def attention_weights(q, k, mask, bias, scale: float) -> Float[Array, "B G R T S"]:
+    """The attention weights in float32; uniform for a query whose keys are all masked."""
+    logits = _query_key_products(q * scale, k)
     if bias is not None:
         logits = logits + bias.astype(jnp.float32)
-    return jax.nn.softmax(jnp.where(seen, logits, jnp.finfo(jnp.float32).min), axis=-1)
+    return jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(jnp.float32).min), axis=-1)
 
 
-def average(weights, v) -> Float[Array, "B G R T K"]:
+def weighted_sum(weights, v) -> Float[Array, "B G R T K"]:
     """weights v."""
-    y = jnp.einsum("BGNS,BGSK->BGNK", _flat(weights), v)
+    y = jnp.einsum("BGNS,BGSK->BGNK", _merge_queries(weights), v)
     return y.reshape(*weights.shape[:-1], v.shape[-1])
 
 
-def _forward(q, k, v, seen, bias, scale):
-    weights = softmax(q, k, seen, bias, scale).astype(v.dtype)
-    y = average(weights, v)
-    return y, (q, k, v, seen, bias, weights, y)
+def _forward(q, k, v, mask, bias, scale):
+    weights = attention_weights(q, k, mask, bias, scale).astype(v.dtype)
+    y = weighted_sum(weights, v)
+    return y, (q, k, v, mask, bias, weights, y)
 
 
 def _backward(scale, saved, dy):
-    q, k, v, seen, bias, weights, y = saved
+    q, k, v, mask, bias, weights, y = saved
     inner = jnp.sum(y.astype(jnp.float32) * dy.astype(jnp.float32), axis=-1, keepdims=True)
-    d_logits = jnp.where(seen, weights * (_onto(dy, v) - inner), 0)
+    d_logits = jnp.where(mask, weights * (_query_key_products(dy, v) - inner), 0)
     d_bias = None
     if bias is not None:  # one for all rows, or one for each
         d_bias = (d_logits if bias.ndim == d_logits.ndim else d_logits.sum(0)).astype(bias.dtype)
     narrow = d_logits.astype(q.dtype)
-    d_q = average(narrow, k) * scale
-    d_k = _gather(narrow, q) * scale
-    return d_q, d_k, _gather(weights, dy), None, d_bias
+    d_q = weighted_sum(narrow, k) * scale
+    d_k = _sum_over_queries(narrow, q) * scale
+    return d_q, d_k, _sum_over_queries(weights, dy), None, d_bias
 
 
-weigh.defvjp(_forward, _backward)
+full_attention.defvjp(_forward, _backward)
 
 
-def _flat(x):
+def _merge_queries(x):
     """[B G R T X] -> [B G R·T X]: queries that share keys are rows of one matrix."""
     return x.reshape(*x.shape[:2], -1, x.shape[-1])
 
 
-def _onto(x, k) -> Float[Array, "B G R T S"]:
+def _query_key_products(x, k) -> Float[Array, "B G R T S"]:
     """x kᵀ in float32."""
-    y = jnp.einsum("BGNK,BGSK->BGNS", _flat(x), k, preferred_element_type=jnp.float32)
+    y = jnp.einsum("BGNK,BGSK->BGNS", _merge_queries(x), k, preferred_element_type=jnp.float32)
     return y.reshape(*x.shape[:-1], k.shape[2])
 
 
-def _gather(weights, x) -> Float[Array, "B G S K"]:
+def _sum_over_queries(weights, x) -> Float[Array, "B G S K"]:
     """weightsᵀ x."""
-    return jnp.einsum("BGNS,BGNK->BGSK", _flat(weights), _flat(x))
+    return jnp.einsum("BGNS,BGNK->BGSK", _merge_queries(weights), _merge_queries(x))

@@ -1,4 +1,4 @@
-"""Cross-entropy in chunks: the logits of all tokens over the vocabulary never exist at once."""
+"""Cross-entropy over a vocabulary, computed in chunks of rows so that all logits never coexist."""
 
 import dataclasses
 import functools
@@ -14,11 +14,11 @@ Sums = dict[str, tuple[Array, Array]]
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropy:
-    """How an answer is scored: the knobs of `cross_entropy`.
+    """`cross_entropy` with its options.
 
-    smoothing: share of the target's probability that is spread over the whole vocabulary (Szegedy
-        et al. 2016, sec. 7)
-    z_loss: weight of log(Z)**2, which keeps the logits from drifting (PaLM, sec. 5: 1e-4)
+    smoothing: label smoothing, the probability spread uniformly over the vocabulary (Szegedy et
+        al. 2016, sec. 7)
+    z_loss: weight of log(Z)², which keeps the normaliser close to 1 (PaLM, sec. 5: 1e-4)
     chunk: tokens whose logits exist at the same time; memory is chunk × vocabulary × 4 bytes
     """
 
@@ -35,8 +35,8 @@ class CrossEntropy:
         weights: Float[Array, "N"],
     ) -> Sums:
         """See `cross_entropy`."""
-        knobs = {"smoothing": self.smoothing, "z_loss": self.z_loss, "chunk": self.chunk}
-        return cross_entropy(features, kernel, bias, targets, weights, **knobs)
+        options = {"smoothing": self.smoothing, "z_loss": self.z_loss, "chunk": self.chunk}
+        return cross_entropy(features, kernel, bias, targets, weights, **options)
 
 
 def cross_entropy(
@@ -52,13 +52,13 @@ def cross_entropy(
 ) -> Sums:
     """{name: (sum, weight)} of -log softmax(features kernelᵀ + bias)[target], in float32 nats.
 
-    loss: what is minimised, with smoothing and z-loss; the only entry that has a gradient
+    loss: with label smoothing and z-loss; the only entry that has a gradient
     nll: the plain negative log-likelihood, whose exponential is the perplexity
-    accuracy: how many targets have the largest logit
+    accuracy: number of targets with the largest logit
 
-    A row of weight 0 is not looked at: neither its target (which may be out of range) nor its
-    features (which may be NaN) reach a sum or a gradient. Matrix products take the dtype of the
-    features and add up in float32.
+    Rows of weight 0 are ignored: neither their targets (which may be out of range) nor their
+    features (which may be NaN) reach a sum or a gradient. Matrix products are computed in the dtype
+    of the features and accumulated in float32.
     """
     counts = weights != 0
     features = jnp.where(
@@ -83,10 +83,10 @@ def chunks(rows: int, chunk: int) -> int:
 
 
 def fold(x: Array, count: int) -> Array:
-    """[N, …] -> [count, ceil(N / count), …], filled up with zeros.
+    """[N, …] -> [count, ceil(N / count), …], padded with zeros.
 
-    Row i goes to chunk i mod count, so that rows which are sharded over devices stay where they
-    are: each chunk takes its share of every device.
+    Row i goes to chunk i mod count, so that rows that are sharded over devices are not moved: each
+    chunk has rows of every device.
     """
     short = -len(x) % count
     x = jnp.pad(x, [(0, short)] + [(0, 0)] * (x.ndim - 1))
@@ -94,14 +94,14 @@ def fold(x: Array, count: int) -> Array:
 
 
 def logits_of(features: Array, kernel: Array, bias: Array | None) -> Float[Array, "c V"]:
-    """Those of a chunk, float32."""
+    """The logits of a chunk of rows, float32."""
     logits = jnp.einsum("cE,VE->cV", features, kernel, preferred_element_type=jnp.float32)
     return logits if bias is None else logits + bias.astype(jnp.float32)
 
 
-def _score(knobs: tuple, logits: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
+def _score(options: tuple, logits: Array, targets: Array) -> tuple[Array, Array, Array, Array]:
     """(loss, nll, hit, log Z) of each row, [c] float32."""
-    smoothing, z_loss = knobs
+    smoothing, z_loss = options
     log_z = jax.nn.logsumexp(logits, axis=-1)
     right = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
     nll = log_z - right
@@ -111,27 +111,27 @@ def _score(knobs: tuple, logits: Array, targets: Array) -> tuple[Array, Array, A
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scored(knobs, features, kernel, bias, targets, weights):
+def _scored(options, features, kernel, bias, targets, weights):
     """Sums over all chunks of (loss, nll, hit), each times its weight; float32 scalars."""
 
     def body(sums, part):
         x, t, w = part
-        scores = _score(knobs, logits_of(x, kernel, bias), t)[:3]
+        scores = _score(options, logits_of(x, kernel, bias), t)[:3]
         return tuple(s + jnp.vdot(w, score) for s, score in zip(sums, scores, strict=True)), None
 
     zeros = (jnp.float32(0),) * 3
     return jax.lax.scan(body, zeros, (features, targets, weights))[0]
 
 
-def _forward(knobs, features, kernel, bias, targets, weights):
-    """The sums, and the gradients of the loss while each chunk's logits are there anyway."""
+def _forward(options, features, kernel, bias, targets, weights):
+    """The sums, and the gradients of the loss, for which each chunk's logits are needed too."""
 
     def body(carry, part):
         sums, d_kernel, d_bias = carry
         x, t, w = part
         logits = logits_of(x, kernel, bias)
-        loss, nll, hit, log_z = _score(knobs, logits, t)
-        d = gradient(knobs, logits, log_z, t, w)
+        loss, nll, hit, log_z = _score(options, logits, t)
+        d = gradient(options, logits, log_z, t, w)
         narrow = d.astype(x.dtype)
         d_x = jnp.einsum("cV,VE->cE", narrow, kernel, preferred_element_type=jnp.float32)
         product = jnp.einsum("cV,cE->VE", narrow, x, preferred_element_type=jnp.float32)
@@ -151,18 +151,18 @@ def _forward(knobs, features, kernel, bias, targets, weights):
     return sums, (d_features, d_kernel, d_bias, losses)
 
 
-def gradient(knobs: tuple, logits: Array, log_z: Array, targets: Array, weights: Array) -> Array:
+def gradient(options: tuple, logits: Array, log_z: Array, targets: Array, weights: Array) -> Array:
     """d (weight · loss) / d logits, [c V] float32; see `_score` for the loss."""
-    smoothing, z_loss = knobs
+    smoothing, z_loss = options
     scale = weights * (1 + 2 * z_loss * log_z)
     soft = jnp.exp(logits - log_z[:, None]) * scale[:, None]
     right = jnp.arange(logits.shape[-1]) == targets[:, None]
-    wanted = (1 - smoothing) * right + smoothing / logits.shape[-1]
-    return soft - wanted * weights[:, None]
+    target = (1 - smoothing) * right + smoothing / logits.shape[-1]
+    return soft - target * weights[:, None]
 
 
-def _backward(knobs, saved, cotangents):
-    """Scale what the forward pass formed. Only the loss has a gradient (see `cross_entropy`)."""
+def _backward(options, saved, cotangents):
+    """Scale the gradients of the forward pass; only the loss has one (see `cross_entropy`)."""
     d_features, d_kernel, d_bias, losses = saved
     scale = cotangents[0]
 

@@ -14,7 +14,7 @@ from fxformer.energy import host_usage
 from fxformer.energy.config import TDPEnergy
 from fxformer.energy.host_usage import take_startup
 from fxformer.errors import UserError
-from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.peak import cores, mesh_peak
 from fxformer.flops.training import tokens_read
 from fxformer.plan.knobs import Plan
@@ -114,7 +114,7 @@ def forecast(cfg, knobs: Plan) -> Forecast:
     compiled, state, compiling = _compiled(setup, knobs, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
-    done = executed(setup.step, setup.like, setup.example)
+    done = executed_flops(setup.step, setup.like, setup.example)
     if knobs.calibrate:
         rates = _measured(setup, compiled, state, energy, knobs.seconds, flops)
     else:

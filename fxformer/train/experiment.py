@@ -14,7 +14,7 @@ from fxformer.batch import Vocabulary
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.errors import UserError
-from fxformer.nn.init import redraw
+from fxformer.nn.init import reinitialise
 from fxformer.objective.base import Objective
 from fxformer.train.state import bind
 
@@ -57,6 +57,6 @@ def maker(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Obje
         first, second = jax.random.split(key)
         built = objective(network, vocabulary=vocabulary, rngs=nnx.Rngs(first))
         shape, state = nnx.split(built)
-        return bind(shape, redraw(nnx.to_pure_dict(state), rules, second))
+        return bind(shape, reinitialise(nnx.to_pure_dict(state), rules, second))
 
     return make

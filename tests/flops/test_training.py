@@ -7,11 +7,16 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.flops.attention_pairs import across, foretold, pairs, within
-from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.attention_pairs import (
+    cross_attention_pairs,
+    pairs,
+    predicting_pairs,
+    self_attention_pairs,
+)
+from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read, training_flops, transformer_flops
-from fxformer.nn.ngram import Streams
-from fxformer.ops.attention_mask import Mask
+from fxformer.nn.ngram import StreamContext
+from fxformer.ops.attention_mask import AttentionMask
 from tests.models import abstract, choices, network
 
 
@@ -37,7 +42,7 @@ def test_a_forward_pass_costs_the_matrix_products_of_its_program(kind):
         bound = nnx.merge(shape, state)
         return bound.logits(bound(given))
 
-    counted = executed(forward, state)
+    counted = executed_flops(forward, state)
     ours = training_flops(model, given) / 3
     hidden = 0  # what a causal mask hides is multiplied all the same, and is no work
     if kind != "encoder":
@@ -76,7 +81,7 @@ def test_flops_of_every_family_are_those_of_xlas_own_analysis(family):
         return jnp.square(bound.logits(bound(given))).sum()
 
     theirs = jax.jit(jax.grad(loss)).lower(state).cost_analysis()["flops"]
-    assert abs(executed(jax.grad(loss), state) / theirs - 1) < 0.02
+    assert abs(executed_flops(jax.grad(loss), state) / theirs - 1) < 0.02
     assert abs(training_flops(model, given) / theirs - 1) < 0.02
 
 
@@ -86,31 +91,31 @@ SEGMENTS = np.array([[1] * 9 + [2] * 5 + [0] * 2, [1] * 3 + [2] * 13])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("window", [None, 1, 4, 99])
 def test_pairs_are_those_the_mask_shows(causal, window):
-    mask = Mask(SEGMENTS, SEGMENTS, causal=causal)
-    seen = np.asarray(mask.dense()) & np.asarray(mask.near(window or 99))
-    counted = within(SEGMENTS, causal=causal, window=window)
+    mask = AttentionMask(SEGMENTS, SEGMENTS, causal=causal)
+    seen = np.asarray(mask.to_dense()) & np.asarray(mask.within(window or 99))
+    counted = self_attention_pairs(SEGMENTS, causal=causal, window=window)
     assert counted.pairs == (seen & (SEGMENTS > 0)[:, None, :, None]).sum()
     assert counted.queries == counted.keys == 30 and list(counted.pieces) == [9, 5, 3, 13]
 
 
 def test_pairs_of_a_prefix_are_those_the_mask_shows():
     prefix = np.array([[1] * 4 + [0] * 5 + [1] * 5 + [0] * 2, [0] * 3 + [1] * 7 + [0] * 6]) > 0
-    seen = np.asarray(Mask(SEGMENTS, SEGMENTS, causal=True, prefix=prefix).dense())
-    counted = within(SEGMENTS, causal=True, prefix=prefix)
+    seen = np.asarray(AttentionMask(SEGMENTS, SEGMENTS, causal=True, prefix=prefix).to_dense())
+    counted = self_attention_pairs(SEGMENTS, causal=True, prefix=prefix)
     assert counted.pairs == (seen & (SEGMENTS > 0)[:, None, :, None]).sum()
 
 
 def test_pairs_of_streams_are_those_they_see_and_themselves():
     for n in (1, 2, 7):
         row = np.ones((1, n), int)
-        seen = np.asarray(Streams.of(Mask(row, row, causal=True), 3).seen)
-        assert foretold(n, 3) == seen[:, 1:].sum() + 3 * n
+        seen = np.asarray(StreamContext.of(AttentionMask(row, row, causal=True), 3).mask)
+        assert predicting_pairs(n, 3) == seen[:, 1:].sum() + 3 * n
 
 
 def test_pairs_across_are_those_of_the_same_piece():
     source = np.array([[1] * 4 + [2] * 6, [1] * 8 + [2] * 2])
-    seen = np.asarray(Mask(SEGMENTS, source).dense()) & (SEGMENTS > 0)[:, None, :, None]
-    counted = across(SEGMENTS, source, 2)
+    seen = np.asarray(AttentionMask(SEGMENTS, source).to_dense()) & (SEGMENTS > 0)[:, None, :, None]
+    counted = cross_attention_pairs(SEGMENTS, source, 2)
     assert (counted.queries, counted.keys, counted.pairs) == (60, 20, 2 * seen.sum())
 
 
@@ -119,7 +124,7 @@ def test_global_tokens_see_all_and_windows_save_work():
     row = SEGMENTS[:1]
     first = np.zeros_like(row, bool)
     first[0, [0, 9]] = True
-    counted = within(row, causal=False, window=2, chosen=first)
+    counted = self_attention_pairs(row, causal=False, window=2, global_tokens=first)
     near = (3 * 9 - 2) + (3 * 5 - 2)
     far = 2 * (9 - 2) + 2 * (5 - 2)  # from the first token and to it, beyond the window
     assert (counted.pairs, counted.chosen, counted.asked) == (near + far, 2, 14)
@@ -155,7 +160,7 @@ def test_loops_count_as_often_as_they_run_and_recomputation_is_no_work():
             bound = nnx.merge(shape, state)
             return bound.logits(bound(given)).sum()
 
-        counts.append(executed(jax.grad(loss), state))
+        counts.append(executed_flops(jax.grad(loss), state))
     again, once = counts
     assert training_flops(scanned, given) == training_flops(laid, given) <= once < again
 
@@ -163,9 +168,12 @@ def test_loops_count_as_often_as_they_run_and_recomputation_is_no_work():
 def test_padding_is_no_work_and_packing_saves_pairs():
     whole, halves = np.ones((1, 8), int), np.array([[1] * 4 + [2] * 4])
     assert pairs(8, False) == 64 and pairs(8, True) == 36
-    assert within(halves, causal=False).pairs == 32 and within(halves, causal=True).pairs == 20
+    assert (
+        self_attention_pairs(halves, causal=False).pairs == 32
+        and self_attention_pairs(halves, causal=True).pairs == 20
+    )
     padded = np.array([[1] * 8 + [0] * 8])
-    assert within(padded, causal=False) == within(whole, causal=False)
+    assert self_attention_pairs(padded, causal=False) == self_attention_pairs(whole, causal=False)
     part = abstract("encoder").transformer
     assert transformer_flops(part, padded) == transformer_flops(part, whole)
 

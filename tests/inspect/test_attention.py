@@ -49,7 +49,7 @@ def test_the_attention_of_a_text_is_the_models_own(run_of, kept):
         (one,) = attention(opened, text)
         own = (
             bind(opened.shape, opened.params)
-            .model.inside(Batch(text.batch.tokens, text.batch.segments))
+            .model.intermediates(Batch(text.batch.tokens, text.batch.segments))
             .own[:, 0]
         )
         assert one.kind == {"bert": "encoder", "gpt": "decoder"}[kind]
@@ -67,7 +67,7 @@ def test_every_kind_of_a_seq2seq_model(run_of, kept):
     assert cross.weights.shape == (2, 2, 8, 7)
     assert decoder.queries[0] == opened.objective.vocabulary.eos  # the start; then the target
     assert decoder.queries[1:].tolist() == text.batch.targets[0, :-1].tolist()
-    inside = bind(opened.shape, opened.params).model.inside(text.batch)
+    inside = bind(opened.shape, opened.params).model.intermediates(text.batch)
     np.testing.assert_allclose(cross.weights, inside[1].cross[:, 0], atol=1e-5)
     own = typed(opened, "the cat <mask> a mat")
     assert "writes itself" in own.note and len(attention(opened, own)) == 3

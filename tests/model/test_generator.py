@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Vocabulary
-from fxformer.model.generator import narrow, narrowed, unfolded
+from fxformer.model.generator import scale_transformer, scale_width, unwrap_partial
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.rules import named
@@ -44,7 +44,7 @@ def test_the_published_counts_and_shared_tables_once(size, share, width, model, 
 
 def test_what_narrows_and_what_does_not():
     whole = network("electra", "+size=base", "model.attention.kv_heads=4").keywords["transformer"]
-    small = narrow(whole, 0.25, 768)(cross=False, rngs=nnx.Rngs(0))
+    small = scale_transformer(whole, 0.25, 768)(cross=False, rngs=nnx.Rngs(0))
     block = small.stack.blocks
     assert (small.dim, small.heads, small.layers, small.width) == (192, 3, 12, 768)
     assert block.ffn.up.kernel.shape == (12, 192, 768)
@@ -54,7 +54,9 @@ def test_what_narrows_and_what_does_not():
 
 def test_a_position_inside_attention_is_the_generators_own():
     whole = network("encoder", "+size=base", "model/position=buckets").keywords["transformer"]
-    small = nnx.eval_shape(lambda: narrow(whole, 0.25, 768)(cross=False, rngs=nnx.Rngs(0)))
+    small = nnx.eval_shape(
+        lambda: scale_transformer(whole, 0.25, 768)(cross=False, rngs=nnx.Rngs(0))
+    )
     assert small.position.table.embedding.shape == (32, 3)
 
 
@@ -69,7 +71,7 @@ def test_a_position_inside_attention_is_the_generators_own():
     ],
 )
 def test_widths_and_heads(shape, size, right):
-    assert narrowed(*shape, size) == right
+    assert scale_width(*shape, size) == right
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_widths_and_heads(shape, size, right):
 )
 def test_a_share_that_does_not_split_is_refused_with_the_nearest(shape, size, near):
     with pytest.raises(ValueError, match=near):
-        narrowed(*shape, size)
+        scale_width(*shape, size)
 
 
 def test_only_a_transformer_has_a_narrower_one():
     with pytest.raises(ValueError, match="encoder's Transformer"):
-        narrow(partial(int), 0.5, 8)
+        scale_transformer(partial(int), 0.5, 8)
 
 
 def test_partials_of_partials_are_read_through():
-    call, knobs = unfolded(partial(partial(int, "7", base=8), base=9))
+    call, knobs = unwrap_partial(partial(partial(int, "7", base=8), base=9))
     assert call is int and knobs == {"base": 9}

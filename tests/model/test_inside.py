@@ -57,11 +57,11 @@ def packed(model) -> Batch:
 
 def output_of(module, x, memory, where) -> jax.Array:
     """The attention's output made of the weights it has shown: weights · v, then W_o."""
-    weights, v = where.watch[-1], module.project(x, memory)[2]
+    weights, v = where.capture[-1], module.project(x, memory)[2]
     v = jnp.repeat(v, weights.shape[1] // v.shape[2], axis=2)
     y = jnp.einsum("BHTS,BSHK->BTHK", weights, v)
     if isinstance(module, LongformerAttention):
-        chosen = module.chosen(where)
+        chosen = module.global_tokens(where)
         if chosen is not None:
             far = jnp.einsum("BHTS,BSHK->BTHK", weights, module.project_global(x, memory)[2])
             y = jnp.where(chosen[:, :, None, None], far, y)
@@ -70,13 +70,13 @@ def output_of(module, x, memory, where) -> jax.Array:
 
 def shown(module, where, window) -> np.ndarray:
     """Which keys each query may look at, by the mask, the window and the global tokens."""
-    seen = np.asarray(where.seen)
+    seen = np.asarray(where.mask if isinstance(where, StreamContext) else where.mask.to_dense())
     if isinstance(module, NgramAttention):
         return seen[:, :1]
     if window is None:
         return seen
-    near = np.asarray(where.mask.near(window))
-    chosen = module.chosen(where) if isinstance(module, LongformerAttention) else None
+    near = np.asarray(where.mask.within(window))
+    chosen = module.global_tokens(where) if isinstance(module, LongformerAttention) else None
     if chosen is not None:
         chosen = np.asarray(chosen)[:, None]
         near = near | chosen[:, :, None] | chosen[..., None]
@@ -85,7 +85,7 @@ def shown(module, where, window) -> np.ndarray:
 
 def check(module, x, memory, where, y, window) -> None:
     """What must hold of one call of an attention; everything is concrete."""
-    (weights,) = where.watch
+    (weights,) = where.capture
     weights = np.asarray(weights)
     assert weights.dtype == np.float32
     assert weights.shape == (len(x), module.heads, x.shape[1], memory.shape[1])
@@ -115,7 +115,7 @@ def checked_calls(model, batch, monkeypatch) -> int:
         kinds = (MultiHeadAttention, LongformerAttention, NgramAttention, RelativeAttention)
         for kind in kinds:
             patch.setattr(kind, "__call__", watching(kind.__call__))
-        model.inside(batch)
+        model.intermediates(batch)
     return len({id(where) for where in calls})
 
 
@@ -147,12 +147,12 @@ def test_the_weights_of_every_family(family, monkeypatch):
     if family == "prophetnet":  # which answers from a stream that is not the one that reads
         return
     shape, state = nnx.split(model)
-    made = jax.jit(lambda state: nnx.merge(shape, state).inside(batch))(state)
+    made = jax.jit(lambda state: nnx.merge(shape, state).intermediates(batch))(state)
     last = made[-1] if model.architecture == "seq2seq" else made
     read = np.asarray(batch.segments) > 0
     hidden = jax.jit(lambda state: nnx.merge(shape, state)(batch))(state)
-    close(hidden[read], last.hidden[-1][read], 1e-6)
-    assert last.own.shape[0] == last.hidden.shape[0] - 1
+    close(hidden[read], last.hidden_states[-1][read], 1e-6)
+    assert last.self_attention.shape[0] == last.hidden_states.shape[0] - 1
 
 
 def inner(model) -> int:
@@ -169,9 +169,9 @@ def test_watching_changes_no_logit(kind):
     @jax.jit
     def watched(state):
         bound = nnx.merge(shape, state)
-        inside = bound.inside(batch)
+        inside = bound.intermediates(batch)
         last = inside[-1] if kind == "seq2seq" else inside
-        return bound.logits(last.hidden[-1]), inside
+        return bound.logits(last.hidden_states[-1]), inside
 
     np.testing.assert_array_equal(watched(state)[0], logits(model, batch))
 
@@ -183,7 +183,7 @@ def test_a_loop_shows_what_layers_in_a_row_show(kind):
 
     def inside(model):
         shape, state = nnx.split(model)
-        return jax.jit(lambda state: nnx.merge(shape, state).inside(batch))(state)
+        return jax.jit(lambda state: nnx.merge(shape, state).intermediates(batch))(state)
 
     jax.tree.map(lambda a, b: close(a, b, 1e-6), inside(plain), inside(looped))
 
@@ -195,7 +195,7 @@ def test_a_head_that_looks_one_token_back_is_shown_doing_so():
     attention.q.kernel[...] = 0 * attention.q.kernel[...]
     attention.q.bias[...] = 0 * attention.q.bias[...]
     tokens = ids(1, 6)
-    own = model.inside(Batch(tokens, np.ones_like(tokens))).own[0, 0]
+    own = model.intermediates(Batch(tokens, np.ones_like(tokens))).self_attention[0, 0]
     gap = np.arange(6)[:, None] - np.arange(6)[None]
     for head, slope in enumerate(model.transformer.position.slopes()):
         wanted = np.where(gap >= 0, np.exp(-slope * gap), 0)

@@ -110,8 +110,8 @@ def test_a_decoder_sees_no_later_token_and_caches_exactly(part):
     close(full[0, :5], full[1, :5], 0)
     assert (jnp.abs(full[0, 5:] - full[1, 5:]).max(-1) > 1e-4).all()
 
-    extend = jax.jit(model.extend)
-    cache, heard = model.empty(2, 12), []
+    extend = jax.jit(model.decode_step)
+    cache, heard = model.init_cache(2, 12), []
     for i, j in ((0, 4), (4, 5), (5, 6), (6, 7), (7, 8)):
         x, cache = extend(both[:, i:j], np.ones_like(both[:, i:j]), cache)
         heard.append(x)
@@ -134,8 +134,8 @@ def test_cached_decoding_of_a_seq2seq_model():
     model = tiny("seq2seq")
     batch = a_batch(model, ids(2, 6))
     memory = model.encode(batch.source, batch.source_segments)
-    cache, heard = model.empty(2, 8), []
-    extend, one = jax.jit(model.extend), np.ones((2, 1), np.int32)
+    cache, heard = model.init_cache(2, 8), []
+    extend, one = jax.jit(model.decode_step), np.ones((2, 1), np.int32)
     for i in range(6):
         x, cache = extend(batch.tokens[:, i : i + 1], one, cache, memory, batch.source_segments)
         heard.append(x)

@@ -8,9 +8,9 @@ from flax import nnx
 
 from fxformer.batch import Batch
 from fxformer.inference.decoding.greedy import rewrite
-from fxformer.nn.ngram import NgramAttention, Streams
-from fxformer.nn.position import bucket
-from fxformer.ops.attention_mask import Mask
+from fxformer.nn.ngram import NgramAttention, StreamContext
+from fxformer.nn.position import relative_bucket
+from fxformer.ops.attention_mask import AttentionMask
 from tests.models import a_batch, close, ids, tiny
 
 SHORT = ("model.position.length=16", "model.layers=1", "model.ngram_attention.reach=9")
@@ -29,8 +29,10 @@ def foretell(model, batch, ahead=2):
     def run(state):
         bound = nnx.merge(shape, state)
         memory = bound.encode(batch.source, batch.source_segments)
-        there = {"memory": memory, "memory_segments": batch.source_segments}
-        return bound.decoder.foretell(bound.words(batch.tokens), batch.segments, ahead, **there)[0]
+        there = {"encoder_output": memory, "encoder_segments": batch.source_segments}
+        return bound.decoder.predict_ngrams(
+            bound.words(batch.tokens), batch.segments, ahead, **there
+        )[0]
 
     return jax.jit(run)(state)
 
@@ -41,7 +43,7 @@ def by_hand(part, x, streams, length):
     pairs = {n: (getattr(part, n).kernel[...], getattr(part, n).bias[...]) for n in names}
     dense = {n: tuple(np.asarray(a, np.float64) for a in pair) for n, pair in pairs.items()}
     q, k, v, r = (x @ dense[n][0] + dense[n][1] for n in names[:4])
-    heads, width = part.heads, part.width
+    heads, width = part.heads, part.head_dim
     y = np.zeros_like(q)
     for stream in range(streams):
         for t in range(length):
@@ -50,7 +52,7 @@ def by_hand(part, x, streams, length):
                 keys = [(j, t - j) for j in range(t + 1)]
             else:
                 keys = [(j, t - j + 1) for j in range(t + 1) if j <= t - s or j == 0] + [(i, 0)]
-            at = [int(bucket(jnp.array(d), part.buckets, part.reach)) for _, d in keys]
+            at = [int(relative_bucket(jnp.array(d), part.buckets, part.reach)) for _, d in keys]
             table = r[i].reshape(part.buckets, heads)
             for h in range(heads):
                 cut = slice(h * width, (h + 1) * width)
@@ -69,7 +71,7 @@ def test_the_attention_is_what_plain_loops_give():
     part, length = nnx.merge(shape, loud), 12
     x = drawn.normal(size=(1, 4 * length, 12)).astype(np.float32)
     ones = jnp.ones((1, length), jnp.int32)
-    got, _ = part(x, x, Streams.of(Mask(ones, ones, causal=True), 3))
+    got, _ = part(x, x, StreamContext.of(AttentionMask(ones, ones, causal=True), 3))
     close(got[0], by_hand(part, x[0].astype(np.float64), 4, length))
 
 
@@ -137,9 +139,9 @@ def test_the_main_stream_is_a_plain_decoder():
     ours = nnx.merge(nnx.split(ours)[0], mine)
     batch = a_batch(plain, ids(2, 9))
     memory = plain.encode(batch.source, batch.source_segments)
-    there = {"memory": memory, "memory_segments": batch.source_segments}
+    there = {"encoder_output": memory, "encoder_segments": batch.source_segments}
     words = ours.words(batch.tokens)
-    x, _ = ours.decoder.foretell(words, batch.segments, 2, **there)
+    x, _ = ours.decoder.predict_ngrams(words, batch.segments, 2, **there)
     close(x[:, 0], plain.decoder(words, batch.segments, **there)[0])
 
 
@@ -155,7 +157,7 @@ def test_generation_from_the_cache_is_that_of_whole_passes(model):
 
 def test_states_are_the_main_streams(model):
     batch = a_batch(model, ids(2, 6))
-    states = model.states(batch)[1]
+    states = model.hidden_states(batch)[1]
     assert states.shape == (2, 2, 6, 24)
     close(states[-1], foretell(model, batch)[:, 0])
 

@@ -8,7 +8,7 @@ from flax import nnx
 from omegaconf import OmegaConf
 
 from fxformer.config.compatibility_parts import words_fit_what_reads_them
-from fxformer.nn.adaptive import AdaptiveHead, AdaptiveTable, clusters
+from fxformer.nn.adaptive import AdaptiveEmbedding, AdaptiveHead, cluster_bounds
 from fxformer.ops.adaptive_softmax import adaptive_cross_entropy
 from fxformer.ops.cross_entropy import CrossEntropy
 from tests.models import close, normal_like
@@ -20,7 +20,7 @@ COUNT = 37
 def parts(cutoffs=tuple(CUTS), shrink=2, tied=(False, True, True), vocab=V):
     """A table and a head, every weight drawn."""
     known = {"cutoffs": list(cutoffs), "shrink": shrink}
-    words = AdaptiveTable(vocab, D, **known, rngs=nnx.Rngs(0))
+    words = AdaptiveEmbedding(vocab, D, **known, rngs=nnx.Rngs(0))
     head = AdaptiveHead(D, vocab=vocab, width=D, **known, tied=list(tied), rngs=nnx.Rngs(1))
     shape, state = nnx.split((words, head))
     leaves, tree = jax.tree.flatten(state)
@@ -82,7 +82,7 @@ def plainly(state, shape, x, targets, weights, z_loss=0.0):
     words, head = nnx.merge(shape, state)
     right = jnp.take_along_axis(head.logits(x, words), targets[:, None], 1)[:, 0]
     penalty = 0.0
-    for k, (features, kernel, bias) in enumerate(head.levels(x, words)):
+    for k, (features, kernel, bias) in enumerate(head.softmaxes(x, words)):
         log_z = jax.nn.logsumexp(features @ kernel.T + bias, axis=-1)
         low, high = (0, V) if k == 0 else head.bounds[k : k + 2]
         penalty += jnp.where((targets >= low) & (targets < high), log_z**2, 0)
@@ -114,7 +114,7 @@ def test_accuracy_is_that_of_the_likeliest_word():
 def test_chunks_and_rows_that_do_not_count_make_no_difference():
     words, head = parts()
     x, targets, weights = asked()
-    levels = head.levels(x, words)
+    levels = head.softmaxes(x, words)
     none = weights[:, None] == 0
     spoilt = [(np.where(none, np.nan, level[0]), *level[1:]) for level in levels]
     wild = np.where(weights > 0, targets, 10**6).astype(np.int32)
@@ -151,11 +151,11 @@ def test_a_step_multiplies_with_every_table_once():
 
 
 def test_what_cannot_be_is_refused():
-    assert clusters(40, None) == (0, 5, 20, 40)
+    assert cluster_bounds(40, None) == (0, 5, 20, 40)
     with pytest.raises(ValueError, match="below the vocabulary of 8"):
-        clusters(8, [4, 8])
-    with pytest.raises(ValueError, match="vectors of 12 cannot be divided by 4 3 times"):
-        AdaptiveTable(V, D, cutoffs=[4, 6, 8], shrink=4, rngs=nnx.Rngs(0))
+        cluster_bounds(8, [4, 8])
+    with pytest.raises(ValueError, match="a width of 12 cannot be divided by 4 3 times"):
+        AdaptiveEmbedding(V, D, cutoffs=[4, 6, 8], shrink=4, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="2 values for 3 clusters"):
         parts(tied=(True, True))
     words, _ = parts((5, 10))
@@ -171,12 +171,12 @@ def test_what_cannot_be_is_refused():
 @pytest.mark.parametrize(
     ("words", "head", "objective", "said"),
     [
-        ("adaptive.AdaptiveTable", "adaptive.AdaptiveHead", "causal.CausalLM", None),
-        ("adaptive.AdaptiveTable", "head.UntiedHead", "causal.CausalLM", None),
-        ("adaptive.AdaptiveTable", "head.TiedHead", "causal.CausalLM", "model/head=adaptive"),
+        ("adaptive.AdaptiveEmbedding", "adaptive.AdaptiveHead", "causal.CausalLM", None),
+        ("adaptive.AdaptiveEmbedding", "head.UntiedHead", "causal.CausalLM", None),
+        ("adaptive.AdaptiveEmbedding", "head.TiedHead", "causal.CausalLM", "model/head=adaptive"),
         ("core.Table", "adaptive.AdaptiveHead", "causal.CausalLM", "write model/words=adaptive"),
         (
-            "adaptive.AdaptiveTable",
+            "adaptive.AdaptiveEmbedding",
             "adaptive.AdaptiveHead",
             "electra.ReplacedTokenDetection",
             "write model/words=table or another objective",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fxformer.nn.attention import MultiHeadAttention, Where, attend
-from fxformer.ops.attention_mask import Mask, positions
+from fxformer.nn.attention import AttentionContext, MultiHeadAttention
+from fxformer.ops.attention import attend
+from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from tests.models import close
 
 
@@ -32,7 +33,7 @@ def test_attend_is_the_formula(groups, causal):
     q, k, v = draw(size=(2, 5, 4, 3)), draw(size=(2, 5, groups, 3)), draw(size=(2, 5, groups, 3))
     bias = draw(size=(4, 5, 5))
     segments = jnp.array([[1, 1, 2, 2, 2], [1, 1, 1, 1, 1]])
-    seen = Mask(segments, segments, causal=causal).dense()
+    seen = AttentionMask(segments, segments, causal=causal).to_dense()
     got = attend(*(jnp.asarray(a, jnp.float32) for a in (q, k, v)), seen, bias=bias, scale=0.7)
     close(slowly(q, k, v, seen, 0.7, bias), got, 1e-6)
 
@@ -47,23 +48,23 @@ def test_a_query_that_sees_nothing_is_finite_and_has_finite_gradients():
 def test_masked_keys_get_no_gradient_at_all():
     x = jax.random.normal(jax.random.key(0), (1, 4, 2, 3))
     segments = jnp.array([[1, 1, 2, 2]])
-    seen = Mask(segments, segments).dense()
+    seen = AttentionMask(segments, segments).to_dense()
     grad = jax.grad(lambda k: attend(x, k, k, seen, scale=1.0)[:, :2].sum())(x)
     assert jnp.abs(grad[:, 2:]).max() == 0
 
 
 def test_positions_restart_with_each_segment():
     segments = jnp.array([[1, 1, 1, 2, 2, 3, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1]])
-    got = positions(segments)
+    got = segment_positions(segments)
     assert got[0].tolist() == [0, 1, 2, 0, 1, 0, 0, 1]
     assert got[1].tolist() == list(range(8))
 
 
 def test_a_window_of_one_is_the_token_itself():
     segments = jnp.ones((1, 4), jnp.int32)
-    assert (Mask(segments, segments).near(1)[0, 0] == jnp.eye(4, dtype=bool)).all()
-    wide = Mask(segments, segments, causal=True)
-    seen = (wide.dense() & wide.near(2))[0, 0].sum(-1)
+    assert (AttentionMask(segments, segments).within(1)[0, 0] == jnp.eye(4, dtype=bool)).all()
+    wide = AttentionMask(segments, segments, causal=True)
+    seen = (wide.to_dense() & wide.within(2))[0, 0].sum(-1)
     assert seen.tolist() == [1, 2, 2, 2]
 
 
@@ -87,6 +88,6 @@ def test_grouped_heads_equal_repeated_ones():
             )
     x = jax.random.normal(jax.random.key(0), (2, 5, 12))
     ones = jnp.ones((2, 5), jnp.int32)
-    mask = Mask(ones, ones, causal=True)
-    where = Where(None, positions(ones), positions(ones), mask, mask.dense())
+    mask = AttentionMask(ones, ones, causal=True)
+    where = AttentionContext(None, segment_positions(ones), segment_positions(ones), mask)
     close(few(x, x, where)[0], many(x, x, where)[0], 1e-6)

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from fxformer.nn.core import drop, matmul
+from fxformer.nn.core import matmul
 from fxformer.nn.init import depth_scaled, fan_in, truncated
+from fxformer.ops.dropout import drop
 from tests.models import close
 
 

@@ -7,20 +7,20 @@ import pytest
 from flax import nnx
 
 from fxformer.config.compatibility_parts import positions_fit_attention
-from fxformer.nn.attention import Where
+from fxformer.nn.attention import AttentionContext
 from fxformer.nn.convolution import Convolution
 from fxformer.nn.disentangled import Disentangled, DisentangledAttention
 from fxformer.nn.norm import LayerNorm
 from fxformer.nn.position import NoPosition
-from fxformer.ops.attention_mask import Mask, positions
+from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from tests.models import close, tiny
 
 
-def here(length: int, position) -> Where:
+def here(length: int, position) -> AttentionContext:
     ones = jnp.ones((1, length), jnp.int32)
-    mask = Mask(ones, ones)
-    at = positions(ones)
-    return Where(position, at, at, mask, mask.dense(), None, position.relative(mask.gap()))
+    mask = AttentionMask(ones, ones)
+    at = segment_positions(ones)
+    return AttentionContext(position, at, at, mask, None, position.relative(mask.distances()))
 
 
 def row(gap: int, reach: int, buckets: int | None) -> int:

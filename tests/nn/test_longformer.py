@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fxformer.nn.attention import Where
+from fxformer.nn.attention import AttentionContext
 from fxformer.nn.longformer import LongformerAttention
 from fxformer.nn.position import NoPosition
-from fxformer.ops.attention_mask import Mask, positions
+from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from tests.models import a_batch, close, ids, logits, tiny
 
 LONG = ("model/attention=longformer", "model.windows=[2]", "model/position=learned")
 
 
-def here(segments, chosen) -> Where:
-    mask, at = Mask(segments, segments), positions(segments)
+def here(segments, chosen) -> AttentionContext:
+    mask, at = AttentionMask(segments, segments), segment_positions(segments)
     silent = NoPosition(12, heads=3, causal=False, rngs=nnx.Rngs(0))
-    return Where(silent, at, at, mask, mask.dense(), global_tokens=chosen)
+    return AttentionContext(silent, at, at, mask, global_tokens=chosen)
 
 
 def test_it_is_the_formula():
@@ -87,4 +87,4 @@ def test_a_seq2seq_model_takes_them_for_its_source():
 def test_there_is_no_generating_with_global_tokens():
     model = tiny("decoder", *LONG, "model.attention.first_global=true")
     with pytest.raises(ValueError, match="model/attention=multihead"):
-        model.extend(ids(1, 2), np.ones((1, 2), np.int32), model.empty(1, 4))
+        model.decode_step(ids(1, 2), np.ones((1, 2), np.int32), model.init_cache(1, 4))

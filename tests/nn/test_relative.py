@@ -9,15 +9,15 @@ from omegaconf import OmegaConf
 
 from fxformer.batch import Batch
 from fxformer.config.compatibility_parts import biases_have_one_owner, positions_fit_attention
-from fxformer.nn.attention import Where
+from fxformer.nn.attention import AttentionContext
 from fxformer.nn.position import NoPosition
 from fxformer.nn.relative import (
     RelativeAttention,
     RelativeSinusoids,
     RelativeSinusoidsShared,
-    shift,
+    relative_shift,
 )
-from fxformer.ops.attention_mask import Mask, positions
+from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from tests.models import a_batch, close, ids, normal_like, tiny
 
 PAIR = ("model/attention=relative", "model/position=relative")
@@ -26,10 +26,12 @@ H, K, D = 2, 4, 6
 
 def test_shift_is_the_loop_over_queries_and_keys():
     x = np.arange(2 * 3 * 9.0).reshape(2, 3, 9)
-    made = np.asarray(shift(jnp.asarray(x), 6))  # T=3 S=6 R=S+T
+    made = np.asarray(relative_shift(jnp.asarray(x), 6))  # T=3 S=6 R=S+T
     for t, s in np.ndindex(3, 6):
         assert (made[:, t, s] == x[:, t, 3 + s - t]).all()
-    short = np.asarray(shift(jnp.asarray(x[..., :7]), 6))  # R=S+1: of no use past the query
+    short = np.asarray(
+        relative_shift(jnp.asarray(x[..., :7]), 6)
+    )  # R=S+1: of no use past the query
     for t in range(3):
         assert (short[:, t, : 6 - 2 + t] == made[:, t, : 6 - 2 + t]).all()
 
@@ -41,10 +43,10 @@ def loud(part):
     return nnx.merge(shape, jax.tree.unflatten(tree, normal_like(leaves, 0.5, 3)))
 
 
-def here(segments, position, causal=True) -> Where:
+def here(segments, position, causal=True) -> AttentionContext:
     segments = jnp.asarray(segments)
-    mask, at = Mask(segments, segments, causal=causal), positions(segments)
-    return Where(position, at, at, mask, mask.dense())
+    mask, at = AttentionMask(segments, segments, causal=causal), segment_positions(segments)
+    return AttentionContext(position, at, at, mask)
 
 
 def by_hand(part, position, x, blank, segments, *, causal=True, window=10**6):
@@ -116,7 +118,7 @@ def test_an_encoder_looks_at_later_tokens_by_negative_distances():
 
 def in_parts(model, tokens, cuts):
     """The vectors of a text read in parts, each remembering those before."""
-    cache, found, extend = model.empty(len(tokens), 1), [], jax.jit(model.extend)
+    cache, found, extend = model.init_cache(len(tokens), 1), [], jax.jit(model.decode_step)
     for low, high in zip((0, *cuts), (*cuts, tokens.shape[1]), strict=True):
         part = tokens[:, low:high]
         x, cache = extend(part, np.ones_like(part), cache)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from fxformer.ops import attention
-from fxformer.ops.attention_mask import Mask
+from fxformer.ops.attention_mask import AttentionMask
 from tests.models import close
 
 
@@ -15,7 +15,7 @@ def given(length, groups=2, shared=2, width=4):
               (groups, shared, length, length)]  # fmt: skip
     arrays = [jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes)]
     segments = jnp.repeat(jnp.array([[1, 1, 2, 0], [1, 2, 2, 2]]), length // 4, axis=1)
-    return arrays, Mask(segments, segments, causal=True).dense()[:, :, None], segments
+    return arrays, AttentionMask(segments, segments, causal=True).to_dense()[:, :, None], segments
 
 
 def formula(q, k, v, bias, seen):
@@ -25,7 +25,7 @@ def formula(q, k, v, bias, seen):
     return jnp.einsum("BGRTS,BGSK->BGRTK", weights, v)
 
 
-@pytest.mark.parametrize("weigh", [attention.weigh, attention.weigh_causal])
+@pytest.mark.parametrize("weigh", [attention.full_attention, attention.causal_attention])
 def test_values_and_gradients_are_those_of_the_formula(weigh, monkeypatch):
     monkeypatch.setattr(attention, "causal_block", lambda length: 5)  # 8 is no multiple of it
     arrays, seen, segments = given(8)

@@ -7,7 +7,7 @@ import pytest
 
 from fxformer.batch import Batch
 from fxformer.ops import attention
-from fxformer.ops.attention_mask import Mask
+from fxformer.ops.attention_mask import AttentionMask
 from tests.models import a_batch, choices, close, ids, logits, tiny
 
 SEGMENTS = np.array([[1] * 5 + [2] * 4 + [0]], np.int32)
@@ -25,8 +25,10 @@ def seen_by_hand(segments, prefix):
 
 
 def test_a_query_sees_all_of_its_own_prefix():
-    mask = Mask(jnp.array(SEGMENTS), jnp.array(SEGMENTS), causal=True, prefix=jnp.array(PREFIX))
-    assert (np.asarray(mask.dense())[0, 0] == seen_by_hand(SEGMENTS[0], PREFIX[0])).all()
+    mask = AttentionMask(
+        jnp.array(SEGMENTS), jnp.array(SEGMENTS), causal=True, prefix=jnp.array(PREFIX)
+    )
+    assert (np.asarray(mask.to_dense())[0, 0] == seen_by_hand(SEGMENTS[0], PREFIX[0])).all()
 
 
 def moved(model, prefix):

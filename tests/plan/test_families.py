@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from fxformer.config.compatibility import architecture
-from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read
 from fxformer.plan.forecast import forecast
 from fxformer.plan.knobs import Plan
@@ -36,7 +36,7 @@ def test_a_family_has_the_parameters_and_the_arithmetic_that_were_foretold(famil
     state = jax.jit(setup.start)(jax.random.key(0))
     assert found.parameters == sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert sum(found.parts.values()) == found.parameters
-    done = executed(setup.step, state, setup.example)
+    done = executed_flops(setup.step, state, setup.example)
     read = tokens_read(setup.example)
     assert found.executed == pytest.approx(done / read, rel=0.1)  # rows are packed unlike full
     assert 0.2 < found.flops_per_token / found.executed <= 1.0

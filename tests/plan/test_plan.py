@@ -13,7 +13,7 @@ from shell import DECODER, called, facts, lines, only
 from fxformer.batch import Batch
 from fxformer.energy.carbon import Carbon
 from fxformer.energy.config import TDPEnergy
-from fxformer.flops.jaxpr_flops import executed
+from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import training_flops
 from fxformer.plan.forecast import Forecast, Spread, _doubt, _within
 from fxformer.plan.knobs import Plan
@@ -148,7 +148,7 @@ def test_flops_are_those_of_the_compilers_own_analysis(words):
 
     scored = given.replace(weights=np.ones_like(given.weights))
     theirs = jax.jit(gradient).lower(setup.like.params, scored).cost_analysis()["flops"]
-    done = executed(gradient, setup.like.params, scored)
+    done = executed_flops(gradient, setup.like.params, scored)
     assert 0.98 < done / theirs <= 1.0
     ours = sum(training_flops(*one) for one in setup.objective.passes(scored))
     if "objective=electra" in words:  # what the generator draws with is computed a second time

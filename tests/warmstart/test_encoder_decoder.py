@@ -78,18 +78,20 @@ def test_at_step_0_the_encoder_computes_the_same_as_alone(share):
     ids, segments = np.array([[5, 9, 14, 6, 0, 0]]), np.array([[1, 1, 1, 1, 0, 0]])
     batch = Batch(ids, segments, source=ids, source_segments=segments)
     alone = model_of(published(HERE / "bert"))[0]
-    theirs = np.asarray(alone.states(Batch(ids, segments)))
-    encoder, decoder = jax.tree.map(np.asarray, model.states(batch))
+    theirs = np.asarray(alone.hidden_states(Batch(ids, segments)))
+    encoder, decoder = jax.tree.map(np.asarray, model.hidden_states(batch))
     assert np.array_equal(encoder[:, :, :4], theirs[:, :, :4])
     # with zero cross-attention and one token, the decoder computes the same as the encoder
     one = Batch(ids[:, :1], segments[:, :1])
     paired = dataclasses.replace(one, source=ids, source_segments=segments)
-    assert np.allclose(model.states(paired)[1][0], alone.states(one)[0], atol=1e-6)
+    assert np.allclose(model.hidden_states(paired)[1][0], alone.hidden_states(one)[0], atol=1e-6)
     unchanged = decoder[:, :, :3]
     ids = ids.copy()
     ids[0, 3] = 17
     later = dataclasses.replace(batch, tokens=ids)
-    assert np.array_equal(np.asarray(model.states(later)[1])[:, :, :3], unchanged)  # it is causal
+    assert np.array_equal(
+        np.asarray(model.hidden_states(later)[1])[:, :, :3], unchanged
+    )  # it is causal
 
 
 def test_the_report_accounts_for_every_array():

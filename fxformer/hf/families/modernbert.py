@@ -132,7 +132,7 @@ def _pooled(by: str):
 
 OWN = untied("decoder.weight", "model.embeddings.tok_embeddings.weight")
 NO_WORDS, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
-MEAN = "model.classifiers.classes.pool._target_=fxformer.nn.classifier.mean"
+MEAN = "model.classifiers.classes.pool._target_=fxformer.nn.classifier.pool_mean"
 WORDS, ANSWER = ("head.dense.weight",), ("head.dense.weight", "classifier.weight")
 LOOSE, NO_BIAS = {"tie_word_embeddings": False}, {"decoder_bias": False}
 

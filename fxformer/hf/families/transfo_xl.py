@@ -13,7 +13,6 @@ from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, S
 from fxformer.hf.family import Family, Form
 from fxformer.hf.tensor_layout import SAME, TURNED, Layout, rows
 from fxformer.hf.weight_map import Entry, fused, linear, norm, tensor
-from fxformer.nn.adaptive import clusters
 
 FIELDS = (
     Knob("d_model", "model.dim", 1024),

@@ -8,15 +8,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
-from fxformer.nn.attention import Cache
+from fxformer.nn.cache import KVCache
 
 # (tokens [B 1], cache) -> (logits [B V], cache)
-Reader = Callable[[Int[Array, "B 1"], Cache], tuple[Float[Array, "B V"], Cache]]
+Reader = Callable[[Int[Array, "B 1"], KVCache], tuple[Float[Array, "B V"], KVCache]]
 
 
 def decode(
     read: Reader,
-    cache: Cache,
+    cache: KVCache,
     prompt: Int[Array, "B T"],
     given: Int[Array, "B"],
     *,
@@ -53,10 +53,10 @@ def continue_text(
     ones = jnp.ones((prompt.shape[0], 1), jnp.int32)
 
     def read(token, cache):
-        x, cache = model.extend(token, ones, cache)
+        x, cache = model.decode_step(token, ones, cache)
         return model.logits(x[:, -1]), cache
 
-    cache = model.empty(prompt.shape[0], length)
+    cache = model.init_cache(prompt.shape[0], length)
     return decode(read, cache, prompt, given, length=length, eos=eos, pad=pad)
 
 
@@ -78,13 +78,13 @@ def continue_prefix(
     def one(prompt, given, prefix):
         shown = jnp.arange(len(prompt)) < given
         both_ways = jnp.pad(prefix & shown, (0, length - len(prompt)))[None]
-        cache, one = model.empty(1, length), jnp.ones((1, 1), jnp.int32)
-        _, cache = model.extend(prompt[None], shown[None] * one, cache, prefix=both_ways)
+        cache, one = model.init_cache(1, length), jnp.ones((1, 1), jnp.int32)
+        _, cache = model.decode_step(prompt[None], shown[None] * one, cache, prefix=both_ways)
         # The last token is read once more, to be answered: it sees all of the prompt either way.
-        cache = cache.replace(filled=jnp.full_like(cache.filled, given - 1))
+        cache = cache.replace(length=jnp.full_like(cache.length, given - 1))
 
         def read(token, cache):
-            x, cache = model.extend(token, one, cache)
+            x, cache = model.decode_step(token, one, cache)
             return model.logits(x[:, -1]), cache
 
         last = prompt[given - 1][None, None]
@@ -111,11 +111,11 @@ def rewrite(
     ones = jnp.ones((source.shape[0], 1), jnp.int32)
 
     def read(token, cache):
-        x, cache = model.extend(token, ones, cache, memory, segments)
+        x, cache = model.decode_step(token, ones, cache, memory, segments)
         return model.logits(x[:, -1]), cache
 
     first = jnp.broadcast_to(jnp.asarray(start, jnp.int32), (source.shape[0], 1))
     given = jnp.ones(source.shape[0], jnp.int32)
-    cache = model.empty(source.shape[0], length + 1)
+    cache = model.init_cache(source.shape[0], length + 1)
     rows = decode(read, cache, first, given, length=length + 1, eos=eos, pad=pad)
     return rows[:, 1:]
