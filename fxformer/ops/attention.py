@@ -38,23 +38,23 @@ def attend(
     """
     B, T, H, K = q.shape
     G = k.shape[2]
-    dense, causal = mask, False
+    causal = False
     if isinstance(mask, AttentionMask):
         # with a cache the offset is an array, and the keys are not those of the queries
         same = isinstance(mask.query_offset, int) and k.shape[1] == T
-        dense, causal = mask.to_dense(), mask.strictly_causal and same
+        causal, mask = mask.strictly_causal and same, mask.to_dense()
     q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
-    k, v, dense = k.swapaxes(1, 2), v.swapaxes(1, 2), dense[:, :, None]
+    k, v, mask = k.swapaxes(1, 2), v.swapaxes(1, 2), mask[:, :, None]
     if bias is not None:
         bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
     if key is not None and dropout:  # weights are dropped between softmax and weighted sum
-        weights = attention_weights(q, k, dense, bias, scale).astype(v.dtype)
+        weights = attention_weights(q, k, mask, bias, scale).astype(v.dtype)
         y = weighted_sum(drop(weights, dropout, key), v)
     else:
         function = causal_attention if causal else full_attention
-        y = function(q, k, v, dense, bias, scale)
+        y = function(q, k, v, mask, bias, scale)
     if capture is not None:
-        weights = jnp.where(dense, attention_weights(q, k, dense, bias, scale), 0)
+        weights = jnp.where(mask, attention_weights(q, k, mask, bias, scale), 0)
         capture.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
 
