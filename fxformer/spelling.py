@@ -56,7 +56,7 @@ class Spelling(TokenText):
         for token in np.flatnonzero(self.size == 1)[::-1]:
             self.single[self.flat[self.first[token]]] = token
 
-    def encode_bytes(self, parts: Sequence[bytes]) -> list[np.ndarray]:
+    def encode_bytes(self, parts: Sequence[bytes]) -> list[np.ndarray | None]:
         """The tokens of each part: what is whole in it as the tokenizer cuts it, and one for each
         byte of a character that the part has only the end, or the beginning, of. A part that
         cannot be spelt so (no such tokens, bytes that are no UTF-8) gives None."""

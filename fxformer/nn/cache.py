@@ -1,5 +1,6 @@
 """Key-value caches for decoding: of the whole text, or of its last tokens (Transformer-XL)."""
 
+import dataclasses
 from typing import Self
 
 import flax.struct
@@ -26,7 +27,9 @@ class KVCache:
             new = new.astype(buffer.dtype)
             return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.length, axis=1)
 
-        return self.replace(k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1])
+        return dataclasses.replace(
+            self, k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1]
+        )
 
     def num_keys(self, new_tokens: int) -> int:
         """Keys that the queries of a stack attend to when `new_tokens` are read, filled or not."""
@@ -64,7 +67,9 @@ class XLMemory(KVCache):
             both = jnp.concatenate([buffer, new.astype(buffer.dtype)], axis=1)
             return both[:, both.shape[1] - buffer.shape[1] :]
 
-        return self.replace(k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1])
+        return dataclasses.replace(
+            self, k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1]
+        )
 
     def num_keys(self, new_tokens: int) -> int:
         """Those of the memory and the new tokens."""

@@ -69,7 +69,7 @@ class Classifier(nnx.Module):
     ) -> Float[Array, "B *T C"]:
         keys = split_key(key, 2)
         x = self.pool(x, segments)
-        if self.dense is not None:
+        if self.dense is not None and self.act is not None:
             x = self.act(self.dense(drop(x, self.dropout, keys[0])))
         x = x if self.norm is None else self.norm(x)
         return x if self.out is None else self.out(drop(x, self.dropout, keys[1]))

@@ -165,11 +165,11 @@ class DisentangledAttention(MultiHeadAttention):
         table = drop(relative.table, self.position_dropout, key)
         bias = jnp.zeros((), q.dtype)
         if self.from_content:
-            r = self.project_distances(self.k if self.shared else self.position_k, table)
+            r = self.project_distances(self.position_k or self.k, table)
             c2p = jnp.einsum("BTHK,RHK->BHTR", q * self.scale, r)
             bias += jnp.take_along_axis(c2p, relative.rows[None, None], axis=-1)
         if self.from_position:
-            r = self.project_distances(self.q if self.shared else self.position_q, table)
+            r = self.project_distances(self.position_q or self.q, table)
             p2c = jnp.einsum("BSHK,RHK->BHSR", k * self.scale, r)
             p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
             bias += p2c.swapaxes(-1, -2)

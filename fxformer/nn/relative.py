@@ -204,7 +204,9 @@ class RelativeAttention(MultiHeadAttention):
         self, q, context: AttentionContext, distances: Int[Array, "R"], key
     ) -> Float[Array, "B H T R"]:
         """q · r[d] of these distances, for each query."""
-        x = context.position.sinusoids(distances, self.position_k.kernel.shape[-2])
+        position = context.position
+        assert isinstance(position, RelativeSinusoids)  # as `query_biases` has checked
+        x = position.sinusoids(distances, self.position_k.kernel.shape[-2])
         x = drop(x, self.position_dropout, key).astype(q.dtype)
         r = self.position_k(x).reshape(-1, self.heads, self.head_dim)
         return jnp.einsum("BTHK,RHK->BHTR", q, r, preferred_element_type=jnp.float32)

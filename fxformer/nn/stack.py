@@ -103,8 +103,10 @@ class Stack(nnx.Module):
 
         def run(graphdef, x, inputs):
             params, window, layer_index, cache, key = inputs
-            contexts = (self_context, cross_context)
-            own, cross = map(capturing, contexts) if capture else contexts
+            own, cross = self_context, cross_context
+            if capture:
+                own = dataclasses.replace(own, capture=[])
+                cross = cross and dataclasses.replace(cross, capture=[])
             x, cache = nnx.merge(graphdef, params)(
                 x,
                 own,
@@ -135,7 +137,8 @@ class Stack(nnx.Module):
         x, outputs = jax.lax.scan(layer, x, inputs, length=remaining, unroll=unroll)
         if first is not None:
             outputs = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, outputs)
-        return x, *outputs
+        cache, intermediates = outputs
+        return x, cache, intermediates
 
     def first_layer(self, x, inputs, layer, run, context: AttentionContext):
         """The first layer outside the scan: (its output, its cache and intermediates, the inputs of
@@ -158,7 +161,7 @@ class Stack(nnx.Module):
     def block_of_layer(self) -> Int[Array, "L"]:
         """Index of the distinct block that each layer uses."""
         layer, part = jnp.divmod(jnp.arange(self.layers, dtype=jnp.int32), self.inner)
-        return layer * self.groups // (self.layers // self.inner) * self.inner + part
+        return layer * (self.groups or 1) // (self.layers // self.inner) * self.inner + part
 
     def parameters_of_layer(self, params, own):
         """A layer's parameters: its own slice, or those of the shared block with index `own`."""
@@ -172,14 +175,10 @@ class Stack(nnx.Module):
         )
 
 
-def capturing(context: AttentionContext | None) -> AttentionContext | None:
-    """The same context with a list of its own to capture attention weights in."""
-    return None if context is None else dataclasses.replace(context, capture=[])
-
-
 def captured(
     x: Float[Array, "B T D"], own: AttentionContext, cross: AttentionContext | None
 ) -> Intermediates:
     """The intermediates of one layer, from the contexts that captured its weights."""
-    (weights,), of_cross = own.capture, [None] if cross is None else cross.capture
-    return Intermediates(x, weights, *of_cross)
+    (weights,) = own.capture or ()
+    (of_cross,) = (cross and cross.capture) or (None,)
+    return Intermediates(x, weights, of_cross)

@@ -1,5 +1,6 @@
 """Symbolic attention mask: segments, causality, prefix and window; made dense by the backend."""
 
+import dataclasses
 from typing import Self
 
 import flax.struct
@@ -54,7 +55,7 @@ class AttentionMask:
 
     def precompute(self) -> Self:
         """The same mask with the dense form of what all layers share (all but the window)."""
-        return self.replace(precomputed=self._without_window())
+        return dataclasses.replace(self, precomputed=self._without_window())
 
     def with_window(
         self,
@@ -62,7 +63,9 @@ class AttentionMask:
         exempt: Bool[Array, "B S"] | None = None,
     ) -> Self:
         """The same mask with an attention window; None: unchanged."""
-        return self if window is None else self.replace(window=window, window_exempt=exempt)
+        if window is None:
+            return self
+        return dataclasses.replace(self, window=window, window_exempt=exempt)
 
     def within(self, window: Int[Array, ""] | int) -> Bool[Array, "1 1 T S"]:
         """True where a key is fewer than `window` tokens away; window 1 is the token itself."""

@@ -68,7 +68,7 @@ def test_every_kind_of_a_seq2seq_model(run_of, kept):
     assert decoder.queries[0] == opened.objective.vocabulary.eos  # the start; then the target
     assert decoder.queries[1:].tolist() == text.batch.targets[0, :-1].tolist()
     inside = bind(opened.shape, opened.params).model.intermediates(text.batch)
-    np.testing.assert_allclose(cross.weights, inside[1].cross[:, 0], atol=1e-5)
+    np.testing.assert_allclose(cross.weights, inside[1].cross_attention[:, 0], atol=1e-5)
     own = typed(opened, "the cat <mask> a mat")
     assert "writes itself" in own.note and len(attention(opened, own)) == 3
 
