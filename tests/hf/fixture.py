@@ -56,12 +56,15 @@ def remembering(folder: Path) -> dict[str, np.ndarray]:
     def read(state, tokens, cache):
         model = nnx.merge(shape, state)
         body, ones = model.transformer, jnp.ones_like(tokens)
-        where, at = body.here(ones, cache)
+        context, at = body.self_context(ones, cache)
         x = body.embed(model.words(tokens), at, body.position)
-        last, cache, made = body.stack(x, where, cache=cache, capture=True)
-        return body.whole(x, made.hidden), model.logits(last), cache
+        last, cache, made = body.stack(x, context, cache=cache, capture=True)
+        return body.all_hidden_states(x, made.hidden_states), model.logits(last), cache
 
-    found, cache = {}, nnx.merge(shape, state).empty(len(reference(folder)["in.input_ids.0"]), 1)
+    found, cache = (
+        {},
+        nnx.merge(shape, state).init_cache(len(reference(folder)["in.input_ids.0"]), 1),
+    )
     for part in ("0", "1"):
         tokens = jnp.asarray(reference(folder)[f"in.input_ids.{part}"], jnp.int32)
         states, logs, cache = read(state, tokens, cache)

@@ -50,7 +50,7 @@ def test_the_attention_of_a_text_is_the_models_own(run_of, kept):
         own = (
             bind(opened.shape, opened.params)
             .model.intermediates(Batch(text.batch.tokens, text.batch.segments))
-            .own[:, 0]
+            .self_attention[:, 0]
         )
         assert one.kind == {"bert": "encoder", "gpt": "decoder"}[kind]
         np.testing.assert_allclose(one.weights, own, atol=1e-5)

@@ -15,7 +15,11 @@ def test_cross_attention_lies_along_the_answer(task):
     and eos, 3 of 9 would be a third of the weight."""
     run = trained("experiment=reverse_seq2seq", f"data={task}", "data.batch=64")
     assert run.valid["accuracy"] > 0.98
-    looks = run.ask(lambda objective, batch: objective.model.intermediates(batch)[1].cross_attention[0])
+
+    def cross_attention(objective, batch):
+        return objective.model.intermediates(batch)[1].cross_attention[0]
+
+    looks = run.ask(cross_attention)
     weights = np.concatenate([cross[:, :, :SYMBOLS] for _, cross in looks])  # [N H T S]
     at = np.arange(SYMBOLS - 1)
     place = at if task == "copy" else SYMBOLS - 1 - at

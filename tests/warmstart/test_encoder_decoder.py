@@ -133,7 +133,7 @@ REFUSED = {
     "unlike stacks": (
         (BERT, GPT2),
         ("warm_start.share=all",),
-        "must be alike.*write warm_start.share=none",
+        "cannot share parameters.*write warm_start.share=none",
     ),
     "one of two": ((BERT, "null"), (), "warm_start.decoder: required with warm_start.encoder"),
     "a model too": ((BERT, BERT), ("model=bart",), "leave it out"),
