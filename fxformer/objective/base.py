@@ -30,7 +30,7 @@ class Objective(nnx.Module):
     reads_pairs: whether its rows have a source of their own
     two_vocabularies: whether source and target may have a tokenizer each
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
-    reads: what the word vectors of its model must be kept in, None: anything
+    needs_embedding: class that the token embedding of its model must have; None: any
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
@@ -42,7 +42,7 @@ class Objective(nnx.Module):
     reads_pairs: ClassVar[bool] = False
     two_vocabularies: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
-    reads: ClassVar[type | None] = None
+    needs_embedding: ClassVar[type | None] = None
     answer: ClassVar[Callable | None] = None
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):
