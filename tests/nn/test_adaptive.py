@@ -174,7 +174,7 @@ def test_what_cannot_be_is_refused():
         ("adaptive.AdaptiveEmbedding", "adaptive.AdaptiveHead", "causal.CausalLM", None),
         ("adaptive.AdaptiveEmbedding", "head.UntiedHead", "causal.CausalLM", None),
         ("adaptive.AdaptiveEmbedding", "head.TiedHead", "causal.CausalLM", "model/head=adaptive"),
-        ("core.Embedding", "adaptive.AdaptiveHead", "causal.CausalLM", "write model/words=adaptive"),
+        ("core.Embedding", "adaptive.AdaptiveHead", "causal.CausalLM", "model/words=adaptive"),
         (
             "adaptive.AdaptiveEmbedding",
             "adaptive.AdaptiveHead",
