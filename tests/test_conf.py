@@ -19,6 +19,8 @@ FILES = [name for name in FILES if not name.startswith("hydra/")]  # these are H
 GROUPS = sorted({str(Path(name).parent) for name in FILES})
 # Knobs that the parent gives although they have a default.
 PARENTS = {"dim", "rngs", "rng", "key"}
+# Groups whose choice a yaml of conf/data or conf/objective may override, in their order.
+OVERRIDDEN = ("model=bart", "size=tiny", "tokenizer=unigram", "data=stdlib_docs")
 
 
 @cache
@@ -28,7 +30,12 @@ def tree(name: str) -> dict:
     if "defaults" not in (yaml.safe_load(text) or {}):
         return OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return OmegaConf.to_container(compose(name.removesuffix(".yaml")), resolve=False)
+        if "override /" not in text:
+            return OmegaConf.to_container(compose(name.removesuffix(".yaml")), resolve=False)
+        group, choice = str(Path(name).parent), Path(name).stem
+        others = [f"+{other}" for other in OVERRIDDEN if not other.startswith(f"{group}=")]
+        cfg = compose(overrides=[*others, f"+{group}={choice}"])
+        return OmegaConf.to_container(cfg[group], resolve=False)
 
 
 def nodes(value, path=""):

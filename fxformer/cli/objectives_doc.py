@@ -38,8 +38,8 @@ def presets() -> list[str]:
 
 
 def words(name: str) -> list[str]:
-    """The command line that audits a preset: with a model that it fits, and what else it needs,
-    which the comment that opens its yaml tells: other data, sentinels of the tokenizer."""
+    """The command line that audits a preset: with a model that it fits, and the other options that
+    the comment at the top of its yaml names."""
     text = (folders.conf_folder() / "objective" / f"{name}.yaml").read_text(encoding="utf-8")
     opening = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     needs = OVERRIDE.findall("\n".join(opening))
@@ -80,12 +80,14 @@ def timed(argv: list[str], shape: tuple[int, int] = TIMED) -> tuple[tuple[int, i
     """Shape of a batch [rows, tokens] and the milliseconds it takes to corrupt it."""
     from hydra import compose, initialize_config_dir
 
+    from fxformer.config.target import locate
     from fxformer.train.experiment import open_task
 
-    own = any(word.startswith("data=") for word in argv)  # other data have the length they have
-    knobs = [] if own else [f"data.batch={shape[0]}", f"data.length={shape[1]}"]
+    options = [f"data.batch={shape[0]}", f"data.length={shape[1]}"]
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        cfg = compose("audit", [*argv, *knobs])
+        cfg = compose("audit", argv)
+        if not locate(cfg.objective._target_).reads_pairs:  # pairs keep the length they have
+            cfg = compose("audit", [*argv, *options])
     task = open_task(cfg)
     batches = task.data.train(task.corpus.batch, cfg.seed)
     size = (task.corpus.batch, task.corpus.length)

@@ -14,7 +14,7 @@ BOUNDS: tuple[tuple[str, float], ...] = (
     (r".*\.(dim|width|word_width|head_dim|hidden)", 2**20),
     (r".*\.(heads|kv_heads|classes|types|shrink|size|inner|groups)", 2**16),
     (r".*\.vocab_multiple", 2**16),
-    (r"tokenizer\..*sentinels", 2**16),
+    (r"(tokenizer|objective)\..*sentinels", 2**16),
     (r"tokenizer\.vocab_size|data\.symbols", 2**24),
     (r"tokenizer\.max_piece_length", 2**16),
     (r"data\.(length|example_length|pairs|shortest|longest)", 2**24),

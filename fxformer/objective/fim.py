@@ -1,7 +1,7 @@
 """Fill in the middle: a decoder reads the two ends of a text and writes what stood between."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from flax import nnx
@@ -17,7 +17,7 @@ from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.ops.cross_entropy import CrossEntropy
-from fxformer.types import Count, Part, Share
+from fxformer.types import Count, Part, Range, Share
 
 MARKS = 3  # tokens that a turned piece is longer by
 
@@ -63,6 +63,7 @@ class FillInTheMiddle(CausalLM):
     split: where pieces are cut, between characters or tokens
     rate: share of the pieces that are turned (0.5; up to 0.9 does no harm)
     spm: share of those that are SPM
+    sentinels: how many a tokenizer has that is trained for this objective; the first three are used
     """
 
     legal = frozenset({"decoder"})
@@ -76,6 +77,7 @@ class FillInTheMiddle(CausalLM):
         spm: Share = 0.5,
         shortest: Count = 64,
         split: Literal["character", "token"] = "character",
+        sentinels: Annotated[int, Range(MARKS)] = MARKS,
         loss: CrossEntropy = CrossEntropy(),
         vocabulary: Vocabulary,
         rngs: nnx.Rngs,

@@ -16,7 +16,7 @@ from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
 from fxformer.objective.span_corruption_law import corruption_laws, drop_laws
 from fxformer.objective.span_target import HiddenText, Side, closing
 from fxformer.ops.cross_entropy import CrossEntropy
-from fxformer.types import Count, Part
+from fxformer.types import Count, Natural, Part
 
 
 class SpanCorruption(HiddenText):
@@ -27,6 +27,9 @@ class SpanCorruption(HiddenText):
     <extra_id_0>, <extra_id_1>, … in the order of their numbers, each once on either side (in T5's
     own vocabulary their ids descend). Special tokens at the ends of a piece stay in the source;
     those that close it also close the target.
+
+    sentinels: how many a tokenizer has that is trained for this objective: `sentinels` of
+        conf/tokenizer/specials follows it. Spans are marked by all that the vocabulary has
     """
 
     marks = 1
@@ -36,6 +39,7 @@ class SpanCorruption(HiddenText):
         model: Part,
         *,
         hiding: Hiding = RandomSpans(),
+        sentinels: Natural = 100,
         start: Literal["eos", "bos", "pad"] = "pad",
         shortest: Count = 32,
         loss: CrossEntropy = CrossEntropy(),
@@ -58,7 +62,7 @@ class SpanCorruption(HiddenText):
         )
 
     @property
-    def sentinels(self) -> tuple[int, ...]:
+    def span_sentinels(self) -> tuple[int, ...]:
         """The marks of spans."""
         return self.vocabulary.sentinels
 
@@ -68,7 +72,7 @@ class SpanCorruption(HiddenText):
         return length
 
     def _check_sentinels(self, spans: int, where: str) -> None:
-        have = len(self.sentinels)
+        have = len(self.span_sentinels)
         if spans + 1 > have:
             raise UserError(
                 f"{where} can have {spans} spans and a final mark, and this tokenizer has {have} "
@@ -107,11 +111,11 @@ class SpanCorruption(HiddenText):
 
     def _sentinels(self, span: np.ndarray) -> np.ndarray:
         self._check_sentinels(int(span.max(initial=0)), "a piece")
-        return np.array(self.sentinels, np.int32)[span]
+        return np.array(self.span_sentinels, np.int32)[span]
 
     def questions(self, hole: Hole) -> list[Question]:
         """The first sentinel stands for the hole; the decoder writes it, the hole, the second."""
-        one, two = self.sentinels[:2]
+        one, two = self.span_sentinels[:2]
         source = np.concatenate([hole.left, [one], hole.right]).astype(np.int32)
         target = np.concatenate([[one], hole.middle, [two]]).astype(np.int32)
         tokens = shifted(target, getattr(self.vocabulary, self.start))

@@ -14,7 +14,7 @@ from fxformer.objective.shift import answer_laws
 def corruption_laws(objective: Any) -> tuple[Law, ...]:
     """Laws of `SpanCorruption`, between rows and batch; all but the first read the batch alone."""
     marks = np.full(objective.vocabulary.size, -1)
-    marks[list(objective.sentinels)] = np.arange(len(objective.sentinels))
+    marks[list(objective.span_sentinels)] = np.arange(len(objective.span_sentinels))
 
     def torn(rows: Rows, batch: Batch) -> np.ndarray:
         """Spans put back where their sentinels stand, sentinels taken out: the text again."""

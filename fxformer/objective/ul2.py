@@ -103,6 +103,7 @@ class MixtureOfDenoisers(SpanCorruption):
         *,
         denoisers: Sequence[Denoiser],
         modes: Count = 3,
+        sentinels: Natural = 100,
         start: Literal["eos", "bos", "pad"] = "pad",
         shortest: Count = 32,
         loss: CrossEntropy = CrossEntropy(),
@@ -118,6 +119,7 @@ class MixtureOfDenoisers(SpanCorruption):
         super().__init__(
             model,
             hiding=Mixed(denoisers),
+            sentinels=sentinels,
             start=start,
             shortest=shortest,
             loss=loss,
@@ -127,7 +129,7 @@ class MixtureOfDenoisers(SpanCorruption):
         self.modes = modes
 
     @property
-    def sentinels(self) -> tuple[int, ...]:
+    def span_sentinels(self) -> tuple[int, ...]:
         """The marks of spans: all sentinels but the modes."""
         return self.vocabulary.sentinels[: max(len(self.vocabulary.sentinels) - self.modes, 0)]
 
@@ -153,7 +155,7 @@ class MixtureOfDenoisers(SpanCorruption):
 
     def mode_tokens(self, hidden: Hidden) -> np.ndarray:
         """The mode token of each piece. [P]."""
-        modes = np.array(self.vocabulary.sentinels[len(self.sentinels) :])
+        modes = np.array(self.vocabulary.sentinels[len(self.span_sentinels) :])
         return modes[np.array([d.mode for d in self.hiding.denoisers])[hidden.kind]]
 
     def questions(self, hole: Hole) -> list[Question]:
@@ -162,7 +164,7 @@ class MixtureOfDenoisers(SpanCorruption):
         wanted = hole.closed(self.vocabulary)
         fitting = [d for d in self.hiding.denoisers if isinstance(d.hiding, Suffix) == wanted]
         mode = (fitting or self.hiding.denoisers)[0].mode
-        first = self.vocabulary.sentinels[len(self.sentinels) + mode]
+        first = self.vocabulary.sentinels[len(self.span_sentinels) + mode]
         (question,) = super().questions(hole)
         source = np.concatenate([[first], question.source]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]
@@ -175,7 +177,7 @@ class MixtureOfDenoisers(SpanCorruption):
             pieces, hidden = self.seen(rows)
             _, token, piece = flat(batch.source, batch.source_segments, pieces)
             lead = np.diff(piece, prepend=-1) != 0
-            known = np.isin(token, self.vocabulary.sentinels[len(self.sentinels) :])
+            known = np.isin(token, self.vocabulary.sentinels[len(self.span_sentinels) :])
             wrong = token[lead] != self.mode_tokens(hidden)[piece[lead]]
             number = counts_of(piece, pieces.count, known)
             return np.concatenate([wrong, (number != 1)[pieces.lengths > 0]])

@@ -41,7 +41,8 @@ STEPS = {
     "electra": ("model=electra", "objective=electra"),
 }
 NEEDS = {
-    "electra_base": ("model.dim=48", "model.heads=3"),  # a generator of a third
+    "electra_base": ("size=tiny", "model.dim=48", "model.heads=3"),  # a generator of a third
+    "electra_large": ("size=tiny",),
     "fim": ("objective.split=token",),  # the vocabulary here has no spelling
 }
 WITHOUT = {"common"}  # the part that families share

@@ -21,14 +21,17 @@ PAIRS = ("seq2seq", "tokenlabel", "nsp", "sop")  # their rows hold two texts
 # Presets that refer to a model's parts, or want more of one than a toy has.
 REAL = {name: "electra" for name in NAMES if name.startswith("electra")}
 REAL["prophetnet"] = "prophetnet"
-TINY = ("+size=tiny", "model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1")
+BROUGHT = ("+tokenizer=unigram", "+data=stdlib_docs")  # what a preset may choose
+TINY = ("model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1")
 
 
 def composed(name, *overrides):
     GlobalHydra.instance().clear()
-    more = [f"+model={REAL[name]}", *TINY] if name in REAL else []
+    more = TINY if name in REAL else ()
+    model = [f"+model={REAL[name]}", "+size=tiny"] if name in REAL else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=[f"+objective={name}", *more, *overrides]).objective
+        words = [*model, *BROUGHT, f"+objective={name}", *more, *overrides]
+        return compose(overrides=words).objective
 
 
 @pytest.fixture(scope="module")
