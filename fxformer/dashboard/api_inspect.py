@@ -16,10 +16,10 @@ LARGEST = 64_000_000  # bytes of weights in a file
 
 @functools.cache
 def _kept():
-    """The opened runs of this process; made late, for it is what needs jax."""
-    from fxformer.inference.model_cache import Kept
+    """The loaded runs of this process; made late, for it is what needs jax."""
+    from fxformer.inference.model_cache import RunCache
 
-    return Kept()
+    return RunCache()
 
 
 def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _architecture(run: StoredRun) -> str | None:
 
 
 def _steps(run: StoredRun) -> list[int]:
-    """Checkpoint steps, as model_cache.steps_of, without importing JAX."""
+    """Checkpoint steps, as model_cache.checkpoint_steps, without importing JAX."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         return []
@@ -54,7 +54,7 @@ def _steps(run: StoredRun) -> list[int]:
 def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     """Held-out texts of a run to choose from: {"texts": [{"number", "text"}], "why": "" or why
     there are none}. Typed text needs none of them."""
-    from fxformer.inference.decoding.samples import spelt
+    from fxformer.inference.decoding.samples import readable_text
 
     run = shelf.run(params.get("run", ""))
     try:
@@ -66,7 +66,9 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     if batch.source is not None:
         rows, tokenizer = batch.source, tokenizer.of_source
     return {
-        "texts": [{"number": n, "text": spelt(row, tokenizer)} for n, row in enumerate(rows)],
+        "texts": [
+            {"number": n, "text": readable_text(row, tokenizer)} for n, row in enumerate(rows)
+        ],
         "why": "",
     }
 
@@ -77,34 +79,40 @@ def attention(shelf: Shelf, params: Params) -> dict[str, Any]:
     run, step; example: number of a held-out text, or text, and target for a seq2seq model; spoil:
     "1" where the objective is to spoil the text first
     """
-    from fxformer.inference import text_input as look
+    from fxformer.inference import text_input
     from fxformer.inspect.attention import payload
 
-    opened, example = _opened(shelf, params)
+    loaded, example = _opened(shelf, params)
     if example is None and params.get("spoil"):
-        example = look.spoilt(opened, params.get("text", ""), _whole(params, "seed") or 0)
-    text = example or look.typed(opened, params.get("text", ""), params.get("target", ""))
-    return payload(opened, text)
+        example = text_input.corrupted_input(
+            loaded, params.get("text", ""), _whole(params, "seed") or 0
+        )
+    text = example or text_input.plain_input(
+        loaded, params.get("text", ""), params.get("target", "")
+    )
+    return payload(loaded, text)
 
 
 def samples(shelf: Shelf, params: Params) -> dict[str, Any]:
     """Predictions for a text; see inspect.predictions.payload. Parameters as of `attention`."""
-    from fxformer.inference import text_input as look
+    from fxformer.inference import text_input
     from fxformer.inspect.predictions import payload
 
-    opened, example = _opened(shelf, params)
+    loaded, example = _opened(shelf, params)
     seed = _whole(params, "seed") or 0
-    return payload(opened, example or look.asked(opened, params.get("text", ""), seed))
+    return payload(
+        loaded, example or text_input.prediction_input(loaded, params.get("text", ""), seed)
+    )
 
 
 def _opened(shelf: Shelf, params: Params):
     """The model that is asked, and the held-out text, if it is one."""
-    from fxformer.inference import text_input as look
+    from fxformer.inference import text_input
 
     run, kept = shelf.run(params.get("run", "")), _kept()
-    opened = kept.open(run, _whole(params, "step"))
+    loaded = kept.open(run, _whole(params, "step"))
     number = _whole(params, "example")
-    return opened, None if number is None else look.chosen(kept.held_out(run), number)
+    return loaded, None if number is None else text_input.held_out_input(kept.held_out(run), number)
 
 
 def _whole(params: Params, name: str) -> int | None:
@@ -128,15 +136,15 @@ class Look:
 
 def steps(run: StoredRun, words: str) -> tuple[int, ...]:
     """The checkpoints that "last", "all" or "100,200" mean. UserError where there is no such."""
-    from fxformer.inference.model_cache import chosen_step
+    from fxformer.inference.model_cache import resolve_step
 
     if words in ("last", "all"):
-        last = chosen_step(run, None)
+        last = resolve_step(run, None)
         return (last,) if words == "last" else tuple(_steps(run))
     parts = words.split(",")
     if not all(part.strip().isdigit() for part in parts):
         raise UserError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
-    return tuple(chosen_step(run, int(part)) for part in parts)
+    return tuple(resolve_step(run, int(part)) for part in parts)
 
 
 def looks(shelf: Shelf, params: Params) -> list[dict[str, Any]]:
@@ -176,4 +184,4 @@ def _or_why(shelf: Shelf, params: Params) -> dict[str, Any]:
     try:
         return samples(shelf, params)
     except UserError as error:
-        return {"what": "nothing", "note": str(error)}
+        return {"kind": "nothing", "note": str(error)}

@@ -21,7 +21,7 @@ from fxformer.evaluate.passages import fitting
 from fxformer.evaluate.probe import Labelled, by_document, labelled
 from fxformer.evaluate.scores import Readings, read
 from fxformer.files import check_output
-from fxformer.inference.loaded_run import Opened, Spent, open_at, spendings
+from fxformer.inference.loaded_run import CheckpointCost, LoadedRun, checkpoint_costs, load_run
 from fxformer.track.redact import Redactor
 from fxformer.track.run_lock import now
 from fxformer.track.run_reader import StoredRun, find
@@ -48,7 +48,7 @@ class Compared:
     left_out: int
     task: str | None
     guess: float | None
-    runs: list[tuple[StoredRun, Spent, Readings]]
+    runs: list[tuple[StoredRun, CheckpointCost, Readings]]
 
     def plain(self) -> dict:
         """For JSON."""
@@ -135,16 +135,16 @@ def keep(root: Path, text: str) -> None:
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
     runs = [find(knobs.runs, which).checked() for which in knobs.run]
-    named = [(run.id, spendings(run)) for run in runs]
+    named = [(run.id, checkpoint_costs(run)) for run in runs]
     budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):
-        opened = [open_at(run, one.step) for run, one in zip(runs, chosen, strict=True)]
-        texts, share = held_out(opened)
-    readers = [(one.tokenizer, one.corpus.length) for one in opened]
+        loaded = [load_run(run, one.step) for run, one in zip(runs, chosen, strict=True)]
+        texts, share = held_out(loaded)
+    readers = [(one.tokenizer, one.corpus.length) for one in loaded]
     drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
-    task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, opened[0])
+    task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, loaded[0])
     readings = []
-    for one, own in zip(opened, holes, strict=True):
+    for one, own in zip(loaded, holes, strict=True):
         with console.status(f"asking {one.run.id} …"):
             readings.append(read(one, drawn, own, task))
     guess = None if task is None else task.guess
@@ -162,7 +162,7 @@ def compare(knobs: argparse.Namespace, console: Console) -> Compared:
     )
 
 
-def probe_task(file: str | None, first: Opened) -> tuple[Labelled, str] | tuple[None, None]:
+def probe_task(file: str | None, first: LoadedRun) -> tuple[Labelled, str] | tuple[None, None]:
     """The texts and labels of the probe, and what to call them; None where documents are too
     short to tell them apart."""
     if file is None:

@@ -5,26 +5,26 @@ from collections.abc import Sequence
 from typing import Literal
 
 from fxformer.errors import UserError
-from fxformer.inference.loaded_run import Spent
+from fxformer.inference.loaded_run import CheckpointCost
 
 Unit = Literal["tokens", "flops", "joules", "seconds", "step"]
 SLACK = 0.05  # of the budget that a checkpoint may lie under it and still count as equal
 
 
-def common(spendings: Sequence[Sequence[Spent]], unit: Unit) -> float:
+def common(costs: Sequence[Sequence[CheckpointCost]], unit: Unit) -> float:
     """The largest budget that all runs have reached."""
-    return min(max(getattr(spent, unit) for spent in run) for run in spendings)
+    return min(max(getattr(spent, unit) for spent in run) for run in costs)
 
 
-def within(run: Sequence[Spent], budget: float, unit: Unit) -> Spent | None:
+def within(run: Sequence[CheckpointCost], budget: float, unit: Unit) -> CheckpointCost | None:
     """The run's last checkpoint that did not cost more than the budget; None if all did."""
     fitting = [spent for spent in run if getattr(spent, unit) <= budget * (1 + 1e-9)]
     return max(fitting, key=lambda spent: spent.step, default=None)
 
 
 def choose(
-    runs: Sequence[tuple[str, Sequence[Spent]]], unit: Unit, budget: float | None = None
-) -> tuple[float, list[Spent], bool]:
+    runs: Sequence[tuple[str, Sequence[CheckpointCost]]], unit: Unit, budget: float | None = None
+) -> tuple[float, list[CheckpointCost], bool]:
     """(budget, a checkpoint of each run, whether they cost the same). runs: names, checkpoints.
 
     Without a budget: the largest that all runs have reached; where a run kept no checkpoint of so
@@ -53,7 +53,7 @@ def at_least(cost: float) -> str:
     return f"{math.ceil(cost / step * (1 - 1e-12)) * step:.10g}"
 
 
-def short(spent: Spent, budget: float, unit: Unit) -> float:
+def short(spent: CheckpointCost, budget: float, unit: Unit) -> float:
     """The share of the budget that a checkpoint left unused, beyond what counts as equal; or 0."""
     left = 1 - getattr(spent, unit) / budget if budget else 0.0
     return left if left > SLACK else 0.0

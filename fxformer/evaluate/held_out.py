@@ -5,24 +5,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.overlap import normal
 from fxformer.errors import UserError
-from fxformer.inference.loaded_run import Opened
+from fxformer.inference.loaded_run import LoadedRun
 
 
-def held_out(opened: Sequence[Opened]) -> tuple[list[str], float]:
+def held_out(loaded: Sequence[LoadedRun]) -> tuple[list[str], float]:
     """(texts, their share of the first run's held-out characters).
 
     Of runs of one corpus: the held-out documents. Of runs that split the same text otherwise
     (another data.document_is, valid_share or choice of files): the lines that all of them hold out
     and none has trained on. UserError where there are none, or where a corpus is no text.
     """
-    for one in opened:
+    for one in loaded:
         if not isinstance(one.corpus, TextCorpus):
             raise UserError(
                 f"{one.run.id} was trained on {type(one.corpus).__name__}, which is not text; "
                 "compare needs words that every run can be asked for"
             )
-    by_hash = {one.run.facts["data"]["corpus_hash"]: one for one in opened}
-    texts = list(opened[0].corpus.documents("valid"))
+    by_hash = {one.run.facts["data"]["corpus_hash"]: one for one in loaded}
+    texts = list(loaded[0].corpus.documents("valid"))
     if len(by_hash) == 1:
         return texts, 1.0
     common = _common_lines([one.corpus for one in by_hash.values()])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, special
 
-from fxformer.inference.loaded_run import ROWS, Opened
+from fxformer.inference.loaded_run import BATCH_ROWS, LoadedRun
 from fxformer.train.state import bind
 
 CLASSES, EACH = 20, 40  # of the task made of documents: how many, and texts of each
@@ -63,32 +63,32 @@ def labelled(pairs: Sequence[tuple[str, str]]) -> Labelled:
     return Labelled([text for text, _ in pairs], labels, test)
 
 
-def features(opened: Opened, texts: Sequence[str]) -> np.ndarray:
+def features(loaded: LoadedRun, texts: Sequence[str]) -> np.ndarray:
     """Mean vector of the last layer over the ordinary tokens of each text. [n D] float64.
 
     Longer texts are cut to what the model reads at once.
     """
-    tokenizer, long = opened.tokenizer.of_source, opened.corpus.length
+    tokenizer, long = loaded.tokenizer.of_source, loaded.corpus.length
     room = long - len(tokenizer.prefix) - len(tokenizer.suffix)
-    words = opened.objective.vocabulary.of_source
+    words = loaded.objective.vocabulary.of_source
 
     @jax.jit
     def mean(params, tokens, segments, counts):
-        hidden = bind(opened.shape, params).model.encode(tokens, segments)
+        hidden = bind(loaded.graphdef, params).model.encode(tokens, segments)
         total = (hidden * counts[..., None]).sum(1)
         return total / jnp.maximum(counts.sum(1, keepdims=True), 1)
 
     found = []
-    for low in range(0, len(texts), ROWS):
-        some = list(texts[low : low + ROWS])
-        tokens = np.full((ROWS, long), words.pad, np.int32)
-        segments = np.zeros((ROWS, long), np.int32)
+    for low in range(0, len(texts), BATCH_ROWS):
+        some = list(texts[low : low + BATCH_ROWS])
+        tokens = np.full((BATCH_ROWS, long), words.pad, np.int32)
+        segments = np.zeros((BATCH_ROWS, long), np.int32)
         for row, text in enumerate(some):
             ids = tokenizer.encode(text)[:room]
             ids = np.concatenate([tokenizer.prefix, ids, tokenizer.suffix]).astype(np.int32)
             tokens[row, : len(ids)], segments[row, : len(ids)] = ids, 1
         counts = ((segments > 0) & ~words.special[tokens]).astype(np.float32)
-        found.append(np.asarray(mean(opened.params, tokens, segments, counts))[: len(some)])
+        found.append(np.asarray(mean(loaded.params, tokens, segments, counts))[: len(some)])
     return np.concatenate(found).astype(np.float64)
 
 

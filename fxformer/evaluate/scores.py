@@ -8,7 +8,7 @@ import numpy as np
 from fxformer.data.round_trip import RoundTrip, decoded, difference
 from fxformer.evaluate.passages import Passage, continued
 from fxformer.evaluate.probe import Labelled, accuracy, features
-from fxformer.inference.loaded_run import Opened
+from fxformer.inference.loaded_run import LoadedRun
 from fxformer.objective.infilling import Hole
 
 
@@ -58,20 +58,20 @@ class Readings:
     lossy: float = 0.0
 
 
-def surprise(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
+def surprise(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
     """Bits per byte of what is asked for in each hole."""
-    asked = [opened.objective.questions(hole) for hole in holes]
+    asked = [loaded.objective.questions(hole) for hole in holes]
     if any(questions is None for questions in asked):
         return None
     rows = [question for questions in asked for question in questions]
     owner = np.repeat(np.arange(len(holes)), [len(questions) for questions in asked])
-    nats = np.bincount(owner, weights=opened.surprise(rows), minlength=len(holes))
+    nats = np.bincount(owner, weights=loaded.nll(rows), minlength=len(holes))
     return Measured.of(nats / math.log(2), sizes)
 
 
-def reads_alike(opened: Opened, one: Hole, other: Hole) -> bool:
+def reads_alike(loaded: LoadedRun, one: Hole, other: Hole) -> bool:
     """Whether two holes come to the same rows for the model."""
-    pairs = zip(opened.objective.questions(one), opened.objective.questions(other), strict=True)
+    pairs = zip(loaded.objective.questions(one), loaded.objective.questions(other), strict=True)
 
     def read(question):
         return [question.tokens] if question.source is None else [question.tokens, question.source]
@@ -79,22 +79,22 @@ def reads_alike(opened: Opened, one: Hole, other: Hole) -> bool:
     return all(all(map(np.array_equal, read(a), read(b))) for a, b in pairs)
 
 
-def pseudo(opened: Opened, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
+def pseudo(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
     """Bits per byte, every token asked for alone."""
     singles = [hole.singles() for hole in holes]
     owner = np.repeat(np.arange(len(holes)), [len(some) for some in singles])
-    flat = surprise(opened, [one for some in singles for one in some], np.ones(len(owner)))
+    flat = surprise(loaded, [one for some in singles for one in some], np.ones(len(owner)))
     if flat is None:
         return None
     return Measured.of(np.bincount(owner, weights=flat.each, minlength=len(holes)), sizes)
 
 
-def charges(opened: Opened, passages: list[Passage]) -> tuple[np.ndarray, float]:
+def charges(loaded: LoadedRun, passages: list[Passage]) -> tuple[np.ndarray, float]:
     """(bits of the edit script of each passage's middle, share of their bytes that are lost)."""
     trips = []
     for one in passages:
         whole, left = one.left + one.middle + one.right, len(one.left.encode())
-        back = decoded(opened.tokenizer, opened.tokenizer.encode(whole))
+        back = decoded(loaded.tokenizer, loaded.tokenizer.encode(whole))
         missing, added = difference(whole.encode(), back.encode())
         lost = int(missing[left : left + one.size].sum())
         more = int(added[left : left + one.size].sum())
@@ -106,22 +106,22 @@ def charges(opened: Opened, passages: list[Passage]) -> tuple[np.ndarray, float]
 
 
 def read(
-    opened: Opened, passages: list[Passage], holes: list[Hole], task: Labelled | None
+    loaded: LoadedRun, passages: list[Passage], holes: list[Hole], task: Labelled | None
 ) -> Readings:
     """Everything the yardstick reads of one run."""
     sizes = np.array([passage.size for passage in passages], np.float64)
-    script, lossy = charges(opened, passages)
-    infill = surprise(opened, holes, sizes)
-    ends = [continued(hole, opened.tokenizer) for hole in holes]
-    follow = surprise(opened, ends, sizes)
-    blind = follow is not None and reads_alike(opened, holes[0], ends[0])
+    script, lossy = charges(loaded, passages)
+    infill = surprise(loaded, holes, sizes)
+    ends = [continued(hole, loaded.tokenizer) for hole in holes]
+    follow = surprise(loaded, ends, sizes)
+    blind = follow is not None and reads_alike(loaded, holes[0], ends[0])
     # For a model that reads only what comes before, one token at a time is what `follow` asks.
-    each = None if blind else pseudo(opened, holes, sizes)
+    each = None if blind else pseudo(loaded, holes, sizes)
     probe = untrained = None
     if task is not None:
         one = np.ones(task.test.sum())
-        probe = Measured.of(accuracy(features(opened, task.texts), task).astype(float), one)
-        fresh = features(opened.fresh(), task.texts)
+        probe = Measured.of(accuracy(features(loaded, task.texts), task).astype(float), one)
+        fresh = features(loaded.untrained(), task.texts)
         untrained = Measured.of(accuracy(fresh, task).astype(float), one)
     infill, follow, each = (
         None if one is None else Measured.of(one.each + script, sizes)

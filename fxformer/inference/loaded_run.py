@@ -1,4 +1,4 @@
-"""A run opened for questions: its objective with the weights of one of its checkpoints."""
+"""A trained run loaded for inference: its objective with the weights of one checkpoint."""
 
 import dataclasses
 import functools
@@ -24,12 +24,12 @@ from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import maker
 from fxformer.train.state import abstract, bind, blueprint, init
 
-ROWS = 64  # questions answered at once
+BATCH_ROWS = 64  # scoring requests per forward pass
 
 
 @dataclasses.dataclass(frozen=True)
-class Spent:
-    """What a run had used when it made a checkpoint. flops: of the model, padding not counted."""
+class CheckpointCost:
+    """Cost of a run up to a checkpoint. flops: of the model, without padding tokens."""
 
     step: int
     tokens: float
@@ -39,77 +39,81 @@ class Spent:
 
 
 @dataclasses.dataclass(frozen=True)
-class Opened:
-    """A model to be asked. params: as of `step`; make: key -> the objective, fresh.
+class LoadedRun:
+    """A run with the weights of one checkpoint, for scoring, decoding and inspection.
 
-    tokenizer: text to the ids of this run, as the run has kept it
+    tokenizer: the one saved in the run
+    objective: abstract (shapes only): for its vocabulary, limits and methods without arrays
+    make_objective: PRNG key -> freshly initialised objective
+    graphdef: its structure; `bind(graphdef, params)` is the objective with weights
+    params: parameters as of `step`
     """
 
     run: StoredRun
     cfg: DictConfig
     tokenizer: Tokenizer
     objective: Objective
-    make: Callable[[jax.Array], Objective]
-    shape: nnx.GraphDef
+    make_objective: Callable[[jax.Array], Objective]
+    graphdef: nnx.GraphDef
     params: dict
     step: int
 
     @functools.cached_property
     def corpus(self) -> Corpus:
-        """The text the run was trained on. UserError where it has changed, or is gone."""
+        """The corpus the run was trained on. UserError if its text has changed or is missing."""
         corpus = corpus_of(self.cfg)
         if corpus.source.tokenizer.hash != self.tokenizer.hash:
             raise UserError(
-                f"{self.run.id} was trained with tokenizer {self.tokenizer.hash}, and its config "
-                f"now makes {corpus.source.tokenizer.hash}: the text it was trained on has "
-                "changed, so its ids mean other words"
+                f"{self.run.id} was trained with tokenizer {self.tokenizer.hash}, but its config "
+                f"now gives {corpus.source.tokenizer.hash}: the training text has changed, so "
+                "token ids differ"
             )
         return corpus
 
     @functools.cached_property
-    def _read(self) -> Callable[[dict, Batch], jax.Array]:
-        def surprise(params: dict, batch: Batch) -> jax.Array:
-            model = bind(self.shape, params).model
+    def _nll(self) -> Callable[[dict, Batch], jax.Array]:
+        def nll(params: dict, batch: Batch) -> jax.Array:
+            model = bind(self.graphdef, params).model
             hidden = jnp.take_along_axis(model(batch), batch.picked[..., None], axis=1)
             scores = jax.nn.log_softmax(model.logits(hidden))
             right = jnp.take_along_axis(scores, batch.targets[..., None], -1)[..., 0]
             return -jnp.where(batch.weights > 0, right, 0).sum(1)
 
-        return jax.jit(surprise)
+        return jax.jit(nll)
 
-    def surprise(self, questions: list[Question]) -> np.ndarray:
-        """-log p of what each question asks for, nats. [questions] float64."""
-        order = np.argsort([len(question.tokens) for question in questions], kind="stable")
-        found = np.zeros(len(questions))
-        for low in range(0, len(order), ROWS):
-            some = order[low : low + ROWS]
-            rows = [questions[i] for i in some] + [questions[some[0]]] * (ROWS - len(some))
+    def nll(self, requests: list[Question]) -> np.ndarray:
+        """Negative log-likelihood of the targets of each request, in nats. [requests] float64."""
+        order = np.argsort([len(request.tokens) for request in requests], kind="stable")
+        found = np.zeros(len(requests))
+        for low in range(0, len(order), BATCH_ROWS):
+            some = order[low : low + BATCH_ROWS]
+            rows = [requests[i] for i in some] + [requests[some[0]]] * (BATCH_ROWS - len(some))
             batch = asked(rows, self.objective.vocabulary.pad)
-            found[some] = np.asarray(self._read(self.params, batch))[: len(some)]
+            found[some] = np.asarray(self._nll(self.params, batch))[: len(some)]
         return found
 
-    def fresh(self) -> "Opened":
-        """The same model before any training."""
-        params = jax.jit(lambda key: init(self.make, key))(jax.random.key(0))
+    def untrained(self) -> "LoadedRun":
+        """The same model with freshly initialised weights."""
+        params = jax.jit(lambda key: init(self.make_objective, key))(jax.random.key(0))
         return dataclasses.replace(self, params=params)
 
-    def at(self, step: int) -> "Opened":
-        """The same model as of another checkpoint."""
-        like = abstract(self.make)
+    def at_step(self, step: int) -> "LoadedRun":
+        """The same model with the weights of another checkpoint."""
+        like = abstract(self.make_objective)
         params = Checkpoints(self.run.folder / "checkpoints").weights(like, step)
         return dataclasses.replace(self, params=params, step=step)
 
 
-def spendings(run: StoredRun) -> list[Spent]:
-    """What each checkpoint of a run had cost, in order of steps. UserError without any."""
-    place = Path(run.folder, "checkpoints")
-    checkpoints = Checkpoints(place) if place.is_dir() else None
+def checkpoint_costs(run: StoredRun) -> list[CheckpointCost]:
+    """Cost of each checkpoint of a run, ascending by step. UserError if it has none."""
+    folder = Path(run.folder, "checkpoints")
+    checkpoints = Checkpoints(folder) if folder.is_dir() else None
     per_token = run.facts.get("flops_per_token", 0.0)
     found = []
     for step in checkpoints.steps() if checkpoints else []:
         totals = checkpoints.host(step)["totals"]
         found.append(
-            Spent(
+            CheckpointCost(
                 step=step,
                 tokens=totals["tokens"],
                 flops=totals["tokens"] * per_token,
@@ -118,35 +122,35 @@ def spendings(run: StoredRun) -> list[Spent]:
             )
         )
     if not found:
-        raise UserError(f"{run.id} has no checkpoint to compare: train it on, resume={run.id}")
+        raise UserError(f"{run.id} has no checkpoint to compare: continue it with resume={run.id}")
     return found
 
 
-def open_at(run: StoredRun, step: int, *, looped: bool = False) -> Opened:
-    """The run's model as of a checkpoint. UserError where its tokenizer is not that of its ids,
-    ConfigError where its stored config may not be built from.
+def load_run(run: StoredRun, step: int, *, looped: bool = False) -> LoadedRun:
+    """Load a run with the weights of one checkpoint; its training text is not needed.
 
-    The text it was trained on is not asked for, so it may be gone.
-    looped: one layer is compiled for all, which is sooner done where little is computed
+    looped: compile one layer in a loop instead of unrolling, which compiles faster
+    Raises UserError if the saved tokenizer is not the one the run was trained with, ConfigError if
+    its stored config cannot be built.
     """
     cfg = opened_config(run.folder)
     if looped:
         _loop(cfg.model)
-    kept = run.folder / "tokenizer"
-    tokenizer = load(kept) if is_saved(kept) else corpus_of(cfg).source.tokenizer
+    saved = run.folder / "tokenizer"
+    tokenizer = load(saved) if is_saved(saved) else corpus_of(cfg).source.tokenizer
     before = run.facts.get("data", {}).get("tokenizer_hash", tokenizer.hash)
     if before != tokenizer.hash:
         raise UserError(
-            f"{run.id} was trained with tokenizer {before}, and {kept} holds {tokenizer.hash}: "
-            "its ids mean other words"
+            f"{run.id} was trained with tokenizer {before}, but {saved} holds {tokenizer.hash}: "
+            "token ids differ"
         )
     make = maker(cfg, tokenizer.spelt)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    return Opened(run, cfg, tokenizer, objective, make, blueprint(make), {}, step).at(step)
+    return LoadedRun(run, cfg, tokenizer, objective, make, blueprint(make), {}, step).at_step(step)
 
 
 def _loop(node: DictConfig) -> None:
-    """Every stack below this node has its layers in a loop (nn/stack.py, unroll)."""
+    """Set unroll=1 in every stack below this node (nn/stack.py)."""
     for key, value in node.items():
         if key == "unroll":
             node[key] = 1
@@ -155,5 +159,5 @@ def _loop(node: DictConfig) -> None:
 
 
 def corpus_of(cfg: DictConfig) -> Corpus:
-    """The corpus of a run's config."""
+    """The corpus that a run's config describes."""
     return build(cfg.data)(tokenizer=build(cfg.tokenizer))

@@ -1,4 +1,4 @@
-"""A batch of one row: as long as its text, or as long as few compiled shapes want it."""
+"""Batches of one row: trimmed to their text, or padded to one of a few compiled lengths."""
 
 import dataclasses
 
@@ -6,48 +6,48 @@ import numpy as np
 
 from fxformer.batch import Batch, Vocabulary
 
-MOST = 128  # tokens of a text, on either side, that are looked at
-STEP = 16  # lengths are rounded up to it, so that few shapes are compiled
+MAX_TOKENS = 128  # of a text, per side
+BUCKET = 16  # lengths are rounded up to a multiple of it, so that few shapes are compiled
 
 _TOKENS = ("tokens", "segments", "types", "prefix", "positions")
 _SOURCE = ("source", "source_segments")
 
 
 @dataclasses.dataclass(frozen=True)
-class Text:
-    """One row, as long as the text.
+class TextInput:
+    """One text as a model input, without padding.
 
     batch: [1, T], and [1, S] for the source
-    known: whether its targets are what is right; a typed text has no right answer
-    note: what a person should know of it, "" for nothing
+    has_targets: whether its targets are known; a typed text has none
+    note: remark for the user, "" for none
     """
 
     batch: Batch
-    known: bool
+    has_targets: bool
     note: str = ""
 
     @property
-    def marked(self) -> np.ndarray:
-        """Places of the picked tokens that count. [M] int64."""
+    def scored(self) -> np.ndarray:
+        """Indices into the targets of those with weight > 0. [M] int64."""
         return np.flatnonzero(self.batch.weights[0] > 0)
 
 
-def one_row(tokens: np.ndarray) -> Batch:
-    """[n] ids as a batch that asks nothing."""
-    nothing = np.zeros((1, len(tokens)), np.int32)
+def single_row(tokens: np.ndarray) -> Batch:
+    """[n] token ids as a batch [1, n] with zero weights."""
+    zeros = np.zeros((1, len(tokens)), np.int32)
     weights = np.zeros((1, len(tokens)), np.float32)
-    return Batch(tokens[None], np.ones_like(tokens)[None], targets=nothing, weights=weights)
+    return Batch(tokens[None], np.ones_like(tokens)[None], targets=zeros, weights=weights)
 
 
-def cut(row: Batch, *, known: bool) -> Text:
-    """A batch of one row without its padding, and of at most MOST tokens."""
+def trimmed(row: Batch, *, has_targets: bool) -> TextInput:
+    """A batch of one row without its padding, cut to at most MAX_TOKENS tokens."""
     full = [int((row.segments > 0).sum())]
-    sizes = [min(full[0], MOST)]
+    sizes = [min(full[0], MAX_TOKENS)]
     fields = {name: _part(getattr(row, name), sizes[0]) for name in _TOKENS}
     chosen = row.global_tokens
     if row.source is not None:
         full.append(int((row.source_segments > 0).sum()))
-        sizes.append(min(full[1], MOST))
+        sizes.append(min(full[1], MAX_TOKENS))
         fields |= {name: _part(getattr(row, name), sizes[1]) for name in _SOURCE}
     fields["global_tokens"] = _part(chosen, sizes[-1])
     if row.picked is None:
@@ -55,20 +55,20 @@ def cut(row: Batch, *, known: bool) -> Text:
     else:
         fields["weights"] = row.weights * (row.picked < sizes[0])
         fields["picked"] = np.minimum(row.picked, sizes[0] - 1)
-    note = "" if sizes == full else f"Cut to its first {MOST} tokens, of {max(full)}."
-    return Text(row.replace(labels=None, **fields), known, note)
+    note = "" if sizes == full else f"Cut to its first {MAX_TOKENS} tokens, of {max(full)}."
+    return TextInput(row.replace(labels=None, **fields), has_targets, note)
 
 
-def padded(row: Batch, words: Vocabulary, most: int) -> Batch:
-    """A row at a length that is compiled for many: rounded up, but never above `most`."""
-    pads = {"tokens": words.pad, "source": words.of_source.pad}
+def pad_to_bucket(row: Batch, vocabulary: Vocabulary, max_tokens: int) -> Batch:
+    """A row padded to a multiple of BUCKET tokens, but not beyond `max_tokens`."""
+    pads = {"tokens": vocabulary.pad, "source": vocabulary.of_source.pad}
 
     def wide(name: str, length: int) -> np.ndarray | None:
         array = getattr(row, name)
         if array is None:
             return None
-        room = max(length, min(-(-length // STEP) * STEP, most)) - length
-        return np.pad(array, ((0, 0), (0, room)), constant_values=pads.get(name, 0))
+        extra = max(length, min(-(-length // BUCKET) * BUCKET, max_tokens)) - length
+        return np.pad(array, ((0, 0), (0, extra)), constant_values=pads.get(name, 0))
 
     length = row.tokens.shape[1]
     names = [*_TOKENS, *(("targets", "weights") if row.picked is None else ())]

@@ -1,4 +1,4 @@
-"""A text as the one row that a model reads: typed, or chosen from what a run held out."""
+"""Model inputs of one text: typed by the user, or taken from a run's held-out text."""
 
 import dataclasses
 from functools import partial
@@ -9,72 +9,81 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows
 from fxformer.errors import UserError
-from fxformer.inference.decoding.greedy import rewrite
-from fxformer.inference.loaded_run import Opened
-from fxformer.inference.row_padding import MOST, STEP, Text, cut, one_row, padded
-from fxformer.inference.token_text import ids_of
+from fxformer.inference.decoding.greedy import generate_seq2seq
+from fxformer.inference.loaded_run import LoadedRun
+from fxformer.inference.row_padding import (
+    BUCKET,
+    MAX_TOKENS,
+    TextInput,
+    pad_to_bucket,
+    single_row,
+    trimmed,
+)
+from fxformer.inference.token_text import encode_text
 from fxformer.model.ngram import NgramDecoder
 from fxformer.objective.infilling import shifted
 from fxformer.objective.prefix import PrefixLM
 from fxformer.train.state import bind
 
-WRITES = 64  # tokens that a model may write where nobody says how many
+NEW_TOKENS = 64  # generated after a typed prompt
 
 
-def limit(opened: Opened) -> int:
-    """Tokens of a text that can be looked at: what the model was trained to read at once."""
-    return min(MOST, int(opened.cfg.data.length), *_tables(opened.objective.model))
+def max_tokens(loaded: LoadedRun) -> int:
+    """Most tokens of one text: limited by training length, position tables and MAX_TOKENS."""
+    return min(MAX_TOKENS, int(loaded.cfg.data.length), *position_lengths(loaded.objective.model))
 
 
-def _tables(model: nnx.Module) -> list[int]:
-    """Tokens that each of a model's position tables has room for."""
+def position_lengths(model: nnx.Module) -> list[int]:
+    """Length of each of a model's position tables, in tokens."""
     two = model.architecture == "seq2seq"
     found = []
     for stack in (model.encoder, model.decoder) if two else (model.transformer,):
-        ahead = isinstance(stack, NgramDecoder)  # it tells apart what comes after the last, too
+        ahead = isinstance(stack, NgramDecoder)  # also embeds the position after the last token
         length = (stack.transformer if ahead else stack).position.length
         found += [] if length is None else [length - ahead]
     return found
 
 
-def chosen(texts: Batch, number: int) -> Text:
-    """A held-out text as the objective spoils it, cut where it is longer than can be shown."""
+def held_out_input(texts: Batch, number: int) -> TextInput:
+    """Held-out text `number`, corrupted as in training and cut to MAX_TOKENS."""
     if not 0 <= number < len(texts.tokens):
         raise UserError(f"there is no held-out text {number}: choose 0 … {len(texts.tokens) - 1}")
     row = jax.tree.map(lambda x: np.asarray(x)[number : number + 1], texts)
-    return cut(row, known=True)
+    return trimmed(row, has_targets=True)
 
 
-def spoilt(opened: Opened, text: str, seed: int = 0) -> Text:
-    """A typed text as the objective spoils it: what it hides or changes is known."""
-    rows = rows_of(opened, framed(opened, text, "the text"), seed)
-    if opened.tokenizer.source is not None:  # each side in its own tokens
-        source = framed(opened, text, "the text", source=True)[None]
+def corrupted_input(loaded: LoadedRun, text: str, seed: int = 0) -> TextInput:
+    """A typed text, corrupted as in training, so that its targets are known."""
+    rows = packed_rows(loaded, encode_with_template(loaded, text, "the text"), seed)
+    if loaded.tokenizer.source is not None:  # source and target tokenizers differ
+        source = encode_with_template(loaded, text, "the text", source=True)[None]
         rows = dataclasses.replace(rows, source=source, source_segments=np.ones_like(source))
-    batch = opened.objective.corrupt(rows)
-    return cut(batch, known=not opened.objective.reads_pairs)
+    batch = loaded.objective.corrupt(rows)
+    return trimmed(batch, has_targets=not loaded.objective.reads_pairs)
 
 
-def typed(opened: Opened, text: str, target: str = "") -> Text:
-    """A typed text, read as it is. A seq2seq model's decoder reads `target`, or without one what
-    the model itself writes."""
-    if opened.objective.model.architecture == "seq2seq":
-        return _beside(opened, to_rewrite(opened, text), target)
-    whole = opened.objective.model.architecture == "encoder"
-    tokens = framed(opened, text, "the text", closed=whole)
-    batch, note = one_row(tokens), ""
-    if isinstance(opened.objective, PrefixLM):
+def plain_input(loaded: LoadedRun, text: str, target: str = "") -> TextInput:
+    """A typed text, uncorrupted.
+
+    target: decoder input of an encoder-decoder; "": the model's own greedy output
+    """
+    if loaded.objective.model.architecture == "seq2seq":
+        return _with_decoder_input(loaded, seq2seq_input(loaded, text), target)
+    whole = loaded.objective.model.architecture == "encoder"
+    tokens = encode_with_template(loaded, text, "the text", closed=whole)
+    batch, note = single_row(tokens), ""
+    if isinstance(loaded.objective, PrefixLM):
         half = (len(tokens) + 1) // 2
         batch = batch.replace(prefix=np.arange(len(tokens))[None] < half)
-        note = f"The first {half} tokens are its prefix, read in both directions."
-    return Text(batch, known=False, note=note)
+        note = f"The first {half} tokens are the prefix, with bidirectional attention."
+    return TextInput(batch, has_targets=False, note=note)
 
 
-def masks(opened: Opened, text: str) -> Text:
-    """A typed text whose masks are to be filled in."""
-    made = typed(opened, text)
-    at = np.flatnonzero(made.batch.tokens[0] == opened.objective.vocabulary.mask)
-    room = -(-len(at) // STEP) * STEP
+def masked_input(loaded: LoadedRun, text: str) -> TextInput:
+    """A typed text whose mask tokens are to be predicted."""
+    made = plain_input(loaded, text)
+    at = np.flatnonzero(made.batch.tokens[0] == loaded.objective.vocabulary.mask)
+    room = -(-len(at) // BUCKET) * BUCKET
     picked = np.zeros((1, room), np.int32)
     picked[0, : len(at)] = at
     weights = (np.arange(room)[None] < len(at)).astype(np.float32)
@@ -82,94 +91,107 @@ def masks(opened: Opened, text: str) -> Text:
     return dataclasses.replace(made, batch=batch)
 
 
-def asked(opened: Opened, text: str, seed: int = 0) -> Text:
-    """A typed text as what it is an occasion for: masks to be filled in, a source to be rewritten,
-    a beginning to be continued; without any mark the objective spoils it first."""
-    kind, vocabulary = opened.objective.model.architecture, opened.objective.vocabulary
-    ids = ids_of(text, opened.tokenizer)
-    if kind == "decoder":
-        return typed(opened, text)
-    if kind == "encoder" and (ids == vocabulary.mask).any():
-        return masks(opened, text)
-    marks = (vocabulary.mask, *vocabulary.sentinels)
-    if kind == "seq2seq" and (opened.objective.reads_pairs or np.isin(ids, marks).any()):
-        return to_rewrite(opened, text)
-    return spoilt(opened, text, seed)
+def prediction_input(loaded: LoadedRun, text: str, seed: int = 0) -> TextInput:
+    """A typed text as the input of a prediction: masks to fill in, a source, or a prompt.
 
-
-def framed(
-    opened: Opened, text: str, what: str, *, closed: bool = True, source: bool = False
-) -> np.ndarray:
-    """[n] ids with what the template puts around; UserError where there are none or too many.
-
-    source: of what the encoder of a seq2seq model reads
+    A text without mask or sentinel tokens is corrupted as in training first, unless the model is a
+    decoder or was trained on pairs.
     """
-    tokenizer = opened.tokenizer.of_source if source else opened.tokenizer
-    ids = ids_of(text, tokenizer)
+    kind, vocabulary = loaded.objective.model.architecture, loaded.objective.vocabulary
+    ids = encode_text(text, loaded.tokenizer)
+    if kind == "decoder":
+        return plain_input(loaded, text)
+    if kind == "encoder" and (ids == vocabulary.mask).any():
+        return masked_input(loaded, text)
+    marks = (vocabulary.mask, *vocabulary.sentinels)
+    if kind == "seq2seq" and (loaded.objective.reads_pairs or np.isin(ids, marks).any()):
+        return seq2seq_input(loaded, text)
+    return corrupted_input(loaded, text, seed)
+
+
+def encode_with_template(
+    loaded: LoadedRun, text: str, what: str, *, closed: bool = True, source: bool = False
+) -> np.ndarray:
+    """Token ids with the template's tokens around them. [n] int32.
+
+    what: how error messages call the text
+    closed: whether the template's suffix follows
+    source: encode for the encoder of an encoder-decoder
+    Raises UserError if there are no tokens or too many.
+    """
+    tokenizer = loaded.tokenizer.of_source if source else loaded.tokenizer
+    ids = encode_text(text, tokenizer)
     after = tokenizer.suffix if closed else tokenizer.suffix[:0]
     ids = np.concatenate([tokenizer.prefix, ids, after]).astype(np.int32)
-    most = limit(opened)
+    most = max_tokens(loaded)
     if not len(ids):
         raise UserError(f"{what} is empty: write some words")
     if len(ids) > most:
         raise UserError(
-            f"{what} is {len(ids)} tokens long, and {most} can be looked at in {opened.run.id}: "
-            f"leave out {len(ids) - most} or so"
+            f"{what} has {len(ids)} tokens, at most {most} fit {loaded.run.id}: shorten it by "
+            f"about {len(ids) - most}"
         )
     return ids
 
 
-def rows_of(opened: Opened, ids: np.ndarray, seed: int = 0) -> Rows:
-    """A row as the packer makes them; where an objective wants pairs, the text is both sides."""
+def packed_rows(loaded: LoadedRun, ids: np.ndarray, seed: int = 0) -> Rows:
+    """Ids as one packed row; for an objective on pairs the text is both source and target."""
     segments = np.ones((1, len(ids)), np.int32)
     rows = Rows(ids[None], segments, np.zeros((1, len(ids)), np.int64), seed=seed)
-    if opened.objective.reads_pairs:
+    if loaded.objective.reads_pairs:
         rows = dataclasses.replace(rows, source=ids[None], source_segments=segments)
     return rows
 
 
-def to_rewrite(opened: Opened, text: str) -> Text:
-    """A typed source, and of the decoder's side the start token alone."""
-    source = framed(opened, text, "the text", source=True)
-    other = opened.tokenizer.source is not None  # then no target can be made of the source's ids
-    ids = np.full(1, opened.objective.vocabulary.pad, np.int32) if other else source
-    start = opened.objective.corrupt(rows_of(opened, ids)).tokens[0, :1]
+def seq2seq_input(loaded: LoadedRun, text: str) -> TextInput:
+    """A plain_input source, and of the decoder's side the start token alone."""
+    source = encode_with_template(loaded, text, "the text", source=True)
+    other = loaded.tokenizer.source is not None  # the source ids cannot serve as target ids
+    ids = np.full(1, loaded.objective.vocabulary.pad, np.int32) if other else source
+    start = loaded.objective.corrupt(packed_rows(loaded, ids)).tokens[0, :1]
     there = {"source": source[None], "source_segments": np.ones_like(source)[None]}
-    return Text(one_row(start).replace(**there), known=False)
+    return TextInput(single_row(start).replace(**there), has_targets=False)
 
 
-def _beside(opened: Opened, made: Text, target: str) -> Text:
-    """A source with what the decoder reads: the target, or what the model writes."""
+def _with_decoder_input(loaded: LoadedRun, made: TextInput, target: str) -> TextInput:
+    """The input with decoder tokens: the target, or the model's greedy output."""
     source, start = made.batch.source[0], int(made.batch.tokens[0, 0])
-    wrote = framed(opened, target, "the target") if target else written(opened, source, start)
-    note = "" if target else "The target is what the model writes itself at this checkpoint."
-    read = one_row(shifted(wrote, start))
+    wrote = (
+        encode_with_template(loaded, target, "the target")
+        if target
+        else generate_target(loaded, source, start)
+    )
+    note = "" if target else "The target is the model's own output at this checkpoint."
+    read = single_row(shifted(wrote, start))
     batch = made.batch.replace(tokens=read.tokens, segments=read.segments, targets=wrote[None])
-    return Text(batch.replace(weights=read.weights), known=bool(target), note=note)
+    return TextInput(batch.replace(weights=read.weights), has_targets=bool(target), note=note)
 
 
-def written(opened: Opened, source: np.ndarray, start: int, longest: int = 0) -> np.ndarray:
-    """What a seq2seq model makes of a source, up to its eos. [n] int32.
+def generate_target(
+    loaded: LoadedRun, source: np.ndarray, start: int, longest: int = 0
+) -> np.ndarray:
+    """Greedy output of an encoder-decoder for a source, up to and including eos. [n] int32.
 
-    longest: tokens that the answer has room for, if more than the source has
+    start: id of the first decoder token
+    longest: expected output tokens, if more than the source has
     """
-    vocabulary, most = opened.objective.vocabulary, limit(opened)
-    wide = padded(one_row(source), vocabulary.of_source, max(most, len(source)))
-    room = [table - 1 for table in _tables(opened.objective.model)]  # beside the start
-    length = min(-(-max(longest, len(source)) // STEP) * STEP + STEP, most, *room)
-    knobs = (length, vocabulary.eos, vocabulary.pad)
-    rows = _rewrite(opened.shape, knobs, opened.params, wide.tokens, wide.segments, start)
-    return until(np.asarray(rows)[0], vocabulary.eos)
+    vocabulary, most = loaded.objective.vocabulary, max_tokens(loaded)
+    wide = pad_to_bucket(single_row(source), vocabulary.of_source, max(most, len(source)))
+    room = [length - 1 for length in position_lengths(loaded.objective.model)]  # less the start
+    length = min(-(-max(longest, len(source)) // BUCKET) * BUCKET + BUCKET, most, *room)
+    options = (length, vocabulary.eos, vocabulary.pad)
+    rows = _generate(loaded.graphdef, options, loaded.params, wide.tokens, wide.segments, start)
+    return cut_at_eos(np.asarray(rows)[0], vocabulary.eos)
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _rewrite(shape, knobs, params, source, segments, start):
-    length, eos, pad = knobs
-    model = bind(shape, params).model
-    return rewrite(model, source, segments, start=start, length=length, eos=eos, pad=pad)
+def _generate(graphdef, options, params, source, segments, start):
+    length, eos, pad = options
+    model = bind(graphdef, params).model
+    return generate_seq2seq(model, source, segments, start=start, length=length, eos=eos, pad=pad)
 
 
-def until(ids: np.ndarray, eos: int | None) -> np.ndarray:
-    """The ids up to the first eos, which is among them."""
+def cut_at_eos(ids: np.ndarray, eos: int | None) -> np.ndarray:
+    """The ids up to and including the first eos."""
     ends = np.flatnonzero(ids == eos) if eos is not None else []
     return ids[: ends[0] + 1] if len(ends) else ids

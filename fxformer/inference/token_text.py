@@ -1,4 +1,4 @@
-"""Tokens as a person reads them, and typed text that may name special ones."""
+"""Printable form of tokens, and encoding of typed text that may contain special tokens."""
 
 import re
 
@@ -7,12 +7,12 @@ import numpy as np
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.spelling import Spelling
 
-SHOWN = {" ": "▁", "\n": "↵", "\t": "⇥", "\r": "␍"}
+VISIBLE = {" ": "▁", "\n": "↵", "\t": "⇥", "\r": "␍"}
 SLOTS = {"pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>", "mask": "<mask>"}
 
 
-def specials(tokenizer: Tokenizer) -> dict[str, int]:
-    """{name: id} of the special tokens, by the names they are shown under."""
+def special_tokens(tokenizer: Tokenizer) -> dict[str, int]:
+    """{printed name: id} of the special tokens."""
     ids = tokenizer.ids
     found = {name: getattr(ids, slot) for slot, name in SLOTS.items()}
     found |= {f"<extra_id_{i}>": one for i, one in enumerate(ids.sentinels)}
@@ -20,28 +20,30 @@ def specials(tokenizer: Tokenizer) -> dict[str, int]:
     return {name: one for name, one in found.items() if one is not None}
 
 
-def pieces(ids: np.ndarray, tokenizer: Tokenizer) -> list[str]:
-    """Each token by itself; a space shows as ▁, bytes that are no text as \\x…"""
-    names = {one: name for name, one in reversed(specials(tokenizer).items())}
+def token_strings(ids: np.ndarray, tokenizer: Tokenizer) -> list[str]:
+    """Each token as a string; a space prints as ▁, invalid UTF-8 as \\x…"""
+    names = {one: name for name, one in reversed(special_tokens(tokenizer).items())}
     spelling = tokenizer.spelling()
-    return [names.get(int(i)) or piece(int(i), tokenizer, spelling) for i in ids]
+    return [names.get(int(i)) or token_string(int(i), tokenizer, spelling) for i in ids]
 
 
-def piece(i: int, tokenizer: Tokenizer, spelling: Spelling | None) -> str:
-    """One token that has no name."""
+def token_string(i: int, tokenizer: Tokenizer, spelling: Spelling | None) -> str:
+    """A token that is not special as a string."""
     one = np.array([i], np.int32)
     if spelling is not None and spelling.size[i] >= 0:
         text = spelling.bytes_of(one).tobytes().decode(errors="backslashreplace")
     else:
         text = tokenizer.decode(one)
-    return "".join(SHOWN.get(letter, letter) for letter in text) or f"#{i}"
+    return "".join(VISIBLE.get(letter, letter) for letter in text) or f"#{i}"
 
 
-def ids_of(text: str, tokenizer: Tokenizer) -> np.ndarray:
-    """[n] int32 ids of typed text, without template. The name of a special token, as `specials`
-    spells it, is that token here; the space before a mask belongs to the word that it stands for.
+def encode_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
+    """Token ids of typed text, without the template's tokens. [n] int32.
+
+    The printed name of a special token (see `special_tokens`) is encoded as that token. The space
+    before a mask is dropped where tokens include their leading space.
     """
-    known = specials(tokenizer)
+    known = special_tokens(tokenizer)
     parts = re.split("(" + "|".join(map(re.escape, known)) + ")", text)
     spaced = _joins_spaces(tokenizer.spelling())
     found = []
@@ -57,5 +59,5 @@ def ids_of(text: str, tokenizer: Tokenizer) -> np.ndarray:
 
 
 def _joins_spaces(spelling: Spelling | None) -> bool:
-    """Whether tokens are longer than a character, so that a space begins the next word."""
+    """Whether tokens span several characters, so that a space is part of the next token."""
     return spelling is None or bool(spelling.starts.max(initial=0) > 1)

@@ -1,1 +1,1 @@
-"""What a trained model looks at and what it answers, for a few texts, at any of its checkpoints."""
+"""Inspection of trained models: attention weights and predictions for a text."""

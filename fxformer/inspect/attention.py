@@ -1,4 +1,4 @@
-"""The attention of a text: every head's weights, recomputed, and two numbers that sum each up."""
+"""Attention weights of every head for a text, with the entropy and mean distance of each head."""
 
 import base64
 import dataclasses
@@ -10,22 +10,23 @@ import numpy as np
 from jaxtyping import Float
 
 from fxformer.errors import UserError
-from fxformer.inference.loaded_run import Opened
-from fxformer.inference.row_padding import Text, padded
-from fxformer.inference.text_input import limit
-from fxformer.inference.token_text import pieces
+from fxformer.inference.loaded_run import LoadedRun
+from fxformer.inference.row_padding import TextInput, pad_to_bucket
+from fxformer.inference.text_input import max_tokens
+from fxformer.inference.token_text import token_strings
 from fxformer.train.state import bind
 
 Kind = Literal["encoder", "decoder", "cross"]
-FINEST = 65535  # of the whole numbers that weights are sent as
-LARGEST = 16_000_000  # weights of one answer, or of all in a file; two bytes each
+SCALE = 65535  # weights are sent as integers in units of 1 / SCALE
+MAX_WEIGHTS = 16_000_000  # per response; two bytes each
 
 
 @dataclasses.dataclass(frozen=True)
 class Attention:
-    """What the heads of one stack look at.
+    """Attention weights of one stack.
 
-    queries, keys: ids of the tokens that look, and of those that are looked at
+    queries: token ids of the attending positions [T]
+    keys: token ids of the attended positions [S]
     weights: rows sum to 1
     """
 
@@ -35,72 +36,72 @@ class Attention:
     weights: Float[np.ndarray, "L H T S"]
 
 
-def attention(opened: Opened, text: Text) -> list[Attention]:
-    """The weights of the model's own forward pass over a text, in float32, nothing dropped."""
-    row, vocabulary = text.batch, opened.objective.vocabulary
-    wide = padded(row, vocabulary, max(limit(opened), row.tokens.shape[1]))
-    inside = _inside(opened.shape, opened.params, _read(wide))
+def attention(loaded: LoadedRun, text: TextInput) -> list[Attention]:
+    """Attention weights of a forward pass over the text, float32, without dropout."""
+    row, vocabulary = text.batch, loaded.objective.vocabulary
+    wide = pad_to_bucket(row, vocabulary, max(max_tokens(loaded), row.tokens.shape[1]))
+    inside = _intermediates(loaded.graphdef, loaded.params, _read(wide))
     tokens = row.tokens[0]
     if row.source is None:
-        kind = opened.objective.model.architecture
-        return [_cut(kind, tokens, tokens, inside.self_attention)]
+        kind = loaded.objective.model.architecture
+        return [_unpadded(kind, tokens, tokens, inside.self_attention)]
     source, (encoder, decoder) = row.source[0], inside
     return [
-        _cut("encoder", source, source, encoder.self_attention),
-        _cut("decoder", tokens, tokens, decoder.self_attention),
-        _cut("cross", tokens, source, decoder.cross_attention),
+        _unpadded("encoder", source, source, encoder.self_attention),
+        _unpadded("decoder", tokens, tokens, decoder.self_attention),
+        _unpadded("cross", tokens, source, decoder.cross_attention),
     ]
 
 
 @partial(jax.jit, static_argnums=0)
-def _inside(shape, params, batch):
-    return bind(shape, params).model.intermediates(batch)
+def _intermediates(graphdef, params, batch):
+    return bind(graphdef, params).model.intermediates(batch)
 
 
 def _read(batch):
-    """The batch without what a model does not read: how many targets there are decides nothing."""
+    """The batch without targets and the like, so that their shapes cause no compilation."""
     return batch.replace(targets=None, weights=None, picked=None, noise=None, balance=None)
 
 
-def _cut(kind: Kind, queries: np.ndarray, keys: np.ndarray, weights) -> Attention:
-    """Without the padding, of which there is none to see: the weights of what is left are whole."""
+def _unpadded(kind: Kind, queries: np.ndarray, keys: np.ndarray, weights) -> Attention:
+    """Remove padding; padded keys have weight 0, so the remaining rows still sum to 1."""
     return Attention(kind, queries, keys, np.asarray(weights)[:, 0, :, : len(queries), : len(keys)])
 
 
 def entropy(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:
-    """Mean over queries of -Σ w log w, nats; 0: each looks at one token, log S: at all alike."""
+    """Mean over queries of -Σ w log w, in nats; 0: one key each, log S: uniform attention."""
     logs = np.log(np.where(weights > 0, weights, 1))
     return -(weights * logs).sum(-1).mean(-1)
 
 
 def distance(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:
-    """Mean over the queries of Σ w |t - s|: how many tokens away a head looks."""
+    """Mean over queries of Σ w |t - s|: mean attention distance in tokens."""
     T, S = weights.shape[2:]
     gap = np.abs(np.arange(T)[:, None] - np.arange(S)[None])
     return (weights * gap).sum(-1).mean(-1)
 
 
-def payload(opened: Opened, text: Text) -> dict[str, Any]:
-    """The attention of a text for the page. UserError where it is too much to send."""
-    found = attention(opened, text)
+def payload(loaded: LoadedRun, text: TextInput) -> dict[str, Any]:
+    """Attention of a text as JSON for the dashboard. UserError if it is too large to send."""
+    found = attention(loaded, text)
     size = sum(one.weights.size for one in found)
-    if size > LARGEST:
+    if size > MAX_WEIGHTS:
         raise UserError(
-            f"{size / 1e6:.0f} million weights are more than a page shows "
-            f"({LARGEST / 1e6:.0f} million): choose a shorter text"
+            f"{size / 1e6:.0f} million attention weights exceed the limit of "
+            f"{MAX_WEIGHTS / 1e6:.0f} million: choose a shorter text"
         )
-    kinds = [_plain(one, opened) for one in found]
-    return {"run": opened.run.id, "step": opened.step, "note": text.note, "kinds": kinds}
+    kinds = [_as_json(one, loaded) for one in found]
+    return {"run": loaded.run.id, "step": loaded.step, "note": text.note, "kinds": kinds}
 
 
-def _plain(one: Attention, opened: Opened) -> dict[str, Any]:
+def _as_json(one: Attention, loaded: LoadedRun) -> dict[str, Any]:
     layers, heads = one.weights.shape[:2]
-    tokenizer = opened.tokenizer
+    tokenizer = loaded.tokenizer
     read = tokenizer.of_source
     return {
         "kind": one.kind,
-        "queries": pieces(one.queries, read if one.kind == "encoder" else tokenizer),
-        "keys": pieces(one.keys, tokenizer if one.kind == "decoder" else read),
+        "queries": token_strings(one.queries, read if one.kind == "encoder" else tokenizer),
+        "keys": token_strings(one.keys, tokenizer if one.kind == "decoder" else read),
         "layers": layers,
         "heads": heads,
         "weights": encoded(one.weights),
@@ -110,11 +111,13 @@ def _plain(one: Attention, opened: Opened) -> dict[str, Any]:
 
 
 def encoded(weights: Float[np.ndarray, "L H T S"]) -> str:
-    """As base64 of whole numbers of 1/65535, 16 bits each, the low byte first. They are rounded so
-    that each row still sums to 1: those that lose most by rounding down are rounded up."""
-    exact = weights.astype(np.float64) / weights.sum(-1, keepdims=True) * FINEST
+    """Weights as base64 of little-endian uint16 in units of 1/65535.
+
+    Rounded so that each row still sums to 1 (largest remainder method).
+    """
+    exact = weights.astype(np.float64) / weights.sum(-1, keepdims=True) * SCALE
     whole = np.floor(exact)
-    lost = FINEST - whole.sum(-1, keepdims=True)
+    lost = SCALE - whole.sum(-1, keepdims=True)
     order = np.argsort(np.argsort(whole - exact, axis=-1, kind="stable"), axis=-1, kind="stable")
     whole += order < np.rint(lost)
     return base64.b64encode(whole.astype("<u2").tobytes()).decode()

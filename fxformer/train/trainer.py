@@ -15,7 +15,7 @@ from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import CrossCheck
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
-from fxformer.inference.decoding.samples import samples
+from fxformer.inference.decoding.samples import generate_samples
 from fxformer.objective.coverage import Coverage
 from fxformer.track import formatting
 from fxformer.track.progress import Progress
@@ -201,7 +201,7 @@ class Session:
         batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
         params = ended.state.params if ended.state.ema is None else ended.state.ema
         with self.meter.phase("generate"):
-            self.samples = samples(
+            self.samples = generate_samples(
                 setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
             )
         self.trackers.text("samples", summary_stats.page(ended.step, self.samples))

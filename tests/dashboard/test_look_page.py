@@ -7,14 +7,14 @@ from browser import browser, served
 
 from fxformer.dashboard.main import attention, report
 from fxformer.dashboard.run_index import Shelf
-from tests.inspect.made import MARKUP, made
+from tests.inspect.untrained_run import MARKUP, untrained_run
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    made(folder, "bert")
-    made(folder, "bart")
+    untrained_run(folder, "bert")
+    untrained_run(folder, "bart")
     return folder
 
 

@@ -18,7 +18,7 @@ from fxformer.config.target import ConfigError
 from fxformer.dashboard import routes
 from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
-from tests.inspect.made import made
+from tests.inspect.untrained_run import untrained_run
 
 # where the part is put into the stored config
 PLACES = (
@@ -34,7 +34,7 @@ PLACES = (
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     """A run of ours that nobody has touched."""
-    return made(tmp_path_factory.mktemp("foreign"), "bert", steps=(10, 20))
+    return untrained_run(tmp_path_factory.mktemp("foreign"), "bert", steps=(10, 20))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_programs_are_never_loaded_from_a_folder_that_a_run_names(foreign, tmp_p
     def stop(*args, **kwargs):
         raise UserError("far enough")
 
-    monkeypatch.setattr("fxformer.inference.model_cache.open_at", stop)
+    monkeypatch.setattr("fxformer.inference.model_cache.load_run", stop)
     monkeypatch.setattr(
         "fxformer.inference.model_cache.use_compile_cache", lambda place: used.append(place)
     )

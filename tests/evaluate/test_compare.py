@@ -18,7 +18,7 @@ from fxformer.evaluate.held_out import held_out
 from fxformer.evaluate.passages import fitting, hole, passages
 from fxformer.evaluate.probe import Labelled, accuracy, by_document, labelled
 from fxformer.evaluate.scores import Measured, charges
-from fxformer.inference.loaded_run import Spent
+from fxformer.inference.loaded_run import CheckpointCost
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
 
@@ -69,7 +69,7 @@ def test_a_hole_with_a_joined_edge_is_left_out(documents, tokenizer):
 
 
 def spent(step, joules):
-    return Spent(step, step * 10.0, step * 1e3, joules, float(step))
+    return CheckpointCost(step, step * 10.0, step * 1e3, joules, float(step))
 
 
 def test_the_budget_is_what_all_have_reached():
@@ -96,11 +96,11 @@ def test_without_a_budget_runs_that_kept_too_little_stand_at_their_final_checkpo
 def test_a_budget_that_is_suggested_is_enough(cost):
     typed = float(at_least(cost))
     assert cost <= typed <= cost * 1.002
-    assert within([Spent(1, cost, 0, 0, 0)], typed, "tokens") is not None
+    assert within([CheckpointCost(1, cost, 0, 0, 0)], typed, "tokens") is not None
 
 
-def opened(folder, name, tokenizer=None, file="text.txt", **knobs):
-    """What `held_out` and `charges` read of an opened run."""
+def loaded(folder, name, tokenizer=None, file="text.txt", **knobs):
+    """What `held_out` and `charges` read of an loaded run."""
     recipe = tokenizer or Byte(specials=Specials())
     base = dict(packing=Segments(), length=32, batch=4, cache_dir=str(folder / "cache"))
     corpus = Text(tokenizer=recipe, files=str(folder / file), **base | knobs)
@@ -112,9 +112,9 @@ def test_runs_that_split_one_text_differently_are_asked_what_all_hold_out(tmp_pa
     rng = np.random.default_rng(1)
     lines = [" ".join(rng.choice(WORDS, 20)) for _ in range(300)]
     (tmp_path / "text.txt").write_text("\n".join(lines))
-    whole = opened(tmp_path, "whole", valid_share=0.5)
-    other = opened(tmp_path, "other", Word(specials=Specials()), valid_share=0.5)
-    by_line = opened(tmp_path, "by_line", document_is="line", valid_share=0.5)
+    whole = loaded(tmp_path, "whole", valid_share=0.5)
+    other = loaded(tmp_path, "other", Word(specials=Specials()), valid_share=0.5)
+    by_line = loaded(tmp_path, "by_line", document_is="line", valid_share=0.5)
     texts, share = held_out([whole, other])  # another tokenizer
     assert share == 1 and texts == list(whole.corpus.documents("valid"))
     texts, share = held_out([whole, by_line])
@@ -124,7 +124,7 @@ def test_runs_that_split_one_text_differently_are_asked_what_all_hold_out(tmp_pa
     assert set(found) <= valid & set("".join(whole.corpus.documents("valid")).split("\n"))
     (tmp_path / "others.txt").write_text("\n".join(line[::-1] for line in lines))
     with pytest.raises(ValueError, match="whole and others were trained on different text"):
-        held_out([whole, opened(tmp_path, "others", file="others.txt")])
+        held_out([whole, loaded(tmp_path, "others", file="others.txt")])
 
 
 def test_a_tiny_held_out_text_is_named(tokenizer):

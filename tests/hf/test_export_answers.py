@@ -8,9 +8,9 @@ import tokenizers
 
 from fxformer.data.tokenizer import load
 from fxformer.hf.export_model import export_model
-from fxformer.inference.loaded_run import open_at
-from fxformer.inference.text_input import asked
-from fxformer.inference.token_text import pieces
+from fxformer.inference.loaded_run import load_run
+from fxformer.inference.text_input import prediction_input
+from fxformer.inference.token_text import token_strings
 from fxformer.inspect.predictions import payload
 from tests.hf.made_run import made_run
 from tests.hf.test_transformers import ask, pythons
@@ -76,24 +76,24 @@ def test_only_prompts_of_a_decoder_are_left_open(model, objective, prompts, tmp_
     assert (folder / "generation_config.json").is_file() == prompts
 
 
-def same(said, opened, kind, unpadded=False) -> list[str]:
+def same(said, loaded, kind, unpadded=False) -> list[str]:
     """What transformers says otherwise than our own answers. unpadded: each text by itself."""
     wrong = []
     for n, text in enumerate(TEXTS[kind]):
-        ours = payload(opened, asked(opened, text.format(mask="<mask>")))
+        ours = payload(loaded, prediction_input(loaded, text.format(mask="<mask>")))
         if kind == "fill-mask":
-            named = pieces(np.array([i for i, _ in said["best"][n]]), opened.tokenizer)
+            named = token_strings(np.array([i for i, _ in said["best"][n]]), loaded.tokenizer)
             for name, (_, p), (own, q) in zip(
-                named, said["best"][n], ours["hidden"][0]["best"], strict=True
+                named, said["best"][n], ours["masked"][0]["candidates"], strict=True
             ):
                 if name != own or abs(p - q) > 2e-4:
                     wrong.append(f"{name} {p}, ours {own} {q}")
             continue
         for way in ("ids",) if unpadded else ("ids", "batch"):
-            wrote = pieces(np.array(said[way][n], int), opened.tokenizer)
-            if not wrote or wrote != ours["wrote"][: len(wrote)]:
+            wrote = token_strings(np.array(said[way][n], int), loaded.tokenizer)
+            if not wrote or wrote != ours["output"][: len(wrote)]:
                 wrong.append(f"{way}: {wrote}, ours {ours['wrote'][:12]}")
-        text = opened.tokenizer.decode(np.array(said["ids"][n], int)).strip()
+        text = loaded.tokenizer.decode(np.array(said["ids"][n], int)).strip()
         # bytes that are no text: the library shows a whole run of them as \ufffd, SentencePiece one
         if "\ufffd" not in text and said.get("pipeline", [text] * 2)[n].strip() != text:
             wrong.append(f"pipeline: {said['pipeline'][n]!r}, ours {text!r}")
@@ -114,6 +114,6 @@ def test_transformers_answers_as_we_do(kind, tmp_path):
             run, objective, name = made[folder]
             kind = {"mlm": "fill-mask", "clm": "text-generation"}.get(objective, "summarization")
             unpadded = name.split()[0] in UNPADDED
-            found = said.get("failed") or same(said, open_at(run, 0), kind, unpadded)
+            found = said.get("failed") or same(said, load_run(run, 0), kind, unpadded)
             wrong += [(python, name, found)] if found else []
     assert not wrong

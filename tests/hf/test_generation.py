@@ -9,7 +9,7 @@ from flax import nnx
 
 from fxformer.hf.forward import run
 from fxformer.hf.published_model import model_of
-from fxformer.inference.decoding.greedy import continue_text
+from fxformer.inference.decoding.greedy import generate_decoder
 from tests.hf.fixture import TOLERANCE, others, own, published, reference
 
 # transformers generates from RoBERTa with positions from 0, which its forward pass begins at 2: its
@@ -44,7 +44,7 @@ def test_greedy_continuations(folder):
 
     def write(state):
         model = nnx.merge(shape, state)
-        return continue_text(model, prompts, given, length=theirs.shape[1], **knobs)
+        return generate_decoder(model, prompts, given, length=theirs.shape[1], **knobs)
 
     for ours, row, own_length in zip(np.asarray(jax.jit(write)(state)), theirs, given, strict=True):
         wrote = row[length:]

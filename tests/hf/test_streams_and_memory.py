@@ -10,7 +10,7 @@ from fxformer.config.options import composed, plain
 from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.detect_family import match
 from fxformer.hf.published_model import model_of
-from fxformer.inference.decoding.greedy import rewrite
+from fxformer.inference.decoding.greedy import generate_seq2seq
 from fxformer.ops.cross_entropy import CrossEntropy
 from tests.hf.fixture import HERE, TOLERANCE, others, own, published, reference
 
@@ -82,5 +82,7 @@ def test_prophetnet_writes_what_transformers_writes(folder):
     source, segments = (
         np.asarray(arrays[f"gen.in.{k}"], np.int32) for k in ("input_ids", "attention_mask")
     )
-    write = jax.jit(lambda s: rewrite(nnx.merge(shape, s), source, segments, **asked, **knobs))
+    write = jax.jit(
+        lambda s: generate_seq2seq(nnx.merge(shape, s), source, segments, **asked, **knobs)
+    )
     assert np.asarray(write(state)).tolist() == theirs[:, 1:].tolist()

@@ -19,15 +19,15 @@ from fxformer.evaluate.audit.texts import examples
 from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.export_model import export_model
 from fxformer.hf.tokenizer_files import read_tokenizer
-from fxformer.inference import text_input as look
-from fxformer.inference.loaded_run import open_at
-from fxformer.inference.row_padding import one_row, padded
+from fxformer.inference import text_input
+from fxformer.inference.loaded_run import load_run
+from fxformer.inference.row_padding import pad_to_bucket, single_row
 from fxformer.inspect import attention, predictions
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.experiment import open_task
 from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import with_words
-from tests.inspect.made import written
+from tests.inspect.untrained_run import save_untrained_run
 
 LETTERS = list("abcdefgh")
 NAMES = dict(zip(LETTERS, "one two three four five six seven eight".split(), strict=True))
@@ -119,8 +119,8 @@ def test_padding_of_a_source_is_in_its_own_vocabulary(task):
     vocabulary = task.objective.vocabulary
     two = dataclasses.replace(vocabulary, pad=14, source=vocabulary.source)
     source = np.full((1, 3), 7, np.int32)
-    row = one_row(source[0]).replace(source=source, source_segments=np.ones_like(source))
-    wide = padded(row, two, 32)
+    row = single_row(source[0]).replace(source=source, source_segments=np.ones_like(source))
+    wide = pad_to_bucket(row, two, 32)
     assert wide.tokens[0, -1] == 14 and wide.source[0, -1] == two.source.pad != 14
 
 
@@ -197,15 +197,15 @@ def test_it_learns_and_goes_on_bit_for_bit(run, folder):
 
 @pytest.mark.slow
 def test_each_side_is_shown_in_its_own_tokens(run):
-    opened = open_at(run, 60, looped=True)
+    loaded = load_run(run, 60, looped=True)
     kinds = {one["kind"]: one for one in attention.payload(
-        opened, look.typed(opened, "a b", "nine one"))["kinds"]}  # fmt: skip
+        loaded, text_input.plain_input(loaded, "a b", "nine one"))["kinds"]}  # fmt: skip
     assert kinds["encoder"]["queries"] == kinds["cross"]["keys"] == ["<s>", "a", "b", "</s>"]
     assert kinds["decoder"]["keys"] == kinds["cross"]["queries"] == ["</s>", "<s>", "nine", "one"]
-    answer = predictions.payload(opened, look.asked(opened, "a b c d"))
-    assert answer["read"] == ["<s>", "a", "b", "c", "d", "</s>"]
-    assert set(answer["wrote"]) <= {"<s>", "</s>", *WRITTEN}
-    spoilt = look.spoilt(opened, "a b").batch
+    answer = predictions.payload(loaded, text_input.prediction_input(loaded, "a b c d"))
+    assert answer["input"] == ["<s>", "a", "b", "c", "d", "</s>"]
+    assert set(answer["output"]) <= {"<s>", "</s>", *WRITTEN}
+    spoilt = text_input.corrupted_input(loaded, "a b").batch
     assert spoilt.source[0].tolist() == [2, 5, 6, 3] and spoilt.targets[0].tolist() == [2, 1, 1, 3]
 
 
@@ -227,7 +227,7 @@ def test_what_begins_with_it_takes_the_tokenizer_of_the_side(run, folder):
 @pytest.mark.slow
 def test_an_export_that_would_lose_a_tokenizer_is_refused(folder, tmp_path):
     sides = [f"tokenizer@tokenizer.{side}=word" for side in ("source", "target")]
-    made = written(tmp_path, "marian", "model=marian", "size=tiny", "energy=tdp",
+    made = save_untrained_run(tmp_path, "marian", "model=marian", "size=tiny", "energy=tdp",
                    *words(folder)[2:], "tokenizer=pair", *sides, "data.length=16",
                    "model.network.source_vocab=32", steps=(1,))  # fmt: skip
     with pytest.raises(ConfigMismatch, match="an export holds one tokenizer"):

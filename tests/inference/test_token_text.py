@@ -5,7 +5,7 @@ import numpy as np
 from fxformer.data.special_tokens import Specials
 from fxformer.data.tokenizer_basic import Byte, SymbolTokenizer
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word
-from fxformer.inference.token_text import ids_of, pieces
+from fxformer.inference.token_text import encode_text, token_strings
 
 SPECIALS = Specials(sentinels=2)
 
@@ -14,7 +14,7 @@ def test_spaces_line_ends_and_broken_bytes_can_be_seen():
     tokenizer = Byte(specials=SPECIALS).make([])
     ids = tokenizer.encode("a b\n")
     broken = tokenizer.encode("é")[:1]
-    assert pieces(np.concatenate([ids, broken]), tokenizer) == ["a", "▁", "b", "↵", "\\xc3"]
+    assert token_strings(np.concatenate([ids, broken]), tokenizer) == ["a", "▁", "b", "↵", "\\xc3"]
 
 
 def test_special_tokens_are_called_by_name_and_can_be_typed():
@@ -23,27 +23,27 @@ def test_special_tokens_are_called_by_name_and_can_be_typed():
         Word(specials=SPECIALS, vocab_size=60).make(["the cat sat"] * 3),
     ):
         ids = tokenizer.ids
-        typed = ids_of("the <mask> sat<extra_id_1></s>", tokenizer)
+        typed = encode_text("the <mask> sat<extra_id_1></s>", tokenizer)
         assert typed[-2:].tolist() == [ids.sentinels[1], ids.eos] and (typed == ids.mask).sum() == 1
-        shown = pieces(typed, tokenizer)
+        shown = token_strings(typed, tokenizer)
         assert "<mask>" in shown and shown[-2:] == ["<extra_id_1>", "</s>"]
 
 
 def test_a_mask_takes_the_space_of_the_word_it_stands_for():
     texts = ["the cat sat on the mat and the dog sat"] * 20
     bpe = ByteLevelBPE(specials=SPECIALS, vocab_size=400).make(texts)
-    typed = ids_of("the cat <mask> on the mat", bpe)
+    typed = encode_text("the cat <mask> on the mat", bpe)
     whole = bpe.encode("the cat sat on the mat")
     place = typed.tolist().index(bpe.ids.mask)
     assert np.delete(typed, place).tolist() == np.delete(whole, place).tolist()
-    assert pieces(whole, bpe)[1] == "▁cat"
+    assert token_strings(whole, bpe)[1] == "▁cat"
     letters = Byte(specials=SPECIALS).make([])
-    assert pieces(ids_of("a <mask>", letters), letters) == ["a", "▁", "<mask>"]
+    assert token_strings(encode_text("a <mask>", letters), letters) == ["a", "▁", "<mask>"]
 
 
 def test_text_without_specials_is_encoded_as_it_is():
     tokenizer = SymbolTokenizer(10)
-    assert pieces(ids_of("3 0 7", tokenizer), tokenizer) == ["3", "0", "7"]
-    assert ids_of("", tokenizer).shape == (0,)
+    assert token_strings(encode_text("3 0 7", tokenizer), tokenizer) == ["3", "0", "7"]
+    assert encode_text("", tokenizer).shape == (0,)
     markup = Byte(specials=SPECIALS).make([])
-    assert "".join(pieces(ids_of("<script>", markup), markup)) == "<script>"
+    assert "".join(token_strings(encode_text("<script>", markup), markup)) == "<script>"

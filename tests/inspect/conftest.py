@@ -1,21 +1,21 @@
-"""One run of each kind for all tests here, made when it is first asked for."""
+"""Fixtures: one untrained run of each kind, saved when first used; a cache of loaded runs."""
 
 import functools
 
 import pytest
 
-from fxformer.inference.model_cache import Kept
-from tests.inspect.made import made
+from fxformer.inference.model_cache import RunCache
+from tests.inspect.untrained_run import untrained_run
 
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory):
-    """kind -> its run; none is ever trained."""
+    """kind -> its untrained run."""
     folder = tmp_path_factory.mktemp("look")
-    return functools.cache(lambda kind: made(folder, kind))
+    return functools.cache(lambda kind: untrained_run(folder, kind))
 
 
 @pytest.fixture(scope="session")
 def kept():
-    """What all tests open runs with."""
-    return Kept()
+    """The cache that loads the runs of all tests."""
+    return RunCache()

@@ -1,4 +1,4 @@
-"""The attention of a text: the model's own, summed up, sent without losing what it says."""
+"""Attention of a text: equal to a forward pass, summarised, encoded."""
 
 import base64
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch
-from fxformer.inference.model_cache import Kept
-from fxformer.inference.text_input import chosen, spoilt, typed
-from fxformer.inspect.attention import FINEST, attention, distance, encoded, entropy, payload
+from fxformer.inference.model_cache import RunCache
+from fxformer.inference.text_input import corrupted_input, held_out_input, plain_input
+from fxformer.inspect.attention import SCALE, attention, distance, encoded, entropy, payload
 from fxformer.train.state import bind
-from tests.inspect.made import made
+from tests.inspect.untrained_run import untrained_run
 
 
 def rows(count, length, seed=0):
@@ -19,7 +19,7 @@ def rows(count, length, seed=0):
     return drawn / drawn.sum(-1, keepdims=True)
 
 
-def test_entropy_and_distance_are_those_of_known_heads():
+def test_entropy_and_distance_of_known_heads():
     alike, itself = np.full((1, 1, 6, 6), 1 / 6, np.float32), np.eye(6, dtype=np.float32)
     back = np.eye(6, k=-2, dtype=np.float32)
     back[:2, 0] = 1
@@ -30,25 +30,25 @@ def test_entropy_and_distance_are_those_of_known_heads():
     np.testing.assert_allclose(distance(weights)[0], wanted, atol=1e-6)
 
 
-def test_what_is_sent_still_sums_to_one_and_keeps_its_zeros():
+def test_encoded_weights_sum_to_one_and_keep_zeros():
     weights = rows(50, 37)
     weights = np.where(weights < 0.01, 0, weights)
     weights /= weights.sum(-1, keepdims=True)
     whole = np.frombuffer(base64.b64decode(encoded(weights)), "<u2").reshape(weights.shape)
-    assert (whole.sum(-1, dtype=np.int64) == FINEST).all()
+    assert (whole.sum(-1, dtype=np.int64) == SCALE).all()
     assert (whole[weights == 0] == 0).all()
-    assert np.abs(whole / FINEST - weights).max() < 1 / FINEST
+    assert np.abs(whole / SCALE - weights).max() < 1 / SCALE
 
 
-def test_the_attention_of_a_text_is_the_models_own(run_of, kept):
-    """Against one unpadded pass; and a decoder looks at nothing later."""
+def test_attention_equals_that_of_a_forward_pass(run_of, kept):
+    """Against one unpadded pass; a decoder attends to no later position."""
     words = "the cat sat on a mat and the dog ran"
     for kind in ("bert", "gpt"):
-        opened = kept.open(run_of(kind), 20)
-        text = typed(opened, words)
-        (one,) = attention(opened, text)
+        loaded = kept.open(run_of(kind), 20)
+        text = plain_input(loaded, words)
+        (one,) = attention(loaded, text)
         own = (
-            bind(opened.shape, opened.params)
+            bind(loaded.graphdef, loaded.params)
             .model.intermediates(Batch(text.batch.tokens, text.batch.segments))
             .self_attention[:, 0]
         )
@@ -59,78 +59,83 @@ def test_the_attention_of_a_text_is_the_models_own(run_of, kept):
         assert (one.weights[..., later] == 0).all() == (kind == "gpt")
 
 
-def test_every_kind_of_a_seq2seq_model(run_of, kept):
-    opened = kept.open(run_of("bart"), 10)
-    text = typed(opened, "the cat <mask> a mat", "the cat sat on a mat")
-    encoder, decoder, cross = attention(opened, text)
+def test_attention_of_an_encoder_decoder(run_of, kept):
+    loaded = kept.open(run_of("bart"), 10)
+    text = plain_input(loaded, "the cat <mask> a mat", "the cat sat on a mat")
+    encoder, decoder, cross = attention(loaded, text)
     assert (len(encoder.keys), len(decoder.queries)) == (7, 8)
     assert cross.weights.shape == (2, 2, 8, 7)
-    assert decoder.queries[0] == opened.objective.vocabulary.eos  # the start; then the target
+    assert decoder.queries[0] == loaded.objective.vocabulary.eos  # the start; then the target
     assert decoder.queries[1:].tolist() == text.batch.targets[0, :-1].tolist()
-    inside = bind(opened.shape, opened.params).model.intermediates(text.batch)
+    inside = bind(loaded.graphdef, loaded.params).model.intermediates(text.batch)
     np.testing.assert_allclose(cross.weights, inside[1].cross_attention[:, 0], atol=1e-5)
-    own = typed(opened, "the cat <mask> a mat")
-    assert "writes itself" in own.note and len(attention(opened, own)) == 3
+    own = plain_input(loaded, "the cat <mask> a mat")
+    assert "own output" in own.note and len(attention(loaded, own)) == 3
 
 
-def test_a_prefix_is_read_in_both_directions(run_of, kept):
-    opened = kept.open(run_of("prefix"), 10)
-    text = typed(opened, "the cat sat on a mat and")
-    (one,) = attention(opened, text)
+def test_a_prefix_has_bidirectional_attention(run_of, kept):
+    loaded = kept.open(run_of("prefix"), 10)
+    text = plain_input(loaded, "the cat sat on a mat and")
+    (one,) = attention(loaded, text)
     half = int(text.batch.prefix.sum())
     assert str(half) in text.note
     assert (one.weights[..., 0, 1:half] > 0).all()
     assert (one.weights[..., 0, half:] == 0).all()
 
 
-def test_checkpoints_differ_and_weights_are_kept(run_of):
+def test_weights_of_checkpoints_are_cached(run_of):
     run = run_of("bert")
-    kept = Kept()
+    kept = RunCache()
     words = "the cat sat"
     first, again = kept.open(run, 10), kept.open(run, 10)
     assert first.params is again.params and first.step == 10
-    sent = [payload(kept.open(run, step), typed(first, words)) for step in (10, 20)]
+    sent = [payload(kept.open(run, step), plain_input(first, words)) for step in (10, 20)]
     assert sent[0]["kinds"][0]["weights"] != sent[1]["kinds"][0]["weights"]
     assert kept.open(run).step == 30
     with pytest.raises(ValueError, match="no checkpoint of step 29; the nearest is 30"):
         kept.open(run, 29)
-    narrow = Kept(room=1)
+    narrow = RunCache(max_bytes=1)
     lasting = narrow.open(run, 10).params
     narrow.open(run, 20)
-    assert narrow.open(run, 10).params is not lasting  # there was room for one
+    assert narrow.open(run, 10).params is not lasting  # the cache holds one
 
 
-def test_what_is_too_long_is_said(run_of, kept):
-    opened = kept.open(run_of("bert"))
-    with pytest.raises(ValueError, match="the text is 42 tokens long, and 32 can be looked at"):
-        typed(opened, "cat " * 40)
+def test_too_long_texts_are_refused(run_of, kept):
+    loaded = kept.open(run_of("bert"))
+    with pytest.raises(ValueError, match="the text has 42 tokens, at most 32 fit"):
+        plain_input(loaded, "cat " * 40)
 
 
-def test_a_run_whose_text_is_gone_reads_what_is_typed(tmp_path):
-    run = made(tmp_path, "bert")
-    assert len(Kept().held_out(run).tokens) > 3
+def test_a_run_without_its_training_text_reads_typed_text(tmp_path):
+    run = untrained_run(tmp_path, "bert")
+    assert len(RunCache().held_out(run).tokens) > 3
     (tmp_path / "text.txt").unlink()
-    kept = Kept()
-    with pytest.raises(ValueError, match="the text of .*bert cannot be read: .*text.txt"):
+    kept = RunCache()
+    with pytest.raises(ValueError, match="the training text of .*bert cannot be read: .*text.txt"):
         kept.held_out(run)
-    opened = kept.open(run)
-    assert payload(opened, typed(opened, "the cat"))["kinds"][0]["queries"][1:3] == ["the", "cat"]
+    loaded = kept.open(run)
+    assert payload(loaded, plain_input(loaded, "the cat"))["kinds"][0]["queries"][1:3] == [
+        "the",
+        "cat",
+    ]
 
 
-def test_held_out_texts_are_spoilt_as_the_objective_does(run_of, kept):
+def test_held_out_texts_are_corrupted_as_in_training(run_of, kept):
     run = run_of("bert")
-    texts, opened = kept.held_out(run), kept.open(run)
-    one = chosen(texts, 1)
-    assert one.known and len(one.marked)
-    (seen,) = attention(opened, one)
-    assert seen.queries.tolist() == one.batch.tokens[0].tolist()
+    texts, loaded = kept.held_out(run), kept.open(run)
+    one = held_out_input(texts, 1)
+    assert one.has_targets and len(one.scored)
+    (one_attention,) = attention(loaded, one)
+    assert one_attention.queries.tolist() == one.batch.tokens[0].tolist()
     assert (one.batch.segments == 1).all()
     with pytest.raises(ValueError, match="no held-out text 99"):
-        chosen(texts, 99)
-    spoil = spoilt(opened, "the cat sat on a mat and the dog ran to the house", seed=3)
-    assert (spoil.batch.tokens == opened.objective.vocabulary.mask).any()
+        held_out_input(texts, 99)
+    corrupted = corrupted_input(loaded, "the cat sat on a mat and the dog ran to the house", seed=3)
+    assert (corrupted.batch.tokens == loaded.objective.vocabulary.mask).any()
     jax.tree.map(
         np.testing.assert_array_equal,
-        spoil.batch.tokens,
-        spoilt(opened, "the cat sat on a mat and the dog ran to the house", seed=3).batch.tokens,
+        corrupted.batch.tokens,
+        corrupted_input(
+            loaded, "the cat sat on a mat and the dog ran to the house", seed=3
+        ).batch.tokens,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fxformer.inference.decoding.greedy import rewrite
+from fxformer.inference.decoding.greedy import generate_seq2seq
 from tests.physics.training import Trained, trained
 
 slow = pytest.mark.slow
@@ -26,7 +26,7 @@ def wholly_right(run: Trained) -> float:
     vocabulary = run.setup.objective.vocabulary
 
     def written(objective, batch):
-        return rewrite(
+        return generate_seq2seq(
             objective.model,
             batch.source,
             batch.source_segments,

@@ -1,4 +1,4 @@
-"""The likeliest token, one at a time, from a cache."""
+"""Greedy decoding with a key-value cache."""
 
 from collections.abc import Callable
 
@@ -11,92 +11,95 @@ from fxformer.model.seq2seq import Seq2Seq
 from fxformer.nn.cache import KVCache
 
 # (tokens [B 1], cache) -> (logits [B V], cache)
-Reader = Callable[[Int[Array, "B 1"], KVCache], tuple[Float[Array, "B V"], KVCache]]
+StepFunction = Callable[[Int[Array, "B 1"], KVCache], tuple[Float[Array, "B V"], KVCache]]
 
 
-def decode(
-    read: Reader,
+def greedy_search(
+    step: StepFunction,
     cache: KVCache,
     prompt: Int[Array, "B T"],
-    given: Int[Array, "B"],
+    prompt_lengths: Int[Array, "B"],
     *,
     length: int,
     eos: int | None,
     pad: int,
 ) -> Int[Array, "B length"]:
-    """Rows that begin with their prompt (`given` tokens of it) and go on with the likeliest token.
+    """Prompts continued with the token of highest probability, one token at a time.
 
-    A row ends with `eos` (None: never) and is filled up with `pad`. The cache must have room for
-    `length` - 1 tokens: the last one is written but not read.
+    prompt_lengths: number of tokens of each prompt, at least 1
+    cache: with room for `length` - 1 tokens; the last token is not read
+    eos: id that ends a row, which is then filled with `pad`; None: never
     """
-    room = jnp.pad(prompt, ((0, 0), (0, max(0, length - prompt.shape[1]))))
+    forced_tokens = jnp.pad(prompt, ((0, 0), (0, max(0, length - prompt.shape[1]))))
 
-    def one(carry, i):
+    def body(carry, i):
         token, cache, ended = carry
-        scores, cache = read(token[:, None], cache)
-        best = jnp.argmax(scores, axis=-1).astype(prompt.dtype)
-        forced = i < given
-        following = jnp.where(forced, room[:, i], jnp.where(ended, pad, best))
+        logits, cache = step(token[:, None], cache)
+        best = jnp.argmax(logits, axis=-1).astype(prompt.dtype)
+        forced = i < prompt_lengths
+        following = jnp.where(forced, forced_tokens[:, i], jnp.where(ended, pad, best))
         if eos is not None:
             ended |= ~forced & (following == eos)
         return (following, cache, ended), following
 
     start = (prompt[:, 0], cache, jnp.zeros(prompt.shape[0], bool))
-    _, rest = jax.lax.scan(one, start, jnp.arange(1, length))
+    _, rest = jax.lax.scan(body, start, jnp.arange(1, length))
     return jnp.concatenate([prompt[:, :1], rest.T], axis=1)
 
 
-def continue_text(
-    model: LanguageModel, prompt, given, *, length: int, eos: int | None, pad: int
+def generate_decoder(
+    model: LanguageModel, prompt, prompt_lengths, *, length: int, eos: int | None, pad: int
 ) -> Int[Array, "B length"]:
-    """Prompts, continued by a decoder."""
+    """Prompts continued by a causal decoder. Arguments as of `greedy_search`."""
     ones = jnp.ones((prompt.shape[0], 1), jnp.int32)
 
-    def read(token, cache):
+    def step(token, cache):
         x, cache = model.decode_step(token, ones, cache)
         return model.logits(x[:, -1]), cache
 
     cache = model.init_cache(prompt.shape[0], length)
-    return decode(read, cache, prompt, given, length=length, eos=eos, pad=pad)
+    return greedy_search(step, cache, prompt, prompt_lengths, length=length, eos=eos, pad=pad)
 
 
-def continue_prefix(
+def generate_prefix_decoder(
     model: LanguageModel,
     prompt: Int[Array, "B T"],
-    given: Int[Array, "B"],
+    prompt_lengths: Int[Array, "B"],
     prefix: Bool[Array, "B T"],
     *,
     length: int,
     eos: int | None,
     pad: int,
 ) -> Int[Array, "B length"]:
-    """Prompts, continued by a decoder that reads the tokens of the prefix in both directions.
+    """Prompts continued by a prefix language model: bidirectional attention within the prefix.
 
-    A prompt is read at once, so each row has a cache of its own: prompts differ in length.
+    prefix: True at the tokens of the prefix
+    A prompt is read in one pass, so each row has its own cache: prompts differ in length.
     """
 
-    def one(prompt, given, prefix):
-        shown = jnp.arange(len(prompt)) < given
-        both_ways = jnp.pad(prefix & shown, (0, length - len(prompt)))[None]
+    def one_row(prompt, prompt_length, prefix):
+        given = jnp.arange(len(prompt)) < prompt_length
+        bidirectional = jnp.pad(prefix & given, (0, length - len(prompt)))[None]
         cache, one = model.init_cache(1, length), jnp.ones((1, 1), jnp.int32)
-        _, cache = model.decode_step(prompt[None], shown[None] * one, cache, prefix=both_ways)
-        # The last token is read once more, to be answered: it sees all of the prompt either way.
-        cache = cache.replace(length=jnp.full_like(cache.length, given - 1))
+        _, cache = model.decode_step(prompt[None], given[None] * one, cache, prefix=bidirectional)
+        # The last token is read again for its logits: it attends to the whole prompt either way.
+        cache = cache.replace(length=jnp.full_like(cache.length, prompt_length - 1))
 
-        def read(token, cache):
+        def step(token, cache):
             x, cache = model.decode_step(token, one, cache)
             return model.logits(x[:, -1]), cache
 
-        last = prompt[given - 1][None, None]
-        rest = decode(read, cache, last, one[0], length=length, eos=eos, pad=pad)[0]
-        at = jnp.arange(length)
-        begun = jnp.pad(prompt, (0, length - len(prompt)))
-        return jnp.where(at < given, begun, rest[jnp.maximum(at - given + 1, 0)])
+        last = prompt[prompt_length - 1][None, None]
+        rest = greedy_search(step, cache, last, one[0], length=length, eos=eos, pad=pad)[0]
+        positions = jnp.arange(length)
+        padded = jnp.pad(prompt, (0, length - len(prompt)))
+        generated = rest[jnp.maximum(positions - prompt_length + 1, 0)]
+        return jnp.where(positions < prompt_length, padded, generated)
 
-    return jax.vmap(one)(prompt, given, prefix)
+    return jax.vmap(one_row)(prompt, prompt_lengths, prefix)
 
 
-def rewrite(
+def generate_seq2seq(
     model: Seq2Seq,
     source: Int[Array, "B S"],
     segments: Int[Array, "B S"],
@@ -106,16 +109,20 @@ def rewrite(
     eos: int | None,
     pad: int,
 ) -> Int[Array, "B length"]:
-    """What a seq2seq model makes of its source, without the start token."""
-    memory = model.encode(source, segments)
+    """Output of an encoder-decoder for a source, without the start token.
+
+    segments: 0 at padding of the source
+    start: id of the first decoder token
+    """
+    encoder_output = model.encode(source, segments)
     ones = jnp.ones((source.shape[0], 1), jnp.int32)
 
-    def read(token, cache):
-        x, cache = model.decode_step(token, ones, cache, memory, segments)
+    def step(token, cache):
+        x, cache = model.decode_step(token, ones, cache, encoder_output, segments)
         return model.logits(x[:, -1]), cache
 
     first = jnp.broadcast_to(jnp.asarray(start, jnp.int32), (source.shape[0], 1))
-    given = jnp.ones(source.shape[0], jnp.int32)
+    one = jnp.ones(source.shape[0], jnp.int32)
     cache = model.init_cache(source.shape[0], length + 1)
-    rows = decode(read, cache, first, given, length=length + 1, eos=eos, pad=pad)
+    rows = greedy_search(step, cache, first, one, length=length + 1, eos=eos, pad=pad)
     return rows[:, 1:]

@@ -1,4 +1,4 @@
-"""A few examples of what a model makes of held-out text, as pairs a person can compare."""
+"""Example predictions on held-out text, shown during training beside the targets."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,19 @@ from jaxtyping import Array, Int
 
 from fxformer.batch import Batch
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.inference.decoding.greedy import continue_prefix, continue_text, rewrite
+from fxformer.inference.decoding.greedy import (
+    generate_decoder,
+    generate_prefix_decoder,
+    generate_seq2seq,
+)
 from fxformer.objective.base import Objective
 from fxformer.track.summary import Sample
 
-MOST_CODES = 16  # of which samples are shown
+MAX_CODES = 16  # of which generate_samples are shown
 
 
-def one_piece(batch: Batch, rows: int) -> Batch:
-    """The first text of each of the first rows, everything else turned into padding."""
+def first_segment(batch: Batch, rows: int) -> Batch:
+    """The first `rows` rows with only their first text; all other tokens become padding."""
 
     def only(ids, segments):
         return np.where(segments == 1, ids, 0), (segments == 1).astype(np.int32)
@@ -32,8 +36,8 @@ def one_piece(batch: Batch, rows: int) -> Batch:
     return cut if batch.prefix is None else cut.replace(prefix=batch.prefix & (segments > 0))
 
 
-def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
-    """An encoder's answer: the likeliest token at each scored position."""
+def predict_masked(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
+    """Encoder: (input, input with the most probable token at each scored position, target)."""
     best = jnp.argmax(objective.model.logits(objective.model(batch)), -1).astype(jnp.int32)
     rows = jnp.arange(best.shape[0])[:, None]
     if batch.picked is None:
@@ -44,32 +48,32 @@ def fill_in(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
 
     def put(values):
         here = jnp.where(scored, values, batch.tokens[rows, at])
-        there = jnp.where(scored, at, batch.tokens.shape[1])  # out of range: dropped
+        there = jnp.where(scored, at, batch.tokens.shape[1])  # out of range, so dropped
         return batch.tokens.at[rows, there].set(here, mode="drop")
 
     return batch.tokens, put(best[rows, at]), put(batch.targets)
 
 
-def go_on(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
-    """A decoder's answer: the first third of each text, or the prefix it has, continued."""
+def continue_prompt(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
+    """Decoder: (prompt, its continuation, text); the prompt is the prefix or the first third."""
     vocabulary, length = objective.vocabulary, batch.tokens.shape[1]
     given = jnp.maximum((batch.segments > 0).sum(1) // 3, 1)
     own = None if batch.prefix is None else jnp.sum(batch.prefix, 1)
     given = given if own is None else jnp.where(own > 0, own, given)
     shown = jnp.arange(length) < given[:, None]
     prompt = jnp.where(shown, batch.tokens, vocabulary.pad)
-    knobs = {"length": length, "eos": vocabulary.eos, "pad": vocabulary.pad}
+    options = {"length": length, "eos": vocabulary.eos, "pad": vocabulary.pad}
     if batch.prefix is None:
-        whole = continue_text(objective.model, prompt, given, **knobs)
+        whole = generate_decoder(objective.model, prompt, given, **options)
     else:
-        whole = continue_prefix(objective.model, prompt, given, batch.prefix, **knobs)
+        whole = generate_prefix_decoder(objective.model, prompt, given, batch.prefix, **options)
     return prompt, whole, batch.tokens
 
 
-def restore(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
-    """A seq2seq model's answer: what it writes after reading the source."""
+def reconstruct(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
+    """Encoder-decoder: (source, greedy output, target)."""
     vocabulary = objective.vocabulary
-    answer = rewrite(
+    answer = generate_seq2seq(
         objective.model,
         batch.source,
         batch.source_segments,
@@ -81,10 +85,14 @@ def restore(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
     return batch.source, answer, batch.targets * (batch.segments > 0)
 
 
-ANSWERS: dict[str, Callable] = {"encoder": fill_in, "decoder": go_on, "seq2seq": restore}
+PREDICTORS: dict[str, Callable] = {
+    "encoder": predict_masked,
+    "decoder": continue_prompt,
+    "seq2seq": reconstruct,
+}
 
 
-def samples(
+def generate_samples(
     objective: Objective,
     bind: Callable,
     params: dict,
@@ -92,44 +100,48 @@ def samples(
     tokenizer: Tokenizer,
     rows: int,
 ) -> list[Sample]:
-    """What the model with these parameters makes of the first rows of a batch.
+    """Predictions of the model with parameters `params` on the first rows of a batch.
 
-    objective: for its vocabulary; its arrays may be abstract
+    objective: its vocabulary and methods are used; its arrays may be abstract
     bind: params -> objective with these parameters
     """
-    answer = type(objective).answer or ANSWERS[objective.model.architecture]
-    ids = jax.jit(lambda p, b: answer(bind(p), b))(params, one_piece(batch, rows))
+    answer = type(objective).answer or PREDICTORS[objective.model.architecture]
+    ids = jax.jit(lambda p, b: answer(bind(p), b))(params, first_segment(batch, rows))
     read = tokenizer if batch.source is None else tokenizer.of_source
     texts = (
-        [spelt(row, one) for row in np.asarray(part)]
+        [readable_text(row, one) for row in np.asarray(part)]
         for part, one in zip(ids, (read, tokenizer, tokenizer), strict=True)
     )
     shown = [Sample(*three) for three in zip(*texts, strict=True)]
     if getattr(objective, "shows_codes", False):
-        shown += by_code(bind, params, batch.tokens.shape[1], tokenizer)
+        shown += samples_by_code(bind, params, batch.tokens.shape[1], tokenizer)
     return shown
 
 
-def by_code(bind: Callable, params: dict, length: int, tokenizer: Tokenizer) -> list[Sample]:
-    """What a decoder writes behind each control code alone; of sixteen codes at most."""
-    codes = dict(list(tokenizer.ids.codes.items())[:MOST_CODES])
-    words = tokenizer.vocabulary
+def samples_by_code(
+    bind: Callable, params: dict, length: int, tokenizer: Tokenizer
+) -> list[Sample]:
+    """Greedy continuation of each control code alone, for at most MAX_CODES codes."""
+    codes = dict(list(tokenizer.ids.codes.items())[:MAX_CODES])
+    vocabulary = tokenizer.vocabulary
     prompt = np.array(list(codes.values()), np.int32)[:, None]
 
     def write(params: dict, prompt: Array) -> Array:
         given = jnp.ones(len(codes), jnp.int32)
         model = bind(params).model
-        return continue_text(model, prompt, given, length=length, eos=words.eos, pad=words.pad)
+        return generate_decoder(
+            model, prompt, given, length=length, eos=vocabulary.eos, pad=vocabulary.pad
+        )
 
     rows = np.asarray(jax.jit(write)(params, prompt))
     return [
-        Sample(f"<code {name}>", spelt(row, tokenizer), "")
+        Sample(f"<code {name}>", readable_text(row, tokenizer), "")
         for name, row in zip(codes, rows, strict=True)
     ]
 
 
-def spelt(ids: Int[np.ndarray, "T"], tokenizer: Tokenizer) -> str:
-    """Ids as text in which a mask shows as <mask>; other special tokens are left out."""
+def readable_text(ids: Int[np.ndarray, "T"], tokenizer: Tokenizer) -> str:
+    """Decoded text with masks printed as <mask> and other special tokens left out."""
     mask, parts, run = tokenizer.vocabulary.mask, [], []
     for token in [*ids.tolist(), None]:
         if token is not None and token != mask:

@@ -7,7 +7,12 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.inference.decoding.samples import fill_in, go_on, one_piece, spelt
+from fxformer.inference.decoding.samples import (
+    continue_prompt,
+    first_segment,
+    predict_masked,
+    readable_text,
+)
 from tests.models import tiny
 
 
@@ -22,7 +27,9 @@ class Letters:
 
 
 def test_masks_are_shown_and_other_specials_are_not():
-    assert spelt(np.array([1, 3, 4, 2, 5, 2, 2, 0]), Letters()) == "ab <mask> c <mask> <mask>"
+    assert (
+        readable_text(np.array([1, 3, 4, 2, 5, 2, 2, 0]), Letters()) == "ab <mask> c <mask> <mask>"
+    )
 
 
 def test_one_piece_keeps_the_first_text_of_each_row():
@@ -33,7 +40,7 @@ def test_one_piece_keeps_the_first_text_of_each_row():
         weights=np.ones((3, 2), np.float32),
         picked=np.array([[1, 3]] * 3),
     )
-    cut = one_piece(batch, 2)
+    cut = first_segment(batch, 2)
     assert cut.tokens.tolist() == [[5, 6, 0, 0]] * 2
     assert cut.weights.tolist() == [[1, 0]] * 2
 
@@ -54,7 +61,7 @@ def test_an_encoder_fills_in_what_counts_and_leaves_the_rest(picked):
         def __init__(self):
             self.model = model
 
-    read, wrote, truth = map(np.asarray, fill_in(Owner(), jax.tree.map(jnp.asarray, batch)))
+    read, wrote, truth = map(np.asarray, predict_masked(Owner(), jax.tree.map(jnp.asarray, batch)))
     best = np.asarray(model.logits(model(batch))).argmax(-1)
     assert (read == tokens).all()
     assert wrote.tolist() == [[4, best[0, 1], 6, best[0, 3]]]
@@ -74,7 +81,7 @@ def test_a_decoder_goes_on_from_the_prefix_of_a_text():
     tokens = np.array([[4, 9, 6, 12, 5, 8, 3, 7, 20]] * 2, np.int32)
     prefix = np.arange(9) < np.array([[5], [0]])
     batch = Batch(tokens, np.ones_like(tokens), prefix=prefix)
-    read, wrote, truth = map(np.asarray, go_on(Owner(), jax.tree.map(jnp.asarray, batch)))
+    read, wrote, truth = map(np.asarray, continue_prompt(Owner(), jax.tree.map(jnp.asarray, batch)))
     assert read.tolist() == [[4, 9, 6, 12, 5, 0, 0, 0, 0], [4, 9, 6, 0, 0, 0, 0, 0, 0]]
     best = np.asarray(model.logits(model(batch.replace(tokens=wrote)))).argmax(-1)
     assert (wrote[0, 5:] == best[0, 4:-1]).all() and (wrote[1, 3:] == best[1, 2:-1]).all()

@@ -1,4 +1,4 @@
-"""Runs that were never trained: a config, a tokenizer and checkpoints of drawn weights."""
+"""Saves runs without training: config, tokenizer and checkpoints with random weights."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ KINDS = {
 
 
 def text(folder: Path) -> Path:
-    """A small text of few words."""
+    """A small text file with a small vocabulary."""
     file = folder / "text.txt"
     if not file.exists():
         rng = np.random.default_rng(0)
@@ -46,8 +46,8 @@ def text(folder: Path) -> Path:
     return file
 
 
-def made(folder: Path, kind: str, *more: str, steps=(10, 20, 30)) -> StoredRun:
-    """A run of this kind on the folder's text, with checkpoints at `steps`, each other weights."""
+def untrained_run(folder: Path, kind: str, *more: str, steps=(10, 20, 30)) -> StoredRun:
+    """A run of this kind on the folder's text, with different random weights at each of `steps`."""
     data = (
         "data=text",
         f"data.files={text(folder)}",
@@ -56,20 +56,22 @@ def made(folder: Path, kind: str, *more: str, steps=(10, 20, 30)) -> StoredRun:
         f"data.cache_dir={folder / 'cache'}",
         "tokenizer=word",
     )
-    return written(folder / "runs", kind, *KINDS[kind], *SMALL, *data, *more, steps=steps)
+    return save_untrained_run(
+        folder / "runs", kind, *KINDS[kind], *SMALL, *data, *more, steps=steps
+    )
 
 
-def written(root: Path, name: str, *overrides: str, steps=(10, 20, 30)) -> StoredRun:
-    """The same of any config."""
+def save_untrained_run(root: Path, name: str, *overrides: str, steps=(10, 20, 30)) -> StoredRun:
+    """A run of any config, with different random weights at each of `steps`."""
     cfg = composed(*overrides, f"runs={root}", "trainer.compile_cache=null")
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
     make, tokenizer = maker(cfg, corpus.vocabulary), corpus.source.tokenizer
-    kind = jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
     built = nnx.eval_shape(lambda: make(jax.random.key(0))).model
     facts = {"data": {"tokenizer_hash": tokenizer.hash}, "architecture": built.architecture}
     run = Run.create(root, name, config=cfg, facts=facts)
     tokenizer.save(run.folder / "tokenizer")
-    leaves, tree = jax.tree.flatten(kind)
+    leaves, tree = jax.tree.flatten(shapes)
     checkpoints = Checkpoints(run.folder / "checkpoints", keep=max(len(steps), 2))
     for step in steps:
         rng = np.random.default_rng(step)
