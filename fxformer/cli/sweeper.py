@@ -165,6 +165,8 @@ class Sweeper(HydraSweeper):
             params = search.sampler.draw(study, slot, ())
             study_io.skip(study, slot, params, space.overrides(study.space, params), why)
         study_io.note_judged(study)
+        if not any(is_of(one.key, "energy") for one in study.space):
+            build(self.config.energy).carbon.warn_of_default()
         with open_dict(self.config):  # where Hydra's own launcher would make a folder
             self.config.hydra.sweep.dir = str(study.folder)
         words = [word for word in fixed if not is_of(word, "search")]

@@ -55,7 +55,7 @@ class Carbon:
     pue: power usage effectiveness, watts of the building per watt of its computers; at least 1
     grid_gco2e_per_kwh: the user's own value; overrides `region`
     region: a code of `regions()`: ISO 3166 alpha-3 ("FRA"), or a part of one ("USA-CA", "CHN-BJ").
-        An unknown code is a UserError. No option set: the world average, with a warning
+        An unknown code is a UserError. No option set: the world average; see `warn_of_default`
     grid_hourly: a CSV file by hour, which overrides `region`; see `HourlyIntensity`, also for
         grid_column and grid_timezone
     """
@@ -93,7 +93,12 @@ class Carbon:
         elif grid_gco2e_per_kwh is not None:
             name = region or "given"
             self.grid = CarbonIntensity(grid_gco2e_per_kwh, name, None, "the user's value")
-        if region is None and not given:
+        self.is_default = region is None and not given
+
+    def warn_of_default(self) -> None:
+        """Log that no option sets the carbon intensity, once in a process. For commands that begin
+        a run, a search or a plan, after everything that may refuse it."""
+        if self.is_default:
             _warn_once()
 
     def kwh(self, joules: float) -> float:
@@ -204,5 +209,6 @@ def _alpha2() -> dict[str, str]:
 @functools.cache
 def _warn_once() -> None:
     _log.warning(
-        "no energy.region: CO2e is counted at the world average of %g g/kWh", WORLD_AVERAGE
+        "energy.region is not set: CO2e is computed with the world average of %g g/kWh",
+        WORLD_AVERAGE,
     )

@@ -33,6 +33,7 @@ class Planner:
         words = "making real steps …" if knobs.calibrate else "building, nothing is trained …"
         with self.console.status(words):
             found = forecast(cfg, knobs)
+        carbon.warn_of_default()
         self.found.append(found)
         show(found, carbon, knobs.elsewhere, self.console)
         self._last = carbon, knobs.elsewhere

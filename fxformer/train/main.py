@@ -70,6 +70,8 @@ def train(
             setup = set_up(cfg)
             check_memory(setup)
         run = open_run(cfg, setup, facts)
+        if watch is None:  # a search says it once for all its trials
+            energy.carbon.warn_of_default()
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:

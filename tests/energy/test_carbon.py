@@ -46,11 +46,13 @@ def test_every_country_has_its_two_letters_and_no_two_the_same():
     assert {"US": "USA", "DE": "DEU", "CN": "CHN", "ZA": "ZAF"}.items() <= codes.items()
 
 
-def test_no_region_is_the_world_average_with_one_warning(caplog):
+def test_no_region_is_the_world_average_and_warns_once(caplog):
     carbon._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING):
-        assert Carbon().grid.name == "world average"
-        Carbon()
+        assert Carbon().grid.name == "world average" and not caplog.records
+        Carbon(region="FRA").warn_of_default()
+        for _ in range(2):
+            Carbon().warn_of_default()
     assert len(caplog.records) == 1 and "world average" in caplog.text
 
 
