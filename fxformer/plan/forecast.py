@@ -1,72 +1,93 @@
-"""A run's cost from its config: shapes give arithmetic, a device's peak or real steps give time."""
+"""Forecast of a run's parameters, FLOPs, memory, time and energy from its config."""
 
 import dataclasses
 import functools
 import math
-import statistics
-import time
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from fxformer.config.build import build
 from fxformer.energy import host_usage
+from fxformer.energy.carbon import find_region
 from fxformer.energy.config import TDPEnergy
 from fxformer.energy.host_usage import take_startup
-from fxformer.errors import UserError
+from fxformer.files import check_output
 from fxformer.flops.jaxpr_flops import executed_flops
-from fxformer.flops.peak import cores, mesh_peak
 from fxformer.flops.training import tokens_read
-from fxformer.plan.knobs import Plan
+from fxformer.plan.step_rates import estimate_rates, measure_rates
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import LOOKED, Setup, set_up
 from fxformer.train.state import count_by_part
+from fxformer.types import Positive
 
-MFU = {"cpu": 0.35, "gpu": 0.30, "tpu": 0.40}  # shares of the peak that a small model reaches
-DOUBT = 0.7  # of a time from such a share: one standard deviation, relative
-NOISE = 0.07  # of a time from real steps: machines are noisy
-PROGRAMS = 3.5  # what a run compiles (step, first state, evaluation, samples), in times of the step
-ONCE_DOUBT = 0.5  # of what comes once: start-up, compiling
-USUAL_START, USUAL_COMPILE = 7.0, 8.0  # processor seconds, where they are not measured here
-RESIDENT = 0.7e9  # bytes of a process with nothing but its programs
+COMPILES = 3.5  # compile time of a run (step, first state, evaluation, samples) / of the step
+ONCE_SIGMA = 0.5  # of start-up and compiling: one standard deviation, relative
+TYPICAL_START, TYPICAL_COMPILE = 7.0, 8.0  # processor seconds, where they are not measured here
+BASE_MEMORY = 0.7e9  # resident bytes of a process without its data
 SIGMAS = 1.96  # standard deviations of a normal that hold 95 %
-FORWARD = 1 / 3  # of a step's arithmetic is its forward pass: what evaluating costs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlanConfig:
+    """Options of `fxformer plan`: the `plan` part of conf/plan.yaml.
+
+    calibrate: make real steps, to measure their time and energy; their weights are discarded
+    seconds: of such steps, after compiling
+    compile: compile the step, to know the memory it needs; calibration does so anyway
+    regions: regions whose grids are compared with this one's
+    json: file for everything that is printed
+    """
+
+    calibrate: bool = False
+    seconds: Positive = 5.0
+    compile: bool = True
+    regions: Sequence[str] = ("SWE", "FRA", "USA", "DEU", "POL")
+    json: str | None = None
+
+    def __post_init__(self) -> None:
+        for code in self.regions:
+            find_region(code)
+        if self.json is not None:
+            check_output(self.json, "plan.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Spread:
-    """value, with one standard deviation sigma in the same unit. It cannot be negative and is
-    uncertain by a factor: log-normal."""
+class Estimate:
+    """A value with one standard deviation, sigma, in the same unit; log-normal."""
 
     value: float
     sigma: float
 
     @property
     def interval(self) -> tuple[float, float]:
-        """That of 95 %: value / f to value · f, f = exp(1.96 · (log(1 + (sigma/value)²))^½)."""
+        """95 %: value / f to value · f, f = exp(1.96 · (log(1 + (sigma/value)²))^½)."""
         if not self.value:
             return 0.0, 0.0
         factor = math.exp(SIGMAS * math.sqrt(math.log1p((self.sigma / self.value) ** 2)))
         return self.value / factor, self.value * factor
 
-    def __add__(self, other: "Spread") -> "Spread":
-        """Of two runs on the same machine, whose errors are one error."""
-        return Spread(self.value + other.value, self.sigma + other.sigma)
+    def __add__(self, other: "Estimate") -> "Estimate":
+        """The sum for two runs on the same machine, whose errors are fully correlated."""
+        return Estimate(self.value + other.value, self.sigma + other.sigma)
 
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """parameters: exactly those the run will have; parts: by path
-    flops_per_token: of forward and backward, for each token read; padding is no work
-    executed: FLOPs that the program multiplies for each token read: hidden pairs, padding,
-        recomputation and the optimizer's matrices too
-    tokens: read in all training steps; flops: of them, without what is no work
-    memory: bytes a step needs on one device, as its compiler says; None: not compiled
+    """Forecast of one run.
+
+    parameters: exact number; parts: by path
+    flops_per_token: model FLOPs of forward and backward pass per token read, without padding
+    executed: FLOPs that the program executes per token read, with masked pairs, padding,
+        recomputation and the optimizer's matrices
+    tokens: read in all training steps; flops: model FLOPs of them
+    memory: bytes of a step on one device, from the compiler; None: not compiled
     seconds, joules: of the whole run: start-up, compiling, steps, evaluation
-    once_seconds, once_joules: of them, what comes once: start-up and compiling
-    mfu: share of the peak that real steps reached, or that was assumed
-    how: where time and energy are from
-    steps: of the run; budget: the limit that will end it earlier, in words
+    once_seconds, once_joules: of them, those of start-up and compiling
+    mfu: share of the peak FLOP/s that real steps reached, or that was assumed
+    method: source of time and energy, as text
+    steps: of the run; budget: the limit that will end it earlier, as text
     """
 
     parameters: int
@@ -76,32 +97,18 @@ class Forecast:
     tokens: float
     flops: float
     memory: int | None
-    seconds: Spread
-    joules: Spread
+    seconds: Estimate
+    joules: Estimate
     mfu: float | None
-    how: str
+    method: str
     steps: int
     budget: str | None
     once_seconds: float = 0.0
     once_joules: float = 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Rates:
-    """What a training step and an evaluation batch take: seconds and watts, with their relative
-    standard deviations."""
-
-    step: float
-    evaluation: float
-    watts: float
-    doubt: float
-    power_doubt: float
-    mfu: float | None
-    how: str
-
-
-def forecast(cfg, knobs: Plan) -> Forecast:
-    """Build the run, train nothing (calibrating: a few steps), and say what it will cost.
+def forecast(cfg, options: PlanConfig) -> Forecast:
+    """Build the run and estimate its cost; trains nothing, or a few steps to calibrate.
 
     Raises UserError for whatever `fxformer train` would refuse.
     """
@@ -111,64 +118,65 @@ def forecast(cfg, knobs: Plan) -> Forecast:
     batches = setup.data.train(setup.corpus.batch, cfg.seed)
     sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(LOOKED)]
     per_step, per_token = float(np.mean(sizes)), setup.flops_per_token
-    compiled, state, compiling = _compiled(setup, knobs, cfg.seed)
+    compiled, state, compiling = _compiled(setup, options, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
-    done = executed_flops(setup.step, setup.like, setup.example)
-    if knobs.calibrate:
-        rates = _measured(setup, compiled, state, energy, knobs.seconds, flops)
+    executed = executed_flops(setup.step, setup.like, setup.example)
+    if options.calibrate:
+        rates = measure_rates(setup, compiled, state, energy, options.seconds, flops)
     else:
-        rates = _assumed(setup, energy, flops, done, memory)
+        rates = estimate_rates(setup, energy, flops, executed, memory)
     steps, every = setup.trainer.steps, setup.trainer.eval_every
     passes = math.ceil(steps / every) if every else 1
     evaluations = passes * len(setup.data.valid(setup.corpus.batch))
     loop = steps * rates.step + evaluations * rates.evaluation
-    once = start + PROGRAMS * compiling
+    once = start + COMPILES * compiling
     kinds = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
-    once_joules = once * energy.expected_watts(kinds, cores=1, memory=RESIDENT + (memory or 0))
+    once_joules = once * energy.expected_watts(kinds, cores=1, memory=BASE_MEMORY + (memory or 0))
     whole, watts = once + loop, (once_joules + loop * rates.watts) / (once + loop)
     seconds, cut = _within(energy, setup.trainer.budget_minutes, whole, watts)
     if cut is not None:
         loop = max(seconds - once, 0.0)
-    time_doubt = _doubt(once, ONCE_DOUBT, loop, rates.doubt) if cut is None else 0.0
+    time_sigma = _sum_sigma(once, ONCE_SIGMA, loop, rates.seconds_sigma) if cut is None else 0.0
     joules = once_joules + loop * rates.watts
-    doubt = _doubt(once_joules, ONCE_DOUBT, loop * rates.watts, rates.doubt if cut is None else 0.0)
+    loop_sigma = rates.seconds_sigma if cut is None else 0.0
+    sigma = _sum_sigma(once_joules, ONCE_SIGMA, loop * rates.watts, loop_sigma)
     return Forecast(
         parameters=setup.parameters,
         parts=count_by_part(setup.like.params),
         flops_per_token=per_token,
-        executed=done / per_step,
+        executed=executed / per_step,
         tokens=per_step * steps,
         flops=flops * steps,
         memory=memory,
-        seconds=Spread(seconds, time_doubt * seconds),
-        joules=Spread(joules, math.hypot(doubt, rates.power_doubt) * joules),
+        seconds=Estimate(seconds, time_sigma * seconds),
+        joules=Estimate(joules, math.hypot(sigma, rates.watts_sigma) * joules),
         once_seconds=once,
         once_joules=once_joules,
         mfu=rates.mfu,
-        how=rates.how,
+        method=rates.method,
         steps=steps,
         budget=cut,
     )
 
 
-def _doubt(one: float, its: float, other: float, others: float) -> float:
-    """Relative standard deviation of a sum of two whose errors are independent."""
-    return math.hypot(one * its, other * others) / (one + other) if one + other else 0.0
+def _sum_sigma(a: float, a_sigma: float, b: float, b_sigma: float) -> float:
+    """Relative standard deviation of a + b, from those of a and b, whose errors are independent."""
+    return math.hypot(a * a_sigma, b * b_sigma) / (a + b) if a + b else 0.0
 
 
 @functools.cache
 def _started() -> float:
-    """Processor seconds from this process's start to here: what a run's takes too. The usual ones
-    where the process did other things as well."""
+    """Processor seconds from this process's start to here, which a run needs too; typical
+    ones where the process did other things as well."""
     seconds = host_usage.cpu_seconds() - take_startup().cpu_seconds
-    return seconds if seconds > 0.5 else USUAL_START
+    return seconds if seconds > 0.5 else TYPICAL_START
 
 
 def _within(
     energy: TDPEnergy, minutes: float | None, seconds: float, watts: float
 ) -> tuple[float, str | None]:
-    """The seconds a run gets, and the budget that cuts it short, if one does."""
+    """(seconds of the run, the budget that ends it early or None)."""
     carbon = energy.carbon
     limits = {}
     if minutes is not None:
@@ -184,88 +192,26 @@ def _within(
     return limits[name], f"{name} ends it after about {share:.0%} of its steps"
 
 
-def _compiled(setup: Setup, knobs: Plan, seed: int):
+def _compiled(setup: Setup, options: PlanConfig, seed: int):
     """(the compiled step, its first state, processor seconds of compiling the step); (None, None,
-    the usual ones) where not asked."""
-    if not (knobs.compile or knobs.calibrate):
-        return None, None, USUAL_COMPILE
+    typical seconds) where it is not compiled."""
+    if not (options.compile or options.calibrate):
+        return None, None, TYPICAL_COMPILE
     began = host_usage.cpu_seconds()
     placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
     jitted = compile_step(setup.step, placement, setup.mesh, donate=setup.trainer.donate)
     step = jitted.lower(setup.like, setup.put(setup.example)).compile()
     seconds, state = host_usage.cpu_seconds() - began, None
-    if knobs.calibrate:
+    if options.calibrate:
         state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(seed))
     return step, state, seconds
 
 
 def _memory(compiled) -> int | None:
-    """Bytes of arguments, results and what lies between, as the compiler says; None if it does
-    not."""
+    """Bytes of arguments, results and temporaries, from the compiler; None: it reports none."""
     facts = compiled.memory_analysis()
     if facts is None:
         return None
     shared = getattr(facts, "alias_size_in_bytes", 0)
     held = facts.argument_size_in_bytes + facts.output_size_in_bytes - shared
     return int(held + facts.temp_size_in_bytes)
-
-
-def _measured(setup, step, state, energy, seconds, flops) -> Rates:
-    """Real steps for some seconds, real evaluations for a fifth of that."""
-    kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
-    batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    evaluate = jax.jit(setup.evaluate).lower(setup.like.params, setup.put(setup.example)).compile()
-    state, _ = jax.block_until_ready(step(state, setup.put(setup.example)))  # the first is slow
-    meter, times, began = energy.open(accelerators=kinds), [], time.perf_counter()
-    number = 0
-    while time.perf_counter() - began < seconds or number < 3:
-        before, number = time.perf_counter(), number + 1
-        batch = setup.put(setup.objective.corrupt(batches[number]))
-        state, sums = step(state, batch)
-        jax.block_until_ready((state, sums))
-        times.append(time.perf_counter() - before)
-    spent = time.perf_counter() - began
-    joules = meter.close().total
-    looks, began = [], time.perf_counter()
-    while time.perf_counter() - began < seconds / 5 or len(looks) < 2:
-        before = time.perf_counter()
-        jax.block_until_ready(evaluate(state.params, setup.put(setup.example)))
-        looks.append(time.perf_counter() - before)
-    pace = statistics.mean(times)
-    peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
-    return Rates(
-        step=pace,
-        evaluation=statistics.mean(looks),
-        watts=joules.joules / spent,
-        doubt=max(NOISE, statistics.pstdev(times) / pace / math.sqrt(len(times))),
-        power_doubt=joules.relative,
-        mfu=None if peak is None else flops / pace / peak[0],
-        how=f"{len(times)} real steps; energy {joules.provenance}"
-        + ("" if peak is None else f"; peak {peak[1]}"),
-    )
-
-
-def _assumed(setup, energy, flops, done, memory) -> Rates:
-    """From the peak of the devices and a share of it that is common, reached by all the arithmetic
-    that is done; the MFU is that of the arithmetic which is needed."""
-    peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)
-    if peak is None:
-        kind = jax.devices()[0].device_kind
-        raise UserError(
-            f"the peak of {kind} is not in the table, so nothing tells how long a step takes: "
-            "write plan.calibrate=true"
-        )
-    share = MFU.get(jax.devices()[0].platform, min(MFU.values()))
-    step = done / (share * peak[0])
-    accelerators = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
-    watts = energy.expected_watts(accelerators, cores=cores(), memory=memory or 0)
-    return Rates(
-        step=step,
-        evaluation=FORWARD * step,
-        watts=watts,
-        doubt=DOUBT,
-        power_doubt=energy.sigma_modelled,
-        mfu=share * flops / done,
-        how=f"assumed {share:.0%} of the peak ({peak[1]}); energy modelled; "
-        "plan.calibrate=true measures both",
-    )

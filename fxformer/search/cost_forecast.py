@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fxformer.config.build import build
 from fxformer.energy.carbon import Carbon
-from fxformer.plan.forecast import Spread
+from fxformer.plan.forecast import Estimate
 from fxformer.plan.main import Planner
 from fxformer.search.cost import RESOLUTION, grid_size
 from fxformer.search.study import Study
@@ -89,8 +89,8 @@ class Sum:
     """Of so many trials on one machine, one after the other."""
 
     trials: int
-    seconds: Spread
-    joules: Spread
+    seconds: Estimate
+    joules: Estimate
 
     def words(self, carbon: Carbon) -> str:
         """Time, energy with its interval of 95 %, CO2e."""
@@ -118,7 +118,7 @@ class Sum:
         return carbon.kwh(self.joules.value) * carbon.mean_intensity(self.seconds.value)
 
 
-def times(each: Sequence[Spread], number: int) -> Spread:
+def times(each: Sequence[Estimate], number: int) -> Estimate:
     """The sum over `number` trials of which `each` are known.
 
     Errors of the forecasts are one error and add up straight; that these few stand for all is an
@@ -128,4 +128,4 @@ def times(each: Sequence[Spread], number: int) -> Spread:
     own = number * float(np.mean([one.sigma for one in each]))
     n = len(values)
     drawn = number * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 and n != number else 0.0
-    return Spread(number * float(values.mean()), math.hypot(own, drawn))
+    return Estimate(number * float(values.mean()), math.hypot(own, drawn))

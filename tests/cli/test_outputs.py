@@ -5,7 +5,7 @@ import pytest
 from fxformer.__main__ import main
 from fxformer.errors import UserError
 from fxformer.files import check_folder, check_output
-from fxformer.plan.knobs import Plan
+from fxformer.plan.forecast import PlanConfig
 
 MISSING = "{}/nowhere/file"
 # Nothing of what these commands read exists: the output is what they complain about first.
@@ -33,7 +33,7 @@ def test_an_output_that_cannot_be_written_is_refused_first(command, tmp_path, mo
 
 def test_a_plan_refuses_its_output_before_it_is_made(tmp_path):
     with pytest.raises(UserError, match=r"plan\.json .*there is no folder"):
-        Plan(json=MISSING.format(tmp_path))
+        PlanConfig(json=MISSING.format(tmp_path))
 
 
 @pytest.mark.parametrize("port", ["99999", "-1"])

@@ -6,8 +6,7 @@ import pytest
 from fxformer.config.compatibility import architecture
 from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read
-from fxformer.plan.forecast import forecast
-from fxformer.plan.knobs import Plan
+from fxformer.plan.forecast import PlanConfig, forecast
 from tests.models import OWN, choices
 from tests.physics.training import composed, ready
 
@@ -32,7 +31,7 @@ def test_a_family_has_the_parameters_and_the_arithmetic_that_were_foretold(famil
     """The first state is made for real; its arrays are counted, and what a step multiplies."""
     given = words(family)
     setup = ready(*given)
-    found = forecast(setup.cfg, Plan(compile=False))
+    found = forecast(setup.cfg, PlanConfig(compile=False))
     state = jax.jit(setup.start)(jax.random.key(0))
     assert found.parameters == sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert sum(found.parts.values()) == found.parameters

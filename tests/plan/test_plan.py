@@ -15,10 +15,8 @@ from fxformer.energy.carbon import Carbon
 from fxformer.energy.config import TDPEnergy
 from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import training_flops
-from fxformer.plan.forecast import Forecast, Spread, _doubt, _within
-from fxformer.plan.knobs import Plan
-from fxformer.plan.start import starts
-from fxformer.plan.table import show
+from fxformer.plan.forecast import Estimate, Forecast, PlanConfig, _sum_sigma, _within
+from fxformer.plan.table import show, start_times
 from tests.physics.training import ready
 
 QUICK = (*DECODER, "trainer.steps=6", "trainer.eval_every=3", "energy.grid_gco2e_per_kwh=100")
@@ -58,7 +56,7 @@ def test_a_plan_adds_up(planned):
     assert one["seconds"] > 0 and 0 < one["seconds_sigma"] < one["seconds"]
     assert one["kwh"] == pytest.approx(one["joules"] / 3.6e6)
     assert one["gco2e"] == pytest.approx(100 * one["kwh"])
-    assert "real steps" in one["how"] and "modelled" in one["how"]
+    assert "real steps" in one["method"] and "modelled" in one["method"]
     assert 0 < one["mfu"] < 1
     assert 0 < one["once_seconds"] < one["seconds"] and 0 < one["once_joules"] < one["joules"]
     low, high = one["joules_interval"]
@@ -66,17 +64,17 @@ def test_a_plan_adds_up(planned):
 
 
 def test_an_interval_holds_95_percent_of_what_is_uncertain_by_a_factor():
-    spread = Spread(100.0, 80.0)
+    spread = Estimate(100.0, 80.0)
     low, high = spread.interval
     width = math.sqrt(math.log1p(0.8**2))
     drawn = 100 * np.exp(np.random.default_rng(0).normal(0, width, 20_000))
     assert np.mean((low <= drawn) & (drawn <= high)) == pytest.approx(0.95, abs=0.006)
-    assert low * high == pytest.approx(100.0**2) and Spread(0.0, 0.0).interval == (0.0, 0.0)
+    assert low * high == pytest.approx(100.0**2) and Estimate(0.0, 0.0).interval == (0.0, 0.0)
 
 
 def test_errors_of_parts_are_weighed_by_the_parts():
-    assert _doubt(30.0, 0.5, 40.0, 0.5) == pytest.approx(25 / 70)
-    assert _doubt(0.0, 0.5, 40.0, 0.7) == 0.7 and _doubt(0.0, 1.0, 0.0, 1.0) == 0.0
+    assert _sum_sigma(30.0, 0.5, 40.0, 0.5) == pytest.approx(25 / 70)
+    assert _sum_sigma(0.0, 0.5, 40.0, 0.7) == 0.7 and _sum_sigma(0.0, 1.0, 0.0, 1.0) == 0.0
 
 
 def test_a_sweep_is_the_sum_of_its_runs(folder):
@@ -97,7 +95,7 @@ def test_a_sweep_is_the_sum_of_its_runs(folder):
 def test_what_train_refuses_is_refused(folder):
     code, _, err = called("plan", *QUICK, "model.dim=15", folder=folder)
     assert code == 2 and "15" in err
-    code, _, err = called("plan", *QUICK, "plan.elsewhere=[FRAA]", folder=folder)
+    code, _, err = called("plan", *QUICK, "plan.regions=[FRAA]", folder=folder)
     assert code == 2 and "FRA (France)" in err
 
 
@@ -110,12 +108,12 @@ def test_a_budget_cuts_a_plan_short():
 
 
 def test_errors_of_runs_on_one_machine_add_up_straight():
-    assert Spread(1, 0.5) + Spread(2, 0.25) == Spread(3, 0.75)
+    assert Estimate(1, 0.5) + Estimate(2, 0.25) == Estimate(3, 0.75)
 
 
 def test_a_region_that_is_unknown_is_refused():
     with pytest.raises(ValueError, match="FRA"):
-        Plan(elsewhere=["FRANCE-X"])
+        PlanConfig(regions=["FRANCE-X"])
 
 
 @pytest.mark.parametrize(
@@ -156,25 +154,25 @@ def test_flops_are_those_of_the_compilers_own_analysis(words):
     assert 0.98 < ours / theirs <= 1.0
 
 
-def test_when_to_begin_is_told_where_the_grid_is_known_by_the_hour(tmp_path):
+def test_the_best_start_on_an_hourly_grid(tmp_path):
     """A two-hour run on a grid that is clean from 3 to 5 o'clock."""
     rows = [f"{hour},{50 if hour in (3, 4) else 400}" for hour in range(24)]
     (tmp_path / "day.csv").write_text("\n".join(["hour,gCO2e/kWh", *rows]))
     carbon = Carbon(grid_hourly=str(tmp_path / "day.csv"), grid_timezone="UTC")
-    now, *later = starts(carbon, 2 * 3600, now=19.25 * 3600)
+    now, *later = start_times(carbon, 2 * 3600, now=19.25 * 3600)
     best = min(later, key=lambda one: one.gco2e_per_kwh)
     assert now.gco2e_per_kwh == pytest.approx(400) and len(later) == 24
     assert best.seconds == 27 * 3600 and best.gco2e_per_kwh == pytest.approx(50)
     out = io.StringIO()
-    run = Forecast(1, {}, 1.0, 1.0, 1.0, 1.0, None, Spread(7200, 700), Spread(3.6e6, 1.8e6), None,
-                   "assumed", 1, None)  # fmt: skip
+    run = Forecast(1, {}, 1.0, 1.0, 1.0, 1.0, None, Estimate(7200, 700), Estimate(3.6e6, 1.8e6),
+                   None, "assumed", 1, None)  # fmt: skip
     show(run, carbon, ["FRA"], Console(file=out, width=100))
-    assert "begun now:" in out.getvalue() and "50 g/kWh" in out.getvalue()
+    assert "started now:" in out.getvalue() and "50 g/kWh" in out.getvalue()
 
 
-def test_the_same_run_elsewhere_with_its_interval():
+def test_the_same_run_in_another_region_with_its_interval():
     out = io.StringIO()
-    run = Forecast(1, {}, 1.0, 1.0, 1.0, 1.0, None, Spread(60, 6), Spread(3.6e6, 1.8e6), None,
+    run = Forecast(1, {}, 1.0, 1.0, 1.0, 1.0, None, Estimate(60, 6), Estimate(3.6e6, 1.8e6), None,
                    "assumed", 1, None)  # fmt: skip
     show(run, Carbon(grid_gco2e_per_kwh=400), ["FRA"], Console(file=out, width=100))
     (row,) = [line for line in out.getvalue().splitlines() if "France" in line]

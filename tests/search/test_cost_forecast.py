@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from fxformer.plan.forecast import Spread
+from fxformer.plan.forecast import Estimate
 from fxformer.search import cost_forecast
 from fxformer.search.cost_forecast import LOOKED, Ahead, times
 from tests.search.made import study, trial
@@ -25,8 +25,8 @@ class Planner:
         self.console = Console(width=100, record=True, file=io.StringIO())
 
     def __call__(self, cfg):
-        one = Spread(3.6e6, 0.36e6)
-        self.found.append(types.SimpleNamespace(seconds=Spread(60.0, 6.0), joules=one))
+        one = Estimate(3.6e6, 0.36e6)
+        self.found.append(types.SimpleNamespace(seconds=Estimate(60.0, 6.0), joules=one))
 
     def close(self):
         self.summed = True
@@ -77,7 +77,9 @@ def test_the_interval_covers_the_sum():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(300):
         cost = rng.integers(1, 4, 300)
-        told = times([Spread(float(one), 0.0) for one in cost[:8]], 300)
+        told = times([Estimate(float(one), 0.0) for one in cost[:8]], 300)
         covered += abs(told.value - cost.sum()) <= told.sigma
     assert 0.55 < covered / 300 < 0.78  # 5 sigma about Student's 65 %
-    assert times([Spread(2.0, 1.0)] * 3, 3) == Spread(6.0, 3.0) and cost_forecast.RESOLUTION == 5
+    assert (
+        times([Estimate(2.0, 1.0)] * 3, 3) == Estimate(6.0, 3.0) and cost_forecast.RESOLUTION == 5
+    )
