@@ -15,7 +15,7 @@ RESOLUTION = 5  # values of an interval that a grid would try
 class Cost:
     """Of all trials, crashed, killed and pruned ones too.
 
-    joules, kwh, gco2e, seconds: sums; seconds of training
+    joules, kwh, gco2e, seconds: sums over trials; wall time, all phases
     by_state: {state: kwh}
     budget_kwh: of the study, None where it has none
     trial: kwh of one whole trial, see `whole`; None before the first is complete

@@ -61,7 +61,7 @@ class Trial:
     values: of the study's objectives in their order; [] unless complete or pruned
     reports: [[step, value, kwh], …] of the first objective, one per evaluation, steps ascending;
         kwh is what the trial had used by then. A value may be NaN
-    joules, kwh, gco2e, seconds: all attempts, crashed ones too; seconds of training
+    joules, kwh, gco2e, seconds: all attempts, crashed ones too; wall time of all phases
     spent: {run folder: [joules, kwh, gco2e, seconds]}, which these are the sums of
     run: the latest run's folder, relative to the folder of the runs; None before there is one
     attempts: how often it was taken up; failures: how many of these failed

@@ -1,6 +1,7 @@
 """The verbs that print what the folders of runs hold: `fxformer show`, `runs` and `energy`."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,9 +41,15 @@ def runs_parser() -> Parser:
         examples=[
             ("runs=/data/runs", "the runs of another folder"),
             ("--table runs.csv --metrics metrics.parquet", "write two tables"),
+            ("--table -", "print the main columns as CSV"),
         ],
     )
-    parser.add_argument("--table", metavar="FILE", help="a row for each run: FILE.csv or .parquet")
+    parser.add_argument(
+        "--table",
+        metavar="FILE",
+        help="a row for each run: FILE.csv or .parquet, with "
+        "all columns; -: print the main ones as CSV",
+    )
     parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
     return parser
 
@@ -50,10 +57,13 @@ def runs_parser() -> Parser:
 def list_or_export(argv: Sequence[str], console: Console | None = None) -> None:
     """`fxformer runs`. UserError where a file cannot be written."""
     given, console = runs_parser().parse(argv), console or Console()
-    wanted = export.outputs(given.table, given.metrics)
+    printed = given.table == "-"
+    wanted = export.outputs(None if printed else given.table, given.metrics)
+    if printed:
+        export.print_table(runs(given.runs), sys.stdout)
     for write, path in wanted:
         console.print(Text(f"{write(runs(given.runs), path)} rows: {path}"), soft_wrap=True)
-    if not wanted:
+    if not wanted and not printed:
         show.list_runs(root=given.runs, console=console)
 
 

@@ -1,7 +1,8 @@
-"""`fxformer runs --table FILE --metrics FILE`: runs for other people's tools, as CSV or Parquet.
+"""Export of runs as CSV or Parquet: `fxformer runs --table FILE --metrics FILE`.
 
-The table has a row for each run: its record, its summary, its config, all under dotted names. The
-metrics have a row for each logged line: run, split, step, then every number there is.
+The table has a row for each run: run.json, its summary and its config, under dotted names; printed
+to the terminal (`--table -`) it has the main columns only. The metrics have a row for each logged
+line: run, split, step, then all of its numbers.
 """
 
 import csv
@@ -10,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fxformer import jsonl
 from fxformer.errors import UserError
@@ -21,17 +22,37 @@ from fxformer.track.run_reader import StoredRun
 _FACTS = ("status", "reason", "started", "ended", "command", "sweep", "architecture", "parameters",
           "flops_per_token")  # fmt: skip
 _LINE = {"run": str, "split": str, "step": int}
+# Columns that `--table -` prints, followed by the config keys in which the runs differ.
+_MAIN = ("run", "status", "started", "architecture", "parameters", "summary.valid_loss",
+         "summary.best", "summary.joules", "summary.kwh", "summary.gco2e")  # fmt: skip
+_INCIDENTAL = ("config.resume", "config.runs", "config.sweep")  # they differ without a choice
 Row = Mapping[str, Any]
 
 
 def table(runs: Sequence[StoredRun], path: str | Path) -> int:
-    """Write the table of runs; returns how many rows. UserError for another ending of `path`."""
+    """Write the table of runs with all columns, the main ones first; returns how many rows.
+    UserError for another ending of `path`."""
     rows = [_row(run) for run in runs]
-    kinds: dict[str, type] = {}
+    columns = main_columns(rows)
+    kinds: dict[str, type] = {name: type(None) for name in columns}
     for row in rows:
         for name, value in row.items():
             kinds[name] = _common(kinds.get(name), value)
     return _writer(path)(path, kinds, [rows])
+
+
+def print_table(runs: Sequence[StoredRun], file: IO[str]) -> None:
+    """Write the main columns of the table of runs as CSV to an open file."""
+    rows = [_row(run) for run in runs]
+    _write_csv(file, main_columns(rows), [rows])
+
+
+def main_columns(rows: Sequence[Row]) -> list[str]:
+    """The main columns that any row has, and the config keys in which the rows differ."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    config = [n for n in names if n.startswith("config.") and n not in _INCIDENTAL]
+    differing = [n for n in config if len({repr(row.get(n)) for row in rows}) > 1]
+    return [name for name in _MAIN if name in names] + differing
 
 
 def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
@@ -39,7 +60,9 @@ def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
     write = _writer(path)
     names: dict[str, type] = {}
     for run in runs:
-        for line in StoredRun(run.folder).lines:  # not kept: all runs' lines may not fit memory
+        for line in StoredRun(
+            run.folder
+        ).lines:  # not cached: the lines of all runs may not fit in memory
             names |= dict.fromkeys(
                 k for k, v in line.items() if jsonl.is_number(v) and k not in _LINE
             )
@@ -72,27 +95,27 @@ def _row(run: StoredRun) -> dict[str, Any]:
     facts, redactor = run.facts, Redactor()
     row = {"run": run.id, **{name: facts.get(name) for name in _FACTS}, "status": run.status}
     row["commit"] = (facts.get("code") or {}).get("commit")
-    _spread(facts.get("summary") or {}, "summary", row)
+    _flatten(facts.get("summary") or {}, "summary", row)
     try:
         config = run.config
     except UserError:
         config = {}
     row["reason"] = run.reason or None
-    _spread(config, "config", row)
+    _flatten(config, "config", row)
     return redactor.value(row)
 
 
-def _spread(value: Any, name: str, row: dict[str, Any]) -> None:
-    """A nest as dotted names; lists as JSON."""
+def _flatten(value: Any, name: str, row: dict[str, Any]) -> None:
+    """Add nested mappings as dotted names; lists as JSON."""
     if isinstance(value, Mapping):
         for key, one in value.items():
-            _spread(one, f"{name}.{key}", row)
+            _flatten(one, f"{name}.{key}", row)
     else:
         row[name] = json.dumps(jsonl.encode(value)) if isinstance(value, (list, tuple)) else value
 
 
 def _common(before: type | None, value: Any) -> type:
-    """The kind of a column that holds `value` beside what it held before."""
+    """The type of a column that holds `value` and values of type `before`."""
     if value is None:
         return before or type(None)
     own = type(value)
@@ -115,13 +138,16 @@ def _check_library(path: str | Path) -> None:
 
 
 def _csv(path: str | Path, kinds: dict[str, type], parts: Iterable[Sequence[Row]]) -> int:
-    count = 0
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(kinds), extrasaction="ignore")
-        writer.writeheader()
-        for rows in parts:
-            writer.writerows(rows)
-            count += len(rows)
+        return _write_csv(file, list(kinds), parts)
+
+
+def _write_csv(file: IO[str], names: Sequence[str], parts: Iterable[Sequence[Row]]) -> int:
+    writer, count = csv.DictWriter(file, list(names), extrasaction="ignore"), 0
+    writer.writeheader()
+    for rows in parts:
+        writer.writerows(rows)
+        count += len(rows)
     return count
 
 
@@ -143,7 +169,7 @@ def _parquet(path: str | Path, kinds: dict[str, type], parts: Iterable[Sequence[
 
 
 def _as(kind: type, value: Any) -> Any:
-    """`value` in a column of `kind`; a number that is none there is no number."""
+    """`value` in a column of type `kind`; None where it cannot be converted."""
     if value is None or kind is type(None):
         return None
     if kind is str:

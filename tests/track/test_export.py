@@ -36,6 +36,18 @@ def rows(path):
     return parquet.read_table(path).to_pylist()
 
 
+def test_the_terminal_gets_the_main_columns_and_a_file_all(root, tmp_path, capsys):
+    assert main(["runs", f"runs={root}", "--table", "-"]) == 0
+    printed = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    main_names = ["run", "status", "started", "architecture", "parameters", "summary.best",
+                  "summary.kwh", "config.optimizer.lr"]  # fmt: skip
+    assert list(printed[0]) == main_names and [row["status"] for row in printed] == ["done"] * 2
+    assert [row["config.optimizer.lr"] for row in printed] == ["0.1", "1"]
+    assert main(["runs", f"runs={root}", "--table", str(tmp_path / "all.csv")]) == 0
+    (first, _) = rows(tmp_path / "all.csv")
+    assert list(first)[: len(main_names)] == main_names and "config.optimizer.betas" in first
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_the_metrics_come_back(root, tmp_path, ending):
     if ending == "parquet":
