@@ -14,7 +14,7 @@ from fxformer.config.type_check import type_problem
 from fxformer.dashboard import notes
 from fxformer.dashboard.run_index import Shelf
 from fxformer.errors import UserError
-from fxformer.track.run_lock import Lock
+from fxformer.track.run_lock import RunLock
 
 TRASH, VIEWS = ".trash", ".views.json"  # in the folder of the runs
 _NAME, _ADDRESS, _MOST = 60, 4000, 100  # characters, characters, views
@@ -33,7 +33,7 @@ def delete(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     """Move the runs of {"keys": […]} to the trash. UserError where one is still running."""
     runs = {key: shelf.run(key) for key in _keys(given)}
     for run in runs.values():
-        Lock(run.folder).release()  # RunBusyError while its process lives
+        RunLock(run.folder).release()  # RunBusyError while its process lives
     with _changing:
         for key, run in runs.items():
             place = shelf.root / TRASH / key

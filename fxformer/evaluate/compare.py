@@ -23,7 +23,7 @@ from fxformer.evaluate.scores import Readings, read
 from fxformer.files import check_output
 from fxformer.inference.loaded_run import CheckpointCost, LoadedRun, checkpoint_costs, load_run
 from fxformer.track.redact import Redactor
-from fxformer.track.run_lock import now
+from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun, find
 
 KEPT = ".compared"  # in the folder of the runs
@@ -126,7 +126,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared:
 
 def keep(root: Path, text: str) -> None:
     """The answer stays beside the runs, where the dashboard looks for it."""
-    stamp = now().translate(str.maketrans("", "", ":+-"))
+    stamp = utc_now().translate(str.maketrans("", "", ":+-"))
     with contextlib.suppress(OSError):  # a folder that cannot be written to was good for reading
         (root / KEPT).mkdir(exist_ok=True)
         jsonl.replace(root / KEPT / f"{stamp}.json", text)

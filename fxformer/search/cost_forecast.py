@@ -97,7 +97,7 @@ class Sum:
         wh, *ends = (1000 * carbon.kwh(one) for one in (self.joules.value, *self.joules.interval))
         ends = f"95 %: {' – '.join(formatting.si(end, 'Wh') for end in ends)}"
         grams = formatting.si(self.gco2e(carbon), "g")
-        seconds = formatting.clock(self.seconds.value)
+        seconds = formatting.duration(self.seconds.value)
         return f"{seconds}, {formatting.si(wh, 'Wh')} ({ends}), {grams} CO2e"
 
     def plain(self, carbon: Carbon) -> dict[str, float]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from fxformer import jsonl
 from fxformer.search.study import Study, Trial
-from fxformer.track.run_lock import alive, here, record
+from fxformer.track.run_lock import is_alive, is_local, this_process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Leases:
 
     def dead(self, holder: Holder) -> bool:
         """On this host the process decides, elsewhere a lease without a renewal."""
-        if here(holder.owner):
-            return not alive(holder.owner)
+        if is_local(holder.owner):
+            return not is_alive(holder.owner)
         key, now = (holder.slot, holder.attempt), time.monotonic()
         renewed, since = self._seen.get(key, (None, now))
         if renewed != holder.renewed:
@@ -118,7 +118,7 @@ class FileClaims:
 
     def take(self, slot: int, attempt: int) -> bool:
         draft = self.folder / f".{uuid.uuid4().hex}.tmp"
-        body = {"worker": worker_name(), "owner": record()}
+        body = {"worker": worker_name(), "owner": this_process()}
         draft.write_text(json.dumps(body), encoding="utf-8")
         try:
             os.link(draft, self._path(slot, attempt))

@@ -21,7 +21,7 @@ from fxformer.search import optuna_convert, study_io
 from fxformer.search.leases import FileClaims, Holder, Leases, Unreachable, worker_name
 from fxformer.search.storage import first_line, opened, shown
 from fxformer.search.study import Study, Trial
-from fxformer.track.run_lock import record
+from fxformer.track.run_lock import this_process
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -86,7 +86,7 @@ class StoreClaims:
         from optuna.trial import TrialState, create_trial
 
         mine = uuid.uuid4().hex  # a call that is made again finds what it made before
-        claim = {"slot": slot, "attempt": attempt, "worker": worker_name(), "owner": record()}
+        claim = {"slot": slot, "attempt": attempt, "worker": worker_name(), "owner": this_process()}
         claim |= {"claim": mine, "place": self.place}
         template = create_trial(state=TrialState.RUNNING, user_attrs=claim)
 

@@ -9,7 +9,7 @@ from fxformer.search import space, study_io, trial_outcome
 from fxformer.search.config import Search
 from fxformer.search.leases import Claims, worker_name
 from fxformer.search.study import Study, Trial
-from fxformer.track.run_lock import now, record
+from fxformer.track.run_lock import this_process, utc_now
 
 
 def take(
@@ -28,7 +28,7 @@ def take(
             continue
         told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
         # A claim of this very process, which is not at the slot: nobody else would ever end it.
-        told = told or holder.owner == record()
+        told = told or holder.owner == this_process()
         if not told and not claims.dead(holder) or trial_outcome.busy(study, trial):
             continue
         attempt = 1 + (0 if holder is None else holder.attempt)
@@ -56,8 +56,8 @@ def _recorded(study: Study, search: Search, trial: Trial, attempt: int) -> Trial
         values=(),
         attempts=attempt,
         worker=worker_name(),
-        owner=record(),
-        started=trial.started or now(),
+        owner=this_process(),
+        started=trial.started or utc_now(),
         ended=None,
         code=None,
     )

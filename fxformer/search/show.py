@@ -128,7 +128,7 @@ def _importance(account: Account) -> Group | Text | None:
 
 
 def _cost(cost: Cost) -> Text:
-    carbon, time = formatting.si(cost.gco2e, "g"), formatting.clock(cost.seconds)
+    carbon, time = formatting.si(cost.gco2e, "g"), formatting.duration(cost.seconds)
     energy = f"{formatting.si(cost.joules, 'J')}, {_wh(cost.kwh)} of electricity"
     lines = [f"{energy}, {carbon} CO2e, {time} of wall time (all phases)"]
     if len(cost.by_state) > 1:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 from fxformer import jsonl
 from fxformer.config.type_check import type_problem
 from fxformer.errors import UserError
-from fxformer.track.run_lock import alive
+from fxformer.track.run_lock import is_alive
 
 FOLDER = ".searches"  # in the folder of the runs
 State = Literal[
@@ -99,7 +99,7 @@ class Trial:
     @property
     def status(self) -> State:
         """`state`; a running trial whose worker is known to be dead is interrupted."""
-        if self.state == "running" and not alive(self.owner or {}):
+        if self.state == "running" and not is_alive(self.owner or {}):
             return "interrupted"
         return self.state
 

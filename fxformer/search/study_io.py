@@ -18,7 +18,7 @@ from fxformer.energy import ledger
 from fxformer.errors import UserError
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
 from fxformer.track.energy_report import account
-from fxformer.track.run_lock import now
+from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
 
@@ -38,7 +38,7 @@ def begin(wanted: Study) -> Study:
     for folder in (wanted.folder, wanted.folder / "trials", wanted.folder / "claims"):
         jsonl.sweep(folder, older=ABANDONED)
     file = wanted.folder / "study.json"
-    wanted = dataclasses.replace(wanted, created=now(), versions=versions())
+    wanted = dataclasses.replace(wanted, created=utc_now(), versions=versions())
     if not file.exists() and _first(file, wanted):
         return wanted
     there = Study.open(wanted.folder)
@@ -160,7 +160,9 @@ def skip(
 ) -> None:
     """Note that a slot's config cannot run, unless its trial has begun."""
     if study.trial(slot).state == "waiting":
-        drawn = Trial(slot, dict(params), tuple(words), state="skipped", reason=why, ended=now())
+        drawn = Trial(
+            slot, dict(params), tuple(words), state="skipped", reason=why, ended=utc_now()
+        )
         write(study, drawn)
 
 

@@ -12,7 +12,7 @@ from fxformer.search import study_io
 from fxformer.search.process import ATTEMPT
 from fxformer.search.study import Study, Trial
 from fxformer.track import formatting
-from fxformer.track.run_lock import now
+from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun
 
 if TYPE_CHECKING:
@@ -83,7 +83,13 @@ def ended(
     if crashed and failures > search.retries and state == "interrupted":
         state, reason = "failed", f"interrupted {failures} times: {reason}"
     return dataclasses.replace(
-        trial, state=state, reason=reason, code=code, values=values, failures=failures, ended=now()
+        trial,
+        state=state,
+        reason=reason,
+        code=code,
+        values=values,
+        failures=failures,
+        ended=utc_now(),
     )
 
 

@@ -54,7 +54,7 @@ def _three(value: float) -> str:
     return f"{value:.{0 if size == 0 or size >= 99.95 else 1 if size >= 9.995 else 2}f}"
 
 
-def clock(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     """Seconds as 0:07, 12:34, 3:02:01 or 2d 3h."""
     if seconds is None or not math.isfinite(seconds):
         return "–"

@@ -146,7 +146,7 @@ class Progress:
             f"loss {formatting.loss(self._last.get('loss'))}",
             *self._speeds(),
             self._joules(),
-            f"{formatting.clock(self._left())} left",
+            f"{formatting.duration(self._left())} left",
         ]
         return "  ".join(part for part in parts if part)
 
@@ -155,7 +155,7 @@ class Progress:
 
     def _panel(self) -> RenderableType:
         share = Text(f" {self._step}/{self._total}", style="bold")
-        left = Text(f"  {formatting.clock(self._left())} left", style="cyan")
+        left = Text(f"  {formatting.duration(self._left())} left", style="cyan")
         bar = Table.grid(expand=True)
         bar.add_column(ratio=1)
         bar.add_column(no_wrap=True)
@@ -173,7 +173,7 @@ class Progress:
             losses.append_text(
                 Text.assemble(("   valid ", "dim"), (formatting.loss(self._valid), "bold magenta"))
             )
-        facts = [*self._speeds(), self._joules(), formatting.clock(self._clock() - self._began)]
+        facts = [*self._speeds(), self._joules(), formatting.duration(self._clock() - self._began)]
         speeds = Text(" · ").join(Text(fact) for fact in facts if fact)
         last = Text(self._event, style="dim", overflow="ellipsis", no_wrap=True)
         return Panel(

@@ -26,7 +26,7 @@ from fxformer.errors import UserError
 from fxformer.track import provenance
 from fxformer.track.log_checksums import Marks, damage
 from fxformer.track.redact import Redactor
-from fxformer.track.run_lock import Lock, now, record
+from fxformer.track.run_lock import RunLock, this_process, utc_now
 
 _log = logging.getLogger(__name__)
 RESERVE, _RESERVED = ".reserve", 1 << 16  # a file given up to write the end on a full disk
@@ -43,7 +43,7 @@ class Run:
     rewound: the step the metrics were cut back to, None unless this attempt resumes
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], redactor: Redactor, lock: Lock):
+    def __init__(self, folder: Path, config: dict[str, Any], redactor: Redactor, lock: RunLock):
         self.folder, self.config, self.redactor, self._lock = folder, config, redactor, lock
         self.facts: dict[str, Any] = {}
         self._writing = threading.RLock()  # mirrors note things from their own threads
@@ -68,7 +68,7 @@ class Run:
         argv: the command line, else this process's
         """
         folder = _claim(Path(root), name)
-        lock, redactor = Lock(folder), Redactor(config)
+        lock, redactor = RunLock(folder), Redactor(config)
         plain = redactor.config(config)
         jsonl.replace(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(_literal(plain))))
         run = cls(folder, plain, redactor, lock)
@@ -92,7 +92,7 @@ class Run:
         folder = Path(folder)
         if not (folder / "run.json").exists():
             raise UserError(f"{folder} is not a run: it has no run.json")
-        lock = Lock(folder)
+        lock = RunLock(folder)
         jsonl.sweep(folder)
         try:
             facts_before = jsonl.load(folder / "run.json")
@@ -122,15 +122,15 @@ class Run:
         for earlier in self.facts["attempts"]:
             if earlier["status"] == "running":
                 earlier["status"] = "dead"  # it never came to say how it ended
-        attempt = {"started": now(), "ended": None, "status": "running", "command": command}
+        attempt = {"started": utc_now(), "ended": None, "status": "running", "command": command}
         self.facts["attempts"].append(attempt)
         self.facts |= {
             "status": "running",
             "reason": None,
             "command": command,
             "ended": None,
-            "started": self.facts.get("started", now()),
-            "owner": record(),
+            "started": self.facts.get("started", utc_now()),
+            "owner": this_process(),
             **provenance.gather(self.config.get("packages") or ()),
             **(facts or {}),
         }
@@ -157,7 +157,7 @@ class Run:
         A disk that refuses is warned of; the lines are kept and written with a later one.
         """
         self.verify()
-        line = {"event": kind, "time": now(), "attempt": self.attempt, **facts}
+        line = {"event": kind, "time": utc_now(), "attempt": self.attempt, **facts}
         with self._writing:
             self._unwritten.append(self.redactor.value(line))
             try:
@@ -211,7 +211,7 @@ class Run:
             with contextlib.suppress(OSError):
                 (self.folder / RESERVE).unlink()  # room for what follows, should the disk be full
             self.event("end", status=status, reason=reason)
-            ended: dict[str, Any] = {"status": status, "ended": now()}
+            ended: dict[str, Any] = {"status": status, "ended": utc_now()}
             self.facts["attempts"][-1] |= ended
             if summary is not None:
                 ended["summary"] = dict(summary)

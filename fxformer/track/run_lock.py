@@ -1,4 +1,4 @@
-"""Which process owns a run's folder: a file lock, a lease that is renewed, a readable record."""
+"""Lock of a run's folder: a file lock, a lease that its owner renews, and a readable record."""
 
 import contextlib
 import datetime
@@ -16,24 +16,24 @@ from typing import Any, NoReturn
 from fxformer.errors import UserError
 from fxformer.files import not_own, open_own, read_text
 
-LEASE = 60.0  # seconds without a renewal after which an owner on another machine counts as dead
+LEASE_SECONDS = 60.0  # without a renewal after which an owner on another machine counts as dead
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # a file system without locks
 
 
 class RunBusyError(UserError):
-    """The folder belongs to a process that is alive."""
+    """The folder is locked by a live process."""
 
 
 class RunLinkedError(UserError):
-    """Something in the folder leads out of it: writing to the run would change other files."""
+    """A symbolic link in the folder leads out of it: a write would change other files."""
 
 
 class RunGoneError(UserError):
-    """The folder was deleted while its run was going on."""
+    """The folder was deleted during the run."""
 
 
 class RunLost(SystemExit):
-    """Another process has taken the folder over: this one must not write to it any more."""
+    """Another process has taken the folder over; this one must stop writing. Exit code 75."""
 
     def __init__(self, words: str):
         super().__init__(75)
@@ -43,18 +43,18 @@ class RunLost(SystemExit):
         return self.words
 
 
-class Lock:
+class RunLock:
     """An exclusive lock on `folder`/.lock, or RunBusyError, or RunLinkedError.
 
-    On one machine the kernel's lock decides. It is gone with its process, however that ends, so a
-    killed run can be taken over at once. On shared file systems the locks of other machines may
-    not be seen; there the owner's lease decides: the time of the file, renewed every quarter of
-    `lease` seconds. An owner on another machine (that of another boot id, whatever its host name)
-    is waited for until it has not renewed for `lease` seconds, and refused as soon as it does.
-    An owner that was taken over, having been suspended for so long, learns it from `verify`.
+    On one machine the kernel's lock decides. It is released when its process ends, however it ends,
+    so a killed run can be taken over at once. On shared file systems the locks of other machines
+    may not be seen; there the owner's lease decides: the file's modification time, renewed every
+    quarter of `lease` seconds. An owner on another machine (another boot id, whatever its host
+    name) is waited for until it has not renewed for `lease` seconds, and refused as soon as it does.
+    An owner that lost the folder while it was suspended gets RunLost from `verify`.
     """
 
-    def __init__(self, folder: Path, *, lease: float = LEASE):
+    def __init__(self, folder: Path, *, lease: float = LEASE_SECONDS):
         self.folder, self.lease, self._lost = Path(folder), lease, ""
         self._path, self._token = self.folder / ".lock", uuid.uuid4().hex
         if linked := not_own(self.folder) or not_own(self.folder / "checkpoints"):
@@ -67,12 +67,12 @@ class Lock:
         else:
             self._write(self._record())
         self._renewed, self._ended = _boottime(), threading.Event()
-        # The thread must not keep alive, and thereby locked, what nobody holds any more.
+        # A strong reference would keep an abandoned lock alive, and the folder locked.
         arguments = (weakref.ref(self), self._ended, lease / 4)
         threading.Thread(target=_renewing, args=arguments, daemon=True, name="lease").start()
 
     def release(self) -> None:
-        """Let go; twice is harmless."""
+        """Release the lock; a second call does nothing."""
         self._ended.set()
         if not self._file.closed:
             if not self._lost:
@@ -80,7 +80,7 @@ class Lock:
             self._file.close()
 
     def renew(self) -> None:
-        """Show that this process lives, and see whether the folder is still its own."""
+        """Renew the lease, and check whether the folder is still this process's."""
         if self._file.closed:
             return
         if not self.folder.is_dir():
@@ -94,7 +94,7 @@ class Lock:
     def verify(self, *, now: bool = False) -> None:
         """Raise RunLost or RunGoneError where the folder is no longer this process's.
 
-        Cheap unless the lease is overdue, as after a suspension. now: look in any case
+        Cheap unless the lease is overdue, as after a suspension. now: check in any case
         """
         if now or _boottime() - self._renewed > self.lease / 2:
             self.renew()
@@ -149,7 +149,7 @@ class Lock:
         """Replace a dead holder's record; of several processes only one can."""
         claim = self.folder / ".lock.takeover"
         with contextlib.suppress(OSError):
-            if self._age(claim.stat().st_mtime) > self.lease:  # of one that died at it
+            if self._age(claim.stat().st_mtime) > self.lease:  # left by a process that died here
                 claim.rename(self.folder / f".lock.{self._token}")
                 (self.folder / f".lock.{self._token}").unlink()
         try:
@@ -164,9 +164,9 @@ class Lock:
             claim.unlink(missing_ok=True)
 
     def _record(self) -> str:
-        who = f"pid {os.getpid()} on {socket.gethostname()} since {now()}"
-        born = _born(os.getpid()) or "unknown/0"
-        return f"{who} born {born} token {self._token}"
+        who = f"pid {os.getpid()} on {socket.gethostname()} since {utc_now()}"
+        start = _process_start(os.getpid()) or "unknown/0"
+        return f"{who} process_start {start} token {self._token}"
 
     def _read(self) -> str:
         with contextlib.suppress(OSError):  # by its name: another may have put a file there
@@ -174,7 +174,7 @@ class Lock:
         return ""
 
     def _write(self, holder: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk takes nothing from the lock
+        with contextlib.suppress(OSError):  # a full disk does not affect the lock
             self._file.truncate(0)
             self._file.write(holder.encode())
 
@@ -183,7 +183,7 @@ class Lock:
         raise RunBusyError(f"{self.folder} is in use by {holder}") from cause
 
 
-def _renewing(held: "weakref.ref[Lock]", ended: threading.Event, seconds: float) -> None:
+def _renewing(held: "weakref.ref[RunLock]", ended: threading.Event, seconds: float) -> None:
     while not ended.wait(seconds):
         lock = held()
         if lock is None:
@@ -193,20 +193,20 @@ def _renewing(held: "weakref.ref[Lock]", ended: threading.Event, seconds: float)
 
 
 def _field(holder: str, name: str) -> str:
-    """A word of a lock's record: `pid`, `on`, `since`, `born`, `token`; "" where it has none."""
+    """A field of a lock's record: `pid`, `on`, `since`, `process_start`, `token`; "" if missing."""
     words = holder.split()
     return dict(zip(words[::2], words[1::2], strict=False)).get(name, "")
 
 
 def _shown(holder: str) -> str:
-    return holder.partition(" born ")[0]
+    return holder.partition(" process_start ")[0]
 
 
 def _this_machine(holder: str) -> bool:
     """Whether a lock's record was written under this kernel: its locks are seen here."""
-    born, mine = _field(holder, "born"), _born(os.getpid())
-    if born and mine and not born.startswith("unknown"):
-        return born.partition("/")[0] == mine.partition("/")[0]
+    start, mine = _field(holder, "process_start"), _process_start(os.getpid())
+    if start and mine and not start.startswith("unknown"):
+        return start.partition("/")[0] == mine.partition("/")[0]
     return _field(holder, "on") == socket.gethostname()
 
 
@@ -214,47 +214,47 @@ def _dead_here(holder: str) -> bool:
     """Whether a process of this machine and host is known to be dead, without any lock."""
     pid, host = _field(holder, "pid"), _field(holder, "on")
     owner = {"host": host, "pid": int(pid) if pid.isdigit() else None}
-    born = _field(holder, "born")
-    owner |= {"born": born or None}
-    return here(owner) and not alive(owner)
+    owner |= {"process_start": _field(holder, "process_start") or None}
+    return is_local(owner) and not is_alive(owner)
 
 
 def _boottime() -> float:
-    """Seconds, those of a suspended machine included where the system counts them."""
+    """Monotonic seconds, including suspended time where the system counts it."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
-def here(owner: dict[str, Any]) -> bool:
-    """Whether the process of `record()` is, or was, one of this host since it was booted: only of
-    those can be told whether they live. Machines of one name are told apart by their boot ids."""
-    born, mine = owner.get("born"), _born(os.getpid())
-    same = not born or not mine or str(born).partition("/")[0] == mine.partition("/")[0]
+def is_local(owner: dict[str, Any]) -> bool:
+    """Whether a process, as from `this_process`, runs or ran on this host since it was booted: only
+    of those it is known whether they are alive. Hosts of one name differ in their boot ids."""
+    start, mine = owner.get("process_start"), _process_start(os.getpid())
+    same = not start or not mine or str(start).partition("/")[0] == mine.partition("/")[0]
     return same and owner.get("host") == socket.gethostname()
 
 
-def holds(folder: Path, owner: dict[str, Any]) -> bool:
-    """Whether the owner of a run's folder lives: its process here, elsewhere its lease."""
-    if here(owner) or not (folder / ".lock").exists():
-        return alive(owner)
+def is_held(folder: Path, owner: dict[str, Any]) -> bool:
+    """Whether a run's folder is held: by a live process here, by its lease on other machines."""
+    if is_local(owner) or not (folder / ".lock").exists():
+        return is_alive(owner)
     with contextlib.suppress(OSError):
         stat = (folder / ".lock").stat()
-        return stat.st_size > 0 and time.time() - stat.st_mtime < 2 * LEASE
+        return stat.st_size > 0 and time.time() - stat.st_mtime < 2 * LEASE_SECONDS
     return True
 
 
-def now() -> str:
+def utc_now() -> str:
     """The time as ISO 8601, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def record() -> dict[str, Any]:
-    """This process: host, pid, and when it was born, for pids are used again."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": _born(os.getpid())}
+def this_process() -> dict[str, Any]:
+    """This process as host, pid and start time, since pids are reused."""
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, "process_start": _process_start(pid)}
 
 
-def alive(owner: dict[str, Any]) -> bool:
-    """Whether the process of `record()` still runs. On another host nobody can tell: yes."""
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Whether a process, as from `this_process`, is alive; True for one on another host."""
     if owner.get("host") != socket.gethostname():
         return True
     pid = owner.get("pid")
@@ -268,12 +268,12 @@ def alive(owner: dict[str, Any]) -> bool:
         return True
     if _state(pid) in ("Z", "X"):  # killed, and nobody has collected it: a container without init
         return False
-    born = _born(pid)
-    return born is None or owner.get("born") is None or born == owner["born"]
+    start, known = _process_start(pid), owner.get("process_start")
+    return start is None or known is None or start == known
 
 
-def _born(pid: int) -> str | None:
-    """Start time in clock ticks and the boot it counts from; None where /proc does not tell."""
+def _process_start(pid: int) -> str | None:
+    """Start time in clock ticks and the boot it counts from; None without /proc."""
     with contextlib.suppress(OSError, IndexError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{_stat(pid)[19]}"
@@ -281,7 +281,7 @@ def _born(pid: int) -> str | None:
 
 
 def _state(pid: int) -> str | None:
-    """The letter that `ps` shows; None where /proc does not tell."""
+    """The letter that `ps` shows; None without /proc."""
     with contextlib.suppress(OSError, IndexError):
         return _stat(pid)[0]
     return None

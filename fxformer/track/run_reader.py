@@ -18,7 +18,7 @@ from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track import schema
-from fxformer.track.run_lock import holds
+from fxformer.track.run_lock import is_held
 
 GRID_FILE = "grid_hourly.csv"  # the copy of energy.grid_hourly that a run's folder keeps
 
@@ -55,7 +55,7 @@ class StoredRun:
         """running, done, pruned (by a search), interrupted, failed, diverged; "dead": it says
         running but nobody does; "unreadable": run.json does not say."""
         status = self.facts.get("status", "unreadable")
-        if status == "running" and not holds(self.folder, self.facts.get("owner") or {}):
+        if status == "running" and not is_held(self.folder, self.facts.get("owner") or {}):
             return "dead"
         return status
 

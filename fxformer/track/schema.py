@@ -36,7 +36,7 @@ class Machine(TypedDict, total=False):
 class Owner(TypedDict, total=False):
     host: str | None
     pid: int | None
-    born: str | None
+    process_start: str | None
 
 
 class Summary(TypedDict, total=False):

@@ -92,7 +92,7 @@ def _row(run: StoredRun, wide: bool) -> list[Text]:
         Text(formatting.loss(_lowest(valid))),
         *([Text(sparkline(loss, 16), style="green")] if wide else []),
         Text(formatting.si(joules, "J") if joules else "–"),
-        Text(formatting.clock(_last(train, "seconds"))),
+        Text(formatting.duration(_last(train, "seconds"))),
     ]
     return cells
 
@@ -123,7 +123,7 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
         (
             "step",
             f"{_step(train, valid):.0f}, {formatting.count(tokens)} tokens in "
-            f"{formatting.clock(_last(train, 'seconds'))}"
+            f"{formatting.duration(_last(train, 'seconds'))}"
             if len(train)
             else "nothing logged yet",
         ),

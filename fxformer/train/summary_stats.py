@@ -96,7 +96,7 @@ def facts(
         rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
-    words = f"{formatting.count(speed)} tokens/s, {formatting.clock(seconds)}"
+    words = f"{formatting.count(speed)} tokens/s, {formatting.duration(seconds)}"
     if "flops_per_second" in done:
         words += f"; {formatting.si(done['flops_per_second'], 'FLOP/s')} while training"
     if "mfu" in done:

@@ -20,7 +20,7 @@ from fxformer import jsonl
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
 from fxformer.search.trial_env import Ticket
-from fxformer.track.run_lock import now, record
+from fxformer.track.run_lock import this_process, utc_now
 
 JOULES = 3600.0  # a step uses: 1 Wh
 
@@ -55,8 +55,8 @@ class Trial:
         self.tell(run=os.path.relpath(self.run, self.study.runs))
 
     def facts(self, status: str, reason: str | None = None) -> None:
-        body = {"id": self.run.name, "status": status, "reason": reason, "owner": record(),
-                "started": now(), "sweep": self.study.name}  # fmt: skip
+        body = {"id": self.run.name, "status": status, "reason": reason, "owner": this_process(),
+                "started": utc_now(), "sweep": self.study.name}  # fmt: skip
         jsonl.replace(self.run / "run.json", json.dumps(body))
 
     def tell(self, **changes) -> None:

@@ -16,7 +16,7 @@ from search import drive
 from fxformer.search import study_io
 from fxformer.search.leases import FileClaims, Holder, Leases, current
 from fxformer.search.study import FOLDER, Study, Trial, find, studies
-from fxformer.track.run_lock import record
+from fxformer.track.run_lock import this_process
 
 
 def test_a_trial_is_read_as_it_was_written(tmp_path):
@@ -24,7 +24,7 @@ def test_a_trial_is_read_as_it_was_written(tmp_path):
     trial = Trial(
         2, {"x": 1e-3, "y": 1}, ("x=0.001", "y=1"), "complete", values=(1.5, math.inf),
         reports=((10, math.nan, 1e-3), (20, 1.5, 2e-3)), spent={"a": [1.0, 2.0, 3.0, 4.0]},
-        run="a", attempts=2, code=0, owner=record(),
+        run="a", attempts=2, code=0, owner=this_process(),
     )  # fmt: skip
     study_io.write(study, trial)
     back = study.trial(2)
@@ -44,8 +44,8 @@ def test_unreadable_trials_wait_and_unknown_fields_are_passed_over(tmp_path):
 
 
 def test_a_running_trial_whose_worker_is_dead_is_interrupted():
-    assert Trial(0, state="running", owner=record()).status == "running"
-    gone = record() | {"born": "0/0"}
+    assert Trial(0, state="running", owner=this_process()).status == "running"
+    gone = this_process() | {"process_start": "0/0"}
     assert Trial(0, state="running", owner=gone).status == "interrupted"
     assert Trial(0, state="running", owner={"host": "elsewhere"}).status == "running"
 
@@ -157,11 +157,13 @@ def test_a_claim_is_superseded_not_taken_back(tmp_path):
 
 def test_on_this_host_the_process_decides_and_elsewhere_silence(monkeypatch):
     leases = Leases(10.0)
-    boot = str(record()["born"]).partition("/")[0]
-    assert leases.dead(Holder(0, 1, "w", record() | {"born": f"{boot}/0"}, 0.0))
-    namesake = record() | {"born": "another-boot/0"}  # a machine of the same name, or ours before
+    boot = str(this_process()["process_start"]).partition("/")[0]
+    assert leases.dead(Holder(0, 1, "w", this_process() | {"process_start": f"{boot}/0"}, 0.0))
+    namesake = this_process() | {
+        "process_start": "another-boot/0"
+    }  # a machine of the same name, or ours before
     assert not leases.dead(Holder(0, 1, "w", namesake, 0.0))
-    assert not leases.dead(Holder(0, 1, "w", record(), 0.0))
+    assert not leases.dead(Holder(0, 1, "w", this_process(), 0.0))
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     away = {"host": "elsewhere", "pid": 1}

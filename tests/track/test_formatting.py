@@ -2,7 +2,7 @@
 
 import pytest
 
-from fxformer.track.formatting import clock, count, loss, safe, si
+from fxformer.track.formatting import count, duration, loss, safe, si
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_three_digits_and_a_prefix(value, shown):
 
 def test_counts_clocks_and_losses():
     assert count(12345) == "12.3k" and count(7) == "7.00"
-    assert [clock(s) for s in (7, 754, 10921, 200000, None)] == [
+    assert [duration(s) for s in (7, 754, 10921, 200000, None)] == [
         "0:07",
         "12:34",
         "3:02:01",

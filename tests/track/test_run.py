@@ -181,7 +181,9 @@ def test_a_run_that_another_has_taken_over_writes_nothing(tmp_path):
     run = Run.create(tmp_path, "x", config={})
     before = (run.folder / "run.json").read_bytes()
     (run.folder / ".lock").unlink()
-    (run.folder / ".lock").write_text("pid 1 on elsewhere since now born another/1 token abc")
+    (run.folder / ".lock").write_text(
+        "pid 1 on elsewhere since now process_start another/1 token abc"
+    )
     with pytest.raises(RunLost, match="taken over by pid 1 on elsewhere"):
         run.finish("done")
     with pytest.raises(RunLost):

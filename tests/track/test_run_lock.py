@@ -11,65 +11,65 @@ import time
 import pytest
 
 from fxformer.track.run_lock import (
-    Lock,
     RunBusyError,
     RunGoneError,
     RunLinkedError,
+    RunLock,
     RunLost,
-    alive,
-    here,
-    holds,
-    record,
+    is_alive,
+    is_held,
+    is_local,
+    this_process,
 )
 
 
 def test_this_process_is_alive_and_an_ended_one_is_not():
-    assert alive(record())
+    assert is_alive(this_process())
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    assert not alive({**record(), "pid": child.pid})
+    assert not is_alive({**this_process(), "pid": child.pid})
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only /proc tells")
 def test_a_killed_process_that_nobody_has_collected_is_gone():
     """As in a container whose first process is no init: its dead keep their pids."""
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = record() | {"pid": child.pid, "born": None}
-    assert alive(owner)
+    owner = this_process() | {"pid": child.pid, "process_start": None}
+    assert is_alive(owner)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     os.kill(child.pid, 0)  # it can be signalled still
-    assert not alive(owner)
+    assert not is_alive(owner)
     child.communicate()
 
 
 def test_a_pid_used_again_is_somebody_else():
-    assert not alive({**record(), "born": "another boot/1"})
+    assert not is_alive({**this_process(), "process_start": "another boot/1"})
 
 
 def test_nobody_can_tell_of_another_host():
-    assert alive({"host": "elsewhere", "pid": 1})
-    assert alive({})
+    assert is_alive({"host": "elsewhere", "pid": 1})
+    assert is_alive({})
 
 
 def test_a_lock_is_exclusive_until_it_is_released(tmp_path):
-    lock = Lock(tmp_path)
+    lock = RunLock(tmp_path)
     with pytest.raises(RunBusyError, match="in use by pid"):
-        Lock(tmp_path)
+        RunLock(tmp_path)
     lock.release()
-    Lock(tmp_path).release()
+    RunLock(tmp_path).release()
 
 
 def test_a_killed_owner_is_followed_at_once(tmp_path):
-    code = "import os, sys, pathlib; from fxformer.track.run_lock import Lock\n"
-    code += "held = Lock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    code = "import os, sys, pathlib; from fxformer.track.run_lock import RunLock\n"
+    code += "held = RunLock(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)])
     assert "since" in (tmp_path / ".lock").read_text()
-    Lock(tmp_path).release()
+    RunLock(tmp_path).release()
     assert (tmp_path / ".lock").read_text() == ""
 
 
-OTHER = "pid 1 on elsewhere since 2020-01-01T00:00:00+00:00 born another-boot/1 token abc"
+OTHER = "pid 1 on elsewhere since 2020-01-01T00:00:00+00:00 process_start another-boot/1 token abc"
 
 
 def test_another_machine_that_renews_its_lease_is_refused(tmp_path):
@@ -78,7 +78,7 @@ def test_another_machine_that_renews_its_lease_is_refused(tmp_path):
     timer = threading.Timer(0.3, lambda: os.utime(path))
     timer.start()
     with pytest.raises(RunBusyError, match="pid 1 on elsewhere .*, which renews its lease"):
-        Lock(tmp_path, lease=30)
+        RunLock(tmp_path, lease=30)
     timer.join()
     assert path.read_text() == OTHER
 
@@ -86,7 +86,7 @@ def test_another_machine_that_renews_its_lease_is_refused(tmp_path):
 def test_another_machine_that_is_silent_is_followed_after_its_lease(tmp_path, capsys):
     (tmp_path / ".lock").write_text(OTHER)
     began = time.monotonic()
-    lock = Lock(tmp_path, lease=0.6)
+    lock = RunLock(tmp_path, lease=0.6)
     assert time.monotonic() - began > 0.5 and "taken over in" in capsys.readouterr().err
     assert f"pid {os.getpid()} on" in (tmp_path / ".lock").read_text()
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
@@ -99,24 +99,24 @@ def test_a_lease_that_ran_out_long_ago_is_not_waited_for(tmp_path, name, capsys)
     path = tmp_path / ".lock"
     path.write_text(OTHER.replace("elsewhere", name))
     os.utime(path, (time.time() - 3600,) * 2)
-    Lock(tmp_path).release()
+    RunLock(tmp_path).release()
     assert capsys.readouterr().err == ""
 
 
 def test_a_restarted_container_goes_on_at_once(tmp_path, monkeypatch):
     """Another host name under the same kernel: its lock would be seen."""
     monkeypatch.setattr(socket, "gethostname", lambda: "pod-1")
-    lock = Lock(tmp_path)
+    lock = RunLock(tmp_path)
     record = (tmp_path / ".lock").read_text()
     lock.release()
     (tmp_path / ".lock").write_text(record)  # as after a SIGKILL
     monkeypatch.setattr(socket, "gethostname", lambda: "pod-2")
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits for the lease"))
-    Lock(tmp_path).release()
+    RunLock(tmp_path).release()
 
 
 def test_an_owner_that_was_taken_over_writes_no_more(tmp_path):
-    lock = Lock(tmp_path, lease=30)
+    lock = RunLock(tmp_path, lease=30)
     lock.verify(now=True)
     (tmp_path / ".lock").unlink()
     (tmp_path / ".lock").write_text(OTHER)
@@ -128,7 +128,7 @@ def test_an_owner_that_was_taken_over_writes_no_more(tmp_path):
 
 
 def test_a_lease_is_renewed_while_its_lock_is_held(tmp_path):
-    lock, path = Lock(tmp_path, lease=0.4), tmp_path / ".lock"
+    lock, path = RunLock(tmp_path, lease=0.4), tmp_path / ".lock"
     os.utime(path, (0, 0))
     end = time.monotonic() + 20
     while path.stat().st_mtime == 0 and time.monotonic() < end:
@@ -140,7 +140,7 @@ def test_a_lease_is_renewed_while_its_lock_is_held(tmp_path):
 def test_a_folder_that_was_deleted_is_named(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    lock = Lock(folder)
+    lock = RunLock(folder)
     shutil.rmtree(folder)
     with pytest.raises(RunGoneError, match="run was deleted while the run was going on"):
         lock.verify(now=True)
@@ -150,15 +150,15 @@ def test_a_folder_that_was_deleted_is_named(tmp_path):
 def test_a_run_of_another_machine_is_dead_when_its_lease_is(tmp_path):
     owner, path = {"host": "elsewhere", "pid": 1}, tmp_path / ".lock"
     path.write_text(OTHER)
-    assert holds(tmp_path, owner)
+    assert is_held(tmp_path, owner)
     os.utime(path, (time.time() - 3600,) * 2)
-    assert not holds(tmp_path, owner)
+    assert not is_held(tmp_path, owner)
 
 
 def test_machines_of_one_name_are_told_apart():
-    assert here(record())
-    assert not here(record() | {"born": "another-boot/1"})
-    assert not here(record() | {"host": "elsewhere"})
+    assert is_local(this_process())
+    assert not is_local(this_process() | {"process_start": "another-boot/1"})
+    assert not is_local(this_process() | {"host": "elsewhere"})
 
 
 @pytest.mark.parametrize(
@@ -179,17 +179,17 @@ def test_a_folder_whose_files_lead_elsewhere_is_not_written_to(tmp_path, name):
     outside.write_text("precious")
     (run / name).symlink_to(outside)
     with pytest.raises(RunLinkedError, match=name):
-        Lock(run)
+        RunLock(run)
     assert outside.read_text() == "precious" and len(list(tmp_path.rglob("*"))) <= 4
 
 
 def test_a_folder_that_is_reached_by_a_link_is_ones_own(tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "run")
-    Lock(tmp_path / "link").release()
+    RunLock(tmp_path / "link").release()
 
 
 def test_a_pipe_in_a_folder_is_refused(tmp_path):
     os.mkfifo(tmp_path / "metrics.jsonl")
     with pytest.raises(RunLinkedError, match="pipe"):
-        Lock(tmp_path)
+        RunLock(tmp_path)

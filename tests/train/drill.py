@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 from toy import Meter, Parts, batches
 
-from fxformer.track.run_lock import Lock
+from fxformer.track.run_lock import RunLock
 from fxformer.train.callbacks import Evaluate, Save
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
@@ -60,7 +60,7 @@ if __name__ == "__main__":
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     where = Path(sys.argv[1])
     where.mkdir(parents=True, exist_ok=True)
-    held = Lock(where)
+    held = RunLock(where)
     run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
     held.release()
     print(run.status, run.reason, run.totals.tokens)
