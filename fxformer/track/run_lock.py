@@ -50,7 +50,7 @@ class RunLock:
     so a killed run can be taken over at once. On shared file systems the locks of other machines
     may not be seen; there the owner's lease decides: the file's modification time, renewed every
     quarter of `lease` seconds. An owner on another machine (another boot id, whatever its host
-    name) is waited for until it has not renewed for `lease` seconds, and refused as soon as it does.
+    name) is waited for until it has not renewed for `lease` seconds, and refused once it does.
     An owner that lost the folder while it was suspended gets RunLost from `verify`.
     """
 
