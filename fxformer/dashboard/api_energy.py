@@ -9,7 +9,7 @@ from fxformer.dashboard import configs, thin
 from fxformer.dashboard.run_index import Shelf
 from fxformer.energy.carbon import regions as table_of_regions
 from fxformer.energy.totals import EnergySum, EnergyTotals
-from fxformer.track.energy_report import Spent, accounted
+from fxformer.track.energy_report import RunEnergy, compute_energy
 
 _STEP = 0.1  # nats
 _COURSE = 600  # points of the whole project's course
@@ -106,10 +106,10 @@ def regions(shelf: Shelf, params: Mapping[str, str]) -> list[list[Any]]:
     return sorted(rows, key=lambda row: row[2])
 
 
-def _account(shelf: Shelf, key: str) -> Spent:
+def _account(shelf: Shelf, key: str) -> RunEnergy:
     columns = shelf.columns(key)
     made = columns.split("train", "tokens", "step")
-    return accounted(
+    return compute_energy(
         shelf.run(key),
         shelf.totals(key),
         configs.carbon(shelf, key),
@@ -124,7 +124,7 @@ def _last(values: np.ndarray) -> float | None:
     return float(values[-1]) if len(values) else None
 
 
-def _row(shelf: Shelf, key: str, one: Spent) -> dict[str, Any]:
+def _row(shelf: Shelf, key: str, one: RunEnergy) -> dict[str, Any]:
     grid = configs.carbon(shelf, key)
     return {
         "key": key,
@@ -132,9 +132,9 @@ def _row(shelf: Shelf, key: str, one: Spent) -> dict[str, Any]:
         "sweep": one.run.facts.get("sweep"),
         "kwh": one.kwh,
         "gco2e": one.gco2e,
-        "per_token": one.per_token,
-        "per_step": one.per_step,
-        "per_tenth": one.per_tenth,
+        "per_token": one.joules_per_token,
+        "per_step": one.joules_per_step,
+        "per_tenth": one.kwh_per_tenth_nat,
         "pue": grid.pue,
         "grid": grid.grid.name,
         "gco2e_per_kwh": grid.grid.gco2e_per_kwh,

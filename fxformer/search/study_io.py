@@ -17,7 +17,7 @@ from fxformer import jsonl
 from fxformer.energy import ledger
 from fxformer.errors import UserError
 from fxformer.search.study import FOLDER, WHOLE, Dimension, Study, Trial
-from fxformer.track.energy_report import account
+from fxformer.track.energy_report import run_energy
 from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
@@ -179,7 +179,7 @@ def charged(study: Study, trial: Trial) -> Trial:
         stored = StoredRun(study.runs / run)
         if stored.facts:
             with contextlib.suppress(OSError, ValueError):
-                one = account(stored)
+                one = run_energy(stored)
                 spent[run] = [one.totals.joules, one.kwh, one.gco2e, _seconds(stored)]
     sums = [sum(column) for column in zip(*spent.values(), strict=True)] if spent else [0.0] * 4
     return dataclasses.replace(

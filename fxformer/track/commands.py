@@ -11,7 +11,13 @@ from rich.text import Text
 from fxformer.arguments import RUN, Parser
 from fxformer.files import check_output
 from fxformer.track import export, show
-from fxformer.track.energy_report import Spent, Starts, account, print_report, to_json
+from fxformer.track.energy_report import (
+    EarlyAttempts,
+    RunEnergy,
+    print_report,
+    run_energy,
+    to_json,
+)
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import find, runs
 
@@ -83,23 +89,23 @@ def energy_parser() -> Parser:
     return parser
 
 
-def energy(argv: Sequence[str], console: Console | None = None) -> list[Spent]:
+def energy(argv: Sequence[str], console: Console | None = None) -> list[RunEnergy]:
     """`fxformer energy`. UserError where there are no runs, or a file cannot be used."""
     given, console = energy_parser().parse(argv), console or Console()
-    knobs = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
-    grid = {f"grid_{name}": value for name, value in knobs.items() if value is not None} or None
+    options = {"hourly": given.hourly, "column": given.column, "timezone": given.timezone}
+    grid = {f"grid_{name}": value for name, value in options.items() if value is not None} or None
     if given.json not in (None, "-"):
         check_output(given.json, "--json")
-    starts = Starts() if given.run else Starts.of(given.runs)
+    early = EarlyAttempts() if given.run else EarlyAttempts.read(given.runs)
     there = [find(given.runs, given.run)] if given.run else runs(given.runs)
-    if not there and not starts.attempts:
+    if not there and not early.attempts:
         find(given.runs, "last")  # raises: there are no runs
-    accounts = [account(run, grid) for run in there]
-    text = Redactor().text(json.dumps(to_json(accounts, starts), indent=1)) if given.json else ""
+    accounts = [run_energy(run, grid) for run in there]
+    text = Redactor().text(json.dumps(to_json(accounts, early), indent=1)) if given.json else ""
     if given.json == "-":
         print(text)
         return accounts
-    print_report(accounts, starts, console)
+    print_report(accounts, early, console)
     if given.json:
         Path(given.json).expanduser().write_text(text + "\n", encoding="utf-8")
     return accounts

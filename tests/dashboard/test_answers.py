@@ -13,7 +13,7 @@ from fxformer.dashboard.report import answers, spelled, write
 from fxformer.dashboard.routes import ANSWERS, answer
 from fxformer.dashboard.run_index import Shelf
 from fxformer.energy.carbon import Carbon
-from fxformer.track.energy_report import account
+from fxformer.track.energy_report import run_energy
 from fxformer.track.run_reader import StoredRun
 
 OPENING = ("texts", "attention", "samples")  # what opens a model: see test_look_page.py
@@ -82,14 +82,14 @@ def test_the_energy_is_that_of_the_terminal(tmp_path):
     folders = [finished(tmp_path, "a"), finished(tmp_path, "b", steps=20)]
     shelf = Shelf(tmp_path)
     told = answer(shelf, "energy", {})
-    accounts = [account(StoredRun(folder)) for folder in folders]
+    accounts = [run_energy(StoredRun(folder)) for folder in folders]
     assert told["kwh"] == pytest.approx(sum(one.kwh for one in accounts))
     assert told["gco2e"] == pytest.approx(sum(one.gco2e for one in accounts))
     assert told["total"]["joules"] == pytest.approx(240) and told["total"]["shares"] == {
         "modelled": pytest.approx(192),
         "measured": pytest.approx(48),
     }
-    assert [row["per_tenth"] for row in told["runs"]] == [one.per_tenth for one in accounts]
+    assert [row["per_tenth"] for row in told["runs"]] == [one.kwh_per_tenth_nat for one in accounts]
     course = answer(shelf, "course", {})
     assert course["gco2e"][-1] == pytest.approx(told["gco2e"], rel=1e-5)
     assert course["gco2e"] == sorted(course["gco2e"])
@@ -226,7 +226,7 @@ def test_a_grid_known_by_the_hour_is_charged_by_the_hour(tmp_path):
     folder = finished(tmp_path / "runs", config={"energy": {"grid_hourly": str(hourly)}})
     shelf = Shelf(tmp_path / "runs")
     told = answer(shelf, "energy", {})
-    assert told["gco2e"] == pytest.approx(account(StoredRun(folder)).gco2e)
+    assert told["gco2e"] == pytest.approx(run_energy(StoredRun(folder)).gco2e)
     course = answer(shelf, "course", {})  # both lines of the ledger are of the first hour
     assert course["gco2e"][-1] == pytest.approx(160 / 3.6e6 * 100, rel=1e-4)
     assert course["gco2e"][-1] == pytest.approx(told["gco2e"], rel=1e-4)

@@ -190,11 +190,11 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
     energy([f"runs={tmp_path}", "--json", "-"])
     found = json.loads(capsys.readouterr().out)
     assert found["joules"] == 700 and found["kwh"] == pytest.approx(1400 / 3.6e6)
-    assert found["starts"]["attempts"] == 1 and found["starts"]["joules"] == 700
+    assert found["early_attempts"]["attempts"] == 1 and found["early_attempts"]["joules"] == 700
     assert found["killed"] == {"attempts": 1, "lost_joules": 200}
     energy([f"runs={tmp_path}"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "700 J of 1 attempts that ended before" in said and "about 200 J (estimated)" in said
+    assert "700 J of 1 attempt that ended before" in said and "about 200 J (estimated)" in said
     study = Study(tmp_path / ".searches" / "s", "s", (), (), (), {}, None, 0, 9, ("loss",))
     charged = [study_io.charged(study, Trial(slot)) for slot in (4, 5)]
     assert [trial.joules for trial in charged] == [0, 700]

@@ -13,7 +13,7 @@ from fxformer.cli import app
 from fxformer.energy import ledger
 from fxformer.energy.config import AutoEnergy, TDPEnergy
 from fxformer.energy.rapl import RAPL
-from fxformer.track.energy_report import account
+from fxformer.track.energy_report import run_energy
 from fxformer.track.run_reader import StoredRun, runs
 from tests.energy.test_rapl import zone
 from tests.energy.test_shared_counter import RisingCounter
@@ -78,7 +78,7 @@ def test_a_run_that_crashes_stays_counted_and_lets_the_counters_go(tmp_path, mon
              f"runs={tmp_path}/runs")  # fmt: skip
     assert [app.train([*words, "name=a"]), app.train([*words, "name=b"])] == [1, 0]
     rising.ended.set()
-    accounts = [account(run) for run in runs(tmp_path / "runs")]
+    accounts = [run_energy(run) for run in runs(tmp_path / "runs")]
     assert [one.run.status for one in accounts] == ["failed", "done"]
     crashed = accounts[0].totals
     assert crashed.by("phase")["train"].joules > 0 and crashed.by("phase")["compile"].joules > 0
@@ -146,7 +146,7 @@ def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
     assert code == 0, err
     run = StoredRun(only(tmp_path))
     assert run.facts["reason"].startswith(f"{knob}={size[knob]:g} is spent") and knob in out
-    spent = account(run)
+    spent = run_energy(run)
     used = {"energy.budget_gco2e": spent.gco2e, "energy.budget_kwh": spent.kwh,
             "trainer.budget_minutes": run.lines[-1]["seconds"] / 60}  # fmt: skip
     assert used[knob] >= size[knob]
@@ -155,7 +155,7 @@ def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
     assert [p.name for p in (run.folder / "checkpoints").iterdir() if p.name.isdigit()]
     assert (run.folder / "grid_hourly.csv").exists() and "hourly, day.csv" in out
     (tmp_path / "day.csv").rename(tmp_path / "moved.csv")
-    assert account(StoredRun(run.folder)).gco2e == spent.gco2e  # by the folder's own copy
+    assert run_energy(StoredRun(run.folder)).gco2e == spent.gco2e  # by the folder's own copy
     moved = ("energy.grid_hourly=moved.csv", "resume=last")
     code, out, err = fxformer("train", *moved, folder=tmp_path)
     assert code == 0 and "is spent" in out, err

@@ -8,7 +8,7 @@ from shell import DECODER, called, facts, only
 from fxformer import jsonl
 from fxformer.energy.totals import EnergyEntry, EnergyTotals
 from fxformer.track.commands import energy
-from fxformer.track.energy_report import account, by_search
+from fxformer.track.energy_report import by_search, run_energy
 from fxformer.track.run_reader import StoredRun
 
 
@@ -46,11 +46,11 @@ def root(tmp_path):
 
 
 def test_attempts_add_up_and_are_set_against_what_was_got(root):
-    one = account(StoredRun(root / "20260101-000000-a"))
+    one = run_energy(StoredRun(root / "20260101-000000-a"))
     assert one.totals.joules == 3600
     assert one.kwh == pytest.approx(0.0012) and one.gco2e == pytest.approx(0.12)
-    assert one.per_token == 3000 / 500 and one.per_step == 300
-    assert one.per_tenth == pytest.approx(0.0012 / 5)
+    assert one.joules_per_token == 3000 / 500 and one.joules_per_step == 300
+    assert one.kwh_per_tenth_nat == pytest.approx(0.0012 / 5)
 
 
 def test_a_failed_run_stays_counted_and_sweeps_are_grouped(root, capsys):
