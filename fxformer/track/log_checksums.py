@@ -1,7 +1,8 @@
-"""Whether the logs of a run still hold what they held when a checkpoint was saved.
+"""Checksums of a run's logs, stored with each checkpoint, to detect damage at resume.
 
-A mark of a log is its length and the CRC-32 of its bytes. Logs only grow (metrics.jsonl is cut
-back at a resume, to what it was at the checkpoint), so whatever follows a mark leaves it valid.
+The checksum of a log is its length and the CRC-32 of its bytes. Logs only grow (at a
+resume metrics.jsonl is truncated to its state at the checkpoint), so appended lines keep a
+checksum valid.
 """
 
 import zlib
@@ -14,8 +15,8 @@ LOGS = ("metrics.jsonl", "metrics_all.jsonl", "events.jsonl", "energy.jsonl")
 _CHUNK = 1 << 20
 
 
-class Marks:
-    """Marks of the logs in `folder`; each byte is read once, however often marks are taken."""
+class LogChecksums:
+    """Checksums of the logs in `folder`; each byte is read only once over all calls."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -31,10 +32,10 @@ class Marks:
         return {name: list(mark) for name, mark in self._known.items()}
 
 
-def damage(folder: Path, marks: Mapping[str, list[int]]) -> list[str]:
-    """What has happened to the logs since `marks` were taken, a sentence for each."""
+def damage(folder: Path, checksums: Mapping[str, list[int]]) -> list[str]:
+    """Damage of the logs since `checksums` were taken, one message for each log."""
     said = []
-    for name, (size, crc) in marks.items():
+    for name, (size, crc) in checksums.items():
         path = folder / name
         try:
             length, found = _crc(path, most=size)
@@ -52,7 +53,7 @@ def damage(folder: Path, marks: Mapping[str, list[int]]) -> list[str]:
 
 
 def _crc(path: Path, start: int = 0, crc: int = 0, most: int | None = None) -> tuple[int, int]:
-    """How many bytes there are, of `most`, and the CRC-32 of them all, given that up to `start`."""
+    """(bytes read, at most `most`; their CRC-32), given the CRC-32 of the first `start` bytes."""
     at = start
     with open_regular(path) as file:
         file.seek(start)

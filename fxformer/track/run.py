@@ -1,8 +1,8 @@
-"""The run: a folder that is the truth of what was done. Everything else mirrors or reads it.
+"""Run folder: config, record, metrics, events and energy of a run, written by one process.
 
-config.yaml        resolved, without secrets        metrics.jsonl      what counts, by step
+config.yaml        resolved, without secrets        metrics.jsonl      metrics by step
 run.json           status, command, versions …      metrics_all.jsonl  every attempt's lines
-energy.jsonl       the ledger                       events.jsonl       what happened
+energy.jsonl       the ledger                       events.jsonl       events
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from fxformer import jsonl
 from fxformer.config.stored import plain_config
 from fxformer.errors import UserError
 from fxformer.track import provenance
-from fxformer.track.log_checksums import Marks, damage
+from fxformer.track.log_checksums import LogChecksums, damage
 from fxformer.track.redact import Redactor
 from fxformer.track.run_lock import RunLock, this_process, utc_now
 
 _log = logging.getLogger(__name__)
-RESERVE, _RESERVED = ".reserve", 1 << 16  # a file given up to write the end on a full disk
+RESERVE, _RESERVED = ".reserve", 1 << 16  # a file deleted to make room for run.json on a full disk
 
 Status = Literal["running", "done", "pruned", "interrupted", "failed", "diverged"]
 
@@ -46,9 +46,9 @@ class Run:
     def __init__(self, folder: Path, config: dict[str, Any], redactor: Redactor, lock: RunLock):
         self.folder, self.config, self.redactor, self._lock = folder, config, redactor, lock
         self.facts: dict[str, Any] = {}
-        self._writing = threading.RLock()  # mirrors note things from their own threads
+        self._writing = threading.RLock()  # mirrors log events from their own threads
         self.rewound: int | None = None
-        self._marks, self._unwritten = Marks(folder), list[dict[str, Any]]()
+        self._marks, self._unwritten = LogChecksums(folder), list[dict[str, Any]]()
         self._open_logs()
 
     @classmethod
@@ -85,7 +85,7 @@ class Run:
         facts: Mapping[str, Any] | None = None,
         argv: Sequence[str] | None = None,
     ) -> "Run":
-        """Take over a run that has ended or died; RunBusyError while its owner lives.
+        """Take over a run that has ended or died; RunBusyError while its owner is alive.
 
         config: the one in use, where it differs from the stored one; it is stored instead
         """
@@ -108,7 +108,7 @@ class Run:
         return run
 
     def _keep_changes(self, config: Any) -> None:
-        """What this attempt was given becomes the run's, or the next one would undo it."""
+        """Store this attempt's config as the run's, or the next attempt would use the old one."""
         plain = _literal(self.redactor.config(config))
         plain |= {key: self.config.get(key) for key in ("resume", "runs")}
         if plain == self.config:
@@ -121,7 +121,7 @@ class Run:
         command = shlex.join(self.redactor.arguments(sys.argv if argv is None else argv))
         for earlier in self.facts["attempts"]:
             if earlier["status"] == "running":
-                earlier["status"] = "dead"  # it never came to say how it ended
+                earlier["status"] = "dead"  # it was killed
         attempt = {"started": utc_now(), "ended": None, "status": "running", "command": command}
         self.facts["attempts"].append(attempt)
         self.facts |= {
@@ -172,11 +172,11 @@ class Run:
         self._lock.verify()
 
     def marks(self) -> dict[str, list[int]]:
-        """What the logs hold by now, for the checkpoint: see `integrity`."""
+        """Checksums of the logs, stored with a checkpoint: see `log_checksums`."""
         return self._marks.take()
 
     def damage(self, marks: Mapping[str, list[int]] | None) -> list[str]:
-        """What has happened to the logs since a checkpoint took these marks; noted as an event."""
+        """Damage of the logs since a checkpoint stored these checksums; logged as an event."""
         said = damage(self.folder, marks or {})
         if said:
             self.event("damage", logs=said)
@@ -193,7 +193,7 @@ class Run:
         many lines went. metrics_all.jsonl keeps them."""
         self._metrics.close()
         gone = jsonl.keep(self._metrics.path, lambda line: line.get("step", 0) <= step)
-        self._metrics, self._marks = jsonl.Writer(self._metrics.path), Marks(self.folder)
+        self._metrics, self._marks = jsonl.Writer(self._metrics.path), LogChecksums(self.folder)
         self.rewound = step
         self.event("rewind", step=step, lines=gone)
         return gone
@@ -201,7 +201,7 @@ class Run:
     def finish(
         self, status: Status, reason: str | None = None, summary: Mapping[str, Any] | None = None
     ) -> None:
-        """Say how it ended, close the files, let the folder go. Later calls do nothing.
+        """Write how the run ended, close the files, release the lock. Later calls do nothing.
 
         Raises RunLost or RunGoneError, having written nothing, where the folder is not ours."""
         with self._writing:
@@ -209,7 +209,7 @@ class Run:
                 return
             self._lock.verify(now=True)
             with contextlib.suppress(OSError):
-                (self.folder / RESERVE).unlink()  # room for what follows, should the disk be full
+                (self.folder / RESERVE).unlink()  # room for run.json on a full disk
             self.event("end", status=status, reason=reason)
             ended: dict[str, Any] = {"status": status, "ended": utc_now()}
             self.facts["attempts"][-1] |= ended
@@ -231,7 +231,7 @@ class Run:
         except OSError:
             if not (self.folder / RESERVE).exists():
                 raise
-            (self.folder / RESERVE).unlink()  # what it held is room enough on a full disk
+            (self.folder / RESERVE).unlink()  # makes room on a full disk
             jsonl.replace(self.folder / "run.json", text + "\n")
 
     def _open_logs(self) -> None:
@@ -241,7 +241,7 @@ class Run:
 
 
 def _claim(root: Path, name: str) -> Path:
-    """Make the folder; mkdir is atomic, so of two that want the same name one takes the next."""
+    """Create the folder; mkdir is atomic, so of two runs of one name the second gets the next."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         return _new(root, name)
@@ -263,5 +263,5 @@ def _new(root: Path, name: str) -> Path:
 
 
 def _literal(value: Any) -> Any:
-    """Values OmegaConf takes as they are: paths and the like as text."""
+    """Values that OmegaConf accepts: paths and the like as text."""
     return jsonl.encode(value)

@@ -1,4 +1,4 @@
-"""The last thing a run prints: what came out, what it cost, and how to look at it again."""
+"""Summary printed at the end of a run: results, energy, samples, commands to show it."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ from fxformer.track import formatting
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """What a model read, what it made of it, and what the text was, where that is known."""
+    """Input of a model, its output, and the reference text where there is one."""
 
     read: str
     wrote: str
@@ -42,9 +42,9 @@ def summarise(
 ) -> None:
     """Print the summary.
 
-    facts: lines of (what, value), already worded: best loss, last loss, tokens/s, time …
+    facts: lines of (what, value), as text: best loss, last loss, tokens/s, time …
     energy: of the run, all attempts
-    check: what another tool says of the same joules, in words
+    check: result of the cross-check, as text
     """
     width = min(100, console.width)
     if samples:
@@ -57,14 +57,14 @@ def summarise(
     for what, value in energy_rows(energy, carbon):
         grid.add_row(what, Text(value))
     if check:
-        grid.add_row("checked", Text(formatting.safe(check)))
+        grid.add_row("cross-check", Text(formatting.safe(check)))
     for meter in unreadable:
         grid.add_row("not read", Text(formatting.safe(str(meter)), style="yellow"))
     grid.add_row("folder", Text(str(folder), style="bold"))
-    usual = folder.parent == Path("runs")  # where verbs look by themselves
+    usual = folder.parent == Path("runs")  # the default of all commands
     where, all_of_them = (folder.name, "") if usual else (folder, f" {folder.parent}")
-    grid.add_row("look", Text(f"{command()} show {where}", style="bold cyan"))
-    grid.add_row("page", Text(f"{command()} dashboard{all_of_them}", style="bold cyan"))
+    grid.add_row("show", Text(f"{command()} show {where}", style="bold cyan"))
+    grid.add_row("dashboard", Text(f"{command()} dashboard{all_of_them}", style="bold cyan"))
     colour = "green" if status == "done" else "yellow"
     console.print(
         Panel(
@@ -78,7 +78,7 @@ def summarise(
 
 
 def command() -> str:
-    """What to type for `fxformer` here: its name where the shell finds it, else its place."""
+    """The command for `fxformer` here: its name if it is on PATH, else its path."""
     if shutil.which("fxformer"):
         return "fxformer"
     script = Path(sys.executable).with_name("fxformer")
@@ -88,7 +88,7 @@ def command() -> str:
 
 
 def energy_rows(energy: EnergyTotals, carbon: Carbon) -> list[tuple[str, str]]:
-    """Joules, kWh and grams with interval, provenance and the assumptions, in words."""
+    """Joules, kWh and grams with standard deviation, provenance and assumptions, as text."""
     total = energy.total
     kwh, grams = carbon.kwh(total.joules), carbon.gco2e(total.joules, energy.hours)
     spread = f"± {formatting.percent(total.relative)} (1σ)"
@@ -97,14 +97,14 @@ def energy_rows(energy: EnergyTotals, carbon: Carbon) -> list[tuple[str, str]]:
     cost = f"{formatting.si(total.joules, 'J')} = {kwh:.3g} kWh {spread}, {total.provenance}"
     pace = grid.gco2e_per_kwh if intensity is None else round(intensity, 1)
     where = f"at {pace:g} g/kWh ({grid.name}{year}), PUE {carbon.pue:g}"
-    if guessed := carbon.share_outside_file(energy.hours):
-        where += f"; {formatting.percent(guessed)} of it in hours the file lacks: a typical day's"
+    if outside := carbon.share_outside_file(energy.hours):
+        where += f"; {formatting.percent(outside)} of it in hours outside the file, at mean values"
     return [("energy", cost), ("carbon", f"{formatting.si(grams, 'gCO2e')} {where}")]
 
 
 def difference(before: str, after: str) -> tuple[Text, Text]:
-    """Both texts, word by word: what `after` lacks is red in the first, what it adds green in the
-    second. Control characters are gone."""
+    """A word-by-word diff: words missing from `after` are red in the first text, added words green
+    in the second. Control characters are removed."""
     old, new = (re.findall(r"\s+|\w+|[^\w\s]", formatting.safe(t)) for t in (before, after))
     first, second = Text(), Text()
     for kind, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

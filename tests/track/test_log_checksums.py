@@ -1,8 +1,8 @@
-"""Marks of logs: growth leaves them valid, whatever else does not."""
+"""Log checksums: appended lines keep them valid, any other change does not."""
 
 import pytest
 
-from fxformer.track.log_checksums import LOGS, Marks, damage
+from fxformer.track.log_checksums import LOGS, LogChecksums, damage
 
 LINES = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n'
 
@@ -11,7 +11,7 @@ LINES = b'{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25}\n'
 def marked(tmp_path):
     for name in LOGS:
         (tmp_path / name).write_bytes(LINES)
-    return tmp_path, Marks(tmp_path).take()
+    return tmp_path, LogChecksums(tmp_path).take()
 
 
 def test_a_log_that_grew_is_as_it_was(marked):
@@ -25,11 +25,11 @@ def test_a_log_that_grew_is_as_it_was(marked):
 
 def test_marks_taken_again_read_what_is_new_only_and_are_the_same(marked):
     folder, _ = marked
-    marks = Marks(folder)
-    marks.take()
+    checksums = LogChecksums(folder)
+    checksums.take()
     with (folder / "metrics.jsonl").open("ab") as file:
         file.write(LINES)
-    assert marks.take() == Marks(folder).take()
+    assert checksums.take() == LogChecksums(folder).take()
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -54,4 +54,4 @@ def test_a_deleted_log_and_a_deleted_line_are_noticed(marked, name):
 
 
 def test_what_was_not_there_is_not_missed(tmp_path):
-    assert Marks(tmp_path).take() == {} == dict.fromkeys(damage(tmp_path, {}))
+    assert LogChecksums(tmp_path).take() == {} == dict.fromkeys(damage(tmp_path, {}))
