@@ -83,7 +83,7 @@ def _rows(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:
         ("", f"{formatting.si(found.flops, 'FLOP')} for {formatting.count(found.tokens)} tokens in "
              f"{found.steps} steps"),
         ("memory", memory),
-        ("time", _with_interval(found.seconds, formatting.clock)),
+        ("time", _with_interval(found.seconds, formatting.duration)),
         ("energy", f"{_kwh(found.joules, carbon)} ({formatting.si(found.joules.value, 'J')})"),
         ("method", found.method),
     ]  # fmt: skip
@@ -149,7 +149,7 @@ def show_sweep(
     seconds, joules = add_forecasts(found)
     lines = [
         Text(
-            f"{len(found)} runs, one after the other: {_with_interval(seconds, formatting.clock)}"
+            f"{len(found)} runs, one after the other: {_with_interval(seconds, formatting.duration)}"
         ),
         Text(_kwh(joules, carbon)),
         _region_table(joules, seconds, carbon, regions),
