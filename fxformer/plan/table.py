@@ -149,7 +149,8 @@ def show_sweep(
     seconds, joules = add_forecasts(found)
     lines = [
         Text(
-            f"{len(found)} runs, one after the other: {_with_interval(seconds, formatting.duration)}"
+            f"{len(found)} runs, one after the other: "
+            f"{_with_interval(seconds, formatting.duration)}"
         ),
         Text(_kwh(joules, carbon)),
         _region_table(joules, seconds, carbon, regions),
