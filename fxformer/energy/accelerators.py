@@ -41,7 +41,9 @@ def accelerators() -> dict[str, Accelerator]:
     return {
         row["name"]: Accelerator(
             row["name"],
-            *(_number(row[k]) for k in ("watts", "half_tflops", "single_tflops")),
+            _number(row["watts"]),
+            _number(row["half_tflops"]),
+            _number(row["single_tflops"]),
             _SOURCES[row["source"]],
             row["checked_at"],
         )

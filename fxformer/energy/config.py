@@ -95,7 +95,11 @@ class TDPEnergy:
         return Meter(
             sensors,
             unreadable=unreadable,
-            assumptions=[f"{s.name}: {s.assumption}" for s in sensors if hasattr(s, "assumption")],
+            assumptions=[
+                f"{sensor.name}: {text}"
+                for sensor in sensors
+                if (text := getattr(sensor, "assumption", None))
+            ],
             prior=prior,
             before=self._startup.seconds,
         )

@@ -154,7 +154,7 @@ class CrossCheck:
 
     def _stop(self) -> dict[str, float]:
         try:
-            return dict(self.tool.stop())
+            return {} if self.tool is None else dict(self.tool.stop())
         except Exception as error:  # noqa: BLE001 - the same
             self._failed = f"{type(error).__name__}: {error}"
             return {}

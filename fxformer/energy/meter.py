@@ -15,6 +15,7 @@ from fxformer.energy.totals import (
     EnergyEntry,
     EnergySum,
     EnergyTotals,
+    EntryKey,
     add_by_key,
     sum_entries,
 )
@@ -53,7 +54,7 @@ class Meter:
         self._lock = threading.RLock()
         self._phases, self._last = ["idle"], clock()
         self._sensors = [_SensorState(one, self._last, wall(), before) for one in sensors]
-        self._charged: dict[tuple, float] = {}
+        self._charged: dict[EntryKey, float] = {}
         self._seconds: dict[str, float] = {"startup": before} if before else {}
         self._unattributed: dict[str, float] = {}
         self._hours: dict[int, float] = {}
@@ -172,7 +173,7 @@ class Meter:
             one.counted[key] = r.joules
             self._own_joules += used
             for name, share in parts:
-                entry = (name, *key, r.sigma)
+                entry = (name, r.device, r.sensor, r.provenance, r.sigma)
                 self._charged[entry] = self._charged.get(entry, 0.0) + used * share
             for hour, share in hours if used else ():
                 self._hours[hour] = self._hours.get(hour, 0.0) + used * share

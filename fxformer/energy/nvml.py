@@ -97,13 +97,13 @@ class NVMLCounter:
 
     name = "nvml"
     provenance: Provenance = "measured"
-    sample_every = None
+    sample_every: float | None = None
     step = staticmethod(counter_step)
 
     def __init__(self, library: Any, uuid: str, handle: Any, *, sigma: float, every: float):
         self.every, self.sigma, self._library, self._handle = every, sigma, library, handle
         self.key = f"gpu:{uuid}"
-        self.registers = {self.key: Register(self.key, MAX_WATTS)}
+        self.registers: Mapping[str, Register] = {self.key: Register(self.key, MAX_WATTS)}
         self.raw()
 
     def raw(self) -> Mapping[str, float]:

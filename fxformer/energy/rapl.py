@@ -31,7 +31,7 @@ class RAPL:
 
     name = key = "rapl"
     provenance: Provenance = "measured"
-    sample_every = None
+    sample_every: float | None = None
     step = staticmethod(counter_step)
 
     def __init__(self, *, sigma: float, every: float, root: Path = _ROOT):
@@ -46,7 +46,7 @@ class RAPL:
                 )
             )
         try:
-            self.registers = {
+            self.registers: Mapping[str, Register] = {
                 folder.name: Register(
                     device, MAX_WATTS, _number(folder / "max_energy_range_uj") / 1e6
                 )

@@ -157,6 +157,7 @@ class IntegratedPower:
     """
 
     provenance: Provenance = "integrated"
+    sample_every: float | None
 
     def __init__(
         self,
@@ -169,8 +170,10 @@ class IntegratedPower:
         update_use: Callable[[Sequence[MeteredProcess], dict], bool] | None = None,
     ):
         self.name, self.raw, self.sigma, self._update_use = name, watts, sigma, update_use
-        self.every = self.sample_every = seconds
-        self.registers = {device: Register(device, max_watts) for device in watts()}
+        self.every, self.sample_every = seconds, seconds
+        self.registers: Mapping[str, Register] = {
+            device: Register(device, max_watts) for device in watts()
+        }
         self.key = f"{name}:{'+'.join(self.registers)}"
 
     def step(self, register: Register, before: float, now: float, seconds: float) -> float:

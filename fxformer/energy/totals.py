@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from fxformer.energy.sensor import Provenance
 
 K = TypeVar("K")
+EntryKey = tuple[str, str, str, Provenance, float]  # an entry without its joules
 PHASES = (
     "startup",
     "compile",
@@ -107,7 +108,7 @@ class EnergyTotals:
         return dict(sorted(sums.items(), key=lambda item: -item[1].joules))
 
     def __add__(self, other: "EnergyTotals") -> "EnergyTotals":
-        merged: dict[tuple, float] = {}
+        merged: dict[EntryKey, float] = {}
         for e in (*self.entries, *other.entries):
             key = (e.phase, e.device, e.sensor, e.provenance, e.sigma)
             merged[key] = merged.get(key, 0.0) + e.joules

@@ -185,7 +185,7 @@ def _within(
         limits["energy.budget_kwh"] = energy.budget_kwh / carbon.kwh(watts)
     if energy.budget_gco2e is not None:
         limits["energy.budget_gco2e"] = carbon.seconds_until(energy.budget_gco2e, watts)
-    name = min(limits, key=limits.get, default=None)
+    name = min(limits, key=lambda one: limits[one], default=None)
     if name is None or limits[name] >= seconds:
         return seconds, None
     share = limits[name] / seconds

@@ -40,7 +40,7 @@ class Planner:
 
     def close(self) -> None:
         """Print the sum, where there were several."""
-        if len(self.found) > 1:
+        if len(self.found) > 1 and self._last is not None:
             show_sweep(self.found, *self._last, self.console)
 
     def _write(self, carbon: Carbon, regions: Sequence[str], file: str | None) -> None:

@@ -46,10 +46,12 @@ class StartTime:
 
 def start_times(carbon: Carbon, seconds: float, now: float | None = None) -> list[StartTime]:
     """Now, and each full hour of the next 24, for a run of `seconds` on an hourly grid."""
-    now = time.time() if now is None else now
+    if carbon.hourly is None:
+        raise ValueError("start times need an hourly grid")
+    has, now = carbon.hourly.has, time.time() if now is None else now
     hours = [(now // HOUR + n) * HOUR for n in range(1, HOURS_AHEAD + 1)]
     return [
-        StartTime(when, carbon.mean_intensity(seconds, when), carbon.hourly.has(int(when // HOUR)))
+        StartTime(when, carbon.mean_intensity(seconds, when), has(int(when // HOUR)))
         for when in (now, *hours)
     ]
 

@@ -9,6 +9,7 @@ import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -69,7 +70,7 @@ class EarlyAttempts:
         return cls(len(lines), totals, kwh, grams, tuple(map(ledger.estimate_lost, killed)))
 
 
-def run_energy(run: StoredRun, grid: Mapping[str, str] | None = None) -> RunEnergy:
+def run_energy(run: StoredRun, grid: Mapping[str, Any] | None = None) -> RunEnergy:
     """Energy of a run, from its ledger, metrics and config.
 
     grid: options of `Carbon` for an hourly file, instead of those in the run's config

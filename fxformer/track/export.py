@@ -34,7 +34,9 @@ def table(runs: Sequence[StoredRun], path: str | Path) -> int:
     UserError for another ending of `path`."""
     rows = [_row(run) for run in runs]
     columns = main_columns(rows)
-    kinds: dict[str, type] = {name: type(None) for name in columns}
+    kinds: dict[str, type] = {}
+    for name in columns:
+        kinds[name] = type(None)
     for row in rows:
         for name, value in row.items():
             kinds[name] = _common(kinds.get(name), value)

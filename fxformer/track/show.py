@@ -224,16 +224,17 @@ def _energy(totals: EnergyTotals, width: int) -> RenderableType | None:
     if not totals.joules:
         return None
     table = Table(box=None, header_style="dim", padding=(0, 1))
-    for name, side in (
-        ("", "left"),
-        ("joules", "right"),
-        ("± 1σ", "right"),
-        ("share", "right"),
-        ("", "left"),
-        ("seconds", "right"),
-        ("provenance", "left"),
+    for name, right in (
+        ("", False),
+        ("joules", True),
+        ("± 1σ", True),
+        ("share", True),
+        ("", False),
+        ("seconds", True),
+        ("provenance", False),
     ):
-        table.add_column(name, justify=side, no_wrap=name != "provenance")
+        justify = "right" if right else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "provenance")
     room = max(4, width - 72)
     for field in ("phase", "device"):
         for name, part in totals.by(field).items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -29,7 +29,7 @@ class TensorBoardTracker:
             raise UserError("tracker=tensorboard needs `pip install tensorboardX`") from error
         purge = None if run.rewound is None else run.rewound + 1
         self._writer = SummaryWriter(
-            str(run.folder / "tensorboard"), purge_step=purge, flush_secs=self._flush
+            str(run.folder / "tensorboard"), purge_step=purge, flush_secs=cast(int, self._flush)
         )
         self.text("config", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 

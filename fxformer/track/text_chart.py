@@ -9,7 +9,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # braille bits by row, column
 
 
-def sparkline(values: Sequence[float], width: int = 24) -> str:
+def sparkline(values: Sequence[float] | np.ndarray, width: int = 24) -> str:
     """One character per bin of `values`, the mean of the bin as a bar; not finite: a space."""
     y = np.asarray(values, dtype=np.float64)
     if not np.isfinite(y).any():
