@@ -26,14 +26,14 @@ from fxformer.evaluate.audit.texts import examples
 from fxformer.evaluate.compare import compare, compare_parser
 from fxformer.evaluate.scores import Measured
 from fxformer.track.run_reader import StoredRun, find, name_of
-from fxformer.train.experiment import Task, open_task
+from fxformer.train.experiment import Experiment, open_experiment
 
 PAGE = folders.PACKAGE.parent / "docs" / "first_steps.md"
 STEPS = 200
 SHARED = (
     *("data=stdlib_docs", "tokenizer.vocab_size=2048", "data.length=128", "data.batch=32"),
     *("size=tiny", "model.dropout=0", "optimizer.lr=3e-3", f"trainer.steps={STEPS}"),
-    *(f"trainer.eval_every={STEPS}", "trainer.save_every=25", "trainer.keep=9"),
+    *(f"trainer.eval_every={STEPS}", "trainer.save_every=25", "trainer.keep_checkpoints=9"),
 )
 SENTINELS = "tokenizer.specials.sentinels=40"
 TYPED = ("model=encoder", "model/embed=typed", "data/packing=sentence_pairs")
@@ -52,7 +52,7 @@ CASES = {
 GUESSED = 48  # training batches whose targets' frequencies are the guess
 
 
-def guess(task: Task) -> float:
+def guess(task: Experiment) -> float:
     """Nats a target on held-out text, told by the frequencies of the objective's own targets."""
     train = task.data.train(task.corpus.batch, 1)
     valid = task.data.valid(task.corpus.batch)
@@ -98,7 +98,7 @@ def trained(name: str, root: Path) -> StoredRun:
 def told(run: StoredRun) -> dict:
     """What a run learned, what a guess would have got, and a piece of its batch as text."""
     name = name_of(run.id)
-    task = open_task(OmegaConf.load(run.folder / "config.yaml"))
+    task = open_experiment(OmegaConf.load(run.folder / "config.yaml"))
     valid = {k: float(v[-1]) for k, v in run.metrics("valid").items()}
     rows = task.data.train(task.corpus.batch, 0)[0]
     shown = examples(rows, task.objective.corrupt(rows), task.data.tokenizer, 1)

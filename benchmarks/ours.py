@@ -12,9 +12,9 @@ from fxformer.batch import Vocabulary
 from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.train.compile import compile_step, use_compile_cache
-from fxformer.train.experiment import maker
+from fxformer.train.experiment import objective_factory
 from fxformer.train.setup import training
-from fxformer.train.state import blueprint, count_parameters
+from fxformer.train.state import count_parameters, graphdef_of
 
 
 def overrides(family: str, shape: Shape) -> list[str]:
@@ -46,7 +46,7 @@ def vocabulary(size: int) -> Vocabulary:
 def objective(family: str, shape: Shape):
     """The function key -> objective with its model."""
     corpus = SimpleNamespace(vocabulary=vocabulary(shape.vocab))
-    return maker(config(family, shape), corpus.vocabulary)
+    return objective_factory(config(family, shape), corpus.vocabulary)
 
 
 class Side:
@@ -60,7 +60,7 @@ class Side:
         cfg, make = config(family, shape), objective(family, shape)
         trainer, layout = build(cfg.trainer), build(cfg.mesh)
         mesh, precision = layout.mesh(), build(cfg.precision)
-        start, step = training(cfg, trainer, make, blueprint(make), precision, mesh)
+        start, step = training(cfg, trainer, make, graphdef_of(make), precision, mesh)
         like = jax.eval_shape(start, jax.random.key(0))
         placement = layout.place(like, mesh)
         self.state = jax.jit(start, out_shardings=placement)(jax.random.key(0))

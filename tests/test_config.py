@@ -239,14 +239,14 @@ def test_a_run_that_is_extended_by_hold_notes_each_old_end(run):
     cfg.trainer.extend = "hold"
     more = ["resume=old", "trainer.steps=99", "trainer.extend=hold"]
     once = resumed(cfg, more, folder)
-    assert list(once.trainer.held) == [10]
+    assert list(once.trainer.held_at) == [10]
     OmegaConf.save(once, folder / "config.yaml")
     cfg.trainer.steps = 200
     again = resumed(cfg, ["resume=old", "trainer.steps=200"], folder)
-    assert list(again.trainer.held) == [10, 99]
+    assert list(again.trainer.held_at) == [10, 99]
     cfg.trainer.extend = "stretch"
     anew = resumed(cfg, ["resume=old", "trainer.steps=200", "trainer.extend=stretch"], folder)
-    assert list(anew.trainer.held) == []
+    assert list(anew.trainer.held_at) == []
 
 
 def test_resume_refuses_a_recipe_and_a_folder_that_is_no_run(run, tmp_path):

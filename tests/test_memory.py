@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from fxformer import memory
 from fxformer.config.bounds import WHOLE, excess
 from fxformer.files import no_file
-from fxformer.train.config import Trainer
+from fxformer.train.config import TrainerConfig
 from fxformer.train.setup import bytes_per_device, check_memory
 from fxformer.train.state import State
 
@@ -41,7 +41,7 @@ class Planned:
 
     like: State
     mesh: Mesh
-    trainer: Trainer
+    trainer: TrainerConfig
     parameters: int = 7
 
 
@@ -53,7 +53,7 @@ def test_a_state_that_does_not_fit_is_refused(monkeypatch):
                  skipped=None, streak=None)  # fmt: skip
     assert bytes_per_device(like) == 12_000
     needed = 12_000 + 4_000  # the state, given up to the new one, and the gradient
-    setup = Planned(like, mesh, Trainer(donate=True))
+    setup = Planned(like, mesh, TrainerConfig(donate=True))
     monkeypatch.setattr(memory, "free", lambda: needed)
     check_memory(setup)
     monkeypatch.setattr(memory, "free", lambda: needed - 1)

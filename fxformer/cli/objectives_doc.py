@@ -81,14 +81,14 @@ def timed(argv: list[str], shape: tuple[int, int] = TIMED) -> tuple[tuple[int, i
     from hydra import compose, initialize_config_dir
 
     from fxformer.config.target import locate
-    from fxformer.train.experiment import open_task
+    from fxformer.train.experiment import open_experiment
 
     options = [f"data.batch={shape[0]}", f"data.length={shape[1]}"]
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
         cfg = compose("audit", argv)
         if not locate(cfg.objective._target_).reads_pairs:  # pairs keep the length they have
             cfg = compose("audit", [*argv, *options])
-    task = open_task(cfg)
+    task = open_experiment(cfg)
     batches = task.data.train(task.corpus.batch, cfg.seed)
     size = (task.corpus.batch, task.corpus.length)
     return size, milliseconds(task.objective, batches)

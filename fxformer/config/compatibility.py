@@ -146,12 +146,12 @@ def stacks_keep_their_side(cfg: DictConfig) -> str | None:
 def a_budget_to_decay_on(cfg: DictConfig) -> str | None:
     """A schedule that follows a budget wants one."""
     limits = ("trainer.budget_minutes", "energy.budget_kwh", "energy.budget_gco2e")
-    if OmegaConf.select(cfg, "trainer.decay_on") != "budget":
+    if OmegaConf.select(cfg, "trainer.schedule_on") != "budget":
         return None
     if any(OmegaConf.select(cfg, limit) is not None for limit in limits):
         return None
     wanted = f"{limits[0]}=10, {limits[1]}=… or {limits[2]}=…"
-    return f"trainer.decay_on=budget: there is none to follow; write {wanted}"
+    return f"trainer.schedule_on=budget: there is none to follow; write {wanted}"
 
 
 def vocabulary_holds_specials(cfg: DictConfig) -> str | None:

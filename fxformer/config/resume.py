@@ -51,15 +51,15 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
 
 
 def _extend(stored: DictConfig, given: DictConfig) -> None:
-    """Note in trainer.held where the schedule that is held ended, if the run is made longer."""
+    """Note in trainer.held_at where the schedule that is held ended, if the run is made longer."""
     select = OmegaConf.select
     before, now = select(stored, "trainer.steps"), select(given, "trainer.steps")
     if before == now:
         return
-    held = [end for end in select(stored, "trainer.held") or [] if end < now]
+    held = [end for end in select(stored, "trainer.held_at") or [] if end < now]
     longer = [before] if now > before and before not in held else []
     kept = [*held, *longer] if select(given, "trainer.extend") == "hold" else []
-    OmegaConf.update(given, "trainer.held", kept, merge=False, force_add=True)
+    OmegaConf.update(given, "trainer.held_at", kept, merge=False, force_add=True)
 
 
 def _named(overrides: list[str]) -> list[str]:

@@ -54,7 +54,7 @@ def _spent(compared) -> list[str]:
         if left := short(spent, compared.budget, compared.unit):
             line += (
                 f" ({1 - left:.0%} of the budget; it kept no checkpoint nearer: "
-                "trainer.save_every, trainer.keep)"
+                "trainer.save_every, trainer.keep_checkpoints)"
             )
         if not compared.equal and compared.budget:
             line += f" ({getattr(spent, compared.unit) / compared.budget:.3g} times the least)"

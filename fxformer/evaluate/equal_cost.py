@@ -41,7 +41,8 @@ def choose(
     least = at_least(min(getattr(spent, unit) for spent in made))
     raise UserError(
         f"{run} kept no checkpoint of {budget:.6g} {unit} or less: give --budget {least} or more, "
-        "or no --budget, or train it with trainer.save_every=… trainer.keep=… so that it keeps more"
+        "or no --budget, or train it with trainer.save_every=… "
+        "trainer.keep_checkpoints=… so that it keeps more"
     )
 
 

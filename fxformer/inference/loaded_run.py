@@ -21,8 +21,8 @@ from fxformer.objective.base import Objective
 from fxformer.objective.infilling import Question, asked
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.experiment import maker
-from fxformer.train.state import abstract, bind, blueprint, init
+from fxformer.train.experiment import objective_factory
+from fxformer.train.state import abstract, bind, graphdef_of, init
 
 BATCH_ROWS = 64  # scoring requests per forward pass
 
@@ -144,9 +144,11 @@ def load_run(run: StoredRun, step: int, *, looped: bool = False) -> LoadedRun:
             f"{run.id} was trained with tokenizer {before}, but {saved} holds {tokenizer.hash}: "
             "token ids differ"
         )
-    make = maker(cfg, tokenizer.spelt)
+    make = objective_factory(cfg, tokenizer.spelt)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    return LoadedRun(run, cfg, tokenizer, objective, make, blueprint(make), {}, step).at_step(step)
+    return LoadedRun(run, cfg, tokenizer, objective, make, graphdef_of(make), {}, step).at_step(
+        step
+    )
 
 
 def _loop(node: DictConfig) -> None:

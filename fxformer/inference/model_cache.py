@@ -15,7 +15,7 @@ from fxformer.inference.loaded_run import LoadedRun, load_run
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
-from fxformer.train.config import Trainer
+from fxformer.train.config import TrainerConfig
 
 MAX_BYTES = 1 << 30  # of cached weights
 MAX_RUNS = 8  # with a cached model
@@ -41,7 +41,7 @@ def resolve_step(run: StoredRun, step: int | None) -> int:
         near = min(steps, key=lambda one: abs(one - step))
         raise UserError(
             f"{run.id} kept no checkpoint of step {step}; the nearest is {near}, it has "
-            f"{', '.join(map(str, steps))} (trainer.keep=… keeps more)"
+            f"{', '.join(map(str, steps))} (trainer.keep_checkpoints=… keeps more)"
         )
     return step
 
@@ -89,7 +89,7 @@ class RunCache:
         run_key = (run.folder.resolve(), _config_mtime(run))
         if run_key not in self._models:
             # not the cache folder in the run's config: a run from elsewhere may name any folder
-            use_compile_cache(Trainer.compile_cache)
+            use_compile_cache(TrainerConfig.compile_cache)
             self._models[run_key] = dataclasses.replace(load_run(run, step, looped=True), params={})
         self._models.move_to_end(run_key)
         while len(self._models) > MAX_RUNS:

@@ -18,7 +18,7 @@ from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read
 from fxformer.plan.step_rates import estimate_rates, measure_rates
 from fxformer.train.compile import compile_step
-from fxformer.train.setup import LOOKED, Setup, set_up
+from fxformer.train.setup import SAMPLED_BATCHES, Setup, set_up
 from fxformer.train.state import count_by_part
 from fxformer.types import Positive
 
@@ -116,12 +116,12 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
     setup, energy = set_up(cfg), build(cfg.energy)
     start += host_usage.cpu_seconds() - began
     batches = setup.data.train(setup.corpus.batch, cfg.seed)
-    sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(LOOKED)]
+    sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(SAMPLED_BATCHES)]
     per_step, per_token = float(np.mean(sizes)), setup.flops_per_token
     compiled, state, compiling = _compiled(setup, options, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
-    executed = executed_flops(setup.step, setup.like, setup.example)
+    executed = executed_flops(setup.step, setup.abstract_state, setup.example_batch)
     if options.calibrate:
         rates = measure_rates(setup, compiled, state, energy, options.seconds, flops)
     else:
@@ -143,7 +143,7 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
     sigma = _sum_sigma(once_joules, ONCE_SIGMA, loop * rates.watts, loop_sigma)
     return Forecast(
         parameters=setup.parameters,
-        parts=count_by_part(setup.like.params),
+        parts=count_by_part(setup.abstract_state.params),
         flops_per_token=per_token,
         executed=executed / per_step,
         tokens=per_step * steps,
@@ -198,12 +198,12 @@ def _compiled(setup: Setup, options: PlanConfig, seed: int):
     if not (options.compile or options.calibrate):
         return None, None, TYPICAL_COMPILE
     began = host_usage.cpu_seconds()
-    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
     jitted = compile_step(setup.step, placement, setup.mesh, donate=setup.trainer.donate)
-    step = jitted.lower(setup.like, setup.put(setup.example)).compile()
+    step = jitted.lower(setup.abstract_state, setup.put(setup.example_batch)).compile()
     seconds, state = host_usage.cpu_seconds() - began, None
     if options.calibrate:
-        state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(seed))
+        state = jax.jit(setup.init_state, out_shardings=placement)(jax.random.key(seed))
     return step, state, seconds
 
 

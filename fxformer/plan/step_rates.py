@@ -40,9 +40,13 @@ def measure_rates(setup, step, state, energy, seconds: float, flops: float) -> S
     """
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    evaluate = jax.jit(setup.evaluate).lower(setup.like.params, setup.put(setup.example)).compile()
+    evaluate = (
+        jax.jit(setup.evaluate)
+        .lower(setup.abstract_state.params, setup.put(setup.example_batch))
+        .compile()
+    )
     state, _ = jax.block_until_ready(
-        step(state, setup.put(setup.example))
+        step(state, setup.put(setup.example_batch))
     )  # the first call is slow
     meter, times, began = energy.open(accelerators=kinds), [], time.perf_counter()
     number = 0
@@ -57,7 +61,7 @@ def measure_rates(setup, step, state, energy, seconds: float, flops: float) -> S
     evaluations, began = [], time.perf_counter()
     while time.perf_counter() - began < seconds / 5 or len(evaluations) < 2:
         before = time.perf_counter()
-        jax.block_until_ready(evaluate(state.params, setup.put(setup.example)))
+        jax.block_until_ready(evaluate(state.params, setup.put(setup.example_batch)))
         evaluations.append(time.perf_counter() - before)
     mean = statistics.mean(times)
     peak = mesh_peak(setup.mesh, setup.cfg.precision.compute)

@@ -15,8 +15,8 @@ from fxformer.search import leases, study_io
 from fxformer.search.study import Study
 from fxformer.search.trial_env import RESUMABLE, VARIABLE, Ticket
 from fxformer.track.run import Run
-from fxformer.train.callbacks import Event
-from fxformer.train.loop_state import Run as Fit
+from fxformer.train.callbacks import Callback
+from fxformer.train.loop_state import LoopState
 
 UNSURE = 0.01  # of a trial's joules may be an equal split: a process that ends is not seen at once
 ENERGY = ("kwh", "joules", "gco2e")  # objectives that are a trial's energy
@@ -61,7 +61,7 @@ class Watch:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-class Report(Event):
+class Report(Callback):
     """After each evaluation: into the trial's file, and the verdict."""
 
     def __init__(self, watch: Watch, kwh: Callable[[float], float], until: int):
@@ -69,14 +69,14 @@ class Report(Event):
         self.watch, self.kwh, self.until = watch, kwh, until
         self._last: int | None = None
 
-    def due(self, run: Fit) -> bool:
+    def due(self, run: LoopState) -> bool:
         return run.totals.evaluated == run.step and bool(run.valid) and self._last != run.step
 
-    def begin(self, run: Fit) -> None:
+    def begin(self, run: LoopState) -> None:
         if self.due(run):
             self(run)
 
-    def __call__(self, run: Fit) -> None:
+    def __call__(self, run: LoopState) -> None:
         self._last = run.step
         attributable(self.watch, getattr(run.meter, "unattributed", {}), run.totals.joules)
         name = self.watch.study.objectives[0]
@@ -92,7 +92,7 @@ class Report(Event):
         if run.step < self.until and run.status is None and (reason := self.watch.verdict()):
             run.stop("pruned", reason)
 
-    def finish(self, run: Fit) -> None:
+    def finish(self, run: LoopState) -> None:
         if self.due(run):
             self(run)
 

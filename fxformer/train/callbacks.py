@@ -1,4 +1,4 @@
-"""What happens now and then during a run: evaluation, checkpoints, rolling back, samples."""
+"""Callbacks of the training loop: evaluation, checkpoints, samples."""
 
 import dataclasses
 import math
@@ -7,74 +7,78 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from fxformer.errors import UserError
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.loop_state import Run, add, averages
+from fxformer.train.loop_state import LoopState, add, averages
 
-FAILURES = 5  # saves in a row that may fail before a run stops: what it learns would be lost
-Note = Callable[..., Any]  # (kind, **facts): puts what happened on record
-
-
-def nothing(kind: str, **facts: Any) -> None:
-    """Keeps no record."""
+MAX_FAILED_SAVES = 5  # consecutive failed saves before a run stops
+Note = Callable[..., Any]  # (kind, **facts): records something that happened
 
 
-class Event:
-    """Called after every `every` steps; `finish` once when the run ends. 0: only at the end."""
+def discard(kind: str, **facts: Any) -> None:
+    """A `Note` that records nothing."""
+
+
+class Callback:
+    """Base of callbacks: called after every `every` steps, and `finish` once when the run ends.
+
+    every: in steps; 0: only at the end
+    """
 
     def __init__(self, every: int) -> None:
         self.every = every
 
-    def due(self, run: Run) -> bool:
-        """Whether it is time."""
-        return self.every > 0 and run.step % self.every == 0
+    def due(self, loop: LoopState) -> bool:
+        """Whether to call it after this step."""
+        return self.every > 0 and loop.step % self.every == 0
 
-    def begin(self, run: Run) -> None:
-        """What an earlier attempt that was interrupted left undone at this step."""
+    def begin(self, loop: LoopState) -> None:
+        """Called once before the first step: completes what an interrupted attempt left undone."""
 
-    def __call__(self, run: Run) -> None:
-        """What it does."""
+    def __call__(self, loop: LoopState) -> None:
+        """Called after a step for which `due` is true."""
 
-    def finish(self, run: Run) -> None:
-        """What it does at the end; `run.status` says which end."""
+    def finish(self, loop: LoopState) -> None:
+        """Called once at the end; `loop.status` says how the run ended."""
 
 
-class Call(Event):
-    """Any function of the run: samples, for one. Also at the end of a run that came to its end."""
+class FunctionCallback(Callback):
+    """Calls a function of the loop state, e.g. to draw samples; also when the run is done."""
 
-    def __init__(self, every: int, function: Callable[[Run], None]) -> None:
+    def __init__(self, every: int, function: Callable[[LoopState], None]) -> None:
         super().__init__(every)
         self.function = function
         self._last = -1
 
-    def __call__(self, run: Run) -> None:
-        if run.asked():
+    def __call__(self, loop: LoopState) -> None:
+        if loop.stop_requested():
             return
-        run.catch_up()
-        self.function(run)
-        self._last = run.step
+        loop.catch_up()
+        self.function(loop)
+        self._last = loop.step
 
-    def finish(self, run: Run) -> None:
-        if run.status == "done" and self._last != run.step:
-            self(run)
-
-
-class _GivenUp(Exception):
-    """An evaluation that was not made to its end."""
+    def finish(self, loop: LoopState) -> None:
+        if loop.status == "done" and self._last != loop.step:
+            self(loop)
 
 
-class Evaluate(Event):
-    """Sums over all validation batches, logged as split "valid"; keeps the best; stops early.
+class _EvaluationAborted(Exception):
+    """An evaluation was aborted because the process was asked to stop."""
+
+
+class Evaluate(Callback):
+    """Evaluation on all validation batches, logged as split "valid"; early stopping.
+
+    The moving average of the parameters, if there is one, is evaluated too; its metrics are named
+    "ema_…". When the process is asked to stop, the evaluation is aborted, and made when
+    the run is resumed.
 
     evaluate: jitted (params, batch) -> sums
-    batches: validation batches, placed and iterable again and again
-    metric: the number that decides which step is best, the smaller the better
-    patience: stop after so many evaluations in a row without a new best; 0: never
-    derive: adds numbers to the averages (perplexity, bits per byte)
-    The moving average, where there is one, is evaluated too: its numbers have "ema_" in front.
-    An evaluation is given up when the process is asked to leave, and made when the run goes on.
+    batches: validation batches on the devices, iterable repeatedly
+    metric: metric that decides which step is best; smaller is better
+    patience: stop after so many consecutive evaluations without a new best; 0: never
+    derive: metrics to add, as a function of the averages (perplexity, bits per byte)
     """
 
     def __init__(
@@ -91,37 +95,40 @@ class Evaluate(Event):
         self.evaluate, self.batches = evaluate, batches
         self.metric, self.patience, self.derive = metric, patience, derive
 
-    def begin(self, run: Run) -> None:
-        if run.step > 0 and self.due(run) and run.totals.evaluated != run.step:
-            self(run)
+    def begin(self, loop: LoopState) -> None:
+        if loop.step > 0 and self.due(loop) and loop.totals.evaluated != loop.step:
+            self(loop)
 
-    def __call__(self, run: Run) -> None:
-        run.catch_up()
-        with run.meter.phase("evaluate"):
+    def __call__(self, loop: LoopState) -> None:
+        loop.catch_up()
+        with loop.meter.phase("evaluate"):
             try:
-                valid = self._numbers(run, run.state.params)
-                if run.state.ema is not None:
-                    average = self._numbers(run, run.state.ema)
+                valid = self._numbers(loop, loop.state.params)
+                if loop.state.ema is not None:
+                    average = self._numbers(loop, loop.state.ema)
                     valid |= {f"ema_{name}": value for name, value in average.items()}
-            except _GivenUp:
+            except _EvaluationAborted:
                 return
-        run.valid = valid
-        run.catch_up()  # nothing is pending: brings the clock up to date
-        run.totals.evaluated, run.totals.joules = run.step, run.meter.read()
-        run.log(run.step, "valid", run.valid)
-        self._judge(run)
+        loop.valid = valid
+        loop.catch_up()  # nothing is pending: updates the clock
+        loop.totals.evaluated, loop.totals.joules = loop.step, loop.meter.read()
+        loop.log(loop.step, "valid", loop.valid)
+        self._update_best(loop)
 
-    def finish(self, run: Run) -> None:
-        if run.status == "done" and run.totals.evaluated != run.step:
-            self(run)
-            if run.totals.evaluated != run.step:
-                run.status, run.reason = "interrupted", "asked to leave before the last evaluation"
+    def finish(self, loop: LoopState) -> None:
+        if loop.status == "done" and loop.totals.evaluated != loop.step:
+            self(loop)
+            if loop.totals.evaluated != loop.step:
+                loop.status, loop.reason = (
+                    "interrupted",
+                    "asked to leave before the last evaluation",
+                )
 
-    def _numbers(self, run: Run, params: Any) -> dict[str, float]:
+    def _numbers(self, loop: LoopState, params: Any) -> dict[str, float]:
         total, pending = None, None
         for batch in self.batches:
-            if run.asked():
-                raise _GivenUp
+            if loop.stop_requested():
+                raise _EvaluationAborted
             pending, before = self.evaluate(params, batch), pending
             total = total if before is None else add(total, jax.device_get(before))
         if pending is None:
@@ -129,34 +136,32 @@ class Evaluate(Event):
         numbers = averages(add(total, jax.device_get(pending)))
         return numbers | self.derive(numbers)
 
-    def _judge(self, run: Run) -> None:
-        if self.metric not in run.valid:
-            names = ", ".join(run.valid)
-            raise UserError(f"trainer.metric={self.metric} is not evaluated; there are {names}")
-        value, totals = run.valid[self.metric], run.totals
+    def _update_best(self, loop: LoopState) -> None:
+        if self.metric not in loop.valid:
+            names = ", ".join(loop.valid)
+            raise UserError(f"trainer.metric={self.metric} is not evaluated; available: {names}")
+        value, totals = loop.valid[self.metric], loop.totals
         if totals.best is None or value < totals.best:
             totals.best = value if math.isfinite(value) else totals.best
-            totals.best_step, totals.stale = run.step, 0
+            totals.best_step, totals.stale = loop.step, 0
             return
         totals.stale += 1
         if self.patience and totals.stale >= self.patience:
-            run.stop("done", f"no better {self.metric} in {totals.stale} evaluations")
+            loop.stop("done", f"no better {self.metric} in {totals.stale} evaluations")
 
 
-class Save(Event):
-    """A checkpoint every so many steps or minutes, whichever comes first, and at the end.
+class SaveCheckpoint(Callback):
+    """Saves a checkpoint every so many steps or minutes, whichever comes first, and at the end.
 
-    Nothing is saved while updates are being refused or a parameter is not finite: a checkpoint is
-    always a state one can go on from.
+    Nothing is saved while updates are being skipped or a parameter is not finite, so training can
+    continue from every checkpoint. A run is done only if its last state is on disk: the last save
+    is retried, and if it fails the run ends as interrupted, with the reason.
 
-    At the end of a run its last state is on disk, or the run is not done: saving is tried again,
-    and where that fails the run ends as interrupted, with what is missing as its reason.
-
-    facts: what else belongs into the host part (config hash, tracker id), asked at each save
+    facts: further contents of the host part (run id, log positions), called at each save
     milestones: further steps at which to save
-    metric: as of Evaluate; decides which checkpoint is the best
-    note: called for each save that fails, (kind, **facts)
-    pause: seconds between two attempts at the last save
+    metric: as in Evaluate; decides which checkpoint is the best
+    note: called for each failed save, (kind, **facts)
+    pause: seconds between attempts at the last save
     """
 
     def __init__(
@@ -168,126 +173,86 @@ class Save(Event):
         facts: Callable[[], dict] = dict,
         metric: str = "loss",
         milestones: Collection[int] = (),
-        note: Note = nothing,
+        note: Note = discard,
         pause: float = 1.0,
     ) -> None:
         super().__init__(every)
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
         self.milestones = milestones
-        self.note, self.pause, self._told = note, pause, 0
+        self.note, self.pause, self._reported = note, pause, 0
         self.metric, self._at, self._last = metric, time.monotonic(), -1
 
-    def due(self, run: Run) -> bool:
-        planned = super().due(run) or run.step in self.milestones
+    def due(self, loop: LoopState) -> bool:
+        planned = super().due(loop) or loop.step in self.milestones
         return planned or time.monotonic() - self._at >= 60 * self.minutes
 
-    def begin(self, run: Run) -> None:
-        if run.step > 0 and super().due(run) and run.valid:  # evaluated just now: say how good
-            self(run)
+    def begin(self, loop: LoopState) -> None:
+        if (
+            loop.step > 0 and super().due(loop) and loop.valid
+        ):  # just evaluated: save with its metric
+            self(loop)
 
-    def __call__(self, run: Run) -> None:
-        run.catch_up()
+    def __call__(self, loop: LoopState) -> None:
+        loop.catch_up()
         self._at = time.monotonic()
-        if not run.train.get("streak", 0) and self._finite(run):
-            self._save(run)
-        before, self._told = self._told, self.checkpoints.failures
-        if self._told > before:
-            self._tell(run)
+        if not loop.train.get("streak", 0) and self._finite(loop):
+            self._save(loop)
+        before, self._reported = self._reported, self.checkpoints.failures
+        if self._reported > before:
+            self._report_failure(loop)
 
-    def finish(self, run: Run) -> None:
-        if run.status == "diverged":
+    def finish(self, loop: LoopState) -> None:
+        if loop.status == "diverged":
             self.checkpoints.wait()
-        elif not self._finite(run):
-            what = f"a parameter is not finite after step {run.step}: it is not saved"
-            run.status, run.reason = "diverged", what
+        elif not self._finite(loop):
+            what = f"a parameter is not finite after step {loop.step}: it is not saved"
+            loop.status, loop.reason = "diverged", what
             self.checkpoints.wait()
-        elif not self._saved(run):
-            self._missing(run)
+        elif not self._saved(loop):
+            self._report_missing(loop)
 
-    def _finite(self, run: Run) -> bool:
-        return math.isfinite(run.train.get("parameter_norm", 0))
+    def _finite(self, loop: LoopState) -> bool:
+        return math.isfinite(loop.train.get("parameter_norm", 0))
 
-    def _save(self, run: Run) -> None:
-        with run.meter.phase("checkpoint"):
-            run.totals.joules = run.meter.read()
+    def _save(self, loop: LoopState) -> None:
+        with loop.meter.phase("checkpoint"):
+            loop.totals.joules = loop.meter.read()
             host = {
-                "totals": dataclasses.asdict(run.totals),
-                "data": {"next": run.step},
+                "totals": dataclasses.asdict(loop.totals),
+                "data": {"next": loop.step},
             } | self.facts()
-            fresh = run.totals.evaluated == run.step
-            metric = run.valid.get(self.metric) if fresh else None
-            self.checkpoints.save(run.step, run.state, host, metric=metric)
-        self._last = run.step
+            fresh = loop.totals.evaluated == loop.step
+            metric = loop.valid.get(self.metric) if fresh else None
+            self.checkpoints.save(loop.step, loop.state, host, metric=metric)
+        self._last = loop.step
 
-    def _saved(self, run: Run) -> bool:
-        """Whether the last state is on disk, after three attempts if need be."""
+    def _saved(self, loop: LoopState) -> bool:
+        """Whether the last state is on disk, after up to three attempts."""
         for attempt in range(3):
-            if attempt or self._last != run.step:
+            if attempt or self._last != loop.step:
                 time.sleep(self.pause * attempt)
-                self._save(run)
-            if self.checkpoints.wait() and run.step in self.checkpoints.steps():
+                self._save(loop)
+            if self.checkpoints.wait() and loop.step in self.checkpoints.steps():
                 return True
         return False
 
-    def _tell(self, run: Run) -> None:
+    def _report_failure(self, loop: LoopState) -> None:
         why = self.checkpoints.why
-        self.note("checkpoint_failed", step=run.step, failures=self._told, why=why)
-        if self._told >= FAILURES:
-            run.stop("interrupted", f"{self._told} checkpoints in a row could not be saved: {why}")
+        self.note("checkpoint_failed", step=loop.step, failures=self._reported, why=why)
+        if self._reported >= MAX_FAILED_SAVES:
+            loop.stop(
+                "interrupted", f"{self._reported} checkpoints in a row could not be saved: {why}"
+            )
 
-    def _missing(self, run: Run) -> None:
+    def _report_missing(self, loop: LoopState) -> None:
         there, folder = self.checkpoints.steps(), self.checkpoints.folder
         kept = f"the newest on disk is that of step {there[-1]}" if there else "none is on disk"
         why = self.checkpoints.why or f"it is not in {folder} any more"
-        what = f"the checkpoint of step {run.step} could not be saved ({why}); {kept}"
-        if run.status == "interrupted" and run.reason:
-            what = f"{run.reason}; {what}"
-        if run.status != "pruned":  # its search goes on without its state
-            run.status, run.reason = "interrupted", f"{what}; make room for {folder}, then resume"
-        self.note("checkpoint_missing", step=run.step, newest=there[-1] if there else None, why=why)
-
-
-class RollBack(Event):
-    """After `streak` refused updates in a row, back to the last checkpoint's numbers; then stop.
-
-    Only params, optimizer and average go back. The step goes on, and with it data and random keys:
-    what made the run diverge is not met again.
-
-    times: how often before the run is given up as diverged
-    note: called for each roll-back, also one that could not be made, (kind, **facts)
-    """
-
-    def __init__(
-        self, streak: int, times: int, checkpoints: Checkpoints, like: Any, *, note: Note = nothing
-    ) -> None:
-        super().__init__(1)
-        self.note = note
-        self.streak, self.times, self.checkpoints, self.like = streak, times, checkpoints, like
-
-    def due(self, run: Run) -> bool:
-        if run.status is not None:
-            return False
-        broken = not math.isfinite(run.train.get("parameter_norm", 0))
-        return broken or run.train.get("streak", 0) >= self.streak
-
-    def __call__(self, run: Run) -> None:
-        run.catch_up()
-        what = f"{run.train['streak']:.0f} updates in a row were not finite by step {run.step}"
-        if run.totals.rollbacks >= self.times:
-            return self._give_up(run, f"{what}, after {run.totals.rollbacks} roll-backs")
-        self.checkpoints.wait()
-        found = self.checkpoints.restore(self.like)
-        if found is None:
-            return self._give_up(run, f"{what}, and there is no checkpoint to go back to")
-        run.totals.rollbacks += 1
-        now = run.state
-        run.state = found.state.replace(
-            step=now.step, skipped=now.skipped, streak=jnp.zeros_like(now.streak)
+        what = f"the checkpoint of step {loop.step} could not be saved ({why}); {kept}"
+        if loop.status == "interrupted" and loop.reason:
+            what = f"{loop.reason}; {what}"
+        if loop.status != "pruned":  # its search does not need its state
+            loop.status, loop.reason = "interrupted", f"{what}; make room for {folder}, then resume"
+        self.note(
+            "checkpoint_missing", step=loop.step, newest=there[-1] if there else None, why=why
         )
-        run.train |= {"streak": 0.0, "parameter_norm": 0.0}
-        times = run.totals.rollbacks
-        self.note("rollback", step=run.step, to=found.step, why=what, rollbacks=times)
-
-    def _give_up(self, run: Run, why: str) -> None:
-        self.note("diverged", step=run.step, why=why)
-        run.stop("diverged", why)

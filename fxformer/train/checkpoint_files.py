@@ -10,13 +10,16 @@ import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jax
 import ml_dtypes
 import numpy as np
 
 from fxformer import jsonl
 from fxformer.errors import UserError
 from fxformer.files import open_regular
+from fxformer.rules import named
 
 DTYPES = {
     "F64": np.dtype(np.float64),
@@ -35,6 +38,10 @@ DTYPES = {
 }
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 HOST_FILE = "host.json"
+
+
+class CheckpointError(UserError):
+    """A checkpoint whose tree, shapes or dtypes are not those of the state to restore."""
 
 
 class DamagedCheckpoint(UserError):
@@ -135,3 +142,24 @@ def sync_folder(folder: Path) -> None:
 
 def _host_checksum(body: dict) -> int:
     return zlib.crc32(json.dumps(body, sort_keys=True).encode())
+
+
+def fill_tree(abstract: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
+    """The tree `abstract` filled with arrays by path. Raises CheckpointError where they differ."""
+    wanted = named(abstract)
+    for path in [*wanted, *arrays]:
+        if path not in arrays or path not in wanted:
+            lack = "the checkpoint lacks" if path in wanted else "only the checkpoint has"
+            raise CheckpointError(f"{where}: {lack} {path}; resume with the config of the run")
+        new, old = wanted[path], arrays[path]
+        if tuple(new.shape) != old.shape or new.dtype != old.dtype:
+            raise CheckpointError(
+                f"{where}: {path} is {old.dtype}{list(old.shape)} in the checkpoint and "
+                f"{new.dtype}{list(new.shape)} here; resume with the config of the run"
+            )
+    # A copy: on CPU jax may alias host memory, and this is a mapped file that may be deleted.
+    leaves = [
+        jax.device_put(np.array(arrays[path]), getattr(leaf, "sharding", None))
+        for path, leaf in wanted.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)

@@ -1,4 +1,4 @@
-"""How a step is compiled: what is donated, where results lie, and the cache on disk."""
+"""Compilation of the training step: donation, output shardings, compilation cache."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,54 +8,62 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from fxformer.train.mesh import everywhere
+from fxformer.train.mesh import replicated
 from fxformer.train.state import State
 from fxformer.train.step import Step, Sums
 
 
 def donates(donate: bool | None) -> bool:
-    """`donate`, or by platform: giving up the old state saves memory on GPU and TPU; on CPU it was
-    measured up to 10 % slower, and kept states can be saved without a copy."""
+    """Whether to donate the old state; None: except on CPU.
+
+    Donation saves memory on GPU and TPU. On CPU it was measured up to 10 % slower, and without it
+    states can be saved without a copy.
+    """
     return jax.default_backend() != "cpu" if donate is None else donate
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """A step that is jitted, lowered or compiled, with the knobs that it is called with."""
+class StepProgram:
+    """A jitted, lowered or compiled training step with its hyperparameters."""
 
     stage: Any
-    knobs: Mapping[str, jax.Array]
+    hyperparams: Mapping[str, jax.Array]
 
     def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
-        return self.stage(state, batch, self.knobs)
+        return self.stage(state, batch, self.hyperparams)
 
-    def lower(self, state: State, batch: Any) -> "Program":
-        """Traced for these shapes."""
-        return Program(self.stage.lower(state, batch, self.knobs), self.knobs)
+    def lower(self, state: State, batch: Any) -> "StepProgram":
+        """Trace and lower for these shapes."""
+        return StepProgram(self.stage.lower(state, batch, self.hyperparams), self.hyperparams)
 
-    def compile(self) -> "Program":
-        """Compiled, or taken from the cache."""
-        return Program(self.stage.compile(), self.knobs)
+    def compile(self) -> "StepProgram":
+        """Compile, or load from the compilation cache."""
+        return StepProgram(self.stage.compile(), self.hyperparams)
 
     def as_text(self) -> str:
-        """The program itself."""
+        """Text of the program (HLO)."""
         return self.stage.as_text()
 
     def memory_analysis(self) -> Any:
-        """Of a compiled one: what its compiler says, or None."""
+        """Memory analysis of a compiled program by its compiler, or None."""
         return self.stage.memory_analysis()
 
 
-def compile_step(step: Step, placement: Any, mesh: Mesh, *, donate: bool | None = None) -> Program:
-    """jit of (state, batch) -> (state, sums): the new state lies as `placement` (see
-    Layout.place), the sums everywhere. Arguments are taken where they lie."""
-    given, whole = (0,) if donates(donate) else (), everywhere(mesh)
-    jitted = jax.jit(step.function, donate_argnums=given, out_shardings=(placement, whole))
-    return Program(jitted, jax.device_put(dict(step.knobs), whole))
+def compile_step(
+    step: Step, shardings: Any, mesh: Mesh, *, donate: bool | None = None
+) -> StepProgram:
+    """jit a training step (state, batch) -> (state, sums).
+
+    shardings: of the new state, see MeshConfig.shardings; the sums are replicated
+    donate: as in `donates`
+    """
+    donated, whole = (0,) if donates(donate) else (), replicated(mesh)
+    jitted = jax.jit(step.function, donate_argnums=donated, out_shardings=(shardings, whole))
+    return StepProgram(jitted, jax.device_put(dict(step.hyperparams), whole))
 
 
 def use_compile_cache(folder: str | Path | None) -> None:
-    """Keep compiled programs in `folder` (None: nowhere) for later processes."""
+    """Set the folder of JAX's persistent compilation cache; None disables it."""
     if folder is None:
         jax.config.update("jax_enable_compilation_cache", False)
         return

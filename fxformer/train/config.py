@@ -1,4 +1,4 @@
-"""The knobs of training, and the events that follow from them."""
+"""Training configuration: duration, budget, evaluation, checkpoints; and its callbacks."""
 
 import dataclasses
 import math
@@ -6,48 +6,56 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from fxformer.errors import UserError
-from fxformer.train.callbacks import Call, Evaluate, Event, Note, RollBack, Save, nothing
+from fxformer.train.callbacks import (
+    Callback,
+    Evaluate,
+    FunctionCallback,
+    Note,
+    SaveCheckpoint,
+    discard,
+)
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.loop_state import Run
+from fxformer.train.loop_state import LoopState
+from fxformer.train.rollback import RollBack
 from fxformer.types import Count, Natural, Positive, Range, Rate
 
-FIRST_MILESTONE = 50  # steps; what is shorter is a trial run
+FIRST_MILESTONE = 50  # steps; shorter runs are only trials
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """How long a run goes on and what happens during it.
+class TrainerConfig:
+    """Configuration of a training run: how long it lasts and what happens during it.
 
-    steps: steps of the whole run; also what the schedule stretches over
-    budget_minutes: a run stops after so many, all attempts together; None: never
-    decay_on: what the schedule stretches over: the steps, or the share of the budget that is spent
-        (minutes, kWh or gCO2e, whichever is nearest to its end), should that come first. Time and
-        energy differ from run to run, so then does the learning rate
-    extend: how a run that is resumed with more steps goes on. stretch: the schedule is drawn anew
-        over all steps, so the learning rate jumps; hold: it stays as it was at the old end, and
-        decays to 0 over the last fifth of the new steps
-    held: the ends that were held, in order; written by resume=
-    accumulate: micro-batches in a step
-    ema: decay of the moving average of the parameters; None: there is none
+    steps: number of steps; the schedule stretches over them
+    budget_minutes: the run stops after so many minutes, all attempts together; None: no limit
+    schedule_on: progress that the schedule follows: "steps", or "budget": the used share of the
+        budget (minutes, kWh or gCO2e, whichever is nearest to its end), if that is further on. Time
+        and energy vary between runs, and then so does the learning rate
+    extend: how a run continues that is resumed with more steps. "stretch": the schedule
+        stretches over all steps, so the learning rate jumps; "hold": the learning rate keeps its
+        last value and decays to 0 over the last fifth of the new steps
+    held_at: steps at which the schedule was held, ascending; written by resume=
+    accumulate: number of micro-batches per step (gradient accumulation)
+    ema: decay of the exponential moving average of the parameters; None: no average
     log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
-    save_minutes: a checkpoint at least so often; None: by steps alone
-    keep: how many of the latest checkpoints stay, besides the best
-    milestones: checkpoints at 1/2, 1/4, … of the steps that are made and stay, so many of them, for
-        comparisons at equal cost (`fxformer compare`); none before step 50
-    metric: of the validation, the smaller the better
-    patience: evaluations in a row without a new best before the run stops; 0: never
-    guard: refuse updates that are not finite
-    skips: so many refused in a row, and the run rolls back
-    rollbacks: so many roll-backs before the run is given up as diverged
-    donate: give up the old state's memory; None: by platform
-    compile_cache: folder of compiled programs; None: none are kept
+    save_minutes: maximum minutes between checkpoints; None: by steps only
+    keep_checkpoints: number of latest checkpoints to keep, besides the best
+    milestones: number of checkpoints, at 1/2, 1/4, … of the steps, to keep for comparisons at equal
+        cost (`fxformer compare`); none before step 50
+    metric: validation metric of the best checkpoint; smaller is better
+    patience: consecutive evaluations without a new best before the run stops; 0: never
+    skip_nonfinite: skip updates whose loss or gradient is not finite
+    max_skipped: consecutive skipped updates before the run rolls back to its last checkpoint
+    max_rollbacks: roll-backs before the run stops as diverged
+    donate: donate the buffers of the old state to the new one; None: except on CPU
+    compile_cache: folder of the compilation cache; None: no cache
     """
 
     steps: Count = 1000
     budget_minutes: Positive | None = None
-    decay_on: Literal["steps", "budget"] = "steps"
+    schedule_on: Literal["steps", "budget"] = "steps"
     extend: Literal["stretch", "hold"] = "stretch"
-    held: Sequence[Count] = ()
+    held_at: Sequence[Count] = ()
     accumulate: Count = 1
     ema: Rate | None = None
     log_every: Count = 1
@@ -55,55 +63,61 @@ class Trainer:
     save_every: Natural = 500
     sample_every: Natural = 0
     save_minutes: Positive | None = 5.0
-    keep: Annotated[int, Range(2)] = 2
+    keep_checkpoints: Annotated[int, Range(2)] = 2
     milestones: Natural = 3
     metric: str = "loss"
     patience: Natural = 0
-    guard: bool = True
-    skips: Count = 5
-    rollbacks: Natural = 1
+    skip_nonfinite: bool = True
+    max_skipped: Count = 5
+    max_rollbacks: Natural = 1
     donate: bool | None = None
     compile_cache: str | None = "~/.cache/fxformer/xla"
 
     def __post_init__(self) -> None:
-        if list(self.held) != sorted(set(self.held)) or any(e >= self.steps for e in self.held):
+        if list(self.held_at) != sorted(set(self.held_at)) or any(
+            e >= self.steps for e in self.held_at
+        ):
             raise UserError(
-                f"trainer.held={list(self.held)}: wants rising numbers of steps below "
+                f"trainer.held_at={list(self.held_at)}: expected ascending steps below "
                 f"trainer.steps={self.steps}; resume= writes them"
             )
         if self.metric.startswith("ema_") and self.ema is None:
-            raise UserError(f"trainer.metric={self.metric} wants trainer.ema=0.999 or the like")
+            raise UserError(
+                f"trainer.metric={self.metric} needs a moving average: trainer.ema=0.999"
+            )
         if self.patience and not self.eval_every:
             raise UserError(
-                f"trainer.patience={self.patience} wants evaluations; write trainer.eval_every=100"
+                f"trainer.patience={self.patience} needs evaluations; write trainer.eval_every=100"
             )
 
     @property
     def milestone_steps(self) -> frozenset[int]:
-        """The steps of the milestones."""
+        """Steps of the milestones: 1/2, 1/4, … of all steps, none before FIRST_MILESTONE."""
         halves = (self.steps >> n for n in range(1, min(self.milestones, 64) + 1))
         return frozenset(step for step in halves if step >= FIRST_MILESTONE)
 
-    def events(
+    def callbacks(
         self,
         evaluate: Callable[[Any, Any], dict],
         valid: Iterable,
         checkpoints: Checkpoints,
-        like: Any,
+        abstract_state: Any,
         *,
-        samples: Callable[[Run], None] | None = None,
+        samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         facts: Callable[[], dict] = dict,
-        note: Note = nothing,
-    ) -> list[Event]:
-        """Roll-back, evaluation, saving and samples, in the order in which they must happen.
+        note: Note = discard,
+    ) -> list[Callback]:
+        """Callbacks for roll-back, evaluation, checkpoints and samples, in the required order.
 
-        evaluate, valid, derive: as of Evaluate; facts: as of Save; like: as of Checkpoints.restore
-        samples: called with the run every `sample_every` steps and at the end
-        note: called for roll-backs and for checkpoints that could not be saved
+        evaluate, valid, derive: as in Evaluate
+        facts: as in SaveCheckpoint
+        abstract_state: as in Checkpoints.restore
+        samples: called with the loop state every `sample_every` steps and at the end
+        note: called for roll-backs and failed saves
         """
-        events: list[Event] = [
-            RollBack(self.skips, self.rollbacks, checkpoints, like, note=note),
+        callbacks: list[Callback] = [
+            RollBack(self.max_skipped, self.max_rollbacks, checkpoints, abstract_state, note=note),
             Evaluate(
                 self.eval_every,
                 evaluate,
@@ -112,7 +126,7 @@ class Trainer:
                 patience=self.patience,
                 derive=derive,
             ),
-            Save(
+            SaveCheckpoint(
                 self.save_every,
                 checkpoints,
                 minutes=self.save_minutes or math.inf,
@@ -122,4 +136,6 @@ class Trainer:
                 milestones=self.milestone_steps,
             ),
         ]
-        return events if samples is None else [*events, Call(self.sample_every, samples)]
+        if samples is not None:
+            callbacks.append(FunctionCallback(self.sample_every, samples))
+        return callbacks

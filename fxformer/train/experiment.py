@@ -1,6 +1,6 @@
-"""What is learned from what: a corpus, an objective for it, and rows as that objective wants them.
+"""Experiment of a config: its corpus, packed, and its objective with the model.
 
-Training and auditing begin here, so both refuse the same configs with the same words.
+Training and audits start here, so both refuse the same configs with the same messages.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from fxformer.train.state import bind
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """A config's text and objective.
+class Experiment:
+    """Corpus and objective of a config.
 
-    make: key -> the objective with its model, weights drawn by the model's init rules
-    objective: with abstract arrays; its `corrupt` serves on the host
+    make: key -> the objective with its model, weights drawn by the init rules of the model
+    objective: with abstract arrays; its `corrupt` runs on the host
     """
 
     corpus: Corpus
@@ -33,30 +33,30 @@ class Task:
     objective: Objective
 
 
-def open_task(cfg: DictConfig) -> Task:
-    """Read the corpus, build the objective abstractly, pack. Nothing is computed on a device.
+def open_experiment(cfg: DictConfig) -> Experiment:
+    """Read the corpus, build the objective abstractly and pack; nothing runs on a device.
 
-    Raises UserError for what only shapes and data can tell, as a missing special token.
+    Raises UserError for faults that show only with shapes and data, e.g. a missing special token.
     """
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
-    make = maker(cfg, corpus.vocabulary)
+    make = objective_factory(cfg, corpus.vocabulary)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
     row_length = objective.row_length(corpus.length)
     data = corpus.prepare(row_length, objective.limits(row_length))
-    return Task(corpus, data, make, objective)
+    return Experiment(corpus, data, make, objective)
 
 
-def maker(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Objective]:
-    """The function key -> objective with its model, weights drawn by the model's init rules."""
+def objective_factory(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Objective]:
+    """Function key -> objective with its model, weights drawn by the init rules of the model."""
     objective, network = build(cfg.objective), build(cfg.model.network)
     if not isinstance(cfg.model.init.rules, ListConfig):
-        raise UserError(f"model.init.rules: wants a list, got {cfg.model.init.rules!r}")
+        raise UserError(f"model.init.rules: expected a list, got {cfg.model.init.rules!r}")
     rules = build(cfg.model.init.rules)
 
     def make(key: jax.Array) -> Objective:
         first, second = jax.random.split(key)
         built = objective(network, vocabulary=vocabulary, rngs=nnx.Rngs(first))
-        shape, state = nnx.split(built)
-        return bind(shape, reinitialise(nnx.to_pure_dict(state), rules, second))
+        graphdef, state = nnx.split(built)
+        return bind(graphdef, reinitialise(nnx.to_pure_dict(state), rules, second))
 
     return make

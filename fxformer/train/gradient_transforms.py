@@ -10,18 +10,19 @@ from fxformer.rules import STACK, is_stacked, named
 
 
 def global_norm(tree: Any) -> jax.Array:
-    """sqrt of the sum of squares of all elements, float32. Not finite if any element is not.
+    """Global norm: sqrt of the sum of squares of all elements, float32.
 
-    It also overflows for elements beyond 1e19; a step with such a gradient is refused, not clipped.
+    Not finite if any element is not. It overflows for elements beyond 1e19; a step with such a
+    gradient is skipped, not clipped.
     """
     squares = [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
     return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
 def clip_factor(norm: jax.Array, limit: float | None) -> jax.Array:
-    """min(1, limit / norm); 1 when the norm is not finite.
+    """Clipping factor min(1, limit / norm); 1 when the norm is not finite.
 
-    Scaling by 0 * inf would turn one inf into NaNs everywhere, and 1 / inf a large gradient into
+    Scaling by 0 * inf would turn one inf into NaNs replicated, and 1 / inf a large gradient into
     zeros; the check for non-finite gradients must see the original values.
     """
     if limit is None:
@@ -30,7 +31,10 @@ def clip_factor(norm: jax.Array, limit: float | None) -> jax.Array:
 
 
 def clip_by_global_norm(limit: float | None) -> optax.GradientTransformation:
-    """Gradients scaled by min(1, limit / norm). Pascanu et al. 2013, sec. 3.2."""
+    """Clip gradients by their global norm: scale by min(1, limit / norm).
+
+    Pascanu et al. 2013, sec. 3.2.
+    """
 
     def update(updates, state, params=None):
         if limit is None:
@@ -42,12 +46,12 @@ def clip_by_global_norm(limit: float | None) -> optax.GradientTransformation:
 
 
 def per_layer(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """`tx` as if every stacked leaf [L, ...] were L separate leaves; exact.
+    """Apply `tx` as if every stacked leaf [L, ...] were L separate leaves; exact.
 
     Adafactor's factors and root mean squares and Muon's orthogonalisation are properties of one
-    matrix; over a stack of layers they would mix them. The leaves of each stack are gathered and
-    `tx` is mapped over their leading axis; the others see `tx` unchanged. Inside, a tree is the
-    flat dict {path: leaf}.
+    matrix; on stacked layers they would mix layers. `tx` is mapped (vmap) over the leading axis of
+    the leaves of each stack; other leaves get `tx` itself. Inside, a tree is a flat dict
+    {path: leaf}.
     """
 
     def init(params: Any) -> dict[str, optax.OptState]:

@@ -8,40 +8,48 @@ import jax
 import numpy as np
 
 from fxformer.energy.config import TDPEnergy
-from fxformer.train.callbacks import Event
-from fxformer.train.loop_state import Meter, Run, Totals, Tracker
+from fxformer.train.callbacks import Callback
+from fxformer.train.loop_state import LoopState, Meter, RunTotals, Tracker
 from fxformer.train.signals import Signals
 from fxformer.train.state import State
 
 
 @dataclasses.dataclass(frozen=True)
 class BudgetLimit:
-    """knob: as the config calls it; most: how much; used: totals -> how much so far, same unit."""
+    """A limit of a budget.
 
-    knob: str
-    most: float
+    option: its name in the config
+    maximum: in `unit`
+    used: totals -> amount used so far, in `unit`
+    """
+
+    option: str
+    maximum: float
     unit: str
-    used: Callable[[Totals], float]
+    used: Callable[[RunTotals], float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """A run ends as soon as one of its limits is reached: within a step of it, since numbers are
-    read one step late. What the last evaluation and checkpoint use comes on top."""
+    """Limits of a run: minutes, kWh, grams of CO2 equivalent, over all attempts.
+
+    A run stops within one step of the first limit that is reached, since metrics are read one step
+    late. The last evaluation and checkpoint are not included.
+    """
 
     limits: Sequence[BudgetLimit] = ()
 
-    def share(self, totals: Totals) -> float:
-        """How much of the budget is spent: of the limit nearest to its end. 1: all of it."""
-        return max((limit.used(totals) / limit.most for limit in self.limits), default=0.0)
+    def used_share(self, totals: RunTotals) -> float:
+        """Used share of the budget, that of the limit nearest to its end; 1: all of it."""
+        return max((limit.used(totals) / limit.maximum for limit in self.limits), default=0.0)
 
-    def over(self, totals: Totals) -> str | None:
-        """Which limit is reached, in words."""
+    def over(self, totals: RunTotals) -> str | None:
+        """Message about the limit that is reached; None if there is none."""
         for limit in self.limits:
             used = limit.used(totals)
-            if used >= limit.most:
+            if used >= limit.maximum:
                 return (
-                    f"{limit.knob}={limit.most:g} is spent: {used:.4g} {limit.unit} "
+                    f"{limit.option}={limit.maximum:g} is used up: {used:.4g} {limit.unit} "
                     f"before the last evaluation"
                 )
         return None
@@ -52,7 +60,11 @@ def budget_of(
     energy: TDPEnergy,
     hours: Callable[[], Mapping[int, float]] = dict,
 ) -> Budget:
-    """The limits that a config gives. hours: of a meter, for a grid known by the hour"""
+    """Budget of a config.
+
+    minutes: trainer.budget_minutes
+    hours: () -> joules by hour, from the meter, for grids with hourly carbon intensity
+    """
     kwh, grams = energy.carbon.kwh, energy.carbon.gco2e
     given = (
         ("trainer.budget_minutes", minutes, "minutes", lambda t: t.seconds / 60),
@@ -70,71 +82,74 @@ def fit(
     until: int,
     tracker: Tracker,
     meter: Meter,
-    events: Sequence[Event] = (),
-    totals: Totals | None = None,
+    callbacks: Sequence[Callback] = (),
+    totals: RunTotals | None = None,
     log_every: int = 1,
     budget: Budget = Budget(),
-    progress: Callable[[Run], None] | None = None,
+    progress: Callable[[LoopState], None] | None = None,
     put: Callable[[Any], Any] = lambda batch: batch,
-) -> Run:
-    """Trains from `state.step` to `until` steps and returns the run, whose `status`, `reason` and
-    `code` say how it ended and whose `state` and `totals` are the last.
+) -> LoopState:
+    """Train from `state.step` to step `until`.
 
-    step: jitted (state, batch) -> (state, sums). It may donate the state
-    loader: yields (n, batch) for n = state.step, state.step + 1, …; the run ends with it
-    events: in the order in which they are to happen: roll-back, evaluation, saving
-    totals: those of the checkpoint that `state` is from
-    budget: what the run may use as a whole, earlier attempts included
-    progress: called with the run after each step's numbers have been read
-    put: places a batch on the devices
-    Raises ValueError when the loader is not at the state's step.
+    Returns the last loop state, whose `status`, `reason` and `code` say how the run ended.
+
+    step: jitted (state, batch) -> (state, sums); may donate the state
+    loader: yields (n, batch) for n = state.step, state.step + 1, …; the run ends when it does
+    callbacks: called in this order: roll-back, evaluation, saving
+    totals: those of the checkpoint of `state`
+    budget: limits of the whole run, earlier attempts included
+    progress: called with the loop state when the metrics of a step have been read
+    put: puts a batch on the devices
+    Raises ValueError if the loader does not start at the step of the state.
     """
-    run = Run(state, int(state.step), totals or Totals(), tracker, meter, log_every, progress)
-    batches = iter(loader) if run.step < until else iter(())
+    loop = LoopState(
+        state, int(state.step), totals or RunTotals(), tracker, meter, log_every, progress
+    )
+    batches = iter(loader) if loop.step < until else iter(())
     with Signals(limit=True) as signals, meter.phase("train"):
-        run.asked = lambda: bool(signals.name)
-        for event in events:
-            event.begin(run)
-        while run.status is None and run.step < until:
-            if spent := budget.over(run.totals):
-                run.stop("done", spent)
+        loop.stop_requested = lambda: bool(signals.name)
+        for callback in callbacks:
+            callback.begin(loop)
+        while loop.status is None and loop.step < until:
+            if reached := budget.over(loop.totals):
+                loop.stop("done", reached)
                 break
-            batch = _next(batches, run)
+            batch = _next(batches, loop)
             if batch is None:
                 break
-            run.advance(*step(_paced(run, budget), put(batch)))
-            for event in events:
-                if event.due(run):
-                    event(run)
-                    run.happened()
-            signals.patient(3 * run.train.get("step_seconds", 0.0))
+            loop.advance(*step(_with_budget(loop, budget), put(batch)))
+            for callback in callbacks:
+                if callback.due(loop):
+                    callback(loop)
+                    loop.after_callback()
+            signals.patient(3 * loop.train.get("step_seconds", 0.0))
             if signals.name:
-                run.stop("interrupted", f"{signals.name} after step {run.step}")
+                loop.stop("interrupted", f"{signals.name} after step {loop.step}")
         if signals.name:
             signals.react()
-        run.stop("done", f"{run.step} steps are done")
-        run.catch_up()
-        for event in events:
-            event.finish(run)
-    return run
+        loop.stop("done", f"completed {loop.step} steps")
+        loop.catch_up()
+        for callback in callbacks:
+            callback.finish(loop)
+    return loop
 
 
-def _paced(run: Run, budget: Budget) -> State:
-    """The state, told how much of the budget is spent where its schedule asks for that."""
-    if run.state.spent is None:
-        return run.state
-    share = np.float32(budget.share(run.totals))
-    return run.state.replace(spent=jax.device_put(share, run.state.spent.sharding))
+def _with_budget(loop: LoopState, budget: Budget) -> State:
+    """The state with the used share of the budget, if its schedule depends on it."""
+    if loop.state.budget_used is None:
+        return loop.state
+    share = np.float32(budget.used_share(loop.totals))
+    return loop.state.replace(budget_used=jax.device_put(share, loop.state.budget_used.sharding))
 
 
-def _next(batches: Any, run: Run) -> Any:
-    """The batch of the step to come, or None (and the run stopped) at the end of the data."""
-    with run.waiting():
+def _next(batches: Any, loop: LoopState) -> Any:
+    """Batch of the next step; None, and the run stops, at the end of the data."""
+    with loop.waiting():
         numbered = next(batches, None)
     if numbered is None:
-        run.stop("done", f"the data ended after step {run.step}")
+        loop.stop("done", f"the data ended after step {loop.step}")
         return None
     number, batch = numbered
-    if number != run.step:
-        raise ValueError(f"the loader gave batch {number} for step {run.step}: start it there")
+    if number != loop.step:
+        raise ValueError(f"the loader gave batch {number} for step {loop.step}: start it there")
     return batch

@@ -21,11 +21,11 @@ from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.run_reader import GRID_FILE, StoredRun, name_of
 from fxformer.train import signals
-from fxformer.train.callbacks import Event
+from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import FULL, steps_in
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.setup import Setup, check_memory, set_up
-from fxformer.train.trainer import Session
+from fxformer.train.trainer import Trainer
 
 
 class Watch(Protocol):
@@ -33,7 +33,7 @@ class Watch(Protocol):
 
     facts: Mapping[str, Any]
 
-    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> Event:
+    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> Callback:
         """What is to happen after evaluations. kwh: joules -> kWh; until: the last step"""
 
 
@@ -83,7 +83,7 @@ def train(
     try:
         keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
-        ended = Session(setup, run, meter, kept, energy, console, check, more).train()
+        ended = Trainer(setup, run, meter, kept, energy, console, check, more).train()
     except BaseException as error:
         kept.close(meter)
         full = isinstance(error, OSError) and error.errno in FULL

@@ -1,9 +1,9 @@
-"""Optimizers as optax transformations: what differs is the direction, all else is shared.
+"""Optimizers as optax transformations; they differ in the direction of the update.
 
     gradient -> clip by global norm -> direction -> + decay * parameter -> * -lr * schedule
 
 Weight decay is decoupled from the direction in all of them and scaled by the learning rate
-(Loshchilov & Hutter 2019), so its value means the same wherever it stands.
+(Loshchilov & Hutter 2019), so its value has the same meaning for every optimizer.
 """
 
 import abc
@@ -21,24 +21,24 @@ from fxformer.rules import assign, decide, is_stacked, named, named_map, select
 from fxformer.train.gradient_transforms import clip_by_global_norm, per_layer
 from fxformer.types import Count, NonNegative, Positive, Rate, Share
 
-Schedule = Callable[..., jax.Array]  # (count of updates, spent=None) -> share of lr in [0, 1]
+Schedule = Callable[..., jax.Array]  # (count of updates, budget_used=None) -> share of lr in [0, 1]
 
 
 def decays(path: str, leaf: Any) -> bool:
-    """Matrices decay; biases, norm scales and whatever is a vector within its layer do not."""
+    """Whether a parameter decays: matrices do; biases, norm scales and vectors do not."""
     return path.split("/")[-1] not in ("bias", "scale") and leaf.ndim - is_stacked(path) >= 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimizer(abc.ABC):
-    """What all optimizers share.
+    """Base of optimizers: clipping, weight decay, learning-rate multipliers, frozen parameters.
 
     lr: learning rate where the schedule is 1
-    weight_decay: share of a parameter taken away per unit of learning rate
-    clip: largest global norm of the gradient; None for no clipping
-    decay: rules [regex, factor on weight_decay] that come before `decays`
-    multipliers: rules [regex, factor on lr], or one factor per layer for stacked leaves
-    freeze: regexes of parameters that never change and get no optimizer state
+    weight_decay: decoupled weight decay, multiplied by the learning rate
+    clip: maximum global norm of the gradient; None: no clipping
+    decay: rules [regex, factor on weight_decay], which precede `decays`
+    multipliers: rules [regex, factor on lr], or one factor per layer for stacked parameters
+    freeze: regexes of parameters that are not trained and have no optimizer state
     """
 
     lr: Positive
@@ -50,25 +50,27 @@ class Optimizer(abc.ABC):
 
     @abc.abstractmethod
     def direction(self, params: Any) -> optax.GradientTransformation:
-        """Gradient to step direction, before decay, learning rate and sign."""
+        """Transformation from gradient to direction, before decay, learning rate and sign."""
 
-    def knobs(self) -> dict[str, jax.Array]:
-        """Numbers that a compiled step takes as arguments: runs that differ in nothing else share
-        one program, and its place in the cache."""
+    def hyperparams(self) -> dict[str, jax.Array]:
+        """Scalars that the compiled step takes as arguments, so that runs which differ only in
+        these share one program in the compilation cache."""
         return {"lr": jnp.float32(self.lr), "weight_decay": jnp.float32(self.weight_decay)}
 
     def rate(self, schedule: Schedule) -> Callable[..., jax.Array]:
-        """Learning rate after `count` updates, with the share `spent` of a budget used. `lr`: the
-        knob; else the number itself, a constant of the program."""
+        """Function (count of updates, budget_used, lr) -> learning rate.
 
-        def rate(count: jax.Array, spent: jax.Array | None = None, lr=None, **_) -> jax.Array:
-            share = schedule(count) if spent is None else schedule(count, spent)
+        Without the argument lr, `self.lr` is a constant of the program.
+        """
+
+        def rate(count: jax.Array, budget_used: jax.Array | None = None, lr=None, **_) -> jax.Array:
+            share = schedule(count) if budget_used is None else schedule(count, budget_used)
             return (self.lr if lr is None else lr) * share
 
         return rate
 
     def build(self, schedule: Schedule, params: Any) -> optax.GradientTransformation:
-        """The transformation for (abstract) `params`. RuleError for a rule that decides nothing."""
+        """The transformation for (abstract) `params`. Raises RuleError for rules without effect."""
         decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
         _fit(factors, named(params))
@@ -90,7 +92,7 @@ class Optimizer(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdamW(Optimizer):
-    """m / (sqrt(v) + eps) with bias-corrected moments. Loshchilov & Hutter 2019, alg. 2."""
+    """AdamW: m / (sqrt(v) + eps) with bias-corrected moments. Loshchilov & Hutter 2019, alg. 2."""
 
     betas: tuple[Rate, Rate] = (0.9, 0.999)
     eps: Positive = 1e-8
@@ -101,7 +103,10 @@ class AdamW(Optimizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lion(Optimizer):
-    """sign(b1 m + (1 - b1) g). Chen et al. 2023, alg. 2; wants 3 to 10 times less lr than AdamW."""
+    """Lion: sign(b1 m + (1 - b1) g).
+
+    Chen et al. 2023, alg. 2; needs a 3 to 10 times smaller lr than AdamW.
+    """
 
     betas: tuple[Rate, Rate] = (0.9, 0.99)
 
@@ -111,7 +116,7 @@ class Lion(Optimizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """g, or momentum: m = momentum * m + g."""
+    """Stochastic gradient descent with momentum: m = momentum * m + g."""
 
     momentum: Rate = 0.9
     nesterov: bool = False
@@ -122,7 +127,9 @@ class SGD(Optimizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adafactor(Optimizer):
-    """g / sqrt(row and column factors of v), clipped by its rms. Shazeer & Stern 2018, alg. 4, 5.
+    """Adafactor: g / sqrt(row and column factors of v), clipped by its RMS.
+
+    Shazeer & Stern 2018, alg. 4, 5.
 
     factor_from: the second moment of a matrix is factored when both sides are at least this long
     decay_rate: exponent c of the moment's decay 1 - t^-c
@@ -149,7 +156,7 @@ class Adafactor(Optimizer):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Muon(Optimizer):
-    """Orthogonalised momentum for the matrices inside blocks, AdamW for everything else.
+    """Muon: orthogonalised momentum for the matrices inside blocks, AdamW for all others.
 
     Jordan et al. 2024; scaled by rms * sqrt(longer side), so that one lr and one weight decay in
     AdamW's range serve both kinds (Liu et al. 2025, sec. 2.2).
@@ -158,7 +165,7 @@ class Muon(Optimizer):
     ns_steps: Newton-Schulz iterations
     rms: root mean square of a full-rank direction
     betas, eps: of AdamW
-    adam: regexes of block matrices that AdamW takes after all
+    adam: regexes of block matrices to optimize with AdamW instead
     """
 
     beta: Rate = 0.95
@@ -194,13 +201,13 @@ class Muon(Optimizer):
 
 
 def _fit(factors: dict[str, Any], leaves: dict[str, Any]) -> None:
-    """UserError for a negative factor, and for lists that do not hold one factor a layer."""
+    """Raise UserError for negative factors and for lists without one factor per layer."""
     for path, factor in factors.items():
         listed = not isinstance(factor, int | float)
         if listed and not is_stacked(path):
             raise UserError(
-                f"optimizer.multipliers: {list(factor)} has a factor for each layer, and {path} is "
-                "no stack of layers; write one number, or a narrower regex such as blocks"
+                f"optimizer.multipliers: {list(factor)} has a factor per layer, but {path} is "
+                "not stacked; write one number, or a narrower regex such as blocks"
             )
         if listed and len(factor) != (layers := leaves[path].shape[0]):
             raise UserError(
@@ -208,7 +215,9 @@ def _fit(factors: dict[str, Any], leaves: dict[str, Any]) -> None:
                 f"{layers} layers; write {layers} factors, or one number"
             )
         if min(factor if listed else [factor]) < 0:
-            raise UserError(f"optimizer.multipliers: {factor} for {path} would climb the loss")
+            raise UserError(
+                f"optimizer.multipliers: {factor} for {path} is negative; write 0 or more"
+            )
 
 
 def _finish(
@@ -216,9 +225,9 @@ def _finish(
 ) -> optax.GradientTransformation:
     """-rate * factor * (direction + weight_decay * share * parameter), by path."""
 
-    def update(updates, state, params=None, *, spent=None, **knobs):
-        values, now = named(params), rate(state.count, spent, **knobs)
-        decay = knobs.get("weight_decay", weight_decay)
+    def update(updates, state, params=None, *, budget_used=None, **hyperparams):
+        values, now = named(params), rate(state.count, budget_used, **hyperparams)
+        decay = hyperparams.get("weight_decay", weight_decay)
 
         def leaf(path, direction):
             factor = factors.get(path, 1.0)

@@ -1,4 +1,4 @@
-"""Mixed precision as one cast of the parameters at the top of the loss."""
+"""Mixed precision: one cast of the parameters before the loss."""
 
 import contextlib
 import dataclasses
@@ -13,14 +13,14 @@ from fxformer.rules import named_map, select
 
 @dataclasses.dataclass(frozen=True)
 class Precision:
-    """Parameters are kept in float32 and computed with in `compute`; gradients come back float32.
+    """Mixed-precision policy: float32 parameters and gradients, computation in `compute`.
 
-    Softmax, norms and losses take float32 by themselves, whatever the policy
-    (Micikevicius et al. 2018, sec. 3; bfloat16 has the range of float32, so no loss scaling).
+    Softmax, norms and losses are computed in float32 with any policy (Micikevicius et al. 2018,
+    sec. 3; bfloat16 has the range of float32, so there is no loss scaling).
 
-    compute: dtype the model computes in
-    matmul: how float32 products are made ("highest" is true float32 on GPU and TPU, where the
-        default is TF32 or bfloat16 passes); None leaves jax's setting alone
+    compute: dtype of the model's computation
+    matmul: precision of float32 matrix products; "highest" is true float32 on GPU and TPU, where
+        the default is TF32 or bfloat16 passes; None: the setting of JAX
     keep: regexes of parameter paths that stay float32
     """
 
@@ -29,7 +29,7 @@ class Precision:
     keep: Sequence[str] = ()
 
     def cast(self, params: Any) -> Any:
-        """The parameters as the model sees them: floating leaves in `compute`."""
+        """Cast floating-point parameters to `compute`, except those in `keep`."""
         kept, dtype = select(self.keep, params, what="precision.keep"), jnp.dtype(self.compute)
 
         def leaf(value: jax.Array, keep: bool) -> jax.Array:
@@ -39,11 +39,11 @@ class Precision:
         return jax.tree.map(leaf, params, kept)
 
     def output(self, sums: Any) -> Any:
-        """Sums leave in float32."""
+        """Cast sums to float32."""
         return named_map(lambda _, value: jnp.asarray(value, jnp.float32), sums)
 
-    def products(self) -> contextlib.AbstractContextManager:
-        """The context in which the model is traced: sets the precision of its matrix products."""
+    def matmul_context(self) -> contextlib.AbstractContextManager:
+        """Context for tracing the model that sets the precision of its matrix products."""
         return (
             jax.default_matmul_precision(self.matmul) if self.matmul else contextlib.nullcontext()
         )

@@ -1,11 +1,11 @@
-"""Learning-rate schedules: after `count` updates of `until`, the share of lr in [0, 1].
+"""Learning-rate schedules: factor on lr in [0, 1] after `count` of `until` updates.
 
-schedule(until) gives the function (count, spent=None) -> share; `spent`, the share of a budget that
-is used, takes the place of the updates where it is further on.
+schedule(until) returns a function (count, budget_used=None) -> factor. `budget_used`, the used
+share of a budget, replaces the share of updates if it is larger.
 
-All of them begin with a linear warm-up in which update n (from 0) gets (n + 1) / warmup, so the
-first update is not lost; what follows is a function of the progress x in [0, 1] through the updates
-after it.
+All schedules begin with a linear warm-up in which update n (from 0) gets (n + 1) / warmup, so that
+the first update is not zero; what follows is a function of the progress x in [0, 1] through the
+remaining updates.
 """
 
 import abc
@@ -19,35 +19,35 @@ import jax.numpy as jnp
 from fxformer.errors import UserError
 from fxformer.types import NonNegative, Positive, Share
 
-HELD_DECAY = 0.2  # of the updates by which a run is extended, the share over which lr decays
+HELD_DECAY = 0.2  # share of the updates added by trainer.extend=hold over which lr decays
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Schedule(abc.ABC):
-    """What all schedules share.
+    """Base of schedules: linear warm-up.
 
-    warmup: updates of warm-up if 1 or more, else a share of all updates
+    warmup: number of warm-up updates if 1 or more, else a share of all updates
     """
 
     warmup: NonNegative = 0.0
 
     def __call__(self, until: int) -> Callable[..., jax.Array]:
-        """The function (count, spent=None) -> share for a run of `until` updates."""
+        """Function (count, budget_used=None) -> factor for a run of `until` updates."""
         rise = self.warmup_steps(until)
 
-        def share(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
+        def share(count: jax.Array, budget_used: jax.Array | None = None) -> jax.Array:
             count = jnp.asarray(count, jnp.float32)
-            # The last update, until - 1, stands at x = 1 - 1/span: the end itself is never stepped.
+            # The last update, until - 1, has x = 1 - 1/span: x = 1 is never reached.
             progress = jnp.clip((count - rise) / max(until - rise, 1), 0, 1)
-            if spent is not None:
-                progress = jnp.maximum(progress, jnp.clip(spent, 0, 1))
+            if budget_used is not None:
+                progress = jnp.maximum(progress, jnp.clip(budget_used, 0, 1))
             warm = (count + 1) / max(rise, 1)
             return jnp.where(count < rise, warm, self.after(progress, count, rise))
 
         return share
 
     def warmup_steps(self, until: int) -> int:
-        """Warm-up in updates. Raises UserError when it leaves nothing of the run."""
+        """Number of warm-up updates. Raises UserError if it is not less than `until`."""
         if self.warmup > 1 and self.warmup != int(self.warmup):
             raise UserError(
                 f"schedule.warmup={self.warmup:g} is neither a number of updates nor a share; "
@@ -63,13 +63,17 @@ class Schedule(abc.ABC):
 
     @abc.abstractmethod
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
-        """Share at progress x after the warm-up of `rise` updates."""
+        """Factor at progress x after the warm-up of `rise` updates."""
 
 
 def extended(schedule: Schedule, ends: Sequence[int]) -> Callable[..., jax.Array]:
-    """The function (count, spent=None) -> share for a run that ended at each of `ends` and was made
-    longer, but for the last: after an end the share stays as it was in the last update before it,
-    and decays linearly to 0 over the last fifth of the updates up to the next end."""
+    """Schedule of a run that was extended with trainer.extend=hold.
+
+    ends: ascending numbers of updates at which the run ended, the current end last. After each end
+        the factor stays at its last value, then decays linearly to 0 over the last fifth of the
+        updates up to the next end
+    Returns the function (count, budget_used=None) -> factor.
+    """
     share = schedule(ends[0])
     for end, until in itertools.pairwise(ends):
         share = _held(share, end, until)
@@ -77,12 +81,12 @@ def extended(schedule: Schedule, ends: Sequence[int]) -> Callable[..., jax.Array
 
 
 def _held(share: Callable[..., jax.Array], end: int, until: int) -> Callable[..., jax.Array]:
-    """`share` for `end` updates, its last value after them, and a linear decay to 0 at `until`."""
+    """`share` for `end` updates, then its last value with a linear decay to 0 at `until`."""
 
-    def longer(count: jax.Array, spent: jax.Array | None = None) -> jax.Array:
+    def longer(count: jax.Array, budget_used: jax.Array | None = None) -> jax.Array:
         count = jnp.asarray(count, jnp.float32)
         left = (until - count) / max(HELD_DECAY * (until - end), 1)
-        kept = share(jnp.minimum(count, end - 1), spent)
+        kept = share(jnp.minimum(count, end - 1), budget_used)
         return kept * jnp.where(count < end, 1, jnp.clip(left, 0, 1))
 
     return longer
@@ -90,7 +94,7 @@ def _held(share: Callable[..., jax.Array], end: int, until: int) -> Callable[...
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Constant(Schedule):
-    """1."""
+    """Constant schedule: 1 after the warm-up."""
 
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         return jnp.ones_like(x)
@@ -98,7 +102,7 @@ class Constant(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Linear(Schedule):
-    """1 - x, down to `final`. Devlin et al. 2019, app. A.2."""
+    """Linear decay: 1 - x, down to `final`. Devlin et al. 2019, app. A.2."""
 
     final: Share = 0.0
 
@@ -108,7 +112,10 @@ class Linear(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cosine(Schedule):
-    """(1 + cos(pi x)) / 2, down to `final`. Loshchilov & Hutter 2017, without restarts."""
+    """Cosine decay: (1 + cos(pi x)) / 2, down to `final`.
+
+    Loshchilov & Hutter 2017, without restarts.
+    """
 
     final: Share = 0.0
 
@@ -118,7 +125,10 @@ class Cosine(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InverseSqrt(Schedule):
-    """sqrt(warmup / updates). Vaswani et al. 2017, sec. 5.3, with its peak set to 1."""
+    """Inverse square root: sqrt(warmup / updates).
+
+    Vaswani et al. 2017, sec. 5.3, with its peak set to 1.
+    """
 
     def after(self, x: jax.Array, count: jax.Array, rise: int) -> jax.Array:
         return jnp.sqrt(max(rise, 1) / jnp.maximum(count + 1, max(rise, 1)))
@@ -126,7 +136,7 @@ class InverseSqrt(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WSD(Schedule):
-    """Warm-up, stable at 1, then 1 - y^power down to `final` (y: progress through the decay).
+    """Warm-up, stable, decay (WSD): 1, then 1 - y^power down to `final`; y: decay progress.
 
     Hu et al. 2024, sec. 4; power 0.5 is the 1-sqrt form that Hägele et al. 2024, sec. 4 prefer.
 
@@ -138,8 +148,8 @@ class WSD(Schedule):
     final: Share = 0.0
 
     def warmup_steps(self, until: int) -> int:
-        """As of Schedule. UserError too where the decay, read as a share of all updates, would
-        begin before the warm-up ends."""
+        """As in Schedule. Raises UserError also if the decay, as a share of all updates, would
+        begin before the end of the warm-up."""
         steps = super().warmup_steps(until)
         if until and self.decay < 1 and steps / until + self.decay > 1:
             left = 1 - steps / until
@@ -157,9 +167,11 @@ class WSD(Schedule):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneCycle(Schedule):
-    """From `start` up to 1 and down to `final`, both along half a cosine. Smith & Topin 2018.
+    """One-cycle: from `start` up to 1 and down to `final`, both along half a cosine.
 
-    rise: share of the updates after the warm-up that go up
+    Smith & Topin 2018.
+
+    rise: share of the updates after the warm-up with a rising factor
     """
 
     rise: Share = 0.3

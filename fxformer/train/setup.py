@@ -26,64 +26,66 @@ from fxformer.flops.training import tokens_read, training_flops
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.compile import donates
-from fxformer.train.config import Trainer
-from fxformer.train.experiment import open_task
-from fxformer.train.mesh import check_batch, everywhere, put_batch, target
+from fxformer.train.config import TrainerConfig
+from fxformer.train.experiment import open_experiment
+from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import extended
-from fxformer.train.state import State, abstract, bind, blueprint, count_parameters, make_state
+from fxformer.train.state import State, abstract, bind, count_parameters, graphdef_of, make_state
 from fxformer.train.step import Step, make_eval, make_step
 
-LOOKED = 8  # training batches whose arithmetic stands for all
+SAMPLED_BATCHES = 8  # training batches that FLOPs are averaged over
 
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """A run before it runs.
+    """Everything a run needs, built but not compiled.
 
-    objective: with abstract arrays; its `corrupt` serves on the host
-    shape: its structure without arrays
-    start, step, evaluate: key -> state, (state, batch) -> (state, sums), (params, batch) -> sums
-    like: the state as shapes, dtypes and shardings
-    example: the first training batch, numpy
+    objective: with abstract arrays; its `corrupt` runs on the host
+    graphdef: structure of the objective without arrays
+    init_state: key -> state
+    step: (state, batch) -> (state, sums)
+    evaluate: (params, batch) -> sums
+    abstract_state: the state as shapes, dtypes and shardings
+    example_batch: the first training batch, numpy
     """
 
     cfg: DictConfig
-    trainer: Trainer
+    trainer: TrainerConfig
     corpus: Corpus
     data: Prepared
     objective: Objective
-    shape: nnx.GraphDef
-    start: Callable[[jax.Array], State]
+    graphdef: nnx.GraphDef
+    init_state: Callable[[jax.Array], State]
     step: Step
     evaluate: Callable[[dict, Batch], dict]
-    like: State
+    abstract_state: State
     mesh: Mesh
-    example: Batch
+    example_batch: Batch
 
     @property
     def parameters(self) -> int:
-        """Numbers that are trained."""
-        return count_parameters(self.like.params)
+        """Number of parameters."""
+        return count_parameters(self.abstract_state.params)
 
     @functools.cached_property
     def flops_per_token(self) -> float:
-        """Model FLOPs of forward and backward for each token read, over some training batches."""
+        """Model FLOPs of forward and backward pass per token, averaged over a few batches."""
         batches = self.data.train(self.corpus.batch, self.cfg.seed)
-        seen = [self.objective.corrupt(batches[n]) for n in range(LOOKED)]
-        flops = sum(training_flops(*one) for b in seen for one in self.objective.passes(b))
-        return flops / sum(tokens_read(batch) for batch in seen)
+        sampled = [self.objective.corrupt(batches[n]) for n in range(SAMPLED_BATCHES)]
+        flops = sum(training_flops(*one) for b in sampled for one in self.objective.passes(b))
+        return flops / sum(tokens_read(batch) for batch in sampled)
 
     def put(self, batch: Batch) -> Batch:
-        """The batch on the devices."""
+        """Put a batch on the devices, sharded by rows."""
         return put_batch(batch, self.mesh)
 
     def objective_with(self, params: dict) -> Objective:
-        """The objective with these parameters, for inside jit."""
-        return bind(self.shape, params)
+        """The objective with these parameters; for use inside jit."""
+        return bind(self.graphdef, params)
 
     def facts(self) -> dict[str, Any]:
-        """For the run's record."""
+        """Facts for run.json: data, parameters, FLOPs per token, mesh."""
         peak = mesh_peak(self.mesh, self.cfg.precision.compute)
         return {
             "data": self.data.facts,
@@ -98,49 +100,63 @@ class Setup:
 def set_up(cfg: DictConfig) -> Setup:
     """Build everything from a checked config.
 
-    Raises UserError for what only shapes and data can tell: a missing special token, rows longer
-    than the position table, a batch that the devices do not divide, rules that match nothing.
+    Raises UserError for faults that show only with shapes and data: a missing special token, rows
+    longer than the position table, a batch that does not divide among the devices, rules that match
+    no parameter.
     """
-    trainer, layout = build(cfg.trainer), build(cfg.mesh)
-    mesh = layout.mesh()
-    check_batch(cfg.data.batch, mesh, trainer.accumulate)
-    task = open_task(cfg)
-    corpus, data, make, objective = task.corpus, task.data, task.make, task.objective
-    shape, precision = blueprint(make), build(cfg.precision)
-    start, step = training(cfg, trainer, make, shape, precision, mesh)
-    like = jax.eval_shape(start, jax.random.key(0))
-    like = target(like, layout.place(like, mesh))
+    trainer, mesh_config = build(cfg.trainer), build(cfg.mesh)
+    mesh = mesh_config.mesh()
+    check_batch_size(cfg.data.batch, mesh, trainer.accumulate)
+    experiment = open_experiment(cfg)
+    corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
+    make = experiment.make
+    graphdef, precision = graphdef_of(make), build(cfg.precision)
+    start, step = training(cfg, trainer, make, graphdef, precision, mesh)
+    abstract_state = jax.eval_shape(start, jax.random.key(0))
+    abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
     example = first_batch(data.train(corpus.batch, cfg.seed), objective)
-    evaluate = make_eval(shape, precision=precision, gathered=everywhere(mesh))
+    evaluate = make_eval(graphdef, precision=precision, compute_sharding=replicated(mesh))
     setup = Setup(
-        cfg, trainer, corpus, data, objective, shape, start, step, evaluate, like, mesh, example
+        cfg,
+        trainer,
+        corpus,
+        data,
+        objective,
+        graphdef,
+        start,
+        step,
+        evaluate,
+        abstract_state,
+        mesh,
+        example,
     )
-    jax.eval_shape(step, like, example)
+    jax.eval_shape(step, abstract_state, example)
     check_metric(setup)
     return setup
 
 
 def first_batch(batches: Batches, objective: Objective) -> Batch:
-    """The first training batch. UserError where none of the first few has any target."""
+    """First training batch with targets. Raises UserError where the first few have none."""
     made = [objective.corrupt(batches[0])]
     while not np.any(made[-1].weights):
-        if len(made) == LOOKED:
+        if len(made) == SAMPLED_BATCHES:
             raise UserError(
-                f"objective: the first {LOOKED} batches have no target, so there is nothing to "
-                "learn; write a larger data.length, or another objective"
+                f"objective: the first {SAMPLED_BATCHES} batches have no target, so there is "
+                "nothing to learn; write a larger data.length, or another objective"
             )
         made.append(objective.corrupt(batches[len(made)]))
     return made[0]
 
 
 def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
-    """UserError unless trainer.metric and a search's objectives are numbers that evaluations will
-    give."""
-    given = dict.fromkeys(jax.eval_shape(setup.evaluate, setup.like.params, setup.example), 1.0)
-    names = [*given, *Held(setup, scored=1).derive(given)]
+    """Raise UserError unless evaluation yields trainer.metric and the objectives of a search."""
+    given = dict.fromkeys(
+        jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch), 1.0
+    )
+    names = [*given, *ValidationBatches(setup, scored=1).derive(given)]
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
-    asked = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
-    for key, metric in [(key, metric) for key, some in asked.items() for metric in some]:
+    required = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
+    for key, metric in [(key, metric) for key, some in required.items() for metric in some]:
         if metric not in names:
             raise UserError(
                 f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
@@ -148,32 +164,32 @@ def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
             )
 
 
-def training(cfg, trainer: Trainer, make, shape, precision: Precision, mesh: Mesh):
-    """The functions that make the first state and the next one."""
-    ends = [*trainer.held, trainer.steps]
+def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, mesh: Mesh):
+    """Functions (key -> first state, training step) of a config."""
+    ends = [*trainer.held_at, trainer.steps]
     optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
     tx = optimizer.build(schedule, abstract(make))
     step = make_step(
-        shape,
+        graphdef,
         tx,
         precision=precision,
         accumulate=trainer.accumulate,
         ema=trainer.ema,
-        guard=trainer.guard,
+        skip_nonfinite=trainer.skip_nonfinite,
         rate=optimizer.rate(schedule),
-        knobs=optimizer.knobs(),
-        gathered=everywhere(mesh),
+        hyperparams=optimizer.hyperparams(),
+        compute_sharding=replicated(mesh),
     )
-    paced = trainer.decay_on == "budget"
-    return make_state(make, tx, ema=trainer.ema is not None, paced=paced), step
+    with_budget = trainer.schedule_on == "budget"
+    return make_state(make, tx, ema=trainer.ema is not None, with_budget=with_budget), step
 
 
 @dataclasses.dataclass
-class Held:
-    """The validation batches, made anew at each pass; always the same.
+class ValidationBatches:
+    """Validation batches on the devices; every pass yields the same ones.
 
-    scored: targets that count in one whole pass; 0 before the first
-    coverage: how many of the texts were in its batches; of a pass that has ended
+    scored: number of scored targets of one complete pass; 0 before the first
+    coverage: which of the texts were in the batches of the last complete pass
     """
 
     setup: Setup
@@ -191,8 +207,10 @@ class Held:
         self.scored, self.coverage = scored, corrupt
 
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Perplexity; and bits per byte where the objective gives a likelihood of the text, with
-        what a lossy tokenizer leaves out charged (see data/round_trip.py)."""
+        """Metrics derived from averages: perplexity, and bits per byte of text objectives.
+
+        Bits per byte include the cost of what a lossy tokenizer drops (data/round_trip.py).
+        """
         nats = numbers.get("nll", numbers["loss"])
         more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
         valid = self.setup.data.facts["valid"]
@@ -202,13 +220,15 @@ class Held:
 
 
 def check_memory(setup: Setup) -> None:
-    """UserError where the state and its gradient alone are larger than the devices' memory.
+    """Raise UserError where the state and its gradient alone exceed the devices' memory.
 
-    A lower bound: activations come on top. `fxformer plan` compiles the step to know them too.
+    This is a lower bound, without activations; `fxformer plan` compiles the step to include them.
     """
     device = setup.mesh.devices.flat[0]
     copies = 1 if donates(setup.trainer.donate) else 2  # the old state and the new one
-    size = copies * bytes_per_device(setup.like) + bytes_per_device(setup.like.params)
+    size = copies * bytes_per_device(setup.abstract_state) + bytes_per_device(
+        setup.abstract_state.params
+    )
     there = _free_device_memory(device)
     if there is None:  # all devices share the main memory
         there, size = memory.free(), size * setup.mesh.size
@@ -222,7 +242,7 @@ def check_memory(setup: Setup) -> None:
 
 
 def bytes_per_device(tree: Any) -> int:
-    """Bytes of a tree of abstract arrays on each device."""
+    """Bytes per device of a tree of abstract arrays with shardings."""
     return sum(
         math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(tree)
@@ -230,7 +250,7 @@ def bytes_per_device(tree: Any) -> int:
 
 
 def _free_device_memory(device: jax.Device) -> int | None:
-    """Bytes that a device can still give; None where it has no memory of its own."""
+    """Free bytes of a device; None where it has no memory of its own."""
     if device.platform == "cpu":
         return None
     facts = device.memory_stats() or {}

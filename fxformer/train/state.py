@@ -1,4 +1,4 @@
-"""What a step reads and writes: one plain pytree of arrays, and how it comes to be."""
+"""Training state: one pytree of arrays, and functions that initialise and bind parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,16 +17,16 @@ Make = Callable[[jax.Array], nnx.Module]  # key -> the objective, with its model
 
 @flax.struct.dataclass
 class State:
-    """Everything that decides how a run goes on, and nothing else.
+    """Training state: everything on the devices that determines how a run continues.
 
-    step: batches read so far, skipped ones included; decides the data position and the random key
+    step: number of batches read, skipped ones included; determines data position and random key
     params: nested dict of float32 arrays
-    opt: the optimizer's state; its own count of updates drives the schedule
-    ema: moving average of params, or None
-    key: raw data of the run's random key; step n draws from fold_in(key, n)
-    skipped: steps so far whose update was refused because a number was not finite
-    streak: how many of them in a row just now
-    spent: share of the run's budget that is used, if the schedule follows it; else None
+    opt: optimizer state; its own count of updates drives the schedule
+    ema: exponential moving average of params, or None
+    key: raw data of the random key of the run; step n draws from fold_in(key, n)
+    skipped: number of steps whose update was skipped because a number was not finite
+    streak: how many of the latest steps in a row were skipped
+    budget_used: used share of the budget of the run, if the schedule follows it; else None
     """
 
     step: Int[Array, ""]
@@ -36,33 +36,36 @@ class State:
     key: UInt32[Array, "words"]
     skipped: Int[Array, ""]
     streak: Int[Array, ""]
-    spent: Float[Array, ""] | None = None
+    budget_used: Float[Array, ""] | None = None
 
 
-def blueprint(make: Make) -> nnx.GraphDef:
-    """The structure of `make(key)` without any array: hashable, free to build."""
+def graphdef_of(make: Make) -> nnx.GraphDef:
+    """GraphDef of `make(key)`: its structure without arrays; hashable, nothing is computed."""
     return nnx.split(nnx.eval_shape(lambda: make(jax.random.key(0))))[0]
 
 
 def init(make: Make, key: jax.Array) -> dict:
-    """The parameters of `make(key)` as a plain nested dict of arrays."""
+    """Parameters of `make(key)` as a nested dict of arrays."""
     return nnx.to_pure_dict(nnx.split(make(key))[1])
 
 
 def abstract(make: Make) -> dict:
-    """What `init` would return, as shapes and dtypes only."""
+    """Parameters of `make(key)` as shapes and dtypes only (ShapeDtypeStruct)."""
     return jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
 
 
-def bind(shape: nnx.GraphDef, params: dict) -> nnx.Module:
-    """The module with these parameters. Meant for inside jit, where it costs nothing."""
-    return nnx.merge(shape, params)
+def bind(graphdef: nnx.GraphDef, params: dict) -> nnx.Module:
+    """The module with these parameters. For use inside jit, where merging is free."""
+    return nnx.merge(graphdef, params)
 
 
 def make_state(
-    make: Make, tx: optax.GradientTransformation, *, ema: bool = False, paced: bool = False
+    make: Make, tx: optax.GradientTransformation, *, ema: bool = False, with_budget: bool = False
 ) -> Callable[[jax.Array], State]:
-    """The function key -> first State, to be jitted with the shardings of the state."""
+    """Function key -> initial State, to be jitted with the shardings of the state.
+
+    ema: with a moving average; with_budget: with `budget_used`, for a schedule that follows it
+    """
 
     def start(key: jax.Array) -> State:
         first, rest = jax.random.split(key)
@@ -75,19 +78,19 @@ def make_state(
             key=jax.random.key_data(rest),
             skipped=jnp.int32(0),
             streak=jnp.int32(0),
-            spent=jnp.float32(0) if paced else None,
+            budget_used=jnp.float32(0) if with_budget else None,
         )
 
     return start
 
 
 def count_parameters(params: Any) -> int:
-    """How many numbers there are in a tree of (abstract) arrays."""
+    """Number of elements in a tree of (abstract) arrays."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 def count_by_part(params: Any, depth: int = 2) -> dict[str, int]:
-    """Parameters under each path prefix of `depth` parts, in the tree's order."""
+    """Number of parameters under each path prefix of `depth` parts, in the order of the tree."""
     counts: dict[str, int] = {}
     for path, leaf in named(params).items():
         part = "/".join(path.split("/")[:depth])

@@ -1,4 +1,4 @@
-"""One training step and one evaluation step: sums over micro-batches, one division, one update."""
+"""Training step and evaluation step, with gradient accumulation over micro-batches."""
 
 import dataclasses
 import functools
@@ -20,67 +20,75 @@ from fxformer.train.state import State, bind
 Sums = dict[str, tuple[jax.Array, jax.Array]]  # {name: (sum, weight)}, float32 scalars
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # jit wants it hashable
+@dataclasses.dataclass(frozen=True, eq=False)  # eq=False keeps it hashable, for jit
 class Step:
-    """(state, batch) -> (state, sums).
+    """Training step (state, batch) -> (state, sums).
 
-    function: (state, batch, knobs) -> (state, sums)
-    knobs: scalars; arguments of the program that `compile_step` makes, no constants in it
+    function: (state, batch, hyperparams) -> (state, sums)
+    hyperparams: scalars that are arguments of the compiled program, not constants in it
     """
 
     function: Callable[[State, Any, Mapping[str, jax.Array]], tuple[State, Sums]]
-    knobs: Mapping[str, jax.Array]
+    hyperparams: Mapping[str, jax.Array]
 
     def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
-        return self.function(state, batch, self.knobs)
+        return self.function(state, batch, self.hyperparams)
 
 
 def make_step(
-    shape: nnx.GraphDef,
+    graphdef: nnx.GraphDef,
     tx: optax.GradientTransformation,
     *,
     precision: Precision,
     accumulate: int = 1,
     ema: float | None = None,
-    guard: bool = True,
+    skip_nonfinite: bool = True,
     rate: Callable[..., jax.Array] | None = None,
-    knobs: Mapping[str, jax.Array] | None = None,
-    gathered: Sharding | None = None,
+    hyperparams: Mapping[str, jax.Array] | None = None,
+    compute_sharding: Sharding | None = None,
 ) -> "Step":
-    """step(state, batch) -> (state, sums), to be jitted (see `compile_step`).
+    """Training step (state, batch) -> (state, sums), to be jitted (see `compile_step`).
 
-    The gradient is that of sum of losses / sum of weights over the whole batch, however it is cut:
-    `accumulate` micro-batches add up float32 gradients of sums, and one division follows. Dropout
-    draws differ between cuts, so numbers are the same for every `accumulate` only without it.
+    The loss is the sum of losses divided by the sum of weights over the whole batch: float32
+    gradients of sums are added over `accumulate` micro-batches, then divided once. Dropout masks
+    depend on `accumulate`; without dropout the result does not.
 
-    ema: decay of the moving average, avg = ema * avg + (1 - ema) * params; needs it in the state
-    guard: refuse the update (and count it) when the loss or the gradient norm is not finite, or
-        nothing in the batch counted. Time goes on; params, optimizer and average stay as they are.
+    tx: optimizer, from Optimizer.build
+    ema: decay of the moving average, avg = ema * avg + (1 - ema) * params; the state must have one
+    skip_nonfinite: skip the update (and count it) when the loss or the gradient norm is not finite,
+        or no target of the batch is scored. The step count increases; params, optimizer state and
+        average stay unchanged
+    rate: learning rate as a function of the number of updates, for the log
+    hyperparams: further arguments of `tx` and `rate`, by name; see Optimizer.hyperparams
+    compute_sharding: sharding of the parameters, after the cast, in the computation;
+        `replicated(mesh)` gathers sharded ones, None leaves it to the compiler (see MeshConfig)
 
-    rate: learning rate after so many updates, for the log
-    knobs: what `tx` and `rate` take besides, by name; see Optimizer.knobs
-    gathered: where parameters are brought, after the cast, to be computed with; `everywhere(mesh)`
-        for sharded ones, None for the compiler's choice (see Layout)
-
-    Besides the objective's sums: gradient_norm (before clipping), parameter_norm, update_norm,
-    tokens (read by the model, padding excluded), skipped (in all), streak (in a row), weight 1.
+    Adds to the sums of the objective, with weight 1: gradient_norm (before clipping),
+    parameter_norm, update_norm, tokens (read by the model, without padding), skipped (total),
+    streak (consecutive), learning_rate.
     """
 
     tx = optax.with_extra_args_support(tx)
-    evaluate = _sums(shape, precision, gathered)
+    evaluate = _sums(graphdef, precision, compute_sharding)
 
-    def step(state: State, batch: Any, knobs: Mapping[str, jax.Array]) -> tuple[State, Sums]:
+    def step(state: State, batch: Any, hyperparams: Mapping[str, jax.Array]) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         grads, sums = gradients(state.params, batch, key)
         loss, weight = sums["loss"]
         grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
         norm = global_norm(grads)
-        updates, opt = tx.update(grads, state.opt, state.params, spent=state.spent, **knobs)
+        updates, opt = tx.update(
+            grads, state.opt, state.params, budget_used=state.budget_used, **hyperparams
+        )
         params = optax.apply_updates(state.params, updates)
         average = state.ema
         if ema is not None:
             average = jax.tree.map(lambda a, p: ema * a + (1 - ema) * p, state.ema, params)
-        fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0) if guard else jnp.bool_(True)
+        fine = (
+            jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
+            if skip_nonfinite
+            else jnp.bool_(True)
+        )
         params, opt, average = _choose(
             fine, (params, opt, average), (state.params, state.opt, state.ema)
         )
@@ -92,7 +100,7 @@ def make_step(
             key=state.key,
             skipped=state.skipped + ~fine,
             streak=jnp.where(fine, 0, state.streak + 1),
-            spent=state.spent,
+            budget_used=state.budget_used,
         )
         facts = {
             "gradient_norm": norm,
@@ -103,41 +111,43 @@ def make_step(
             "streak": new.streak,
         }
         if rate is not None:
-            facts["learning_rate"] = rate(updates_done(state.opt), state.spent, **knobs)
+            facts["learning_rate"] = rate(updates_done(state.opt), state.budget_used, **hyperparams)
         one = jnp.float32(1)
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 
     def gradients(params: dict, batch: Any, key: jax.Array) -> tuple[dict, Sums]:
-        with precision.products():  # stated gradients (custom VJPs) are traced here, not in `sums`
+        with (
+            precision.matmul_context()
+        ):  # stated gradients (custom VJPs) are traced here, not in `sums`
             if accumulate == 1:
                 return _gradients(evaluate, params, batch, key)
             return _accumulated(evaluate, params, _cut(batch, accumulate), key)
 
-    return Step(step, dict(knobs or {}))
+    return Step(step, dict(hyperparams or {}))
 
 
 def updates_done(opt: optax.OptState) -> jax.Array:
-    """How many updates the optimizer has made: what its schedule reads."""
+    """Number of updates the optimizer has made, which its schedule is a function of."""
     counts = [leaf for path, leaf in named(opt).items() if path.split("/")[-1] == "count"]
     return jnp.max(counts[-1])
 
 
 def make_eval(
-    shape: nnx.GraphDef, *, precision: Precision, gathered: Sharding | None = None
+    graphdef: nnx.GraphDef, *, precision: Precision, compute_sharding: Sharding | None = None
 ) -> Callable[[dict, Any], Sums]:
-    """evaluate(params, batch) -> sums, without any randomness; to be jitted."""
-    return functools.partial(_sums(shape, precision, gathered), key=None)
+    """Evaluation step (params, batch) -> sums, deterministic; to be jitted."""
+    return functools.partial(_sums(graphdef, precision, compute_sharding), key=None)
 
 
-def _sums(shape, precision, gathered) -> Callable[..., Sums]:
+def _sums(graphdef, precision, compute_sharding) -> Callable[..., Sums]:
     """The objective as a function of (params, batch, key)."""
 
     def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
         params = precision.cast(params)
-        if gathered is not None:
-            params = jax.lax.with_sharding_constraint(params, gathered)
-        with precision.products():
-            return precision.output(bind(shape, params)(batch, key=key))
+        if compute_sharding is not None:
+            params = jax.lax.with_sharding_constraint(params, compute_sharding)
+        with precision.matmul_context():
+            return precision.output(bind(graphdef, params)(batch, key=key))
 
     return sums
 
@@ -153,22 +163,22 @@ def _gradients(evaluate, params, batch, key) -> tuple[dict, Sums]:
 
 
 def _accumulated(evaluate, params, cuts, key) -> tuple[dict, Sums]:
-    """The same over micro-batches [A, B/A, ...], one at a time in memory."""
+    """Gradient and sums over micro-batches [A, B/A, ...], one at a time in memory."""
 
-    def one(carry, numbered):
+    def add_one(carry, numbered):
         index, batch = numbered
         new = _gradients(evaluate, params, batch, jax.random.fold_in(key, index))
         return jax.tree.map(jnp.add, carry, new), None
 
     count = jax.tree.leaves(cuts)[0].shape[0]
     first = jax.tree.map(lambda x: x[0], cuts)
-    like = jax.eval_shape(lambda p, b: _gradients(evaluate, p, b, key), params, first)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), like)
-    return jax.lax.scan(one, zeros, (jnp.arange(count), cuts))[0]
+    shapes = jax.eval_shape(lambda p, b: _gradients(evaluate, p, b, key), params, first)
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
+    return jax.lax.scan(add_one, zeros, (jnp.arange(count), cuts))[0]
 
 
 def _cut(batch: Any, parts: int) -> Any:
-    """[B, ...] -> [A, B/A, ...]. Row i goes to part i % A, so a sharded batch is cut in place."""
+    """[B, ...] -> [A, B/A, ...]. Row i goes to part i % A, so shards stay in place."""
     size = jax.tree.leaves(batch)[0].shape[0]
     if size % parts:
         raise UserError(f"a batch of {size} rows does not split into {parts} micro-batches")

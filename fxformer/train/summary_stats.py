@@ -11,7 +11,7 @@ from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
 from fxformer.track import formatting
 from fxformer.track.summary import Sample
-from fxformer.train.loop_state import Run as Fit
+from fxformer.train.loop_state import LoopState
 from fxformer.train.setup import Setup
 
 MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that
@@ -27,7 +27,7 @@ def page(step: int, samples: Sequence[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def work(setup: Setup, ended: Fit, seconds: float) -> dict[str, float]:
+def work(setup: Setup, ended: LoopState, seconds: float) -> dict[str, float]:
     """{"flops_per_second", "mfu"}: model FLOPs (padding is no work) in `seconds` of training, and
     their share of what the devices can make at most; without what is not known."""
     if seconds <= 0 or not ended.totals.tokens:
@@ -73,7 +73,7 @@ def text(setup: Setup, train: Coverage, valid: Coverage | None) -> dict[str, Any
 
 
 def facts(
-    setup: Setup, ended: Fit, done: dict[str, float], seen: dict[str, Any]
+    setup: Setup, ended: LoopState, done: dict[str, float], seen: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
     rows = [("ended", ended.reason)]

@@ -22,13 +22,12 @@ from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
 from fxformer.train import summary_stats
-from fxformer.train.callbacks import Event
+from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.loop import Budget, budget_of, fit
-from fxformer.train.loop_state import Run as Fit
-from fxformer.train.loop_state import Totals
-from fxformer.train.setup import Held, Setup
+from fxformer.train.loop_state import LoopState, RunTotals
+from fxformer.train.setup import Setup, ValidationBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
 
@@ -36,7 +35,7 @@ LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside 
 
 
 @dataclasses.dataclass
-class Session:
+class Trainer:
     """Made once for a process; `train` runs it to its end, its interruption or its failure.
 
     more: events that happen after the trainer's own
@@ -49,7 +48,7 @@ class Session:
     energy: TDPEnergy
     console: Console
     check: CrossCheck
-    more: Sequence[Event] = ()
+    more: Sequence[Callback] = ()
     samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
@@ -58,10 +57,10 @@ class Session:
         self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
         self.checkpoints = Checkpoints(
             self.run.folder / "checkpoints",
-            keep=trainer.keep,
+            keep_checkpoints=trainer.keep_checkpoints,
             milestones=trainer.milestone_steps,
-            copy=donates(trainer.donate),
-            guard=self.run.verify,
+            copy_state=donates(trainer.donate),
+            check_owner=self.run.verify,
         )
         deadline.busy = lambda: self.checkpoints.saving
         deadline.leave["ledger"] = lambda name: self.ledger.close(self.meter)
@@ -72,17 +71,17 @@ class Session:
             flops_per_token=self.setup.flops_per_token,
             console=self.console,
         )
-        self.held = Held(self.setup)
+        self.validation = ValidationBatches(self.setup)
         self.coverage = Coverage(self.setup.objective)
 
-    def train(self) -> Fit:
+    def train(self) -> LoopState:
         """Trains to the end, evaluates, saves, shows."""
         with self:
             ended = self.learn()
         self.conclude(ended)
         return ended
 
-    def learn(self) -> Fit:
+    def learn(self) -> LoopState:
         """From the first state to the last."""
         setup, trainer = self.setup, self.setup.trainer
         self.trackers.start(self.run)
@@ -97,7 +96,7 @@ class Session:
             workers=corpus.workers,
             prefetch=corpus.prefetch,
         )
-        placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
+        placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
         step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
         with self.progress, loader:
             return fit(
@@ -107,7 +106,7 @@ class Session:
                 until=trainer.steps,
                 tracker=self.trackers,
                 meter=self.meter,
-                events=self.events(),
+                callbacks=self.callbacks(),
                 totals=totals,
                 log_every=trainer.log_every,
                 budget=self.budget(),
@@ -119,9 +118,9 @@ class Session:
         minutes, hours = self.setup.trainer.budget_minutes, lambda: self.meter.hours
         return budget_of(minutes, self.energy, hours)
 
-    def first_state(self) -> tuple[State, Totals]:
+    def first_state(self) -> tuple[State, RunTotals]:
         """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
-        like, cfg = self.setup.like, self.setup.cfg
+        like, cfg = self.setup.abstract_state, self.setup.cfg
         if cfg.resume:
             found = self.checkpoints.restore(like)
             step = 0 if found is None else int(found.state.step)
@@ -130,14 +129,14 @@ class Session:
                     warnings.warn(f"{self.run.folder}: {what}; the run goes on", stacklevel=2)
             self.run.rewind(step)
             if found is not None:
-                return found.state, self.resumed(Totals(**found.host["totals"]))
+                return found.state, self.resumed(RunTotals(**found.host["totals"]))
         placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
-            start = jax.jit(self.setup.start, out_shardings=placement)
+            start = jax.jit(self.setup.init_state, out_shardings=placement)
             state = start(jax.random.key(cfg.seed))
-        return self.begun(state), Totals()
+        return self.begun(state), RunTotals()
 
-    def resumed(self, totals: Totals) -> Totals:
+    def resumed(self, totals: RunTotals) -> RunTotals:
         """Those of a checkpoint, and what an attempt that was killed used after it: steps that are
         made again, but seconds and joules that stay spent."""
         seconds = sum(self.meter.prior.seconds.get(phase, 0.0) for phase in LOOP)
@@ -164,21 +163,21 @@ class Session:
         self.progress.event("compiling the step …")
         began = time.perf_counter()
         with self.meter.phase("compile"):
-            example = self.setup.put(self.setup.example)
+            example = self.setup.put(self.setup.example_batch)
             compiled = step.lower(state, example).compile()
         self.ledger.write(self.meter)
         self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
 
-    def events(self):
+    def callbacks(self):
         """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
-        own = self.setup.trainer.events(
+        own = self.setup.trainer.callbacks(
             jax.jit(self.setup.evaluate),
-            self.held,
+            self.validation,
             self.checkpoints,
-            self.setup.like,
+            self.setup.abstract_state,
             samples=self.show_samples,
-            derive=self.held.derive,
+            derive=self.validation.derive,
             facts=self.saved_facts,
             note=self.note,
         )
@@ -195,7 +194,7 @@ class Session:
         words = ", ".join(f"{name} {value}" for name, value in facts.items())
         self.progress.event(f"{kind}: {words}")
 
-    def show_samples(self, ended: Fit) -> None:
+    def show_samples(self, ended: LoopState) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""
         setup = self.setup
         batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
@@ -220,7 +219,7 @@ class Session:
         if kind is not None:
             self.trackers.finish({})
 
-    def conclude(self, ended: Fit) -> None:
+    def conclude(self, ended: LoopState) -> None:
         """The summary, for the folder and for the person."""
         used = self.meter.close()
         if compared := self.check.end():
@@ -234,7 +233,7 @@ class Session:
         carbon = self.energy.carbon
         grams = carbon.gco2e(energy.joules, used.hours)
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
-        text = summary_stats.text(self.setup, self.coverage, self.held.coverage)
+        text = summary_stats.text(self.setup, self.coverage, self.validation.coverage)
         sigma = {"sigma_joules": energy.sigma}
         self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(

@@ -72,5 +72,5 @@ def test_an_id_outside_the_vocabulary_is_named(name, bad):
     wrong = good.copy()
     wrong[1, 2] = bad
     check_batch(Batch(good, good, targets=good), 7)
-    with pytest.raises(ValueError, match=f"{name} holds id {bad} in row 1 at place 2.*has 7 ids"):
+    with pytest.raises(ValueError, match=f"{name} holds id {bad} in row 1, position 2.*has 7 ids"):
         check_batch(Batch(**{"tokens": good, "segments": good} | {name: wrong}), 7)

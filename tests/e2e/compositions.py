@@ -104,7 +104,7 @@ def two_steps(argv: list[str]) -> list[float]:
     setup = set_up(composed(argv))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
     key, losses = jax.random.key(0), []
-    state = jax.jit(setup.start).lower(key).compile(compiler_options=OPTIONS)(key)
+    state = jax.jit(setup.init_state).lower(key).compile(compiler_options=OPTIONS)(key)
     step = jax.jit(lambda state, batch: setup.step(state, batch))
     for n in range(2):
         batch = setup.put(setup.objective.corrupt(batches[n]))

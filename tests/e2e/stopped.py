@@ -9,11 +9,11 @@ import threading
 
 PLACES = {
     "startup": ("fxformer.cli.app", "_settled"),
-    "corpus": ("fxformer.train.setup", "open_task"),
-    "compile": ("fxformer.train.trainer", "Session.first_compiled"),
-    "evaluate": ("fxformer.train.setup", "Held.derive"),
+    "corpus": ("fxformer.train.setup", "open_experiment"),
+    "compile": ("fxformer.train.trainer", "Trainer.first_compiled"),
+    "evaluate": ("fxformer.train.setup", "ValidationBatches.derive"),
     "sample": ("fxformer.train.trainer", "samples"),
-    "end": ("fxformer.train.trainer", "Session.conclude"),
+    "end": ("fxformer.train.trainer", "Trainer.conclude"),
 }
 
 

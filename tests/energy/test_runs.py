@@ -145,7 +145,7 @@ def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
     code, out, err = fxformer(*ENDLESS, *grid, f"{knob}={size[knob]}", folder=tmp_path)
     assert code == 0, err
     run = StoredRun(only(tmp_path))
-    assert run.facts["reason"].startswith(f"{knob}={size[knob]:g} is spent") and knob in out
+    assert run.facts["reason"].startswith(f"{knob}={size[knob]:g} is used up") and knob in out
     spent = run_energy(run)
     used = {"energy.budget_gco2e": spent.gco2e, "energy.budget_kwh": spent.kwh,
             "trainer.budget_minutes": run.lines[-1]["seconds"] / 60}  # fmt: skip
@@ -158,7 +158,7 @@ def test_each_budget_ends_a_run_evaluated_saved_and_said(knob, tmp_path):
     assert run_energy(StoredRun(run.folder)).gco2e == spent.gco2e  # by the folder's own copy
     moved = ("energy.grid_hourly=moved.csv", "resume=last")
     code, out, err = fxformer("train", *moved, folder=tmp_path)
-    assert code == 0 and "is spent" in out, err
+    assert code == 0 and "is used up" in out, err
     assert StoredRun(run.folder).lines[-1]["step"] == last
     code, out, err = fxformer("train", *moved, f"{knob}={3 * size[knob]}", folder=tmp_path)
     assert code == 0, err

@@ -192,7 +192,7 @@ def two_runs(tmp_path_factory):
     small = ["size=tiny", "model.dim=16", "model.layers=1", "model.heads=2", "model.ffn.hidden=16"]
     text = ["data=text", "data.files=text.txt", "data.valid_share=0.3", "tokenizer=word"]
     rest = ["data.length=64", "data.batch=8", "energy=tdp", "trainer.steps=6"]
-    saves = ["trainer.save_every=2", "trainer.keep=9", "trainer.eval_every=6"]
+    saves = ["trainer.save_every=2", "trainer.keep_checkpoints=9", "trainer.eval_every=6"]
     runs = ("left", "model=gpt2", "objective=clm"), ("both", "model=bert", "objective=mlm")
     for name, *chosen in runs:
         code, _, err = called(

@@ -64,7 +64,9 @@ class Runner:
         """The step, compiled the first time only."""
         if self.program is None:
             setup, jitted = self.setup, compile_step(*args, **knobs)
-            self.program = jitted.lower(setup.like, setup.put(setup.example)).compile()
+            self.program = jitted.lower(
+                setup.abstract_state, setup.put(setup.example_batch)
+            ).compile()
         return Once(self.program)
 
     def go(self) -> Path:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from fxformer.batch import Vocabulary
 from fxformer.config import folders
 from fxformer.config.compatibility import architecture
-from fxformer.train.experiment import maker
+from fxformer.train.experiment import objective_factory
 from fxformer.train.setup import set_up
 from tests.compiling import OPTIONS
 
@@ -88,7 +88,7 @@ def vocabulary(size: int = 200) -> Vocabulary:
 
 def parameters(cfg: DictConfig) -> Iterator[str]:
     """Path, shape and dtype of each parameter of an objective and its model."""
-    built = nnx.eval_shape(lambda: maker(cfg, vocabulary())(jax.random.key(0)))
+    built = nnx.eval_shape(lambda: objective_factory(cfg, vocabulary())(jax.random.key(0)))
     for path, leaf in sorted(nnx.to_flat_state(nnx.state(built))):
         name = ".".join(str(part) for part in path)
         yield f"{name}  {'x'.join(map(str, leaf.shape)) or 'scalar'}  {leaf.dtype}"
@@ -162,7 +162,7 @@ def steps(name: str) -> list[tuple[float, float]]:
     """Loss and gradient norm of three training steps."""
     setup = set_up(composed(*CHAIN, *SMALL, *STEPS[name], "trainer.steps=8"))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    state = compiled(setup.start, jax.random.key(0))(jax.random.key(0))
+    state = compiled(setup.init_state, jax.random.key(0))(jax.random.key(0))
     given = [setup.put(setup.objective.corrupt(batches[n])) for n in range(3)]
     step, found = compiled(setup.step, state, given[0]), []
     for batch in given:

@@ -47,7 +47,7 @@ def made_run(folder: Path, *words: str, contrast: float = 1.0) -> StoredRun:
     cfg = composed("train", given)
     check(cfg)
     setup = set_up(cfg)
-    params = jax.jit(setup.start)(jax.random.key(0)).params
+    params = jax.jit(setup.init_state)(jax.random.key(0)).params
     params = jax.tree.map(lambda x: np.asarray(x) * (contrast if x.ndim > 1 else 1), params)
     run = Run.create(str(folder / "runs"), "made", config=OmegaConf.create(cfg))
     setup.data.tokenizer.save(run.folder / "tokenizer")

@@ -73,8 +73,8 @@ def config(folder) -> DictConfig:
 def test_an_import_learns(folder):
     cfg, one = config(folder), published(folder)
     setup = set_up(cfg)
-    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
-    state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(0))
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
+    state = jax.jit(setup.init_state, out_shardings=placement)(jax.random.key(0))
     params, lines = build(cfg.warm_start).apply(state.params, runs="runs")
     fresh = [line.path for line in lines if line.status == "fresh"]
     assert all(path.startswith("head/") for path in fresh)

@@ -24,7 +24,7 @@ from fxformer.inference.loaded_run import load_run
 from fxformer.inference.row_padding import pad_to_bucket, single_row
 from fxformer.inspect import attention, predictions
 from fxformer.track.run_reader import StoredRun
-from fxformer.train.experiment import open_task
+from fxformer.train.experiment import open_experiment
 from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import with_words
 from tests.inspect.untrained_run import save_untrained_run
@@ -68,7 +68,7 @@ def settled(folder):
 
 @pytest.fixture(scope="module")
 def task(settled):
-    return open_task(settled)
+    return open_experiment(settled)
 
 
 def test_each_side_has_the_ids_of_its_own_tokenizer(folder, settled, task):
@@ -157,7 +157,7 @@ def test_what_two_tokenizers_cannot_do_is_refused_before_anything_compiles(settl
     for key, value in changes.items():
         OmegaConf.update(cfg, key, value, merge=False)
     with pytest.raises(ValueError, match=said):
-        open_task(cfg)
+        open_experiment(cfg)
 
 
 def test_an_audit_takes_the_model_and_the_tokenizers_of_init(folder, capsys):
@@ -213,15 +213,15 @@ def test_each_side_is_shown_in_its_own_tokens(run):
 def test_what_begins_with_it_takes_the_tokenizer_of_the_side(run, folder):
     kept = load(run.folder / "tokenizer")
     both = config(folder, encoder=run.folder, decoder=run.folder)
-    assert open_task(both).data.tokenizer.hash == kept.hash
+    assert open_experiment(both).data.tokenizer.hash == kept.hash
     begun = config(folder, encoder=run.folder, decoder="reads")  # one tokenizer: no pair
     assert begun.tokenizer.path == str(folder / "reads")
     argv = [f"warm_start.from={run.folder}", *words(folder)[2:]]
     whole = resolve_warm_start(composed("train", argv), argv)
-    assert open_task(whole).data.tokenizer.hash == kept.hash
+    assert open_experiment(whole).data.tokenizer.hash == kept.hash
     with pytest.raises(ValueError, match="write objective=seq2seq with pairs"):
         argv[1] = "objective=denoise"
-        open_task(resolve_warm_start(composed("train", argv), argv))
+        open_experiment(resolve_warm_start(composed("train", argv), argv))
 
 
 @pytest.mark.slow

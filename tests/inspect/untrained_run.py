@@ -10,7 +10,7 @@ from fxformer.config.build import build
 from fxformer.track.run import Run
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.experiment import maker
+from fxformer.train.experiment import objective_factory
 from fxformer.train.state import init
 from tests.physics.training import composed
 
@@ -65,7 +65,7 @@ def save_untrained_run(root: Path, name: str, *overrides: str, steps=(10, 20, 30
     """A run of any config, with different random weights at each of `steps`."""
     cfg = composed(*overrides, f"runs={root}", "trainer.compile_cache=null")
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
-    make, tokenizer = maker(cfg, corpus.vocabulary), corpus.source.tokenizer
+    make, tokenizer = objective_factory(cfg, corpus.vocabulary), corpus.source.tokenizer
     shapes = jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
     built = nnx.eval_shape(lambda: make(jax.random.key(0))).model
     facts = {"data": {"tokenizer_hash": tokenizer.hash}, "architecture": built.architecture}

@@ -70,7 +70,7 @@ def settings(text, model, objective, *more):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[1])
 def test_two_steps(case, text):
     setup = set_up(settings(text, *case))
-    state, step = jax.jit(setup.start)(jax.random.key(0)), jax.jit(setup.step)
+    state, step = jax.jit(setup.init_state)(jax.random.key(0)), jax.jit(setup.step)
     rows = setup.data.train(4, 0)
     for n in range(2):
         batch = setup.objective.corrupt(rows[n])

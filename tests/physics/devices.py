@@ -10,8 +10,8 @@ LAYOUTS = {
     "data 2": ("mesh=data", "mesh.data=2"),
     "data 8": ("mesh=data",),
     "data 8, 2 micro-batches": ("mesh=data", "trainer.accumulate=2"),
-    "fsdp 8": ("mesh=fsdp", "mesh.smallest=64"),
-    "data 2, fsdp 4": ("mesh=fsdp", "mesh.data=2", "mesh.smallest=64"),
+    "fsdp 8": ("mesh=fsdp", "mesh.min_size=64"),
+    "data 2, fsdp 4": ("mesh=fsdp", "mesh.data=2", "mesh.min_size=64"),
 }
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ KINDS = {
 def after_two_steps(kind: str, *overrides: str) -> dict[str, np.ndarray]:
     """Parameters by path, and the last step's sums, after two steps from seed 0."""
     setup = ready(*KINDS[kind], *TINY, *overrides)
-    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
-    state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(0))
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
+    state = jax.jit(setup.init_state, out_shardings=placement)(jax.random.key(0))
     step = compile_step(setup.step, placement, setup.mesh, donate=False)
     batches = setup.data.train(setup.corpus.batch, 0)
     for n in range(2):

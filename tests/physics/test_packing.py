@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fxformer.train.experiment import maker
+from fxformer.train.experiment import objective_factory
 from fxformer.train.state import init
 from tests.physics.training import ready
 
@@ -69,7 +69,7 @@ def test_packed_or_alone_a_piece_has_the_same_loss(model, objective, lines):
     alone, packed = (ready(*knobs, f"data/packing={kind}") for kind in ("padded", "segments"))
     rows = [setup.data.facts["packing"]["valid"]["rows"] for setup in (alone, packed)]
     assert rows[0] == 24 and rows[1] < 12
-    params = init(maker(alone.cfg, alone.corpus.vocabulary), jax.random.key(0))
+    params = init(objective_factory(alone.cfg, alone.corpus.vocabulary), jax.random.key(0))
     expected, found = piece_losses(alone, params), piece_losses(packed, params)
     assert expected.keys() == found.keys() == set(range(24))
     for piece, loss in expected.items():

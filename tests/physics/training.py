@@ -14,7 +14,7 @@ from fxformer.objective.base import Objective
 from fxformer.train.callbacks import Evaluate
 from fxformer.train.compile import compile_step
 from fxformer.train.loop import fit
-from fxformer.train.setup import Held, Setup, set_up
+from fxformer.train.setup import Setup, ValidationBatches, set_up
 from fxformer.train.state import State
 from tests import composing
 
@@ -61,8 +61,8 @@ def trained(*overrides: str, start: State | None = None) -> Trained:
 def train(setup: Setup, start: State | None = None, meter=None) -> Trained:
     """The same for what has been set up. start: instead of a fresh state; meter: of joules"""
     trainer, corpus = setup.trainer, setup.corpus
-    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
-    begin = jax.jit(setup.start, out_shardings=placement)
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
+    begin = jax.jit(setup.init_state, out_shardings=placement)
     state = begin(jax.random.key(setup.cfg.seed)) if start is None else start
     batches = setup.data.train(corpus.batch, setup.cfg.seed)
     loader = setup.data.loader(
@@ -76,7 +76,7 @@ def train(setup: Setup, start: State | None = None, meter=None) -> Trained:
             until=trainer.steps,
             tracker=Silent(),
             meter=meter or Silent(),
-            events=[Evaluate(0, jax.jit(setup.evaluate), Held(setup))],
+            callbacks=[Evaluate(0, jax.jit(setup.evaluate), ValidationBatches(setup))],
             put=setup.put,
         )
     assert ended.status == "done", ended.reason

@@ -32,10 +32,10 @@ def test_a_family_has_the_parameters_and_the_arithmetic_that_were_foretold(famil
     given = words(family)
     setup = ready(*given)
     found = forecast(setup.cfg, PlanConfig(compile=False))
-    state = jax.jit(setup.start)(jax.random.key(0))
+    state = jax.jit(setup.init_state)(jax.random.key(0))
     assert found.parameters == sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert sum(found.parts.values()) == found.parameters
-    done = executed_flops(setup.step, state, setup.example)
-    read = tokens_read(setup.example)
+    done = executed_flops(setup.step, state, setup.example_batch)
+    read = tokens_read(setup.example_batch)
     assert found.executed == pytest.approx(done / read, rel=0.1)  # rows are packed unlike full
     assert 0.2 < found.flops_per_token / found.executed <= 1.0

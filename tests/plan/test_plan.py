@@ -135,9 +135,9 @@ def test_flops_are_those_of_the_compilers_own_analysis(words):
         "objective.loss.chunk=100000", "data.length=64", "data.batch=4",
         "data.example_length=64",
     )  # fmt: skip
-    size = setup.example.segments.shape
+    size = setup.example_batch.segments.shape
     whole = np.ones(size, np.int32)
-    given: Batch = setup.example.replace(segments=whole)
+    given: Batch = setup.example_batch.replace(segments=whole)
     if given.source is not None:
         given = given.replace(source=whole, source_segments=whole)
 
@@ -145,8 +145,8 @@ def test_flops_are_those_of_the_compilers_own_analysis(words):
         return jax.grad(lambda p: setup.objective_with(p)(batch)["loss"][0])(params)
 
     scored = given.replace(weights=np.ones_like(given.weights))
-    theirs = jax.jit(gradient).lower(setup.like.params, scored).cost_analysis()["flops"]
-    done = executed_flops(gradient, setup.like.params, scored)
+    theirs = jax.jit(gradient).lower(setup.abstract_state.params, scored).cost_analysis()["flops"]
+    done = executed_flops(gradient, setup.abstract_state.params, scored)
     assert 0.98 < done / theirs <= 1.0
     ours = sum(training_flops(*one) for one in setup.objective.passes(scored))
     if "objective=electra" in words:  # what the generator draws with is computed a second time

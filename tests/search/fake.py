@@ -129,7 +129,7 @@ class Trial:
         if what == "oom":
             raise MemoryError("RESOURCE_EXHAUSTED: cannot allocate 7 GB")
         if what == "diverge":
-            self.facts("diverged", "5 updates in a row were not finite")
+            self.facts("diverged", "5 consecutive updates were not finite")
             sys.exit(3)
         if what == "bad":
             print("fxformer: model.dim: 3 is not divisible by 2")

@@ -81,7 +81,9 @@ def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     assert [one.attempts for one in trials] == [1, 2, 2, 2, 1, 1]  # a crash is tried again once
     assert [one.code for one in trials] == [0, 0, -9, 1, 3, 2]
     for one, said in zip(
-        trials[2:], ("SIGKILL", "out of memory", "5 updates in a row", "not divisible"), strict=True
+        trials[2:],
+        ("SIGKILL", "out of memory", "5 consecutive updates", "not divisible"),
+        strict=True,
     ):
         assert said in one.reason and one.value is None
     # 6 steps of 1 Wh; what died in its third step is charged for it, both times

@@ -12,11 +12,11 @@ import jax
 from toy import Meter, Parts, batches
 
 from fxformer.track.run_lock import RunLock
-from fxformer.train.callbacks import Evaluate, Save
+from fxformer.train.callbacks import Evaluate, SaveCheckpoint
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.loop import fit
-from fxformer.train.loop_state import Totals
+from fxformer.train.loop_state import RunTotals
 
 
 class Trace:
@@ -34,9 +34,9 @@ def train(folder, until, pause=0.0):
     toy = Parts(dropout=0.2, ema=0.9)
     checkpoints = Checkpoints(folder / "checkpoints")
     found = checkpoints.restore(jax.eval_shape(lambda: toy.state))
-    state, totals = (found.state, Totals(**found.host["totals"])) if found else (toy.state, None)
+    state, totals = (found.state, RunTotals(**found.host["totals"])) if found else (toy.state, None)
     valid = [jax.tree.map(jax.numpy.asarray, next(batches(10**6))[1])]
-    events = [Evaluate(10, toy.evaluate, valid), Save(5, checkpoints)]
+    callbacks = [Evaluate(10, toy.evaluate, valid), SaveCheckpoint(5, checkpoints)]
 
     def slowly():
         for numbered in batches(int(state.step)):
@@ -48,7 +48,7 @@ def train(folder, until, pause=0.0):
         state,
         slowly(),
         until=until,
-        events=events,
+        callbacks=callbacks,
         totals=totals,
         tracker=Trace(folder / "trace"),
         meter=Meter(),

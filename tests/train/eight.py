@@ -7,7 +7,7 @@ from toy import Parts, batch, close
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step
-from fxformer.train.mesh import Layout, everywhere, put_batch, target
+from fxformer.train.mesh import MeshConfig, put_batch, replicated, with_shardings
 from fxformer.train.step import make_step
 
 
@@ -15,10 +15,10 @@ def run(layout, steps=3, **knobs):
     toy = Parts(dim=32, **knobs)
     mesh = layout.mesh()
     like = jax.eval_shape(toy.start, jax.random.key(0))
-    place = layout.place(like, mesh)
+    place = layout.shardings(like, mesh)
     state = jax.jit(toy.start, out_shardings=place)(jax.random.key(0))
     given = put_batch(batch(0, rows=16), mesh)
-    raw = make_step(toy.shape, toy.tx, **toy.knobs, gathered=everywhere(mesh))
+    raw = make_step(toy.shape, toy.tx, **toy.knobs, compute_sharding=replicated(mesh))
     step = compile_step(raw, place, mesh).lower(state, given).compile()
     text = step.as_text()
     for n in range(steps):
@@ -26,13 +26,13 @@ def run(layout, steps=3, **knobs):
     return state, jax.device_get((state, sums)), text, place
 
 
-one = run(Layout())
+one = run(MeshConfig())
 assert "all-reduce" not in one[2]
 layouts = {
-    "data 2": (Layout(data=2), {}),
-    "data 8, 2 micro-batches": (Layout(data=-1), {"accumulate": 2}),
-    "fsdp 8": (Layout(fsdp=-1, smallest=256), {}),
-    "data 2, fsdp 4": (Layout(data=2, fsdp=-1, smallest=256), {}),
+    "data 2": (MeshConfig(data=2), {}),
+    "data 8, 2 micro-batches": (MeshConfig(data=-1), {"accumulate": 2}),
+    "fsdp 8": (MeshConfig(fsdp=-1, min_size=256), {}),
+    "data 2, fsdp 4": (MeshConfig(data=2, fsdp=-1, min_size=256), {}),
 }
 with tempfile.TemporaryDirectory() as folder:
     checkpoints = Checkpoints(folder)
@@ -52,7 +52,7 @@ with tempfile.TemporaryDirectory() as folder:
             moment = state.opt[1].mu["stack"]["blocks"]["kernel"]
             assert "fsdp" in kernel.sharding.spec
             assert kernel.sharding == moment.sharding
-        found = checkpoints.restore(target(state, place)).state
+        found = checkpoints.restore(with_shardings(state, place)).state
         assert all(
             a.sharding == b.sharding
             for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True)

@@ -9,8 +9,8 @@ import pytest
 from toy import same
 
 from fxformer.train import checkpoint_files
-from fxformer.train.checkpoint import CheckpointError, Checkpoints
-from fxformer.train.checkpoint_files import DamagedCheckpoint
+from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.checkpoint_files import CheckpointError, DamagedCheckpoint
 
 STATE = {
     "params": {"a": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(4, jnp.bfloat16)},
@@ -102,14 +102,14 @@ def test_a_damaged_newest_is_put_aside_and_the_one_before_used(tmp_path, file, d
 
 
 def test_latest_and_best_stay_whatever_the_metric(tmp_path):
-    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
     for step, metric in enumerate([3.0, 1.0, float("nan"), 2.0, float("inf"), 5.0, None], 1):
         checkpoints.save(step, STATE, {}, metric=metric)
     checkpoints.wait()
     assert checkpoints.steps() == [2, 6, 7]
     assert checkpoints.best() == 2
-    with pytest.raises(ValueError, match="keep=1"):
-        Checkpoints(tmp_path, keep=1)
+    with pytest.raises(ValueError, match="keep_checkpoints=1"):
+        Checkpoints(tmp_path, keep_checkpoints=1)
 
 
 def test_another_structure_is_told_by_its_first_path(tmp_path):
@@ -144,7 +144,7 @@ def fail(path, arrays):
 
 def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkeypatch):
     """All but the newest good one and the best are given up, then the save is made again."""
-    checkpoints = Checkpoints(tmp_path, keep=4)
+    checkpoints = Checkpoints(tmp_path, keep_checkpoints=4)
     for step, metric in enumerate([1.0, 0.5, 2.0, 3.0, 4.0], 1):
         checkpoints.save(step, STATE, {}, metric=metric)
         checkpoints.wait()
@@ -165,7 +165,7 @@ def test_a_full_disk_costs_older_checkpoints_before_the_new_one(tmp_path, monkey
 
 def test_a_full_disk_costs_milestones_last(tmp_path, monkeypatch):
     checkpoints, real = (
-        saved(tmp_path, [1, 2, 3, 4], keep=3, milestones={1}),
+        saved(tmp_path, [1, 2, 3, 4], keep_checkpoints=3, milestones={1}),
         checkpoint_files.write_tensors,
     )
     assert checkpoints.steps() == [1, 2, 3, 4]
@@ -182,11 +182,11 @@ def test_a_full_disk_costs_milestones_last(tmp_path, monkeypatch):
 
 
 def test_nothing_is_written_where_the_folder_is_another_process_by_now(tmp_path):
-    def guard():
+    def check_owner():
         raise SystemExit(75)
 
     checkpoints = saved(tmp_path, [1])
-    checkpoints.guard = guard
+    checkpoints.check_owner = check_owner
     checkpoints.save(2, STATE, {})
     with pytest.warns(UserWarning, match="SystemExit"):
         assert not checkpoints.wait()
@@ -203,7 +203,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path):
 
 
 def test_a_copy_outlives_donation(tmp_path):
-    checkpoints = Checkpoints(tmp_path, copy=True)
+    checkpoints = Checkpoints(tmp_path, copy_state=True)
     state = jax.tree.map(jnp.copy, STATE)
     checkpoints.save(1, state, {})
     jax.tree.map(lambda x: x.delete(), state)

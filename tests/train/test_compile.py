@@ -4,7 +4,7 @@ import jax
 from toy import Parts, batch, same
 
 from fxformer.train.compile import compile_step
-from fxformer.train.mesh import Layout
+from fxformer.train.mesh import MeshConfig
 from fxformer.train.optim import AdamW
 from fxformer.train.schedule import Cosine
 from fxformer.train.state import abstract
@@ -15,11 +15,11 @@ def program(toy, optimizer, schedule=None):
     """The compiled form of toy's step with another optimizer, as a run would have it."""
     schedule = (schedule or Cosine(warmup=2))(20)
     tx = optimizer.build(schedule, abstract(toy.make))
-    rate, knobs = optimizer.rate(schedule), optimizer.knobs()
-    step = make_step(toy.shape, tx, **toy.knobs, rate=rate, knobs=knobs)
-    layout = Layout()
+    rate, knobs = optimizer.rate(schedule), optimizer.hyperparams()
+    step = make_step(toy.shape, tx, **toy.knobs, rate=rate, hyperparams=knobs)
+    layout = MeshConfig()
     mesh = layout.mesh()
-    return compile_step(step, layout.place(toy.state, mesh), mesh, donate=False), step
+    return compile_step(step, layout.shardings(toy.state, mesh), mesh, donate=False), step
 
 
 def text(compiled, toy):

@@ -1,4 +1,4 @@
-"""The loop and its events: order, resuming, signals, divergence."""
+"""The loop and its callbacks: order, resuming, signals, divergence."""
 
 import os
 import shutil
@@ -16,21 +16,35 @@ from drill import train
 from toy import Meter, Parts, Tracker, batch, batches, same
 
 from fxformer.train import checkpoint_files
-from fxformer.train.callbacks import FAILURES, Call, Evaluate, Event, RollBack, Save
+from fxformer.train.callbacks import (
+    MAX_FAILED_SAVES,
+    Callback,
+    Evaluate,
+    FunctionCallback,
+    SaveCheckpoint,
+)
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.config import Trainer
+from fxformer.train.config import TrainerConfig
 from fxformer.train.loop import Budget, BudgetLimit, fit
-from fxformer.train.loop_state import Run, Totals
+from fxformer.train.loop_state import LoopState, RunTotals
+from fxformer.train.rollback import RollBack
 
 HERE = Path(__file__).parent
 
 
-def go(toy, until, *, state=None, events=(), loader=None, **knobs):
+def go(toy, until, *, state=None, callbacks=(), loader=None, **knobs):
     state = toy.state if state is None else state
     loader = batches(int(state.step)) if loader is None else loader
     tracker = knobs.pop("tracker", None) or Tracker()
     return fit(
-        toy.step, state, loader, until=until, tracker=tracker, meter=Meter(), events=events, **knobs
+        toy.step,
+        state,
+        loader,
+        until=until,
+        tracker=tracker,
+        meter=Meter(),
+        callbacks=callbacks,
+        **knobs,
     )
 
 
@@ -45,9 +59,9 @@ def test_every_step_is_logged_once_and_in_order():
 
 def test_numbers_are_read_one_step_behind():
     seen = []
-    watch = Call(1, lambda run: None)
+    watch = FunctionCallback(1, lambda run: None)
     watch.due = lambda run: seen.append((run.step, run.read))
-    go(Parts(), 4, events=[watch])
+    go(Parts(), 4, callbacks=[watch])
     assert seen == [(1, 0), (2, 1), (3, 2), (4, 3)]
 
 
@@ -62,14 +76,14 @@ def test_speeds_of_a_line_are_means_since_the_line_before(monkeypatch):
     """Steps of 1, 2, 3 … seconds, a checkpoint of 100 after the fourth."""
     clock = [0.0]
     monkeypatch.setattr("fxformer.train.loop_state.time.perf_counter", lambda: clock[0])
-    run = Run(None, 0, Totals(), Tracker(), Meter(), log_every=3, _began=0.0, _last=0.0)
+    run = LoopState(None, 0, RunTotals(), Tracker(), Meter(), log_every=3, _began=0.0, _last=0.0)
     for step in range(1, 8):
         run.advance(None, {"tokens": (np.float32(10 * step), np.float32(1))})
         clock[0] += step
         if step == 4:
             run.catch_up()
             clock[0] += 100
-            run.happened()
+            run.after_callback()
     run.catch_up()
     first, second = run.tracker.of("train")
     assert first["tokens_per_second"] == pytest.approx(60 / 6) and first["step_seconds"] == 2
@@ -92,7 +106,9 @@ def test_a_loader_at_another_step_is_refused():
 def test_evaluation_is_one_average_over_all_batches():
     toy, valid = Parts(ema=0.5), [batch(100), batch(101), batch(102)]
     run = go(
-        toy, 5, events=[Evaluate(2, toy.evaluate, valid, derive=lambda n: {"twice": 2 * n["loss"]})]
+        toy,
+        5,
+        callbacks=[Evaluate(2, toy.evaluate, valid, derive=lambda n: {"twice": 2 * n["loss"]})],
     )
     assert [line["step"] for line in run.tracker.of("valid")] == [2, 4, 5]
     pairs = [toy.evaluate(run.state.params, each)["loss"] for each in valid]
@@ -107,22 +123,22 @@ def test_patience_stops_the_run():
     toy, values = Parts(), iter([3.0, 2.0, float("nan"), 2.5, 1.0])
     judge = Evaluate(2, lambda params, _: {"loss": (np.float32(next(values)), np.float32(1))}, [0])
     judge.patience = 2
-    run = go(toy, 100, events=[judge])
+    run = go(toy, 100, callbacks=[judge])
     assert (run.step, run.status, run.totals.best, run.totals.best_step) == (8, "done", 2.0, 4)
     assert "no better loss in 2 evaluations" in run.reason
 
 
 def test_a_metric_that_is_not_evaluated_is_refused():
     toy = Parts()
-    with pytest.raises(ValueError, match="trainer.metric=lss is not evaluated; there are loss"):
-        go(toy, 2, events=[Evaluate(1, toy.evaluate, [batch(0)], metric="lss")])
+    with pytest.raises(ValueError, match="trainer.metric=lss is not evaluated; available: loss"):
+        go(toy, 2, callbacks=[Evaluate(1, toy.evaluate, [batch(0)], metric="lss")])
 
 
 def test_divergence_rolls_back_once_and_then_gives_up(tmp_path):
     toy, checkpoints = Parts(), Checkpoints(tmp_path)
-    events = [RollBack(3, 1, checkpoints, toy.state), Save(4, checkpoints)]
+    callbacks = [RollBack(3, 1, checkpoints, toy.state), SaveCheckpoint(4, checkpoints)]
     bad = {6, 7, 8, 9, *range(20, 40)}
-    run = go(toy, 30, events=events, loader=batches(bad=bad))
+    run = go(toy, 30, callbacks=callbacks, loader=batches(bad=bad))
     assert (run.status, run.code, run.totals.rollbacks) == ("diverged", 3, 1)
     # Refused from batch 20 on; three in a row are known one step later.
     assert run.step in (23, 24)
@@ -134,11 +150,13 @@ def test_divergence_rolls_back_once_and_then_gives_up(tmp_path):
 def test_rolling_back_goes_on_with_later_batches(tmp_path):
     toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
     back = RollBack(2, 1, checkpoints, toy.state, note=notes)
-    run = go(toy, 12, events=[back, Save(4, checkpoints)], loader=batches(bad={5, 6, 7}))
+    run = go(
+        toy, 12, callbacks=[back, SaveCheckpoint(4, checkpoints)], loader=batches(bad={5, 6, 7})
+    )
     assert (run.status, run.step, run.totals.rollbacks) == ("done", 12, 1)
     ((kind, facts),) = notes
     assert (kind, facts["step"], facts["to"], facts["rollbacks"]) == ("rollback", 8, 4, 1)
-    assert "3 updates in a row were not finite by step 8" in facts["why"]
+    assert "3 consecutive updates were not finite by step 8" in facts["why"]
     found = checkpoints.restore(toy.state)
     assert (found.step, found.host["totals"]["rollbacks"]) == (12, 1)
     assert int(found.state.skipped) == 3
@@ -146,8 +164,8 @@ def test_rolling_back_goes_on_with_later_batches(tmp_path):
 
 def test_without_a_checkpoint_divergence_ends_the_run(tmp_path):
     toy, notes = Parts(), Notes()
-    events = [RollBack(2, 1, Checkpoints(tmp_path), toy.state, note=notes)]
-    run = go(toy, 12, events=events, loader=batches(bad=range(100)))
+    callbacks = [RollBack(2, 1, Checkpoints(tmp_path), toy.state, note=notes)]
+    run = go(toy, 12, callbacks=callbacks, loader=batches(bad=range(100)))
     assert (run.code, "no checkpoint" in run.reason) == (3, True)
     assert [kind for kind, _ in notes] == ["diverged"]
 
@@ -161,21 +179,21 @@ class Notes(list):
 
 def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatch):
     toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
-    save = Save(2, checkpoints, note=notes, pause=0.0)
+    save = SaveCheckpoint(2, checkpoints, note=notes, pause=0.0)
 
     def full(run):
         checkpoints.wait()
         monkeypatch.setattr(checkpoint_files, "write_tensors", refuse)
 
     with pytest.warns(UserWarning, match="No space left"):
-        run = go(toy, 8, events=[save, Call(4, full)])
+        run = go(toy, 8, callbacks=[save, FunctionCallback(4, full)])
     assert (run.status, run.code, checkpoints.steps()) == ("interrupted", 75, [4])
     assert "checkpoint of step 8 could not be saved (No space left on device)" in run.reason
     assert "the newest on disk is that of step 4" in run.reason
     assert notes[-1] == ("checkpoint_missing", {"step": 8, "newest": 4, "why": mock.ANY})
     monkeypatch.undo()
     found = checkpoints.restore(toy.state)  # what is done again is the same
-    again = go(toy, 8, state=found.state, events=[Save(2, checkpoints)])
+    again = go(toy, 8, state=found.state, callbacks=[SaveCheckpoint(2, checkpoints)])
     assert (again.status, checkpoints.steps()) == ("done", [6, 8])
     assert same(again.state, run.state)
 
@@ -183,12 +201,12 @@ def test_a_last_checkpoint_that_cannot_be_saved_is_not_done(tmp_path, monkeypatc
 def test_a_last_state_that_is_not_finite_is_not_done(tmp_path):
     """It is known a step late, so after the last step it is known at the end."""
 
-    class Broken(Event):
+    class Broken(Callback):
         def finish(self, run):
             run.train["parameter_norm"] = float("nan")
 
     checkpoints = Checkpoints(tmp_path)
-    run = go(Parts(), 4, events=[Broken(0), Save(2, checkpoints)])
+    run = go(Parts(), 4, callbacks=[Broken(0), SaveCheckpoint(2, checkpoints)])
     assert (run.status, run.code) == ("diverged", 3) and "not finite after step 4" in run.reason
 
 
@@ -204,7 +222,9 @@ def test_checkpoints_deleted_while_training_are_saved_anew(tmp_path):
         checkpoints.wait()
         shutil.rmtree(tmp_path / "checkpoints")
 
-    run = go(toy, 8, events=[Save(4, checkpoints), Call(8, delete)])  # after the last save
+    run = go(
+        toy, 8, callbacks=[SaveCheckpoint(4, checkpoints), FunctionCallback(8, delete)]
+    )  # after the last save
     assert (run.status, checkpoints.steps()) == ("done", [8])
     assert same(checkpoints.restore(toy.state).state, run.state)
 
@@ -213,12 +233,15 @@ def test_a_run_stops_when_no_checkpoint_can_be_saved_any_more(tmp_path, monkeypa
     toy, checkpoints, notes = Parts(), Checkpoints(tmp_path), Notes()
     monkeypatch.setattr(checkpoint_files, "write_tensors", refuse)
     with pytest.warns(UserWarning, match="No space left"):
-        run = go(toy, 100, events=[Save(1, checkpoints, note=notes, pause=0.0)])
+        run = go(toy, 100, callbacks=[SaveCheckpoint(1, checkpoints, note=notes, pause=0.0)])
     assert run.status == "interrupted"
-    assert run.step in (FAILURES, FAILURES + 1)  # saved beside the steps: told now or one later
+    assert run.step in (
+        MAX_FAILED_SAVES,
+        MAX_FAILED_SAVES + 1,
+    )  # saved beside the steps: told now or one later
     assert "5 checkpoints in a row could not be saved" in run.reason
     assert "none is on disk" in run.reason
-    assert [kind for kind, _ in notes].count("checkpoint_failed") == FAILURES
+    assert [kind for kind, _ in notes].count("checkpoint_failed") == MAX_FAILED_SAVES
 
 
 def test_an_evaluation_that_was_given_up_is_made_when_the_run_goes_on(tmp_path):
@@ -226,11 +249,11 @@ def test_an_evaluation_that_was_given_up_is_made_when_the_run_goes_on(tmp_path):
     toy, whole, cut = Parts(ema=0.5), Tracker(), Tracker()
     valid = [batch(100), batch(101)]
 
-    def events(folder, batches=valid):
+    def callbacks(folder, batches=valid):
         checkpoints = Checkpoints(tmp_path / folder)
-        return [Evaluate(4, toy.evaluate, batches), Save(8, checkpoints)], checkpoints
+        return [Evaluate(4, toy.evaluate, batches), SaveCheckpoint(8, checkpoints)], checkpoints
 
-    go(toy, 12, tracker=whole, events=events("whole")[0])
+    go(toy, 12, tracker=whole, callbacks=callbacks("whole")[0])
 
     class Kicking:
         def __iter__(self):
@@ -239,12 +262,12 @@ def test_an_evaluation_that_was_given_up_is_made_when_the_run_goes_on(tmp_path):
                 if n == 0 and len(cut.of("train")) == 8:
                     os.kill(os.getpid(), signal.SIGTERM)
 
-    first, checkpoints = events("cut", Kicking())
-    run = go(toy, 12, tracker=cut, events=first)
+    first, checkpoints = callbacks("cut", Kicking())
+    run = go(toy, 12, tracker=cut, callbacks=first)
     assert (run.code, run.step, len(cut.of("valid"))) == (75, 8, 1)
     found = checkpoints.restore(toy.state)
-    totals = Totals(**found.host["totals"])
-    go(toy, 12, tracker=cut, state=found.state, totals=totals, events=events("cut")[0])
+    totals = RunTotals(**found.host["totals"])
+    go(toy, 12, tracker=cut, state=found.state, totals=totals, callbacks=callbacks("cut")[0])
     assert [(v["step"], v["loss"], v["ema_loss"]) for v in cut.of("valid")] == [
         (v["step"], v["loss"], v["ema_loss"]) for v in whole.of("valid")
     ]
@@ -256,9 +279,9 @@ def test_resuming_at_any_step_is_bit_exact(tmp_path, at):
     toy, whole, cut = Parts(dropout=0.3, ema=0.9), Tracker(), Tracker()
     reference = go(toy, 12, tracker=whole)
     checkpoints = Checkpoints(tmp_path)
-    go(toy, at, tracker=cut, events=[Save(0, checkpoints)])
+    go(toy, at, tracker=cut, callbacks=[SaveCheckpoint(0, checkpoints)])
     found = checkpoints.restore(toy.state)
-    totals = Totals(**found.host["totals"])
+    totals = RunTotals(**found.host["totals"])
     run = go(toy, 12, tracker=cut, state=found.state, totals=totals)
     assert cut.trace == whole.trace
     assert same(run.state, reference.state)
@@ -267,30 +290,30 @@ def test_resuming_at_any_step_is_bit_exact(tmp_path, at):
 
 def test_a_full_trainer_makes_its_events_and_they_fit_together(tmp_path):
     toy, seen = Parts(ema=0.9), []
-    trainer = Trainer(steps=10, eval_every=4, save_every=4, ema=0.9, metric="ema_loss")
-    checkpoints = Checkpoints(tmp_path, keep=trainer.keep)
+    trainer = TrainerConfig(steps=10, eval_every=4, save_every=4, ema=0.9, metric="ema_loss")
+    checkpoints = Checkpoints(tmp_path, keep_checkpoints=trainer.keep_checkpoints)
     valid = [batch(100)]
-    events = trainer.events(
+    callbacks = trainer.callbacks(
         toy.evaluate, valid, checkpoints, toy.state, samples=seen.append, facts=lambda: {"id": 5}
     )
-    run = go(toy, trainer.steps, events=events)
+    run = go(toy, trainer.steps, callbacks=callbacks)
     assert checkpoints.steps() == [8, 10]
     assert checkpoints.best() == run.totals.best_step == 10
     assert checkpoints.host(10)["id"] == 5
     assert len(seen) == 1
-    with pytest.raises(ValueError, match="wants trainer.ema"):
-        Trainer(metric="ema_loss")
+    with pytest.raises(ValueError, match="needs a moving average: trainer.ema"):
+        TrainerConfig(metric="ema_loss")
 
 
 def test_milestones_are_made_and_stay(tmp_path, monkeypatch):
-    assert Trainer(steps=1000).milestone_steps == {500, 250, 125}
-    assert Trainer(steps=199).milestone_steps == {99}  # none before step 50
-    assert not Trainer(steps=1000, milestones=0).milestone_steps
+    assert TrainerConfig(steps=1000).milestone_steps == {500, 250, 125}
+    assert TrainerConfig(steps=199).milestone_steps == {99}  # none before step 50
+    assert not TrainerConfig(steps=1000, milestones=0).milestone_steps
     monkeypatch.setattr("fxformer.train.config.FIRST_MILESTONE", 1)
-    toy, trainer = Parts(), Trainer(steps=10, save_every=4)
-    checkpoints = Checkpoints(tmp_path, keep=2, milestones=trainer.milestone_steps)
-    events = trainer.events(toy.evaluate, [batch(100)], checkpoints, toy.state)
-    go(toy, trainer.steps, events=events)
+    toy, trainer = Parts(), TrainerConfig(steps=10, save_every=4)
+    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2, milestones=trainer.milestone_steps)
+    callbacks = trainer.callbacks(toy.evaluate, [batch(100)], checkpoints, toy.state)
+    go(toy, trainer.steps, callbacks=callbacks)
     assert checkpoints.steps() == [1, 2, 5, 8, 10]
 
 
@@ -299,9 +322,9 @@ def test_donating_the_state_changes_no_number(tmp_path):
     like, given = jax.eval_shape(lambda: toy.state), jax.tree.map(jax.numpy.copy, toy.state)
     step = jax.jit(toy.raw, donate_argnums=0)
 
-    def events(folder, **knobs):
+    def callbacks(folder, **knobs):
         checkpoints = Checkpoints(tmp_path / folder, **knobs)
-        return [RollBack(2, 1, checkpoints, like), Save(3, checkpoints)]
+        return [RollBack(2, 1, checkpoints, like), SaveCheckpoint(3, checkpoints)]
 
     run = fit(
         step,
@@ -310,9 +333,9 @@ def test_donating_the_state_changes_no_number(tmp_path):
         until=9,
         tracker=Tracker(),
         meter=Meter(),
-        events=events("donated", copy=True),
+        callbacks=callbacks("donated", copy_state=True),
     )
-    other = go(toy, 9, loader=batches(bad={4, 5}), events=events("kept"))
+    other = go(toy, 9, loader=batches(bad={4, 5}), callbacks=callbacks("kept"))
     assert run.totals.rollbacks == 1
     assert same(run.state, other.state)
     assert run.tracker.trace == other.tracker.trace
@@ -383,7 +406,7 @@ def test_a_second_signal_leaves_at_once():
 
 def test_a_signal_saves_in_this_process_too(tmp_path):
     toy, checkpoints = Parts(), Checkpoints(tmp_path)
-    kick = Call(3, lambda run: os.kill(os.getpid(), signal.SIGTERM))
-    run = go(toy, 100, events=[kick, Save(0, checkpoints)])
+    kick = FunctionCallback(3, lambda run: os.kill(os.getpid(), signal.SIGTERM))
+    run = go(toy, 100, callbacks=[kick, SaveCheckpoint(0, checkpoints)])
     assert (run.code, run.step, checkpoints.steps()) == (75, 3, [3])
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from fxformer.rules import named
-from fxformer.train.mesh import Layout, check_batch
+from fxformer.train.mesh import MeshConfig, check_batch_size
 
 HERE = Path(__file__).parent
 
@@ -28,22 +28,22 @@ def test_eight_devices_in_a_process_of_its_own():
 
 def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
     mesh = jax.sharding.AbstractMesh((4, 2), ("data", "fsdp"))
-    check_batch(32, mesh, 2)
+    check_batch_size(32, mesh, 2)
     with pytest.raises(ValueError, match=r"20 rows .* 8 devices x 2 micro-batches .* 16 or 32"):
-        check_batch(20, mesh, 2)
+        check_batch_size(20, mesh, 2)
     with pytest.raises(ValueError, match="write 8"):
-        check_batch(3, mesh)
+        check_batch_size(3, mesh)
 
 
 @pytest.mark.parametrize("knobs", [{"data": 0}, {"data": -1, "fsdp": -1}])
 def test_a_mesh_of_nothing_is_refused(knobs):
     with pytest.raises(ValueError, match=r"mesh\.data"):
-        Layout(**knobs)
+        MeshConfig(**knobs)
 
 
 def test_more_devices_than_there_are_is_refused():
-    with pytest.raises(ValueError, match="wants 64 devices, 1 are here"):
-        Layout(data=64).mesh(jax.devices()[:1])
+    with pytest.raises(ValueError, match="needs 64 devices, and there are 1"):
+        MeshConfig(data=64).mesh(jax.devices()[:1])
 
 
 def test_big_leaves_are_cut_over_their_largest_axis_but_never_over_layers():
@@ -55,7 +55,8 @@ def test_big_leaves_are_cut_over_their_largest_axis_but_never_over_layers():
         "prime": jax.ShapeDtypeStruct((31, 31), jnp.float32),
     }
     specs = {
-        p: tuple(s.spec) for p, s in named(Layout(fsdp=-1, smallest=16).place(like, mesh)).items()
+        p: tuple(s.spec)
+        for p, s in named(MeshConfig(fsdp=-1, min_size=16).shardings(like, mesh)).items()
     }
     assert specs == {
         "blocks/kernel": (None, None, "fsdp"),
@@ -63,7 +64,7 @@ def test_big_leaves_are_cut_over_their_largest_axis_but_never_over_layers():
         "small": (),
         "prime": (),
     }
-    ruled = Layout(fsdp=-1, rules=[("kernel", 1), ("odd", None)]).place(like, mesh)
+    ruled = MeshConfig(fsdp=-1, rules=[("kernel", 1), ("odd", None)]).shardings(like, mesh)
     assert tuple(ruled["blocks"]["kernel"].spec) == (None, "fsdp")
-    with pytest.raises(ValueError, match=r"axis 0 of odd \(33, 12\) not in 4"):
-        Layout(fsdp=-1, rules=[("odd", 0)]).place(like, mesh)
+    with pytest.raises(ValueError, match=r"axis 0 of odd \(33, 12\) is not divisible by 4"):
+        MeshConfig(fsdp=-1, rules=[("odd", 0)]).shardings(like, mesh)

@@ -12,7 +12,7 @@ from fxformer.batch import Batch
 from fxformer.train.optim import AdamW
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import Constant
-from fxformer.train.state import abstract, blueprint, make_state
+from fxformer.train.state import abstract, graphdef_of, make_state
 from fxformer.train.step import make_eval, make_step
 
 V, D, L = 16, 8, 2
@@ -76,16 +76,16 @@ class Parts:
     """State, step and evaluation of the toy; made and compiled once for each set of knobs."""
 
     def __init__(
-        self, optimizer=None, schedule=None, until=100, seed=0, ema=None, paced=False, **knobs
+        self, optimizer=None, schedule=None, until=100, seed=0, ema=None, with_budget=False, **knobs
     ):
         model = {k: knobs.pop(k) for k in ("dim", "layers", "dropout") if k in knobs}
-        self.make, self.shape = maker(**model), blueprint(maker(**model))
+        self.make, self.shape = maker(**model), graphdef_of(maker(**model))
         optimizer, schedule = optimizer or AdamW(lr=1e-2), schedule or Constant()
         self.tx = optimizer.build(schedule(until), abstract(self.make))
         precision = knobs.pop("precision", Precision())
         self.knobs = knobs | {"precision": precision, "ema": ema}
         self.raw = make_step(self.shape, self.tx, **self.knobs)
-        self.start = make_state(self.make, self.tx, ema=ema is not None, paced=paced)
+        self.start = make_state(self.make, self.tx, ema=ema is not None, with_budget=with_budget)
         self.step, self.state = jax.jit(self.raw), jax.jit(self.start)(jax.random.key(seed))
         self.evaluate = jax.jit(make_eval(self.shape, precision=precision))
 

@@ -26,7 +26,7 @@ const look = (() => {
     }
     if (!runs.length) {
       fill(root, empty("No run here has kept a checkpoint. More of them make a slider:",
-        "fxformer train trainer.save_every=100 trainer.keep=9"));
+        "fxformer train trainer.save_every=100 trainer.keep_checkpoints=9"));
       return null;
     }
     const asked = api.live ? typed(runs, extras) : embedded(runs, looks);

@@ -29,10 +29,10 @@ def step_milliseconds(cfg: DictConfig, steps: int) -> float:
     from fxformer.train.setup import set_up
 
     setup = set_up(cfg)
-    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.like)
-    state = jax.jit(setup.start, out_shardings=placement)(jax.random.key(cfg.seed))
+    placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
+    state = jax.jit(setup.init_state, out_shardings=placement)(jax.random.key(cfg.seed))
     step = compile_step(setup.step, placement, setup.mesh)
-    batch, times = setup.put(setup.example), []
+    batch, times = setup.put(setup.example_batch), []
     for _ in range(steps + 1):
         began = time.perf_counter()
         state, sums = step(state, batch)

@@ -13,7 +13,7 @@ from fxformer.evaluate.audit.knobs import Audit
 from fxformer.evaluate.audit.report import Report, machine
 from fxformer.evaluate.audit.table import show
 from fxformer.evaluate.audit.texts import examples
-from fxformer.train.experiment import Task, open_task
+from fxformer.train.experiment import Experiment, open_experiment
 
 
 def main(cfg: DictConfig) -> bool:
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> bool:
         raise UserError("resume: an audit goes on with no run; leave it out")
     console, knobs = Console(), build(cfg.audit)
     with console.status("reading the corpus, building the objective …"):
-        task = open_task(cfg)
+        task = open_experiment(cfg)
     report = examine(cfg, task, knobs, console)
     show(report, console)
     if knobs.json is not None:
@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> bool:
     return report.holds
 
 
-def examine(cfg: DictConfig, task: Task, knobs: Audit, console: Console) -> Report:
+def examine(cfg: DictConfig, task: Experiment, knobs: Audit, console: Console) -> Report:
     """Everything the report says, measured."""
     corpus, data = task.corpus, task.data
     batches = data.train(corpus.batch, cfg.seed)
@@ -54,7 +54,7 @@ def examine(cfg: DictConfig, task: Task, knobs: Audit, console: Console) -> Repo
     )
 
 
-def watched(task: Task, knobs: Audit, seed: int, console: Console) -> Drawn:
+def watched(task: Experiment, knobs: Audit, seed: int, console: Console) -> Drawn:
     """The draws, with a bar on a terminal."""
     rows = min(knobs.rows, len(task.data.packed["train"]))
     columns = (
