@@ -1,1 +1,1 @@
-"""What a run will cost, told before it starts."""
+"""Cost forecast of a run: parameters, FLOPs, memory, time, energy and CO2."""

@@ -21,7 +21,7 @@ from fxformer.track.run_reader import StoredRun
 
 _FACTS = ("status", "reason", "started", "ended", "command", "sweep", "architecture", "parameters",
           "flops_per_token")  # fmt: skip
-_LINE = {"run": str, "split": str, "step": int}
+_LINE: dict[str, type] = {"run": str, "split": str, "step": int}
 # Columns that `--table -` prints, followed by the config keys in which the runs differ.
 _MAIN = ("run", "status", "started", "architecture", "parameters", "summary.valid_loss",
          "summary.best", "summary.joules", "summary.kwh", "summary.gco2e")  # fmt: skip
@@ -77,8 +77,8 @@ def outputs(
 ) -> list[tuple[Callable[[Sequence[StoredRun], str | Path], int], Path]]:
     """(`table` or `metrics`, its file) for each file that is given. UserError for a file that
     cannot be written, or whose format cannot."""
-    asked = ((table, table_file, "--table"), (metrics, metrics_file, "--metrics"))
-    found = [(write, check_output(file, option)) for write, file, option in asked if file]
+    files = ((table, table_file, "--table"), (metrics, metrics_file, "--metrics"))
+    found = [(write, check_output(file, option)) for write, file, option in files if file]
     for _, file in found:
         _check_library(file)
     return found
