@@ -12,7 +12,7 @@ PLACES = {
     "corpus": ("fxformer.train.setup", "open_experiment"),
     "compile": ("fxformer.train.trainer", "Trainer.first_compiled"),
     "evaluate": ("fxformer.train.setup", "ValidationBatches.derive"),
-    "sample": ("fxformer.train.trainer", "samples"),
+    "sample": ("fxformer.train.trainer", "generate_samples"),
     "end": ("fxformer.train.trainer", "Trainer.conclude"),
 }
 

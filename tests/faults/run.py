@@ -79,7 +79,7 @@ class Runner:
             for module, name, value in (
                 (main, "set_up", self.set_up),
                 (trainer, "compile_step", self.compiled),
-                (trainer, "samples", lambda *args, **knobs: []),
+                (trainer, "generate_samples", lambda *args, **knobs: []),
                 (provenance, "gather", lambda: self.gathered),
             ):
                 stack.callback(setattr, module, name, getattr(module, name))
