@@ -139,7 +139,7 @@ def waits(engine, root: Path, keys: list[str], pause: float) -> dict[str, float]
         page.goto(f"{url}#runs")
         found = {"first_view": marked(page, "view runs", 0.0)}
         time.sleep(pause)
-        page.evaluate("keys => chosen.set(keys)", keys)
+        page.evaluate("keys => selection.set(keys)", keys)
         for name in ("valid/loss", "train/loss"):
             began = page.evaluate(
                 "name => { location.hash = `curves?panels=${name}`; return performance.now(); }",

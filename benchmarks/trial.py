@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks import machine
 from benchmarks.report import RESULTS
 from fxformer.search import optuna_mirror, space, study_io
-from fxformer.search.leases import FileClaims
+from fxformer.search.leases import FileLeases
 from fxformer.search.sample import Random
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_reader import StoredRun, runs
@@ -106,14 +106,14 @@ def phases(folder: Path, which: int) -> dict[str, float]:
 def steps(folder: Path, trials: int = 100) -> dict[str, float]:
     """Median seconds of each thing that a worker, or a trial, does for a trial."""
     dimensions = tuple(space.read([LR, "model.layers=choice(2,4,6)"])[1])
-    place = study_io.folder_of(folder.resolve(), "bench")
+    place = study_io.study_folder(folder.resolve(), "bench")
     study = study_io.begin(
         Study(place, "bench", (), (), dimensions, {}, None, 0, trials, ("loss",))
     )
-    claims, found = FileClaims(study, 60.0), {}
+    leases, found = FileLeases(study, 60.0), {}
     found["draw"] = median(lambda n: Random().draw(study, n, ()), trials)
-    found["claim"] = median(lambda n: claims.take(n, 1), trials)
-    found["renew"] = median(lambda n: claims.renew(n, 1), trials)
+    found["claim"] = median(lambda n: leases.acquire(n, 1), trials)
+    found["renew"] = median(lambda n: leases.renew(n, 1), trials)
 
     def write(n: int) -> None:
         params = Random().draw(study, n, ())

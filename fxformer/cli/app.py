@@ -35,9 +35,9 @@ def plan(argv: list[str], job: Job | None = None) -> int:
     if job is not None:
         return run("plan", argv, job)
     from fxformer.plan.main import Planner
-    from fxformer.search.cost_forecast import Ahead
+    from fxformer.search.cost_forecast import SearchForecaster
 
-    planner = Ahead(Planner())
+    planner = SearchForecaster(Planner())
     code = run("plan", argv, planner)
     planner.close()
     return code
@@ -66,7 +66,7 @@ def run(verb: str, argv: list[str], job: Job) -> int:
         return codes[-1]
 
     sample = getattr(job, "sample", None)
-    task.call = sweeper.Call(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
+    task.call = sweeper.Invocation(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)
@@ -94,10 +94,10 @@ def switches_first(argv: list[str]) -> list[str]:
 
 
 def _training(cfg: DictConfig) -> None:
-    from fxformer.search.trial_callback import watch_of
+    from fxformer.search.trial_callback import trial_callback
     from fxformer.train.main import main
 
-    main(cfg, watch_of())
+    main(cfg, trial_callback())
 
 
 def _auditing(cfg: DictConfig) -> None:

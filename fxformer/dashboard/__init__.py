@@ -1,1 +1,1 @@
-"""The page over a runs folder: served live, or written as one file that opens with no network."""
+"""Web dashboard of a folder of runs: served live, or written as a self-contained HTML report."""

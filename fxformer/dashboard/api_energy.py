@@ -1,31 +1,32 @@
-"""Energy: the project's account, the course of it, what each 0.1 nats cost, and other grids."""
+"""API of energy: totals of all runs, cumulative energy, energy per 0.1 nats, carbon intensities."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from fxformer.dashboard import configs, thin
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard import configs
+from fxformer.dashboard.curves import significant
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.energy.carbon import regions as table_of_regions
 from fxformer.energy.totals import EnergySum, EnergyTotals
 from fxformer.track.energy_report import RunEnergy, compute_energy
 
 _STEP = 0.1  # nats
-_COURSE = 600  # points of the whole project's course
+_MAX_POINTS = 600  # of the cumulative curve
 
 
-def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
-    """{"total", "phases", "devices", "provenances", "cells", "runs": […]}: all runs' account.
+def energy(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
+    """{"total", "phases", "devices", "provenances", "cells", "runs": […]}: the energy of all runs.
 
-    total and the groups: {"joules", "sigma", "shares": {provenance: joules}}, as the meter adds up:
-    errors of one source straight, of different ones in squares
+    total and the groups: {"joules", "sigma", "shares": {provenance: joules}}, added as by the
+    meter: linearly for one sensor, in quadrature for different ones
     cells: [[phase, device, provenance, joules], …]
     """
-    accounts, runs = {}, shelf.runs()
+    accounts, runs = {}, index.runs()
     for key in runs:
-        accounts[key] = _account(shelf, key)
-        shelf.progress = (len(accounts), len(runs))
+        accounts[key] = _account(index, key)
+        index.progress = (len(accounts), len(runs))
     total = sum((one.totals for one in accounts.values()), EnergyTotals())
     cells: dict[tuple, float] = {}
     for entry in total.entries:
@@ -42,50 +43,53 @@ def energy(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
         "devices": {name: _joules(part) for name, part in total.by("device").items()},
         "provenances": {name: _joules(part) for name, part in total.by("provenance").items()},
         "cells": [[*place, joules] for place, joules in cells.items()],
-        "runs": [_row(shelf, key, one) for key, one in accounts.items()],
+        "runs": [_row(index, key, one) for key, one in accounts.items()],
     }
 
 
-def progress(shelf: Shelf, params: Mapping[str, str]) -> list[int]:
-    """[runs that `energy` has added up, of how many]: asked for while `energy` is awaited."""
-    return list(shelf.progress)
+def progress(index: RunIndex, params: Mapping[str, str]) -> list[int]:
+    """[number of runs that `energy` has summed, number of runs], polled while `energy` runs."""
+    return list(index.progress)
 
 
-def course(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
-    """{"time": [unix seconds], "gco2e": […], "kwh": […]}: the sum over all runs, as it grew."""
+def cumulative(index: RunIndex, params: Mapping[str, str]) -> dict[str, list[float]]:
+    """{"time": [unix seconds], "gco2e": […], "kwh": […]}: cumulative over all runs."""
     steps = []
-    for key in shelf.runs():
-        carbon = configs.carbon(shelf, key)
-        for one in shelf.ledger(key).growth():
+    for key in index.runs():
+        carbon = configs.carbon(index, key)
+        for one in index.ledger(key).growth():
             grams = carbon.gco2e(one.joules, one.hours)
             steps.append((one.time, carbon.kwh(one.joules), grams))
-    grown = np.array(sorted(steps), np.float64).reshape(-1, 3)
-    grown[:, 1:] = grown[:, 1:].cumsum(axis=0)
-    picked = np.unique(np.linspace(0, len(grown) - 1, min(_COURSE, len(grown))).astype(int))
-    time, kwh, grams = grown[picked].T
+    rows = np.array(sorted(steps), np.float64).reshape(-1, 3)
+    rows[:, 1:] = rows[:, 1:].cumsum(axis=0)
+    picked = np.unique(np.linspace(0, len(rows) - 1, min(_MAX_POINTS, len(rows))).astype(int))
+    time, kwh, grams = rows[picked].T
     return {
         "time": time.tolist(),
-        "kwh": thin.significant(kwh).tolist(),
-        "gco2e": thin.significant(grams).tolist(),
+        "kwh": significant(kwh).tolist(),
+        "gco2e": significant(grams).tolist(),
     }
 
 
-def tenths(shelf: Shelf, params: Mapping[str, str]) -> dict[str, list[float]]:
-    """What each 0.1 nats of held-out loss cost a run (param run): {"nats": loss reached, falling in
-    steps of 0.1, "kwh": for that step}. Between evaluations the loss is taken to fall evenly."""
+def cost_per_nat(index: RunIndex, params: Mapping[str, str]) -> dict[str, list[float]]:
+    """Energy of a run (param run) per 0.1 nats of held-out loss: {"nats": loss reached, descending
+    in steps of 0.1, "kwh": energy of that step}. The loss is interpolated between evaluations."""
     key = params.get("run", "")
-    held = shelf.columns(key).split("valid", "loss", "joules")
-    kept = np.isfinite(held["loss"]) & np.isfinite(held["joules"])
-    nats, joules = cost_of_steps(held["loss"][kept], held["joules"][kept])
-    carbon = configs.carbon(shelf, key)
+    valid = index.columns(key).split("valid", "loss", "joules")
+    kept = np.isfinite(valid["loss"]) & np.isfinite(valid["joules"])
+    nats, joules = joules_per_step(valid["loss"][kept], valid["joules"][kept])
+    carbon = configs.carbon(index, key)
     return {
         "nats": np.round(nats, 6).tolist(),
-        "kwh": [float(carbon.kwh(value)) for value in thin.significant(joules)],
+        "kwh": [float(carbon.kwh(value)) for value in significant(joules)],
     }
 
 
-def cost_of_steps(loss: np.ndarray, joules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(losses reached, falling by 0.1 from the first one; joules that each 0.1 took), both [N]."""
+def joules_per_step(loss: np.ndarray, joules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(losses reached, in steps of 0.1 below the first; joules of each step), both [N].
+
+    loss, joules: [M], held-out loss and cumulative energy at the evaluations
+    """
     lowest = np.minimum.accumulate(loss) if len(loss) else loss
     first = np.concatenate(([True], np.diff(lowest) < 0)) if len(loss) else np.zeros(0, bool)
     lowest, joules = lowest[first], joules[first]
@@ -97,8 +101,8 @@ def cost_of_steps(loss: np.ndarray, joules: np.ndarray) -> tuple[np.ndarray, np.
     return levels[1:], np.diff(at)
 
 
-def regions(shelf: Shelf, params: Mapping[str, str]) -> list[list[Any]]:
-    """[[code, name, gCO2e/kWh, year, source], …], the cleanest first."""
+def regions(index: RunIndex, params: Mapping[str, str]) -> list[list[Any]]:
+    """[[code, name, gCO2e/kWh, year, source], …], by ascending intensity."""
     rows = [
         [code, grid.name, grid.gco2e_per_kwh, grid.year, grid.source]
         for code, grid in table_of_regions().items()
@@ -106,13 +110,13 @@ def regions(shelf: Shelf, params: Mapping[str, str]) -> list[list[Any]]:
     return sorted(rows, key=lambda row: row[2])
 
 
-def _account(shelf: Shelf, key: str) -> RunEnergy:
-    columns = shelf.columns(key)
+def _account(index: RunIndex, key: str) -> RunEnergy:
+    columns = index.columns(key)
     made = columns.split("train", "tokens", "step")
     return compute_energy(
-        shelf.run(key),
-        shelf.totals(key),
-        configs.carbon(shelf, key),
+        index.run(key),
+        index.totals(key),
+        configs.carbon(index, key),
         tokens=_last(made["tokens"]),
         step=_last(made["step"]),
         losses=columns.split("valid", "loss")["loss"],
@@ -124,8 +128,8 @@ def _last(values: np.ndarray) -> float | None:
     return float(values[-1]) if len(values) else None
 
 
-def _row(shelf: Shelf, key: str, one: RunEnergy) -> dict[str, Any]:
-    grid = configs.carbon(shelf, key)
+def _row(index: RunIndex, key: str, one: RunEnergy) -> dict[str, Any]:
+    grid = configs.carbon(index, key)
     return {
         "key": key,
         "status": one.run.status,
@@ -152,7 +156,7 @@ def _joules(part: EnergySum) -> dict[str, Any]:
     }
 
 
-def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What a report holds of this."""
-    yield from ((path, {}) for path in ("energy", "course", "regions", "progress"))
-    yield from (("tenths", {"run": key}) for key in shelf.runs())
+def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:
+    """The requests whose answers a report embeds."""
+    yield from ((path, {}) for path in ("energy", "cumulative", "regions", "progress"))
+    yield from (("cost_per_nat", {"run": key}) for key in index.runs())

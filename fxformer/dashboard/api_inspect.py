@@ -1,31 +1,32 @@
-"""What models look at and answer, for the page: texts typed or held out, at any checkpoint."""
+"""API of attention and predictions of a model for a text, typed or held out, at a checkpoint."""
 
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.document import request_key
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun
 
 Params = Mapping[str, str]
-LARGEST = 64_000_000  # bytes of weights in a file
+MAX_BYTES = 64_000_000  # of attention weights in a report
 
 
 @functools.cache
-def _kept():
-    """The loaded runs of this process; made late, for it is what needs jax."""
+def _models():
+    """The cache of loaded models of this process; imported late, because it imports JAX."""
     from fxformer.inference.model_cache import RunCache
 
     return RunCache()
 
 
-def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """{"runs": [{"key", "id", "architecture", "steps"}]} of runs that kept any, newest first."""
+def checkpoints(index: RunIndex, params: Params) -> dict[str, Any]:
+    """{"runs": [{"key", "id", "architecture", "steps"}]} of runs with checkpoints, newest first."""
     found = []
-    for key, run in reversed(shelf.runs().items()):
+    for key, run in reversed(index.runs().items()):
         steps = _steps(run)
         if steps:
             kind = run.facts.get("architecture") or _architecture(run)
@@ -34,7 +35,7 @@ def checkpoints(shelf: Shelf, params: Params) -> dict[str, Any]:
 
 
 def _architecture(run: StoredRun) -> str | None:
-    """That of an imported run, which has not noted it: seq2seq, or another."""
+    """The architecture of an imported run, which does not record it: "seq2seq" or None."""
     try:
         network = run.config["model"]["network"]["_target_"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -43,7 +44,7 @@ def _architecture(run: StoredRun) -> str | None:
 
 
 def _steps(run: StoredRun) -> list[int]:
-    """Checkpoint steps, as model_cache.checkpoint_steps, without importing JAX."""
+    """Checkpoint steps, as model_cache.checkpoint_steps but without importing JAX."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         return []
@@ -51,17 +52,16 @@ def _steps(run: StoredRun) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
-def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """Held-out texts of a run to choose from: {"texts": [{"number", "text"}], "why": "" or why
-    there are none}. Typed text needs none of them."""
+def texts(index: RunIndex, params: Params) -> dict[str, Any]:
+    """Held-out texts of a run: {"texts": [{"number", "text"}], "why": "" or why there are none}."""
     from fxformer.inference.decoding.samples import readable_text
 
-    run = shelf.run(params.get("run", ""))
+    run = index.run(params.get("run", ""))
     try:
-        batch = _kept().held_out(run)
+        batch = _models().held_out(run)
     except UserError as error:
         return {"texts": [], "why": Redactor(run.config).text(str(error))}
-    tokenizer = _kept().open(run).tokenizer
+    tokenizer = _models().open(run).tokenizer
     rows = batch.tokens
     if batch.source is not None:
         rows, tokenizer = batch.source, tokenizer.of_source
@@ -73,115 +73,118 @@ def texts(shelf: Shelf, params: Params) -> dict[str, Any]:
     }
 
 
-def attention(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """The attention of a text; see inspect.attention.payload.
+def attention(index: RunIndex, params: Params) -> dict[str, Any]:
+    """The attention weights for a text; see inspect.attention.payload.
 
-    run, step; example: number of a held-out text, or text, and target for a seq2seq model; spoil:
-    "1" where the objective is to spoil the text first
+    params: run, step; either example (number of a held-out text) or text; target (decoder input of
+    a seq2seq model); corrupt ("1": corrupt the text by the objective first)
     """
     from fxformer.inference import text_input
     from fxformer.inspect.attention import payload
 
-    loaded, example = _opened(shelf, params)
-    if example is None and params.get("spoil"):
-        example = text_input.corrupted_input(
-            loaded, params.get("text", ""), _whole(params, "seed") or 0
-        )
-    text = example or text_input.plain_input(
-        loaded, params.get("text", ""), params.get("target", "")
-    )
+    loaded, example = _loaded(index, params)
+    if example is None and params.get("corrupt"):
+        seed = _int(params, "seed") or 0
+        example = text_input.corrupted_input(loaded, params.get("text", ""), seed)
+    target = params.get("target", "")
+    text = example or text_input.plain_input(loaded, params.get("text", ""), target)
     return payload(loaded, text)
 
 
-def samples(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """Predictions for a text; see inspect.predictions.payload. Parameters as of `attention`."""
+def samples(index: RunIndex, params: Params) -> dict[str, Any]:
+    """Predictions for a text; see inspect.predictions.payload. Parameters as for `attention`."""
     from fxformer.inference import text_input
     from fxformer.inspect.predictions import payload
 
-    loaded, example = _opened(shelf, params)
-    seed = _whole(params, "seed") or 0
-    return payload(
-        loaded, example or text_input.prediction_input(loaded, params.get("text", ""), seed)
-    )
+    loaded, example = _loaded(index, params)
+    seed = _int(params, "seed") or 0
+    text = example or text_input.prediction_input(loaded, params.get("text", ""), seed)
+    return payload(loaded, text)
 
 
-def _opened(shelf: Shelf, params: Params):
-    """The model that is asked, and the held-out text, if it is one."""
+def _loaded(index: RunIndex, params: Params):
+    """The loaded model, and the held-out text if the request names one."""
     from fxformer.inference import text_input
 
-    run, kept = shelf.run(params.get("run", "")), _kept()
-    loaded = kept.open(run, _whole(params, "step"))
-    number = _whole(params, "example")
-    return loaded, None if number is None else text_input.held_out_input(kept.held_out(run), number)
+    run, models = index.run(params.get("run", "")), _models()
+    loaded = models.open(run, _int(params, "step"))
+    number = _int(params, "example")
+    if number is None:
+        return loaded, None
+    return loaded, text_input.held_out_input(models.held_out(run), number)
 
 
-def _whole(params: Params, name: str) -> int | None:
-    """A parameter that is a whole number, None where it is not given."""
+def _int(params: Params, name: str) -> int | None:
+    """An int parameter, None where it is missing."""
     value = params.get(name)
     if value in (None, ""):
         return None
     if not value.isdigit():
-        raise UserError(f"{name} is a whole number, got {value!r}")
+        raise UserError(f"{name}: expected an int, got {value!r}")
     return int(value)
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """A text that a report shows: of which run (its key), at which steps, and what is asked."""
+class EmbeddedText:
+    """A text embedded in a report.
+
+    run: key of the run
+    steps: checkpoints
+    params: example, or text, target and corrupt; see `attention`
+    """
 
     run: str
     steps: tuple[int, ...]
-    asked: Mapping[str, str]  # example, or text, target and spoil; see `attention`
+    params: Mapping[str, str]
 
 
-def steps(run: StoredRun, words: str) -> tuple[int, ...]:
-    """The checkpoints that "last", "all" or "100,200" mean. UserError where there is no such."""
+def steps(run: StoredRun, which: str) -> tuple[int, ...]:
+    """Checkpoint steps by "last", "all" or "100,200". UserError for a missing one."""
     from fxformer.inference.model_cache import resolve_step
 
-    if words in ("last", "all"):
+    if which in ("last", "all"):
         last = resolve_step(run, None)
-        return (last,) if words == "last" else tuple(_steps(run))
-    parts = words.split(",")
+        return (last,) if which == "last" else tuple(_steps(run))
+    parts = which.split(",")
     if not all(part.strip().isdigit() for part in parts):
-        raise UserError(f"--checkpoint is a step, several with commas, all or last, not {words!r}")
+        raise UserError(
+            f"--checkpoint: expected a step, several with commas, all or last, got {which!r}"
+        )
     return tuple(resolve_step(run, int(part)) for part in parts)
 
 
-def looks(shelf: Shelf, params: Params) -> list[dict[str, Any]]:
-    """The texts that are there to look at without asking for more: none, in a page that is live."""
+def embedded_texts(index: RunIndex, params: Params) -> list[dict[str, Any]]:
+    """The texts embedded in a report; a live page has none."""
     return []
 
 
-def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What every report holds of this."""
+def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:
+    """The requests whose answers every report embeds."""
     yield "checkpoints", {}
 
 
-def answers(shelf: Shelf, chosen: Sequence[Look]) -> dict[str, Any]:
-    """{question: answer} of the texts that a report is to show. UserError where they are too much
-    for one file."""
-    from fxformer.dashboard.report import spelled
-
-    given: dict[str, Any] = {"looks": [dataclasses.asdict(look) for look in chosen]}
+def embedded_answers(index: RunIndex, texts: Sequence[EmbeddedText]) -> dict[str, Any]:
+    """{request key: answer} for the texts of a report. UserError where they exceed MAX_BYTES."""
+    given: dict[str, Any] = {"embedded_texts": [dataclasses.asdict(text) for text in texts]}
     size = 0
-    for look in chosen:
-        for step in look.steps:
-            params = {"run": look.run, "step": str(step), **look.asked}
-            seen = attention(shelf, params)
-            size += sum(len(one["weights"]) for one in seen["kinds"])
-            if size > LARGEST:
+    for text in texts:
+        for step in text.steps:
+            params = {"run": text.run, "step": str(step), **text.params}
+            found = attention(index, params)
+            size += sum(len(one["weights"]) for one in found["kinds"])
+            if size > MAX_BYTES:
                 raise UserError(
-                    f"the weights alone are more than {LARGEST // 1_000_000} MB: choose fewer "
+                    f"the attention weights exceed {MAX_BYTES // 1_000_000} MB: choose fewer "
                     "checkpoints, or shorter texts"
                 )
-            given[spelled("attention", params)] = seen
-            given[spelled("samples", params)] = _or_why(shelf, params)
+            given[request_key("attention", params)] = found
+            given[request_key("samples", params)] = _samples_or_reason(index, params)
     return given
 
 
-def _or_why(shelf: Shelf, params: Params) -> dict[str, Any]:
-    """`samples`, or why there are none: a head that gives words no probability."""
+def _samples_or_reason(index: RunIndex, params: Params) -> dict[str, Any]:
+    """`samples`, or why there are none, as for a head without token probabilities."""
     try:
-        return samples(shelf, params)
+        return samples(index, params)
     except UserError as error:
         return {"kind": "nothing", "note": str(error)}

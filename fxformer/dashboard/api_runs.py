@@ -1,4 +1,4 @@
-"""The table of runs, and what is known of one of them."""
+"""API of runs: rows of the table, details of one run, revisions for polling."""
 
 import contextlib
 import shlex
@@ -8,37 +8,37 @@ from typing import Any
 
 from fxformer import jsonl
 from fxformer.dashboard import configs, notes
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.data import round_trip
 from fxformer.files import open_regular
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun, name_of
 from fxformer.track.wandb import sync_command
 
-_TAIL = 16_384  # bytes from the end of a log in which its last lines are looked for
+_TAIL = 16_384  # bytes from the end of a log that are searched for its last lines
 _LAST = ("loss", "accuracy", "tokens_per_second", "step", "tokens", "seconds", "joules")
 _VALID = ("loss", "nll", "accuracy", "bits_per_byte", "perplexity")
 
 
-def runs(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+def runs(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
     """{"root", "command", "runs": [{"key", "name", "status", …}]}, the oldest first.
 
-    Reads each run.json and the end of each log, never a log whole.
+    Reads each run.json and the end of each log, never a whole log.
     """
     redactor = Redactor()
-    rows = [_row(shelf, key, run, redactor) for key, run in shelf.runs().items()]
-    return {"root": str(shelf.root), "runs": rows}
+    rows = [_row(index, key, run, redactor) for key, run in index.runs().items()]
+    return {"root": str(index.root), "runs": rows}
 
 
-def pulse(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
-    """{key: a word that changes whenever the run does}: what a live page asks again and again."""
-    return shelf.marks()
+def revisions(index: RunIndex, params: Mapping[str, str]) -> dict[str, str]:
+    """{key: revision of the run}, for polling: it changes whenever a file of the run does."""
+    return index.revisions()
 
 
-def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
-    """Everything of one run that is no number: commands, versions, machine, attempts, events."""
+def run(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
+    """Details of one run: commands, versions, machine, attempts, events."""
     key = params.get("run", "")
-    one, redactor = shelf.run(key), Redactor()
+    one, redactor = index.run(key), Redactor()
     facts = one.facts
     events = [line for line in one.events() if line.get("event") not in ("start", "end")][-50:]
     known = {
@@ -67,46 +67,46 @@ def run(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
         for name in ("tokens_dropped", "valid_pieces", "valid_pieces_missing")
     }
     given = redactor.value({**known, **text, "events": events, "data": facts.get("data")})
-    given["command"] = masked(str(facts.get("command") or ""), redactor)
+    given["command"] = redacted(str(facts.get("command") or ""), redactor)
     return given | {
         "key": key,
         "folder": str(one.folder),
         "repeat": repeat(one, redactor),
         **notes.read(one),
-        **shelf.ledger(key).remarks(),
+        **index.ledger(key).remarks(),
         "wandb": sync_command(one.folder, facts.get("wandb_id")),
     }
 
 
 def repeat(one: StoredRun, redactor: Redactor) -> list[str]:
-    """The commands that make the run again: the code it was made with, then its own overrides."""
+    """The commands that reproduce the run: checkout of its commit, then its own overrides."""
     facts = one.facts
     code = facts.get("code") or {}
     lines = [f"git checkout {code['commit']}"] if code.get("commit") else []
     if code.get("dirty"):
-        lines.append("# files differed from that commit when the run began")
+        lines.append("# the working tree had uncommitted changes")
     if facts.get("overrides") is not None:
         words = redactor.arguments([str(word) for word in facts["overrides"]])
         return [*lines, shlex.join(["fxformer", "train", *words])]
-    command = masked(str(facts.get("command") or ""), redactor)
+    command = redacted(str(facts.get("command") or ""), redactor)
     if facts.get("sweep"):
         with contextlib.suppress(ValueError):  # an unreadable config
-            command += f"  # all of the sweep; this run has seed={one.config.get('seed')}"
+            command += f"  # the whole sweep; this run has seed={one.config.get('seed')}"
     return [*lines, command]
 
 
-def masked(command: str, redactor: Redactor) -> str:
-    """A command line without secrets."""
+def redacted(command: str, redactor: Redactor) -> str:
+    """A command line with its secrets redacted."""
     try:
         return shlex.join(redactor.arguments(shlex.split(command)))
-    except ValueError:  # an open quote
+    except ValueError:  # unbalanced quotes
         return redactor.text(command)
 
 
-def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
+def _row(index: RunIndex, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
     facts = one.facts
     summary = facts.get("summary") or {}
-    last = _ends(one.folder / "metrics.jsonl")
+    last = _last_lines(one.folder / "metrics.jsonl")
     train, valid = last.get("train", {}), dict(last.get("valid", {}))
     for name in _VALID:
         valid.setdefault(name, summary.get(f"valid_{name}"))
@@ -116,8 +116,9 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         "name": name_of(one.id),
         "given": facts.get("name"),
         "status": one.status,
-        "reason": redactor.text(one.reason_with(shelf.problem(key))),
+        "reason": redactor.text(one.reason_with(index.problem(key))),
         "sweep": facts.get("sweep"),
+        "overrides": redactor.arguments([str(one) for one in facts.get("overrides") or []]),
         "started": facts.get("started"),
         "ended": facts.get("ended"),
         "architecture": facts.get("architecture"),
@@ -132,21 +133,21 @@ def _row(shelf: Shelf, key: str, one: StoredRun, redactor: Redactor) -> dict[str
         **notes.read(one),
     }
     if row["kwh"] is None and joules is not None:
-        carbon = configs.carbon(shelf, key)
-        hours = shelf.totals(key).hours if carbon.hourly else None
+        carbon = configs.carbon(index, key)
+        hours = index.totals(key).hours if carbon.hourly else None
         row |= {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, hours)}
     row |= {
         f"train_{name}" if name in ("loss", "accuracy") else name: train.get(name)
         for name in _LAST
         if name != "joules"
     }
-    # trainer.log_every may pass over the end of training, where the last evaluation is
+    # with trainer.log_every the last step may be logged by its evaluation only
     row["step"] = max((one["step"] for one in (train, valid) if one.get("step")), default=None)
     return row | {f"valid_{name}": valid[name] for name in _VALID}
 
 
 def _lossy(facts: Mapping[str, Any]) -> str:
-    """How much of the text its tokenizer does not give back, in words; "" where all, or unknown."""
+    """Share of the text that the tokenizer loses, as text; "" for none or unknown."""
     try:
         return round_trip.mark(facts["data"]["valid"])
     except (KeyError, TypeError, AttributeError):
@@ -154,13 +155,14 @@ def _lossy(facts: Mapping[str, Any]) -> str:
 
 
 def _mfu(facts: Mapping[str, Any], train: Mapping[str, Any]) -> float | None:
-    """Of the last logged step; None where the devices' peak is not known."""
-    known = (train.get("tokens_per_second"), facts.get("flops_per_token"), facts.get("peak_flops"))
-    return known[0] * known[1] / known[2] if all(known) else None
+    """MFU of the last logged step; None where the peak FLOP/s of the devices is unknown."""
+    rate, peak = train.get("tokens_per_second"), facts.get("peak_flops")
+    flops = facts.get("flops_per_token")
+    return rate * flops / peak if rate and flops and peak else None
 
 
-def _ends(log: Path) -> dict[str, dict[str, Any]]:
-    """{split: its last whole line} from the end of a log."""
+def _last_lines(log: Path) -> dict[str, dict[str, Any]]:
+    """{split: its last complete line} from the end of a log."""
     try:
         with open_regular(log) as file:
             size = file.seek(0, 2)
@@ -183,10 +185,10 @@ def _ends(log: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What a report holds of this."""
+def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:
+    """The requests whose answers a report embeds."""
     yield "runs", {}
     yield "configs", {}
-    for key in shelf.runs():
+    for key in index.runs():
         yield "run", {"run": key}
         yield "config", {"run": key}

@@ -1,4 +1,4 @@
-"""Searches: what was tried, what mattered, what it cost."""
+"""API of searches: trials, parameter importance, Pareto front, cost."""
 
 import dataclasses
 import threading
@@ -6,78 +6,78 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
-from fxformer.search.report import account, importance
+from fxformer.search.report import parameter_importance, study_report
 from fxformer.search.study import Study, studies, unreadable
 
-_judging = threading.Lock()
-_judged: dict[tuple, Any] = {}  # importances take a second or two
+_lock = threading.Lock()
+_cache: dict[tuple, Any] = {}  # an importance takes a second or two
 
 
-def searches(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]]:
-    """[{"name", "created", "total"}, …], the newest first; none in a report on some runs. Those
-    that cannot be read follow, with "problem": why."""
-    if not shelf.whole:
+def searches(index: RunIndex, params: Mapping[str, str]) -> list[dict[str, Any]]:
+    """[{"name", "created", "total"}, …], the newest first; none in a report on selected runs.
+    Unreadable studies follow, with "problem": why."""
+    if not index.whole:
         return []
     found = [
         {"name": one.name, "created": one.created, "total": one.total}
-        for one in reversed(studies(shelf.root))
+        for one in reversed(studies(index.root))
     ]
     return found + [
         {"name": name, "created": "", "total": 0, "problem": why}
-        for name, why in unreadable(shelf.root).items()
+        for name, why in unreadable(index.root).items()
     ]
 
 
-def search(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
-    """One study (param name): {"study", "progress", "trials", "front": [slots], "cost", "best":
-    words of a command, "minimize"}."""
-    study = _study(shelf, params)
-    told = account(study)
+def search(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
+    """One study (param name): {"study", "progress", "trials", "pareto": [slots], "cost",
+    "best": arguments of the command that trains the best configuration, "minimize"}."""
+    study = _study(index, params)
+    told = study_report(study)
     return jsonl.encode(
         {
             "study": study.to_json(),
             "progress": told.progress,
             "minimize": study.objectives[0] not in study.maximize,
             "trials": [one.to_json() | {"status": one.status} for one in told.trials if one.params],
-            "front": told.front,
+            "pareto": told.pareto,
             "cost": dataclasses.asdict(told.cost),
             "best": list(told.best),
         }
     )
 
 
-def mattered(shelf: Shelf, params: Mapping[str, str]) -> list[dict[str, Any]] | str:
-    """[{"key", "share", "chance"}, …] of one study (param name), the largest share first; or the
-    sentence why it cannot be told."""
-    study = _study(shelf, params)
+def importance(index: RunIndex, params: Mapping[str, str]) -> list[dict[str, Any]] | str:
+    """[{"key", "share", "p_value"}, …] of one study (param name), the largest share first; or a
+    sentence why it cannot be computed."""
+    study = _study(index, params)
     trials = study.trials()
-    mark = (study.folder, tuple((one.slot, one.state, one.values) for one in trials))
-    with _judging:
-        if mark not in _judged:
-            while len(_judged) > 20:
-                _judged.pop(next(iter(_judged)))
-            found = importance(study, trials)
-            _judged[mark] = (
+    state = (study.folder, tuple((one.slot, one.state, one.values) for one in trials))
+    with _lock:
+        if state not in _cache:
+            while len(_cache) > 20:
+                _cache.pop(next(iter(_cache)))
+            found = parameter_importance(study, trials)
+            _cache[state] = (
                 found if isinstance(found, str) else [dataclasses.asdict(one) for one in found]
             )
-        return _judged[mark]
+        return _cache[state]
 
 
-def _study(shelf: Shelf, params: Mapping[str, str]) -> Study:
-    """By name among those there are: no path is made from it."""
-    for one in studies(shelf.root):
+def _study(index: RunIndex, params: Mapping[str, str]) -> Study:
+    """A study by name; the name is compared, never used as a path."""
+    for one in studies(index.root):
         if one.name == params.get("name"):
             return one
-    raise UserError(f"there is no search {params.get('name')!r} in {shelf.root}/")
+    raise UserError(f"no search {params.get('name')!r} in {index.root}/")
 
 
-def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What a report holds of this."""
+def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:
+    """The requests whose answers a report embeds."""
     yield "searches", {}
-    for one in searches(shelf, {}):
+    for one in searches(index, {}):
         if "problem" in one:
             continue
         yield "search", {"name": one["name"]}
-        yield "mattered", {"name": one["name"]}
+        yield "importance", {"name": one["name"]}

@@ -1,42 +1,44 @@
-"""Who may ask the server: the right Host, the token where one is set, the page's own origin."""
+"""Authorization of HTTP requests: Host header, access token, same origin for changes."""
 
 import hmac
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
+from email.message import Message
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote
 
 from fxformer.errors import UserError
 
 COOKIE = "fxformer_token"
+Headers = Mapping[str, str] | Message
 _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 _PORT = re.compile(r":\d+$")
 _NAME = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?", re.ASCII)
 
 
-class Guard:
-    """Judges requests by their headers.
+class RequestAuth:
+    """Authorizes requests by their headers.
 
-    host: the address that is served on; port: of it
-    token: what a request must bring, None for none. UserError where the address can be reached
-        from elsewhere and there is no token
-    names: more names that a browser may reach the server by, each NAME or NAME:PORT; without a port
-        any port will do. UserError for what is no name
+    host, port: the address that is served
+    token: access token that requests must carry; None: no token. UserError without one where the
+        address can be reached from other machines
+    names: further host names of the server, each NAME or NAME:PORT; without a port any port is
+        accepted. UserError for an invalid name
     """
 
     def __init__(self, host: str, port: int, token: str | None, names: Iterable[str] = ()):
         if not token and not is_loopback(host):
             raise UserError(
                 f"--host {host} can be reached from other machines: give --token as well, "
-                "or leave --host out and reach the page through `ssh -L`"
+                "or omit --host and forward the port with `ssh -L`"
             )
         self.token, self._host, self._port = token, host, port
         self._names = {_name(one) for one in names}
 
-    def known_host(self, headers: Mapping[str, str]) -> bool:
-        """Whether the Host header is one of ours. A page elsewhere can make its own name resolve
-        to this address (DNS rebinding), but its requests carry that name."""
+    def host_allowed(self, headers: Headers) -> bool:
+        """Whether the Host header names this server. Protects against DNS rebinding: a foreign page
+        can make its name resolve to this address, but its requests carry that name."""
         given = headers.get("Host", "")
         if self._named(given):
             return True
@@ -45,19 +47,19 @@ class Guard:
             return False
         return name in _LOCAL or name == self._host or (bool(self.token) and _is_address(name))
 
-    def refusal(self, headers: Mapping[str, str]) -> str:
-        """Why the Host header is refused, and the setting that allows it."""
+    def host_refusal(self, headers: Headers) -> str:
+        """Why the Host header is refused, and the option that allows it."""
         given = headers.get("Host", "")
         if not _NAME.fullmatch(given):
-            return "this server does not answer to that name"
+            return "invalid Host header"
         return (
-            f"this server does not answer to the name {given}; if that is how you reach it "
-            f"(a forwarded port, a proxy), start it with `fxformer dashboard --name {given}`"
+            f"unknown host name {given}; if the server is reached by it (forwarded port, proxy), "
+            f"start it with `fxformer dashboard --name {given}`"
         )
 
-    def same_origin(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request that changes something comes from our own page. A proxy may change the
-        Host header and the scheme, so an origin of one of `names` is ours too."""
+    def same_origin(self, headers: Headers) -> bool:
+        """Whether a POST request comes from the page of this server. A proxy may change the Host
+        header and the scheme, so origins with one of `names` are accepted too."""
         site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin", "")
         scheme, _, place = origin.partition("://")
         own = origin == f"http://{headers.get('Host')}" or (
@@ -71,8 +73,8 @@ class Guard:
         bare = given.rpartition(":")[0] if _PORT.search(given) else given
         return given in self._names or bare in self._names
 
-    def known(self, headers: Mapping[str, str], query: Mapping[str, str]) -> bool:
-        """Whether the token is right: in the cookie, in ?token=… or as a bearer. Compared in
+    def has_token(self, headers: Headers, query: Mapping[str, str]) -> bool:
+        """Whether the request carries the token: as cookie, ?token=… or bearer token. Compared in
         constant time."""
         if not self.token:
             return True
@@ -86,24 +88,24 @@ class Guard:
 
 
 def base_path(given: str) -> str:
-    """A path before which a proxy puts the page: "/x/y", "" for none. UserError for another."""
+    """Normalised base path of a proxy: "/x/y", or "" for none. UserError for an invalid path."""
     path = "/" + given.strip("/") if given.strip("/") else ""
     if not re.fullmatch(r"(?:/[\w.~%@:+=-]+)*", path, re.ASCII) or ".." in path:
-        raise UserError(f"--base-path {given}: a path like /user/me/proxy/8650 is expected")
+        raise UserError(f"--base-path {given}: expected a path like /user/me/proxy/8650")
     return path
 
 
 def _name(given: str) -> str:
     if not _NAME.fullmatch(given):
         raise UserError(
-            f"--name {given}: NAME or NAME:PORT is expected, as the address line of "
-            "the browser shows it between :// and the next /"
+            f"--name {given}: expected NAME or NAME:PORT, as in the address bar of the "
+            "browser between :// and the next /"
         )
     return given.lower()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
+    """Whether `host` is a loopback address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""The configs of all runs, flat: what they have in common once, and where they differ."""
+"""Flat configs of all runs: shared values, differing values, and groups of seeds."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from fxformer import jsonl
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.energy.carbon import CARBON_OPTIONS, Carbon
 from fxformer.files import read_text
 from fxformer.track.redact import Redactor
@@ -19,19 +19,19 @@ from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_from
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SEEDS = ("seed", "name", "runs", "resume")  # runs alike but for these are seeds of one another
+_SEEDS = ("seed", "name", "runs", "resume")  # runs that differ in these only are seeds of one setup
 _reading = threading.Lock()
 _memory: dict[Path, dict[str, dict[str, Any]]] = {}
-_WORTH = 20  # configs read anew for which the cache is written again
+_MIN_NEW = 20  # configs read since the cache was written, before it is written again
 
 
-def configs(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+def configs(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
     """{"shared": {key: value}, "differing": [keys], "own": {run: {key: value}}, "alike": {run: id}}
 
-    own holds the differing keys alone; a run lacks a key that its config lacks. Runs of one id
-    differ in their seed at most.
+    own: only the differing keys that the config of a run has
+    alike: runs with the same id differ at most in their seed
     """
-    flat = _kept(shelf, shelf.runs())
+    flat = _kept(index, index.runs())
     names = sorted({name for one in flat.values() for name in one})
     missing = object()
     shared = {}
@@ -45,10 +45,10 @@ def configs(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
     return {"shared": shared, "differing": differing, "own": own, "alike": alike}
 
 
-def config(shelf: Shelf, params: Mapping[str, str]) -> dict[str, Any]:
+def config(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
     """{key: value} of one run."""
     key = params.get("run", "")
-    return _kept(shelf, {key: shelf.run(key)})[key]
+    return _kept(index, {key: index.run(key)})[key]
 
 
 def _alike(flat: Mapping[str, Any]) -> str:
@@ -60,27 +60,27 @@ def _alike(flat: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def carbon(shelf: Shelf, key: str) -> Carbon:
-    """A run's own assumptions of its grid, as its config has them."""
-    run = shelf.run(key)
-    flat = _kept(shelf, {key: run})[key]
+def carbon(index: RunIndex, key: str) -> Carbon:
+    """The carbon settings (grid, PUE) in the config of a run."""
+    run = index.run(key)
+    flat = _kept(index, {key: run})[key]
     return carbon_from({name: flat.get(f"energy.{name}") for name in CARBON_OPTIONS}, run.folder)
 
 
-def _kept(shelf: Shelf, runs: Mapping[str, StoredRun]) -> dict[str, dict[str, Any]]:
-    """{run: its flat config}; from memory and from the cache where its files are still the same,
-    for reading yaml takes ten times as long as anything else here."""
-    cache = shelf.cache("configs.json")
+def _kept(index: RunIndex, runs: Mapping[str, StoredRun]) -> dict[str, dict[str, Any]]:
+    """{run: its flat config}, from memory or the cache where its files have not changed: parsing
+    YAML takes ten times as long as the rest."""
+    cache = index.cache("configs.json")
     with _reading:
         if cache not in _memory:
-            _memory[cache] = _load(cache) if shelf.keep else {}
+            _memory[cache] = _load(cache) if index.keep else {}
         kept, fresh = _memory[cache], 0
         for key, run in runs.items():
-            mark = _mark(run)
-            if kept.get(key, {}).get("mark") != mark:
-                kept[key] = {"mark": mark, "flat": _flat(run)}
+            revision = _revision(run)
+            if kept.get(key, {}).get("revision") != revision:
+                kept[key] = {"revision": revision, "flat": _flat(run)}
                 fresh += 1
-        if fresh > _WORTH and shelf.keep:
+        if fresh > _MIN_NEW and index.keep:
             with contextlib.suppress(OSError):
                 cache.parent.mkdir(parents=True, exist_ok=True)
                 jsonl.replace(cache, json.dumps(kept))
@@ -95,24 +95,24 @@ def _load(cache: Path) -> dict[str, Any]:
     return {}
 
 
-def _mark(run: StoredRun) -> list[int]:
-    marks = []
+def _revision(run: StoredRun) -> list[int]:
+    stats = []
     for name in ("config.yaml", "run.json"):
         try:
             stat = (run.folder / name).stat()
-            marks += [stat.st_mtime_ns, stat.st_size]
+            stats += [stat.st_mtime_ns, stat.st_size]
         except OSError:
-            marks += [0, 0]
-    return marks
+            stats += [0, 0]
+    return stats
 
 
 def _flat(run: StoredRun) -> dict[str, Any]:
-    """The config and what else a result depends on, {dotted key: plain value}, without secrets."""
+    """Config, code, machine and package versions as {dotted key: plain value}, secrets redacted."""
     try:
         text = read_text(run.folder / "config.yaml")
         given = yaml.load(text, _LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        given = None  # `StoredRun.problems` says why
+        given = None  # reported by `StoredRun.problems`
     facts = run.facts
     redactor, found = Redactor(), {}
     _spread(redactor.value(given if isinstance(given, dict) else {}), "", found)

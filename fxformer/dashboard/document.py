@@ -1,4 +1,4 @@
-"""The page's own files, and how its parts are put into HTML without a way out of it."""
+"""Files of the page, and safe embedding of JSON and scripts in one HTML file."""
 
 import base64
 import functools
@@ -9,14 +9,15 @@ import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
+from urllib.parse import urlencode
 
 from fxformer.errors import UserError
 
 _SCRIPT = re.compile(r'<script src="([\w.]+)" defer></script>')
 _STYLE = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
-# Inside <script>, HTML ends JSON at "</script" and changes its mind at "<!--"; old JavaScript
-# counts these two separators as line ends.
-_WAYS_OUT = {
+# Inside <script>, "</script" and "<!--" end or change the parsing of JSON; old JavaScript treats
+# the two separators as line ends.
+_ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",
     "&": "\\u0026",
@@ -27,7 +28,7 @@ _WAYS_OUT = {
 
 @functools.cache
 def files() -> dict[str, str]:
-    """{name: text} of everything that lies in page/."""
+    """{name: text} of the files in page/."""
     folder = resources.files("fxformer.dashboard").joinpath("page")
     return {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir() if "." in f.name}
 
@@ -39,14 +40,23 @@ def plotly() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise UserError(
-            "the page draws with plotly, which is not installed: "
+            "the dashboard requires plotly, which is not installed: "
             "pip install 'fxformer[dashboard]', or pip install plotly"
         ) from error
     return get_plotlyjs()
 
 
+def request_key(path: str, params: Mapping[str, str]) -> str:
+    """A request as text, the key of its answer in a report: parameters by name, form-encoded.
+
+    api.js builds the same text.
+    """
+    form = urlencode(sorted(params.items()), safe="*").replace("~", "%7E")  # as browsers do
+    return path + ("?" + form if params else "")
+
+
 def to_json(value: Any) -> str:
-    """JSON of an answer; what is not finite is null, for JSON has no word for it."""
+    """JSON of an answer; non-finite numbers become null."""
     try:
         return _dump(value)
     except ValueError:
@@ -67,25 +77,25 @@ def _finite(value: Any) -> Any:
 
 
 def in_html(value: Any) -> str:
-    """JSON that may stand inside a <script> element of HTML, whatever text it holds."""
+    """JSON escaped for a <script> element of HTML, whatever text it contains."""
     text = to_json(value)
-    for sign, code in _WAYS_OUT.items():
+    for sign, code in _ESCAPES.items():
         text = text.replace(sign, code)
     return text
 
 
-def self_contained(answers: dict[str, Any], first: str = "") -> str:
-    """The page as one HTML file that asks no host for anything: scripts, styles and answers inside.
+def self_contained(embedded_answers: dict[str, Any], first: str = "") -> str:
+    """The page as one HTML file without external requests: scripts, styles and answers inlined.
 
-    answers: {question as api.js spells it: answer}
-    first: the view that it opens with, by its name in the address; "": the first there is
-    The policy in its head lets the browser run these very scripts and load nothing.
+    answers: {request key: answer}, see request_key
+    first: name of the view that it opens with; "": the first view
+    Its content security policy allows only these scripts, by hash, and no network access.
     """
     html = files()["index.html"]
     scripts = [plotly(), *(files()[name] for name in _SCRIPT.findall(html))]
     for text in scripts:
         if re.search(r"</script|<!--", text, re.IGNORECASE):
-            raise ValueError("a script of the page holds what would end it in HTML")
+            raise ValueError("a script of the page contains </script or <!--")
     hashes = " ".join(f"'sha256-{_hash(text)}'" for text in scripts)
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
@@ -93,7 +103,7 @@ def self_contained(answers: dict[str, Any], first: str = "") -> str:
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     style = "".join(f"<style>{files()[name]}</style>" for name in _STYLE.findall(html))
-    data = f'<script type="application/json" id="answers">{in_html(answers)}</script>'
+    data = f'<script type="application/json" id="answers">{in_html(embedded_answers)}</script>'
     body = data + "".join(f"<script>{text}</script>" for text in scripts)
     html = _STYLE.sub("", _SCRIPT.sub("", html)).replace("<!-- policy -->", head)
     html = html.replace("<body>", f'<body data-first="{first}">', 1)

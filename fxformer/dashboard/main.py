@@ -1,4 +1,4 @@
-"""The verbs `fxformer dashboard`, `fxformer report` and `fxformer attention`."""
+"""The commands `fxformer dashboard`, `fxformer report` and `fxformer attention`."""
 
 import secrets
 import threading
@@ -10,9 +10,9 @@ from rich.text import Text
 
 from fxformer.arguments import RUN, Parser
 from fxformer.dashboard import document
-from fxformer.dashboard.api_inspect import Look, steps
+from fxformer.dashboard.api_inspect import EmbeddedText, steps
 from fxformer.dashboard.indexing import read_ahead
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.files import check_output
 from fxformer.track import formatting
@@ -22,18 +22,18 @@ PORT = 8650
 
 
 def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
-    """Serve until interrupted. UserError where it cannot."""
+    """Serve a folder of runs until interrupted. UserError for a bad folder, address or port."""
     from fxformer.dashboard.server import Server
 
     given, console = dashboard_parser().parse(argv), console or Console()
-    document.plotly()  # refuses before the work where it is not installed
+    document.plotly()  # fails early where it is not installed
     if not 0 <= given.port <= 65535:
-        raise UserError(f"--port {given.port}: a port is a number from 0 (any free one) to 65535")
+        raise UserError(f"--port {given.port}: expected a port from 0 (any free one) to 65535")
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
-    shelf = Shelf(folder(given.runs))
+    index = RunIndex(folder(given.runs))
     try:
         server = Server(
-            shelf,
+            index,
             host=given.host,
             port=given.port,
             token=token,
@@ -42,14 +42,14 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
         )
     except OSError as error:
         raise UserError(
-            f"{given.host}:{given.port} cannot be served on ({error.strerror}); "
-            "another one: --port 0"
+            f"cannot listen on {given.host}:{given.port} ({error.strerror}); "
+            "use any free port: --port 0"
         ) from error
-    words = f"{formatting.plural(len(shelf.runs()), 'run')} of {shelf.root}/ at {server.url}"
-    console.print(Text(words), soft_wrap=True)
-    console.print(Text("ctrl-c ends it", style="dim"))
+    text = f"{formatting.plural(len(index.runs()), 'run')} of {index.root}/ at {server.url}"
+    console.print(Text(text), soft_wrap=True)
+    console.print(Text("Ctrl-C to stop", style="dim"))
     ended = threading.Event()
-    threading.Thread(target=read_ahead, args=(shelf, ended), daemon=True).start()
+    threading.Thread(target=read_ahead, args=(index, ended), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -60,74 +60,78 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
 
 
 def report(argv: Sequence[str], console: Console | None = None) -> None:
-    """Write the report. UserError where there is nothing to report on."""
+    """Write a report. UserError without any run."""
     from fxformer.dashboard.report import write
 
     given, console = report_parser().parse(argv), console or Console()
-    document.plotly()  # refuses before the work where it is not installed
+    document.plotly()  # fails early where it is not installed
     output = check_output(given.output, "--output", stream=False)
-    shelf = chosen(given.run, given.runs)
-    looks = [look_into(shelf, run, {"text": text}) for run, text in given.attention]
-    shelf.points = max(40, min(600, 12_000 // max(1, len(shelf.runs()))))  # for tens of MB at most
+    index = selected(given.run, given.runs)
+    texts = [embedded_text(index, run, {"text": text}) for run, text in given.attention]
+    index.points = max(
+        40, min(600, 12_000 // max(1, len(index.runs())))
+    )  # limits the file to tens of MB
     with console.status("writing the report …"):
-        size = write(shelf, output, looks)
-    words = (
-        f"{formatting.plural(len(shelf.runs()), 'run')}, {formatting.si(size, 'B')}: {given.output}"
+        size = write(index, output, texts)
+    text = (
+        f"{formatting.plural(len(index.runs()), 'run')}, {formatting.si(size, 'B')}: {given.output}"
     )
-    console.print(Text(words), soft_wrap=True)
+    console.print(Text(text), soft_wrap=True)
 
 
 def attention(argv: Sequence[str], console: Console | None = None) -> None:
-    """Write the attention weights of a run on some texts. UserError where it cannot."""
+    """Write attention weights and predictions of a run for texts. UserError for a bad text."""
     from fxformer.dashboard.report import write
 
     given, console = attention_parser().parse(argv), console or Console()
-    document.plotly()  # refuses before the work where it is not installed
+    document.plotly()  # fails early where it is not installed
     more = {"target": given.target} if given.target else {}
-    more |= {"spoil": "1"} if given.corrupt else {}
-    asked = [{"text": text} | more for text in given.text]
-    asked += [{"example": str(number)} for number in given.held_out]
-    if not asked:
+    more |= {"corrupt": "1"} if given.corrupt else {}
+    requests = [{"text": text} | more for text in given.text]
+    requests += [{"example": str(number)} for number in given.held_out]
+    if not requests:
         raise UserError("no text is given: write --text 'some words', or --held-out 0")
     output = check_output(given.output, "--output", stream=False)
-    shelf = chosen([given.run], given.runs)
-    looks = [look_into(shelf, given.run, one, given.checkpoint) for one in asked]
+    index = selected([given.run], given.runs)
+    texts = [embedded_text(index, given.run, one, given.checkpoint) for one in requests]
     with console.status("computing attention weights …"):
-        size = write(shelf, output, looks, first="attention")
+        size = write(index, output, texts, first="attention")
     console.print(Text(f"{formatting.si(size, 'B')}: {given.output}"), soft_wrap=True)
 
 
-def look_into(shelf: Shelf, which: str, asked: dict[str, str], checkpoint: str = "all") -> Look:
-    """The text that a page shows for a run, at the checkpoints that the word means."""
-    found = find(shelf.root, which).folder.resolve()
-    keys = [key for key, run in shelf.runs().items() if run.folder.resolve() == found]
+def embedded_text(
+    index: RunIndex, which: str, params: dict[str, str], checkpoint: str = "all"
+) -> EmbeddedText:
+    """A text to embed for the run named `which`, at checkpoints as in `steps`."""
+    found = find(index.root, which).folder.resolve()
+    keys = [key for key, run in index.runs().items() if run.folder.resolve() == found]
     if not keys:
         raise UserError(f"{which} is not among the runs of this report: name it as a RUN too")
-    return Look(keys[0], steps(shelf.run(keys[0]), checkpoint), asked)
+    return EmbeddedText(keys[0], steps(index.run(keys[0]), checkpoint), params)
 
 
 def folder(path: str) -> Path:
-    """`path` if it is a folder. UserError where it is none."""
+    """`path` as a folder. UserError if it is none."""
     if not Path(path).is_dir():
         raise UserError(
-            f"there is no folder {path}; `fxformer train` makes runs/; "
+            f"there is no folder {path}; `fxformer train` creates runs/; "
             "runs=FOLDER names another folder"
         )
     return Path(path)
 
 
-def chosen(which: Sequence[str], root: str) -> Shelf:
-    """The runs with these names, or all runs of the folder `root` where none is named."""
-    if not which:
-        return Shelf(root)
-    some = [find(root, one).folder for one in which]
-    parents = {path.resolve().parent for path in some}
-    inside = all(path.resolve().is_relative_to(Path(root).resolve()) for path in some)
+def selected(names: Sequence[str], root: str) -> RunIndex:
+    """The index of the runs with these names, or of all runs of the folder `root` without names."""
+    if not names:
+        return RunIndex(root)
+    found = [find(root, one).folder for one in names]
+    parents = {path.resolve().parent for path in found}
+    inside = all(path.resolve().is_relative_to(Path(root).resolve()) for path in found)
     if inside:
-        return Shelf(root, some)
+        return RunIndex(root, found)
     if len(parents) > 1:
         raise UserError("these runs lie in different folders: report on each folder with runs=")
-    return Shelf(some[0].parent, some)
+    return RunIndex(found[0].parent, found)
 
 
 def dashboard_parser() -> Parser:

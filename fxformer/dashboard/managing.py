@@ -1,7 +1,7 @@
-"""What the page changes beside notes: pinned and archived runs, deleted ones, saved views.
+"""Changes made from the page: pin, archive, delete and restore runs; saved views.
 
-A deleted run is moved to <runs>/.trash/, from where `restore` moves it back; emptying that folder
-is left to the user. Saved views are addresses of the page by name, in <runs>/.views.json.
+A deleted run is moved to <runs>/.trash/ and can be restored from there; the folder is never emptied
+automatically. Saved views are addresses of the page by name, in <runs>/.views.json.
 """
 
 import json
@@ -12,41 +12,41 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.config.type_check import type_problem
 from fxformer.dashboard import notes
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.track.run_lock import RunLock
 
 TRASH, VIEWS = ".trash", ".views.json"  # in the folder of the runs
-_NAME, _ADDRESS, _MOST = 60, 4000, 100  # characters, characters, views
+_NAME, _ADDRESS, _VIEWS = 60, 4000, 100  # characters, characters, views
 _changing = threading.Lock()
 
 
-def mark(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
+def mark(index: RunIndex, given: Mapping[str, Any]) -> dict[str, Any]:
     """Pin or archive runs: {"keys": […], "pinned" or "archived": bool}."""
-    marks = {name: given[name] for name in notes.MARKS if name in given}
+    revisions = {name: given[name] for name in notes.MARKS if name in given}
     for key in _keys(given):
-        notes.write(shelf, {"key": key, **marks})
-    return marks
+        notes.write(index, {"key": key, **revisions})
+    return revisions
 
 
-def delete(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
+def delete(index: RunIndex, given: Mapping[str, Any]) -> dict[str, Any]:
     """Move the runs of {"keys": […]} to the trash. UserError where one is still running."""
-    runs = {key: shelf.run(key) for key in _keys(given)}
+    runs = {key: index.run(key) for key in _keys(given)}
     for run in runs.values():
         RunLock(run.folder).release()  # RunBusyError while its process lives
     with _changing:
         for key, run in runs.items():
-            place = shelf.root / TRASH / key
+            place = index.root / TRASH / key
             if place.exists():
-                raise UserError(f"{place} is already there: remove it first")
+                raise UserError(f"{place} exists already: remove it first")
             place.parent.mkdir(parents=True, exist_ok=True)
             run.folder.rename(place)
-    return {"deleted": list(runs), "folder": str(shelf.root / TRASH)}
+    return {"deleted": list(runs), "folder": str(index.root / TRASH)}
 
 
-def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Move the runs of {"keys": […]} back from the trash. UserError where one is not there."""
-    keys, trash = _keys(given), shelf.root / TRASH
+def restore(index: RunIndex, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Move the runs of {"keys": […]} back from the trash. UserError for one that is not in it."""
+    keys, trash = _keys(given), index.root / TRASH
     known = {
         file.parent.relative_to(trash).as_posix(): file.parent
         for depth in ("*", "*/*")
@@ -54,7 +54,7 @@ def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     }
     with _changing:
         for key in keys:
-            place = shelf.root / key
+            place = index.root / key
             if key not in known or place.exists():
                 raise UserError(f"{key!r} cannot be restored from {trash}/")
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -62,10 +62,10 @@ def restore(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"restored": keys}
 
 
-def views(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
+def views(index: RunIndex, params: Mapping[str, str]) -> dict[str, str]:
     """{name: address of the page, from the # on}: the saved views."""
     try:
-        given = jsonl.load(shelf.root / VIEWS)
+        given = jsonl.load(index.root / VIEWS)
     except (OSError, ValueError):
         return {}
     if type_problem(given, dict[str, str]):
@@ -73,22 +73,22 @@ def views(shelf: Shelf, params: Mapping[str, str]) -> dict[str, str]:
     return {name: address for name, address in given.items() if _is_address(address)}
 
 
-def save_view(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, str]:
-    """Save {"name", "address"}, or forget the name where address is null; all views then."""
+def save_view(index: RunIndex, given: Mapping[str, Any]) -> dict[str, str]:
+    """Save {"name", "address"}, or delete the view where address is null; returns all views."""
     name, address = given.get("name"), given.get("address")
     if not isinstance(name, str) or not 0 < len(name.strip()) <= _NAME:
-        raise UserError(f"a view has a name of at most {_NAME} characters")
+        raise UserError(f"the name of a view has 1 to {_NAME} characters")
     if address is not None and not _is_address(address):
         raise UserError(
             f"the address of a view begins with # and has at most {_ADDRESS} characters"
         )
     with _changing:
-        kept = {one: place for one, place in views(shelf, {}).items() if one != name.strip()}
+        kept = {one: place for one, place in views(index, {}).items() if one != name.strip()}
         if address is not None:
             kept[name.strip()] = address
-        if len(kept) > _MOST:
-            raise UserError(f"there are {_MOST} saved views already: remove one")
-        jsonl.replace(shelf.root / VIEWS, json.dumps(kept, ensure_ascii=False) + "\n")
+        if len(kept) > _VIEWS:
+            raise UserError(f"there are already {_VIEWS} saved views: delete one")
+        jsonl.replace(index.root / VIEWS, json.dumps(kept, ensure_ascii=False) + "\n")
     return kept
 
 
@@ -103,6 +103,6 @@ def _keys(given: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(keys or []))
 
 
-def questions(shelf: Shelf) -> Iterable[tuple[str, dict[str, str]]]:
-    """What a report holds of this."""
+def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:
+    """The requests whose answers a report embeds."""
     yield "views", {}

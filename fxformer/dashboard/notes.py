@@ -1,4 +1,4 @@
-"""Notes and tags on a run: <run>/notes.json, written by the server alone, atomically."""
+"""Notes, tags and marks of a run in <run>/notes.json, replaced atomically by the server only."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun
@@ -18,8 +18,8 @@ _writing = threading.Lock()
 
 
 def read(run: StoredRun) -> dict[str, Any]:
-    """{"notes": text, "tags": [words]}, empty where there are none; "pinned": True and "archived":
-    True where the run is."""
+    """{"notes": text, "tags": [text]}, empty without a file; also "pinned": True and "archived":
+    True where set."""
     try:
         given = jsonl.load(run.folder / "notes.json")
         kept = {"notes": str(given["notes"]), "tags": [str(tag) for tag in given["tags"]]}
@@ -28,10 +28,11 @@ def read(run: StoredRun) -> dict[str, Any]:
         return {"notes": "", "tags": []}
 
 
-def write(shelf: Shelf, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep {"key", "notes", "tags", "pinned", "archived"}; what is not given stays. Returns what is
-    kept now. UserError where it is too long, or of another type."""
-    run = shelf.run(str(given.get("key")))
+def write(index: RunIndex, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Update {"key", "notes", "tags", "pinned", "archived"} of a run; missing fields are kept.
+
+    Returns the stored notes. UserError for values that are too long or of the wrong type."""
+    run = index.run(str(given.get("key")))
     with _writing:
         kept = read(run) | {name: given[name] for name in _NAMES if name in given}
         kept = _checked(kept)

@@ -1,43 +1,41 @@
-"""`fxformer report`: the page and all its answers in one file."""
+"""`fxformer report`: the dashboard with all its answers in one HTML file."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from fxformer import jsonl
 from fxformer.dashboard import api_inspect, document
-from fxformer.dashboard.routes import EMBEDDED, answer, clean
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.routes import EMBEDDED_REQUESTS, answer, redact
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 
 
 def write(
-    shelf: Shelf, path: str | Path, looks: Sequence[api_inspect.Look] = (), first: str = ""
+    index: RunIndex,
+    path: str | Path,
+    texts: Sequence[api_inspect.EmbeddedText] = (),
+    first: str = "",
 ) -> int:
     """Write the report to `path`; returns how many bytes it is. UserError without any run.
 
-    looks: texts whose attention and answers it shows besides, which runs are opened for
-    first: the view that it opens with
+    texts: texts whose attention and predictions are embedded; their models are loaded
+    first: name of the view that it opens with
     """
-    if not shelf.runs():
-        raise UserError(f"no runs in {shelf.root}/ to report on; `fxformer train` makes one")
-    html = document.self_contained(answers(shelf, looks), first)
+    if not index.runs():
+        raise UserError(f"no runs in {index.root}/ to report on; start one with `fxformer train`")
+    html = document.self_contained(embedded_answers(index, texts), first)
     jsonl.replace(path, html)
     return len(html.encode())
 
 
-def answers(shelf: Shelf, looks: Sequence[api_inspect.Look] = ()) -> dict[str, Any]:
-    """{question: answer} for all that the page can ask a report for."""
-    shelf.secret_keys = True
-    given = clean(shelf, api_inspect.answers(shelf, looks))
-    for questions in EMBEDDED:
-        for path, params in questions(shelf):
-            given[spelled(path, clean(shelf, params))] = answer(shelf, path, params)
+def embedded_answers(
+    index: RunIndex, texts: Sequence[api_inspect.EmbeddedText] = ()
+) -> dict[str, Any]:
+    """{request key: answer} for every request of the page."""
+    index.redact_keys = True
+    given = redact(index, api_inspect.embedded_answers(index, texts))
+    for embedded_requests in EMBEDDED_REQUESTS:
+        for path, params in embedded_requests(index):
+            given[document.request_key(path, redact(index, params))] = answer(index, path, params)
     return given
-
-
-def spelled(path: str, params: dict[str, str]) -> str:
-    """A question as text, as api.js spells it too: parameters by name, encoded like a form."""
-    form = urlencode(sorted(params.items()), safe="*").replace("~", "%7E")  # as browsers do
-    return path + ("?" + form if params else "")

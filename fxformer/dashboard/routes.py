@@ -1,7 +1,7 @@
-"""Which function answers what the page asks for, and what a report must hold of it.
+"""API routes of the dashboard, and the requests that a report embeds.
 
-An answer is a pure function (shelf, parameters as text) -> plain values for JSON. What it cannot do
-is a UserError, whose words the page shows.
+A GET route is a pure function (index, parameters as text) -> plain values for JSON. It raises
+UserError for a request that cannot be answered; the page shows the message.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,39 +18,39 @@ from fxformer.dashboard import (
     managing,
     notes,
 )
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.track.redact import Redactor
 
 Params = Mapping[str, str]
-Question = tuple[str, dict[str, str]]  # a path and its parameters
+Request = tuple[str, dict[str, str]]  # path and parameters
 
-ANSWERS: dict[str, Callable[[Shelf, Params], Any]] = {
-    "pulse": api_runs.pulse,
+GET_ROUTES: dict[str, Callable[[RunIndex, Params], Any]] = {
+    "revisions": api_runs.revisions,
     "runs": api_runs.runs,
     "run": api_runs.run,
     "configs": configs.configs,
     "config": configs.config,
     "curves": curves.curves,
     "curve": curves.curve,
-    "yardstick": comparisons.yardstick,
+    "comparisons": comparisons.comparisons,
     "energy": api_energy.energy,
     "progress": api_energy.progress,
-    "course": api_energy.course,
-    "tenths": api_energy.tenths,
+    "cumulative": api_energy.cumulative,
+    "cost_per_nat": api_energy.cost_per_nat,
     "regions": api_energy.regions,
     "searches": api_searches.searches,
     "search": api_searches.search,
-    "mattered": api_searches.mattered,
+    "importance": api_searches.importance,
     "views": managing.views,
     "checkpoints": api_inspect.checkpoints,
-    "looks": api_inspect.looks,
+    "embedded_texts": api_inspect.embedded_texts,
     "texts": api_inspect.texts,
     "attention": api_inspect.attention,
     "samples": api_inspect.samples,
 }
 
-# What the page may change, by POST from itself.
-CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
+# Changes, by POST from the page itself.
+POST_ROUTES: dict[str, Callable[[RunIndex, Mapping[str, Any]], Any]] = {
     "notes": notes.write,
     "mark": managing.mark,
     "delete": managing.delete,
@@ -58,30 +58,30 @@ CHANGES: dict[str, Callable[[Shelf, Mapping[str, Any]], Any]] = {
     "views": managing.save_view,
 }
 
-# What a report asks for when it is written: all that its page can ask for later.
-EMBEDDED: tuple[Callable[[Shelf], Iterable[Question]], ...] = (
-    managing.questions,
-    api_runs.questions,
-    curves.questions,
-    comparisons.questions,
-    api_energy.questions,
-    api_searches.questions,
-    api_inspect.questions,
+# The requests that the page of a report can make; their answers are embedded.
+EMBEDDED_REQUESTS: tuple[Callable[[RunIndex], Iterable[Request]], ...] = (
+    managing.embedded_requests,
+    api_runs.embedded_requests,
+    curves.embedded_requests,
+    comparisons.embedded_requests,
+    api_energy.embedded_requests,
+    api_searches.embedded_requests,
+    api_inspect.embedded_requests,
 )
 
 
-def answer(shelf: Shelf, path: str, params: Params) -> Any:
-    """The answer to `path`, without secrets. KeyError where there is no such path, UserError as
+def answer(index: RunIndex, path: str, params: Params) -> Any:
+    """The answer to a GET request, secrets redacted. KeyError for an unknown path, UserError as
     above."""
-    return clean(shelf, ANSWERS[path](shelf, params))
+    return redact(index, GET_ROUTES[path](index, params))
 
 
-def change(shelf: Shelf, path: str, given: Mapping[str, Any]) -> Any:
-    """Make the change `path`; errors as of `answer`."""
-    return clean(shelf, CHANGES[path](shelf, given))
+def change(index: RunIndex, path: str, given: Mapping[str, Any]) -> Any:
+    """Apply a POST request; errors as for `answer`."""
+    return redact(index, POST_ROUTES[path](index, given))
 
 
-def clean(shelf: Shelf, value: Any) -> Any:
-    """An answer with all of its text redacted. The keys of runs stay as they are where the page
-    asks for runs by them: not in a report, whose questions are redacted alike."""
-    return Redactor().texts(value, keep=shelf.known_keys(), skip=("weights",))
+def redact(index: RunIndex, value: Any) -> Any:
+    """An answer with all of its text redacted. Keys of runs are kept where the page requests runs
+    by them; not in a report, whose requests are redacted likewise."""
+    return Redactor().texts(value, keep=index.run_keys(), skip=("weights",))

@@ -1,4 +1,4 @@
-"""The runs folder as the page sees it: which runs there are, each read once and then only on."""
+"""Index of a folder of runs for the dashboard: runs, metrics and energy, read incrementally."""
 
 import contextlib
 import threading
@@ -7,26 +7,25 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from fxformer.dashboard import glimpse
-from fxformer.dashboard.columns import Columns
+from fxformer.dashboard.metrics_index import Columns, logged_names
 from fxformer.energy.ledger_reader import LedgerReader
 from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track.run_reader import StoredRun, runs
 
 CACHE = ".dashboard"  # in the folder of the runs; may be deleted at any time
-_OPEN = 300  # runs whose columns are held in memory, those asked for last
-_SHORT = 32_768  # bytes of a ledger that is read whole for the list of runs
+_OPEN = 300  # most recently used runs whose columns are kept in memory
+_SHORT = 32_768  # bytes up to which a ledger is checked for the list of runs
 _WATCHED = ("run.json", "metrics.jsonl", "energy.jsonl", "notes.json", "samples.md")
 
 
-class Shelf:
-    """What every answer is made from. Any thread may ask; each `runs` looks at the folder anew.
+class RunIndex:
+    """Source of every answer of the API. Thread-safe; each call of `runs` rescans the folder.
 
     root: the folder that holds the runs
-    only: paths of run folders; None: all there are
-    keep: whether what was read may be kept beside the runs, for the next server
-    points: of a curve at most, where the page names no number
+    only: paths of run folders; None: all
+    keep: whether to cache what was read beside the runs, for the next server
+    points: maximum number of points of a curve, where a request gives none
     """
 
     def __init__(
@@ -40,9 +39,9 @@ class Shelf:
         self.root, self.points, self.keep = Path(root), points, keep
         self.whole = only is None
         self._only = None if only is None else {path.resolve() for path in only}
-        self.secret_keys = False  # whether keys of runs are redacted: in a report
-        self.progress = (0, 0)  # runs whose energy was added up, of how many
-        self.asked = time.monotonic()  # when a page last wanted something
+        self.redact_keys = False  # set for a report
+        self.progress: tuple[int, int] = (0, 0)  # (runs whose energy was summed, number of runs)
+        self.last_request = time.monotonic()  # time.monotonic() of the last request
         self._lock = threading.Lock()
         self._known: dict[str, tuple[tuple, StoredRun]] = {}
         self._columns: OrderedDict[str, Columns] = OrderedDict()
@@ -60,17 +59,16 @@ class Shelf:
             return {key: run for key, (_, run) in self._known.items()}
 
     def run(self, key: str) -> StoredRun:
-        """The run called `key`, exactly as `runs` spells it: no other path is ever opened.
-        UserError where there is none."""
+        """The run with a key of `runs`; no other path is opened. UserError for an unknown key."""
         known = self._known.get(key)
         found = known[1] if known else self.runs().get(key)
         if found is None:
             raise UserError(f"there is no run {key!r} in {self.root}/")
         return found
 
-    def known_keys(self) -> Collection[str]:
-        """The keys of all runs, which answers must keep; none in a report."""
-        return () if self.secret_keys else self._known.keys()
+    def run_keys(self) -> Collection[str]:
+        """The keys of all runs, exempt from redaction; none in a report."""
+        return () if self.redact_keys else self._known.keys()
 
     def columns(self, key: str) -> Columns:
         """The metrics of a run."""
@@ -85,7 +83,7 @@ class Shelf:
             return self._columns[key]
 
     def names(self, key: str) -> dict[str, list[str]]:
-        """{split: names} of the numbers that a run has logged."""
+        """{split: names} of the metrics that a run has logged."""
         log = self.run(key).folder / "metrics.jsonl"
         try:
             size = log.stat().st_size
@@ -93,7 +91,7 @@ class Shelf:
             return {}
         before = self._names.get(key)
         if before is None or before[0] != size:
-            before = self._names[key] = (size, glimpse.names(log))
+            before = self._names[key] = (size, logged_names(log))
         return before[1]
 
     def ledger(self, key: str) -> LedgerReader:
@@ -103,8 +101,8 @@ class Shelf:
             return self._ledgers.setdefault(key, LedgerReader(folder / "energy.jsonl"))
 
     def problem(self, key: str) -> str | None:
-        """The first file of a run that cannot be read: "run.json: why". A long ledger is not read
-        for this alone, only once its energy was asked for."""
+        """The first unreadable file of a run: "run.json: why". A long ledger is checked only once
+        its energy was requested."""
         run, ledger = self.run(key), self.ledger(key)
         _ = run.facts
         found = run.problems(ledger=False)
@@ -115,34 +113,34 @@ class Shelf:
         return next(iter(found), None)
 
     def totals(self, key: str) -> EnergyTotals:
-        """All attempts' joules of a run."""
+        """The energy of all attempts of a run."""
         return self.ledger(key).totals()
 
     def cache(self, name: str) -> Path:
-        """Where something that was read is kept."""
+        """Path of a cache file."""
         return self.root / CACHE / name
 
-    def marks(self) -> dict[str, str]:
-        """{key: a word that changes whenever a file of the run does}."""
+    def revisions(self) -> dict[str, str]:
+        """{key: text that changes whenever a file of the run does}."""
         return {key: _mark(run.folder) for key, run in self.runs().items()}
 
     def _same(self, key: str, run: StoredRun) -> tuple[tuple, StoredRun]:
-        """The run read before, if its run.json has not changed since."""
+        """The run read before, if its run.json has not changed."""
         try:
             stat = (run.folder / "run.json").stat()
             mark = (stat.st_mtime_ns, stat.st_size)
-        except OSError:  # deleted just now
+        except OSError:  # deleted in the meantime
             mark = (0, 0)
         before = self._known.get(key)
         return before if before is not None and before[0] == mark else (mark, run)
 
 
 def _mark(folder: Path) -> str:
-    marks = []
+    revisions = []
     for name in _WATCHED:
         try:
             stat = (folder / name).stat()
-            marks.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
+            revisions.append(f"{stat.st_mtime_ns:x}.{stat.st_size:x}")
         except OSError:
-            marks.append("")
-    return "-".join(marks)
+            revisions.append("")
+    return "-".join(revisions)

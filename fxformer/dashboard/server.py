@@ -1,4 +1,4 @@
-"""`fxformer dashboard`: the page over HTTP, from the standard library alone."""
+"""HTTP server of `fxformer dashboard`, on the standard library only."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from fxformer.dashboard import document, routes
-from fxformer.dashboard.auth import COOKIE, Guard, base_path
-from fxformer.dashboard.routes import ANSWERS, CHANGES
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.auth import COOKIE, RequestAuth, base_path
+from fxformer.dashboard.routes import GET_ROUTES, POST_ROUTES
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
 
@@ -26,14 +26,14 @@ _POLICY = (
     "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_LARGEST = 1_000_000  # bytes that a request may bring
+_MAX_BODY = 1_000_000  # bytes of a request
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a shelf; `serve_forever` runs it, `url` is where.
+    """Serves a RunIndex at `url`; run it by `serve_forever`.
 
     port: 0 for any that is free
-    token, names: see Guard; base: the path below which a proxy serves the page, see base_path
+    token, names: see RequestAuth; base: path below which a proxy serves the page, see base_path
     """
 
     daemon_threads = True
@@ -41,7 +41,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(
         self,
-        shelf: Shelf,
+        index: RunIndex,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -49,15 +49,15 @@ class Server(ThreadingHTTPServer):
         names: Sequence[str] = (),
         base: str = "",
     ):
-        Guard(host, port, token, names)  # refuses before the port is opened
+        RequestAuth(host, port, token, names)  # fails before the port is opened
         self.base = base_path(base)
         super().__init__((host, port), _Handler)
-        self.shelf, self.guard = shelf, Guard(host, self.server_address[1], token, names)
+        self.index, self.auth = index, RequestAuth(host, self.server_address[1], token, names)
         ask = "?" + urllib.parse.urlencode({"token": token}) if token else ""
         self.url = f"http://{host}:{self.server_address[1]}{self.base}/{ask}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no error; anything else is said as ever."""
+        """Ignore connections closed by the browser; report other errors as usual."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -68,14 +68,14 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        """A file of the page, or an answer."""
-        where, query = self._asked()
+        """Serve a file of the page, or an answer of the API."""
+        where, query = self._request()
         if not self._allowed(query):
             return
         if where == "" and ("token" in query or self._lacks_slash()):
             self._enter(query.get("token"))
         elif where.startswith("api/"):
-            self._answer(ANSWERS, routes.answer, where.removeprefix("api/"), query)
+            self._answer(GET_ROUTES, routes.answer, where.removeprefix("api/"), query)
         elif where == "plotly.js":
             self._send(200, "js", document.plotly())
         else:
@@ -90,76 +90,78 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def do_HEAD(self) -> None:
-        """The same headers as of GET, without the body."""
+        """As GET, without the body."""
         self.do_GET()
 
     def do_POST(self) -> None:
-        """A change: notes and tags. From our own page only."""
-        where, query = self._asked()
+        """Apply a change; only requests of the page itself are accepted."""
+        where, query = self._request()
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > _LARGEST:
+        if not length.isdigit() or int(length) > _MAX_BODY:
             self.close_connection = True
-            self._refuse(413, "too much, or no length")
+            self._refuse(413, "body too large, or no Content-Length")
             return
         body = self.rfile.read(int(length))
         if not self._allowed(query):
             return
-        if not self.server.guard.same_origin(self.headers):
-            self._refuse(403, "changes are made from the page itself")
+        if not self.server.auth.same_origin(self.headers):
+            self._refuse(403, "changes are accepted from the page itself only")
             return
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
-            self._refuse(400, "wants a JSON object")
+            self._refuse(400, "expected a JSON object")
             return
-        self._answer(CHANGES, routes.change, where.removeprefix("api/"), given)
+        self._answer(POST_ROUTES, routes.change, where.removeprefix("api/"), given)
 
-    def _asked(self) -> tuple[str, dict[str, str]]:
+    def _request(self) -> tuple[str, dict[str, str]]:
         parts = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qsl(parts.query, keep_blank_values=True)
         path, base = parts.path, self.server.base
-        if base and (path == base or path.startswith(base + "/")):  # else the proxy has cut it off
+        if base and (path == base or path.startswith(base + "/")):  # else the proxy has removed it
             path = path.removeprefix(base)
         return path.lstrip("/"), dict(query)
 
     def _allowed(self, query: dict[str, str]) -> bool:
-        if not self.server.guard.known_host(self.headers):
-            self._refuse(421, self.server.guard.refusal(self.headers))
+        if not self.server.auth.host_allowed(self.headers):
+            self._refuse(421, self.server.auth.host_refusal(self.headers))
             return False
-        if not self.server.guard.known(self.headers, query):
-            self._refuse(403, "a token is wanted: open the address that `fxformer dashboard` said")
+        if not self.server.auth.has_token(self.headers, query):
+            self._refuse(
+                403, "missing access token: open the address printed by `fxformer dashboard`"
+            )
             return False
         return True
 
     def _answer(
-        self, known: Container[str], ask: Callable, path: str, params: dict[str, Any]
+        self, paths: Container[str], handler: Callable, path: str, params: dict[str, Any]
     ) -> None:
-        if path not in known:
-            self._refuse(404, f"nothing answers {path!r}")
+        if path not in paths:
+            self._refuse(404, f"unknown path {path!r}")
             return
         try:
-            self.server.shelf.asked = time.monotonic()
-            value = ask(self.server.shelf, path, params)
+            self.server.index.last_request = time.monotonic()
+            value = handler(self.server.index, path, params)
         except UserError as error:
             self._refuse(400, str(error))
             return
-        except Exception as error:  # noqa: BLE001 - one broken run must not end the page
+        except Exception as error:  # noqa: BLE001 - one broken run must not break the page
             self.log_error("%s: %r", path, error)
             self._refuse(500, f"{type(error).__name__}: {error}")
             return
         self._send(200, "json", document.to_json(value))
 
-    def _refuse(self, code: int, words: str) -> None:
-        self._send(code, "json", document.to_json({"error": Redactor().text(words)}))
+    def _refuse(self, code: int, message: str) -> None:
+        self._send(code, "json", document.to_json({"error": Redactor().text(message)}))
 
     def _lacks_slash(self) -> bool:
-        """Whether the address is the base path alone: relative addresses would miss the page."""
+        """Whether the path is the base path without a slash: relative URLs would not resolve."""
         return bool(self.server.base) and urllib.parse.urlsplit(self.path).path == self.server.base
 
     def _enter(self, token: str | None) -> None:
-        """Redirect to the page; moves the token from the address to a cookie."""
+        """Redirect to the page, moving the token from the URL to a cookie."""
         self.send_response(303)
         self.send_header("Location", f"{self.server.base}/")
         value = urllib.parse.quote(token or "", safe="")
@@ -183,4 +185,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing about what went well."""
+        """Do not log successful requests."""

@@ -1,1 +1,1 @@
-"""The search: many runs by one command, that share a space, a store and a budget."""
+"""Hyperparameter search: samplers, pruners, launchers, workers and reports of studies."""

@@ -1,4 +1,4 @@
-"""What was tried, the best first: trials that differ in nothing but their seed are one setting."""
+"""Ranking of configurations: trials that differ only in their seed are one configuration."""
 
 import dataclasses
 import math
@@ -11,13 +11,16 @@ from scipy import special
 
 from fxformer.search.study import Study, Trial
 
-SEED = "seed"  # a key of the space that makes repeats, no choice
-SURE = 0.95  # of every interval over seeds
+SEED = "seed"  # a key of the space that repeats a configuration
+CONFIDENCE = 0.95  # of every interval over seeds
 
 
 @dataclasses.dataclass(frozen=True)
-class Interval:
-    """mean of n numbers; low, high: 95 % of Student's t about it, None where n < 2."""
+class ConfidenceInterval:
+    """Mean of n numbers with its 95 % confidence interval.
+
+    low, high: of Student's t, None where n < 2
+    """
 
     mean: float
     n: int
@@ -25,43 +28,43 @@ class Interval:
     high: float | None = None
 
     @classmethod
-    def of(cls, numbers: Sequence[float]) -> "Interval":
-        """The mean of at least one number, and how well these tell it if they are normal."""
+    def of(cls, numbers: Sequence[float]) -> "ConfidenceInterval":
+        """The mean of at least one number, with the interval for normal data."""
         each = np.asarray(numbers, np.float64)
         mean, n = float(each.mean()), len(each)
         if n < 2 or not np.isfinite(each).all():
             return cls(mean, n)
-        reach = float(special.stdtrit(n - 1, (1 + SURE) / 2) * each.std(ddof=1) / math.sqrt(n))
-        return cls(mean, n, mean - reach, mean + reach)
+        half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * each.std(ddof=1) / math.sqrt(n))
+        return cls(mean, n, mean - half, mean + half)
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
-    """Trials with the same parameters, seeds apart.
+class Configuration:
+    """Trials with the same parameters except for the seed.
 
-    rank: 1 for the best; None unless one of them is complete
-    value: over the complete ones; None where there is none
+    rank: 1 for the best; None without a complete trial
+    value: of the first objective, over the complete trials; None without one
     """
 
     params: dict[str, Any]
     trials: tuple[Trial, ...]
-    value: Interval | None
+    value: ConfidenceInterval | None
     rank: int | None = None
 
     @property
     def kwh(self) -> float:
-        """Of all of them."""
+        """Energy of all its trials."""
         return sum(trial.kwh for trial in self.trials)
 
     @property
     def last(self) -> float | None:
-        """What a setting without a complete trial had come to: the lowest of its last reports."""
+        """The lowest of the last reports of its trials; None without reports."""
         found = [trial.reports[-1][1] for trial in self.trials if trial.reports]
         return min(found, default=None)
 
     @property
     def state(self) -> str:
-        """In words; of several trials with their number."""
+        """The state of its trial, or the counts of the states of its trials."""
         states = Counter(trial.status for trial in self.trials)
         if len(self.trials) == 1:
             return next(iter(states))
@@ -69,47 +72,49 @@ class Setting:
 
     @property
     def reason(self) -> str:
-        """Why those are so that are not complete."""
-        told = [trial.reason for trial in self.trials if trial.status != "complete"]
-        return "; ".join(dict.fromkeys(reason for reason in told if reason))
+        """Reasons of the trials that are not complete."""
+        reasons = [trial.reason for trial in self.trials if trial.status != "complete"]
+        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
-def settings(study: Study, trials: Sequence[Trial]) -> list[Setting]:
-    """All settings that were begun: complete ones by the first objective's mean, the best first,
-    then pruned, failed and unfinished ones by slot."""
+def configurations(study: Study, trials: Sequence[Trial]) -> list[Configuration]:
+    """All configurations that were started: complete ones ranked by the mean of the first
+    objective, then pruned, unfinished and failed ones by slot."""
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         if trial.params and trial.status != "waiting":
             groups.setdefault(repr(sorted(_without_seed(trial).items())), []).append(trial)
-    found = [_setting(some) for some in groups.values()]
-    ranked = sorted((one for one in found if one.value), key=lambda one: _place(study, one))
+    found = [_configuration(members) for members in groups.values()]
+    ranked = sorted((one for one in found if one.value), key=lambda one: _rank_key(study, one))
     rest = [one for one in found if not one.value]
     numbered = [dataclasses.replace(one, rank=n) for n, one in enumerate(ranked, 1)]
     return numbered + sorted(rest, key=lambda one: (_order(one), one.trials[0].slot))
 
 
-def _setting(some: list[Trial]) -> Setting:
-    values = [trial.value for trial in some if trial.state == "complete" and trial.values]
-    return Setting(_without_seed(some[0]), tuple(some), Interval.of(values) if values else None)
+def _configuration(trials: list[Trial]) -> Configuration:
+    values = [trial.values[0] for trial in trials if trial.state == "complete" and trial.values]
+    value = ConfidenceInterval.of(values) if values else None
+    return Configuration(_without_seed(trials[0]), tuple(trials), value)
 
 
 def _without_seed(trial: Trial) -> dict[str, Any]:
     return {key: value for key, value in trial.params.items() if key != SEED}
 
 
-def _place(study: Study, one: Setting) -> tuple[float, int]:
+def _rank_key(study: Study, one: Configuration) -> tuple[float, int]:
+    assert one.value is not None
     return study.cost(one.value.mean), one.trials[0].slot
 
 
-def _order(one: Setting) -> int:
-    """Pruned before unfinished before failed."""
+def _order(one: Configuration) -> int:
+    """Sort key: pruned before unfinished before failed."""
     states = {trial.status for trial in one.trials}
     return 0 if "pruned" in states else 2 if "failed" in states else 1
 
 
 def progress(study: Study, trials: Sequence[Trial]) -> str:
-    """27 of 30 complete, 2 failed, 1 pending."""
+    """Counts of trials by state: "27 of 30 complete, 2 failed, 1 pending"."""
     states = Counter("pending" if t.status == "waiting" else t.status for t in trials)
     rest = ("pruned", "failed", "running", "interrupted", "stopped", "skipped", "pending")
-    words = [f"{states['complete']} of {study.total} complete"]
-    return ", ".join(words + [f"{states[state]} {state}" for state in rest if states[state]])
+    parts = [f"{states['complete']} of {study.total} complete"]
+    return ", ".join(parts + [f"{states[state]} {state}" for state in rest if states[state]])

@@ -1,88 +1,88 @@
-"""Where the trials of one command run: each launcher is a class, called with the job.
+"""Launchers: where the trials of one command run. Each launcher is a class, called with a Job.
 
-These work through trials on this machine; those of `clusters` start workers elsewhere.
+These run trials on this machine; those of `cluster_launchers` start workers on others.
 """
 
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
 
 from fxformer.errors import UserError
-from fxformer.search.leases import Claims
-from fxformer.search.process import ATTEMPT, Commands, Place, Process, places
+from fxformer.search.leases import LeaseStore
+from fxformer.search.options import WorkerOptions
+from fxformer.search.process import ATTEMPT, Process, Resources, TrialCommands, split_resources
 from fxformer.search.study import Study, Trial
-from fxformer.search.trial_env import VARIABLE, Ticket
-
-if TYPE_CHECKING:
-    from fxformer.search.config import Search
+from fxformer.search.trial_env import VARIABLE, TrialEnv
+from fxformer.search.worker import Start, Worker
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a launcher is given.
+    """The work of a launcher.
 
-    inline: runs a trial's overrides in this process and returns the exit code
-    command: the words after `fxformer` that make another worker of this study
-    judge: words of a trial -> why its config cannot run; None: it can
+    inline: (overrides of a trial, slot) -> exit code; runs the trial in this process
+    command: arguments after `fxformer` that start another worker of this study
+    reject: overrides of a trial -> why its config cannot run; None: it can
     """
 
     study: Study
-    search: "Search"
-    claims: Claims
-    commands: Commands
+    options: WorkerOptions
+    leases: LeaseStore
+    commands: TrialCommands
     inline: Callable[[Sequence[str], int], int]
     command: tuple[str, ...]
     console: Console
-    judge: Callable[[Sequence[str]], str | None] = lambda words: None
+    reject: Callable[[Sequence[str]], str | None] = lambda overrides: None
 
 
 class Launcher(Protocol):
-    """Returns why it hands out no more trials; "" when none is left."""
+    """Runs the trials of a job; returns why it stopped early, or "" when no trial is left."""
 
     def __call__(self, job: Job) -> str: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class ProcessLauncher:
-    """A fresh process for every trial: its memory is given back, its death is its own."""
+    """Runs every trial in a process of its own, which isolates its memory and its crashes."""
 
     def __call__(self, job: Job) -> str:
-        def start(study: Study, trial: Trial, place: Place, ticket: Ticket) -> Process:
+        def start(study: Study, trial: Trial, place: Resources, env: TrialEnv) -> Process:
             run = _resumable(study, trial)
             argv = job.commands.resume(run) if run else job.commands.fresh(trial.overrides)
-            words = [f"resume={trial.run}"] if run else [*study.overrides, *trial.overrides]
-            head = f"{ATTEMPT}{ticket.attempt}: {' '.join(words)}"
-            return Process(argv, study.log(trial.slot), place, ticket.environment(), head)
+            overrides = [f"resume={trial.run}"] if run else [*study.overrides, *trial.overrides]
+            header = f"{ATTEMPT}{env.attempt}: {' '.join(overrides)}"
+            return Process(argv, study.log(trial.slot), place, env.environment(), header)
 
-        return _work(job, start, places(job.search.workers, job.search.devices), mine=False)
+        places = split_resources(job.options.workers, job.options.devices)
+        return _work(job, start, places, in_process=False)
 
 
 @dataclasses.dataclass(frozen=True)
 class InlineLauncher:
-    """All trials in this process, one after the other: no start and little compiling, but what ends
-    one of them from outside ends the search."""
+    """Runs all trials in this process, one after the other: saves the start and the compilation,
+    but a signal or crash in a trial ends the search."""
 
     def __call__(self, job: Job) -> str:
-        if job.search.workers != 1:
+        if job.options.workers != 1:
             raise UserError(
-                f"search.workers={job.search.workers}: in one process there is one trial at a "
+                f"search.workers={job.options.workers}: search/launcher=inline runs one trial at a "
                 "time; leave it out, or write search/launcher=process"
             )
 
-        def start(study: Study, trial: Trial, place: Place, ticket: Ticket) -> _Inline:
+        def start(study: Study, trial: Trial, place: Resources, env: TrialEnv) -> _Inline:
             run = _resumable(study, trial)
-            words = job.commands.resume(run)[4:] if run else trial.overrides
-            return _Inline(lambda: job.inline(words, trial.slot), ticket.environment())
+            overrides = job.commands.resume(run)[4:] if run else trial.overrides
+            return _Inline(lambda: job.inline(overrides, trial.slot), env.environment())
 
-        return _work(job, start, [Place()], mine=True)
+        return _work(job, start, [Resources()], in_process=True)
 
 
 class _Inline:
-    """Runs when it is first looked at, so that its claim is renewed meanwhile."""
+    """A trial that runs in the first `poll`, so that its lease is renewed meanwhile."""
 
     def __init__(self, act: Callable[[], int], environ: dict[str, str]):
         self.act, self.environ = act, environ
@@ -95,23 +95,22 @@ class _Inline:
             os.environ.pop(VARIABLE, None)
 
     def interrupt(self) -> None:
-        """It is not running when this is called."""
+        """Nothing to do: it is not running outside `poll`."""
 
     def kill(self) -> None:
-        """It is not running when this is called."""
+        """Nothing to do: it is not running outside `poll`."""
 
 
 def _resumable(study: Study, trial: Trial) -> Path | None:
-    """The folder of a trial's run, if it can be gone on with from here."""
+    """The folder of a trial's run, if it can be resumed from here."""
     folder = None if trial.run is None else study.runs / trial.run
     return folder if folder and (folder / "config.yaml").is_file() else None
 
 
-def _work(job: Job, start: Any, room: list[Place], *, mine: bool) -> str:
-    from fxformer.search.worker import Worker
-
+def _work(job: Job, start: Start, places: list[Resources], *, in_process: bool) -> str:
     worker = Worker(
-        job.study, job.search, job.claims, start, room, job.console, judge=job.judge, mine=mine
-    )
+        job.study, job.options, job.leases, start, places, job.console,
+        reject=job.reject, in_process=in_process,
+    )  # fmt: skip
     worker.run()
     return worker.stopped

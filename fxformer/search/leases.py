@@ -1,8 +1,8 @@
-"""Who may work on a trial: one worker at a time, and another when it is dead.
+"""Leases of trials: one worker at a time runs a trial; another takes over when it has died.
 
-Taking up trial 3 for the n-th time is making the claim (3, n), which can be made only once; it
-supersedes (3, n - 1). So nothing is ever unlocked, and no two can take over from the same dead.
-Here claims are files; `remote` keeps them in a database for machines that share no disk.
+Attempt n at trial 3 requires the lease (3, n), which can be acquired only once; it supersedes
+(3, n - 1). Leases are never deleted, so that two workers cannot take over the same trial. Here
+leases are files; `remote` keeps them in a database for machines without a shared disk.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from fxformer.track.run_lock import is_alive, is_local, this_process
 
 
 @dataclasses.dataclass(frozen=True)
-class Holder:
-    """The latest claim of a slot. renewed: changes whenever its worker shows that it lives."""
+class Lease:
+    """The latest lease of a slot. renewed: changes with each heartbeat of its worker."""
 
     slot: int
     attempt: int
@@ -33,90 +33,99 @@ class Holder:
 
 
 class Unreachable(Exception):
-    """The database of the claims does not answer. Nothing is lost: results lie in the files of
-    this machine."""
+    """The database of the leases does not answer. Results are kept in the files of this machine."""
 
 
-class Claims(Protocol):
-    """What a worker asks of the place where claims are made.
+class LeaseStore(Protocol):
+    """Interface to the leases of a study, and to the trials of other machines.
 
-    study: the study, grown to what other machines have asked for
+    study: the study, with as many slots as any machine has requested
     """
 
     study: Study
 
-    def held(self) -> dict[int, Holder]:
-        """The latest claim of every slot that has one."""
+    def latest(self) -> dict[int, Lease]:
+        """{slot: its latest lease}."""
+        ...
 
-    def take(self, slot: int, attempt: int) -> bool:
-        """Make a claim; False where it exists."""
+    def acquire(self, slot: int, attempt: int) -> bool:
+        """Acquire a lease; False if it exists."""
+        ...
 
-    def drop(self, slot: int, attempt: int) -> None:
-        """Let it be known that nothing will come of a claim of ours: its trial had ended."""
+    def release(self, slot: int, attempt: int) -> None:
+        """Give up a lease of this process whose trial had already ended."""
+        ...
 
     def renew(self, slot: int, attempt: int) -> bool:
-        """Show that the claim's worker lives; False where it is superseded."""
+        """Send a heartbeat for a lease; False if it is superseded."""
+        ...
 
-    def dead(self, holder: Holder) -> bool:
-        """Whether its worker is gone, or has been silent for the lease."""
+    def expired(self, lease: Lease) -> bool:
+        """Whether the worker of a lease is dead, or has not renewed it in time."""
+        ...
 
-    def tell(self, trials: Sequence[Trial]) -> None:
-        """Let other machines know of these trials of ours."""
+    def push(self, trials: Sequence[Trial]) -> None:
+        """Publish trials of this process to other machines."""
+        ...
 
-    def hear(self) -> None:
-        """Write the files of trials that other machines have told of."""
+    def pull(self) -> None:
+        """Write the files of trials that other machines have published."""
+        ...
 
 
 def worker_name() -> str:
-    """This process among all workers of a study."""
+    """Name of this process among the workers of a study: host and pid."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-class Leases:
-    """Silence by this process's own clock: those of other machines may be wrong."""
+class LeaseClock:
+    """Expiry of leases by the monotonic clock of this process: clocks of machines may differ.
+
+    seconds: without a renewal, after which a lease has expired
+    """
 
     def __init__(self, seconds: float):
         self.seconds = seconds
         self._seen: dict[tuple[int, int], tuple[float, float]] = {}
 
-    def dead(self, holder: Holder) -> bool:
-        """On this host the process decides, elsewhere a lease without a renewal."""
-        if is_local(holder.owner):
-            return not is_alive(holder.owner)
-        key, now = (holder.slot, holder.attempt), time.monotonic()
+    def expired(self, lease: Lease) -> bool:
+        """On this host: whether the process is dead; elsewhere: whether it missed renewals."""
+        if is_local(lease.owner):
+            return not is_alive(lease.owner)
+        key, now = (lease.slot, lease.attempt), time.monotonic()
         renewed, since = self._seen.get(key, (None, now))
-        if renewed != holder.renewed:
+        if renewed != lease.renewed:
             since = now
-        self._seen[key] = (holder.renewed, since)
+        self._seen[key] = (lease.renewed, since)
         return now - since > self.seconds
 
 
-class FileClaims:
-    """Claims as files <slot>.<attempt>, made by linking, which the file system does once only.
+class FileLeases:
+    """Leases as files leases/<slot>.<attempt>, acquired by hard links, which are atomic.
 
     For the processes of one machine, and for machines that share the folder of the runs.
     """
 
     def __init__(self, study: Study, lease_seconds: float):
-        self.study, self.folder = study, study.folder / "claims"
+        self.study, self.folder = study, study.folder / "leases"
         self.folder.mkdir(exist_ok=True)
-        self.leases = Leases(lease_seconds)
+        self._clock = LeaseClock(lease_seconds)
         self._read: dict[Path, dict[str, Any]] = {}
 
-    def held(self) -> dict[int, Holder]:
+    def latest(self) -> dict[int, Lease]:
         latest: dict[int, tuple[int, Path]] = {}
         for path in self.folder.glob("[0-9]*.[0-9]*"):
             slot, _, attempt = path.name.partition(".")
             latest[int(slot)] = max(latest.get(int(slot), (0, path)), (int(attempt), path))
-        holders = {}
+        leases = {}
         for slot, (attempt, path) in latest.items():
             if path not in self._read:
                 self._read[path] = jsonl.load(path)
             body, renewed = self._read[path], path.stat().st_mtime
-            holders[slot] = Holder(slot, attempt, body["worker"], body["owner"], renewed)
-        return holders
+            leases[slot] = Lease(slot, attempt, body["worker"], body["owner"], renewed)
+        return leases
 
-    def take(self, slot: int, attempt: int) -> bool:
+    def acquire(self, slot: int, attempt: int) -> bool:
         draft = self.folder / f".{uuid.uuid4().hex}.tmp"
         body = {"worker": worker_name(), "owner": this_process()}
         draft.write_text(json.dumps(body), encoding="utf-8")
@@ -128,32 +137,32 @@ class FileClaims:
             draft.unlink()
         return True
 
-    def drop(self, slot: int, attempt: int) -> None:
-        """The trial's file says it."""
+    def release(self, slot: int, attempt: int) -> None:
+        """Nothing to do: the file of the trial records its end."""
 
     def renew(self, slot: int, attempt: int) -> bool:
-        with contextlib.suppress(OSError):  # a disk that hesitates: the next time will do
+        with contextlib.suppress(OSError):  # retried by the next renewal
             os.utime(self._path(slot, attempt))
-        return current(self.folder, slot, attempt)
+        return is_current(self.folder, slot, attempt)
 
-    def dead(self, holder: Holder) -> bool:
-        return self.leases.dead(holder)
+    def expired(self, lease: Lease) -> bool:
+        return self._clock.expired(lease)
 
-    def tell(self, trials: Sequence[Trial]) -> None:
-        """The files have said it."""
+    def push(self, trials: Sequence[Trial]) -> None:
+        """Nothing to do: the files are shared."""
 
-    def hear(self) -> None:
-        """The files say it."""
+    def pull(self) -> None:
+        """Nothing to do: the files are shared."""
 
     def _path(self, slot: int, attempt: int) -> Path:
-        return claim_path(self.folder, slot, attempt)
+        return lease_path(self.folder, slot, attempt)
 
 
-def claim_path(folder: Path, slot: int, attempt: int) -> Path:
-    """The file of a claim in the folder of claims."""
+def lease_path(folder: Path, slot: int, attempt: int) -> Path:
+    """The file of a lease in the folder of leases."""
     return folder / f"{slot:05d}.{attempt}"
 
 
-def current(folder: Path, slot: int, attempt: int) -> bool:
-    """Whether nobody has superseded this claim: what a trial's process asks before it writes."""
-    return not claim_path(folder, slot, attempt + 1).exists()
+def is_current(folder: Path, slot: int, attempt: int) -> bool:
+    """Whether a lease is not superseded; checked by the process of a trial before it writes."""
+    return not lease_path(folder, slot, attempt + 1).exists()

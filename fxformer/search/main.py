@@ -1,7 +1,4 @@
-"""`fxformer search [STUDY]`: the studies there are, or one of them, told whole.
-
-`fxformer search serve` is another thing: see `serve`.
-"""
+"""`fxformer search [STUDY]`: list of studies, or the report of one. `search serve`: see `serve`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +9,7 @@ from rich.text import Text
 from fxformer.arguments import Parser
 from fxformer.files import check_output
 from fxformer.search.cost import RESOLUTION
-from fxformer.search.report import account, to_csv, to_json
+from fxformer.search.report import study_report, to_csv, to_json
 from fxformer.search.serve import main as serve
 from fxformer.search.show import show, show_list
 from fxformer.search.study import find, studies, unreadable
@@ -20,57 +17,57 @@ from fxformer.track import formatting
 
 
 def main(argv: Sequence[str], console: Console | None = None) -> None:
-    """Read, print, write files if asked. UserError where there is nothing of the kind."""
+    """Print the list or the report, or write it as JSON or CSV. UserError for an unknown study."""
     if argv[:1] == ["serve"]:
         return serve(argv[1:])
     given, console = search_parser().parse(argv), console or Console()
     if given.study is None:
-        there, wrong = studies(given.runs), unreadable(given.runs)
-        if not there and not wrong:
-            makes = "`fxformer train -m search=random …` makes one"
-            console.print(Text(f"no studies in {given.runs}/ yet; {makes}"))
+        found, broken = studies(given.runs), unreadable(given.runs)
+        if not found and not broken:
+            hint = "start one with `fxformer train -m search=random …`"
+            console.print(Text(f"no studies in {given.runs}/; {hint}"))
             return
-        show_list([account(study) for study in there], console)
-        for name, why in wrong.items():
+        show_list([study_report(study) for study in found], console)
+        for name, why in broken.items():
             console.print(Text(formatting.safe(f"{name}: unreadable: {why}"), style="red"),
                           soft_wrap=True)  # fmt: skip
         return
     for file, option in ((given.json, "--json"), (given.csv, "--csv")):
         if file not in (None, "-"):
             check_output(file, option)
-    told = account(find(given.runs, given.study), given.resolution)
+    report = study_report(find(given.runs, given.study), given.resolution)
     for file, write in ((given.json, to_json), (given.csv, to_csv)):
         if file == "-":
-            print(write(told), end="")
+            print(write(report), end="")
         elif file:
-            Path(file).expanduser().write_text(write(told), encoding="utf-8")
+            Path(file).expanduser().write_text(write(report), encoding="utf-8")
     if "-" not in (given.json, given.csv):
-        show(told, console, given.all)
+        show(report, console, given.all)
 
 
 def search_parser() -> Parser:
     """The arguments of `fxformer search`."""
-    made = Parser(
+    parser = Parser(
         "search",
-        "Print what a search tried, found and cost; all searches where none is named. `fxformer "
-        "train -m` runs searches: see its help.",
+        "Print the report of a search: ranking, parameter importance, Pareto front, cost; all "
+        "searches where none is named. `fxformer train -m` runs searches: see its help.",
         examples=[
             ("", "all searches of a folder"),
             ("last --csv trials.csv", "the newest one; its trials as CSV"),
             ("serve --help", "a database for the workers of several machines"),
         ],
     )
-    made.add_argument(
+    parser.add_argument(
         "study", nargs="?", metavar="STUDY", help="its name, its first letters, or last"
     )
-    made.add_argument("--all", action="store_true", help="every configuration, not the best 20")
-    made.add_argument(
+    parser.add_argument("--all", action="store_true", help="all configurations, not the best 20")
+    parser.add_argument(
         "--resolution",
         type=int,
         default=RESOLUTION,
         metavar="N",
-        help=f"values of an interval in the grid that its cost is compared with ({RESOLUTION})",
+        help=f"values per interval of the grid that its cost is compared with ({RESOLUTION})",
     )
-    made.add_argument("--json", metavar="FILE", help="everything as JSON; -: to the terminal")
-    made.add_argument("--csv", metavar="FILE", help="the trials as CSV; -: to the terminal")
-    return made
+    parser.add_argument("--json", metavar="FILE", help="everything as JSON; -: to the terminal")
+    parser.add_argument("--csv", metavar="FILE", help="the trials as CSV; -: to the terminal")
+    return parser

@@ -1,9 +1,9 @@
-"""A study and its trials as Optuna has them: for its samplers, its storages and its dashboard."""
+"""Conversion of studies and trials to Optuna, for its samplers, storages and dashboard."""
 
 import datetime
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fxformer.search.study import Dimension, Study, Trial
 
@@ -14,7 +14,7 @@ DIVERGED = 3  # exit code
 
 
 def distributions(space: Sequence[Dimension]) -> dict[str, "optuna.distributions.BaseDistribution"]:
-    """{key: Optuna's distribution}."""
+    """{key: Optuna distribution} of a space."""
     return {one.key: _distribution(one) for one in space}
 
 
@@ -27,14 +27,17 @@ def _distribution(one: Dimension) -> "optuna.distributions.BaseDistribution":
     return kinds[one.kind](one.low, one.high, log=one.log)
 
 
-def directions(study: Study) -> list[str]:
-    """minimize or maximize, for each objective."""
+def directions(study: Study) -> list[Literal["minimize", "maximize"]]:
+    """ "minimize" or "maximize" for each objective."""
     return ["maximize" if name in study.maximize else "minimize" for name in study.objectives]
 
 
 def frozen(study: Study, trial: Trial, number: int = 0) -> "optuna.trial.FrozenTrial":
-    """A trial whose parameters are drawn. What is to be gone on with is RUNNING there; what
-    diverged is complete and as bad as can be, so that a sampler learns of it."""
+    """A trial as an Optuna FrozenTrial; its parameters must be drawn.
+
+    Resumable trials become RUNNING. Diverged trials become COMPLETE with an infinitely bad value,
+    so that samplers avoid them.
+    """
     from optuna.trial import FrozenTrial, TrialState
 
     state = {
@@ -67,22 +70,22 @@ def frozen(study: Study, trial: Trial, number: int = 0) -> "optuna.trial.FrozenT
 
 
 def attributes(trial: Trial) -> dict[str, Any]:
-    """What else is told of a trial: its slot, run, cost and end."""
+    """User attributes: slot, run, energy and outcome of a trial."""
     names = ("slot", "attempts", "run", "kwh", "joules", "seconds", "reason", "worker")
     return {name: getattr(trial, name) for name in names} | {"status": trial.state}
 
 
-def memory(
+def in_memory_study(
     study: Study, trials: Sequence[Trial], sampler: "optuna.samplers.BaseSampler | None" = None
 ) -> "optuna.Study":
-    """An Optuna study of these trials that lies nowhere."""
+    """An Optuna study of the trials, in memory."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    held = optuna.create_study(directions=directions(study), sampler=sampler)
+    converted = optuna.create_study(directions=directions(study), sampler=sampler)
     drawn = [trial for trial in trials if trial.params]
-    held.add_trials([frozen(study, trial, n) for n, trial in enumerate(drawn)])
-    return held
+    converted.add_trials([frozen(study, trial, n) for n, trial in enumerate(drawn)])
+    return converted
 
 
 def _number(study: Study, value: float, objective: int = 0) -> float:
@@ -94,7 +97,7 @@ def _worst(study: Study, objective: int) -> float:
 
 
 def _time(iso: str | None) -> datetime.datetime:
-    """Optuna's times are naive and local, and must be there."""
+    """A time for Optuna: naive and local; now where unknown."""
     if iso is None:
         return datetime.datetime.now()
     return datetime.datetime.fromisoformat(iso).astimezone().replace(tzinfo=None)

@@ -1,19 +1,19 @@
-"""The front of value against energy: the trials that no other beats in both."""
+"""Pareto front of two objectives to be minimized."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 
-def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Indices of the points that no other point beats, from the cheapest to the dearest.
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Indices of the non-dominated points, by ascending cost.
 
-    costs, values: [N], both the smaller the better; what is not finite is left out. Of equal points
-    the first stays.
+    costs, values: [N], both to be minimized; non-finite points are left out. Of equal points only
+    the first is kept.
     """
     pairs = np.array([costs, values], np.float64).T.reshape(-1, 2)
-    sound = np.flatnonzero(np.isfinite(pairs).all(1))
-    order = sound[np.lexsort((pairs[sound, 1], pairs[sound, 0]))]
+    finite = np.flatnonzero(np.isfinite(pairs).all(1))
+    order = finite[np.lexsort((pairs[finite, 1], pairs[finite, 0]))]
     kept, best = [], np.inf
     for index in order:
         if pairs[index, 1] < best:

@@ -1,4 +1,4 @@
-"""A trial as a process of its own: the same command as by hand, on its own cores and devices."""
+"""Processes of trials: the command of `fxformer train`, with cores and devices assigned."""
 
 import contextlib
 import dataclasses
@@ -9,15 +9,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ATTEMPT = "=== attempt "  # opens what an attempt prints in the log of its trial
-MEMORY = 0.92  # of an accelerator, for all processes that share it; JAX takes 0.75 by itself
+ATTEMPT = "=== attempt "  # begins the header of an attempt in the log of its trial
+MEMORY = 0.92  # fraction of an accelerator for all its processes; the default of JAX is 0.75
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where one of the trials that run at once has its room. cores, devices: None: all there are.
+class Resources:
+    """Cores and devices of one of the trials that run at once.
 
-    sharing: how many trials share its devices
+    cores, devices: ids; None: all
+    sharing: number of trials that share the devices
     """
 
     cores: tuple[int, ...] | None = None
@@ -25,7 +26,7 @@ class Place:
     sharing: int = 1
 
     def environment(self) -> dict[str, str]:
-        """What tells a process of its place."""
+        """Environment variables that restrict a process to these resources."""
         found = {}
         if self.devices is not None:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(self.devices)
@@ -38,17 +39,20 @@ class Place:
         return found
 
 
-def places(workers: int, devices: Sequence[int] | None = None) -> list[Place]:
-    """Room for so many trials at once; one alone has everything."""
+def split_resources(workers: int, devices: Sequence[int] | None = None) -> list[Resources]:
+    """The resources of each of `workers` trials at once; a single one gets all.
+
+    devices: accelerators to distribute; None: all visible ones
+    """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    there = accelerators() if devices is None else [str(one) for one in devices]
+    found = accelerators() if devices is None else [str(one) for one in devices]
     if workers == 1:
-        return [Place(devices=None if devices is None else tuple(there))]
-    sharing = -(-workers // len(there)) if there else 1
+        return [Resources(devices=None if devices is None else tuple(found))]
+    sharing = -(-workers // len(found)) if found else 1
     return [
-        Place(
+        Resources(
             tuple(_share(cores, n, workers)) or None,
-            tuple(_share(there, n, workers)) or None,
+            tuple(_share(found, n, workers)) or None,
             sharing,
         )
         for n in range(workers)
@@ -56,14 +60,14 @@ def places(workers: int, devices: Sequence[int] | None = None) -> list[Place]:
 
 
 def _share(things: Sequence, n: int, of: int) -> Sequence:
-    """The n-th of `of` equal parts; where there are too few things, one that others have too."""
+    """The n-th of `of` equal parts; with too few items, one item that is shared."""
     if len(things) < of:
         return [things[n % len(things)]] if things else []
     return things[n * len(things) // of : (n + 1) * len(things) // of]
 
 
 def accelerators() -> list[str]:
-    """The CUDA devices this process may use, found without starting CUDA."""
+    """The visible CUDA devices, found without initialising CUDA."""
     if os.environ.get("JAX_PLATFORMS", "").lower() == "cpu":
         return []
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -73,36 +77,41 @@ def accelerators() -> list[str]:
 
 
 class Process:
-    """A started process. Its output goes to the end of `log`.
+    """A started process of a trial.
 
-    It is the head of a session, so that Ctrl-C at the terminal reaches it through us alone.
+    It leads a session of its own, so that Ctrl-C at the terminal is not delivered to it directly.
     """
 
     def __init__(
-        self, argv: Sequence[str], log: Path, place: Place, environ: Mapping[str, str], head: str
+        self,
+        argv: Sequence[str],
+        log: Path,
+        place: Resources,
+        environ: Mapping[str, str],
+        header: str,
     ):
-        """head: a line that opens its output"""
+        """log: file to which its output is appended; header: line written before it"""
         env = {**os.environ, **place.environment(), **environ}
         with log.open("ab", buffering=0) as out:
-            out.write(f"{head}\n".encode())
+            out.write(f"{header}\n".encode())
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
                 start_new_session=True,
             )  # fmt: skip
         if place.cores is not None:
-            with contextlib.suppress(OSError):  # its threads, all still to come, will inherit it
+            with contextlib.suppress(OSError):  # inherited by all its threads
                 os.sched_setaffinity(self._process.pid, place.cores)
 
     def poll(self) -> int | None:
-        """The exit code; None while it runs; minus the number of a signal that killed it."""
+        """The exit code; None while it runs; minus the number of the signal that killed it."""
         return self._process.poll()
 
     def interrupt(self) -> None:
-        """Ask it to save and leave."""
+        """Send SIGTERM: the trial saves and exits."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
+        """Kill it and its child processes."""
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -112,26 +121,26 @@ class Process:
 
 
 @dataclasses.dataclass(frozen=True)
-class Commands:
-    """How a trial's process is started.
+class TrialCommands:
+    """Command lines of the processes of trials.
 
-    flags: words that stand before all overrides (--config-dir …)
-    overrides: those of every trial; plain: those of them that a resumed run may be given
+    flags: options before the overrides (--config-dir …)
+    overrides: of every trial; resumable: those of them that are allowed when a run is resumed
     """
 
     flags: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
-    plain: tuple[str, ...] = ()
+    resumable: tuple[str, ...] = ()
 
     def fresh(self, overrides: Sequence[str]) -> list[str]:
-        """A trial from its beginning."""
-        return [*_begin(), *self.flags, *self.overrides, *overrides]
+        """The command of a new trial."""
+        return [*_train_command(), *self.flags, *self.overrides, *overrides]
 
     def resume(self, run: Path) -> list[str]:
-        """A trial that goes on: its run's own config is the whole config."""
-        place = str(run.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-        return [*_begin(), *self.flags, f"resume='{place}'", *self.plain]
+        """The command that resumes a trial from the config of its run."""
+        path = str(run.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+        return [*_train_command(), *self.flags, f"resume='{path}'", *self.resumable]
 
 
-def _begin() -> list[str]:
+def _train_command() -> list[str]:
     return [sys.executable, "-m", "fxformer", "train"]

@@ -1,7 +1,6 @@
-"""Which trials stop early: each pruner is a class, `judge` its whole interface.
+"""Pruners: stop trials early. Each pruner is a class with one method, `stop_reason`.
 
-A judgement is a pure function of what the trials have reported. Whoever asks, on whichever machine,
-is told the same of the same reports.
+A decision is a pure function of the reports of the trials, the same on every machine.
 """
 
 import bisect
@@ -17,58 +16,59 @@ JOULES = 3.6e6  # in a kWh
 
 
 class Pruner(Protocol):
-    """Asked by a trial's own process after each evaluation but the last."""
+    """Called by the process of a trial after each evaluation but the last."""
 
-    def judge(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
-        """Why the trial should stop, None: it goes on."""
+    def stop_reason(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
+        """Why the trial should stop; None: it continues."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NoPruning:
-    """Every trial runs to its end."""
+    """No pruning: every trial runs to its last step."""
 
-    def judge(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
-        """It goes on."""
+    def stop_reason(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
+        """None: the trial continues."""
         return None
 
 
 @dataclasses.dataclass(frozen=True)
-class Halving:
+class SuccessiveHalving:
     """Asynchronous successive halving (ASHA). Li et al. 2020, sec. 3.
 
-    At each rung, first · factor^k of the resource, a trial goes on if it is among the best 1/factor
-    of those that have come as far; alone at a rung it goes on.
+    At rung k, at min_resource · reduction_factor^k, a trial continues if it is among the best
+    1/reduction_factor of the trials that have reached the rung. The first trial always continues.
 
-    resource: steps, or joules: what the trial has drawn from the grid, all attempts together
-    first: the lowest rung, in steps or joules
-    factor: how much further the next one is
+    resource: steps, or joules of electricity of all attempts of the trial
+    min_resource: of the lowest rung, in steps or joules
+    reduction_factor: ratio of the resources of successive rungs
     """
 
     resource: Literal["steps", "joules"] = "steps"
-    first: Positive = 100
-    factor: Annotated[int, Range(2)] = 3
+    min_resource: Positive = 100
+    reduction_factor: Annotated[int, Range(2)] = 3
 
-    def judge(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
-        """Why the trial should stop, None: it goes on. Its last report is the one that counts; it
-        is judged at each rung that it came to with it."""
+    def stop_reason(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
+        """Why the trial should stop at a rung reached by its last report; None: it continues."""
         mine = self.rungs(study, trial)
         before = self.rungs(study, dataclasses.replace(trial, reports=trial.reports[:-1]))
-        there = [self.rungs(study, other) for other in others if other.slot != trial.slot]
+        of_others = [self.rungs(study, other) for other in others if other.slot != trial.slot]
         for rung in range(len(before), len(mine)):
-            at = f"{self.first * self.factor**rung:g} {self.resource}"
-            values = sorted([rungs[rung] for rungs in there if len(rungs) > rung] + [mine[rung]])
+            at = f"{self.min_resource * self.reduction_factor**rung:g} {self.resource}"
+            values = sorted(
+                [rungs[rung] for rungs in of_others if len(rungs) > rung] + [mine[rung]]
+            )
             if mine[rung] == math.inf:
                 return f"not finite at {at}"
-            if mine[rung] > values[max(len(values) // self.factor, 1) - 1]:
-                return f"not among the best 1/{self.factor} of {len(values)} at {at}"
+            if mine[rung] > values[max(len(values) // self.reduction_factor, 1) - 1]:
+                return f"not among the best 1/{self.reduction_factor} of {len(values)} at {at}"
         return None
 
     def rungs(self, study: Study, trial: Trial) -> list[float]:
-        """What the trial had to show when it came to each rung, as costs: the first report at or
-        beyond it. A report beyond several rungs counts for all of them."""
+        """The cost of the trial at each rung that it has reached: of the first report at or beyond
+        the rung. A report beyond several rungs counts for all of them."""
         found: list[float] = []
         for report in trial.reports:
-            while self._resource(report) >= self.first * self.factor ** len(found):
+            while self._resource(report) >= self.min_resource * self.reduction_factor ** len(found):
                 found.append(study.cost(report[1]))
         return found
 
@@ -77,21 +77,25 @@ class Halving:
 
 
 @dataclasses.dataclass(frozen=True)
-class Median:
-    """Stop when the best so far is worse than the median of what others had at that step.
+class MedianPruner:
+    """Median stopping rule: stop if the best value is worse than the median of others at the step.
     Golovin et al. 2017, sec. 3.2.2.
 
-    startup: so many trials must have ended first
-    warmup: no trial stops before this step
+    n_startup_trials: complete trials required before any is pruned
+    n_warmup_steps: no trial is pruned before this step
     """
 
-    startup: Count = 5
-    warmup: Natural = 0
+    n_startup_trials: Count = 5
+    n_warmup_steps: Natural = 0
 
-    def judge(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
-        """Why the trial should stop, None: it goes on."""
+    def stop_reason(self, study: Study, trial: Trial, others: Sequence[Trial]) -> str | None:
+        """Why the trial should stop; None: it continues."""
         ended = [one for one in others if one.state == "complete" and one.slot != trial.slot]
-        if not trial.reports or trial.reports[-1][0] < self.warmup or len(ended) < self.startup:
+        if (
+            not trial.reports
+            or trial.reports[-1][0] < self.n_warmup_steps
+            or len(ended) < self.n_startup_trials
+        ):
             return None
         step = trial.reports[-1][0]
         theirs = sorted(cost for one in ended if (cost := self._at(study, one, step)) is not None)
@@ -103,5 +107,5 @@ class Median:
 
     def _at(self, study: Study, trial: Trial, step: int) -> float | None:
         """The cost last reported by `step`."""
-        place = bisect.bisect_right([report[0] for report in trial.reports], step)
-        return study.cost(trial.reports[place - 1][1]) if place else None
+        count = bisect.bisect_right([report[0] for report in trial.reports], step)
+        return study.cost(trial.reports[count - 1][1]) if count else None

@@ -1,9 +1,9 @@
-"""Claims in a database, for machines that share no disk: PostgreSQL, or Optuna's gRPC proxy.
+"""Leases in a database, for machines without a shared disk: PostgreSQL, or Optuna's gRPC proxy.
 
-The study there is an Optuna study, which optuna-dashboard opens too. Each claim (slot, attempt) is
-a trial of it; of two that are made at once the one with the lower number counts, since Optuna
-numbers the trials of a study one after the other. What a trial came to travels in its attributes;
-each machine keeps the files of all of them.
+The database holds an Optuna study, which optuna-dashboard can open. Each lease (slot, attempt) is a
+trial of it; of two that are acquired concurrently the one with the lower number is valid, since
+Optuna numbers the trials of a study sequentially. The results of a trial are stored in its user
+attributes; each machine keeps files of all trials.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxformer.errors import UserError
 from fxformer.search import optuna_convert, study_io
-from fxformer.search.leases import FileClaims, Holder, Leases, Unreachable, worker_name
-from fxformer.search.storage import first_line, opened, shown
+from fxformer.search.leases import FileLeases, Lease, LeaseClock, Unreachable, worker_name
+from fxformer.search.storage import first_line, open_storage, redacted
 from fxformer.search.study import Study, Trial
 from fxformer.track.run_lock import this_process
 
@@ -27,87 +27,87 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-PATIENCE = 60.0  # seconds for which a database that does not answer is asked again
-FIRST = 30.0  # the same at the beginning, when its address may be wrong
-QUIET = 5.0  # seconds of waiting before it is said
+RETRY_SECONDS = 60.0  # for which a call to a database that does not answer is retried
+CONNECT_SECONDS = 30.0  # likewise for the first connection, when the address may be wrong
+QUIET_SECONDS = 5.0  # of waiting before a message
 Answer = TypeVar("Answer")
 
 
-class StoreClaims:
-    """Claims as trials of an Optuna storage.
+class DatabaseLeases:
+    """Leases as trials of an Optuna storage.
 
-    study: as this machine keeps it, grown to what other machines have asked for
+    study: the study of this machine, with as many slots as any machine has requested
     """
 
     def __init__(self, study: Study, address: str, lease_seconds: float):
-        self.address, self.leases = address, Leases(lease_seconds)
+        self.address, self._clock = address, LeaseClock(lease_seconds)
         self.study = study
-        self.storage, self.id = self._patient(self._began, FIRST)
-        self.local = FileClaims(self.study, lease_seconds)
-        self.place = _place(self.study)
-        self._told: dict[tuple[int, int], dict[str, Any]] = {}
+        self.storage, self.id = self._retry(self._connect, CONNECT_SECONDS)
+        self.local = FileLeases(self.study, lease_seconds)
+        self.folder_id = _folder_id(self.study)
+        self._pushed: dict[tuple[int, int], dict[str, Any]] = {}
 
-    def _began(self) -> "tuple[BaseStorage, int]":
-        """The storage, and the number of the study there."""
-        self.storage = opened(self.address)
-        return self.storage, self._joined()
+    def _connect(self) -> "tuple[BaseStorage, int]":
+        """The storage, and the id of the study in it."""
+        self.storage = open_storage(self.address)
+        return self.storage, self._join()
 
-    def _joined(self) -> int:
-        """The number of the study there, begun by whoever is first."""
+    def _join(self) -> int:
+        """The id of the study, created by the first worker."""
         from optuna.exceptions import DuplicatedStudyError
         from optuna.study import StudyDirection
 
-        wanted = [StudyDirection[one.upper()] for one in optuna_convert.directions(self.study)]
+        directions = [StudyDirection[one.upper()] for one in optuna_convert.directions(self.study)]
         with contextlib.suppress(DuplicatedStudyError):
-            self.storage.create_new_study(wanted, self.study.name)
+            self.storage.create_new_study(directions, self.study.name)
         number = self.storage.get_study_id_from_name(self.study.name)
         there = self.storage.get_study_user_attrs(number).get("fxformer")
         total = self.study.total
         if there is not None:
             known = Study.from_json(self.study.folder, there)
             if changed := study_io.differences(known, self.study):
-                name = f"{self.study.name} of search.storage is another search; what differs:"
-                raise UserError("\n".join([name, *changed, "write another search.name"]))
+                name = f"{self.study.name} in search.storage is a different search; differences:"
+                raise UserError("\n".join([name, *changed, "choose another search.name"]))
             total = max(total, known.total)
-        self.study = study_io.grown(self.study, total)
+        self.study = study_io.extend(self.study, total)
         self.storage.set_study_user_attr(number, "fxformer", self.study.to_json())
         return number
 
-    def held(self) -> dict[int, Holder]:
-        holders = {}
+    def latest(self) -> dict[int, Lease]:
+        leases = {}
         for (slot, attempt), one in self._latest().items():
             attrs = one.user_attrs
-            holders[slot] = Holder(
-                slot, attempt, attrs["worker"], attrs["owner"], attrs.get("pulse", 0.0)
+            leases[slot] = Lease(
+                slot, attempt, attrs["worker"], attrs["owner"], attrs.get("heartbeat", 0.0)
             )
-        return holders
+        return leases
 
-    def take(self, slot: int, attempt: int) -> bool:
+    def acquire(self, slot: int, attempt: int) -> bool:
         from optuna.trial import TrialState, create_trial
 
-        mine = uuid.uuid4().hex  # a call that is made again finds what it made before
-        claim = {"slot": slot, "attempt": attempt, "worker": worker_name(), "owner": this_process()}
-        claim |= {"claim": mine, "place": self.place}
-        template = create_trial(state=TrialState.RUNNING, user_attrs=claim)
+        mine = uuid.uuid4().hex  # a retried call finds the lease of its first try
+        attrs = {"slot": slot, "attempt": attempt, "worker": worker_name(), "owner": this_process()}
+        attrs |= {"lease": mine, "folder": self.folder_id}
+        template = create_trial(state=TrialState.RUNNING, user_attrs=attrs)
 
-        def act() -> "FrozenTrial":
-            if all(one.user_attrs.get("claim") != mine for one in self._all()):
+        def create() -> "FrozenTrial":
+            if all(one.user_attrs.get("lease") != mine for one in self._all()):
                 self.storage.create_new_trial(self.id, template)
-            return self._counting()[slot, attempt]
+            return self._valid()[slot, attempt]
 
-        won = self._patient(act).user_attrs["claim"] == mine
+        won = self._retry(create).user_attrs["lease"] == mine
         if won:
-            self.local.take(slot, attempt)  # what a trial's own process looks at
-            self.drop(slot, attempt - 1)
+            self.local.acquire(slot, attempt)  # checked by the process of the trial
+            self.release(slot, attempt - 1)
         else:
-            self._fail(lambda attrs: attrs["claim"] == mine)
+            self._mark_failed(lambda attrs: attrs["lease"] == mine)
         return won
 
-    def drop(self, slot: int, attempt: int) -> None:
-        self._fail(lambda attrs: (attrs["slot"], attrs["attempt"]) == (slot, attempt))
+    def release(self, slot: int, attempt: int) -> None:
+        self._mark_failed(lambda attrs: (attrs["slot"], attrs["attempt"]) == (slot, attempt))
 
-    def _fail(self, which: Callable[[dict[str, Any]], bool]) -> None:
-        """Say of claims that nothing will come of them. It counts for nothing but the looks."""
+    def _mark_failed(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        """Mark the Optuna trials of given-up leases as failed, for display only."""
         from optuna.trial import TrialState
 
         with contextlib.suppress(Exception):
@@ -116,28 +116,28 @@ class StoreClaims:
                     self.storage.set_trial_state_values(one._trial_id, TrialState.FAIL)
 
     def renew(self, slot: int, attempt: int) -> bool:
-        def act() -> bool:
-            one = self._counting().get((slot, attempt))
+        def heartbeat() -> bool:
+            one = self._valid().get((slot, attempt))
             if one is not None and not one.state.is_finished():
-                self.storage.set_trial_user_attr(one._trial_id, "pulse", time.time())
+                self.storage.set_trial_user_attr(one._trial_id, "heartbeat", time.time())
             return (slot, attempt) in self._latest()
 
-        return self._patient(act)
+        return self._retry(heartbeat)
 
-    def dead(self, holder: Holder) -> bool:
-        return self.leases.dead(holder)
+    def expired(self, lease: Lease) -> bool:
+        return self._clock.expired(lease)
 
-    def tell(self, trials: Sequence[Trial]) -> None:
+    def push(self, trials: Sequence[Trial]) -> None:
         for trial in trials:
             key, body = (trial.slot, trial.attempts), trial.to_json()
-            if trial.attempts and self._told.get(key) != body:
-                self._patient(lambda key=key, trial=trial: self._tell(key, trial))
-                self._told[key] = body
+            if trial.attempts and self._pushed.get(key) != body:
+                self._retry(lambda key=key, trial=trial: self._push(key, trial))
+                self._pushed[key] = body
 
-    def _tell(self, key: tuple[int, int], trial: Trial) -> None:
+    def _push(self, key: tuple[int, int], trial: Trial) -> None:
         from optuna.trial import TrialState
 
-        there = self._counting().get(key)
+        there = self._valid().get(key)
         if there is None or there.state.is_finished():
             return
         now, number = optuna_convert.frozen(self.study, trial), there._trial_id
@@ -151,71 +151,73 @@ class StoreClaims:
         for name, value in (now.user_attrs | {"trial": trial.to_json()}).items():
             if there.user_attrs.get(name) != value:
                 self.storage.set_trial_user_attr(number, name, value)
-        if trial.state != "running":  # what will be gone on with, will be so in another claim
+        if trial.state != "running":  # a resumed trial will have another lease
             state = TrialState.FAIL if now.state is TrialState.RUNNING else now.state
             self.storage.set_trial_state_values(number, state, now.values)
 
-    def hear(self) -> None:
-        told: dict[int, FrozenTrial] = {}
-        for (slot, attempt), one in sorted(self._patient(self._counting).items()):
-            if one.user_attrs["place"] != self.place:
+    def pull(self) -> None:
+        published: dict[int, FrozenTrial] = {}
+        for (slot, attempt), one in sorted(self._retry(self._valid).items()):
+            if one.user_attrs["folder"] != self.folder_id:
                 if "trial" in one.user_attrs:
-                    told[slot] = one  # of several attempts the last
+                    published[slot] = one  # the last of several attempts
             elif not one.state.is_finished():
-                ours = self.study.trial(slot)  # by a worker that perhaps died before it told
+                ours = self.study.trial(slot)  # of a worker that may have died before it pushed
                 if ours.attempts == attempt and ours.state not in ("running", "waiting"):
-                    self.tell([ours])
-        for slot, one in told.items():
+                    self.push([ours])
+        for slot, one in published.items():
             theirs, ours = Trial.from_json(one.user_attrs["trial"]), self.study.trial(slot)
             if ours.attempts <= theirs.attempts and theirs != ours:
                 study_io.write(self.study, theirs)
 
     def _all(self) -> "list[FrozenTrial]":
         trials = self.storage.get_all_trials(self.id, deepcopy=False)
-        ours = [one for one in trials if "claim" in one.user_attrs]
+        ours = [one for one in trials if "lease" in one.user_attrs]
         return sorted(ours, key=lambda one: one.number)
 
-    def _counting(self) -> "dict[tuple[int, int], FrozenTrial]":
-        """The claims that count: of several for one attempt the first."""
+    def _valid(self) -> "dict[tuple[int, int], FrozenTrial]":
+        """{(slot, attempt): Optuna trial} of the valid leases: the first one per attempt."""
         found: dict[tuple[int, int], FrozenTrial] = {}
         for one in self._all():
             found.setdefault((one.user_attrs["slot"], one.user_attrs["attempt"]), one)
         return found
 
     def _latest(self) -> "dict[tuple[int, int], FrozenTrial]":
-        """The latest claim of each slot."""
+        """{(slot, attempt): Optuna trial} of the latest lease of each slot."""
         latest: dict[int, tuple[int, FrozenTrial]] = {}
-        for (slot, attempt), one in self._counting().items():
+        for (slot, attempt), one in self._valid().items():
             if attempt > latest.get(slot, (0, one))[0]:
                 latest[slot] = (attempt, one)
         return {(slot, attempt): one for slot, (attempt, one) in latest.items()}
 
-    def _patient(self, act: Callable[[], Answer], patience: float | None = None) -> Answer:
-        """What `act` gives; what databases raise is borne for a while.
+    def _retry(self, act: Callable[[], Answer], limit: float | None = None) -> Answer:
+        """Call `act`, retrying on errors of the database. Raises Unreachable after the time limit.
 
-        patience: seconds; then a call that has not come back is given up too. None: PATIENCE, and
-            each call takes as long as the driver's own time limits let it
+        limit: seconds, also for a blocked call; None: RETRY_SECONDS, and a blocked call lasts until
+            the time limit of the driver
         """
         start, pause = time.monotonic(), 0.2
-        end = start + (PATIENCE if patience is None else patience)
-        with _word_after(QUIET, f"waiting for {shown(self.address)}, until {end - start:.0f} s"):
+        end = start + (RETRY_SECONDS if limit is None else limit)
+        with _message_after(
+            QUIET_SECONDS, f"waiting for {redacted(self.address)}, for at most {end - start:.0f} s"
+        ):
             while True:
                 try:
-                    return act() if patience is None else _within(end - time.monotonic(), act)
+                    return act() if limit is None else _within(end - time.monotonic(), act)
                 except (ValueError, ImportError, AttributeError, TypeError):
-                    raise  # ours, or a mistake
-                except Exception as error:  # each database raises its own
+                    raise  # user errors and bugs
+                except Exception as error:  # each driver has its own exceptions
                     if time.monotonic() + pause > end:
-                        what = f"{shown(self.address)} does not answer: {first_line(error)}"
+                        what = f"{redacted(self.address)} does not answer: {first_line(error)}"
                         raise Unreachable(what) from error
                     time.sleep(pause)
                     pause = min(2 * pause, 5.0)
 
 
 @contextlib.contextmanager
-def _word_after(seconds: float, words: str) -> Iterator[None]:
-    """Print `words` to stderr where what is inside takes longer than so many seconds."""
-    timer = threading.Timer(seconds, print, [words], {"file": sys.stderr, "flush": True})
+def _message_after(seconds: float, message: str) -> Iterator[None]:
+    """Print `message` to stderr if the body takes longer than `seconds`."""
+    timer = threading.Timer(seconds, print, [message], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:
@@ -225,14 +227,13 @@ def _word_after(seconds: float, words: str) -> Iterator[None]:
 
 
 def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
-    """What `act` gives or raises; TimeoutError where it has not ended in time. It then goes on in
-    a thread that does not keep the process alive."""
+    """Call `act` with a time limit; TimeoutError if exceeded, leaving it to a daemon thread."""
     future: Future[Answer] = Future()
 
     def run() -> None:
         try:
             future.set_result(act())
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as error:  # noqa: BLE001 - raised in the calling thread
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -244,9 +245,9 @@ def _within(seconds: float, act: Callable[[], Answer]) -> Answer:
         raise TimeoutError(f"no answer in {seconds:.0f} s") from error
 
 
-def _place(study: Study) -> str:
-    """What tells this folder from those of other machines: a name that it is given once."""
-    file, draft = study.folder / ".place", study.folder / f".{uuid.uuid4().hex}.tmp"
+def _folder_id(study: Study) -> str:
+    """Random id of this folder of the study, written once."""
+    file, draft = study.folder / ".folder_id", study.folder / f".{uuid.uuid4().hex}.tmp"
     draft.write_text(uuid.uuid4().hex, encoding="utf-8")
     with contextlib.suppress(FileExistsError):
         os.link(draft, file)

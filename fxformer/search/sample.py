@@ -1,8 +1,8 @@
-"""Which parameters a trial gets: each sampler is a class, `draw` its whole interface.
+"""Samplers: draw the parameters of trials. Each sampler is a class with one method, `draw`.
 
-Grid, random and quasi-random parameters are a pure function of (seed, slot): who draws them, when,
-and what has ended before makes no difference. TPE's follow from (seed, slot, what was known when
-the trial was taken up); they are recorded then and never drawn again.
+Parameters of grid, random and Sobol samplers are a pure function of (seed, slot), independent of
+other trials and of the worker. Those of TPE depend also on the trials known when the trial is
+started; they are recorded and never drawn again.
 """
 
 import dataclasses
@@ -19,31 +19,32 @@ from fxformer.types import Count
 
 
 class Sampler(Protocol):
-    """pure: whether `draw` passes over `trials`, so that parameters are known beforehand."""
+    """pure: whether `draw` ignores `trials`, so that all parameters are known in advance."""
 
     pure: ClassVar[bool]
 
     def draw(self, study: Study, slot: int, trials: Sequence[Trial]) -> dict[str, Any]:
-        """Parameters of a slot."""
+        """The parameters of a slot, {key: value}."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Auto:
-    """A grid where all dimensions are enumerated, else random: what `-m` does by itself."""
+    """Grid if all dimensions are enumerated, else random: the default of `-m`."""
 
-    def settle(self, dimensions: Sequence[Dimension]) -> "Grid | Random":
-        """The sampler it stands for."""
+    def resolve(self, dimensions: Sequence[Dimension]) -> "Grid | Random":
+        """The sampler for a space."""
         return Random() if space.size(dimensions) is None else Grid()
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Every combination, the last key fastest."""
+    """All combinations; the last key varies fastest."""
 
     pure: ClassVar[bool] = True
 
     def draw(self, study: Study, slot: int, trials: Sequence[Trial]) -> dict[str, Any]:
-        """Parameters of a slot below `space.size`."""
+        """The parameters of a slot below `space.size`."""
         sizes = [len(one.choices) for one in study.space]
         places = np.unravel_index(slot, sizes) if sizes else ()
         return {one.key: one.choices[place] for one, place in zip(study.space, places, strict=True)}
@@ -51,27 +52,27 @@ class Grid:
 
 @dataclasses.dataclass(frozen=True)
 class Random:
-    """Independent draws. Bergstra and Bengio 2012."""
+    """Independent random draws. Bergstra and Bengio 2012."""
 
     pure: ClassVar[bool] = True
 
     def draw(self, study: Study, slot: int, trials: Sequence[Trial]) -> dict[str, Any]:
-        """Parameters of any slot."""
+        """The parameters of a slot."""
         rng = np.random.default_rng([study.seed, slot])
-        return {one.key: space.at(one, rng.random()) for one in study.space}
+        return {one.key: space.value_at(one, rng.random()) for one in study.space}
 
 
 @dataclasses.dataclass(frozen=True)
-class QuasiRandom:
-    """Scrambled Sobol points: random, but no two close by chance. Best at powers of two."""
+class Sobol:
+    """Scrambled Sobol sequence, a quasi-random sampler. Best with a power of two of trials."""
 
     pure: ClassVar[bool] = True
 
     def draw(self, study: Study, slot: int, trials: Sequence[Trial]) -> dict[str, Any]:
-        """Parameters of any slot."""
+        """The parameters of a slot."""
         point = _sobol(len(study.space), study.seed, slot)
         drawn = zip(study.space, point, strict=True)
-        return {one.key: space.at(one, place) for one, place in drawn}
+        return {one.key: space.value_at(one, place) for one, place in drawn}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -79,7 +80,7 @@ def _sobol(dimensions: int, seed: int, slot: int) -> tuple[float, ...]:
     from scipy.stats import qmc
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the number drawn so far is no power of two
+        warnings.simplefilter("ignore")  # about a number of points that is no power of two
         points = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
         if slot:
             points.fast_forward(slot)
@@ -87,35 +88,35 @@ def _sobol(dimensions: int, seed: int, slot: int) -> tuple[float, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class TreeParzen:
-    """Optuna's TPE: draws where what was good is denser than what was not. Bergstra et al. 2011.
+class TPE:
+    """Tree-structured Parzen estimator of Optuna. Bergstra et al. 2011.
 
-    startup: so many trials are random first
-    candidates: points of which the most promising one is taken
-    A trial that diverged counts as the worst there is; running ones keep others away from them.
+    n_startup_trials: random trials before the estimator is used
+    n_ei_candidates: candidates per draw; the one with the best expected improvement is used
+    Diverged trials count as infinitely bad.
     """
 
     pure: ClassVar[bool] = False
-    startup: Count = 10
-    candidates: Count = 24
+    n_startup_trials: Count = 10
+    n_ei_candidates: Count = 24
 
     def draw(self, study: Study, slot: int, trials: Sequence[Trial]) -> dict[str, Any]:
-        """Parameters of a slot, given all `trials` as they stand."""
-        if slot < self.startup:
+        """The parameters of a slot, given the current state of all `trials`."""
+        if slot < self.n_startup_trials:
             return Random().draw(study, slot, trials)
         import optuna
 
         seed = int(np.random.default_rng([study.seed, slot]).integers(2**31))
         sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self.startup, n_ei_candidates=self.candidates, seed=seed
+            n_startup_trials=self.n_startup_trials, n_ei_candidates=self.n_ei_candidates, seed=seed
         )
-        held = optuna_convert.memory(study, trials, sampler)
-        asked = held.ask(optuna_convert.distributions(study.space))
-        return {one.key: _tidy(one, asked.params[one.key]) for one in study.space}
+        optuna_study = optuna_convert.in_memory_study(study, trials, sampler)
+        proposal = optuna_study.ask(optuna_convert.distributions(study.space))
+        return {one.key: _rounded(one, proposal.params[one.key]) for one in study.space}
 
 
-def _tidy(dimension: Dimension, value: Any) -> Any:
-    """Five digits, as `space.at` gives."""
+def _rounded(dimension: Dimension, value: Any) -> Any:
+    """A float rounded to five digits, as by `space.value_at`."""
     if dimension.kind != "interval":
         return value
-    return min(max(float(f"{value:.5g}"), dimension.low), dimension.high)
+    return dimension.clipped(float(f"{value:.5g}"))

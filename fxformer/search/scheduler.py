@@ -1,56 +1,67 @@
-"""Which trial a worker takes up next: one that is new, is to go on, or whose worker died."""
+"""Scheduling of trials: the next trial of a worker is new, resumable, or of a dead worker."""
 
 import dataclasses
 import socket
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from fxformer.search import space, study_io, trial_outcome
-from fxformer.search.config import Search
-from fxformer.search.leases import Claims, worker_name
+from fxformer.search import space, study_io
+from fxformer.search.leases import LeaseStore, worker_name
+from fxformer.search.options import WorkerOptions
 from fxformer.search.study import Study, Trial
+from fxformer.search.trial_outcome import is_busy, is_final
 from fxformer.track.run_lock import this_process, utc_now
 
 
-def take(
-    study: Study, search: Search, claims: Claims, known: Sequence[Trial], but: Container[int]
+def next_trial(
+    study: Study,
+    options: WorkerOptions,
+    leases: LeaseStore,
+    known: Sequence[Trial],
+    exclude: Container[int],
 ) -> Trial | None:
-    """A trial that nobody has, now claimed and in its file as ours; None where there is none.
+    """Acquire the lease of a trial that nobody runs, and record it as running; None without one.
 
-    known: all trials as they were a while ago: what was final stays so; but: slots to leave alone
+    known: all trials as read a while ago; the final ones among them are not read again
+    exclude: slots that are not considered
     """
-    holders = claims.held()  # before the trials are read: see below
+    latest = leases.latest()  # read before the trials: see below
     for slot in range(study.total):
-        if slot in but or trial_outcome.final(known[slot], search.retries):
+        if slot in exclude or is_final(known[slot], options.retries):
             continue
-        trial, holder = study.trial(slot), holders.get(slot)
-        if trial_outcome.final(trial, search.retries):
+        trial, lease = study.trial(slot), latest.get(slot)
+        if is_final(trial, options.retries):
             continue
-        told = holder is None or trial.attempts >= holder.attempt and trial.state != "running"
-        # A claim of this very process, which is not at the slot: nobody else would ever end it.
-        told = told or holder.owner == this_process()
-        if not told and not claims.dead(holder) or trial_outcome.busy(study, trial):
+        free = (
+            lease is None
+            or trial.attempts >= lease.attempt
+            and trial.state != "running"
+            # a lease of this process, which does not run the slot: nobody else would ever end it
+            or lease.owner == this_process()
+            or leases.expired(lease)
+        )
+        if not free or is_busy(study, trial):
             continue
-        attempt = 1 + (0 if holder is None else holder.attempt)
-        if not claims.take(slot, attempt):
+        attempt = 1 + (0 if lease is None else lease.attempt)
+        if not leases.acquire(slot, attempt):
             continue
-        claims.hear()  # its holder may have ended it and left between our two looks
+        leases.pull()  # its worker may have ended the trial since the leases were read
         trial = study.trial(slot)
-        if not trial_outcome.final(trial, search.retries):
-            return _recorded(study, search, trial, attempt)
-        claims.drop(slot, attempt)
+        if not is_final(trial, options.retries):
+            return _recorded(study, options, trial, attempt)
+        leases.release(slot, attempt)
     return None
 
 
-def _recorded(study: Study, search: Search, trial: Trial, attempt: int) -> Trial:
-    """The trial as ours: its parameters drawn if they were not yet."""
+def _recorded(study: Study, options: WorkerOptions, trial: Trial, attempt: int) -> Trial:
+    """The trial as running in this process; its parameters are drawn if they were not yet."""
     if not trial.overrides:
-        others = () if search.sampler.pure else study.trials()
-        params = search.sampler.draw(study, trial.slot, others)
-        words = space.overrides(study.space, params)
-        trial = dataclasses.replace(trial, params=params, overrides=words)
+        others = () if options.sampler.pure else study.trials()
+        params = options.sampler.draw(study, trial.slot, others)
+        overrides = space.overrides(study.space, params)
+        trial = dataclasses.replace(trial, params=params, overrides=overrides)
     trial = dataclasses.replace(
-        study_io.charged(study, trial),
+        study_io.with_energy(study, trial),
         state="running",
         reason=None,
         values=(),
@@ -65,8 +76,8 @@ def _recorded(study: Study, search: Search, trial: Trial, attempt: int) -> Trial
     return trial
 
 
-def unlocked(run: Path) -> None:
-    """Open a run's folder whose owner was on another machine and is dead, as its lease tells."""
+def remove_stale_lock(run: Path) -> None:
+    """Unlock a run whose owner was on another machine and is dead, as its lease has expired."""
     lock = run / ".lock"
     if lock.is_file() and f" on {socket.gethostname()} " not in lock.read_text(errors="replace"):
         lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A study on a terminal: what was tried, what mattered, what it cost, and what to run next."""
+"""Report of a study on a terminal: ranking, importance, Pareto front, cost, best command."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,46 +8,46 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.search.configurations import Interval, Setting
+from fxformer.search.configurations import ConfidenceInterval, Configuration
 from fxformer.search.cost import Cost
-from fxformer.search.importance import CHANCE
-from fxformer.search.report import Account
+from fxformer.search.importance import ALPHA
+from fxformer.search.report import StudyReport
 from fxformer.search.study import Study
 from fxformer.search.table import COLOURS
-from fxformer.search.text_plot import columns, front_of, number
+from fxformer.search.text_plot import columns, number, pareto_plot
 from fxformer.track import formatting
 
-SHOWN = 20  # settings, unless all are asked for
+SHOWN = 20  # configurations, without --all
 
 
-def show(account: Account, console: Console, everything: bool = False) -> None:
-    """Print it."""
-    study, width = account.study, min(100, console.width)
-    console.print(Panel(_facts(account), title=Text(formatting.safe(study.name), style="bold"),
+def show(report: StudyReport, console: Console, everything: bool = False) -> None:
+    """Print the report; `everything`: all configurations, not the best 20."""
+    study, width = report.study, min(100, console.width)
+    console.print(Panel(_facts(report), title=Text(formatting.safe(study.name), style="bold"),
                         title_align="left", width=width))  # fmt: skip
-    shown = account.settings if everything else account.settings[:SHOWN]
+    shown = report.configurations if everything else report.configurations[:SHOWN]
     console.print(_table(study, shown))
-    if left := len(account.settings) - len(shown):
-        console.print(Text(f"and {left} more: --all", style="dim"))
+    if left := len(report.configurations) - len(shown):
+        console.print(Text(f"{left} more configurations: --all", style="dim"))
     for title, body in (
-        ("what mattered", _importance(account)),
-        (f"{study.objectives[0]} against energy", front_of(account, width)),
-        ("what it cost", _cost(account.cost)),
+        ("parameter importance", _importance(report)),
+        (f"{study.objectives[0]} vs. energy", pareto_plot(report, width)),
+        ("cost", _cost(report.cost)),
     ):
         if body is not None:
             console.print(Panel(body, title=title, title_align="left", border_style="dim",
                                 width=width))  # fmt: skip
-    if account.best:
-        console.print(Text("the best setting:", style="dim"))
-        words = formatting.safe(shlex.join(account.best), 100_000)
+    if report.best:
+        console.print(Text("train the best configuration:", style="dim"))
+        words = formatting.safe(shlex.join(report.best), 100_000)
         console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
-def show_list(accounts: Sequence[Account], console: Console) -> None:
-    """A line for each study, the newest last."""
+def show_list(accounts: Sequence[StudyReport], console: Console) -> None:
+    """Print a line per study, the newest last."""
     table = columns("study", "sampler", "keys", "best", "energy", "")
     for one in accounts:
-        best = next((s.value.mean for s in one.settings if s.value), None)
+        best = next((s.value.mean for s in one.configurations if s.value), None)
         joules = formatting.si(one.cost.joules, "J") if one.cost.joules else "–"
         keys, sampler = str(len(one.study.space)), part(one.study.sampler)
         cells = (one.study.name, sampler, keys, number(best), joules, one.progress)
@@ -56,26 +56,26 @@ def show_list(accounts: Sequence[Account], console: Console) -> None:
 
 
 def part(config: dict | None) -> str:
-    """The name of a part that a config chooses: its class."""
+    """The class name of a part of a config."""
     return "none" if not config else str(config.get("_target_", "?")).rpartition(".")[2]
 
 
-def _facts(account: Account) -> Table:
-    study = account.study
+def _facts(report: StudyReport) -> Table:
+    study = report.study
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     space = ", ".join(_dimension(one) for one in study.space)
-    for what, value in (
-        ("trials", account.progress),
-        ("objective", ", ".join(f"{'largest' if name in study.maximize else 'smallest'} {name}"
+    for label, value in (
+        ("trials", report.progress),
+        ("objective", ", ".join(f"{'maximize' if name in study.maximize else 'minimize'} {name}"
                                 for name in study.objectives)),
-        ("drawn by", f"{part(study.sampler)}, seed {study.seed}; pruner {part(study.pruner)}"),
+        ("sampler", f"{part(study.sampler)}, seed {study.seed}; pruner {part(study.pruner)}"),
         ("space", space),
         ("command", shlex.join(("fxformer", *study.command))),
         ("folder", str(study.folder)),
     ):  # fmt: skip
-        grid.add_row(what, Text(formatting.safe(value)))
+        grid.add_row(label, Text(formatting.safe(value)))
     return grid
 
 
@@ -85,7 +85,7 @@ def _dimension(one) -> str:
     return f"{one.key} {number(one.low)} – {number(one.high)}{' (log)' if one.log else ''}"
 
 
-def _table(study: Study, shown: Sequence[Setting]) -> Table:
+def _table(study: Study, shown: Sequence[Configuration]) -> Table:
     keys = list(dict.fromkeys(key for one in shown for key in one.params))
     repeated = any(len(one.trials) > 1 for one in shown)
     names = ["rank", study.objectives[0], *(["95 % over seeds"] if repeated else []), "Wh"]
@@ -102,28 +102,30 @@ def _table(study: Study, shown: Sequence[Setting]) -> Table:
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
-    """The last word of a key, where no other ends so."""
+    """The last component of a key, if no other key has the same one."""
     word = key.rpartition(".")[2]
     return word if sum(other.rpartition(".")[2] == word for other in keys) == 1 else key
 
 
-def span(value: Interval | None) -> str:
-    """low – high (n), or nothing where there is no interval."""
+def span(value: ConfidenceInterval | None) -> str:
+    """An interval as "low – high (n)"; "" without one."""
     if value is None or value.low is None:
         return ""
     return f"{number(value.low)} – {number(value.high)} ({value.n})"
 
 
-def _importance(account: Account) -> Group | Text | None:
-    if isinstance(account.importance, str):
-        return Text(account.importance)
-    table = columns("key", "share", " ", "by chance")
-    for one in account.importance:
-        sure = one.chance <= CHANCE
-        cells = (one.key, formatting.percent(one.share), "█" * round(30 * one.share),
-                 f"{one.chance:.3f}" if sure else f"{one.chance:.2f}: cannot be told")  # fmt: skip
-        table.add_row(*(Text(formatting.safe(cell), style="" if sure else "dim") for cell in cells))
-    note = "by chance: how often the same values, dealt out anew, give a key as much"
+def _importance(report: StudyReport) -> Group | Text | None:
+    if isinstance(report.importance, str):
+        return Text(report.importance)
+    table = columns("key", "share", " ", "p-value")
+    for one in report.importance:
+        significant = one.p_value <= ALPHA
+        p = f"{one.p_value:.3f}" if significant else f"{one.p_value:.2f}: not significant"
+        cells = (one.key, formatting.percent(one.share), "█" * round(30 * one.share), p)
+        table.add_row(
+            *(Text(formatting.safe(cell), style="" if significant else "dim") for cell in cells)
+        )
+    note = "p-value: of a permutation test of the values over the trials"
     return Group(table, Text(note, style="dim"))
 
 
@@ -138,17 +140,20 @@ def _cost(cost: Cost) -> Text:
         share = formatting.percent(cost.kwh / cost.budget_kwh)
         lines.append(f"{share} of the budget of {_wh(cost.budget_kwh)}")
     if cost.grid_kwh is not None:
-        lines.append(against_grid(cost))
+        lines.append(_grid_estimate(cost, cost.grid_kwh))
     return Text("\n".join(lines))
 
 
-def against_grid(cost: Cost) -> str:
-    """A sentence: what the grid would have cost, with its interval."""
-    kwh, share = cost.grid_kwh, formatting.percent(cost.kwh / cost.grid_kwh.mean)
-    ends = "" if kwh.low is None else f" ({_wh(kwh.low)} – {_wh(kwh.high)}, 95 %)"
+def _grid_estimate(cost: Cost, kwh: ConfidenceInterval) -> str:
+    """A sentence on the estimated cost of the grid, with its interval."""
+    share = formatting.percent(cost.kwh / kwh.mean)
+    ends = ""
+    if kwh.low is not None and kwh.high is not None:
+        ends = f" ({_wh(kwh.low)} – {_wh(kwh.high)}, 95 %)"
     return (
-        f"the grid, {cost.resolution} values of each interval, has {cost.grid:,} trials: "
-        f"{_wh(kwh.mean)}{ends}; this search took {share} of it"
+        f"estimate for a grid of {cost.grid_trials:,} trials "
+        f"({cost.resolution} values per interval): "
+        f"{_wh(kwh.mean)}{ends}; this search used {share} of it"
     )
 
 

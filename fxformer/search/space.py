@@ -1,8 +1,8 @@
-"""The space: from Hydra's override grammar to dimensions, and from dimensions to overrides.
+"""Search space: parses Hydra overrides into dimensions, and writes parameters as overrides.
 
 a,b  choice(a,b)  range(1,9,2)  glob(*)         enumerated
-interval(0,1)     tag(log,interval(1e-4,1e-2))  drawn, both ends included
-int(interval(2,8))  tag(int,log,interval(1,64)) whole numbers, drawn
+interval(0,1)     tag(log,interval(1e-4,1e-2))  sampled, both ends included
+int(interval(2,8))  tag(int,log,interval(1,64)) integers, sampled
 """
 
 import itertools
@@ -19,17 +19,17 @@ from fxformer.search.study import Dimension
 TAGS = {"log", "int"}
 
 
-def read(words: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dimension]]:
-    """The words that are the same for all trials, and the dimensions that the others span.
+def parse(arguments: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dimension]]:
+    """Split overrides into those that are the same for all trials and the dimensions of the space.
 
-    words: overrides of a command line; of two for one key the later counts
-    loader: Hydra's config loader, which globs need
-    Raises UserError with a line for each word that spans nothing.
+    arguments: overrides of a command line; of several for one key the last one is used
+    loader: Hydra's config loader, required by globs
+    Raises UserError with a line for each invalid dimension.
     """
     fixed: dict[str, str] = {}
     space: dict[str, Dimension] = {}
-    wrong: list[str] = []
-    for override in OverridesParser.create(loader).parse_overrides(list(words)):
+    problems: list[str] = []
+    for override in OverridesParser.create(loader).parse_overrides(list(arguments)):
         key = override.get_key_element()
         fixed.pop(key, None)
         space.pop(key, None)
@@ -39,25 +39,25 @@ def read(words: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dime
         try:
             space[key] = _dimension(key, override)
         except UserError as error:
-            wrong.append(f"{override.input_line}: {error}")
-    if wrong:
-        raise UserError("\n".join(wrong))
+            problems.append(f"{override.input_line}: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
     return list(fixed.values()), list(space.values())
 
 
-def words_of(space: Mapping[str, Any], path: str = "") -> list[str]:
-    """`search.space` as overrides. A value is what would come after the `=`, or a list of choices;
+def space_overrides(space: Mapping[str, Any], path: str = "") -> list[str]:
+    """`search.space` as overrides. A value is what would follow the `=`, or a list of choices;
     mappings are nested keys."""
     found = []
     for key, value in space.items():
         where = f"{path}{key}"
         if isinstance(value, Mapping):
-            found += words_of(value, f"{where}.")
+            found += space_overrides(value, f"{where}.")
         elif isinstance(value, (list, tuple)):
             inside = ",".join(Override._get_value_element_as_str(one) for one in value)
             found.append(f"{where}=choice({inside})")
         elif isinstance(value, str):
-            found.append(f"{where}={value}")  # in the grammar already
+            found.append(f"{where}={value}")  # already in Hydra's grammar
         else:
             found.append(f"{where}={Override._get_value_element_as_str(value)}")
     return found
@@ -65,104 +65,107 @@ def words_of(space: Mapping[str, Any], path: str = "") -> list[str]:
 
 def _dimension(key: str, override: Override) -> Dimension:
     value = override._value
-    tags = set(getattr(value, "tags", ()))
+    tags: set[str] = set(getattr(value, "tags", ()))
     if unknown := tags - TAGS:
-        raise UserError(f"there is no tag {', '.join(sorted(unknown))}; there are log and int")
+        raise UserError(f"unknown tag {', '.join(sorted(unknown))}; known: log, int")
     if isinstance(value, IntervalSweep):
         return _interval(key, value, tags)
     if tags:
-        raise UserError(f"{', '.join(sorted(tags))} goes with an interval, as in interval(1,8)")
+        raise UserError(f"{', '.join(sorted(tags))} requires an interval, as in interval(1,8)")
     if getattr(value, "shuffle", False):
         raise UserError(
-            "the order of trials is the sampler's; write choice(…), and search=random for a random "
-            "order"
+            "the sampler determines the order of trials; write choice(…), and search=random for a "
+            "random order"
         )
     elements = list(override.sweep_iterator())
-    words = tuple(Override._get_value_element_as_str(one) for one in elements)
-    if not words:
-        raise UserError("holds no value")
-    choices = tuple(map(_plain, elements, words))
-    return Dimension(key, "choice", choices=choices, words=words)
+    literals = tuple(Override._get_value_element_as_str(one) for one in elements)
+    if not literals:
+        raise UserError("has no value")
+    choices = tuple(map(_plain, elements, literals))
+    return Dimension(key, "choice", choices=choices, literals=literals)
 
 
 def _interval(key: str, value: IntervalSweep, tags: set[str]) -> Dimension:
     low, high = value.start, value.end
-    whole = "int" in tags or isinstance(low, int)
+    integer = "int" in tags or isinstance(low, int)
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        raise UserError("an interval wants two finite ends")
+        raise UserError("an interval requires two finite ends")
     if not low < high:
-        raise UserError(f"an interval wants its lower end first, got {low:g} and {high:g}")
+        raise UserError(f"an interval requires its lower end first, got {low:g} and {high:g}")
     if "log" in tags and low <= 0:
-        raise UserError(f"a logarithmic interval begins above 0, not at {low:g}")
-    if whole and (low != int(low) or high != int(high)):
-        raise UserError(f"whole numbers want whole ends, got {low:g} and {high:g}")
-    if whole:
+        raise UserError(f"a logarithmic interval must begin above 0, got {low:g}")
+    if integer and (low != int(low) or high != int(high)):
+        raise UserError(f"an integer interval requires integer ends, got {low:g} and {high:g}")
+    if integer:
         return Dimension(key, "integer", int(low), int(high), "log" in tags)
     return Dimension(key, "interval", float(low), float(high), "log" in tags)
 
 
-def _plain(element: Any, word: str) -> Any:
+def _plain(element: Any, literal: str) -> Any:
     if isinstance(element, QuotedString):
         return element.text
     scalar = element is None or isinstance(element, (bool, int, float, str))
-    return element if scalar else word
+    return element if scalar else literal
 
 
-def at(dimension: Dimension, place: float) -> Any:
-    """The value at `place` in [0, 1): uniform places give what the dimension says.
+def value_at(dimension: Dimension, quantile: float) -> Any:
+    """The value of a dimension at a quantile in [0, 1).
 
-    Intervals are rounded to five digits, so that a command line that repeats them is short.
+    Floats are rounded to five digits, to keep command lines short.
     """
     if dimension.kind == "choice":
-        return dimension.choices[int(place * len(dimension.choices))]
-    low, high = float(dimension.low), float(dimension.high)
+        return dimension.choices[int(quantile * len(dimension.choices))]
+    low, high = map(float, dimension.ends)
     if dimension.kind == "integer":
         low, high = low - 0.5, high + 0.5
     if dimension.log:
-        value = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))
+        value = math.exp(math.log(low) + quantile * (math.log(high) - math.log(low)))
     else:
-        value = low + place * (high - low)
+        value = low + quantile * (high - low)
     value = round(value) if dimension.kind == "integer" else float(f"{value:.5g}")
-    return min(max(value, dimension.low), dimension.high)
+    return dimension.clipped(value)
 
 
 def overrides(space: Sequence[Dimension], params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The words that give a trial its parameters."""
-    return tuple(f"{one.key}={word(one, params[one.key])}" for one in space)
+    """Parameters of a trial as overrides."""
+    return tuple(f"{one.key}={literal(one, params[one.key])}" for one in space)
 
 
-def word(dimension: Dimension, value: Any) -> str:
-    """A value as the command line writes it."""
+def literal(dimension: Dimension, value: Any) -> str:
+    """A value in Hydra's override grammar."""
     if dimension.kind != "choice":
         return repr(value)
-    for choice, written in zip(dimension.choices, dimension.words, strict=True):
+    for choice, written in zip(dimension.choices, dimension.literals, strict=True):
         if type(choice) is type(value) and choice == value:
             return written
-    raise UserError(f"{dimension.key}: {value!r} is none of {', '.join(dimension.words)}")
+    raise UserError(f"{dimension.key}: {value!r} is not in {', '.join(dimension.literals)}")
 
 
 def size(space: Sequence[Dimension]) -> int | None:
-    """How many points an exhaustive grid has; None where there is an interval of floats."""
-    counts = [len(one.choices) if one.kind == "choice" else None for one in space]
-    return None if None in counts else math.prod(counts)
+    """Number of points of the exhaustive grid; None with an interval."""
+    if any(one.kind != "choice" for one in space):
+        return None
+    return math.prod(len(one.choices) for one in space)
 
 
 def corners(space: Sequence[Dimension], most: int = 256) -> Iterator[dict[str, Any]]:
-    """Points at which a config is to be judged before anything runs.
+    """Points of the space whose configs are validated before a search starts.
 
-    Every combination of choices, with all intervals at their low and then at their high ends. Where
-    that is more than `most` points: every choice of every dimension at least once.
+    Every combination of choices, with all intervals at their low and at their high ends. If these
+    are more than `most` points: every choice of every dimension at least once.
     """
     enumerated = [one for one in space if one.kind == "choice"]
-    drawn = [one for one in space if one.kind != "choice"]
-    ends = [{one.key: end(one) for one in drawn} for end in (_low, _high)] if drawn else [{}]
+    intervals = [one for one in space if one.kind != "choice"]
+    ends = (
+        [{one.key: end(one) for one in intervals} for end in (_low, _high)] if intervals else [{}]
+    )
     product = itertools.product(*(one.choices for one in enumerated))
     if len(ends) * math.prod(len(one.choices) for one in enumerated) > most:
         lists = [one.choices for one in enumerated]
         rows = range(max(map(len, lists)))
         product = (tuple(some[row % len(some)] for some in lists) for row in rows)
-    for picked in product:
-        chosen = dict(zip((one.key for one in enumerated), picked, strict=True))
+    for combination in product:
+        chosen = dict(zip((one.key for one in enumerated), combination, strict=True))
         for end in ends:
             yield {one.key: (chosen | end)[one.key] for one in space}
 

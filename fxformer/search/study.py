@@ -1,11 +1,11 @@
-"""A study: the folder of one search, the records in it, and their reading. Never writes.
+"""Study: the folder of a search and the records in it. Reads only; see study_io for writes.
 
 <runs>/.searches/<name>/
-    study.json          what is searched; written once, changed only in what may grow
-    trials/00003.json   one trial, replaced atomically: the truth
-    logs/00003.log      what its processes printed, all attempts
-    claims/00003.1      who took up trial 3 for the first time; renewed while it lives
-    optuna.journal      the same as an Optuna study, for optuna-dashboard; made anew if damaged
+    study.json          the search; only its total, budget and storage can change
+    trials/00003.json   one trial, replaced atomically; authoritative
+    logs/00003.log      output of its processes, all attempts
+    leases/00003.1      lease of attempt 1 at trial 3; renewed while its worker lives
+    optuna.journal      mirror as an Optuna study, for optuna-dashboard
 """
 
 import dataclasses
@@ -24,18 +24,18 @@ FOLDER = ".searches"  # in the folder of the runs
 State = Literal[
     "waiting", "running", "complete", "pruned", "failed", "interrupted", "stopped", "skipped"
 ]
-WHOLE = ("kwh", "joules", "gco2e", "seconds")  # objectives that are of the whole trial
+WHOLE = ("kwh", "joules", "gco2e", "seconds")  # objectives of the whole trial
 
 
 @dataclasses.dataclass(frozen=True)
 class Dimension:
-    """One key of the space.
+    """One key of the search space.
 
     kind: "interval" (floats), "integer" or "choice"
-    low, high: both ends belong to it; None for a choice
-    log: drawn evenly in the logarithm
+    low, high: inclusive ends; None for a choice
+    log: whether sampled log-uniformly
     choices: plain values (None, bool, int, float, str), as in Trial.params
-    words: the same as the command line writes them, quotes and all
+    literals: the choices in Hydra's override grammar, with quotes
     """
 
     key: str
@@ -44,30 +44,41 @@ class Dimension:
     high: float | None = None
     log: bool = False
     choices: tuple[Any, ...] = ()
-    words: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """(low, high) of an interval or of integers."""
+        assert self.low is not None and self.high is not None
+        return self.low, self.high
+
+    def clipped(self, value: float) -> float:
+        """A value limited to the ends."""
+        low, high = self.ends
+        return min(max(value, low), high)
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
     """One slot of the search; its file holds these fields under these names.
 
-    slot: 0, 1, …; its parameters follow from the seed and it alone (or are recorded, see samplers)
-    params: {key: plain value}; {} while they are not drawn
-    overrides: the same as words of a command line; `Study.overrides` come before them
-    state: waiting | running | complete | pruned | failed | interrupted (goes on from its
-        checkpoint when it is taken up again) | stopped (the same; the budget was spent) | skipped
-        (its config cannot run, search.skip_illegal)
-    reason: why it is so, in words
-    values: of the study's objectives in their order; [] unless complete or pruned
+    slot: 0, 1, …; determines the parameters together with the seed of the study (see `sample`)
+    params: {key: plain value}; {} before they are drawn
+    overrides: the parameters as overrides; `Study.overrides` precede them
+    state: waiting | running | complete | pruned | failed | interrupted (will be resumed from its
+        checkpoint) | stopped (likewise; the budget was used up) | skipped (its config cannot run,
+        search.skip_illegal)
+    reason: of the state, as text
+    values: of the objectives of the study; [] unless complete or pruned
     reports: [[step, value, kwh], …] of the first objective, one per evaluation, steps ascending;
-        kwh is what the trial had used by then. A value may be NaN
-    joules, kwh, gco2e, seconds: all attempts, crashed ones too; wall time of all phases
-    spent: {run folder: [joules, kwh, gco2e, seconds]}, which these are the sums of
-    run: the latest run's folder, relative to the folder of the runs; None before there is one
-    attempts: how often it was taken up; failures: how many of these failed
+        kwh: energy of the trial until then. A value may be NaN
+    joules, kwh, gco2e, seconds: of all attempts, including crashed ones; wall time of all phases
+    energy_by_run: {run folder: [joules, kwh, gco2e, seconds]}, the summands of these
+    run: folder of the latest run, relative to the folder of the runs; None before the first
+    attempts: number of starts; failures: number of failed attempts
     code: exit code of the last process; negative: the signal that killed it
-    worker: name of who took it up last; owner: its process, see track.run_lock
-    started, ended: ISO 8601, UTC; of the first attempt, of the last
+    worker: name of the last worker; owner: its process, see track.run_lock
+    started, ended: ISO 8601, UTC; of the first and of the last attempt
     """
 
     slot: int
@@ -81,7 +92,7 @@ class Trial:
     kwh: float = 0.0
     gco2e: float = 0.0
     seconds: float = 0.0
-    spent: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    energy_by_run: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     run: str | None = None
     attempts: int = 0
     failures: int = 0
@@ -93,7 +104,7 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """Of the first objective, None where there is none."""
+        """The value of the first objective, None without one."""
         return self.values[0] if self.values else None
 
     @property
@@ -104,12 +115,12 @@ class Trial:
         return self.state
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` undoes it. NaN and infinities are strings, as in jsonl."""
+        """Plain values, the inverse of `from_json`. NaN and infinities are strings, as in jsonl."""
         return jsonl.encode(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, given: dict[str, Any]) -> Self:
-        """What `to_json` gave; fields of later versions are passed over. UserError: no trial."""
+        """A trial from `to_json`; unknown fields are ignored. UserError if it is none."""
         try:
             kept = _typed(cls, given, skip=("values", "reports"))
             kept["values"] = tuple(float(value) for value in kept.get("values", ()))
@@ -124,16 +135,16 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What study.json holds, and the folder it was found in.
+    """Contents of study.json, and its folder.
 
-    command: the words after `fxformer` that began it; the same words go on with it
+    command: arguments after `fxformer` that started it; the same arguments continue it
     overrides: those of them that every trial has
-    sampler, pruner: the parts as the config has them, with `_target_`; pruner None: none
-    total: how many slots there are
-    objectives: numbers of the evaluation, or kwh, joules, gco2e, seconds of the whole trial
-    maximize: those of them that are to be large
+    sampler, pruner: configs of the parts, with `_target_`; pruner None: no pruning
+    total: number of slots
+    objectives: metrics of the evaluation, or kwh, joules, gco2e, seconds of the whole trial
+    maximize: the objectives to be maximized
     created: ISO 8601, UTC; versions: {package: version}
-    storage: where claims are made: "files", or the address of a database without its password
+    storage: of the leases: "files", or the address of a database without its password
     """
 
     folder: Path
@@ -154,7 +165,7 @@ class Study:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """UserError where there is no readable study."""
+        """Read a study. UserError without a readable study.json."""
         try:
             given = jsonl.load(Path(folder, "study.json"))
         except (OSError, ValueError) as error:
@@ -163,14 +174,11 @@ class Study:
 
     @classmethod
     def from_json(cls, folder: str | Path, given: dict[str, Any]) -> Self:
-        """What `to_json` gave; fields of later versions are passed over. UserError: no study."""
+        """A study from `to_json`; unknown fields are ignored. UserError if it is none."""
         try:
             fields = _typed(cls, given, skip=("space", "folder"))
             fields.pop("folder", None)
-            fields["space"] = tuple(
-                Dimension(**one | {key: tuple(one[key]) for key in ("choices", "words")})
-                for one in (_typed(Dimension, dimension) for dimension in given["space"])
-            )
+            fields["space"] = tuple(_dimension(one) for one in given["space"])
             for key in ("command", "overrides", "objectives", "maximize"):
                 fields[key] = tuple(given[key])
             for one in fields["space"]:
@@ -181,7 +189,7 @@ class Study:
             raise UserError(f"{folder} is not a study: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, all but the folder."""
+        """Plain values, without the folder."""
         body = jsonl.encode(dataclasses.asdict(self))
         del body["folder"]
         return body
@@ -193,7 +201,7 @@ class Study:
 
     @property
     def journal(self) -> Path:
-        """The Optuna storage beside the trials: `optuna-dashboard PATH` opens it."""
+        """The Optuna journal of the study; open it with `optuna-dashboard PATH`."""
         return self.folder / "optuna.journal"
 
     def path(self, slot: int) -> Path:
@@ -201,38 +209,47 @@ class Study:
         return self.folder / "trials" / f"{slot:05d}.json"
 
     def log(self, slot: int) -> Path:
-        """What a trial's processes printed."""
+        """The log of a trial: output of its processes."""
         return self.folder / "logs" / f"{slot:05d}.log"
 
     def trial(self, slot: int) -> Trial:
-        """The trial of a slot, a waiting one where it has no readable file."""
+        """The trial of a slot; a waiting one without a readable file."""
         try:
             return Trial.from_json(jsonl.load(self.path(slot)))
         except (OSError, ValueError):
             return Trial(slot)
 
     def trials(self) -> list[Trial]:
-        """All slots in order, also those that nobody has taken up."""
+        """The trials of all slots in order, also of waiting ones."""
         return [self.trial(slot) for slot in range(self.total)]
 
     def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The complete ones by the first objective, the best first; NaN is the worst there is."""
-        ended = [trial for trial in trials if trial.state == "complete" and trial.values]
-        return sorted(ended, key=lambda trial: (self.cost(trial.values[0]), trial.slot))
+        """The complete trials by the first objective, the best first; NaN is the worst."""
+        complete = [trial for trial in trials if trial.state == "complete" and trial.values]
+        return sorted(complete, key=lambda trial: (self.cost(trial.values[0]), trial.slot))
 
     def best(self, trials: Sequence[Trial]) -> Trial | None:
-        """The first of `ranked`."""
+        """The best complete trial, None without one."""
         return next(iter(self.ranked(trials)), None)
 
     def cost(self, value: float, objective: int = 0) -> float:
-        """A value as something to make small: -value where it is to be large; inf for NaN."""
+        """A value to be minimized: -value for objectives to be maximized; inf for NaN."""
         sign = -1.0 if self.objectives[objective] in self.maximize else 1.0
         return math.inf if math.isnan(value) else sign * value
 
 
+def _dimension(given: Any) -> Dimension:
+    known = _typed(Dimension, given)
+    for key in ("choices", "literals"):
+        known[key] = tuple(known[key])
+    return Dimension(**known)
+
+
 def _typed(cls: type, given: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of a dataclass out of JSON, those of later versions left out. ValueError names the
-    first one of a wrong type; `skip`: fields that are judged elsewhere."""
+    """The known fields of a dataclass in JSON. ValueError names the first of a wrong type.
+
+    skip: fields that are checked elsewhere
+    """
     if not isinstance(given, dict):
         raise ValueError(f"a JSON object is expected, got {str(given)[:60]}")
     hints = typing.get_type_hints(cls)
@@ -245,7 +262,7 @@ def _typed(cls: type, given: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def unreadable(root: str | Path) -> dict[str, str]:
-    """{name: why} of the studies of a folder of runs that `studies` passes over."""
+    """{name: why} of the unreadable studies of a folder of runs."""
     found = {}
     for file in sorted(Path(root, FOLDER).glob("*/study.json")):
         try:
@@ -256,7 +273,7 @@ def unreadable(root: str | Path) -> dict[str, str]:
 
 
 def studies(root: str | Path) -> list[Study]:
-    """The studies of a folder of runs, the oldest first; what cannot be read is passed over."""
+    """The readable studies of a folder of runs, the oldest first."""
     found = []
     for file in Path(root, FOLDER).glob("*/study.json"):
         try:
@@ -267,15 +284,15 @@ def studies(root: str | Path) -> list[Study]:
 
 
 def find(root: str | Path, which: str) -> Study:
-    """The study called `which`: a folder, a name, the beginning of one, or "last". UserError."""
+    """The study given by folder, name, prefix of a name, or "last". UserError for none or many."""
     if (Path(which) / "study.json").exists():
         return Study.open(which)
-    there = studies(root)
-    if which == "last" and there:
-        return there[-1]
-    exact = [study for study in there if study.name == which]
-    close = exact or [study for study in there if study.name.startswith(which)]
+    found = studies(root)
+    if which == "last" and found:
+        return found[-1]
+    exact = [study for study in found if study.name == which]
+    close = exact or [study for study in found if study.name.startswith(which)]
     if len(close) != 1:
-        names = ", ".join(study.name for study in there) or "none"
-        raise UserError(f"no study {which!r} in {Path(root)}/; there are: {names}")
+        names = ", ".join(study.name for study in found) or "none"
+        raise UserError(f"no study {which!r} in {Path(root)}/; studies: {names}")
     return close[0]

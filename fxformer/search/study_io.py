@@ -1,4 +1,4 @@
-"""The writing of a study: begun once by whoever is first, gone on with by the same command."""
+"""Creates, extends and writes the files of a study; names and compares studies."""
 
 import contextlib
 import dataclasses
@@ -22,44 +22,47 @@ from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
 
-ABANDONED = 24 * 3600.0  # seconds after which nobody is still writing a draft
-# What makes it this study; the rest may change from one command to the next.
+ABANDONED = 24 * 3600.0  # seconds after which a temporary file is deleted
+# The fields that identify a study; others may change from one command to the next.
 IDENTITY = ("space", "sampler", "pruner", "seed", "overrides", "objectives", "maximize")
 
 
-def begin(wanted: Study) -> Study:
-    """The study as it is on disk, made if it is not there yet; two at once make one.
+def open_or_create(wanted: Study) -> Study:
+    """Open the study on disk, or create it; safe for concurrent callers.
 
-    UserError, with what differs, where a study of this name is of something else. Its total may
-    grow, its budget may change.
+    The total may grow, the budget may change. UserError, with the differences, if a different study
+    has this name.
     """
-    for part in ("trials", "logs", "claims"):
+    for part in ("trials", "logs", "leases"):
         (wanted.folder / part).mkdir(parents=True, exist_ok=True)
-    for folder in (wanted.folder, wanted.folder / "trials", wanted.folder / "claims"):
+    for folder in (wanted.folder, wanted.folder / "trials", wanted.folder / "leases"):
         jsonl.sweep(folder, older=ABANDONED)
     file = wanted.folder / "study.json"
     wanted = dataclasses.replace(wanted, created=utc_now(), versions=versions())
-    if not file.exists() and _first(file, wanted):
+    if not file.exists() and _create(file, wanted):
         return wanted
-    there = Study.open(wanted.folder)
-    if changed := differences(there, wanted):
-        there_is = f"{wanted.folder} is another search; what differs:"
-        advice = "write another search.name, or leave it out"
-        raise UserError("\n".join([there_is, *changed, advice]))
-    with_its = {"budget_kwh": wanted.budget_kwh, "storage": wanted.storage}
-    return grown(dataclasses.replace(there, **with_its), wanted.total, there)
+    stored = Study.open(wanted.folder)
+    if changed := differences(stored, wanted):
+        problem = f"{wanted.folder} is a different search; differences:"
+        advice = "choose another search.name, or leave it out"
+        raise UserError("\n".join([problem, *changed, advice]))
+    updated = dataclasses.replace(stored, budget_kwh=wanted.budget_kwh, storage=wanted.storage)
+    return extend(updated, wanted.total, stored)
 
 
-def grown(study: Study, total: int, before: Study | None = None) -> Study:
-    """The study with so many slots, or all that have a file; on disk unless that says so."""
+def extend(study: Study, total: int, before: Study | None = None) -> Study:
+    """The study with at least `total` slots, and all that have a file; written if it differs.
+
+    before: the study on disk, if it is not `study`
+    """
     larger = dataclasses.replace(study, total=max(total, _slots(study)))
     if larger != (before or study):
         jsonl.replace(study.folder / "study.json", json.dumps(larger.to_json(), indent=1) + "\n")
     return larger
 
 
-def _first(file: Path, study: Study) -> bool:
-    """Whether it was us who made the file."""
+def _create(file: Path, study: Study) -> bool:
+    """Create the file atomically; False if it exists."""
     draft = file.with_name(f".{uuid.uuid4().hex}.tmp")
     jsonl.replace(draft, json.dumps(study.to_json(), indent=1) + "\n")
     try:
@@ -72,56 +75,56 @@ def _first(file: Path, study: Study) -> bool:
 
 
 def _slots(study: Study) -> int:
-    """How many slots have a file, gaps included."""
+    """Number of slots up to the last one with a file."""
     files = [path.stem for path in (study.folder / "trials").glob("[0-9]*.json")]
     return 1 + max(map(int, files), default=-1)
 
 
-def differences(there: Study, wanted: Study) -> list[str]:
-    """A line for each thing that makes two studies different."""
+def differences(stored: Study, wanted: Study) -> list[str]:
+    """A line for each difference in the fields that identify a study."""
     lines = []
     for name in IDENTITY:
-        before, after = getattr(there, name), getattr(wanted, name)
+        before, after = getattr(stored, name), getattr(wanted, name)
         if name == "space":
             before = {one.key: describe(one) for one in before}
             after = {one.key: describe(one) for one in after}
             for key in before | after:
                 if before.get(key) != after.get(key):
                     lines.append(_line(key, before.get(key), after.get(key)))
-        elif _told(name, before) != _told(name, after):
+        elif _comparable(name, before) != _comparable(name, after):
             lines.append(_line("" if name == "overrides" else f"search.{name}", before, after))
     return lines
 
 
-def _told(name: str, value: Any) -> Any:
-    """A field as it counts: of the overrides not the order, nor who is told and how it is read."""
+def _comparable(name: str, value: Any) -> Any:
+    """A field for comparison: overrides without order, trackers and energy options."""
     if name == "overrides":
         return sorted(word for word in value if not word.startswith(("tracker", "energy")))
     return jsonl.encode(value)
 
 
 def _line(key: str, before: Any, after: Any) -> str:
-    plain = [
-        " ".join(one) if isinstance(one, tuple) else "nothing" if one is None else str(one)
+    texts = [
+        " ".join(one) if isinstance(one, tuple) else "none" if one is None else str(one)
         for one in (before, after)
     ]
-    return f"{key or 'the rest'}: the study has {plain[0] or 'nothing'}, you gave {plain[1]}"
+    return f"{key or 'overrides'}: the study has {texts[0] or 'none'}, given {texts[1] or 'none'}"
 
 
 def describe(one: Dimension) -> str:
-    """A dimension as one would write it."""
+    """A dimension in Hydra's override grammar."""
     if one.kind == "choice":
-        return f"choice({','.join(one.words)})"
+        return f"choice({','.join(one.literals)})"
     inside = f"interval({one.low:g},{one.high:g})"
     inside = f"int({inside})" if one.kind == "integer" else inside
     return f"tag(log,{inside})" if one.log else inside
 
 
-def name_of(study: Study) -> str:
-    """A name that the same search always has: what is searched, and a digest of the rest."""
+def study_name(study: Study) -> str:
+    """The default name of a study: its keys, and a digest of the fields that identify it."""
     identity = json.dumps(
         {
-            name: _told(name, value)
+            name: _comparable(name, value)
             for name, value in dataclasses.asdict(study).items()
             if name in IDENTITY
         }
@@ -131,65 +134,64 @@ def name_of(study: Study) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', keys)[:40].strip('-.') or 'trials'}-{digest}"
 
 
-def folder_of(runs: str | Path, name: str) -> Path:
-    """Where the study of a name lies. UserError for what is no name."""
+def study_folder(runs: str | Path, name: str) -> Path:
+    """The folder of a study. UserError for an invalid name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=-]*", name):
-        raise UserError(f"search.name={name}: a name is letters, digits and . _ = -")
+        raise UserError(f"search.name={name}: expected letters, digits and . _ = -")
     return Path(runs, FOLDER, name)
 
 
 def write(study: Study, trial: Trial) -> None:
-    """Replace the file of a trial, on disk when this returns."""
+    """Replace the file of a trial atomically and durably."""
     jsonl.replace(study.path(trial.slot), json.dumps(trial.to_json(), indent=1) + "\n")
 
 
-def judged(wanted: Study) -> bool:
-    """Whether the configs of a study of this name have been judged, all its slots."""
+def is_validated(wanted: Study) -> bool:
+    """Whether the configs of all slots of the study were validated before."""
     with contextlib.suppress(OSError, ValueError):
-        return int((wanted.folder / "judged").read_text()) >= wanted.total
+        return int((wanted.folder / "validated").read_text()) >= wanted.total
     return False
 
 
-def note_judged(study: Study) -> None:
-    """Note that all slots there are now have been judged; see `judged`."""
-    jsonl.replace(study.folder / "judged", f"{study.total}\n")
+def mark_validated(study: Study) -> None:
+    """Record that all current slots are validated; see `is_validated`."""
+    jsonl.replace(study.folder / "validated", f"{study.total}\n")
 
 
 def skip(
-    study: Study, slot: int, params: Mapping[str, Any], words: Sequence[str], why: str
+    study: Study, slot: int, params: Mapping[str, Any], overrides: Sequence[str], why: str
 ) -> None:
-    """Note that a slot's config cannot run, unless its trial has begun."""
+    """Record that the config of a slot cannot run, unless its trial was started."""
     if study.trial(slot).state == "waiting":
-        drawn = Trial(
-            slot, dict(params), tuple(words), state="skipped", reason=why, ended=utc_now()
+        skipped = Trial(
+            slot, dict(params), tuple(overrides), state="skipped", reason=why, ended=utc_now()
         )
-        write(study, drawn)
+        write(study, skipped)
 
 
-def kwh_before(trial: Trial) -> float:
-    """Of the trial's runs before the latest one."""
-    return sum(one[1] for place, one in trial.spent.items() if place != trial.run)
+def kwh_of_earlier_runs(trial: Trial) -> float:
+    """kWh of the runs of a trial before the latest one."""
+    return sum(one[1] for run, one in trial.energy_by_run.items() if run != trial.run)
 
 
-def charged(study: Study, trial: Trial) -> Trial:
-    """The trial with what its runs have used, as far as their ledgers can be read here."""
-    spent = dict(trial.spent) | ({trial.run: [0.0] * 4} if trial.run else {})
-    spent |= _starts(study, trial)
-    for run in spent:
+def with_energy(study: Study, trial: Trial) -> Trial:
+    """The trial with the energy in the ledgers of its runs that are readable on this machine."""
+    used = dict(trial.energy_by_run) | ({trial.run: [0.0] * 4} if trial.run else {})
+    used |= _failed_starts(study, trial)
+    for run in used:
         stored = StoredRun(study.runs / run)
         if stored.facts:
             with contextlib.suppress(OSError, ValueError):
                 one = run_energy(stored)
-                spent[run] = [one.totals.joules, one.kwh, one.gco2e, _seconds(stored)]
-    sums = [sum(column) for column in zip(*spent.values(), strict=True)] if spent else [0.0] * 4
+                used[run] = [one.totals.joules, one.kwh, one.gco2e, _seconds(stored)]
+    sums = [sum(column) for column in zip(*used.values(), strict=True)] if used else [0.0] * 4
     return dataclasses.replace(
-        trial, spent=spent, joules=sums[0], kwh=sums[1], gco2e=sums[2], seconds=sums[3]
+        trial, energy_by_run=used, joules=sums[0], kwh=sums[1], gco2e=sums[2], seconds=sums[3]
     )
 
 
-def _starts(study: Study, trial: Trial) -> dict[str, list[float]]:
-    """{name: [joules, kwh, gco2e, seconds]} of the trial's attempts that were killed before they
-    had a run."""
+def _failed_starts(study: Study, trial: Trial) -> dict[str, list[float]]:
+    """{name: [joules, kwh, gco2e, seconds]} of attempts that were killed before they had a run."""
     found = {}
     for name, line in ledger.early_attempts(study.runs).items():
         start = line.get("start", {})
@@ -204,23 +206,22 @@ def _seconds(run: StoredRun) -> float:
     return float(sum(run.energy().seconds.values()))
 
 
-def reported(study: Study, trial: Trial) -> Trial:
-    """The trial with the evaluations that its run has written, if it can be read here: also those
-    of which nobody has told its file."""
+def with_reports(study: Study, trial: Trial) -> Trial:
+    """The trial with all evaluations in the log of its run, if it is readable on this machine."""
     if trial.run is None:
         return trial
     run, name = StoredRun(study.runs / trial.run), study.objectives[0]
     lines = [line for line in run.lines if line.get("split") == "valid" and name in line]
-    kwh, before = carbon_of(run).kwh, kwh_before(trial)
+    kwh, before = carbon_of(run).kwh, kwh_of_earlier_runs(trial)
     reports = tuple(
         (line["step"], float(line[name]), before + kwh(line.get("joules", 0.0))) for line in lines
     )
     return dataclasses.replace(trial, reports=reports) if reports else trial
 
 
-def values_of(study: Study, trial: Trial, *, last: bool) -> tuple[float, ...]:
-    """A number for each objective: of the whole trial, or of its evaluations (the best one, or the
-    last). NaN where there is none."""
+def objective_values(study: Study, trial: Trial, *, last: bool) -> tuple[float, ...]:
+    """The value of each objective: of the whole trial, or of its best or last evaluation; NaN
+    without one."""
     whole = {name: getattr(trial, name) for name in WHOLE}
     return tuple(
         whole[name] if name in whole else _evaluated(study, trial, n, name, last)
@@ -241,18 +242,18 @@ def _evaluated(study: Study, trial: Trial, n: int, name: str, last: bool) -> flo
     return values[-1] if last else min(values, key=lambda value: study.cost(value, n))
 
 
-def drift(study: Study) -> str:
-    """Which packages are others than when the study began, in words; "": none."""
-    now = versions()
+def version_changes(study: Study) -> str:
+    """Packages whose versions have changed since the study was created, as text; "": none."""
+    current = versions()
     return ", ".join(
-        f"{name} {before} is now {now[name]}"
+        f"{name} {before} is now {current[name]}"
         for name, before in study.versions.items()
-        if now.get(name, before) != before
+        if current.get(name, before) != before
     )
 
 
 def versions() -> dict[str, str]:
-    """Of what decides which parameters are drawn."""
+    """{package: version} of the packages that determine the drawn parameters."""
     names = ("fxformer", "optuna", "numpy", "scipy", "hydra-core")
     found = {"python": sys.version.split()[0]}
     for name in names:

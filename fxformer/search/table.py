@@ -1,9 +1,8 @@
-"""The search on a terminal: its trials, the best so far, what all of it has cost."""
+"""Progress table of a search on a terminal: running and best trials, counts and energy."""
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,45 +12,38 @@ from rich.text import Text
 from fxformer.search.study import Study, Trial
 from fxformer.track import formatting
 
-if TYPE_CHECKING:
-    from fxformer.search.worker import Worker
-
 COLOURS = {
     "complete": "green", "pruned": "blue", "running": "cyan", "failed": "red",
     "interrupted": "yellow", "stopped": "yellow", "waiting": "dim", "skipped": "dim",
 }  # fmt: skip
-PLENTY = 12  # rows at once
+ROWS = 12  # at most
 
 
 @contextlib.contextmanager
-def shown(worker: "Worker", console: Console) -> Iterator[None]:
-    """Keeps the table up to date while inside; on what is no terminal, and where trials write to
-    this one themselves, there is none."""
-    if not console.is_terminal or worker.mine:
+def live_table(render: Callable[[], Group], console: Console) -> Iterator[None]:
+    """Show `render()`, refreshed every second, while the body runs; nothing without a terminal."""
+    if not console.is_terminal:
         yield
         return
-    live = Live(
-        get_renderable=lambda: board(worker.study, worker.trials, worker.spent()),
-        console=console, refresh_per_second=1, transient=True,
-    )  # fmt: skip
+    live = Live(get_renderable=render, console=console, refresh_per_second=1, transient=True)
     with live:
         yield
 
 
-def board(study: Study, trials: Sequence[Trial], kwh: float) -> Group:
-    """What runs, what is best, and the sums."""
+def progress_table(study: Study, trials: Sequence[Trial], kwh: float) -> Group:
+    """Running trials, the best ones, and the summary line."""
     running = [trial for trial in trials if trial.state == "running"]
-    rest = study.ranked(trials)[: max(PLENTY - len(running), 3)]
+    rest = study.ranked(trials)[: max(ROWS - len(running), 3)]
     table = Table(box=None, header_style="dim", padding=(0, 1))
     for name in ("trial", "state", study.objectives[0], "step", "energy", "parameters"):
         table.add_column(name, justify="left" if name in ("state", "parameters") else "right")
     for trial in [*running, *rest]:
-        table.add_row(*cells(trial))
-    return Group(table, sums(study, trials, kwh))
+        table.add_row(*_cells(trial))
+    return Group(table, summary(study, trials, kwh))
 
 
-def cells(trial: Trial) -> list[Text]:
-    """A row of the table."""
+def _cells(trial: Trial) -> list[Text]:
+    """The cells of a row."""
     last = trial.reports[-1] if trial.reports else None
     value = trial.value if trial.value is not None else last[1] if last else None
     used = trial.kwh or (last[2] if last else 0.0)
@@ -65,8 +57,8 @@ def cells(trial: Trial) -> list[Text]:
     ]
 
 
-def line(study: Study, trial: Trial) -> Text:
-    """One trial that has ended, in one line."""
+def trial_line(study: Study, trial: Trial) -> Text:
+    """A finished trial in one line."""
     words = [f"trial {trial.slot}", trial.state]
     if trial.value is not None:
         words.append(f"{study.objectives[0]} {formatting.loss(trial.value)}")
@@ -78,11 +70,11 @@ def line(study: Study, trial: Trial) -> Text:
     return Text("  ".join(words), style=COLOURS[trial.state] if trial.state == "failed" else "")
 
 
-def sums(study: Study, trials: Sequence[Trial], kwh: float) -> Text:
-    """How many are in which state, the best, and the energy of all."""
+def summary(study: Study, trials: Sequence[Trial], kwh: float) -> Text:
+    """Trials by state, the best value, and the total energy, in one line."""
     counts = Counter(trial.state for trial in trials)
     states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
-    words = [f"{len(trials)} trials: {states}" if trials else "no trials"]
+    words = [f"{formatting.plural(len(trials), 'trial')}: {states}" if trials else "no trials"]
     if best := study.best(trials):
         words.append(
             f"best {study.objectives[0]} {formatting.loss(best.value)} (trial {best.slot})"

@@ -1,4 +1,4 @@
-"""The trial's own side: it tells its file of each evaluation and stops when it is told to."""
+"""Training callback of a trial: reports each evaluation to its study, and prunes."""
 
 import dataclasses
 import os
@@ -13,60 +13,63 @@ from fxformer.config.build import build
 from fxformer.errors import UserError
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
-from fxformer.search.trial_env import RESUMABLE, VARIABLE, Ticket
+from fxformer.search.trial_env import RESUMABLE, VARIABLE, TrialEnv
 from fxformer.track.run import Run
 from fxformer.train.callbacks import Callback
 from fxformer.train.loop_state import LoopState
 
-UNSURE = 0.01  # of a trial's joules may be an equal split: a process that ends is not seen at once
-ENERGY = ("kwh", "joules", "gco2e")  # objectives that are a trial's energy
+MAX_UNATTRIBUTED = 0.01  # of a trial's joules; detecting that a process has ended takes a moment
+ENERGY = ("kwh", "joules", "gco2e")  # objectives that measure energy
 
 
-class Watch:
-    """Makes the event that reports, when training has opened its run."""
+class TrialCallback:
+    """The trial of this process: its study, its pruner, and writes to its file."""
 
-    def __init__(self, ticket: Ticket):
-        self.ticket, self.study = ticket, Study.open(ticket.study)
+    def __init__(self, env: TrialEnv):
+        self.env, self.study = env, Study.open(env.study)
         self.pruner = build(_config(self.study.pruner)) if self.study.pruner else None
-        self.facts = {"sweep": self.study.name, "slot": ticket.slot}
-        if ticket.parent is not None:
-            threading.Thread(target=self._mourn, args=(ticket.parent,), daemon=True).start()
+        self.facts = {"sweep": self.study.name, "slot": env.slot}
+        if env.parent is not None:
+            threading.Thread(target=self._exit_with_parent, args=(env.parent,), daemon=True).start()
 
-    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> "Report":
-        """Says which run this trial is. kwh: joules -> kWh; until: the step that ends the trial."""
-        place = os.path.relpath(run.folder, self.study.runs)
-        self.write(run=place)
-        return Report(self, kwh, until)
+    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> "EvaluationReporter":
+        """Record the run of the trial; returns the callback that reports its evaluations.
+
+        kwh: joules -> kWh
+        until: last step of the trial
+        """
+        self.write(run=os.path.relpath(run.folder, self.study.runs))
+        return EvaluationReporter(self, kwh, until)
 
     def write(self, **changes: Any) -> None:
-        """Change the trial's file; leaves where another worker has taken the trial over."""
-        ticket = self.ticket
-        trial = self.study.trial(ticket.slot)
-        current = leases.current(self.study.folder / "claims", ticket.slot, ticket.attempt)
-        if not current or trial.attempts > ticket.attempt:
-            os._exit(RESUMABLE)  # the run is theirs: touch nothing more
+        """Update the file of the trial; exits if another worker has taken the trial over."""
+        env = self.env
+        trial = self.study.trial(env.slot)
+        current = leases.is_current(self.study.folder / "leases", env.slot, env.attempt)
+        if not current or trial.attempts > env.attempt:
+            os._exit(RESUMABLE)  # the run belongs to the other worker
         study_io.write(self.study, dataclasses.replace(trial, **changes))
 
-    def verdict(self) -> str | None:
-        """Why this trial should stop, as its pruner sees all trials now."""
+    def stop_reason(self) -> str | None:
+        """Why the pruner stops this trial; None: it continues."""
         if self.pruner is None:
             return None
         trials = self.study.trials()
-        return self.pruner.judge(self.study, trials[self.ticket.slot], trials)
+        return self.pruner.stop_reason(self.study, trials[self.env.slot], trials)
 
-    def _mourn(self, parent: int) -> None:
-        """When the worker dies this process saves and leaves too: nobody would hear of it."""
+    def _exit_with_parent(self, parent: int) -> None:
+        """Interrupt this process when its worker dies: the trial saves and exits."""
         while os.getppid() == parent:
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-class Report(Callback):
-    """After each evaluation: into the trial's file, and the verdict."""
+class EvaluationReporter(Callback):
+    """After each evaluation: records it in the file of the trial, and stops a pruned trial."""
 
-    def __init__(self, watch: Watch, kwh: Callable[[float], float], until: int):
+    def __init__(self, trial: TrialCallback, kwh: Callable[[float], float], until: int):
         super().__init__(1)
-        self.watch, self.kwh, self.until = watch, kwh, until
+        self.trial, self.kwh, self.until = trial, kwh, until
         self._last: int | None = None
 
     def due(self, run: LoopState) -> bool:
@@ -78,18 +81,20 @@ class Report(Callback):
 
     def __call__(self, run: LoopState) -> None:
         self._last = run.step
-        attributable(self.watch, getattr(run.meter, "unattributed", {}), run.totals.joules)
-        name = self.watch.study.objectives[0]
+        require_attributable(self.trial, getattr(run.meter, "unattributed", {}), run.totals.joules)
+        name = self.trial.study.objectives[0]
         if name not in run.valid:
             known = ", ".join(run.valid)
-            raise UserError(f"search.objectives: {name} is not evaluated; there are {known}")
-        # a run that was resumed makes some evaluations again
-        trial = self.watch.study.trial(self.watch.ticket.slot)
+            raise UserError(
+                f"search.objectives: {name} is not a metric of the evaluation; known: {known}"
+            )
+        # a resumed run may repeat some evaluations
+        trial = self.trial.study.trial(self.trial.env.slot)
         kept = tuple(report for report in trial.reports if report[0] < run.step)
-        kwh = study_io.kwh_before(trial) + self.kwh(run.totals.joules)
+        kwh = study_io.kwh_of_earlier_runs(trial) + self.kwh(run.totals.joules)
         report = (run.step, float(run.valid[name]), kwh)
-        self.watch.write(reports=(*kept, report))
-        if run.step < self.until and run.status is None and (reason := self.watch.verdict()):
+        self.trial.write(reports=(*kept, report))
+        if run.step < self.until and run.status is None and (reason := self.trial.stop_reason()):
             run.stop("pruned", reason)
 
     def finish(self, run: LoopState) -> None:
@@ -97,19 +102,22 @@ class Report(Callback):
             self(run)
 
 
-def attributable(watch: Watch, unsure: Mapping[str, float], joules: float) -> None:
-    """UserError where the search judges trials by energy that an equal split has given them.
+def require_attributable(
+    trial: TrialCallback, unattributed: Mapping[str, float], joules: float
+) -> None:
+    """UserError if the search compares trials by energy that cannot be attributed to processes.
 
-    unsure: {device: joules of it that are not attributable}; joules: all of the trial's
+    unattributed: {device: joules that were split equally among its processes}
+    joules: total of the trial
     """
-    judged = [name for name in watch.study.objectives if name in ENERGY]
-    if getattr(watch.pruner, "resource", "") == "joules":
-        judged.append("search.pruner.resource=joules")
-    if judged and sum(unsure.values()) > UNSURE * joules:
+    criteria = [name for name in trial.study.objectives if name in ENERGY]
+    if getattr(trial.pruner, "resource", "") == "joules":
+        criteria.append("search.pruner.resource=joules")
+    if criteria and sum(unattributed.values()) > MAX_UNATTRIBUTED * joules:
         raise UserError(
-            f"{', '.join(judged)}: other processes use {', '.join(unsure)} too and nothing tells "
-            "how much each of them uses, so a trial's energy is not known; write search.workers=1, "
-            "or give each worker a device of its own (search.devices), or leave it out"
+            f"{', '.join(criteria)}: other processes use {', '.join(unattributed)} too, and their "
+            "shares are unknown, so the energy of a trial is unknown; write search.workers=1, "
+            "give each worker its own device (search.devices), or leave it out"
         )
 
 
@@ -119,9 +127,9 @@ def _config(plain: dict[str, Any]) -> Any:
     return OmegaConf.create(plain)
 
 
-def watch_of(environ: Mapping[str, str] = os.environ) -> Watch | None:
-    """The watch of a process that is a trial; None for one that is not."""
-    ticket = Ticket.found(environ)
-    if ticket is not None and not Path(ticket.study, "study.json").is_file():
-        raise UserError(f"{VARIABLE} names no study: {ticket.study}")
-    return None if ticket is None else Watch(ticket)
+def trial_callback(environ: Mapping[str, str] = os.environ) -> TrialCallback | None:
+    """The callback of this process; None if it is not a trial. UserError for a bad environment."""
+    env = TrialEnv.from_environment(environ)
+    if env is not None and not Path(env.study, "study.json").is_file():
+        raise UserError(f"{VARIABLE}: no study in {env.study}")
+    return None if env is None else TrialCallback(env)

@@ -1,4 +1,4 @@
-"""What makes a process a trial of a study. Imports nothing heavy: workers hand it out."""
+"""Environment variable that makes a process a trial of a study. Imports nothing heavy."""
 
 import dataclasses
 import json
@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from typing import Self
 
 VARIABLE = "FXFORMER_TRIAL"
-RESUMABLE = 75  # exit code of what can be gone on with
+RESUMABLE = 75  # exit code of a trial that can be resumed
 
 
 @dataclasses.dataclass(frozen=True)
-class Ticket:
-    """What a process must know to be a trial; travels in the environment.
+class TrialEnv:
+    """Identity of the trial that a process runs; passed in the environment.
 
-    parent: pid of the worker that it must not outlive; None: this process is the worker
+    study: folder of the study
+    parent: pid of the worker, with which the process must exit; None: this process is the worker
     """
 
     study: str
@@ -23,11 +24,11 @@ class Ticket:
     parent: int | None
 
     def environment(self) -> dict[str, str]:
-        """For the process that is to be the trial."""
+        """The environment variables of the process of the trial."""
         return {VARIABLE: json.dumps(dataclasses.asdict(self))}
 
     @classmethod
-    def found(cls, environ: Mapping[str, str] = os.environ) -> Self | None:
-        """The ticket of this process, if it has one."""
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self | None:
+        """The trial of this process; None if it is not a trial."""
         text = environ.get(VARIABLE)
         return cls(**json.loads(text)) if text else None

@@ -1,6 +1,7 @@
-"""One worker of a study: takes trials up, starts them, settles how they ended, until none is left.
+"""Worker of a study: acquires trials, runs them and records their outcomes until none is left.
 
-Any number of workers may be at one study, begun whenever and wherever; each may die at any moment.
+Any number of workers may run one study, started at any time on any machine; each may die at any
+time.
 """
 
 import contextlib
@@ -16,22 +17,23 @@ from rich.console import Console
 
 from fxformer.energy import ledger
 from fxformer.search import optuna_mirror, study_io, table, trial_outcome
-from fxformer.search.config import Search
-from fxformer.search.leases import Claims, Unreachable
-from fxformer.search.process import ATTEMPT, Place
-from fxformer.search.scheduler import take, unlocked
+from fxformer.search.leases import LeaseStore, Unreachable
+from fxformer.search.options import WorkerOptions
+from fxformer.search.process import ATTEMPT, Resources
+from fxformer.search.scheduler import next_trial, remove_stale_lock
 from fxformer.search.study import Study, Trial
-from fxformer.search.trial_env import Ticket
+from fxformer.search.trial_env import TrialEnv
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.show import carbon_of
 from fxformer.train.signals import Signals
 
-TICK, LOOK, MIRROR = 0.2, 2.0, 15.0  # seconds between looks at our own trials, at all, at Optuna's
-GRACE = 60.0  # seconds to save and leave for a trial that took too long
+# seconds between polls of own processes, reads of all trials, and updates of the Optuna mirror
+POLL, REFRESH, MIRROR = 0.2, 2.0, 15.0
+GRACE = 60.0  # seconds for a trial over its time limit to save and exit
 
 
-class Child(Protocol):
-    """A trial that was started."""
+class TrialProcess(Protocol):
+    """A started trial: its process, or the trial in this process."""
 
     def poll(self) -> int | None: ...
 
@@ -40,208 +42,220 @@ class Child(Protocol):
     def kill(self) -> None: ...
 
 
-Start = Callable[[Study, Trial, Place, Ticket], Child]
+Start = Callable[[Study, Trial, Resources, TrialEnv], TrialProcess]  # starts a trial
 
 
 @dataclasses.dataclass
-class Held:
-    """A trial of ours that runs. since: seconds, of the monotonic clock."""
+class RunningTrial:
+    """A running trial of this worker. since: time.monotonic() of its start, in seconds."""
 
     slot: int
     attempt: int
-    child: Child
-    place: Place
+    process: TrialProcess
+    place: Resources
     since: float
     late: bool = False
 
 
 class Worker:
-    """Made once for a process; `run` works until all is done, or it is told to stop."""
+    """Runs trials of a study in this process or as processes of this machine."""
 
     def __init__(
         self,
         study: Study,
-        search: Search,
-        claims: Claims,
+        options: WorkerOptions,
+        leases: LeaseStore,
         start: Start,
-        places: list[Place],
+        places: list[Resources],
         console: Console,
         *,
-        judge: Callable[[Sequence[str]], str | None] = lambda words: None,
-        mine: bool = False,
+        reject: Callable[[Sequence[str]], str | None] = lambda overrides: None,
+        in_process: bool = False,
     ):
-        """judge: words of a trial -> why its config cannot run, None where it can; mine: trials run
-        in this very process"""
-        self.study, self.search, self.claims = study, search, claims
+        """places: resources of the trials that run at once
+        reject: overrides of a trial -> why its config cannot run; None: it can
+        in_process: whether trials run in this process
+        """
+        self.study, self.options, self.leases = study, options, leases
         self.start, self.free, self.console = start, list(places), console
-        self.judge, self.mine = judge, mine
-        self.held: dict[int, Held] = {}
+        self.reject, self.in_process = reject, in_process
+        self.running: dict[int, RunningTrial] = {}
         self.trials = study.trials()
-        self.stopped = ""  # why no more trials are handed out
-        self._looked = self._vain = -LOOK
+        self.stopped = ""  # why no more trials are started; "" while they are
+        self._refreshed = self._found_none = -REFRESH  # time.monotonic()
         self._mirrored = time.monotonic()
         self._done = threading.Event()
 
     def run(self) -> None:
-        """Until every trial has ended, or none may be begun and ours have ended."""
-        pulse = threading.Thread(target=self._pulse, daemon=True)
-        pulse.start()
+        """Run trials until all are final, or until stopped and the running ones have exited."""
+        heartbeat = threading.Thread(target=self._heartbeat, daemon=True)
+        heartbeat.start()
         try:
-            # a trial in this process has its own handlers of signals
-            signals = Signals("the running trials save", leave=self._kill, heard=not self.mine)
-            with signals, table.shown(self, self.console):
-                while self._turn(signals):
-                    time.sleep(0 if self.mine else TICK)
-            self.look()
+            # a trial in this process has its own signal handlers
+            signals = Signals(
+                "the running trials save", leave=self._kill, heard=not self.in_process
+            )
+            show = contextlib.nullcontext() if self.in_process else self._live_table()
+            with signals, show:
+                while self._step(signals):
+                    time.sleep(0 if self.in_process else POLL)
+            self.refresh()
             optuna_mirror.sync(self.study, self.trials)
         except BaseException:
-            for held in self.held.values():
-                held.child.interrupt()
+            for trial in self.running.values():
+                trial.process.interrupt()
             raise
         finally:
             self._done.set()
-            pulse.join()
+            heartbeat.join()
 
-    def _turn(self, signals: Signals) -> bool:
-        """One look at everything; False when there is nothing left to do here."""
-        for held in list(self.held.values()):
-            if (code := held.child.poll()) is not None:
-                self.settle(held, code)
-                self._vain = -LOOK
+    def _live_table(self) -> contextlib.AbstractContextManager[None]:
+        return table.live_table(
+            lambda: table.progress_table(self.study, self.trials, self.kwh()), self.console
+        )
+
+    def _step(self, signals: Signals) -> bool:
+        """One iteration of the main loop; False when nothing is left to do for this worker."""
+        for trial in list(self.running.values()):
+            if (code := trial.process.poll()) is not None:
+                self.record_outcome(trial, code)
+                self._found_none = -REFRESH
         if signals.name and not self.stopped:
             self.stop(signals.name)
-        if time.monotonic() - self._looked > LOOK:
-            self.look()
-            self._limits()
-        while self.free and not self.stopped and (taken := self._taken()):
-            self.begin(taken)
-        return bool(self.held) or not self.stopped and self.search.wait and self._open()
+        if time.monotonic() - self._refreshed > REFRESH:
+            self.refresh()
+            self._apply_limits()
+        while self.free and not self.stopped and (taken := self._next_trial()):
+            self.start_trial(taken)
+        return bool(self.running) or not self.stopped and self.options.wait and self._any_open()
 
-    def _taken(self) -> Trial | None:
-        """`take`, but after one in vain not again at once."""
-        if time.monotonic() - self._vain < LOOK:
+    def _next_trial(self) -> Trial | None:
+        """`next_trial`, at most every REFRESH seconds while there is none."""
+        if time.monotonic() - self._found_none < REFRESH:
             return None
-        self.claims.hear()
-        trial = take(self.study, self.search, self.claims, self.trials, self.held)
-        self._vain = time.monotonic() if trial is None else -LOOK
+        self.leases.pull()
+        trial = next_trial(self.study, self.options, self.leases, self.trials, self.running)
+        self._found_none = time.monotonic() if trial is None else -REFRESH
         if trial is not None:
             self.trials[trial.slot] = trial
         return trial
 
-    def _open(self) -> bool:
-        """Whether a trial has not ended, ours or another's."""
-        return any(not trial_outcome.final(trial, self.search.retries) for trial in self.trials)
+    def _any_open(self) -> bool:
+        """Whether any trial of the study is not final."""
+        return any(not trial_outcome.is_final(trial, self.options.retries) for trial in self.trials)
 
-    def look(self) -> None:
-        """Read all trials anew."""
-        self.claims.tell([self.study.trial(slot) for slot in self.held])
-        self.claims.hear()
+    def refresh(self) -> None:
+        """Read all trials again, and exchange them with other machines."""
+        self.leases.push([self.study.trial(slot) for slot in self.running])
+        self.leases.pull()
         self.trials = [
-            one if trial_outcome.final(one, self.search.retries) else self.study.trial(one.slot)
+            one if trial_outcome.is_final(one, self.options.retries) else self.study.trial(one.slot)
             for one in self.trials
         ]
-        self._looked = time.monotonic()
-        if self._looked - self._mirrored > MIRROR:
+        self._refreshed = time.monotonic()
+        if self._refreshed - self._mirrored > MIRROR:
             optuna_mirror.sync(self.study, self.trials)
             self._mirrored = time.monotonic()
 
-    def spent(self) -> float:
-        """kWh of the whole study so far: of those that run, what their ledgers say by now."""
-        return sum(self._kwh(trial) for trial in self.trials)
+    def kwh(self) -> float:
+        """kWh used by the whole study, by running trials according to their energy ledgers."""
+        return sum(self._kwh_of(trial) for trial in self.trials)
 
-    def _kwh(self, trial: Trial) -> float:
+    def _kwh_of(self, trial: Trial) -> float:
         if trial.state != "running" or not trial.run:
             return trial.kwh
         run = StoredRun(self.study.runs / trial.run)
         used = carbon_of(run).kwh(ledger.totals(run.folder / "energy.jsonl").joules)
-        told = trial.reports[-1][2] if trial.reports else 0.0
-        return max(trial.kwh, told, study_io.kwh_before(trial) + used)
+        reported = trial.reports[-1][2] if trial.reports else 0.0
+        return max(trial.kwh, reported, study_io.kwh_of_earlier_runs(trial) + used)
 
-    def _limits(self) -> None:
-        most = self.study.budget_kwh
-        if most is not None and not self.stopped and self.spent() >= most:
-            self.stop(f"the budget of {most:g} kWh is spent")
-        for held in self.held.values():
-            over = time.monotonic() - held.since - 60 * (self.search.minutes or math.inf)
-            if over > 0 and not held.late:
-                held.late = True
-                held.child.interrupt()
+    def _apply_limits(self) -> None:
+        """Stop when the budget is used up; interrupt trials over their time limit."""
+        budget = self.study.budget_kwh
+        if budget is not None and not self.stopped and self.kwh() >= budget:
+            self.stop(f"the budget of {budget:g} kWh is used up")
+        for running in self.running.values():
+            over = time.monotonic() - running.since - 60 * (self.options.minutes or math.inf)
+            if over > 0 and not running.late:
+                running.late = True
+                running.process.interrupt()
             elif over > GRACE:
-                held.child.kill()
+                running.process.kill()
 
     def stop(self, why: str) -> None:
-        """Hand out no more trials, and let the running ones save and leave."""
+        """Start no more trials, and interrupt the running ones, which save and exit."""
         self.stopped = why
-        for held in self.held.values():
-            held.child.interrupt()
+        for running in self.running.values():
+            running.process.interrupt()
 
-    def begin(self, trial: Trial) -> None:
-        """Start a trial of ours, unless its run has ended already and only its worker did not live
-        to say so."""
-        before = trial_outcome.ended_run(self.study, trial)
-        parent = None if self.mine else os.getpid()
-        ticket = Ticket(str(self.study.folder), trial.slot, trial.attempts, parent)
+    def start_trial(self, trial: Trial) -> None:
+        """Start an acquired trial, unless its run is done and only its outcome was not recorded."""
+        done = trial_outcome.run_has_ended(self.study, trial)
+        parent = None if self.in_process else os.getpid()
+        env = TrialEnv(str(self.study.folder), trial.slot, trial.attempts, parent)
         place = self.free.pop()
-        self.claims.tell([trial])
+        self.leases.push([trial])
         if trial.run is not None:
-            unlocked(self.study.runs / trial.run)
-        child: Child
-        if before:
-            child = Past(0)
-        elif self._refused(trial):
-            child = Past(trial_outcome.BAD)
+            remove_stale_lock(self.study.runs / trial.run)
+        process: TrialProcess
+        if done:
+            process = FinishedTrial(0)
+        elif self._rejected(trial):
+            process = FinishedTrial(trial_outcome.BAD)
         else:
-            child = self.start(self.study, trial, place, ticket)
-        held = Held(trial.slot, trial.attempts, child, place, time.monotonic())
-        self.held[trial.slot] = held
+            process = self.start(self.study, trial, place, env)
+        started = RunningTrial(trial.slot, trial.attempts, process, place, time.monotonic())
+        self.running[trial.slot] = started
 
-    def _refused(self, trial: Trial) -> bool:
-        """Whether a config that was only now drawn cannot run; its log then says why. What is known
-        beforehand was judged beforehand."""
-        if self.search.sampler.pure or trial.run is not None:
+    def _rejected(self, trial: Trial) -> bool:
+        """Whether a config that was drawn just now cannot run; the reason is logged.
+
+        Configs of pure samplers were validated before the search started.
+        """
+        if self.options.sampler.pure or trial.run is not None:
             return False
-        if (why := self.judge(trial.overrides)) is None:
+        if (why := self.reject(trial.overrides)) is None:
             return False
         with self.study.log(trial.slot).open("a", encoding="utf-8") as log:
-            log.write(f"{ATTEMPT}{trial.attempts}: judged\nfxformer: {why}\n")
+            log.write(f"{ATTEMPT}{trial.attempts}: validation\nfxformer: {why}\n")
         return True
 
-    def settle(self, held: Held, code: int) -> None:
-        """Write how a trial of ours ended, if it still is ours."""
-        del self.held[held.slot]
-        self.free.append(held.place)
-        if not self.claims.renew(held.slot, held.attempt):
+    def record_outcome(self, running: RunningTrial, code: int) -> None:
+        """Record the outcome of a trial whose process has exited, if its lease is still ours."""
+        del self.running[running.slot]
+        self.free.append(running.place)
+        if not self.leases.renew(running.slot, running.attempt):
             return
-        trial = self.study.trial(held.slot)
-        # A process of an earlier attempt may have written its file last, as it was before ours.
-        trial = dataclasses.replace(trial, attempts=max(trial.attempts, held.attempt))
-        late = f"longer than search.minutes={self.search.minutes:g}" if held.late else ""
-        trial = trial_outcome.ended(self.study, self.search, trial, code, self.stopped, late)
+        trial = self.study.trial(running.slot)
+        # a process of an earlier attempt may have overwritten the file with its own state
+        trial = dataclasses.replace(trial, attempts=max(trial.attempts, running.attempt))
+        late = f"longer than search.minutes={self.options.minutes:g}" if running.late else ""
+        trial = trial_outcome.outcome(self.study, self.options, trial, code, self.stopped, late)
         study_io.write(self.study, trial)
-        self.trials[held.slot] = trial
-        self.claims.tell([trial])
-        if self.search.fail_fast and trial.state == "failed" and not self.stopped:
-            self.stop(f"trial {held.slot} failed (search.fail_fast)")
-        if self.mine and code in (trial_outcome.INTERRUPTED, trial_outcome.LEFT):
+        self.trials[running.slot] = trial
+        self.leases.push([trial])
+        if self.options.fail_fast and trial.state == "failed" and not self.stopped:
+            self.stop(f"trial {running.slot} failed (search.fail_fast)")
+        if self.in_process and code in (trial_outcome.INTERRUPTED, trial_outcome.KILLED):
             self.stop("interrupted")
-        self.console.print(table.line(self.study, trial), highlight=False)
+        self.console.print(table.trial_line(self.study, trial), highlight=False)
 
-    def _pulse(self) -> None:
-        """Renew the leases of what we hold; drop what another has taken over."""
-        while not self._done.wait(self.search.lease_seconds / 4):
-            for held in list(self.held.values()):
-                with contextlib.suppress(Unreachable):  # whoever settles will hear of it
-                    if not self.claims.renew(held.slot, held.attempt):
-                        held.child.kill()
+    def _heartbeat(self) -> None:
+        """Renew the leases of the running trials; kill those that another worker has taken over."""
+        while not self._done.wait(self.options.lease_seconds / 4):
+            for running in list(self.running.values()):
+                with contextlib.suppress(Unreachable):  # reported when the outcome is recorded
+                    if not self.leases.renew(running.slot, running.attempt):
+                        running.process.kill()
 
     def _kill(self) -> None:
-        for held in list(self.held.values()):
-            held.child.kill()
+        for running in list(self.running.values()):
+            running.process.kill()
 
 
 @dataclasses.dataclass(frozen=True)
-class Past:
-    """A trial that had ended before it was started."""
+class FinishedTrial:
+    """A trial that needs no process: its run is done, or its config was rejected."""
 
     code: int
 
@@ -249,7 +263,7 @@ class Past:
         return self.code
 
     def interrupt(self) -> None:
-        """There is nothing to interrupt."""
+        """Nothing to do."""
 
     def kill(self) -> None:
-        """There is nothing to kill."""
+        """Nothing to do."""

@@ -92,11 +92,11 @@ def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iter
 
 
 @contextlib.contextmanager
-def served(shelf, **knobs) -> Iterator[str]:
+def served(index, **knobs) -> Iterator[str]:
     """The address of a server of `shelf`, running in a thread."""
     from fxformer.dashboard.server import Server
 
-    server = Server(shelf, **knobs)
+    server = Server(index, **knobs)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -75,7 +75,7 @@ def searched(root: Path, key: str = "model.layers") -> None:
     """A search called "first" of twelve trials over the rate and `key`; the best is slot 6."""
     space = (
         Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
-        Dimension(key, "choice", choices=(2, 4), words=("2", "4")),
+        Dimension(key, "choice", choices=(2, 4), literals=("2", "4")),
     )
     study = Study(
         root / ".searches" / "first",

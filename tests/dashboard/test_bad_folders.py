@@ -9,9 +9,9 @@ import pytest
 from folders import finished, searched
 
 from fxformer.__main__ import main
-from fxformer.dashboard.report import answers
-from fxformer.dashboard.routes import ANSWERS, answer
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.report import embedded_answers
+from fxformer.dashboard.routes import GET_ROUTES, answer
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.track.run_reader import StoredRun
 
 WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)
@@ -52,11 +52,11 @@ def test_a_pipe_or_a_device_among_the_files_of_a_run_is_never_waited_for(folder,
     words = {"root": str(folder.parent), "bad": str(folder), "out": str(tmp_path / "out")}
     for verb in VERBS:
         assert main([word.format(**words) for word in verb]) in (0, 2)
-    shelf = Shelf(folder.parent)
-    for route in ANSWERS:
+    index = RunIndex(folder.parent)
+    for route in GET_ROUTES:
         if route not in OPENING:
             try:
-                answer(shelf, route, {"run": folder.name, "runs": folder.name, "name": "loss"})
+                answer(index, route, {"run": folder.name, "runs": folder.name, "name": "loss"})
             except (ValueError, KeyError):
                 pass
 
@@ -102,16 +102,16 @@ def yaml_of(file):
 
 def look_at_everything(root, bad, out):
     """Ask for every view and every verb; the good run is in each."""
-    shelf = Shelf(root, keep=False)
-    good, spoiled = (next(k for k in shelf.runs() if k.endswith(n)) for n in ("-good", "-bad"))
-    for path in set(ANSWERS) - {*OPENING, "search", "mattered"}:
+    index = RunIndex(root, keep=False)
+    good, spoiled = (next(k for k in index.runs() if k.endswith(n)) for n in ("-good", "-bad"))
+    for path in set(GET_ROUTES) - {*OPENING, "search", "importance"}:
         for key in (good, spoiled):
             asked = {"run": key, "split": "train", "name": "loss"}
-            json.dumps(answer(shelf, path, asked))
-    for one in answer(shelf, "searches", {}):
+            json.dumps(answer(index, path, asked))
+    for one in answer(index, "searches", {}):
         if "problem" not in one:
-            answer(shelf, "search", {"name": one["name"]})
-    names = [row["name"] for row in answer(shelf, "runs", {})["runs"]]
+            answer(index, "search", {"name": one["name"]})
+    names = [row["name"] for row in answer(index, "runs", {})["runs"]]
     assert sorted(names) == ["bad", "good"]
     for words in VERBS:
         given = [word.format(root=root, bad=bad, out=out) for word in words]
@@ -157,7 +157,7 @@ def test_no_wrong_type_at_any_key_ends_a_view(folder, tmp_path, capsys, name):
 ])  # fmt: skip
 def test_the_row_names_the_file_and_the_reason(folder, capsys, file, text, why):
     (folder / file).write_text(text)
-    rows = {row["name"]: row for row in answer(Shelf(folder.parent), "runs", {})["runs"]}
+    rows = {row["name"]: row for row in answer(RunIndex(folder.parent), "runs", {})["runs"]}
     assert f"unreadable: {why}" in rows["bad"]["reason"] and rows["good"]["status"] == "done"
     assert rows["bad"]["status"] == ("unreadable" if file == "run.json" else "done")
     assert main(["runs", f"runs={folder.parent}"]) == 0
@@ -185,8 +185,10 @@ def test_a_folder_in_the_place_of_a_file_is_as_if_it_were_absent(folder, tmp_pat
 def test_a_study_that_cannot_be_read_is_named(folder, capsys):
     path = folder.parent / ".searches" / "first" / "study.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"total": "x"}))
-    (row,) = answer(Shelf(folder.parent), "searches", {})
+    (row,) = answer(RunIndex(folder.parent), "searches", {})
     assert "total wants a whole number, got 'x'" in row["problem"]
     assert main(["search", f"runs={folder.parent}"]) == 0
     assert "first: unreadable" in capsys.readouterr().out
-    assert not [key for key in answers(Shelf(folder.parent)) if key.startswith("search?")]
+    assert not [
+        key for key in embedded_answers(RunIndex(folder.parent)) if key.startswith("search?")
+    ]

@@ -75,8 +75,8 @@ def test_without_plotly_each_page_is_refused_before_the_work(monkeypatch, tmp_pa
     monkeypatch.setattr(document, "plotly", PLOTLY.__wrapped__)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)  # as if it were not installed
     for verb, argv in (
-        (main.dashboard, [str(tmp_path)]),
-        (main.report, [str(tmp_path)]),
+        (main.dashboard, [f"runs={tmp_path}"]),
+        (main.report, [f"runs={tmp_path}"]),
         (main.attention, ["run", "--text", "a"]),
     ):
         with pytest.raises(UserError, match=r"pip install 'fxformer\[dashboard\]'"):

@@ -8,7 +8,7 @@ from folders import finished, searched
 
 from fxformer.dashboard import managing
 from fxformer.dashboard.routes import answer, change
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.track.run import Run
 from fxformer.track.run_reader import runs
 
@@ -31,49 +31,49 @@ def root(tmp_path):
 
 
 def row(root, name):
-    return next(one for one in answer(Shelf(root), "runs", {})["runs"] if one["name"] == name)
+    return next(one for one in answer(RunIndex(root), "runs", {})["runs"] if one["name"] == name)
 
 
 def test_runs_are_pinned_and_archived_and_back(root):
     key = row(root, "other")["key"]
-    change(Shelf(root), "notes", {"key": key, "notes": "kept"})
+    change(RunIndex(root), "notes", {"key": key, "notes": "kept"})
     for name in ("pinned", "archived"):
-        change(Shelf(root), "mark", {"keys": [key], name: True})
+        change(RunIndex(root), "mark", {"keys": [key], name: True})
         assert row(root, "other")[name] is True and row(root, "other")["notes"] == "kept"
-        change(Shelf(root), "mark", {"keys": [key], name: False})
+        change(RunIndex(root), "mark", {"keys": [key], name: False})
         assert name not in row(root, "other")
     for wrong in ({"keys": [key], "pinned": "yes"}, {"keys": key}, {"keys": ["../x"], "pinned": 1}):
         with pytest.raises(ValueError):
-            change(Shelf(root), "mark", wrong)
+            change(RunIndex(root), "mark", wrong)
 
 
 def test_a_deleted_run_is_out_of_every_list_and_can_be_restored(root):
     key = row(root, "other")["key"]
     before = sorted(path.name for path in (root / key).iterdir())
-    change(Shelf(root), "delete", {"keys": [key]})
+    change(RunIndex(root), "delete", {"keys": [key]})
     assert len(runs(root)) == 3 and (root / managing.TRASH / key / "run.json").exists()
-    change(Shelf(root), "restore", {"keys": [key]})
+    change(RunIndex(root), "restore", {"keys": [key]})
     kept = sorted(path.name for path in (root / key).iterdir())
     assert set(before) <= set(kept) and len(runs(root)) == 4
     for wrong in (["../x"], [key], ["nothing"]):
         with pytest.raises(ValueError, match="cannot be restored"):
-            change(Shelf(root), "restore", {"keys": wrong})
+            change(RunIndex(root), "restore", {"keys": wrong})
     with pytest.raises(ValueError, match="there is no run"):
-        change(Shelf(root), "delete", {"keys": ["../x"]})
+        change(RunIndex(root), "delete", {"keys": ["../x"]})
 
 
 def test_a_run_that_goes_on_is_not_deleted(root):
     run = Run.create(root, "busy", config={}, argv=["x"])
     with pytest.raises(ValueError, match="in use by"):
-        change(Shelf(root), "delete", {"keys": [run.folder.name]})
+        change(RunIndex(root), "delete", {"keys": [run.folder.name]})
     assert run.folder.exists()
     run.finish("done")
 
 
 def test_views_are_saved_by_name_and_forgotten(root):
-    save = lambda **given: change(Shelf(root), "views", given)  # noqa: E731
+    save = lambda **given: change(RunIndex(root), "views", given)  # noqa: E731
     assert save(name=" mine ", address="#runs?q=lr") == {"mine": "#runs?q=lr"}
-    assert answer(Shelf(root), "views", {}) == {"mine": "#runs?q=lr"}
+    assert answer(RunIndex(root), "views", {}) == {"mine": "#runs?q=lr"}
     assert save(name="mine", address=None) == {}
     for wrong in ({"name": "", "address": "#"}, {"name": "x" * 61, "address": "#"},
                   {"name": "x", "address": 3}, {"address": "#"},
@@ -82,7 +82,7 @@ def test_views_are_saved_by_name_and_forgotten(root):
             save(**wrong)
     for text in ('{"x": 3}', '{"x": "javascript:alert(1)"}', "[1]", "{"):
         (root / managing.VIEWS).write_text(text)
-        assert answer(Shelf(root), "views", {}) == {}
+        assert answer(RunIndex(root), "views", {}) == {}
 
 
 def test_a_symbolic_link_does_not_list_a_run_twice(root, tmp_path):
@@ -100,7 +100,7 @@ def texts(watched, selector):
 
 
 def test_the_page_tells_runs_apart_pins_archives_and_undoes(root):
-    with browser() as watched, served(Shelf(root)) as url:
+    with browser() as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "runs")
         page.wait_for_selector(".differs")
@@ -132,7 +132,7 @@ def test_the_page_tells_runs_apart_pins_archives_and_undoes(root):
 
 
 def test_filters_take_column_heads_and_units_and_views_are_saved(root):
-    with browser() as watched, served(Shelf(root)) as url:
+    with browser() as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "runs")
         watched.until("runColumns.configs")
@@ -167,7 +167,7 @@ def test_filters_take_column_heads_and_units_and_views_are_saved(root):
 
 
 def test_back_closes_the_detail_and_then_returns_to_the_tab_one_came_from(root):
-    with browser() as watched, served(Shelf(root)) as url:
+    with browser() as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "energy")
         watched.show("runs")
@@ -215,7 +215,7 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
             {"unit": "tokens", "budget": 4000.0, "equal": True, "passages": 20, "runs": asked}
         )
     )
-    with browser(width=390, height=844) as watched, served(Shelf(root)) as url:
+    with browser(width=390, height=844) as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "runs")
         for view in ("curves", "energy", "searches", "attention", "samples", "runs"):
@@ -224,7 +224,7 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
             watched.show(view)
             page.wait_for_timeout(300)
             if view == "curves":
-                page.wait_for_selector(".yardstick select")  # as wide as its longest option
+                page.wait_for_selector(".comparisons select")  # as wide as its longest option
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
             accessible(page)
         page.click("tr.run >> nth=0")
@@ -240,7 +240,7 @@ def test_what_takes_long_says_so_while_it_does(root):
         page.wait_for_timeout(1000)
         route.continue_()
 
-    with browser() as watched, served(Shelf(root)) as url:
+    with browser() as watched, served(RunIndex(root)) as url:
         page = watched.page
         for pattern, view, words in (
             ("**/api/curve?**", "curves", "reading the metrics of"),

@@ -9,8 +9,8 @@ import pytest
 from browser import served
 from folders import finished
 
-from fxformer.dashboard.auth import Guard
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.auth import RequestAuth
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.dashboard.server import Server
 
 
@@ -39,7 +39,7 @@ def ask(url, path="/", method="GET", body=None, **headers):
 @pytest.fixture
 def url(tmp_path):
     finished(tmp_path)
-    with served(Shelf(tmp_path)) as url:
+    with served(RunIndex(tmp_path)) as url:
         yield url
 
 
@@ -125,8 +125,8 @@ def test_a_broken_run_does_not_end_the_page(tmp_path):
     (folder / "config.yaml").write_text(": [")
     (folder / "metrics.jsonl").write_bytes(b"\xff\x00{\n{}\n")
     (folder / "energy.jsonl").write_text('{"attempt": 1, "entries": 3}\n')
-    with served(Shelf(tmp_path)) as url:
-        for path in ("runs", "configs", "curves", "pulse"):
+    with served(RunIndex(tmp_path)) as url:
+        for path in ("runs", "configs", "curves", "revisions"):
             assert ask(url, f"/api/{path}")[0] == 200
         rows = json.loads(ask(url, "/api/runs")[2])["runs"]
         assert [row["status"] for row in rows] == ["unreadable", "done"]
@@ -134,7 +134,7 @@ def test_a_broken_run_does_not_end_the_page(tmp_path):
 
 def test_a_token_is_wanted_once_and_then_a_cookie(tmp_path):
     finished(tmp_path)
-    with served(Shelf(tmp_path), token="s3cret") as url:
+    with served(RunIndex(tmp_path), token="s3cret") as url:
         assert ask(url, "/api/runs")[0] == 403 and ask(url, "/")[0] == 403
         assert ask(url, "/runs.js")[0] == ask(url, "/plotly.js")[0] == 403
         assert ask(url, "/?token=s3cre")[0] == ask(url, "/?token=s3cret2")[0] == 403
@@ -150,8 +150,8 @@ def test_a_token_is_wanted_once_and_then_a_cookie(tmp_path):
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "login.example"])
 def test_another_address_needs_a_token(tmp_path, host):
     with pytest.raises(ValueError, match="--token"):
-        Server(Shelf(tmp_path), host=host)
-    Guard(host, 1, "s3cret")
+        Server(RunIndex(tmp_path), host=host)
+    RequestAuth(host, 1, "s3cret")
 
 
 NAMES = ["localhost:9000", "Lab.example", "[::1]:8080"]
@@ -163,7 +163,7 @@ NAMES = ["localhost:9000", "Lab.example", "[::1]:8080"]
 ])  # fmt: skip
 def test_names_of_forwarded_ports_and_proxies_are_a_setting(tmp_path, host, status):
     finished(tmp_path)
-    with served(Shelf(tmp_path), names=NAMES) as url:
+    with served(RunIndex(tmp_path), names=NAMES) as url:
         assert ask(url, "/api/runs", Host=host)[0] == status
 
 
@@ -175,7 +175,7 @@ def test_the_refusal_of_a_name_says_which_setting_allows_it(url):
 
 def test_notes_are_kept_through_a_proxy_that_changes_the_host(tmp_path):
     finished(tmp_path)
-    with served(Shelf(tmp_path), names=["lab.example"]) as url:
+    with served(RunIndex(tmp_path), names=["lab.example"]) as url:
         (run,) = json.loads(ask(url, "/api/runs")[2])["runs"]
         assert notes(url, run["key"], Origin="https://lab.example")[0] == 200
         assert notes(url, run["key"], Origin="https://evil.example")[0] == 403
@@ -184,7 +184,7 @@ def test_notes_are_kept_through_a_proxy_that_changes_the_host(tmp_path):
 
 def test_a_proxy_may_put_the_page_below_a_path(tmp_path):
     finished(tmp_path)
-    with served(Shelf(tmp_path), token="s3cret", base="/user/me/") as url:
+    with served(RunIndex(tmp_path), token="s3cret", base="/user/me/") as url:
         assert url.endswith("/user/me/?token=s3cret")
         status, headers, _ = ask(url, "/user/me/?token=s3cret")
         assert status == 303 and headers["Location"] == "/user/me/"
@@ -210,13 +210,13 @@ def test_a_proxy_may_put_the_page_below_a_path(tmp_path):
 )
 def test_a_bad_name_or_path_is_refused(tmp_path, knobs):
     with pytest.raises(ValueError, match="--name|--base-path"):
-        Server(Shelf(tmp_path), **knobs)
+        Server(RunIndex(tmp_path), **knobs)
 
 
 @pytest.mark.parametrize("token", ["a b+c%20d", 'x;"y",z=/?&#', "schlüssel", "%25"])
 def test_a_token_may_hold_any_character(tmp_path, token):
     finished(tmp_path)
-    with served(Shelf(tmp_path), token=token) as url:
+    with served(RunIndex(tmp_path), token=token) as url:
         status, headers, _ = ask(url, "/?" + urlsplit(url).query)
         assert status == 303
         cookie = headers["Set-Cookie"].partition(";")[0]

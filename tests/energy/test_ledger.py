@@ -196,6 +196,6 @@ def test_what_is_killed_at_its_start_is_in_the_sums_and_what_was_lost_is_estimat
     said = " ".join(capsys.readouterr().out.split())
     assert "700 J of 1 attempt that ended before" in said and "about 200 J (estimated)" in said
     study = Study(tmp_path / ".searches" / "s", "s", (), (), (), {}, None, 0, 9, ("loss",))
-    charged = [study_io.charged(study, Trial(slot)) for slot in (4, 5)]
-    assert [trial.joules for trial in charged] == [0, 700]
-    assert study_io.charged(study, charged[1]).joules == 700  # once
+    with_energy = [study_io.with_energy(study, Trial(slot)) for slot in (4, 5)]
+    assert [trial.joules for trial in with_energy] == [0, 700]
+    assert study_io.with_energy(study, with_energy[1]).joules == 700  # once

@@ -10,7 +10,7 @@ import pytest
 from fxformer.search.launchers import InlineLauncher
 from fxformer.search.study import Study, find
 from tests.faults.crashes import Copies, Points, restore, watched
-from tests.search import drive, fake
+from tests.search import fake_trial, fake_worker
 
 TRIALS, STEPS, SEED, FEW = 2, 3, 0, 10
 NOBODY = 2**22 + 1  # no process has this number
@@ -18,14 +18,14 @@ NOBODY = 2**22 + 1  # no process has this number
 
 def search(root: Path) -> Study:
     """Begins the search in `root`, or goes on with it, in this process; returns it at its end."""
-    asked = drive.search(launcher=InlineLauncher(), retries=10**6)
-    job = drive.job(drive.study(root / "runs", "s", total=TRIALS), asked)
+    asked = fake_worker.search(launcher=InlineLauncher(), retries=10**6)
+    job = fake_worker.job(fake_worker.study(root / "runs", "s", total=TRIALS), asked)
 
     def trial(words, slot: int) -> int:
         run = job.study.trial(slot).run
         there = run is not None and (job.study.runs / run / "config.yaml").is_file()
         sys.argv = ["fake", "train", *([f"resume='{job.study.runs / run}'"] if there else [])]
-        return fake.Trial().train()
+        return fake_trial.Trial().train()
 
     asked.launcher(dataclasses.replace(job, inline=trial))
     return find(root / "runs", "s")
@@ -68,7 +68,7 @@ class Reference:
         study = search(self.root)
         assert told(study) == self.told
         for one in study.trials():  # a death costs the step it was at, never more
-            assert STEPS <= round(one.joules / fake.JOULES) <= STEPS + one.attempts - 1
+            assert STEPS <= round(one.joules / fake_trial.JOULES) <= STEPS + one.attempts - 1
         completed = study.folder / "completions"
         ended = completed.read_text().split() if completed.exists() else []
         assert len(ended) == len(set(ended))

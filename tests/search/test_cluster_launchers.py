@@ -12,17 +12,17 @@ import pytest
 
 from fxformer.search import cluster_launchers
 from fxformer.search.study import find
-from tests.search import drive
+from tests.search import fake_worker
 
 ROOT = Path(__file__).resolve().parents[2]
 submitit = pytest.importorskip("submitit", reason="pip install 'fxformer[search]'")
 
 
-class Worker(cluster_launchers.Again):
+class Worker(cluster_launchers.WorkerCommand):
     """A job that works on trials without a model."""
 
     def __call__(self) -> int:
-        self.process = subprocess.Popen([sys.executable, drive.__file__, *self.command])
+        self.process = subprocess.Popen([sys.executable, fake_worker.__file__, *self.command])
         return self.process.wait()
 
 
@@ -30,9 +30,11 @@ def launched(tmp_path, monkeypatch, *, trials, workers, pause=0.05):
     """The launcher at work on a study of fake trials: the study, and why it stopped early."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE", f"steps=4 pause={pause}")
-    monkeypatch.setattr(cluster_launchers, "Again", Worker)
-    launcher = cluster_launchers.SubmititLauncher(cluster="local", minutes=5, every=0.2)
-    job = drive.job(drive.study(tmp_path, total=trials), drive.search(workers=workers))
+    monkeypatch.setattr(cluster_launchers, "WorkerCommand", Worker)
+    launcher = cluster_launchers.SubmititLauncher(cluster="local", minutes=5, poll_seconds=0.2)
+    job = fake_worker.job(
+        fake_worker.study(tmp_path, total=trials), fake_worker.search(workers=workers)
+    )
     object.__setattr__(job, "command", (str(tmp_path), "s", str(trials), "1"))
     return job, launcher
 
@@ -66,7 +68,7 @@ def test_ctrl_c_calls_the_jobs_back(tmp_path, monkeypatch):
 
 
 def test_a_job_that_is_taken_away_queues_up_again_as_it_was():
-    again = cluster_launchers.Again(("train", "-m", "seed=1,2")).checkpoint().function
+    again = cluster_launchers.WorkerCommand(("train", "-m", "seed=1,2")).checkpoint().function
     assert again.command == ["train", "-m", "seed=1,2"] and again.folder == os.getcwd()
 
 

@@ -1,38 +1,43 @@
-"""The knobs of a search: which go together, and how many trials there are."""
+"""The options of a search: which go together, and how many trials there are."""
 
 import pytest
-from search import drive
+from search import fake_worker
 
 from fxformer.search import space
-from fxformer.search.prune import Halving, NoPruning
+from fxformer.search.prune import NoPruning, SuccessiveHalving
 from fxformer.search.sample import Auto, Grid, Random
 
 
 @pytest.mark.parametrize(
-    "knobs,said",
+    "options,said",
     [
-        ({"objectives": ["loss", "kwh"], "pruner": Halving()}, "write search/pruner=none"),
-        ({"objectives": ["kwh", "loss"]}, "first a number of the evaluation"),
-        ({"objectives": ["loss", "loss"]}, "wants different names"),
-        ({"objectives": []}, "wants different names"),
-        ({"storage": "nowhere"}, "search.storage=nowhere: wants postgresql"),
+        (
+            {"objectives": ["loss", "kwh"], "pruner": SuccessiveHalving()},
+            "write search/pruner=none",
+        ),
+        ({"objectives": ["kwh", "loss"]}, "the first a metric of the evaluation"),
+        ({"objectives": ["loss", "loss"]}, "expected distinct names"),
+        ({"objectives": []}, "expected distinct names"),
+        ({"storage": "nowhere"}, "search.storage=nowhere: expected postgresql"),
     ],
 )
-def test_knobs_that_do_not_go_together_are_refused(knobs, said):
+def test_options_that_do_not_go_together_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
-        drive.search(**knobs)
+        fake_worker.search(**options)
 
 
 def test_several_objectives_go_without_a_pruner():
-    assert drive.search(objectives=["loss", "kwh"], pruner=NoPruning()).objectives[1] == "kwh"
+    assert fake_worker.search(objectives=["loss", "kwh"], pruner=NoPruning()).objectives[1] == "kwh"
 
 
 def test_how_many_trials_there_are():
-    listed, drawn = space.read(["a=1,2,3", "b=x,y"])[1], space.read(["a=interval(0,1)"])[1]
-    auto = drive.search(sampler=Auto())
-    assert auto.settled(listed).total(listed) == 6 and auto.settled(drawn).total(drawn) == 20
-    few = drive.search(sampler=Grid(), trials=4)
-    assert few.total(listed) == 4 and drive.search(sampler=Grid(), trials=9).total(listed) == 6
-    assert drive.search(sampler=Random(), trials=9).total(listed) == 9
-    with pytest.raises(ValueError, match="a has no grid; write choice"):
-        few.settled(drawn)
+    listed, drawn = space.parse(["a=1,2,3", "b=x,y"])[1], space.parse(["a=interval(0,1)"])[1]
+    auto = fake_worker.search(sampler=Auto())
+    assert auto.resolved(listed).total(listed) == 6 and auto.resolved(drawn).total(drawn) == 20
+    few = fake_worker.search(sampler=Grid(), trials=4)
+    assert (
+        few.total(listed) == 4 and fake_worker.search(sampler=Grid(), trials=9).total(listed) == 6
+    )
+    assert fake_worker.search(sampler=Random(), trials=9).total(listed) == 9
+    with pytest.raises(ValueError, match="a is an interval; write choice"):
+        few.resolved(drawn)

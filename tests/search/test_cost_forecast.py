@@ -11,8 +11,8 @@ from rich.console import Console
 
 from fxformer.plan.forecast import Estimate
 from fxformer.search import cost_forecast
-from fxformer.search.cost_forecast import LOOKED, Ahead, times
-from tests.search.made import study, trial
+from fxformer.search.cost_forecast import SAMPLED, SearchForecaster, scaled_sum
+from tests.search.study_files import study, trial
 
 KNOBS = {"energy": {"_target_": "fxformer.energy.config.TDPEnergy", "grid_gco2e_per_kwh": 100.0}}
 
@@ -36,7 +36,7 @@ def planned(tmp_path, total, pure=True, **facts):
     planner, file = Planner(), tmp_path / "plan.json"
     file.write_text("{}")
     cfg = OmegaConf.create(KNOBS | {"plan": {"json": str(file)}})
-    of = Ahead(planner)
+    of = SearchForecaster(planner)
     slots = of.sample(study(tmp_path, [trial(n) for n in range(total)], **facts), pure)
     for _ in slots:
         of(cfg)
@@ -46,15 +46,17 @@ def planned(tmp_path, total, pure=True, **facts):
 
 def test_a_large_search_is_told_from_a_few_trials(tmp_path):
     slots, planner, found = planned(tmp_path, 30, budget_kwh=10.5)
-    assert len(slots) == len(set(slots)) == LOOKED and max(slots) < 30 and not planner.summed
+    assert len(slots) == len(set(slots)) == SAMPLED and max(slots) < 30 and not planner.summed
     assert found["search"]["kwh"] == pytest.approx(30)
     grid = {key: found["grid_search"][key] for key in ("trials", "kwh", "gco2e", "joules_sigma")}
     assert grid == pytest.approx({
         "trials": 75, "kwh": 75, "gco2e": 7500, "joules_sigma": 75 * 0.36e6})  # fmt: skip
     text = planner.console.export_text()
-    assert "30 trials, after 8 of them: 30:00, 30.0 kWh (95 %: 24.7 kWh – 36.5 kWh), 3.00" in text
-    assert "has 75: 1:15:00, 75.0 kWh" in text
-    assert "the budget of 10.5 kWh pays for 10 of them" in text
+    assert (
+        "30 trials (extrapolated from 8): 30:00, 30.0 kWh (95 %: 24.7 kWh – 36.5 kWh), 3.00" in text
+    )
+    assert "5 values per interval, 75 trials: 1:15:00, 75.0 kWh" in text
+    assert "the budget of 10.5 kWh covers 10 trials" in text
 
 
 def test_a_small_search_is_told_whole(tmp_path):
@@ -63,12 +65,12 @@ def test_a_small_search_is_told_whole(tmp_path):
 
 
 def test_what_is_drawn_from_results_is_planned_from_its_beginning(tmp_path):
-    assert planned(tmp_path, 30, pure=False)[0] == list(range(LOOKED))
+    assert planned(tmp_path, 30, pure=False)[0] == list(range(SAMPLED))
 
 
 def test_one_run_is_a_plan_alone():
     planner = Planner()
-    Ahead(planner).close()
+    SearchForecaster(planner).close()
     assert not planner.summed
 
 
@@ -77,9 +79,8 @@ def test_the_interval_covers_the_sum():
     rng, covered = np.random.default_rng(0), 0
     for _ in range(300):
         cost = rng.integers(1, 4, 300)
-        told = times([Estimate(float(one), 0.0) for one in cost[:8]], 300)
+        told = scaled_sum([Estimate(float(one), 0.0) for one in cost[:8]], 300)
         covered += abs(told.value - cost.sum()) <= told.sigma
     assert 0.55 < covered / 300 < 0.78  # 5 sigma about Student's 65 %
-    assert (
-        times([Estimate(2.0, 1.0)] * 3, 3) == Estimate(6.0, 3.0) and cost_forecast.RESOLUTION == 5
-    )
+    assert scaled_sum([Estimate(2.0, 1.0)] * 3, 3) == Estimate(6.0, 3.0)
+    assert cost_forecast.RESOLUTION == 5

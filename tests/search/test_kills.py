@@ -14,16 +14,17 @@ import pytest
 from fxformer.energy import ledger
 from fxformer.search.study import Study, find, studies
 from fxformer.track.run_reader import StoredRun
-from tests.search import fake
+from tests.search import fake_trial
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTROLLER = """
 import sys
 from pathlib import Path
-from tests.search import drive
+from tests.search import fake_worker
 runs, trials, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-asked = drive.search(workers=workers, retries=10**6)
-raise SystemExit(75 if drive.work(drive.study(runs, "s", total=trials), asked)[1] else 0)
+asked = fake_worker.search(workers=workers, retries=10**6)
+study = fake_worker.study(runs, "s", total=trials)
+raise SystemExit(75 if fake_worker.work(study, asked)[1] else 0)
 """
 STEPS = 6
 
@@ -61,7 +62,7 @@ def kill(pid: int) -> bool:
     """Whether there was such a process, of ours."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"fake.py" not in command and b"drive" not in command:
+        if b"fake_trial.py" not in command and b"drive" not in command:
             return False
         os.kill(pid, signal.SIGKILL)
     except OSError:
@@ -113,7 +114,7 @@ def check(runs: Path, whole: Study, trials: int) -> None:
             theirs.state, theirs.params, theirs.overrides, theirs.values)  # fmt: skip
         assert [report[:2] for report in mine.reports] == [report[:2] for report in theirs.reports]
         # a death costs the step it was at, never more: what was saved is not made again
-        steps = round(mine.joules / fake.JOULES)
+        steps = round(mine.joules / fake_trial.JOULES)
         assert STEPS <= steps <= STEPS + mine.attempts - 1
     ended = [int(line) for line in (study.folder / "completions").read_text().split()]
     assert len(ended) == len(set(ended)) <= trials

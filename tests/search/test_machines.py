@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from fxformer.search.study import Study, find
-from tests.search import drive
-from tests.search.cluster import postgres
+from tests.search import fake_worker
+from tests.search.postgres_server import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ def machine(
     """
     runs.mkdir(exist_ok=True)
     environ = os.environ | {"PYTHONPATH": str(ROOT), "FAKE": fake, "FAKE_GATE": str(gate)}
-    words = [sys.executable, drive.__file__, str(runs), "s", str(trials), "2", address]
+    words = [sys.executable, fake_worker.__file__, str(runs), "s", str(trials), "2", address]
     with (runs / "err.txt").open("a") as err:
         return subprocess.Popen(words, env=environ, cwd=ROOT, stdout=err, stderr=err)
 

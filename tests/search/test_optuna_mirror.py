@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from fxformer.search import optuna_mirror, study_io
 from fxformer.search.study import Trial
-from tests.search.made import SPACE, study, trial
+from tests.search.study_files import SPACE, study, trial
 
 
 def loaded(journal):

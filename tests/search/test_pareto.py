@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxformer.search.pareto import front
+from fxformer.search.pareto import pareto_front
 
 NUMBERS = st.one_of(st.integers(0, 6).map(float), st.just(float("nan")), st.just(float("inf")))
 
@@ -13,7 +13,7 @@ NUMBERS = st.one_of(st.integers(0, 6).map(float), st.just(float("nan")), st.just
 def test_front_is_what_nothing_beats(points):
     """Against the definition: every sound point is on the front or beaten, or equalled, by one."""
     costs, values = [c for c, _ in points], [v for _, v in points]
-    found = front(costs, values)
+    found = pareto_front(costs, values)
     assert [costs[n] for n in found] == sorted({costs[n] for n in found})
     for n, (cost, value) in enumerate(points):
         if not np.isfinite([cost, value]).all():
@@ -24,4 +24,4 @@ def test_front_is_what_nothing_beats(points):
 
 
 def test_front_of_nothing_is_empty():
-    assert front([], []) == []
+    assert pareto_front([], []) == []

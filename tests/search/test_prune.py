@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
-from search import drive
+from search import fake_worker
 
-from fxformer.search.prune import Halving, Median, NoPruning
+from fxformer.search.prune import MedianPruner, NoPruning, SuccessiveHalving
 from fxformer.search.study import Trial
 
-STUDY = drive.study(Path("/nowhere"))
+STUDY = fake_worker.study(Path("/nowhere"))
 
 
 def trial(slot: int, *values: float, every: int = 10, state="running", kwh: float = 1e-3) -> Trial:
@@ -20,35 +20,39 @@ def trial(slot: int, *values: float, every: int = 10, state="running", kwh: floa
 
 
 def test_alone_a_trial_goes_on_and_behind_it_stops():
-    halving = Halving(first=10, factor=3)
-    assert halving.judge(STUDY, trial(0, 5.0), []) is None
-    assert "best 1/3 of 2 at 10 steps" in halving.judge(STUDY, trial(1, 6.0), [trial(0, 5.0)])
-    assert halving.judge(STUDY, trial(1, 4.0), [trial(0, 5.0)]) is None
+    halving = SuccessiveHalving(min_resource=10, reduction_factor=3)
+    assert halving.stop_reason(STUDY, trial(0, 5.0), []) is None
+    assert "best 1/3 of 2 at 10 steps" in halving.stop_reason(STUDY, trial(1, 6.0), [trial(0, 5.0)])
+    assert halving.stop_reason(STUDY, trial(1, 4.0), [trial(0, 5.0)]) is None
     # between rungs nobody is judged: 10, 30, 90 …
-    assert halving.judge(STUDY, trial(1, 6.0, 6.0), [trial(0, 5.0)]) is None
-    assert "at 30 steps" in halving.judge(STUDY, trial(1, 4, 4, 4), [trial(0, 5, 3, 3)])
+    assert halving.stop_reason(STUDY, trial(1, 6.0, 6.0), [trial(0, 5.0)]) is None
+    assert "at 30 steps" in halving.stop_reason(STUDY, trial(1, 4, 4, 4), [trial(0, 5, 3, 3)])
 
 
 def test_one_in_so_many_goes_on():
-    halving, there, gone_on = Halving(first=10, factor=4), [], 0
+    halving, there, gone_on = SuccessiveHalving(min_resource=10, reduction_factor=4), [], 0
     for slot, value in enumerate(np.random.default_rng(0).permutation(400)):
         mine = trial(slot, float(value))
-        gone_on += halving.judge(STUDY, mine, there) is None
+        gone_on += halving.stop_reason(STUDY, mine, there) is None
         there.append(mine)
     assert 85 <= gone_on <= 125  # a quarter, but those that came early were judged against few
 
 
 def test_halving_on_joules_judges_by_what_was_used():
-    halving = Halving(resource="joules", first=7200, factor=2)  # 2e-3 kWh: the second report
+    halving = SuccessiveHalving(
+        resource="joules", min_resource=7200, reduction_factor=2
+    )  # 2e-3 kWh: the second report
     frugal, greedy = trial(0, 5.0, 1.0), trial(1, 3.0, kwh=2e-3)
     assert halving.rungs(STUDY, frugal) == [1.0] and halving.rungs(STUDY, greedy) == [3.0]
-    assert "7200 joules" in halving.judge(STUDY, greedy, [frugal])
-    assert halving.judge(STUDY, trial(2, 9.0), [frugal]) is None  # has not used as much yet
+    assert "7200 joules" in halving.stop_reason(STUDY, greedy, [frugal])
+    assert halving.stop_reason(STUDY, trial(2, 9.0), [frugal]) is None  # has not used as much yet
 
 
 def test_what_is_not_finite_stops_even_alone():
-    assert "not finite" in Halving(first=10).judge(STUDY, trial(0, math.nan), [])
-    assert NoPruning().judge(STUDY, trial(0, math.nan), []) is None
+    assert "not finite" in SuccessiveHalving(min_resource=10).stop_reason(
+        STUDY, trial(0, math.nan), []
+    )
+    assert NoPruning().stop_reason(STUDY, trial(0, math.nan), []) is None
 
 
 def optunas(pruner, traces, direction):
@@ -77,7 +81,7 @@ def ours(pruner, traces, study):
             if slot in stopped:
                 continue
             seen[slot] = trial(slot, *traces[slot][: n + 1])
-            if pruner.judge(study, seen[slot], seen):
+            if pruner.stop_reason(study, seen[slot], seen):
                 stopped[slot] = n
                 seen[slot] = trial(slot, *traces[slot][: n + 1], state="pruned")
             elif n == len(traces[0]) - 1:
@@ -90,7 +94,7 @@ def ours(pruner, traces, study):
 def test_halving_decides_as_optuna_does(factor, direction):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     maximize = ("loss",) if direction == "maximize" else ()
-    study = drive.study(Path("/nowhere"), maximize=maximize)
+    study = fake_worker.study(Path("/nowhere"), maximize=maximize)
     for seed in range(5):
         traces = np.random.default_rng(seed).normal(size=(17, 12)).tolist()
         theirs = optunas(
@@ -98,13 +102,19 @@ def test_halving_decides_as_optuna_does(factor, direction):
             traces, direction,
         )  # fmt: skip
         assert len(theirs) > 5
-        assert ours(Halving(first=10, factor=factor), traces, study) == theirs
+        assert (
+            ours(SuccessiveHalving(min_resource=10, reduction_factor=factor), traces, study)
+            == theirs
+        )
 
 
 def test_the_median_decides_as_optuna_does():
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng = np.random.default_rng(0)
-    pruner, median = optuna.pruners.MedianPruner(n_startup_trials=4), Median(startup=4)
+    pruner, median = (
+        optuna.pruners.MedianPruner(n_startup_trials=4),
+        MedianPruner(n_startup_trials=4),
+    )
     study = optuna.create_study(pruner=pruner)
     seen: list[Trial] = []
     stopped = 0
@@ -113,7 +123,7 @@ def test_the_median_decides_as_optuna_does():
         for n in range(5):
             values.append(float(rng.normal()))
             asked.report(values[-1], 10 * (n + 1))
-            mine = median.judge(STUDY, trial(slot, *values), seen)
+            mine = median.stop_reason(STUDY, trial(slot, *values), seen)
             assert bool(mine) == asked.should_prune(), (slot, n)
             if mine:
                 study.tell(asked, state=optuna.trial.TrialState.PRUNED)

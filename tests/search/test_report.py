@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from fxformer.search import main
-from fxformer.search.configurations import Interval, settings
-from fxformer.search.cost import grid_size, whole
-from fxformer.search.report import account, to_csv, to_json
+from fxformer.search.configurations import ConfidenceInterval, configurations
+from fxformer.search.cost import grid_size, kwh_of_unpruned
+from fxformer.search.report import study_report, to_csv, to_json
 from fxformer.search.study import Dimension, Trial, find
-from tests.search.made import SPACE, WATTHOUR, study, trial
+from tests.search.study_files import SPACE, WATTHOUR, study, trial
 
 
 def said(*argv, width=100):
@@ -28,18 +28,18 @@ def test_ranks_are_of_the_values_and_nan_is_the_worst(tmp_path):
     trials = [trial(0, 3.0), trial(1, math.nan), trial(2, 1.0), trial(3, 2.0, state="pruned"),
               trial(4, state="failed", reason="out of memory"), Trial(5)]  # fmt: skip
     made = study(tmp_path, trials)
-    found = settings(made, made.trials())
+    found = configurations(made, made.trials())
     assert [(one.trials[0].slot, one.rank) for one in found] == [
         (2, 1), (0, 2), (1, 3), (3, None), (4, None)]  # fmt: skip
-    assert account(made).progress == "3 of 6 complete, 1 pruned, 1 failed, 1 pending"
+    assert study_report(made).progress == "3 of 6 complete, 1 pruned, 1 failed, 1 pending"
 
 
 def test_the_largest_is_the_best_where_it_is_asked_for(tmp_path):
     facts = {"objectives": ("accuracy",), "maximize": ("accuracy",)}
     trials = [trial(0, 0.1), trial(1, 0.9), trial(2, 0.5, kwh=1e-4)]
-    told = account(study(tmp_path, trials, **facts))
-    assert [one.trials[0].slot for one in told.settings] == [1, 2, 0]
-    assert told.front == [2, 1]
+    told = study_report(study(tmp_path, trials, **facts))
+    assert [one.trials[0].slot for one in told.configurations] == [1, 2, 0]
+    assert told.pareto == [2, 1]
 
 
 def test_seeds_of_one_setting_are_one_row_with_an_interval(tmp_path):
@@ -47,8 +47,8 @@ def test_seeds_of_one_setting_are_one_row_with_an_interval(tmp_path):
     trials = [
         trial(n, value, params=same | {"seed": n}) for n, value in enumerate([1.0, 2.0, 3.0])
     ] + [trial(3, 1.9, params={"seed": 0})]
-    one, other = settings(made := study(tmp_path, trials), made.trials())
-    assert one.trials[0].slot == 3 and one.value == Interval(1.9, 1)
+    one, other = configurations(made := study(tmp_path, trials), made.trials())
+    assert one.trials[0].slot == 3 and one.value == ConfidenceInterval(1.9, 1)
     # Student's t of 2 degrees of freedom: 4.3027; sd 1, n 3
     assert other.value.mean == 2
     assert other.value.high - 2 == pytest.approx(4.3027 / 3**0.5, rel=1e-4)
@@ -59,7 +59,7 @@ def test_seeds_of_one_setting_are_one_row_with_an_interval(tmp_path):
 def test_every_watt_hour_counts(tmp_path):
     trials = [trial(0), trial(1, state="failed"), trial(2, state="pruned"),
               trial(3, state="interrupted"), trial(4, state="stopped"), Trial(5)]  # fmt: skip
-    cost = account(study(tmp_path, trials, budget_kwh=0.02)).cost
+    cost = study_report(study(tmp_path, trials, budget_kwh=0.02)).cost
     assert cost.kwh == pytest.approx(5 * WATTHOUR) == pytest.approx(sum(cost.by_state.values()))
     assert cost.joules == pytest.approx(3.6e6 * cost.kwh)
     assert "25 % of the budget of 20.0 Wh" in said("made", f"runs={tmp_path}")
@@ -75,7 +75,7 @@ def test_the_killed_are_charged_before_anyone_takes_over(tmp_path):
     line = {"attempt": "a", "joules": 1.8e6, "seconds_by_phase": {"train": 9.0}, "entries": entries}
     (run / "energy.jsonl").write_text(json.dumps(line) + "\n" + '{"attempt": "b", "ent')
     gone = dataclasses.replace(trial(0, state="running"), run="run", kwh=0.0, owner={"pid": 0})
-    told = account(made := study(tmp_path, [gone]))
+    told = study_report(made := study(tmp_path, [gone]))
     assert told.cost.kwh == pytest.approx(1.0) and told.cost.joules == 1.8e6
     assert told.cost.gco2e == pytest.approx(100) and made.trial(0).kwh == 0
 
@@ -101,18 +101,18 @@ def test_a_pruned_trial_counts_whole_in_the_mean(tmp_path):
 
     made = study(tmp_path, [one(0, "complete", (25, 50, 100)), one(1, "pruned", (25,)),
                             one(2, "pruned", (25, 50))])  # fmt: skip
-    assert whole(made, made.trials()) == pytest.approx([1e-3] * 3)
-    cost = account(made).cost
+    assert kwh_of_unpruned(made, made.trials()) == pytest.approx([1e-3] * 3)
+    cost = study_report(made).cost
     assert cost.grid_kwh.mean == pytest.approx(75e-3) and cost.kwh == pytest.approx(2e-3)
 
 
 def test_what_cannot_run_is_no_part_of_the_whole_grid(tmp_path):
-    space = tuple(Dimension(key, "choice", choices=words, words=words)
+    space = tuple(Dimension(key, "choice", choices=words, literals=words)
                   for key, words in (("model", ("a", "b")), ("objective", ("c", "d"))))  # fmt: skip
     trials = [trial(0), trial(1, state="skipped", kwh=0.0), trial(2, state="skipped", kwh=0.0),
               trial(3)]  # fmt: skip
-    cost = account(study(tmp_path, trials, space=space)).cost
-    assert cost.grid == 2 and cost.grid_kwh.mean == pytest.approx(cost.kwh)
+    cost = study_report(study(tmp_path, trials, space=space)).cost
+    assert cost.grid_trials == 2 and cost.grid_kwh.mean == pytest.approx(cost.kwh)
 
 
 def test_the_interval_of_the_grid_covers_its_cost(tmp_path):
@@ -126,13 +126,13 @@ def test_the_interval_of_the_grid_covers_its_cost(tmp_path):
             trials.append(Trial(slot, drawn.params, state="complete", values=(1.0,),
                                 kwh=WATTHOUR * drawn.params["model.layers"] / 2))  # fmt: skip
         made = study(tmp_path / str(n), trials)
-        kwh = account(made).cost.grid_kwh
+        kwh = study_report(made).cost.grid_kwh
         covered += kwh.low <= 150 * WATTHOUR <= kwh.high
     assert covered >= 49
 
 
 def test_the_command_is_words_that_a_shell_gives_back(tmp_path):
-    told = account(study(tmp_path, [trial(0, 2.0), trial(1, 1.0)]))
+    told = study_report(study(tmp_path, [trial(0, 2.0), trial(1, 1.0)]))
     assert told.best == ("fxformer", "train", "data=markov", "name=it's", *told.trials[1].overrides)
     last = said("made", f"runs={tmp_path}", width=40).rstrip().splitlines()[-1]
     assert tuple(shlex.split(last)) == told.best
@@ -141,7 +141,7 @@ def test_the_command_is_words_that_a_shell_gives_back(tmp_path):
 def test_json_and_csv_hold_every_trial(tmp_path):
     trials = [trial(0), trial(1, state="failed", reason="killed"), trial(2, math.nan)]
     made = study(tmp_path, trials)
-    told, file = account(made), tmp_path / "out.json"
+    told, file = study_report(made), tmp_path / "out.json"
     body = json.loads(to_json(told))
     assert body["cost"]["kwh"] == pytest.approx(3 * WATTHOUR) and body["best"] == list(told.best)
     assert [one["status"] for one in body["trials"]] == ["complete", "failed", "complete"]
@@ -165,5 +165,5 @@ def test_no_study_and_no_such_study_are_sentences(tmp_path):
     assert "1 of 1 complete" in said(f"runs={tmp_path}")
     with pytest.raises(ValueError, match="made"):
         said("mode", f"runs={tmp_path}")
-    with pytest.raises(ValueError, match="at least 1 value"):
+    with pytest.raises(ValueError, match="expected at least 1, got"):
         said("made", f"runs={tmp_path}", "--resolution", "0")

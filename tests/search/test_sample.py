@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from search import drive
+from search import fake_worker
 
-from fxformer.search.sample import Auto, Grid, QuasiRandom, Random, TreeParzen
+from fxformer.search.sample import TPE, Auto, Grid, Random, Sobol
 from fxformer.search.space import overrides
 from fxformer.search.study import Trial
 
@@ -17,10 +17,10 @@ WORDS = ("x=tag(log,interval(1e-5,1e-1))", "y=choice(0,1,2)", "n=int(interval(1,
 
 
 def study(seed: int = 0, words=WORDS):
-    return drive.study(Path("/nowhere"), words=words, seed=seed, total=64)
+    return fake_worker.study(Path("/nowhere"), words=words, seed=seed, total=64)
 
 
-@pytest.mark.parametrize("sampler", [Random(), QuasiRandom()])
+@pytest.mark.parametrize("sampler", [Random(), Sobol()])
 def test_parameters_are_a_pure_function_of_seed_and_slot(sampler):
     forward = [sampler.draw(study(), slot, ()) for slot in range(20)]
     others = [Trial(0, params=forward[3], state="complete", values=(1.0,))]
@@ -46,7 +46,7 @@ def test_random_draws_follow_their_law():
 
 def test_sobol_points_fill_every_cell_once():
     words = ("a=interval(0,1)", "b=interval(0,1)")
-    drawn = [QuasiRandom().draw(study(words=words), slot, ()) for slot in range(64)]
+    drawn = [Sobol().draw(study(words=words), slot, ()) for slot in range(64)]
     cells = {(int(8 * one["a"]), int(8 * one["b"])) for one in drawn}
     assert len(cells) == 64  # a (0, m, 2)-net; random draws fill about 64 (1 - 1/e) = 40 of them
     luck = [Random().draw(study(words=words), slot, ()) for slot in range(64)]
@@ -60,8 +60,8 @@ def test_a_grid_is_every_combination_once_in_order():
 
 
 def test_auto_is_a_grid_unless_there_is_an_interval():
-    assert isinstance(Auto().settle(study(words=("a=1,2",)).space), Grid)
-    assert isinstance(Auto().settle(study().space), Random)
+    assert isinstance(Auto().resolve(study(words=("a=1,2",)).space), Grid)
+    assert isinstance(Auto().resolve(study().space), Random)
 
 
 def told(sampler, slots: int, seed: int = 0) -> list[Trial]:
@@ -76,13 +76,12 @@ def told(sampler, slots: int, seed: int = 0) -> list[Trial]:
 
 
 def test_tpe_is_a_function_of_seed_slot_and_results_and_beats_random():
-    first, second = told(TreeParzen(), 24), told(TreeParzen(), 24)
-    assert first == second != told(TreeParzen(), 24, seed=1)
+    first, second = told(TPE(), 24), told(TPE(), 24)
+    assert first == second != told(TPE(), 24, seed=1)
     worse = [dataclasses.replace(one, values=(9.0 - one.values[0],)) for one in first]
-    assert TreeParzen().draw(study(), 24, first) != TreeParzen().draw(study(), 24, worse)
+    assert TPE().draw(study(), 24, first) != TPE().draw(study(), 24, worse)
     means = [
-        np.mean([one.values[0] for one in told(sampler, 30)[10:]])
-        for sampler in (TreeParzen(), Random())
+        np.mean([one.values[0] for one in told(sampler, 30)[10:]]) for sampler in (TPE(), Random())
     ]
     assert means[0] < 0.7 * means[1]
 
@@ -93,8 +92,8 @@ def test_tpe_learns_of_what_diverged_and_of_what_is_large():
     half = [
         dataclasses.replace(one, **diverged if one.params["x"] > 1e-3 else {}) for one in trials
     ]
-    drawn = [TreeParzen().draw(study(), 30 + n, half)["x"] for n in range(10)]
+    drawn = [TPE().draw(study(), 30 + n, half)["x"] for n in range(10)]
     assert np.mean(np.array(drawn) <= 1e-3) > 0.7
     upward = dataclasses.replace(study(), maximize=("loss",))
-    drawn = [TreeParzen().draw(upward, 30 + n, trials)["y"] for n in range(10)]
+    drawn = [TPE().draw(upward, 30 + n, trials)["y"] for n in range(10)]
     assert np.mean(drawn) > 1.2

@@ -11,18 +11,18 @@ from fxformer.search.study import Dimension
 
 
 def only(word: str) -> Dimension:
-    fixed, (dimension,) = space.read([word])
+    fixed, (dimension,) = space.parse([word])
     assert fixed == []
     return dimension
 
 
 def test_words_are_fixed_or_span_a_dimension_and_the_later_counts():
-    fixed, found = space.read(["a=1", "b=2,3", "c=x", "a=4,5", "b=7"])
+    fixed, found = space.parse(["a=1", "b=2,3", "c=x", "a=4,5", "b=7"])
     assert fixed == ["c=x", "b=7"] and [one.key for one in found] == ["a"]
 
 
 @pytest.mark.parametrize(
-    "word,choices,words",
+    "word,choices,literals",
     [
         ("k=1,2.5,true,null,w", (1, 2.5, True, None, "w"), ("1", "2.5", "True", "null", "w")),
         ("k=choice('a b',\"c,d\")", ("a b", "c,d"), ("a\\ b", "c\\,d")),
@@ -31,8 +31,8 @@ def test_words_are_fixed_or_span_a_dimension_and_the_later_counts():
         ("k=sort(3,1,2)", (1, 2, 3), ("1", "2", "3")),
     ],
 )
-def test_enumerated_forms(word, choices, words):
-    assert only(word) == Dimension("k", "choice", choices=choices, words=words)
+def test_enumerated_forms(word, choices, literals):
+    assert only(word) == Dimension("k", "choice", choices=choices, literals=literals)
 
 
 @pytest.mark.parametrize(
@@ -52,23 +52,23 @@ def test_intervals(word, kind, low, high, log):
 @pytest.mark.parametrize(
     "word,said",
     [
-        ("k=tag(log,interval(0,1))", "begins above 0"),
+        ("k=tag(log,interval(0,1))", "begin above 0"),
         ("k=interval(2,1)", "lower end first"),
-        ("k=tag(lgo,interval(1,2))", "no tag lgo; there are log and int"),
-        ("k=tag(log,choice(1,2))", "goes with an interval"),
-        ("k=tag(int,interval(0.5,2))", "whole ends"),
+        ("k=tag(lgo,interval(1,2))", "unknown tag lgo; known: log, int"),
+        ("k=tag(log,choice(1,2))", "requires an interval"),
+        ("k=tag(int,interval(0.5,2))", "integer ends"),
         ("k=range(3,3)", "no value"),
     ],
 )
 def test_what_spans_nothing_is_refused(word, said):
     with pytest.raises(ValueError, match=said):
-        space.read([word])
+        space.parse([word])
 
 
 def test_a_yaml_says_the_same_as_a_command_line():
     given = {"a.lr": "tag(log,interval(1e-4,1e-2))", "b": {"layers": [1, 2]}, "c": "x,y", "d": 3}
     words = ["a.lr=tag(log,interval(1e-4,1e-2))", "b.layers=choice(1,2)", "c=x,y", "d=3"]
-    assert space.words_of(given) == words
+    assert space.space_overrides(given) == words
 
 
 def test_a_glob_is_asked_of_the_groups():
@@ -76,7 +76,7 @@ def test_a_glob_is_asked_of_the_groups():
         def get_group_options(self, group, results_filter=None):
             return ["clm", "mlm", "mlm_words"] if group == "objective" else []
 
-    (found,) = space.read(["objective=glob(mlm*)"], Loader())[1]
+    (found,) = space.parse(["objective=glob(mlm*)"], Loader())[1]
     assert found.choices == ("mlm", "mlm_words")
 
 
@@ -87,7 +87,7 @@ def test_a_glob_is_asked_of_the_groups():
 def test_places_give_values_that_a_command_line_gives_back(word):
     dimension = only(word)
     for place in [0.0, 1 - 2**-53, *np.random.default_rng(0).random(200)]:
-        value = space.at(dimension, place)
+        value = space.value_at(dimension, place)
         if dimension.kind == "choice":
             assert value in dimension.choices
         else:
@@ -101,22 +101,24 @@ def test_places_give_values_that_a_command_line_gives_back(word):
 def test_draws_are_even_in_the_value_or_in_its_logarithm():
     places = (np.arange(8000) + 0.5) / 8000
     whole = only("k=int(interval(2,5))")
-    counts = np.unique([space.at(whole, place) for place in places], return_counts=True)
+    counts = np.unique([space.value_at(whole, place) for place in places], return_counts=True)
     assert counts[0].tolist() == [2, 3, 4, 5] and np.ptp(counts[1]) <= 1
     log = only("k=tag(log,interval(1e-4,1e-2))")
-    drawn = np.array([space.at(log, place) for place in places])
+    drawn = np.array([space.value_at(log, place) for place in places])
     assert np.mean(drawn < 1e-3) == pytest.approx(0.5, abs=1e-3)
     even = only("k=interval(0,1)")
-    assert np.mean([space.at(even, place) for place in places]) == pytest.approx(0.5, abs=1e-4)
+    assert np.mean([space.value_at(even, place) for place in places]) == pytest.approx(
+        0.5, abs=1e-4
+    )
 
 
 def test_corners_are_all_combinations_at_both_ends_or_every_choice_once():
-    _, few = space.read(["a=1,2,3", "b=x,y", "c=interval(0,1)"])
+    _, few = space.parse(["a=1,2,3", "b=x,y", "c=interval(0,1)"])
     points = list(space.corners(few))
     assert len(points) == 12 and {(p["a"], p["b"], p["c"]) for p in points} == {
         (a, b, c) for a in (1, 2, 3) for b in "xy" for c in (0, 1)
     }
-    _, many = space.read([f"k{n}=range(0,{20 + n})" for n in range(4)])
+    _, many = space.parse([f"k{n}=range(0,{20 + n})" for n in range(4)])
     points = list(space.corners(many))
     assert len(points) == 23
     for one in many:
@@ -125,6 +127,6 @@ def test_corners_are_all_combinations_at_both_ends_or_every_choice_once():
 
 
 def test_the_size_of_a_grid():
-    assert space.size(space.read(["a=1,2,3", "b=x,y"])[1]) == 6
-    assert space.size(space.read(["a=1,2,3", "b=interval(0,1)"])[1]) is None
+    assert space.size(space.parse(["a=1,2,3", "b=x,y"])[1]) == 6
+    assert space.size(space.parse(["a=1,2,3", "b=interval(0,1)"])[1]) is None
     assert math.prod([]) == space.size([]) == 1

@@ -11,19 +11,19 @@ import time
 from subprocess import PIPE
 
 import pytest
-from search import drive
+from search import fake_worker
 
 from fxformer.search import study_io
-from fxformer.search.leases import FileClaims, Holder, Leases, current
+from fxformer.search.leases import FileLeases, Lease, LeaseClock, is_current
 from fxformer.search.study import FOLDER, Study, Trial, find, studies
 from fxformer.track.run_lock import this_process
 
 
 def test_a_trial_is_read_as_it_was_written(tmp_path):
-    study = study_io.begin(drive.study(tmp_path))
+    study = study_io.open_or_create(fake_worker.study(tmp_path))
     trial = Trial(
         2, {"x": 1e-3, "y": 1}, ("x=0.001", "y=1"), "complete", values=(1.5, math.inf),
-        reports=((10, math.nan, 1e-3), (20, 1.5, 2e-3)), spent={"a": [1.0, 2.0, 3.0, 4.0]},
+        reports=((10, math.nan, 1e-3), (20, 1.5, 2e-3)), energy_by_run={"a": [1.0, 2.0, 3.0, 4.0]},
         run="a", attempts=2, code=0, owner=this_process(),
     )  # fmt: skip
     study_io.write(study, trial)
@@ -37,7 +37,7 @@ def test_a_trial_is_read_as_it_was_written(tmp_path):
 
 
 def test_unreadable_trials_wait_and_unknown_fields_are_passed_over(tmp_path):
-    study = study_io.begin(drive.study(tmp_path))
+    study = study_io.open_or_create(fake_worker.study(tmp_path))
     study.path(0).write_text('{"slot": 0, "sta')
     study.path(1).write_text(json.dumps(Trial(1, state="pruned").to_json() | {"later": 1}))
     assert [study.trial(n).state for n in (0, 1)] == ["waiting", "pruned"]
@@ -54,7 +54,7 @@ def test_trials_are_ranked_by_what_the_objective_wants(tmp_path):
     trials = [
         Trial(n, state="complete", values=(v,)) for n, v in enumerate((2.0, math.nan, 1.0))
     ] + [Trial(3, state="pruned", values=(0.0,)), Trial(4)]
-    study = drive.study(tmp_path)
+    study = fake_worker.study(tmp_path)
     assert [one.slot for one in study.ranked(trials)] == [2, 0, 1]
     upward = dataclasses.replace(study, maximize=("loss",))
     assert upward.best(trials).slot == 0 and study.best([]) is None
@@ -62,80 +62,84 @@ def test_trials_are_ranked_by_what_the_objective_wants(tmp_path):
 
 def test_studies_are_found_by_name_and_by_its_beginning(tmp_path):
     for name in ("lr1", "lr2", "depth"):
-        study_io.begin(drive.study(tmp_path, name))
+        study_io.open_or_create(fake_worker.study(tmp_path, name))
     (tmp_path / FOLDER / "torn").mkdir()
     (tmp_path / FOLDER / "torn" / "study.json").write_text("{")
     assert {study.name for study in studies(tmp_path)} == {"lr1", "lr2", "depth"}
     assert find(tmp_path, "d").name == "depth" and find(tmp_path, "lr1").name == "lr1"
     assert find("/", str(tmp_path / FOLDER / "lr2")).name == "lr2"
-    with pytest.raises(ValueError, match="there are: .*lr1"):
+    with pytest.raises(ValueError, match="studies: .*lr1"):
         find(tmp_path, "lr")
 
 
 def test_the_same_search_goes_on_and_may_grow(tmp_path):
-    first = study_io.begin(drive.study(tmp_path, total=4))
+    first = study_io.open_or_create(fake_worker.study(tmp_path, total=4))
     study_io.write(first, Trial(3, state="complete"))
-    again = study_io.begin(drive.study(tmp_path, total=9, budget_kwh=1.0))
+    again = study_io.open_or_create(fake_worker.study(tmp_path, total=9, budget_kwh=1.0))
     assert (again.total, again.budget_kwh, again.created) == (9, 1.0, first.created)
-    assert study_io.begin(drive.study(tmp_path, total=2)).total == 4  # no trial is forgotten
+    assert (
+        study_io.open_or_create(fake_worker.study(tmp_path, total=2)).total == 4
+    )  # no trial is forgotten
     assert Study.open(first.folder).total == 4
 
 
 @pytest.mark.parametrize(
     "changed,said",
     [
-        ({"seed": 3}, "search.seed: the study has 0, you gave 3"),
+        ({"seed": 3}, "search.seed: the study has 0, given 3"),
         ({"words": ("x=tag(log,interval(1e-5,1e-1))", "y=choice(0,1)")},
-         r"y: the study has choice\(0,1,2\), you gave choice\(0,1\)"),
+         r"y: the study has choice\(0,1,2\), given choice\(0,1\)"),
         ({"words": ("x=interval(1e-5,1e-1)", "y=choice(0,1,2)")},
-         r"x: the study has tag\(log,interval\(1e-05,0.1\)\), you gave interval"),
-        ({"overrides": ("model=bert",)}, "the rest: the study has nothing, you gave model=bert"),
-        ({"objectives": ("loss", "kwh")}, "search.objectives: the study has loss, you gave loss k"),
+         r"x: the study has tag\(log,interval\(1e-05,0.1\)\), given interval"),
+        ({"overrides": ("model=bert",)}, "overrides: the study has none, given model=bert"),
+        ({"objectives": ("loss", "kwh")}, "search.objectives: the study has loss, given loss k"),
     ],
 )  # fmt: skip
 def test_another_search_under_the_name_is_refused_with_what_differs(tmp_path, changed, said):
-    study_io.begin(drive.study(tmp_path))
+    study_io.open_or_create(fake_worker.study(tmp_path))
     with pytest.raises(ValueError, match=said):
-        study_io.begin(drive.study(tmp_path, **changed))
+        study_io.open_or_create(fake_worker.study(tmp_path, **changed))
 
 
 def test_other_versions_are_told(tmp_path):
-    study = study_io.begin(drive.study(tmp_path))
-    assert study_io.drift(study) == "" and study.versions["optuna"]
+    study = study_io.open_or_create(fake_worker.study(tmp_path))
+    assert study_io.version_changes(study) == "" and study.versions["optuna"]
     older = dataclasses.replace(study, versions=study.versions | {"optuna": "4.0", "gone": "1"})
-    assert study_io.drift(older) == f"optuna 4.0 is now {study.versions['optuna']}"
+    assert study_io.version_changes(older) == f"optuna 4.0 is now {study.versions['optuna']}"
 
 
 def test_a_name_is_of_the_search_not_of_its_size(tmp_path):
-    name = study_io.name_of(drive.study(tmp_path))
-    assert name.startswith("x-y-") and name == study_io.name_of(drive.study(tmp_path, total=99))
-    assert name != study_io.name_of(drive.study(tmp_path, seed=1))
+    name = study_io.study_name(fake_worker.study(tmp_path))
+    assert name.startswith("x-y-") and name == study_io.study_name(
+        fake_worker.study(tmp_path, total=99)
+    )
+    assert name != study_io.study_name(fake_worker.study(tmp_path, seed=1))
     words = ("model=bert", "size=tiny", "tracker=wandb")
-    same = [drive.study(tmp_path, overrides=some) for some in (words, words[1::-1])]
-    assert study_io.name_of(same[0]) == study_io.name_of(same[1]) != name
+    same = [fake_worker.study(tmp_path, overrides=some) for some in (words, words[1::-1])]
+    assert study_io.study_name(same[0]) == study_io.study_name(same[1]) != name
     assert study_io.differences(*same) == []
     with pytest.raises(ValueError, match="search.name=../x"):
-        study_io.folder_of(tmp_path, "../x")
+        study_io.study_folder(tmp_path, "../x")
 
 
 BEGIN = """
 import sys; sys.path.insert(0, sys.argv[3])
-from search import drive
+from search import fake_worker
 from fxformer.search import study_io
-from fxformer.search.leases import FileClaims
+from fxformer.search.leases import FileLeases
 import fcntl
 print("ready", flush=True)
 fcntl.flock(open(sys.argv[2]), fcntl.LOCK_SH)
-study = study_io.begin(drive.study(sys.argv[1]))
-claims = FileClaims(study, 60)
-print(study.created, *[slot for slot in range(40) if claims.take(slot, 1)])
+study = study_io.open_or_create(fake_worker.study(sys.argv[1]))
+leases = FileLeases(study, 60)
+print(study.created, *[slot for slot in range(40) if leases.acquire(slot, 1)])
 """
 
 
 def test_of_simultaneous_starters_one_begins_and_each_claim_is_made_once(tmp_path):
-    tests = str(drive.Path(__file__).parents[1])
+    tests = str(fake_worker.Path(__file__).parents[1])
     argv = [sys.executable, "-c", BEGIN, str(tmp_path), str(tmp_path / "lock"), tests]
-    env = os.environ | {"PYTHONPATH": str(drive.Path(__file__).parents[2])}
+    env = os.environ | {"PYTHONPATH": str(fake_worker.Path(__file__).parents[2])}
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         four = [subprocess.Popen(argv, stdout=PIPE, text=True, env=env) for _ in range(4)]
@@ -147,31 +151,31 @@ def test_of_simultaneous_starters_one_begins_and_each_claim_is_made_once(tmp_pat
 
 
 def test_a_claim_is_superseded_not_taken_back(tmp_path):
-    study = study_io.begin(drive.study(tmp_path))
-    ours, theirs = FileClaims(study, 60), FileClaims(study, 60)
-    assert ours.take(3, 1) and not theirs.take(3, 1)
-    assert not theirs.dead(theirs.held()[3]) and ours.renew(3, 1)
-    assert theirs.take(3, 2) and not ours.renew(3, 1) and theirs.renew(3, 2)
-    assert ours.held()[3].attempt == 2 and not current(study.folder / "claims", 3, 1)
+    study = study_io.open_or_create(fake_worker.study(tmp_path))
+    ours, theirs = FileLeases(study, 60), FileLeases(study, 60)
+    assert ours.acquire(3, 1) and not theirs.acquire(3, 1)
+    assert not theirs.expired(theirs.latest()[3]) and ours.renew(3, 1)
+    assert theirs.acquire(3, 2) and not ours.renew(3, 1) and theirs.renew(3, 2)
+    assert ours.latest()[3].attempt == 2 and not is_current(study.folder / "leases", 3, 1)
 
 
 def test_on_this_host_the_process_decides_and_elsewhere_silence(monkeypatch):
-    leases = Leases(10.0)
+    leases = LeaseClock(10.0)
     boot = str(this_process()["process_start"]).partition("/")[0]
-    assert leases.dead(Holder(0, 1, "w", this_process() | {"process_start": f"{boot}/0"}, 0.0))
+    assert leases.expired(Lease(0, 1, "w", this_process() | {"process_start": f"{boot}/0"}, 0.0))
     namesake = this_process() | {
         "process_start": "another-boot/0"
     }  # a machine of the same name, or ours before
-    assert not leases.dead(Holder(0, 1, "w", namesake, 0.0))
-    assert not leases.dead(Holder(0, 1, "w", this_process(), 0.0))
+    assert not leases.expired(Lease(0, 1, "w", namesake, 0.0))
+    assert not leases.expired(Lease(0, 1, "w", this_process(), 0.0))
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     away = {"host": "elsewhere", "pid": 1}
-    assert not leases.dead(Holder(1, 1, "w", away, 5.0))
+    assert not leases.expired(Lease(1, 1, "w", away, 5.0))
     clock[0] += 9
-    assert not leases.dead(Holder(1, 1, "w", away, 5.0))
+    assert not leases.expired(Lease(1, 1, "w", away, 5.0))
     clock[0] += 2
-    assert leases.dead(Holder(1, 1, "w", away, 5.0))
-    assert not leases.dead(Holder(1, 1, "w", away, 4.0))  # any change is a sign of life
+    assert leases.expired(Lease(1, 1, "w", away, 5.0))
+    assert not leases.expired(Lease(1, 1, "w", away, 4.0))  # any change is a sign of life
     clock[0] += 11
-    assert not leases.dead(Holder(1, 2, "w", away, 4.0))  # another claim
+    assert not leases.expired(Lease(1, 2, "w", away, 4.0))  # another claim

@@ -42,7 +42,7 @@ def only(folder: Path) -> Study:
         (("seed=1,2", "search.trails=3"), "search.trails: there is no such key"),
         (("search.seed=1,2",), "a search cannot search for itself"),
         (("seed=1,2", "search=asha", "search.objectives=[loss,kwh]"), "write search/pruner=none"),
-        (("seed=1,2", "search/pruner=halving_joules"), "search.pruner.first: must be given"),
+        (("seed=1,2", "search/pruner=halving_joules"), "search.pruner.min_resource: must be given"),
         (("model.dim=16,17",), "model.dim=17: a width of 17 does not split into 2 heads"),
         (("model.heads=int(interval(1,8))", "search.trials=4"), "search.skip_illegal=true leaves"),
         (("seed=1,2", "search.objectives=[foo]"), "search.objectives=foo is not evaluated"),
@@ -155,4 +155,7 @@ def test_halving_prunes_real_training_in_one_process(tmp_path):
         run = facts(tmp_path / "runs" / one.run)
         assert run["status"] == "pruned" and one.reports[-1][0] == lines(
             tmp_path / "runs" / one.run)[-1]["step"]  # it stopped at the evaluation  # fmt: skip
-    assert json.loads((only(tmp_path).folder / "study.json").read_text())["pruner"]["factor"] == 3
+    assert (
+        json.loads((only(tmp_path).folder / "study.json").read_text())["pruner"]["reduction_factor"]
+        == 3
+    )

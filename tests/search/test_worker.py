@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from search import drive
+from search import fake_worker
 
 from fxformer.search import study_io
-from fxformer.search.leases import FileClaims
-from fxformer.search.process import Place, places
+from fxformer.search.leases import FileLeases
+from fxformer.search.process import Resources, split_resources
 from fxformer.search.sample import Random
-from fxformer.search.scheduler import take
+from fxformer.search.scheduler import next_trial
 from fxformer.search.study import Study
-from fxformer.search.worker import Held, Past, Worker
+from fxformer.search.worker import FinishedTrial, RunningTrial, Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,7 +41,7 @@ def path(monkeypatch):
 
 
 def controller(runs: Path, trials: int, workers: int, fake: str) -> subprocess.Popen:
-    program = str(Path(__file__).with_name("drive.py"))
+    program = str(Path(__file__).with_name("fake_worker.py"))
     argv = [sys.executable, program, str(runs), "s", str(trials), str(workers)]
     env = os.environ | {"FAKE": fake, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     return subprocess.Popen(argv, env=env, start_new_session=True)
@@ -54,7 +54,9 @@ def completions(study: Study) -> list[int]:
 
 def test_the_first_failure_ends_a_search_that_fails_fast(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "steps=4 1:bad")
-    study, stopped = drive.work(drive.study(tmp_path, total=4), drive.search(fail_fast=True))
+    study, stopped = fake_worker.work(
+        fake_worker.study(tmp_path, total=4), fake_worker.search(fail_fast=True)
+    )
     states = [trial.state for trial in study.trials()]
     assert states == ["complete", "failed", "waiting", "waiting"]
     assert stopped == "trial 1 failed (search.fail_fast)"
@@ -63,9 +65,9 @@ def test_the_first_failure_ends_a_search_that_fails_fast(tmp_path, monkeypatch):
 def test_a_config_that_is_drawn_late_is_judged_before_it_starts(tmp_path, monkeypatch):
     """Draws that follow from earlier trials are not known beforehand."""
     monkeypatch.setenv("FAKE", "steps=1")
-    asked = drive.search(skip_illegal=True, sampler=Late())
-    job = drive.job(drive.study(tmp_path, total=3), asked)
-    job = dataclasses.replace(job, judge=lambda words: "no" if "y=1" in words else None)
+    asked = fake_worker.search(skip_illegal=True, sampler=Late())
+    job = fake_worker.job(fake_worker.study(tmp_path, total=3), asked)
+    job = dataclasses.replace(job, reject=lambda words: "no" if "y=1" in words else None)
     asked.launcher(job)
     trial = job.study.trial(1)
     assert (trial.state, trial.reason, trial.run) == ("skipped", "fxformer: no", None)
@@ -73,7 +75,7 @@ def test_a_config_that_is_drawn_late_is_judged_before_it_starts(tmp_path, monkey
 
 def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "1:raise 2:kill! 3:oom! 4:diverge 5:bad")
-    study, stopped = drive.work(drive.study(tmp_path), drive.search(workers=2))
+    study, stopped = fake_worker.work(fake_worker.study(tmp_path), fake_worker.search(workers=2))
     trials = study.trials()
     assert stopped == "" and [one.state for one in trials] == [
         "complete", "complete", "failed", "failed", "failed", "failed",
@@ -95,7 +97,7 @@ def test_every_end_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
 
 def test_a_retry_goes_on_from_its_checkpoint_in_the_same_run(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "0:kill")
-    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search())
+    study, _ = fake_worker.work(fake_worker.study(tmp_path, total=1), fake_worker.search())
     (trial,) = study.trials()
     assert trial.state == "complete"
     assert [report[0] for report in trial.reports] == [1, 2, 3, 4, 5, 6]
@@ -104,7 +106,9 @@ def test_a_retry_goes_on_from_its_checkpoint_in_the_same_run(tmp_path, monkeypat
 
 def test_nothing_but_nan_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "steps=3 0:nan")
-    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search(value="last"))
+    study, _ = fake_worker.work(
+        fake_worker.study(tmp_path, total=1), fake_worker.search(value="last")
+    )
     (trial,) = study.trials()
     assert (trial.state, trial.code, trial.attempts) == ("failed", 3, 1)
     assert trial.reason == "loss is nan"
@@ -112,13 +116,13 @@ def test_nothing_but_nan_is_a_failure(tmp_path, monkeypatch):
 
 def test_the_same_search_again_does_what_is_missing_only(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "1:raise!")
-    study, _ = drive.work(drive.study(tmp_path, total=2), drive.search(retries=0))
+    study, _ = fake_worker.work(fake_worker.study(tmp_path, total=2), fake_worker.search(retries=0))
     before = [study.path(slot).read_bytes() for slot in range(2)]
-    study, _ = drive.work(drive.study(tmp_path, total=3), drive.search(retries=0))
+    study, _ = fake_worker.work(fake_worker.study(tmp_path, total=3), fake_worker.search(retries=0))
     assert [study.path(slot).read_bytes() for slot in range(2)] == before
     assert [one.state for one in study.trials()] == ["complete", "failed", "complete"]
     monkeypatch.setenv("FAKE", "")  # more retries: the failed one too
-    study, _ = drive.work(drive.study(tmp_path, total=3), drive.search(retries=1))
+    study, _ = fake_worker.work(fake_worker.study(tmp_path, total=3), fake_worker.search(retries=1))
     assert [one.state for one in study.trials()] == ["complete"] * 3
 
 
@@ -147,7 +151,7 @@ def test_ctrl_c_twice_kills_at_once(tmp_path):
 
 def wait_for(runs: Path, what, seconds: float = 300) -> Study:
     end = time.monotonic() + seconds
-    folder = drive.study(runs).folder
+    folder = fake_worker.study(runs).folder
     while time.monotonic() < end:
         if (folder / "study.json").exists() and what(study := Study.open(folder)):
             return study
@@ -171,7 +175,7 @@ def test_a_dead_workers_trials_go_on_from_their_checkpoints(tmp_path):
 def test_two_workers_share_a_study(tmp_path):
     both = [controller(tmp_path, 8, 1, "pause=0.02") for _ in range(2)]
     assert [one.wait(300) for one in both] == [0, 0]
-    study = Study.open(drive.study(tmp_path).folder)
+    study = Study.open(fake_worker.study(tmp_path).folder)
     assert completions(study) == list(range(8))
     assert len({one.worker for one in study.trials()}) == 2
 
@@ -179,7 +183,9 @@ def test_two_workers_share_a_study(tmp_path):
 @pytest.mark.slow
 def test_killed_again_and_again_a_search_ends_as_one_that_was_not(tmp_path):
     rng, kills = random.Random(0), 0
-    plain, _ = drive.work(drive.study(tmp_path / "calm", total=20), drive.search(workers=2))
+    plain, _ = fake_worker.work(
+        fake_worker.study(tmp_path / "calm", total=20), fake_worker.search(workers=2)
+    )
     while True:
         process = controller(tmp_path / "wild", 20, 2, "pause=0.05")
         try:
@@ -189,7 +195,7 @@ def test_killed_again_and_again_a_search_ends_as_one_that_was_not(tmp_path):
             process.kill()
             process.wait()
             kills += 1
-    study = Study.open(drive.study(tmp_path / "wild").folder)
+    study = Study.open(fake_worker.study(tmp_path / "wild").folder)
     assert kills >= 5 and completions(study) == list(range(20))
     for calm, wild in zip(plain.trials(), study.trials(), strict=True):
         assert (calm.params, calm.overrides) == (wild.params, wild.overrides)
@@ -199,29 +205,39 @@ def test_killed_again_and_again_a_search_ends_as_one_that_was_not(tmp_path):
 
 def test_a_budget_stops_the_search_and_a_larger_one_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "pause=0.1")
-    asked = drive.search(budget_kwh=0.008)
-    study, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=0.008), asked)
+    asked = fake_worker.search(budget_kwh=0.008)
+    study, stopped = fake_worker.work(fake_worker.study(tmp_path, total=4, budget_kwh=0.008), asked)
     used = sum(one.kwh for one in study.trials())
     assert "budget of 0.008 kWh" in stopped and 0.008 <= used < 0.02
-    again, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=0.008), asked)
+    again, stopped = fake_worker.work(fake_worker.study(tmp_path, total=4, budget_kwh=0.008), asked)
     assert stopped and sum(one.kwh for one in again.trials()) == used  # at once
-    study, stopped = drive.work(drive.study(tmp_path, total=4, budget_kwh=1.0), drive.search())
+    study, stopped = fake_worker.work(
+        fake_worker.study(tmp_path, total=4, budget_kwh=1.0), fake_worker.search()
+    )
     assert not stopped and completions(study) == [0, 1, 2, 3]
 
 
 def test_a_trial_that_hangs_is_interrupted(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "0:hang")
-    monkeypatch.setattr("fxformer.search.worker.LOOK", 0.2)
+    monkeypatch.setattr("fxformer.search.worker.REFRESH", 0.2)
     monkeypatch.setattr("fxformer.search.worker.GRACE", 0.3)  # it does not hear SIGTERM
-    study, _ = drive.work(drive.study(tmp_path, total=1), drive.search(minutes=0.03, retries=1))
+    study, _ = fake_worker.work(
+        fake_worker.study(tmp_path, total=1), fake_worker.search(minutes=0.03, retries=1)
+    )
     (trial,) = study.trials()
     assert trial.state == "complete" and trial.failures == 1 and trial.attempts == 2
 
 
 def test_halving_stops_those_that_are_behind(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "steps=9")
-    part = {"_target_": "fxformer.search.prune.Halving", "first": 3.0, "factor": 3}
-    study, _ = drive.work(drive.study(tmp_path, total=9, pruner=part), drive.search(workers=2))
+    part = {
+        "_target_": "fxformer.search.prune.SuccessiveHalving",
+        "min_resource": 3.0,
+        "reduction_factor": 3,
+    }
+    study, _ = fake_worker.work(
+        fake_worker.study(tmp_path, total=9, pruner=part), fake_worker.search(workers=2)
+    )
     trials = study.trials()
     pruned = [one for one in trials if one.state == "pruned"]
     assert len(pruned) >= 3 and not [one for one in trials if one.state == "failed"]
@@ -232,8 +248,10 @@ def test_halving_stops_those_that_are_behind(tmp_path, monkeypatch):
 
 
 def test_several_objectives_are_recorded_together(tmp_path):
-    asked = drive.search(objectives=["loss", "kwh"])
-    study, _ = drive.work(drive.study(tmp_path, total=2, objectives=("loss", "kwh")), asked)
+    asked = fake_worker.search(objectives=["loss", "kwh"])
+    study, _ = fake_worker.work(
+        fake_worker.study(tmp_path, total=2, objectives=("loss", "kwh")), asked
+    )
     for one in study.trials():
         assert one.values == (min(report[1] for report in one.reports), one.kwh)
 
@@ -242,16 +260,16 @@ def test_room_is_shared_out(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
-    assert places(1) == [Place()]
-    two = places(2)
+    assert split_resources(1) == [Resources()]
+    two = split_resources(2)
     assert [one.cores for one in two] == [(0, 1, 2, 3), (4, 5, 6, 7)]
     assert [one.environment()["CUDA_VISIBLE_DEVICES"] for one in two] == ["4,5", "6,7"]
-    eight = [one.environment() for one in places(8)]
+    eight = [one.environment() for one in split_resources(8)]
     assert sorted(one["CUDA_VISIBLE_DEVICES"] for one in eight) == sorted("4567" * 2)
     assert {one["XLA_PYTHON_CLIENT_MEM_FRACTION"] for one in eight} == {"0.460"}
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    assert [one.devices for one in places(2)] == [None, None]
-    assert places(3, [0])[0].environment()["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.307"
+    assert [one.devices for one in split_resources(2)] == [None, None]
+    assert split_resources(3, [0])[0].environment()["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.307"
 
 
 def test_a_process_has_its_cores(tmp_path):
@@ -260,7 +278,7 @@ def test_a_process_has_its_cores(tmp_path):
     core = min(os.sched_getaffinity(0))
     code = "import json, os, time; time.sleep(.3); print(json.dumps([*os.sched_getaffinity(0)]))"
     log = tmp_path / "log"
-    process = Process([sys.executable, "-c", code], log, Place((core,)), {}, "head")
+    process = Process([sys.executable, "-c", code], log, Resources((core,)), {}, "head")
     while process.poll() is None:
         time.sleep(0.05)
     assert log.read_text().splitlines()[0] == "head"
@@ -270,26 +288,28 @@ def test_a_process_has_its_cores(tmp_path):
 def overwritten(tmp_path, attempts: int):
     """A study whose one trial was taken up a second time, by us; then a process of its first
     attempt, on its way out, wrote the file as it had read it before."""
-    made = study_io.begin(drive.study(tmp_path, total=1))
-    claims = FileClaims(made, 60.0)
-    assert claims.take(0, 1) and claims.take(0, 2)
+    made = study_io.open_or_create(fake_worker.study(tmp_path, total=1))
+    leases = FileLeases(made, 60.0)
+    assert leases.acquire(0, 1) and leases.acquire(0, 2)
     stale = dataclasses.replace(made.trial(0), attempts=attempts, state="interrupted", code=75)
     study_io.write(made, stale)
-    return made, claims
+    return made, leases
 
 
 def test_our_own_claim_that_came_to_nothing_does_not_bar_the_trial_for_ever(tmp_path):
     """It did: its holder, this process, was alive, and waited for itself."""
-    made, claims = overwritten(tmp_path, attempts=1)
-    taken = take(made, drive.search(), claims, made.trials(), ())
+    made, leases = overwritten(tmp_path, attempts=1)
+    taken = next_trial(made, fake_worker.search(), leases, made.trials(), ())
     assert taken is not None and (taken.slot, taken.attempts) == (0, 3)
-    assert take(made, drive.search(), claims, made.trials(), (0,)) is None  # we are at it
+    assert (
+        next_trial(made, fake_worker.search(), leases, made.trials(), (0,)) is None
+    )  # we are at it
 
 
 def test_a_trial_that_ends_has_the_number_of_its_claim(tmp_path):
-    made, claims = overwritten(tmp_path, attempts=1)
-    worker = Worker(made, drive.search(), claims, pytest.fail, [], Console(quiet=True))
-    held = Held(0, 2, Past(75), Place(), 0.0)
-    worker.held[0] = held
-    worker.settle(held, 75)
+    made, leases = overwritten(tmp_path, attempts=1)
+    worker = Worker(made, fake_worker.search(), leases, pytest.fail, [], Console(quiet=True))
+    held = RunningTrial(0, 2, FinishedTrial(75), Resources(), 0.0)
+    worker.running[0] = held
+    worker.record_outcome(held, 75)
     assert (made.trial(0).attempts, made.trial(0).state) == (2, "interrupted")

@@ -1,12 +1,12 @@
 "use strict";
-// Where answers come from: the server, or, in a report, the page itself. The call is the same.
+// Requests to the server; in a report, the answers embedded in the page. The calls are the same.
 
 const api = (() => {
-  const held = document.getElementById("answers");
-  const answers = held ? JSON.parse(held.textContent) : null;
+  const embedded = document.getElementById("answers");
+  const answers = embedded ? JSON.parse(embedded.textContent) : null;
 
-  // A question as text: parameters by name, encoded like a form. report.py spells it the same.
-  function spelled(path, params) {
+  // A request as text: parameters by name, form-encoded. document.request_key builds the same text.
+  function requestKey(path, params) {
     const given = Object.entries(params || {}).filter(([, value]) => value !== undefined && value !== null);
     const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)]).sort(byName));
     return given.length ? `${path}?${text}` : path;
@@ -17,20 +17,20 @@ const api = (() => {
   }
 
   async function get(path, params) {
-    const question = spelled(path, params);
-    if (!answers) return read(await fetch(`api/${question}`));
-    if (question in answers) return answers[question];
-    throw new Error("this report holds no answer to that; `fxformer dashboard` does");
+    const key = requestKey(path, params);
+    if (!answers) return read(await fetch(`api/${key}`));
+    if (key in answers) return answers[key];
+    throw new Error("this report does not contain the answer; open the runs with `fxformer dashboard`");
   }
 
   async function post(path, body) {
-    if (answers) throw new Error("a report cannot be changed; `fxformer dashboard` can");
+    if (answers) throw new Error("a report is read-only; use `fxformer dashboard` to make changes");
     const headers = { "Content-Type": "application/json" };
     return read(await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
   }
 
   async function read(response) {
-    const value = await response.json().catch(() => ({ error: `the server said ${response.status}` }));
+    const value = await response.json().catch(() => ({ error: `HTTP status ${response.status} from the server` }));
     if (!response.ok) throw new Error(value.error);
     return value;
   }

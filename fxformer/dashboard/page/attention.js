@@ -1,27 +1,27 @@
 "use strict";
-// The attention explorer: a text, a checkpoint, and what every head looks at.
+// The Attention view: attention weights of every head for a text at a checkpoint.
 
 views.add({
   id: "attention",
   title: "Attention",
   async render(root) {
-    const FEW = 4, SHORT = 24; // heads that are shown together from the start; tokens of a short text
+    const FEW = 4, SHORT = 24; // heads shown together at first; tokens of a short text
     const state = views.state;
-    const chosen = {
+    const selected = {
       kind: state.kind || null, mode: state.mode || "heads", layer: Number(state.layer) || 0,
       heads: state.heads ? state.heads.split(".").map(Number) : null,
     };
-    const above = h("div.asking"), switches = h("div.toolbar.switches"), body = h("div.look");
+    const above = h("div.inputs"), switches = h("div.toolbar.switches"), body = h("div.attention");
     fill(root, above, switches, body);
     let kinds = null, drawn = null;
 
-    // The choices as far as this model has them.
+    // Limits the selection to the layers and heads of this model.
     function settle(shown) {
-      chosen.layer = Math.min(chosen.layer, shown.layers - 1);
-      const heads = (chosen.heads || []).filter((head) => head < shown.heads);
-      // the lines of many heads, or of many tokens, hide each other
+      selected.layer = Math.min(selected.layer, shown.layers - 1);
+      const heads = (selected.heads || []).filter((head) => head < shown.heads);
+      // lines of many heads or tokens would overlap
       const few = shown.heads > FEW || shown.keys.length > SHORT ? 1 : shown.heads;
-      chosen.heads = heads.length ? heads : Array.from({ length: few }, (_, head) => head);
+      selected.heads = heads.length ? heads : Array.from({ length: few }, (_, head) => head);
     }
 
     function show() {
@@ -32,17 +32,17 @@ views.add({
         fill(body);
         return;
       }
-      const shown = kinds.find((one) => one.kind === chosen.kind) || kinds[0];
-      chosen.kind = shown.kind;
+      const shown = kinds.find((one) => one.kind === selected.kind) || kinds[0];
+      selected.kind = shown.kind;
       settle(shown);
-      views.keep({ kind: chosen.kind, mode: chosen.mode, layer: chosen.layer,
-        heads: chosen.heads.join(".") });
-      refill(kindSwitch(), modeSwitch(), chosen.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
-      if (chosen.mode === "model") modelView.draw(body, shown, chosen, open);
+      views.keep({ kind: selected.kind, mode: selected.mode, layer: selected.layer,
+        heads: selected.heads.join(".") });
+      refill(kindSwitch(), modeSwitch(), selected.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
+      if (selected.mode === "model") attentionGrid.draw(body, shown, selected, open);
       else drawHeads(shown);
     }
 
-    // The switches drawn anew; the one that was pressed keeps the focus.
+    // Redraws the switches; the pressed one keeps the focus.
     function refill(...children) {
       const own = () => [...switches.querySelectorAll("button, select")];
       const at = own().indexOf(document.activeElement);
@@ -54,7 +54,7 @@ views.add({
     }
 
     function open(layer, head) {
-      Object.assign(chosen, { mode: "heads", layer, heads: [head] });
+      Object.assign(selected, { mode: "heads", layer, heads: [head] });
       show();
       const first = body.querySelector(".token");
       if (first) first.focus({ preventScroll: true });
@@ -63,9 +63,9 @@ views.add({
     function drawHeads(shown) {
       const left = h("div.heads"), entropy = h("div.heat"), distance = h("div.heat");
       fill(body, left, h("aside.measures",
-        h("h2", "entropy of a head, nats"), h("p.soft.small", `0: each token looks at one; ${Math.log(shown.keys.length).toFixed(1)}: at all alike`), entropy,
-        h("h2", "distance, tokens"), h("p.soft.small", "how far from its own place a token looks"), distance));
-      drawn = headView.draw(left, shown, chosen);
+        h("h2", "entropy per head, nats"), h("p.soft.small", `0: each token attends to one token; ${Math.log(shown.keys.length).toFixed(1)}: uniform`), entropy,
+        h("h2", "mean distance, tokens"), h("p.soft.small", "weighted distance from the query to its keys"), distance));
+      drawn = attentionHeads.draw(left, shown, selected);
       heat(entropy, shown, "entropy", "nats", Math.log(shown.keys.length));
       heat(distance, shown, "distance", "tokens", Math.max(...shown.distance.flat()));
     }
@@ -90,44 +90,44 @@ views.add({
       if (element.on) element.on("plotly_click", (event) => open(event.points[0].y - 1, event.points[0].x - 1));
     }
 
-    // One of a few, by name.
+    // A segmented control.
     function segmented(label, options, value, change) {
-      return h("div.segments", { role: "group", "aria-label": label }, options.map(([key, words]) => h("button", {
+      return h("div.segments", { role: "group", "aria-label": label }, options.map(([key, text]) => h("button", {
         "aria-pressed": String(key === value), onclick: () => { change(key); show(); },
-      }, words)));
+      }, text)));
     }
 
     function kindSwitch() {
       if (kinds.length < 2) return null;
-      return segmented("which attention", kinds.map((one) => [one.kind, weights.NAMES[one.kind]]), chosen.kind, (key) => { chosen.kind = key; });
+      return segmented("kind of attention", kinds.map((one) => [one.kind, weights.NAMES[one.kind]]), selected.kind, (key) => { selected.kind = key; });
     }
 
     function modeSwitch() {
-      return segmented("view", [["heads", "Heads"], ["model", "All heads"]], chosen.mode, (key) => { chosen.mode = key; });
+      return segmented("view", [["heads", "Heads"], ["model", "All heads"]], selected.mode, (key) => { selected.mode = key; });
     }
 
     function layerChoice(shown) {
       const names = Array.from({ length: shown.layers }, (_, layer) => [String(layer), String(layer + 1)]);
-      return choice("layer", names, String(chosen.layer), (value) => { chosen.layer = Number(value); show(); });
+      return choice("layer", names, String(selected.layer), (value) => { selected.layer = Number(value); show(); });
     }
 
     function headSwitch(shown) {
       const all = Array.from({ length: shown.heads }, (_, head) => head);
       return h("div.head-switch", { role: "group", "aria-label": "heads" }, h("span.soft", "heads"), all.map((head) => h("button.head", {
-        "aria-pressed": String(chosen.heads.includes(head)), "aria-label": `head ${head + 1}`,
-        title: "click: this one alone; with shift: more than one",
-        style: { borderBottomColor: chart.look(head).colour },
+        "aria-pressed": String(selected.heads.includes(head)), "aria-label": `head ${head + 1}`,
+        title: "click: this head only; shift-click: add or remove",
+        style: { borderBottomColor: chart.style(head).colour },
         onclick: (event) => { pick(head, event.shiftKey || event.ctrlKey); show(); },
-      }, String(head + 1))), h("button.quiet", { onclick: () => { chosen.heads = all; show(); } }, "all"));
+      }, String(head + 1))), h("button.quiet", { onclick: () => { selected.heads = all; show(); } }, "all"));
     }
 
     function pick(head, more) {
-      if (!more) chosen.heads = [head];
-      else if (!chosen.heads.includes(head)) chosen.heads = [...chosen.heads, head].sort((a, b) => a - b);
-      else if (chosen.heads.length > 1) chosen.heads = chosen.heads.filter((one) => one !== head);
+      if (!more) selected.heads = [head];
+      else if (!selected.heads.includes(head)) selected.heads = [...selected.heads, head].sort((a, b) => a - b);
+      else if (selected.heads.length > 1) selected.heads = selected.heads.filter((one) => one !== head);
     }
 
-    const panel = await look.panel(above, "attention", { target: true, spoil: true }, (answer) => {
+    const panel = await inspectInput.panel(above, "attention", { target: true, corrupt: true }, (answer) => {
       kinds = answer && answer.kinds.map(weights.read);
       show();
     });

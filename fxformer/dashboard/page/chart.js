@@ -1,9 +1,9 @@
 "use strict";
-// Charts in the page's own colours, drawn by plotly, which is loaded when the first one is drawn.
+// Plotly charts in the colours of the page; plotly is loaded when the first chart is drawn.
 
 const chart = (() => {
-  // Okabe and Ito's colours (2008), apart for every kind of colour vision; yellow is left out on
-  // white. With each turn through them the dashes change too.
+  // The palette of Okabe and Ito (2008), safe for colour-blind readers, without yellow on white.
+  // When the colours repeat, the dashes change.
   const COLOURS = {
     light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444"],
     dark: ["#56b4e9", "#e69f00", "#2fc39b", "#e79cc6", "#f0e442", "#ff8a4c", "#cccccc"],
@@ -24,8 +24,8 @@ const chart = (() => {
     return loading;
   }
 
-  // Colour, dash and marker of the n-th of several things.
-  function look(n) {
+  // Colour, dash and marker of the n-th of several series.
+  function style(n) {
     const colours = COLOURS[scheme.matches ? "dark" : "light"];
     return {
       colour: colours[n % colours.length],
@@ -58,23 +58,23 @@ const chart = (() => {
     return mixed;
   }
 
-  // draw(element, () => ({data, layout})): traces as plotly has them. Text in them is escaped with
-  // chart.text, for plotly reads a little markup. When the scheme changes the view is drawn anew.
+  // draw(element, () => ({data, layout})): plotly traces and layout. Text in them is escaped with
+  // chart.text, because plotly interprets some markup. A change of colour scheme redraws the view.
   async function draw(element, make) {
     await ready();
     if (!element.isConnected) return;
     drawn.add(element);
     const { data, layout: given, config } = make();
-    const settings = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-    await Plotly.react(element, data, layout(given || {}), { ...settings, ...config });
+    const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+    await Plotly.react(element, data, layout(given || {}), { ...options, ...config });
   }
 
-  // Text that plotly shows as it is: it takes <b>, <a href> and the like for markup.
+  // Escapes text for plotly, which interprets <b>, <a href> and the like as markup.
   function text(value) {
     return String(value).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   }
 
-  // Frees the charts that are no longer shown.
+  // Frees the charts whose elements are no longer in the page.
   function sweep() {
     for (const element of drawn) {
       if (element.isConnected) continue;
@@ -85,5 +85,5 @@ const chart = (() => {
 
   scheme.addEventListener("change", () => views.again());
 
-  return { draw, look, text, ink, sweep, ready };
+  return { draw, style, text, ink, sweep, ready };
 })();

@@ -1,10 +1,10 @@
 "use strict";
-// Curves as numbers: fetched once, put on an axis, smoothed, averaged over runs.
+// Curve data: fetched once, mapped to an x axis, smoothed, averaged over runs.
 
 const curveData = (() => {
-  const held = new Map(); // question -> promise of a curve
+  const cache = new Map(); // request -> promise of a curve
   const AXES = {
-    step: ["step", "steps"], tokens: ["tokens", "tokens read"], seconds: ["time", "training time"],
+    step: ["step", "steps"], tokens: ["tokens", "training tokens"], seconds: ["time", "training time"],
     flops: ["FLOPs", "model FLOPs"], joules: ["joules", "energy used, J"],
   };
 
@@ -14,28 +14,28 @@ const curveData = (() => {
 
   function get(key, split, name, count) {
     const params = { run: key, split, name, ...(count ? { points: count } : {}) };
-    const question = JSON.stringify(params);
-    if (!held.has(question)) {
-      const asked = api.get("curve", params);
-      asked.catch(() => held.delete(question));
-      held.set(question, asked);
+    const request = JSON.stringify(params);
+    if (!cache.has(request)) {
+      const answer = api.get("curve", params);
+      answer.catch(() => cache.delete(request));
+      cache.set(request, answer);
     }
-    return held.get(question);
+    return cache.get(request);
   }
 
-  // Forgets what is held of runs that have changed.
+  // Drops the cached curves of changed runs.
   function forget(keys) {
-    for (const question of [...held.keys()]) if (keys.has(JSON.parse(question).run)) held.delete(question);
+    for (const request of [...cache.keys()]) if (keys.has(JSON.parse(request).run)) cache.delete(request);
   }
 
-  // One of the five axes; null where it is not known.
+  // The x values of rows on one of the five axes; null where unknown.
   function along(curve, rows, axis) {
     if (axis !== "flops") return rows[axis];
     const each = curve.flops_per_token;
     return each ? rows.tokens.map((tokens) => tokens * each) : rows.tokens.map(() => null);
   }
 
-  // Exponential moving average with its start corrected (as Adam does); weight in [0, 1).
+  // Bias-corrected exponential moving average, as in Adam; weight in [0, 1).
   function smooth(values, weight) {
     if (!weight) return values;
     let sum = 0, share = 0;
@@ -47,7 +47,7 @@ const curveData = (() => {
     });
   }
 
-  // Mean and one standard deviation over curves [{x, y}], where at least two of them are.
+  // Mean and one standard deviation over curves [{x, y}], where at least two of them are defined.
   function average(curves, count = 240) {
     const whole = curves.map(({ x, y }) => clean(x, y)).filter(({ x }) => x.length);
     if (!whole.length) return { x: [], mean: [], low: [], high: [] };

@@ -1,5 +1,5 @@
 "use strict";
-// One chart of one number: a line for each run, or a mean and a band for each group of runs.
+// One chart of one metric: a line per run, or the mean and standard deviation per group of runs.
 
 const curvePanel = (() => {
   const TITLES = {
@@ -7,24 +7,23 @@ const curvePanel = (() => {
     learning_rate: "learning rate", gradient_norm: "gradient norm", tokens_per_second: "tokens/s", mfu: "MFU",
     watts: "watts", perplexity: "perplexity",
   };
-  const FAINT = 12; // with more curves than this, what was smoothed away is not drawn
+  const MAX_RAW = 12; // with more curves than this, unsmoothed curves are not drawn behind the smoothed ones
 
   function title(split, name) {
     return `${TITLES[name] || name.replace(/_/g, " ")}${split === "train" ? "" : `, ${split}`}`;
   }
 
-  // groups: [{name, runs, look}]; knobs: {axis, smooth, logx, logy}. Draws what has come so far now
-  // and then, and all at the end; returns what there is to say about it.
-  async function draw(element, said, split, name, groups, knobs) {
+  // groups: [{name, runs, style}]; options: {axis, smooth, logx, logy}. Draws the curves as they arrive.
+  async function draw(element, message, split, name, groups, options) {
     const runs = groups.flatMap((group) => group.runs);
     const count = curveData.points(runs.length);
     const curves = new Map();
-    if (split !== "train") knobs = { ...knobs, smooth: 0 }; // evaluations are few, and no noise
-    const show = () => chart.draw(element, () => picture(groups, curves, split, name, knobs));
+    if (split !== "train") options = { ...options, smooth: 0 }; // evaluations are few and need no smoothing
+    const show = () => chart.draw(element, () => picture(groups, curves, split, name, options));
     let last = performance.now();
-    const hint = setTimeout(() => fill(said, h("span.reading", { role: "status" }, `reading the metrics of ${runs.length} ${runs.length === 1 ? "run" : "runs"}; the first time takes seconds for each million points …`)), 400);
+    const hint = setTimeout(() => fill(message, h("span.reading", { role: "status" }, `reading the metrics of ${runs.length} ${runs.length === 1 ? "run" : "runs"}; the first read takes seconds per million points …`)), 400);
     const reading = Promise.all(runs.map(async (run) => {
-      const names = (knobs.there[run.key] || {})[split] || [];
+      const names = (options.there[run.key] || {})[split] || [];
       if (!names.includes(name)) return;
       curves.set(run.key, await curveData.get(run.key, split, name, count));
       if (performance.now() - last > 500) {
@@ -36,34 +35,34 @@ const curvePanel = (() => {
     await show();
     element.dataset.drawn = curves.size;
     views.painted(`curve ${split}/${name}`);
-    fill(said, notes(runs, curves));
+    fill(message, notes(runs, curves));
   }
 
   function notes(runs, curves) {
     const odd = runs.filter((run) => curves.has(run.key) && curves.get(run.key).odd);
-    if (!curves.size) return "none of the chosen runs has logged this";
-    return odd.map((run) => `${run.label}: ${curves.get(run.key).odd} values are not finite and not drawn. `);
+    if (!curves.size) return "none of the selected runs has logged this metric";
+    return odd.map((run) => `${run.label}: ${curves.get(run.key).odd} non-finite values are not drawn. `);
   }
 
-  function picture(groups, curves, split, name, knobs) {
-    const scale = timeScale(curves, knobs.axis);
+  function picture(groups, curves, split, name, options) {
+    const scale = timeScale(curves, options.axis);
     const data = groups.flatMap((group) => {
-      const some = group.runs.filter((run) => curves.has(run.key)).map((run) => [run, curves.get(run.key)]);
-      return group.mean && some.length > 1 ? band(group, some, knobs, scale) : some.flatMap(([run, curve]) => lines(group, run, curve, knobs, scale, curves.size));
+      const drawn = group.runs.filter((run) => curves.has(run.key)).map((run) => [run, curves.get(run.key)]);
+      return group.mean && drawn.length > 1 ? band(group, drawn, options, scale) : drawn.flatMap(([run, curve]) => lines(group, run, curve, options, scale, curves.size));
     });
-    const [, words] = curveData.AXES[knobs.axis];
-    const few = split !== "train" && curves.size <= FAINT;
+    const [, label] = curveData.AXES[options.axis];
+    const few = split !== "train" && curves.size <= MAX_RAW;
     return {
       data: few ? data.map((trace) => ({ ...trace, mode: trace.keep ? trace.mode : "lines+markers" })) : data,
       layout: {
-        xaxis: { title: words + scale.unit, type: knobs.logx ? "log" : "linear", tickformat: scale.unit ? "" : "~s" },
-        yaxis: { type: knobs.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
-        uirevision: [split, name, knobs.axis, knobs.logx, knobs.logy].join(),
+        xaxis: { title: label + scale.unit, type: options.logx ? "log" : "linear", tickformat: scale.unit ? "" : "~s" },
+        yaxis: { type: options.logy ? "log" : "linear", tickformat: name === "mfu" ? ".0%" : name === "learning_rate" ? ".1~e" : "" },
+        uirevision: [split, name, options.axis, options.logx, options.logy].join(),
       },
     };
   }
 
-  // Seconds become minutes or hours when there are many.
+  // Seconds are shown as minutes or hours where they are many.
   function timeScale(curves, axis) {
     if (axis !== "seconds") return { by: 1, unit: "" };
     const most = Math.max(0, ...[...curves.values()].map((curve) => curve.means.seconds.at(-1) || 0));
@@ -71,22 +70,22 @@ const curvePanel = (() => {
     return { by, unit };
   }
 
-  function lines(group, run, curve, knobs, scale, count) {
-    const { colour, dash, marker } = group.look;
-    const x = (rows) => curveData.along(curve, rows, knobs.axis).map((at) => (at === null ? null : at / scale.by));
+  function lines(group, run, curve, options, scale, count) {
+    const { colour, dash, marker } = group.style;
+    const x = (rows) => curveData.along(curve, rows, options.axis).map((at) => (at === null ? null : at / scale.by));
     const hover = `${chart.text(run.label)}<br>%{y:.5~g} at %{x:.4~s}<extra></extra>`;
     const base = { type: "scatter", mode: "lines", meta: run.key, hovertemplate: hover, marker: { symbol: marker, size: 6, color: colour } };
-    if (!knobs.smooth) return [{ ...base, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, dash, width: 1.5 } }];
-    const main = { ...base, x: x(curve.means), y: curveData.smooth(curve.means.y, knobs.smooth), line: { color: colour, dash, width: 2 } };
-    if (count > FAINT) return [main];
+    if (!options.smooth) return [{ ...base, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, dash, width: 1.5 } }];
+    const main = { ...base, x: x(curve.means), y: curveData.smooth(curve.means.y, options.smooth), line: { color: colour, dash, width: 2 } };
+    if (count > MAX_RAW) return [main];
     return [{ ...base, mode: "lines", hoverinfo: "skip", hovertemplate: null, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, width: 1 }, opacity: 0.25 }, main];
   }
 
-  function band(group, some, knobs, scale) {
-    const { colour, dash } = group.look;
+  function band(group, some, options, scale) {
+    const { colour, dash } = group.style;
     const { x, mean, low, high } = curveData.average(some.map(([, curve]) => ({
-      x: curveData.along(curve, curve.means, knobs.axis).map((at) => (at === null ? null : at / scale.by)),
-      y: curveData.smooth(curve.means.y, knobs.smooth),
+      x: curveData.along(curve, curve.means, options.axis).map((at) => (at === null ? null : at / scale.by)),
+      y: curveData.smooth(curve.means.y, options.smooth),
     })));
     const edge = { type: "scatter", mode: "lines", keep: true, x, line: { width: 0 }, hoverinfo: "skip", meta: group.name };
     const hover = `${chart.text(group.name)}, mean of ${some.length}<br>%{y:.5~g} at %{x:.4~s}<extra></extra>`;

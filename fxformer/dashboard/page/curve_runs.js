@@ -1,5 +1,5 @@
 "use strict";
-// The list beside the curves: which runs are drawn, in which colour and dash; it is the legend too.
+// List of runs beside the curves: selects the drawn runs; also the legend.
 
 const curveRuns = (() => {
   const MOST = 120; // rows of the list
@@ -21,25 +21,25 @@ const curveRuns = (() => {
       const found = runs.filter(test);
       const order = [...found.filter((run) => drawn.has(run.key)), ...found.filter((run) => !drawn.has(run.key)).reverse()];
       fill(list, order.slice(0, MOST).map((run) => item(run, drawn.get(run.key), on)),
-        order.length > MOST && h("li.soft", `and ${order.length - MOST} more: search`));
+        order.length > MOST && h("li.soft", `${order.length - MOST} more: use the search`));
       only.disabled = !find.value || !found.length;
-      only.textContent = find.value ? `draw these ${found.length}` : "draw what is found";
+      only.textContent = find.value ? `draw ${found.length} matches` : "draw matches";
       only.onclick = () => on.only(found);
     };
-    const only = h("button.quiet", "draw what is found");
+    const only = h("button.quiet", "draw matches");
     find.addEventListener("input", show);
     fill(root, find, only, list);
     show();
     if (focused === before && before) find.focus();
     const same = focused && focused.dataset.key && [...list.querySelectorAll("input")].find((box) => box.dataset.key === focused.dataset.key);
-    if (same) same.focus(); // a person who walks the list with the keyboard stays where they are
+    if (same) same.focus(); // keeps the keyboard focus
   }
 
   function item(run, group, on) {
     const box = h("input", { type: "checkbox", "data-key": run.key, checked: Boolean(group), onchange: () => on.choose(run, box.checked) });
     return h("li", {
       onmouseenter: () => group && on.point(group, run), onmouseleave: () => on.point(null),
-    }, h("label", box, group ? swatch(group.look) : h("span.noswatch"), h("span.run-name", { title: run.key }, run.label),
+    }, h("label", box, group ? swatch(group.style) : h("span.noswatch"), h("span.run-name", { title: run.key }, run.label),
       h("span.soft", Number.isFinite(run.valid_loss) ? run.valid_loss.toFixed(3) : run.status)));
   }
 

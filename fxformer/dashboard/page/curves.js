@@ -1,5 +1,5 @@
 "use strict";
-// The view of curves.
+// The Curves view: metrics over steps, tokens, time, FLOPs or joules.
 
 views.add({
   id: "curves",
@@ -8,21 +8,21 @@ views.add({
     const FIRST = ["valid/loss", "train/loss", "valid/bits_per_byte", "train/accuracy", "train/learning_rate",
       "train/gradient_norm", "train/tokens_per_second", "train/mfu", "train/watts"];
     let [{ runs }, curves, configs] = await Promise.all([api.get("runs"), api.get("curves"), api.get("configs")]);
-    runColumns.know(configs);
+    runColumns.setConfigs(configs);
     runs = runColumns.label(runs.filter((run) => Object.keys(curves.runs[run.key] || {}).length));
     if (!runs.length) {
-      fill(root, empty("No run has logged anything yet.", "fxformer train"));
+      fill(root, empty("No run has logged metrics yet.", "fxformer train"));
       return { refresh: () => views.again() };
     }
     const state = begin();
-    const bar = h("div.toolbar"), side = h("aside.legend", { "aria-label": "runs that are drawn" });
+    const bar = h("div.toolbar"), side = h("aside.legend", { "aria-label": "drawn runs" });
     const panels = h("div.panels"), note = h("div.note");
-    const stick = h("section.yardstick");
-    fill(root, bar, h("div.split.reverse", side, h("div.charts", note, panels, stick)));
+    const comparisons = h("section.comparisons");
+    fill(root, bar, h("div.split.reverse", side, h("div.charts", note, panels, comparisons)));
     const seen = new IntersectionObserver((entries) => entries.forEach((e) => e.isIntersecting && paint(e.target)), { rootMargin: "300px" });
     tools();
     all();
-    yardstickSection.draw(stick, () => shown());
+    comparisonsSection.draw(comparisons, () => shown());
 
     function begin() {
       const given = views.state;
@@ -39,26 +39,26 @@ views.add({
 
     function names() {
       const found = new Set();
-      for (const run of shown()) for (const [split, some] of Object.entries(curves.runs[run.key])) for (const name of some) found.add(`${split}/${name}`);
+      for (const run of shown()) for (const [split, metrics] of Object.entries(curves.runs[run.key])) for (const name of metrics) found.add(`${split}/${name}`);
       return [...found].sort();
     }
 
     function shown() {
-      return chosen.among(runs);
+      return selection.among(runs);
     }
 
-    // The runs that are drawn, in the groups that share a colour.
+    // The drawn runs, in groups that share a colour.
     function groups() {
-      const some = shown();
-      if (!state.group) return some.map((run, n) => ({ name: run.label, runs: [run], look: chart.look(n) }));
+      const drawn = shown();
+      if (!state.group) return drawn.map((run, n) => ({ name: run.label, runs: [run], style: chart.style(n) }));
       const found = new Map();
-      for (const run of some) {
+      for (const run of drawn) {
         const name = state.group === "seed" ? configs.alike[run.key] : runColumns.text(runColumns.value(run, state.group));
         if (!found.has(name)) found.set(name, []);
         found.get(name).push(run);
       }
       return [...found].map(([name, members], n) => ({
-        name: state.group === "seed" ? `${members[0].name}${members.length > 1 ? `, ${members.length} seeds` : ""}` : `${state.group} = ${name}`, runs: members, look: chart.look(n), mean: true,
+        name: state.group === "seed" ? `${members[0].name}${members.length > 1 ? `, ${members.length} seeds` : ""}` : `${state.group} = ${name}`, runs: members, style: chart.style(n), mean: true,
       }));
     }
 
@@ -75,17 +75,17 @@ views.add({
     function tools() {
       const slider = h("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: state.smooth, "aria-label": "smoothing",
         oninput: () => change({ smooth: Number(slider.value) }) });
-      const keys = [["", "each run alone"], ["seed", "mean and band over seeds"], ...runColumns.differing.filter((key) => key !== "seed").map((key) => [key, `mean for each ${key}`])];
+      const keys = [["", "individual runs"], ["seed", "mean ± std over seeds"], ...runColumns.differing.filter((key) => key !== "seed").map((key) => [key, `mean by ${key}`])];
       const more = names().filter((id) => !state.panels.includes(id)).map((id) => [id, id]);
       fill(bar,
-        choice("over", Object.entries(curveData.AXES).map(([id, [words]]) => [id, words]), state.axis, (axis) => change({ axis })),
+        choice("x axis", Object.entries(curveData.AXES).map(([id, [label]]) => [id, label]), state.axis, (axis) => change({ axis })),
         h("label.choice", h("span", "smoothing"), slider),
         tick("log x", state.logx, (logx) => change({ logx })), tick("log y", state.logy, (logy) => change({ logy })),
-        choice("lines", keys, state.group, (group) => change({ group })),
-        choice("add", [["", "a curve …"], ...more], "", (id) => id && change({ panels: [id, ...state.panels] }, true)));
+        choice("group by", keys, state.group, (group) => change({ group })),
+        choice("add metric", [["", "select …"], ...more], "", (id) => id && change({ panels: [id, ...state.panels] }, true)));
     }
 
-    // The charts that are there, with other knobs or runs; those out of sight when they come into it.
+    // Redraws the charts with changed options or runs; those out of sight when they are scrolled to.
     function again() {
       seen.disconnect();
       curveRuns.draw(side, runs, groups(), { choose, only, point });
@@ -101,9 +101,9 @@ views.add({
         const [split, name] = id.split("/");
         const panel = h(n ? "figure.panel" : "figure.panel.first", { "data-panel": id },
           h("figcaption", h("h2", curvePanel.title(split, name)), h("span.gap"),
-            n ? h("button.quiet", { onclick: () => change({ panels: [id, ...state.panels.filter((one) => one !== id)] }, true), title: "make it the large one" }, "enlarge") : null,
+            n ? h("button.quiet", { onclick: () => change({ panels: [id, ...state.panels.filter((one) => one !== id)] }, true), title: "show as the large chart" }, "enlarge") : null,
             h("button.quiet", { onclick: () => change({ panels: state.panels.filter((one) => one !== id) }, true), "aria-label": `remove ${id}` }, "✕")),
-          h("div.chart"), h("p.soft.said"));
+          h("div.chart"), h("p.soft.message"));
         return panel;
       }));
       chart.sweep();
@@ -114,33 +114,33 @@ views.add({
       seen.unobserve(panel);
       const [split, name] = panel.dataset.panel.split("/");
       try {
-        await curvePanel.draw(panel.querySelector(".chart"), panel.querySelector(".said"), split, name, groups(), { ...state, there: curves.runs });
+        await curvePanel.draw(panel.querySelector(".chart"), panel.querySelector(".message"), split, name, groups(), { ...state, there: curves.runs });
       } catch (error) {
-        fill(panel.querySelector(".said"), views.failure(error));
+        fill(panel.querySelector(".message"), views.failure(error));
       }
     }
 
-    // Losses of different objectives are not the same quantity: say so.
+    // A note that losses of different objectives are not comparable.
     function differs() {
       const kinds = new Set(shown().map((run) => runColumns.value(run, "objective._target_")));
       if (kinds.size < 2) return null;
-      return h("p", `These runs have ${kinds.size} objectives: their losses are not the same quantity. What can be compared is the common yardstick, below.`);
+      return h("p", `These runs have ${kinds.size} objectives, whose losses are not comparable. See the comparison on the same spans below.`);
     }
 
     function choose(run, on) {
-      if (!chosen.size) chosen.set(shown().map((one) => one.key));
-      chosen.toggle(run.key, on);
+      if (!selection.size) selection.set(shown().map((one) => one.key));
+      selection.toggle(run.key, on);
       tools();
       again();
     }
 
-    function only(some) {
-      chosen.set(some.map((run) => run.key));
+    function only(given) {
+      selection.set(given.map((run) => run.key));
       tools();
       again();
     }
 
-    // The run under the pointer stands out in every chart.
+    // Highlights the run under the pointer in every chart.
     function point(group, run) {
       for (const element of panels.querySelectorAll(".chart")) {
         if (!element.data) continue;

@@ -1,9 +1,9 @@
 "use strict";
-// Elements from data. Text goes in as text nodes only, so nothing that a run holds becomes markup.
+// DOM elements from data. Text is added as text nodes only, so that text of a run never becomes markup.
 
 // h("a.name", {href, onclick, …}, child, [children], "text") -> element
-function h(what, ...rest) {
-  const [tag, ...classes] = what.split(".");
+function h(selector, ...rest) {
+  const [tag, ...classes] = selector.split(".");
   const element = document.createElement(tag || "div");
   if (classes.length) element.className = classes.join(" ");
   if (rest.length && isAttributes(rest[0])) setAll(element, rest.shift());
@@ -33,7 +33,7 @@ function add(element, children) {
   }
 }
 
-// Puts children in place of all that `element` holds.
+// Replaces the children of `element`.
 function fill(element, ...children) {
   element.replaceChildren();
   add(element, children);
@@ -51,27 +51,27 @@ function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-// A list to choose from: options are values or [value, label]; change(value) is called.
+// A labelled select: options are values or [value, label]; calls change(value).
 function choice(label, options, value, change) {
   const list = h("select", { onchange: () => change(list.value) }, options.map((option) => {
-    const [key, words] = Array.isArray(option) ? option : [option, option];
-    return h("option", { value: key, selected: key === value }, words);
+    const [key, text] = Array.isArray(option) ? option : [option, option];
+    return h("option", { value: key, selected: key === value }, text);
   }));
   return h("label.choice", h("span", label), list);
 }
 
-// A box to tick; change(ticked) is called.
-function tick(label, ticked, change) {
-  const box = h("input", { type: "checkbox", checked: ticked, onchange: () => change(box.checked) });
+// A labelled checkbox; calls change(checked).
+function tick(label, checked, change) {
+  const box = h("input", { type: "checkbox", checked, onchange: () => change(box.checked) });
   return h("label.tick", box, h("span", label));
 }
 
-// A table or chart that scrolls sideways in itself; the arrow keys scroll it too.
+// A container that scrolls horizontally, also with the arrow keys.
 function wide(label, ...children) {
   return h("div.wide", { tabindex: 0, role: "group", "aria-label": label }, children);
 }
 
-// What a view shows when there is nothing to show: what that means, and what to type.
-function empty(words, command) {
-  return h("div.empty", h("p", words), command && h("code.command", command));
+// The message of an empty view, and the command that fills it.
+function empty(text, command) {
+  return h("div.empty", h("p", text), command && h("code.command", command));
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Numbers as people read them.
+// Formatting of numbers, units, times and percentages.
 
 const format = {
   // 12345, "J" -> "12.3 kJ"
@@ -18,7 +18,7 @@ const format = {
     return value.toFixed(size === 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2);
   },
 
-  // A number of unknown kind: at most five digits that say something.
+  // A number of unknown kind, with at most five significant digits.
   number(value) {
     if (typeof value !== "number") return value === null || value === undefined ? "–" : String(value);
     if (Number.isInteger(value)) return Math.abs(value) < 1e6 ? String(value) : format.si(value);
@@ -26,7 +26,7 @@ const format = {
     return size >= 1e6 || (size && size < 1e-3) ? value.toExponential(2) : String(Number(value.toPrecision(5)));
   },
 
-  // Electricity in kWh -> "1.23 Wh": energy of the machine is in joules, from the grid in watt-hours.
+  // kWh -> "1.23 Wh". Energy used by the machine is shown in joules, electricity from the grid in watt-hours.
   wh(kwh) {
     return kwh === null || kwh === undefined ? "–" : format.si(1000 * kwh, "Wh");
   },

@@ -1,46 +1,46 @@
 "use strict";
-// Asks the server now and then which runs have changed, and tells the shown view.
+// Polls the server for changed runs and refreshes the shown view.
 
 const live = (() => {
-  const OFTEN = 2000, SELDOM = 8000; // ms; often while something changes
-  let marks = null, wait = OFTEN;
+  const SHORTEST = 2000, LONGEST = 8000; // ms between polls; short while runs change
+  let revisions = null, wait = SHORTEST;
 
-  async function look() {
+  async function poll() {
     if (document.hidden) return;
-    const now = await api.get("pulse");
+    const now = await api.get("revisions");
     const changed = new Set();
-    if (marks) {
-      for (const key of new Set([...Object.keys(now), ...Object.keys(marks)])) {
-        if (now[key] !== marks[key]) changed.add(key);
+    if (revisions) {
+      for (const key of new Set([...Object.keys(now), ...Object.keys(revisions)])) {
+        if (now[key] !== revisions[key]) changed.add(key);
       }
     }
-    marks = now;
-    wait = changed.size ? OFTEN : Math.min(SELDOM, wait * 1.5);
+    revisions = now;
+    wait = changed.size ? SHORTEST : Math.min(LONGEST, wait * 1.5);
     if (changed.size) await views.refresh(changed);
   }
 
-  async function round() {
+  async function loop() {
     try {
-      await look();
-      say("live", "");
+      await poll();
+      report("live", "");
     } catch {
-      say("no answer: the server has ended?", "lost");
-      wait = SELDOM;
+      report("no answer from the server", "lost");
+      wait = LONGEST;
     }
-    setTimeout(round, wait);
+    setTimeout(loop, wait);
   }
 
-  function say(words, kind) {
-    const pulse = document.getElementById("pulse");
-    if (pulse.textContent === words) return;
-    pulse.className = kind;
-    pulse.textContent = words;
+  function report(text, kind) {
+    const element = document.getElementById("connection");
+    if (element.textContent === text) return;
+    element.className = kind;
+    element.textContent = text;
   }
 
   function start() {
-    if (api.live) round();
-    else say("a report: nothing here changes", "");
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) wait = OFTEN; });
+    if (api.live) loop();
+    else report("static report", "");
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) wait = SHORTEST; });
   }
 
   return { start };

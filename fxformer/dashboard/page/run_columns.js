@@ -1,5 +1,5 @@
 "use strict";
-// What the table of runs can show: its own columns, and any key of the configs.
+// Columns of the runs table: built-in ones, and any key of the configs; labels that tell runs apart.
 
 const runColumns = (() => {
   const number = { sort: "number", right: true };
@@ -23,7 +23,7 @@ const runColumns = (() => {
     kwh: { ...number, title: "electricity", show: (run) => format.wh(run.kwh) },
     gco2e: { ...number, title: "CO2e", show: (run) => format.si(run.gco2e, "g") },
     parameters: { ...number, title: "parameters", show: (run) => format.si(run.parameters) },
-    architecture: { title: "kind", show: (run) => run.architecture || "–" },
+    architecture: { title: "architecture", show: (run) => run.architecture || "–" },
     sweep: { title: "sweep", show: (run) => run.sweep || "–" },
     reason: { title: "reason", show: (run) => run.reason || "–" },
     attempts: { ...number, title: "attempts", show: (run) => format.number(run.attempts) },
@@ -36,7 +36,7 @@ const runColumns = (() => {
     return Number.isFinite(value) ? value.toFixed(4) : "–";
   }
 
-  // A column of its name; any other name is a key of the configs.
+  // The column of an id; an id that is no built-in column is a key of the configs.
   function of(id) {
     return COLUMNS[id] || { title: id, config: true, show: (run) => text(value(run, id)) };
   }
@@ -45,7 +45,7 @@ const runColumns = (() => {
     return value === undefined ? "–" : value === null ? "null" : typeof value === "number" ? format.number(value) : String(value);
   }
 
-  // What to sort, filter and group by; undefined where the run has nothing of the kind.
+  // The value to sort, filter and group by; undefined where the run has none.
   function value(run, id) {
     if (id in COLUMNS) return id === "tags" ? (run.tags || []).join(" ") : run[id] === null ? undefined : run[id];
     if (!configs) return undefined;
@@ -53,64 +53,79 @@ const runColumns = (() => {
     return id in own ? own[id] : configs.shared[id];
   }
 
-  // The ids that a word may mean: a column or its head ("valid loss"), a key of the configs, else the
-  // end of one ("lr" for "optimizer.lr").
-  function meant(word) {
-    if (word in COLUMNS) return [word];
-    const head = word.toLowerCase().replace(/\s+/g, " ");
-    const titled = Object.keys(COLUMNS).filter((id) => COLUMNS[id].title.toLowerCase() === head);
+  // The ids that a name may refer to: a column by id or title ("valid loss"), a key of the configs, or
+  // the last component of one ("lr" for "optimizer.lr").
+  function resolve(name) {
+    if (name in COLUMNS) return [name];
+    const title = name.toLowerCase().replace(/\s+/g, " ");
+    const titled = Object.keys(COLUMNS).filter((id) => COLUMNS[id].title.toLowerCase() === title);
     if (titled.length) return titled;
     const keys = configs ? [...configs.differing, ...Object.keys(configs.shared)] : [];
-    if (keys.includes(word)) return [word];
-    return keys.filter((key) => key.endsWith("." + word));
+    if (keys.includes(name)) return [name];
+    return keys.filter((key) => key.endsWith("." + name));
   }
 
-  // Gives each run a label that no other has: its name, and where others were given the same or are of
-  // the same search, what of the config differs among them (the fewest keys that tell them apart, at most four), and
-  // if that is not enough when it began.
+  // Sets `run.label`, a label that no other run has: its name, and among runs of one search or of one
+  // name the options in which they differ (`distinguishing`), else the time when it began.
   function label(runs) {
-    const named = new Map();
+    const groups = new Map();
     for (const run of runs) {
       const group = run.sweep ? `sweep ${run.sweep}` : run.given || run.name;
-      named.set(group, [...(named.get(group) || []), run]);
+      groups.set(group, [...(groups.get(group) || []), run]);
     }
-    for (const some of named.values()) {
-      const keys = some.length > 1 ? telling(some) : [];
-      const words = (run) => keys.map((key) => `${short(key)}=${text(value(run, key))}`).join(" ");
+    for (const members of groups.values()) {
+      const describe = members.length > 1 ? distinguishing(members) : () => "";
       const count = new Map();
-      for (const run of some) count.set(words(run), (count.get(words(run)) || 0) + 1);
-      for (const run of some) {
-        const alone = some.length === 1 || count.get(words(run)) === 1;
-        run.differs = [words(run), alone ? "" : format.when(run.started)].filter(Boolean).join(" · ");
+      for (const run of members) count.set(describe(run), (count.get(describe(run)) || 0) + 1);
+      for (const run of members) {
+        const unique = members.length === 1 || count.get(describe(run)) === 1;
+        run.differs = [describe(run), unique ? "" : format.when(run.started)].filter(Boolean).join(" · ");
         run.label = run.differs ? `${run.name} · ${run.differs}` : run.name;
       }
     }
     return runs;
   }
 
-  // The keys of the configs that tell runs apart, those with the most values first.
-  function telling(runs) {
-    if (!configs) return [];
-    const values = (keys) => new Set(runs.map((run) => keys.map((key) => text(value(run, key))).join("\n"))).size;
-    const known = configs.differing.filter((key) => !/^(code|package|machine|name|resume)\b/.test(key) && values([key]) > 1)
-      .sort((a, b) => (a === "seed") - (b === "seed") || values([b]) - values([a]));
-    const kept = [];
-    for (const key of known) {
-      if (kept.length === 4 || values(kept) === runs.length) break;
-      if (values([...kept, key]) > values(kept)) kept.push(key);
-    }
-    return kept;
+  // run -> "key=value …" of the fewest options, at most four, that tell the runs apart. Options given
+  // on the command line come first: a whole group is one of them (model=bert) and many keys of the
+  // config. Keys of the config are used where they tell more runs apart.
+  function distinguishing(runs) {
+    const given = new Map(runs.map((run) => [run, assignments(run)]));
+    const typed = pick(runs, [...new Set([...given.values()].flatMap((one) => [...one.keys()]))], (run, key) => given.get(run).get(key) ?? "–");
+    const config = pick(runs, configs ? configs.differing : [], (run, key) => text(value(run, key)));
+    const best = typed.keys.length && typed.groups >= config.groups ? typed : config;
+    return (run) => best.keys.map((key) => `${short(key)}=${best.of(run, key)}`).join(" ");
   }
 
-  // The last word of a key, where no other key that differs ends so.
+  // The overrides of a run as Map(key -> text of its value).
+  function assignments(run) {
+    const pairs = (run.overrides || []).map((override) => /^[+]*([^=]+)=(.*)$/.exec(override)).filter(Boolean);
+    return new Map(pairs.map(([, key, text]) => [key, text]));
+  }
+
+  // Keys, those with the most values first, until the runs are told apart: {keys, of, groups}, where
+  // groups counts the distinct combinations of values.
+  function pick(runs, keys, of) {
+    const count = (some) => new Set(runs.map((run) => some.map((key) => of(run, key)).join("\n"))).size;
+    const known = keys.filter((key) => !/^(code|package|machine|name|resume|runs|search|tracker)\b/.test(key) && count([key]) > 1)
+      .sort((a, b) => (a === "seed") - (b === "seed") || count([b]) - count([a]));
+    const kept = [];
+    for (const key of known) {
+      if (kept.length === 4 || count(kept) === runs.length) break;
+      if (count([...kept, key]) > count(kept)) kept.push(key);
+    }
+    return { keys: kept, of, groups: count(kept) };
+  }
+
+  // The last component of a key, if no other differing key has the same one.
   function short(key) {
-    const word = key.split(".").pop();
-    return configs.differing.filter((one) => one.split(".").pop() === word).length === 1 ? word : key;
+    const last = key.split(".").pop();
+    return configs && configs.differing.some((one) => one !== key && one.split(".").pop() === last) ? key : last;
   }
 
   return {
-    label, own: Object.keys(COLUMNS), titles: Object.values(COLUMNS).map((column) => column.title), SHOWN, of, value, text, meant,
-    know(given) { configs = given; },
+    label, own: Object.keys(COLUMNS), titles: Object.values(COLUMNS).map((column) => column.title), SHOWN, of, value, text, resolve,
+    setConfigs(given) { configs = given; },
     get differing() { return configs ? configs.differing : []; },
     get configs() { return configs; },
   };

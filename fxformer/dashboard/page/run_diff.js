@@ -1,5 +1,5 @@
 "use strict";
-// Where the configs of chosen runs differ: a row for each key, a column for each run.
+// Differences between the configs of selected runs: a row per key, a column per run.
 
 const runDiff = (() => {
   function keys(runs, all) {
@@ -9,10 +9,10 @@ const runDiff = (() => {
     return known.filter((key) => all || new Set(runs.map((run) => text(run, key))).size > 1);
   }
 
-  // Keys of the config first; versions, code and machine after them.
+  // Orders keys: the config first, then code, machine and package versions.
   function byKind(one, other) {
-    const made = (key) => /^(code|machine|package)\./.test(key);
-    return made(one) - made(other) || (one < other ? -1 : 1);
+    const environment = (key) => /^(code|machine|package)\./.test(key);
+    return environment(one) - environment(other) || (one < other ? -1 : 1);
   }
 
   function draw(runs, close) {
@@ -27,11 +27,11 @@ const runDiff = (() => {
       return h("tr", h("th", { scope: "row" }, key), texts.map((text) => h(odd(text) ? "td.odd" : "td", text)));
     }));
     show(false);
-    const same = keys(shown, false).length ? null : h("p.soft", "Their configs are the same, key for key.");
+    const same = keys(shown, false).length ? null : h("p.soft", "Their configs are identical.");
     return h("section.diff", h("div.bar", h("h2", `${shown.length} configs`), tick("all keys", false, show),
       h("button.quiet", { onclick: close, "aria-label": "close" }, "✕")),
-      runs.length > shown.length ? h("p.soft", `the first ${shown.length} of ${runs.length} that are chosen`) : null, same,
-      wide("the configs", h("table.config", h("thead", h("tr", h("td"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.label || run.name)))), body)));
+      runs.length > shown.length ? h("p.soft", `the first ${shown.length} of ${runs.length} selected runs`) : null, same,
+      wide("configs", h("table.config", h("thead", h("tr", h("td"), shown.map((run) => h("th", { scope: "col", title: run.key }, run.label || run.name)))), body)));
   }
 
   return { draw };

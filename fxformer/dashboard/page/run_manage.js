@@ -1,44 +1,44 @@
 "use strict";
-// Buttons that pin, archive and delete the chosen runs, each with an undo.
+// Buttons to pin, archive and delete the selected runs, with undo.
 
 const runManage = (() => {
-  // chosenRuns() -> runs; changed(): called when the list of runs has to be read anew
-  function buttons(chosenRuns, said, changed) {
-    const keys = () => chosenRuns().map((run) => run.key);
-    const button = (id, words, act) => h("button", { id, onclick: act, hidden: true }, words);
+  // selectedRuns() -> runs; changed(): called when the list of runs must be reloaded
+  function buttons(selectedRuns, message, changed) {
+    const keys = () => selectedRuns().map((run) => run.key);
+    const button = (id, label, action) => h("button", { id, onclick: action, hidden: true }, label);
     return [
-      button("pin", "pin", () => flip("pinned", "pinned", "no longer pinned")),
-      button("archive", "archive", () => flip("archived", "archived", "taken out of the archive")),
+      button("pin", "pin", () => toggle("pinned", "pinned", "unpinned")),
+      button("archive", "archive", () => toggle("archived", "archived", "unarchived")),
       button("delete", "delete", remove),
     ];
 
-    async function flip(name, words, back) {
-      const some = keys(), on = !chosenRuns().every((run) => run[name]);
-      await act(() => api.post("mark", { keys: some, [name]: on }), () => api.post("mark", { keys: some, [name]: !on }),
-        `${count(some)} ${on ? words : back}`);
+    async function toggle(name, done, undone) {
+      const selected = keys(), on = !selectedRuns().every((run) => run[name]);
+      await perform(() => api.post("mark", { keys: selected, [name]: on }), () => api.post("mark", { keys: selected, [name]: !on }),
+        `${count(selected)} ${on ? done : undone}`);
     }
 
     async function remove() {
-      const some = keys();
-      await act(() => api.post("delete", { keys: some }), () => api.post("restore", { keys: some }),
-        (answer) => `${count(some)} moved to ${answer.folder}/`);
-      for (const key of some) chosen.toggle(key, false);
+      const selected = keys();
+      await perform(() => api.post("delete", { keys: selected }), () => api.post("restore", { keys: selected }),
+        (answer) => `${count(selected)} moved to ${answer.folder}/`);
+      for (const key of selected) selection.toggle(key, false);
     }
 
-    async function act(change, undo, words) {
+    async function perform(change, undo, text) {
       try {
         const answer = await change();
-        fill(said, typeof words === "string" ? words : words(answer), " ", h("button.quiet", { onclick: async () => {
+        fill(message, typeof text === "string" ? text : text(answer), " ", h("button.quiet", { onclick: async () => {
           try {
             await undo();
-            fill(said, "undone");
+            fill(message, "undone");
           } catch (error) {
-            fill(said, h("span.error", error.message));
+            fill(message, h("span.error", error.message));
           }
           await changed();
         } }, "undo"));
       } catch (error) {
-        fill(said, h("span.error", error.message));
+        fill(message, h("span.error", error.message));
       }
       await changed();
     }
@@ -48,13 +48,13 @@ const runManage = (() => {
     return `${keys.length} ${keys.length === 1 ? "run" : "runs"}`;
   }
 
-  // The buttons say what a click would do to these runs.
-  function mark(some) {
+  // Updates the labels of the buttons for the selected runs.
+  function mark(selected) {
     for (const [id, name, on, off] of [["pin", "pinned", "pin", "unpin"], ["archive", "archived", "archive", "unarchive"], ["delete", null, "delete", ""]]) {
       const button = document.getElementById(id);
       if (!button) continue;
-      button.hidden = !some.length || !api.live;
-      button.textContent = some.length && name && some.every((run) => run[name]) ? off : on;
+      button.hidden = !selected.length || !api.live;
+      button.textContent = selected.length && name && selected.every((run) => run[name]) ? off : on;
     }
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-// The table itself: sorted, in groups, walked with the arrow keys.
+// Table of runs: sorted, grouped, navigable with the arrow keys.
 
 const runTable = (() => {
   const SIGNS = { done: "●", running: "◐", interrupted: "◑", failed: "✕", diverged: "✕", dead: "✕", unreadable: "?" };
@@ -15,8 +15,8 @@ const runTable = (() => {
       if (Boolean(one.pinned) !== Boolean(other.pinned)) return one.pinned ? -1 : 1;
       const [a, b] = [value(one), value(other)];
       if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
-      const way = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
-      return down ? -way : way;
+      const difference = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+      return down ? -difference : difference;
     });
   }
 
@@ -31,23 +31,23 @@ const runTable = (() => {
     return [...found].sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }));
   }
 
-  // state: {columns, sort, down, group, folded: Set}; on: {sort(id), open(run), choose(run, on), fold(name)}
+  // state: {columns, sort, down, group, folded: Set}; on: {sort(id), open(run), select(run, on), all(runs, on), fold(name)}
   function draw(runs, state, on) {
     const sorted = order(runs, state.sort, state.down);
     const head = h("tr", h("th.pick", allBox(sorted, on)), state.columns.map((id) => header(id, state, on)));
-    const body = h("tbody", groups(sorted, state.group).map(([name, some]) => [
-      name === null ? null : groupRow(name, some, state, on),
-      name !== null && state.folded.has(name) ? null : some.map((run) => row(run, state, on)),
+    const body = h("tbody", groups(sorted, state.group).map(([name, members]) => [
+      name === null ? null : groupRow(name, members, state, on),
+      name !== null && state.folded.has(name) ? null : members.map((run) => row(run, state, on)),
     ]));
     const first = body.querySelector("tr.run");
     if (first) first.tabIndex = 0;
-    return h("table.runs", { onkeydown: walk, "aria-label": "runs" }, h("thead", head), body);
+    return h("table.runs", { onkeydown: navigate, "aria-label": "runs" }, h("thead", head), body);
   }
 
   function allBox(runs, on) {
-    const count = runs.filter((run) => chosen.has(run.key)).length;
+    const count = runs.filter((run) => selection.has(run.key)).length;
     const box = h("input", {
-      type: "checkbox", "aria-label": "choose all that are shown", checked: count > 0 && count === runs.length,
+      type: "checkbox", "aria-label": "select all shown runs", checked: count > 0 && count === runs.length,
       indeterminate: count > 0 && count < runs.length, onchange: () => on.all(runs, box.checked),
     });
     return box;
@@ -63,21 +63,21 @@ const runTable = (() => {
 
   function groupRow(name, runs, state, on) {
     const best = Math.min(...runs.map((run) => run.valid_loss).filter(Number.isFinite));
-    const kwh = runs.reduce((sum, run) => sum + (run.joules || 0), 0);
+    const joules = runs.reduce((sum, run) => sum + (run.joules || 0), 0);
     const folded = state.folded.has(name);
     return h("tr.group", h("td", { colspan: state.columns.length + 1 },
       h("button.fold", { onclick: () => on.fold(name), "aria-expanded": !folded }, folded ? "▸ " : "▾ ", `${state.group} = ${name}`),
       h("span.soft", ` ${runs.length} ${runs.length === 1 ? "run" : "runs"}`,
-        Number.isFinite(best) ? ` · best valid loss ${best.toFixed(4)}` : "", ` · ${format.si(kwh, "J")}`)));
+        Number.isFinite(best) ? ` · best valid loss ${best.toFixed(4)}` : "", ` · ${format.si(joules, "J")}`)));
   }
 
   function row(run, state, on) {
     const box = h("input", {
-      type: "checkbox", tabindex: -1, "aria-label": `choose ${run.name}`, checked: chosen.has(run.key),
-      onchange: () => on.choose(run, box.checked), onclick: (event) => event.stopPropagation(),
+      type: "checkbox", tabindex: -1, "aria-label": `select ${run.name}`, checked: selection.has(run.key),
+      onchange: () => on.select(run, box.checked), onclick: (event) => event.stopPropagation(),
     });
     const line = h("tr.run", {
-      tabindex: -1, "data-key": run.key, "aria-selected": chosen.has(run.key), onclick: () => on.open(run),
+      tabindex: -1, "data-key": run.key, "aria-selected": selection.has(run.key), onclick: () => on.open(run),
     }, h("td.pick", { onclick: (event) => event.stopPropagation() }, box), state.columns.map((id) => cell(run, id)));
     return line;
   }
@@ -90,8 +90,8 @@ const runTable = (() => {
     return h(number ? "td.right" : "td", column.show(run));
   }
 
-  // Arrow keys, Home and End walk the rows; Enter opens, space chooses.
-  function walk(event) {
+  // Arrow keys, Home and End move between rows; Enter opens a run, space selects it.
+  function navigate(event) {
     const line = event.target.closest("tr.run");
     if (!line || event.target !== line) return;
     const rows = [...event.currentTarget.querySelectorAll("tr.run")];

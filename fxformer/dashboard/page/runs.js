@@ -1,5 +1,5 @@
 "use strict";
-// The view of runs: the search line, what is shown and how, the table, and one run beside it.
+// The Runs view: filter, table of runs, detail panel of one run.
 
 views.add({
   id: "runs",
@@ -7,25 +7,25 @@ views.add({
   async render(root) {
     let { runs, root: folder } = await api.get("runs");
     if (!runs.length) {
-      fill(root, empty(`There are no runs in ${folder}/ yet. This makes one, and it shows up here while it trains:`, "fxformer train"));
+      fill(root, empty(`No runs in ${folder}/ yet. A training run appears here as soon as it starts:`, "fxformer train"));
       return { refresh: () => views.again() };
     }
     const state = begin();
     const bar = h("div.toolbar"), table = h("div.table"), side = h("aside.detail", { hidden: true, "aria-label": "one run" });
     const below = h("div.below"), count = h("span.soft", { role: "status" });
     const search = h("input", {
-      type: "search", id: "search", value: state.q, placeholder: "/ words, lr>1e-4, valid loss<2.5",
-      "aria-label": "search the runs", oninput: () => change({ q: search.value }),
+      type: "search", id: "search", value: state.q, placeholder: "/ filter: words, lr>1e-4, valid loss<2.5",
+      "aria-label": "filter the runs", oninput: () => change({ q: search.value }),
     });
     const managed = h("span.managed.soft", { role: "status" });
-    const on = { sort, open, choose, all, fold };
+    const on = { sort, open, select, all, fold };
     const rest = h("div.rest");
-    fill(bar, search, count, rest, managed); // the search line stays while the rest is drawn anew: one may be typing
+    fill(bar, search, count, rest, managed); // the filter keeps its focus while the rest is redrawn
     fill(root, bar, below, h("div.split", table, side));
     tools();
     draw();
     api.get("configs").then((configs) => {
-      runColumns.know(configs);
+      runColumns.setConfigs(configs);
       runColumns.label(runs);
       tools();
       draw();
@@ -42,12 +42,12 @@ views.add({
 
     function change(changes) {
       Object.assign(state, changes);
-      views.keep(settings());
+      views.keep(addressed());
       draw();
     }
 
-    // What of the state the address holds, but for the run beside the table.
-    function settings() {
+    // The state that is kept in the address, without the run of the detail panel.
+    function addressed() {
       const columns = state.columns.join(",") === runColumns.SHOWN.join(",") ? null : state.columns.join(",");
       return { q: state.q, sort: state.sort === "started" ? null : state.sort, down: state.down ? null : "no", group: state.group, columns,
         archived: state.archived ? 1 : null };
@@ -60,15 +60,15 @@ views.add({
       const focus = document.activeElement && document.activeElement.closest("tr.run");
       fill(table, runTable.draw(shown, state, on));
       table.classList.toggle("scrolls", table.firstChild.scrollWidth > table.clientWidth);
-      count.textContent = unknown.length ? `nothing is called ${unknown.join(", ")}` : shown.length === there.length ? `${there.length} runs` : `${shown.length} of ${there.length} runs`;
-      if (!shown.length) table.append(empty("No run matches the search."));
+      count.textContent = unknown.length ? `unknown column ${unknown.join(", ")}` : shown.length === there.length ? `${there.length} ${there.length === 1 ? "run" : "runs"}` : `${shown.length} of ${there.length} runs`;
+      if (!shown.length) table.append(empty("No run matches the filter."));
       const again = focus && [...table.querySelectorAll("tr.run")].find((line) => line.dataset.key === focus.dataset.key);
       if (again) again.focus();
       mark();
     }
 
-    // The rows of some runs anew, where the order stays as it is.
-    function some(keys) {
+    // Redraws the rows of changed runs where the order stays the same.
+    function redrawRows(keys) {
       for (const line of table.querySelectorAll("tr.run")) {
         if (!keys.has(line.dataset.key)) continue;
         const fresh = runTable.row(runs.find((run) => run.key === line.dataset.key), state, on);
@@ -81,8 +81,8 @@ views.add({
 
     function tools() {
       const keys = ["", "status", "architecture", "sweep", ...runColumns.differing];
-      fill(rest, choice("group by", keys.map((key) => [key, key || "nothing"]), state.group, (group) => change({ group, folded: new Set() })),
-        columnPicker(), archiveBox(), h("span.gap"), runManage.buttons(() => runs.filter((run) => chosen.has(run.key)), managed, again),
+      fill(rest, choice("group by", keys.map((key) => [key, key || "none"]), state.group, (group) => change({ group, folded: new Set() })),
+        columnPicker(), archiveBox(), h("span.gap"), runManage.buttons(() => runs.filter((run) => selection.has(run.key)), managed, again),
         h("button", { id: "diff", onclick: diff }, "compare configs"), h("button", { id: "to-curves", onclick: () => { location.hash = "curves"; } }, "curves"));
       mark();
     }
@@ -92,7 +92,7 @@ views.add({
       return count || state.archived ? tick(`archived (${count})`, state.archived, (archived) => change({ archived })) : null;
     }
 
-    // The list of runs read anew, after runs were marked, deleted or restored.
+    // Reloads the runs after some were pinned, archived, deleted or restored.
     async function again() {
       ({ runs } = await api.get("runs"));
       runColumns.label(runs);
@@ -116,25 +116,25 @@ views.add({
       draw();
     }
 
-    function choose(run, on) {
-      chosen.toggle(run.key, on);
+    function select(run, on) {
+      selection.toggle(run.key, on);
       mark();
     }
 
-    function all(some, on) {
-      for (const run of some) chosen.toggle(run.key, on);
+    function all(given, on) {
+      for (const run of given) selection.toggle(run.key, on);
       mark();
     }
 
-    // The boxes and buttons say what is chosen.
+    // Updates the checkboxes and buttons for the selected runs.
     function mark() {
-      const count = runs.filter((run) => chosen.has(run.key)).length;
+      const count = runs.filter((run) => selection.has(run.key)).length;
       for (const line of table.querySelectorAll("tr.run")) {
-        const on = chosen.has(line.dataset.key);
+        const on = selection.has(line.dataset.key);
         line.setAttribute("aria-selected", on);
         line.querySelector("input").checked = on;
       }
-      runManage.mark(runs.filter((run) => chosen.has(run.key)));
+      runManage.mark(runs.filter((run) => selection.has(run.key)));
       const compare = document.getElementById("diff");
       if (!compare) return;
       compare.disabled = count < 2 || !runColumns.configs;
@@ -143,11 +143,11 @@ views.add({
     }
 
     function diff() {
-      const some = runs.filter((run) => chosen.has(run.key));
-      fill(below, runDiff.draw(some, () => fill(below)));
+      const selected = runs.filter((run) => selection.has(run.key));
+      fill(below, runDiff.draw(selected, () => fill(below)));
     }
 
-    // pushed: whether it becomes a step of the browser's history, so that Back closes it
+    // pushed: whether to add an entry to the browser's history, so that Back closes the panel
     async function open(run, pushed = true) {
       if (!run) return;
       side.hidden = false;
@@ -161,7 +161,7 @@ views.add({
     }
 
     function close() {
-      if (views.pushed()) history.back(); // `restore` hides it
+      if (views.pushed()) history.back(); // `restore` hides the panel
       else {
         views.keep({ run: null });
         hide();
@@ -186,10 +186,10 @@ views.add({
 
     return {
       leave: () => document.removeEventListener("keydown", keys),
-      // Back and forward between a run's detail and the table, without drawing the view anew.
+      // Back and forward between the detail panel and the table, without rendering the view again.
       restore(given) {
         const { run: key, ...rest } = given;
-        const own = { ...settings(), run: null };
+        const own = { ...addressed(), run: null };
         for (const name of Object.keys(own)) if (String(own[name] ?? "") !== String(rest[name] ?? "")) return false;
         const run = runs.find((one) => one.key === key);
         if (run) open(run, false);
@@ -201,7 +201,7 @@ views.add({
         ({ runs } = await api.get("runs"));
         runColumns.label(runs);
         const settled = ["started", "name"].includes(state.sort) && !state.q && !state.group;
-        if (settled && keys === runs.map((run) => run.key).join()) some(changed);
+        if (settled && keys === runs.map((run) => run.key).join()) redrawRows(changed);
         else draw();
       },
     };

@@ -1,5 +1,5 @@
 "use strict";
-// The view of searches: one study, what was tried, what mattered, what it cost.
+// The Searches view: one study: parallel coordinates, parameter importance, Pareto front, energy, trials.
 
 views.add({
   id: "searches",
@@ -7,7 +7,7 @@ views.add({
   async render(root) {
     const all = await api.get("searches");
     if (!all.length) {
-      fill(root, empty(api.live ? "No search was made in this folder yet. -m with an interval makes one:" : "This report holds no search.",
+      fill(root, empty(api.live ? "No search in this folder yet. Start one with -m and an interval:" : "This report contains no search.",
         api.live ? "fxformer train -m search=random 'optimizer.lr=tag(log, interval(1e-4, 1e-2))'" : null));
       return { refresh: () => views.again() };
     }
@@ -19,7 +19,7 @@ views.add({
     }
     let name = sound.some((one) => one.name === views.state.search) ? views.state.search : sound[0].name;
     const bar = h("div.toolbar"), body = h("div");
-    fill(bar, choice("search", sound.map((one) => [one.name, `${one.name}, ${one.total} trials`]), name, (given) => {
+    fill(bar, choice("search", sound.map((one) => [one.name, `${one.name}, ${one.total} ${one.total === 1 ? "trial" : "trials"}`]), name, (given) => {
       name = given;
       views.keep({ search: name });
       show();
@@ -37,19 +37,17 @@ views.add({
 
     async function show() {
       const answer = await api.get("search", { name });
-      const lines = h("div"), shares = h("div"), front = h("div.chart"), time = h("div.chart"), spent = h("div.chart");
-      fill(body, searchHead(answer), h("section.card", h("h2", "What was tried"), lines),
-        h("div.columns", h("section", h("h2", "What mattered"), shares), h("section", h("h2", "Value against energy"), front)),
-        h("div.columns", h("section", h("h2", "Trials over time"), time), h("section", h("h2", "Spent"), spent)), trialTable(answer));
+      const lines = h("div"), importance = h("div"), front = h("div.chart"), time = h("div.chart"), energy = h("div.chart");
+      fill(body, searchHead(answer), h("section.card", h("h2", "Parallel coordinates"), lines),
+        h("div.columns", h("section", h("h2", "Parameter importance"), importance), h("section", h("h2", "Objective vs. energy"), front)),
+        h("div.columns", h("section", h("h2", "Trials over time"), time), h("section", h("h2", "Cumulative energy"), energy)), trialTable(answer));
       coordinates(lines, answer);
       chart.draw(front, () => searchParts.pareto(answer));
       chart.draw(time, () => searchParts.overTime(answer));
-      chart.draw(spent, () => searchParts.spent(answer));
-      fill(shares, h("p.soft", "dealing the values anew, to see what chance would give …"));
-      const told = await api.get("mattered", { name });
-      fill(shares);
-      if (typeof told === "string") fill(shares, h("p.soft", told));
-      else fill(shares, searchParts.importance(told));
+      chart.draw(energy, () => searchParts.energy(answer));
+      fill(importance, h("p.soft", "running the permutation test …"));
+      const found = await api.get("importance", { name });
+      fill(importance, typeof found === "string" ? h("p.soft", found) : searchParts.importance(found));
     }
   },
 });
@@ -58,23 +56,23 @@ function searchHead(answer) {
   const { cost, study, best } = answer;
   const ended = answer.trials.filter((t) => t.state === "complete" && t.values.length).map((t) => t.values[0]).filter(Number.isFinite);
   const top = ended.length ? (answer.minimize ? Math.min(...ended) : Math.max(...ended)) : null;
-  const figure = (value, words) => h("div.figure", h("strong", value), h("span.soft", words));
+  const figure = (value, label) => h("div.figure", h("strong", value), h("span.soft", label));
   const share = cost.budget_kwh ? cost.kwh / cost.budget_kwh : null;
   return [h("div.headline",
     figure(top === null ? "–" : format.number(top), `best ${study.objectives[0]}`),
-    figure(format.wh(cost.kwh), share === null ? "spent, no budget set" : `spent, ${format.percent(share)} of ${format.wh(cost.budget_kwh)}`),
+    figure(format.wh(cost.kwh), share === null ? "electricity, no budget" : `electricity, ${format.percent(share)} of the budget of ${format.wh(cost.budget_kwh)}`),
     figure(format.si(cost.gco2e, "g"), "CO2 equivalent"),
-    figure(cost.grid_kwh ? format.wh(cost.grid_kwh.mean) : "–", `a grid of ${cost.grid} trials would have cost`)),
+    figure(cost.grid_kwh ? format.wh(cost.grid_kwh.mean) : "–", `estimate for a grid of ${cost.grid_trials} trials`)),
   h("p", answer.progress), best.length ? command(best.map(quoted).join(" ")) : null];
 }
 
-function command(words) {
-  return h("section", h("h2", "train the best setting again"), h("div.copy", h("code.block", words), runDetail.copy(words)));
+function command(line) {
+  return h("section", h("h2", "Train the best configuration"), h("div.copy", h("code.block", line), runDetail.copy(line)));
 }
 
-// A word as a shell reads it.
-function quoted(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, "'\"'\"'")}'`;
+// Quotes an argument for a shell.
+function quoted(argument) {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replace(/'/g, "'\"'\"'")}'`;
 }
 
 function coordinates(element, answer) {
@@ -87,10 +85,10 @@ function coordinates(element, answer) {
   const drawn = trials.filter((trial) => Number.isFinite(value(trial)));
   const ranked = [...drawn].sort((a, b) => (minimize ? value(b) - value(a) : value(a) - value(b)));
   const rank = new Map(ranked.map((trial, n) => [trial, n / Math.max(1, ranked.length - 1)]));
-  // From pale to strong of one hue: the better, the stronger, for every kind of colour vision.
+  // Shades of one hue: the better the trial, the stronger; safe for colour-blind readers.
   const colour = (trial) => `color-mix(in oklab, var(--accent) ${Math.round(12 + 88 * rank.get(trial) ** 2)}%, var(--card))`;
   if (!drawn.length) fill(element, h("p.soft", "No trial has been evaluated yet."));
-  else parallel.draw(element, axes, ranked, colour, (trial) => searchParts.words(trial).join("\n"));
+  else parallel.draw(element, axes, ranked, colour, (trial) => searchParts.description(trial).join("\n"));
 }
 
 function trialTable(answer) {
@@ -101,8 +99,8 @@ function trialTable(answer) {
     return x === null || y === null ? (x === null) - (y === null) || a.slot - b.slot : minimize ? x - y : y - x;
   });
   const keys = study.space.map((one) => one.key);
-  const front = new Set(answer.front);
-  return h("section", h("h2", "Trials"), wide("the trials", h("table.ledger", h("thead", h("tr", ["trial", "state", study.objectives[0], "electricity", ...keys, "run"].map((t) => h("th", { scope: "col" }, t)))),
+  const front = new Set(answer.pareto);
+  return h("section", h("h2", "Trials"), wide("trials", h("table.ledger", h("thead", h("tr", ["trial", "state", study.objectives[0], "electricity", ...keys, "run"].map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", sorted.map((trial) => h("tr", h("td", `${trial.slot}${front.has(trial.slot) ? " ◆" : ""}`), h("td", trial.status, trial.reason && trial.state === "failed" ? h("span.why", { title: trial.reason }, ` ${trial.reason}`) : null),
       h("td", format.number(value(trial))), h("td", format.wh(trial.kwh)), keys.map((key) => h("td", runColumns.text(trial.params[key]))),
       h("td", trial.run ? h("a", { href: views.link("runs", { run: trial.run }) }, trial.run) : "–")))))));

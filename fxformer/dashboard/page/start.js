@@ -1,6 +1,6 @@
 "use strict";
-// After all views are known.
+// Starts the page after all views are registered.
 
 viewsMenu.start();
-live.start(); // before the first answers, so that no change between is missed
-views.start().then(() => setTimeout(() => chart.ready().catch(() => {}), 300)); // before a chart is wanted
+live.start(); // before the first requests, so that no change is missed
+views.start().then(() => setTimeout(() => chart.ready().catch(() => {}), 300)); // preloads plotly

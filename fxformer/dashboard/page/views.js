@@ -1,12 +1,12 @@
 "use strict";
-// The views of the page and the way between them: #view?name=value, so that a link shows the same.
+// Registry and router of the views: #view?name=value, so that a link restores the view.
 //
 // views.add({id, title, render(root, api)}); render may return {refresh(changed), restore(state), leave()}:
-//   refresh is called when runs have changed on disk, with a Set of their keys
-//   restore is called when Back or a link changes the address within the view: true if it has shown that
-//   leave is called before another view takes the place
-// views.again() draws the shown view anew.
-// views.state is the shown view's own part of the address; views.keep({name: value}) changes it.
+//   refresh(changed): runs have changed on disk; a Set of their keys
+//   restore(state): Back or a link changed the address within the view; true if the view has handled it
+//   leave(): another view is about to be shown
+// views.again() renders the shown view again.
+// views.state: the query part of the address; views.keep({name: value}) changes it.
 
 const views = (() => {
   const all = [];
@@ -28,24 +28,24 @@ const views = (() => {
     history.replaceState(history.state, "", `#${shown.id}${query ? "?" + query : ""}`);
   }
 
-  // As `keep`, but as a step of the browser's history, which Back undoes.
+  // As `keep`, with a new entry in the browser's history.
   function push(changes) {
     history.pushState({ pushed: true }, "", location.hash || `#${shown.id}`);
     keep(changes);
   }
 
-  // Whether the shown address was made by `push`, so that Back stays in the view.
+  // Whether the current history entry was made by `push`.
   function pushed() {
     return Boolean(history.state && history.state.pushed);
   }
 
-  // The address of a view, for links from one to another.
+  // The address of a view.
   function link(id, state) {
     return `#${id}?${new URLSearchParams(state)}`;
   }
 
   async function show(event) {
-    const first = document.body.dataset.first; // of a file that was made for one view
+    const first = document.body.dataset.first; // set in a report made for one view
     const view = all.find((one) => one.id === (address().id || first)) || all[0];
     const root = document.getElementById("view");
     if (event && view === shown && handle && handle.restore && handle.restore(address().state)) return;
@@ -72,7 +72,7 @@ const views = (() => {
     painted(`view ${view.id}`);
   }
 
-  // Notes in the browser's own timeline that something can be seen.
+  // Marks the paint in the browser's performance timeline.
   function painted(name) {
     requestAnimationFrame(() => setTimeout(() => performance.mark(name)));
   }
@@ -85,11 +85,11 @@ const views = (() => {
     if (handle && handle.refresh) await handle.refresh(changed);
   }
 
-  function walk(event) {
-    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!way) return;
+  function arrowKeys(event) {
+    const direction = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!direction) return;
     const here = all.indexOf(shown);
-    const next = all[(here + way + all.length) % all.length];
+    const next = all[(here + direction + all.length) % all.length];
     location.hash = next.id;
     document.getElementById(`tab-${next.id}`).focus();
     event.preventDefault();
@@ -100,7 +100,7 @@ const views = (() => {
     fill(tabs, all.map((view) => h("a", {
       href: `#${view.id}`, id: `tab-${view.id}`, role: "tab", "data-view": view.id, "aria-controls": "view",
     }, view.title)));
-    tabs.addEventListener("keydown", walk);
+    tabs.addEventListener("keydown", arrowKeys);
     window.addEventListener("hashchange", show);
     return show();
   }

@@ -1,5 +1,5 @@
 "use strict";
-// The menu of saved views: addresses of this page by name, kept beside the runs.
+// Menu of saved views: addresses of this page by name, stored in the folder of the runs.
 
 const viewsMenu = (() => {
   async function start() {
@@ -7,25 +7,25 @@ const viewsMenu = (() => {
     let saved = {};
     try {
       saved = await api.get("views");
-    } catch { /* a report of an earlier version holds none */ }
+    } catch { /* not in this report */ }
     draw();
     window.addEventListener("hashchange", () => { menu.open = false; });
 
-    function draw(words) {
+    function draw(error) {
       const names = Object.keys(saved).sort((a, b) => a.localeCompare(b));
       menu.hidden = !api.live && !names.length;
       const name = h("input", { type: "text", maxlength: 60, placeholder: "name", "aria-label": "name of the view" });
       const save = async () => {
-        if (!name.value.trim()) return draw("give the view a name");
+        if (!name.value.trim()) return draw("enter a name for the view");
         return change(name.value, location.hash || `#${views.id}`);
       };
       name.addEventListener("keydown", (event) => { if (event.key === "Enter") save(); });
       fill(menu.querySelector(".saved-list"),
         names.map((one) => h("div.saved", h("a", { href: saved[one], onclick: () => { menu.open = false; } }, one),
-          api.live ? h("button.quiet", { onclick: () => change(one, null), "aria-label": `remove the view ${one}` }, "✕") : null)),
-        names.length ? null : h("p.soft", "No view is saved yet."),
+          api.live ? h("button.quiet", { onclick: () => change(one, null), "aria-label": `delete the view ${one}` }, "✕") : null)),
+        names.length ? null : h("p.soft", "No saved views."),
         api.live ? h("div.saved", name, h("button", { onclick: save }, "save this view")) : null,
-        h("p.error", { role: "status" }, words || ""));
+        h("p.error", { role: "status" }, error || ""));
     }
 
     async function change(name, address) {

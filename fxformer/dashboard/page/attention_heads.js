@@ -1,26 +1,26 @@
 "use strict";
-// The head view: who looks on the left, what is looked at on the right, lines as strong as the weight.
+// Attention of selected heads: queries on the left, keys on the right, lines as strong as the weights.
 
-const headView = (() => {
+const attentionHeads = (() => {
   const ROW = 22, TOP = 8, MOST = 6000; // px, px, lines
-  const EACH = 3; // lines for each token of a long text while none is in focus
+  const EACH = 3; // lines per token of a long text while no token has the focus
 
-  // draw(root, shown, {layer, heads}): shown as weights.read gives it
-  function draw(root, shown, chosen) {
+  // draw(root, shown, {layer, heads}): shown: see weights.read
+  function draw(root, shown, selected) {
     const { queries, keys } = shown;
     const canvas = h("canvas.lines", { "aria-hidden": "true" });
-    const told = h("div.told", { "aria-live": "polite" });
+    const details = h("div.details", { "aria-live": "polite" });
     const sides = {
-      query: column("query", queries, "looks"),
-      key: column("key", keys, "is looked at"),
+      query: column("query", queries, "queries"),
+      key: column("key", keys, "keys"),
     };
     let focus = null; // {side, index}
     let pinned = false;
 
-    function column(side, tokens, does) {
-      const list = h(`ul.tokens.${side}`, { "aria-label": `tokens: ${does}` });
+    function column(side, tokens, label) {
+      const list = h(`ul.tokens.${side}`, { "aria-label": label });
       tokens.forEach((token, index) => {
-        const swatches = h("span.swatches", { "aria-hidden": "true" }, chosen.heads.map((head) => h("i", { "data-head": head })));
+        const swatches = h("span.swatches", { "aria-hidden": "true" }, selected.heads.map((head) => h("i", { "data-head": head })));
         const item = h("li.token", { tabindex: index === 0 ? 0 : -1, "data-index": index,
           onmouseenter: () => !pinned && show({ side, index }),
           onfocus: () => show({ side, index }),
@@ -45,60 +45,60 @@ const headView = (() => {
       event.preventDefault();
     }
 
-    // The weight of a head between the token in focus and one on the other side.
+    // Weight of a head between the focused token and a token of the other side.
     function between(head, index) {
-      return focus.side === "query" ? shown.at(chosen.layer, head, focus.index, index)
-        : shown.at(chosen.layer, head, index, focus.index);
+      return focus.side === "query" ? shown.at(selected.layer, head, focus.index, index)
+        : shown.at(selected.layer, head, index, focus.index);
     }
 
-    function show(what) {
-      focus = what;
+    function show(target) {
+      focus = target;
       for (const side of ["query", "key"]) {
         const far = focus && focus.side !== side;
         for (const item of sides[side].children) {
           const index = Number(item.dataset.index);
           item.classList.toggle("here", Boolean(focus) && focus.side === side && focus.index === index);
-          const each = far ? chosen.heads.map((head) => between(head, index)) : [];
+          const each = far ? selected.heads.map((head) => between(head, index)) : [];
           const mean = far ? each.reduce((a, b) => a + b, 0) / each.length : 0;
           item.style.setProperty("--weight", far ? Math.sqrt(mean).toFixed(3) : "0");
           item.querySelectorAll(".swatches i").forEach((mark, n) => {
-            mark.style.background = chart.look(chosen.heads[n]).colour;
+            mark.style.background = chart.style(selected.heads[n]).colour;
             mark.style.opacity = far ? Math.sqrt(each[n]) : 0;
           });
         }
       }
-      tell();
+      describe();
       paint();
     }
 
-    function tell() {
+    function describe() {
       if (!focus) {
-        const many = chosen.heads.length > 1 ? "their mean" : "its weight";
-        fill(told, h("p.soft", `Point at a token, or step through them with the arrow keys: what it looks at, and ${many}. A click holds it.`),
-          h("p.soft", `Lines are drawn for weights above 1/${keys.length}, what looking at all alike would give; of a long text the strongest alone, ${EACH} for each token.`));
+        const weight = selected.heads.length > 1 ? "mean weight over the heads" : "weight";
+        fill(details, h("p.soft", `Hover over a token, or move with the arrow keys, to list the tokens with the largest ${weight}. Click to keep the list.`),
+          h("p.soft", `Lines are drawn for weights above uniform attention, 1/${keys.length}; of a long text only the strongest, ${EACH} per token.`));
         return;
       }
       const own = focus.side === "query" ? queries : keys, other = focus.side === "query" ? keys : queries;
-      const best = weights.strongest(shown, chosen.layer, chosen.heads, focus.side, focus.index, 8);
-      const verb = focus.side === "query" ? "looks at" : "is looked at by";
-      fill(told, h("p", h("span.word", own[focus.index]), ` at ${focus.index} ${verb}`),
+      const best = weights.strongest(shown, selected.layer, selected.heads, focus.side, focus.index, 8);
+      const verb = focus.side === "query" ? "attends to" : "is attended to by";
+      fill(details, h("p", h("span.word", own[focus.index]), ` at ${focus.index} ${verb}`),
         h("ol.best", best.map(([index, weight]) => h("li",
           h("span.word", other[index]), h("span.soft", ` at ${index}`),
           h("span.meter", h("i", { style: { width: `${100 * weight}%` } })), h("span.number", weight.toFixed(3))))));
     }
 
-    // The lines that show: those of the token in focus, or the strongest of all.
+    // The lines to draw: those of the focused token, or the strongest of all.
     function lines() {
       const found = [];
       const [T, S] = [queries.length, keys.length];
-      const faint = focus ? 0.005 : 1 / S; // all alike would be a grey cloth
-      for (const head of chosen.heads) {
-        const all = shown.of(chosen.layer, head);
+      const faint = focus ? 0.005 : 1 / S; // uniform weights would draw every line
+      for (const head of selected.heads) {
+        const all = shown.of(selected.layer, head);
         for (let t = 0; t < T; t++) {
           if (focus && focus.side === "query" && focus.index !== t) continue;
           for (let s = 0; s < S; s++) {
             if (focus && focus.side === "key" && focus.index !== s) continue;
-            const weight = all[t * S + s] / weights.FINEST;
+            const weight = all[t * S + s] / weights.MAX_WEIGHT;
             if (weight > faint) found.push([weight, head, t, s]);
           }
         }
@@ -117,7 +117,7 @@ const headView = (() => {
       pen.scale(sharp, sharp);
       const y = (index) => TOP + ROW * (index + 0.5);
       for (const [weight, head, t, s] of lines()) {
-        const { colour, dash } = chart.look(head);
+        const { colour, dash } = chart.style(head);
         pen.strokeStyle = colour;
         pen.globalAlpha = Math.min(1, weight ** 0.8 * (focus ? 1.2 : 0.9));
         pen.lineWidth = focus ? 0.8 + 2.4 * weight : 0.6 + 1.6 * weight;
@@ -130,11 +130,11 @@ const headView = (() => {
     }
 
     const stage = h("div.stage", sides.query, canvas, sides.key);
-    fill(root, stage, told);
+    fill(root, stage, details);
     show(null);
-    const watch = new ResizeObserver(paint);
-    watch.observe(canvas);
-    return { leave: () => watch.disconnect(), paint };
+    const observer = new ResizeObserver(paint);
+    observer.observe(canvas);
+    return { leave: () => observer.disconnect(), paint };
   }
 
   return { draw };

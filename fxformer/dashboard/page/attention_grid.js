@@ -1,20 +1,20 @@
 "use strict";
-// The model view: every head of every layer as a small picture; a click opens the head.
+// Grid of all heads: the attention weights of each head as a small image; a click opens the head.
 
-const modelView = (() => {
-  // draw(root, shown, chosen, open): open(layer, head) is called when one is chosen
-  function draw(root, shown, chosen, open) {
+const attentionGrid = (() => {
+  // draw(root, shown, selected, open): calls open(layer, head) when a head is clicked
+  function draw(root, shown, selected, open) {
     const cells = [];
-    const size = Math.max(44, Math.min(190, Math.floor((root.clientWidth - 70) / shown.heads) - 17)); // px, frames and gaps beside
+    const size = Math.max(44, Math.min(190, Math.floor((root.clientWidth - 70) / shown.heads) - 17)); // px, without borders and gaps
     const corner = h("span.corner", "layer");
     const top = Array.from({ length: shown.heads }, (_, head) => h("span.name", head === 0 ? `head ${head + 1}` : String(head + 1)));
     const rows = [];
     for (let layer = 0; layer < shown.layers; layer++) {
       rows.push(h("span.name", String(layer + 1)));
       for (let head = 0; head < shown.heads; head++) {
-        const here = chosen.layer === layer && chosen.heads.includes(head);
+        const here = selected.layer === layer && selected.heads.includes(head);
         const cell = h("button.thumb", {
-          "aria-label": words(shown, layer, head), title: words(shown, layer, head),
+          "aria-label": description(shown, layer, head), title: description(shown, layer, head),
           "aria-pressed": String(here), tabindex: layer === 0 && head === 0 ? 0 : -1,
           onclick: () => open(layer, head),
           onkeydown: (event) => walk(event, cells, cells.indexOf(cell), shown.heads),
@@ -24,15 +24,15 @@ const modelView = (() => {
       }
     }
     fill(root, h("div.grid", { style: { gridTemplateColumns: `48px repeat(${shown.heads}, max-content)` } }, corner, top, rows),
-      h("p.soft", "Rows of a picture look, columns are looked at: the darker, the more. A click, or Enter, opens a head."));
+      h("p.soft", "Rows are queries, columns are keys; darker means more weight. Click a head or press Enter to open it."));
   }
 
-  function words(shown, layer, head) {
+  function description(shown, layer, head) {
     const entropy = shown.entropy[layer][head], distance = shown.distance[layer][head];
-    return `layer ${layer + 1}, head ${head + 1}: entropy ${entropy.toFixed(2)} nats, ${distance.toFixed(1)} tokens away`;
+    return `layer ${layer + 1}, head ${head + 1}: entropy ${entropy.toFixed(2)} nats, ${distance.toFixed(1)} tokens mean distance`;
   }
 
-  // The weights as an image, one pixel each, blown up without blur.
+  // The weights as an image, one pixel each, scaled without smoothing.
   function picture(shown, layer, head, size) {
     const [T, S] = [shown.queries.length, shown.keys.length];
     const canvas = h("canvas", { width: S, height: T, "aria-hidden": "true" });
@@ -41,7 +41,7 @@ const modelView = (() => {
     const pen = canvas.getContext("2d"), image = pen.createImageData(S, T), all = shown.of(layer, head);
     const [from, to] = [rgb("card"), rgb("accent")];
     for (let i = 0; i < all.length; i++) {
-      const share = Math.sqrt(all[i] / weights.FINEST); // half of the ink for a quarter of the weight
+      const share = Math.sqrt(all[i] / weights.MAX_WEIGHT); // square root: small weights stay visible
       for (let c = 0; c < 3; c++) image.data[4 * i + c] = from[c] + (to[c] - from[c]) * share;
       image.data[4 * i + 3] = 255;
     }

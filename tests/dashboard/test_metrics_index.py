@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxformer import jsonl
-from fxformer.dashboard import columns, glimpse
-from fxformer.dashboard.columns import Columns
+from fxformer.dashboard import metrics_index
+from fxformer.dashboard.metrics_index import Columns
 from fxformer.track.run_reader import StoredRun
 
 numbers = st.floats() | st.integers(-(10**9), 10**9)
@@ -45,7 +45,7 @@ def test_the_scan_finds_what_a_parser_finds(tmp_path_factory, some, torn):
 def test_what_a_real_run_logs_is_read_alike(tmp_path):
     folder = finished(tmp_path, steps=30, loss=lambda step: math.nan if step == 7 else 1 / step)
     run, held = StoredRun(folder), Columns(folder / "metrics.jsonl")
-    names = glimpse.names(folder / "metrics.jsonl")
+    names = metrics_index.logged_names(folder / "metrics.jsonl")
     for split in ("train", "valid"):
         want = run.metrics(split)
         assert set(names[split]) == set(want)
@@ -65,8 +65,10 @@ def test_only_what_was_appended_is_read(tmp_path, monkeypatch):
     log(path, 0, 1000)
     held = Columns(path)
     held.split("train", "loss")
-    real = columns.Lines
-    monkeypatch.setattr(columns, "Lines", lambda data: (read.append(len(data)), real(data))[1])
+    real = metrics_index.MetricsLines
+    monkeypatch.setattr(
+        metrics_index, "MetricsLines", lambda data: (read.append(len(data)), real(data))[1]
+    )
     size = path.stat().st_size
     log(path, 1000, 1003)
     assert held.split("train", "loss")["loss"][-1] == 1.5 * 1002
@@ -102,12 +104,12 @@ def test_a_log_that_was_cut_back_is_read_anew(tmp_path, grown_past):
 
 
 def test_the_cache_gives_the_same_and_is_not_trusted_blindly(tmp_path, monkeypatch):
-    monkeypatch.setattr(columns, "_WORTH", 0)
+    monkeypatch.setattr(metrics_index, "_MIN_CACHED", 0)
     path, cache = tmp_path / "metrics.jsonl", tmp_path / ".dashboard" / "x.npz"
     log(path, 0, 200)
     first = Columns(path, cache).split("train", "loss", "step")
     assert cache.exists()
-    monkeypatch.setattr(columns, "Lines", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(metrics_index, "MetricsLines", lambda *_: pytest.fail("read again"))
     second = Columns(path, cache).split("train", "loss", "step")
     assert all(np.array_equal(first[name], second[name]) for name in first)
     monkeypatch.undo()
@@ -119,17 +121,17 @@ def test_the_cache_gives_the_same_and_is_not_trusted_blindly(tmp_path, monkeypat
 
 
 def test_names_come_from_the_ends_and_the_first_evaluation(tmp_path, monkeypatch):
-    monkeypatch.setattr(glimpse, "_END", 2000)
+    monkeypatch.setattr(metrics_index, "_ENDS", 2000)
     path = tmp_path / "metrics.jsonl"
     log(path, 0, 400)
     with open(path, "a", encoding="utf-8") as file:
         file.write('{"step": 400, "split": "valid", "loss": "nan", "note": "no", "ok": true}\n')
     log(path, 400, 900, late=1.0)
-    found = glimpse.names(path)
+    found = metrics_index.logged_names(path)
     assert found == {"train": ["step", "loss", "late"], "valid": ["step", "loss"]}
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path):
     held = Columns(tmp_path / "metrics.jsonl")
-    assert glimpse.names(tmp_path / "metrics.jsonl") == {}
+    assert metrics_index.logged_names(tmp_path / "metrics.jsonl") == {}
     assert len(held.split("train", "loss")["loss"]) == 0

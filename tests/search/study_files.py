@@ -10,7 +10,7 @@ from fxformer.search.study import FOLDER, Dimension, Study, Trial
 
 SPACE = (
     Dimension("optimizer.lr", "interval", 1e-5, 1e-1, log=True),
-    Dimension("model.layers", "choice", choices=(2, 4, 6), words=("2", "4", "6")),
+    Dimension("model.layers", "choice", choices=(2, 4, 6), literals=("2", "4", "6")),
     Dimension("model.dropout", "interval", 0.0, 0.5),
 )
 WATTHOUR = 1e-3  # kWh

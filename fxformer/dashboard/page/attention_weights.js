@@ -1,8 +1,8 @@
 "use strict";
-// Attention weights as they are sent, and how heads are told apart.
+// Decodes attention weights: 16-bit integers in base64.
 
 const weights = (() => {
-  const FINEST = 65535;
+  const MAX_WEIGHT = 65535;
 
   // {kind, queries, keys, layers, heads, of(layer, head) -> Uint16Array [T S], at(layer, head, t, s)}
   function read(kind) {
@@ -14,12 +14,12 @@ const weights = (() => {
     return {
       ...kind,
       of: (layer, head) => whole.subarray(first(layer, head), first(layer, head) + T * S),
-      at: (layer, head, t, s) => whole[first(layer, head) + t * S + s] / FINEST,
+      at: (layer, head, t, s) => whole[first(layer, head) + t * S + s] / MAX_WEIGHT,
     };
   }
 
-  // The tokens that one token looks at (or, from the other side, is looked at by), the most first:
-  // [[token, mean over the heads]].
+  // The tokens that a query attends to (or that attend to a key), by descending weight:
+  // [[token index, mean weight over the heads]].
   function strongest(shown, layer, heads, side, index, count) {
     const other = side === "query" ? shown.keys.length : shown.queries.length;
     const mean = (i) => heads.reduce((sum, head) => sum
@@ -29,5 +29,5 @@ const weights = (() => {
 
   const NAMES = { encoder: "encoder", decoder: "decoder", cross: "cross-attention" };
 
-  return { read, strongest, FINEST, NAMES };
+  return { read, strongest, MAX_WEIGHT, NAMES };
 })();

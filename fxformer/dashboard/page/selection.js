@@ -1,8 +1,8 @@
 "use strict";
-// Which runs are chosen: the same in all views, kept while the tab is open.
+// Selected runs, shared by all views, kept in session storage while the tab is open.
 
-const chosen = (() => {
-  const NAME = "fxformer.chosen";
+const selection = (() => {
+  const NAME = "fxformer.selection";
   let keys = new Set(load());
 
   function load() {
@@ -13,11 +13,11 @@ const chosen = (() => {
     }
   }
 
-  function set(some) {
-    keys = new Set(some);
+  function set(given) {
+    keys = new Set(given);
     try {
       sessionStorage.setItem(NAME, JSON.stringify([...keys]));
-    } catch { /* a file may have no storage */ }
+    } catch { /* a page opened from a file may have no storage */ }
   }
 
   function toggle(key, on = !keys.has(key)) {
@@ -27,10 +27,10 @@ const chosen = (() => {
     set(next);
   }
 
-  // Of `there`, those that are chosen; if none is, the newest few that have something to show.
+  // The selected runs among `there`; if none is selected, the newest `count`.
   function among(there, count = 8) {
-    const some = there.filter((run) => keys.has(run.key));
-    return some.length ? some : there.slice(-count);
+    const selected = there.filter((run) => keys.has(run.key));
+    return selected.length ? selected : there.slice(-count);
   }
 
   return { set, toggle, among, has: (key) => keys.has(key), get size() { return keys.size; } };

@@ -1,6 +1,6 @@
 """A worker on trials that are `fake`, from a test or as a process of its own:
 
-python drive.py RUNS NAME TRIALS WORKERS [STORAGE]
+python fake_worker.py RUNS NAME TRIALS WORKERS [STORAGE]
 """
 
 import dataclasses
@@ -9,21 +9,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fxformer.cli.sweeper import claims_of
+from fxformer.cli.sweeper import open_leases
 from fxformer.search import space, study_io
 from fxformer.search.config import Search
 from fxformer.search.launchers import Job, ProcessLauncher
-from fxformer.search.process import Commands
+from fxformer.search.process import TrialCommands
 from fxformer.search.prune import NoPruning
 from fxformer.search.sample import Random
 from fxformer.search.study import Study
 
 SPACE = ("x=tag(log,interval(1e-5,1e-1))", "y=choice(0,1,2)")
-PROGRAM = str(Path(__file__).with_name("fake.py"))
+PROGRAM = str(Path(__file__).with_name("fake_trial.py"))
 
 
 @dataclasses.dataclass(frozen=True)
-class FakeCommands(Commands):
+class FakeCommands(TrialCommands):
     def fresh(self, overrides):
         return [sys.executable, PROGRAM, "train", *overrides]
 
@@ -37,17 +37,17 @@ def search(**knobs) -> Search:
 
 
 def study(runs: Path, name: str = "s", words=SPACE, **fields) -> Study:
-    dimensions = tuple(space.read(words)[1])
+    dimensions = tuple(space.parse(words)[1])
     given = {"command": ("train", "-m", *words), "overrides": (), "sampler": {}, "pruner": None,
              "seed": 0, "total": 6, "objectives": ("loss",)}  # fmt: skip
-    place = study_io.folder_of(Path(runs).resolve(), name)
+    place = study_io.study_folder(Path(runs).resolve(), name)
     return Study(folder=place, name=name, space=dimensions, **given | fields)
 
 
 def job(wanted: Study, asked: Search, console: Console | None = None) -> Job:
-    claims = claims_of(study_io.begin(wanted), asked)
+    leases = open_leases(study_io.open_or_create(wanted), asked)
     return Job(
-        study=claims.study, search=asked, claims=claims,
+        study=leases.study, options=asked, leases=leases,
         commands=FakeCommands(), inline=lambda words, slot: 0, command=(),
         console=console or Console(quiet=True),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """A trial without a model: a process that keeps a run's folder, reports, saves and dies as asked.
 
-    python fake.py WORD…        a word key=value is a parameter; resume='FOLDER' goes on with a run
+    python fake_trial.py OVERRIDE…    key=value is a parameter; resume='FOLDER' resumes a run
 
 The loss at step s is (log10 x + 3)² + y + 1 / s. FAKE says how it goes: steps=6 pause=0.01 and, for
 each slot, what happens to it at its first attempt (3:raise) or at every (3:raise!): raise, kill,
@@ -19,7 +19,7 @@ from pathlib import Path
 from fxformer import jsonl
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
-from fxformer.search.trial_env import Ticket
+from fxformer.search.trial_env import TrialEnv
 from fxformer.track.run_lock import this_process, utc_now
 
 JOULES = 3600.0  # a step uses: 1 Wh
@@ -41,7 +41,7 @@ def loss(params: dict, step: int) -> float:
 
 class Trial:
     def __init__(self) -> None:
-        self.ticket = Ticket.found()
+        self.ticket = TrialEnv.from_environment()
         self.study = Study.open(self.ticket.study)
         self.attempt = uuid.uuid4().hex
         resumed = [word for word in sys.argv[1:] if word.startswith("resume=")]
@@ -60,7 +60,9 @@ class Trial:
         jsonl.replace(self.run / "run.json", json.dumps(body))
 
     def tell(self, **changes) -> None:
-        if not leases.current(self.study.folder / "claims", self.ticket.slot, self.ticket.attempt):
+        if not leases.is_current(
+            self.study.folder / "leases", self.ticket.slot, self.ticket.attempt
+        ):
             os._exit(75)
         trial = self.study.trial(self.ticket.slot).to_json()
         study_io.write(self.study, self.study.trial(self.ticket.slot).from_json(trial | changes))
@@ -119,7 +121,7 @@ class Trial:
         plain = dict(self.study.pruner)
         kind = getattr(prune, plain.pop("_target_").rpartition(".")[2])
         trials = self.study.trials()
-        return kind(**plain).judge(self.study, trials[self.ticket.slot], trials)
+        return kind(**plain).stop_reason(self.study, trials[self.ticket.slot], trials)
 
     def happen(self, what: str, value: float) -> float:
         if what == "raise":

@@ -6,7 +6,7 @@ import pytest
 from browser import browser, served
 
 from fxformer.dashboard.main import attention, report
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from tests.inspect.untrained_run import MARKUP, untrained_run
 
 
@@ -29,21 +29,21 @@ def key(folder, name):
 
 
 def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
-    with browser() as watched, served(Shelf(folder / "runs")) as url:
+    with browser() as watched, served(RunIndex(folder / "runs")) as url:
         page = watched.page
         watched.open(f"{url}#attention?run={key(folder, 'bert')}&text=the cat sat on a mat")
         shown(watched, "attention")
         words = page.locator(".query .word").all_inner_texts()
         assert words == ["<s>", "the", "cat", "sat", "on", "a", "mat", "</s>"]
         page.hover(".query .token:nth-child(3)")
-        told = page.locator(".told li")
-        assert "cat at 2 looks at" in page.inner_text(".told") and told.count() == 8
-        total = sum(float(text) for text in page.locator(".told .number").all_inner_texts())
+        told = page.locator(".details li")
+        assert "cat at 2 attends to" in page.inner_text(".details") and told.count() == 8
+        total = sum(float(text) for text in page.locator(".details .number").all_inner_texts())
         assert total == pytest.approx(1, abs=0.005)
         page.focus(".query .token:nth-child(1)")
         for press in ("ArrowDown", "ArrowRight"):
             page.keyboard.press(press)
-        assert "the at 1 is looked at by" in page.inner_text(".told")
+        assert "the at 1 is attended to by" in page.inner_text(".details")
         page.click(".head-switch .head:nth-child(3)")
         assert "heads=1" in page.evaluate("location.hash")
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "head 2"
@@ -68,7 +68,7 @@ def test_a_head_is_looked_at_by_pointer_and_by_keys(folder):
 
 
 def test_every_kind_of_attention_and_what_cannot_be_asked(folder):
-    with browser(width=1920, dark=True) as watched, served(Shelf(folder / "runs")) as url:
+    with browser(width=1920, dark=True) as watched, served(RunIndex(folder / "runs")) as url:
         page = watched.page
         watched.open(f"{url}#attention?run={key(folder, 'bart')}&example=0")
         shown(watched, "attention")
@@ -89,14 +89,17 @@ def test_every_kind_of_attention_and_what_cannot_be_asked(folder):
 
 
 def test_samples_show_guesses_and_markup_stays_text(folder):
-    with browser() as watched, served(Shelf(folder / "runs")) as url:
+    with browser() as watched, served(RunIndex(folder / "runs")) as url:
         page = watched.page
         watched.open(f"{url}#samples?run={key(folder, 'bert')}&text=the <mask> sat on a <mask>")
         shown(watched, "samples")
-        assert page.locator(".guess").count() == 2 and page.locator(".guess .best li").count() == 10
+        assert (
+            page.locator(".prediction").count() == 2
+            and page.locator(".prediction .best li").count() == 10
+        )
         page.fill("textarea[aria-label=text]", MARKUP[:40] + " <mask>")
-        page.click(".go")
-        page.wait_for_selector(".guess:only-child")
+        page.click(".run-button")
+        page.wait_for_selector(".prediction:only-child")
         page.select_option("label:has-text('run') select", key(folder, "bart"))
         page.wait_for_selector(".beside-truth section:nth-child(2)")
         assert page.locator(".piece.lost").count() > 0
@@ -131,7 +134,7 @@ def test_the_file_asks_nobody_for_anything(folder, tmp_path):
         watched.page.wait_for_selector(".step:has-text('1 of 3')")
         watched.show("samples")
         shown(watched, "samples")
-        assert watched.page.locator(".guess").count() > 0
+        assert watched.page.locator(".prediction").count() > 0
         assert watched.page.evaluate("window.harm") is None
         watched.clean(file.as_uri())
         assert watched.hosts <= {""}
