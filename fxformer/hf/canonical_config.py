@@ -1,17 +1,17 @@
-"""A model's config with nothing left open: what two configs that mean the same have in common."""
+"""Canonical form of a model config, in which equivalent configs are equal."""
 
 from typing import Any
 
-# What does not change what a model computes: how it is trained, and how it is run.
+# Options that do not affect the outputs in evaluation.
 FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
 SIDES = ("encoder", "decoder")
 WORDS = {"_target_": "fxformer.nn.core.Embedding", "_partial_": True}  # configs of old say nothing
 
 
-def settled(model: dict[str, Any]) -> dict[str, Any]:
-    """The config of a model, as plain data, each null replaced by what it stands for.
+def canonicalize(model: dict[str, Any]) -> dict[str, Any]:
+    """The config of a model, as plain data, each null replaced by the value it stands for.
 
-    Only stacks hold what counts: model.encoder, model.decoder; the network refers to them.
+    The relevant values are in the stacks, model.encoder and model.decoder.
     """
     made = {**model}
     for side in SIDES:
@@ -28,7 +28,7 @@ def settled(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _widths(part: Any, dim: int) -> Any:
-    """A table or a head whose vectors are as wide as the model where nothing is said."""
+    """A token embedding or head with null widths replaced by the model width."""
     if not isinstance(part, dict):
         return part
     return {k: dim if k in ("width", "word_width") and v is None else v for k, v in part.items()}
@@ -61,7 +61,7 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
-    """{key: (here, there)} of everything that counts and is not the same in two settled configs."""
+    """{key: (one, other)} of the values that differ in two canonical configs, except FREE."""
     if isinstance(one, dict) and isinstance(other, dict):
         found = {}
         for key in one | other:
@@ -78,9 +78,9 @@ def _number(value: Any) -> bool:
 
 
 def select(model: dict[str, Any], key: str) -> Any:
-    """What a settled config says under `model.…`, asked of the stacks first.
+    """The value of a canonical config at key `model.…`, looked up in the stacks first.
 
-    model.act is what the feed-forward uses.
+    model.act is that of the feed-forward layers.
     """
     parts = key.removeprefix("model.").split(".")
     parts = ["ffn", "act"] if parts == ["act"] else parts

@@ -59,7 +59,7 @@ def import_(argv: Sequence[str], console: Console | None = None) -> None:
         text = json.dumps(
             {
                 "run": str(made.folder),
-                "architecture": made.published.form.architecture,
+                "architecture": made.published.variant.architecture,
                 "parameters": made.parameters,
                 "tensors": conversion_report.as_json(made.lines),
             },
@@ -70,7 +70,7 @@ def import_(argv: Sequence[str], console: Console | None = None) -> None:
             return
         Path(given.json).expanduser().write_text(text + "\n", encoding="utf-8")
     conversion_report.show(made.lines, console)
-    architecture = made.published.form.architecture
+    architecture = made.published.variant.architecture
     for line in (
         f"{architecture}, {made.parameters:,} parameters -> {made.folder}",
         f"train from it: fxformer train warm_start.from={made.folder}",

@@ -1,8 +1,8 @@
-"""What a field of config.json is called here: the words of a config map, read in both directions.
+"""Config maps: correspondence between fields of config.json and config overrides.
 
-Every field of a family's config.json is named once, by one of the classes below: it is a knob of
-ours, a choice of ours, must have one value, or says nothing about the numbers. A field that is not
-named is an error, never passed over.
+Every field of a family's config.json is declared once by one of the classes below, which convert
+it in both directions: a value, a choice of a config group, a required constant, a switch, or a
+field that does not affect the outputs. A field that is not declared is an error.
 """
 
 import dataclasses
@@ -19,58 +19,58 @@ Config = dict[str, Any]  # config.json
 
 
 class ConfigMismatch(UserError):
-    """A config that has no counterpart on the other side."""
+    """A config that cannot be expressed on the other side."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Knob:
-    """A number of theirs that is a number of ours.
+class Value:
+    """A field that corresponds to a config value.
 
-    file: its name in config.json
-    key: ours, an override key
-    default: what transformers takes where config.json does not say it
-    free: it does not change what a model computes (dropout, the initial deviation)
-    at: where a settled config of ours says it, if that is not `key` (one stack's own)
+    name: field of config.json
+    key: override key
+    default: value that transformers uses if config.json lacks the field
+    free: does not affect the model's outputs in evaluation (dropout, initialisation)
+    at: where the canonical config has the value, if not at `key`
     """
 
-    file: str
+    name: str
     key: str
     default: Any = None
     free: bool = False
     at: str | None = None
 
     def overrides(self, config: Config) -> list[str]:
-        """What to say on our side."""
-        value = config.get(self.file, self.default)
+        """Config overrides for a config.json. ConfigMismatch if it has no counterpart."""
+        value = config.get(self.name, self.default)
         if value is None and self.free:
             return []
         if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
-            raise ConfigMismatch(f"config.json: {self.file}={value!r} is no number")
-        return [f"{self.key}={spelt(value)}"]
+            raise ConfigMismatch(f"config.json: {self.name}={value!r} is not a number")
+        return [f"{self.key}={override_value(value)}"]
 
     def values(self, model: dict) -> Config:
-        """What to say on theirs, given a settled config of ours."""
-        return {self.file: select(model, self.at or self.key)}
+        """Fields of config.json for a canonical config. ConfigMismatch without counterpart."""
+        return {self.name: select(model, self.at or self.key)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A word of theirs that is an option of one of our config groups.
+    """A field that corresponds to an option of a config group.
 
-    group: ours, as model/act; options: their words -> our option; the first word of an option is
-    the one that is written
+    group: config group, as model/act
+    options: values of the field -> option; the first value of an option is the one written
     """
 
-    file: str
+    name: str
     group: str
     options: Mapping[str, str]
     default: Any = None
 
     def overrides(self, config: Config) -> list[str]:
-        word = config.get(self.file, self.default)
+        word = config.get(self.name, self.default)
         if isinstance(word, (list, dict)) or word not in self.options:
             raise ConfigMismatch(
-                f"config.json: {self.file}={word!r} has no counterpart; "
+                f"config.json: {self.name}={word!r} has no counterpart; "
                 f"known: {', '.join(map(str, self.options))}"
             )
         return [f"{self.group}={self.options[word]}"]
@@ -80,61 +80,61 @@ class Choice:
         option = chosen(self.group, select(model, key), set(self.options.values()))
         words = [word for word, name in self.options.items() if name == option]
         if not words:
-            raise ConfigMismatch(f"{key} is none that {self.file} can say")
-        return {self.file: words[0]}
+            raise ConfigMismatch(f"{key} has no value of {self.name}")
+        return {self.name: words[0]}
 
 
 @dataclasses.dataclass(frozen=True)
-class Only:
-    """A field that must have the value we compute with (or one of `also`, which means the same)."""
+class Constant:
+    """A field that must have this value (or one of `also`, which are equivalent)."""
 
-    file: str
+    name: str
     value: Any
     also: tuple = ()
     write: bool = True
 
     def overrides(self, config: Config) -> list[str]:
-        found = config.get(self.file, self.value)
+        found = config.get(self.name, self.value)
         if found != self.value and found not in self.also:
             raise ConfigMismatch(
-                f"config.json: {self.file}={found!r} has no counterpart, only {self.value!r}"
+                f"config.json: {self.name}={found!r} has no counterpart, only {self.value!r}"
             )
         return []
 
     def values(self, model: dict) -> Config:
-        return {self.file: self.value} if self.write else {}
+        return {self.name: self.value} if self.write else {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Switch:
-    """A field that says whether we have a part, as our preset gives it, or null.
+    """A field that says whether the model has a part (the preset's) or null.
 
-    present, absent: its values for either
+    present, absent: values of the field for either
     """
 
-    file: str
+    name: str
     key: str
     present: Any
     absent: Any
 
     def overrides(self, config: Config) -> list[str]:
-        found = config.get(self.file, self.absent)
+        found = config.get(self.name, self.absent)
         if found not in (self.present, self.absent):
             raise ConfigMismatch(
-                f"config.json: {self.file}={found!r} has no counterpart, only {self.present!r} and "
+                f"config.json: {self.name}={found!r} has no counterpart, only {self.present!r} and "
                 f"{self.absent!r}"
             )
         return [] if found == self.present else [f"{self.key}=null"]
 
     def values(self, model: dict) -> Config:
-        return {self.file: self.absent if select(model, self.key) is None else self.present}
+        return {self.name: self.absent if select(model, self.key) is None else self.present}
 
 
 @dataclasses.dataclass(frozen=True)
-class Silent:
-    """Fields that say nothing about the numbers, or nothing that the weights do not say."""
+class Ignored:
+    """Fields that do not affect the outputs, or that follow from the weights."""
 
-    files: tuple[str, ...]
+    names: tuple[str, ...]
 
     def overrides(self, config: Config) -> list[str]:
         return []
@@ -144,24 +144,24 @@ class Silent:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fixed(Silent):
-    """Choices that all models of a family have and that no field says, as override words."""
+class Implied(Ignored):
+    """Overrides that all models of a family need and that no field determines."""
 
-    files: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
     def overrides(self, config: Config) -> list[str]:
         return list(self.words)
 
 
-Field = Knob | Choice | Only | Switch | Silent
+Field = Value | Choice | Constant | Switch | Ignored
 
-# In every family's config.json: who wrote it, how it is run, what generation and labels are like.
+# Fields of every family's config.json: provenance, run-time options, generation, labels.
 COMMON = (
-    Only("pruned_heads", {}, also=(None,), write=False),
-    Only("is_decoder", False, also=(None, True), write=False),
-    Only("add_cross_attention", False, also=(None,), write=False),
-    Silent(
+    Constant("pruned_heads", {}, also=(None,), write=False),
+    Constant("is_decoder", False, also=(None, True), write=False),
+    Constant("add_cross_attention", False, also=(None,), write=False),
+    Ignored(
         (
             *("architectures", "model_type", "transformers_version", "dtype", "torch_dtype"),
             *("_name_or_path", "name_or_path", "_commit_hash", "use_cache", "return_dict"),
@@ -185,9 +185,9 @@ COMMON = (
             *("epsilon_cutoff", "eta_cutoff", "cache_implementation", "low_memory"),
         )
     ),
-    # How transformers runs a model, and what trainers, distillation and converters leave behind:
-    # no class of the families here computes anything from these.
-    Silent(
+    # Left by transformers' run-time options, trainers, distillation and converters: no class of
+    # the families here computes anything from these.
+    Ignored(
         (
             *("_attn_implementation", "_attn_implementation_internal", "_output_attentions"),
             *("_experts_implementation", "experts_implementation", "_flash_attn_2_enabled"),
@@ -204,16 +204,16 @@ COMMON = (
 )
 
 
-def spelt(value: Any) -> str:
-    """A value as an override spells it. ConfigMismatch for text that would be more than a word."""
+def override_value(value: Any) -> str:
+    """A value in override syntax. ConfigMismatch for text that is not a single word."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{spelt(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{override_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(spelt(item) for item in value) + "]"
+        return "[" + ",".join(override_value(item) for item in value) + "]"
     if not re.fullmatch(r"[\w.+-]+", str(value)):
-        raise ConfigMismatch(f"config.json: {value!r} stands where a number should")
+        raise ConfigMismatch(f"config.json: expected a number, got {value!r}")
     return repr(value) if isinstance(value, float) else str(value)

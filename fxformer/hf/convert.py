@@ -1,7 +1,7 @@
-"""Tensors of a file to arrays of a model and back, by a family's name map. Nothing goes unsaid.
+"""Conversion of checkpoint tensors to model parameters and back, by a family's weight map.
 
-A tensor that the map does not name, an array that no tensor fills, and a shape that differs are
-errors, all found from headers before any data are read.
+A tensor missing from the map, a parameter without a tensor and a shape mismatch are errors, found
+from the file headers before any data are read.
 """
 
 import dataclasses
@@ -12,8 +12,8 @@ import numpy as np
 
 from fxformer.config.type_check import nearest
 from fxformer.hf.conversion_report import ReportLine
-from fxformer.hf.tensor_source import Source, WeightMismatch
-from fxformer.hf.weight_map import Entry, pattern
+from fxformer.hf.tensor_source import TensorSource, WeightMismatch
+from fxformer.hf.weight_map import WeightEntry, pattern
 
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = dict[str, np.ndarray]
@@ -21,25 +21,27 @@ Converted = tuple[Arrays, list[ReportLine]]  # ({path: array}, conversion report
 
 
 def load(
-    source: Source,
-    entries: list[Entry],
+    source: TensorSource,
+    entries: list[WeightEntry],
     shapes: Shapes,
     fresh: Iterable[str] = (),
-    spare: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
 ) -> Converted:
-    """The arrays of a model, {path: float32}, and what became of every tensor.
+    """({path: float32 array} for a model, conversion report).
 
-    shapes: of the model's arrays by path; fresh: paths that may be missing from the files
-    spare: beginnings of paths whose tensors may go unread (heads that the model does not have)
-    Raises WeightMismatch, all problems at once, before any data are read.
+    entries: the weight map
+    shapes: shape of each parameter of the model by path
+    fresh: paths that may be missing from the files
+    optional: path prefixes whose tensors may stay unread (heads that the model does not have)
+    Raises WeightMismatch listing all problems, before any data are read.
     """
-    wanted, unread = check(source, entries, shapes, fresh, spare)
+    wanted, unread = check(source, entries, shapes, fresh, optional)
     arrays, lines = {}, []
     for entry in wanted:
         lines += _take(source, entry, shapes, arrays)
     for entry in entries:
         if entry.constant is not None and entry.paths[0] not in shapes and entry.file in source:
-            let_go = entry.unread or entry.paths[0].startswith(spare or ("\0",))
+            let_go = entry.unread or entry.paths[0].startswith(optional or ("\0",))
             line = ReportLine("ignored", entry.file, "", source.shape(entry.file))
             lines.append(line if let_go else _constant(source, entry))
     lines += [
@@ -50,19 +52,19 @@ def load(
 
 
 def check(
-    source: Source,
-    entries: list[Entry],
+    source: TensorSource,
+    entries: list[WeightEntry],
     shapes: Shapes,
     fresh: Iterable[str] = (),
-    spare: tuple[str, ...] = (),
-) -> tuple[list[Entry], list[str]]:
-    """(the entries that the model has arrays for, names in the files that go unread), as of `load`.
+    optional: tuple[str, ...] = (),
+) -> tuple[list[WeightEntry], list[str]]:
+    """(entries the model has parameters for, tensor names that stay unread); arguments as `load`.
 
-    Raises WeightMismatch. Headers are looked at, no data.
+    Raises WeightMismatch. Reads headers only.
     """
     wanted = _wanted(entries, shapes)
     asked = wanted + [entry for entry in entries if entry.constant is not None]
-    spared = [e for e in entries if e not in asked and e.paths[0].startswith(spare or ("\0",))]
+    spared = [e for e in entries if e not in asked and e.paths[0].startswith(optional or ("\0",))]
     problems, unread = _strange(source, _spelt(asked, shapes), spared)
     problems += _lacking(source, wanted, shapes, set(fresh))
     problems += [wrong for entry in wanted for wrong in _misfits(source, entry, shapes)]
@@ -77,15 +79,15 @@ def check(
     return wanted, unread
 
 
-def dump(entries: list[Entry], arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The tensors of a file, contiguous, under the names the map gives first. Inverse of `load`."""
+def dump(entries: list[WeightEntry], arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """{tensor name: contiguous array} of a checkpoint; the inverse of `load`."""
     tensors = {}
     for entry in entries:
         parts = [np.asarray(arrays[p]) for p in entry.paths if p in arrays]
         if len(parts) == len(entry.paths):
             for layer in range(len(parts[0])) if entry.stacked else [None]:
                 own = tuple(p if layer is None else p[layer] for p in parts)
-                made = np.ascontiguousarray(entry.layout.outward(own))
+                made = np.ascontiguousarray(entry.layout.to_tensor(own))
                 for name in (entry.file, *(entry.copies if entry.kept else ())):
                     tensors[name if layer is None else entry.name(layer, name)] = made
         elif entry.constant is not None and entry.file not in tensors:
@@ -93,8 +95,8 @@ def dump(entries: list[Entry], arrays: Mapping[str, np.ndarray]) -> Arrays:
     return dict(sorted(tensors.items()))
 
 
-def _wanted(entries: list[Entry], shapes: Shapes) -> list[Entry]:
-    """The entries a model has arrays for. What is a tensor of its own is no copy of another."""
+def _wanted(entries: list[WeightEntry], shapes: Shapes) -> list[WeightEntry]:
+    """Entries the model has parameters for; a tensor with its own entry is no copy of another."""
     wanted = [entry for entry in entries if entry.paths[0] in shapes]
     own = {entry.file for entry in wanted}
     return [
@@ -103,20 +105,20 @@ def _wanted(entries: list[Entry], shapes: Shapes) -> list[Entry]:
     ]
 
 
-def _layers(entry: Entry, shapes: Shapes) -> list[int | None]:
-    """The layers an entry has a tensor for; [None] where it is no stack's."""
+def _layers(entry: WeightEntry, shapes: Shapes) -> list[int | None]:
+    """Layer indices of an entry of a stack; [None] for any other entry."""
     return list(range(shapes[entry.paths[0]][0])) if entry.stacked else [None]
 
 
-def _found(source: Source, entry: Entry, layer: int | None) -> list[str]:
-    """The names under which the files hold it, that of the map first."""
+def _found(source: TensorSource, entry: WeightEntry, layer: int | None) -> list[str]:
+    """Names under which the files hold the tensor, the one of the map first."""
     named = (entry.file, *entry.copies)
-    spelt = named if layer is None else tuple(entry.name(layer, name) for name in named)
-    return [name for name in spelt if name in source]
+    names = named if layer is None else tuple(entry.name(layer, name) for name in named)
+    return [name for name in names if name in source]
 
 
-def _spelt(entries: list[Entry], shapes: Shapes) -> set[str]:
-    """Every name that these entries can have, layer by layer."""
+def _spelt(entries: list[WeightEntry], shapes: Shapes) -> set[str]:
+    """Every tensor name of these entries, layer by layer."""
     names = set()
     for entry in entries:
         for name in (entry.file, *entry.copies):
@@ -125,20 +127,22 @@ def _spelt(entries: list[Entry], shapes: Shapes) -> set[str]:
     return names
 
 
-def _strange(source: Source, asked: set[str], spared: list[Entry]) -> tuple[list[str], list[str]]:
-    """Names that nothing here asks for: problems, and those that may go."""
+def _strange(
+    source: TensorSource, asked: set[str], spared: list[WeightEntry]
+) -> tuple[list[str], list[str]]:
+    """(problems, tensor names that may stay unread) of tensors without an entry."""
     extra = {n: raw for n, raw in source.raw.items() if n not in asked}
     let_go = _said(spared)
     unread = [raw for n, raw in extra.items() if source.may_ignore(raw) or _among(n, let_go)]
     return [
-        f"{raw}: the model has no place for it{nearest(raw, asked)}"
+        f"{raw}: the model has no such tensor{nearest(raw, asked)}"
         for raw in [*extra.values(), *source.strange]
         if raw not in unread
     ], unread
 
 
-def _said(entries: list[Entry]) -> tuple[set[str], list[re.Pattern]]:
-    """The names of entries, and patterns of those with braces."""
+def _said(entries: list[WeightEntry]) -> tuple[set[str], list[re.Pattern]]:
+    """Tensor names of entries, and patterns of those with placeholders."""
     names = {name for entry in entries for name in (entry.file, *entry.copies)}
     return names, [pattern(name) for name in sorted(names) if "{" in name]
 
@@ -147,8 +151,10 @@ def _among(name: str, said: tuple[set[str], list[re.Pattern]]) -> bool:
     return name in said[0] or any(p.match(name) for p in said[1])
 
 
-def _lacking(source: Source, wanted: list[Entry], shapes: Shapes, fresh: set[str]) -> list[str]:
-    """Arrays that nothing fills."""
+def _lacking(
+    source: TensorSource, wanted: list[WeightEntry], shapes: Shapes, fresh: set[str]
+) -> list[str]:
+    """Problems: parameters without a tensor."""
     problems, named = [], set()
     for entry in wanted:
         named.update(entry.paths)
@@ -160,53 +166,57 @@ def _lacking(source: Source, wanted: list[Entry], shapes: Shapes, fresh: set[str
     return problems + [f"{path}: the family's map has no tensor for it" for path in bare]
 
 
-def _misfits(source: Source, entry: Entry, shapes: Shapes) -> list[str]:
-    """Shapes that differ, told from headers."""
+def _misfits(source: TensorSource, entry: WeightEntry, shapes: Shapes) -> list[str]:
+    """Problems: shape mismatches, from headers."""
     problems = []
     for layer in _layers(entry, shapes):
         for name in _found(source, entry, layer):
             there, dtype = source.shape(name), source.files[source.raw[name]].dtype
             if not np.issubdtype(dtype, np.floating) and dtype.name != "bfloat16":
-                problems.append(f"{name} holds {dtype.name}, which is no weight")
+                problems.append(f"{name} has dtype {dtype.name}, expected a floating-point dtype")
                 continue
             here = [shapes[p] if layer is None else shapes[p][1:] for p in entry.paths]
             try:
                 hollow = np.broadcast_to(np.int8(0), there)  # a shape without memory
-                parts = [part.shape for part in entry.layout.inward(hollow)]
+                parts = [part.shape for part in entry.layout.to_arrays(hollow)]
             except ValueError as error:
                 problems.append(f"{name} {list(there)}: {error}")
                 continue
             if parts != here:
-                problems.append(f"{name} is {list(there)}, it makes {parts}; the model has {here}")
+                problems.append(
+                    f"{name} has shape {list(there)}, which gives {parts}; the model has {here}"
+                )
     return problems
 
 
-def _take(source: Source, entry: Entry, shapes: Shapes, arrays: Arrays) -> list[ReportLine]:
-    """Read an entry's tensors into `arrays`; its lines of the bill."""
+def _take(
+    source: TensorSource, entry: WeightEntry, shapes: Shapes, arrays: Arrays
+) -> list[ReportLine]:
+    """Read an entry's tensors into `arrays`; return its lines of the report."""
     lines = []
     for layer in _layers(entry, shapes):
         found = _found(source, entry, layer)
         if not found:
             return lines
         tensor = source.read(found[0])
-        for path, part in zip(entry.paths, entry.layout.inward(tensor), strict=True):
+        for path, part in zip(entry.paths, entry.layout.to_arrays(tensor), strict=True):
             if layer is None:
                 arrays[path] = np.ascontiguousarray(part, np.float32)
             else:
                 arrays.setdefault(path, np.empty(shapes[path], np.float32))[layer] = part
         if layer in (None, 0):
-            word = "loaded" if tensor.ndim < 2 and len(entry.paths) == 1 else entry.layout.word
+            word = "loaded" if tensor.ndim < 2 and len(entry.paths) == 1 else entry.layout.status
             where, many = ", ".join(entry.paths), len(_layers(entry, shapes))
             lines.append(ReportLine(word, entry.file, where, tensor.shape, many))
         for copy in found[1:]:
             if not np.array_equal(source.read(copy), tensor):
-                raise WeightMismatch(f"{copy} differs from {found[0]}, of which it is a copy")
+                raise WeightMismatch(f"{copy} differs from {found[0]}, but should be a copy of it")
             lines.append(ReportLine("shared", source.raw[copy], entry.paths[0], tensor.shape))
     return lines
 
 
-def _constant(source: Source, entry: Entry) -> ReportLine:
+def _constant(source: TensorSource, entry: WeightEntry) -> ReportLine:
     there = source.read(entry.file)
     if not np.allclose(there, entry.constant(), atol=1e-3):  # half precision
-        raise WeightMismatch(f"{entry.file} is not what is computed in its place")
+        raise WeightMismatch(f"{entry.file} differs from the constant that is computed instead")
     return ReportLine("constant", entry.file, "", there.shape)

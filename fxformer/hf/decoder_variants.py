@@ -1,17 +1,17 @@
-"""What published decoders have in common: the classes they come as and their heads' names."""
+"""Head variants and weight-map entries shared by the decoder families."""
 
 import dataclasses
 
 from fxformer.hf.canonical_config import select
-from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Silent, spelt
-from fxformer.hf.family import Form, Names, untied
-from fxformer.hf.weight_map import Entry, linear, tensor
+from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, Value, override_value
+from fxformer.hf.family import HeadVariant, TensorNames, untied
+from fxformer.hf.weight_map import WeightEntry, linear, tensor
 
-NO_WORDS = ("model/head=none",)
+NO_LM_HEAD = ("model/head=none",)
 
 
-def heads(classes: str = "score", tokens: str = "classifier") -> list[Entry]:
-    """Classifiers of a decoder, by the names of their last layers, and its own output table."""
+def heads(classes: str = "score", tokens: str = "classifier") -> list[WeightEntry]:
+    """Entries of a decoder's classifiers (names of their last layers) and output projection."""
     return [
         *linear(classes, "classifiers/classes/out"),
         *linear(tokens, "classifiers/tokens/out"),
@@ -21,7 +21,7 @@ def heads(classes: str = "score", tokens: str = "classifier") -> list[Entry]:
     ]
 
 
-def forms(
+def variants(
     name: str,
     words: str,
     *,
@@ -33,72 +33,78 @@ def forms(
     tokens: tuple[str, ...] = ("classifier.weight",),
     span_base: str | None = None,
     lacks: tuple[str, ...] = (),
-) -> tuple[Form, ...]:
-    """The classes of transformers that a decoder comes as.
+) -> tuple[HeadVariant, ...]:
+    """Head variants of a decoder family.
 
-    name: what they begin with; lm: how the one with words ends
-    words, output: the word table and the output table
-    tied: whether they are one where config.json does not say
-    bias: whether the output has one
-    classes, tokens: the last layers of classifiers; span_base: as Form.base
-    lacks: ends of names that transformers has no class of
+    name: prefix of the class names
+    words, output: tensors of the token embedding and of the output projection
+    tied: whether these are tied if config.json does not say
+    lm: suffix of the language-model class
+    bias: whether the output projection has a bias
+    classes, tokens: last layers of the classifiers
+    span_base: HeadVariant.base of question answering
+    lacks: suffixes of classes that transformers does not have
     """
     biased = ("model.head.bias=true",) if bias else ()
     loose = {"tie_word_embeddings": False}
 
-    def one_table(names: Names, config: Config) -> bool:
+    def one_table(names: TensorNames, config: Config) -> bool:
         return output in names or config.get("tie_word_embeddings", tied) is not False
 
     found = (
-        Form(
+        HeadVariant(
             f"{name}ForTokenClassification",
-            needs=tokens,
-            overrides=(*NO_WORDS, "model/classifiers=tokens"),
+            required_tensors=tokens,
+            overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
             labels=(tokens[0], "tokens"),
         ),
-        Form(
+        HeadVariant(
             f"{name}ForSequenceClassification",
-            needs=(f"{classes}.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=classes_last"),
+            required_tensors=(f"{classes}.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=classes_last"),
             labels=(f"{classes}.weight", "classes"),
         ),
-        Form(
+        HeadVariant(
             f"{name}ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
             base=span_base,
         ),
-        Form(
+        HeadVariant(
             f"{name}{lm}",
             overrides=("model/head=untied", *biased),
             when=untied(output, words),
             config=loose,
         ),
-        Form(f"{name}{lm}", overrides=("model/head=tied", *biased), when=one_table),
-        Form(f"{name}Model", overrides=NO_WORDS, base=""),
+        HeadVariant(f"{name}{lm}", overrides=("model/head=tied", *biased), when=one_table),
+        HeadVariant(f"{name}Model", overrides=NO_LM_HEAD, base=""),
     )
-    return tuple(form for form in found if form.architecture.removeprefix(name) not in lacks)
+    return tuple(
+        variant for variant in found if variant.architecture.removeprefix(name) not in lacks
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class Inner(Knob):
-    """The width of the feed-forward: four times the model's where it is null.
+class Inner(Value):
+    """Width of the feed-forward layers: four times the model width if null.
 
-    width: what the model's is called, and its default
+    width: field of the model width, and its default
     """
 
     width: tuple[str, int] = ("n_embd", 768)
 
     def overrides(self, config: Config) -> list[str]:
-        inner = config.get(self.file)
-        return [f"{self.key}={_fourfold(config, self.width) if inner is None else spelt(inner)}"]
+        inner = config.get(self.name)
+        return [
+            f"{self.key}={_fourfold(config, self.width) if inner is None else override_value(inner)}"
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
-class Fourfold(Silent):
-    """A feed-forward of four times the model's width, whatever `files` say."""
+class Fourfold(Ignored):
+    """Feed-forward width fixed to four times the model width; `names` are ignored fields."""
 
-    files: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     width: tuple[str, int] = ("n_embd", 768)
 
     def overrides(self, config: Config) -> list[str]:
@@ -107,13 +113,15 @@ class Fourfold(Silent):
     def values(self, model: dict) -> Config:
         hidden, dim = select(model, "model.ffn.hidden"), select(model, "model.dim")
         if hidden != 4 * dim:
-            raise ConfigMismatch(f"model.ffn.hidden={hidden}, and only {4 * dim} can be said")
+            raise ConfigMismatch(
+                f"model.ffn.hidden={hidden}, but the family supports only {4 * dim}"
+            )
         return {}
 
 
 def _fourfold(config: Config, width: tuple[str, int]) -> int:
-    """Four times the width of the model. ConfigMismatch where that is no number."""
+    """Four times the model width. ConfigMismatch if that is not an int."""
     dim = config.get(*width)
     if not isinstance(dim, int):
-        raise ConfigMismatch(f"config.json: {width[0]}={dim!r} is no width")
+        raise ConfigMismatch(f"config.json: {width[0]}={dim!r}, expected an int")
     return 4 * dim

@@ -1,7 +1,7 @@
-"""Which published family a model of ours is, and what its config.json then says.
+"""Detect the transformers family that computes the same as a model, and write its config.json.
 
-The answer is tried out: a family's config is made from ours, ours is made from that again, and
-both must be the same in everything that counts. So a choice without a counterpart cannot get lost.
+The result is verified by a round trip: the family's config.json is built from the model config, and
+the config built from that must be equal in canonical form. So no choice is silently lost.
 """
 
 import dataclasses
@@ -10,80 +10,82 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer.config.options import composed, plain
-from fxformer.hf.canonical_config import differences, settled
-from fxformer.hf.config_map import Config, ConfigMismatch, Field, Knob
-from fxformer.hf.family import Family, Form, all_families
+from fxformer.hf.canonical_config import canonicalize, differences
+from fxformer.hf.config_map import Config, ConfigMismatch, Field, Value
+from fxformer.hf.family import Family, HeadVariant, all_families
 
 Model = dict[str, Any]  # our `model` node, plain
 HEADS = ("network.head", "network.classifiers")
 
 
 @dataclasses.dataclass(frozen=True)
-class Match:
-    """A family's form that computes what a model of ours computes, and its config.json."""
+class FamilyMatch:
+    """A family's variant that computes the same as a model, and its config.json."""
 
     family: Family
-    form: Form
+    variant: HeadVariant
     config: Config
 
 
-def match(model: Model, *, wanted: str | None = None) -> Match:
-    """The family and form of a model.
+def detect_family(model: Model, *, model_type: str | None = None) -> FamilyMatch:
+    """The family and head variant of a model.
 
     model: the resolved `model` node of a config
-    wanted: the model_type to take where several could be it
-    Raises ConfigMismatch naming the choices that the nearest family has no word for.
+    model_type: the family to use if several compute the same
+    Raises ConfigMismatch naming what differs from the nearest family.
     """
-    ours = settled(model)
+    ours = canonicalize(model)
     nearest: tuple[int, str] | None = None
-    for family in _candidates(ours, wanted):
+    for family in _candidates(ours, model_type):
         config, unsaid = _config(family, ours)
         try:
-            able, lost = _forms(family, ours, config)
+            able, lost = _variant(family, ours, config)
         except ConfigMismatch as error:
             able, lost = None, [str(error)]
-        if unsaid:  # what the other fields lose counts too, or a far family would seem near
+        if unsaid:  # count other differences too, to find the nearest family
             able, lost = None, [*unsaid, *lost]
         if able is not None:
-            return Match(family, able, config | _said(able.fields, ours))
+            return FamilyMatch(family, able, config | _said(able.config_map, ours))
         if nearest is None or len(lost) < nearest[0]:
             nearest = (len(lost), f"{family.types[0]}: " + "; ".join(lost[:6]))
     raise ConfigMismatch(
-        "no published family computes what this model does"
+        "no family of transformers computes the same as this model"
         + (f"; the nearest is {nearest[1]}" if nearest else "")
     )
 
 
-def _candidates(ours: Model, wanted: str | None) -> list[Family]:
-    """Families with the same network and as many stacks."""
+def _candidates(ours: Model, model_type: str | None) -> list[Family]:
+    """Families with the same network and number of stacks."""
     found = []
     for family in all_families():
-        if wanted is not None and wanted not in family.types:
+        if model_type is not None and model_type not in family.types:
             continue
         if _kinds(_preset(family.model)) == _kinds(ours):
             found.append(family)
     if not found:
         kind = ours["network"]["_target_"].rpartition(".")[2]
-        raise ConfigMismatch(f"no family{f' {wanted}' if wanted else ''} is a {kind} like this one")
+        raise ConfigMismatch(
+            f"no family{f' {model_type}' if model_type else ''} is a {kind} like this model"
+        )
     return found
 
 
 def _kinds(model: Model) -> tuple[str, str | None]:
-    """What its network is, and its decoder."""
+    """Targets of the network and of the decoder."""
     return model["network"]["_target_"], (model.get("decoder") or {}).get("_target_")
 
 
 @functools.cache
 def _preset(name: str) -> Model:
-    """A yaml of conf/model, plain."""
+    """A preset of conf/model as plain data."""
     return plain(composed(None, [f"+model={name}"]).model)
 
 
 def _config(family: Family, ours: Model) -> tuple[Config, list[str]]:
-    """config.json's fields that say how the model computes, in the form the family reads; and what
-    its fields have no word for, a sentence each."""
+    """(fields of config.json that determine the outputs, in the format that `config_map` reads;
+    problems with choices that no field expresses)."""
     config, unsaid = {}, []
-    for field in family.fields:
+    for field in family.config_map:
         try:
             config |= field.values(ours)
         except ConfigMismatch as error:
@@ -95,37 +97,41 @@ def _said(fields: Sequence[Field], ours: Model) -> Config:
     return {k: v for field in fields for k, v in field.values(ours).items()}
 
 
-def _forms(family: Family, ours: Model, config: Config) -> tuple[Form | None, list[str]]:
-    """The form that computes the same, or what the nearest one differs in."""
-    body = [word for field in family.fields for word in field.overrides(config)]
+def _variant(family: Family, ours: Model, config: Config) -> tuple[HeadVariant | None, list[str]]:
+    """(variant that computes the same or None, differences of the nearest one)."""
+    body = [word for field in family.config_map for word in field.overrides(config)]
     lost = _lost(ours, _made(family, body), HEADS)
     if lost:
         return None, lost
     tried = []
-    for form in family.forms:
-        said = _said(form.fields, ours)
-        words = [*body, *form.overrides, *(w for f in form.fields for w in f.overrides(said))]
-        if form.labels:
-            classes = ours["classifiers"].get(form.labels[1], {}).get("classes")
+    for variant in family.variants:
+        said = _said(variant.config_map, ours)
+        words = [
+            *body,
+            *variant.overrides,
+            *(w for f in variant.config_map for w in f.overrides(said)),
+        ]
+        if variant.labels:
+            classes = ours["classifiers"].get(variant.labels[1], {}).get("classes")
             if classes is None:
                 continue
-            words.append(f"model.classifiers.{form.labels[1]}.classes={classes}")
+            words.append(f"model.classifiers.{variant.labels[1]}.classes={classes}")
         lost = _lost(ours, _made(family, words), ())
         if not lost:
-            return form, []
+            return variant, []
         tried.append(lost)
-    return None, min(tried, key=len, default=["none of its classes has these heads"])
+    return None, min(tried, key=len, default=["no class has these heads"])
 
 
 def _made(family: Family, words: Sequence[str]) -> Model:
-    return settled(plain(composed(None, [f"+model={family.model}", *words]).model))
+    return canonicalize(plain(composed(None, [f"+model={family.model}", *words]).model))
 
 
 def _lost(ours: Model, theirs: Model, but: tuple[str, ...]) -> list[str]:
-    """What differs in the network, a sentence each."""
+    """Differences of the networks, one sentence each."""
     found = differences({"network": ours["network"]}, {"network": theirs["network"]})
     return [
-        f"{_key(key)} is {_short(here)} here and {_short(there)} there"
+        f"{_key(key)} is {_short(here)} in this model and {_short(there)} in the family"
         for key, (here, there) in found.items()
         if not key.startswith(but) or not but
     ]
@@ -142,7 +148,7 @@ def _short(value: Any) -> str:
 
 
 def free_values(family: Family, model: Model) -> Config:
-    """The knobs that do not change what is computed, as config.json says them."""
-    ours = settled(model)
-    free = [field for field in family.fields if isinstance(field, Knob) and field.free]
+    """Fields of config.json that do not affect the outputs (dropout, initialisation)."""
+    ours = canonicalize(model)
+    free = [field for field in family.config_map if isinstance(field, Value) and field.free]
     return {k: v for field in free for k, v in field.values(ours).items() if v is not None}

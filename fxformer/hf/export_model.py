@@ -1,4 +1,4 @@
-"""`fxformer export`: a run becomes a folder that transformers loads, 4.x and 5.x alike."""
+"""`fxformer export`: write a run as a folder that transformers 4 and 5 load."""
 
 import dataclasses
 import json
@@ -16,9 +16,9 @@ from fxformer.errors import UserError
 from fxformer.files import check_folder, not_own
 from fxformer.hf.config_map import Config, ConfigMismatch
 from fxformer.hf.convert import dump
-from fxformer.hf.detect_family import Match, free_values, match
-from fxformer.hf.family import Form
-from fxformer.hf.published_model import WORDS, read_config
+from fxformer.hf.detect_family import FamilyMatch, detect_family, free_values
+from fxformer.hf.family import HeadVariant
+from fxformer.hf.published_model import EMBEDDING, read_config
 from fxformer.hf.run_weights import model_weights
 from fxformer.hf.tokenizer_export import write_tokenizer
 from fxformer.hf.tokenizer_files import copy_files
@@ -37,7 +37,7 @@ GENERATION_IDS = (
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What an export has written; caveats: which readers take it for something else."""
+    """Result of an export. caveats: warnings about versions of transformers that differ."""
 
     folder: Path
     architecture: str
@@ -49,29 +49,30 @@ class Exported:
 def export_model(
     run: StoredRun, folder: str | Path, *, family: str | None = None, averaged: bool = True
 ) -> Exported:
-    """Write config.json, model.safetensors and the tokenizer of a run into a new folder.
+    """Write config.json, model.safetensors and the tokenizer of a run to a new folder.
 
-    family: the model_type to be, where several compute the same; averaged: as in `model_weights`
-    Raises ConfigMismatch naming the choices no published family has, ConfigError for a stored
-    config that may not be opened; nothing is written then.
+    family: model_type to use if several families compute the same
+    averaged: export the moving average of the weights if the run kept one
+    Raises ConfigMismatch naming the choices that no family has, ConfigError for a stored config
+    that cannot be built; nothing is written then.
     """
     from safetensors.numpy import save_file
 
-    opened_config(run.folder)  # a part that may not run is refused, not taken for a near one
-    folder, model = Path(folder), answering(run.config)
+    opened_config(run.folder)  # refuses targets that may not run
+    folder, model = Path(folder), model_with_head(run.config)
     if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty: write a new folder")
+        raise UserError(f"{folder} is not empty: give a new folder")
     check_folder(folder, "export")
-    found = match(model, wanted=family or _family(run))
+    found = detect_family(model, model_type=family or _family(run))
     arrays = model_weights(run, averaged=averaged)
     tokenizer = load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None
     if tokenizer is not None and tokenizer.source is not None:
         raise ConfigMismatch(
-            f"{run.id} reads its source with one tokenizer and writes with another, and an export "
-            "holds one tokenizer; a run of one tokenizer can be exported"
+            f"{run.id} has different tokenizers for source and target, but an export holds one: "
+            "only runs with one tokenizer can be exported"
         )
     config = config_json(run, found, arrays, tokenizer)
-    entries = [*found.family.names(found.config | config), *found.form.names(config)]
+    entries = [*found.family.weight_map(found.config | config), *found.variant.weight_map(config)]
     tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}
     tensors = dict(sorted(tensors.items()))
     _check_whole(entries, arrays)
@@ -79,41 +80,41 @@ def export_model(
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     file = folder / "model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
-    file.chmod((folder / "config.json").stat().st_mode)  # it makes files for the owner alone
+    file.chmod((folder / "config.json").stat().st_mode)  # safetensors creates files with mode 0600
     files = ["config.json", "model.safetensors"]
     files += _text_files(run, tokenizer, folder, found, config)
     caveats = found.family.caveats(config)
-    return Exported(folder, found.form.architecture, tensors, files, caveats)
+    return Exported(folder, found.variant.architecture, tensors, files, caveats)
 
 
 def config_json(
-    run: StoredRun, found: Match, arrays: dict[str, np.ndarray], tokenizer: Tokenizer | None
+    run: StoredRun, found: FamilyMatch, arrays: dict[str, np.ndarray], tokenizer: Tokenizer | None
 ) -> Config:
-    """config.json: what the run was imported with, under what its own config says now."""
+    """config.json: the imported one, if any, updated with the run's current config."""
     before = _published(run)
     if before.get("model_type") not in found.family.types:
         before = {}
     ours: Config = {
-        "architectures": [found.form.architecture],
+        "architectures": [found.variant.architecture],
         "model_type": before.get("model_type", found.family.types[0]),
-        "vocab_size": sum(len(a) for path, a in arrays.items() if WORDS.fullmatch(path)),
+        "vocab_size": sum(len(a) for path, a in arrays.items() if EMBEDDING.fullmatch(path)),
         "dtype": "float32",
         "torch_dtype": "float32",
         **found.config,
-        **free_values(found.family, answering(run.config)),
-        "tie_word_embeddings": found.form.has_words or before.get("tie_word_embeddings", True),
-        **found.form.config,
-        **_labels(found.form, arrays, before),
+        **free_values(found.family, model_with_head(run.config)),
+        "tie_word_embeddings": found.variant.has_words or before.get("tie_word_embeddings", True),
+        **found.variant.config,
+        **_labels(found.variant, arrays, before),
     }
     ids = _special_ids(run, tokenizer) if not before else {}
-    written = found.family.written({**ids, **ours})
+    written = found.family.serialize({**ids, **ours})
     public = (found.family.known | written.keys()) - set(found.family.derived)
     kept = {k: v for k, v in before.items() if k in public}
     return _as_before(found, before, {**kept, **written})
 
 
-# What an export decides by itself, and what tells its class beside the fields that are choices.
-DECIDED = frozenset(
+# Fields set by the export itself, and those that identify the class or its sizes.
+SET_BY_EXPORT = frozenset(
     (
         *("architectures", "model_type", "dtype", "torch_dtype", "tie_word_embeddings"),
         *("vocab_size", "decoder_vocab_size", "id2label", "label2id", "num_labels"),
@@ -121,30 +122,30 @@ DECIDED = frozenset(
 )
 
 
-def _as_before(found: Match, before: Config, config: Config) -> Config:
-    """`config` with the values of the imported one that mean the same: `swish` for `silu`, null."""
-    family, fixed = found.family, DECIDED | found.form.config.keys()
+def _as_before(found: FamilyMatch, before: Config, config: Config) -> Config:
+    """`config` with equivalent values of the imported one kept (`swish` for `silu`)."""
+    family, fixed = found.family, SET_BY_EXPORT | found.variant.config.keys()
     old = {k: v for k, v in before.items() if k in config and k not in fixed}
     if not old:
         return config
-    wanted = family.meaning(config)
+    wanted = family.overrides(config)
 
     def same(tried: Config) -> bool:
         try:
-            return family.meaning(tried) == wanted
+            return family.overrides(tried) == wanted
         except ConfigMismatch:
             return False
 
     if same(config | old):
         return config | old
-    for key, value in old.items():  # something was changed since: what was not stays
+    for key, value in old.items():  # the config has changed since: keep the equivalent fields
         config = config | {key: value} if same(config | {key: value}) else config
     return config
 
 
-def answering(config: Config) -> dict[str, Any]:
-    """The model node of a run's config with the head its weights have: an objective that brings a
-    head of its own (ELECTRA's discriminator) has put it on the model."""
+def model_with_head(config: Config) -> dict[str, Any]:
+    """The `model` node of a run's config with the head of its weights: that of the objective if it
+    has its own (ELECTRA's discriminator)."""
     model, head = config["model"], (config.get("objective") or {}).get("head")
     if not isinstance(head, dict):
         return model
@@ -152,7 +153,7 @@ def answering(config: Config) -> dict[str, Any]:
 
 
 def _family(run: StoredRun) -> str | None:
-    """The family a run was imported as."""
+    """The family that a run was imported from; None if it was not imported."""
     return _published(run).get("model_type")
 
 
@@ -162,7 +163,7 @@ def _published(run: StoredRun) -> Config:
 
 
 def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
-    """Which ids pad, begin and end, and what a decoder reads first."""
+    """Ids of pad, bos and eos, and of the decoder's start token."""
     seq2seq = run.config["model"]["network"]["_target_"].endswith("Seq2Seq")
     if tokenizer is None:
         return {"is_encoder_decoder": seq2seq} if seq2seq else {}
@@ -172,29 +173,32 @@ def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
     if seq2seq:
         start = (run.config.get("objective") or {}).get("start", "pad")
         found |= {"is_encoder_decoder": True, "decoder_start_token_id": getattr(ids, start)}
-        found |= {"forced_bos_token_id": None, "forced_eos_token_id": None}  # BART's class has some
+        found |= {
+            "forced_bos_token_id": None,
+            "forced_eos_token_id": None,
+        }  # overrides defaults of BART's class
     return found
 
 
-def _labels(form: Form, arrays: dict[str, np.ndarray], before: Config) -> Config:
-    """Names for the classes, where there are any."""
-    if form.labels is None:
+def _labels(variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config) -> Config:
+    """Label names of a classifier; {} without one."""
+    if variant.labels is None:
         return {}
-    count = arrays[f"classifiers/{form.labels[1]}/out/kernel"].shape[-1]
+    count = arrays[f"classifiers/{variant.labels[1]}/out/kernel"].shape[-1]
     if len(before.get("id2label") or {}) == count:
         return {}
     names = {i: f"LABEL_{i}" for i in range(count)}
     return {"id2label": names, "label2id": {name: i for i, name in names.items()}}
 
 
-def _named(name: str, found: Match) -> str:
-    """A name of the map as files of this form have it: with the form's own base prefix."""
-    base = found.form.base
+def _named(name: str, found: FamilyMatch) -> str:
+    """A tensor name of the weight map with the base prefix of this variant."""
+    base = found.variant.base
     if base is None:
         return name
     head = any(
         name == need or name.startswith(need.rpartition(".")[0].split(".")[0] + ".")
-        for need in found.form.needs
+        for need in found.variant.required_tensors
     )
     if base == "":
         return name.removeprefix(found.family.base)
@@ -202,19 +206,21 @@ def _named(name: str, found: Match) -> str:
 
 
 def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
-    """Every array has found its place in the files."""
+    """Raise ConfigMismatch if a parameter has no tensor."""
     placed = {path for entry in entries for path in entry.paths}
     lost = sorted(set(arrays) - placed)
     if lost:
-        raise ConfigMismatch(f"no tensor of this family holds {', '.join(lost[:5])}")
+        raise ConfigMismatch(f"this family has no tensor for {', '.join(lost[:5])}")
 
 
 def _text_files(
-    run: StoredRun, tokenizer: Tokenizer | None, folder: Path, found: Match, config: Config
+    run: StoredRun, tokenizer: Tokenizer | None, folder: Path, found: FamilyMatch, config: Config
 ) -> list[str]:
-    """Tokenizer and generation settings: the files it was imported with, or made from ours."""
+    """Write tokenizer and generation config: the imported files, or ones built from the run's."""
     kept = run.folder / "published"
-    if linked := not_own(kept):  # an export is given away: nothing from elsewhere goes into it
+    if linked := not_own(
+        kept
+    ):  # links could copy files from elsewhere into an export that is published
         raise UserError(linked)
     files = copy_files(kept, folder) if kept.is_dir() else []
     if (kept / GENERATION).is_file():
@@ -222,8 +228,8 @@ def _text_files(
         files.append(GENERATION)
     if tokenizer is None or any(name != GENERATION for name in files):
         return files
-    kind = architecture(OmegaConf.create({"model": answering(run.config)}))
-    writes = kind != "encoder" and found.form.has_words
+    kind = architecture(OmegaConf.create({"model": model_with_head(run.config)}))
+    writes = kind != "encoder" and found.variant.has_words
     files += write_tokenizer(
         tokenizer,
         folder,

@@ -1,4 +1,4 @@
-"""A family of published models: what its files say, declared once and read in both directions."""
+"""Declaration of a model family of Hugging Face transformers, used for import and export."""
 
 import dataclasses
 import importlib
@@ -8,98 +8,98 @@ from typing import Any, Literal, Protocol
 
 from fxformer.config.type_check import nearest
 from fxformer.hf import families
-from fxformer.hf.config_map import COMMON, Config, ConfigMismatch, Field, Silent
-from fxformer.hf.weight_map import Entry
+from fxformer.hf.config_map import COMMON, Config, ConfigMismatch, Field, Ignored
+from fxformer.hf.weight_map import WeightEntry
 
 
 @dataclasses.dataclass(frozen=True)
-class Form:
-    """One class of transformers: a body with certain heads.
+class HeadVariant:
+    """One class of transformers: a model body with certain heads.
 
-    architecture: its name there
-    needs: names that its files have and others have not
-    overrides: what it is here
-    labels: (a tensor with a row for each class, the classifier they are the classes of)
-    when: what else must hold
-    config: what it adds to config.json
-    names: entries of this form alone (buffers that only some classes save)
-    fields: fields of config.json that say something of this form alone
-    base: a prefix of the body's names; "" for a bare body, None: as the family writes them
+    architecture: name of the class, as in config.json
+    needs: tensor names that distinguish its checkpoints
+    overrides: config overrides that build it here
+    labels: (tensor with one row per class, name of the classifier)
+    when: further condition on (tensor names, config.json)
+    config: fields it adds to config.json
+    weight_map: entries of this variant only (buffers that only some classes save)
+    config_map: fields of config.json that only this variant has
+    base: prefix of the body's tensor names; "" for a bare body, None: that of the family
     """
 
     architecture: str
-    needs: tuple[str, ...] = ()
+    required_tensors: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     labels: tuple[str, str] | None = None
-    when: Callable[["Names", Config], bool] = lambda names, config: True
+    when: Callable[["TensorNames", Config], bool] = lambda names, config: True
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    names: Callable[[Config], list[Entry]] = lambda config: []
-    fields: tuple[Field, ...] = ()
+    weight_map: Callable[[Config], list[WeightEntry]] = lambda config: []
+    config_map: tuple[Field, ...] = ()
     base: str | None = None
 
     @property
-    def has_words(self) -> bool:
-        """Whether it answers with words."""
+    def has_lm_head(self) -> bool:
+        """Whether it has a language-model head."""
         return not {"model/head=none", "model/head=rtd"} & set(self.overrides)
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """All that the bridge knows of a family.
+    """Declaration of a model family.
 
-    types: its `model_type`s; the first is written
-    model: our preset, a yaml of conf/model
-    base: the prefix of the body's names, which files may lack
-    fields: every field of its config.json (those of `fields.COMMON` besides)
-    names: config.json -> the name map
-    forms: the classes it comes as, the richest first
-    ignore: regexes of names that carry no weights (buffers), or weights nothing reads
-    renames: (regex, replacement) pairs that turn old names into new ones
-    modern: brings an old config.json to the form that `fields` reads
-    written: the inverse: a config.json as every version of transformers reads it
-    answers: what transformers calls the answer of a classifier, where it is unlike BERT's
-    positions: `row`, where the first place of a row is position 0, be it padding; `segments`,
-        where the first token is
-    when: which config.jsons of its types are its own, where two families share a type
-    derived: names of `fields` that no config.json has: `modern` adds them, `written` removes them
-    vocabularies: fields that count words -> the tensor whose rows they count, "": the word table
-    caveats: sentences for whoever exports a config.json that some versions of transformers read
-        otherwise than it is meant
+    types: its `model_type`s; the first one is written on export
+    model: preset in conf/model
+    base: prefix of the body's tensor names, which files may lack
+    config_map: every field of its config.json (besides config_map.COMMON)
+    weight_map: config.json -> entries of the weight map
+    variants: its classes, those with most heads first
+    ignored_tensors: regexes of tensor names that carry no weights (buffers) or unused ones
+    legacy_names: (regex, replacement) pairs that turn old tensor names into current ones
+    normalize: converts an old config.json to the format that `config_map` reads
+    serialize: the inverse: a config.json that every version of transformers reads
+    output_names: names of classifier outputs in transformers where they differ from BERT's
+    positions: `row`: position 0 is the first token of a row, padding or not; `segments`: the first
+        token that is not padding
+    when: which config.jsons are of this family, if families share a model_type
+    derived: names in `config_map` that no config.json has: added by `normalize`, removed by
+        `serialize`
+    vocab_sizes: vocabulary size fields -> the tensor with so many rows, "": the token embedding
+    caveats: warnings for exports that some versions of transformers read differently
     """
 
     types: tuple[str, ...]
     model: str
     base: str
-    fields: tuple[Field, ...]
-    names: Callable[[Config], list[Entry]]
-    forms: tuple[Form, ...]
-    ignore: tuple[str, ...] = ()
-    renames: tuple[tuple[str, str], ...] = ()
-    modern: Callable[[Config], Config] = lambda config: config
-    written: Callable[[Config], Config] = lambda config: config
-    answers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    config_map: tuple[Field, ...]
+    weight_map: Callable[[Config], list[WeightEntry]]
+    variants: tuple[HeadVariant, ...]
+    ignored_tensors: tuple[str, ...] = ()
+    legacy_names: tuple[tuple[str, str], ...] = ()
+    normalize: Callable[[Config], Config] = lambda config: config
+    serialize: Callable[[Config], Config] = lambda config: config
+    output_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     positions: Literal["row", "segments"] = "segments"
     when: Callable[[Config], bool] = lambda config: True
     derived: tuple[str, ...] = ()
-    vocabularies: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"vocab_size": ""})
+    vocab_sizes: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"vocab_size": ""})
     caveats: Callable[[Config], list[str]] = lambda config: []
 
     @property
     def known(self) -> set[str]:
-        """The names of `fields` and of the fields that all families have."""
+        """Names of the fields in `config_map` and of those that all families have."""
         names: set[str] = set()
-        for field in (*self.fields, *COMMON):
-            names.update(field.files if isinstance(field, Silent) else (field.file,))
+        for field in (*self.config_map, *COMMON):
+            names.update(field.names if isinstance(field, Ignored) else (field.name,))
         return names
 
-    def meaning(self, config: Config) -> list[str]:
-        """What a config.json says of the model, as words of our command line."""
-        config = self.modern({k: v for k, v in config.items() if k not in self.derived})
-        return [w for field in (*self.fields, *COMMON) for w in field.overrides(config)]
+    def overrides(self, config: Config) -> list[str]:
+        """Config overrides that build the model of a config.json."""
+        config = self.normalize({k: v for k, v in config.items() if k not in self.derived})
+        return [w for field in (*self.config_map, *COMMON) for w in field.overrides(config)]
 
 
-class Names(Protocol):
-    """What forms ask of the files they may be of; convert.Source answers."""
+class TensorNames(Protocol):
+    """Lookup of tensor names and values in a checkpoint (see tensor_source.TensorSource)."""
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a tensor of this name."""
@@ -111,21 +111,21 @@ class Names(Protocol):
         """Whether a tensor is 0 everywhere."""
 
 
-def untied(output: str, words: str) -> Callable[[Names, Config], bool]:
-    """Whether the output table is one of its own: it says so, or it differs from the words'."""
+def untied(output: str, words: str) -> Callable[[TensorNames, Config], bool]:
+    """Condition: the output projection is not tied, by config.json or because its values differ."""
 
-    def when(names: Names, config: Config) -> bool:
+    def when(names: TensorNames, config: Config) -> bool:
         if output not in names:
             return False
         if words not in names:
-            return False  # only the copy was saved: it serves as both
+            return False  # only the output projection was saved: it serves as both
         return config.get("tie_word_embeddings") is False or names.differ(output, words)
 
     return when
 
 
 def all_families() -> list[Family]:
-    """Every Family that a file of hf/families declares."""
+    """Every Family declared in hf/families."""
     modules = sorted(m.name for m in pkgutil.iter_modules(families.__path__))
     loaded = [importlib.import_module(f"{families.__name__}.{name}") for name in modules]
     found = [value for m in loaded for value in vars(m).values() if isinstance(value, Family)]
@@ -133,13 +133,13 @@ def all_families() -> list[Family]:
 
 
 def family_of(config: Config) -> Family:
-    """The family of a config.json. ConfigMismatch with the nearest name where there is none."""
+    """The family of a config.json. ConfigMismatch naming the nearest one if there is none."""
     kind = config.get("model_type")
     if kind is None:
-        raise ConfigMismatch("config.json has no model_type: write which family it is, e.g. bert")
+        raise ConfigMismatch("config.json has no model_type: add it, e.g. bert")
     for family in all_families():
         if kind in family.types and family.when(config):
             return family
     known = sorted({t for family in all_families() for t in family.types})
-    near = nearest(str(kind), known) or f"; there are {', '.join(known)}"
-    raise ConfigMismatch(f"config.json: model_type {kind!r} is no family known here{near}")
+    near = nearest(str(kind), known) or f"; supported: {', '.join(known)}"
+    raise ConfigMismatch(f"config.json: model_type {kind!r} is not supported{near}")

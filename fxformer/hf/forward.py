@@ -1,4 +1,4 @@
-"""A model called with the inputs of transformers, by their names, answering by theirs."""
+"""Forward pass with the input and output names of transformers, for parity tests."""
 
 from collections.abc import Mapping
 
@@ -8,12 +8,12 @@ from flax import nnx
 from jaxtyping import Array
 
 from fxformer.batch import Batch
-from fxformer.hf.published_model import Published
+from fxformer.hf.published_model import PublishedModel
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.head import ReplacedTokenHead
 
-# Their names for what our classifiers answer.
-ANSWERS = {
+# transformers' names for outputs of classifiers
+OUTPUT_NAMES = {
     "pairs": "seq_relationship_logits",
     "classes": "logits",
     "tokens": "logits",
@@ -21,11 +21,11 @@ ANSWERS = {
 }
 
 
-def batch_of(published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bool) -> Batch:
-    """Their keyword inputs as a Batch: ids, masks, token types, positions, decoder inputs.
+def batch_of(published: PublishedModel, inputs: dict[str, np.ndarray], *, seq2seq: bool) -> Batch:
+    """Keyword inputs of transformers as a Batch. Padding has segment 0.
 
-    Padding has segment 0 here. A sequence-to-sequence model without decoder_input_ids reads its
-    own input, shifted right, as the classification heads of BART and T5 do.
+    An encoder-decoder without decoder_input_ids gets its own input shifted right, as for the
+    classification heads of BART and T5.
     """
     ids = _int(inputs["input_ids"])
     mask = _int(inputs.get("attention_mask", np.ones_like(ids)))
@@ -49,12 +49,14 @@ def batch_of(published: Published, inputs: dict[str, np.ndarray], *, seq2seq: bo
     return Batch(tokens, segments, source=ids, source_segments=mask, global_tokens=chosen)
 
 
-def run(published: Published, model: nnx.Module, inputs: dict[str, np.ndarray]) -> dict[str, Array]:
-    """Logits, states and answers under the names that transformers gives them. float32."""
-    shape, state = nnx.split(model)
+def run(
+    published: PublishedModel, model: nnx.Module, inputs: dict[str, np.ndarray]
+) -> dict[str, Array]:
+    """Logits, hidden states and classifier outputs by transformers' names. float32."""
+    graphdef, state = nnx.split(model)
     batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")
-    names = {**ANSWERS, **published.family.answers}
-    made = jax.jit(lambda state, batch: _outputs(nnx.merge(shape, state), batch, names))
+    names = {**OUTPUT_NAMES, **published.family.output_names}
+    made = jax.jit(lambda state, batch: _outputs(nnx.merge(graphdef, state), batch, names))
     return made(state, batch)
 
 
@@ -86,7 +88,7 @@ def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[
     return found
 
 
-def _positions(published: Published, inputs: dict, ids: np.ndarray) -> np.ndarray | None:
+def _positions(published: PublishedModel, inputs: dict, ids: np.ndarray) -> np.ndarray | None:
     if "position_ids" in inputs:
         return _int(inputs["position_ids"])
     if published.family.positions == "segments":

@@ -1,7 +1,7 @@
-"""`fxformer import`: a published checkpoint becomes a run that can be trained and exported.
+"""`fxformer import`: convert a published checkpoint to a run that can be trained and exported.
 
-The run's folder holds what every run's does (config.yaml, tokenizer/, checkpoints/) and, under
-published/, the files that were not weights, for an export that says the same.
+The run's folder has the usual files (config.yaml, tokenizer/, checkpoints/) and, under published/,
+the original config and tokenizer files, which an export reuses.
 """
 
 import dataclasses
@@ -22,7 +22,8 @@ from fxformer.config.options import composed, plain
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.conversion_report import REPORT, ReportLine, as_json
-from fxformer.hf.published_model import Published, read, shapes_of
+from fxformer.hf.convert import Converted
+from fxformer.hf.published_model import PublishedModel, parameter_shapes, read_published
 from fxformer.hf.tokenizer_files import copy_files, read_tokenizer
 from fxformer.model.language_model import round_up
 from fxformer.nn.init import reinitialise
@@ -30,16 +31,16 @@ from fxformer.rules import named
 from fxformer.track.run import Run
 from fxformer.train.checkpoint import Checkpoints
 
-SYMBOLS, MARKERS = 64, 5  # of the generated text that stands in where there is no tokenizer
+SYMBOLS, SPECIALS = 64, 5  # vocabulary of the synthetic data used without a tokenizer
 OBJECTIVES = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What an import has made: its run's folder and what became of each tensor."""
+    """Result of an import: the run's folder and the conversion report."""
 
     folder: Path
-    published: Published
+    published: PublishedModel
     lines: list[ReportLine]
     parameters: int
 
@@ -52,13 +53,15 @@ def import_model(
     ignore: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Imported:
-    """Make a run of the checkpoint in `folder`.
+    """Convert the checkpoint in `folder` to a run.
 
-    ignore: fields of config.json to pass over
-    overrides: words of the command line, for the config and for heads the files lack
-    Raises UserError for whatever cannot be carried over exactly; nothing is written then.
+    name: of the run; None: the folder's
+    runs: the folder that holds the runs
+    ignore: unknown fields of config.json that do not affect the outputs
+    overrides: config overrides, also for heads that the files lack
+    Raises UserError for anything that cannot be converted exactly; nothing is written then.
     """
-    published = read(folder, ignore=ignore)
+    published = read_published(folder, ignore=ignore)
     tokenizer = read_tokenizer(published.folder, published.vocab)
     cfg = compose(published, tokenizer, overrides)
     arrays, lines = weights(published, cfg)
@@ -73,11 +76,11 @@ def import_model(
 
 
 def compose(
-    published: Published, tokenizer: Tokenizer | None, overrides: Sequence[str] = ()
+    published: PublishedModel, tokenizer: Tokenizer | None, overrides: Sequence[str] = ()
 ) -> DictConfig:
-    """The config of the run. ConfigMismatch for a tokenizer that the word table has no rows for."""
-    symbols = max(1, min(SYMBOLS, published.vocab - MARKERS))
-    size = symbols + MARKERS if tokenizer is None else tokenizer.vocabulary.size
+    """The config of the run. ConfigMismatch if the tokenizer has more ids than embedding rows."""
+    symbols = max(1, min(SYMBOLS, published.vocab - SPECIALS))
+    size = symbols + SPECIALS if tokenizer is None else tokenizer.vocabulary.size
     words = [f"model={published.family.model}", *published.overrides]
     words.append(f"model.network.vocab_multiple={multiple(size, published.vocab)}")
     none = ["tokenizer=none", "data=markov", f"data.symbols={symbols}"]
@@ -96,13 +99,11 @@ def compose(
     return cfg
 
 
-def weights(
-    published: Published, cfg: DictConfig
-) -> tuple[dict[str, np.ndarray], list[ReportLine]]:
-    """{path in the model: array}, what the files lack drawn by the init rules, and the bill."""
+def weights(published: PublishedModel, cfg: DictConfig) -> Converted:
+    """({path: array}, conversion report); missing parameters are drawn by model.init."""
     network, vocab = build(cfg.model.network), published.vocab
-    shapes = shapes_of(network, vocab)
-    asked = shapes_of(build(published.compose().model.network), vocab)
+    shapes = parameter_shapes(network, vocab)
+    asked = parameter_shapes(build(published.compose().model.network), vocab)
     fresh = [path for path in shapes if path not in asked]
     arrays, lines = published.load(shapes, fresh)
     lost = [path for path in shapes if path not in arrays]
@@ -119,7 +120,7 @@ def weights(
     return {path: arrays[path] for path in shapes}, lines
 
 
-def _store(run: Run, published: Published, tokenizer, arrays, lines: list[ReportLine]) -> None:
+def _store(run: Run, published: PublishedModel, tokenizer, arrays, lines: list[ReportLine]) -> None:
     kept = run.folder / "published"
     kept.mkdir()
     for file in ("config.json", "generation_config.json"):
@@ -137,7 +138,7 @@ def _store(run: Run, published: Published, tokenizer, arrays, lines: list[Report
     checkpoints.save(0, {"params": {"model": nested(arrays)}}, host)
     if not checkpoints.wait():
         raise OSError(f"the weights could not be written to {run.folder}")
-    facts = {"architecture": published.form.architecture, **host["imported"]}
+    facts = {"architecture": published.variant.architecture, **host["imported"]}
     run.update(imported=facts, parameters=sum(array.size for array in arrays.values()))
 
 
@@ -154,9 +155,9 @@ def nested(arrays: dict[str, np.ndarray]) -> dict:
 
 
 def multiple(size: int, rows: int) -> int:
-    """What `size` ids must be rounded up to a multiple of to give a table of so many rows."""
+    """The vocab_multiple with which `size` ids round up to `rows` embedding rows."""
     if size > rows:
-        raise ConfigMismatch(f"the tokenizer has {size} ids and the word table {rows} rows")
+        raise ConfigMismatch(f"the tokenizer has {size} ids, but the embedding only {rows} rows")
     multiples = [1, *(2**k for k in range(1, 12)), rows]
     return next(m for m in multiples if round_up(size, m) == rows)
 

@@ -1,13 +1,13 @@
-"""Rotary positions in config.json: the words of transformers 4, of 5, and ours."""
+"""Rotary position embeddings in config.json: formats of transformers 4 and 5."""
 
 from typing import Any
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Silent
+from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, Value
 
 ROPE = (
-    Knob("rope_base", "model.position.base", 10_000.0),
-    Knob("rope_scale", "model.position.scaling"),
-    Silent(("rope_parameters", "rope_theta", "rope_scaling")),
+    Value("rope_base", "model.position.base", 10_000.0),
+    Value("rope_scale", "model.position.scaling"),
+    Ignored(("rope_parameters", "rope_theta", "rope_scaling")),
 )
 DERIVED = ("rope_base", "rope_scale")  # Family.derived
 PLACE = "fxformer.nn.position"
@@ -22,12 +22,11 @@ LLAMA3 = {
 def from_rope(
     config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
 ) -> Config:
-    """The config with `rope_base`, `rope_scale` and, where asked, `rope_share`, as our Rotary has
-    them.
+    """The config with derived fields `rope_base`, `rope_scale` and, with `share`, `rope_share`.
 
-    base, share: what transformers 4 calls the base and the share of channels that turn, the
-        second with its default; None: all of them do
-    Raises ConfigMismatch for a kind of scaling that there is not here.
+    base: name of the base in transformers 4
+    share: name and default of the fraction of rotated channels in transformers 4; None: all
+    Raises ConfigMismatch for an unsupported type of scaling.
     """
     stated = dict(config.get("rope_scaling") or config.get("rope_parameters") or {})
     kind = stated.pop("rope_type", stated.pop("type", "default"))
@@ -54,11 +53,11 @@ def from_rope(
 
 
 def _one(inner: Any, outer: Any, name: str) -> Any:
-    """A value that may stand in rope_parameters, beside them, or in both places."""
+    """A value given in rope_parameters, at top level, or in both places."""
     if inner is not None and outer is not None and inner != outer:
         raise ConfigMismatch(
             f"config.json: {name}={outer!r} and {inner!r} in rope_parameters: transformers 4 reads "
-            "the one and 5 the other"
+            "the first and 5 the second"
         )
     return outer if inner is None else inner
 
@@ -76,9 +75,9 @@ def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:
 def to_rope(
     config: Config, *, base: str = "rope_theta", share: tuple[str, float] | None = None
 ) -> Config:
-    """The inverse, in the words of both: `rope_parameters`, and `rope_theta` with `rope_scaling`.
+    """The inverse, in both formats: `rope_parameters`, and `rope_theta` with `rope_scaling`.
 
-    Without the second, transformers 4 would read rope's defaults and say nothing.
+    Without the latter, transformers 4 would silently use the defaults.
     """
     made = {**config}
     theta, scale = made.pop("rope_base"), made.pop("rope_scale")

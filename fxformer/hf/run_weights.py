@@ -1,4 +1,4 @@
-"""The weights of a run, whichever objective and optimizer it was trained with."""
+"""Model weights of a run's newest checkpoint, independent of objective and optimizer."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from fxformer.train.checkpoint_files import DamagedCheckpoint
 
 
 def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndarray]:
-    """{path in the model: float32} of the newest sound checkpoint.
+    """{path in the model: float32 array} of the newest checkpoint that can be read.
 
-    averaged: the moving average of the weights, where the run kept one
-    Raises UserError where no checkpoint can be read.
+    averaged: the moving average of the weights, if the run kept one
+    Raises UserError if no checkpoint can be read.
     """
     state = newest(run)
     kinds = ("ema/model/", "params/model/") if averaged else ("params/model/",)
@@ -20,11 +20,11 @@ def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndar
         found = {p.removeprefix(start): a for p, a in state.items() if p.startswith(start)}
         if found:
             return found
-    raise UserError(f"{run.folder}: its checkpoint holds no model")
+    raise UserError(f"{run.folder}: its checkpoint contains no model")
 
 
 def newest(run: StoredRun) -> dict[str, np.ndarray]:
-    """{path: array} of the newest checkpoint that is whole; nothing is moved or repaired."""
+    """{path: array} of the newest undamaged checkpoint; nothing is moved or repaired."""
     folder = run.folder / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{run.folder} has no checkpoints")
@@ -34,4 +34,4 @@ def newest(run: StoredRun) -> dict[str, np.ndarray]:
             return checkpoints.read(step)[0]
         except DamagedCheckpoint:
             continue
-    raise UserError(f"{run.folder} has no whole checkpoint")
+    raise UserError(f"{run.folder} has no undamaged checkpoint")

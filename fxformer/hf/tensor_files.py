@@ -89,7 +89,7 @@ class TensorFiles(Mapping[str, Tensor]):
             return self._indexed()
         if (self.folder / SINGLE).is_file():
             return {inside(self.folder, SINGLE): None}
-        others = sorted(p.name for form in PICKLES for p in self.folder.glob(form))
+        others = sorted(p.name for variant in PICKLES for p in self.folder.glob(variant))
         if others:
             raise UserError(
                 f"{self.folder} has its weights in {others[0]}, a format that can run code or "

@@ -1,4 +1,4 @@
-"""The tensors of a folder under the names that a family's map uses."""
+"""Tensors of a checkpoint folder, looked up by the names of a family's weight map."""
 
 import re
 
@@ -6,28 +6,29 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.hf.config_map import Config
-from fxformer.hf.family import Family, Names
+from fxformer.hf.family import Family, TensorNames
 from fxformer.hf.tensor_files import TensorFiles
 from fxformer.hf.weight_map import pattern
 
 
 class WeightMismatch(UserError):
-    """Files and model that do not fit; the message has a line for each problem."""
+    """Checkpoint and model do not match; the message has one line per problem."""
 
 
-class Source(Names):
-    """A folder's tensors under the names that a family's map uses.
+class TensorSource(TensorNames):
+    """A folder's tensors, by the names of a family's weight map.
 
-    raw: {name of the map: name in the files}; strange: names that the map has no word for
+    raw: {name in the map: name in the files}
+    strange: names in the files that the map does not contain
     """
 
     def __init__(self, files: TensorFiles, family: Family, config: Config):
         self.files, self.ignored = files, []
-        forms = [entry for form in family.forms for entry in form.names(config)]
-        names = {n for e in [*family.names(config), *forms] for n in (e.file, *e.copies)}
+        forms = [entry for variant in family.variants for entry in variant.weight_map(config)]
+        names = {n for e in [*family.weight_map(config), *forms] for n in (e.file, *e.copies)}
         self._literal = {name for name in names if "{" not in name}
         self._known = [pattern(name) for name in sorted(names - self._literal)]
-        self._ignore = [re.compile(rule) for rule in family.ignore]
+        self._ignore = [re.compile(rule) for rule in family.ignored_tensors]
         self.raw: dict[str, str] = {}
         self.strange: list[str] = []
         for name in files:
@@ -35,9 +36,9 @@ class Source(Names):
 
     def _place(self, raw: str, family: Family) -> None:
         name = raw
-        for old, new in family.renames:
+        for old, new in family.legacy_names:
             name = re.sub(old, new, name)
-        forms = {form.base for form in family.forms if form.base} | {family.base} - {""}
+        forms = {variant.base for variant in family.variants if variant.base} | {family.base} - {""}
         bare = [name.removeprefix(base) for base in forms]
         ours = [family.base + rest for rest in bare]
         for candidate in dict.fromkeys([name, *bare, *(base + name for base in forms), *ours]):
@@ -52,26 +53,26 @@ class Source(Names):
         self.strange.append(raw)
 
     def may_ignore(self, name: str) -> bool:
-        """Whether the family's map says that nothing is lost without it."""
+        """Whether the family declares that this tensor carries no weights."""
         return any(rule.search(name) for rule in self._ignore)
 
     def __contains__(self, name: str) -> bool:
         return name in self.raw
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of the tensor of this name."""
+        """Shape of the tensor with this name."""
         return self.files[self.raw[name]].shape
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor of this name, checked."""
+        """The tensor with this name, validated."""
         return self.files.read(self.raw[name])
 
     def differ(self, name: str, other: str) -> bool:
-        """Whether two tensors hold other numbers."""
+        """Whether two tensors differ."""
         return self.shape(name) != self.shape(other) or not np.array_equal(
             self.read(name), self.read(other)
         )
 
     def zero(self, name: str) -> bool:
-        """Whether the tensor is absent or nothing but zeros."""
+        """Whether the tensor is missing or all zeros."""
         return name not in self or not self.read(name).any()

@@ -14,7 +14,7 @@ from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.hf.conversion_report import ReportLine
 from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
 from fxformer.hf.hub import folder_of
-from fxformer.hf.published_model import WORDS, Published, read
+from fxformer.hf.published_model import EMBEDDING, PublishedModel, read_published
 from fxformer.hf.run_weights import model_weights
 from fxformer.hf.tokenizer_files import read_tokenizer
 from fxformer.track.run_reader import StoredRun, find
@@ -66,7 +66,7 @@ class CheckpointSource(ABC):
 class PublishedSource(CheckpointSource):
     """A published model."""
 
-    published: Published
+    published: PublishedModel
 
     def __post_init__(self) -> None:
         self.folder = self.tokenizer_folder = self.published.folder.resolve()
@@ -105,7 +105,7 @@ class RunSource(CheckpointSource):
 
     @property
     def vocab_rows(self) -> int:
-        return sum(x.shape[0] for path, x in self.arrays.items() if WORDS.fullmatch(path))
+        return sum(x.shape[0] for path, x in self.arrays.items() if EMBEDDING.fullmatch(path))
 
     def tokenizer(self) -> Tokenizer | None:
         return load(self.tokenizer_folder) if is_saved(self.tokenizer_folder) else None
@@ -150,7 +150,7 @@ def open_source(which: str, runs: str, ignore: Sequence[str] = ()) -> Checkpoint
         return RunSource(StoredRun(which))
     if (Path(which) / "config.json").is_file() or "/" in which:
         return PublishedSource(
-            read(folder_of(which), ignore=ignore, option="'warm_start.ignore=[{}]'")
+            read_published(folder_of(which), ignore=ignore, option="'warm_start.ignore=[{}]'")
         )
     return RunSource(find(runs, which))
 

@@ -20,7 +20,7 @@ from fxformer.config.target import ConfigError
 from fxformer.data.tokenizer import SOURCE, Tokenizer
 from fxformer.errors import UserError
 from fxformer.hf.import_model import multiple
-from fxformer.hf.published_model import shapes_of
+from fxformer.hf.published_model import parameter_shapes
 from fxformer.hf.sentencepiece_json import PROBES
 from fxformer.warmstart.checkpoint_source import CheckpointSource, open_source
 from fxformer.warmstart.encoder_decoder import (
@@ -115,7 +115,7 @@ def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> 
         _set_tokenizer(made, _shared_tokenizer_folder(encoder, decoder), writes, keys)
     check(made, top_keys(verb))
     try:
-        shapes = shapes_of(build(made.model.network), rows)
+        shapes = parameter_shapes(build(made.model.network), rows)
     except UserError as error:
         why = str(error).partition("; write model.network")[0]  # that key follows from share
         advice = "" if warm_start.share == "none" else "; write warm_start.share=none"

@@ -13,7 +13,7 @@ from flax import nnx
 
 from fxformer.hf.family import all_families
 from fxformer.hf.forward import run
-from fxformer.hf.published_model import Published, model_of, read
+from fxformer.hf.published_model import PublishedModel, load_model, read_published
 
 HERE = Path(__file__).parent / "fixtures"
 TOLERANCE = 2e-5  # of the largest number, or of 1
@@ -33,8 +33,8 @@ def others() -> list[Path]:
 
 
 @cache
-def published(folder: Path) -> Published:
-    return read(folder)
+def published(folder: Path) -> PublishedModel:
+    return read_published(folder)
 
 
 @cache
@@ -44,16 +44,16 @@ def answers(folder: Path) -> dict[str, np.ndarray]:
         return remembering(folder)
     inputs = {k.removeprefix("in."): v for k, v in reference(folder).items() if k[:3] == "in."}
     one = published(folder)
-    model, _ = model_of(one)
+    model, _ = load_model(one)
     return {name: np.asarray(value) for name, value in run(one, model, inputs).items()}
 
 
 def remembering(folder: Path) -> dict[str, np.ndarray]:
     """What our model answers to one segment of a text after the other, in numbers as those are."""
-    shape, state = nnx.split(model_of(published(folder))[0])
+    shape, state = nnx.split(load_model(published(folder))[0])
 
     @jax.jit
-    def read(state, tokens, cache):
+    def read_published(state, tokens, cache):
         model = nnx.merge(shape, state)
         body, ones = model.transformer, jnp.ones_like(tokens)
         context, at = body.self_context(ones, cache)
@@ -67,7 +67,7 @@ def remembering(folder: Path) -> dict[str, np.ndarray]:
     )
     for part in ("0", "1"):
         tokens = jnp.asarray(reference(folder)[f"in.input_ids.{part}"], jnp.int32)
-        states, logs, cache = read(state, tokens, cache)
+        states, logs, cache = read_published(state, tokens, cache)
         found |= {f"hidden_states.{part}": states, f"logprobs.{part}": logs}
     return {name: np.asarray(array) for name, array in found.items()}
 

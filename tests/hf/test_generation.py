@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from fxformer.hf.forward import run
-from fxformer.hf.published_model import model_of
+from fxformer.hf.published_model import load_model
 from fxformer.inference.decoding.greedy import generate_decoder
 from tests.hf.fixture import TOLERANCE, others, own, published, reference
 
@@ -40,7 +40,7 @@ def test_greedy_continuations(folder):
     for row, ids in enumerate(arrays["gen.in.input_ids"]):  # theirs begin with padding
         prompts[row, : given[row]] = ids[length - given[row] :]
     knobs = {"eos": one.config["eos_token_id"], "pad": one.config["pad_token_id"]}
-    shape, state = nnx.split(model_of(one)[0])
+    shape, state = nnx.split(load_model(one)[0])
 
     def write(state):
         model = nnx.merge(shape, state)
@@ -55,6 +55,6 @@ def test_greedy_continuations(folder):
 def test_padding_on_the_left_with_stated_positions(folder):
     arrays, one = reference(folder), published(folder)
     given = {k.removeprefix("pos.in."): v for k, v in arrays.items() if k.startswith("pos.in.")}
-    ours = np.asarray(run(one, model_of(one)[0], given)["logits"])
+    ours = np.asarray(run(one, load_model(one)[0], given)["logits"])
     theirs, seen = arrays["pos.out.logits"], given["attention_mask"].astype(bool)
     assert np.abs(ours - theirs)[seen].max() <= TOLERANCE * max(1, np.abs(theirs[seen]).max())

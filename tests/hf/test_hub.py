@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fxformer.hf import hub
-from fxformer.hf.published_model import read
+from fxformer.hf.published_model import read_published
 from tests.hf.fixture import HERE
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -122,7 +122,7 @@ def test_a_hub_id_becomes_a_folder_of_what_is_read(endpoint, tmp_path):
     folder = Path(done.stdout.strip())
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     assert any("/resolve/" in path for path in Hub.asked)
-    one = read(folder)  # whose files are links into the cache
+    one = read_published(folder)  # whose files are links into the cache
     assert one.source.read("cls.predictions.bias").shape == (23,)
 
 

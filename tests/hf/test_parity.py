@@ -11,7 +11,7 @@ import pytest
 
 from fxformer.config.options import plain
 from fxformer.hf.convert import dump
-from fxformer.hf.detect_family import match
+from fxformer.hf.detect_family import detect_family
 from fxformer.hf.export_model import export_model
 from fxformer.hf.import_model import import_model
 from fxformer.hf.tensor_files import TensorFiles
@@ -53,9 +53,9 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     if folder.name.endswith("__legacy"):
         return  # other names on purpose
     from fxformer.config.build import build
-    from fxformer.hf.published_model import shapes_of
+    from fxformer.hf.published_model import parameter_shapes
 
-    arrays, _ = one.load(shapes_of(build(one.compose().model.network), one.vocab))
+    arrays, _ = one.load(parameter_shapes(build(one.compose().model.network), one.vocab))
     tensors = dump(one.entries, arrays)
     assert len(tensors) == len(TensorFiles(folder))
     unread = {entry.file for entry in one.entries if entry.unread}
@@ -68,8 +68,10 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     [pytest.param(f, id=f.name, marks=() if f in [*FIRST[::4], *ALONE] else slow) for f in own()],
 )
 def test_a_model_is_recognised_as_the_class_it_came_from(folder):
-    found = match(plain(published(folder).compose().model), wanted=stated(folder, "model_type"))
-    assert [found.form.architecture] == stated(folder, "architectures")
+    found = detect_family(
+        plain(published(folder).compose().model), wanted=stated(folder, "model_type")
+    )
+    assert [found.variant.architecture] == stated(folder, "architectures")
 
 
 WHOLE = ("bert", "t5_gated")
@@ -91,8 +93,10 @@ def test_import_then_export_gives_the_files_back(folder, tmp_path):
     new = json.loads((tmp_path / "out" / "config.json").read_text())
     changed = {key: (old[key], new.get(key)) for key in old if old[key] != new.get(key)}
     assert not changed
-    again = match(plain(published(tmp_path / "out").compose().model), wanted=old["model_type"])
-    assert again.form.architecture == made.published.form.architecture
+    again = detect_family(
+        plain(published(tmp_path / "out").compose().model), wanted=old["model_type"]
+    )
+    assert again.variant.architecture == made.published.variant.architecture
 
 
 def test_the_fixtures_stay_small():

@@ -241,9 +241,9 @@ PUBLISHED = {
 def test_a_published_config_has_the_published_parameters(name):
     config, choices, parameters = PUBLISHED[name]
     family = family_of(config)
-    config = family.modern(config)
+    config = family.normalize(config)
     assert not set(config) - family.known
-    words = [word for field in (*family.fields, *COMMON) for word in field.overrides(config)]
+    words = [word for field in (*family.config_map, *COMMON) for word in field.overrides(config)]
     cfg = composed(None, [f"+model={family.model}", *words, *choices])
     network = build(cfg.model.network)
     model = nnx.eval_shape(lambda: network(vocab=config["vocab_size"], rngs=nnx.Rngs(0)))

@@ -11,7 +11,7 @@ from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.export_model import export_model
 from fxformer.hf.family import all_families
 from fxformer.hf.import_model import import_model
-from fxformer.hf.published_model import read
+from fxformer.hf.published_model import read_published
 from fxformer.track.run_reader import StoredRun
 from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE
@@ -30,7 +30,7 @@ def folder(tmp_path, name):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_config_is_read_with_all_its_fields(name, tmp_path):
     place, words, _ = folder(tmp_path, name)
-    assert set(words) <= set(read(place).overrides)
+    assert set(words) <= set(read_published(place).overrides)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_what_came_in_goes_out(name, tmp_path):
 
 
 def test_a_null_says_nothing(tmp_path):
-    assert read(changed(tmp_path, "bert", {"quantization_config": None})).vocab == 23
+    assert read_published(changed(tmp_path, "bert", {"quantization_config": None})).vocab == 23
     with pytest.raises(ConfigMismatch, match="quantization_config=.* is not known"):
-        read(changed(tmp_path / "other", "bert", {"quantization_config": {"bits": 4}}))
+        read_published(changed(tmp_path / "other", "bert", {"quantization_config": {"bits": 4}}))
 
 
 def test_training_may_vouch_for_a_field_too(tmp_path):

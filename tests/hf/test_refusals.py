@@ -10,9 +10,9 @@ from safetensors.numpy import load_file, save_file
 from fxformer.config.options import composed, plain
 from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.convert import WeightMismatch
-from fxformer.hf.detect_family import match
-from fxformer.hf.published_model import model_of, read
-from fxformer.hf.tensor_layout import ROW, SAME, TURNED, by_head, columns, rows
+from fxformer.hf.detect_family import detect_family
+from fxformer.hf.published_model import load_model, read_published
+from fxformer.hf.tensor_layout import FLATTENED, SAME, TRANSPOSED, by_head, columns, rows
 from tests.hf.fixture import HERE
 
 
@@ -80,37 +80,37 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
     with pytest.raises(ConfigMismatch, match=words):
-        read(changed(tmp_path, name, {field: value}))
+        read_published(changed(tmp_path, name, {field: value}))
 
 
 def test_a_class_that_the_files_are_poorer_than(tmp_path):
     bare = {"tie_word_embeddings": False}
     lacks = changed(tmp_path, "llama", bare, tensors=without("lm_head.weight"))
     with pytest.raises(ConfigMismatch, match="LlamaForCausalLM and the files lack an output table"):
-        read(lacks)
+        read_published(lacks)
     told = {"architectures": ["LlamaModel"]}
     alone = changed(tmp_path / "body", "llama", bare | told, tensors=without("lm_head.weight"))
-    assert read(alone).form.architecture == "LlamaModel"
+    assert read_published(alone).variant.architecture == "LlamaModel"
     stated = {"architectures": ["BertForSequenceClassification"]}
     with pytest.raises(ConfigMismatch, match="lack classifier.weight"):
-        read(changed(tmp_path, "bert", stated))
+        read_published(changed(tmp_path, "bert", stated))
 
 
 def test_a_tied_output_may_have_no_tensor_of_its_own(tmp_path):
     lacks = changed(tmp_path, "bart", tensors=without("final_logits_bias"))
-    assert read(lacks).form.architecture == "BartForConditionalGeneration"
+    assert read_published(lacks).variant.architecture == "BartForConditionalGeneration"
     body = changed(
         tmp_path / "body", "bart", {"architectures": ["BartModel"]}, without("final_logits_bias")
     )
-    assert read(body).form.architecture == "BartModel"
+    assert read_published(body).variant.architecture == "BartModel"
 
 
 def test_sums_in_parts_leave_out_a_bias(tmp_path):
     parts = {"slow_but_exact": True, "pretraining_tp": 2}
     with pytest.raises(ConfigMismatch, match="leaves out the biases"):
-        read(changed(tmp_path, "bloom", parts))
-    read(changed(tmp_path / "fused", "bloom", parts | {"slow_but_exact": False}))
-    read(changed(tmp_path / "whole", "bloom", parts | {"pretraining_tp": 1}))
+        read_published(changed(tmp_path, "bloom", parts))
+    read_published(changed(tmp_path / "fused", "bloom", parts | {"slow_but_exact": False}))
+    read_published(changed(tmp_path / "whole", "bloom", parts | {"pretraining_tp": 1}))
 
 
 def test_what_transformers_4_computes_otherwise_is_said():
@@ -157,14 +157,14 @@ def test_transformer_xls_tables_are_its_words(tmp_path):
         return tensors | {"crit.out_layers.1.weight": words + 1}
 
     with pytest.raises(WeightMismatch, match="crit.out_layers.1.weight differs from transformer"):
-        model_of(read(changed(tmp_path, "transfo_xl", tensors=apart)))
+        load_model(read_published(changed(tmp_path, "transfo_xl", tensors=apart)))
 
 
 def test_a_field_may_be_vouched_for(tmp_path):
     folder = changed(tmp_path, "bert", {"house_note": "hello"})
     with pytest.raises(ConfigMismatch, match="--ignore house_note"):
-        read(folder)
-    assert read(folder, ignore=["house_note"]).vocab == 23
+        read_published(folder)
+    assert read_published(folder, ignore=["house_note"]).vocab == 23
 
 
 def without(name):
@@ -174,7 +174,7 @@ def without(name):
 def test_a_missing_tensor_is_named_with_the_nearest(tmp_path):
     name = "bert.encoder.layer.1.output.dense.weight"
     with pytest.raises(WeightMismatch, match=f"{name} is missing; did you mean"):
-        model_of(read(changed(tmp_path, "bert", tensors=without(name))))
+        load_model(read_published(changed(tmp_path, "bert", tensors=without(name))))
 
 
 def test_a_tensor_without_a_place_is_an_error(tmp_path):
@@ -182,26 +182,28 @@ def test_a_tensor_without_a_place_is_an_error(tmp_path):
         return tensors | {"bert.encoder.layer.0.adapter.weight": np.ones((2, 2), np.float32)}
 
     with pytest.raises(WeightMismatch, match="adapter.weight: the model has no place for it"):
-        model_of(read(changed(tmp_path, "bert", tensors=more)))
+        load_model(read_published(changed(tmp_path, "bert", tensors=more)))
 
 
 def test_a_shape_that_differs_is_an_error(tmp_path):
     name = "bert.encoder.layer.1.output.dense.weight"
     with pytest.raises(WeightMismatch, match=rf"{name} is \[12, 8\]"):
-        model_of(read(changed(tmp_path, "bert", tensors=lambda t: t | {name: t[name].T})))
+        load_model(
+            read_published(changed(tmp_path, "bert", tensors=lambda t: t | {name: t[name].T}))
+        )
 
 
 def test_a_layer_more_than_the_config_says_is_an_error(tmp_path):
     folder = changed(tmp_path, "bert", {"num_hidden_layers": 1})
     with pytest.raises(WeightMismatch, match="layer.1"):
-        model_of(read(folder))
+        load_model(read_published(folder))
 
 
 def test_a_copy_that_is_none_makes_a_table_of_its_own(tmp_path):
     def untie(tensors):
         return tensors | {"lm_head.weight": tensors["transformer.wte.weight"] + 1}
 
-    model, _ = model_of(read(changed(tmp_path, "gpt2", tensors=untie)))
+    model, _ = load_model(read_published(changed(tmp_path, "gpt2", tensors=untie)))
     assert type(model.head).__name__ == "UntiedHead"
 
 
@@ -264,8 +266,8 @@ OLD = {
 
 @pytest.mark.parametrize("name", OLD)
 def test_files_in_an_old_form_are_the_same_model(name, tmp_path):
-    new = read(HERE / name)
-    old = read(changed(tmp_path, name, tensors=OLD[name]))
+    new = read_published(HERE / name)
+    old = read_published(changed(tmp_path, name, tensors=OLD[name]))
     before, (after, lines) = _load(new)[0], _load(old)
     for path, array in after.items():
         assert np.array_equal(array, before[path]), path
@@ -282,16 +284,16 @@ def test_files_in_shards_are_the_same_model(tmp_path):
         save_file({k: whole[k] for k in whole if places[k] == part}, folder / part)
     index = {"metadata": {"total_size": 1}, "weight_map": places}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    before, after = _load(read(HERE / "bert"))[0], _load(read(folder))[0]
+    before, after = _load(read_published(HERE / "bert"))[0], _load(read_published(folder))[0]
     assert before.keys() == after.keys()
     assert all(np.array_equal(before[path], after[path]) for path in before)
 
 
 def _load(published):
     from fxformer.config.build import build
-    from fxformer.hf.published_model import shapes_of
+    from fxformer.hf.published_model import parameter_shapes
 
-    shapes = shapes_of(build(published.compose().model.network), published.vocab)
+    shapes = parameter_shapes(build(published.compose().model.network), published.vocab)
     return published.load(shapes)
 
 
@@ -346,15 +348,15 @@ def test_a_config_in_an_old_form_says_the_same(name, tmp_path):
     (folder / "config.json").write_text(
         json.dumps({key: value for key, value in stated.items() if key not in lacks})
     )
-    assert sorted(read(folder).overrides) == sorted(read(HERE / name).overrides)
+    assert sorted(read_published(folder).overrides) == sorted(read_published(HERE / name).overrides)
 
 
 @pytest.mark.parametrize(
     "layout,shape",
     [
         (SAME, (3, 4)),
-        (TURNED, (3, 4)),
-        (ROW, (1, 5)),
+        (TRANSPOSED, (3, 4)),
+        (FLATTENED, (1, 5)),
         (rows(3), (6, 4)),
         (rows(3), (6,)),
         (columns(3), (4, 6)),
@@ -365,7 +367,7 @@ def test_a_config_in_an_old_form_says_the_same(name, tmp_path):
 )
 def test_a_layout_undoes_itself(layout, shape):
     x = np.random.default_rng(0).normal(size=shape)
-    assert np.array_equal(layout.outward(layout.inward(x)), x)
+    assert np.array_equal(layout.to_tensor(layout.to_arrays(x)), x)
 
 
 @pytest.mark.parametrize(
@@ -378,17 +380,17 @@ def test_a_layout_undoes_itself(layout, shape):
 )
 def test_a_model_that_is_no_published_one_says_why(choices):
     with pytest.raises(ConfigMismatch, match="no published family"):
-        match(plain(composed(None, ["+size=tiny", *choices]).model))
+        detect_family(plain(composed(None, ["+size=tiny", *choices]).model))
 
 
 @pytest.mark.parametrize("hidden", [64, pytest.param(512, marks=pytest.mark.slow)])
 def test_a_foreign_attention_is_named_and_not_what_another_family_cannot_say(hidden):
     choices = ["+model=gpt2", "+size=tiny", "model/attention=qk_norm", f"model.ffn.hidden={hidden}"]
     with pytest.raises(ConfigMismatch, match=r"nearest is gpt2: model\.attention\.qk_norm"):
-        match(plain(composed(None, choices).model))
+        detect_family(plain(composed(None, choices).model))
 
 
 def test_the_plain_decoder_is_a_gpt_neox():
-    found = match(plain(composed(None, ["+model=decoder", "+size=tiny"]).model))
+    found = detect_family(plain(composed(None, ["+model=decoder", "+size=tiny"]).model))
     assert found.family.types == ("gpt_neox",)
     assert found.config["use_parallel_residual"] is False and found.config["rope_share"] == 1

@@ -8,8 +8,8 @@ from flax import nnx
 
 from fxformer.config.options import composed, plain
 from fxformer.hf.config_map import ConfigMismatch
-from fxformer.hf.detect_family import match
-from fxformer.hf.published_model import model_of
+from fxformer.hf.detect_family import detect_family
+from fxformer.hf.published_model import load_model
 from fxformer.inference.decoding.greedy import generate_seq2seq
 from fxformer.ops.cross_entropy import CrossEntropy
 from tests.hf.fixture import HERE, TOLERANCE, others, own, published, reference
@@ -18,7 +18,7 @@ from tests.hf.fixture import HERE, TOLERANCE, others, own, published, reference
 @pytest.mark.parametrize("name", ["transfo_xl", "transfo_xl_shared"])
 def test_the_loss_is_that_of_transformers(name):
     """Every token but the first, given those before it and the blanks before the text."""
-    shape, state = nnx.split(model_of(published(HERE / name))[0])
+    shape, state = nnx.split(load_model(published(HERE / name))[0])
     ids = jnp.asarray(reference(HERE / name)["in.input_ids.0"], jnp.int32)
 
     def loss(state):
@@ -33,7 +33,7 @@ def test_the_loss_is_that_of_transformers(name):
 
 def test_every_stream_of_prophetnet_foretells_what_transformers_does():
     folder = HERE / "prophetnet"
-    shape, state = nnx.split(model_of(published(folder))[0])
+    shape, state = nnx.split(load_model(published(folder))[0])
     arrays = {k: jnp.asarray(v) for k, v in reference(folder).items()}
 
     def foretold(state):
@@ -51,8 +51,10 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
 
 def said(*choices):
     """config.json of a model of ours over 100 words."""
-    found = match(plain(composed(None, ["+size=tiny", "+model=transfo_xl", *choices]).model))
-    return found.family.written({"vocab_size": 100, **found.config})
+    found = detect_family(
+        plain(composed(None, ["+size=tiny", "+model=transfo_xl", *choices]).model)
+    )
+    return found.family.serialize({"vocab_size": 100, **found.config})
 
 
 def test_a_transformer_xl_of_ours_says_what_it_is():
@@ -76,7 +78,7 @@ def writers():
 def test_prophetnet_writes_what_transformers_writes(folder):
     arrays, one = reference(folder), published(folder)
     theirs = arrays["gen.greedy.sequences"]
-    shape, state = nnx.split(model_of(one)[0])
+    shape, state = nnx.split(load_model(one)[0])
     knobs = {"eos": one.config["eos_token_id"], "pad": one.config["pad_token_id"]}
     asked = {"start": one.config["decoder_start_token_id"], "length": theirs.shape[1] - 1}
     source, segments = (

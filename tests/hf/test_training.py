@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from fxformer.config.build import build
 from fxformer.config.check import check
 from fxformer.config.options import plain
-from fxformer.hf.detect_family import match
+from fxformer.hf.detect_family import detect_family
 from fxformer.model.language_model import LanguageModel
 from fxformer.train.compile import compile_step
 from fxformer.train.setup import set_up
@@ -56,7 +56,7 @@ def config(folder) -> DictConfig:
     if network._target_.endswith(LanguageModel.__name__):
         kind = "clm" if network.transformer.causal else "mlm"
     new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
-    head = () if one.form.has_words else (f"model/head={new}", "model/classifiers=none")
+    head = () if one.variant.has_words else (f"model/head={new}", "model/classifiers=none")
     words = [
         f"warm_start.from={folder}",
         f"objective={kind}",
@@ -78,7 +78,7 @@ def test_an_import_learns(folder):
     params, lines = build(cfg.warm_start).apply(state.params, runs="runs")
     fresh = [line.path for line in lines if line.status == "fresh"]
     assert all(path.startswith("head/") for path in fresh)
-    assert not (fresh and one.form.has_words)
+    assert not (fresh and one.variant.has_words)
     step = compile_step(setup.step, placement, setup.mesh, donate=False)
     state, losses = state.replace(params=params), []
     batches = setup.data.train(setup.corpus.batch, 0)
@@ -87,5 +87,7 @@ def test_an_import_learns(folder):
         total, weight = sums["loss"]
         losses.append(float(total / weight))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
-    if one.form.has_words:
-        match(plain(cfg.model), wanted=one.config["model_type"])  # and it can still be exported
+    if one.variant.has_words:
+        detect_family(
+            plain(cfg.model), wanted=one.config["model_type"]
+        )  # and it can still be exported

@@ -61,19 +61,19 @@ def config(folder, *more, **sides):
 
 
 @pytest.fixture(scope="module")
-def settled(folder):
+def resolved_cfg(folder):
     """The config of a warm start, for tests that change it."""
     return config(folder)
 
 
 @pytest.fixture(scope="module")
-def task(settled):
-    return open_experiment(settled)
+def task(resolved_cfg):
+    return open_experiment(resolved_cfg)
 
 
-def test_each_side_has_the_ids_of_its_own_tokenizer(folder, settled, task):
+def test_each_side_has_the_ids_of_its_own_tokenizer(folder, resolved_cfg, task):
     reads, writes = (read_tokenizer(folder / name) for name in ("reads", "writes"))
-    assert settled.model.network.source_vocab == 23 and task.data.vocabulary.size == 15
+    assert resolved_cfg.model.network.source_vocab == 23 and task.data.vocabulary.size == 15
     assert task.data.facts["source_vocab_size"] == 13
     documents = task.corpus.source.splits["train"]
     source = documents.source[: documents.source_bounds[1]]
@@ -150,9 +150,9 @@ OPENED = {
 
 
 @pytest.mark.parametrize("why", OPENED)
-def test_what_two_tokenizers_cannot_do_is_refused_before_anything_compiles(settled, why):
+def test_what_two_tokenizers_cannot_do_is_refused_before_anything_compiles(resolved_cfg, why):
     changes, said = OPENED[why]
-    cfg = settled.copy()
+    cfg = resolved_cfg.copy()
     OmegaConf.set_struct(cfg, False)
     for key, value in changes.items():
         OmegaConf.update(cfg, key, value, merge=False)

@@ -16,7 +16,7 @@ from fxformer.config.options import composed
 from fxformer.config.target import ConfigError
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.import_model import import_model, nested
-from fxformer.hf.published_model import model_of, shapes_of
+from fxformer.hf.published_model import load_model, parameter_shapes
 from fxformer.warmstart.checkpoint_source import CheckpointSource
 from fxformer.warmstart.encoder_decoder import encoder_decoder_model
 from fxformer.warmstart.resolve import resolve_warm_start
@@ -31,7 +31,7 @@ def combined(encoder, decoder, *words):
     """(config, shapes, arrays by path, conversion report) of an encoder-decoder."""
     argv = [f"warm_start.encoder={encoder}", f"warm_start.decoder={decoder}", *DATA, *words]
     cfg = resolve_warm_start(composed("train", argv), argv)
-    shapes = shapes_of(build(cfg.model.network), 23)
+    shapes = parameter_shapes(build(cfg.model.network), 23)
     arrays, lines = build(cfg.warm_start).weights(shapes, runs="runs")
     return cfg, shapes, arrays, lines
 
@@ -61,7 +61,7 @@ class Preset(CheckpointSource):
 def test_bert2bert_has_the_published_parameters(share, parameters):
     base = Preset(("+model=bert", "+size=base"))
     node = encoder_decoder_model(base, base, share, 1)
-    shapes = shapes_of(build(OmegaConf.create({"model": node}).model.network), 30522)
+    shapes = parameter_shapes(build(OmegaConf.create({"model": node}).model.network), 30522)
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == parameters
 
 
@@ -77,7 +77,7 @@ def test_at_step_0_the_encoder_computes_the_same_as_alone(share):
     model = nnx.merge(shape, nested({**arrays, **fresh}))
     ids, segments = np.array([[5, 9, 14, 6, 0, 0]]), np.array([[1, 1, 1, 1, 0, 0]])
     batch = Batch(ids, segments, source=ids, source_segments=segments)
-    alone = model_of(published(HERE / "bert"))[0]
+    alone = load_model(published(HERE / "bert"))[0]
     theirs = np.asarray(alone.hidden_states(Batch(ids, segments)))
     encoder, decoder = jax.tree.map(np.asarray, model.hidden_states(batch))
     assert np.array_equal(encoder[:, :, :4], theirs[:, :, :4])
@@ -117,7 +117,7 @@ def test_shared_arrays_start_from_the_preferred_side():
         _, _, arrays, _ = combined(
             BERT, GPT2, "warm_start.share=embeddings", f"warm_start.prefer={side}"
         )
-        alone = model_of(published(HERE / folder))[0].words.embedding[...]
+        alone = load_model(published(HERE / folder))[0].words.embedding[...]
         assert np.array_equal(arrays["words/embedding"], alone)
 
 
@@ -238,7 +238,7 @@ def test_two_runs_combine(tmp_path):
     run = train(first, tmp_path, "objective=mlm", "trainer.steps=1", "name=second")
     argv = [f"warm_start.encoder={first}", "warm_start.decoder=second", f"runs={tmp_path}", *DATA]
     cfg = resolve_warm_start(composed("train", argv), argv)
-    shapes = shapes_of(build(cfg.model.network), 23)
+    shapes = parameter_shapes(build(cfg.model.network), 23)
     arrays, _ = build(cfg.warm_start).weights(shapes, runs=str(tmp_path))
     from fxformer.hf.run_weights import model_weights
 

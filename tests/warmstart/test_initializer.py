@@ -9,11 +9,11 @@ from omegaconf import OmegaConf
 from fxformer.cli import app
 from fxformer.config.build import build
 from fxformer.config.options import composed, plain
-from fxformer.hf.canonical_config import differences, settled
+from fxformer.hf.canonical_config import canonicalize, differences
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.export_model import export_model
 from fxformer.hf.import_model import import_model
-from fxformer.hf.published_model import shapes_of
+from fxformer.hf.published_model import parameter_shapes
 from fxformer.hf.run_weights import model_weights
 from fxformer.track.run_reader import StoredRun
 from fxformer.warmstart.config_references import referenced
@@ -75,7 +75,7 @@ def test_references_of_a_resolved_model_are_restored():
         words = [f"+model={model}", "+size=tiny", "model.norm.eps=1e-3"]
         node = plain(composed(None, words).model)
         cfg = OmegaConf.create({"model": referenced(node)})
-        assert not differences(settled(plain(cfg)["model"]), settled(node))
+        assert not differences(canonicalize(plain(cfg)["model"]), canonicalize(node))
         cfg.model.norm.eps = 0.5
         cfg.model.ffn.hidden = 7
         network = plain(cfg)["model"]["network"]
@@ -86,11 +86,13 @@ def test_references_of_a_resolved_model_are_restored():
 def test_heads_may_be_fresh_and_the_body_may_not():
     one = published(HERE / "bert")
     network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
-    shapes = shapes_of(network, one.vocab)
+    shapes = parameter_shapes(network, one.vocab)
     arrays, lines = WarmStart(from_=str(HERE / "bert")).weights(shapes, runs="runs")
     fresh = {line.path for line in lines if line.status == "fresh"}
     assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
     assert fresh | set(arrays) == set(shapes)
     deeper = build(one.compose(["model.layers=3"]).model.network)
     with pytest.raises(WeightMismatch, match="layer.2"):
-        WarmStart(from_=str(HERE / "bert")).weights(shapes_of(deeper, one.vocab), runs="runs")
+        WarmStart(from_=str(HERE / "bert")).weights(
+            parameter_shapes(deeper, one.vocab), runs="runs"
+        )

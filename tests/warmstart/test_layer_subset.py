@@ -7,9 +7,9 @@ from omegaconf import OmegaConf
 from fxformer.config.build import build
 from fxformer.config.options import composed, plain
 from fxformer.config.target import ConfigError
-from fxformer.hf.detect_family import match
+from fxformer.hf.detect_family import detect_family
 from fxformer.hf.import_model import import_model
-from fxformer.hf.published_model import shapes_of
+from fxformer.hf.published_model import parameter_shapes
 from fxformer.warmstart.checkpoint_source import open_source
 from fxformer.warmstart.config_references import resolved
 from fxformer.warmstart.layer_subset import (
@@ -28,10 +28,10 @@ def student(folder, layers, *words, vocab=23, runs="runs"):
     argv = [f"warm_start.from={folder}", f"warm_start.layers={layers}", "tokenizer=none", *words]
     cfg = resolve_warm_start(composed("train", argv), argv)
     network = build(cfg.model.network)
-    arrays, lines = build(cfg.warm_start).weights(shapes_of(network, vocab), runs=runs)
+    arrays, lines = build(cfg.warm_start).weights(parameter_shapes(network, vocab), runs=runs)
     source = open_source(str(folder), runs)
     whole = build(OmegaConf.create({"model": source.model}).model.network)
-    return cfg, arrays, lines, source.load(shapes_of(whole, vocab))[0]
+    return cfg, arrays, lines, source.load(parameter_shapes(whole, vocab))[0]
 
 
 TEACHERS = {
@@ -77,7 +77,7 @@ def test_distilberts_recipe():
     ]
     assert sorted(dropped) == sorted(["bert.embeddings.token_type_embeddings.weight", *heads])
     assert not any("types" in path for path in arrays)
-    assert match(plain(cfg.model)).form.architecture == "DistilBertForMaskedLM"
+    assert detect_family(plain(cfg.model)).variant.architecture == "DistilBertForMaskedLM"
     assert cfg.warm_start.layers == {"encoder": [0]}  # the run's config records them
 
 
@@ -85,7 +85,7 @@ def test_half_of_bert_base_without_types_is_as_large_as_distilbert():
     base = composed(None, ["+model=bert", "+size=base", "model/embed=normed", "model/head=none"])
     teacher = OmegaConf.to_container(base.model, resolve=False)
     half = subset_model(teacher, layers_by_stack(resolved(teacher), "every_other"))
-    shapes = shapes_of(build(OmegaConf.create({"model": half}).model.network), 30522)
+    shapes = parameter_shapes(build(OmegaConf.create({"model": half}).model.network), 30522)
     assert sum(int(np.prod(shape)) for shape in shapes.values()) == 66_362_880
 
 

@@ -1,14 +1,14 @@
-"""One file for each family: what its config.json and its tensors are called, and its heads.
+"""One file per model family: its config.json fields, tensor names and head variants.
 
-To add one, write a file here with a `Family` in it; nothing else needs to know of it.
+To add a family, write a file here with a `Family` in it; it is found automatically.
 
-1. `model`: the yaml of conf/model that is this family; write it if there is none, as choices.
-2. `fields`: each field of its config.json (the configuration class of transformers lists them with
-   their defaults) as a `Knob`, a `Choice`, a `Switch`, an `Only` or `Silent`. What is in none of
-   them, nor in `fields.COMMON`, is refused on import.
-3. `names`: the name map, made of `table`, `linear`, `norm`, `fused` and `tensor` of names.py. It
-   says what a tensor is called, `{i}` being the layer, and the path it has here; `fxformer import`
-   names each tensor and each path that is still without a word.
-4. `forms`: the classes of transformers it comes as, richest first.
-5. Put a tiny fixture into tests/hf/make_fixtures.py: test_parity.py finds it by itself.
+1. `model`: the preset in conf/model that is this family; write one if there is none.
+2. `config_map`: each field of its config.json (see the configuration class in transformers, with
+   defaults) as a `Value`, `Choice`, `Switch`, `Constant` or `Ignored`. Fields that are in neither
+   of `config_map` and `config_map.COMMON` are refused on import.
+3. `weight_map`: built with `table`, `linear`, `norm`, `fused` and `tensor` of weight_map.py, from
+   tensor names (`{i}` is the layer) to parameter paths. `fxformer import` lists each tensor and
+   each parameter that has no entry yet.
+4. `variants`: the classes of transformers, those with most heads first.
+5. Add a tiny fixture to tests/hf/make_fixtures.py: test_parity.py finds it automatically.
 """

@@ -1,33 +1,33 @@
 """ALBERT. Lan et al. 2020: narrow word vectors, layers that share their blocks, sentence order."""
 
-from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.config_map import Config, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
-from fxformer.hf.families.bert import LENGTH, NO_WORDS, OLD_NORMS, labelled
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.families.bert import LENGTH, NO_LM_HEAD, OLD_NORMS, labelled
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 OWN = ("hidden_size", "hidden_dropout_prob", "attention_probs_dropout_prob")
 FIELDS = (
     *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
     LENGTH,
-    Knob("hidden_size", "model.dim", 4096),
-    Knob("embedding_size", "model.embed.width", 128),
-    Knob("num_hidden_groups", "model.groups", 1),
-    Knob("inner_group_num", "model.inner", 1),
-    Knob("hidden_dropout_prob", "model.dropout", 0.0, free=True),
-    Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.0, free=True),
-    Silent(("classifier_dropout_prob", "net_structure_type", "down_scale_factor", "gap_size")),
-    Silent(("num_memory_blocks",)),
+    Value("hidden_size", "model.dim", 4096),
+    Value("embedding_size", "model.embed.width", 128),
+    Value("num_hidden_groups", "model.groups", 1),
+    Value("inner_group_num", "model.inner", 1),
+    Value("hidden_dropout_prob", "model.dropout", 0.0, free=True),
+    Value("attention_probs_dropout_prob", "model.attention.dropout", 0.0, free=True),
+    Ignored(("classifier_dropout_prob", "net_structure_type", "down_scale_factor", "gap_size")),
+    Ignored(("num_memory_blocks",)),
 )
 DEFAULTS = {"num_attention_heads": 64, "intermediate_size": 16384, "hidden_act": "gelu_new"}
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """What AlbertConfig takes where BertConfig takes something else."""
     return {**DEFAULTS, **config}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """One name for each block, not for each layer."""
     inner = config.get("inner_group_num", 1)
     own = {"numbers": lambda block: {"g": block // inner, "k": block % inner}}
@@ -72,36 +72,41 @@ ALBERT = Family(
     types=("albert",),
     model="albert",
     base="albert.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    forms=(
-        Form("AlbertForPreTraining", needs=WORDS + ORDER, overrides=LOOSE + PAIRS, **OWN_TABLE),
-        Form("AlbertForPreTraining", needs=WORDS + ORDER, overrides=PAIRS),
-        Form("AlbertForMaskedLM", needs=WORDS, overrides=LOOSE, **OWN_TABLE),
-        Form("AlbertForMaskedLM", needs=WORDS),
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    variants=(
+        HeadVariant(
+            "AlbertForPreTraining",
+            required_tensors=WORDS + ORDER,
+            overrides=LOOSE + PAIRS,
+            **OWN_TABLE,
+        ),
+        HeadVariant("AlbertForPreTraining", required_tensors=WORDS + ORDER, overrides=PAIRS),
+        HeadVariant("AlbertForMaskedLM", required_tensors=WORDS, overrides=LOOSE, **OWN_TABLE),
+        HeadVariant("AlbertForMaskedLM", required_tensors=WORDS),
         labelled(
             "AlbertForSequenceClassification",
             "classes",
             "classifier.weight",
-            needs=("albert.pooler.weight",),
+            required_tensors=("albert.pooler.weight",),
         ),
         labelled("AlbertForTokenClassification", "tokens", "classifier.weight"),
-        Form(
+        HeadVariant(
             "AlbertForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form(
+        HeadVariant(
             "AlbertModel",
-            needs=("albert.pooler.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=pooler"),
+            required_tensors=("albert.pooler.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=pooler"),
             base="",
         ),
-        Form("AlbertModel", overrides=NO_WORDS, base=""),
+        HeadVariant("AlbertModel", overrides=NO_LM_HEAD, base=""),
     ),
-    ignore=(r"embeddings\.(position|token_type)_ids$", r"^albert\.pooler\."),
-    renames=OLD_NORMS,
-    answers={"pairs": "sop_logits"},
+    ignored_tensors=(r"embeddings\.(position|token_type)_ids$", r"^albert\.pooler\."),
+    legacy_names=OLD_NORMS,
+    output_names={"pairs": "sop_logits"},
     positions="row",
 )

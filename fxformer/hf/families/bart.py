@@ -1,9 +1,9 @@
 """BART. Lewis et al. 2020. Its names are those of mBART, Marian, Pegasus and M2M100 too."""
 
-from fxformer.hf.config_map import Choice, Config, Knob, Only, Silent
+from fxformer.hf.config_map import Choice, Config, Constant, Ignored, Value
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, logits_bias, norm, table, tensor
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, logits_bias, norm, table, tensor
 
 
 def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) -> tuple:
@@ -13,27 +13,27 @@ def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) 
     after the last; normed: a norm of the embeddings; static: positions are not learned;
     scaled: whether words are scaled where it is not said"""
     return (
-        Knob("d_model", "model.dim", 1024),
-        Knob("encoder_layers", "model.encoder.layers", 12),
-        Knob("decoder_layers", "model.decoder.layers", 12),
-        Knob("encoder_attention_heads", "model.encoder.heads", 16),
-        Knob("decoder_attention_heads", "model.decoder.heads", 16),
-        Knob("encoder_ffn_dim", "model.encoder.hidden", 4096),
-        Knob("decoder_ffn_dim", "model.decoder.hidden", 4096),
-        Knob("max_position_embeddings", "model.position.length", 1024),
-        Knob("scale_embedding", "model.embed.scaled", scaled),
+        Value("d_model", "model.dim", 1024),
+        Value("encoder_layers", "model.encoder.layers", 12),
+        Value("decoder_layers", "model.decoder.layers", 12),
+        Value("encoder_attention_heads", "model.encoder.heads", 16),
+        Value("decoder_attention_heads", "model.decoder.heads", 16),
+        Value("encoder_ffn_dim", "model.encoder.hidden", 4096),
+        Value("decoder_ffn_dim", "model.decoder.hidden", 4096),
+        Value("max_position_embeddings", "model.position.length", 1024),
+        Value("scale_embedding", "model.embed.scaled", scaled),
         Choice("activation_function", "model/act", ACTS, act),
-        Knob("dropout", "model.dropout", 0.1, free=True),
-        Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
-        Knob("activation_dropout", "model.ffn.dropout", 0.0, free=True),
-        Silent(("encoder_layerdrop", "decoder_layerdrop", "classifier_dropout", "init_std")),
-        Silent(("classif_dropout", "num_hidden_layers", "extra_pos_embeddings")),
-        Silent(("force_bos_token_to_be_generated", "do_blenderbot_90_layernorm")),
-        Only("normalize_before", before, write=False),
-        Only("add_final_layer_norm", before, write=False),
-        Only("normalize_embedding", normed, write=False),
-        Only("static_position_embeddings", static, write=False),
-        Only("add_bias_logits", False, write=False),
+        Value("dropout", "model.dropout", 0.1, free=True),
+        Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
+        Value("activation_dropout", "model.ffn.dropout", 0.0, free=True),
+        Ignored(("encoder_layerdrop", "decoder_layerdrop", "classifier_dropout", "init_std")),
+        Ignored(("classif_dropout", "num_hidden_layers", "extra_pos_embeddings")),
+        Ignored(("force_bos_token_to_be_generated", "do_blenderbot_90_layernorm")),
+        Constant("normalize_before", before, write=False),
+        Constant("add_final_layer_norm", before, write=False),
+        Constant("normalize_embedding", normed, write=False),
+        Constant("static_position_embeddings", static, write=False),
+        Constant("add_bias_logits", False, write=False),
     )
 
 
@@ -48,7 +48,7 @@ def alone(config: Config) -> bool:
 COPIES = ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Both stacks and the heads."""
     return [
         *table("model.shared", "words", copies=COPIES),
@@ -62,7 +62,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def stack(side: str) -> list[Entry]:
+def stack(side: str) -> list[WeightEntry]:
     """One stack; final_layer_norm is the feed-forward's norm, layer_norm the stack's."""
     file, layer, blocks = f"model.{side}", f"model.{side}.layers.{{i}}", f"{side}/stack/blocks"
     return [
@@ -76,7 +76,7 @@ def stack(side: str) -> list[Entry]:
     ]
 
 
-def attention(side: str, file: str, part: str) -> list[Entry]:
+def attention(side: str, file: str, part: str) -> list[WeightEntry]:
     """One attention of every layer, with its norm."""
     layer, path = f"model.{side}.layers.{{i}}.{file}", f"{side}/stack/blocks/{part}"
     return [
@@ -88,18 +88,18 @@ def attention(side: str, file: str, part: str) -> list[Entry]:
     ]
 
 
-def bias(config: Config) -> list[Entry]:
+def bias(config: Config) -> list[WeightEntry]:
     """The buffer that the class with a head over words saves."""
     return logits_bias(config.get("decoder_vocab_size") or config.get("vocab_size", 50265))
 
 
-def forms(
+def variants(
     family: str,
     generation: str | None = None,
     words: str = "model.shared.weight",
     *,
     answers: bool = True,
-) -> tuple[Form, ...]:
+) -> tuple[HeadVariant, ...]:
     """The classes that BART and its like come as: Bart, MBart …
 
     generation: the class with a head over words, where it is not FAMILYForConditionalGeneration
@@ -109,44 +109,46 @@ def forms(
     biased = ("model.head.bias=true",)
     loose = {"tie_word_embeddings": False}
     answering = (
-        Form(
+        HeadVariant(
             f"{family}ForSequenceClassification",
-            needs=("classification_head.dense.weight",),
+            required_tensors=("classification_head.dense.weight",),
             overrides=("model/head=none", "model/classifiers=classes_seq2seq"),
             labels=("classification_head.out_proj.weight", "classes"),
         ),
-        Form(
+        HeadVariant(
             f"{family}ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
+            required_tensors=("qa_outputs.weight",),
             overrides=("model/head=none", "model/classifiers=span"),
         ),
     )
     return (
         *(answering if answers else ()),
-        Form(
+        HeadVariant(
             generation,
-            needs=("final_logits_bias",),
+            required_tensors=("final_logits_bias",),
             overrides=("model/head=untied", *biased),
             when=lambda names, config: own(names, config) and not names.zero("final_logits_bias"),
             config=loose,
-            names=bias,
+            weight_map=bias,
         ),
-        Form(
+        HeadVariant(
             generation,
-            needs=("final_logits_bias",),
+            required_tensors=("final_logits_bias",),
             overrides=biased,
             when=lambda names, config: not names.zero("final_logits_bias"),
-            names=bias,
+            weight_map=bias,
         ),
-        Form(generation, overrides=("model/head=untied",), when=own, config=loose, names=bias),
-        Form(generation, needs=("final_logits_bias",), names=bias),
-        Form(generation, needs=("lm_head.weight",), names=bias),
-        Form(  # tied, and saved without its copies and without a bias that is zero
+        HeadVariant(
+            generation, overrides=("model/head=untied",), when=own, config=loose, weight_map=bias
+        ),
+        HeadVariant(generation, required_tensors=("final_logits_bias",), weight_map=bias),
+        HeadVariant(generation, required_tensors=("lm_head.weight",), weight_map=bias),
+        HeadVariant(  # tied, and saved without its copies and without a bias that is zero
             generation,
             when=lambda names, config: generation in (config.get("architectures") or []),
-            names=bias,
+            weight_map=bias,
         ),
-        Form(f"{family}Model", overrides=("model/head=none",), base=""),
+        HeadVariant(f"{family}Model", overrides=("model/head=none",), base=""),
     )
 
 
@@ -154,9 +156,9 @@ BART = Family(
     types=("bart",),
     model="bart",
     base="model.",
-    fields=fields("gelu", before=False, normed=True, static=False, scaled=False),
-    names=names,
-    forms=forms("Bart"),
+    config_map=fields("gelu", before=False, normed=True, static=False, scaled=False),
+    weight_map=weight_map,
+    variants=variants("Bart"),
     when=lambda config: not alone(config),
-    ignore=(r"^(model\.)?(encoder|decoder)\.version$",),
+    ignored_tensors=(r"^(model\.)?(encoder|decoder)\.version$",),
 )

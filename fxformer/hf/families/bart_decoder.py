@@ -9,10 +9,10 @@ import functools
 
 import numpy as np
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Field, Fixed, Knob, Silent
+from fxformer.hf.config_map import Config, ConfigMismatch, Field, Ignored, Implied, Value
 from fxformer.hf.families import bart, marian, mbart, pegasus
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, table, tensor
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, table, tensor
 
 WORDS, OUTPUT = "model.decoder.embed_tokens", "lm_head.weight"
 OURS = {
@@ -33,15 +33,15 @@ def fields(seq2seq: tuple[Field, ...], choices: tuple[str, ...]) -> tuple[Field,
     """
     kept = [field for field in seq2seq if getattr(field, "file", None) not in (*ENCODER, *DERIVED)]
     renamed = [
-        dataclasses.replace(field, key=OURS[field.file])
-        if isinstance(field, Knob) and field.file in OURS
+        dataclasses.replace(field, key=OURS[field.name])
+        if isinstance(field, Value) and field.name in OURS
         else field
         for field in kept
     ]
-    return (Fixed(words=choices), *renamed, Silent(ENCODER))
+    return (Implied(words=choices), *renamed, Ignored(ENCODER))
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """The word table and the stack of the decoder, and its output table."""
     stack = [
         dataclasses.replace(
@@ -57,7 +57,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def unread(config: Config) -> list[Entry]:
+def unread(config: Config) -> list[WeightEntry]:
     """The cross-attention of every layer, which a decoder alone does not compute."""
     depth, dim = config.get("decoder_layers", 12), config.get("d_model", 1024)
     if type(depth) is not int or type(dim) is not int or depth > DEEPEST:
@@ -79,19 +79,19 @@ def unread(config: Config) -> list[Entry]:
     ]
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """As many layers for the absent encoder: transformers makes its cache of so many."""
     return {**config, "encoder_layers": config["decoder_layers"]}
 
 
-def fixed_names(config: Config) -> list[Entry]:
+def fixed_names(config: Config) -> list[WeightEntry]:
     """And the table of fixed positions, which files of Pegasus' and Marian's decoders hold."""
     file = "model.decoder.embed_positions.weight"
-    fixed = [entry for entry in pegasus.names(config) if entry.file == file]
-    return [*(entry for entry in names(config) if entry.file != file), *fixed]
+    fixed = [entry for entry in pegasus.weight_map(config) if entry.file == file]
+    return [*(entry for entry in weight_map(config) if entry.file != file), *fixed]
 
 
-def decoder(family: Family, name: str, choices: tuple[str, ...], names=names) -> Family:
+def decoder(family: Family, name: str, choices: tuple[str, ...], weight_map=weight_map) -> Family:
     """The decoder of an encoder-decoder as a family of its own.
 
     name: what the class begins with; choices: what makes our plain decoder this one
@@ -100,19 +100,19 @@ def decoder(family: Family, name: str, choices: tuple[str, ...], names=names) ->
         types=family.types,
         model="decoder",
         base="model.",
-        fields=fields(family.fields, choices),
-        names=names,
-        written=written,
-        forms=(
-            Form(
+        config_map=fields(family.config_map, choices),
+        weight_map=weight_map,
+        serialize=serialize,
+        variants=(
+            HeadVariant(
                 f"{name}ForCausalLM",
                 overrides=("model/head=untied",),
                 when=untied(OUTPUT, f"{WORDS}.weight"),
                 config={"tie_word_embeddings": False, **ALONE},
             ),
-            Form(f"{name}ForCausalLM", config=ALONE),
+            HeadVariant(f"{name}ForCausalLM", config=ALONE),
         ),
-        ignore=family.ignore,
+        ignored_tensors=family.ignored_tensors,
         positions="row",
         when=bart.alone,
     )

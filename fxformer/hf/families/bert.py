@@ -2,45 +2,45 @@
 
 import dataclasses
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 ACTS |= {"gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Types(Knob):
+class Types(Value):
     """Rows of the table of token types, which transformers always looks up."""
 
     def values(self, model: dict) -> Config:
         found = super().values(model)
-        if not found[self.file]:
+        if not found[self.name]:
             raise ConfigMismatch(f"{self.key}=0: a model without token types is a DistilBERT")
         return found
 
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 768),
-    Knob("num_hidden_layers", "model.layers", 12),
-    Knob("num_attention_heads", "model.heads", 12),
-    Knob("intermediate_size", "model.ffn.hidden", 3072),
+    Value("hidden_size", "model.dim", 768),
+    Value("num_hidden_layers", "model.layers", 12),
+    Value("num_attention_heads", "model.heads", 12),
+    Value("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
-    Knob("layer_norm_eps", "model.norm.eps", 1e-12),
+    Value("layer_norm_eps", "model.norm.eps", 1e-12),
     Types("type_vocab_size", "model.embed.types", 2),
-    Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
-    Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
-    Knob("is_decoder", "model.encoder.causal", False),
-    Only("position_embedding_type", "absolute", write=False),
-    Silent(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
-    Silent(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
-    Silent(("pooler_type",)),
+    Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
+    Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
+    Value("is_decoder", "model.encoder.causal", False),
+    Constant("position_embedding_type", "absolute", write=False),
+    Ignored(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
+    Ignored(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
+    Ignored(("pooler_type",)),
 )
-LENGTH = Knob("max_position_embeddings", "model.position.length", 512)
+LENGTH = Value("max_position_embeddings", "model.position.length", 512)
 
 
-def body(base: str, copies: tuple[str, ...]) -> list[Entry]:
+def body(base: str, copies: tuple[str, ...]) -> list[WeightEntry]:
     """Embeddings and layers as BERT and its descendants name them, under a prefix.
 
     copies: the names of an output table that is the word table"""
@@ -62,7 +62,7 @@ def body(base: str, copies: tuple[str, ...]) -> list[Entry]:
     ]
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """BERT's body and all its heads."""
     return [
         *body("bert.", ("cls.predictions.decoder",)),
@@ -78,7 +78,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def _pooler(classifier: str) -> list[Entry]:
+def _pooler(classifier: str) -> list[WeightEntry]:
     return linear("bert.pooler.dense", f"classifiers/{classifier}/dense")
 
 
@@ -86,10 +86,10 @@ def labelled(architecture: str, classifier: str, tensor: str, option: str | None
     """The form of a body with a classifier for labels.
 
     tensor: its last weight, which has a row for each class; option: of model/classifiers"""
-    return Form(
+    return HeadVariant(
         architecture,
-        needs=(tensor, *more.pop("needs", ())),
-        overrides=(*NO_WORDS, f"model/classifiers={option or classifier}"),
+        required_tensors=(tensor, *more.pop("required_tensors", ())),
+        overrides=(*NO_LM_HEAD, f"model/classifiers={option or classifier}"),
         labels=(tensor, classifier),
         **more,
     )
@@ -97,7 +97,7 @@ def labelled(architecture: str, classifier: str, tensor: str, option: str | None
 
 def causal(
     architecture: str, needs: tuple[str, ...], loose: tuple[str, ...], own, tied: tuple = ()
-) -> tuple[Form, Form]:
+) -> tuple[HeadVariant, HeadVariant]:
     """The forms of an encoder that sees no later token: is_decoder in its config.json.
 
     loose, own: what it is, and whether, with an output table of its own; tied: without"""
@@ -107,18 +107,18 @@ def causal(
         return bool(config.get("is_decoder"))
 
     return (
-        Form(
+        HeadVariant(
             architecture,
-            needs=needs,
+            required_tensors=needs,
             overrides=(*loose, *later),
             when=lambda names, config: reads_on(names, config) and own(names, config),
             config={"tie_word_embeddings": False},
         ),
-        Form(architecture, needs=needs, overrides=(*tied, *later), when=reads_on),
+        HeadVariant(architecture, required_tensors=needs, overrides=(*tied, *later), when=reads_on),
     )
 
 
-NO_WORDS = ("model/head=none",)
+NO_LM_HEAD = ("model/head=none",)
 OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
 UNTIED = ("model/head=untied_mlm",)
 PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
@@ -134,61 +134,73 @@ BERT = Family(
     types=("bert",),
     model="bert",
     base="bert.",
-    fields=(*FIELDS, LENGTH),
-    names=names,
-    forms=(
-        Form(
+    config_map=(*FIELDS, LENGTH),
+    weight_map=weight_map,
+    variants=(
+        HeadVariant(
             "BertForPreTraining",
-            needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
+            required_tensors=(
+                "cls.predictions.transform.dense.weight",
+                "cls.seq_relationship.weight",
+            ),
             overrides=UNTIED + PAIRS,
             when=untied(OUTPUT, WORDS),
             config=LOOSE,
         ),
-        Form(
+        HeadVariant(
             "BertForPreTraining",
-            needs=("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight"),
+            required_tensors=(
+                "cls.predictions.transform.dense.weight",
+                "cls.seq_relationship.weight",
+            ),
             overrides=PAIRS,
         ),
         *causal("BertLMHeadModel", ("cls.predictions.transform.dense.weight",), UNTIED, LOOSE_OWN),
-        Form(
+        HeadVariant(
             "BertForMaskedLM",
-            needs=("cls.predictions.transform.dense.weight",),
+            required_tensors=("cls.predictions.transform.dense.weight",),
             overrides=UNTIED,
             when=untied(OUTPUT, WORDS),
             config=LOOSE,
         ),
-        Form("BertForMaskedLM", needs=("cls.predictions.transform.dense.weight",)),
-        Form(
-            "BertForNextSentencePrediction",
-            needs=("cls.seq_relationship.weight",),
-            overrides=NO_WORDS + PAIRS,
+        HeadVariant(
+            "BertForMaskedLM", required_tensors=("cls.predictions.transform.dense.weight",)
         ),
-        Form(
+        HeadVariant(
+            "BertForNextSentencePrediction",
+            required_tensors=("cls.seq_relationship.weight",),
+            overrides=NO_LM_HEAD + PAIRS,
+        ),
+        HeadVariant(
             "BertForSequenceClassification",
-            needs=("classifier.weight", "bert.pooler.dense.weight"),
-            overrides=(*NO_WORDS, "model/classifiers=classes"),
+            required_tensors=("classifier.weight", "bert.pooler.dense.weight"),
+            overrides=(*NO_LM_HEAD, "model/classifiers=classes"),
             labels=("classifier.weight", "classes"),
         ),
-        Form(
+        HeadVariant(
             "BertForTokenClassification",
-            needs=("classifier.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=tokens"),
+            required_tensors=("classifier.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
             labels=("classifier.weight", "tokens"),
         ),
-        Form(
+        HeadVariant(
             "BertForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form(
+        HeadVariant(
             "BertModel",
-            needs=("bert.pooler.dense.weight",),
-            overrides=NO_WORDS + POOLER,
+            required_tensors=("bert.pooler.dense.weight",),
+            overrides=NO_LM_HEAD + POOLER,
             base="",
         ),
-        Form("BertModel", overrides=NO_WORDS, base=""),
+        HeadVariant("BertModel", overrides=NO_LM_HEAD, base=""),
     ),
-    ignore=(r"embeddings\.position_ids$", r"embeddings\.token_type_ids$", r"^bert\.pooler\."),
-    renames=OLD_NORMS,
+    ignored_tensors=(
+        r"embeddings\.position_ids$",
+        r"embeddings\.token_type_ids$",
+        r"^bert\.pooler\.",
+    ),
+    legacy_names=OLD_NORMS,
     positions="row",
 )

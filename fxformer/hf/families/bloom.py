@@ -1,28 +1,28 @@
 """BLOOM. BigScience Workshop 2022."""
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Only, Silent
-from fxformer.hf.decoder_variants import Fourfold, forms, heads
+from fxformer.hf.config_map import Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.decoder_variants import Fourfold, heads, variants
 from fxformer.hf.family import Family
 from fxformer.hf.tensor_layout import by_head
-from fxformer.hf.weight_map import Entry, fused, linear, norm, table
+from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, table
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 64),
-    Knob("n_layer", "model.layers", 2),
-    Knob("n_head", "model.heads", 8),
+    Value("hidden_size", "model.dim", 64),
+    Value("n_layer", "model.layers", 2),
+    Value("n_head", "model.heads", 8),
     Fourfold(("n_inner",), width=("hidden_size", 64)),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Knob("hidden_dropout", "model.dropout", 0.0, free=True),
-    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Only("apply_residual_connection_post_layernorm", False),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("hidden_dropout", "model.dropout", 0.0, free=True),
+    Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
+    Constant("apply_residual_connection_post_layernorm", False),
     # the same sums in another order, fused kernels, and what its first trainer asked for
-    Silent(("pretraining_tp", "slow_but_exact", "initializer_range", "seq_length")),
-    Silent(("attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion")),
-    Silent(("skip_bias_add", "skip_bias_add_qkv", "offset_alibi")),
+    Ignored(("pretraining_tp", "slow_but_exact", "initializer_range", "seq_length")),
+    Ignored(("attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion")),
+    Ignored(("skip_bias_add", "skip_bias_add_qkv", "offset_alibi")),
 )
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """Sizes under the names that its first files do not use; refuses sums without biases."""
     split = config.get("pretraining_tp", 1)
     if config.get("slow_but_exact") and split not in (None, 1):
@@ -36,7 +36,7 @@ def modern(config: Config) -> Config:
     return {old.get(name, name): value for name, value in config.items() if value is not None}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """q, k and v of a head lie together, as in GPT-NeoX."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
@@ -59,9 +59,9 @@ BLOOM = Family(
     types=("bloom",),
     model="bloom",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    forms=forms("Bloom", "transformer.word_embeddings.weight", tied=True),
-    ignore=(r"\.self_attention\.(bias|masked_bias)$",),
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    variants=variants("Bloom", "transformer.word_embeddings.weight", tied=True),
+    ignored_tensors=(r"\.self_attention\.(bias|masked_bias)$",),
 )

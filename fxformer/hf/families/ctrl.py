@@ -1,27 +1,27 @@
 """CTRL. Keskar et al. 2019."""
 
-from fxformer.hf.config_map import Config, Knob, Silent
-from fxformer.hf.decoder_variants import forms, heads
+from fxformer.hf.config_map import Config, Ignored, Value
+from fxformer.hf.decoder_variants import heads, variants
 from fxformer.hf.family import Family
-from fxformer.hf.weight_map import Entry, linear, norm, table
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table
 
 FIELDS = (
-    Knob("n_embd", "model.dim", 1280),
-    Knob("n_layer", "model.layers", 48),
-    Knob("n_head", "model.heads", 16),
-    Knob("dff", "model.ffn.hidden", 8192),
-    Knob("n_positions", "model.position.length", 256),
+    Value("n_embd", "model.dim", 1280),
+    Value("n_layer", "model.layers", 48),
+    Value("n_head", "model.heads", 16),
+    Value("dff", "model.ffn.hidden", 8192),
+    Value("n_positions", "model.position.length", 256),
     # of the norm after the last block; inside the layers it is 1e-6
-    Knob("layer_norm_epsilon", "model.decoder.last_norm.eps", 1e-6),
-    Knob("resid_pdrop", "model.dropout", 0.1, free=True),
-    Knob("embd_pdrop", "model.embed.dropout", 0.1, free=True),
-    Silent(("attn_pdrop", "n_ctx", "initializer_range", "from_tf", "summary_activation")),
-    Silent(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
-    Silent(("summary_use_proj",)),
+    Value("layer_norm_epsilon", "model.decoder.last_norm.eps", 1e-6),
+    Value("resid_pdrop", "model.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Ignored(("attn_pdrop", "n_ctx", "initializer_range", "from_tf", "summary_activation")),
+    Ignored(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
+    Ignored(("summary_use_proj",)),
 )
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Sines are computed, the output table is the word table, its bias is not."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.multi_head_attention", f"{stack}/attention"
@@ -42,9 +42,9 @@ CTRL = Family(
     types=("ctrl",),
     model="ctrl",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    forms=forms(
+    config_map=FIELDS,
+    weight_map=weight_map,
+    variants=variants(
         "CTRL",
         "transformer.w.weight",
         tied=True,
@@ -53,5 +53,5 @@ CTRL = Family(
         classes="classifier",
         lacks=("ForTokenClassification", "ForQuestionAnswering"),
     ),
-    ignore=(r"^(transformer\.)?pos_encoding$",),
+    ignored_tensors=(r"^(transformer\.)?pos_encoding$",),
 )

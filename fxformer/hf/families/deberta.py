@@ -2,50 +2,50 @@
 
 import dataclasses
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent, Switch
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Switch, Value
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.tensor_layout import Layout, by_head
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.tensor_layout import TensorLayout, by_head
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 POSITIONS = {False: "disentangled", True: "disentangled_learned"}
 FIELDS = (
-    Knob("hidden_size", "model.dim", 768),
-    Knob("num_hidden_layers", "model.layers", 12),
-    Knob("num_attention_heads", "model.heads", 12),
-    Knob("intermediate_size", "model.ffn.hidden", 3072),
+    Value("hidden_size", "model.dim", 768),
+    Value("num_hidden_layers", "model.layers", 12),
+    Value("num_attention_heads", "model.heads", 12),
+    Value("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
-    Knob("layer_norm_eps", "model.norm.eps", 1e-7),
-    Knob("type_vocab_size", "model.embed.types", 0),
+    Value("layer_norm_eps", "model.norm.eps", 1e-7),
+    Value("type_vocab_size", "model.embed.types", 0),
     Choice("position_biased_input", "model/position", POSITIONS, True),
-    Knob("rows", "model.position.length"),
-    Knob("max_relative_positions", "model.position.reach"),
-    Knob("c2p", "model.attention.from_content"),
-    Knob("p2c", "model.attention.from_position"),
-    Knob("hidden_dropout_prob", "model.dropout", 0.1, free=True),
-    Knob("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
-    Only("relative_attention", True),
-    Only("pooler_hidden_act", "gelu"),
-    Only("talking_head", False, write=False),
-    Silent(("max_position_embeddings", "pos_att_type", "embedding_size", "attention_head_size")),
-    Silent(("pooler_hidden_size", "pooler_dropout", "cls_dropout", "initializer_range")),
-    Silent(("legacy", "padding_idx", "position_embedding_type")),
+    Value("rows", "model.position.length"),
+    Value("max_relative_positions", "model.position.reach"),
+    Value("c2p", "model.attention.from_content"),
+    Value("p2c", "model.attention.from_position"),
+    Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
+    Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
+    Constant("relative_attention", True),
+    Constant("pooler_hidden_act", "gelu"),
+    Constant("talking_head", False, write=False),
+    Ignored(("max_position_embeddings", "pos_att_type", "embedding_size", "attention_head_size")),
+    Ignored(("pooler_hidden_size", "pooler_dropout", "cls_dropout", "initializer_range")),
+    Ignored(("legacy", "padding_idx", "position_embedding_type")),
 )
 V1 = (
     *FIELDS,
-    Knob("buckets", "model.position.buckets"),
+    Value("buckets", "model.position.buckets"),
     Switch("norm_rel_ebd", "model.position.norm", "layer_norm", "none"),
 )
 V2 = (
     *FIELDS,
-    Knob("position_buckets", "model.position.buckets"),
-    Knob("share_att_key", "model.attention.shared", False),
+    Value("position_buckets", "model.position.buckets"),
+    Value("share_att_key", "model.attention.shared", False),
     Switch("norm_rel_ebd", "model.position.norm", "layer_norm", "none"),
     Choice(
         "conv", "model/local", {"none": "none", "gelu": "convolution", "tanh": "convolution_tanh"}
     ),
-    Only("conv_groups", 1, write=False),
-    Silent(("conv_kernel_size", "conv_act")),
+    Constant("conv_groups", 1, write=False),
+    Ignored(("conv_kernel_size", "conv_act")),
 )
 V2_DEFAULTS = {
     "hidden_size": 1536,
@@ -55,7 +55,7 @@ V2_DEFAULTS = {
 }
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """What fields leave to each other, said outright."""
     width, heads = config.get("hidden_size", 768), config.get("num_attention_heads", 12)
     same = {
@@ -83,7 +83,7 @@ def modern(config: Config) -> Config:
 
 def modern_v2(config: Config) -> Config:
     """And v2's own: buckets, the norm of the table, the convolution."""
-    config = modern({**V2_DEFAULTS, **config})
+    config = normalize({**V2_DEFAULTS, **config})
     buckets, size = config.get("position_buckets", -1), config.get("conv_kernel_size", 0)
     if size not in (0, 3):
         raise ConfigMismatch(f"config.json: conv_kernel_size={size} has no counterpart, only 3")
@@ -97,7 +97,7 @@ def modern_v2(config: Config) -> Config:
     return {**config, **own}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """Fields as transformers reads them."""
     rows, buckets = config.pop("rows"), config.pop("buckets", None)
     terms = [name for name in ("c2p", "p2c") if config.pop(name)]
@@ -112,12 +112,12 @@ def written_v2(config: Config) -> Config:
     conv, norms, buckets = (config.pop(n) for n in ("conv", "norm_rel_ebd", "position_buckets"))
     own = {"norm_rel_ebd": norms, "position_buckets": -1 if buckets is None else buckets}
     own |= {} if conv == "none" else {"conv_kernel_size": 3, "conv_act": conv}
-    return {**written(config), **own}
+    return {**serialize(config), **own}
 
 
 # [out in size] of a torch Conv1d -> [size · in, out]; SIZE is that of all published models
 SIZE = 3
-TAPS = Layout(
+TAPS = TensorLayout(
     "transposed",
     lambda x: (_taps(x),),
     lambda parts: parts[0].reshape(SIZE, -1, parts[0].shape[-1]).transpose(2, 1, 0),
@@ -130,7 +130,7 @@ def _taps(x):
     return x.transpose(2, 1, 0).reshape(-1, x.shape[0])
 
 
-def body(projections) -> list[Entry]:
+def body(projections) -> list[WeightEntry]:
     """Embeddings, the relative table and layers; projections: (file, path) -> an attention's."""
     file, path = "deberta.encoder.layer.{i}", "transformer/stack/blocks"
     embed = "deberta.embeddings"
@@ -149,7 +149,7 @@ def body(projections) -> list[Entry]:
     ]
 
 
-def heads(config: Config) -> list[Entry]:
+def heads(config: Config) -> list[WeightEntry]:
     """Files say the words' head by one of two sets of names; `legacy` tells which is written."""
     old, new = "cls.predictions", "lm_predictions.lm_head"
     pairs = [
@@ -178,14 +178,14 @@ def heads(config: Config) -> list[Entry]:
     ]
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """v1: one projection for queries, keys and values, ordered by heads."""
 
-    def projections(file: str, path: str) -> list[Entry]:
+    def projections(file: str, path: str) -> list[WeightEntry]:
         kernels = tuple(f"{path}/{part}/kernel" for part in "qkv")
         apart = by_head(config.get("num_attention_heads", 12))
         return [
-            Entry(f"{file}.in_proj.weight", kernels, apart),
+            WeightEntry(f"{file}.in_proj.weight", kernels, apart),
             *tensor(f"{file}.q_bias", f"{path}/q/bias"),
             *tensor(f"{file}.v_bias", f"{path}/v/bias"),
             *linear(f"{file}.pos_proj", f"{path}/position_k"),
@@ -195,10 +195,10 @@ def names(config: Config) -> list[Entry]:
     return [*body(projections), *heads(config)]
 
 
-def names_v2(config: Config) -> list[Entry]:
+def names_v2(config: Config) -> list[WeightEntry]:
     """v2 and v3: projections apart, a norm over the table, a convolution."""
 
-    def projections(file: str, path: str) -> list[Entry]:
+    def projections(file: str, path: str) -> list[WeightEntry]:
         pairs = (("query", "q"), ("key", "k"), ("value", "v"))
         pairs += (("pos_key", "position_k"), ("pos_query", "position_q"))
         return [e for n, p in pairs for e in linear(f"{file}.{n}_proj", f"{path}/{p}")]
@@ -213,37 +213,37 @@ def names_v2(config: Config) -> list[Entry]:
     ]
 
 
-def forms(family: str) -> tuple[Form, ...]:
+def variants(family: str) -> tuple[HeadVariant, ...]:
     """The classes of v1 and v2: Deberta, DebertaV2."""
     none, words = "model/head=none", "deberta.embeddings.word_embeddings.weight"
     return (
-        Form(
+        HeadVariant(
             f"{family}ForMaskedLM",
-            needs=("cls.predictions.bias",),
+            required_tensors=("cls.predictions.bias",),
             overrides=("model/head=untied_mlm",),
             when=untied("cls.predictions.decoder.weight", words),
             config={"legacy": True, "tie_word_embeddings": False},
         ),
-        Form(f"{family}ForMaskedLM", needs=("lm_predictions.lm_head.bias",)),
-        Form(f"{family}ForMaskedLM", needs=("cls.predictions.bias",)),
-        Form(
+        HeadVariant(f"{family}ForMaskedLM", required_tensors=("lm_predictions.lm_head.bias",)),
+        HeadVariant(f"{family}ForMaskedLM", required_tensors=("cls.predictions.bias",)),
+        HeadVariant(
             f"{family}ForSequenceClassification",
-            needs=("classifier.weight", "pooler.dense.weight"),
+            required_tensors=("classifier.weight", "pooler.dense.weight"),
             overrides=(none, "model/classifiers=classes_gelu"),
             labels=("classifier.weight", "classes"),
         ),
-        Form(
+        HeadVariant(
             f"{family}ForTokenClassification",
-            needs=("classifier.weight",),
+            required_tensors=("classifier.weight",),
             overrides=(none, "model/classifiers=tokens"),
             labels=("classifier.weight", "tokens"),
         ),
-        Form(
+        HeadVariant(
             f"{family}ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
+            required_tensors=("qa_outputs.weight",),
             overrides=(none, "model/classifiers=span"),
         ),
-        Form(f"{family}Model", overrides=(none,), base=""),
+        HeadVariant(f"{family}Model", overrides=(none,), base=""),
     )
 
 
@@ -251,24 +251,27 @@ DEBERTA = Family(
     types=("deberta",),
     model="deberta",
     base="deberta.",
-    fields=V1,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=V1,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("rows", "c2p", "p2c", "buckets"),
-    forms=forms("Deberta"),
-    ignore=(r"embeddings\.position_ids$", r"^mask_predictions\.", r"^pooler\."),
-    renames=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
+    variants=variants("Deberta"),
+    ignored_tensors=(r"embeddings\.position_ids$", r"^mask_predictions\.", r"^pooler\."),
+    legacy_names=(
+        (r"LayerNorm\.gamma$", "LayerNorm.weight"),
+        (r"LayerNorm\.beta$", "LayerNorm.bias"),
+    ),
     positions="row",
 )
 DEBERTA_V2 = dataclasses.replace(
     DEBERTA,
     types=("deberta-v2",),
     model="deberta_v3",
-    fields=V2,
-    names=names_v2,
-    modern=modern_v2,
-    written=written_v2,
+    config_map=V2,
+    weight_map=names_v2,
+    normalize=modern_v2,
+    serialize=written_v2,
     derived=("rows", "c2p", "p2c", "conv"),
-    forms=forms("DebertaV2"),
+    variants=variants("DebertaV2"),
 )

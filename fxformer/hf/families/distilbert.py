@@ -1,25 +1,25 @@
 """DistilBERT. Sanh et al. 2019: BERT without token types; its norms have a fixed epsilon."""
 
-from fxformer.hf.config_map import Choice, Config, Knob, Silent
-from fxformer.hf.families.bert import ACTS, NO_WORDS, OLD_NORMS, labelled
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.config_map import Choice, Config, Ignored, Value
+from fxformer.hf.families.bert import ACTS, NO_LM_HEAD, OLD_NORMS, labelled
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 FIELDS = (
-    Knob("dim", "model.dim", 768),
-    Knob("n_layers", "model.layers", 6),
-    Knob("n_heads", "model.heads", 12),
-    Knob("hidden_dim", "model.ffn.hidden", 3072),
-    Knob("max_position_embeddings", "model.position.length", 512),
+    Value("dim", "model.dim", 768),
+    Value("n_layers", "model.layers", 6),
+    Value("n_heads", "model.heads", 12),
+    Value("hidden_dim", "model.ffn.hidden", 3072),
+    Value("max_position_embeddings", "model.position.length", 512),
     Choice("activation", "model/act", ACTS, "gelu"),
-    Knob("dropout", "model.dropout", 0.1, free=True),
-    Knob("attention_dropout", "model.attention.dropout", 0.1, free=True),
+    Value("dropout", "model.dropout", 0.1, free=True),
+    Value("attention_dropout", "model.attention.dropout", 0.1, free=True),
     # sinusoidal_pos_embds: how the table began; files hold it either way
-    Silent(("initializer_range", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds")),
+    Ignored(("initializer_range", "qa_dropout", "seq_classif_dropout", "sinusoidal_pos_embds")),
 )
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """The body and the heads."""
     embed, stack = "distilbert.embeddings", "transformer/stack/blocks"
     layer = "distilbert.transformer.layer.{i}"
@@ -50,33 +50,33 @@ DISTILBERT = Family(
     types=("distilbert",),
     model="distilbert",
     base="distilbert.",
-    fields=FIELDS,
-    names=names,
-    forms=(
-        Form(
+    config_map=FIELDS,
+    weight_map=weight_map,
+    variants=(
+        HeadVariant(
             "DistilBertForMaskedLM",
-            needs=("vocab_transform.weight",),
+            required_tensors=("vocab_transform.weight",),
             overrides=("model/head=untied_mlm",),
             when=untied("vocab_projector.weight", "distilbert.embeddings.word_embeddings.weight"),
             config={"tie_word_embeddings": False},
         ),
-        Form("DistilBertForMaskedLM", needs=("vocab_transform.weight",)),
+        HeadVariant("DistilBertForMaskedLM", required_tensors=("vocab_transform.weight",)),
         labelled(
             "DistilBertForSequenceClassification",
             "classes",
             "classifier.weight",
             "classes_relu",
-            needs=("pre_classifier.weight",),
+            required_tensors=("pre_classifier.weight",),
         ),
         labelled("DistilBertForTokenClassification", "tokens", "classifier.weight"),
-        Form(
+        HeadVariant(
             "DistilBertForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form("DistilBertModel", overrides=NO_WORDS, base=""),
+        HeadVariant("DistilBertModel", overrides=NO_LM_HEAD, base=""),
     ),
-    ignore=(r"embeddings\.position_ids$",),
-    renames=OLD_NORMS,
+    ignored_tensors=(r"embeddings\.position_ids$",),
+    legacy_names=OLD_NORMS,
     positions="row",
 )

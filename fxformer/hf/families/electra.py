@@ -1,26 +1,26 @@
 """ELECTRA, generator and discriminator. Clark et al. 2020."""
 
-from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.config_map import Config, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
-from fxformer.hf.families.bert import LENGTH, NO_WORDS, OLD_NORMS, body, causal, labelled
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, tensor
+from fxformer.hf.families.bert import LENGTH, NO_LM_HEAD, OLD_NORMS, body, causal, labelled
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 
 FIELDS = (
     *BERT_FIELDS,
     LENGTH,
-    Knob("embedding_size", "model.embed.width", 128),
-    Silent(("summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj")),
+    Value("embedding_size", "model.embed.width", 128),
+    Ignored(("summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj")),
 )
 DEFAULTS = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """What ElectraConfig takes where BertConfig takes something else."""
     return {**DEFAULTS, **config}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """BERT's body; the generator's words, the discriminator's answer for each token."""
     return [
         *body("electra.", ("generator_lm_head",)),
@@ -45,22 +45,24 @@ ELECTRA = Family(
     types=("electra",),
     model="electra",
     base="electra.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    forms=(
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    variants=(
         *causal("ElectraForCausalLM", WORDS, LOOSE, OWN, ("model/head=mlm_gelu",)),
-        Form(
+        HeadVariant(
             "ElectraForMaskedLM",
-            needs=WORDS,
+            required_tensors=WORDS,
             overrides=LOOSE,
             when=OWN,
             config={"tie_word_embeddings": False},
         ),
-        Form("ElectraForMaskedLM", needs=WORDS, overrides=("model/head=mlm_gelu",)),
-        Form(
+        HeadVariant(
+            "ElectraForMaskedLM", required_tensors=WORDS, overrides=("model/head=mlm_gelu",)
+        ),
+        HeadVariant(
             "ElectraForPreTraining",
-            needs=("discriminator_predictions.dense.weight",),
+            required_tensors=("discriminator_predictions.dense.weight",),
             overrides=("model/head=rtd",),
         ),
         labelled(
@@ -70,14 +72,14 @@ ELECTRA = Family(
             "classes_gelu",
         ),
         labelled("ElectraForTokenClassification", "tokens", "classifier.weight"),
-        Form(
+        HeadVariant(
             "ElectraForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form("ElectraModel", overrides=NO_WORDS, base=""),
+        HeadVariant("ElectraModel", overrides=NO_LM_HEAD, base=""),
     ),
-    ignore=(r"embeddings\.(position|token_type)_ids$",),
-    renames=OLD_NORMS,
+    ignored_tensors=(r"embeddings\.(position|token_type)_ids$",),
+    legacy_names=OLD_NORMS,
     positions="row",
 )

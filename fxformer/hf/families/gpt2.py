@@ -1,38 +1,38 @@
 """GPT-2. Radford et al. 2019."""
 
-from fxformer.hf.config_map import Choice, Config, Knob, Only, Silent
-from fxformer.hf.decoder_variants import forms, heads
+from fxformer.hf.config_map import Choice, Config, Constant, Ignored, Value
+from fxformer.hf.decoder_variants import heads, variants
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family
 from fxformer.hf.tensor_layout import columns
-from fxformer.hf.weight_map import Entry, conv1d, fused, norm, table
+from fxformer.hf.weight_map import WeightEntry, conv1d, fused, norm, table
 
 FIELDS = (
-    Knob("n_embd", "model.dim", 768),
-    Knob("n_layer", "model.layers", 12),
-    Knob("n_head", "model.heads", 12),
-    Knob("n_inner", "model.ffn.hidden"),
-    Knob("n_positions", "model.position.length", 1024),
+    Value("n_embd", "model.dim", 768),
+    Value("n_layer", "model.layers", 12),
+    Value("n_head", "model.heads", 12),
+    Value("n_inner", "model.ffn.hidden"),
+    Value("n_positions", "model.position.length", 1024),
     Choice("activation_function", "model/act", ACTS, "gelu_new"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Knob("scale_attn_by_inverse_layer_idx", "model.attention.by_depth", False),
-    Knob("resid_pdrop", "model.dropout", 0.1, free=True),
-    Knob("attn_pdrop", "model.attention.dropout", 0.1, free=True),
-    Knob("embd_pdrop", "model.embed.dropout", 0.1, free=True),
-    Only("scale_attn_weights", True, write=False),
-    Silent(("reorder_and_upcast_attn", "initializer_range", "n_ctx", "afn")),
-    Silent(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
-    Silent(("summary_type", "summary_use_proj", "predict_special_tokens")),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("scale_attn_by_inverse_layer_idx", "model.attention.by_depth", False),
+    Value("resid_pdrop", "model.dropout", 0.1, free=True),
+    Value("attn_pdrop", "model.attention.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Constant("scale_attn_weights", True, write=False),
+    Ignored(("reorder_and_upcast_attn", "initializer_range", "n_ctx", "afn")),
+    Ignored(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
+    Ignored(("summary_type", "summary_use_proj", "predict_special_tokens")),
 )
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """n_inner: null is four times the width."""
     inner = config.get("n_inner") or 4 * config.get("n_embd", 768)
     return {**config, "n_inner": inner}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Conv1D throughout: kernels lie as ours do, q, k and v side by side."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
@@ -54,9 +54,9 @@ GPT2 = Family(
     types=("gpt2",),
     model="gpt2",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    forms=forms("GPT2", "transformer.wte.weight", tied=True, lm="LMHeadModel"),
-    ignore=(r"\.attn\.bias$", r"\.attn\.masked_bias$"),
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    variants=variants("GPT2", "transformer.wte.weight", tied=True, lm="LMHeadModel"),
+    ignored_tensors=(r"\.attn\.bias$", r"\.attn\.masked_bias$"),
 )

@@ -3,18 +3,18 @@
 import dataclasses
 
 from fxformer.hf.canonical_config import select
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Silent, spelt
-from fxformer.hf.decoder_variants import Inner, forms, heads
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, Value, override_value
+from fxformer.hf.decoder_variants import Inner, heads, variants
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family
-from fxformer.hf.weight_map import Entry, linear, norm, table
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalLayers(Silent):
+class LocalLayers(Ignored):
     """GPT-Neo's attention_types, [[["global", "local"], 6]], and window_size."""
 
-    files: tuple[str, ...] = ("attention_types", "attention_layers", "window_size")
+    names: tuple[str, ...] = ("attention_types", "attention_layers", "window_size")
 
     def overrides(self, config: Config) -> list[str]:
         layers, window = config.get("num_layers", 24), config.get("window_size", 256)
@@ -59,7 +59,7 @@ def _said(windows: list[int | None]) -> list[str]:
     wrong = [w for w in windows if w is not None and (not isinstance(w, int) or w < 1)]
     if wrong:
         raise ConfigMismatch(f"config.json: {wrong[0]!r} is no window")
-    return [f"model.windows={spelt(windows if any(windows) else None)}"]
+    return [f"model.windows={override_value(windows if any(windows) else None)}"]
 
 
 def _of(model: dict) -> tuple[list[int | None], int | None]:
@@ -72,24 +72,24 @@ def _of(model: dict) -> tuple[list[int | None], int | None]:
 
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 2048),
-    Knob("num_layers", "model.layers", 24),
-    Knob("num_heads", "model.heads", 16),
+    Value("hidden_size", "model.dim", 2048),
+    Value("num_layers", "model.layers", 24),
+    Value("num_heads", "model.heads", 16),
     Inner("intermediate_size", "model.ffn.hidden", width=("hidden_size", 2048)),
-    Knob("max_position_embeddings", "model.position.length", 2048),
+    Value("max_position_embeddings", "model.position.length", 2048),
     Choice("activation_function", "model/act", ACTS, "gelu_new"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Knob("resid_dropout", "model.dropout", 0.0, free=True),
-    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Knob("embed_dropout", "model.embed.dropout", 0.0, free=True),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("resid_dropout", "model.dropout", 0.0, free=True),
+    Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
+    Value("embed_dropout", "model.embed.dropout", 0.0, free=True),
     LocalLayers(),
-    Silent(("initializer_range", "classifier_dropout", "summary_activation")),
-    Silent(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
-    Silent(("summary_use_proj",)),
+    Ignored(("initializer_range", "classifier_dropout", "summary_activation")),
+    Ignored(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
+    Ignored(("summary_use_proj",)),
 )
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """GPT-2's names, but for Linears where GPT-2 has Conv1D."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.attn.attention", f"{stack}/attention"
@@ -111,8 +111,8 @@ GPT_NEO = Family(
     types=("gpt_neo",),
     model="gpt_neo",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    forms=forms("GPTNeo", "transformer.wte.weight", tied=True),
-    ignore=(r"\.attn\.attention\.(bias|masked_bias)$",),
+    config_map=FIELDS,
+    weight_map=weight_map,
+    variants=variants("GPTNeo", "transformer.wte.weight", tied=True),
+    ignored_tensors=(r"\.attn\.attention\.(bias|masked_bias)$",),
 )

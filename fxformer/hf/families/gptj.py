@@ -4,18 +4,26 @@ import dataclasses
 import math
 
 from fxformer.hf.canonical_config import select
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent, spelt
-from fxformer.hf.decoder_variants import Inner, forms, heads
+from fxformer.hf.config_map import (
+    Choice,
+    Config,
+    ConfigMismatch,
+    Constant,
+    Ignored,
+    Value,
+    override_value,
+)
+from fxformer.hf.decoder_variants import Inner, heads, variants
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family
-from fxformer.hf.weight_map import Entry, linear, norm, table
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table
 
 
 @dataclasses.dataclass(frozen=True)
-class RotaryDim(Silent):
+class RotaryDim(Ignored):
     """rotary_dim: channels of a head that turn, where we have their share."""
 
-    files: tuple[str, ...] = ("rotary_dim",)
+    names: tuple[str, ...] = ("rotary_dim",)
 
     def overrides(self, config: Config) -> list[str]:
         channels = config.get("rotary_dim", 64)
@@ -28,7 +36,7 @@ class RotaryDim(Silent):
         share = channels / head
         while int(head * share) < channels:  # rounded down, as shares are
             share = math.nextafter(share, 1)
-        return [f"model.position.share={spelt(share)}"]
+        return [f"model.position.share={override_value(share)}"]
 
     def values(self, model: dict) -> Config:
         head = select(model, "model.dim") // select(model, "model.heads")
@@ -39,25 +47,25 @@ class RotaryDim(Silent):
 
 
 FIELDS = (
-    Knob("n_embd", "model.dim", 4096),
-    Knob("n_layer", "model.layers", 28),
-    Knob("n_head", "model.heads", 16),
+    Value("n_embd", "model.dim", 4096),
+    Value("n_layer", "model.layers", 28),
+    Value("n_head", "model.heads", 16),
     Inner("n_inner", "model.ffn.hidden", width=("n_embd", 4096)),
     Choice("activation_function", "model/act", ACTS, "gelu_new"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Knob("resid_pdrop", "model.dropout", 0.0, free=True),
-    Knob("attn_pdrop", "model.attention.dropout", 0.0, free=True),
-    Knob("embd_pdrop", "model.embed.dropout", 0.0, free=True),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("resid_pdrop", "model.dropout", 0.0, free=True),
+    Value("attn_pdrop", "model.attention.dropout", 0.0, free=True),
+    Value("embd_pdrop", "model.embed.dropout", 0.0, free=True),
     RotaryDim(),
-    Only("rotary", True, write=False),
-    Only("scale_attn_weights", True, write=False),
-    Silent(("n_positions", "n_ctx", "initializer_range", "summary_activation")),
-    Silent(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
-    Silent(("summary_use_proj",)),
+    Constant("rotary", True, write=False),
+    Constant("scale_attn_weights", True, write=False),
+    Ignored(("n_positions", "n_ctx", "initializer_range", "summary_activation")),
+    Ignored(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
+    Ignored(("summary_use_proj",)),
 )
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """One norm a layer, for both of its branches."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.attn", f"{stack}/attention"
@@ -77,14 +85,14 @@ GPTJ = Family(
     types=("gptj",),
     model="gptj",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    forms=forms(
+    config_map=FIELDS,
+    weight_map=weight_map,
+    variants=variants(
         "GPTJ",
         "transformer.wte.weight",
         tied=False,
         bias=True,
         lacks=("ForTokenClassification",),
     ),
-    ignore=(r"\.attn\.(bias|masked_bias)$",),
+    ignored_tensors=(r"\.attn\.(bias|masked_bias)$",),
 )

@@ -1,44 +1,44 @@
 """Llama, Qwen2 and Qwen3. Touvron et al. 2023; Yang et al. 2024; Yang et al. 2025."""
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
 from fxformer.hf.families.bert import ACTS, labelled
-from fxformer.hf.family import Family, Form, Names
+from fxformer.hf.family import Family, HeadVariant, TensorNames
 from fxformer.hf.rope_config import DERIVED, ROPE, from_rope, to_rope
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 4096),
-    Knob("num_hidden_layers", "model.layers", 32),
-    Knob("num_attention_heads", "model.heads", 32),
-    Knob("num_key_value_heads", "model.attention.kv_heads"),
-    Knob("head_dim", "model.attention.head_dim"),
-    Knob("intermediate_size", "model.ffn.hidden", 11008),
+    Value("hidden_size", "model.dim", 4096),
+    Value("num_hidden_layers", "model.layers", 32),
+    Value("num_attention_heads", "model.heads", 32),
+    Value("num_key_value_heads", "model.attention.kv_heads"),
+    Value("head_dim", "model.attention.head_dim"),
+    Value("intermediate_size", "model.ffn.hidden", 11008),
     Choice("hidden_act", "model/act", ACTS, "silu"),
-    Knob("rms_norm_eps", "model.norm.eps", 1e-6),
-    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
+    Value("rms_norm_eps", "model.norm.eps", 1e-6),
+    Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
     *ROPE,
-    Silent(("max_position_embeddings", "initializer_range")),
+    Ignored(("max_position_embeddings", "initializer_range")),
 )
 BIASES = (
-    Knob("qkv_bias", "model.attention.qkv_bias", False),
-    Knob("out_bias", "model.attention.out_bias", False),
-    Silent(("attention_bias",)),
+    Value("qkv_bias", "model.attention.qkv_bias", False),
+    Value("out_bias", "model.attention.out_bias", False),
+    Ignored(("attention_bias",)),
 )
 LLAMA = (
     *BIASES,
-    Knob("mlp_bias", "model.ffn.bias", False),
-    Silent(("pretraining_tp",)),  # how old versions split a matmul: the same sums
-    Only("rope_interleaved", False, also=(None,), write=False),
+    Value("mlp_bias", "model.ffn.bias", False),
+    Ignored(("pretraining_tp",)),  # how old versions split a matmul: the same sums
+    Constant("rope_interleaved", False, also=(None,), write=False),
 )
 DEEPEST = 10_000
 WINDOWS = (
-    Knob("windows", "model.windows"),
-    Only("use_mrope", False, write=False),
-    Silent(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
+    Value("windows", "model.windows"),
+    Constant("use_mrope", False, write=False),
+    Ignored(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
 )
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """Rope's fields in one place; what null stands for; attention_bias, if any, taken apart."""
     heads, bias = config.get("num_attention_heads", 32), config.get("attention_bias")
     return from_rope(config) | {
@@ -48,7 +48,7 @@ def modern(config: Config) -> Config:
     }
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse; rope in the words of transformers 4 and 5."""
     bias, out = config.pop("qkv_bias", None), config.pop("out_bias", None)
     if bias != out:
@@ -58,7 +58,7 @@ def written(config: Config) -> Config:
 
 def windowed(config: Config) -> Config:
     """Qwen's sliding windows, layer by layer, from either of the ways to say them."""
-    made, depth = modern(config), config.get("num_hidden_layers", 32)
+    made, depth = normalize(config), config.get("num_hidden_layers", 32)
     if not isinstance(depth, int) or depth > DEEPEST:
         raise ConfigMismatch(f"config.json: num_hidden_layers={depth!r} cannot be")
     width = config.get("sliding_window", 4096) if config.get("use_sliding_window") else None
@@ -85,10 +85,10 @@ def unwindowed(config: Config) -> Config:
     more |= {"sliding_window": max(widths, default=None), "max_window_layers": first}
     if any(full[first:]):
         del more["max_window_layers"]  # only transformers 5 can say this
-    return {**written(config), **more}
+    return {**serialize(config), **more}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """The body and the heads."""
     stack, layer = "transformer/stack/blocks", "model.layers.{i}"
     return [
@@ -112,52 +112,50 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def _own(names: Names, config: Config) -> bool:
+def _own(names: TensorNames, config: Config) -> bool:
     both = "lm_head.weight" in names and "model.embed_tokens.weight" in names
     tied = config.get("tie_word_embeddings", False)
     return both and (not tied or names.differ("lm_head.weight", "model.embed_tokens.weight"))
 
 
-def _tied(names: Names, config: Config) -> bool:
+def _tied(names: TensorNames, config: Config) -> bool:
     return bool(config.get("tie_word_embeddings", False))
 
 
-def family(
-    kind: str, name: str, fields: tuple, modern, written, derived: tuple[str, ...]
-) -> Family:
-    """A model_type of this kind."""
+def family(kind: str, name: str, fields: tuple, read, write, derived: tuple[str, ...]) -> Family:
+    """Declaration of a model_type of the LLaMA kind. read, write: its normalize and serialize."""
     return Family(
         types=(kind,),
         model=kind,
         base="model.",
-        fields=(*FIELDS, *fields),
-        names=names,
-        modern=modern,
-        written=written,
+        config_map=(*FIELDS, *fields),
+        weight_map=weight_map,
+        normalize=read,
+        serialize=write,
         derived=derived,
-        forms=(
+        variants=(
             labelled(f"{name}ForSequenceClassification", "classes", "score.weight", "classes_last"),
             labelled(f"{name}ForTokenClassification", "tokens", "score.weight"),
-            Form(
+            HeadVariant(
                 f"{name}ForQuestionAnswering",
-                needs=("qa_outputs.weight",),
+                required_tensors=("qa_outputs.weight",),
                 overrides=("model/head=none", "model/classifiers=span"),
                 base="transformer.",
             ),
-            Form(f"{name}ForCausalLM", when=_own, config={"tie_word_embeddings": False}),
-            Form(
+            HeadVariant(f"{name}ForCausalLM", when=_own, config={"tie_word_embeddings": False}),
+            HeadVariant(
                 f"{name}ForCausalLM",
                 overrides=("model/head=tied",),
                 when=_tied,
                 config={"tie_word_embeddings": True},
             ),
-            Form(f"{name}Model", overrides=("model/head=none",), base=""),
+            HeadVariant(f"{name}Model", overrides=("model/head=none",), base=""),
         ),
-        ignore=(r"rotary_emb\.inv_freq$",),
+        ignored_tensors=(r"rotary_emb\.inv_freq$",),
     )
 
 
 APART = (*DERIVED, "qkv_bias", "out_bias")
-LLAMA1 = family("llama", "Llama", LLAMA, modern, written, APART)
+LLAMA1 = family("llama", "Llama", LLAMA, normalize, serialize, APART)
 QWEN2 = family("qwen2", "Qwen2", WINDOWS, windowed, unwindowed, (*DERIVED, "windows"))
 QWEN3 = family("qwen3", "Qwen3", (*BIASES, *WINDOWS), windowed, unwindowed, (*APART, "windows"))

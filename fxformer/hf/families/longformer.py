@@ -5,19 +5,19 @@ so does `model.attention.first_global` here. For question answering it takes the
 here the batch has to say so.
 """
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.hf.config_map import Config, ConfigMismatch, Constant, Ignored, Value
 from fxformer.hf.families import roberta
-from fxformer.hf.families.bert import NO_WORDS, OLD_NORMS
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, renamed
+from fxformer.hf.families.bert import NO_LM_HEAD, OLD_NORMS
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, renamed
 
 FIELDS = (
     *roberta.FIELDS,
-    Knob("windows", "model.windows"),
-    Knob("first_global", "model.attention.first_global"),
-    Only("attention_mode", "longformer", write=False),
-    Only("ignore_attention_mask", False, write=False),
-    Silent(("attention_window", "onnx_export")),
+    Value("windows", "model.windows"),
+    Value("first_global", "model.attention.first_global"),
+    Constant("attention_mode", "longformer", write=False),
+    Constant("ignore_attention_mask", False, write=False),
+    Ignored(("attention_window", "onnx_export")),
 )
 CLASSES = "LongformerForSequenceClassification"
 
@@ -42,14 +42,14 @@ def both_sides(found: list[int | None] | None) -> list[int]:
     return [2 * (window - 1) for window in found]
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """RoBERTa's positions, and windows."""
     own = {"windows": windows(config, config.get("num_hidden_layers", 12))}
     own["first_global"] = (config.get("architectures") or [None])[0] == CLASSES
-    return roberta.modern({**config, **own})
+    return roberta.normalize({**config, **own})
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse."""
     first, classes = config.pop("first_global"), config["architectures"] == [CLASSES]
     if first != classes:
@@ -58,20 +58,20 @@ def written(config: Config) -> Config:
             f"write model.attention.first_global={str(classes).lower()}"
         )
     config["attention_window"] = both_sides(config.pop("windows"))
-    return roberta.written(config)
+    return roberta.serialize(config)
 
 
-def global_names(file: str, path: str) -> list[Entry]:
+def global_names(file: str, path: str) -> list[WeightEntry]:
     """The projections of global tokens, of every layer."""
     pairs = (("query", "q"), ("key", "k"), ("value", "v"))
     return [e for f, p in pairs for e in linear(f"{file}.{f}_global", f"{path}/{p}_global")]
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """RoBERTa's and those of global tokens."""
     layer = "longformer.encoder.layer.{i}.attention.self"
     return [
-        *renamed(roberta.names(config), "roberta.", "longformer."),
+        *renamed(roberta.weight_map(config), "roberta.", "longformer."),
         *global_names(layer, "transformer/stack/blocks/attention"),
     ]
 
@@ -82,45 +82,47 @@ LONGFORMER = Family(
     types=("longformer",),
     model="longformer",
     base="longformer.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=(*roberta.DERIVED, "windows", "first_global"),
-    forms=(
-        Form(
+    variants=(
+        HeadVariant(
             "LongformerForMaskedLM",
-            needs=WORDS,
+            required_tensors=WORDS,
             overrides=("model/head=untied_mlm_gelu",),
             when=untied("lm_head.decoder.weight", "longformer.embeddings.word_embeddings.weight"),
             config={"tie_word_embeddings": False},
         ),
-        Form("LongformerForMaskedLM", needs=WORDS, overrides=("model/head=mlm_gelu",)),
-        Form(
+        HeadVariant(
+            "LongformerForMaskedLM", required_tensors=WORDS, overrides=("model/head=mlm_gelu",)
+        ),
+        HeadVariant(
             CLASSES,
-            needs=("classifier.out_proj.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=classes"),
+            required_tensors=("classifier.out_proj.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=classes"),
             labels=("classifier.out_proj.weight", "classes"),
         ),
-        Form(
+        HeadVariant(
             "LongformerForTokenClassification",
-            needs=("classifier.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=tokens"),
+            required_tensors=("classifier.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
             labels=("classifier.weight", "tokens"),
         ),
-        Form(
+        HeadVariant(
             "LongformerForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form(
+        HeadVariant(
             "LongformerModel",
-            needs=("longformer.pooler.dense.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=pooler"),
+            required_tensors=("longformer.pooler.dense.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=pooler"),
             base="",
         ),
-        Form("LongformerModel", overrides=NO_WORDS, base=""),
+        HeadVariant("LongformerModel", overrides=NO_LM_HEAD, base=""),
     ),
-    ignore=(r"embeddings\.(position|token_type)_ids$", r"^longformer\.pooler\."),
-    renames=OLD_NORMS,
+    ignored_tensors=(r"embeddings\.(position|token_type)_ids$", r"^longformer\.pooler\."),
+    legacy_names=OLD_NORMS,
 )

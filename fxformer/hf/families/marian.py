@@ -1,25 +1,25 @@
 """Marian (OPUS-MT). Junczys-Dowmunt et al. 2018: post-norm, fixed positions, one table or two."""
 
-from fxformer.hf.config_map import Config, Knob, Silent
+from fxformer.hf.config_map import Config, Ignored, Value
 from fxformer.hf.families import bart
-from fxformer.hf.family import Family, Form
-from fxformer.hf.weight_map import Entry, table
+from fxformer.hf.family import Family, HeadVariant
+from fxformer.hf.weight_map import WeightEntry, table
 
 FIELDS = (
     *bart.fields("gelu", before=False, normed=False, static=True, scaled=False),
-    Knob("source_vocab", "model.network.source_vocab"),
-    Silent(("decoder_vocab_size", "share_encoder_decoder_embeddings")),
+    Value("source_vocab", "model.network.source_vocab"),
+    Ignored(("decoder_vocab_size", "share_encoder_decoder_embeddings")),
 )
 SOURCE, TARGET = "model.encoder.embed_tokens", "model.decoder.embed_tokens"
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """The source has a table of its own unless tables are shared."""
     shared = config.get("share_encoder_decoder_embeddings", True)
     return {**config, "source_vocab": None if shared else config.get("vocab_size", 58101)}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse: vocab_size is the source's."""
     source = config.pop("source_vocab")
     target = config["vocab_size"]
@@ -31,9 +31,9 @@ def written(config: Config) -> Config:
     }
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """BART's; two word tables where they are not shared."""
-    entries = bart.names(config)
+    entries = bart.weight_map(config)
     if config.get("source_vocab") is None:
         return entries
     kept = [entry for entry in entries if entry.paths != ("words/embedding",)]
@@ -49,31 +49,31 @@ def _own(names, config: Config) -> bool:
     )
 
 
-def _forms() -> tuple[Form, ...]:
+def _forms() -> tuple[HeadVariant, ...]:
     own, biased = {"tie_word_embeddings": False}, ("model.head.bias=true",)
     zero = lambda names: names.zero("final_logits_bias")  # noqa: E731
     return (
-        Form(
+        HeadVariant(
             "MarianMTModel",
             overrides=("model/head=untied", *biased),
             when=lambda names, config: _own(names, config) and not zero(names),
             config=own,
-            names=bart.bias,
+            weight_map=bart.bias,
         ),
-        Form(
+        HeadVariant(
             "MarianMTModel",
             overrides=biased,
             when=lambda names, config: not zero(names),
-            names=bart.bias,
+            weight_map=bart.bias,
         ),
-        Form(
+        HeadVariant(
             "MarianMTModel",
             overrides=("model/head=untied",),
             when=_own,
             config=own,
-            names=bart.bias,
+            weight_map=bart.bias,
         ),
-        Form("MarianMTModel", names=bart.bias),
+        HeadVariant("MarianMTModel", weight_map=bart.bias),
     )
 
 
@@ -81,13 +81,13 @@ MARIAN = Family(
     types=("marian",),
     model="marian",
     base="model.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("source_vocab",),
-    vocabularies={"vocab_size": f"{SOURCE}.weight", "decoder_vocab_size": ""},
-    forms=_forms(),
+    vocab_sizes={"vocab_size": f"{SOURCE}.weight", "decoder_vocab_size": ""},
+    variants=_forms(),
     when=lambda config: not bart.alone(config),
-    ignore=(r"embed_positions\.weights?$",),
+    ignored_tensors=(r"embed_positions\.weights?$",),
 )

@@ -1,42 +1,44 @@
 """ModernBERT. Warner et al. 2024."""
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, Form, untied
+from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.tensor_layout import rows
-from fxformer.hf.weight_map import Entry, fused, linear, norm, table, tensor
+from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, table, tensor
 
 FIELDS = (
-    Knob("hidden_size", "model.dim", 768),
-    Knob("num_hidden_layers", "model.layers", 22),
-    Knob("num_attention_heads", "model.heads", 12),
-    Knob("intermediate_size", "model.ffn.hidden", 1152),
+    Value("hidden_size", "model.dim", 768),
+    Value("num_hidden_layers", "model.layers", 22),
+    Value("num_attention_heads", "model.heads", 12),
+    Value("intermediate_size", "model.ffn.hidden", 1152),
     Choice("hidden_activation", "model/act", ACTS, "gelu"),
-    Knob("norm_eps", "model.norm.eps", 1e-5),
-    Knob("norm_bias", "model.norm.bias", False),
-    Knob("attention_bias", "model.attention.qkv_bias", False),
-    Knob("attention_bias", "model.attention.out_bias", False),
-    Knob("mlp_bias", "model.ffn.bias", False),
-    Knob("windows", "model.windows"),
-    Knob("global_rope_theta", "model.position.base", 160_000.0),
-    Knob("local_rope_theta", "model.position.local_base", 10_000.0),
-    Knob("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Knob("embedding_dropout", "model.embed.dropout", 0.0, free=True),
-    Knob("mlp_dropout", "model.ffn.dropout", 0.0, free=True),
-    Only("classifier_activation", "gelu"),
-    Only("classifier_bias", False),
-    Only("rope_scaling", None, write=False),
-    Silent(("layer_types", "local_attention", "global_attn_every_n_layers", "rope_parameters")),
-    Silent(("initializer_range", "initializer_cutoff_factor", "classifier_dropout")),
-    Silent(("decoder_bias", "classifier_pooling", "max_position_embeddings")),
-    Silent(("deterministic_flash_attn", "reference_compile", "repad_logits_with_grad")),
-    Silent(("sparse_prediction", "sparse_pred_ignore_index")),
-    Silent(("layer_norm_eps", "position_embedding_type")),  # of old files: ModernBERT reads neither
+    Value("norm_eps", "model.norm.eps", 1e-5),
+    Value("norm_bias", "model.norm.bias", False),
+    Value("attention_bias", "model.attention.qkv_bias", False),
+    Value("attention_bias", "model.attention.out_bias", False),
+    Value("mlp_bias", "model.ffn.bias", False),
+    Value("windows", "model.windows"),
+    Value("global_rope_theta", "model.position.base", 160_000.0),
+    Value("local_rope_theta", "model.position.local_base", 10_000.0),
+    Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
+    Value("embedding_dropout", "model.embed.dropout", 0.0, free=True),
+    Value("mlp_dropout", "model.ffn.dropout", 0.0, free=True),
+    Constant("classifier_activation", "gelu"),
+    Constant("classifier_bias", False),
+    Constant("rope_scaling", None, write=False),
+    Ignored(("layer_types", "local_attention", "global_attn_every_n_layers", "rope_parameters")),
+    Ignored(("initializer_range", "initializer_cutoff_factor", "classifier_dropout")),
+    Ignored(("decoder_bias", "classifier_pooling", "max_position_embeddings")),
+    Ignored(("deterministic_flash_attn", "reference_compile", "repad_logits_with_grad")),
+    Ignored(("sparse_prediction", "sparse_pred_ignore_index")),
+    Ignored(
+        ("layer_norm_eps", "position_embedding_type")
+    ),  # of old files: ModernBERT reads neither
 )
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """Each layer's window and both bases, out of either form of config.json.
 
     local_attention counts both sides: a layer sees half of it before and after, itself besides.
@@ -62,7 +64,7 @@ def modern(config: Config) -> Config:
     return {**config, **bases}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """Both forms: transformers 4 reads the bases and a period, 5 the kind of every layer."""
     windows = config.pop("windows") or [None] * config["num_hidden_layers"]
     sizes = {window for window in windows if window}
@@ -89,7 +91,7 @@ def _periodic(windows: list, every: int) -> bool:
     return all((window is None) == (i % every == 0) for i, window in enumerate(windows))
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """The first layer has no norm before its attention and lies by itself here."""
     return [
         *table("model.embeddings.tok_embeddings", "words", copies=("decoder",)),
@@ -105,7 +107,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def _layer(file: str, path: str, **more) -> list[Entry]:
+def _layer(file: str, path: str, **more) -> list[WeightEntry]:
     qkv = tuple(f"{path}/attention/{part}" for part in "qkv")
     return [
         *norm(f"{file}.attn_norm", f"{path}/residual/norms/attention", **more),
@@ -117,7 +119,7 @@ def _layer(file: str, path: str, **more) -> list[Entry]:
     ]
 
 
-def _classifier(name: str) -> list[Entry]:
+def _classifier(name: str) -> list[WeightEntry]:
     path = f"classifiers/{name}"
     return [
         *linear("head.dense", f"{path}/dense"),
@@ -131,7 +133,7 @@ def _pooled(by: str):
 
 
 OWN = untied("decoder.weight", "model.embeddings.tok_embeddings.weight")
-NO_WORDS, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
+NO_LM_HEAD, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
 MEAN = "model.classifiers.classes.pool._target_=fxformer.nn.classifier.pool_mean"
 WORDS, ANSWER = ("head.dense.weight",), ("head.dense.weight", "classifier.weight")
 LOOSE, NO_BIAS = {"tie_word_embeddings": False}, {"decoder_bias": False}
@@ -140,60 +142,60 @@ MODERNBERT = Family(
     types=("modernbert",),
     model="modernbert",
     base="model.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("windows",),
-    forms=(
-        Form(
+    variants=(
+        HeadVariant(
             CLASSES,
-            needs=ANSWER,
-            overrides=(NO_WORDS, "model/classifiers=classes_normed"),
+            required_tensors=ANSWER,
+            overrides=(NO_LM_HEAD, "model/classifiers=classes_normed"),
             labels=("classifier.weight", "classes"),
             when=_pooled("cls"),
             config={"classifier_pooling": "cls"},
         ),
-        Form(
+        HeadVariant(
             CLASSES,
-            needs=ANSWER,
-            overrides=(NO_WORDS, "model/classifiers=classes_normed", MEAN),
+            required_tensors=ANSWER,
+            overrides=(NO_LM_HEAD, "model/classifiers=classes_normed", MEAN),
             labels=("classifier.weight", "classes"),
             when=_pooled("mean"),
             config={"classifier_pooling": "mean"},
         ),
-        Form(
+        HeadVariant(
             "ModernBertForTokenClassification",
-            needs=ANSWER,
-            overrides=(NO_WORDS, "model/classifiers=tokens_normed"),
+            required_tensors=ANSWER,
+            overrides=(NO_LM_HEAD, "model/classifiers=tokens_normed"),
             labels=("classifier.weight", "tokens"),
         ),
-        Form(
+        HeadVariant(
             "ModernBertForQuestionAnswering",
-            needs=ANSWER,
-            overrides=(NO_WORDS, "model/classifiers=span_normed"),
+            required_tensors=ANSWER,
+            overrides=(NO_LM_HEAD, "model/classifiers=span_normed"),
         ),
-        Form(
+        HeadVariant(
             "ModernBertForMaskedLM",
-            needs=(*WORDS, "decoder.bias"),
+            required_tensors=(*WORDS, "decoder.bias"),
             when=OWN,
             config=LOOSE,
             overrides=("model/head=untied_mlm_nobias",),
         ),
-        Form("ModernBertForMaskedLM", needs=(*WORDS, "decoder.bias")),
-        Form(
+        HeadVariant("ModernBertForMaskedLM", required_tensors=(*WORDS, "decoder.bias")),
+        HeadVariant(
             "ModernBertForMaskedLM",
-            needs=WORDS,
+            required_tensors=WORDS,
             when=OWN,
             config=LOOSE | NO_BIAS,
             overrides=("model/head=untied_mlm_nobias", "model.head.bias=false"),
         ),
-        Form(
+        HeadVariant(
             "ModernBertForMaskedLM",
-            needs=WORDS,
+            required_tensors=WORDS,
             config=NO_BIAS,
             overrides=("model.head.bias=false",),
         ),
-        Form("ModernBertModel", overrides=(NO_WORDS,), base=""),
+        HeadVariant("ModernBertModel", overrides=(NO_LM_HEAD,), base=""),
     ),
 )

@@ -1,33 +1,33 @@
 """The first GPT. Radford et al. 2018."""
 
-from fxformer.hf.config_map import Choice, Config, Knob, Silent
-from fxformer.hf.decoder_variants import Fourfold, forms, heads
+from fxformer.hf.config_map import Choice, Config, Ignored, Value
+from fxformer.hf.decoder_variants import Fourfold, heads, variants
 from fxformer.hf.family import Family
 from fxformer.hf.tensor_layout import columns
-from fxformer.hf.weight_map import Entry, conv1d, fused, norm, table
+from fxformer.hf.weight_map import WeightEntry, conv1d, fused, norm, table
 
 # its "gelu" is the tanh approximation
 ACTS = {"gelu": "gelu_tanh", "gelu_new": "gelu_tanh", "relu": "relu", "silu": "silu"}
 ACTS |= {"swish": "silu"}
 
 FIELDS = (
-    Knob("n_embd", "model.dim", 768),
-    Knob("n_layer", "model.layers", 12),
-    Knob("n_head", "model.heads", 12),
+    Value("n_embd", "model.dim", 768),
+    Value("n_layer", "model.layers", 12),
+    Value("n_head", "model.heads", 12),
     Fourfold(),
-    Knob("n_positions", "model.position.length", 512),
+    Value("n_positions", "model.position.length", 512),
     Choice("afn", "model/act", ACTS, "gelu"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Knob("resid_pdrop", "model.dropout", 0.1, free=True),
-    Knob("attn_pdrop", "model.attention.dropout", 0.1, free=True),
-    Knob("embd_pdrop", "model.embed.dropout", 0.1, free=True),
-    Silent(("initializer_range", "n_ctx", "n_special", "predict_special_tokens")),
-    Silent(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
-    Silent(("summary_type", "summary_use_proj")),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("resid_pdrop", "model.dropout", 0.1, free=True),
+    Value("attn_pdrop", "model.attention.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Ignored(("initializer_range", "n_ctx", "n_special", "predict_special_tokens")),
+    Ignored(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
+    Ignored(("summary_type", "summary_use_proj")),
 )
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Conv1D throughout, as GPT-2; the norms follow what they normalise."""
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
@@ -48,14 +48,14 @@ OPENAI_GPT = Family(
     types=("openai-gpt",),
     model="openai_gpt",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    forms=forms(
+    config_map=FIELDS,
+    weight_map=weight_map,
+    variants=variants(
         "OpenAIGPT",
         "transformer.tokens_embed.weight",
         tied=True,
         lm="LMHeadModel",
         lacks=("ForTokenClassification", "ForQuestionAnswering"),
     ),
-    ignore=(r"\.attn\.bias$", r"^(transformer\.)?position_ids$"),
+    ignored_tensors=(r"\.attn\.bias$", r"^(transformer\.)?position_ids$"),
 )

@@ -7,17 +7,17 @@ import numpy as np
 from fxformer.hf.config_map import Config
 from fxformer.hf.families import bart
 from fxformer.hf.family import Family
-from fxformer.hf.weight_map import Entry, tensor
+from fxformer.hf.weight_map import WeightEntry, tensor
 from fxformer.nn.position import sinusoids
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """BART's, and both tables of positions."""
     length, dim = config.get("max_position_embeddings", 1024), config.get("d_model", 1024)
     fill = {"constant": functools.partial(positions, length, dim), "shape": (length, dim)}
     fixed = [f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder")]
     return [
-        *(entry for entry in bart.names(config) if entry.file not in fixed),
+        *(entry for entry in bart.weight_map(config) if entry.file not in fixed),
         *(entry for file in fixed for entry in tensor(file, "", **fill)),
     ]
 
@@ -31,8 +31,8 @@ PEGASUS = Family(
     types=("pegasus",),
     model="pegasus",
     base="model.",
-    fields=bart.fields("gelu", before=True, normed=False, static=True, scaled=False),
-    names=names,
-    forms=bart.forms("Pegasus", answers=False),
+    config_map=bart.fields("gelu", before=True, normed=False, static=True, scaled=False),
+    weight_map=weight_map,
+    variants=bart.variants("Pegasus", answers=False),
     when=lambda config: not bart.alone(config),
 )

@@ -7,39 +7,39 @@ cache it is right. Here both are right, so logits over a whole target differ fro
 
 import numpy as np
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Silent
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, Value
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.tensor_layout import Layout
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.tensor_layout import TensorLayout
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 DECODER = "model.decoder.transformer"
 FIELDS = (
-    Knob("hidden_size", "model.dim", 1024),
-    Knob("num_encoder_layers", "model.encoder.layers", 12),
-    Knob("num_decoder_layers", f"{DECODER}.layers", 12),
-    Knob("num_encoder_attention_heads", "model.encoder.heads", 16),
-    Knob("num_decoder_attention_heads", f"{DECODER}.heads", 16),
-    Knob("encoder_ffn_dim", "model.encoder.hidden", 4096),
-    Knob("decoder_ffn_dim", f"{DECODER}.hidden", 4096),
-    Knob("ngram", "model.decoder.ngram", 2),
-    Knob("num_buckets", "model.ngram_attention.buckets", 32, at=f"{DECODER}.attention.buckets"),
-    Knob(
+    Value("hidden_size", "model.dim", 1024),
+    Value("num_encoder_layers", "model.encoder.layers", 12),
+    Value("num_decoder_layers", f"{DECODER}.layers", 12),
+    Value("num_encoder_attention_heads", "model.encoder.heads", 16),
+    Value("num_decoder_attention_heads", f"{DECODER}.heads", 16),
+    Value("encoder_ffn_dim", "model.encoder.hidden", 4096),
+    Value("decoder_ffn_dim", f"{DECODER}.hidden", 4096),
+    Value("ngram", "model.decoder.ngram", 2),
+    Value("num_buckets", "model.ngram_attention.buckets", 32, at=f"{DECODER}.attention.buckets"),
+    Value(
         "relative_max_distance", "model.ngram_attention.reach", 128, at=f"{DECODER}.attention.reach"
     ),
-    Knob("positions", "model.position.length"),
-    Knob("first_position", "model.position.offset"),
+    Value("positions", "model.position.length"),
+    Value("first_position", "model.position.offset"),
     Choice("activation_function", "model/act", ACTS, "gelu"),
-    Knob("dropout", "model.dropout", 0.1, free=True),
-    Knob("attention_dropout", "model.attention.dropout", 0.1, free=True),
-    Knob("activation_dropout", "model.ffn.dropout", 0.1, free=True),
-    Silent(("max_position_embeddings", "init_std", "disable_ngram_loss", "eps")),
-    Silent(("num_hidden_layers", "encoder_layerdrop", "decoder_layerdrop", "padding_idx")),
-    Silent(("encoder_max_position_embeddings", "decoder_max_position_embeddings")),
+    Value("dropout", "model.dropout", 0.1, free=True),
+    Value("attention_dropout", "model.attention.dropout", 0.1, free=True),
+    Value("activation_dropout", "model.ffn.dropout", 0.1, free=True),
+    Ignored(("max_position_embeddings", "init_std", "disable_ngram_loss", "eps")),
+    Ignored(("num_hidden_layers", "encoder_layerdrop", "decoder_layerdrop", "padding_idx")),
+    Ignored(("encoder_max_position_embeddings", "decoder_max_position_embeddings")),
 )
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """Positions counted without the rows before the first, which padding and its like have."""
     rows, pad = config.get("max_position_embeddings", 512), config.get("pad_token_id", 0)
     if type(rows) is not int or type(pad) is not int or rows <= pad + 1:
@@ -50,7 +50,7 @@ def modern(config: Config) -> Config:
     return {**made, "positions": rows - pad - 1, "first_position": pad + 1}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse. Where the first position is, the padding id says."""
     made = {**config}
     first = made.pop("first_position")
@@ -59,11 +59,13 @@ def written(config: Config) -> Config:
 
 
 # Stream s begins with row s - 1 there, the first with the last.
-TURN = Layout("loaded", lambda x: (np.roll(x, 1, axis=0),), lambda p: np.roll(p[0], -1, axis=0))
+TURN = TensorLayout(
+    "loaded", lambda x: (np.roll(x, 1, axis=0),), lambda p: np.roll(p[0], -1, axis=0)
+)
 COPIES = ("prophetnet.encoder.word_embeddings", "prophetnet.decoder.word_embeddings", "lm_head")
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Both stacks, the decoder's inside its streams, and the output table."""
     decoder = "decoder/transformer"
     relative = "prophetnet.decoder.layers.{i}.self_attn.relative_pos_embeddings"
@@ -78,7 +80,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def stack(side: str, path: str) -> list[Entry]:
+def stack(side: str, path: str) -> list[WeightEntry]:
     """One stack."""
     file, layer, blocks = f"prophetnet.{side}", f"prophetnet.{side}.layers.{{i}}", "stack/blocks"
     return [
@@ -91,7 +93,7 @@ def stack(side: str, path: str) -> list[Entry]:
     ]
 
 
-def attention(side: str, path: str, file: str, part: str) -> list[Entry]:
+def attention(side: str, path: str, file: str, part: str) -> list[WeightEntry]:
     """One attention of every layer, with its norm."""
     layer, blocks = f"prophetnet.{side}.layers.{{i}}.{file}", f"{path}/stack/blocks"
     pairs = (("query", "q"), ("key", "k"), ("value", "v"), ("out", "o"))
@@ -105,19 +107,19 @@ PROPHETNET = Family(
     types=("prophetnet",),
     model="prophetnet",
     base="prophetnet.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("positions", "first_position"),
-    forms=(
-        Form(
+    variants=(
+        HeadVariant(
             "ProphetNetForConditionalGeneration",
             overrides=("model/head=untied",),
             when=untied("lm_head.weight", "prophetnet.word_embeddings.weight"),
             config={"tie_word_embeddings": False},
         ),
-        Form("ProphetNetForConditionalGeneration"),
-        Form("ProphetNetModel", overrides=("model/head=none",), base=""),
+        HeadVariant("ProphetNetForConditionalGeneration"),
+        HeadVariant("ProphetNetModel", overrides=("model/head=none",), base=""),
     ),
 )

@@ -3,26 +3,26 @@
 The first rows of the position table stand for padding: max_position_embeddings counts them.
 """
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Knob, Silent
+from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
-from fxformer.hf.families.bert import NO_WORDS, OLD_NORMS, Types, body, causal, labelled
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, tensor
+from fxformer.hf.families.bert import NO_LM_HEAD, OLD_NORMS, Types, body, causal, labelled
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 
 OWN = ("layer_norm_eps", "type_vocab_size")
 FIELDS = (
     *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
-    Knob("layer_norm_eps", "model.norm.eps", 1e-12),
+    Value("layer_norm_eps", "model.norm.eps", 1e-12),
     Types("type_vocab_size", "model.embed.types", 2),
-    Knob("positions", "model.position.length"),
-    Knob("first_position", "model.position.offset"),
-    Silent(("max_position_embeddings",)),
+    Value("positions", "model.position.length"),
+    Value("first_position", "model.position.offset"),
+    Ignored(("max_position_embeddings",)),
 )
 
 DERIVED = ("positions", "first_position")
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """Positions counted without the rows that stand for padding."""
     rows, pad = config.get("max_position_embeddings", 512), config.get("pad_token_id", 1)
     if type(rows) is not int or type(pad) is not int or rows <= pad + 1:
@@ -30,7 +30,7 @@ def modern(config: Config) -> Config:
     return {**config, "positions": rows - pad - 1, "first_position": pad + 1}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse. Where the first position is, the padding id says."""
     made = {**config}
     first = made.pop("first_position")
@@ -38,7 +38,7 @@ def written(config: Config) -> Config:
     return {**made, "max_position_embeddings": rows, "pad_token_id": first - 1}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """The body and the heads."""
     return [
         *body("roberta.", ("lm_head.decoder",)),
@@ -54,31 +54,38 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def forms(family: str) -> tuple[Form, ...]:
+def variants(family: str) -> tuple[HeadVariant, ...]:
     """The classes: Roberta, XLMRoberta, Camembert …"""
     own = untied("lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight")
-    pooler = (*NO_WORDS, "model/classifiers=pooler")
+    pooler = (*NO_LM_HEAD, "model/classifiers=pooler")
     loose = {"tie_word_embeddings": False}
     words, loose_head = ("lm_head.dense.weight",), ("model/head=untied_mlm_gelu",)
     return (
         *causal(f"{family}ForCausalLM", words, loose_head, own, ("model/head=mlm_gelu",)),
-        Form(
+        HeadVariant(
             f"{family}ForMaskedLM",
-            needs=words,
+            required_tensors=words,
             overrides=loose_head,
             when=own,
             config=loose,
         ),
-        Form(f"{family}ForMaskedLM", needs=words, overrides=("model/head=mlm_gelu",)),
+        HeadVariant(
+            f"{family}ForMaskedLM", required_tensors=words, overrides=("model/head=mlm_gelu",)
+        ),
         labelled(f"{family}ForSequenceClassification", "classes", "classifier.out_proj.weight"),
         labelled(f"{family}ForTokenClassification", "tokens", "classifier.weight"),
-        Form(
+        HeadVariant(
             f"{family}ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
-        Form(f"{family}Model", needs=("roberta.pooler.dense.weight",), overrides=pooler, base=""),
-        Form(f"{family}Model", overrides=NO_WORDS, base=""),
+        HeadVariant(
+            f"{family}Model",
+            required_tensors=("roberta.pooler.dense.weight",),
+            overrides=pooler,
+            base="",
+        ),
+        HeadVariant(f"{family}Model", overrides=NO_LM_HEAD, base=""),
     )
 
 
@@ -88,14 +95,14 @@ def family(kind: str, architecture: str) -> Family:
         types=(kind,),
         model="roberta",
         base="roberta.",
-        fields=FIELDS,
-        names=names,
-        forms=forms(architecture),
-        modern=modern,
-        written=written,
+        config_map=FIELDS,
+        weight_map=weight_map,
+        variants=variants(architecture),
+        normalize=normalize,
+        serialize=serialize,
         derived=DERIVED,
-        ignore=(r"embeddings\.(position|token_type)_ids$", r"^roberta\.pooler\."),
-        renames=OLD_NORMS,
+        ignored_tensors=(r"embeddings\.(position|token_type)_ids$", r"^roberta\.pooler\."),
+        legacy_names=OLD_NORMS,
     )
 
 

@@ -5,9 +5,9 @@ v1.1 gates its feed-forward, has an output table of its own and does not scale b
 
 import dataclasses
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Silent
-from fxformer.hf.family import Family, Form, untied
-from fxformer.hf.weight_map import Entry, linear, norm, table, tensor
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, Value
+from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 # relu(x W) W, and act(x W_gate) * x W_up: T5's "gated-gelu" is the tanh approximation
 PLAIN = {"relu": "t5", "gelu": "t5", "gelu_new": "t5", "silu": "t5"}
@@ -15,27 +15,27 @@ FEED_FORWARD = {**PLAIN, "gated-gelu": "t5_gated", "gated-silu": "t5_gated"}
 ACTS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "silu": "silu"}
 
 FIELDS = (
-    Knob("d_model", "model.dim", 512),
-    Knob("num_layers", "model.encoder.layers", 6),
-    Knob("num_decoder_layers", "model.decoder.layers", 6),
-    Knob("num_heads", "model.heads", 8),
-    Knob("d_kv", "model.attention.head_dim", 64),
+    Value("d_model", "model.dim", 512),
+    Value("num_layers", "model.encoder.layers", 6),
+    Value("num_decoder_layers", "model.decoder.layers", 6),
+    Value("num_heads", "model.heads", 8),
+    Value("d_kv", "model.attention.head_dim", 64),
     Choice("ffn", "model/ffn", {"plain": "t5", "gated": "t5_gated"}),
     Choice("dense_act_fn", "model/act", ACTS),
-    Knob("d_ff", "model.ffn.hidden", 2048),
-    Knob("relative_attention_num_buckets", "model.position.buckets", 32),
-    Knob("relative_attention_max_distance", "model.position.reach", 128),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-6),
-    Knob("dropout_rate", "model.dropout", 0.1, free=True),
-    Silent(("feed_forward_proj", "is_gated_act", "classifier_dropout", "n_positions")),
-    Silent(("initializer_factor", "scale_decoder_outputs")),
+    Value("d_ff", "model.ffn.hidden", 2048),
+    Value("relative_attention_num_buckets", "model.position.buckets", 32),
+    Value("relative_attention_max_distance", "model.position.reach", 128),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-6),
+    Value("dropout_rate", "model.dropout", 0.1, free=True),
+    Ignored(("feed_forward_proj", "is_gated_act", "classifier_dropout", "n_positions")),
+    Ignored(("initializer_factor", "scale_decoder_outputs")),
 )
 
 COPIES = ("encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
 LOST = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"  # of old files
 
 
-def modern(config: Config) -> Config:
+def normalize(config: Config) -> Config:
     """feed_forward_proj taken apart; as many decoder layers as encoder layers where unsaid."""
     words = config.get("feed_forward_proj", "relu").split("-")
     if len(words) > 2 or (len(words) == 2 and words[0] != "gated"):
@@ -52,7 +52,7 @@ def modern(config: Config) -> Config:
     return {**config, **own, "num_decoder_layers": depth}
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """feed_forward_proj put together again."""
     gated, act = config.pop("ffn") == "gated", config["dense_act_fn"]
     word = "gelu" if gated and act == "gelu_new" else act
@@ -62,7 +62,7 @@ def written(config: Config) -> Config:
     return {**config, "is_gated_act": gated}
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Two stacks of the same kind; the first layer keeps the buckets of all."""
     return [
         *table("shared", "words", copies=COPIES),
@@ -76,7 +76,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def encoder_names(config: Config) -> list[Entry]:
+def encoder_names(config: Config) -> list[WeightEntry]:
     """The encoder alone, which is one stack here."""
     return [
         *table("shared", "words", copies=COPIES[:1]),
@@ -85,13 +85,13 @@ def encoder_names(config: Config) -> list[Entry]:
     ]
 
 
-def _ffn_in(config: Config, file: str, path: str) -> list[Entry]:
+def _ffn_in(config: Config, file: str, path: str) -> list[WeightEntry]:
     if config["ffn"] == "plain":
         return linear(f"{file}.wi", f"{path}/up")
     return [*linear(f"{file}.wi_0", f"{path}/gate"), *linear(f"{file}.wi_1", f"{path}/up")]
 
 
-def _stack(config: Config, side: str, path: str, *, ffn: int) -> list[Entry]:
+def _stack(config: Config, side: str, path: str, *, ffn: int) -> list[WeightEntry]:
     blocks, layer = f"{path}/stack/blocks", f"{side}.block.{{i}}.layer"
     buckets = f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias"
     return [
@@ -104,7 +104,7 @@ def _stack(config: Config, side: str, path: str, *, ffn: int) -> list[Entry]:
     ]
 
 
-def _attention(layer: str, name: str, side: str, part: str) -> list[Entry]:
+def _attention(layer: str, name: str, side: str, part: str) -> list[WeightEntry]:
     blocks = f"{side}/stack/blocks"
     kernels = [linear(f"{layer}.{name}.{x}", f"{blocks}/{part}/{x}") for x in "qkvo"]
     own = norm(f"{layer}.layer_norm", f"{blocks}/residual/norms/{part}")
@@ -121,24 +121,24 @@ def _own(names, config: Config) -> bool:
     return untied("lm_head.weight", "shared.weight")(names, config)
 
 
-NO_WORDS = ("model/head=none",)
+NO_LM_HEAD = ("model/head=none",)
 ALONE = ("T5EncoderModel", "T5ForTokenClassification")
 
 
-def answering(name: str) -> tuple[Form, Form]:
+def answering(name: str) -> tuple[HeadVariant, HeadVariant]:
     """The classes that classify."""
     return (
-        Form(
+        HeadVariant(
             f"{name}ForSequenceClassification",
-            needs=("classification_head.dense.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=classes_seq2seq"),
+            required_tensors=("classification_head.dense.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=classes_seq2seq"),
             labels=("classification_head.out_proj.weight", "classes"),
             base="transformer.",
         ),
-        Form(
+        HeadVariant(
             f"{name}ForQuestionAnswering",
-            needs=("qa_outputs.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=span"),
+            required_tensors=("qa_outputs.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
         ),
     )
 
@@ -172,31 +172,31 @@ T5 = Family(
     types=("t5",),
     model="t5",
     base="",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("ffn",),
     caveats=caveats,
     when=lambda config: not alone(config),
-    forms=(
+    variants=(
         *answering("T5"),
-        Form(
+        HeadVariant(
             "T5ForConditionalGeneration",
             overrides=("model/head=untied", "model.head.scaled=true"),
             when=lambda names, config: _own(names, config) and _scaled(names, config),
             config=LOOSE | SCALED,
         ),
-        Form("T5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
-        Form("T5ForConditionalGeneration", when=_scaled, config=SCALED),
-        Form(
+        HeadVariant("T5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
+        HeadVariant("T5ForConditionalGeneration", when=_scaled, config=SCALED),
+        HeadVariant(
             "T5ForConditionalGeneration",
             overrides=("model.head.scaled=false",),
             config={"scale_decoder_outputs": False},
         ),
-        Form("T5Model", overrides=NO_WORDS),
+        HeadVariant("T5Model", overrides=NO_LM_HEAD),
     ),
-    ignore=(LOST.replace(".", r"\."),),
+    ignored_tensors=(LOST.replace(".", r"\."),),
 )
 
 MT5_DEFAULTS = dict(d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu")
@@ -204,18 +204,18 @@ MT5_DEFAULTS = dict(d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gat
 
 def modern_mt5(config: Config) -> Config:
     """What MT5Config takes where T5Config takes something else."""
-    return modern({**MT5_DEFAULTS, **config})
+    return normalize({**MT5_DEFAULTS, **config})
 
 
 MT5 = dataclasses.replace(
     T5,
     types=("mt5",),
-    modern=modern_mt5,
-    forms=(
+    normalize=modern_mt5,
+    variants=(
         *answering("MT5"),
-        Form("MT5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
-        Form("MT5ForConditionalGeneration", overrides=("model.head.scaled=false",)),
-        Form("MT5Model", overrides=NO_WORDS),
+        HeadVariant("MT5ForConditionalGeneration", overrides=UNTIED, when=_own, config=LOOSE),
+        HeadVariant("MT5ForConditionalGeneration", overrides=("model.head.scaled=false",)),
+        HeadVariant("MT5Model", overrides=NO_LM_HEAD),
     ),
 )
 
@@ -227,25 +227,25 @@ def encoder_alone(family: Family, name: str) -> Family:
     return dataclasses.replace(
         family,
         model="t5_encoder",
-        fields=(
+        config_map=(
             *fields,
-            Knob("num_layers", "model.layers", 6),
-            Silent(("num_decoder_layers",)),
+            Value("num_layers", "model.layers", 6),
+            Ignored(("num_decoder_layers",)),
         ),
-        names=encoder_names,
+        weight_map=encoder_names,
         when=alone,
-        forms=(
-            Form(
+        variants=(
+            HeadVariant(
                 f"{name}ForTokenClassification",
-                needs=("classifier.weight",),
-                overrides=(*NO_WORDS, "model/classifiers=tokens"),
+                required_tensors=("classifier.weight",),
+                overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
                 labels=("classifier.weight", "tokens"),
                 base="transformer.",
                 config=only,
             ),
-            Form(f"{name}EncoderModel", overrides=NO_WORDS, config=only),
+            HeadVariant(f"{name}EncoderModel", overrides=NO_LM_HEAD, config=only),
         ),
-        ignore=(),
+        ignored_tensors=(),
     )
 
 

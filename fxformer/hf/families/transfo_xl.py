@@ -9,42 +9,42 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Knob, Only, Silent
-from fxformer.hf.family import Family, Form
-from fxformer.hf.tensor_layout import SAME, TURNED, Layout, rows
-from fxformer.hf.weight_map import Entry, fused, linear, norm, tensor
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.family import Family, HeadVariant
+from fxformer.hf.tensor_layout import SAME, TRANSPOSED, TensorLayout, rows
+from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, tensor
 
 FIELDS = (
-    Knob("d_model", "model.dim", 1024),
-    Knob("n_layer", "model.layers", 18),
-    Knob("n_head", "model.heads", 16),
-    Knob("d_head", "model.attention.head_dim", 64),
-    Knob("d_inner", "model.ffn.hidden", 4096),
-    Knob("d_embed", "model.words.width", 1024),
-    Knob("div_val", "model.words.shrink", 4),
-    Knob("cutoffs", "model.words.cutoffs"),
-    Knob("layer_norm_epsilon", "model.norm.eps", 1e-5),
+    Value("d_model", "model.dim", 1024),
+    Value("n_layer", "model.layers", 18),
+    Value("n_head", "model.heads", 16),
+    Value("d_head", "model.attention.head_dim", 64),
+    Value("d_inner", "model.ffn.hidden", 4096),
+    Value("d_embed", "model.words.width", 1024),
+    Value("div_val", "model.words.shrink", 4),
+    Value("cutoffs", "model.words.cutoffs"),
+    Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Choice("pre_lnorm", "model/residual", {False: "post", True: "pre"}, False),
-    Knob("final_norm", "model.final_norm"),
+    Value("final_norm", "model.final_norm"),
     Choice("untie_r", "model/position", {True: "relative", False: "relative_shared"}, True),
-    Knob("own_bias", "model.attention.own_bias"),
-    Knob("memory", "model.attention.memory"),
-    Knob("windows", "model.windows"),
-    Knob("clamp", "model.position.clamp"),
-    Knob("dropout", "model.dropout", 0.1, free=True),
-    Knob("dropatt", "model.attention.dropout", 0.0, free=True),
-    Only("attn_type", 0),
-    Only("sample_softmax", -1, also=(0,)),
-    Only("tie_weight", True, write=False),
-    Silent(("mem_len", "same_length", "clamp_len", "tie_projs", "proj_share_all_but_first")),
-    Silent(("adaptive", "init", "init_range", "init_std", "proj_init_std")),
-    Silent(("tgt_len", "ext_len", "n_token")),
+    Value("own_bias", "model.attention.own_bias"),
+    Value("memory", "model.attention.memory"),
+    Value("windows", "model.windows"),
+    Value("clamp", "model.position.clamp"),
+    Value("dropout", "model.dropout", 0.1, free=True),
+    Value("dropatt", "model.attention.dropout", 0.0, free=True),
+    Constant("attn_type", 0),
+    Constant("sample_softmax", -1, also=(0,)),
+    Constant("tie_weight", True, write=False),
+    Ignored(("mem_len", "same_length", "clamp_len", "tie_projs", "proj_share_all_but_first")),
+    Ignored(("adaptive", "init", "init_range", "init_std", "proj_init_std")),
+    Ignored(("tgt_len", "ext_len", "n_token")),
 )
-TIED = Knob("tie_projs", "model.head.tied")
+TIED = Value("tie_projs", "model.head.tied")
 
 
-def modern(config: Config) -> Config:
-    """Memory, window and clamp as numbers or null; cutoffs and ties spelt out."""
+def normalize(config: Config) -> Config:
+    """Memory, window and clamp as numbers or null; cutoffs and ties spelled out."""
     memory, same = config.get("mem_len", 1600), config.get("same_length", True)
     if type(memory) is not int or (memory < 1 and same):
         raise ConfigMismatch(f"config.json: mem_len={memory} with same_length={same} sees nothing")
@@ -74,7 +74,7 @@ def modern(config: Config) -> Config:
     }
 
 
-def written(config: Config) -> Config:
+def serialize(config: Config) -> Config:
     """The inverse."""
     made = {**config}
     memory, windows = made.pop("memory"), made.pop("windows")
@@ -94,17 +94,17 @@ def written(config: Config) -> Config:
     return made
 
 
-def flat(heads: int) -> Layout:
+def flat(heads: int) -> TensorLayout:
     """A vector for each head [heads, width], here one after the other."""
-    return Layout("loaded", lambda x: (x.reshape(-1),), lambda p: p[0].reshape(heads, -1))
+    return TensorLayout("loaded", lambda x: (x.reshape(-1),), lambda p: p[0].reshape(heads, -1))
 
 
-def cut(places: list[int]) -> Layout:
+def cut(places: list[int]) -> TensorLayout:
     """The rows of all clusters in one tensor."""
-    return Layout("split", lambda x: tuple(np.split(x, places)), np.concatenate)
+    return TensorLayout("split", lambda x: tuple(np.split(x, places)), np.concatenate)
 
 
-def names(config: Config) -> list[Entry]:
+def weight_map(config: Config) -> list[WeightEntry]:
     """Every layer, the words and the softmax."""
     blocks, layer = "transformer/stack/blocks", "transformer.layers.{i}"
     file, path = f"{layer}.dec_attn", f"{blocks}/attention"
@@ -138,7 +138,7 @@ def names(config: Config) -> list[Entry]:
     ]
 
 
-def words(config: Config) -> list[Entry]:
+def words(config: Config) -> list[WeightEntry]:
     """The tables, their projections and what the softmax has to itself."""
     table, softmax = "transformer.word_emb.emb", "crit.out"
     cutoffs = config["cutoffs"]
@@ -150,12 +150,14 @@ def words(config: Config) -> list[Entry]:
     for number, (group, layout) in enumerate(groups):
         copy, paths = f"{softmax}_layers.{number}", [f"words/tables/{k}/embedding" for k in group]
         found += [
-            Entry(f"{table}_layers.{number}.weight", tuple(paths), layout, (f"{copy}.weight",)),
-            Entry(f"{copy}.bias", tuple(f"head/biases/{k}" for k in group), layout),
+            WeightEntry(
+                f"{table}_layers.{number}.weight", tuple(paths), layout, (f"{copy}.weight",)
+            ),
+            WeightEntry(f"{copy}.bias", tuple(f"head/biases/{k}" for k in group), layout),
         ]
     for k in every:
         copy, path = f"{softmax}_projs.{k}", f"words/projections/{k}/kernel"
-        found += tensor(f"{table}_projs.{k}", path, TURNED, copies=(copy,))
+        found += tensor(f"{table}_projs.{k}", path, TRANSPOSED, copies=(copy,))
         found += tensor(copy, f"head/projections/{k}/kernel")
     found += tensor("crit.cluster_weight", "head/clusters/embedding")
     found += tensor("crit.cluster_bias", "head/cluster_bias")
@@ -168,25 +170,27 @@ def rates(width: int) -> np.ndarray:
     return (1 / np.float32(10_000) ** steps).astype(np.float32)
 
 
-NO_WORDS = ("model/head=none",)
+NO_LM_HEAD = ("model/head=none",)
 
 TRANSFO_XL = Family(
     types=("transfo-xl",),
     model="transfo_xl",
     base="transformer.",
-    fields=FIELDS,
-    names=names,
-    modern=modern,
-    written=written,
+    config_map=FIELDS,
+    weight_map=weight_map,
+    normalize=normalize,
+    serialize=serialize,
     derived=("memory", "windows", "clamp", "own_bias", "final_norm"),
-    forms=(
-        Form("TransfoXLLMHeadModel", needs=("crit.out_layers.0.bias",), fields=(TIED,)),
-        Form(
+    variants=(
+        HeadVariant(
+            "TransfoXLLMHeadModel", required_tensors=("crit.out_layers.0.bias",), config_map=(TIED,)
+        ),
+        HeadVariant(
             "TransfoXLForSequenceClassification",
-            needs=("score.weight",),
-            overrides=(*NO_WORDS, "model/classifiers=classes_last"),
+            required_tensors=("score.weight",),
+            overrides=(*NO_LM_HEAD, "model/classifiers=classes_last"),
             labels=("score.weight", "classes"),
         ),
-        Form("TransfoXLModel", overrides=NO_WORDS, base=""),
+        HeadVariant("TransfoXLModel", overrides=NO_LM_HEAD, base=""),
     ),
 )
