@@ -95,9 +95,8 @@ class Inner(Value):
 
     def overrides(self, config: Config) -> list[str]:
         inner = config.get(self.name)
-        return [
-            f"{self.key}={_fourfold(config, self.width) if inner is None else override_value(inner)}"
-        ]
+        width = _fourfold(config, self.width) if inner is None else override_value(inner)
+        return [f"{self.key}={width}"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,7 +102,7 @@ def config_json(
         "torch_dtype": "float32",
         **found.config,
         **free_values(found.family, model_with_head(run.config)),
-        "tie_word_embeddings": found.variant.has_words or before.get("tie_word_embeddings", True),
+        "tie_word_embeddings": found.variant.has_lm_head or before.get("tie_word_embeddings", True),
         **found.variant.config,
         **_labels(found.variant, arrays, before),
     }
@@ -229,7 +229,7 @@ def _text_files(
     if tokenizer is None or any(name != GENERATION for name in files):
         return files
     kind = architecture(OmegaConf.create({"model": model_with_head(run.config)}))
-    writes = kind != "encoder" and found.variant.has_words
+    writes = kind != "encoder" and found.variant.has_lm_head
     files += write_tokenizer(
         tokenizer,
         folder,

@@ -253,7 +253,7 @@ def _check_stated(
     }:
         return
     lacking = next((name for name in stated[0].required_tensors if name not in source), None)
-    if lacking is None and stated[0].has_words and not found.has_words:
+    if lacking is None and stated[0].has_lm_head and not found.has_lm_head:
         lacking = "an output projection, and embeddings are not tied"
     if lacking is not None:
         raise ConfigMismatch(
@@ -280,7 +280,7 @@ def _variant(family: Family, source: TensorSource, config: Config) -> HeadVarian
     named = [variant for variant in family.variants if variant.architecture in stated]
     _check_stated(named, able, found, source)
     loose = config.get("tie_word_embeddings") is False
-    if loose and found.has_words and found.config.get("tie_word_embeddings", True):
+    if loose and found.has_lm_head and found.config.get("tie_word_embeddings", True):
         raise ConfigMismatch(
             "config.json: tie_word_embeddings is false, but the files have no output projection"
         )

@@ -56,7 +56,7 @@ def config(folder) -> DictConfig:
     if network._target_.endswith(LanguageModel.__name__):
         kind = "clm" if network.transformer.causal else "mlm"
     new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
-    head = () if one.variant.has_words else (f"model/head={new}", "model/classifiers=none")
+    head = () if one.variant.has_lm_head else (f"model/head={new}", "model/classifiers=none")
     words = [
         f"warm_start.from={folder}",
         f"objective={kind}",
@@ -78,7 +78,7 @@ def test_an_import_learns(folder):
     params, lines = build(cfg.warm_start).apply(state.params, runs="runs")
     fresh = [line.path for line in lines if line.status == "fresh"]
     assert all(path.startswith("head/") for path in fresh)
-    assert not (fresh and one.variant.has_words)
+    assert not (fresh and one.variant.has_lm_head)
     step = compile_step(setup.step, placement, setup.mesh, donate=False)
     state, losses = state.replace(params=params), []
     batches = setup.data.train(setup.corpus.batch, 0)
@@ -87,7 +87,7 @@ def test_an_import_learns(folder):
         total, weight = sums["loss"]
         losses.append(float(total / weight))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
-    if one.variant.has_words:
+    if one.variant.has_lm_head:
         detect_family(
             plain(cfg.model), wanted=one.config["model_type"]
         )  # and it can still be exported
