@@ -72,7 +72,7 @@ def test_what_a_yaml_says_fits(name):
 
 
 def test_no_knob_of_ours_takes_nan_or_nonsense():
-    loose, free = set(), {"space", "more"}  # whose keys are the user's
+    loose, free = set(), {"space", "sbatch"}  # whose keys are the user's
     for name in FILES:
         for _, node in nodes(tree(name)):
             target = signature(node["_target_"])

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from fxformer.config import reference
+
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED = {"objectives.md", "first_steps.md", "configs.md"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,3 +34,8 @@ def test_files_that_a_page_names_exist(page):
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_reference_of_configs_is_fresh():
+    written = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
+    assert written == reference.document(), "run `make configs` and commit docs/configs.md"
