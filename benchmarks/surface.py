@@ -38,7 +38,8 @@ class Duel:
 
     def grid(self) -> np.ndarray:
         """[levels^keys, keys]: the middles of equal cells."""
-        axis = [space.at(self.dimensions[0], (n + 0.5) / self.levels) for n in range(self.levels)]
+        middles = [(n + 0.5) / self.levels for n in range(self.levels)]
+        axis = [space.value_at(self.dimensions[0], middle) for middle in middles]
         return np.stack(np.meshgrid(*[axis] * self.keys, indexing="ij"), -1).reshape(-1, self.keys)
 
     def draws(self, seed: int, budget: float) -> np.ndarray:

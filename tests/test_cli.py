@@ -154,7 +154,7 @@ def test_a_failing_job_does_not_lose_the_others(conf, capsys):
     code, seen = run("-m", "seed=1,2,3,4", job=second_fails)
     assert code == 1 and [cfg.seed for cfg in seen] == [1, 2, 3, 4]
     said = capsys.readouterr().err
-    assert "job 1 (seed=2) ended with code 1" in said and "job 2 (seed=3) ended with" in said
+    assert "job 1 (seed=2) exited with code 1" in said and "job 2 (seed=3) exited with" in said
 
 
 def test_a_sweep_is_checked_before_its_first_job(conf, capsys):

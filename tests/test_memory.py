@@ -39,7 +39,7 @@ def test_a_control_group_limits_what_is_free(tmp_path, monkeypatch):
 class Planned:
     """What `check_memory` reads of a Setup."""
 
-    like: State
+    abstract_state: State
     mesh: Mesh
     trainer: TrainerConfig
     parameters: int = 7

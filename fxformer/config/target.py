@@ -114,7 +114,8 @@ def locate(path: str) -> Any:
     # an imported os.system or a private helper is not something this package offers
     if not callable(found) or name.startswith("_") or _home(found) != packages[0].split(".")[0]:
         raise ConfigError(f"{path!r} is no class or function of {packages[0]}")
-    if packages[0] not in ("optax", "jax.nn") and not _is_part(path, found):
+    ours = packages[0] == "fxformer" or packages[0] not in ALLOWED
+    if ours and not _is_part(path, found):
         raise ConfigError(
             f"{path!r} may not run: it is not a part, no yaml of conf/ has it as its _target_"
         )

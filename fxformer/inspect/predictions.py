@@ -39,7 +39,7 @@ def masked(loaded: LoadedRun, text: TextInput) -> dict[str, Any]:
 
     With targets also the target's probability and rank (1: most probable).
     """
-    if not hasattr(loaded.objective.model.head, "table"):
+    if not hasattr(loaded.objective.model.head, "output_matrix"):
         raise UserError(f"{loaded.run.id} has no language-model head, so it predicts no tokens")
     row, size = text.batch, loaded.objective.vocabulary.size
     made = _candidates(loaded.graphdef, loaded.params, _bucketed(loaded, row), size)

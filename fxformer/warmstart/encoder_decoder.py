@@ -157,7 +157,7 @@ def _decoder(source: CheckpointSource) -> Model:
 def _head(source: CheckpointSource) -> Model:
     """The decoder's language-model head; the default head of its architecture if it has none."""
     head = source.resolved_model["head"]
-    if hasattr(locate(head["_target_"]), "table"):
+    if hasattr(locate(head["_target_"]), "output_matrix"):
         return head
     if "decoder" not in source.model:
         return option("model/head", "mlm")

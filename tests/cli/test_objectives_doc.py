@@ -53,6 +53,6 @@ def test_one_preset_is_renewed_and_the_others_stay(monkeypatch):
     assert objectives_doc.renewed(new, [AUDIT | {"objective": "w"}]).count("3.00 ms") == 0
 
 
-def test_a_preset_gets_a_model_it_fits_and_what_its_yaml_asks_for():
+def test_a_preset_gets_a_model_it_fits_and_nothing_else():
     assert objectives_doc.words("mlm") == ["objective=mlm", "model=bert"]
-    assert objectives_doc.words("seq2seq")[1:] == ["model=bart", "data=sort", "tokenizer=none"]
+    assert objectives_doc.words("seq2seq")[1:] == ["model=bart"]

@@ -39,7 +39,7 @@ def test_a_plan_refuses_its_output_before_it_is_made(tmp_path):
 @pytest.mark.parametrize("port", ["99999", "-1"])
 def test_a_port_that_does_not_exist_is_refused(port, tmp_path, capsys):
     assert main(["dashboard", f"runs={tmp_path}", f"--port={port}"]) == 2
-    assert f"--port {port}: a port is a number from 0" in capsys.readouterr().err
+    assert f"--port {port}: expected a port from 0" in capsys.readouterr().err
 
 
 def test_outputs_are_files_in_folders(tmp_path):

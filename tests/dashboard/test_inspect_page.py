@@ -83,7 +83,7 @@ def test_every_kind_of_attention_and_what_cannot_be_asked(folder):
         page.fill("textarea[aria-label=text]", "cat " * 50)
         page.keyboard.press("Control+Enter")
         page.wait_for_selector(".status-line.error")
-        assert "tokens long, and 32 can be looked at" in page.inner_text(".status-line")
+        assert "at most 32 fit" in page.inner_text(".status-line")
         watched.errors = [e for e in watched.errors if "400 (Bad Request)" not in e]  # the refusal
         watched.clean(url)
 
@@ -155,7 +155,7 @@ def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):
     [
         (["bert"], "no text is given"),
         (["bert", "--text", "cat", "--checkpoint", "15"], "no checkpoint of step 15"),
-        (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, not 'few'"),
+        (["bert", "--text", "cat", "--checkpoint", "few"], "all or last, got 'few'"),
         (["nobody", "--text", "cat"], "no run 'nobody'"),
         (["bert", "--held-out", "900"], "no held-out text 900"),
     ],

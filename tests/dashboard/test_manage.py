@@ -244,7 +244,7 @@ def test_what_takes_long_says_so_while_it_does(root):
         page = watched.page
         for pattern, view, words in (
             ("**/api/curve?**", "curves", "reading the metrics of"),
-            ("**/api/energy", "energy", "adding up the ledgers"),
+            ("**/api/energy", "energy", "summing the energy ledgers"),
         ):
             page.route(pattern, late)
             page.goto(f"{url}#{view}")

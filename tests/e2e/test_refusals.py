@@ -97,7 +97,7 @@ def test_the_command_refuses_them_alike(line, folder, tmp_path):
 
 def test_a_part_that_cannot_be_built_leaves_no_folder(tmp_path):
     argv = [*DECODER, "mesh.data=0", f"runs={tmp_path / 'runs'}"]
-    with pytest.raises(InstantiationException, match="counts of devices"):
+    with pytest.raises(InstantiationException, match="numbers of devices"):
         main(composed(argv))
     assert not list(tmp_path.iterdir())
 

@@ -10,7 +10,7 @@ import pytest
 from shell import CHAIN, DECODER, SMALL, called, facts, fxformer, kill, lines, only, start, until
 
 from fxformer.cli import app
-from fxformer.energy import ledger
+from fxformer.energy import host_usage, ledger
 from fxformer.energy.config import AutoEnergy, TDPEnergy
 from fxformer.energy.rapl import RAPL
 from fxformer.track.energy_report import run_energy

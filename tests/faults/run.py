@@ -80,7 +80,7 @@ class Runner:
                 (main, "set_up", self.set_up),
                 (trainer, "compile_step", self.compiled),
                 (trainer, "generate_samples", lambda *args, **knobs: []),
-                (provenance, "gather", lambda: self.gathered),
+                (provenance, "gather", lambda *_: self.gathered),
             ):
                 stack.callback(setattr, module, name, getattr(module, name))
                 setattr(module, name, value)

@@ -48,7 +48,7 @@ def test_a_forward_pass_costs_the_matrix_products_of_its_program(kind):
     if kind != "encoder":
         stack = model.decoder if kind == "seq2seq" else model.transformer
         attention = stack.stack.blocks.attention
-        hidden = 4 * attention.heads * attention.width * stack.layers * 4 * (16 * 15 // 2)
+        hidden = 4 * attention.heads * attention.head_dim * stack.layers * 4 * (16 * 15 // 2)
     assert counted == ours + hidden
 
 
@@ -95,7 +95,7 @@ def test_pairs_are_those_the_mask_shows(causal, window):
     seen = np.asarray(mask.to_dense()) & np.asarray(mask.within(window or 99))
     counted = self_attention_pairs(SEGMENTS, causal=causal, window=window)
     assert counted.pairs == (seen & (SEGMENTS > 0)[:, None, :, None]).sum()
-    assert counted.queries == counted.keys == 30 and list(counted.pieces) == [9, 5, 3, 13]
+    assert counted.queries == counted.keys == 30 and list(counted.segment_lengths) == [9, 5, 3, 13]
 
 
 def test_pairs_of_a_prefix_are_those_the_mask_shows():
@@ -127,7 +127,7 @@ def test_global_tokens_see_all_and_windows_save_work():
     counted = self_attention_pairs(row, causal=False, window=2, global_tokens=first)
     near = (3 * 9 - 2) + (3 * 5 - 2)
     far = 2 * (9 - 2) + 2 * (5 - 2)  # from the first token and to it, beyond the window
-    assert (counted.pairs, counted.chosen, counted.asked) == (near + far, 2, 14)
+    assert (counted.pairs, counted.global_queries, counted.global_keys) == (near + far, 2, 14)
     part = abstract(
         "longformer", "model.windows=[2]", "model.attention.first_global=true"
     ).transformer

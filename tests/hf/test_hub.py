@@ -162,5 +162,5 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("which", ["./none", "a/b/c", "~/none", "http://example.org/x", "a b"])
 def test_what_is_neither_a_folder_nor_an_id(which):
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a folder"):
         hub.folder_of(which)

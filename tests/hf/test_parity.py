@@ -69,7 +69,7 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
 )
 def test_a_model_is_recognised_as_the_class_it_came_from(folder):
     found = detect_family(
-        plain(published(folder).compose().model), wanted=stated(folder, "model_type")
+        plain(published(folder).compose().model), model_type=stated(folder, "model_type")
     )
     assert [found.variant.architecture] == stated(folder, "architectures")
 
@@ -94,7 +94,7 @@ def test_import_then_export_gives_the_files_back(folder, tmp_path):
     changed = {key: (old[key], new.get(key)) for key in old if old[key] != new.get(key)}
     assert not changed
     again = detect_family(
-        plain(published(tmp_path / "out").compose().model), wanted=old["model_type"]
+        plain(published(tmp_path / "out").compose().model), model_type=old["model_type"]
     )
     assert again.variant.architecture == made.published.variant.architecture
 

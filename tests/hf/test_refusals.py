@@ -35,8 +35,8 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("bert", "hidden_sizes", 8, "did you mean 'hidden_size'"),
         ("bert", "auto_map", {"AutoModel": "evil.Model"}, "auto_map"),
         ("bert", "model_type", "brt", "did you mean 'bert'"),
-        ("bert", "num_hidden_layers", 1_000_000_000, "cannot be"),
-        ("bert", "hidden_size", -8, "cannot be"),
+        ("bert", "num_hidden_layers", 1_000_000_000, "is impossible"),
+        ("bert", "hidden_size", -8, "is impossible"),
         ("gpt2", "add_cross_attention", True, "no counterpart"),
         ("gpt2", "scale_attn_weights", False, "no counterpart"),
         ("t5", "feed_forward_proj", "gated-squared-relu", "not known"),
@@ -66,16 +66,21 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("transfo_xl", "sample_softmax", 5, "no counterpart"),
         ("transfo_xl", "mem_len", 0, "same_length=True sees nothing"),
         ("transfo_xl", "cutoffs", "wide", "no list of ids"),
-        ("transfo_xl", "tie_word_embeddings", False, "no output table"),
+        ("transfo_xl", "tie_word_embeddings", False, "no output projection"),
         ("transfo_xl_shared", "d_embed", 6, "one projection for all clusters"),
         ("prophetnet", "add_cross_attention", False, "without a look at the source"),
         ("prophetnet", "max_position_embeddings", 1, "1 positions"),
         ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
-        ("bert", "vocab_size", 999, "vocab_size=999, and the files have 23 rows of words"),
-        ("bart", "vocab_size", 22, "vocab_size=22, and the files have 23 rows"),
-        ("marian_two_tables", "vocab_size", 999, "vocab_size=999, and the files have"),
-        ("marian_two_tables", "decoder_vocab_size", 999, "decoder_vocab_size=999, and the files"),
-        ("bert_classes", "id2label", {"0": "no", "1": "yes"}, "id2label says 2 labels"),
+        ("bert", "vocab_size", 999, "vocab_size=999, but the embedding has 23 rows"),
+        ("bart", "vocab_size", 22, "vocab_size=22, but the embedding has 23 rows"),
+        ("marian_two_tables", "vocab_size", 999, "vocab_size=999, but the embedding has"),
+        (
+            "marian_two_tables",
+            "decoder_vocab_size",
+            999,
+            "decoder_vocab_size=999, but the embedding",
+        ),
+        ("bert_classes", "id2label", {"0": "no", "1": "yes"}, "id2label has 2 labels"),
     ],
 )
 def test_a_config_that_means_something_else(name, field, value, words, tmp_path):
@@ -86,7 +91,9 @@ def test_a_config_that_means_something_else(name, field, value, words, tmp_path)
 def test_a_class_that_the_files_are_poorer_than(tmp_path):
     bare = {"tie_word_embeddings": False}
     lacks = changed(tmp_path, "llama", bare, tensors=without("lm_head.weight"))
-    with pytest.raises(ConfigMismatch, match="LlamaForCausalLM and the files lack an output table"):
+    with pytest.raises(
+        ConfigMismatch, match="LlamaForCausalLM, but the files lack an output projection"
+    ):
         read_published(lacks)
     told = {"architectures": ["LlamaModel"]}
     alone = changed(tmp_path / "body", "llama", bare | told, tensors=without("lm_head.weight"))
@@ -181,13 +188,13 @@ def test_a_tensor_without_a_place_is_an_error(tmp_path):
     def more(tensors):
         return tensors | {"bert.encoder.layer.0.adapter.weight": np.ones((2, 2), np.float32)}
 
-    with pytest.raises(WeightMismatch, match="adapter.weight: the model has no place for it"):
+    with pytest.raises(WeightMismatch, match="adapter.weight: the model has no such tensor"):
         load_model(read_published(changed(tmp_path, "bert", tensors=more)))
 
 
 def test_a_shape_that_differs_is_an_error(tmp_path):
     name = "bert.encoder.layer.1.output.dense.weight"
-    with pytest.raises(WeightMismatch, match=rf"{name} is \[12, 8\]"):
+    with pytest.raises(WeightMismatch, match=rf"{name} has shape \[12, 8\]"):
         load_model(
             read_published(changed(tmp_path, "bert", tensors=lambda t: t | {name: t[name].T}))
         )
@@ -379,7 +386,7 @@ def test_a_layout_undoes_itself(layout, shape):
     ],
 )
 def test_a_model_that_is_no_published_one_says_why(choices):
-    with pytest.raises(ConfigMismatch, match="no published family"):
+    with pytest.raises(ConfigMismatch, match="no family of transformers"):
         detect_family(plain(composed(None, ["+size=tiny", *choices]).model))
 
 

@@ -40,7 +40,7 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
         model = nnx.merge(shape, state)
         source, segments = arrays["in.input_ids"], arrays["in.attention_mask"]
         words, there = model.words(arrays["in.decoder_input_ids"]), model.encode(source, segments)
-        known = {"memory": there, "encoder_segments": segments}
+        known = {"encoder_output": there, "encoder_segments": segments}
         ones = arrays["in.decoder_attention_mask"]
         return model.logits(model.decoder.predict_ngrams(words, ones, 3, **known)[0][:, 1:])
 

@@ -89,5 +89,5 @@ def test_an_import_learns(folder):
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
     if one.variant.has_lm_head:
         detect_family(
-            plain(cfg.model), wanted=one.config["model_type"]
+            plain(cfg.model), model_type=one.config["model_type"]
         )  # and it can still be exported

@@ -125,7 +125,7 @@ def test_padding_of_a_source_is_in_its_own_vocabulary(task):
 
 
 ADOPTED = {
-    "one table for both": ("warm_start.share=embeddings", "one word table cannot serve both"),
+    "one table for both": ("warm_start.share=embeddings", "one embedding table cannot serve both"),
     "one stack for both": ("warm_start.share=all", "write warm_start.share=none"),
     "source and target of one text": ("objective=denoise", "write objective=seq2seq with pairs"),
     "what warm_start.share says": ("model.network.source_vocab=9", "follows from warm_start.share"),

@@ -72,7 +72,7 @@ def save_untrained_run(root: Path, name: str, *overrides: str, steps=(10, 20, 30
     run = Run.create(root, name, config=cfg, facts=facts)
     tokenizer.save(run.folder / "tokenizer")
     leaves, tree = jax.tree.flatten(shapes)
-    checkpoints = Checkpoints(run.folder / "checkpoints", keep=max(len(steps), 2))
+    checkpoints = Checkpoints(run.folder / "checkpoints", keep_checkpoints=max(len(steps), 2))
     for step in steps:
         rng = np.random.default_rng(step)
         drawn = [rng.normal(0, 0.4, leaf.shape).astype(np.float32) for leaf in leaves]

@@ -11,7 +11,7 @@ from flax import nnx
 from fxformer.batch import Batch
 from fxformer.nn.attention import MultiHeadAttention
 from fxformer.nn.longformer import LongformerAttention
-from fxformer.nn.ngram import NgramAttention
+from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.relative import RelativeAttention
 from tests.models import choices, close, ids, logits, tiny
 

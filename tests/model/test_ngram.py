@@ -167,7 +167,7 @@ def test_states_are_the_main_streams(model):
     [
         (("model/position=rotary",), "relative bias of its own.*Rotary"),
         (("model.windows=[null,3]",), "no windows"),
-        (("model.ngram_attention.reach=2",), "reach must be larger"),
+        (("model.ngram_attention.reach=2",), "reach larger than"),
         (("model/attention@model.ngram_attention=multihead",), "needs n-gram attention"),
     ],
 )

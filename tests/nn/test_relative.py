@@ -135,7 +135,7 @@ def test_a_window_as_wide_as_the_memory_makes_cuts_invisible(residual, cuts):
     tokens = ids(2, 16)
     parts, cache = in_parts(model, tokens, cuts)
     close(jax.jit(model)(a_batch(model, tokens)), parts)
-    assert cache.k.shape[2] == 4 and (cache.filled == 16).all()  # no larger than it was
+    assert cache.k.shape[2] == 4 and (cache.length == 16).all()  # no larger than it was
 
 
 def test_without_a_window_a_part_sees_the_memory_and_itself():

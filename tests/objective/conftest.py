@@ -20,7 +20,7 @@ PAD, UNK, BOS, EOS, MASK = range(5)
 
 
 class ToyHead(Head):
-    reads = nnx.Embed
+    needs_embedding = nnx.Embed
 
     def __init__(self, vocab: int):
         self.bias = nnx.Param(np.zeros(vocab, np.float32))
@@ -29,7 +29,7 @@ class ToyHead(Head):
 class Toy(nnx.Module):
     """An embedding that is also the output table; the mean of the source joins every position."""
 
-    dim, types = 8, 2
+    dim, num_types = 8, 2
 
     def __init__(self, *, architecture: str, vocab: int, rngs: nnx.Rngs):
         self.architecture = architecture

@@ -182,7 +182,7 @@ def test_gradients_do_not_cross_pieces(electra, pack):
 
     def second(objective):
         body = objective.model.transformer
-        vectors = body.vectors(objective.model.words(batch.tokens), batch.segments)
+        vectors = body.input_embeddings(objective.model.words(batch.tokens), batch.segments)
         hidden = objective.generator(vectors, batch.segments)[:, 8:]
         return jnp.square(hidden).sum() + objective.detect(batch, batch.targets)[:, 8:].sum()
 

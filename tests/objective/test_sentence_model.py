@@ -116,7 +116,10 @@ def test_single_texts_one_document_and_missing_types_are_refused(build, packed, 
 @pytest.mark.parametrize(
     "words, right",
     [
-        (("model=bert",), "write data/packing=sentence_pairs, or objective=mlm"),
+        (
+            ("model=bert", "data/packing=segments"),
+            "write data/packing=sentence_pairs, or objective=mlm",
+        ),
         (("model=roberta", "data/packing=sentence_pairs"), "write model.embed.types=2, model=bert"),
         (("model=gpt2", "data/packing=sentence_pairs"), "or model=bert"),
     ],

@@ -77,7 +77,7 @@ def test_a_job_that_is_taken_away_queues_up_again_as_it_was():
     [
         ({}, {"timeout_min": 60, "cpus_per_task": 2}),
         (
-            {"gpus": 1, "memory_gb": 8.0, "partition": "gpu", "more": {"constraint": "a100"}},
+            {"gpus": 1, "memory_gb": 8.0, "partition": "gpu", "sbatch": {"constraint": "a100"}},
             {"timeout_min": 60, "cpus_per_task": 2, "gpus_per_node": 1, "mem_gb": 8.0,
              "slurm_partition": "gpu", "slurm_additional_parameters": {"constraint": "a100"}},
         ),

@@ -75,7 +75,7 @@ def test_the_study_of_a_database_may_grow_but_not_change(tmp_path, address):
     machine(tmp_path, "a", address, total=4)
     assert machine(tmp_path, "b", address, total=9).study.total == 9
     assert machine(tmp_path, "a", address, total=4).study.total == 9
-    with pytest.raises(ValueError, match="search.seed: the study has 0, you gave 1"):
+    with pytest.raises(ValueError, match="search.seed: the study has 0, given 1"):
         machine(tmp_path, "c", address, seed=1)
 
 
@@ -85,7 +85,7 @@ def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_pa
             open_storage(wrong)
     assert redacted("postgresql+psycopg://me:secret@db/x") == "postgresql+psycopg://me:…@db/x"
     assert redacted("postgresql+psycopg://db/x") == "postgresql+psycopg://db/x"
-    monkeypatch.setattr(remote, "FIRST", 0.5)
+    monkeypatch.setattr(remote, "CONNECT_SECONDS", 0.5)
     with pytest.raises(remote.Unreachable, match="does not answer") as error:
         machine(tmp_path, "a", "postgresql+psycopg://me:secret@127.0.0.1:9/x")
     assert "secret" not in str(error.value)
@@ -94,8 +94,8 @@ def test_addresses_that_cannot_be_are_refused_and_passwords_are_not_shown(tmp_pa
 def test_a_database_that_never_answers_is_named_and_then_given_up(tmp_path, monkeypatch, capsys):
     silent = threading.Event()
     monkeypatch.setattr(remote, "open_storage", lambda _: silent.wait())
-    monkeypatch.setattr(remote, "QUIET", 0.0)
-    monkeypatch.setattr(remote, "FIRST", 0.5)
+    monkeypatch.setattr(remote, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(remote, "CONNECT_SECONDS", 0.5)
     with pytest.raises(remote.Unreachable, match="me:…@db/x does not answer: no answer in"):
         machine(tmp_path, "a", "postgresql+psycopg://me:secret@db/x")
     silent.set()
@@ -121,7 +121,7 @@ def test_a_database_that_hesitates_is_asked_again_and_one_that_is_gone_loses_not
     study_io.write(here.study, done)
     asked.clear()
     with monkeypatch.context() as gone:
-        gone.setattr(remote, "PATIENCE", 0.3)
+        gone.setattr(remote, "RETRY_SECONDS", 0.3)
         gone.setattr(here.storage, "get_all_trials", lambda *_, **__: hesitant(asked.clear()))
         with pytest.raises(remote.Unreachable, match="database is locked"):
             here.push([done])

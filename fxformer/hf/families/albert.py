@@ -8,7 +8,7 @@ from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 OWN = ("hidden_size", "hidden_dropout_prob", "attention_probs_dropout_prob")
 FIELDS = (
-    *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
+    *(field for field in BERT_FIELDS if getattr(field, "name", None) not in OWN),
     LENGTH,
     Value("hidden_size", "model.dim", 4096),
     Value("embedding_size", "model.embed.width", 128),

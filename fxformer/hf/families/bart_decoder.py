@@ -31,7 +31,7 @@ def fields(seq2seq: tuple[Field, ...], choices: tuple[str, ...]) -> tuple[Field,
 
     choices: what makes our plain decoder this one
     """
-    kept = [field for field in seq2seq if getattr(field, "file", None) not in (*ENCODER, *DERIVED)]
+    kept = [field for field in seq2seq if getattr(field, "name", None) not in (*ENCODER, *DERIVED)]
     renamed = [
         dataclasses.replace(field, key=OURS[field.name])
         if isinstance(field, Value) and field.name in OURS

@@ -11,7 +11,7 @@ FIELDS = (
     *(
         field
         for field in bart.fields("gelu", before=False, normed=True, static=False, scaled=False)
-        if getattr(field, "file", None) not in OTHERWISE
+        if getattr(field, "name", None) not in OTHERWISE
     ),
     Value("max_encoder_position_embeddings", "model.encoder_position.length", 16384),
     Value(

@@ -11,7 +11,7 @@ from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 
 OWN = ("layer_norm_eps", "type_vocab_size")
 FIELDS = (
-    *(field for field in BERT_FIELDS if getattr(field, "file", None) not in OWN),
+    *(field for field in BERT_FIELDS if getattr(field, "name", None) not in OWN),
     Value("layer_norm_eps", "model.norm.eps", 1e-12),
     Types("type_vocab_size", "model.embed.types", 2),
     Value("positions", "model.position.length"),

@@ -222,7 +222,7 @@ MT5 = dataclasses.replace(
 
 def encoder_alone(family: Family, name: str) -> Family:
     """The family's encoder without its decoder."""
-    fields = [field for field in FIELDS if "layers" not in getattr(field, "file", "")]
+    fields = [field for field in FIELDS if "layers" not in getattr(field, "name", "")]
     only = {"is_encoder_decoder": False}
     return dataclasses.replace(
         family,

@@ -84,7 +84,7 @@ def serialize(config: Config) -> Config:
             f"model.windows=[{memory}], or null, not {windows}"
         )
     if made["cutoffs"] is None:
-        made["cutoffs"] = list(clusters(made["vocab_size"], None)[1:-1])
+        made["cutoffs"] = list(cluster_bounds(made["vocab_size"], None)[1:-1])
     if "tie_projs" in made:  # only the class with words says it
         made["tie_projs"] = made["tie_projs"] or [True] * (len(made["cutoffs"]) + 1)
     made |= {"mem_len": memory or 0, "same_length": windows is not None}
