@@ -13,6 +13,7 @@ from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ign
 from fxformer.hf.family import Family, HeadVariant
 from fxformer.hf.tensor_layout import SAME, TRANSPOSED, TensorLayout, rows
 from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, tensor
+from fxformer.nn.adaptive import cluster_bounds
 
 FIELDS = (
     Value("d_model", "model.dim", 1024),
