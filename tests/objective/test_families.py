@@ -16,8 +16,19 @@ from fxformer.train.setup import set_up
 MODELS = sorted(p.stem for p in (folders.conf_folder() / "model").glob("*.yaml"))
 MODELS.remove("common")  # what families share
 PRESETS = sorted(p.stem for p in (folders.conf_folder() / "objective").glob("*.yaml"))
-# Families with what a preset needs beside an architecture: token types, predicting streams.
+DECODERS = (
+    *("bloom", "ctrl", "decoder", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "openai_gpt"),
+    *("qwen2", "qwen3", "transfo_xl"),
+)
+GENERATORS = (
+    *("albert", "bert", "distilbert", "electra", "encoder", "longformer", "modernbert"),
+    *("roberta", "t5_encoder"),
+)
+# Families with what a preset needs beside an architecture: token types, predicting streams, a
+# decoder for the parts of the mixture, embeddings that a narrower generator can share.
 NEEDS = {
+    "mixture": DECODERS,
+    **dict.fromkeys(("electra", "electra_base", "electra_large"), GENERATORS),
     "nsp": ("albert", "bert", "electra"),
     "sop": ("albert", "bert", "electra"),
     "prophetnet": ("prophetnet",),
@@ -67,7 +78,7 @@ def test_a_preset_is_set_up_with_every_family_that_fits(preset):
             refused[family] = said
             continue
         try:
-            assert set_up(cfg).example.weights.sum() > 0
+            assert set_up(cfg).example_batch.weights.sum() > 0
         except UserError as error:
             refused[family] = [str(error)]
     fitting = set(NEEDS.get(preset, MODELS))
