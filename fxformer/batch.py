@@ -1,7 +1,7 @@
 """What travels: rows from the packer to an objective, batches from an objective to the model.
 
 Everything here is plain arrays: numpy where it is made on the host, jax once it is placed on a mesh
-(hence `Any` in the annotations of `Batch` and `Labels`, whose optional fields are None).
+(so `Any` in the annotations of `Batch` and `Labels`, whose optional fields are None).
 """
 
 import dataclasses

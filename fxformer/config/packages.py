@@ -7,6 +7,7 @@ name what these yaml files name, and nothing else of the package; packages that 
 are never imported, whatever the config of a run says.
 """
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -26,8 +27,13 @@ ENTRY_POINTS = "fxformer.packages"
 def declared() -> tuple[str, ...]:
     """The names of the declared packages: of the environment first, then of entry points."""
     names = [name.strip() for name in os.environ.get(VARIABLE, "").split(",")]
-    names += [point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)]
+    names += _entry_points()
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+@functools.cache  # reads the metadata of every installed distribution
+def _entry_points() -> tuple[str, ...]:
+    return tuple(point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS))
 
 
 def declare(names: Iterable[str]) -> None:

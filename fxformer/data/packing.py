@@ -63,7 +63,7 @@ class Packing(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Pieces:
+class PackedPieces:
     """A `Packed` of pieces that lie side by side in rows, each with its template.
 
     start, size: [P] int64, where a piece's text is in documents.tokens, and how long it is
@@ -166,10 +166,10 @@ def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np
 class Padded:
     """One piece a row."""
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
         start, size = cut(documents, length, frame)
         order = np.arange(len(start))
-        return Pieces(documents, length, frame, start, size, order, np.arange(len(start) + 1))
+        return PackedPieces(documents, length, frame, start, size, order, np.arange(len(start) + 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,14 +181,14 @@ class Segments:
 
     window: Count = 65536
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
         start, size = cut(documents, length, frame)
         order, bounds = fitted(frame.widths(size, length), length, self.window)
-        return Pieces(documents, length, frame, start, size, order, bounds)
+        return PackedPieces(documents, length, frame, start, size, order, bounds)
 
 
 def fitted(widths: np.ndarray, length: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """order and bounds (see `Pieces`) of pieces that share rows, `window` of them at a time."""
+    """order and bounds (see `PackedPieces`) of pieces that share rows, `window` at a time."""
     row, rows = np.zeros(len(widths), np.int64), 0
     for low in range(0, len(widths), window):
         part = slice(low, low + window)

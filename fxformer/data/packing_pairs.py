@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame, Padded, Pieces, Segments, cut, fitted
+from fxformer.data.packing import Frame, PackedPieces, Padded, Segments, cut, fitted
 from fxformer.errors import UserError
 from fxformer.types import Count
 
@@ -17,8 +17,8 @@ class PairRows:
     """A `Packed` of pairs: the answer in `tokens`, the question in `source`, both under the same
     segment number in the same row. All of an answer counts, with what the template closes it by."""
 
-    answers: Pieces
-    questions: Pieces
+    answers: PackedPieces
+    questions: PackedPieces
 
     @property
     def length(self) -> int:
@@ -75,7 +75,7 @@ class PairedSegments:
         order, bounds = fitted(widths, length, self.window)
         made = zip(sides, frames, cuts, strict=True)
         return PairRows(
-            *(Pieces(side, length, one, *ends, order, bounds) for side, one, ends in made)
+            *(PackedPieces(side, length, one, *ends, order, bounds) for side, one, ends in made)
         )
 
 
@@ -86,7 +86,7 @@ class Prompted:
 
     reads_pairs: ClassVar[bool] = True
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> Pieces:
+    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
         if frame.bos is None or frame.eos is None:
             raise UserError("data/packing=prompted needs a vocabulary with bos and eos")
         if frame.source is not None:

@@ -94,7 +94,7 @@ class SentenceRows:
     """A `Packed` of pieces of whole sentences, each in two parts; see `SentencePairs`.
 
     start, size: [P] int64, where a piece's text is in documents.tokens, and how long it is
-    order, bounds: which pieces lie in which row; see `Pieces`
+    order, bounds: which pieces lie in which row; see `PackedPieces`
     ends: int64, ascending, where sentences end (the place behind their last token)
     negatives: None where there is only one document
     """

@@ -85,7 +85,7 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
-class Constant:
+class RequiredValue:
     """A field that must have this value (or one of `also`, which are equivalent)."""
 
     name: str
@@ -154,13 +154,13 @@ class Implied(Ignored):
         return list(self.words)
 
 
-Field = Value | Choice | Constant | Switch | Ignored
+Field = Value | Choice | RequiredValue | Switch | Ignored
 
 # Fields of every family's config.json: provenance, run-time options, generation, labels.
 COMMON = (
-    Constant("pruned_heads", {}, also=(None,), write=False),
-    Constant("is_decoder", False, also=(None, True), write=False),
-    Constant("add_cross_attention", False, also=(None,), write=False),
+    RequiredValue("pruned_heads", {}, also=(None,), write=False),
+    RequiredValue("is_decoder", False, also=(None, True), write=False),
+    RequiredValue("add_cross_attention", False, also=(None,), write=False),
     Ignored(
         (
             *("architectures", "model_type", "transformers_version", "dtype", "torch_dtype"),

@@ -1,4 +1,4 @@
-"""Future n-gram prediction: write masked fragments, and from each place foretell further tokens."""
+"""Future n-gram prediction: predict several future tokens of masked fragments at each position."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -23,7 +23,7 @@ class FutureNgramPrediction(MaskedSeq2Seq):
     Qi et al. 2020 (ProphetNet), eq. 5.
 
     What is masked and what the decoder reads is MASS's, with a fragment in every block; every
-    target is foretold by all streams, by stream s without the last s tokens before it.
+    target is predicted by all streams, by stream s without the last s tokens before it.
 
     weights: of streams 0, 1, …, one for each the model's decoder has; equal in the released code.
         A stream of weight 0 has no gradient, but its nll is told
@@ -70,10 +70,10 @@ class FutureNgramPrediction(MaskedSeq2Seq):
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """{name: (sum, weight)} over the targets: loss; nll and accuracy of stream 0, which is
-        what generates; nll_ahead_2 … of the streams that foretell from further away."""
+        what generates; nll_ahead_2 … of the streams that predict from further away."""
         features, kernel, bias = self.model.projection()
         targets, weights = batch.targets.reshape(-1), batch.weights.reshape(-1)
-        hidden, sums, total = self.foretold(batch, key), {}, 0.0
+        hidden, sums, total = self.predicted_states(batch, key), {}, 0.0
         for stream, share in enumerate(self.weights):
             flat = features(hidden[:, stream]).reshape(-1, kernel.shape[-1])
             flat = flat if share else jax.lax.stop_gradient(flat)
@@ -85,7 +85,7 @@ class FutureNgramPrediction(MaskedSeq2Seq):
                 sums[f"nll_ahead_{stream + 1}"] = found["nll"]
         return sums | {"loss": (total, sums["nll"][1])}
 
-    def foretold(self, batch: Batch, key: Array | None = None) -> Float[Array, "B n T D"]:
+    def predicted_states(self, batch: Batch, key: Array | None = None) -> Float[Array, "B n T D"]:
         """The vectors of all predicting streams."""
         model, (first, second) = self.model, split_key(key, 2)
         memory = model.encode(batch.source, batch.source_segments, key=first)

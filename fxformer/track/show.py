@@ -56,8 +56,13 @@ def show(which: str, *, root: str | Path = "runs", console: Console | None = Non
 
 
 def list_runs(*, root: str | Path = "runs", console: Console | None = None) -> None:
-    """Print a line per run, the newest last."""
+    """Print a line per run, the newest last. UserError if `root` is no folder; only the default
+    one may be missing."""
     console = console or Console()
+    if str(root) != "runs" and not Path(root).is_dir():
+        raise UserError(
+            f"runs={root}: there is no such folder; write the folder that holds the runs"
+        )
     there = runs(root)
     if not there:
         console.print(Text(f"no runs in {Path(root)}/ yet; `fxformer train` makes one"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from fxformer.energy.config import TDPEnergy
 from fxformer.train.callbacks import Callback
-from fxformer.train.loop_state import LoopState, Meter, RunTotals, Tracker
+from fxformer.train.loop_state import LoopState, MetricsTracker, PhaseMeter, RunTotals
 from fxformer.train.signals import Signals
 from fxformer.train.state import State
 
@@ -80,8 +80,8 @@ def fit(
     loader: Iterable[tuple[int, Any]],
     *,
     until: int,
-    tracker: Tracker,
-    meter: Meter,
+    tracker: MetricsTracker,
+    meter: PhaseMeter,
     callbacks: Sequence[Callback] = (),
     totals: RunTotals | None = None,
     log_every: int = 1,

@@ -15,13 +15,13 @@ from fxformer.train.state import State
 EXIT_CODES = {"done": 0, "pruned": 0, "interrupted": 75, "diverged": 3}  # pruned: by a search
 
 
-class Tracker(Protocol):
+class MetricsTracker(Protocol):
     """Logs metrics of a step."""
 
     def log(self, step: int, split: str, metrics: dict[str, float]) -> None: ...
 
 
-class Meter(Protocol):
+class PhaseMeter(Protocol):
     """Measures joules by phase; `read` returns the total, earlier attempts included."""
 
     def read(self) -> float: ...
@@ -91,8 +91,8 @@ class LoopState:
     state: State
     step: int
     totals: RunTotals
-    tracker: Tracker
-    meter: Meter
+    tracker: MetricsTracker
+    meter: PhaseMeter
     log_every: int = 1
     progress: Callable[["LoopState"], None] | None = None
     train: dict[str, float] = dataclasses.field(default_factory=dict)

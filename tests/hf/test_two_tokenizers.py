@@ -205,8 +205,13 @@ def test_each_side_is_shown_in_its_own_tokens(run):
     answer = predictions.payload(loaded, text_input.prediction_input(loaded, "a b c d"))
     assert answer["input"] == ["<s>", "a", "b", "c", "d", "</s>"]
     assert set(answer["output"]) <= {"<s>", "</s>", *WRITTEN}
-    spoilt = text_input.corrupted_input(loaded, "a b").batch
-    assert spoilt.source[0].tolist() == [2, 5, 6, 3] and spoilt.targets[0].tolist() == [2, 1, 1, 3]
+    corrupted = text_input.corrupted_input(loaded, "a b").batch
+    assert corrupted.source[0].tolist() == [2, 5, 6, 3] and corrupted.targets[0].tolist() == [
+        2,
+        1,
+        1,
+        3,
+    ]
 
 
 @pytest.mark.slow

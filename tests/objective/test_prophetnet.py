@@ -107,7 +107,7 @@ def test_targets_are_nowhere_to_be_read(prophet, pack):
     hit = np.flatnonzero(made.weights[0])
     tokens = made.tokens.copy()
     tokens[0, hit[1:]] = 7  # the decoder reads the fragment from its second place on
-    found = [prophet.foretold(b)[0, :, hit[0]] for b in (made, made.replace(tokens=tokens))]
+    found = [prophet.predicted_states(b)[0, :, hit[0]] for b in (made, made.replace(tokens=tokens))]
     close(*found, 0)
     assert (made.targets[0, hit] == rows.tokens[0, hit]).all()
 

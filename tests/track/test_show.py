@@ -7,6 +7,7 @@ from rich.console import Console
 
 from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
+from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.show import list_runs, show
 from tests.energy.fakes import Clock, Steady
@@ -77,4 +78,12 @@ def test_runs_are_listed(root, tmp_path_factory, width):
     assert "bert" in text and "done" in text and "running" in text and "1.5000" in text
     assert max(map(len, text.splitlines())) <= width
     list_runs(root=tmp_path_factory.mktemp("none"), console=Console(file=out, width=width))
+    assert "no runs in" in out.getvalue()
+
+
+def test_a_folder_of_runs_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="there is no such folder"):
+        list_runs(root=tmp_path / "nowhere")
+    monkeypatch.chdir(tmp_path)
+    list_runs(console=Console(file=(out := io.StringIO())))  # the default one may be missing
     assert "no runs in" in out.getvalue()

@@ -1,6 +1,6 @@
 """BART. Lewis et al. 2020. Its names are those of mBART, Marian, Pegasus and M2M100 too."""
 
-from fxformer.hf.config_map import Choice, Config, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, Ignored, RequiredValue, Value
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.weight_map import WeightEntry, linear, logits_bias, norm, table, tensor
@@ -29,11 +29,11 @@ def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) 
         Ignored(("encoder_layerdrop", "decoder_layerdrop", "classifier_dropout", "init_std")),
         Ignored(("classif_dropout", "num_hidden_layers", "extra_pos_embeddings")),
         Ignored(("force_bos_token_to_be_generated", "do_blenderbot_90_layernorm")),
-        Constant("normalize_before", before, write=False),
-        Constant("add_final_layer_norm", before, write=False),
-        Constant("normalize_embedding", normed, write=False),
-        Constant("static_position_embeddings", static, write=False),
-        Constant("add_bias_logits", False, write=False),
+        RequiredValue("normalize_before", before, write=False),
+        RequiredValue("add_final_layer_norm", before, write=False),
+        RequiredValue("normalize_embedding", normed, write=False),
+        RequiredValue("static_position_embeddings", static, write=False),
+        RequiredValue("add_bias_logits", False, write=False),
     )
 
 

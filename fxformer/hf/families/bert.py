@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
@@ -32,7 +32,7 @@ FIELDS = (
     Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
     Value("is_decoder", "model.encoder.causal", False),
-    Constant("position_embedding_type", "absolute", write=False),
+    RequiredValue("position_embedding_type", "absolute", write=False),
     Ignored(("initializer_range", "classifier_dropout", "directionality", "pooler_fc_size")),
     Ignored(("pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head")),
     Ignored(("pooler_type",)),

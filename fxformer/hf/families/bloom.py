@@ -1,6 +1,6 @@
 """BLOOM. BigScience Workshop 2022."""
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.decoder_variants import Fourfold, heads, variants
 from fxformer.hf.family import Family
 from fxformer.hf.tensor_layout import by_head
@@ -14,7 +14,7 @@ FIELDS = (
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Value("hidden_dropout", "model.dropout", 0.0, free=True),
     Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Constant("apply_residual_connection_post_layernorm", False),
+    RequiredValue("apply_residual_connection_post_layernorm", False),
     # the same sums in another order, fused kernels, and what its first trainer asked for
     Ignored(("pretraining_tp", "slow_but_exact", "initializer_range", "seq_length")),
     Ignored(("attention_softmax_in_fp32", "masked_softmax_fusion", "bias_dropout_fusion")),

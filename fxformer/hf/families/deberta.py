@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Switch, Value
+from fxformer.hf.config_map import (
+    Choice,
+    Config,
+    ConfigMismatch,
+    Ignored,
+    RequiredValue,
+    Switch,
+    Value,
+)
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.tensor_layout import TensorLayout, by_head
@@ -24,9 +32,9 @@ FIELDS = (
     Value("p2c", "model.attention.from_position"),
     Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
-    Constant("relative_attention", True),
-    Constant("pooler_hidden_act", "gelu"),
-    Constant("talking_head", False, write=False),
+    RequiredValue("relative_attention", True),
+    RequiredValue("pooler_hidden_act", "gelu"),
+    RequiredValue("talking_head", False, write=False),
     Ignored(("max_position_embeddings", "pos_att_type", "embedding_size", "attention_head_size")),
     Ignored(("pooler_hidden_size", "pooler_dropout", "cls_dropout", "initializer_range")),
     Ignored(("legacy", "padding_idx", "position_embedding_type")),
@@ -44,7 +52,7 @@ V2 = (
     Choice(
         "conv", "model/local", {"none": "none", "gelu": "convolution", "tanh": "convolution_tanh"}
     ),
-    Constant("conv_groups", 1, write=False),
+    RequiredValue("conv_groups", 1, write=False),
     Ignored(("conv_kernel_size", "conv_act")),
 )
 V2_DEFAULTS = {

@@ -1,6 +1,6 @@
 """GPT-2. Radford et al. 2019."""
 
-from fxformer.hf.config_map import Choice, Config, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, Ignored, RequiredValue, Value
 from fxformer.hf.decoder_variants import heads, variants
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family
@@ -19,7 +19,7 @@ FIELDS = (
     Value("resid_pdrop", "model.dropout", 0.1, free=True),
     Value("attn_pdrop", "model.attention.dropout", 0.1, free=True),
     Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
-    Constant("scale_attn_weights", True, write=False),
+    RequiredValue("scale_attn_weights", True, write=False),
     Ignored(("reorder_and_upcast_attn", "initializer_range", "n_ctx", "afn")),
     Ignored(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
     Ignored(("summary_type", "summary_use_proj", "predict_special_tokens")),

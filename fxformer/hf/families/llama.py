@@ -1,6 +1,6 @@
 """Llama, Qwen2 and Qwen3. Touvron et al. 2023; Yang et al. 2024; Yang et al. 2025."""
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.families.bert import ACTS, labelled
 from fxformer.hf.family import Family, HeadVariant, TensorNames
 from fxformer.hf.rope_config import DERIVED, ROPE, from_rope, to_rope
@@ -28,12 +28,12 @@ LLAMA = (
     *BIASES,
     Value("mlp_bias", "model.ffn.bias", False),
     Ignored(("pretraining_tp",)),  # how old versions split a matmul: the same sums
-    Constant("rope_interleaved", False, also=(None,), write=False),
+    RequiredValue("rope_interleaved", False, also=(None,), write=False),
 )
 DEEPEST = 10_000
 WINDOWS = (
     Value("windows", "model.windows"),
-    Constant("use_mrope", False, write=False),
+    RequiredValue("use_mrope", False, write=False),
     Ignored(("layer_types", "use_sliding_window", "sliding_window", "max_window_layers")),
 )
 

@@ -5,7 +5,7 @@ so does `model.attention.first_global` here. For question answering it takes the
 here the batch has to say so.
 """
 
-from fxformer.hf.config_map import Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.families import roberta
 from fxformer.hf.families.bert import NO_LM_HEAD, OLD_NORMS
 from fxformer.hf.family import Family, HeadVariant, untied
@@ -15,8 +15,8 @@ FIELDS = (
     *roberta.FIELDS,
     Value("windows", "model.windows"),
     Value("first_global", "model.attention.first_global"),
-    Constant("attention_mode", "longformer", write=False),
-    Constant("ignore_attention_mask", False, write=False),
+    RequiredValue("attention_mode", "longformer", write=False),
+    RequiredValue("ignore_attention_mask", False, write=False),
     Ignored(("attention_window", "onnx_export")),
 )
 CLASSES = "LongformerForSequenceClassification"

@@ -1,6 +1,6 @@
 """ModernBERT. Warner et al. 2024."""
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.tensor_layout import rows
@@ -23,9 +23,9 @@ FIELDS = (
     Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
     Value("embedding_dropout", "model.embed.dropout", 0.0, free=True),
     Value("mlp_dropout", "model.ffn.dropout", 0.0, free=True),
-    Constant("classifier_activation", "gelu"),
-    Constant("classifier_bias", False),
-    Constant("rope_scaling", None, write=False),
+    RequiredValue("classifier_activation", "gelu"),
+    RequiredValue("classifier_bias", False),
+    RequiredValue("rope_scaling", None, write=False),
     Ignored(("layer_types", "local_attention", "global_attn_every_n_layers", "rope_parameters")),
     Ignored(("initializer_range", "initializer_cutoff_factor", "classifier_dropout")),
     Ignored(("decoder_bias", "classifier_pooling", "max_position_embeddings")),

@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Constant, Ignored, Value
+from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.family import Family, HeadVariant
 from fxformer.hf.tensor_layout import SAME, TRANSPOSED, TensorLayout, rows
 from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, tensor
@@ -34,9 +34,9 @@ FIELDS = (
     Value("clamp", "model.position.clamp"),
     Value("dropout", "model.dropout", 0.1, free=True),
     Value("dropatt", "model.attention.dropout", 0.0, free=True),
-    Constant("attn_type", 0),
-    Constant("sample_softmax", -1, also=(0,)),
-    Constant("tie_weight", True, write=False),
+    RequiredValue("attn_type", 0),
+    RequiredValue("sample_softmax", -1, also=(0,)),
+    RequiredValue("tie_weight", True, write=False),
     Ignored(("mem_len", "same_length", "clamp_len", "tie_projs", "proj_share_all_but_first")),
     Ignored(("adaptive", "init", "init_range", "init_std", "proj_init_std")),
     Ignored(("tgt_len", "ext_len", "n_token")),
