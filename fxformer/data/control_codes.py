@@ -5,6 +5,7 @@ import glob
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from fxformer.config.type_check import nearest
 from fxformer.data.tokenizer import Recipe
@@ -68,7 +69,7 @@ def gathered(documents: Iterable[str]) -> list[str]:
 def with_codes(recipe: Recipe, codes: Sequence[str]) -> Recipe:
     """The recipe of a tokenizer that has these codes, unless it names its own."""
     specials = getattr(recipe, "specials", None)
-    owner = recipe if specials is None else specials
+    owner: Any = recipe if specials is None else specials
     own = getattr(owner, "codes", None)
     if own is None:
         raise UserError(
@@ -77,7 +78,7 @@ def with_codes(recipe: Recipe, codes: Sequence[str]) -> Recipe:
     if own:
         return recipe
     owner = dataclasses.replace(owner, codes=tuple(codes))
-    return owner if specials is None else dataclasses.replace(recipe, specials=owner)
+    return owner if specials is None else dataclasses.replace(cast(Any, recipe), specials=owner)
 
 
 def id_of(code: str | None, ids: dict[str, int]) -> int:

@@ -7,7 +7,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fxformer.data import control_codes, disk_cache, overlap, round_trip
 from fxformer.data import tokenizer as tokenizers
@@ -111,16 +111,15 @@ class TextCorpus(Corpus):
 
     def _write(self, folder: Path, tokenizer: tokenizers.Tokenizer) -> None:
         digest, counts = hashlib.blake2b(digest_size=16), {}
-        known, code, source = tokenizer.ids.codes, None, None
-        if self.source_name() is not None:
-            source = tokenizer.of_source.encode_batch
-        if self.code is not None:
+        known = tokenizer.ids.codes
 
-            def code(text: str) -> int:
-                return control_codes.id_of(control_codes.code_of(text), known)
+        def code_id(text: str) -> int:
+            return control_codes.id_of(control_codes.code_of(text), known)
 
+        code = None if self.code is None else code_id
+        source = None if self.source_name() is None else tokenizer.of_source.encode_batch
         compared = overlap.Overlap(self.documents("valid"))
-        streams = {"train": compared.watch(self.documents("train"))}
+        streams: dict[str, Iterable[str]] = {"train": compared.watch(self.documents("train"))}
         streams["valid"] = self.documents("valid")
         measuring = round_trip.Measuring(tokenizer, compared.size)
         encode = {"train": tokenizer.encode_batch, "valid": measuring}
@@ -128,7 +127,7 @@ class TextCorpus(Corpus):
             texts = _digested(stream, digest)
             counts[split] = disk_cache.write(folder, split, texts, encode[split], code, source)
         counts["valid"]["round_trip"] = dataclasses.asdict(measuring.trip)
-        facts = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
+        facts: dict[str, Any] = {"corpus": type(self).__name__, "corpus_hash": digest.hexdigest()}
         facts["overlap"] = compared.facts()
         facts |= {} if self.code is None else {"codes": known}
         (folder / "facts.json").write_text(json.dumps(facts | counts | self.notes(), indent=1))

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -112,8 +113,8 @@ def write(
 
         def flush() -> None:
             sides[0].add(held, encode)
-            if source is not None:
-                sides[1].add([source_of(text) for text in held], source)
+            if source is not None:  # then every text has one
+                sides[1].add(cast(list[str], [source_of(text) for text in held]), source)
             work.advance(sides[0].bounds[-1] - work.done)
             held.clear()
 
@@ -165,10 +166,10 @@ class Mapped(np.memmap):
         return found.view(np.ndarray) if isinstance(found, np.ndarray) else found
 
 
-def _size(path: Path) -> float:
+def _size(path: str | Path) -> float:
     """In bytes; a file that was deleted is still mapped whole."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return float("inf")
 

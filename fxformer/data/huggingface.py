@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fxformer.data.records import RecordCorpus, field_text
 from fxformer.errors import UserError
@@ -42,7 +43,7 @@ class HuggingFace(RecordCorpus):
         identity = [self.path, self.name, self.revision, self.column, self.train_split,
                  self.valid_split, self.limit]  # fmt: skip
         if not self.streaming:  # the fingerprint depends on the content; a stream has none
-            splits = [self.train_split] + [self.valid_split] * (self.valid_split is not None)
+            splits = [one for one in (self.train_split, self.valid_split) if one is not None]
             identity += [self._load(split)._fingerprint for split in splits]
         return json.dumps(identity)
 
@@ -50,9 +51,8 @@ class HuggingFace(RecordCorpus):
         return self._texts(self.train_split)
 
     def given_valid(self) -> Callable[[], Iterator[str]] | None:
-        if self.valid_split is None:
-            return None
-        return lambda: self._texts(self.valid_split)
+        split = self.valid_split
+        return None if split is None else lambda: self._texts(split)
 
     def _texts(self, split: str) -> Iterator[str]:
         blank = 0
@@ -69,7 +69,8 @@ class HuggingFace(RecordCorpus):
     def notes(self) -> dict:
         return super().notes() | {"records_blank": sum(self._blank.values())}
 
-    def _load(self, split: str):
+    def _load(self, split: str) -> Any:
+        """The split: a datasets.Dataset, or an IterableDataset with `streaming`."""
         try:
             import datasets
         except ImportError as problem:
@@ -85,7 +86,7 @@ class HuggingFace(RecordCorpus):
                 self.path, self.name, split=split, revision=self.revision, streaming=self.streaming
             )
         except KeyError:
-            known = ", ".join(datasets.load_from_disk(self.path))
+            known = ", ".join(map(str, datasets.load_from_disk(self.path)))
             raise UserError(f"{self.path} has no split {split!r}; it has: {known}") from None
         except (OSError, ValueError) as problem:
             raise UserError(f"data.path={self.path}, split {split!r}: {problem}") from problem

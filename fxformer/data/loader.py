@@ -3,7 +3,7 @@
 import collections
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -23,6 +23,7 @@ class Batches(Protocol):
 
     def epoch(self, n: int) -> int:
         """Epoch of batch n, from 0."""
+        ...
 
 
 class Shuffled:
@@ -108,7 +109,7 @@ class Loader:
     ):
         self.batches, self.corrupt, self.check = batches, corrupt, check
         self.start, self.stop = start, stop
-        if stop is None and hasattr(batches, "__len__"):
+        if stop is None and isinstance(batches, Sized):
             self.stop = len(batches)
         self.ahead = max(prefetch, 1)
         self.waited = 0.0

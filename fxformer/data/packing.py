@@ -46,14 +46,21 @@ class Frame:
 class Packed(Protocol):
     """All rows of a split, made when they are asked for."""
 
+    @property
+    def length(self) -> int:
+        """Tokens in a row."""
+        ...
+
     def __len__(self) -> int: ...
 
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         """The rows of these numbers ([B] int64); -1 gives a row of padding. examples are piece
         numbers within the split. What is drawn, if anything, depends on (seed, epoch, example)."""
+        ...
 
     def facts(self) -> dict:
         """rows, row_length, pieces, tokens_in == tokens_used + tokens_dropped, padding_share."""
+        ...
 
 
 class Packing(Protocol):

@@ -108,7 +108,7 @@ class Prompted:
 
 def _sides(documents: Documents) -> tuple[Documents, Documents]:
     """Answers and questions, each as documents."""
-    if documents.source is None:
+    if documents.source is None or documents.source_bounds is None:
         raise UserError(
             "this packing wants pairs, the data has none: data/packing=segments, padded or blocks"
         )

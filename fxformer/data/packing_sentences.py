@@ -113,6 +113,8 @@ class SentenceRows:
         return len(self.bounds) - 1
 
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
+        bos, eos = self.frame.bos, self.frame.eos
+        assert bos is not None and eos is not None  # SentencePairs checks it
         piece, row, number = members(self.order, self.bounds, which)
         draws = Draws.of(seed, epoch, piece).within("sentence pair")
         first, mid_sentence = self.split(piece, draws)
@@ -120,7 +122,7 @@ class SentenceRows:
         place, owner = ranges(places(row, width, self.length), width), _owners(width)
         rank, a = ranges(np.zeros_like(width), width), first[owner]
         second = rank > a + 1
-        marks = np.where(rank == 0, self.frame.bos, self.frame.eos)
+        marks = np.where(rank == 0, bos, eos)
         marked = (rank == 0) | (rank == a + 1) | (rank == width[owner] - 1)
 
         def laid(values: np.ndarray, fill: int) -> np.ndarray:
@@ -153,6 +155,7 @@ class SentenceRows:
         Where B begins inside a sentence, so does its negative: it is the end of a text as long as
         the whole piece. Where B ends inside one, its negative is the beginning of a longer text.
         """
+        assert self.negatives is not None
         start, size = self.start[piece], self.size[piece]
         most = np.minimum(self.negatives.longest, self.length - MARKS)
         mid_sentence = mid_sentence & (size <= most)

@@ -31,7 +31,7 @@ class Slow:
             )
             self._bar.start()
             self._task = self._bar.add_task(self.what)
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             text = f"{self.what}: {self.done:,} {self.unit}"
             self._bar.update(self._task, description=text)
 

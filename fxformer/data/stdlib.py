@@ -191,15 +191,20 @@ def modules() -> dict[str, Path]:
 
 def doc_strings(nodes: list[ast.AST]) -> list[str]:
     """Docstrings of the module, its classes and functions, from the top down."""
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    found = [ast.get_docstring(node) for node in nodes if isinstance(node, kinds)]
+    found = [
+        ast.get_docstring(node)
+        for node in nodes
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     return [text for text in found if text]
 
 
 def comments(source: str, nodes: list[ast.AST], least: int = 2) -> list[str]:
     """Runs of at least `least` comment lines, each as one text."""
     texts = [node for node in nodes if isinstance(node, ast.Constant | ast.JoinedStr)]
-    quoted = {i for node in texts for i in range(node.lineno + 1, node.end_lineno + 1)}
+    quoted = {
+        i for node in texts for i in range(node.lineno + 1, (node.end_lineno or node.lineno) + 1)
+    }
     runs: list[list[str]] = [[]]
     for number, line in enumerate(source.split("\n"), 1):
         bare = line.lstrip()

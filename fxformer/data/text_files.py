@@ -213,7 +213,7 @@ def is_empty(path: Path) -> bool:
     return next(read_bytes(path, 1), b"") == b""
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     """The file, open for reading decompressed bytes."""
     if path.suffix == ".gz":
         return gzip.open(path, "rb")

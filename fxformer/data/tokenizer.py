@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from fxformer.spelling import Spelling
 
 _CARD = "tokenizer_card.json"
 SOURCE = "source"  # the folder of the tokenizer of sources
+_T = TypeVar("_T", bound="Tokenizer")
 
 
 class Tokenizer(ABC):
@@ -49,7 +50,7 @@ class Tokenizer(ABC):
 
     @classmethod
     @abstractmethod
-    def from_files(cls, files: dict[str, bytes], ids: SpecialIds, template: str) -> "Tokenizer":
+    def from_files(cls, files: dict[str, bytes], ids: SpecialIds, template: str) -> Self:
         """The inverse of `files`."""
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
@@ -121,12 +122,14 @@ class Recipe(Protocol):
 
     def key(self) -> str:
         """Names the knobs (and files) that decide the outcome, given the text."""
+        ...
 
     def make(self, documents: Iterable[str]) -> Tokenizer:
         """Train on `documents`, or ignore them and load. The same text gives the same tokenizer.
 
         documents: read more than once by some; an iterator, which can be read once, is kept whole
         """
+        ...
 
 
 def is_saved(folder: str | Path) -> bool:
@@ -175,7 +178,7 @@ def check_size(asked: int, needed: int, what: str) -> None:
         )
 
 
-def check_useful(tokenizer: Tokenizer, what: str) -> Tokenizer:
+def check_useful(tokenizer: _T, what: str) -> _T:
     """The tokenizer. UserError for one that has nothing but special tokens."""
     if tokenizer.vocabulary.special.all():
         raise UserError(f"the tokenizer has no token beside the special ones: {what}")
@@ -193,6 +196,6 @@ def shortfall(recipe: object, tokenizer: Tokenizer) -> str | None:
     )
 
 
-def knobs(recipe: object) -> str:
+def knobs(recipe: Any) -> str:
     """The key of a recipe that is a dataclass: its class and every knob."""
     return json.dumps([type(recipe).__name__, dataclasses.asdict(recipe)], sort_keys=True)

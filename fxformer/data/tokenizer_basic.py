@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -68,12 +68,12 @@ class CharTokenizer(Tokenizer):
         self.vocabulary = ids.vocabulary([None] * self.offset + letters)
 
     def encode(self, text: str) -> np.ndarray:
-        points = _points(text)
+        points, unk = _points(text), cast(int, self.ids.unk)  # Specials always has one
         if not len(self._points):
-            return np.full(len(points), self.ids.unk, np.int32)
+            return np.full(len(points), unk, np.int32)
         at = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
         known = self._points[at] == points
-        return np.where(known, at + self.offset, self.ids.unk).astype(np.int32)
+        return np.where(known, at + self.offset, unk).astype(np.int32)
 
     def decode(self, ids: np.ndarray) -> str:
         unk, first = self.ids.unk, self.offset

@@ -134,7 +134,7 @@ def _pairs(merges: Path) -> list[tuple[str, str]]:
     wrong = next((pair for pair in found if len(pair) != 2), None)
     if wrong is not None:
         raise UserError(f"{merges}: {' '.join(wrong)!r} is no pair")
-    return found
+    return [(left, right) for left, right in found]
 
 
 def adjusted(card: dict[str, Any], settings: Settings) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from fxformer import jsonl
 from fxformer.data import tokenizer_families as published
@@ -219,12 +220,14 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
     stated = {} if settings is None else settings.names()
     numbers = {} if settings is None else settings.ids()
     known = set(vocab.values())
-    found = {}
+    found: dict[str, Any] = {}
     for slot, names in _KNOWN.items():
         name = stated.get(slot)
         if name in vocab:
             found[slot] = vocab[name]
-        elif name is not None and slot != "pad":  # a pad of its own is often added later
+        elif (
+            settings and name is not None and slot != "pad"
+        ):  # a pad of its own is often added later
             raise UserError(
                 f"{settings.folder}: the vocabulary has no {name!r}, which the "
                 f"tokenizer's settings name as its {slot}"
@@ -240,7 +243,8 @@ def detect(vocab: dict[str, int], settings: Settings | None = None) -> SpecialId
         sentinels.append(vocab[name])
         i += 1
     spare = next((found[s] for s in ("pad", "eos", "bos", "unk") if found[s] is not None), 0)
-    return SpecialIds(**found | {"pad": spare}, sentinels=tuple(sentinels))
+    found["pad"] = spare
+    return SpecialIds(**found, sentinels=tuple(sentinels))
 
 
 def _same_id(settings: Settings, name: str, wanted: int, found: int) -> None:

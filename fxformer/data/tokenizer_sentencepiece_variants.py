@@ -5,6 +5,7 @@ import dataclasses
 import json
 import unicodedata
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -96,7 +97,8 @@ class VariedSentencePiece(SentencePieceTokenizer):
         """The ids of pieces; unk for one that has none."""
         found = self._ids[np.array(pieces, np.int32)]
         lost = (found < 0) | (np.array(pieces, np.int32) == self._sp.unk_id())
-        return np.where(lost, self.ids.unk, found).astype(np.int32)
+        unk = cast(int, self.ids.unk)  # a SentencePiece model always has one
+        return np.where(lost, unk, found).astype(np.int32)
 
     def _cut(self, piece: str) -> list[str]:
         """ALBERT's rule for "1,": the digits, cut anew, and the comma."""
