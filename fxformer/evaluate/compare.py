@@ -7,12 +7,13 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from rich.console import Console
 
 from fxformer import jsonl
 from fxformer.arguments import RUN, Parser
+from fxformer.data.corpus_text import TextCorpus
 from fxformer.errors import UserError
 from fxformer.evaluate.comparison_table import show
 from fxformer.evaluate.equal_cost import Unit, choose
@@ -166,9 +167,8 @@ def probe_task(file: str | None, first: LoadedRun) -> tuple[Labelled, str] | tup
     """The texts and labels of the probe, and what to call them; None where documents are too
     short to tell them apart."""
     if file is None:
-        documents = itertools.chain(
-            first.corpus.documents("train"), first.corpus.documents("valid")
-        )
+        corpus = cast(TextCorpus, first.corpus)  # held_out has checked it
+        documents = itertools.chain(corpus.documents("train"), corpus.documents("valid"))
         task = by_document(documents)
         return (None, None) if task is None else (task, "which document")
     try:

@@ -1,6 +1,7 @@
 """The held-out text of several runs: what every one of them may be asked for."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.overlap import normal
@@ -22,10 +23,10 @@ def held_out(loaded: Sequence[LoadedRun]) -> tuple[list[str], float]:
                 "compare needs words that every run can be asked for"
             )
     by_hash = {one.run.facts["data"]["corpus_hash"]: one for one in loaded}
-    texts = list(loaded[0].corpus.documents("valid"))
+    texts = list(cast(TextCorpus, loaded[0].corpus).documents("valid"))
     if len(by_hash) == 1:
         return texts, 1.0
-    common = _common_lines([one.corpus for one in by_hash.values()])
+    common = _common_lines([cast(TextCorpus, one.corpus) for one in by_hash.values()])
     kept = [part for text in texts for part in _stretches(text, common)]
     if not kept:
         first, other = list(by_hash.values())[:2]

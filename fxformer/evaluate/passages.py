@@ -83,7 +83,7 @@ def fitting(
         holes = [[hole(p, tokenizer, room) for p in drawn] for tokenizer, room in readers]
         good = [i for i in range(len(drawn)) if all(one[i] is not None for one in holes)]
         if len(good) >= max(2, FITTING * len(drawn)):
-            kept = [[one[i] for i in good] for one in holes]
+            kept = [[found for i in good if (found := one[i]) is not None] for one in holes]
             return [drawn[i] for i in good], kept, len(drawn) - len(good)
     if len(passages(texts, LENGTHS[-1], 2)) < 2:
         raise UserError(

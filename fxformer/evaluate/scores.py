@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import cast
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from fxformer.data.round_trip import RoundTrip, decoded, difference
 from fxformer.evaluate.passages import Passage, continued
 from fxformer.evaluate.probe import Labelled, accuracy, features
 from fxformer.inference.loaded_run import LoadedRun
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import Hole, Question
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,12 @@ class Readings:
 
 def surprise(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
     """Bits per byte of what is asked for in each hole."""
-    asked = [loaded.objective.questions(hole) for hole in holes]
-    if any(questions is None for questions in asked):
-        return None
+    asked: list[list[Question]] = []
+    for hole in holes:
+        questions = loaded.objective.questions(hole)
+        if questions is None:
+            return None
+        asked.append(questions)
     rows = [question for questions in asked for question in questions]
     owner = np.repeat(np.arange(len(holes)), [len(questions) for questions in asked])
     nats = np.bincount(owner, weights=loaded.nll(rows), minlength=len(holes))
@@ -71,9 +75,10 @@ def surprise(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measure
 
 def reads_alike(loaded: LoadedRun, one: Hole, other: Hole) -> bool:
     """Whether two holes come to the same rows for the model."""
-    pairs = zip(loaded.objective.questions(one), loaded.objective.questions(other), strict=True)
+    asked = [cast(list[Question], loaded.objective.questions(hole)) for hole in (one, other)]
+    pairs = zip(*asked, strict=True)
 
-    def read(question):
+    def read(question: Question):
         return [question.tokens] if question.source is None else [question.tokens, question.source]
 
     return all(all(map(np.array_equal, read(a), read(b))) for a, b in pairs)

@@ -1,5 +1,7 @@
 """One audit, from a checked config to its verdict."""
 
+from typing import Any, cast
+
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
@@ -84,8 +86,8 @@ def chosen(cfg: DictConfig) -> str:
     return cfg.objective._target_.rpartition(".")[2]
 
 
-def plainly(node: DictConfig) -> dict:
+def plainly(node: DictConfig) -> dict[str, Any]:
     """A part of the config as plain values."""
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(node, resolve=True)
+    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))

@@ -1,6 +1,7 @@
 """An audit on a terminal: the rules, some texts before and after, and what corruption costs."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from rich.console import Console, RenderableType
 from rich.panel import Panel
@@ -54,19 +55,23 @@ def cells(finding: Finding) -> tuple[str, str, str, str]:
     law, seen = finding.law, finding.draws > 0
     draws = formatting.count(finding.draws)
     if law.kind == "exact":
-        wrong = round((1 - finding.realised) * finding.draws) if seen else 0
+        realised, low = cast(float, finding.realised), cast(float, finding.low)
+        wrong = round((1 - realised) * finding.draws) if seen else 0
         # what share of wrong values so many draws could have hidden
-        most = f"≤ {1 - finding.low:.1g}" if seen else ""
+        most = f"≤ {1 - low:.1g}" if seen else ""
         return "none", f"{wrong:,} wrong" if wrong else "none" if seen else "–", most, draws
     if not seen:
         return _number(law.nominal), "–", "", draws
     if law.kind == "shares":
-        if len(law.nominal) > FEW:
-            return f"{len(law.nominal)} shares", f"p = {finding.chance:.2g}", "chi-square", draws
-        reach = max(high - now for high, now in zip(finding.high, finding.realised, strict=True))
-        return _number(law.nominal), _number(finding.realised), f"± {reach:.4f}", draws
-    reach = finding.high - finding.realised
-    return _number(law.nominal), f"{finding.realised:.4f}", f"± {reach:.4f}", draws
+        nominal, shares, tops = (
+            cast(tuple[float, ...], one) for one in (law.nominal, finding.realised, finding.high)
+        )
+        if len(nominal) > FEW:
+            return f"{len(nominal)} shares", f"p = {finding.chance:.2g}", "chi-square", draws
+        reach = max(high - now for high, now in zip(tops, shares, strict=True))
+        return _number(nominal), _number(shares), f"± {reach:.4f}", draws
+    realised, high = cast(float, finding.realised), cast(float, finding.high)
+    return _number(law.nominal), f"{realised:.4f}", f"± {high - realised:.4f}", draws
 
 
 def verdict(finding: Finding) -> Text:

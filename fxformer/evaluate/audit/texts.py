@@ -54,13 +54,12 @@ def _pieces(rows: Rows) -> list[tuple[int, int]]:
 
 def _ids(rows: Rows, batch: Batch, row: int, segment: int) -> tuple[list, list, list]:
     """What the piece was, what is read, and what is to be written. Lists of ids."""
-    paired, coded = rows.source is not None, batch.source is not None
-    old, old_segments = (
-        (rows.source, rows.source_segments) if paired else (rows.tokens, rows.segments)
-    )
-    new, new_segments = (
-        (batch.source, batch.source_segments) if coded else (batch.tokens, batch.segments)
-    )
+    old, old_segments = rows.tokens, rows.segments
+    if rows.source is not None and rows.source_segments is not None:
+        old, old_segments = rows.source, rows.source_segments
+    new, new_segments = batch.tokens, batch.segments
+    if batch.source is not None and batch.source_segments is not None:
+        new, new_segments = batch.source, batch.source_segments
     targets, counts = np.asarray(batch.targets)[row], np.asarray(batch.weights)[row] > 0
     here = np.asarray(batch.segments)[row]
     here = here if batch.picked is None else here[np.asarray(batch.picked)[row]]
