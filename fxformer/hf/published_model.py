@@ -16,7 +16,7 @@ from fxformer.config.options import composed
 from fxformer.config.type_check import nearest
 from fxformer.hf.config_map import COMMON, Config, ConfigMismatch, Value
 from fxformer.hf.conversion_report import ReportLine
-from fxformer.hf.convert import Converted, check, load
+from fxformer.hf.convert import Converted, Shapes, check, load
 from fxformer.hf.family import Family, HeadVariant, family_of
 from fxformer.hf.tensor_files import TensorFiles, check_links
 from fxformer.hf.tensor_source import TensorSource
@@ -55,13 +55,13 @@ class PublishedModel:
         return composed(None, [f"+model={self.family.model}", *self.overrides, *more])
 
     def load(
-        self, shapes: dict, fresh: Iterable[str] = (), optional: tuple[str, ...] = ()
+        self, shapes: Shapes, fresh: Iterable[str] = (), optional: tuple[str, ...] = ()
     ) -> Converted:
         """({path: array} for a model with these shapes, conversion report); see convert.load."""
         return load(self.source, self.entries, shapes, fresh, optional)
 
     def check(
-        self, shapes: dict, fresh: Iterable[str] = (), optional: tuple[str, ...] = ()
+        self, shapes: Shapes, fresh: Iterable[str] = (), optional: tuple[str, ...] = ()
     ) -> None:
         """Raise what `load` would raise; reads headers only."""
         check(self.source, self.entries, shapes, fresh, optional)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -71,7 +71,7 @@ class PublishedSource(CheckpointSource):
     def __post_init__(self) -> None:
         self.folder = self.tokenizer_folder = self.published.folder.resolve()
         cfg = self.published.compose()
-        self.model = OmegaConf.to_container(cfg.model, resolve=False)
+        self.model = cast(dict[str, Any], OmegaConf.to_container(cfg.model, resolve=False))
 
     @property
     def vocab_rows(self) -> int:

@@ -5,7 +5,7 @@ A run stores its config resolved. With the references restored, an override such
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -45,7 +45,8 @@ def _references() -> dict[str, set[str]]:
 
 def resolved(model: dict[str, Any]) -> dict[str, Any]:
     """The inverse: a `model` node with every reference replaced by its value."""
-    return OmegaConf.to_container(OmegaConf.create({"model": model}), resolve=True)["model"]
+    made = OmegaConf.to_container(OmegaConf.create({"model": model}), resolve=True)
+    return cast(dict[str, Any], made)["model"]
 
 
 def _put(tree: dict, path: list[str], value: Any) -> dict:

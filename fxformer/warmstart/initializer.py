@@ -96,6 +96,7 @@ class WarmStart:
     def weights(self, shapes: dict, *, runs: str) -> Converted:
         """({path: array} for a model of these shapes, conversion report)."""
         if self.from_ is None:
+            assert self.encoder is not None and self.decoder is not None  # see resolve.py
             encoder, decoder = (
                 open_source(side, runs, self.ignore or ()) for side in (self.encoder, self.decoder)
             )

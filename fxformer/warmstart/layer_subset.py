@@ -12,7 +12,7 @@ from fxformer.hf.convert import Arrays, Converted, Shapes
 from fxformer.rules import is_stacked
 from fxformer.warmstart.config_references import resolved
 
-Layers = str | Sequence[int] | dict[str, Any] | None
+Layers = str | Sequence[int] | dict[Any, Any] | None  # a dict: of these by stack
 Model = dict[str, Any]
 OPTIONAL = ("transformer/embed/types/",)  # token types, which DistilBERT drops
 
@@ -66,7 +66,8 @@ def subset_model(teacher: Model, picks: dict[str, list[int]]) -> Model:
     whole, made = resolved(teacher), dict(teacher)
     alike = len({len(picks[side]) for side in picks}) == 1
     for side, layers in picks.items():
-        known, own = _stack(whole[side]), {"layers": "${model.layers}" if alike else len(layers)}
+        known = _stack(whole[side])
+        own: Model = {"layers": "${model.layers}" if alike else len(layers)}
         if known.get("windows"):
             pattern = known["windows"]
             own["windows"] = [pattern[layer % len(pattern)] for layer in layers]

@@ -7,8 +7,9 @@ its layers (layer_subset.py); `warm_start.encoder` and `warm_start.decoder` comb
 (encoder_decoder.py).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -73,7 +74,8 @@ def _use_single(
     made.warm_start["from"] = str(source.folder)
     model = source.model
     if cfg.warm_start.get("layers") is not None:
-        layers = OmegaConf.to_container(cfg.warm_start, resolve=True)["layers"]
+        given = OmegaConf.to_container(cfg.warm_start, resolve=True)
+        layers = cast(dict[str, Any], given)["layers"]
         if "model.layers" in keys:
             raise ConfigError("model.layers: follows from warm_start.layers; leave it out")
         picks = layers_by_stack(source.resolved_model, layers)
@@ -95,7 +97,7 @@ def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> 
     made.warm_start.decoder = str(decoder.folder)
     reads, writes = (None, None) if "tokenizer" in keys else _tokenizers(encoder, decoder)
     two = reads is not None and writes is not None and not _same_ids(reads, writes)
-    if two and warm_start.share != "none":
+    if reads and writes and two and warm_start.share != "none":
         raise ConfigError(
             f"warm_start.share={warm_start.share}: the tokenizers of warm_start.encoder "
             f"({reads.vocabulary.size} ids) and warm_start.decoder ({writes.vocabulary.size} ids) "
@@ -148,7 +150,7 @@ def _check_pair(warm_start: DictConfig, keys: list[str]) -> None:
 
 def _set_model(made: DictConfig, model: dict[str, Any], cfg: DictConfig, keys: list[str]) -> None:
     """Set the config's model, with the overrides of single choices applied to it."""
-    raw = OmegaConf.to_container(cfg, resolve=False)
+    raw = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=False))
     made.model = OmegaConf.create(model)
     for key in (k.replace("/", ".") for k in keys if k.startswith(("model.", "model/"))):
         value = raw
@@ -224,19 +226,21 @@ def _check_rows(
             )
 
 
-def _ignored(warm_start: DictConfig) -> list[str]:
+def _ignored(warm_start: Mapping[str, Any]) -> list[str]:
     """The field names in warm_start.ignore."""
     given = warm_start.get("ignore")
+    if given is None:
+        return []
     names = list(given) if isinstance(given, ListConfig) else [given]
-    if given is not None and not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) for name in names):
         raise ConfigError(
             f"warm_start.ignore={given}: expected names of fields of config.json, as in "
             "'warm_start.ignore=[note]'"
         )
-    return [] if given is None else names
+    return names
 
 
-def _check_unused(warm_start: DictConfig) -> None:
+def _check_unused(warm_start: Mapping[str, Any]) -> None:
     """Raise ConfigError if an option of warm_start is set without a source."""
     defaults = {"layers": None, "share": "none", "prefer": None, "ignore": None}
     for key, default in defaults.items():
