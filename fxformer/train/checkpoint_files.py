@@ -102,7 +102,7 @@ def _entry(data: np.ndarray, entry: dict) -> tuple[str, np.ndarray]:
 
 
 def _bytes(array: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _tensor_checksum(name: str, dtype: str, shape: tuple[int, ...], data: memoryview) -> int:

@@ -1,6 +1,6 @@
 """Gradient transformations: clipping by global norm, and per-layer application over stacks."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -60,12 +60,13 @@ def per_layer(tx: optax.GradientTransformation) -> optax.GradientTransformation:
             for name, part in _groups(params).items()
         }
 
-    def update(updates: Any, state: dict[str, optax.OptState], params: Any = None):
-        parts, new, states = _groups(params), {}, {}
+    def update(updates: Any, state: Any, params: Any = None):
+        parts, states = _groups(params), {}
+        new: dict[str, jax.Array] = {}
         for name, part in _groups(updates).items():
             go = jax.vmap(tx.update) if name else tx.update
             changed, states[name] = go(part, state[name], parts[name])
-            new |= changed
+            new |= cast(dict[str, jax.Array], changed)
         leaves = [new[path] for path in named(updates)]
         return jax.tree.unflatten(jax.tree.structure(updates), leaves), states
 

@@ -71,7 +71,13 @@ def budget_of(
         ("energy.budget_kwh", energy.budget_kwh, "kWh", lambda t: kwh(t.joules)),
         ("energy.budget_gco2e", energy.budget_gco2e, "gCO2e", lambda t: grams(t.joules, hours())),
     )
-    return Budget(tuple(BudgetLimit(*one) for one in given if one[1] is not None))
+    return Budget(
+        tuple(
+            BudgetLimit(option, maximum, unit, used)
+            for option, maximum, unit, used in given
+            if maximum is not None
+        )
+    )
 
 
 def fit(
@@ -139,7 +145,8 @@ def _with_budget(loop: LoopState, budget: Budget) -> State:
     if loop.state.budget_used is None:
         return loop.state
     share = np.float32(budget.used_share(loop.totals))
-    return loop.state.replace(budget_used=jax.device_put(share, loop.state.budget_used.sharding))
+    share = jax.device_put(share, loop.state.budget_used.sharding)
+    return dataclasses.replace(loop.state, budget_used=share)
 
 
 def _next(batches: Any, loop: LoopState) -> Any:

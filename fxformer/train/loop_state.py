@@ -5,14 +5,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
 
 from fxformer.train.state import State
 
-EXIT_CODES = {"done": 0, "pruned": 0, "interrupted": 75, "diverged": 3}  # pruned: by a search
+Ending = Literal["done", "pruned", "interrupted", "diverged"]  # pruned: by a search
+EXIT_CODES: dict[Ending, int] = {"done": 0, "pruned": 0, "interrupted": 75, "diverged": 3}
 
 
 class MetricsTracker(Protocol):
@@ -98,7 +99,7 @@ class LoopState:
     train: dict[str, float] = dataclasses.field(default_factory=dict)
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
     read: int = 0
-    status: str | None = None
+    status: Ending | None = None
     reason: str = ""
     stop_requested: Callable[[], bool] = lambda: False
     _pending: tuple[int, Any, float] | None = None
@@ -116,7 +117,7 @@ class LoopState:
         """Exit code of the process."""
         return EXIT_CODES[self.status or "done"]
 
-    def stop(self, status: str, reason: str) -> None:
+    def stop(self, status: Ending, reason: str) -> None:
         """Stop the run after the callbacks of this step. Only the first call counts."""
         if self.status is None:
             self.status, self.reason = status, reason

@@ -31,10 +31,12 @@ from fxformer.train.trainer import Trainer
 class Watch(Protocol):
     """A search that this run is a trial of. facts: for run.json"""
 
-    facts: Mapping[str, Any]
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
 
     def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> Callback:
         """What is to happen after evaluations. kwh: joules -> kWh; until: the last step"""
+        ...
 
 
 def main(cfg: DictConfig, watch: Watch | None = None) -> None:
@@ -90,6 +92,7 @@ def train(
         reason = "interrupted" if full or isinstance(error, KeyboardInterrupt) else "failed"
         run.finish(reason, f"{type(error).__name__}: {error}")
         raise
+    assert ended.status is not None  # the loop ends only with one
     run.finish(ended.status, ended.reason)
     if ended.code:
         raise SystemExit(ended.code)
@@ -156,7 +159,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
 
     more: facts for run.json
     """
-    facts = setup.facts() | words() | dict(more)
+    facts: dict[str, Any] = {**setup.facts(), **words(), **more}
     if not cfg.resume:
         run = Run.create(cfg.runs, cfg.name or title(cfg), config=cfg, facts=facts)
         setup.data.tokenizer.save(run.folder / "tokenizer")

@@ -44,7 +44,11 @@ class MeshConfig:
                 f"mesh.data={self.data}, mesh.fsdp={self.fsdp}: numbers of devices; one may be -1"
             )
 
-    def mesh(self, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    def mesh(
+        self,
+        devices: Sequence[jax.Device]  # type: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
+        | None = None,
+    ) -> Mesh:
         """Mesh over the first of `devices` (default: all). Raises UserError if too few."""
         devices = list(jax.devices() if devices is None else devices)
         data, fsdp = self.data, self.fsdp

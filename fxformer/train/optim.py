@@ -8,7 +8,7 @@ Weight decay is decoupled from the direction in all of them and scaled by the le
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -190,7 +190,7 @@ class Muon(Optimizer):
             nesterov=self.nesterov,
             weight_dimension_numbers=lambda tree: jax.tree.map(lambda _: axes, tree),
         )
-        parts = {
+        parts: dict[Hashable, optax.GradientTransformation] = {
             "muon": per_layer(optax.chain(muon, optax.stateless(self._scale))),
             "adam": optax.scale_by_adam(*self.betas, eps=self.eps),
         }

@@ -55,7 +55,7 @@ class Setup:
     corpus: Corpus
     data: Prepared
     objective: Objective
-    graphdef: nnx.GraphDef
+    graphdef: nnx.GraphDef[Objective]
     init_state: Callable[[jax.Array], State]
     step: Step
     evaluate: Callable[[dict, Batch], dict]
@@ -249,7 +249,9 @@ def bytes_per_device(tree: Any) -> int:
     )
 
 
-def _free_device_memory(device: jax.Device) -> int | None:
+def _free_device_memory(
+    device: jax.Device,  # type: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
+) -> int | None:
     """Free bytes of a device; None where it has no memory of its own."""
     if device.platform == "cpu":
         return None

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 INTERRUPTED = 75  # exit code of a first signal
 LEAVE = 130  # exit code of the second signal, the shell's for SIGINT
@@ -147,7 +147,7 @@ class Signals:
     ) -> None:
         self.name: str | None = None
         self.doing, self.leave, self.heard, self.limit = doing, leave, heard, limit
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Self:
         if self.heard and threading.current_thread() is threading.main_thread():
@@ -186,5 +186,7 @@ def _leave_at_once() -> None:
 
 def _say(words: str) -> None:
     # os.write: print is not safe in a handler that may have interrupted a print.
+    if sys.__stderr__ is None:
+        return
     with contextlib.suppress(OSError):
         os.write(sys.__stderr__.fileno(), f"\n{words}; again to stop now\n".encode())

@@ -1,7 +1,7 @@
 """Training state: one pytree of arrays, and functions that initialise and bind parameters."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.struct
 import jax
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, UInt32
 from fxformer.rules import named
 
 Make = Callable[[jax.Array], nnx.Module]  # key -> the objective, with its model
+Module = TypeVar("Module", bound=nnx.Module)
 
 
 @flax.struct.dataclass
@@ -39,7 +40,7 @@ class State:
     budget_used: Float[Array, ""] | None = None
 
 
-def graphdef_of(make: Make) -> nnx.GraphDef:
+def graphdef_of(make: Callable[[jax.Array], Module]) -> nnx.GraphDef[Module]:
     """GraphDef of `make(key)`: its structure without arrays; hashable, nothing is computed."""
     return nnx.split(nnx.eval_shape(lambda: make(jax.random.key(0))))[0]
 
@@ -54,7 +55,7 @@ def abstract(make: Make) -> dict:
     return jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
 
 
-def bind(graphdef: nnx.GraphDef, params: dict) -> nnx.Module:
+def bind(graphdef: nnx.GraphDef[Module], params: dict) -> Module:
     """The module with these parameters. For use inside jit, where merging is free."""
     return nnx.merge(graphdef, params)
 

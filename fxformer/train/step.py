@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -82,8 +82,8 @@ def make_step(
         )
         params = optax.apply_updates(state.params, updates)
         average = state.ema
-        if ema is not None:
-            average = jax.tree.map(lambda a, p: ema * a + (1 - ema) * p, state.ema, params)
+        if (decay := ema) is not None:
+            average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.ema, params)
         fine = (
             jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
             if skip_nonfinite
@@ -195,4 +195,4 @@ def _choose(fine: jax.Array, new: Any, old: Any) -> Any:
 
 def _tokens(batch: Any) -> jax.Array:
     read = [batch.segments, getattr(batch, "source_segments", None)]
-    return sum((s > 0).sum() for s in read if s is not None)
+    return cast(jax.Array, sum((s > 0).sum() for s in read if s is not None))

@@ -156,7 +156,7 @@ class Trainer:
         self.progress.event(f"weights of {start.source}: {start.note(lines, self.run.folder)}")
         self.progress.event(f"freshly initialised: {', '.join(fresh) or 'nothing'}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
-        return state.replace(params=params, ema=ema)
+        return dataclasses.replace(state, params=params, ema=ema)
 
     def first_compiled(self, step, state):
         """The step, compiled now so that its time and joules are charged to compiling."""
@@ -221,6 +221,7 @@ class Trainer:
 
     def conclude(self, ended: LoopState) -> None:
         """The summary, for the folder and for the person."""
+        assert ended.status is not None  # the loop ends only with one
         used = self.meter.close()
         if compared := self.check.end():
             self.run.event("crosscheck", **compared)
