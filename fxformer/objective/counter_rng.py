@@ -32,7 +32,7 @@ def mix(words: np.ndarray) -> np.ndarray:
     return words
 
 
-def chain(state: np.ndarray, words: np.ndarray) -> np.ndarray:
+def chain(state: np.ndarray | np.integer, words: np.ndarray | np.integer) -> np.ndarray:
     """Absorb `words` into `state`; both uint64, broadcast together. Order matters."""
     with np.errstate(over="ignore"):  # scalars warn of the wrap-around that is meant here
         return mix(

@@ -1,6 +1,7 @@
 """Replaced-token detection: a small generator fills in masks, the model finds what is wrong."""
 
 import functools
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -141,7 +142,7 @@ class ReplacedTokenDetection(MaskedLM):
         drawn = self.drawn(batch, *self.proposals(batch))
         read = put(batch, drawn, batch.tokens)
         called = (self.detect(batch, drawn) > 0) & (batch.segments > 0)
-        written = jnp.where(called, self.vocabulary.mask, read)
+        written = jnp.where(called, cast(int, self.vocabulary.mask), read)
         return read, written, put(batch, batch.targets, batch.tokens)
 
     def passes(self, batch: Batch) -> tuple[tuple, ...]:

@@ -1,7 +1,7 @@
 """Fill in the middle: a decoder reads the two ends of a text and writes what stood between."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from flax import nnx
@@ -17,6 +17,7 @@ from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.ops.cross_entropy import CrossEntropy
+from fxformer.spelling import Spelling
 from fxformer.types import Count, Part, Range, Share
 
 MARKS = 3  # tokens that a turned piece is longer by
@@ -100,8 +101,9 @@ class FillInTheMiddle(CausalLM):
     @property
     def splitting(self) -> Split:
         """How pieces are cut; host only."""
-        spelling = self.vocabulary.spelling
-        return TokenSplit() if self.split == "token" else CharacterSplit(spelling)
+        if self.split == "token":
+            return TokenSplit()
+        return CharacterSplit(cast(Spelling, self.vocabulary.spelling))
 
     @property
     def growth(self) -> int:
@@ -171,13 +173,11 @@ class FillInTheMiddle(CausalLM):
         growth = np.maximum(text.lengths - pieces.lengths, 0)
         left = room - np.bincount(pieces.row, weights=MARKS * (kind > 0), minlength=height)
         exact = sums_before(growth, pieces.row, height) + growth <= left[pieces.row]
-        at = tuple(
-            np.where(exact, one, other)
-            for one, other in zip(at, split.between(pieces, cuts), strict=True)
-        )
+        between = split.between(pieces, cuts)
+        at = np.where(exact, at[0], between[0]), np.where(exact, at[1], between[1])
         body = counts_of(pieces.piece, pieces.count, ~pieces.end) > 0
-        mute = np.count_nonzero(body & ~split.can(pieces))
-        return Plan(kind, exact, either(exact, text, pieces), at, mute, np.count_nonzero(~fits))
+        mute, tight = np.count_nonzero(body & ~split.can(pieces)), np.count_nonzero(~fits)
+        return Plan(kind, exact, either(exact, text, pieces), at, int(mute), int(tight))
 
     def kinds(self, pieces: Pieces, draws: Draws) -> np.ndarray:
         """0: left as it is, 1: PSM, 2: SPM. [P] int64."""

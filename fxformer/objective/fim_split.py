@@ -18,22 +18,28 @@ class Split(Protocol):
     spare: tokens that a piece may grow by, besides its marks
     """
 
-    spare: int
+    @property
+    def spare(self) -> int: ...
 
     def units(self, tokens: np.ndarray) -> np.ndarray:
         """How many units begin in each of these tokens. [n] int64."""
+        ...
 
     def can(self, pieces: Pieces) -> np.ndarray:
         """Which pieces can be cut so. [P] bool."""
+        ...
 
     def parted(self, pieces: Pieces, which: np.ndarray, cuts: Cuts) -> tuple[Pieces, Cuts]:
         """The pieces with those of `which` [P] bool cut, and the cuts counted in tokens."""
+        ...
 
     def between(self, pieces: Pieces, cuts: Cuts) -> Cuts:
         """Tokens wholly before each cut: where it is moved to if no token may be cut in two."""
+        ...
 
     def spelt(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What these tokens are made of, and of how much each. [k], [n]."""
+        ...
 
 
 class TokenSplit:
@@ -84,13 +90,14 @@ class CharacterSplit:
         turned = np.flatnonzero(which)
         parts = self._parts(pieces, body, turned, cuts)
         coded = self.spelling.encode_bytes(parts)
-        sound = np.array([part is not None for part in coded], bool).reshape(-1, 3).all(1)
+        given = np.array([part is not None for part in coded], bool)
+        sound = np.all(given.reshape(-1, 3), axis=1)
         lengths = np.array([0 if part is None else len(part) for part in coded], np.int64)
         lengths = lengths.reshape(-1, 3)
         one, two = self.between(pieces, cuts)
         one[turned[sound]] = lengths[sound, 0]
         two[turned[sound]] = lengths[sound, :2].sum(1)
-        kept = [part for i, part in enumerate(coded) if sound[i // 3]]
+        kept = [part for i, part in enumerate(coded) if part is not None and sound[i // 3]]
         new = np.concatenate([*kept, np.empty(0, np.int32)]).astype(np.int32)
         owner = np.repeat(turned[sound], lengths[sound].sum(1))
         return _recoded(pieces, np.isin(pieces.piece, turned[sound]) & body, new, owner), (one, two)
@@ -129,8 +136,9 @@ class CharacterSplit:
         upto = np.cumsum(begun)
         first = starts_of(pieces.lengths)
         upto = upto - np.append(0, upto)[first][pieces.piece]
-        inside = (upto <= cut[pieces.piece] for cut in cuts)
-        return tuple(counts_of(pieces.piece, pieces.count, here & ~pieces.end) for here in inside)
+        one, two = ((upto <= cut[pieces.piece]) & ~pieces.end for cut in cuts)
+        count = pieces.count
+        return counts_of(pieces.piece, count, one), counts_of(pieces.piece, count, two)
 
 
 def _recoded(pieces: Pieces, out: np.ndarray, new: np.ndarray, owner: np.ndarray) -> Pieces:

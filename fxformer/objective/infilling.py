@@ -7,6 +7,7 @@ model may read), in nats.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -83,10 +84,11 @@ def asked(questions: Sequence[Question], pad: int, *, round_to: int = 32) -> Bat
         prefix[row, : q.prefix] = True
     batch = Batch(tokens, segments, targets, weights, picked)
     if questions[0].source is not None:
-        wide = width([len(q.source) for q in questions], round_to)
+        sources = [cast(np.ndarray, q.source) for q in questions]
+        wide = width([len(one) for one in sources], round_to)
         source = np.full((len(questions), wide), pad, np.int32)
         there = np.zeros_like(source)
-        for row, q in enumerate(questions):
-            source[row, : len(q.source)], there[row, : len(q.source)] = q.source, 1
+        for row, one in enumerate(sources):
+            source[row, : len(one)], there[row, : len(one)] = one, 1
         batch = batch.replace(source=source, source_segments=there)
     return batch.replace(prefix=prefix) if prefix.any() else batch

@@ -31,15 +31,19 @@ class Selection(Protocol):
 
     def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
         """The chosen tokens, and which of them belong together."""
+        ...
 
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for."""
+        ...
 
     def limit(self, length: int) -> Limit:
         """What a packed row of `length` tokens can hold of them, so that all have room."""
+        ...
 
     def laws(self) -> tuple[Law, ...]:
         """Measured between pieces and what was chosen of them."""
+        ...
 
 
 class MaskedLM(Objective):

@@ -1,7 +1,7 @@
 """MASS: the encoder reads a text with one long fragment masked, the decoder writes the fragment."""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from flax import nnx
@@ -102,7 +102,8 @@ class MaskedSeq2Seq(Objective):
         )
         hidden = np.zeros(rows.tokens.shape, bool)
         hidden.reshape(-1)[place[chosen]] = True
-        shown = np.where(hidden | (rows.segments == 0), rows.tokens, self.vocabulary.mask)
+        mask = cast(int, self.vocabulary.mask)
+        shown = np.where(hidden | (rows.segments == 0), rows.tokens, mask)
         start = getattr(self.vocabulary, self.start)
         tokens, _, _ = answer(dataclasses.replace(rows, tokens=shown, scored=None), start)
         _, targets, weights = answer(dataclasses.replace(rows, scored=hidden), start)
@@ -160,7 +161,8 @@ class MaskedSeq2Seq(Objective):
         """A decoder input is the start token, or the token before if it is a target, or a mask."""
         inside = rows.segments > 0
         same = inside[:, 1:] & (rows.segments[:, 1:] == rows.segments[:, :-1])
-        shown = np.where(batch.weights > 0, rows.tokens, self.vocabulary.mask)[:, :-1]
+        mask = cast(int, self.vocabulary.mask)
+        shown = np.where(batch.weights > 0, rows.tokens, mask)[:, :-1]
         right = np.full(rows.tokens.shape, getattr(self.vocabulary, self.start))
         right[:, 1:] = np.where(same, shown, right[:, 1:])
         return (batch.tokens != right)[inside]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -134,7 +135,7 @@ class Mixture(Objective):
         target[order] = np.where(inside, row * width + rank, -1)
         targets = np.split(target, np.cumsum([len(place) for place in places])[:-1])
         moves = [(to[to >= 0], place[to >= 0]) for to, place in zip(targets, places, strict=True)]
-        arrays = dict.fromkeys(names)
+        arrays: dict[str, Any] = dict.fromkeys(names)
         for name in names:
             given = [getattr(batch, name) for batch in made]
             kinds = [np.asarray(array).dtype for array in given if array is not None]

@@ -1,5 +1,7 @@
 """Next sentence prediction (BERT): is B what follows A, or a text of another document?"""
 
+from typing import cast
+
 import numpy as np
 
 from fxformer.batch import Batch, Pairs, Rows
@@ -18,6 +20,7 @@ class NextSentence(SentencePairLM):
     needs_negatives = True
 
     def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
+        assert pairs.negatives is not None  # `shown` refuses rows without
         here = pairs.documents >= 0
         tokens = np.where(wrong[pieces.piece], pairs.negatives[here], pieces.tokens)
         return tokens.astype(np.int32), pairs.types[here]
@@ -27,14 +30,16 @@ class NextSentence(SentencePairLM):
 
         def other(rows: Rows, batch: Batch) -> np.ndarray:
             tokens, wrong = unhidden(batch), wrong_tokens(rows, batch, self.vocabulary)
-            right = np.where(wrong, rows.pairs.negatives, rows.tokens)
+            negatives = cast(np.ndarray, cast(Pairs, rows.pairs).negatives)
+            right = np.where(wrong, negatives, rows.tokens)
             return (tokens != right)[rows.segments > 0]
 
         def same(rows: Rows, batch: Batch) -> np.ndarray:
             text = np.zeros(rows.tokens.shape, bool)
             text[rows.segments > 0] = roles(rows, self.vocabulary) == 3
             text &= wrong_tokens(rows, batch, self.vocabulary)
-            return (rows.pairs.negative_documents == rows.pairs.documents)[text]
+            pairs = cast(Pairs, rows.pairs)
+            return np.asarray(pairs.negative_documents == pairs.documents)[text]
 
         return (
             Law("texts other than their class says", 0.0, other, "exact"),

@@ -1,6 +1,7 @@
 """Pegasus: important sentences give way to one mask each, and are written one after the other."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class GapSentenceGeneration(DropTokens):
     def questions(self, hole: Hole) -> list[Question]:
         """A mask stands for the hole."""
         (question,) = super().questions(hole)
-        source = np.concatenate([hole.left, [self.vocabulary.mask], hole.right]).astype(np.int32)
+        mask = cast(int, self.vocabulary.mask)
+        source = np.concatenate([hole.left, [mask], hole.right]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]
 
     def laws(self) -> tuple[Law, ...]:

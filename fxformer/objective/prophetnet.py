@@ -1,7 +1,7 @@
 """Future n-gram prediction: predict several future tokens of masked fragments at each position."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 from flax import nnx
@@ -83,7 +83,7 @@ class FutureNgramPrediction(MaskedSeq2Seq):
                 sums = found
             else:
                 sums[f"nll_ahead_{stream + 1}"] = found["nll"]
-        return sums | {"loss": (total, sums["nll"][1])}
+        return sums | {"loss": (cast(Array, total), sums["nll"][1])}
 
     def predicted_states(self, batch: Batch, key: Array | None = None) -> Float[Array, "B n T D"]:
         """The vectors of all predicting streams."""

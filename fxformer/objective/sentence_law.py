@@ -1,8 +1,10 @@
 """What must hold of two texts side by side, whatever is wrong with the wrong ones."""
 
+from typing import cast
+
 import numpy as np
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Labels, Rows, Vocabulary
 from fxformer.objective.law import Law
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import counts_of, sums_before
@@ -29,8 +31,9 @@ def wrong_tokens(rows: Rows, batch: Batch, vocabulary: Vocabulary) -> np.ndarray
     """Tokens of the pieces whose label says they are wrong. [B, T] bool."""
     pieces = pieces_of(rows, vocabulary)
     first = np.zeros(rows.tokens.shape, bool)
-    row, slot = np.nonzero((np.asarray(batch.labels.weights) > 0) & (batch.labels.classes == 1))
-    first[row, batch.labels.at[row, slot]] = True
+    labels = cast(Labels, batch.labels)
+    row, slot = np.nonzero((np.asarray(labels.weights) > 0) & (labels.classes == 1))
+    first[row, labels.at[row, slot]] = True
     named = first[rows.segments > 0]
     whole = np.zeros(rows.tokens.shape, bool)
     whole[rows.segments > 0] = (counts_of(pieces.piece, pieces.count, named) > 0)[pieces.piece]
@@ -41,7 +44,8 @@ def sentence_laws(vocabulary: Vocabulary, rate: float) -> tuple[Law, ...]:
     """Between rows [B, T] with pairs and a batch with types and labels."""
 
     def share(rows: Rows, batch: Batch) -> np.ndarray:
-        return np.bincount(batch.labels.classes[batch.labels.weights > 0], minlength=2)
+        labels = cast(Labels, batch.labels)
+        return np.bincount(labels.classes[labels.weights > 0], minlength=2)
 
     def misplaced(rows: Rows, batch: Batch) -> np.ndarray:
         """First tokens and labels, each without its counterpart."""
@@ -49,8 +53,9 @@ def sentence_laws(vocabulary: Vocabulary, rate: float) -> tuple[Law, ...]:
         first = segments > 0
         first[:, 1:] &= segments[:, 1:] != segments[:, :-1]
         named = np.zeros(segments.shape, np.int64)
-        row, slot = np.nonzero(batch.labels.weights)
-        np.add.at(named, (row, batch.labels.at[row, slot]), 1)
+        labels = cast(Labels, batch.labels)
+        row, slot = np.nonzero(labels.weights)
+        np.add.at(named, (row, labels.at[row, slot]), 1)
         return (named != first)[segments > 0]
 
     def types(rows: Rows, batch: Batch) -> np.ndarray:
@@ -67,7 +72,7 @@ def sentence_laws(vocabulary: Vocabulary, rate: float) -> tuple[Law, ...]:
 
     def weight(rows: Rows, batch: Batch) -> np.ndarray:
         """All labels together count as much as all targets, each like the others."""
-        weights = np.asarray(batch.labels.weights, np.float64)
+        weights = np.asarray(cast(Labels, batch.labels).weights, np.float64)
         weights = weights[weights > 0]
         due = np.sum(batch.weights, dtype=np.float64) / max(len(weights), 1)
         return np.abs(weights - due) > 1e-4 * due

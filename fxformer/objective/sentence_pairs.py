@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -111,13 +111,14 @@ class SentencePairLM(MaskedLM):
         at[row, slot] = np.flatnonzero(rows.segments)[starts_of(pieces.lengths)] % width
         classes[row, slot] = self.wrong(pieces, rows)
         weights[row, slot] = batch.weights.sum() / max(pieces.count, 1)
-        return batch.replace(types=shown.pairs.types, labels=Labels(at, classes, weights))
+        types = cast(Pairs, shown.pairs).types
+        return batch.replace(types=types, labels=Labels(at, classes, weights))
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """A masked LM's sums, with the pairs' part in `loss`, and sentence_nll and
         sentence_accuracy: (sum, weight) over the pieces."""
         keys = split_key(key, 2)
-        hidden, labels = self.model(batch, key=keys[0]), batch.labels
+        hidden, labels = self.model(batch, key=keys[0]), cast(Labels, batch.labels)
         sums = self.score(hidden, batch)
         logits = self.judged(hidden, labels.at, key=keys[1])
         logs = jax.nn.log_softmax(logits)

@@ -120,8 +120,8 @@ class HiddenText(Objective):
         stays = fits[pieces.piece]
         index = np.cumsum(stays) - 1
         kept = fits[pieces.piece[hidden.index]]
-        left = pieces.take(np.flatnonzero(stays)), hidden.take(kept, index)
-        return *left, np.count_nonzero(~fits)
+        left = pieces.take(np.flatnonzero(stays))
+        return left, hidden.take(kept, index), int(np.count_nonzero(~fits))
 
 
 def closing(pieces: Pieces, vocabulary: Vocabulary) -> np.ndarray:

@@ -40,7 +40,7 @@ class Tally:
         self._counts = collections.Counter()
         self._lock = threading.Lock()
 
-    def add(self, name: str, count: int) -> None:
+    def add(self, name: str, count: int | np.integer) -> None:
         """Count `count` more of `name`; a count of 0 leaves no trace."""
         if count:
             with self._lock:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from flax import nnx
@@ -67,7 +67,8 @@ class Mixed(Hiding):
         """The shares, and each denoiser's own laws on its own pieces."""
 
         def share(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-            return np.bincount(hidden.kind[pieces.lengths > 0], minlength=len(self.denoisers))
+            kind = cast(np.ndarray, hidden.kind)
+            return np.bincount(kind[pieces.lengths > 0], minlength=len(self.denoisers))
 
         own = (
             law.through(_of(number), f"denoiser {number}")
@@ -81,8 +82,9 @@ class Mixed(Hiding):
 def _of(number: int):
     def view(pieces: Pieces, hidden: Hidden) -> tuple[Pieces, Hidden]:
         """The pieces of one denoiser; the others are empty."""
-        mine = hidden.kind[pieces.piece] == number
-        kept = hidden.kind[pieces.piece[hidden.index]] == number
+        kind = cast(np.ndarray, hidden.kind)
+        mine = kind[pieces.piece] == number
+        kept = kind[pieces.piece[hidden.index]] == number
         return pieces.take(np.flatnonzero(mine)), hidden.take(kept, np.cumsum(mine) - 1)
 
     return view
@@ -156,17 +158,19 @@ class MixtureOfDenoisers(SpanCorruption):
     def mode_tokens(self, hidden: Hidden) -> np.ndarray:
         """The mode token of each piece. [P]."""
         modes = np.array(self.vocabulary.sentinels[len(self.span_sentinels) :])
-        return modes[np.array([d.mode for d in self.hiding.denoisers])[hidden.kind]]
+        denoisers = cast(Mixed, self.hiding).denoisers
+        return modes[np.array([d.mode for d in denoisers])[hidden.kind]]
 
     def questions(self, hole: Hole) -> list[Question]:
         """Span corruption's, in the mode of the first denoiser that hides such a place: a suffix
         where nothing comes after the hole."""
         wanted = hole.closed(self.vocabulary)
-        fitting = [d for d in self.hiding.denoisers if isinstance(d.hiding, Suffix) == wanted]
-        mode = (fitting or self.hiding.denoisers)[0].mode
+        denoisers = cast(Mixed, self.hiding).denoisers
+        fitting = [d for d in denoisers if isinstance(d.hiding, Suffix) == wanted]
+        mode = (fitting or denoisers)[0].mode
         first = self.vocabulary.sentinels[len(self.span_sentinels) + mode]
         (question,) = super().questions(hole)
-        source = np.concatenate([[first], question.source]).astype(np.int32)
+        source = np.concatenate([[first], cast(np.ndarray, question.source)]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]
 
     def laws(self) -> tuple[Law, ...]:

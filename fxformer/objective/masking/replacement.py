@@ -1,6 +1,7 @@
 """What stands where a chosen token stood: the mask, a random token, or itself."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Replacement:
         lot = draws.uniform("replace", ranks if units is None else units)
         other = ordinary[draws.below("random token", len(ordinary), ranks)]
         shown = np.where(lot < self.mask + self.random, other, tokens)
-        return np.where(lot < self.mask, vocabulary.mask, shown).astype(np.int32)
+        return np.where(lot < self.mask, cast(int, vocabulary.mask), shown).astype(np.int32)
 
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """Measured between the chosen tokens as they were and as they are. [k] each."""

@@ -1,6 +1,7 @@
 """Text infilling: spans of tokens give way to one mask each, and some masks stand for nothing."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 from scipy import special
@@ -46,7 +47,7 @@ class TextInfilling(Noise):
 
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """One mask for all."""
-        return [vocabulary.mask]
+        return [cast(int, vocabulary.mask)]
 
     def growth(self, length: int) -> int:
         """How much longer a full row can become: more marks than hidden tokens.
@@ -116,7 +117,7 @@ class TextInfilling(Noise):
             return np.full(len(rank), words.mask, np.int32)
         ordinary = words.ordinary
         other = ordinary[keys.below("random token", len(ordinary), rank)]
-        return np.where(keys.uniform("mark", rank) < self.random, other, words.mask)
+        return np.where(keys.uniform("mark", rank) < self.random, other, cast(int, words.mask))
 
 
 def _merged(

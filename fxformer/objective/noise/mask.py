@@ -1,6 +1,7 @@
 """Token masking: single tokens become the mask token."""
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class TokenMasking(Noise):
 
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """A mask for each."""
-        return [vocabulary.mask] * size
+        return [cast(int, vocabulary.mask)] * size
 
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """The rate, the replacements, and nothing else changed."""

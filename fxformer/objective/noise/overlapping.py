@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from typing import cast
 
 import numpy as np
 from scipy import special
@@ -59,11 +60,12 @@ class OverlappingInfilling(Noise):
         gone = np.zeros(len(pieces.tokens), bool)
         gone[free] = inside | (length > 0)
         shown = begins & ~inside
-        return marked(pieces, free[shown], gone, (length == 0)[shown], vocabulary.mask)
+        mask = cast(int, vocabulary.mask)
+        return marked(pieces, free[shown], gone, (length == 0)[shown], mask)
 
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """One mask for all."""
-        return [vocabulary.mask]
+        return [cast(int, vocabulary.mask)]
 
     def growth(self, length: int) -> int:
         """Masks of empty spans, of which a row has more than this once in 1e9; none are needed for

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import cast
 
 import numpy as np
 
@@ -58,11 +59,12 @@ class ScatteredInfilling(Noise):
         gone = np.zeros(len(pieces.tokens), bool)
         gone[free] = hidden
         at = free[hidden & ~before]
-        return marked(pieces, at, gone, np.zeros(len(at), bool), vocabulary.mask)
+        mask = cast(int, vocabulary.mask)
+        return marked(pieces, at, gone, np.zeros(len(at), bool), mask)
 
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """One mask for all."""
-        return [vocabulary.mask]
+        return [cast(int, vocabulary.mask)]
 
     def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
         """What overlapping leaves of the rate, and that no mark stands for nothing."""
