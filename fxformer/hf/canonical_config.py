@@ -27,7 +27,7 @@ def canonicalize(model: dict[str, Any]) -> dict[str, Any]:
     return {**made, "words": network["words"], "network": network}
 
 
-def _widths(part: Any, dim: int) -> Any:
+def _widths(part: Any, dim: int | None) -> Any:
     """A token embedding or head with null widths replaced by the model width."""
     if not isinstance(part, dict):
         return part

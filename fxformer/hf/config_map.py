@@ -63,7 +63,7 @@ class Choice:
 
     name: str
     group: str
-    options: Mapping[str, str]
+    options: Mapping[Any, str]
     default: Any = None
 
     def overrides(self, config: Config) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from fxformer.config.type_check import nearest
-from fxformer.hf.conversion_report import ReportLine
+from fxformer.hf.conversion_report import ReportLine, Status
 from fxformer.hf.tensor_source import TensorSource, WeightMismatch
 from fxformer.hf.weight_map import WeightEntry, pattern
 
@@ -122,8 +122,11 @@ def _spelt(entries: list[WeightEntry], shapes: Shapes) -> set[str]:
     names = set()
     for entry in entries:
         for name in (entry.file, *entry.copies):
-            braced = "{" in name and entry.paths[0] in shapes
-            names |= {entry.name(i, name) for i in _layers(entry, shapes)} if braced else {name}
+            if "{" in name and entry.paths[0] in shapes:
+                layers = _layers(entry, shapes)
+                names |= {entry.name(i, name) for i in layers if i is not None}
+            else:
+                names.add(name)
     return names
 
 
@@ -205,9 +208,10 @@ def _take(
             else:
                 arrays.setdefault(path, np.empty(shapes[path], np.float32))[layer] = part
         if layer in (None, 0):
-            word = "loaded" if tensor.ndim < 2 and len(entry.paths) == 1 else entry.layout.status
+            plain = tensor.ndim < 2 and len(entry.paths) == 1
+            status: Status = "loaded" if plain else entry.layout.status
             where, many = ", ".join(entry.paths), len(_layers(entry, shapes))
-            lines.append(ReportLine(word, entry.file, where, tensor.shape, many))
+            lines.append(ReportLine(status, entry.file, where, tensor.shape, many))
         for copy in found[1:]:
             if not np.array_equal(source.read(copy), tensor):
                 raise WeightMismatch(f"{copy} differs from {found[0]}, but should be a copy of it")
@@ -216,6 +220,7 @@ def _take(
 
 
 def _constant(source: TensorSource, entry: WeightEntry) -> ReportLine:
+    assert entry.constant is not None
     there = source.read(entry.file)
     if not np.allclose(there, entry.constant(), atol=1e-3):  # half precision
         raise WeightMismatch(f"{entry.file} differs from the constant that is computed instead")

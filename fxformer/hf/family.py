@@ -103,12 +103,15 @@ class TensorNames(Protocol):
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a tensor of this name."""
+        ...
 
     def differ(self, name: str, other: str) -> bool:
         """Whether two tensors are not equal."""
+        ...
 
     def zero(self, name: str) -> bool:
         """Whether a tensor is 0 everywhere."""
+        ...
 
 
 def untied(output: str, words: str) -> Callable[[TensorNames, Config], bool]:

@@ -1,6 +1,7 @@
 """Forward pass with the input and output names of transformers, for parity tests."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,10 +50,11 @@ def batch_of(published: PublishedModel, inputs: dict[str, np.ndarray], *, seq2se
     return Batch(tokens, segments, source=ids, source_segments=mask, global_tokens=chosen)
 
 
-def run(
-    published: PublishedModel, model: nnx.Module, inputs: dict[str, np.ndarray]
-) -> dict[str, Array]:
-    """Logits, hidden states and classifier outputs by transformers' names. float32."""
+def run(published: PublishedModel, model: Any, inputs: dict[str, np.ndarray]) -> dict[str, Array]:
+    """Logits, hidden states and classifier outputs by transformers' names. float32.
+
+    model: a LanguageModel or Seq2Seq
+    """
     graphdef, state = nnx.split(model)
     batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")
     names = {**OUTPUT_NAMES, **published.family.output_names}
@@ -60,7 +62,7 @@ def run(
     return made(state, batch)
 
 
-def _outputs(model: nnx.Module, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:
+def _outputs(model: Any, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:
     if model.architecture == "seq2seq":
         encoder, states = model.hidden_states(batch)
         found = {

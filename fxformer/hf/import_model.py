@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import jax
 import numpy as np
@@ -165,4 +166,4 @@ def multiple(size: int, rows: int) -> int:
 def _architecture(cfg: DictConfig) -> str:
     from fxformer.config.compatibility import architecture
 
-    return architecture(OmegaConf.create(plain(cfg))) or "encoder"
+    return architecture(cast(DictConfig, OmegaConf.create(plain(cfg)))) or "encoder"

@@ -212,9 +212,10 @@ def _check_sizes(config: Config, family: Family, files: TensorFiles) -> None:
     """Raise ConfigMismatch for sizes that exceed the tensors, before anything is allocated."""
     total = sum(tensor.size for tensor in files.values())
     for field in family.config_map:
-        value = config.get(field.name) if isinstance(field, Value) and not field.free else None
-        counted = isinstance(field, Value) and COUNTED.search(field.key)
-        most = len(files) if counted else max(total, 4096)
+        if not isinstance(field, Value) or field.free:
+            continue
+        value = config.get(field.name)
+        most = len(files) if COUNTED.search(field.key) else max(total, 4096)
         if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= most:
             raise ConfigMismatch(
                 f"config.json: {field.name}={value} is impossible: the files hold {len(files)} "

@@ -83,7 +83,7 @@ class TensorFiles(Mapping[str, Tensor]):
             raise UnsafeError(f"{at.file.name}: {name}{bad} is not a finite number")
         return array
 
-    def _files(self) -> dict[Path, set[str] | None]:
+    def _files(self) -> Mapping[Path, set[str] | None]:
         """Each file and the names an index promises of it (None: no index)."""
         if (self.folder / INDEX).is_file():
             return self._indexed()
@@ -101,7 +101,7 @@ class TensorFiles(Mapping[str, Tensor]):
             "fetched and not read: convert them with save_pretrained where you trust them"
         )
 
-    def _indexed(self) -> dict[Path, set[str] | None]:
+    def _indexed(self) -> dict[Path, set[str]]:
         try:
             file = inside(self.folder, INDEX)
             if file.stat().st_size > LONGEST_HEADER:
@@ -110,7 +110,7 @@ class TensorFiles(Mapping[str, Tensor]):
             places = index["weight_map"].items()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UnsafeError(f"{INDEX} cannot be read: {error!r}") from None
-        files: dict[Path, set[str] | None] = {}
+        files: dict[Path, set[str]] = {}
         for name, place in places:
             if not isinstance(place, str) or not PLAIN.fullmatch(place):
                 raise UnsafeError(

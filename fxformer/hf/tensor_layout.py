@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fxformer.hf.conversion_report import Status
+
 Parts = tuple[np.ndarray, ...]
 
 
@@ -21,7 +23,7 @@ class TensorLayout:
     to_tensor: parameters -> checkpoint tensor
     """
 
-    status: str
+    status: Status
     to_arrays: Callable[[np.ndarray], Parts]
     to_tensor: Callable[[Parts], np.ndarray]
 

@@ -1,5 +1,7 @@
 """ALBERT. Lan et al. 2020: narrow word vectors, layers that share their blocks, sentence order."""
 
+from typing import Any
+
 from fxformer.hf.config_map import Config, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
 from fxformer.hf.families.bert import LENGTH, NO_LM_HEAD, OLD_NORMS, labelled
@@ -30,7 +32,7 @@ def normalize(config: Config) -> Config:
 def weight_map(config: Config) -> list[WeightEntry]:
     """One name for each block, not for each layer."""
     inner = config.get("inner_group_num", 1)
-    own = {"numbers": lambda block: {"g": block // inner, "k": block % inner}}
+    own: dict[str, Any] = {"numbers": lambda block: {"g": block // inner, "k": block % inner}}
     layer = "albert.encoder.albert_layer_groups.{g}.albert_layers.{k}"
     embed, stack = "albert.embeddings", "transformer/stack/blocks"
     return [

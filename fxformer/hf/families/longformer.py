@@ -26,8 +26,11 @@ def windows(config: Config, layers: int) -> list[int]:
     """Each layer's window of ours, the token and one side; theirs counts both sides."""
     given = config.get("attention_window", 512)
     given = [given] * layers if type(given) is int and layers < 10_000 else given
-    right = isinstance(given, list) and len(given) == layers
-    if not right or any(type(w) is not int or w % 2 or w < 2 for w in given):
+    if (
+        not isinstance(given, list)
+        or len(given) != layers
+        or any(type(w) is not int or w % 2 or w < 2 for w in given)
+    ):
         raise ConfigMismatch(
             f"config.json: attention_window={given} is not an even number for "
             f"each of {layers} layers"
@@ -37,9 +40,10 @@ def windows(config: Config, layers: int) -> list[int]:
 
 def both_sides(found: list[int | None] | None) -> list[int]:
     """The inverse of `windows`."""
-    if not found or None in found:
+    known = [window for window in found or () if window is not None]
+    if not found or len(known) < len(found):
         raise ConfigMismatch(f"a Longformer has a window in every layer, not model.windows={found}")
-    return [2 * (window - 1) for window in found]
+    return [2 * (window - 1) for window in known]
 
 
 def normalize(config: Config) -> Config:
