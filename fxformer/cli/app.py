@@ -166,7 +166,9 @@ def _check_name(cfg: DictConfig) -> None:
     """UserError where the name of a run's folder, which everybody sees, would hold a secret."""
     from fxformer.track.redact import unnameable
 
-    found = unnameable(OmegaConf.to_container(cfg, resolve=False).get("name"))
+    given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
+    found = unnameable(given.get("name"))
     if found:
         raise UserError(
             f"name: holds the environment variable {', '.join(found)}, and a folder's name is seen "

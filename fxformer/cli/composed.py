@@ -11,6 +11,7 @@ def keys_of(overrides: list[str], verb: str) -> list[str]:
     """Every key and group that an override could name, given these other overrides."""
     cfg = composed(tuple(overrides), verb)
     plain = {} if cfg is None else OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(plain, dict)
     return [*folders.defaults(), *_flat(plain)]
 
 

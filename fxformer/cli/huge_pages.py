@@ -26,7 +26,7 @@ def tuned(environ: dict[str, str]) -> dict[str, str] | None:
 
 def _glibc() -> tuple[int, ...]:
     try:
-        name, version = os.confstr("CS_GNU_LIBC_VERSION").split()
+        name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()
         return tuple(int(part) for part in version.split(".")) if name == "glibc" else (0,)
     except (AttributeError, ValueError, OSError):  # musl has no such name
         return (0,)

@@ -22,6 +22,7 @@ def build(node: DictConfig | ListConfig) -> Any:
     admit(OmegaConf.to_container(node, resolve=True))
     if isinstance(node, DictConfig) and any(keyword.iskeyword(str(key)) for key in node):
         known = OmegaConf.to_container(node, resolve=True)
+        assert isinstance(known, dict)
         node = OmegaConf.create(
             {f"{k}_" if keyword.iskeyword(str(k)) else k: v for k, v in known.items()}
         )

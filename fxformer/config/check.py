@@ -7,6 +7,7 @@ they stand, so a wrong value is reported once, under the name one would override
 import difflib
 import math
 import re
+from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
@@ -33,6 +34,7 @@ def problems(cfg: DictConfig, top: tuple[set, set] | None = None) -> list[str]:
     top: the top-level keys that may be there and those that must; default: conf/train.yaml's
     """
     given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
     if found := folders.clashes() + packages.undeclared(given.get("packages")):
         return found
     found = _top(cfg, *(folders.top_keys() if top is None else top))
@@ -53,7 +55,9 @@ def _top(cfg: DictConfig, may: set, must: set) -> list[str]:
 
     hints = {"seed": Natural, "name": str | None, "resume": str | None, "runs": str}
     hints["packages"] = list[str]
-    found = [f"{k}: there is no such group or key{nearest(k, may)}" for k in cfg if k not in may]
+    found = [
+        f"{k}: there is no such group or key{nearest(str(k), may)}" for k in cfg if k not in may
+    ]
     found += [f"{k}: is missing; choose one with {k}=NAME" for k in sorted(must) if k not in cfg]
     for key, hint in hints.items():
         value = cfg.get(key)
@@ -122,7 +126,7 @@ def _origin(node: DictConfig | ListConfig, key) -> str | None:
     """The key a plain reference `${a.b}` points at: the one to override."""
     if not OmegaConf.is_interpolation(node, key):
         return None
-    raw = str(OmegaConf.to_container(node, resolve=False)[key])
+    raw = str(cast(Any, OmegaConf.to_container(node, resolve=False))[key])
     inner = raw[2:-1]
     plain = raw[-1] == "}" and inner.replace(".", "").isidentifier()
     return inner if plain and not inner.startswith(".") else None  # `.a`: beside this key

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -33,7 +33,7 @@ def plain(node: Any) -> Any:
 @cache
 def option(group: str, name: str) -> dict:
     """An option of a group with its defaults, references as they are written."""
-    node = OmegaConf.to_container(composed(f"{group}/{name}", ()), resolve=False)
+    node = cast(Any, OmegaConf.to_container(composed(f"{group}/{name}", ()), resolve=False))
     for part in group.split("/"):
         node = (node[part] or {}) if "_target_" not in node and part in node else node
     return node

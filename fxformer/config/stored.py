@@ -51,8 +51,9 @@ def opened_config(folder: str | Path) -> DictConfig:
     unknown keys, values out of range.
     """
     config = load_config(folder)
-    named = OmegaConf.to_container(config, resolve=False).get("packages")
-    wrong = packages.undeclared(named)
+    given = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(given, dict)
+    wrong = packages.undeclared(given.get("packages"))
     wrong += [f"{group}: is missing" for group in READ if not config.get(group)]
     wrong = wrong or values(OmegaConf.masked_copy(config, [g for g in READ if config.get(g)]))
     if wrong:

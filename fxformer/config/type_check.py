@@ -58,7 +58,7 @@ def _union(value: Any, args: tuple) -> str | None:
     complaints = [type_problem(value, arg) for arg in args]
     if None in complaints:
         return None
-    real = [c for c, arg in zip(complaints, args, strict=True) if arg is not type(None)]
+    real = [c for c, arg in zip(complaints, args, strict=True) if c and arg is not type(None)]
     if len(real) == 1:
         return real[0].removesuffix(" (or null)") + (" (or null)" if len(args) > 1 else "")
     # a number outside a range says more than a list of types
