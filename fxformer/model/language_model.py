@@ -120,7 +120,9 @@ class LanguageModel(nnx.Module):
         """Hidden states of T more tokens of rows whose beginning is cached, and the new cache.
 
         prefix: places of the cache that are encoded bidirectionally"""
-        return self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
+        x, new_cache = self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
+        assert new_cache is not None  # since there was one
+        return x, new_cache
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """An empty cache for `batch` rows of at most `length` tokens."""

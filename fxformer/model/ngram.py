@@ -1,5 +1,7 @@
 """N-gram decoder: predicts the next n tokens, each in a stream of its own (ProphetNet)."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
@@ -116,7 +118,9 @@ class NgramDecoder(nnx.Module):
         x = self.embed_streams(tokens, at, 0)
         cross = cross_context(at, segments, encoder_segments)
         found = body.stack(x, context, encoder_output, cross, capture=True)[2]
-        return found.replace(hidden_states=body.all_hidden_states(x, found.hidden_states))
+        assert found is not None  # since it captures
+        states = body.all_hidden_states(x, found.hidden_states)
+        return dataclasses.replace(found, hidden_states=states)
 
     def embed_streams(
         self,

@@ -57,7 +57,9 @@ class Seq2Seq(nnx.Module):
         if tie_stacks:
             share_parameters(d, e)
         self.words = words(self.vocab, d.width, rngs=rngs)
-        self.source_words = Embedding(source_vocab, e.width, rngs=rngs) if own else None
+        self.source_words = None
+        if source_vocab is not None:
+            self.source_words = Embedding(source_vocab, e.width, rngs=rngs)
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = build_classifiers(classifiers, d.dim, rngs)
 
@@ -124,13 +126,15 @@ class Seq2Seq(nnx.Module):
         encoder_segments: Int[Array, "B S"],
     ) -> tuple[Float[Array, "B T D"], KVCache]:
         """Hidden states of T more target tokens, and the cache with them appended."""
-        return self.decoder(
+        x, new_cache = self.decoder(
             self.words(tokens),
             segments,
             encoder_output=encoder_output,
             encoder_segments=encoder_segments,
             cache=cache,
         )
+        assert new_cache is not None  # since there was one
+        return x, new_cache
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """A decoder cache for `batch` rows of at most `length` tokens."""

@@ -1,5 +1,6 @@
 """One transformer stack with its input layer: an encoder or a decoder (`causal`, `cross`)."""
 
+import dataclasses
 from functools import partial
 
 import jax.numpy as jnp
@@ -161,7 +162,9 @@ class Transformer(nnx.Module):
         cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
         x = self.embed(tokens, at, self.position, types=types)
         found = self.stack(x, context, encoder_output, cross, capture=True)[2]
-        return found.replace(hidden_states=self.all_hidden_states(x, found.hidden_states))
+        assert found is not None  # since it captures
+        states = self.all_hidden_states(x, found.hidden_states)
+        return dataclasses.replace(found, hidden_states=states)
 
     def all_hidden_states(
         self, x: Float[Array, "B T D"], outputs: Float[Array, "L B T D"]
@@ -207,8 +210,9 @@ class Transformer(nnx.Module):
 def cross_context(
     positions: Int[Array, "B T"],
     segments: Int[Array, "B T"],
-    encoder_segments: Int[Array, "B S"],
+    encoder_segments: Int[Array, "B S"] | None,
 ) -> AttentionContext:
     """Context of cross-attention: all of the encoder's output of the same segment."""
+    assert encoder_segments is not None  # they come with the encoder's output
     mask = AttentionMask(segments, encoder_segments).precompute()
     return AttentionContext(None, positions, positions, mask)

@@ -77,6 +77,7 @@ class AdaptiveEmbedding(nnx.Module):
             x = self.tables[name](jnp.clip(ids - low, 0, high - low - 1))
             x = self.projections[name](x) if name in self.projections else x
             y = x if y is None else jnp.where((ids >= low)[..., None], x, y)
+        assert y is not None  # there is a table
         return y
 
 
@@ -134,7 +135,7 @@ class AdaptiveHead(Head):
         for name, bias in self.biases.items():
             features = self.project(name, x, token_embedding)
             found.append((features, token_embedding.tables[name].embedding[...], bias[...]))
-        if self.clusters is not None:
+        if self.clusters is not None and self.cluster_bias is not None:
             features, kernel, bias = found[0]
             kernel = jnp.concatenate([kernel, self.clusters.embedding[...]])
             found[0] = features, kernel, jnp.concatenate([bias, self.cluster_bias[...]])
@@ -149,11 +150,11 @@ class AdaptiveHead(Head):
         projections = token_embedding.projections
         return x @ projections[name].kernel[...].T if name in projections else x
 
-    def logits(self, x, token_embedding):
+    def logits(self, x, token_embedding: AdaptiveEmbedding):
         """log p of every token; float32."""
         return adaptive_log_softmax(self.softmaxes(x, token_embedding))
 
-    def score(self, x, token_embedding, targets, weights, loss):
+    def score(self, x, token_embedding: AdaptiveEmbedding, targets, weights, loss):
         """As `Head.score`. Raises UserError for label smoothing, which is not defined here."""
         if loss.smoothing:
             raise UserError(
@@ -165,7 +166,7 @@ class AdaptiveHead(Head):
             softmaxes, targets, weights, z_loss=loss.z_loss, chunk=loss.chunk
         )
 
-    def kernels(self, token_embedding):
+    def kernels(self, token_embedding: AdaptiveEmbedding):
         own = [linear.kernel[...] for linear in self.projections.values()]
         shared = token_embedding.projections.items()
         tied = [p.kernel[...] for n, p in shared if n not in self.projections]

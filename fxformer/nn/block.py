@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.cache import KVCache
+from fxformer.nn.ngram import StreamContext
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Part, Rate
 
@@ -38,7 +39,7 @@ class Block(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        self_context: AttentionContext,
+        self_context: AttentionContext | StreamContext,
         encoder_output: Float[Array, "B S D"] | None = None,
         cross_context: AttentionContext | None = None,
         *,
@@ -69,6 +70,7 @@ class Block(nnx.Module):
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
+            assert self.cross is not None
             y, _ = self.cross(
                 h, encoder_output, cross_context, layer_index=layer_index, key=keys[2]
             )

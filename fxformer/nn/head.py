@@ -1,7 +1,7 @@
 """Output heads: tied and untied language-model heads, replaced-token detection, pooler, none."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import jax.numpy as jnp
 from flax import nnx
@@ -56,14 +56,17 @@ class Head(nnx.Module):
         x = x if self.transform is None else self.transform(x)
         return x if self.scale == 1 else x * self.scale
 
-    def output_matrix(self, embedding: Float[Array, "V E"]) -> Float[Array, "V E"]:
-        """The output matrix, given the model's token embeddings."""
+    def output_matrix(self, embedding: Float[Array, "V E"] | None) -> Float[Array, "V E"]:
+        """The output matrix, given the model's token embeddings; None: a head without any."""
+        assert embedding is not None  # such a head overrides this
         return embedding
 
     def projection(self, token_embedding: nnx.Module):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
         bias = None if self.bias is None else self.bias[...]
-        table = None if self.needs_embedding is None else token_embedding.embedding[...]
+        table = None
+        if self.needs_embedding is not None:
+            table = cast(Embedding, token_embedding).embedding[...]
         return self.features, self.output_matrix(table), bias
 
     def logits(self, x: Float[Array, "*B D"], token_embedding: nnx.Module) -> Float[Array, "*B V"]:

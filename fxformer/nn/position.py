@@ -126,6 +126,7 @@ class Sinusoidal(Position):
         self.length, self.base, self.layout, self.offset = length, base, layout, offset
 
     def embed(self, x, positions):
+        assert self.length is not None
         table = sinusoids(self.length + self.offset, x.shape[-1], self.base, self.layout)
         return x + jnp.take(jnp.asarray(table, x.dtype), positions + self.offset, axis=0)
 

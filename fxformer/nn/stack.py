@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.cache import KVCache
+from fxformer.nn.ngram import StreamContext
 from fxformer.ops.attention_mask import NO_WINDOW
 from fxformer.types import Count, Part
 
@@ -86,7 +87,7 @@ class Stack(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        self_context: AttentionContext,
+        self_context: AttentionContext | StreamContext,
         encoder_output: Float[Array, "B S D"] | None = None,
         cross_context: AttentionContext | None = None,
         *,
@@ -140,7 +141,7 @@ class Stack(nnx.Module):
         cache, intermediates = outputs
         return x, cache, intermediates
 
-    def first_layer(self, x, inputs, layer, run, context: AttentionContext):
+    def first_layer(self, x, inputs, layer, run, context: AttentionContext | StreamContext):
         """The first layer outside the scan: (its output, its cache and intermediates, the inputs of
         the others).
 
@@ -155,6 +156,7 @@ class Stack(nnx.Module):
             y, (cache, state) = run(graphdef, x, (own, *alone[1:]))
             others = (inputs[0], *others[1:])
         if self.local is not None:
+            assert isinstance(context, AttentionContext)  # an n-gram decoder has no convolution
             y = self.local(x, y, context.mask.query_segments, key=alone[-1])
         return y, (cache, None if state is None else state.replace(hidden_states=y)), others
 
@@ -176,9 +178,13 @@ class Stack(nnx.Module):
 
 
 def captured(
-    x: Float[Array, "B T D"], own: AttentionContext, cross: AttentionContext | None
+    x: Float[Array, "B T D"],
+    own: AttentionContext | StreamContext,
+    cross: AttentionContext | None,
 ) -> Intermediates:
     """The intermediates of one layer, from the contexts that captured its weights."""
-    (weights,) = own.capture or ()
-    (of_cross,) = (cross and cross.capture) or (None,)
+    assert own.capture is not None
+    (weights,), of_cross = own.capture, None
+    if cross is not None and cross.capture:
+        (of_cross,) = cross.capture
     return Intermediates(x, weights, of_cross)

@@ -6,6 +6,7 @@ logits of each softmax exist once, for one chunk.
 
 import functools
 from itertools import accumulate
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,9 @@ def adaptive_cross_entropy(
     # 0 · NaN would be NaN in the kernel's gradient
     features = [cut(jnp.where(counts[:, None], one[0], 0)) for one in softmaxes]
     kernels, biases = [one[1] for one in softmaxes], [one[2] for one in softmaxes]
-    loss, nll, hits = _scored(float(z_loss), features, kernels, biases, cut(targets), cut(weights))
+    parts = features, kernels, biases, cut(targets), cut(weights)
+    scored = _scored(float(z_loss), *parts)
+    loss, nll, hits = cast(tuple[Array, Array, Array], scored)  # custom_vjp loses the type
     total = weights.sum()
     return {
         "loss": (loss, total),
@@ -86,7 +89,8 @@ def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, 
             top = jnp.where(here, first + k - 1, top)
             penalty += jnp.where(here, jnp.square(log_z[k]), 0)
             path.append((own, here, log_z[k]))
-    scores = (z_loss * penalty - right, -right, (right >= best).astype(jnp.float32))
+    hit = cast(Array, right >= best).astype(jnp.float32)
+    scores = (z_loss * penalty - right, -right, hit)
     return scores, [(top, jnp.ones_like(top, bool), log_z[0]), *path]
 
 

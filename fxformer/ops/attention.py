@@ -4,6 +4,7 @@ What differs by platform is chosen here, while a program is traced (`causal_bloc
 """
 
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def attend(
         y = weighted_sum(drop(weights, dropout, key), v)
     else:
         function = causal_attention if causal else full_attention
-        y = function(q, k, v, mask, bias, scale)
+        y = cast(Array, function(q, k, v, mask, bias, scale))  # custom_vjp loses the type
     if capture is not None:
         weights = jnp.where(mask, attention_weights(q, k, mask, bias, scale), 0)
         capture.append(weights.reshape(B, H, T, -1))

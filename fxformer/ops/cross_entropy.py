@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +69,8 @@ def cross_entropy(
     weights = weights.astype(jnp.float32)
     cut = functools.partial(fold, count=chunks(len(targets), chunk))
     parts = cut(features), kernel, bias, cut(targets), cut(weights)
-    loss, nll, hits = _scored((float(smoothing), float(z_loss)), *parts)
+    scored = _scored((float(smoothing), float(z_loss)), *parts)
+    loss, nll, hits = cast(tuple[Array, Array, Array], scored)  # custom_vjp loses the type
     total = weights.sum()
     return {
         "loss": (loss, total),
@@ -147,7 +149,7 @@ def _forward(options, features, kernel, bias, targets, weights):
     carry, (d_features, losses) = jax.lax.scan(body, carry, (features, targets, weights))
     sums, d_kernel, d_bias = carry
     d_kernel = d_kernel.astype(kernel.dtype)
-    d_bias = None if bias is None else d_bias.astype(bias.dtype)
+    d_bias = None if bias is None or d_bias is None else d_bias.astype(bias.dtype)
     return sums, (d_features, d_kernel, d_bias, losses)
 
 
