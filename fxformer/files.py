@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from fxformer.errors import UserError
 
@@ -45,7 +45,8 @@ def read_text(path: str | Path, errors: str = "strict") -> str:
 
 def open_own(path: str | Path, mode: str) -> BinaryIO:
     """Open a file for writing, made where it is missing. OSError where it is a symbolic link."""
-    return open(path, mode, buffering=0, opener=_own)  # noqa: SIM115 - for the caller to close
+    file = open(path, mode, buffering=0, opener=_own)  # noqa: SIM115 - for the caller to close
+    return cast(BinaryIO, file)
 
 
 def check_output(path: str | Path, option: str, *, stream: bool = True) -> Path:

@@ -62,7 +62,7 @@ def token_borders(text: TokenText) -> TokenBorders:
     odd[ids] = text.flat[text.first[ids]] & 0xC0 == 0x80
     odd[mute] = False
 
-    def over(values: np.ndarray, fill: int = 0) -> np.ndarray:
+    def over(values: np.ndarray, fill: int | np.integer = 0) -> np.ndarray:
         """values [ids] laid out over the whole vocabulary."""
         whole = np.full(count, fill, values.dtype)
         whole[ids] = values

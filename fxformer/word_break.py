@@ -1,6 +1,7 @@
 """Word boundaries (Unicode UAX #29) and sentence ends of a sequence of code points."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ _CLOSING = "\"')]}»”’」』）】》〉］｝"
 
 # The Word_Break properties, one bit each; Extended_Pictographic, another property, may stand beside
 # one of them. A code point without any has none.
-PROPERTIES = (
+PROPERTIES: Sequence[str] = (
     "CR LF Newline Extend Format ZWJ Katakana ALetter MidLetter MidNum MidNumLet Numeric "
     "ExtendNumLet Regional_Indicator Hebrew_Letter Double_Quote Single_Quote WSegSpace "
     "Extended_Pictographic"

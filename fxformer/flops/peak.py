@@ -23,14 +23,19 @@ SIZE, REPEATS = 1024, 12  # width of the matrices whose product is timed, and ho
 MAX_LOAD = 0.5  # load per core up to which a measurement is kept for good
 
 
-def peak_flops(device: jax.Device, compute: str) -> tuple[float, str] | None:
+def peak_flops(
+    device: jax.Device,  # type: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
+    compute: str,
+) -> tuple[float, str] | None:
     """(FLOP/s, source of the figure) of a device computing in `compute`; None: unknown."""
     if device.platform == "cpu":
         return measured(), f"measured: product of {SIZE} × {SIZE} matrices, all cores"
     found = find_accelerator(device.device_kind)
     single = compute == "float32"
     peak = found and (found.single_tflops if single else found.half_tflops)
-    return None if peak is None else (1e12 * peak, f"{compute} of {found.name}, {found.source}")
+    if found is None or peak is None:
+        return None
+    return 1e12 * peak, f"{compute} of {found.name}, {found.source}"
 
 
 def mesh_peak(mesh: jax.sharding.Mesh, compute: str) -> tuple[float, str] | None:

@@ -35,8 +35,10 @@ def transformer_flops(
     segments, encoder_segments: int [B, T] and [B, S], 0 for padding
     num_predicted: predicting streams of an n-gram decoder, each of which processes all tokens
     """
-    num_predicted = num_predicted if isinstance(part, NgramDecoder) else 0
-    body = part.transformer if num_predicted else part
+    if isinstance(part, NgramDecoder):
+        body = part.transformer
+    else:
+        body, num_predicted = part, 0
     stack, block = body.stack, body.stack.blocks
     tokens = (1 + num_predicted) * int((segments > 0).sum())
     by_token = stack.layers * kernel_size(block.ffn)

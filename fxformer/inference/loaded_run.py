@@ -107,11 +107,14 @@ class LoadedRun:
 def checkpoint_costs(run: StoredRun) -> list[CheckpointCost]:
     """Cost of each checkpoint of a run, ascending by step. UserError if it has none."""
     folder = Path(run.folder, "checkpoints")
-    checkpoints = Checkpoints(folder) if folder.is_dir() else None
     per_token = run.facts.get("flops_per_token", 0.0)
+    hosts: dict[int, dict] = {}
+    if folder.is_dir():
+        checkpoints = Checkpoints(folder)
+        hosts = {step: checkpoints.host(step) for step in checkpoints.steps()}
     found = []
-    for step in checkpoints.steps() if checkpoints else []:
-        totals = checkpoints.host(step)["totals"]
+    for step, host in hosts.items():
+        totals = host["totals"]
         found.append(
             CheckpointCost(
                 step=step,

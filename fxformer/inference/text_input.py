@@ -2,10 +2,10 @@
 
 import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
 from fxformer.batch import Batch, Rows
 from fxformer.errors import UserError
@@ -33,8 +33,8 @@ def max_tokens(loaded: LoadedRun) -> int:
     return min(MAX_TOKENS, int(loaded.cfg.data.length), *position_lengths(loaded.objective.model))
 
 
-def position_lengths(model: nnx.Module) -> list[int]:
-    """Length of each of a model's position tables, in tokens."""
+def position_lengths(model: Any) -> list[int]:
+    """Length of each position table of a LanguageModel or Seq2Seq, in tokens."""
     two = model.architecture == "seq2seq"
     found = []
     for stack in (model.encoder, model.decoder) if two else (model.transformer,):
@@ -103,7 +103,7 @@ def prediction_input(loaded: LoadedRun, text: str, seed: int = 0) -> TextInput:
         return plain_input(loaded, text)
     if kind == "encoder" and (ids == vocabulary.mask).any():
         return masked_input(loaded, text)
-    marks = (vocabulary.mask, *vocabulary.sentinels)
+    marks = [i for i in (vocabulary.mask, *vocabulary.sentinels) if i is not None]
     if kind == "seq2seq" and (loaded.objective.reads_pairs or np.isin(ids, marks).any()):
         return seq2seq_input(loaded, text)
     return corrupted_input(loaded, text, seed)

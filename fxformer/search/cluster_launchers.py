@@ -113,7 +113,7 @@ class RayLauncher:
 
     def __call__(self, job: Job) -> str:
         try:
-            import ray
+            import ray  # type: ignore[reportMissingImports]  # in no extra of this package
         except ImportError as error:
             raise UserError("search/launcher=ray requires Ray: pip install ray") from error
         own = {} if self.address else {"include_dashboard": False}

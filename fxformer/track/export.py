@@ -60,7 +60,7 @@ def main_columns(rows: Sequence[Row]) -> list[str]:
 def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
     """Write all metrics, a run at a time; returns how many rows. UserError as above."""
     write = _writer(path)
-    names: dict[str, type] = {}
+    names: dict[str, Any] = {}  # an ordered set
     for run in runs:
         for line in StoredRun(
             run.folder

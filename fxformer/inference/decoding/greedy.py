@@ -1,5 +1,6 @@
 """Greedy decoding with a key-value cache."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -83,7 +84,8 @@ def generate_prefix_decoder(
         cache, one = model.init_cache(1, length), jnp.ones((1, 1), jnp.int32)
         _, cache = model.decode_step(prompt[None], given[None] * one, cache, prefix=bidirectional)
         # The last token is read again for its logits: it attends to the whole prompt either way.
-        cache = cache.replace(length=jnp.full_like(cache.length, prompt_length - 1))
+        length_read = jnp.full_like(cache.length, prompt_length - 1)
+        cache = dataclasses.replace(cache, length=length_read)
 
         def step(token, cache):
             x, cache = model.decode_step(token, one, cache)
