@@ -4,6 +4,12 @@ ARGS ?=
 SEED ?= $(shell git rev-parse --short=12 HEAD^{tree} 2>/dev/null || date +%F)
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
+# the type checker of `make lint`, which brings its own node; not in the lock, as nothing else uses it
+BASEDPYRIGHT := 1.40.2
+CHECKER := $(VENV)/.basedpyright-$(BASEDPYRIGHT)
+# sets $pip to the pip of the environment; one that uv made has none
+SET_PIP = if [ -x $(RUN)/pip ]; then pip="$(RUN)/python -m pip --disable-pip-version-check"; \
+	else pip="env VIRTUAL_ENV=$(abspath $(VENV)) uv pip"; fi
 # versions that the lock knows, newest first; shims that answer to a name but cannot run are skipped
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
@@ -45,9 +51,10 @@ goldens: $(READY)  ## write tests/golden anew: configs, parameters, first steps
 configs: $(READY)  ## write docs/configs.md anew: every config group, option and key
 	@$(RUN)/python -m fxformer.config.reference > docs/configs.md.new && mv docs/configs.md.new docs/configs.md
 
-lint: $(READY)  ## style of the sources
+lint: $(READY) $(CHECKER)  ## style, format and types of the sources
 	$(RUN)/python -m ruff check fxformer tests benchmarks
 	$(RUN)/python -m ruff format --check fxformer tests benchmarks
+	$(RUN)/basedpyright --pythonpath $(RUN)/python fxformer
 
 lock: $(VENV)/bin/python  ## write requirements.lock anew (needs uv, which it installs into .venv)
 	@command -v uv >/dev/null || $(RUN)/python -m pip install -q uv
@@ -82,8 +89,12 @@ $(VENV)/bin/python:
 $(READY): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@if cat requirements.lock pyproject.toml | cmp -s - $@; then touch $@; exit 0; fi; \
 	echo "installing the locked packages into $(VENV) (once; about 1.5 GB on disk)"; \
-	if [ -x $(RUN)/pip ]; then pip="$(RUN)/python -m pip --disable-pip-version-check"; \
-	else pip="env VIRTUAL_ENV=$(abspath $(VENV)) uv pip"; fi; \
+	$(SET_PIP); \
 	$$pip install -q --require-hashes -r requirements.lock && \
 	$$pip install -q --no-deps --no-build-isolation -e . && \
 	cat requirements.lock pyproject.toml > $@
+
+$(CHECKER): | $(READY)
+	@echo "installing basedpyright $(BASEDPYRIGHT) into $(VENV)"; \
+	$(SET_PIP); \
+	$$pip install -q basedpyright==$(BASEDPYRIGHT) && touch $@
