@@ -16,7 +16,7 @@ from fxformer.config.build import build
 from fxformer.config.stored import opened_config
 from fxformer.config.target import ConfigError
 from fxformer.dashboard import routes
-from fxformer.dashboard.run_index import Shelf
+from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from tests.inspect.untrained_run import untrained_run
 
@@ -117,16 +117,18 @@ def test_commands_that_only_read_do_not_mind(command, foreign, tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("route", sorted({*routes.ANSWERS, *routes.CHANGES}))
-def test_no_route_of_the_page_calls_what_a_run_names(route, foreign, tmp_path):
+ROUTES = [*routes.GET_ROUTES.items(), *routes.POST_ROUTES.items()]  # both have "views"
+
+
+@pytest.mark.parametrize("route,answer", ROUTES, ids=[route for route, _ in ROUTES])
+def test_no_route_of_the_page_calls_what_a_run_names(route, answer, foreign, tmp_path):
     marker = tmp_path / "code ran"
     folder = foreign("model.ffn", writes(marker)[0])
-    shelf = Shelf(folder.parent)
-    key = next(iter(shelf.runs()))
+    index = RunIndex(folder.parent)
+    key = next(iter(index.runs()))
     params = {"run": key, "runs": key, "key": key, "text": "the cat", "search": "none"}
-    answer = {**routes.ANSWERS, **routes.CHANGES}[route]
     try:
-        found = answer(shelf, params)
+        found = answer(index, params)
     except (ValueError, KeyError) as error:
         found = str(error)
     assert not marker.exists()
