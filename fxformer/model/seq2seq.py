@@ -57,9 +57,7 @@ class Seq2Seq(nnx.Module):
         if tie_stacks:
             share_parameters(d, e)
         self.words = words(self.vocab, d.width, rngs=rngs)
-        self.source_words = None
-        if source_vocab is not None:
-            self.source_words = Embedding(source_vocab, e.width, rngs=rngs)
+        self.source_words = Embedding(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = build_classifiers(classifiers, d.dim, rngs)
 
