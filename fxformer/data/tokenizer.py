@@ -14,6 +14,7 @@ import numpy as np
 from fxformer import jsonl
 from fxformer.batch import Vocabulary
 from fxformer.data.special_tokens import SpecialIds, parse_template
+from fxformer.data.token_offsets import TokenOffsets
 from fxformer.errors import UserError
 from fxformer.files import read_bytes
 from fxformer.spelling import Spelling
@@ -43,6 +44,10 @@ class Tokenizer(ABC):
     @abstractmethod
     def decode(self, ids: np.ndarray) -> str:
         """The text of ids; special tokens are left out, but for unk."""
+
+    @abstractmethod
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        """The ids of `encode` with the characters of the text that each stands for."""
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:

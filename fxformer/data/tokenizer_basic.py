@@ -10,6 +10,7 @@ import numpy as np
 
 from fxformer.data.documents import SourceText
 from fxformer.data.special_tokens import SpecialIds, Specials
+from fxformer.data.token_offsets import SPACED, TokenOffsets, token_offsets
 from fxformer.data.tokenizer import Recipe, Tokenizer, check_useful, knobs
 from fxformer.errors import UserError
 from fxformer.spelling import Letters, Spelling
@@ -26,6 +27,10 @@ class ByteTokenizer(Tokenizer):
 
     def encode(self, text: str) -> np.ndarray:
         return np.frombuffer(text.encode(), np.uint8).astype(np.int32) + self.offset
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        at = np.repeat(np.arange(len(text)), [len(one.encode()) for one in text])
+        return token_offsets(text, self.encode(text), np.stack([at, at + 1], 1))
 
     def decode(self, ids: np.ndarray) -> str:
         values = np.asarray(ids) - self.offset
@@ -74,6 +79,10 @@ class CharTokenizer(Tokenizer):
         at = np.minimum(np.searchsorted(self._points, points), len(self._points) - 1)
         known = self._points[at] == points
         return np.where(known, at + self.offset, unk).astype(np.int32)
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        at = np.arange(len(text))
+        return token_offsets(text, self.encode(text), np.stack([at, at + 1], 1))
 
     def decode(self, ids: np.ndarray) -> str:
         unk, first = self.ids.unk, self.offset
@@ -138,6 +147,10 @@ class SymbolTokenizer(Tokenizer):
         if values.size and not (values.min() >= 0 and values.max() < self.symbols):
             raise UserError(f"symbols are numbers from 0 to {self.symbols - 1}: {text[:80]!r}")
         return values + self.offset
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        spans = [match.span() for match in SPACED.finditer(text)]
+        return token_offsets(text, self.encode(text), spans)
 
     def decode(self, ids: np.ndarray) -> str:
         values = np.asarray(ids) - self.offset

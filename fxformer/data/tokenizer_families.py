@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fxformer.data.special_tokens import SpecialIds
+from fxformer.data.token_offsets import TokenOffsets, token_offsets
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_settings import Settings
 from fxformer.errors import UserError
@@ -191,8 +192,18 @@ class CtrlTokenizer(Tokenizer):
         self.vocabulary = ids.vocabulary([one.encode() for one in spelt])
 
     def encode(self, text: str) -> np.ndarray:
-        found = [i for word in WORD.findall(text) for i in self._pieces(word)]
+        found = [i for word in WORD.findall(text) for i, _ in self._pieces(word)]
         return np.array(found, np.int32)
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        ids, spans = [], []
+        for match in WORD.finditer(text):
+            at = match.start()
+            for i, size in self._pieces(match.group()):
+                ids.append(i)
+                spans.append((at, at + size))
+                at += size
+        return token_offsets(text, np.array(ids, np.int32), spans)
 
     def decode(self, ids: np.ndarray) -> str:
         return " ".join(self._names[i] for i in self.spoken(ids)).replace(f"{MORE} ", "").strip()
@@ -205,8 +216,8 @@ class CtrlTokenizer(Tokenizer):
     def from_files(cls, files, ids, template):
         return cls(json.loads(files["vocab.json"]), files["merges.txt"].decode(), ids, template)
 
-    def _cut(self, word: str) -> tuple[int, ...]:
-        """The ids of one word."""
+    def _cut(self, word: str) -> tuple[tuple[int, int], ...]:
+        """(id, number of characters) of each piece of one word."""
         parts = [*word[:-1], word[-1] + END] if len(word) > 1 else [word]
         while len(parts) > 1:
             pairs = list(zip(parts, parts[1:], strict=False))
@@ -218,7 +229,10 @@ class CtrlTokenizer(Tokenizer):
             parts[-1] = parts[-1].removesuffix(END)
         # the reference cuts at spaces once more, so a piece that holds one would be two
         named = [*(part + MORE for part in parts[:-1]), parts[-1]]
-        return tuple(self.vocab.get(name, self.ids.unk or 0) for name in named)
+        return tuple(
+            (self.vocab.get(name, self.ids.unk or 0), len(part))
+            for name, part in zip(named, parts, strict=True)
+        )
 
 
 def _merged(parts: list[str], pair: tuple[str, ...]) -> list[str]:

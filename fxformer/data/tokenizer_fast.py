@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from fxformer.data.special_tokens import SpecialIds, Specials
+from fxformer.data.token_offsets import TokenOffsets, token_offsets
 from fxformer.data.tokenizer import Tokenizer, check_size, check_useful, knobs
 from fxformer.spelling import Spelling
 from fxformer.types import Count
@@ -36,6 +37,10 @@ class FastTokenizer(Tokenizer):
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         many = self._fast.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in many]
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        made = self._fast.encode(text, add_special_tokens=False)
+        return token_offsets(text, np.array(made.ids, np.int32), made.offsets, made.word_ids)
 
     def decode(self, ids: np.ndarray) -> str:
         return self._fast.decode(self.spoken(ids), skip_special_tokens=False)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from fxformer.data.special_tokens import SpecialIds, Specials
+from fxformer.data.token_offsets import TokenOffsets, token_offsets
 from fxformer.data.tokenizer import Tokenizer, knobs
 from fxformer.errors import UserError
 from fxformer.spelling import Spelling
@@ -40,6 +41,10 @@ class SentencePieceTokenizer(Tokenizer):
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         return [np.array(ids, np.int32) for ids in self._sp.encode(texts)]
+
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        made = self._sp.encode(text, return_type="offset_mapping")
+        return token_offsets(text, np.array(made["ids"], np.int32), made["offsets"])
 
     def decode(self, ids: np.ndarray) -> str:
         return self._sp.decode(self.spoken(ids))

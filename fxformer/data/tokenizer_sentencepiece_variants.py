@@ -10,6 +10,7 @@ from typing import cast
 import numpy as np
 
 from fxformer.data.special_tokens import SpecialIds
+from fxformer.data.token_offsets import MappedText, TokenOffsets, token_offsets
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_settings import Settings, read_object
 from fxformer.errors import UserError
@@ -76,6 +77,22 @@ class VariedSentencePiece(SentencePieceTokenizer):
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
         return [self.encode(text) for text in texts]
 
+    def encode_offsets(self, text: str) -> TokenOffsets:
+        mapped = mapped_text(text, self.variation.steps)
+        made = self._sp.encode(mapped.text, return_type="offset_mapping")
+        pieces, spans = [], []
+        for i, piece, (low, end) in zip(
+            *(made[k] for k in ("ids", "pieces", "offsets")), strict=True
+        ):
+            cut = self._cut(piece) if "commas" in self.variation.steps else [piece]
+            for part in cut[:-1]:
+                high = min(low + len(part.replace("▁", "")), end)
+                spans.append((low, high))
+                low = high
+            spans.append((low, end))
+            pieces += [i] if len(cut) == 1 else map(self._sp.piece_to_id, cut)
+        return token_offsets(text, self._known(pieces), mapped.spans(spans))
+
     def decode(self, ids: np.ndarray) -> str:
         back = [int(self._back[i]) for i in self.spoken(ids)]
         unknown = self._sp.unk_id()
@@ -120,6 +137,18 @@ def prepared(text: str, steps: tuple[str, ...]) -> str:
         text = unicodedata.normalize("NFKD", text)
         text = "".join(letter for letter in text if not unicodedata.combining(letter))
     return text.lower() if "lower" in steps else text
+
+
+def mapped_text(text: str, steps: tuple[str, ...]) -> MappedText:
+    """`prepared` with the characters of the text that each character is from."""
+    mapped = MappedText.of(text)
+    if "squeeze" in steps:
+        mapped = mapped.squeezed()
+    if "quotes" in steps:
+        mapped = mapped.replaced("``", '"').replaced("''", '"')
+    if "accents" in steps:
+        mapped = mapped.without_accents()
+    return mapped.lowered() if "lower" in steps else mapped
 
 
 def variation_of(file: Path, pieces: list[str], settings: Settings) -> Variation | None:
