@@ -88,7 +88,7 @@ def test_experiment_selects_a_recipe(conf):
         (["optimizer.rate=oops", "seed=-1"], "seed: must lie in [0, inf)"),
         (["~optimizer"], "optimizer: is missing"),
         (["optimizer.rate"], "cannot be read as key=value"),
-        (["optimizer.rate="], "optimizer.rate: wants a number"),
+        (["optimizer.rate="], "optimizer.rate: expected float"),
         (["optimizer.rate=nan"], "finite"),
         (["resume=nothing"], "no runs"),
     ],

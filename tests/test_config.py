@@ -27,41 +27,41 @@ BAD = [
     ("heads", 0, "must lie in [1, 64]"),
     ("heads", -3, "must lie in [1, 64]"),
     ("heads", 8.0, "write 8"),
-    ("heads", 8.5, "wants a whole number"),
-    ("heads", "abc", "wants a whole number"),
-    ("heads", "8", "which is text; write 8"),
-    ("heads", True, "wants a whole number"),
-    ("heads", None, "wants a whole number"),
-    ("heads", [8], "wants a whole number"),
+    ("heads", 8.5, "expected int"),
+    ("heads", "abc", "expected int"),
+    ("heads", "8", "; write 8"),
+    ("heads", True, "expected int"),
+    ("heads", None, "expected int"),
+    ("heads", [8], "expected int"),
     ("heads", {"_target_": "gate_parts.Bare"}, "got a part"),
     ("rate", 2, "must lie in [0, 1]"),
     ("rate", -0.1, "must lie in [0, 1]"),
     ("rate", math.nan, "finite"),
     ("rate", math.inf, "finite"),
     ("rate", "3e-4", "write 3.0e-4"),
-    ("rate", "oops", "wants a number"),
-    ("rate", True, "wants a number"),
-    ("rate", [0.1], "wants a number"),
+    ("rate", "oops", "expected float"),
+    ("rate", True, "expected float"),
+    ("rate", [0.1], "expected float"),
     ("kind", "sofd", "did you mean 'soft'?"),
-    ("kind", 1, "wants one of soft, hard, null"),
+    ("kind", 1, "expected one of soft, hard, null"),
     ("bias", 1, "write true"),
     ("bias", "true", "true or false"),
     ("bias", None, "true or false"),
     ("window", 0, "must lie in [1, 9]"),
     ("window", "all", "(or null)"),
-    ("betas", [0.9], "wants 2 values, got 1"),
-    ("betas", 0.9, "wants a list"),
+    ("betas", [0.9], "expected 2 values, got 1"),
+    ("betas", 0.9, "expected a list"),
     ("betas", ["a", 0.1], "entry 0"),
     ("betas", [0.9, math.nan], "finite"),
-    ("files", 3, "wants"),
-    ("files", [1], "wants"),
+    ("files", 3, "expected"),
+    ("files", [1], "expected"),
     ("windows", [None, "x"], "entry 1"),
-    ("windows", 3, "wants a list"),
+    ("windows", 3, "expected a list"),
     ("scale", {"a": "b"}, "entry 'a'"),
-    ("scale", [1], "wants a mapping"),
-    ("act", "gelu", "wants a part"),
+    ("scale", [1], "expected a mapping"),
+    ("act", "gelu", "expected a part"),
     ("name", 5, "in quotes"),
-    ("name", None, "wants text"),
+    ("name", None, "expected string"),
     ("haeds", 4, "did you mean 'heads'?"),
     ("wholly_unknown", 4, "it has: heads, rate"),
 ]
@@ -176,7 +176,7 @@ def test_top_level_keys():
 
 def test_nan_is_refused_even_where_nothing_is_annotated():
     assert judge({"_target_": "optax.sgd", "learning_rate": math.nan}) == [
-        "part.learning_rate: wants a finite number, got nan"
+        "part.learning_rate: expected a finite number, got nan"
     ]
 
 
@@ -188,9 +188,9 @@ def test_nnx_modules_show_their_own_knobs():
 def test_a_part_of_ours_must_be_a_mapping_with_a_target():
     from fxformer.types import Range
 
-    assert "wants Range (a mapping with _target_)" in type_problem({"low": 1}, Range | None)
+    assert "expected Range (a mapping with _target_)" in type_problem({"low": 1}, Range | None)
     assert type_problem({"_target_": "fxformer.types.Range"}, Range) is None
-    assert type_problem(3, Range).startswith("wants Range")
+    assert type_problem(3, Range).startswith("expected Range")
 
 
 def test_ranges_of_the_real_alphabet():

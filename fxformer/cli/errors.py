@@ -84,7 +84,7 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
         return f"{several[1]}: to run each of several values, add -m; a list is {key}=[{values}]"
     empty = [word for word in argv if word.partition("=")[::2] in _nothing()]
     if empty and "must be a string or a list" in text:
-        advice = "a group wants a choice; leave it out for the usual one"
+        advice = "a group needs a choice; leave it out for the default"
         return "\n".join(f"{word}: {advice}" for word in empty)
     unknown = re.search(r"Could not override '([^']+)'", text)
     if not unknown:

@@ -45,7 +45,7 @@ def excess(key: str, value: int | float) -> str | None:
     if abs(value) <= bound:
         return None
     most = int(bound) if bound < 1e20 else f"{bound:g}"
-    return f"wants at most {most}, got {_short(value)}"
+    return f"must be at most {most}, got {_short(value)}"
 
 
 def bound_of(key: str, *, whole: bool) -> float:

@@ -118,7 +118,7 @@ def _leaf(where: str, value) -> str | None:
     if isinstance(value, str) and not value.strip() and PLACES.fullmatch(where):
         return f"is blank; write {where}=VALUE, or leave it out"
     if isinstance(value, float) and not math.isfinite(value):
-        return f"wants a finite number, got {value!r}"
+        return f"expected a finite number, got {value!r}"
     return excess(where, value) if isinstance(value, (int, float)) else None
 
 

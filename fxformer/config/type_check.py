@@ -8,7 +8,7 @@ import types
 import typing
 from typing import Any
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+NAMES = {int: "int", float: "float", bool: "true or false", str: "string"}
 
 
 def nearest(word: str, words) -> str:
@@ -34,10 +34,10 @@ def type_problem(value: Any, hint: Any) -> str | None:
     if origin is typing.Literal:
         return _literal(value, args)
     if isinstance(value, dict) and "_target_" in value:
-        return f"wants {spell(hint)}, got a part" if hint in (*WORDS, None, type(None)) else None
+        return f"expected {spell(hint)}, got a part" if hint in (*NAMES, None, type(None)) else None
     if hint in (None, type(None)):
-        return None if value is None else f"wants null, got {value!r}"
-    if hint in WORDS:
+        return None if value is None else f"expected null, got {value!r}"
+    if hint in NAMES:
         return _scalar(value, hint)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return _literal(value, tuple(hint.__members__))
@@ -63,22 +63,22 @@ def _union(value: Any, args: tuple) -> str | None:
         return real[0].removesuffix(" (or null)") + (" (or null)" if len(args) > 1 else "")
     # a number outside a range says more than a list of types
     ranged = [c for c in real if c.startswith("must lie")]
-    return ranged[0] if ranged else f"wants {spell(typing.Union[args])}, got {value!r}"  # noqa: UP007
+    return ranged[0] if ranged else f"expected {spell(typing.Union[args])}, got {value!r}"  # noqa: UP007
 
 
 def _literal(value: Any, args: tuple) -> str | None:
     if any(value == arg and type(value) is type(arg) for arg in args):
         return None
     options = ", ".join("null" if arg is None else str(arg) for arg in args)
-    return f"wants one of {options}, got {value!r}{nearest(str(value), args)}"
+    return f"expected one of {options}, got {value!r}{nearest(str(value), args)}"
 
 
 def _scalar(value: Any, hint: type) -> str | None:
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return None if _finite(value) else f"wants a finite number, got {value!r}"
+        return None if _finite(value) else f"expected a finite number, got {value!r}"
     if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return None
-    return f"wants {WORDS[hint]}, got {value!r}{_advice(value, hint)}"
+    return f"expected {NAMES[hint]}, got {value!r}{_advice(value, hint)}"
 
 
 def _finite(value: float) -> bool:
@@ -103,8 +103,8 @@ def _advice(value: Any, hint: type) -> str:
         if hint is float:  # YAML 1.1 reads 3e-4 as text: it wants the point
             mantissa, _, exponent = value.strip().lower().partition("e")
             mantissa += "" if "." in mantissa or not exponent else ".0"
-            return f", which is text; write {mantissa}{'e' + exponent if exponent else ''}"
-        return f", which is text; write {int(number)}" if number.is_integer() else ""
+            return f"; write {mantissa}{'e' + exponent if exponent else ''}"
+        return f"; write {int(number)}" if number.is_integer() else ""
     if hint is bool and value in (0, 1):
         return f"; write {'true' if value else 'false'}"
     return ""
@@ -112,7 +112,7 @@ def _advice(value: Any, hint: type) -> str:
 
 def _container(value: Any, hint: Any, origin: Any, args: tuple) -> str | None:
     if origin is abc.Callable:
-        return f"wants a part (a mapping with _target_), got {value!r}"
+        return f"expected a part (a mapping with _target_), got {value!r}"
     if not isinstance(origin, type):
         return None
     if issubclass(origin, tuple) and not hasattr(origin, "_fields"):
@@ -122,30 +122,30 @@ def _container(value: Any, hint: Any, origin: Any, args: tuple) -> str | None:
     if issubclass(origin, abc.Mapping):
         return _mapping(value, hint, args)
     if origin.__module__.startswith("fxformer."):
-        return f"wants {origin.__name__} (a mapping with _target_), got {value!r}"
+        return f"expected {origin.__name__} (a mapping with _target_), got {value!r}"
     return None  # a path, a dtype, an array: its own class judges
 
 
 def _sequence(value: Any, hint: Any, args: tuple) -> str | None:
     if not isinstance(value, (list, tuple)):
-        return f"wants a list {spell(hint)}, got {value!r}"
+        return f"expected a list {spell(hint)}, got {value!r}"
     if not args:
         return None
     each = args[:1] * len(value) if args[-1] is Ellipsis else args
     if len(each) != len(value):
-        return f"wants {len(each)} values, got {len(value)}: {value!r}"
+        return f"expected {len(each)} values, got {len(value)}: {value!r}"
     for place, (item, want) in enumerate(zip(value, each, strict=True)):
         if wrong := type_problem(item, want):
-            return f"entry {place} {wrong}"
+            return f"entry {place}: {wrong}"
     return None
 
 
 def _mapping(value: Any, hint: Any, args: tuple) -> str | None:
     if not isinstance(value, dict):
-        return f"wants a mapping ({spell(hint)}), got {value!r}"
+        return f"expected a mapping ({spell(hint)}), got {value!r}"
     for key, item in value.items() if args else ():
         if wrong := type_problem(key, args[0]) or type_problem(item, args[1]):
-            return f"entry {key!r} {wrong}"
+            return f"entry {key!r}: {wrong}"
     return None
 
 
@@ -158,8 +158,8 @@ def spell(hint: Any) -> str:
         return " or ".join(spell(arg) for arg in args)
     if hint in (None, type(None)):
         return "null"
-    if hint in WORDS:
-        return WORDS[hint]
+    if hint in NAMES:
+        return NAMES[hint]
     if origin is abc.Callable or hint is abc.Callable:
         return "a part"
     if origin is typing.Literal:

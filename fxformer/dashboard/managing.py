@@ -99,7 +99,7 @@ def _is_address(value: Any) -> bool:
 def _keys(given: Mapping[str, Any]) -> list[str]:
     keys = given.get("keys")
     if why := type_problem(keys, list[str]):
-        raise UserError(f"keys {why}")
+        raise UserError(f"keys: {why}")
     return list(dict.fromkeys(keys or []))
 
 

@@ -110,7 +110,7 @@ def _sides(documents: Documents) -> tuple[Documents, Documents]:
     """Answers and questions, each as documents."""
     if documents.source is None or documents.source_bounds is None:
         raise UserError(
-            "this packing wants pairs, the data has none: data/packing=segments, padded or blocks"
+            "this packing needs pairs, the data has none: data/packing=segments, padded or blocks"
         )
     answers = Documents(documents.tokens, documents.bounds)
     return answers, Documents(documents.source, documents.source_bounds)

@@ -127,7 +127,7 @@ class LedgerReader:
                     and type(line[name]) is not hint
                     and (why := type_problem(line[name], hint))
                 ):
-                    raise ValueError(f"{name} {why}")
+                    raise ValueError(f"{name}: {why}")
             if "seconds_by_phase" not in line or "joules" not in line:
                 raise ValueError("seconds_by_phase and joules are expected")
             if not all(math.isfinite(line.get(name, 0.0)) for name in ("joules", "time")):
@@ -135,7 +135,7 @@ class LedgerReader:
             if not all(hour.isdecimal() for hour in line.get("joules_by_hour", {})):
                 raise ValueError("the keys of joules_by_hour are whole numbers")
             if why := type_problem(line.get("joules_by_hour", {}), dict[str, float]):
-                raise ValueError(f"joules_by_hour {why}")
+                raise ValueError(f"joules_by_hour: {why}")
         except jsonl.TornLine:
             return None
         except ValueError as error:
@@ -212,10 +212,10 @@ def _check(line: dict[str, Any]) -> None:
     """ValueError names the first value of a wrong type."""
     for name, hint in _OF_LAST.items():
         if name in line and (why := type_problem(line[name], hint)):
-            raise ValueError(f"{name} {why}")
+            raise ValueError(f"{name}: {why}")
     totals = EnergyTotals.from_json(line)
     for entry in totals.entries:
         for field in dataclasses.fields(EnergyEntry):
             kind = float if field.name in ("sigma", "joules") else str
             if why := type_problem(getattr(entry, field.name), kind):
-                raise ValueError(f"entries: {field.name} {why}")
+                raise ValueError(f"entries: {field.name}: {why}")

@@ -179,7 +179,7 @@ def probe_task(file: str | None, first: LoadedRun) -> tuple[Labelled, str] | tup
         raise UserError(f"--probe {file}: {error.strerror}") from error
     pairs = [_pair(line, f"--probe {file}, line {n}") for n, line in enumerate(lines, 1)]
     if len({label for _, label in pairs}) < 2:
-        raise UserError(f"--probe {file}: wants texts of two labels or more")
+        raise UserError(f"--probe {file}: needs texts of two labels or more")
     return labelled(pairs), Path(file).stem
 
 
@@ -190,4 +190,4 @@ def _pair(line: str, where: str) -> tuple[str, str]:
         return str(record["text"]), str(record["label"])
     except (ValueError, KeyError, TypeError) as error:
         wanted = '{"text": …, "label": …}'
-        raise UserError(f"{where}: wants {wanted}, got {line[:60]!r}") from error
+        raise UserError(f"{where}: expected {wanted}, got {line[:60]!r}") from error

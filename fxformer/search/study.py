@@ -257,7 +257,7 @@ def _typed(cls: type, given: Any, skip: Sequence[str] = ()) -> dict[str, Any]:
              if key in given}  # fmt: skip
     for key, value in known.items():
         if key not in skip and (why := type_problem(value, hints[key])):
-            raise ValueError(f"{key} {why}")
+            raise ValueError(f"{key}: {why}")
     return known
 
 

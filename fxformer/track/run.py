@@ -246,7 +246,7 @@ def _claim(root: Path, name: str) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         return _new(root, name)
     except OSError as error:
-        raise UserError(f"runs={root}: no run can be kept there ({error})") from error
+        raise UserError(f"runs={root}: no run can be written there ({error})") from error
 
 
 def _new(root: Path, name: str) -> Path:

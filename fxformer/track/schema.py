@@ -83,21 +83,21 @@ class Record(TypedDict, total=False):
 
 
 def problem(value: Any, schema: Any = Record, path: str = "") -> str | None:
-    """What is wrong with `value` for a TypedDict, a list of it, or it or None: "summary wants a
-    mapping, got [1]"; None when it fits. path: of the keys down to it"""
+    """What is wrong with `value` for a TypedDict, a list of it, or it or None: "summary: expected
+    a mapping, got [1]"; None when it fits. path: of the keys down to it"""
     arguments = typing.get_args(schema)
     if type(None) in arguments and len(arguments) == 2 and typing.is_typeddict(arguments[0]):
         return None if value is None else problem(value, arguments[0], path)
     if typing.get_origin(schema) is list and typing.is_typeddict(arguments[0]):
         if not isinstance(value, list):
-            return f"{path} wants a list, got {_short(value)}"
+            return f"{path}: expected a list, got {_short(value)}"
         found = (problem(one, arguments[0], f"{path}[{n}]") for n, one in enumerate(value))
         return next((one for one in found if one), None)
     if not typing.is_typeddict(schema):
         wrong = type_problem(value, schema)
-        return wrong and f"{path} {wrong}"[:200]
+        return wrong and f"{path}: {wrong}"[:200]
     if not isinstance(value, Mapping):
-        return f"{path or 'the record'} wants a mapping, got {_short(value)}"
+        return f"{path or 'the record'}: expected a mapping, got {_short(value)}"
     hints = _hints(schema)
     found = (
         problem(value[key], hint, f"{path}.{key}" if path else key)

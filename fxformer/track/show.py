@@ -193,11 +193,11 @@ def carbon_from(known: Any, folder: Path) -> Carbon:
 def _knobs(known: Any, folder: Path) -> dict[str, Any]:
     """The arguments of `Carbon`. UserError where one has another type."""
     if not isinstance(known, Mapping):
-        raise UserError(f"energy wants a mapping, got {str(known)[:60]}")
+        raise UserError(f"energy: expected a mapping, got {str(known)[:60]}")
     knobs = {name: known[name] for name in CARBON_OPTIONS if known.get(name) is not None}
     for name, value in knobs.items():
         if why := type_problem(value, _CARBON[name]):
-            raise UserError(f"energy.{name} {why}")
+            raise UserError(f"energy.{name}: {why}")
     if "grid_hourly" in knobs:
         kept = folder / GRID_FILE
         knobs["grid_hourly"] = str(kept if kept.exists() else knobs["grid_hourly"])

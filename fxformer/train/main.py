@@ -112,7 +112,7 @@ def begin_ledger(cfg: DictConfig, energy: TDPEnergy, facts: Mapping[str, Any]) -
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise UserError(f"runs={cfg.runs}: no run can be kept there ({error})") from error
+        raise UserError(f"runs={cfg.runs}: no run can be written there ({error})") from error
 
 
 def keep_grid(energy: TDPEnergy, run: Run) -> None:
@@ -133,17 +133,19 @@ def goes_on(cfg: DictConfig, console: Console) -> bool:
     newest = max(steps_in(stored.folder / "checkpoints"), default=None)
     if stored.status == "done" and newest is None:
         raise UserError(
-            f"resume: {stored.id} is done, but its checkpoints were deleted: there is nothing to "
-            f"go on from; start a new run"
+            f"resume: {stored.id} is done, but its checkpoints were deleted: it cannot be "
+            "continued; start a new run"
         )
     if stored.status == "done" and newest is not None and newest < made:
         console.print(
-            f"the newest checkpoint is that of step {newest} of {made}: made again from there",
+            f"the newest checkpoint is that of step {newest} of {made}: training continues there",
             highlight=False,
         )
     elif stored.status == "done" and made >= steps:
         more = f"fxformer train resume={stored.id} trainer.steps={2 * made}"
-        console.print(f"{stored.id} is done: {made} steps. To go on: {more}", highlight=False)
+        console.print(
+            f"{stored.id} is done after {made} steps. To continue: {more}", highlight=False
+        )
         return False
     if steps != before:
         how = f"follows its schedule over {steps} steps from here; trainer.extend=hold keeps it"
@@ -170,7 +172,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
         if before != now:
             reason = f"its {name} was {before}, it is now {now}: the data have changed"
             run.finish("interrupted", reason)
-            raise UserError(f"resume: {run.folder} cannot go on: {reason}; start a new run")
+            raise UserError(f"resume: {run.folder} cannot be continued: {reason}; start a new run")
     return run
 
 

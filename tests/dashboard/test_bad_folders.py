@@ -149,10 +149,10 @@ def test_no_wrong_type_at_any_key_ends_a_view(folder, tmp_path, capsys, name):
 
 
 @pytest.mark.parametrize("file, text, why", [
-    ("run.json", '{"summary": [1]}', "run.json: summary wants a mapping, got [1]"),
+    ("run.json", '{"summary": [1]}', "run.json: summary: expected a mapping, got [1]"),
     ("run.json", "[" * 100_000, "run.json: brackets are nested too deeply"),
     ("run.json", "[1", "run.json: Expecting"),
-    ("energy.jsonl", '{"attempt": "a", "entries": 3}\n', "energy.jsonl: line 1: entries wants"),
+    ("energy.jsonl", '{"attempt": "a", "entries": 3}\n', "energy.jsonl: line 1: entries: expected"),
     ("energy.jsonl", "[1]\n", "energy.jsonl: line 1: a JSON object is expected, got [1]"),
 ])  # fmt: skip
 def test_the_row_names_the_file_and_the_reason(folder, capsys, file, text, why):

@@ -147,7 +147,7 @@ def test_examples_are_never_cut():
         Segments()(scored, 8, BARE)
     with pytest.raises(ValueError, match="segments or padded"):
         Blocks()(scored, 8, BARE)
-    with pytest.raises(ValueError, match="wants pairs"):
+    with pytest.raises(ValueError, match="needs pairs"):
         Paired()(numbered([3]), 8, FRAME)
     with pytest.raises(ValueError, match="no room for text.*raise data.length"):
         Segments()(numbered([3]), 2, FRAME)

@@ -230,7 +230,7 @@ def test_two_objectives_on_one_table(two_runs):
         (["left", "nobody"], "no run 'nobody'"),
         (["left", "--budget", "1"], "kept no checkpoint of 1 tokens or less"),
         (["left", "--probe", "none.jsonl"], "--probe none.jsonl: No such file"),
-        (["left", "--probe", "text.txt"], "line 1: wants"),
+        (["left", "--probe", "text.txt"], "line 1: expected"),
     ],
 )
 def test_what_cannot_be_compared_is_said(two_runs, words, said):

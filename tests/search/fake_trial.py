@@ -108,7 +108,7 @@ class Trial:
             if step < numbers["steps"] and (reason := self.verdict()):
                 self.facts("pruned", reason)
                 return 0
-        self.facts("done", "all steps are done")
+        self.facts("done", "made all steps")
         with (self.study.folder / "completions").open("a") as file:
             file.write(f"{self.ticket.slot}\n")
         return 0

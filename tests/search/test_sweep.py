@@ -36,7 +36,7 @@ def only(folder: Path) -> Study:
 @pytest.mark.parametrize(
     "words,said",
     [
-        (("model.layers=interval(1,3)",), "model.layers: wants a whole number"),
+        (("model.layers=interval(1,3)",), "model.layers: expected int"),
         (("optimizer.lr=interval(-1,1)",), "optimizer.lr: must lie in"),
         (("model=gpt2,bert",), "objective: CausalLM trains"),
         (("seed=1,2", "search.trails=3"), "search.trails: there is no such key"),

@@ -142,7 +142,7 @@ REFUSED = {
     "unknown sharing": (
         (BERT, BERT),
         ("warm_start.share=some",),
-        "warm_start.share: wants one of none",
+        "warm_start.share: expected one of none",
     ),
     "a decoder objective": ((BERT, BERT), ("objective=clm",), "objective: CausalLM trains"),
 }
