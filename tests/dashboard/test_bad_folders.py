@@ -186,7 +186,7 @@ def test_a_study_that_cannot_be_read_is_named(folder, capsys):
     path = folder.parent / ".searches" / "first" / "study.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"total": "x"}))
     (row,) = answer(RunIndex(folder.parent), "searches", {})
-    assert "total wants a whole number, got 'x'" in row["problem"]
+    assert "total: expected int, got 'x'" in row["problem"]
     assert main(["search", f"runs={folder.parent}"]) == 0
     assert "first: unreadable" in capsys.readouterr().out
     assert not [

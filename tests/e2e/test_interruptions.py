@@ -56,7 +56,7 @@ def test_a_signal_loses_nothing(number, tmp_path, whole):
     joules = [line["joules"] for line in lines(run, "metrics_all")]
     assert joules == sorted(joules)
     code, out, err = called("train", "resume=last", folder=tmp_path)
-    assert code == 0 and "is done: 300 steps" in out and "trainer.steps=600" in out
+    assert code == 0 and "is done after 300 steps" in out and "trainer.steps=600" in out
     assert len(facts(run)["attempts"]) == 2
     code, out, err = called("train", "resume=last", "optimizer.lr=1.0", folder=tmp_path)
     assert code == 2 and "optimizer.lr" in err and "another run" in err
@@ -131,7 +131,7 @@ def test_more_steps_are_remembered(tmp_path):
     assert code == 0 and "was 20 and is 30" in out, err
     assert list(trace(run)) == list(range(1, 31))
     code, out, err = fxformer("train", "resume=last", folder=tmp_path)
-    assert code == 0 and "is done: 30 steps" in out, err
+    assert code == 0 and "is done after 30 steps" in out, err
 
 
 @pytest.mark.slow
