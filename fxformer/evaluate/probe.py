@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, special
 
-from fxformer.inference.loaded_run import BATCH_ROWS, LoadedRun
+from fxformer.inference.forward import BATCH_ROWS
+from fxformer.inference.loaded_run import LoadedRun
 from fxformer.train.state import bind
 
 CLASSES, EACH = 20, 40  # of the task made of documents: how many, and texts of each

@@ -6,25 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from omegaconf import DictConfig
 
-from fxformer.batch import Batch
+from fxformer.batch import Rows
 from fxformer.config.build import build
 from fxformer.config.stored import opened_config
 from fxformer.data.corpus import Corpus
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
+from fxformer.inference.model import Model
 from fxformer.objective.base import Objective
-from fxformer.objective.infilling import Question, asked
+from fxformer.objective.infilling import Question
+from fxformer.objective.prefix import PrefixLM
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import objective_factory
-from fxformer.train.state import abstract, bind, graphdef_of, init
-
-BATCH_ROWS = 64  # scoring requests per forward pass
+from fxformer.train.state import abstract, graphdef_of, init
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,26 +70,40 @@ class LoadedRun:
         return corpus
 
     @functools.cached_property
-    def _nll(self) -> Callable[[dict, Batch], jax.Array]:
-        def nll(params: dict, batch: Batch) -> jax.Array:
-            model = bind(self.graphdef, params).model
-            hidden = jnp.take_along_axis(model(batch), batch.picked[..., None], axis=1)
-            scores = jax.nn.log_softmax(model.logits(hidden))
-            right = jnp.take_along_axis(scores, batch.targets[..., None], -1)[..., 0]
-            return -jnp.where(batch.weights > 0, right, 0).sum(1)
+    def model(self) -> Model:
+        """The objective's model with its weights, for use on texts."""
+        objective, architecture = self.objective, self.objective.model.architecture
+        return Model(
+            name=self.run.id,
+            tokenizer=self.tokenizer,
+            vocabulary=objective.vocabulary,
+            graphdef=nnx.split(objective.model)[0],
+            params=self.params["model"],
+            config={k: self.run.config.get(k) for k in ("model", "objective")},
+            start=self.start_id() if architecture == "seq2seq" else None,
+            bidirectional_prompt=isinstance(objective, PrefixLM),
+            step=self.step,
+            published=self.run.folder / "published",
+        )
 
-        return jax.jit(nll)
+    def start_id(self) -> int:
+        """Id of the first decoder token of an encoder-decoder, as the objective puts it."""
+        ordinary = self.objective.vocabulary.ordinary[:8]
+        ids = np.concatenate([self.tokenizer.prefix, ordinary, self.tokenizer.suffix])
+        return int(self.objective.corrupt(self.packed_rows(ids)).tokens[0, 0])
+
+    def packed_rows(self, ids: np.ndarray, seed: int = 0) -> Rows:
+        """Ids as one packed row; for an objective on pairs they are both source and target."""
+        segments, tokens = np.ones((1, len(ids)), np.int32), ids.astype(np.int32)[None]
+        rows = Rows(tokens, segments, np.zeros((1, len(ids)), np.int64), seed=seed)
+        if self.objective.reads_pairs:
+            rows = dataclasses.replace(rows, source=tokens, source_segments=segments)
+        return rows
 
     def nll(self, requests: list[Question]) -> np.ndarray:
         """Negative log-likelihood of the targets of each request, in nats. [requests] float64."""
-        order = np.argsort([len(request.tokens) for request in requests], kind="stable")
-        found = np.zeros(len(requests))
-        for low in range(0, len(order), BATCH_ROWS):
-            some = order[low : low + BATCH_ROWS]
-            rows = [requests[i] for i in some] + [requests[some[0]]] * (BATCH_ROWS - len(some))
-            batch = asked(rows, self.objective.vocabulary.pad)
-            found[some] = np.asarray(self._nll(self.params, batch))[: len(some)]
-        return found
+        found = self.model.log_probs(requests)
+        return np.array([-log_probs.sum(dtype=np.float64) for log_probs in found])
 
     def untrained(self) -> "LoadedRun":
         """The same model with freshly initialised weights."""

@@ -1,6 +1,7 @@
-"""Batches of one row: trimmed to their text, or padded to one of a few compiled lengths."""
+"""Batches of one row: trimmed to their text, or stacked, padded to one of a few lengths."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +12,8 @@ BUCKET = 16  # lengths are rounded up to a multiple of it, so that few shapes ar
 
 _TOKENS = ("tokens", "segments", "types", "prefix", "positions")
 _SOURCE = ("source", "source_segments")
+_TARGETS = ("targets", "weights")
+_FIELDS = (*_TOKENS, *_SOURCE, "global_tokens", *_TARGETS, "picked", "noise")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,26 +62,49 @@ def trimmed(row: Batch, *, has_targets: bool) -> TextInput:
     return TextInput(row.replace(labels=None, **fields), has_targets, note)
 
 
-def pad_to_bucket(row: Batch, vocabulary: Vocabulary, max_tokens: int) -> Batch:
+def pad_to_bucket(row: Batch, vocabulary: Vocabulary, max_tokens: int | None) -> Batch:
     """A row padded to a multiple of BUCKET tokens, but not beyond `max_tokens`."""
-    pads = {"tokens": vocabulary.pad, "source": vocabulary.of_source.pad}
+    return stack_rows([row], vocabulary, max_tokens)
 
-    def wide(name: str, length: int) -> np.ndarray | None:
-        array = getattr(row, name)
-        if array is None:
-            return None
-        extra = max(length, min(-(-length // BUCKET) * BUCKET, max_tokens)) - length
-        return np.pad(array, ((0, 0), (0, extra)), constant_values=pads.get(name, 0))
 
-    length = row.tokens.shape[1]
-    names = [*_TOKENS, *(("targets", "weights") if row.picked is None else ())]
-    fields = {name: wide(name, length) for name in names}
-    last = length
-    if row.source is not None:
-        last = row.source.shape[1]
-        fields |= {name: wide(name, last) for name in _SOURCE}
-    fields["global_tokens"] = wide("global_tokens", last)
-    return row.replace(**fields)
+def stack_rows(
+    rows: Sequence[Batch], vocabulary: Vocabulary, max_tokens: int | None = None
+) -> Batch:
+    """Rows [1, t] of unequal length as one batch [N, T]; padding has segment 0 and weight 0.
+
+    Lengths are rounded up to a multiple of BUCKET, but not beyond `max_tokens`, None: no bound. A
+    field that only some rows have is 0 in the others.
+    """
+    first, fields = rows[0], {}
+    lengths: dict[str, int] = {}
+    for name in _FIELDS:
+        given = [getattr(row, name) for row in rows]
+        present = next((array for array in given if array is not None), None)
+        if present is None:
+            continue
+        side = _side(first, name)
+        if side not in lengths:
+            longest = max(getattr(row, side).shape[1] for row in rows)
+            most = max_tokens if max_tokens is not None and side != "picked" else longest + BUCKET
+            lengths[side] = max(longest, min(-(-longest // BUCKET) * BUCKET, most))
+        pads = {"tokens": vocabulary.pad, "source": vocabulary.of_source.pad}
+        made = np.full((len(rows), lengths[side]), pads.get(name, 0), np.asarray(present).dtype)
+        for place, array in enumerate(given):
+            if array is not None:
+                made[place, : array.shape[1]] = np.asarray(array)[0]
+        fields[name] = made
+    if len(rows) > 1:
+        fields |= {"balance": None, "labels": None}  # of a whole batch
+    return first.replace(**fields)
+
+
+def _side(row: Batch, name: str) -> str:
+    """The field of a row that has as many columns as field `name`."""
+    if name in _SOURCE or (name == "global_tokens" and row.source is not None):
+        return "source"
+    if name in ("picked", "noise") or (name in _TARGETS and row.picked is not None):
+        return "picked"
+    return "tokens"
 
 
 def _part(array: np.ndarray | None, size: int) -> np.ndarray | None:

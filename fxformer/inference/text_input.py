@@ -2,12 +2,11 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
 
-from fxformer.batch import Batch, Rows
+from fxformer.batch import Batch
 from fxformer.errors import UserError
 from fxformer.inference.decoding.greedy import generate_seq2seq
 from fxformer.inference.loaded_run import LoadedRun
@@ -19,8 +18,9 @@ from fxformer.inference.row_padding import (
     single_row,
     trimmed,
 )
+from fxformer.inference.structure import position_lengths
+from fxformer.inference.text_encoding import with_template
 from fxformer.inference.token_text import encode_text
-from fxformer.model.ngram import NgramDecoder
 from fxformer.objective.infilling import shifted
 from fxformer.objective.prefix import PrefixLM
 from fxformer.train.state import bind
@@ -33,17 +33,6 @@ def max_tokens(loaded: LoadedRun) -> int:
     return min(MAX_TOKENS, int(loaded.cfg.data.length), *position_lengths(loaded.objective.model))
 
 
-def position_lengths(model: Any) -> list[int]:
-    """Length of each position table of a LanguageModel or Seq2Seq, in tokens."""
-    two = model.architecture == "seq2seq"
-    found = []
-    for stack in (model.encoder, model.decoder) if two else (model.transformer,):
-        ahead = isinstance(stack, NgramDecoder)  # also embeds the position after the last token
-        length = (stack.transformer if ahead else stack).position.length
-        found += [] if length is None else [length - ahead]
-    return found
-
-
 def held_out_input(texts: Batch, number: int) -> TextInput:
     """Held-out text `number`, corrupted as in training and cut to MAX_TOKENS."""
     if not 0 <= number < len(texts.tokens):
@@ -54,7 +43,7 @@ def held_out_input(texts: Batch, number: int) -> TextInput:
 
 def corrupted_input(loaded: LoadedRun, text: str, seed: int = 0) -> TextInput:
     """A typed text, corrupted as in training, so that its targets are known."""
-    rows = packed_rows(loaded, encode_with_template(loaded, text, "the text"), seed)
+    rows = loaded.packed_rows(encode_with_template(loaded, text, "the text"), seed)
     if loaded.tokenizer.source is not None:  # source and target tokenizers differ
         source = encode_with_template(loaded, text, "the text", source=True)[None]
         rows = dataclasses.replace(rows, source=source, source_segments=np.ones_like(source))
@@ -120,9 +109,7 @@ def encode_with_template(
     Raises UserError if there are no tokens or too many.
     """
     tokenizer = loaded.tokenizer.of_source if source else loaded.tokenizer
-    ids = encode_text(text, tokenizer)
-    after = tokenizer.suffix if closed else tokenizer.suffix[:0]
-    ids = np.concatenate([tokenizer.prefix, ids, after]).astype(np.int32)
+    ids = with_template(encode_text(text, tokenizer), tokenizer, closed=closed)
     most = max_tokens(loaded)
     if not len(ids):
         raise UserError(f"{what} is empty: write some words")
@@ -134,21 +121,10 @@ def encode_with_template(
     return ids
 
 
-def packed_rows(loaded: LoadedRun, ids: np.ndarray, seed: int = 0) -> Rows:
-    """Ids as one packed row; for an objective on pairs the text is both source and target."""
-    segments = np.ones((1, len(ids)), np.int32)
-    rows = Rows(ids[None], segments, np.zeros((1, len(ids)), np.int64), seed=seed)
-    if loaded.objective.reads_pairs:
-        rows = dataclasses.replace(rows, source=ids[None], source_segments=segments)
-    return rows
-
-
 def seq2seq_input(loaded: LoadedRun, text: str) -> TextInput:
     """A plain_input source, and of the decoder's side the start token alone."""
     source = encode_with_template(loaded, text, "the text", source=True)
-    other = loaded.tokenizer.source is not None  # the source ids cannot serve as target ids
-    ids = np.full(1, loaded.objective.vocabulary.pad, np.int32) if other else source
-    start = loaded.objective.corrupt(packed_rows(loaded, ids)).tokens[0, :1]
+    start = np.array([loaded.model.start_id], np.int32)
     there = {"source": source[None], "source_segments": np.ones_like(source)[None]}
     return TextInput(single_row(start).replace(**there), has_targets=False)
 

@@ -1,71 +1,24 @@
 """Attention weights of every head for a text, with the entropy and mean distance of each head."""
 
 import base64
-import dataclasses
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 
 from fxformer.errors import UserError
+from fxformer.inference.attention import Attention
 from fxformer.inference.loaded_run import LoadedRun
-from fxformer.inference.row_padding import TextInput, pad_to_bucket
-from fxformer.inference.text_input import max_tokens
+from fxformer.inference.row_padding import TextInput
 from fxformer.inference.token_text import token_strings
-from fxformer.train.state import bind
 
-Kind = Literal["encoder", "decoder", "cross"]
 SCALE = 65535  # weights are sent as integers in units of 1 / SCALE
 MAX_WEIGHTS = 16_000_000  # per response; two bytes each
 
 
-@dataclasses.dataclass(frozen=True)
-class Attention:
-    """Attention weights of one stack.
-
-    queries: token ids of the attending positions [T]
-    keys: token ids of the attended positions [S]
-    weights: rows sum to 1
-    """
-
-    kind: Kind
-    queries: np.ndarray
-    keys: np.ndarray
-    weights: Float[np.ndarray, "L H T S"]
-
-
 def attention(loaded: LoadedRun, text: TextInput) -> list[Attention]:
     """Attention weights of a forward pass over the text, float32, without dropout."""
-    row, vocabulary = text.batch, loaded.objective.vocabulary
-    wide = pad_to_bucket(row, vocabulary, max(max_tokens(loaded), row.tokens.shape[1]))
-    inside = _intermediates(loaded.graphdef, loaded.params, _read(wide))
-    tokens = row.tokens[0]
-    if row.source is None:
-        kind = loaded.objective.model.architecture
-        return [_unpadded(kind, tokens, tokens, inside.self_attention)]
-    source, (encoder, decoder) = row.source[0], inside
-    return [
-        _unpadded("encoder", source, source, encoder.self_attention),
-        _unpadded("decoder", tokens, tokens, decoder.self_attention),
-        _unpadded("cross", tokens, source, decoder.cross_attention),
-    ]
-
-
-@partial(jax.jit, static_argnums=0)
-def _intermediates(graphdef, params, batch):
-    return bind(graphdef, params).model.intermediates(batch)
-
-
-def _read(batch):
-    """The batch without targets and the like, so that their shapes cause no compilation."""
-    return batch.replace(targets=None, weights=None, picked=None, noise=None, balance=None)
-
-
-def _unpadded(kind: Kind, queries: np.ndarray, keys: np.ndarray, weights) -> Attention:
-    """Remove padding; padded keys have weight 0, so the remaining rows still sum to 1."""
-    return Attention(kind, queries, keys, np.asarray(weights)[:, 0, :, : len(queries), : len(keys)])
+    return loaded.model.attention_of_row(text.batch)
 
 
 def entropy(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:

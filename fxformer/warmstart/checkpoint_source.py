@@ -139,19 +139,24 @@ class RunSource(CheckpointSource):
         return {p: found[p] for p in shapes if p in found}, lines
 
 
-def open_source(which: str, runs: str, ignore: Sequence[str] = ()) -> CheckpointSource:
+def open_source(
+    which: str,
+    runs: str,
+    ignore: Sequence[str] = (),
+    *,
+    option: str = "'warm_start.ignore=[{}]'",
+) -> CheckpointSource:
     """The run with this name or path, or the published model in this folder or with this hub id.
 
     runs: the folder that holds the runs
     ignore: fields of a published config.json that do not affect the outputs
+    option: how the user writes `ignore`, for the message about an unknown field
     Raises UserError if there is none, or if it cannot be converted exactly.
     """
     if (Path(which) / "run.json").is_file():
         return RunSource(StoredRun(which))
     if (Path(which) / "config.json").is_file() or "/" in which:
-        return PublishedSource(
-            read_published(folder_of(which), ignore=ignore, option="'warm_start.ignore=[{}]'")
-        )
+        return PublishedSource(read_published(folder_of(which), ignore=ignore, option=option))
     return RunSource(find(runs, which))
 
 

@@ -26,9 +26,9 @@ def test_attention_and_predictions_of_a_published_model(name, tmp_path):
         np.testing.assert_allclose(one.weights.sum(-1), 1, atol=1e-5)
         assert (one.weights >= 0).all()
     if name != "gpt2":  # no room for a continuation
-        assert predictions.payload(loaded, prediction_input(loaded, words))["what"] in (
+        assert predictions.payload(loaded, prediction_input(loaded, words))["kind"] in (
             "masked",
-            "rewritten",
+            "seq2seq",
         )
     with pytest.raises(ValueError, match="at most"):
         plain_input(loaded, words + " 1")

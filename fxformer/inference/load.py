@@ -1,0 +1,95 @@
+"""`fxformer.load`: a Model of a run, a Hugging Face folder or a hub id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+from omegaconf import OmegaConf
+
+from fxformer.batch import Vocabulary
+from fxformer.data.special_tokens import SpecialIds
+from fxformer.errors import UserError
+from fxformer.hf.published_model import PublishedModel, load_model
+from fxformer.inference.loaded_run import load_run
+from fxformer.inference.model import Model
+from fxformer.inference.model_cache import resolve_step
+from fxformer.warmstart.checkpoint_source import PublishedSource, open_source
+
+
+def load(
+    what: str | Path,
+    step: int | None = None,
+    *,
+    dtype: DTypeLike | None = None,
+    runs: str | Path = "runs",
+    ignore: Sequence[str] = (),
+) -> Model:
+    """The model of a run, of a Hugging Face folder, or of the hub, ready to use.
+
+    what: a run's folder, its id (or the first letters of it, or last) in the folder `runs`, a
+        folder with config.json and model.safetensors, or a hub id owner/name
+    step: of the run's checkpoint; None: the last
+    dtype: of the weights, e.g. "bfloat16"; None: as stored (float32)
+    ignore: fields of a config.json that are known to affect nothing
+    Raises UserError if there is no such model or it cannot be read exactly; a config that names
+    foreign code is refused before anything runs.
+    """
+    if not isinstance(what, str | Path) or not str(what):
+        raise UserError(f"load: expected a run, a folder or a hub id, got {what!r}")
+    place = str(Path(what).expanduser()) if str(what).startswith("~") else str(what)
+    source = open_source(place, str(runs), ignore, option="ignore=[{}]")
+    if isinstance(source, PublishedSource):
+        if step is not None:
+            raise UserError(f"step={step}: {what} is a published model, which has no steps")
+        model = published_model(source)
+    else:
+        model = load_run(source.run, resolve_step(source.run, step)).model
+    return _placed(model, dtype)
+
+
+def _placed(model: Model, dtype: DTypeLike | None) -> Model:
+    """The model with its weights on the default device, in `dtype`."""
+
+    def place(array: np.ndarray) -> jax.Array:
+        floating = jnp.issubdtype(array.dtype, jnp.floating)
+        return jnp.array(array, dtype if dtype is not None and floating else array.dtype)
+
+    return model.replace(params=jax.tree.map(place, model.params))
+
+
+def published_model(source: PublishedSource) -> Model:
+    """The Model of a published checkpoint; all its heads that the files have."""
+    published, tokenizer = source.published, source.tokenizer()
+    graphdef, state = nnx.split(load_model(published)[0])
+    config = OmegaConf.to_container(published.compose(), resolve=True)
+    assert isinstance(config, dict)
+    return Model(
+        name=published.folder.resolve().name,
+        tokenizer=tokenizer,
+        vocabulary=_vocabulary(published) if tokenizer is None else tokenizer.vocabulary,
+        graphdef=graphdef,
+        params=nnx.to_pure_dict(state),
+        config={str(key): value for key, value in config.items()},
+        start=start_of(published.config),
+        published=published.folder,
+    )
+
+
+def start_of(config: dict[str, Any]) -> int | None:
+    """First decoder token by a config.json: decoder_start_token_id, else bos or pad."""
+    names = ("decoder_start_token_id", "bos_token_id", "pad_token_id")
+    return next((config[name] for name in names if isinstance(config.get(name), int)), None)
+
+
+def _vocabulary(published: PublishedModel) -> Vocabulary:
+    """Special ids by config.json, where no tokenizer can be read."""
+    slots = ("pad", "bos", "eos", "mask")
+    given = {slot: published.config.get(f"{slot}_token_id") for slot in slots}
+    rows = range(published.vocab)
+    known = {slot: one for slot, one in given.items() if isinstance(one, int) and one in rows}
+    return SpecialIds(**{"pad": 0, **known}).vocabulary([None] * len(rows))
