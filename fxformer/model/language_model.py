@@ -115,11 +115,11 @@ class LanguageModel(nnx.Module):
         segments: Int[Array, "B T"],
         cache: KVCache,
         *,
-        prefix: Bool[Array, "B S"] | None = None,
+        prefix: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B T D"], KVCache]:
         """Hidden states of T more tokens of rows whose beginning is cached, and the new cache.
 
-        prefix: places of the cache that are encoded bidirectionally"""
+        prefix: which of these tokens are encoded bidirectionally"""
         x, new_cache = self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
         assert new_cache is not None  # since there was one
         return x, new_cache

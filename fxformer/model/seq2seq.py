@@ -1,5 +1,8 @@
 """Sequence-to-sequence model: encoder, decoder with cross-attention, head."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -120,10 +123,13 @@ class Seq2Seq(nnx.Module):
         tokens: Int[Array, "B T"],
         segments: Int[Array, "B T"],
         cache: KVCache,
-        encoder_output: Float[Array, "B S D"],
+        encoder_output: Float[Array, "B S D"] | None,
         encoder_segments: Int[Array, "B S"],
     ) -> tuple[Float[Array, "B T D"], KVCache]:
-        """Hidden states of T more target tokens, and the cache with them appended."""
+        """Hidden states of T more target tokens, and the cache with them appended.
+
+        encoder_output: None where the cache holds its keys and values (`with_encoder`)
+        """
         x, new_cache = self.decoder(
             self.words(tokens),
             segments,
@@ -137,6 +143,12 @@ class Seq2Seq(nnx.Module):
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """A decoder cache for `batch` rows of at most `length` tokens."""
         return self.decoder.stack.init_cache(batch, length, dtype)
+
+    def with_encoder(self, cache: KVCache, encoder_output: Float[Array, "B S D"]) -> KVCache:
+        """The cache with the keys and values of cross-attention, in its dtype."""
+        found = self.decoder.stack.encoder_keys(encoder_output)
+        found = jax.tree.map(lambda a: a.astype(cache.k.dtype), found)
+        return dataclasses.replace(cache, encoder=found)
 
     projection = LanguageModel.projection
     logits = LanguageModel.logits

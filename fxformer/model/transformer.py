@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import KVCache, XLMemory
 from fxformer.nn.stack import Intermediates, Stack
 from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from fxformer.ops.dropout import drop, split_key
@@ -113,15 +113,16 @@ class Transformer(nnx.Module):
 
         tokens: token embeddings; segments: 0 for padding; types: token types
         positions: of each token, where that is not its index in its segment; not with a cache
-        prefix: tokens that a causal stack encodes bidirectionally; with a cache, of all its places
+        prefix: tokens that a causal stack encodes bidirectionally
         global_tokens: tokens that attend to all and are attended to by all (Longformer)
-        encoder_output, encoder_segments: of the encoder, for cross-attention
+        encoder_output, encoder_segments: of the encoder, for cross-attention; the output is None
+            where the cache holds its keys and values
         key: PRNG key of dropout; None: no dropout
 
         Raises UserError, while tracing, where the row is longer than the position table."""
         keys = split_key(key, 3)
         context, at = self.self_context(segments, cache, prefix, positions, global_tokens)
-        cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
+        cross = None if encoder_segments is None else cross_context(at, segments, encoder_segments)
         x = self.embed(tokens, at, self.position, types=types, key=keys[0])
         x, cache, _ = self.stack(x, context, encoder_output, cross, cache=cache, key=keys[1])
         x = x if self.norm is None else self.norm(x)
@@ -192,13 +193,12 @@ class Transformer(nnx.Module):
             at = segment_positions(segments) if positions is None else positions
             offset, keys = 0, segments
         else:
-            offset, filled = cache.query_offset(), cache.filled(segments.shape[1])
-            at = offset + jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
-            keys = jnp.broadcast_to(filled, (segments.shape[0], longest)).astype(segments.dtype)
-        if prefix is not None and prefix.shape[1] != keys.shape[1]:
+            offset, at = cache.query_offset(), cache.positions(segments.shape[1])
+            keys = cache.filled(segments.shape[1]).astype(segments.dtype)
+            prefix = None if prefix is None else cache.among_keys(prefix)
+        if prefix is not None and isinstance(cache, XLMemory):
             raise UserError(
-                f"a prefix of {prefix.shape[1]} places over {keys.shape[1]} tokens: a "
-                "Transformer-XL memory has no prefix, write model.attention.memory=null"
+                "a Transformer-XL memory has no prefix: write model.attention.memory=null"
             )
         mask = AttentionMask(segments, keys, self.causal, query_offset=offset, prefix=prefix)
         distances = mask.distances()

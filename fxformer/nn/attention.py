@@ -7,7 +7,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import EncoderKeys, KVCache
 from fxformer.nn.core import Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position, RelativeEmbeddings
@@ -90,7 +90,7 @@ class MultiHeadAttention(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "B T D"],
-        kv_input: Float[Array, "B S D"],
+        kv_input: Float[Array, "B S D"] | EncoderKeys,
         context: AttentionContext,
         *,
         window: Int[Array, ""] | None = None,
@@ -100,6 +100,7 @@ class MultiHeadAttention(nnx.Module):
     ) -> tuple[Float[Array, "B T D"], KVCache | None]:
         """Queries from `x`, keys and values from `kv_input` (self-attention: the same array).
 
+        kv_input: keys and values themselves where they have been computed before
         window: attention window of this layer; None: none
         layer_index: number of this layer, from 1
         cache: keys and values of earlier tokens; returned with those of this call appended
@@ -110,8 +111,7 @@ class MultiHeadAttention(nnx.Module):
             q = q / jnp.asarray(layer_index, q.dtype)
         q, k = self.rotate(q, k, context, window)
         if cache is not None:
-            cache = cache.append(k, v)
-            k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
+            k, v, cache = cache.extend(k, v)
         y = attend(
             q,
             k,
@@ -145,11 +145,18 @@ class MultiHeadAttention(nnx.Module):
     def project(self, x, kv_input):
         """Queries [B T H K], keys and values [B S G K]."""
         q = self.q(x).reshape(*x.shape[:2], self.heads, self.head_dim)
-        k = self.k(kv_input).reshape(*kv_input.shape[:2], self.num_kv_heads, self.head_dim)
-        v = self.v(kv_input).reshape(*kv_input.shape[:2], self.num_kv_heads, self.head_dim)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        return q, k, v
+        q = q if self.q_norm is None else self.q_norm(q)
+        if isinstance(kv_input, EncoderKeys):
+            return q, kv_input.k.astype(q.dtype), kv_input.v.astype(q.dtype)
+        return q, *self.keys_and_values(kv_input)
+
+    def keys_and_values(
+        self, kv_input: Float[Array, "B S D"]
+    ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"]]:
+        """Keys before rotary embedding, and values."""
+        shape = (*kv_input.shape[:2], self.num_kv_heads, self.head_dim)
+        k, v = self.k(kv_input).reshape(shape), self.v(kv_input).reshape(shape)
+        return (k if self.k_norm is None else self.k_norm(k)), v
 
     def flops(self, pairs: AttentionPairs) -> int:
         """FLOPs of one layer's forward pass: projections, logits, weighted sum of the values."""
@@ -161,4 +168,4 @@ class MultiHeadAttention(nnx.Module):
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """An empty cache for `batch` rows of at most `length` tokens."""
         buffer = jnp.zeros((batch, length, self.num_kv_heads, self.head_dim), dtype)
-        return KVCache(buffer, buffer, jnp.int32(0))
+        return KVCache.empty(buffer)

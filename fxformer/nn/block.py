@@ -1,5 +1,7 @@
 """Transformer block: self-attention, optional cross-attention, feed-forward."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -64,16 +66,16 @@ class Block(nnx.Module):
                 self_context,
                 window=window,
                 layer_index=layer_index,
-                cache=cache,
+                cache=None if cache is None else dataclasses.replace(cache, encoder=None),
                 key=keys[0],
             )
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
             assert self.cross is not None
-            y, _ = self.cross(
-                h, encoder_output, cross_context, layer_index=layer_index, key=keys[2]
-            )
+            computed = None if cache is None else cache.encoder
+            known = encoder_output if computed is None else computed
+            y, _ = self.cross(h, known, cross_context, layer_index=layer_index, key=keys[2])
             return drop(y, self.dropout, keys[3])
 
         def ffn(h):

@@ -99,8 +99,7 @@ class NgramAttention(MultiHeadAttention):
         )
         k, v = own_k[:, 0], own_v[:, 0]
         if cache is not None:
-            cache = cache.append(k, v)
-            k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
+            k, v, cache = cache.extend(k, v)
         bias = self.relative_bias(x.reshape(len(x), streams, length, -1))  # [B P H T buckets]
         logits = self._logits("BPTHK,BSHK->BPHTS", q, k)
         logits += self.bias_by_key(bias, context.distances)

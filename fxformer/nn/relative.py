@@ -135,14 +135,13 @@ class RelativeAttention(MultiHeadAttention):
         dropout_key = None if key is None else jax.random.fold_in(key, 1)
         if self.memory is None:
             if cache is not None:
-                cache = cache.append(k, v)
-                k, v = cache.k.astype(k.dtype), cache.v.astype(v.dtype)
+                k, v, cache = cache.extend(k, v)
             bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
         else:
             (zero_k, k), (zero_v, v) = (jnp.split(y, [1], axis=1) for y in (k, v))
             if isinstance(cache, XLMemory):
-                before, cache = cache.read(zero_k, zero_v), cache.append(k, v)
-                k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
+                padding = context.mask.query_segments == 0
+                k, v, cache = cache.extend_with_zeros(k, v, (zero_k, zero_v), padding)
                 bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
             else:
                 bias, mask = self.with_zeros(by_position, context, mask, k.shape[1], dropout_key)
@@ -225,7 +224,7 @@ class RelativeAttention(MultiHeadAttention):
         if self.memory is None:
             return super().init_cache(batch, length, dtype)
         buffer = jnp.zeros((batch, self.memory, self.heads, self.head_dim), dtype)
-        return XLMemory(buffer, buffer, jnp.int32(0))
+        return XLMemory.empty(buffer)
 
 
 def relative_shift(x: Float[Array, "*B T R"], keys: int) -> Float[Array, "*B T S"]:

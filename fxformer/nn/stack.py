@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import EncoderKeys, KVCache, WindowCache
 from fxformer.nn.ngram import StreamContext
 from fxformer.ops.attention_mask import NO_WINDOW
 from fxformer.types import Count, Part
@@ -138,8 +138,24 @@ class Stack(nnx.Module):
         x, outputs = jax.lax.scan(layer, x, inputs, length=remaining, unroll=unroll)
         if first is not None:
             outputs = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, outputs)
-        cache, intermediates = outputs
-        return x, cache, intermediates
+        new_cache, intermediates = outputs
+        if cache is not None:  # the layers do not pass on what they do not change
+            new_cache = dataclasses.replace(new_cache, encoder=cache.encoder)
+        return x, new_cache, intermediates
+
+    def encoder_keys(self, encoder_output: Float[Array, "B S D"]) -> EncoderKeys:
+        """Keys and values of the cross-attention of every layer."""
+        graphdef, params = nnx.split(self.blocks)
+
+        def layer(_, own):
+            block = nnx.merge(graphdef, self.parameters_of_layer(params, own))
+            return None, EncoderKeys(*block.cross.keys_and_values(encoder_output))
+
+        found = jax.lax.scan(layer, None, params if self.groups is None else self.block_of_layer())
+        if self.first is None:
+            return found[1]
+        first = EncoderKeys(*self.first.cross.keys_and_values(encoder_output))
+        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, found[1])
 
     def first_layer(self, x, inputs, layer, run, context: AttentionContext | StreamContext):
         """The first layer outside the scan: (its output, its cache and intermediates, the inputs of
@@ -171,10 +187,11 @@ class Stack(nnx.Module):
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """An empty cache for every layer, for `batch` rows of at most `length` tokens."""
-        return jax.tree.map(
-            lambda a: jnp.broadcast_to(a, (self.layers, *a.shape)),
-            self.blocks.attention.init_cache(batch, length, dtype),
-        )
+        widest = length if self.windows is None else max(self.windows) - 1
+        cache = self.blocks.attention.init_cache(batch, min(length, widest), dtype)
+        if widest < length and type(cache) is KVCache:
+            cache = WindowCache(cache.k, cache.v, cache.length, cache.padding)
+        return jax.tree.map(lambda a: jnp.broadcast_to(a, (self.layers, *a.shape)), cache)
 
 
 def captured(
