@@ -13,7 +13,7 @@ import numpy as np
 
 from fxformer import jsonl
 from fxformer.batch import Vocabulary
-from fxformer.data.special_tokens import SpecialIds, parse_template
+from fxformer.data.special_tokens import SpecialIds, Specials, parse_template
 from fxformer.data.token_offsets import TokenOffsets
 from fxformer.errors import UserError
 from fxformer.files import read_bytes
@@ -48,6 +48,16 @@ class Tokenizer(ABC):
     @abstractmethod
     def encode_offsets(self, text: str) -> TokenOffsets:
         """The ids of `encode` with the characters of the text that each stands for."""
+
+    def name_of(self, i: int) -> str:
+        """The name of a token in the vocabulary's own spelling; <mask> and its like for special
+        tokens of a tokenizer that has no names."""
+        slots = ("pad", "unk", "bos", "eos", "mask")
+        names = dict(zip(slots, Specials().names(), strict=False))
+        found = next((name for slot, name in names.items() if getattr(self.ids, slot) == i), None)
+        if found is None and i in self.ids.sentinels:
+            found = f"<extra_id_{self.ids.sentinels.index(i)}>"
+        return found or self.decode(np.array([i], np.int32)) or f"#{i}"
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:

@@ -45,6 +45,9 @@ class FastTokenizer(Tokenizer):
     def decode(self, ids: np.ndarray) -> str:
         return self._fast.decode(self.spoken(ids), skip_special_tokens=False)
 
+    def name_of(self, i: int) -> str:
+        return self._fast.id_to_token(i) or super().name_of(i)
+
     def spelling(self) -> Spelling | None:
         """Of a byte-level vocabulary, which spells all bytes and puts nothing before a text."""
         card = json.loads(self.text)

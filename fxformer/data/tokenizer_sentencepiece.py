@@ -49,6 +49,9 @@ class SentencePieceTokenizer(Tokenizer):
     def decode(self, ids: np.ndarray) -> str:
         return self._sp.decode(self.spoken(ids))
 
+    def name_of(self, i: int) -> str:
+        return self._sp.id_to_piece(i) if i < self._own else super().name_of(i)
+
     def spelling(self) -> Spelling:
         """Of the normalised text: ids come from a copy of the model that adds and removes nothing,
         so that the parts of a text are cut as they stand, without a space before each."""

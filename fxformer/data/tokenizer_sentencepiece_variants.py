@@ -98,6 +98,9 @@ class VariedSentencePiece(SentencePieceTokenizer):
         unknown = self._sp.unk_id()
         return self._sp.decode([unknown if piece < 0 else piece for piece in back])
 
+    def name_of(self, i: int) -> str:
+        return self.pieces[i] or super().name_of(i)
+
     def spelling(self) -> Spelling | None:
         """None: the pieces do not spell the text as it was given."""
         return None

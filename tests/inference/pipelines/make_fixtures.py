@@ -96,7 +96,10 @@ def randomise(model, seed: int) -> None:
 
 
 def save(name: str, cls, config, tokenizer, files=("tokenizer.json",)):
-    """fixtures/NAME with a model of `config`; (model, tokenizer) read back from there."""
+    """Write fixtures/NAME with a model of `config`; (that model, the tokenizer read back).
+
+    The model is not read back: 4.46.3 loses the bias of RoBERTa's head when it loads a file.
+    """
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -110,7 +113,7 @@ def save(name: str, cls, config, tokenizer, files=("tokenizer.json",)):
         if file.name not in keep:
             file.unlink()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    return cls.from_pretrained(folder).eval(), tokenizer
+    return model, tokenizer
 
 
 def labels_of(names: list[str]) -> dict:
@@ -170,7 +173,7 @@ def fill_mask() -> None:
         ask(name, loaded, "fill-mask", cases)
         layered = [(text, {}) for text in TEXTS[:2]]
         if config == "Bert":
-            ask(name, loaded, "feature-extraction", layered)
+            ask(name, (loaded[0].bert, loaded[1]), "feature-extraction", layered)
 
 
 def classify() -> None:

@@ -1,0 +1,57 @@
+"""feature-extraction: hidden states of the tokens of a text, or one vector for it."""
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+
+from fxformer.inference.forward import Compute, HiddenStates
+from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureOptions:
+    """pool: token: the vector of each token; mean: their mean; first: the vector of the first
+    layers: one layer, or several; 0: the embeddings, -1: the last
+    """
+
+    pool: Literal["token", "mean", "first"] = "token"
+    layers: int | list[int] = -1
+
+
+class FeatureExtraction(Pipeline):
+    """float32 array: [1, T, D] for pool=token, as in transformers; [D] for mean and first.
+
+    Several layers add an axis before T and D: [1, L, T, D] or [L, D]. Special tokens are among the
+    T tokens and in the mean; padding is not. A row is a text; one that is too long is refused.
+    """
+
+    task = "feature-extraction"
+    Options = FeatureOptions
+
+    def check(self) -> None:
+        """Make the templates of the model."""
+        self._templates = templates(self.model, self.card.family)
+
+    def prepare(self, row: Any, options: Any) -> Prepared:
+        ids = with_offsets(tokenizer_of(self.model), check_text(row)).ids
+        made = readable(self.model, self._templates.single(ids))
+        return Prepared([made], self._templates.single(ids).tokens.shape[1])
+
+    def compute(self, options: Any) -> tuple[Compute, int]:
+        module, layers = self.model.module, self._layers(options)
+        seq2seq = self.model.architecture == "seq2seq"
+        width = (module.encoder if seq2seq else module).dim
+        return HiddenStates(layers, seq2seq), len(layers) * width
+
+    def finish(self, state: int, outputs: list[np.ndarray], options: Any) -> Any:
+        states = outputs[0][:, :state]  # [L, T, D]
+        states = states[0] if isinstance(options.layers, int) else states
+        if options.pool == "token":
+            return states[None]
+        return states.mean(axis=-2) if options.pool == "mean" else states[..., 0, :]
+
+    def _layers(self, options: Any) -> tuple[int, ...]:
+        given = options.layers
+        return (given,) if isinstance(given, int) else tuple(given)

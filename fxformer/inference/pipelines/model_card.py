@@ -1,0 +1,49 @@
+"""What config.json of a published model says of its tasks: label names, problem type, prefixes."""
+
+import dataclasses
+from typing import Any
+
+from fxformer import jsonl
+from fxformer.errors import UserError
+from fxformer.inference.model import Model
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """Facts about a model that its weights do not tell.
+
+    family: model_type of config.json; "" for a model that was trained here
+    labels: names of the classes; (): not named
+    problem_type: single_label_classification, multi_label_classification, regression or None
+    task_params: generation parameters and prefix by task
+    """
+
+    family: str = ""
+    labels: tuple[str, ...] = ()
+    problem_type: str | None = None
+    task_params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def names(self, count: int) -> list[str]:
+        """Names of `count` classes: those of config.json, else LABEL_0, LABEL_1 …"""
+        if len(self.labels) == count:
+            return list(self.labels)
+        return [f"LABEL_{i}" for i in range(count)]
+
+
+def model_card(model: Model) -> ModelCard:
+    """The ModelCard of a model; an empty one where it has no config.json."""
+    if model.published is None or not (model.published / "config.json").is_file():
+        return ModelCard()
+    config = jsonl.load(model.published / "config.json")
+    labels = config.get("id2label") or {}
+    try:
+        ordered = sorted((int(number), str(name)) for number, name in labels.items())
+    except (AttributeError, ValueError):
+        raise UserError(f"{model.name}: id2label of config.json is no {{number: name}}") from None
+    params = config.get("task_specific_params") or {}
+    return ModelCard(
+        family=str(config.get("model_type") or ""),
+        labels=tuple(name for _, name in ordered),
+        problem_type=config.get("problem_type"),
+        task_params={str(k): v for k, v in params.items() if isinstance(v, dict)},
+    )
