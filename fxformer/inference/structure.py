@@ -6,18 +6,15 @@ from typing import Any
 import numpy as np
 
 from fxformer.errors import UserError
+from fxformer.inference.decoding.prompts import encoder_limit, position_limit
 from fxformer.model.ngram import NgramDecoder
 
 
 def position_lengths(module: Any) -> list[int]:
     """Length of each position table of a LanguageModel or Seq2Seq, in tokens."""
-    two = module.architecture == "seq2seq"
-    found = []
-    for stack in (module.encoder, module.decoder) if two else (module.transformer,):
-        ahead = isinstance(stack, NgramDecoder)  # also embeds the position after the last token
-        length = (stack.transformer if ahead else stack).position.length
-        found += [] if length is None else [length - ahead]
-    return found
+    found = [position_limit(module)]
+    found += [encoder_limit(module)] if module.architecture == "seq2seq" else []
+    return [length for length in found if length is not None]
 
 
 def stack_of(module: Any, encoder: bool = False) -> Any:

@@ -1,20 +1,19 @@
 """Model inputs of one text: typed by the user, or taken from a run's held-out text."""
 
 import dataclasses
-from functools import partial
 
 import jax
 import numpy as np
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
-from fxformer.inference.decoding.greedy import generate_seq2seq
+from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.samples import greedy_settings
 from fxformer.inference.loaded_run import LoadedRun
 from fxformer.inference.row_padding import (
     BUCKET,
     MAX_TOKENS,
     TextInput,
-    pad_to_bucket,
     single_row,
     trimmed,
 )
@@ -152,19 +151,16 @@ def generate_target(
     longest: expected output tokens, if more than the source has
     """
     vocabulary, most = loaded.objective.vocabulary, max_tokens(loaded)
-    wide = pad_to_bucket(single_row(source), vocabulary.of_source, max(most, len(source)))
     room = [length - 1 for length in position_lengths(loaded.objective.model)]  # less the start
     length = min(-(-max(longest, len(source)) // BUCKET) * BUCKET + BUCKET, most, *room)
-    options = (length, vocabulary.eos, vocabulary.pad)
-    rows = _generate(loaded.graphdef, options, loaded.params, wide.tokens, wide.segments, start)
-    return cut_at_eos(np.asarray(rows)[0], vocabulary.eos)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _generate(graphdef, options, params, source, segments, start):
-    length, eos, pad = options
-    model = bind(graphdef, params).model
-    return generate_seq2seq(model, source, segments, start=start, length=length, eos=eos, pad=pad)
+    found = generate(
+        bind(loaded.graphdef, loaded.params).model,
+        greedy_settings(vocabulary, max_new_tokens=length),
+        prompt=np.full((1, 1), start, np.int32),
+        source=source[None],
+        vocab_size=vocabulary.size,
+    )
+    return found.rows()[0]
 
 
 def cut_at_eos(ids: np.ndarray, eos: int | None) -> np.ndarray:

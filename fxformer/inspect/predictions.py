@@ -10,7 +10,8 @@ import numpy as np
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
-from fxformer.inference.decoding.greedy import generate_decoder, generate_prefix_decoder
+from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.samples import greedy_settings
 from fxformer.inference.loaded_run import LoadedRun
 from fxformer.inference.row_padding import TextInput, pad_to_bucket
 from fxformer.inference.text_input import NEW_TOKENS, cut_at_eos, generate_target, max_tokens
@@ -121,11 +122,13 @@ def continued(loaded: LoadedRun, text: TextInput) -> dict[str, Any]:
         raise UserError(f"the text has {given} tokens, which leaves no room for a continuation")
     prompt = row.tokens[:, :given]
     prefix = None if row.prefix is None else np.ones((1, given), bool)
-    options = (room, vocabulary.eos, vocabulary.pad)
-    counts = np.array([given], np.int32)
-    arguments = loaded.params, prompt, counts, prefix
-    whole = np.asarray(_continue(loaded.graphdef, options, *arguments))[0]
-    wrote = cut_at_eos(whole[given:], vocabulary.eos)
+    wrote = generate(
+        bind(loaded.graphdef, loaded.params).model,
+        greedy_settings(vocabulary, max_new_tokens=room - given),
+        prompt=prompt,
+        prefix=prefix,
+        vocab_size=vocabulary.size,
+    ).rows()[0]
     tokens = np.concatenate([prompt[0], wrote[:-1]]).astype(np.int32)[None]
     inputs = Batch(tokens, np.ones_like(tokens))
     if prefix is not None:
@@ -135,15 +138,6 @@ def continued(loaded: LoadedRun, text: TextInput) -> dict[str, Any]:
     found = _output(loaded, wrote, chance) | {"kind": "continued"}
     found["input"] = token_strings(prompt[0], loaded.tokenizer)
     return found | (_difference(loaded, wrote, row.tokens[0, given:]) if text.has_targets else {})
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _continue(graphdef, options, params, prompt, given, prefix):
-    length, eos, pad = options
-    model = bind(graphdef, params).model
-    if prefix is None:
-        return generate_decoder(model, prompt, given, length=length, eos=eos, pad=pad)
-    return generate_prefix_decoder(model, prompt, given, prefix, length=length, eos=eos, pad=pad)
 
 
 def _probabilities(loaded: LoadedRun, row: Batch, targets: np.ndarray) -> np.ndarray:

@@ -146,7 +146,7 @@ class NgramDecoder(nnx.Module):
         positions: Int[Array, "B T"] | None = None,
     ) -> tuple[StreamContext, Int[Array, "B T"]]:
         """Context of self-attention of all streams, and the position of every token."""
-        longest = segments.shape[1] if cache is None else cache.k.shape[2]
+        longest = segments.shape[1]  # with a cache, its caller counts the tokens read before
         limit = self.transformer.position.length
         if limit is not None and longest >= limit:
             raise UserError(

@@ -183,7 +183,7 @@ class Transformer(nnx.Module):
         global_tokens: Bool[Array, "B T"] | None = None,
     ) -> tuple[AttentionContext, Int[Array, "B T"]]:
         """Context of self-attention, and the position of every token."""
-        longest = segments.shape[1] if cache is None else cache.num_keys(segments.shape[1])
+        longest = segments.shape[1]  # with a cache, its caller counts the tokens read before
         if self.position.length is not None and longest > self.position.length:
             raise UserError(
                 f"rows of {longest} tokens do not fit a position table of {self.position.length}: "

@@ -1,58 +1,67 @@
-"""Greedy continuations and padding on the left: token by token what transformers writes."""
+"""Generated tokens and beam scores, and padding on the left: those of transformers."""
 
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import nnx
 
 from fxformer.hf.forward import run
 from fxformer.hf.published_model import load_model
-from fxformer.inference.decoding.greedy import generate_decoder
+from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.generate import generate
 from tests.hf.fixture import TOLERANCE, others, own, published, reference
 
 # transformers generates from RoBERTa with positions from 0, which its forward pass begins at 2: its
 # continuations are not those of its own logits, which ours are
 OTHERWISE = ("roberta_causal",)
-QUICK = ("gptj", "gpt_neo", "bloom")  # three ways to tell where a token is; the rest is slow
+QUICK = ("gptj", "gpt_neo", "bloom")  # three position encodings; the rest is slow
 
 
-def cases(key: str) -> list:
-    """Decoders whose reference holds this array."""
+def cases(pattern: str) -> list:
+    """Fixtures whose reference holds an array of this name; `*` stands for a decoding setting."""
     found = []
     for folder in own() + others():
-        decoder = not json.loads((folder / "config.json").read_text()).get("is_encoder_decoder")
-        whole = (folder / "reference.npz").is_file()
-        if decoder and whole and folder.name not in OTHERWISE and key in reference(folder):
-            quick = folder in own() and folder.name in QUICK
-            marks = () if quick else pytest.mark.slow
-            found.append(pytest.param(folder, id=folder.name, marks=marks))
+        if not (folder / "reference.npz").is_file() or folder.name in OTHERWISE:
+            continue
+        before, _, after = pattern.partition("*")
+        for key in reference(folder):
+            if key == pattern or (after and key.startswith(before) and key.endswith(after)):
+                setting = key.removeprefix(before).removesuffix(after)
+                quick = folder in own() and folder.name in QUICK
+                marks = () if quick else pytest.mark.slow
+                found.append(pytest.param(folder, setting, id=f"{folder.name}-{key}", marks=marks))
     return found
 
 
-@pytest.mark.parametrize("folder", cases("gen.greedy.sequences"))
-def test_greedy_continuations(folder):
+def settings_of(folder, setting: str, new_tokens: int) -> GenerationConfig:
+    """Those that transformers generated with: of meta.json, or greedy search."""
+    meta = folder / "meta.json"
+    if meta.is_file():
+        return GenerationConfig.from_hf(json.loads(meta.read_text())["generation"][setting])
+    config = published(folder).config
+    ids = {name: config[name] for name in ("eos_token_id", "pad_token_id")}
+    return GenerationConfig(max_new_tokens=new_tokens, **ids)
+
+
+@pytest.mark.parametrize(("folder", "setting"), cases("gen.*.sequences"))
+def test_generated_tokens(folder, setting):
     arrays, one = reference(folder), published(folder)
-    theirs, mask = arrays["gen.greedy.sequences"], arrays["gen.in.attention_mask"]
-    length, given = mask.shape[1], mask.sum(1)
-    prompts = np.full(mask.shape, one.config["pad_token_id"], np.int32)
-    for row, ids in enumerate(arrays["gen.in.input_ids"]):  # theirs begin with padding
-        prompts[row, : given[row]] = ids[length - given[row] :]
-    knobs = {"eos": one.config["eos_token_id"], "pad": one.config["pad_token_id"]}
-    shape, state = nnx.split(load_model(one)[0])
-
-    def write(state):
-        model = nnx.merge(shape, state)
-        return generate_decoder(model, prompts, given, length=theirs.shape[1], **knobs)
-
-    for ours, row, own_length in zip(np.asarray(jax.jit(write)(state)), theirs, given, strict=True):
-        wrote = row[length:]
-        assert ours[own_length : own_length + len(wrote)].tolist() == wrote.tolist()
+    theirs = arrays[f"gen.{setting}.sequences"]
+    ids, mask = arrays["gen.in.input_ids"], arrays["gen.in.attention_mask"]
+    if one.config.get("is_encoder_decoder"):
+        given, start = {"source": ids, "source_segments": mask}, 1
+        given["global_tokens"] = arrays.get("gen.in.global_attention_mask")
+    else:
+        given, start = {"prompt": ids, "prompt_mask": mask}, ids.shape[1]
+    settings = settings_of(folder, setting, theirs.shape[1] - start)
+    found = generate(load_model(one)[0], settings, **given)
+    assert found.sequences[:, : theirs.shape[1] - start].tolist() == theirs[:, start:].tolist()
+    if f"gen.{setting}.scores" in arrays:
+        np.testing.assert_allclose(found.scores, arrays[f"gen.{setting}.scores"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("folder", cases("pos.out.logits"))
-def test_padding_on_the_left_with_stated_positions(folder):
+@pytest.mark.parametrize(("folder", "setting"), cases("pos.out.logits"))
+def test_padding_on_the_left_with_stated_positions(folder, setting):
     arrays, one = reference(folder), published(folder)
     given = {k.removeprefix("pos.in."): v for k, v in arrays.items() if k.startswith("pos.in.")}
     ours = np.asarray(run(one, load_model(one)[0], given)["logits"])

@@ -10,9 +10,8 @@ from fxformer.config.options import composed, plain
 from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.detect_family import detect_family
 from fxformer.hf.published_model import load_model
-from fxformer.inference.decoding.greedy import generate_seq2seq
 from fxformer.ops.cross_entropy import CrossEntropy
-from tests.hf.fixture import HERE, TOLERANCE, others, own, published, reference
+from tests.hf.fixture import HERE, TOLERANCE, published, reference
 
 
 @pytest.mark.parametrize("name", ["transfo_xl", "transfo_xl_shared"])
@@ -65,26 +64,3 @@ def test_a_transformer_xl_of_ours_says_what_it_is():
     assert (config["mem_len"], config["same_length"], config["clamp_len"]) == (8, True, 5)
     with pytest.raises(ConfigMismatch, match=r"write model.windows=\[8\], or null"):
         said("model.attention.memory=8", "model.windows=[9]")
-
-
-def writers():
-    """ProphetNets whose reference holds what they write."""
-    found = [f for f in own() + others() if f.name.startswith("prophetnet")]
-    found = [f for f in found if "gen.greedy.sequences" in reference(f)]
-    return [pytest.param(f, id=f.name, marks=pytest.mark.slow) for f in found]
-
-
-@pytest.mark.parametrize("folder", writers())
-def test_prophetnet_writes_what_transformers_writes(folder):
-    arrays, one = reference(folder), published(folder)
-    theirs = arrays["gen.greedy.sequences"]
-    shape, state = nnx.split(load_model(one)[0])
-    knobs = {"eos": one.config["eos_token_id"], "pad": one.config["pad_token_id"]}
-    asked = {"start": one.config["decoder_start_token_id"], "length": theirs.shape[1] - 1}
-    source, segments = (
-        np.asarray(arrays[f"gen.in.{k}"], np.int32) for k in ("input_ids", "attention_mask")
-    )
-    write = jax.jit(
-        lambda s: generate_seq2seq(nnx.merge(shape, s), source, segments, **asked, **knobs)
-    )
-    assert np.asarray(write(state)).tolist() == theirs[:, 1:].tolist()

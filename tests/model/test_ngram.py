@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 
 from fxformer.batch import Batch
-from fxformer.inference.decoding.greedy import generate_seq2seq
+from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.generate import generate
 from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.position import relative_bucket
 from fxformer.ops.attention_mask import AttentionMask
@@ -148,8 +149,8 @@ def test_the_main_stream_is_a_plain_decoder():
 def test_generation_from_the_cache_is_that_of_whole_passes(model):
     source = ids(2, 6)
     ones = np.ones_like(source)
-    run = jax.jit(lambda s: generate_seq2seq(model, s, ones, start=0, length=7, eos=None, pad=0))
-    written = np.asarray(run(source))
+    settings = GenerationConfig(max_new_tokens=7, decoder_start_token_id=0)
+    written = generate(model, settings, source=source, source_segments=ones).sequences
     tokens = np.concatenate([np.zeros((2, 1), np.int32), written[:, :-1]], 1)
     batch = Batch(tokens, np.ones_like(tokens), source=source, source_segments=ones)
     assert (model.logits(model(batch)).argmax(-1) == written).all()

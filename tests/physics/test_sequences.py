@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fxformer.inference.decoding.greedy import generate_seq2seq
+from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.samples import greedy_settings
 from tests.physics.training import Trained, trained
 
 slow = pytest.mark.slow
@@ -23,22 +24,14 @@ def test_an_encoder_without_positions_cannot(task):
 
 def wholly_right(run: Trained) -> float:
     """Share of the held-out sources that greedy decoding from the cache answers without a slip."""
-    vocabulary = run.setup.objective.vocabulary
-
-    def written(objective, batch):
-        return generate_seq2seq(
-            objective.model,
-            batch.source,
-            batch.source_segments,
-            start=vocabulary.eos,
-            length=batch.targets.shape[1],
-            eos=vocabulary.eos,
-            pad=vocabulary.pad,
-        )
-
-    right = []
-    for batch, answer in run.ask(written):
-        same = (answer == batch.targets) | (batch.weights == 0)
+    objective, right = run.setup.objective_with(run.state.params), []
+    vocabulary = objective.vocabulary
+    for batch in run.held_out():
+        settings = greedy_settings(vocabulary, max_new_tokens=batch.targets.shape[1])
+        given = {"source": batch.source, "source_segments": batch.source_segments}
+        start = np.full((len(batch.tokens), 1), vocabulary.eos, np.int32)
+        found = generate(objective.model, settings, prompt=start, **given).sequences
+        same = (found == batch.targets) | (batch.weights == 0)
         right.append(same.all(1)[batch.weights.any(1)])
     return float(np.concatenate(right).mean())
 

@@ -7,13 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from fxformer.batch import Batch
+from fxformer.batch import Batch, Vocabulary
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.inference.decoding.greedy import (
-    generate_decoder,
-    generate_prefix_decoder,
-    generate_seq2seq,
-)
+from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.prompts import continued_prompts
 from fxformer.objective.base import Objective
 from fxformer.track.summary import Sample
 
@@ -57,39 +55,43 @@ def predict_masked(objective: Objective, batch: Batch) -> tuple[Array, Array, Ar
 def continue_prompt(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
     """Decoder: (prompt, its continuation, text); the prompt is the prefix or the first third."""
     vocabulary, length = objective.vocabulary, batch.tokens.shape[1]
-    given = jnp.maximum((batch.segments > 0).sum(1) // 3, 1)
-    own = None if batch.prefix is None else jnp.sum(batch.prefix, 1)
-    given = given if own is None else jnp.where(own > 0, own, given)
-    shown = jnp.arange(length) < given[:, None]
-    prompt = jnp.where(shown, batch.tokens, vocabulary.pad)
-    options = {"length": length, "eos": vocabulary.eos, "pad": vocabulary.pad}
-    if batch.prefix is None:
-        whole = generate_decoder(objective.model, prompt, given, **options)
-    else:
-        whole = generate_prefix_decoder(objective.model, prompt, given, batch.prefix, **options)
-    return prompt, whole, batch.tokens
+    given = np.maximum((np.asarray(batch.segments) > 0).sum(1) // 3, 1)
+    own = None if batch.prefix is None else np.sum(batch.prefix, 1)
+    given = given if own is None else np.where(own > 0, own, given)
+    shown = np.arange(length) < given[:, None]
+    prompt = np.where(shown, batch.tokens, vocabulary.pad)
+    prefix = None if batch.prefix is None else np.asarray(batch.prefix) & shown
+    found = generate(
+        objective.model,
+        greedy_settings(vocabulary, max_length=length),
+        prompt=prompt,
+        prompt_mask=shown,
+        prefix=prefix,
+        vocab_size=vocabulary.size,
+    )
+    return prompt, continued_prompts(prompt, shown, found.rows(), vocabulary.pad), batch.tokens
 
 
 def reconstruct(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
     """Encoder-decoder: (source, greedy output, target)."""
     vocabulary = objective.vocabulary
-    answer = generate_seq2seq(
+    found = generate(
         objective.model,
-        batch.source,
-        batch.source_segments,
-        start=batch.tokens[:, :1],
-        length=batch.targets.shape[1],
-        eos=vocabulary.eos,
-        pad=vocabulary.pad,
+        greedy_settings(vocabulary, max_new_tokens=batch.targets.shape[1]),
+        prompt=batch.tokens[:, :1],
+        source=batch.source,
+        source_segments=batch.source_segments,
+        vocab_size=vocabulary.size,
     )
-    return batch.source, answer, batch.targets * (batch.segments > 0)
+    return batch.source, found.sequences, batch.targets * (batch.segments > 0)
 
 
-PREDICTORS: dict[str, Callable] = {
-    "encoder": predict_masked,
-    "decoder": continue_prompt,
-    "seq2seq": reconstruct,
-}
+def greedy_settings(vocabulary: Vocabulary, **limits: int) -> GenerationConfig:
+    """Greedy decoding with a vocabulary's end of sequence and padding."""
+    return GenerationConfig(eos_token_id=vocabulary.eos, pad_token_id=vocabulary.pad, **limits)
+
+
+GENERATORS: dict[str, Callable] = {"decoder": continue_prompt, "seq2seq": reconstruct}
 
 
 def generate_samples(
@@ -105,8 +107,12 @@ def generate_samples(
     objective: its vocabulary and methods are used; its arrays may be abstract
     bind: params -> objective with these parameters
     """
-    answer = type(objective).answer or PREDICTORS[objective.model.architecture]
-    ids = jax.jit(lambda p, b: answer(bind(p), b))(params, first_segment(batch, rows))
+    shown_rows, generator = first_segment(batch, rows), GENERATORS.get(objective.model.architecture)
+    if generator is None or type(objective).answer is not None:
+        answer = type(objective).answer or predict_masked
+        ids = jax.jit(lambda p, b: answer(bind(p), b))(params, shown_rows)
+    else:
+        ids = generator(bind(params), shown_rows)
     read = tokenizer if batch.source is None else tokenizer.of_source
     texts = (
         [readable_text(row, one) for row in np.asarray(part)]
@@ -125,15 +131,9 @@ def samples_by_code(
     codes = dict(list(tokenizer.ids.codes.items())[:MAX_CODES])
     vocabulary = tokenizer.vocabulary
     prompt = np.array(list(codes.values()), np.int32)[:, None]
-
-    def write(params: dict, prompt: Array) -> Array:
-        given = jnp.ones(len(codes), jnp.int32)
-        model = bind(params).model
-        return generate_decoder(
-            model, prompt, given, length=length, eos=vocabulary.eos, pad=vocabulary.pad
-        )
-
-    rows = np.asarray(jax.jit(write)(params, prompt))
+    settings = greedy_settings(vocabulary, max_length=length)
+    found = generate(bind(params).model, settings, prompt=prompt, vocab_size=vocabulary.size)
+    rows = np.concatenate([prompt, found.sequences], axis=1)
     return [
         Sample(f"<code {name}>", readable_text(row, tokenizer), "")
         for name, row in zip(codes, rows, strict=True)

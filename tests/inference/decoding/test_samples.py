@@ -73,7 +73,7 @@ def test_a_decoder_goes_on_from_the_prefix_of_a_text():
 
     class Owner(nnx.Module):
         class vocabulary:
-            eos, pad = None, 0
+            eos, pad, size = None, 0, 40
 
         def __init__(self):
             self.model = model

@@ -1,0 +1,158 @@
+"""The decoding loop: the prompts in one pass, then a token a step until all rows have ended."""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.state import DecodingState, Text
+from fxformer.inference.decoding.strategy import Strategy, build_strategy
+from fxformer.model.language_model import LanguageModel
+from fxformer.model.seq2seq import Seq2Seq
+from fxformer.nn.cache import KVCache
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a compiled program depends on besides the shapes of its arrays.
+
+    new_tokens: room for generated tokens
+    vocab_size: ids from here on are never chosen
+    """
+
+    graphdef: nnx.GraphDef
+    config: GenerationConfig
+    new_tokens: int
+    vocab_size: int
+    cache_dtype: Any
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy of the config."""
+        return build_strategy(self.config)
+
+
+@flax.struct.dataclass
+class Inputs:
+    """Arrays of one call. Prompts end at the same index, after padding on the left.
+
+    prompt: first tokens of the text, or of the output of an encoder-decoder
+    padding: number of places before each prompt
+    prefix: which tokens of the prompt are encoded bidirectionally; None: none
+    source, source_segments, global_tokens: input of an encoder-decoder's encoder
+    min_new, max_new: least and most generated tokens
+    seed, rows: of the PRNG key of each prompt
+    """
+
+    prompt: Int[Array, "B W"]
+    padding: Int[Array, "B"]
+    min_new: Int[Array, "B"]
+    max_new: Int[Array, "B"]
+    seed: Int[Array, ""]
+    rows: Int[Array, "B"]
+    prefix: Bool[Array, "B W"] | None = None
+    source: Int[Array, "B S"] | None = None
+    source_segments: Int[Array, "B S"] | None = None
+    global_tokens: Bool[Array, "B S"] | None = None
+
+
+@partial(jax.jit, static_argnums=0)
+def start(
+    program: Program, params: nnx.State, inputs: Inputs, allowed: Bool[Array, "R V"] | None
+) -> tuple[DecodingState, Bool[Array, ""]]:
+    """(state with the first token of every row, whether a row needs another)."""
+    model, strategy = nnx.merge(program.graphdef, params), program.strategy
+    batch, width = inputs.prompt.shape
+    cache = model.init_cache(batch, width + program.new_tokens, program.cache_dtype)
+    cache = cache.with_padding(inputs.padding)
+    if isinstance(model, Seq2Seq):
+        known = {"global_tokens": inputs.global_tokens}
+        encoded = model.encode(inputs.source, inputs.source_segments, **known)
+        cache = model.with_encoder(cache, encoded)
+    segments = (jnp.arange(width) >= inputs.padding[:, None]).astype(jnp.int32)
+    logits, cache = read(
+        model, inputs.prompt, segments, cache, inputs.source_segments, prefix=inputs.prefix
+    )
+    rows = jnp.repeat(jnp.arange(batch), strategy.rows_per_prompt)
+    ids = jnp.pad(inputs.prompt, ((0, 0), (0, program.new_tokens)))
+    text = Text(ids, inputs.padding, jnp.int32(0), inputs.min_new, inputs.max_new, width)
+    sources = inputs.source_segments
+    state = DecodingState(
+        text.take_rows(rows),
+        cache.take_rows(rows),
+        jnp.zeros(len(rows), bool),
+        jnp.zeros(len(rows), jnp.int32),
+        jnp.zeros(len(rows), jnp.float32),
+        row_keys(inputs.seed, inputs.rows, strategy.rows_per_prompt),
+        None if sources is None else sources[rows],
+    )
+    state = strategy.begin(state)
+    state = strategy.update(state, logits[rows, : program.vocab_size], allowed)
+    return state, strategy.unfinished(state)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def advance(
+    program: Program,
+    params: nnx.State,
+    state: DecodingState,
+    limit: Int[Array, ""],
+    allowed: Bool[Array, "R V"] | None,
+) -> tuple[DecodingState, Bool[Array, ""]]:
+    """(state once `limit` tokens are generated or all rows have ended, whether one has not)."""
+    model, strategy = nnx.merge(program.graphdef, params), program.strategy
+
+    def needed(state):
+        return (state.text.step < limit) & strategy.unfinished(state)
+
+    def body(state):
+        tokens = state.text.last_tokens[:, None]
+        known = state.cache, state.encoder_segments
+        logits, cache = read(model, tokens, jnp.ones_like(tokens), *known)
+        state = dataclasses.replace(state, cache=cache)
+        return strategy.update(state, logits[:, : program.vocab_size], allowed)
+
+    state = jax.lax.while_loop(needed, body, state)
+    return state, strategy.unfinished(state)
+
+
+def read(
+    model: LanguageModel | Seq2Seq,
+    tokens: Int[Array, "B T"],
+    segments: Int[Array, "B T"],
+    cache: KVCache,
+    encoder_segments: Int[Array, "B S"] | None,
+    *,
+    prefix: Bool[Array, "B T"] | None = None,
+) -> tuple[Float[Array, "B V"], KVCache]:
+    """(float32 logits after the last of these tokens, cache with them)."""
+    if isinstance(model, Seq2Seq):
+        assert encoder_segments is not None  # as `generate` has checked
+        x, cache = model.decode_step(tokens, segments, cache, None, encoder_segments)
+    else:
+        x, cache = model.decode_step(tokens, segments, cache, prefix=prefix)
+    return model.logits(x[:, -1]).astype(jnp.float32), cache
+
+
+def row_keys(seed: Int[Array, ""], rows: Int[Array, "B"], per_prompt: int) -> Array:
+    """A PRNG key for each row, from the seed, the number of its prompt and its own among those of
+    the prompt: what a row draws does not depend on the others."""
+    key = jax.random.key(seed)
+
+    def of_prompt(row):
+        own = jax.random.fold_in(key, row)
+        return jax.vmap(lambda i: jax.random.fold_in(own, i))(jnp.arange(per_prompt))
+
+    return jax.vmap(of_prompt)(rows).reshape(-1)
+
+
+def compiled_programs() -> int:
+    """Number of programs that this process has compiled for decoding: two for each combination of
+    model, settings, batch size and bucketed lengths (prompts, and the loop)."""
+    return start._cache_size() + advance._cache_size()
