@@ -184,7 +184,7 @@ def _labels(variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config)
     """Label names of a classifier; {} without one."""
     if variant.labels is None:
         return {}
-    count = arrays[f"classifiers/{variant.labels[1]}/out/kernel"].shape[-1]
+    count = arrays[f"classifiers/{variant.labels[1]}/output/kernel"].shape[-1]
     if len(before.get("id2label") or {}) == count:
         return {}
     names = {i: f"LABEL_{i}" for i in range(count)}

@@ -106,7 +106,7 @@ class Objective(nnx.Module):
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
         flat = hidden.reshape(-1, hidden.shape[-1])
         targets, weights = batch.targets.reshape(-1), batch.weights.reshape(-1)
-        return self.model.head.score(flat, self.model.words, targets, weights, self.loss)
+        return self.model.head.score(flat, self.model.token_embedding, targets, weights, self.loss)
 
     def accept(self, rows: Rows) -> Rows:
         """The rows, if every token (of their source too, if they have one) is in the vocabulary.
@@ -147,7 +147,7 @@ class Objective(nnx.Module):
 
     def _check_source_rows(self, vocabulary: Vocabulary) -> None:
         """UserError where an id of a source has no row in the table that the source is read by."""
-        size, table = vocabulary.of_source.size, getattr(self.model, "source_words", None)
+        size, table = vocabulary.of_source.size, getattr(self.model, "source_embedding", None)
         if table is None and vocabulary.source is not None:
             raise UserError(
                 "source and target have two tokenizers and the model one word table for both: "

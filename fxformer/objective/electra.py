@@ -113,7 +113,7 @@ class ReplacedTokenDetection(MaskedLM):
 
     def proposals(self, batch: Batch, key: Array | None = None):
         """The generator's (features [B·M E], kernel [V E], bias [V] | None) at the picked."""
-        words, at = self.model.words, batch.positions
+        words, at = self.model.token_embedding, batch.positions
         body, read = self.model.transformer, words(batch.tokens)
         vectors = body.input_embeddings(read, batch.segments, types=batch.types, positions=at)
         hidden = self.generator(vectors, batch.segments, positions=at, key=key)

@@ -67,11 +67,11 @@ class SentencePairLM(MaskedLM):
         if self.model.num_types < 2:
             raise UserError(
                 f"{type(self).__name__} needs a model that tells two texts apart, and this one has "
-                f"{self.model.num_types} token types: write model.embed.types=2, model=bert or "
+                f"{self.model.num_types} token types: write model.input.types=2, model=bert or "
                 "model=albert, or objective=mlm"
             )
         given = "pairs" in getattr(self.model, "classifiers", {})
-        own = {"classes": CLASSES, "pool": pool_first, "act": jnp.tanh}
+        own = {"classes": CLASSES, "pooling": pool_first, "act": jnp.tanh}
         self.pairs = None if given else Classifier(self.model.dim, **own, rngs=rngs)
         self.rate, self.sentence_weight = rate, sentence_weight
 

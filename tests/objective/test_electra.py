@@ -146,7 +146,7 @@ def test_the_discriminator_does_not_see_what_was_there(electra, batch):
 
 
 def test_each_side_learns_from_its_own_loss_and_both_from_the_tables(electra, batch):
-    shared = ("model/words/", "model/transformer/embed/", "model/transformer/position/")
+    shared = ("model/embedding/", "model/transformer/input/", "model/transformer/position/")
     for name, own in (("discriminator_loss", "model/"), ("loss", "")):
         for path, gradient in gradients(electra, batch, name).items():
             loud = float(jnp.abs(gradient).max()) > 0
@@ -182,13 +182,15 @@ def test_gradients_do_not_cross_pieces(electra, pack):
 
     def second(objective):
         body = objective.model.transformer
-        vectors = body.input_embeddings(objective.model.words(batch.tokens), batch.segments)
+        vectors = body.input_embeddings(
+            objective.model.token_embedding(batch.tokens), batch.segments
+        )
         hidden = objective.generator(vectors, batch.segments)[:, 8:]
         return jnp.square(hidden).sum() + objective.detect(batch, batch.targets)[:, 8:].sum()
 
     shape, state = nnx.split(electra)
     gradient = jax.grad(lambda state: second(nnx.merge(shape, state)))(state)
-    table = nnx.to_pure_dict(gradient)["model"]["words"]["embedding"]
+    table = nnx.to_pure_dict(gradient)["model"]["token_embedding"]["embedding"]
     assert jnp.abs(table[5:13]).max() == 0 and jnp.abs(table[13:21]).max(1).min() > 0
 
 
