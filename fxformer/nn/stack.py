@@ -156,7 +156,9 @@ class Stack(nnx.Module):
             block = nnx.merge(graphdef, self.parameters_of_layer(params, own))
             return None, EncoderKeys(*block.cross_attention.keys_and_values(encoder_output))
 
-        found = jax.lax.scan(layer, None, params if self.layer_groups is None else self.block_of_layer())
+        found = jax.lax.scan(
+            layer, None, params if self.layer_groups is None else self.block_of_layer()
+        )
         if self.first_block is None:
             return found[1]
         first = EncoderKeys(*self.first_block.cross_attention.keys_and_values(encoder_output))
