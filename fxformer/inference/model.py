@@ -108,7 +108,7 @@ class Model:
         tokenizer, table = self.tokenizer, None
         if self.architecture == "seq2seq" and not target:
             tokenizer = None if tokenizer is None else tokenizer.of_source
-            table = self.module.source_words
+            table = self.module.source_embedding
         return encode_texts(
             texts,
             tokenizer,
