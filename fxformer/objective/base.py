@@ -12,7 +12,6 @@ from jaxtyping import Array
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law
 from fxformer.objective.static_fields import Held, Tally
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
@@ -34,7 +33,8 @@ class Objective(nnx.Module):
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
-    A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
+    A subclass defines `legal`, `needs` and `corrupt`; `fxformer audit` tests what it does by the
+    checks registered for its class (evaluate/audit/checks).
     """
 
     legal: ClassVar[frozenset[str]]
@@ -71,10 +71,6 @@ class Objective(nnx.Module):
 
     def limits(self, width: int) -> tuple[Limit, ...]:
         """What packed rows of `width` tokens can hold besides those tokens; see `Limit`."""
-        return ()
-
-    def laws(self) -> tuple[Law, ...]:
-        """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""
         return ()
 
     def passes(self, batch: Batch) -> tuple[tuple, ...]:

@@ -5,14 +5,18 @@ from typing import Any
 import numpy as np
 
 from fxformer.batch import Batch, Rows
-from fxformer.objective.law import Law
+from fxformer.evaluate.audit.check import Check
+from fxformer.evaluate.audit.checks.dispatch import masking_checks, objective_checks
+from fxformer.evaluate.audit.checks.shift_right import answer_checks
+from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, ranks_of
-from fxformer.objective.shift import answer_laws
+from fxformer.objective.span_corruption import DropTokens, SpanCorruption
+from fxformer.objective.ul2 import MixtureOfDenoisers
 
 
-def corruption_laws(objective: Any) -> tuple[Law, ...]:
-    """Laws of `SpanCorruption`, between rows and batch; all but the first read the batch alone."""
+def corruption_checks(objective: Any) -> tuple[Check, ...]:
+    """Checks of `SpanCorruption` between rows and batch; all but the first read the batch."""
     marks = np.full(objective.vocabulary.size, -1)
     marks[list(objective.span_sentinels)] = np.arange(len(objective.span_sentinels))
 
@@ -63,17 +67,17 @@ def corruption_laws(objective: Any) -> tuple[Law, ...]:
         return outside & ~mark & ~objective.vocabulary.special[wrote]
 
     return (
-        Law("hidden tokens other than the target's", 0.0, _hidden_differ(objective), "exact"),
-        Law("source and target put together are not the text", 0.0, torn, "exact"),
-        Law("sentinels of a source not 0, 1, 2 …", 0.0, source_marks, "exact"),
-        Law("sentinels of a target not those and one more", 0.0, target_marks, "exact"),
-        Law("text outside the spans of a target", 0.0, after, "exact"),
-        *shift_laws(objective),
+        Check("hidden tokens other than the target's", 0.0, _hidden_differ(objective), "exact"),
+        Check("source and target put together are not the text", 0.0, torn, "exact"),
+        Check("sentinels of a source not 0, 1, 2 …", 0.0, source_marks, "exact"),
+        Check("sentinels of a target not those and one more", 0.0, target_marks, "exact"),
+        Check("text outside the spans of a target", 0.0, after, "exact"),
+        *shift_checks(objective),
     )
 
 
-def drop_laws(objective: Any) -> tuple[Law, ...]:
-    """Laws of `DropTokens`, between rows and batch."""
+def drop_checks(objective: Any) -> tuple[Check, ...]:
+    """Checks of `DropTokens`, between rows and batch."""
 
     def left(rows: Rows, batch: Batch) -> np.ndarray:
         pieces, hidden = objective.seen(rows)
@@ -84,13 +88,13 @@ def drop_laws(objective: Any) -> tuple[Law, ...]:
         return np.concatenate([same, _differ(piece, pieces.piece[stays])])
 
     return (
-        Law("hidden tokens other than the target's", 0.0, _hidden_differ(objective), "exact"),
-        Law("source other than what is left", 0.0, left, "exact"),
-        *shift_laws(objective),
+        Check("hidden tokens other than the target's", 0.0, _hidden_differ(objective), "exact"),
+        Check("source other than what is left", 0.0, left, "exact"),
+        *shift_checks(objective),
     )
 
 
-def shift_laws(objective: Any) -> tuple[Law, ...]:
+def shift_checks(objective: Any) -> tuple[Check, ...]:
     """The decoder reads its own target, one later; measured within the batch."""
 
     def view(rows: Rows, batch: Batch) -> tuple[Rows, Batch]:
@@ -98,7 +102,7 @@ def shift_laws(objective: Any) -> tuple[Law, ...]:
         return Rows(np.where(segments > 0, batch.targets, 0), segments, segments), batch
 
     start = getattr(objective.vocabulary, objective.start)
-    return tuple(law.through(view) for law in answer_laws(start))
+    return tuple(check.through(view) for check in answer_checks(start))
 
 
 def _hidden_differ(objective: Any):
@@ -144,3 +148,92 @@ def _place_of(
 def _differ(seen: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Where two arrays differ; one True if they are not equally long."""
     return seen != right if len(seen) == len(right) else np.ones(1, bool)
+
+
+@objective_checks.register
+def span_corruption(objective: SpanCorruption) -> tuple[Check, ...]:
+    """The hiding's, and that source and target put together are the text."""
+    hidden = tuple(
+        check.through(lambda rows, _: objective.seen(rows))
+        for check in masking_checks(objective.hiding)
+    )
+    return (*hidden, *corruption_checks(objective))
+
+
+@objective_checks.register
+def drop_tokens(objective: DropTokens) -> tuple[Check, ...]:
+    """The hiding's, and that both sides are the text's tokens in order."""
+    hidden = tuple(
+        check.through(lambda rows, _: objective.seen(rows))
+        for check in masking_checks(objective.hiding)
+    )
+    return (*hidden, *drop_checks(objective))
+
+
+@objective_checks.register
+def gap_sentence_generation(objective: GapSentenceGeneration) -> tuple[Check, ...]:
+    """The hiding's, the shift's, and one mask in the source for each sentence."""
+    kept = (
+        check for check in drop_tokens(objective) if check.name != "source other than what is left"
+    )
+    return (*kept, *source_checks(objective))
+
+
+def source_checks(objective: Any) -> tuple[Check, ...]:
+    """Checks of `GapSentenceGeneration`'s sources, between rows and batch."""
+
+    def left(rows: Rows, batch: Batch) -> np.ndarray:
+        pieces, hidden = objective.seen(rows)
+        stays = np.ones(len(pieces.tokens), bool)
+        stays[hidden.index] = False
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
+        text = token != objective.vocabulary.mask
+        same = token[text], piece[text]
+        right = pieces.tokens[stays], pieces.piece[stays]
+        if len(same[0]) != len(right[0]):
+            return np.ones(1, bool)
+        return (same[0] != right[0]) | (same[1] != right[1])
+
+    def masks(rows: Rows, batch: Batch) -> np.ndarray:
+        """Masks of each piece less its hidden sentences, and masks in the wrong place."""
+        pieces, hidden = objective.seen(rows)
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
+        mask = token == objective.vocabulary.mask
+        number = counts_of(piece, pieces.count, mask) - hidden.number(pieces)
+        if number.any():
+            return number
+        first = np.sort(hidden.index[hidden.begins(pieces)])
+        gone = np.zeros(len(pieces.tokens), np.int64)
+        gone[hidden.index] = 1
+        before = (np.cumsum(1 - gone) - (1 - gone))[first]  # tokens that stay before each span
+        return np.concatenate([number, (np.cumsum(~mask) - ~mask)[mask] - before])
+
+    return (
+        Check("source tokens other than what is left", 0.0, left, "exact"),
+        Check("masks other than one for each sentence, in its place", 0.0, masks, "exact"),
+    )
+
+
+@objective_checks.register
+def mixture_of_denoisers(objective: MixtureOfDenoisers) -> tuple[Check, ...]:
+    """The denoisers', those of span corruption, and the mode tokens."""
+
+    def modes(rows: Rows, batch: Batch) -> np.ndarray:
+        """Sources that do not begin with their mode, and modes elsewhere."""
+        pieces, hidden = objective.seen(rows)
+        _, token, piece = flat(batch.source, batch.source_segments, pieces)
+        lead = np.diff(piece, prepend=-1) != 0
+        known = np.isin(token, objective.vocabulary.sentinels[len(objective.span_sentinels) :])
+        wrong = token[lead] != objective.mode_tokens(hidden)[piece[lead]]
+        number = counts_of(piece, pieces.count, known)
+        return np.concatenate([wrong, (number != 1)[pieces.lengths > 0]])
+
+    hidden = (
+        check.through(lambda rows, _: objective.seen(rows))
+        for check in masking_checks(objective.hiding)
+    )
+    return (
+        *hidden,
+        *corruption_checks(objective),
+        Check("sources without their mode token in front", 0.0, modes, "exact"),
+    )

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from fxformer.batch import Batch, Rows
-from fxformer.objective.law import Law
+from fxformer.evaluate.audit.check import Check, once
+from fxformer.evaluate.audit.checks.causal import causal_lm
+from fxformer.evaluate.audit.checks.dispatch import objective_checks
+from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 
@@ -37,8 +40,8 @@ class Parts:
         return counts_of(self.after.piece, self.after.count, self.mark) > 0
 
 
-def fim_laws(objective: Any) -> tuple[Law, ...]:
-    """Laws of `FillInTheMiddle`, between rows [B, W] and a batch of [B, T]."""
+def fim_checks(objective: Any) -> tuple[Check, ...]:
+    """Checks of `FillInTheMiddle`, between rows [B, W] and a batch of [B, T]."""
 
     def parts(rows: Rows, batch: Batch) -> Parts:
         """Read off the batch; the last token of a row is only a target there."""
@@ -135,7 +138,7 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
             return np.zeros(TENTHS, np.int64)
         prefix = seen.count(1, objective.splitting.units(seen.after.tokens))
         suffix = seen.count(2, objective.splitting.units(seen.after.tokens))
-        draws = pieces.draws(rows.seed, rows.epoch).within("law of the cuts")
+        draws = pieces.draws(rows.seed, rows.epoch).within("check of the cuts")
         cut = np.where(draws.uniform("which") < 0.5, prefix, m - suffix)
         place = (cut + draws.uniform("where")) / (m + 1)
         good = (kind == 1) & seen.turned
@@ -143,18 +146,18 @@ def fim_laws(objective: Any) -> tuple[Law, ...]:
 
     rate, spm = objective.rate, objective.spm
     shares = (1 - rate, rate * (1 - spm), rate * spm)
-    laws = (
-        Law("pieces left alone, PSM and SPM", shares, kinds, "shares"),
-        Law("parts put together are not the text", 0.0, torn, "exact"),
-        Law("marks missing or out of order", 0.0, disordered, "exact"),
-        Law("parts of other lengths than drawn", 0.0, elsewhere, "exact"),
-        Law("length of the middle, as a share of the mean", 1.0, middle, "mean"),
-        Law("place of the cuts in their piece", 0.5, place, "mean"),
-        Law("tenth of their piece that the cuts are in", (0.1,) * TENTHS, tenths, "shares"),
+    checks = (
+        Check("pieces left alone, PSM and SPM", shares, kinds, "shares"),
+        Check("parts put together are not the text", 0.0, torn, "exact"),
+        Check("marks missing or out of order", 0.0, disordered, "exact"),
+        Check("parts of other lengths than drawn", 0.0, elsewhere, "exact"),
+        Check("length of the middle, as a share of the mean", 1.0, middle, "mean"),
+        Check("place of the cuts in their piece", 0.5, place, "mean"),
+        Check("tenth of their piece that the cuts are in", (0.1,) * TENTHS, tenths, "shares"),
     )
     if objective.split == "token":
-        return laws
-    return (*laws, Law("parts that the tokenizer cuts otherwise", 0.0, foreign, "exact"))
+        return checks
+    return (*checks, Check("parts that the tokenizer cuts otherwise", 0.0, foreign, "exact"))
 
 
 def _drawn(objective: Any, rows: Rows) -> tuple[Pieces, np.ndarray, tuple]:
@@ -178,3 +181,12 @@ def _spelt(objective: Any, tokens: np.ndarray, piece: np.ndarray) -> np.ndarray:
     """What the tokens of each piece are made of, with the number of the piece. [k, 2]."""
     letters, sizes = objective.splitting.spelt(tokens)
     return np.stack([letters, np.repeat(piece, sizes)], axis=1)
+
+
+@objective_checks.register
+def fill_in_the_middle(objective: FillInTheMiddle) -> tuple[Check, ...]:
+    """Shares, cuts, the text put together again, and those of a causal LM."""
+    causal = causal_lm(objective)
+    view = once(lambda rows, batch: (objective.turned(rows), batch))
+    own = (check.through(view) for check in causal)
+    return (*fim_checks(objective), *own)

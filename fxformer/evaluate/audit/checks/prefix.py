@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 
 from fxformer.batch import Batch, Rows, Vocabulary
-from fxformer.objective.causal import across, not_next, scored
-from fxformer.objective.law import Law
+from fxformer.evaluate.audit.check import Check
+from fxformer.evaluate.audit.checks.causal import across, not_next, scored
+from fxformer.evaluate.audit.checks.dispatch import objective_checks
+from fxformer.evaluate.audit.checks.shift_right import answer_checks
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.shift import answer_laws
+from fxformer.objective.prefix import PrefixLM, PrefixSeq2Seq
 
 
-def prefix_laws(vocabulary: Vocabulary) -> tuple[Law, ...]:
-    """Laws of `PrefixLM`, between rows [B, T+1] and batch [B, T]."""
+def prefix_checks(vocabulary: Vocabulary) -> tuple[Check, ...]:
+    """Checks of `PrefixLM`, between rows [B, T+1] and batch [B, T]."""
 
     def split(rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         pieces = pieces_of(rows, vocabulary)
@@ -35,17 +37,17 @@ def prefix_laws(vocabulary: Vocabulary) -> tuple[Law, ...]:
         return (rows.tokens[:, :-1] != batch.tokens).ravel()
 
     return (
-        Law("targets other than the next token", 0.0, not_next, "exact"),
-        Law("targets across pieces or in padding", 0.0, across, "exact"),
-        Law("targets inside a prefix, or missing behind it", 0.0, cover, "exact"),
-        Law("prefixes that are not the beginning of a piece", 0.0, ragged, "exact"),
-        Law("tokens changed", 0.0, changed, "exact"),
+        Check("targets other than the next token", 0.0, not_next, "exact"),
+        Check("targets across pieces or in padding", 0.0, across, "exact"),
+        Check("targets inside a prefix, or missing behind it", 0.0, cover, "exact"),
+        Check("prefixes that are not the beginning of a piece", 0.0, ragged, "exact"),
+        Check("tokens changed", 0.0, changed, "exact"),
         *_uniform(split),
     )
 
 
-def split_laws(objective: Any) -> tuple[Law, ...]:
-    """Laws of `PrefixSeq2Seq`, between rows and batch."""
+def split_checks(objective: Any) -> tuple[Check, ...]:
+    """Checks of `PrefixSeq2Seq`, between rows and batch."""
 
     def split(rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         pieces = pieces_of(rows, objective.vocabulary)
@@ -73,13 +75,13 @@ def split_laws(objective: Any) -> tuple[Law, ...]:
 
     start = getattr(objective.vocabulary, objective.start)
     return (
-        Law("source and target one after the other are not the text", 0.0, torn, "exact"),
+        Check("source and target one after the other are not the text", 0.0, torn, "exact"),
         *_uniform(split),
-        *(law.through(view) for law in answer_laws(start)),
+        *(check.through(view) for check in answer_checks(start)),
     )
 
 
-def _uniform(split: Any) -> tuple[Law, ...]:
+def _uniform(split: Any) -> tuple[Check, ...]:
     """The split k = prefix - 1 is uniform on 0 … N, N = n - 2: its mean, and that of its square."""
 
     def place(rows: Rows, batch: Batch) -> np.ndarray:
@@ -96,12 +98,24 @@ def _uniform(split: Any) -> tuple[Law, ...]:
         return (prefix < 1) | (prefix >= np.maximum(length, 2))
 
     return (
-        Law("sides without a token", 0.0, empty, "exact"),
-        Law("place of the split, from first to last", 0.5, place, "mean"),
-        Law("spread of the split, beyond that of a uniform one", 0.0, square, "mean"),
+        Check("sides without a token", 0.0, empty, "exact"),
+        Check("place of the split, from first to last", 0.5, place, "mean"),
+        Check("spread of the split, beyond that of a uniform one", 0.0, square, "mean"),
     )
 
 
 def _whole(batch: Batch) -> np.ndarray:
     """The prefix with a place for the last token of a row, which is never in it. [B, T+1] bool."""
     return np.pad(np.asarray(batch.prefix), ((0, 0), (0, 1)))
+
+
+@objective_checks.register
+def prefix_lm(objective: PrefixLM) -> tuple[Check, ...]:
+    """What is prefix, what is a target, and that it is the next token."""
+    return prefix_checks(objective.vocabulary)
+
+
+@objective_checks.register
+def prefix_seq2seq(objective: PrefixSeq2Seq) -> tuple[Check, ...]:
+    """The two sides are the text, cut anywhere; the decoder reads its own target, shifted."""
+    return split_checks(objective)

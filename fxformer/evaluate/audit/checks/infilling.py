@@ -1,4 +1,4 @@
-"""The laws of text infilling, measured on what is left of a text and where its tokens came from."""
+"""Checks of text infilling, measured on what is left of a text and where its tokens are from."""
 
 import functools
 
@@ -6,18 +6,23 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Vocabulary
+from fxformer.evaluate.audit.check import Check, once
+from fxformer.evaluate.audit.checks.dispatch import noise_checks
+from fxformer.evaluate.audit.checks.infilling_marks import Marks
+from fxformer.evaluate.audit.checks.noise_base import honest, in_order, unchanged
 from fxformer.objective.counter_rng import poisson_table
-from fxformer.objective.law import Law, once
-from fxformer.objective.noise.marks import Marks
+from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 
 RARE = 0.005  # lengths are judged one by one until what remains is rarer than this
-_marks = once(Marks.of)  # most laws here read the same marks
+_marks = once(Marks.of)  # most checks here read the same marks
 
 
-def infill_laws(rate: float, mean: float, random: float, vocabulary: Vocabulary) -> tuple[Law, ...]:
-    """Laws between the pieces before and after."""
+def infill_checks(
+    rate: float, mean: float, random: float, vocabulary: Vocabulary
+) -> tuple[Check, ...]:
+    """Checks between the pieces before and after."""
 
     def marked(before: Pieces, after: Pieces) -> np.ndarray:
         shown = after.tokens[after.origin < 0]
@@ -28,14 +33,14 @@ def infill_laws(rate: float, mean: float, random: float, vocabulary: Vocabulary)
         return vocabulary.special[shown] & (shown != vocabulary.mask)
 
     return (
-        Law("hidden tokens off rate·m by one or more", 0.0, _off_budget(rate), "exact"),
-        Law("hidden share", rate, _hidden_share, "ratio"),
-        Law("marks beyond those expected, per piece", 0.0, _surplus(mean), "mean"),
-        *length_laws(mean),
-        Law("place of the marks in their piece", 0.5, _place, "mean"),
-        Law("a mark comes first, beyond chance", 0.0, _edge, "mean"),
-        Law("marks that are masks, and random tokens", (1 - random, random), marked, "shares"),
-        Law("special tokens put in as random ones", 0.0, special_marks, "exact"),
+        Check("hidden tokens off rate·m by one or more", 0.0, _off_budget(rate), "exact"),
+        Check("hidden share", rate, _hidden_share, "ratio"),
+        Check("marks beyond those expected, per piece", 0.0, _surplus(mean), "mean"),
+        *length_checks(mean),
+        Check("place of the marks in their piece", 0.5, _place, "mean"),
+        Check("a mark comes first, beyond chance", 0.0, _edge, "mean"),
+        Check("marks that are masks, and random tokens", (1 - random, random), marked, "shares"),
+        Check("special tokens put in as random ones", 0.0, special_marks, "exact"),
     )
 
 
@@ -116,18 +121,18 @@ def _surplus(mean: float):
     return surplus
 
 
-def length_laws(mean: float) -> tuple[Law, ...]:
-    """How often a mark hides 0, 1, 2 … tokens, and how often more, against the law of its piece.
+def length_checks(mean: float) -> tuple[Check, ...]:
+    """How often a mark hides 0, 1, 2 … tokens, or more, against the distribution in its piece.
 
     Only marks that stand alone show their length; places do not depend on lengths, so given how
     many marks a piece has, those are a fair sample of them.
     """
     longest = int(np.searchsorted(poisson_table(mean), 1 - RARE)) - 1
-    exact = (_length_law(mean, longest, length) for length in range(longest + 1))
-    return (*exact, _length_law(mean, longest, longest + 1))
+    exact = (_length_check(mean, longest, length) for length in range(longest + 1))
+    return (*exact, _length_check(mean, longest, longest + 1))
 
 
-def _length_law(mean: float, longest: int, wanted: int) -> Law:
+def _length_check(mean: float, longest: int, wanted: int) -> Check:
     def residue(before: Pieces, after: Pieces) -> np.ndarray:
         marks = _marks(before, after)
         hit = marks.alone & (np.minimum(marks.length, longest + 1) == wanted)
@@ -135,12 +140,14 @@ def _length_law(mean: float, longest: int, wanted: int) -> Law:
         _, alone = _per_piece(before, after, marks.alone)
         _, number = _per_piece(before, after, np.ones(len(hit)))
         pairs, where = np.unique(np.stack([budget, number]), axis=1, return_inverse=True)
-        laws = (length_shares(int(b), int(k), mean) for b, k in pairs.T)
-        share = np.array([np.append(law[: longest + 1], law[longest + 1 :].sum()) for law in laws])
+        distributions = (length_shares(int(b), int(k), mean) for b, k in pairs.T)
+        share = np.array(
+            [np.append(one[: longest + 1], one[longest + 1 :].sum()) for one in distributions]
+        )
         return (hits - alone * share[where.ravel(), wanted])[alone > 0]
 
     name = f"{wanted}" if wanted <= longest else f"{wanted} or more"
-    return Law(f"spans of {name}, per piece, beyond those expected", 0.0, residue, "mean")
+    return Check(f"spans of {name}, per piece, beyond those expected", 0.0, residue, "mean")
 
 
 def _items(before: Pieces, after: Pieces) -> tuple[Marks, np.ndarray, np.ndarray]:
@@ -165,3 +172,14 @@ def _edge(before: Pieces, after: Pieces) -> np.ndarray:
     marks, number, items = _items(before, after)
     lead = np.bincount(marks.piece, weights=marks.place == 0, minlength=before.count)
     return lead[number > 0] - (number / np.maximum(items, 1))[number > 0]
+
+
+@noise_checks.register
+def text_infilling(noise: TextInfilling, vocabulary: Vocabulary) -> tuple[Check, ...]:
+    """Budget, span lengths with the zeros, places, and marks."""
+    return (
+        *honest(),
+        in_order(),
+        unchanged(),
+        *infill_checks(noise.rate, noise.length, noise.random, vocabulary),
+    )

@@ -4,10 +4,15 @@ from typing import cast
 
 import numpy as np
 
-from fxformer.batch import Batch, Labels, Rows, Vocabulary
-from fxformer.objective.law import Law
+from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
+from fxformer.evaluate.audit.check import Check, once
+from fxformer.evaluate.audit.checks.dispatch import objective_checks
+from fxformer.evaluate.audit.checks.masked import masked_lm
+from fxformer.objective.nsp import NextSentence
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import counts_of, sums_before
+from fxformer.objective.sentence_pairs import SentencePairLM
+from fxformer.objective.sop import SentenceOrder
 
 
 def roles(rows: Rows, vocabulary: Vocabulary) -> np.ndarray:
@@ -40,7 +45,7 @@ def wrong_tokens(rows: Rows, batch: Batch, vocabulary: Vocabulary) -> np.ndarray
     return whole
 
 
-def sentence_laws(vocabulary: Vocabulary, rate: float) -> tuple[Law, ...]:
+def sentence_checks(vocabulary: Vocabulary, rate: float) -> tuple[Check, ...]:
     """Between rows [B, T] with pairs and a batch with types and labels."""
 
     def share(rows: Rows, batch: Batch) -> np.ndarray:
@@ -78,9 +83,59 @@ def sentence_laws(vocabulary: Vocabulary, rate: float) -> tuple[Law, ...]:
         return np.abs(weights - due) > 1e-4 * due
 
     return (
-        Law("right and wrong pairs", (1 - rate, rate), share, "shares"),
-        Law("pieces without one class at their first token", 0.0, misplaced, "exact"),
-        Law("types other than 0 up to the first eos, 1 behind it", 0.0, types, "exact"),
-        Law("borders of pieces moved", 0.0, borders, "exact"),
-        Law("weights of the classes other than the targets'", 0.0, weight, "exact"),
+        Check("right and wrong pairs", (1 - rate, rate), share, "shares"),
+        Check("pieces without one class at their first token", 0.0, misplaced, "exact"),
+        Check("types other than 0 up to the first eos, 1 behind it", 0.0, types, "exact"),
+        Check("borders of pieces moved", 0.0, borders, "exact"),
+        Check("weights of the classes other than the targets'", 0.0, weight, "exact"),
     )
+
+
+@objective_checks.register
+def sentence_pair_lm(objective: SentencePairLM, own: tuple[Check, ...] = ()) -> tuple[Check, ...]:
+    """Checks of labels and types, `own` checks of wrong pairs, and those of masked LM on the
+    pairs as they are shown."""
+    view = once(lambda rows, batch: (objective.shown(rows), batch))
+    masked = (check.through(view) for check in masked_lm(objective))
+    return (*sentence_checks(objective.vocabulary, objective.rate), *own, *masked)
+
+
+@objective_checks.register
+def next_sentence(objective: NextSentence) -> tuple[Check, ...]:
+    """B is the negative where the class says so, which is from another document."""
+
+    def other(rows: Rows, batch: Batch) -> np.ndarray:
+        tokens, wrong = unhidden(batch), wrong_tokens(rows, batch, objective.vocabulary)
+        negatives = cast(np.ndarray, cast(Pairs, rows.pairs).negatives)
+        right = np.where(wrong, negatives, rows.tokens)
+        return (tokens != right)[rows.segments > 0]
+
+    def same(rows: Rows, batch: Batch) -> np.ndarray:
+        text = np.zeros(rows.tokens.shape, bool)
+        text[rows.segments > 0] = roles(rows, objective.vocabulary) == 3
+        text &= wrong_tokens(rows, batch, objective.vocabulary)
+        pairs = cast(Pairs, rows.pairs)
+        return np.asarray(pairs.negative_documents == pairs.documents)[text]
+
+    own = (
+        Check("texts other than their class says", 0.0, other, "exact"),
+        Check("wrong second texts from the same document", 0.0, same, "exact"),
+    )
+    return sentence_pair_lm(objective, own)
+
+
+@objective_checks.register
+def sentence_order(objective: SentenceOrder) -> tuple[Check, ...]:
+    """The texts are those of the piece, in the order that the class says."""
+
+    def disordered(rows: Rows, batch: Batch) -> np.ndarray:
+        here = rows.segments > 0
+        wrong = wrong_tokens(rows, batch, objective.vocabulary)[here]
+        role = roles(rows, objective.vocabulary)
+        order = np.where(wrong, np.array([0, 3, 2, 1, 4])[role], role)
+        piece = np.cumsum(role == 0)
+        right = rows.tokens[here][np.lexsort((order, piece))]
+        return unhidden(batch)[here] != right
+
+    order = Check("texts in another order than their class says", 0.0, disordered, "exact")
+    return sentence_pair_lm(objective, (order,))
