@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks
-from fxformer.evaluate.audit.checks.word_maskings import expected_lengths
+from fxformer.evaluate.audit.checks.word_maskings import expected_lengths, seen_spans
 from fxformer.objective.masking.span_lengths import Geometric, Harmonic, Lengths
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import pieces_of
@@ -108,7 +108,8 @@ def test_what_is_expected_is_what_comes(lengths, pack, wordy):
     """The expected number of spans of each length, in pieces short and long."""
     rows = pack([[(9 * i, 20), (9 * i + 1, 90), (9 * i + 2, 3)] for i in range(600)], 128)
     selection, pieces = Spans(0.3, lengths=lengths), pieces_of(rows, wordy)
-    _, of_length, expected = selection._seen(pieces, selection(pieces, pieces.draws(0, 0)))
+    chosen = selection(pieces, pieces.draws(0, 0))
+    _, of_length, expected = seen_spans(selection, pieces, chosen)
     total = expected.sum(0)
     assert (np.abs(of_length.sum(0) - total) < 5 * np.sqrt(total) + 1).all()
     words = selection.words(pieces)

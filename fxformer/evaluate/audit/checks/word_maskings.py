@@ -25,7 +25,7 @@ def whole_words(masking: WholeWords) -> tuple[Check, ...]:
 @masking_checks.register
 def spans(masking: Spans) -> tuple[Check, ...]:
     """Measured between pieces and what was chosen of them."""
-    seen = once(functools.partial(_seen, masking))
+    seen = once(functools.partial(seen_spans, masking))
 
     def surplus(pieces: Pieces, chosen: Chosen) -> np.ndarray:
         number, _, expected = seen(pieces, chosen)
@@ -49,7 +49,7 @@ def spans(masking: Spans) -> tuple[Check, ...]:
     )
 
 
-def _seen(
+def seen_spans(
     masking: Spans, pieces: Pieces, chosen: Chosen
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each piece: its spans [P], those of each length [P, longest], and their expectation
