@@ -70,6 +70,11 @@ VERBS = {
         f"{DASHBOARD}:attention",
         "attention_parser",
     ),
+    "pipeline": Verb(
+        "answer a task for texts: masks, classes, entities, questions, summaries, translations",
+        "fxformer.inference.pipelines.command:pipeline_command",
+        "pipeline_parser",
+    ),
     "import": Verb(
         "make a run of a published checkpoint", "fxformer.hf.cli:import_", "import_parser"
     ),

@@ -59,6 +59,11 @@ class Tokenizer(ABC):
             found = f"<extra_id_{self.ids.sentinels.index(i)}>"
         return found or self.decode(np.array([i], np.int32)) or f"#{i}"
 
+    def id_of(self, name: str) -> int | None:
+        """The inverse of `name_of` for special tokens and entries of the vocabulary; None: there
+        is no such token, or the tokenizer has no names."""
+        return next((i for i in self.ids.all() if self.name_of(i) == name), None)
+
     @abstractmethod
     def files(self) -> dict[str, bytes]:
         """The files that make up the tokenizer, by name."""

@@ -48,6 +48,9 @@ class FastTokenizer(Tokenizer):
     def name_of(self, i: int) -> str:
         return self._fast.id_to_token(i) or super().name_of(i)
 
+    def id_of(self, name: str) -> int | None:
+        return self._fast.token_to_id(name)
+
     def spelling(self) -> Spelling | None:
         """Of a byte-level vocabulary, which spells all bytes and puts nothing before a text."""
         card = json.loads(self.text)

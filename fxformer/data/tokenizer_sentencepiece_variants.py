@@ -101,6 +101,9 @@ class VariedSentencePiece(SentencePieceTokenizer):
     def name_of(self, i: int) -> str:
         return self.pieces[i] or super().name_of(i)
 
+    def id_of(self, name: str) -> int | None:
+        return self.pieces.index(name) if name and name in self.pieces else None
+
     def spelling(self) -> Spelling | None:
         """None: the pieces do not spell the text as it was given."""
         return None

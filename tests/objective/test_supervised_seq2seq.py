@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.supervised_seq2seq import Seq2SeqLM, TokenLabel
 
 
@@ -18,15 +17,15 @@ def rows(pack):
 
 
 @pytest.mark.parametrize("objective", [Seq2SeqLM, TokenLabel])
-def test_the_checks_hold_and_can_be_broken(objective, rows, build, broken):
+def test_the_laws_hold_and_can_be_broken(objective, rows, build, broken):
     made = build(objective)
     batch = made.corrupt(rows)
-    assert broken(objective_checks(made), [(rows, batch)]) == set()
+    assert broken(made.laws(), [(rows, batch)]) == set()
     wrong = dataclasses.replace(batch, targets=batch.targets + 1)
-    assert broken(objective_checks(made), [(rows, wrong)])
+    assert broken(made.laws(), [(rows, wrong)])
     field = "tokens" if objective is TokenLabel else "source"
     wrong = dataclasses.replace(batch, **{field: getattr(batch, field) + 1})
-    assert any("source" in name for name in broken(objective_checks(made), [(rows, wrong)]))
+    assert any("source" in name for name in broken(made.laws(), [(rows, wrong)]))
 
 
 @pytest.mark.parametrize("objective", [Seq2SeqLM, TokenLabel])

@@ -1,1 +1,1 @@
-"""`fxformer audit`: an objective measured against its own check."""
+"""`fxformer audit`: an objective measured against its own law."""

@@ -47,10 +47,12 @@ class Prepared:
 
     rows: batches [1, t], none of them padded; windows of one text are several
     state: what `finish` needs of the row
+    number: of the row among all rows, from 0; random numbers depend on it
     """
 
     rows: Sequence[Batch]
     state: Any = None
+    number: int = 0
 
     @property
     def tokens(self) -> int:
@@ -63,6 +65,7 @@ class Pipeline(ABC):
     """Answers of one task for texts; `Options` of a subclass holds its options and defaults.
 
     model: see `inference.model.Model`
+    name: of the task, as the caller wrote it (translation_en_to_fr); "": that of the class
     meter: charges joules to answers; None: energy is not counted
     options: defaults for all calls
     A subclass prepares a row (UserError: the row's error), names what to compute of its model
@@ -71,9 +74,11 @@ class Pipeline(ABC):
 
     task: ClassVar[str]
     Options: ClassVar[type]
+    fields: ClassVar[tuple[str, ...]] = ("text",)  # columns of a row in a file
+    required_fields: ClassVar[int] = 1  # of them, from the first
 
-    def __init__(self, model: Model, *, meter: Meter | None = None, **options: Any):
-        self.model, self.meter = model, meter
+    def __init__(self, model: Model, *, name: str = "", meter: Meter | None = None, **options: Any):
+        self.model, self.name, self.meter = model, name or self.task, meter
         self.card: ModelCard = model_card(model)
         self.requests = 0
         self.options = self.changed(self.default_options(), options)
@@ -142,17 +147,24 @@ class Pipeline(ABC):
         """The answer to a call with one row, where transformers has another form for it."""
         return value
 
-    def answers(self, rows: Iterable[Any], options: Any = None) -> Iterator[Answer]:
-        """The answers of all rows in their order, computed chunk by chunk."""
+    def answers(self, rows: Iterable[Any], options: Any = None, first: int = 0) -> Iterator[Answer]:
+        """The answers of all rows in their order, computed chunk by chunk.
+
+        first: number of the first row, where others were answered before
+        """
         options = self.options if options is None else options
         rows = iter(rows)
         while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
-            yield from self._chunk(chunk, options)
+            yield from self._chunk(chunk, options, first)
+            first += len(chunk)
 
-    def _chunk(self, chunk: list[Any], options: Any) -> list[Answer]:
+    def _chunk(self, chunk: list[Any], options: Any, first: int) -> list[Answer]:
         before, began = self._joules(), time.perf_counter()
         with contextlib.nullcontext() if self.meter is None else self.meter.phase("generate"):
-            prepared = [_attempt(lambda row=row: self.prepare(row, options)) for row in chunk]
+            prepared = [
+                _attempt(lambda n=n, row=row: self._prepared(row, options, n))
+                for n, row in enumerate(chunk, first)
+            ]
             values = self._values(prepared, options)
         after, seconds = self._joules(), time.perf_counter() - began
         good = [one for one in prepared if isinstance(one, Prepared)]
@@ -168,6 +180,11 @@ class Pipeline(ABC):
                 share = one.tokens / total
                 answers.append(Answer(value, None, (after - before) * share, 1e3 * seconds * share))
         return answers
+
+    def _prepared(self, row: Any, options: Any, number: int) -> Prepared:
+        if isinstance(row, UserError):  # it could not even be read
+            raise row
+        return dataclasses.replace(self.prepare(row, options), number=number)
 
     def _values(self, prepared: list[Any], options: Any) -> list[Any]:
         """The answer of each prepared row, or its UserError."""

@@ -70,7 +70,7 @@ def group_entities(labelled: Labelled, names: Sequence[str]) -> list[Entity]:
     groups: list[list[int]] = []
     before = None
     for number, label in enumerate(labelled.label):
-        begins, tag = split_label(names[label])
+        begins, tag = split_label(str(names[label]))
         if before == tag and not begins:
             groups[-1].append(number)
         else:
@@ -78,7 +78,7 @@ def group_entities(labelled: Labelled, names: Sequence[str]) -> list[Entity]:
         before = tag
     return [
         Entity(
-            split_label(names[labelled.label[one[0]]])[1],
+            split_label(str(names[labelled.label[one[0]]]))[1],
             float(labelled.score[one].mean()),
             int(labelled.start[one[0]]),
             int(labelled.end[one[-1]]),

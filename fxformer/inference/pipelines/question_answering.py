@@ -60,6 +60,8 @@ class QuestionAnswering(Pipeline):
 
     task = "question-answering"
     Options = QuestionAnsweringOptions
+    fields = ("question", "context")
+    required_fields = 2
 
     def check(self) -> None:
         """Raise UserError without a head for spans."""
@@ -117,7 +119,8 @@ class QuestionAnswering(Pipeline):
             if options.max_context:
                 starts[context] = owner[low:high] == number
             made = best_spans(
-                *logits[:length].T,
+                logits[:length, 0],
+                logits[:length, 1],
                 context,
                 count=max(N_BEST, options.top_k),
                 longest=options.max_answer_len,

@@ -12,16 +12,8 @@ from fxformer.inference.load import load
 from fxformer.inference.model import Model
 from fxformer.inference.pipelines.base import Pipeline
 from fxformer.inference.pipelines.cost import open_meter
-
-TASKS = {
-    "fill-mask": "fill_mask:FillMask",
-    "text-classification": "text_classification:TextClassification",
-    "zero-shot-classification": "zero_shot_classification:ZeroShotClassification",
-    "token-classification": "token_classification:TokenClassification",
-    "question-answering": "question_answering:QuestionAnswering",
-    "feature-extraction": "feature_extraction:FeatureExtraction",
-}
-ALIASES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
+from fxformer.inference.pipelines.languages import TASK
+from fxformer.inference.pipelines.names import ALIASES, TASKS
 
 
 def pipeline(
@@ -36,7 +28,7 @@ def pipeline(
 ) -> Pipeline:
     """The pipeline of a task with a model; call it with a text, or with a list of texts.
 
-    task: a name of `TASKS`, or sentiment-analysis, ner, translation_XX_to_YY
+    task: a name of `names.TASKS`, or sentiment-analysis, ner, translation_XX_to_YY
     model: what `fxformer.load` takes, with `step`, `dtype` and `runs`; or a loaded Model
     energy: count the joules of answers (`Pipeline.answers` gives them)
     options: of the task, for all calls
@@ -44,14 +36,15 @@ def pipeline(
     """
     kind = task_class(task)
     loaded = model if isinstance(model, Model) else load(model, step, dtype=dtype, runs=runs)
-    return kind(loaded, meter=open_meter() if energy else None, **options)
+    name = ALIASES.get(task, task)
+    return kind(loaded, name=name, meter=open_meter() if energy else None, **options)
 
 
 def task_class(task: str) -> type[Pipeline]:
     """The Pipeline class of a task. UserError, naming the nearest, if there is none."""
-    name = ALIASES.get(task, task)
+    name = "translation" if TASK.fullmatch(task) else ALIASES.get(task, task)
     if name not in TASKS:
-        known = [*TASKS, *ALIASES]
+        known = [*TASKS, *ALIASES, "translation_XX_to_YY"]
         raise UserError(f"no task {task!r}{nearest(task, known)}; there are {', '.join(known)}")
     module, _, cls = TASKS[name].partition(":")
     found = importlib.import_module(f"fxformer.inference.pipelines.{module}")

@@ -35,6 +35,7 @@ class TextClassification(Pipeline):
 
     task = "text-classification"
     Options = TextClassificationOptions
+    fields = ("text", "text_pair")
 
     def check(self) -> None:
         """Raise UserError without a head for whole texts."""

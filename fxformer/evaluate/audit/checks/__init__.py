@@ -1,1 +1,0 @@
-"""Statistical checks of objectives, maskings and noises: what must hold of their batches."""
