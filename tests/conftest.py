@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import absl.logging
@@ -9,7 +10,7 @@ import pytest
 from skips import ListedSkips
 
 from tests.compiling import compile_quickly
-from tests.sampling import tenth
+from tests.sampling import one_in, tenth
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"
@@ -48,7 +49,18 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` deselects
 def pytest_collection_modifyitems(config, items):
+    cases = defaultdict(list)
+    for item in items:
+        mark = item.get_closest_marker("sample")
+        if mark and not item.get_closest_marker("slow"):
+            cases[item.nodeid.partition("[")[0], *mark.args].append(item)
+    for (_, share), some in cases.items():
+        quick = one_in(share, [item.nodeid for item in some])
+        for item in some:
+            if item.nodeid not in quick:
+                item.add_marker(pytest.mark.slow)
     seed = config.getoption("--slow-tenth")
     if seed is None:
         return

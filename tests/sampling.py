@@ -1,8 +1,20 @@
-"""A seeded part of the slow tests, for runs that cannot afford all of them."""
+"""Parts of the tests, for runs that cannot afford all of them."""
 
 import hashlib
 
 PART = 10
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+def one_in(share: int, names: list[str]) -> set[str]:
+    """One of every `share` cases of a parametrised test, at least one; always the same ones.
+
+    names: pytest's node ids of its cases, in any order
+    """
+    return set(sorted(names, key=_digest)[::share])
 
 
 def tenth(names: list[str], seed: str) -> set[str]:
@@ -12,7 +24,7 @@ def tenth(names: list[str], seed: str) -> set[str]:
     """
 
     def draw(name: str) -> int:
-        return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest())
+        return _digest(f"{seed}:{name}")
 
     # one of every ten in a row that goes through file after file: the cost varies little
     row = sorted(names, key=lambda name: (name.partition("::")[0], draw(name)))

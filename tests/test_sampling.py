@@ -1,14 +1,20 @@
-"""The tenth of the slow tests that CI runs: the same for a seed, another for another seed."""
+"""Parts of the tests: one case in n, and a tenth of the slow tests by a seed."""
 
 from collections import Counter
 
-from tests.sampling import tenth
+from tests.sampling import one_in, tenth
 
 NAMES = [
     f"tests/{file}.py::test[{n}]"
     for file, count in (("a", 57), ("b", 120), ("c", 3))
     for n in range(count)
 ]
+
+
+def test_one_case_in_n_is_always_the_same_and_never_none():
+    cases = [f"tests/a.py::test[{n}]" for n in range(30)]
+    assert len(one_in(4, cases)) == 8 and one_in(4, cases) == one_in(4, cases[::-1])
+    assert one_in(4, cases[:2]) and one_in(4, cases) < set(cases)
 
 
 def test_a_seed_always_draws_the_same():

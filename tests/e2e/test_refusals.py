@@ -71,6 +71,7 @@ def judge(line: tuple[str, str, str], said: str | None, folder: Path) -> str | N
 @pytest.mark.parametrize(
     "part", [pytest.param(n, marks=pytest.mark.slow if n % 4 else ()) for n in range(PARTS)]
 )
+@pytest.mark.sample(8)
 def test_bad_lines_are_refused_by_name(part, folder):
     wrong = [judge(li, refusal(words_of(li, folder)), folder) for li in LINES[part::PARTS]]
     assert not any(wrong), "\n".join(filter(None, wrong))

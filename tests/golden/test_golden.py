@@ -20,6 +20,7 @@ def difference(group: str, name: str, now: str) -> str:
 
 
 @pytest.mark.parametrize("group,name", ALL)
+@pytest.mark.sample(4)
 def test_the_config_and_the_parameters_are_those_of_the_golden(group, name):
     changed = difference(group, name, write.WRITERS[group](name))
     assert not changed, f"if this is meant, run `make goldens` and commit:\n{changed}"

@@ -59,6 +59,7 @@ def exported(folder, model, objective, tokenizer, *words):
 @pytest.mark.parametrize(
     ("model", "objective", "prompts"), [("gpt2", "clm", True), ("bert", "mlm", False)]
 )
+@pytest.mark.sample(2)
 def test_only_prompts_of_a_decoder_are_left_open(model, objective, prompts, tmp_path):
     run, folder = exported(
         tmp_path, model, objective, "unigram", "model.dim=8", "model.heads=1", "model.layers=1"

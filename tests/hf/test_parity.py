@@ -32,6 +32,7 @@ OTHERS = [pytest.param(folder, id=f"third-{folder.name}", marks=slow) for folder
 
 
 @pytest.mark.parametrize("folder", FIXTURES + OTHERS)
+@pytest.mark.sample(2)
 def test_the_answers_are_those_of_transformers(folder):
     ours, compared = answers(folder), 0
     for name, theirs in wanted(folder).items():
@@ -48,6 +49,7 @@ def test_the_answers_are_those_of_transformers(folder):
 
 
 @pytest.mark.parametrize("folder", FIXTURES + OTHERS)
+@pytest.mark.sample(2)
 def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     one = published(folder)
     if folder.name.endswith("__legacy"):
@@ -67,6 +69,7 @@ def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     "folder",
     [pytest.param(f, id=f.name, marks=() if f in [*FIRST[::4], *ALONE] else slow) for f in own()],
 )
+@pytest.mark.sample(3)
 def test_a_model_is_recognised_as_the_class_it_came_from(folder):
     found = detect_family(
         plain(published(folder).compose().model), model_type=stated(folder, "model_type")

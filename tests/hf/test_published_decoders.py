@@ -202,6 +202,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.sample(2)
 def test_a_published_config_has_the_published_parameters(name):
     config, choices, parameters = PUBLISHED[name]
     family = family_of(config)

@@ -56,6 +56,7 @@ def said(*choices):
     return found.family.serialize({"vocab_size": 100, **found.config})
 
 
+@pytest.mark.slow
 def test_a_transformer_xl_of_ours_says_what_it_is():
     config = said()
     assert config["cutoffs"] == [12, 50] and config["tie_projs"] == [True] * 3

@@ -67,6 +67,7 @@ PACKED = [
 
 
 @pytest.mark.parametrize(("kind", "part"), PACKED)
+@pytest.mark.sample(3)
 def test_packing_and_padding_are_invisible(kind, part):
     """Two texts and padding in one row give each text the numbers it has alone in a row."""
     model = built(kind, part)
@@ -100,6 +101,7 @@ def test_gradients_do_not_cross_segments(kind):
 
 
 @pytest.mark.parametrize("part", PARTS)
+@pytest.mark.sample(3)
 def test_a_decoder_sees_no_later_token_and_caches_exactly(part):
     model = built("decoder", part)
     tokens = ids(1, 8)

@@ -100,6 +100,7 @@ def nats(objective, holes):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.sample(3)
 def test_the_probabilities_of_all_words_add_up_to_one(name, closed, words, built):
     model = built[LEGAL.get(name, "seq2seq")]
     objective = CASES[name](lambda **_: model, vocabulary=words, rngs=nnx.Rngs(0))

@@ -69,6 +69,7 @@ def test_every_knob_is_spelled_out(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in (*PAIRS, "ctrl")])
+@pytest.mark.sample(2)
 def test_it_builds_and_corrupts(name, rows, toy, marked):
     objective = made(composed(name), toy, marked)
     batch = objective.corrupt(rows)

@@ -75,6 +75,7 @@ def test_the_loss_weighs_the_streams(prophet, make, batch):
     assert odd["loss"][0] == pytest.approx(0.75 * both[0] + 0.25 * both[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_stream_0_alone_is_mass(make, batch):
     """A weight of 0 leaves the loss of an ordinary decoder, and no gradient in the other stream."""
     one = make(weights=(1.0, 0.0))

@@ -68,6 +68,7 @@ def settings(text, model, objective, *more):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[1])
+@pytest.mark.sample(3)
 def test_two_steps(case, text):
     setup = set_up(settings(text, *case))
     state, step = jax.jit(setup.init_state)(jax.random.key(0)), jax.jit(setup.step)

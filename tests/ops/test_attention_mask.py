@@ -61,6 +61,7 @@ PLAIN += ["relative model/attention=relative"]
 
 
 @pytest.mark.parametrize("position", PLAIN)
+@pytest.mark.sample(3)
 def test_packing_a_prefix_is_invisible(position):
     model = tiny("decoder", *f"model/position={position}".split())
     tokens = ids(1, 10)

@@ -86,6 +86,7 @@ def filtered(corpus, seen: np.ndarray) -> np.ndarray:
     return np.array(laws)
 
 
+@pytest.mark.slow
 def test_an_encoder_reaches_the_floor_of_both_sides_and_does_not_go_under_it():
     """The targets of one piece are not independent given what is seen; but the exponential of the
     mean of its log ratios has mean <= 1 (Jensen), so the argument holds with pieces for tokens."""

@@ -51,6 +51,7 @@ def piece_losses(setup, params) -> dict[int, float]:
 @pytest.mark.parametrize(
     ("model", "objective"), [("encoder", "mlm"), ("decoder", "clm"), ("seq2seq", "denoise")]
 )
+@pytest.mark.sample(3)
 def test_packed_or_alone_a_piece_has_the_same_loss(model, objective, lines):
     knobs = (
         f"model={model}",

@@ -16,6 +16,7 @@ def test_an_encoder_with_positions_labels_every_symbol(task):
 
 
 @pytest.mark.parametrize("task", ["reverse", pytest.param("sort", marks=slow)])
+@pytest.mark.slow
 def test_an_encoder_without_positions_cannot(task):
     """Without positions equal symbols get equal labels: the best it can do is far below."""
     accuracy = trained(f"experiment={task}", "model/position=none").valid["accuracy"]

@@ -37,6 +37,7 @@ def planned(folder):
     return json.loads((folder / "plan.json").read_text())
 
 
+@pytest.mark.sample(2)
 def test_the_run_is_what_was_planned(folder, planned):
     code, _, err = called("train", *QUICK, folder=folder)
     assert code == 0, err
@@ -77,6 +78,7 @@ def test_errors_of_parts_are_weighed_by_the_parts():
     assert _sum_sigma(0.0, 0.5, 40.0, 0.7) == 0.7 and _sum_sigma(0.0, 1.0, 0.0, 1.0) == 0.0
 
 
+@pytest.mark.slow
 def test_a_sweep_is_the_sum_of_its_runs(folder):
     code, out, err = called(
         "plan", "-m", "model.layers=1,2", *QUICK, "plan.compile=false", "plan.json=sweep.json",
@@ -126,6 +128,7 @@ def test_a_region_that_is_unknown_is_refused():
         pytest.param(("model=prophetnet", "objective=prophetnet"), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.sample(2)
 def test_flops_are_those_of_the_compilers_own_analysis(words):
     """Of the lowered gradient, layers laid out and the loss in one chunk (it counts the body of a
     loop once); what it has beyond matrix products is a few operations a number: under 2 % here."""

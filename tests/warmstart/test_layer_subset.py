@@ -51,6 +51,7 @@ QUICK = ("bert", "t5", "modernbert", "albert_groups")
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in TEACHERS]
 )
+@pytest.mark.sample(2)
 def test_a_students_layers_are_the_teachers(name):
     layers, blocks = TEACHERS[name]
     _, arrays, lines, teacher = student(HERE / name, layers)
@@ -99,6 +100,7 @@ def test_layers_keep_their_attention_windows():
 @pytest.mark.parametrize(
     "layers", ["[]", "[2]", "[1,0]", "[0,0]", "[-1]", "second", "{decoder: all}"]
 )
+@pytest.mark.sample(2)
 def test_invalid_layer_choices_are_refused(layers):
     with pytest.raises(ConfigError, match="warm_start.layers"):
         student(HERE / "bert", layers)
