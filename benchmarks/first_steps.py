@@ -36,13 +36,13 @@ SHARED = (
     *(f"trainer.eval_every={STEPS}", "trainer.save_every=25", "trainer.keep_checkpoints=9"),
 )
 SENTINELS = "tokenizer.specials.sentinels=40"
-TYPED = ("model=encoder", "model/embed=typed", "data/packing=sentence_pairs")
+TYPED = ("model=encoder", "model/input=typed", "data/packing=sentence_pairs")
 CASES = {
     "clm": ("model=decoder",),
     "prefix": ("model=decoder",),
     "fim": ("model=decoder", SENTINELS),
     "mlm": ("model=encoder",),
-    "electra": ("model=encoder", "model/embed=typed"),
+    "electra": ("model=encoder", "model/input=typed"),
     "nsp": TYPED,
     "sop": TYPED,
     "denoise": ("model=seq2seq",),

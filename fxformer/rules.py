@@ -93,7 +93,7 @@ def _compiled(rule: Any, what: str) -> tuple[re.Pattern, Any]:
 
 def _falls_back(pattern: re.Pattern, before: list, paths: list[str]) -> bool:
     """Whether a rule only says again, in more general words, what rules before it have decided:
-    `embedding$` after `words/embedding$` is for the tables that this model happens not to have."""
+    `embedding$` after `position/table/embedding$` is for tables that this model does not have."""
     hidden = [path for path in paths if pattern.search(path)]
     return bool(hidden) and all(
         any(pattern.pattern in other.pattern and other.search(path) for other, _ in before)

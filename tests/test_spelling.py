@@ -12,6 +12,7 @@ from fxformer.data.special_tokens import Specials
 from fxformer.data.tokenizer_basic import Byte, Char
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word, WordPiece
 from fxformer.data.tokenizer_sentencepiece import SentencePiece
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.fim import FillInTheMiddle
 from tests.objective.conftest import Toy
 
@@ -75,10 +76,10 @@ def test_turned_texts_decode_to_what_they_were(tokenizer):
             prefix = row[2 : row.index(suf)]
             suffix, middle = row[row.index(suf) + 1 : row.index(mid)], row[row.index(mid) + 1 :]
             assert tokenizer.decode(np.array(prefix + middle + suffix)) == tokenizer.decode(old)
-    laws = [law for law in made.laws() if law.kind == "exact"]
+    checks = [check for check in objective_checks(made) if check.kind == "exact"]
     rows = Rows(tokens, segments, examples)
     batch = made.corrupt(rows)
-    assert not any(np.any(law.measure(rows, batch)) for law in laws)
+    assert not any(np.any(check.measure(rows, batch)) for check in checks)
     assert made.tally.counts() == {}
 
 

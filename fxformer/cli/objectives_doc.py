@@ -1,4 +1,4 @@
-"""docs/objectives.md: every preset audited, nominal and realised side by side. `make audit`."""
+"""docs/objectives.md: every preset audited, nominal and observed side by side. `make audit`."""
 
 import itertools
 import json
@@ -20,11 +20,11 @@ OVERRIDE = re.compile(r"(?<!\S)[\w./]+=[\w./]*\w")
 INTRO = """# Objectives, measured
 
 Written by `make audit`, which draws at least {draws:,} examples from every preset of
-`conf/objective` and judges each rule of its law; do not edit. `fxformer audit objective=NAME` does
-the same for one, on any data.
+`conf/objective` and tests each of its checks; do not edit. `fxformer audit objective=NAME` does the
+same for one, on any data.
 
 For every preset, the probability that a rule is called broken although all hold is at most
-{alarm:g} (Bonferroni over its rules), and the intervals (±) hold together at confidence {sure:g}.
+{alpha:g} (Bonferroni over its rules), and the intervals (±) hold together at confidence {sure:g}.
 A rule without chance (a token moved across a border, a target that is not the original) must hold
 for every single value. Text: `{data}`, {length} tokens a row; times: {cpu}, one thread,
 the quickest of {passes} batches.
@@ -99,15 +99,15 @@ def page(audits: Sequence[dict[str, Any]]) -> str:
     first = max(audits, key=lambda audit: audit["data"]["length"])
     intro = INTRO.format(
         draws=min(audit["examples_drawn"] for audit in audits) // 1000 * 1000,
-        alarm=first["alarm"],
-        sure=1 - first["alarm"],
+        alpha=first["alpha"],
+        sure=1 - first["alpha"],
         data="stdlib_docs",
         length=first["data"]["length"],
         cpu=first["machine"]["cpu"],
         passes=PASSES,
     )
     lines = [
-        "| preset | rules | verdict | nominal share | realised | corrupt | tokens/s |",
+        "| preset | rules | verdict | nominal share | observed | corrupt | tokens/s |",
         "|---|---:|---|---:|---:|---:|---:|",
     ]
     lines += [_overview(audit) for audit in audits]
@@ -120,11 +120,11 @@ def _overview(audit: dict[str, Any]) -> str:
     speed = rows * length / audit["ms"] / 1e3
     time = f"{audit['ms']:.2f} ms for {rows} × {length}"
     shares = [r for r in audit["rules"] if "share" in r["name"] and r["kind"] in ("mean", "ratio")]
-    nominal, realised = (
+    nominal, observed = (
         ", ".join("–" if r[value] is None else f"{r[value]:.4f}" for r in shares if r["nominal"])
-        for value in ("nominal", "realised")
+        for value in ("nominal", "observed")
     )
-    cells = (f"[`{name}`](#{name})", len(audit["rules"]), verdict, nominal, realised, time)
+    cells = (f"[`{name}`](#{name})", len(audit["rules"]), verdict, nominal, observed, time)
     return "| " + " | ".join(map(str, cells)) + f" | {speed:.1f} M |"
 
 
@@ -140,7 +140,7 @@ def _section(audit: dict[str, Any]) -> str:
     ]
     chance = [rule for rule in audit["rules"] if rule["kind"] != "exact"]
     if chance:
-        lines += ["| rule | nominal | realised | ± | draws | |", "|---|---:|---:|---:|---:|---|"]
+        lines += ["| rule | nominal | observed | ± | draws | |", "|---|---:|---:|---:|---:|---|"]
         lines += [_row(rule) for rule in chance]
         lines += [""]
     lines += _exact([rule for rule in audit["rules"] if rule["kind"] == "exact"])
@@ -152,16 +152,16 @@ def _section(audit: dict[str, Any]) -> str:
 def _row(rule: dict[str, Any]) -> str:
     verdict = "holds" if rule["holds"] else "**broken**"
     verdict = verdict if rule["draws"] or not rule["holds"] else "unseen"
-    nominal, realised, high = rule["nominal"], rule["realised"], rule["high"]
+    nominal, observed, high = rule["nominal"], rule["observed"], rule["high"]
     if isinstance(nominal, list) and len(nominal) > 4:
-        shown = (f"{len(nominal)} classes", f"p = {rule['chance']:.2f}", "chi-square")
+        shown = (f"{len(nominal)} classes", f"p = {rule['p_value']:.2f}", "chi-square")
     elif isinstance(nominal, list):
-        reach = max(a - b for a, b in zip(high, realised, strict=True))
-        shown = (_many(nominal), _many(realised), f"{reach:.4f}")
-    elif realised is None:
+        reach = max(a - b for a, b in zip(high, observed, strict=True))
+        shown = (_many(nominal), _many(observed), f"{reach:.4f}")
+    elif observed is None:
         shown = (f"{nominal:.4f}", "nothing seen", "")
     else:
-        shown = (f"{nominal:.4f}", f"{realised:.4f}", f"{high - realised:.4f}")
+        shown = (f"{nominal:.4f}", f"{observed:.4f}", f"{high - observed:.4f}")
     return "| " + " | ".join([rule["name"], *shown, f"{rule['draws']:,}", verdict]) + " |"
 
 

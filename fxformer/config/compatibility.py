@@ -117,11 +117,11 @@ def sentence_pairs_are_packed(cfg: DictConfig) -> str | None:
             f"and {packing.rpartition('.')[2]} gives single texts; write "
             "data/packing=sentence_pairs, or objective=mlm"
         )
-    types = select(cfg, "model.embed.types")
+    types = select(cfg, "model.input.types")
     if isinstance(types, int) and types < 2:
         return (
-            f"model.embed.types: {types} token types do not tell two texts apart; write "
-            "model.embed.types=2, model=bert or model=albert, or objective=mlm"
+            f"model.input.types: {types} token types do not tell two texts apart; write "
+            "model.input.types=2, model=bert or model=albert, or objective=mlm"
         )
     return None
 

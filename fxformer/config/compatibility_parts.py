@@ -59,12 +59,12 @@ def attention_has_streams(cfg: DictConfig) -> str | None:
 def biases_have_one_owner(cfg: DictConfig) -> str | None:
     """Query biases belong to the layers or to the position, not to neither or both."""
     for stack, _, position in _pairs(cfg):
-        own = OmegaConf.select(stack, "attention.own_bias")
+        own = OmegaConf.select(stack, "attention.per_layer_bias")
         if not isinstance(own, bool) or own != getattr(position, "shares_biases", own is False):
             continue
         return (
-            f"model.attention.own_bias: {str(own).lower()} with {position.__name__}, which has "
-            f"{'them too' if own else 'none either'}; write model.attention.own_bias="
+            f"model.attention.per_layer_bias: {str(own).lower()} with {position.__name__}, which "
+            f"has {'them too' if own else 'none either'}; write model.attention.per_layer_bias="
             f"{str(not own).lower()} or model/position={'relative' if own else 'relative_shared'}"
         )
     return None
@@ -72,7 +72,7 @@ def biases_have_one_owner(cfg: DictConfig) -> str | None:
 
 def words_fit_what_reads_them(cfg: DictConfig) -> str | None:
     """Heads and objectives that need a class of token embedding name it in `needs_embedding`."""
-    words = OmegaConf.select(cfg, "model.network.words._target_")
+    words = OmegaConf.select(cfg, "model.network.embedding._target_")
     kept = locate(words) if words else None
     for key in ("model.network.head", "objective"):
         target = OmegaConf.select(cfg, f"{key}._target_")
@@ -80,7 +80,7 @@ def words_fit_what_reads_them(cfg: DictConfig) -> str | None:
         if kept is None or wanted is None or issubclass(kept, wanted):
             continue
         name = target.rpartition(".")[2]
-        near = options("model/words", lambda part, wanted=wanted: issubclass(part, wanted))
+        near = options("model/embedding", lambda part, wanted=wanted: issubclass(part, wanted))
         heads = options(
             "model/head",
             lambda part: (
@@ -90,7 +90,7 @@ def words_fit_what_reads_them(cfg: DictConfig) -> str | None:
         other = _either("model/head", heads) if key != "objective" else "another objective"
         return (
             f"{key.replace('network.', '')}: {name} does not support {kept.__name__}; "
-            f"write {_either('model/words', near)} or {other}"
+            f"write {_either('model/embedding', near)} or {other}"
         )
     return None
 

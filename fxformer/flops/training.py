@@ -42,7 +42,7 @@ def transformer_flops(
     stack, block = body.stack, body.stack.blocks
     tokens = (1 + num_predicted) * int((segments > 0).sum())
     by_token = stack.layers * kernel_size(block.ffn)
-    by_token += kernel_size(stack.local) + kernel_size(body.embed)
+    by_token += kernel_size(stack.convolution) + kernel_size(body.input)
     flops = 2 * tokens * by_token
     if global_tokens is None and getattr(block.attention, "first_global", False):
         global_tokens = first_of_segments(segments)
@@ -59,7 +59,7 @@ def transformer_flops(
         flops += layers * block.attention.flops(pairs)
     if encoder_segments is not None:
         pairs = cross_attention_pairs(segments, encoder_segments, 1 + num_predicted)
-        flops += stack.layers * block.cross.flops(pairs)
+        flops += stack.layers * block.cross_attention.flops(pairs)
     return flops
 
 
@@ -72,7 +72,7 @@ def training_flops(model, batch: Batch, head: int | None = None, num_predicted: 
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
     flops = 2 * scored * num_predicted * (head_weights(model) if head is None else head)
-    words = getattr(model, "words", None)  # a generator has none of its own
+    words = getattr(model, "token_embedding", None)  # a generator has none of its own
     flops += 2 * tokens_read(batch) * kernel_size(words)
     segments, global_tokens = np.asarray(batch.segments), batch.global_tokens
     if model.architecture == "seq2seq":
@@ -92,7 +92,7 @@ def head_weights(model) -> int:
 
     def output_matrices(state):
         merged = nnx.merge(graphdef, state)
-        return merged.head.kernels(merged.words)
+        return merged.head.kernels(merged.token_embedding)
 
     found = jax.eval_shape(output_matrices, state)
     return sum(int(np.prod(one.shape)) for one in found) + kernel_size(model.head.transform)

@@ -5,7 +5,6 @@ from typing import Any
 # Options that do not affect the outputs in evaluation.
 FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
 SIDES = ("encoder", "decoder")
-WORDS = {"_target_": "fxformer.nn.core.Embedding", "_partial_": True}  # configs of old say nothing
 
 
 def canonicalize(model: dict[str, Any]) -> dict[str, Any]:
@@ -17,14 +16,14 @@ def canonicalize(model: dict[str, Any]) -> dict[str, Any]:
     for side in SIDES:
         if isinstance(model.get(side), dict):
             made[side] = _stack(model[side])
-    network = {"words": WORDS, **made["network"]}
+    network = {**made["network"]}
     for key in ("transformer", *SIDES):
         if isinstance(network.get(key), dict):
             network[key] = _stack(network[key])
     dim = made.get("dim")
-    network["words"] = _widths(network["words"], dim)
+    network["embedding"] = _widths(network["embedding"], dim)
     network["head"] = _widths(network["head"], dim)
-    return {**made, "words": network["words"], "network": network}
+    return {**made, "embedding": network["embedding"], "network": network}
 
 
 def _widths(part: Any, dim: int | None) -> Any:
@@ -38,7 +37,7 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
     if "transformer" in stack:
         return {**stack, "transformer": _stack(stack["transformer"])}
     dim, heads = stack["dim"], stack["heads"]
-    attention, ffn, embed = {**stack["attention"]}, {**stack["ffn"]}, {**stack["embed"]}
+    attention, ffn, entry = {**stack["attention"]}, {**stack["ffn"]}, {**stack["input"]}
     if "heads" not in attention and "head_dim" in attention:
         attention["head_dim"] = attention["head_dim"] or dim // heads
         if "kv_heads" in attention:
@@ -49,15 +48,15 @@ def _stack(stack: dict[str, Any]) -> dict[str, Any]:
         position = {**position, "head_dim": dim // heads}
     hidden = stack.get("hidden") or ffn.get("hidden")
     ffn["hidden"] = hidden
-    if "width" in embed:
-        embed["width"] = embed["width"] or dim
-        embed["project"] = embed["project"] == "always" or embed["width"] != dim
+    if "width" in entry:
+        entry["width"] = entry["width"] or dim
+        entry["project"] = entry["project"] == "always" or entry["width"] != dim
     windows = stack.get("windows") or [None]
     windows = [windows[i % len(windows)] for i in range(stack["layers"])]
     windows = windows if any(windows) else None
-    groups = stack.get("groups") or stack["layers"]
-    made = {"attention": attention, "position": position, "ffn": ffn, "embed": embed}
-    return {**stack, **made, "hidden": hidden, "windows": windows, "groups": groups}
+    groups = stack.get("layer_groups") or stack["layers"]
+    made = {"attention": attention, "position": position, "ffn": ffn, "input": entry}
+    return {**stack, **made, "hidden": hidden, "windows": windows, "layer_groups": groups}
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

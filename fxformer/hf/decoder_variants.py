@@ -13,9 +13,9 @@ NO_LM_HEAD = ("model/head=none",)
 def heads(classes: str = "score", tokens: str = "classifier") -> list[WeightEntry]:
     """Entries of a decoder's classifiers (names of their last layers) and output projection."""
     return [
-        *linear(classes, "classifiers/classes/out"),
-        *linear(tokens, "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear(classes, "classifiers/classes/output"),
+        *linear(tokens, "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
         *tensor("lm_head.weight", "head/output/embedding"),
         *tensor("lm_head.bias", "head/bias"),
     ]

@@ -46,6 +46,29 @@ class Exported:
     caveats: list[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class ExportSource:
+    """A model to export.
+
+    name: for error messages
+    config: the `model` and `objective` nodes of its config
+    arrays: {path in the model: array}
+    published: folder with the config.json and tokenizer files it was imported from, if any
+    """
+
+    name: str
+    config: Config
+    arrays: dict[str, np.ndarray]
+    tokenizer: Tokenizer | None
+    published: Path | None
+
+    @property
+    def published_config(self) -> Config:
+        """The imported config.json; {} without one."""
+        there = self.published is not None and (self.published / "config.json").is_file()
+        return read_config(self.published) if there and self.published else {}
+
+
 def export_model(
     run: StoredRun, folder: str | Path, *, family: str | None = None, averaged: bool = True
 ) -> Exported:
@@ -56,22 +79,42 @@ def export_model(
     Raises ConfigMismatch naming the choices that no family has, ConfigError for a stored config
     that cannot be built; nothing is written then.
     """
+    opened_config(run.folder)  # refuses targets that may not run
+    kept = run.folder / "published"
+    if linked := not_own(kept):  # links could copy files from elsewhere into a public export
+        raise UserError(linked)
+    source = ExportSource(
+        name=run.id,
+        config=run.config,
+        arrays=model_weights(run, averaged=averaged),
+        tokenizer=load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None,
+        published=kept if kept.is_dir() else None,
+    )
+    return write_export(source, folder, family=family)
+
+
+def write_export(
+    source: ExportSource, folder: str | Path, *, family: str | None = None
+) -> Exported:
+    """Write config.json, model.safetensors and the tokenizer of a model to a new folder.
+
+    Raises as `export_model`.
+    """
     from safetensors.numpy import save_file
 
-    opened_config(run.folder)  # refuses targets that may not run
-    folder, model = Path(folder), model_with_head(run.config)
+    folder, tokenizer, arrays = Path(folder), source.tokenizer, source.arrays
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty: give a new folder")
     check_folder(folder, "export")
-    found = detect_family(model, model_type=family or _family(run))
-    arrays = model_weights(run, averaged=averaged)
-    tokenizer = load(run.folder / "tokenizer") if is_saved(run.folder / "tokenizer") else None
+    before = source.published_config
+    model = model_with_head(source.config)
+    found = detect_family(model, model_type=family or before.get("model_type"))
     if tokenizer is not None and tokenizer.source is not None:
         raise ConfigMismatch(
-            f"{run.id} has different tokenizers for source and target, but an export holds one: "
-            "only runs with one tokenizer can be exported"
+            f"{source.name} has different tokenizers for source and target, but an export holds "
+            "one: only models with one tokenizer can be exported"
         )
-    config = config_json(run, found, arrays, tokenizer)
+    config = config_json(source, found)
     entries = [*found.family.weight_map(found.config | config), *found.variant.weight_map(config)]
     tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}
     tensors = dict(sorted(tensors.items()))
@@ -81,17 +124,14 @@ def export_model(
     file = folder / "model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # safetensors creates files with mode 0600
-    files = ["config.json", "model.safetensors"]
-    files += _text_files(run, tokenizer, folder, found, config)
+    files = ["config.json", "model.safetensors", *_text_files(source, folder, found, config)]
     caveats = found.family.caveats(config)
     return Exported(folder, found.variant.architecture, tensors, files, caveats)
 
 
-def config_json(
-    run: StoredRun, found: FamilyMatch, arrays: dict[str, np.ndarray], tokenizer: Tokenizer | None
-) -> Config:
-    """config.json: the imported one, if any, updated with the run's current config."""
-    before = _published(run)
+def config_json(source: ExportSource, found: FamilyMatch) -> Config:
+    """config.json: the imported one, if any, updated with the model's current config."""
+    before, arrays = source.published_config, source.arrays
     if before.get("model_type") not in found.family.types:
         before = {}
     ours: Config = {
@@ -101,12 +141,12 @@ def config_json(
         "dtype": "float32",
         "torch_dtype": "float32",
         **found.config,
-        **free_values(found.family, model_with_head(run.config)),
+        **free_values(found.family, model_with_head(source.config)),
         "tie_word_embeddings": found.variant.has_lm_head or before.get("tie_word_embeddings", True),
         **found.variant.config,
         **_labels(found.variant, arrays, before),
     }
-    ids = _special_ids(run, tokenizer) if not before else {}
+    ids = _special_ids(source) if not before else {}
     written = found.family.serialize({**ids, **ours})
     public = (found.family.known | written.keys()) - set(found.family.derived)
     kept = {k: v for k, v in before.items() if k in public}
@@ -152,26 +192,17 @@ def model_with_head(config: Config) -> dict[str, Any]:
     return {**model, "head": head, "network": {**model["network"], "head": head}}
 
 
-def _family(run: StoredRun) -> str | None:
-    """The family that a run was imported from; None if it was not imported."""
-    return _published(run).get("model_type")
-
-
-def _published(run: StoredRun) -> Config:
-    file = run.folder / "published" / "config.json"
-    return read_config(file.parent) if file.is_file() else {}
-
-
-def _special_ids(run: StoredRun, tokenizer: Tokenizer | None) -> Config:
+def _special_ids(source: ExportSource) -> Config:
     """Ids of pad, bos and eos, and of the decoder's start token."""
-    seq2seq = run.config["model"]["network"]["_target_"].endswith("Seq2Seq")
+    tokenizer = source.tokenizer
+    seq2seq = source.config["model"]["network"]["_target_"].endswith("Seq2Seq")
     if tokenizer is None:
         return {"is_encoder_decoder": seq2seq} if seq2seq else {}
     ids = tokenizer.ids
     found: dict[str, Any] = {"pad_token_id": ids.pad, "bos_token_id": ids.bos}
     found["eos_token_id"] = ids.eos
     if seq2seq:
-        start = (run.config.get("objective") or {}).get("start", "pad")
+        start = (source.config.get("objective") or {}).get("start", "pad")
         found |= {"is_encoder_decoder": True, "decoder_start_token_id": getattr(ids, start)}
         found |= {
             "forced_bos_token_id": None,
@@ -184,7 +215,7 @@ def _labels(variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config)
     """Label names of a classifier; {} without one."""
     if variant.labels is None:
         return {}
-    count = arrays[f"classifiers/{variant.labels[1]}/out/kernel"].shape[-1]
+    count = arrays[f"classifiers/{variant.labels[1]}/output/kernel"].shape[-1]
     if len(before.get("id2label") or {}) == count:
         return {}
     names = {i: f"LABEL_{i}" for i in range(count)}
@@ -214,21 +245,17 @@ def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _text_files(
-    run: StoredRun, tokenizer: Tokenizer | None, folder: Path, found: FamilyMatch, config: Config
+    source: ExportSource, folder: Path, found: FamilyMatch, config: Config
 ) -> list[str]:
-    """Write tokenizer and generation config: the imported files, or ones built from the run's."""
-    kept = run.folder / "published"
-    if linked := not_own(
-        kept
-    ):  # links could copy files from elsewhere into an export that is published
-        raise UserError(linked)
-    files = copy_files(kept, folder) if kept.is_dir() else []
-    if (kept / GENERATION).is_file():
+    """Write tokenizer and generation config: the imported files, or ones built from the model's."""
+    kept, tokenizer = source.published, source.tokenizer
+    files = [] if kept is None else copy_files(kept, folder)
+    if kept is not None and (kept / GENERATION).is_file():
         shutil.copyfile(kept / GENERATION, folder / GENERATION)
         files.append(GENERATION)
     if tokenizer is None or any(name != GENERATION for name in files):
         return files
-    kind = architecture(OmegaConf.create({"model": model_with_head(run.config)}))
+    kind = architecture(OmegaConf.create({"model": model_with_head(source.config)}))
     writes = kind != "encoder" and found.variant.has_lm_head
     files += write_tokenizer(
         tokenizer,

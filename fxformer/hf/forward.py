@@ -86,7 +86,7 @@ def _outputs(model: Any, batch: Batch, names: Mapping[str, str]) -> dict[str, Ar
         else:
             found[names[name]] = made
         if name == "pairs":
-            found["pooler_output"] = answer.act(answer.dense(answer.pool(states[-1], None)))
+            found["pooler_output"] = answer.act(answer.dense(answer.pooling(states[-1], None)))
     return found
 
 

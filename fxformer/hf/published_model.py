@@ -24,7 +24,7 @@ from fxformer.hf.weight_map import WeightEntry
 from fxformer.rules import named
 
 LONGEST_CONFIG = 10_000_000  # bytes
-EMBEDDING = re.compile(r"words/(tables/\d+/)?embedding")  # paths of token embeddings
+EMBEDDING = re.compile(r"token_embedding/(tables/\d+/)?embedding")  # paths of token embeddings
 COUNTED = re.compile(r"layers|groups|\.inner")  # keys with at least one tensor each
 
 

@@ -67,7 +67,7 @@ def _scale(kind: str, stated: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if kind == "linear":
         own = {"factor": float(stated["factor"])}
-        return {"_target_": f"{PLACE}.slower", "_partial_": True, **own}
+        return {"_target_": f"{PLACE}.linear_scaling", "_partial_": True, **own}
     own = {ours: stated[theirs] for ours, theirs in LLAMA3.items()}
     return {"_target_": f"{PLACE}.llama3", "_partial_": True, **own}
 
@@ -82,7 +82,7 @@ def to_rope(
     made = {**config}
     theta, scale = made.pop("rope_base"), made.pop("rope_scale")
     stated: dict[str, Any] = {"rope_type": "default"}
-    if scale is not None and scale["_target_"].endswith(".slower"):
+    if scale is not None and scale["_target_"].endswith(".linear_scaling"):
         stated = {"rope_type": "linear", "factor": scale["factor"]}
     elif scale is not None:
         stated = {"rope_type": "llama3", **{LLAMA3[key]: scale[key] for key in LLAMA3}}

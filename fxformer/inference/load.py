@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
-from omegaconf import OmegaConf
 
 from fxformer.batch import Vocabulary
 from fxformer.data.special_tokens import SpecialIds
@@ -66,15 +65,13 @@ def published_model(source: PublishedSource) -> Model:
     """The Model of a published checkpoint; all its heads that the files have."""
     published, tokenizer = source.published, source.tokenizer()
     graphdef, state = nnx.split(load_model(published)[0])
-    config = OmegaConf.to_container(published.compose(), resolve=True)
-    assert isinstance(config, dict)
     return Model(
         name=published.folder.resolve().name,
         tokenizer=tokenizer,
         vocabulary=_vocabulary(published) if tokenizer is None else tokenizer.vocabulary,
         graphdef=graphdef,
         params=nnx.to_pure_dict(state),
-        config={str(key): value for key, value in config.items()},
+        config={"model": source.resolved_model},
         start=start_of(published.config),
         published=published.folder,
     )

@@ -12,12 +12,15 @@ from flax import nnx
 from fxformer.batch import Batch, Vocabulary
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
+from fxformer.hf.export_model import Exported, ExportSource, write_export
+from fxformer.inference import summary
 from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.forward import Compute, HiddenStates, Logits, TargetLogProbs, run_rows
 from fxformer.inference.scoring import TokenScores, token_scores
 from fxformer.inference.structure import layer_numbers, position_lengths, stack_of
 from fxformer.inference.text_encoding import Text, Texts, as_list, encode_texts
 from fxformer.objective.infilling import Question, asked, shifted
+from fxformer.rules import named
 from fxformer.train.state import bind
 
 
@@ -52,6 +55,13 @@ class Model:
     bidirectional_prompt: bool = False
     step: int | None = None
     published: Path | None = None
+
+    def __repr__(self) -> str:
+        return summary.as_text(self)
+
+    def _repr_html_(self) -> str:
+        """Shown by notebooks."""
+        return summary.as_html(self)
 
     def replace(self, **changes: Any) -> "Model":
         """A copy with other fields, such as `params`."""
@@ -98,7 +108,7 @@ class Model:
         tokenizer, table = self.tokenizer, None
         if self.architecture == "seq2seq" and not target:
             tokenizer = None if tokenizer is None else tokenizer.of_source
-            table = self.module.source_words
+            table = self.module.source_embedding
         return encode_texts(
             texts,
             tokenizer,
@@ -244,6 +254,17 @@ class Model:
         if count != given:
             raise UserError(f"{count} texts and {given} targets: give one target for each text")
         return self.encode(targets, target=True, closed=eos)
+
+    def save_pretrained(self, folder: str | Path, *, family: str | None = None) -> Exported:
+        """Write config.json, model.safetensors and the tokenizer to a new folder, which
+        transformers 4 and 5 load; weights as float32.
+
+        family: model_type to use if several families compute the same
+        Raises UserError, naming what no family has.
+        """
+        arrays = {path: np.asarray(x, np.float32) for path, x in named(self.params).items()}
+        source = ExportSource(self.name, self.config, arrays, self.tokenizer, self.published)
+        return write_export(source, folder, family=family)
 
     @property
     def start_id(self) -> int:

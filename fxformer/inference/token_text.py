@@ -40,11 +40,13 @@ def token_string(i: int, tokenizer: Tokenizer, spelling: Spelling | None) -> str
 def encode_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
     """Token ids of typed text, without the template's tokens. [n] int32.
 
-    The printed name of a special token (see `special_tokens`) is encoded as that token. The space
-    before a mask is dropped where tokens include their leading space.
+    The name of a special token, as printed (see `special_tokens`) or as in the vocabulary ([MASK]),
+    is encoded as that token. The space before a mask is dropped where tokens include their leading
+    space.
     """
-    known = special_tokens(tokenizer)
-    parts = re.split("(" + "|".join(map(re.escape, known)) + ")", text)
+    known = _vocabulary_names(tokenizer) | special_tokens(tokenizer)
+    names = sorted(known, key=len, reverse=True)
+    parts = re.split("(" + "|".join(map(re.escape, names)) + ")", text)
     spaced = _joins_spaces(tokenizer.spelling())
     found = []
     for part, after in zip(parts, [*parts[1:], ""], strict=True):
@@ -56,6 +58,12 @@ def encode_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
         if part:
             found.append(tokenizer.encode(part))
     return np.concatenate(found or [np.empty(0, np.int32)]).astype(np.int32)
+
+
+def _vocabulary_names(tokenizer: Tokenizer) -> dict[str, int]:
+    """{name in the vocabulary's own spelling: id} of the special tokens that have a name."""
+    special = np.flatnonzero(tokenizer.vocabulary.special).tolist()
+    return {name: i for i in special if (name := tokenizer.name_of(i)) != f"#{i}"}
 
 
 def _joins_spaces(spelling: Spelling | None) -> bool:

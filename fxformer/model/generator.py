@@ -57,7 +57,7 @@ def scale_transformer(transformer: Part, size: float, width: int) -> Part:
     the new number of heads. Raises UserError where width or heads would not be whole.
     """
     _, options = unwrap_partial(transformer)
-    if not {"dim", "heads", "ffn", "attention", "position", "embed"} <= set(options):
+    if not {"dim", "heads", "ffn", "attention", "position", "input"} <= set(options):
         raise UserError(
             "a generator is derived from an encoder's Transformer, and this model has none"
         )
@@ -69,7 +69,7 @@ def scale_transformer(transformer: Part, size: float, width: int) -> Part:
     groups = inside.get("kv_heads")
     fewer = {} if groups is None else {"kv_heads": max(round(groups * fraction), 1)}
     hidden = options.get("hidden") or unwrap_partial(options["ffn"])[1]["hidden"]
-    of_input = unwrap_partial(options["embed"])[1].items()
+    of_input = unwrap_partial(options["input"])[1].items()
     kept = {k: v for k, v in of_input if k in ("project", "dropout")}
     return functools.partial(
         transformer,
@@ -78,7 +78,7 @@ def scale_transformer(transformer: Part, size: float, width: int) -> Part:
         hidden=max(round(hidden * fraction), 1),
         attention=functools.partial(options["attention"], **fewer),
         position=NoPosition if added else options["position"],
-        embed=functools.partial(InputProjection, width=width, **kept),
+        input=functools.partial(InputProjection, width=width, **kept),
     )
 
 

@@ -29,7 +29,7 @@ class LanguageModel(nnx.Module):
 
     vocab: size of the tokenizer's vocabulary; tables have as many rows, rounded up to a multiple of
         `vocab_multiple`
-    words: class of the token embedding
+    embedding: class of the token embedding
     classifiers: classification heads by name (nn/classifier.py)
     """
 
@@ -39,14 +39,14 @@ class LanguageModel(nnx.Module):
         transformer: Part,
         head: Part,
         vocab: Count,
-        words: Part = Embedding,
+        embedding: Part = Embedding,
         classifiers: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
         self.vocab = round_up(vocab, vocab_multiple)
         self.transformer: Transformer = transformer(cross=False, rngs=rngs)
-        self.words = words(self.vocab, self.transformer.width, rngs=rngs)
+        self.token_embedding = embedding(self.vocab, self.transformer.width, rngs=rngs)
         self.head: Head = head(
             self.transformer.dim, vocab=self.vocab, width=self.transformer.width, rngs=rngs
         )
@@ -65,13 +65,13 @@ class LanguageModel(nnx.Module):
     @property
     def num_types(self) -> int:
         """Number of token types; 0: none."""
-        table = self.transformer.embed.types
+        table = self.transformer.input.type_embedding
         return 0 if table is None else table.embedding.shape[0]
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
         """Hidden states of the last layer. key: PRNG key of dropout; None: no dropout."""
         return self.transformer(
-            self.words(batch.tokens),
+            self.token_embedding(batch.tokens),
             batch.segments,
             types=batch.types,
             positions=batch.positions,
@@ -87,7 +87,7 @@ class LanguageModel(nnx.Module):
     def intermediates(self, batch: Batch) -> Intermediates:
         """Hidden states and attention weights of all layers."""
         return self.transformer.intermediates(
-            self.words(batch.tokens),
+            self.token_embedding(batch.tokens),
             batch.segments,
             types=batch.types,
             positions=batch.positions,
@@ -107,7 +107,7 @@ class LanguageModel(nnx.Module):
         self, tokens: Int[Array, "B T"], segments: Int[Array, "B T"]
     ) -> Float[Array, "B T D"]:
         """Hidden states of the last layer, as features of a text."""
-        return self.transformer(self.words(tokens), segments)[0]
+        return self.transformer(self.token_embedding(tokens), segments)[0]
 
     def decode_step(
         self,
@@ -120,7 +120,9 @@ class LanguageModel(nnx.Module):
         """Hidden states of T more tokens of rows whose beginning is cached, and the new cache.
 
         prefix: which of these tokens are encoded bidirectionally"""
-        x, new_cache = self.transformer(self.words(tokens), segments, prefix=prefix, cache=cache)
+        x, new_cache = self.transformer(
+            self.token_embedding(tokens), segments, prefix=prefix, cache=cache
+        )
         assert new_cache is not None  # since there was one
         return x, new_cache
 
@@ -130,8 +132,8 @@ class LanguageModel(nnx.Module):
 
     def projection(self):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
-        return self.head.projection(self.words)
+        return self.head.projection(self.token_embedding)
 
     def logits(self, x: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """Unnormalised log-probabilities of the next, or the masked, token; float32."""
-        return self.head.logits(x, self.words)
+        return self.head.logits(x, self.token_embedding)

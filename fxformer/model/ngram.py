@@ -37,7 +37,7 @@ class NgramDecoder(nnx.Module):
             )
         self.transformer: Transformer = transformer(causal=True, cross=True, rngs=rngs)
         self._check(self.transformer)
-        self.begin = Embedding(ngram, self.transformer.width, rngs=rngs)
+        self.ngram_embedding = Embedding(ngram, self.transformer.width, rngs=rngs)
         self.ngram, self.causal = ngram, True
 
     @property
@@ -132,11 +132,11 @@ class NgramDecoder(nnx.Module):
     ) -> Float[Array, "B P·T D"]:
         """Input of the first layer, the streams one after the other."""
         body, (batch, length, width) = self.transformer, tokens.shape
-        begin = self.begin.embedding[...][:num_predicted, None].astype(tokens.dtype)
+        begin = self.ngram_embedding.embedding[...][:num_predicted, None].astype(tokens.dtype)
         begin = jnp.broadcast_to(begin, (batch, num_predicted, length, width))
         x = jnp.concatenate([tokens, begin.reshape(batch, num_predicted * length, width)], 1)
         of_streams = jnp.concatenate([positions] + [positions + 1] * num_predicted, 1)
-        return body.embed(x, of_streams, body.position, key=key)
+        return body.input(x, of_streams, body.position, key=key)
 
     def self_context(
         self,

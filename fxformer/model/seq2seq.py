@@ -25,11 +25,11 @@ class Seq2Seq(nnx.Module):
     One token embedding serves the source, the target and, where the head is tied, the output (Press
     and Wolf 2017, three-way tying).
 
-    words: class of the token embedding
+    embedding: class of the token embedding
     classifiers: classification heads by name (nn/classifier.py)
     source_vocab: size of a separate embedding of source tokens; null: there is none
-    tie_stacks: encoder and decoder share all parameters but those of cross-attention (Rothe et al.
-        2020, sec. 3.2, "shared")
+    tie_encoder_decoder: encoder and decoder share all parameters but those of cross-attention
+        (Rothe et al. 2020, sec. 3.2, "shared")
     """
 
     architecture = "seq2seq"
@@ -41,10 +41,10 @@ class Seq2Seq(nnx.Module):
         decoder: Part,
         head: Part,
         vocab: Count,
-        words: Part = Embedding,
+        embedding: Part = Embedding,
         classifiers: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
-        tie_stacks: bool = False,
+        tie_encoder_decoder: bool = False,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
@@ -57,10 +57,10 @@ class Seq2Seq(nnx.Module):
                 f"encoder and decoder share a token embedding and a width: the encoder is {e.dim} "
                 f"wide on embeddings of {e.width}, the decoder {d.dim} on embeddings of {d.width}"
             )
-        if tie_stacks:
+        if tie_encoder_decoder:
             share_parameters(d, e)
-        self.words = words(self.vocab, d.width, rngs=rngs)
-        self.source_words = Embedding(source_vocab, e.width, rngs=rngs) if own else None
+        self.token_embedding = embedding(self.vocab, d.width, rngs=rngs)
+        self.source_embedding = Embedding(source_vocab, e.width, rngs=rngs) if own else None
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = build_classifiers(classifiers, d.dim, rngs)
 
@@ -78,7 +78,11 @@ class Seq2Seq(nnx.Module):
 
     def embed_source(self, source: Int[Array, "B S"]) -> Float[Array, "B S E"]:
         """Token embeddings of the source."""
-        return self.words(source) if self.source_words is None else self.source_words(source)
+        return (
+            self.token_embedding(source)
+            if self.source_embedding is None
+            else self.source_embedding(source)
+        )
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Float[Array, "B T D"]:
         """Hidden states of the decoder's last layer. key: PRNG key of dropout; None: no dropout."""
@@ -87,7 +91,7 @@ class Seq2Seq(nnx.Module):
             batch.source, batch.source_segments, global_tokens=batch.global_tokens, key=first
         )
         return self.decoder(
-            self.words(batch.tokens),
+            self.token_embedding(batch.tokens),
             batch.segments,
             positions=batch.positions,
             encoder_output=encoder_output,
@@ -110,7 +114,7 @@ class Seq2Seq(nnx.Module):
             global_tokens=batch.global_tokens,
         )
         decoder = self.decoder.intermediates(
-            self.words(batch.tokens),
+            self.token_embedding(batch.tokens),
             batch.segments,
             positions=batch.positions,
             encoder_output=encoder.hidden_states[-1],
@@ -131,7 +135,7 @@ class Seq2Seq(nnx.Module):
         encoder_output: None where the cache holds its keys and values (`with_encoder`)
         """
         x, new_cache = self.decoder(
-            self.words(tokens),
+            self.token_embedding(tokens),
             segments,
             encoder_output=encoder_output,
             encoder_segments=encoder_segments,
@@ -167,13 +171,13 @@ def share_parameters(decoder: nnx.Module, encoder: nnx.Module) -> None:
         if path not in of_decoder:
             raise UserError(
                 f"encoder and decoder cannot share parameters: the encoder has {name}, the decoder "
-                "has not; write model.network.tie_stacks=false"
+                "has not; write model.network.tie_encoder_decoder=false"
             )
         if of_decoder[path].shape != parameter.shape:
             raise UserError(
                 f"encoder and decoder cannot share parameters: {name} is {list(parameter.shape)} "
                 f"in the encoder and {list(of_decoder[path].shape)} in the decoder; write "
-                "model.network.tie_stacks=false"
+                "model.network.tie_encoder_decoder=false"
             )
     for path in of_encoder:
         *parents, last = path

@@ -22,12 +22,12 @@ class Transformer(nnx.Module):
 
     causal: a token attends to no later ones (a decoder)
     cross: each block has cross-attention to an encoder's output (the decoder of a seq2seq model)
-    memory_attention: the attention class of cross-attention; null: that of self-attention
+    cross_attention: the attention class of cross-attention; null: that of self-attention
     final_norm: whether a norm follows the last block, as pre-norm residuals need
     last_norm: that norm, where it is not `norm` (CTRL: another epsilon)
     hidden: inner width of the feed-forward layers, where it is not that of `ffn`
-    first: the residual connection of the first layer, where it is another (ModernBERT)
-    local: joins the input to the first layer's output (DeBERTa v2's convolution)
+    first_layer_residual: the residual connection of the first layer, where it differs (ModernBERT)
+    convolution: joins the input to the first layer's output (DeBERTa v2's convolution)
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Transformer(nnx.Module):
         causal: bool,
         cross: bool,
         final_norm: bool,
-        embed: Part,
+        input: Part,
         position: Part,
         attention: Part,
         ffn: Part,
@@ -47,11 +47,11 @@ class Transformer(nnx.Module):
         residual: Part,
         last_norm: Part | None = None,
         hidden: Count | None = None,
-        memory_attention: Part | None = None,
-        groups: Count | None = None,
-        inner: Count = 1,
-        first: Part | None = None,
-        local: Part | None = None,
+        cross_attention: Part | None = None,
+        layer_groups: Count | None = None,
+        inner_layers: Count = 1,
+        first_layer_residual: Part | None = None,
+        convolution: Part | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
@@ -59,28 +59,32 @@ class Transformer(nnx.Module):
         final_dropout: Rate = 0.0,
         rngs: nnx.Rngs,
     ):
-        self.embed = embed(dim, rngs=rngs)
-        self.position = position(self.embed.width, heads=heads, causal=causal, rngs=rngs)
-        if causal and local is not None:
+        self.input = input(dim, rngs=rngs)
+        self.position = position(self.input.width, heads=heads, causal=causal, rngs=rngs)
+        if causal and convolution is not None:
             raise UserError(
-                "a convolution mixes in later tokens: write model/local=none in a decoder"
+                "a convolution mixes in later tokens: write model/convolution=none in a decoder"
             )
         block = partial(
             Block,
             attention=partial(attention, heads=heads),
             ffn=ffn if hidden is None else partial(ffn, hidden=hidden),
             residual=partial(residual, norm=norm),
-            cross=partial(memory_attention or attention, heads=heads) if cross else None,
+            cross_attention=partial(cross_attention or attention, heads=heads) if cross else None,
             dropout=dropout,
         )
         self.stack = Stack(
             dim,
             block=block,
             layers=layers,
-            groups=groups,
-            inner=inner,
-            first=None if first is None else partial(block, residual=partial(first, norm=norm)),
-            local=local,
+            layer_groups=layer_groups,
+            inner_layers=inner_layers,
+            first_block=(
+                None
+                if first_layer_residual is None
+                else partial(block, residual=partial(first_layer_residual, norm=norm))
+            ),
+            convolution=convolution,
             windows=windows,
             unroll=unroll,
             remat=remat,
@@ -93,7 +97,7 @@ class Transformer(nnx.Module):
     @property
     def width(self) -> int:
         """Width of the token embeddings."""
-        return self.embed.width
+        return self.input.width
 
     def __call__(
         self,
@@ -123,7 +127,7 @@ class Transformer(nnx.Module):
         keys = split_key(key, 3)
         context, at = self.self_context(segments, cache, prefix, positions, global_tokens)
         cross = None if encoder_segments is None else cross_context(at, segments, encoder_segments)
-        x = self.embed(tokens, at, self.position, types=types, key=keys[0])
+        x = self.input(tokens, at, self.position, types=types, key=keys[0])
         x, cache, _ = self.stack(x, context, encoder_output, cross, cache=cache, key=keys[1])
         x = x if self.norm is None else self.norm(x)
         return drop(x, self.final_dropout, keys[2]), cache
@@ -141,7 +145,7 @@ class Transformer(nnx.Module):
         The arguments are as of `__call__`.
         """
         at = segment_positions(segments) if positions is None else positions
-        return self.embed.embed(tokens, at, self.position, types=types)
+        return self.input.embed(tokens, at, self.position, types=types)
 
     def intermediates(
         self,
@@ -161,7 +165,7 @@ class Transformer(nnx.Module):
         norm."""
         context, at = self.self_context(segments, None, prefix, positions, global_tokens)
         cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
-        x = self.embed(tokens, at, self.position, types=types)
+        x = self.input(tokens, at, self.position, types=types)
         found = self.stack(x, context, encoder_output, cross, capture=True)[2]
         assert found is not None  # since it captures
         states = self.all_hidden_states(x, found.hidden_states)
@@ -198,7 +202,7 @@ class Transformer(nnx.Module):
             prefix = None if prefix is None else cache.among_keys(prefix)
         if prefix is not None and isinstance(cache, XLMemory):
             raise UserError(
-                "a Transformer-XL memory has no prefix: write model.attention.memory=null"
+                "a Transformer-XL memory has no prefix: write model.attention.memory_length=null"
             )
         mask = AttentionMask(segments, keys, self.causal, query_offset=offset, prefix=prefix)
         distances = mask.distances()

@@ -26,19 +26,19 @@ def cluster_bounds(vocab: int, cutoffs: Sequence[int] | None) -> tuple[int, ...]
     if any(low >= high for low, high in pairwise(bounds)):
         raise UserError(
             f"cutoffs must be ascending and below the vocabulary of {vocab}, got {list(cutoffs)}: "
-            "write model.words.cutoffs=null, or other numbers"
+            "write model.embedding.cutoffs=null, or other numbers"
         )
     return bounds
 
 
-def cluster_widths(first: int, shrink: int, count: int) -> list[int]:
+def cluster_widths(first: int, div_val: int, count: int) -> list[int]:
     """Width of the embeddings of each cluster. Raises UserError where one would be 0."""
-    if first // shrink ** (count - 1) < 1:
+    if first // div_val ** (count - 1) < 1:
         raise UserError(
-            f"a width of {first} cannot be divided by {shrink} {count - 1} times: write a smaller "
-            "model.words.shrink, or fewer model.words.cutoffs"
+            f"a width of {first} cannot be divided by {div_val} {count - 1} times: write a smaller "
+            "model.embedding.div_val, or fewer model.embedding.cutoffs"
         )
-    return [first // shrink**k for k in range(count)]
+    return [first // div_val**k for k in range(count)]
 
 
 class AdaptiveEmbedding(nnx.Module):
@@ -47,7 +47,7 @@ class AdaptiveEmbedding(nnx.Module):
 
     cutoffs: the ids at which a new cluster begins; null: an eighth and a half of the vocabulary
     width: of the first cluster's embeddings; null: the model's
-    shrink: factor by which each cluster's width is smaller than the one before
+    div_val: factor by which each cluster's width is smaller than the one before
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class AdaptiveEmbedding(nnx.Module):
         *,
         cutoffs: list[Count] | None = None,
         width: Count | None = None,
-        shrink: Count = 1,
+        div_val: Count = 1,
         rngs: nnx.Rngs,
     ):
         self.bounds, first = cluster_bounds(size, cutoffs), width or dim
-        own = cluster_widths(first, shrink, len(self.bounds) - 1)
+        own = cluster_widths(first, div_val, len(self.bounds) - 1)
         rows = [high - low for low, high in pairwise(self.bounds)]
         names = [str(k) for k in range(len(rows))]
         shapes = zip(names, rows, own, strict=True)
         self.tables = nnx.Dict({name: Embedding(n, w, rngs=rngs) for name, n, w in shapes})
-        projected = zip(names, own, strict=True) if shrink > 1 or first != dim else ()
+        projected = zip(names, own, strict=True) if div_val > 1 or first != dim else ()
         self.projections = nnx.Dict(
             {n: Linear(w, dim, bias=False, rngs=rngs) for n, w in projected}
         )
@@ -86,7 +86,7 @@ class AdaptiveHead(Head):
     first cluster and the other clusters share one softmax. Grave et al. 2017. The output matrices
     are the tables of the model's `AdaptiveEmbedding`.
 
-    cutoffs, word_width, shrink: as of the embedding (cutoffs, width, shrink)
+    cutoffs, word_width, div_val: as of the embedding (cutoffs, width, div_val)
     tied: of each cluster, whether it uses the embedding's projection; null: all do
     """
 
@@ -100,7 +100,7 @@ class AdaptiveHead(Head):
         width: int,
         cutoffs: list[Count] | None = None,
         word_width: Count | None = None,
-        shrink: Count = 1,
+        div_val: Count = 1,
         tied: list[bool] | None = None,
         rngs: nnx.Rngs,
     ):
@@ -110,9 +110,9 @@ class AdaptiveHead(Head):
             raise UserError(
                 f"model.head.tied has {len(tied)} values for {count} clusters: write one for each"
             )
-        narrow = enumerate(cluster_widths(first, shrink, count))
+        narrow = enumerate(cluster_widths(first, div_val, count))
         own = [(str(k), w) for k, w in narrow if tied is not None and not tied[k]]
-        own = own if shrink > 1 or first != dim else []
+        own = own if div_val > 1 or first != dim else []
         self.projections = nnx.Dict({n: Linear(dim, w, bias=False, rngs=rngs) for n, w in own})
         sizes = [high - low for low, high in pairwise(self.bounds)]
         zeros = {str(k): jnp.zeros((n,), jnp.float32) for k, n in enumerate(sizes)}
@@ -129,7 +129,7 @@ class AdaptiveHead(Head):
         if getattr(token_embedding, "bounds", None) != self.bounds:
             raise UserError(
                 "an adaptive head needs the clusters of an adaptive embedding: write "
-                "model/words=adaptive, and model.head.cutoffs=${model.words.cutoffs}"
+                "model/embedding=adaptive, and model.head.cutoffs=${model.embedding.cutoffs}"
             )
         found = []
         for name, bias in self.biases.items():

@@ -46,11 +46,11 @@ class MultiHeadAttention(nnx.Module):
     kv_heads: number of key-value heads; fewer than heads is grouped-query attention, 1 multi-query
     head_dim: width of a head; dim / heads when null
     scale: of the logits; head_dim^-0.5 when null (T5 and GPT-Neo: 1)
-    by_depth: divide the logits by the index of the layer, from 1 (Mistral's GPT-2)
+    scale_by_layer_index: divide the logits by the index of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before rotary embedding (Qwen3)
     """
 
-    memory: int | None = None  # zero inputs before the text to attend to (nn/relative.py)
+    memory_length: int | None = None  # zero inputs before the text to attend to (nn/relative.py)
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class MultiHeadAttention(nnx.Module):
         qkv_bias: bool = True,
         out_bias: bool = True,
         scale: Positive | None = None,
-        by_depth: bool = False,
+        scale_by_layer_index: bool = False,
         qk_norm: Part | None = None,
         dropout: Rate = 0.0,
         rngs: nnx.Rngs,
@@ -85,7 +85,7 @@ class MultiHeadAttention(nnx.Module):
         self.q_norm = None if qk_norm is None else qk_norm(self.head_dim, rngs=rngs)
         self.k_norm = None if qk_norm is None else qk_norm(self.head_dim, rngs=rngs)
         self.scale = self.head_dim**-0.5 if scale is None else scale
-        self.by_depth, self.dropout = by_depth, dropout
+        self.scale_by_layer_index, self.dropout = scale_by_layer_index, dropout
 
     def __call__(
         self,
@@ -107,7 +107,7 @@ class MultiHeadAttention(nnx.Module):
         key: PRNG key of dropout; None: no dropout
         """
         q, k, v = self.project(x, kv_input)
-        if self.by_depth:
+        if self.scale_by_layer_index:
             q = q / jnp.asarray(layer_index, q.dtype)
         q, k = self.rotate(q, k, context, window)
         if cache is not None:

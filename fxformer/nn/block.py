@@ -17,7 +17,7 @@ from fxformer.types import Part, Rate
 class Block(nnx.Module):
     """residual(x; attention, [cross-attention,] feed-forward), with dropout on each sublayer.
 
-    cross: cross-attention to the encoder's output; None: the block has none
+    cross_attention: cross-attention to the encoder's output; None: the block has none
     """
 
     def __init__(
@@ -27,14 +27,18 @@ class Block(nnx.Module):
         attention: Part,
         ffn: Part,
         residual: Part,
-        cross: Part | None = None,
+        cross_attention: Part | None = None,
         dropout: Rate = 0.0,
         rngs: nnx.Rngs,
     ):
         self.attention = attention(dim, rngs=rngs)
-        self.cross = None if cross is None else cross(dim, rngs=rngs)
+        self.cross_attention = None if cross_attention is None else cross_attention(dim, rngs=rngs)
         self.ffn = ffn(dim, rngs=rngs)
-        names = ("attention", "ffn") if cross is None else ("attention", "cross", "ffn")
+        names = (
+            ("attention", "ffn")
+            if cross_attention is None
+            else ("attention", "cross_attention", "ffn")
+        )
         self.residual = residual(dim, names=names, rngs=rngs)
         self.dropout = dropout
 
@@ -56,7 +60,7 @@ class Block(nnx.Module):
         """
         keys = split_key(key, 6)
         new_cache = cache
-        zero = None if self.attention.memory is None else self.zero_input(x)
+        zero = None if self.attention.memory_length is None else self.zero_input(x)
 
         def attention(h):
             nonlocal new_cache
@@ -72,18 +76,20 @@ class Block(nnx.Module):
             return drop(y, self.dropout, keys[1])
 
         def cross(h):
-            assert self.cross is not None
+            assert self.cross_attention is not None
             computed = None if cache is None else cache.encoder
             known = encoder_output if computed is None else computed
-            y, _ = self.cross(h, known, cross_context, layer_index=layer_index, key=keys[2])
+            y, _ = self.cross_attention(
+                h, known, cross_context, layer_index=layer_index, key=keys[2]
+            )
             return drop(y, self.dropout, keys[3])
 
         def ffn(h):
             return drop(self.ffn(h, key=keys[4]), self.dropout, keys[5])
 
-        sublayers = {"attention": attention, "cross": cross, "ffn": ffn}
-        if self.cross is None:
-            del sublayers["cross"]
+        sublayers = {"attention": attention, "cross_attention": cross, "ffn": ffn}
+        if self.cross_attention is None:
+            del sublayers["cross_attention"]
         with jax.named_scope("block"):
             return self.residual(x, sublayers), new_cache
 

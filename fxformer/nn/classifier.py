@@ -37,7 +37,7 @@ class Classifier(nnx.Module):
     """drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019, sec. 3.1 and 4.1.
 
     classes: number of classes; null: the output is the vector before W₂ (BERT's pooler)
-    pool: `pool_each`, `pool_first`, `pool_last` or `pool_mean` of this file
+    pooling: `pool_each`, `pool_first`, `pool_last` or `pool_mean` of this file
     act: after W₁; null: there is no W₁ and no norm
     norm: after the activation (ModernBERT); null: none
     """
@@ -47,7 +47,7 @@ class Classifier(nnx.Module):
         dim: int,
         *,
         classes: Count | None,
-        pool: Callable,
+        pooling: Callable,
         act: Callable | None = None,
         norm: Part | None = None,
         dense_bias: bool = True,
@@ -57,8 +57,8 @@ class Classifier(nnx.Module):
     ):
         self.dense = None if act is None else Linear(dim, dim, bias=dense_bias, rngs=rngs)
         self.norm = None if act is None or norm is None else norm(dim, rngs=rngs)
-        self.out = None if classes is None else Linear(dim, classes, bias=bias, rngs=rngs)
-        self.pool, self.act, self.dropout = pool, act, dropout
+        self.output = None if classes is None else Linear(dim, classes, bias=bias, rngs=rngs)
+        self.pooling, self.act, self.dropout = pooling, act, dropout
 
     def __call__(
         self,
@@ -68,8 +68,8 @@ class Classifier(nnx.Module):
         key: Array | None = None,
     ) -> Float[Array, "B *T C"]:
         keys = split_key(key, 2)
-        x = self.pool(x, segments)
+        x = self.pooling(x, segments)
         if self.dense is not None and self.act is not None:
             x = self.act(self.dense(drop(x, self.dropout, keys[0])))
         x = x if self.norm is None else self.norm(x)
-        return x if self.out is None else self.out(drop(x, self.dropout, keys[1]))
+        return x if self.output is None else self.output(drop(x, self.dropout, keys[1]))

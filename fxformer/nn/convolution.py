@@ -34,7 +34,7 @@ class Convolution(nnx.Module):
     ):
         if size % 2 == 0:
             raise UserError(f"the size of a convolution must be odd, got {size}: write {size + 1}")
-        self.mix = Linear(size * dim, dim, rngs=rngs)
+        self.conv = Linear(size * dim, dim, rngs=rngs)
         self.norm = norm(dim, rngs=rngs)
         self.act, self.size, self.dropout = act, size, dropout
 
@@ -57,5 +57,5 @@ class Convolution(nnx.Module):
             )
             for i in range(self.size)
         ]
-        mixed = self.mix(jnp.concatenate(taps, axis=-1))
+        mixed = self.conv(jnp.concatenate(taps, axis=-1))
         return self.norm(y + self.act(drop(mixed, self.dropout, key)))

@@ -18,9 +18,10 @@ from fxformer.types import Count, Part, Rate
 class Disentangled(Position):
     """Embedding table of relative distances, one for all layers. He et al. 2021, sec. 3.1.
 
-    reach: distances from -reach to reach - 1 have a row each; larger ones share the last
-    buckets: rows for each sign instead: half of them hold one distance, the width of the others
-        grows logarithmically up to `reach` (DeBERTa v2); null: no buckets
+    max_distance: distances from -max_distance to max_distance - 1 have a row each; larger ones
+        share the last
+    num_buckets: rows for each sign instead: half of them hold one distance, the width of the others
+        grows logarithmically up to `max_distance` (DeBERTa v2); null: no buckets
     norm: of the table's rows (DeBERTa v2 and v3)
     length: maximum length of a row; null: any
     """
@@ -33,43 +34,44 @@ class Disentangled(Position):
         *,
         heads: int,
         causal: bool,
-        reach: Count = 512,
-        buckets: Count | None = None,
+        max_distance: Count = 512,
+        num_buckets: Count | None = None,
         norm: Part | None = None,
         length: Count | None = None,
         rngs: nnx.Rngs,
     ):
-        if buckets is not None and (buckets < 2 or reach - 1 <= buckets // 2):
+        if num_buckets is not None and (num_buckets < 2 or max_distance - 1 <= num_buckets // 2):
             raise UserError(
-                f"{buckets} buckets hold distances up to {buckets // 2} one by one; buckets must "
-                f"be 2 or more and reach larger than {buckets // 2 + 1}, got {reach}"
+                f"{num_buckets} buckets hold distances up to {num_buckets // 2} one by one; "
+                "num_buckets must be 2 or more and max_distance larger than "
+                f"{num_buckets // 2 + 1}, got {max_distance}"
             )
-        self.span = buckets or reach
-        self.relatives = Embedding(2 * self.span, dim, rngs=rngs)
+        self.span = num_buckets or max_distance
+        self.relative_embedding = Embedding(2 * self.span, dim, rngs=rngs)
         self.norm = None if norm is None else norm(dim, rngs=rngs)
-        self.reach, self.buckets, self.length = reach, buckets, length
+        self.max_distance, self.num_buckets, self.length = max_distance, num_buckets, length
 
     @property
     def num_distances(self):
         return 2 * self.span
 
     def relative(self, distances):
-        # A row of S tokens has no distance of S, and from 2 · reach on nothing changes: only the
-        # rows in between are used, which are an eighth of the table for S = 64.
-        far = min(2 * self.reach, max(distances.shape))
+        # A row of S tokens has no distance of S, and from 2 · max_distance on nothing changes:
+        # only the rows in between are used, which are an eighth of the table for S = 64.
+        far = min(2 * self.max_distance, max(distances.shape))
         row_of = self.rows(far)
         low, high = int(row_of[0]), int(row_of[-1])
-        x = self.relatives.embedding[low : high + 1]
+        x = self.relative_embedding.embedding[low : high + 1]
         rows = jnp.take(jnp.asarray(row_of - low), jnp.clip(distances, -far, far) + far)
         return RelativeEmbeddings(x if self.norm is None else self.norm(x), rows)
 
     def rows(self, far: int) -> np.ndarray:
         """The table's row of each distance from -far to far, ascending. int32 [2·far+1], host."""
         distance = np.arange(-far, far + 1)
-        if self.buckets is not None:
-            near = self.buckets // 2
+        if self.num_buckets is not None:
+            near = self.num_buckets // 2
             size = np.maximum(np.abs(distance), near).astype(np.float32) / np.float32(near)
-            stretch = np.log(size) / np.log(np.float32((self.reach - 1) / near))
+            stretch = np.log(size) / np.log(np.float32((self.max_distance - 1) / near))
             beyond = np.sign(distance) * (np.ceil(stretch * (near - 1)) + near)
             distance = np.where(np.abs(distance) <= near, distance, beyond).astype(np.int32)
         return np.clip(distance + self.span, 0, 2 * self.span - 1).astype(np.int32)
@@ -88,13 +90,18 @@ class DisentangledLearned(Disentangled):
         *,
         heads: int,
         causal: bool,
-        reach: Count = 512,
-        buckets: Count | None = None,
+        max_distance: Count = 512,
+        num_buckets: Count | None = None,
         norm: Part | None = None,
         length: Count = 512,
         rngs: nnx.Rngs,
     ):
-        knobs = {"reach": reach, "buckets": buckets, "norm": norm, "length": length}
+        knobs = {
+            "max_distance": max_distance,
+            "num_buckets": num_buckets,
+            "norm": norm,
+            "length": length,
+        }
         super().__init__(dim, heads=heads, causal=causal, **knobs, rngs=rngs)
         self.table = Embedding(length, dim, rngs=rngs)
 
@@ -109,8 +116,8 @@ class DisentangledAttention(MultiHeadAttention):
     Requires model/position=disentangled, whose table is as wide as the model. In cross-attention,
     which has no distances, it is plain multi-head attention.
 
-    from_content: content-to-position term (c2p); from_position: position-to-content term (p2c)
-    shared: r_k and r_q use the projections of keys and queries (DeBERTa v3)
+    content_to_position, position_to_content: whether there is that term (c2p, p2c)
+    share_projections: r_k and r_q use the projections of keys and queries (DeBERTa v3)
     key_bias: whether the projections of keys and of r_k have a bias (DeBERTa v1: no)
     position_dropout: on the relative embeddings
     """
@@ -122,9 +129,9 @@ class DisentangledAttention(MultiHeadAttention):
         dim: int,
         *,
         heads: Count,
-        from_content: bool = True,
-        from_position: bool = True,
-        shared: bool = True,
+        content_to_position: bool = True,
+        position_to_content: bool = True,
+        share_projections: bool = True,
         key_bias: bool = True,
         dropout: Rate = 0.0,
         position_dropout: Rate = 0.0,
@@ -134,12 +141,18 @@ class DisentangledAttention(MultiHeadAttention):
         inner = heads * self.head_dim
         if not key_bias:
             self.k = Linear(dim, inner, bias=False, rngs=rngs)
-        own_k, own_q = from_content and not shared, from_position and not shared
+        own_k, own_q = (
+            content_to_position and not share_projections,
+            position_to_content and not share_projections,
+        )
         self.position_k = Linear(dim, inner, bias=key_bias, rngs=rngs) if own_k else None
         self.position_q = Linear(dim, inner, rngs=rngs) if own_q else None
-        self.from_content, self.from_position = from_content, from_position
-        self.scale = ((1 + from_content + from_position) * self.head_dim) ** -0.5
-        self.shared, self.position_dropout = shared, position_dropout
+        self.content_to_position, self.position_to_content = (
+            content_to_position,
+            position_to_content,
+        )
+        self.scale = ((1 + content_to_position + position_to_content) * self.head_dim) ** -0.5
+        self.share_projections, self.position_dropout = share_projections, position_dropout
 
     def logits_bias(self, q, k, context: AttentionContext, key):
         """The terms c2p and p2c. Raises UserError where there are no relative embeddings, or their
@@ -160,15 +173,15 @@ class DisentangledAttention(MultiHeadAttention):
         if relative is None or relative.table.shape[-1] != self.q.kernel.shape[-2]:
             raise UserError(
                 "disentangled attention requires relative embeddings as wide as the model: write "
-                "model/position=disentangled and model.embed.width=null"
+                "model/position=disentangled and model.input.width=null"
             )
         table = drop(relative.table, self.position_dropout, key)
         bias = jnp.zeros((), q.dtype)
-        if self.from_content:
+        if self.content_to_position:
             r = self.project_distances(self.position_k or self.k, table)
             c2p = jnp.einsum("BTHK,RHK->BHTR", q * self.scale, r)
             bias += jnp.take_along_axis(c2p, relative.rows[None, None], axis=-1)
-        if self.from_position:
+        if self.position_to_content:
             r = self.project_distances(self.position_q or self.q, table)
             p2c = jnp.einsum("BSHK,RHK->BHSR", k * self.scale, r)
             p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
@@ -185,7 +198,7 @@ class DisentangledAttention(MultiHeadAttention):
         projected = min(pairs.num_distances, 2 * max(pairs.segment_lengths) - 1)
         each = self.heads * self.head_dim * min(met, pairs.pairs)
         each += projected * kernel_size(self.q)
-        return plain + 2 * (self.from_content + self.from_position) * each
+        return plain + 2 * (self.content_to_position + self.position_to_content) * each
 
     def project_distances(
         self, linear: Linear, table: Float[Array, "R D"]

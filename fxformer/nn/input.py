@@ -37,10 +37,10 @@ class InputLayer(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.width = width or dim
-        self.types = Embedding(types, self.width, rngs=rngs) if types else None
+        self.type_embedding = Embedding(types, self.width, rngs=rngs) if types else None
         self.norm = None if norm is None else norm(self.width, rngs=rngs)
         needed = project == "always" or self.width != dim
-        self.project = Linear(self.width, dim, rngs=rngs) if needed else None
+        self.projection = Linear(self.width, dim, rngs=rngs) if needed else None
         self.scale = self.width**0.5 if scaled else 1.0
         self.dropout = dropout
 
@@ -54,7 +54,7 @@ class InputLayer(nnx.Module):
         key: Array | None = None,
     ) -> Float[Array, "B T D"]:
         x = drop(self.embed(tokens, positions, position, types=types), self.dropout, key)
-        return x if self.project is None else self.project(x)
+        return x if self.projection is None else self.projection(x)
 
     def embed(
         self,
@@ -67,8 +67,8 @@ class InputLayer(nnx.Module):
         """norm(scale · token + position + type), which two stacks may share (ELECTRA)."""
         x = tokens if self.scale == 1 else tokens * self.scale
         x = position.embed(x, positions)
-        if self.types is not None:
-            x = x + self.types(jnp.zeros_like(positions) if types is None else types)
+        if self.type_embedding is not None:
+            x = x + self.type_embedding(jnp.zeros_like(positions) if types is None else types)
         return x if self.norm is None else self.norm(x)
 
 
@@ -89,10 +89,10 @@ class InputProjection(nnx.Module):
     ):
         self.width, self.dropout = width, dropout
         needed = project == "always" or width != dim
-        self.project = Linear(width, dim, rngs=rngs) if needed else None
+        self.projection = Linear(width, dim, rngs=rngs) if needed else None
 
     def __call__(
         self, x: Float[Array, "B T E"], positions, position: Position, *, types=None, key=None
     ) -> Float[Array, "B T D"]:
         x = drop(x, self.dropout, key)
-        return x if self.project is None else self.project(x)
+        return x if self.projection is None else self.projection(x)

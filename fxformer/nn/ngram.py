@@ -53,7 +53,7 @@ class NgramAttention(MultiHeadAttention):
     main stream has them among its tokens already). The relative bias of each bucket of distances
     and head is computed from the query's input: x_s W + b.
 
-    buckets, reach: of the distances, as in `RelativeBuckets`
+    num_buckets, max_distance: of the distances, as in `RelativeBuckets`
     """
 
     needs_ngram_decoder = True  # read by the check of a config
@@ -63,19 +63,20 @@ class NgramAttention(MultiHeadAttention):
         dim: int,
         *,
         heads: Count,
-        buckets: Count = 32,
-        reach: Count = 128,
+        num_buckets: Count = 32,
+        max_distance: Count = 128,
         dropout: Rate = 0.0,
         rngs: nnx.Rngs,
     ):
         super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
-        if buckets < 2 or reach <= buckets // 2:
+        if num_buckets < 2 or max_distance <= num_buckets // 2:
             raise UserError(
-                f"{buckets} buckets hold distances up to {buckets // 2} one by one; buckets must "
-                f"be 2 or more and reach larger than half of them, got {reach}"
+                f"{num_buckets} buckets hold distances up to {num_buckets // 2} one by one; "
+                "num_buckets must be 2 or more and max_distance larger than half of them, got "
+                f"{max_distance}"
             )
-        self.relative = Linear(dim, buckets * heads, rngs=rngs)
-        self.buckets, self.reach = buckets, reach
+        self.relative = Linear(dim, num_buckets * heads, rngs=rngs)
+        self.num_buckets, self.max_distance = num_buckets, max_distance
 
     def __call__(
         self,
@@ -100,7 +101,7 @@ class NgramAttention(MultiHeadAttention):
         k, v = own_k[:, 0], own_v[:, 0]
         if cache is not None:
             k, v, cache = cache.extend(k, v)
-        bias = self.relative_bias(x.reshape(len(x), streams, length, -1))  # [B P H T buckets]
+        bias = self.relative_bias(x.reshape(len(x), streams, length, -1))  # [B P H T num_buckets]
         logits = self._logits("BPTHK,BSHK->BPHTS", q, k)
         logits += self.bias_by_key(bias, context.distances)
         logits = jnp.where(context.mask[:, :, None], logits, jnp.finfo(jnp.float32).min)
@@ -119,16 +120,16 @@ class NgramAttention(MultiHeadAttention):
         """Plus the relative bias that each query of every stream computes."""
         return super().flops(pairs) + 2 * pairs.queries * kernel_size(self.relative)
 
-    def relative_bias(self, x: Float[Array, "B P T D"]) -> Float[Array, "B P H T buckets"]:
+    def relative_bias(self, x: Float[Array, "B P T D"]) -> Float[Array, "B P H T num_buckets"]:
         """Added to the logits of each query, by bucket of distances and head."""
-        y = self.relative(x).reshape(*x.shape[:3], self.buckets, self.heads)
+        y = self.relative(x).reshape(*x.shape[:3], self.num_buckets, self.heads)
         return jnp.moveaxis(y, -1, 2).astype(jnp.float32)
 
     def bias_by_key(
-        self, bias: Float[Array, "B P H T buckets"], distances: Int[Array, "P T S"]
+        self, bias: Float[Array, "B P H T num_buckets"], distances: Int[Array, "P T S"]
     ) -> Float[Array, "B P H T S"]:
         """The relative bias of each key, gathered by the bucket of its distance."""
-        place = relative_bucket(jnp.maximum(distances, 0), self.buckets, self.reach)
+        place = relative_bucket(jnp.maximum(distances, 0), self.num_buckets, self.max_distance)
         return jnp.take_along_axis(bias, place[None, :, None], axis=-1)
 
     def _logits(self, subscripts: str, q: Array, k: Array) -> Array:

@@ -106,8 +106,8 @@ class Sinusoidal(Position):
     2017, sec. 3.5.
 
     length: maximum length of a row
-    layout: `halves` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper),
-        `fairseq` is halves with f = base^(j/(dim/2 - 1)) (M2M100)
+    layout: `concat` puts all sines first (Marian, Pegasus), `interleaved` alternates (the paper),
+        `fairseq` is concat with f = base^(j/(dim/2 - 1)) (M2M100)
     offset: number of the first position
     """
 
@@ -119,7 +119,7 @@ class Sinusoidal(Position):
         causal: bool,
         length: Count = 4096,
         base: Positive = 10_000.0,
-        layout: Literal["halves", "interleaved", "fairseq"] = "interleaved",
+        layout: Literal["concat", "interleaved", "fairseq"] = "interleaved",
         offset: Natural = 0,
         rngs: nnx.Rngs,
     ):
@@ -142,7 +142,7 @@ def sinusoids(length: int, dim: int, base: float, layout: str) -> Float[np.ndarr
         return np.concatenate([np.sin(angle), np.cos(angle), np.zeros((length, dim % 2))], axis=1)
     angle = np.arange(length)[:, None] / base ** (2 * np.arange((dim + 1) // 2) / dim)
     sin, cos = np.sin(angle), np.cos(angle)
-    if layout == "halves":
+    if layout == "concat":
         return np.concatenate([sin, cos[:, : dim // 2]], axis=1)
     return np.stack([sin, cos], axis=2).reshape(length, -1)[:, :dim]
 
@@ -152,10 +152,11 @@ class Rotary(Position):
     al. 2021, eq. 34.
 
     local_base: base in layers with a window (ModernBERT: 10000); null: the same
-    share: fraction of the channels that are rotated (GPT-NeoX: 0.25)
+    rotary_fraction: fraction of the channels that are rotated (GPT-NeoX: 0.25)
     layout: pairs channel j with j + K/2 (`halves`: Llama, NeoX) or 2j with 2j + 1 (`interleaved`:
         GPT-J, the paper)
-    scaling: changes the frequencies for texts longer than those of pretraining: `slower`, `llama3`
+    scaling: changes the frequencies for texts longer than those of pretraining:
+        `linear_scaling` or `llama3`
     """
 
     def __init__(
@@ -166,20 +167,26 @@ class Rotary(Position):
         causal: bool,
         base: Positive = 10_000.0,
         local_base: Positive | None = None,
-        share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
+        rotary_fraction: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
         layout: Literal["halves", "interleaved"] = "halves",
         scaling: Callable | None = None,
         rngs: nnx.Rngs,
     ):
-        self.base, self.share, self.layout, self.scaling = base, share, layout, scaling
+        self.base, self.rotary_fraction, self.layout, self.scaling = (
+            base,
+            rotary_fraction,
+            layout,
+            scaling,
+        )
         self.local_base = local_base
 
     def rotate(self, x, positions, window=None):
-        width = int(x.shape[-1] * self.share)
+        width = int(x.shape[-1] * self.rotary_fraction)
         if width % 2:
             raise UserError(
-                f"rotary embedding rotates pairs of channels: {self.share} of a head width of "
-                f"{x.shape[-1]} is {width}, which is odd; choose heads so that dim / heads is even"
+                f"rotary embedding rotates pairs of channels: {self.rotary_fraction} of a "
+                f"head width of {x.shape[-1]} is {width}, which is odd; choose heads so that "
+                "dim / heads is even"
             )
         frequency = self.frequencies(self.base, width)
         if self.local_base is not None and window is not None:
@@ -203,7 +210,7 @@ class Rotary(Position):
         return frequency if self.scaling is None else self.scaling(frequency)
 
 
-def slower(frequency: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:
+def linear_scaling(frequency: Float[Array, "K"], factor: Positive) -> Float[Array, "K"]:
     """Position interpolation: frequency / factor. Chen et al. 2023."""
     return frequency / factor
 
@@ -246,8 +253,8 @@ class RelativeBuckets(Position):
 
     An encoder uses half of the buckets for keys after the query; a decoder has no such keys.
 
-    buckets: half of them hold one distance each, the width of the others grows logarithmically
-    reach: distance from which on all share the last bucket
+    num_buckets: half of them hold one distance each, the width of the others grows logarithmically
+    max_distance: distance from which on all share the last bucket
     """
 
     def __init__(
@@ -256,31 +263,33 @@ class RelativeBuckets(Position):
         *,
         heads: int,
         causal: bool,
-        buckets: Count = 32,
-        reach: Count = 128,
+        num_buckets: Count = 32,
+        max_distance: Count = 128,
         rngs: nnx.Rngs,
     ):
-        near = buckets // 2 if causal else buckets // 4
-        if near < 1 or reach <= near:
+        near = num_buckets // 2 if causal else num_buckets // 4
+        if near < 1 or max_distance <= near:
             raise UserError(
-                f"{buckets} buckets hold distances up to {near} one by one; "
-                f"reach must be larger than {max(near, 1)}, got {reach}"
+                f"{num_buckets} buckets hold distances up to {near} one by one; "
+                f"max_distance must be larger than {max(near, 1)}, got {max_distance}"
             )
-        self.table = Embedding(buckets, heads, rngs=rngs)
-        self.buckets, self.reach, self.causal = buckets, reach, causal
+        self.table = Embedding(num_buckets, heads, rngs=rngs)
+        self.num_buckets, self.max_distance, self.causal = num_buckets, max_distance, causal
 
     def bias(self, distances):
-        sided = self.buckets if self.causal else self.buckets // 2
+        sided = self.num_buckets if self.causal else self.num_buckets // 2
         later = 0 if self.causal else (distances < 0) * sided
         distance = jnp.maximum(distances, 0) if self.causal else jnp.abs(distances)
-        bucket = later + relative_bucket(distance, sided, self.reach)
+        bucket = later + relative_bucket(distance, sided, self.max_distance)
         return jnp.moveaxis(self.table(bucket), -1, 0)
 
 
-def relative_bucket(distance: Int[Array, "T S"], buckets: int, reach: int) -> Int[Array, "T S"]:
+def relative_bucket(
+    distance: Int[Array, "T S"], num_buckets: int, max_distance: int
+) -> Int[Array, "T S"]:
     """Bucket of a distance >= 0: one each for the first half, then logarithmically wider ones up to
-    `reach`, and the last for all larger distances. Raffel et al. 2020."""
-    near = buckets // 2
-    stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(reach / near)
-    far = jnp.minimum(near + (stretch * (buckets - near)).astype(jnp.int32), buckets - 1)
+    `max_distance`, and the last for all larger distances. Raffel et al. 2020."""
+    near = num_buckets // 2
+    stretch = jnp.log(jnp.maximum(distance, 1) / near) / np.log(max_distance / near)
+    far = jnp.minimum(near + (stretch * (num_buckets - near)).astype(jnp.int32), num_buckets - 1)
     return jnp.where(distance < near, distance, far)

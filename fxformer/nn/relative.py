@@ -23,7 +23,7 @@ class RelativeSinusoids(Position):
     """[sin(d/f) | cos(d/f)] of the distance d of a query from a key, f = base^(2j/D).
     Dai et al. 2019, sec. 3.3; requires `RelativeAttention`.
 
-    clamp: larger distances are treated as this one; null: no limit
+    clamp_distance: larger distances are treated as this one; null: no limit
     """
 
     needs_relative_attention = True
@@ -38,15 +38,15 @@ class RelativeSinusoids(Position):
         heads: int,
         causal: bool,
         base: Positive = 10_000.0,
-        clamp: Count | None = None,
+        clamp_distance: Count | None = None,
         rngs: nnx.Rngs,
     ):
-        self.base, self.clamp = base, clamp
+        self.base, self.clamp_distance = base, clamp_distance
 
     def sinusoids(self, distances: Int[Array, "R"], dim: int) -> Float[Array, "R D"]:
         """The sinusoids of these distances; in float32, as checkpoints were trained."""
-        if self.clamp is not None:
-            distances = jnp.clip(distances, -self.clamp, self.clamp)
+        if self.clamp_distance is not None:
+            distances = jnp.clip(distances, -self.clamp_distance, self.clamp_distance)
         rate = 1.0 / jnp.float32(self.base) ** (jnp.arange(0, dim, 2, dtype=jnp.float32) / dim)
         angle = distances[:, None].astype(jnp.float32) * rate
         return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)[:, :dim]
@@ -67,11 +67,13 @@ class RelativeSinusoidsShared(RelativeSinusoids):
         heads: int,
         causal: bool,
         base: Positive = 10_000.0,
-        clamp: Count | None = None,
+        clamp_distance: Count | None = None,
         head_dim: Count | None = None,
         rngs: nnx.Rngs,
     ):
-        super().__init__(dim, heads=heads, causal=causal, base=base, clamp=clamp, rngs=rngs)
+        super().__init__(
+            dim, heads=heads, causal=causal, base=base, clamp_distance=clamp_distance, rngs=rngs
+        )
         inner = heads * (head_dim or dim // heads)
         self.content_bias = nnx.Param(jnp.zeros((inner,), jnp.float32))
         self.distance_bias = nnx.Param(jnp.zeros((inner,), jnp.float32))
@@ -83,11 +85,12 @@ class RelativeAttention(MultiHeadAttention):
     Requires model/position=relative. In cross-attention, which has no distances, it is plain
     multi-head attention.
 
-    memory: number of places before the text that every query may attend to (within its window):
-        those of the cache (`XLMemory`), or zero inputs at the beginning of a text, as in published
-        models. What a query attends to then depends on how the text is split, unless model.windows
-        are no larger. null: no such places, and a cache of the whole text
-    own_bias: whether each layer has its own u and w; false: those of the position (relative_shared)
+    memory_length: number of places before the text that every query may attend to (within its
+        window): those of the cache (`XLMemory`), or zero inputs at the beginning of a text, as in
+        published models. What a query attends to then depends on how the text is split, unless
+        model.windows are no larger. null: no such places, and a cache of the whole text
+    per_layer_bias: whether each layer has its own u and w; false: the position has them
+        (relative_shared)
     position_dropout: on the sinusoids
     """
 
@@ -100,8 +103,8 @@ class RelativeAttention(MultiHeadAttention):
         heads: Count,
         head_dim: Count | None = None,
         bias: bool = False,
-        own_bias: bool = True,
-        memory: Count | None = None,
+        per_layer_bias: bool = True,
+        memory_length: Count | None = None,
         dropout: Rate = 0.0,
         position_dropout: Rate = 0.0,
         rngs: nnx.Rngs,
@@ -111,9 +114,9 @@ class RelativeAttention(MultiHeadAttention):
         inner = heads * self.head_dim
         self.position_k = Linear(dim, inner, bias=False, rngs=rngs)
         zeros = jnp.zeros((inner,), jnp.float32)
-        self.content_bias = nnx.Param(zeros) if own_bias else None
-        self.distance_bias = nnx.Param(zeros) if own_bias else None
-        self.memory, self.position_dropout = memory, position_dropout
+        self.content_bias = nnx.Param(zeros) if per_layer_bias else None
+        self.distance_bias = nnx.Param(zeros) if per_layer_bias else None
+        self.memory_length, self.position_dropout = memory_length, position_dropout
 
     def __call__(
         self,
@@ -133,7 +136,7 @@ class RelativeAttention(MultiHeadAttention):
         u, w = self.query_biases(context.position)
         mask, by_position = context.mask.with_window(window), (q + w) * self.scale
         dropout_key = None if key is None else jax.random.fold_in(key, 1)
-        if self.memory is None:
+        if self.memory_length is None:
             if cache is not None:
                 k, v, cache = cache.extend(k, v)
             bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
@@ -145,7 +148,7 @@ class RelativeAttention(MultiHeadAttention):
                 bias = self.position_logits(by_position, context, k.shape[1], dropout_key)
             else:
                 bias, mask = self.with_zeros(by_position, context, mask, k.shape[1], dropout_key)
-                before = (jnp.repeat(y, self.memory, axis=1) for y in (zero_k, zero_v))
+                before = (jnp.repeat(y, self.memory_length, axis=1) for y in (zero_k, zero_v))
                 k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
         capture = None if context.capture is None else []
         known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
@@ -166,7 +169,7 @@ class RelativeAttention(MultiHeadAttention):
         if owner.content_bias is None or owner.distance_bias is None:
             raise UserError(
                 "neither the layers nor the position have query biases: write "
-                "model.attention.own_bias=true, or model/position=relative_shared"
+                "model.attention.per_layer_bias=true, or model/position=relative_shared"
             )
         found = (owner.content_bias, owner.distance_bias)
         u, w = (b[...].reshape(self.heads, self.head_dim) for b in found)
@@ -190,7 +193,7 @@ class RelativeAttention(MultiHeadAttention):
         key: Array | None,
     ) -> tuple[Float[Array, "B H T N+S"], Bool[Array, "B 1 T N+S"]]:
         """`position_logits` and the dense mask, with N zero inputs before each query's segment."""
-        size, positions = self.memory or 0, segment_positions(mask.query_segments)
+        size, positions = self.memory_length or 0, segment_positions(mask.query_segments)
         distances = positions[:, :, None] + size - jnp.arange(size)  # [B T N], from 1 on
         logits = self.distance_logits(q, context, 1 + jnp.arange(size + q.shape[1] - 1), key)
         logits = jnp.take_along_axis(logits, distances[:, None] - 1, axis=-1)
@@ -221,9 +224,9 @@ class RelativeAttention(MultiHeadAttention):
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """As of `MultiHeadAttention`; a memory has its own size, whatever `length`."""
-        if self.memory is None:
+        if self.memory_length is None:
             return super().init_cache(batch, length, dtype)
-        buffer = jnp.zeros((batch, self.memory, self.heads, self.head_dim), dtype)
+        buffer = jnp.zeros((batch, self.memory_length, self.heads, self.head_dim), dtype)
         return XLMemory.empty(buffer)
 
 

@@ -33,11 +33,11 @@ class Intermediates:
 class Stack(nnx.Module):
     """x ← block_l(x) for each layer l, under `lax.scan`.
 
-    groups: number of distinct blocks; layer l uses block ⌊l · groups / layers⌋ (ALBERT: 1).
-        null: every layer has its own.
-    inner: blocks that make up a layer, one after the other (ALBERT's inner groups)
-    first: the first layer's block, where it differs from the others (ModernBERT)
-    local: joins the stack's input to the first layer's output (DeBERTa v2's convolution)
+    layer_groups: number of distinct blocks G; layer l uses block ⌊l · G / layers⌋ (ALBERT: 1);
+        null: every layer has its own
+    inner_layers: blocks that make up a layer, one after the other (ALBERT's inner groups)
+    first_block: the first layer's block, where it differs from the others (ModernBERT)
+    convolution: joins the stack's input to the first layer's output (DeBERTa v2's convolution)
     windows: a pattern of attention windows repeated over the layers, null in it for a layer without
         a window (GPT-Neo: [null, 256]); null: no layer has one
     unroll: layers unrolled in the compiled program; null: all of them up to 12 layers (a loop costs
@@ -51,24 +51,24 @@ class Stack(nnx.Module):
         *,
         block: Part,
         layers: Count,
-        groups: Count | None = None,
-        inner: Count = 1,
-        first: Part | None = None,
-        local: Part | None = None,
+        layer_groups: Count | None = None,
+        inner_layers: Count = 1,
+        first_block: Part | None = None,
+        convolution: Part | None = None,
         windows: list[Count | None] | None = None,
         unroll: Count | None = None,
         remat: bool = False,
         rngs: nnx.Rngs,
     ):
-        if (groups or 1) > layers:
-            raise UserError(f"{layers} layers cannot use {groups} blocks; at most {layers}")
-        distinct, layers = (groups or layers) * inner, layers * inner
-        if first is not None and (groups or layers < 2):
+        if (layer_groups or 1) > layers:
+            raise UserError(f"{layers} layers cannot use {layer_groups} blocks; at most {layers}")
+        distinct, layers = (layer_groups or layers) * inner_layers, layers * inner_layers
+        if first_block is not None and (layer_groups or layers < 2):
             raise UserError(
                 "a first layer that differs from the others can be neither shared nor the only "
-                "one: write model.groups=null, and model.layers=2 or more"
+                "one: write model.layer_groups=null, and model.layers=2 or more"
             )
-        distinct -= first is not None
+        distinct -= first_block is not None
 
         def parameters_of(key):
             return nnx.split(block(dim, rngs=nnx.Rngs(key)))[1]
@@ -76,9 +76,14 @@ class Stack(nnx.Module):
         graphdef = nnx.split(nnx.eval_shape(lambda: block(dim, rngs=nnx.Rngs(0))))[0]
         stacked = jax.vmap(parameters_of)(jax.random.split(rngs.params(), distinct))
         self.blocks = nnx.merge(graphdef, stacked)
-        self.first = None if first is None else first(dim, rngs=rngs)
-        self.local = None if local is None else local(dim, rngs=rngs)
-        self.layers, self.groups, self.inner, self.remat = layers, groups, inner, remat
+        self.first_block = None if first_block is None else first_block(dim, rngs=rngs)
+        self.convolution = None if convolution is None else convolution(dim, rngs=rngs)
+        self.layers, self.layer_groups, self.inner_layers, self.remat = (
+            layers,
+            layer_groups,
+            inner_layers,
+            remat,
+        )
         self.unroll = unroll or (layers if layers <= 12 else 1)
         pattern = windows or [None]
         of_layers = tuple(pattern[i % len(pattern)] or NO_WINDOW for i in range(layers))
@@ -129,9 +134,9 @@ class Stack(nnx.Module):
         windows = None if self.windows is None else jnp.asarray(self.windows, jnp.int32)
         indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
-        own = params if self.groups is None else self.block_of_layer()
+        own = params if self.layer_groups is None else self.block_of_layer()
         inputs, first = (own, windows, indices, cache, keys), None
-        if self.first is not None or self.local is not None:
+        if self.first_block is not None or self.convolution is not None:
             x, first, inputs = self.first_layer(x, inputs, layer, run, self_context)
         remaining = self.layers - (first is not None)
         unroll = max(1, min(self.unroll, remaining))
@@ -149,12 +154,14 @@ class Stack(nnx.Module):
 
         def layer(_, own):
             block = nnx.merge(graphdef, self.parameters_of_layer(params, own))
-            return None, EncoderKeys(*block.cross.keys_and_values(encoder_output))
+            return None, EncoderKeys(*block.cross_attention.keys_and_values(encoder_output))
 
-        found = jax.lax.scan(layer, None, params if self.groups is None else self.block_of_layer())
-        if self.first is None:
+        found = jax.lax.scan(
+            layer, None, params if self.layer_groups is None else self.block_of_layer()
+        )
+        if self.first_block is None:
             return found[1]
-        first = EncoderKeys(*self.first.cross.keys_and_values(encoder_output))
+        first = EncoderKeys(*self.first_block.cross_attention.keys_and_values(encoder_output))
         return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, found[1])
 
     def first_layer(self, x, inputs, layer, run, context: AttentionContext | StreamContext):
@@ -165,25 +172,31 @@ class Stack(nnx.Module):
         """
         alone = jax.tree.map(lambda a: a[0], inputs)
         others = jax.tree.map(lambda a: a[1:], inputs)
-        if self.first is None:
+        if self.first_block is None:
             y, (cache, state) = layer(x, alone)
         else:
-            graphdef, own = nnx.split(self.first)
+            graphdef, own = nnx.split(self.first_block)
             y, (cache, state) = run(graphdef, x, (own, *alone[1:]))
             others = (inputs[0], *others[1:])
-        if self.local is not None:
+        if self.convolution is not None:
             assert isinstance(context, AttentionContext)  # an n-gram decoder has no convolution
-            y = self.local(x, y, context.mask.query_segments, key=alone[-1])
+            y = self.convolution(x, y, context.mask.query_segments, key=alone[-1])
         return y, (cache, None if state is None else state.replace(hidden_states=y)), others
 
     def block_of_layer(self) -> Int[Array, "L"]:
         """Index of the distinct block that each layer uses."""
-        layer, part = jnp.divmod(jnp.arange(self.layers, dtype=jnp.int32), self.inner)
-        return layer * (self.groups or 1) // (self.layers // self.inner) * self.inner + part
+        layer, part = jnp.divmod(jnp.arange(self.layers, dtype=jnp.int32), self.inner_layers)
+        return (
+            layer
+            * (self.layer_groups or 1)
+            // (self.layers // self.inner_layers)
+            * self.inner_layers
+            + part
+        )
 
     def parameters_of_layer(self, params, own):
         """A layer's parameters: its own slice, or those of the shared block with index `own`."""
-        return own if self.groups is None else jax.tree.map(lambda p: p[own], params)
+        return own if self.layer_groups is None else jax.tree.map(lambda p: p[own], params)
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """An empty cache for every layer, for `batch` rows of at most `length` tokens."""

@@ -12,7 +12,6 @@ from jaxtyping import Array
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law
 from fxformer.objective.static_fields import Held, Tally
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
@@ -34,7 +33,8 @@ class Objective(nnx.Module):
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
-    A subclass says `legal`, `needs` and `corrupt`; its `laws` say how the outcome is checked.
+    A subclass defines `legal`, `needs` and `corrupt`; `fxformer audit` tests what it does by the
+    checks registered for its class (evaluate/audit/checks).
     """
 
     legal: ClassVar[frozenset[str]]
@@ -73,10 +73,6 @@ class Objective(nnx.Module):
         """What packed rows of `width` tokens can hold besides those tokens; see `Limit`."""
         return ()
 
-    def laws(self) -> tuple[Law, ...]:
-        """What must hold between rows and the batch made of them: `law.measure(rows, batch)`."""
-        return ()
-
     def passes(self, batch: Batch) -> tuple[tuple, ...]:
         """What a step computes, to count its arithmetic: each model and the batch it reads, then
         what else `training_flops` may know of it."""
@@ -106,7 +102,7 @@ class Objective(nnx.Module):
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
         flat = hidden.reshape(-1, hidden.shape[-1])
         targets, weights = batch.targets.reshape(-1), batch.weights.reshape(-1)
-        return self.model.head.score(flat, self.model.words, targets, weights, self.loss)
+        return self.model.head.score(flat, self.model.token_embedding, targets, weights, self.loss)
 
     def accept(self, rows: Rows) -> Rows:
         """The rows, if every token (of their source too, if they have one) is in the vocabulary.
@@ -147,7 +143,7 @@ class Objective(nnx.Module):
 
     def _check_source_rows(self, vocabulary: Vocabulary) -> None:
         """UserError where an id of a source has no row in the table that the source is read by."""
-        size, table = vocabulary.of_source.size, getattr(self.model, "source_words", None)
+        size, table = vocabulary.of_source.size, getattr(self.model, "source_embedding", None)
         if table is None and vocabulary.source is not None:
             raise UserError(
                 "source and target have two tokenizers and the model one word table for both: "

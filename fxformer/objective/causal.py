@@ -6,7 +6,6 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
@@ -50,39 +49,8 @@ class CausalLM(Objective):
         text = np.concatenate([hole.left, hole.middle])
         return [Question(text[:-1], text[1:], np.arange(len(hole.left) - 1, len(text) - 1))]
 
-    def laws(self) -> tuple[Law, ...]:
-        """What is a target, and that it is the next token."""
-        return (
-            Law("targets other than the next token", 0.0, not_next, "exact"),
-            Law("targets across pieces or in padding", 0.0, across, "exact"),
-            Law("scored tokens that are nobody's target", 0.0, _missed, "exact"),
-            Law(
-                "tokens changed", 0.0, lambda a, b: (a.tokens[:, :-1] != b.tokens).ravel(), "exact"
-            ),
-        )
-
 
 def scored(rows: Rows) -> np.ndarray:
     """Tokens that count as targets: `rows.scored` if the data says it, else all. [B, T] bool."""
     given = rows.scored
     return np.ones(rows.tokens.shape, bool) if given is None else np.asarray(given, bool)
-
-
-def not_next(rows: Rows, batch: Batch) -> np.ndarray:
-    """Whether each target is another token than the next. [targets] bool."""
-    row, column = np.nonzero(batch.weights)
-    return batch.targets[row, column] != rows.tokens[row, column + 1]
-
-
-def across(rows: Rows, batch: Batch) -> np.ndarray:
-    """Whether each target is of another piece than what is read there. [targets] bool."""
-    row, column = np.nonzero(batch.weights)
-    here, there = rows.segments[row, column], rows.segments[row, column + 1]
-    return (here != there) | (there == 0)
-
-
-def _missed(rows: Rows, batch: Batch) -> np.ndarray:
-    """Second and later tokens of a piece without a target."""
-    row, column = np.nonzero((rows.segments > 0) & scored(rows))
-    later = (column > 0) & (rows.segments[row, column] == rows.segments[row, column - 1])
-    return batch.weights[row[later], column[later] - 1] != 1

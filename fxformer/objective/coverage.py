@@ -7,7 +7,6 @@ import numpy as np
 
 from fxformer.batch import Batch, Rows
 from fxformer.objective.base import Objective
-from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of
 
@@ -42,17 +41,6 @@ def expected(rows: Rows, pieces: Pieces) -> np.ndarray:
     if rows.scored is not None:
         scored = np.asarray(rows.scored)[rows.segments > 0]
     return (pieces.free_lengths > 1) & (counts_of(pieces.piece, pieces.count, scored) > 0)
-
-
-def whole(objective: Objective) -> Law:
-    """Every piece of two tokens or more is read and has a target."""
-
-    def missing(rows: Rows, batch: Batch) -> np.ndarray:
-        pieces = pieces_of(rows, objective.vocabulary)
-        read, aimed = present(rows, batch, pieces)
-        return ~(read & aimed)[expected(rows, pieces)]
-
-    return Law("pieces of text that are not in the batch", 0.0, missing, "exact")
 
 
 class Coverage:

@@ -9,7 +9,6 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.infilling import Hole
-from fxformer.objective.law import Law
 from fxformer.objective.pieces import pieces_of
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
@@ -60,31 +59,3 @@ class ControlledLM(CausalLM):
 
     def questions(self, hole: Hole) -> None:
         """It reads texts behind a code, and nobody says which one a hole's text would have."""
-
-    def laws(self) -> tuple[Law, ...]:
-        """A causal LM's; and codes are first, alone, and never a target."""
-        codes = self.vocabulary.codes
-
-        def missing(rows: Rows, batch: Batch) -> np.ndarray:
-            """Codes of pieces as they are read, but first, or first tokens that are none. The last
-            token of a row is only a target and can begin no piece that is read."""
-            segments = np.asarray(batch.segments)
-            first = segments > 0
-            first[:, 1:] &= segments[:, 1:] != segments[:, :-1]
-            return (np.isin(batch.tokens, codes) != first)[segments > 0]
-
-        def asked(rows: Rows, batch: Batch) -> np.ndarray:
-            return np.isin(np.asarray(batch.targets)[np.asarray(batch.weights) > 0], codes)
-
-        def behind(rows: Rows, batch: Batch) -> np.ndarray:
-            """The weight of what follows each code; a piece of nothing else has none."""
-            code = np.isin(batch.tokens, codes)
-            inside = np.asarray(rows.segments)[:, 1:] == np.asarray(batch.segments)
-            return np.asarray(batch.weights)[code] != inside[code]
-
-        return (
-            Law("pieces that do not begin with their one control code", 0.0, missing, "exact"),
-            Law("control codes as targets", 0.0, asked, "exact"),
-            Law("codes without the text's first token as target", 0.0, behind, "exact"),
-            *super().laws(),
-        )

@@ -1,6 +1,6 @@
 """Denoising with an encoder and a decoder: read a spoilt text, write the whole original."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -9,11 +9,10 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.infilling import Hole, Question, shifted
-from fxformer.objective.law import Law, once
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces, laid_out, pieces_of
 from fxformer.objective.segments import ranks_of
-from fxformer.objective.shift import answer, answer_laws
+from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
@@ -99,42 +98,6 @@ class DenoisingLM(Objective):
         scored = np.arange(len(hole.left), len(hole.left) + len(hole.middle))
         tokens = shifted(hole.text, getattr(self.vocabulary, self.start))
         return [Question(tokens, hole.text, scored, source)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """Each noise's, seen at its own stage, and those of source and answer."""
-        stages = once(lambda rows, batch: self.stages(rows))
-        of_noises = (
-            law.through(_stage(stages, index), type(noise).__name__)
-            for index, noise in enumerate(self.noises)
-            for law in noise.laws(self.vocabulary)
-        )
-        return (
-            *of_noises,
-            Law("source other than the spoilt pieces", 0.0, self._source_differs, "exact"),
-            *answer_laws(getattr(self.vocabulary, self.start)),
-        )
-
-    def _source_differs(self, rows: Rows, batch: Batch) -> np.ndarray:
-        """Row by row: the source, piece by piece under its segment id, is the last stage."""
-        last = self.stages(rows)[-1]
-        height, width = batch.source.shape
-        last = fit(last, height, width)
-        inside = batch.source_segments > 0
-        there = np.flatnonzero(inside.ravel())
-        if len(there) != len(last.tokens):
-            return np.ones(1, bool)
-        wrong = batch.source.ravel()[there] != last.tokens
-        wrong |= batch.source_segments.ravel()[there] != last.segment[last.piece]
-        wrong |= there // width != last.row[last.piece]
-        padding = batch.source[~inside] != self.vocabulary.pad
-        return np.concatenate([wrong, padding])
-
-
-def _stage(stages: Callable[[Rows, Batch], list[Pieces]], index: int) -> Callable:
-    def view(rows: Rows, batch: Batch) -> tuple[Pieces, Pieces]:
-        return stages(rows, batch)[index], stages(rows, batch)[index + 1]
-
-    return view
 
 
 def fit(pieces: Pieces, rows: int, room: int) -> Pieces:

@@ -14,9 +14,7 @@ from fxformer.nn.core import Embedding
 from fxformer.nn.flops import kernel_size
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.detection import detection
-from fxformer.objective.electra_law import electra_laws, ranks_in_rows
 from fxformer.objective.infilling import Hole
-from fxformer.objective.law import Law
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount
@@ -93,10 +91,6 @@ class ReplacedTokenDetection(MaskedLM):
     def questions(self, hole: Hole) -> None:
         """None: the discriminator gives words no probability, and the generator is thrown away."""
 
-    def laws(self) -> tuple[Law, ...]:
-        """Masked LM's, and those of what the generator draws with."""
-        return (*super().laws(), *electra_laws())
-
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """{name: (sum, weight)}: loss, over all tokens; of the generator as in masked LM: nll and
         accuracy, over the selected; and what `detection` says of the discriminator."""
@@ -113,7 +107,7 @@ class ReplacedTokenDetection(MaskedLM):
 
     def proposals(self, batch: Batch, key: Array | None = None):
         """The generator's (features [B·M E], kernel [V E], bias [V] | None) at the picked."""
-        words, at = self.model.words, batch.positions
+        words, at = self.model.token_embedding, batch.positions
         body, read = self.model.transformer, words(batch.tokens)
         vectors = body.input_embeddings(read, batch.segments, types=batch.types, positions=at)
         hidden = self.generator(vectors, batch.segments, positions=at, key=key)
@@ -160,3 +154,11 @@ def put(batch: Batch, values: Array, onto: Array) -> Array:
     onto, rows = jnp.asarray(onto), jnp.arange(onto.shape[0])[:, None]
     there = jnp.where(batch.weights > 0, batch.picked, onto.shape[1])  # out of range: dropped
     return onto.at[rows, there].set(values.astype(onto.dtype), mode="drop")
+
+
+def ranks_in_rows(segments: np.ndarray) -> np.ndarray:
+    """Index of each token within its own piece. [B, T] int64."""
+    index = np.broadcast_to(np.arange(segments.shape[1]), segments.shape)
+    new = np.ones(segments.shape, bool)
+    new[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    return index - np.maximum.accumulate(np.where(new, index, 0), axis=1)

@@ -10,10 +10,8 @@ from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.fim_law import fim_laws
 from fxformer.objective.fim_split import CharacterSplit, Split, TokenSplit, either
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.ops.cross_entropy import CrossEntropy
@@ -225,10 +223,3 @@ class FillInTheMiddle(CausalLM):
         parts = (hole.left[:lead], before, hole.left[lead:], after, tail, then)
         left = np.concatenate(parts).astype(np.int32)
         return super().questions(Hole(left, hole.middle, hole.right[:0]))
-
-    def laws(self) -> tuple[Law, ...]:
-        """Shares, cuts, the text put together again, and those of a causal LM."""
-        causal = super().laws()
-        view = once(lambda rows, batch: (self.turned(rows), batch))
-        own = (law.through(view) for law in causal)
-        return (*fim_laws(self), *own)

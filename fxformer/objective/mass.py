@@ -10,7 +10,6 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.infilling import Hole, Question, shifted
-from fxformer.objective.law import Law
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of, numbered, starts_of
@@ -116,66 +115,3 @@ class MaskedSeq2Seq(Objective):
         source[scored], shown[scored] = self.vocabulary.mask, hole.middle
         tokens = shifted(shown, getattr(self.vocabulary, self.start))
         return [Question(tokens, text, scored, source)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """One fragment, its size and place; what each side can see."""
-        return (
-            Law("tokens of the fragment other than round(rate·m)", 0.0, self._size, "exact"),
-            Law("fragments in more than one part", 0.0, self._parts, "exact"),
-            Law("place of the fragment, from first to last", 0.5, self._place, "mean"),
-            Law("source tokens changed outside the fragment", 0.0, _strays, "exact"),
-            Law("targets other than the original", 0.0, _wrong, "exact"),
-            Law("decoder inputs other than mask or fragment", 0.0, self._leaks, "exact"),
-            *(law.through(_swapped) for law in self.replacement.laws(self.vocabulary)),
-        )
-
-    def _seen(self, rows: Rows, batch: Batch) -> tuple[Pieces, np.ndarray, np.ndarray]:
-        """The pieces; of their ordinary tokens: which are targets, and in which block they are."""
-        pieces = pieces_of(rows, self.vocabulary)
-        free = np.flatnonzero(pieces.free)
-        hit = batch.weights.reshape(-1)[np.flatnonzero(rows.segments)[free]] > 0
-        return pieces, hit, self.blocks(pieces)[0]
-
-    def _size(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, part = self._seen(rows, batch)
-        number = self.blocks(pieces)[2]
-        special = np.count_nonzero(batch.weights) - np.count_nonzero(hit)
-        off = counts_of(part, len(number), hit) - self.due(number)
-        return np.append(off, special)
-
-    def _parts(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, part = self._seen(rows, batch)
-        begins = hit.copy()
-        begins[1:] &= ~hit[:-1] | (part[1:] != part[:-1])
-        return counts_of(part, len(self.blocks(pieces)[2]), begins) > 1
-
-    def _place(self, rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hit, part = self._seen(rows, batch)
-        _, rank, number = self.blocks(pieces)
-        first = np.full(len(number), np.iinfo(np.int64).max)
-        np.minimum.at(first, part[hit], rank[hit])
-        spare = number - self.due(number)
-        return first[spare > 0] / spare[spare > 0]
-
-    def _leaks(self, rows: Rows, batch: Batch) -> np.ndarray:
-        """A decoder input is the start token, or the token before if it is a target, or a mask."""
-        inside = rows.segments > 0
-        same = inside[:, 1:] & (rows.segments[:, 1:] == rows.segments[:, :-1])
-        mask = cast(int, self.vocabulary.mask)
-        shown = np.where(batch.weights > 0, rows.tokens, mask)[:, :-1]
-        right = np.full(rows.tokens.shape, getattr(self.vocabulary, self.start))
-        right[:, 1:] = np.where(same, shown, right[:, 1:])
-        return (batch.tokens != right)[inside]
-
-
-def _strays(rows: Rows, batch: Batch) -> np.ndarray:
-    return (batch.source != rows.tokens)[np.asarray(batch.weights) == 0]
-
-
-def _wrong(rows: Rows, batch: Batch) -> np.ndarray:
-    return (batch.targets != rows.tokens)[np.asarray(batch.weights) > 0]
-
-
-def _swapped(rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
-    hit = np.asarray(batch.weights) > 0
-    return rows.tokens[hit], batch.source[hit]

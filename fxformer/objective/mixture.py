@@ -1,7 +1,7 @@
 """Several objectives in one run: every piece of text comes under one of them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,14 @@ from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law, once
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import ranks_of
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part, Positive
 
 # What a batch says of each token that a stack reads, and of each that an encoder reads.
-_READ = ("tokens", "segments", "targets", "weights", "prefix")
-_SOURCE = ("source", "source_segments")
+READ = ("tokens", "segments", "targets", "weights", "prefix")
+SOURCE = ("source", "source_segments")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +104,9 @@ class Mixture(Objective):
         room = max((0 if b.picked is None else b.picked.shape[1] for b in made), default=0)
         everywhere = any(batch.picked is None for batch in made)
         made = [spread(batch) for batch in made]
-        joined = self._joined(made, _READ, "segments")
+        joined = self._joined(made, READ, "segments")
         if made[0].source is not None:
-            joined |= self._joined(made, _SOURCE, "source_segments")
+            joined |= self._joined(made, SOURCE, "source_segments")
         batch = Batch(**joined)
         return batch if everywhere else self._picked(batch, room)
 
@@ -166,72 +165,6 @@ class Mixture(Objective):
         """Those of the first part that has any."""
         of_parts = (part.questions(hole) for part in self.parts)
         return next((questions for questions in of_parts if questions is not None), None)
-
-    def laws(self) -> tuple[Law, ...]:
-        """The shares, that pieces are what their objective makes of them, and its own laws."""
-
-        def share(rows: Rows, batch: Batch) -> np.ndarray:
-            pieces = pieces_of(rows, self.vocabulary)
-            return np.bincount(self.which(rows, pieces), minlength=len(self.shares))
-
-        own = (
-            law.through(view, f"{k} {type(part).__name__}")
-            for k, part in enumerate(self.parts)
-            for view in (self._of(k),)
-            for law in part.laws()
-        )
-        return (
-            Law("shares of the objectives", self.shares, share, "shares"),
-            Law("pieces other than their objective makes", 0.0, self._other, "exact"),
-            *own,
-        )
-
-    def _of(self, number: int) -> Callable[[Rows, Batch], tuple[Rows, Batch]]:
-        """The pieces of one part, and what it makes of them."""
-
-        def view(rows: Rows, batch: Batch) -> tuple[Rows, Batch]:
-            mine = self.shared(rows)[number]
-            return mine, self.parts[number].corrupt(mine)
-
-        return once(view)
-
-    def _other(self, rows: Rows, batch: Batch) -> np.ndarray:
-        """What the model reads and answers, piece by piece, against each part's own batch."""
-        whole, wrong = spread(batch), []
-        for part, own in zip(self.parts, self.shared(rows), strict=True):
-            alone = spread(part.corrupt(own))
-            for names in (_READ, _SOURCE) if batch.source is not None else (_READ,):
-                wrong.append(_differ(alone, whole, own, names))
-        return np.concatenate(wrong)
-
-
-def _differ(alone: Batch, whole: Batch, own: Rows, names: Sequence[str]) -> np.ndarray:
-    """Where what two batches say of the pieces in `own` differs, token by token. A row of `whole`
-    that is full may lack one token, its last, which is nobody's target."""
-    mine = np.unique(
-        np.stack([np.nonzero(own.segments)[0], own.segments[own.segments > 0]]), axis=1
-    )
-    top = int(max(np.max(getattr(b, names[1]), initial=0) for b in (alone, whole))) + 1
-    known = mine[0] * top + mine[1]
-    sides, counts = [], []
-    for batch in (whole, alone):
-        segments = np.asarray(getattr(batch, names[1]))
-        row, column = np.nonzero(segments)
-        key = row * top + segments[row, column]
-        order = np.argsort(key, kind="stable")
-        row, column, key = row[order], column[order], key[order]
-        here = np.isin(key, known)
-        counts.append(np.bincount(key, minlength=len(segments) * top))
-        if batch is alone:
-            beyond = ranks_of(key, len(segments) * top) >= counts[0][key]
-            last = beyond & (batch.weights[row, column] == 0 if "weights" in names else False)
-            here &= ~(last & (np.bincount(row, last, len(segments))[row] == 1))
-        row, column, key = row[here], column[here], key[here]
-        given = (getattr(batch, n) for n in names if getattr(alone, n) is not None)
-        sides.append(np.stack([key, *(np.asarray(array)[row, column] for array in given)]))
-    if sides[0].shape != sides[1].shape:
-        return np.ones(1, bool)
-    return (sides[0] != sides[1]).any(0)
 
 
 def check_scored_alike(kind: type | None) -> None:

@@ -6,9 +6,7 @@ from typing import cast
 import numpy as np
 
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden
-from fxformer.objective.pegasus_law import source_law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.span_corruption import DropTokens
 from fxformer.objective.span_target import Side
@@ -37,8 +35,3 @@ class GapSentenceGeneration(DropTokens):
         mask = cast(int, self.vocabulary.mask)
         source = np.concatenate([hole.left, [mask], hole.right]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """The hiding's, the shift's, and one mask in the source for each sentence."""
-        kept = (law for law in super().laws() if law.name != "source other than what is left")
-        return (*kept, *source_law(self))

@@ -11,9 +11,7 @@ from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.infilling import Hole, Question, shifted
-from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces, laid, pieces_of
-from fxformer.objective.prefix_law import prefix_laws, split_laws
 from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
@@ -56,10 +54,6 @@ class PrefixLM(CausalLM):
         """As a causal LM, the left side read in both directions."""
         (question,) = super().questions(hole)
         return [dataclasses.replace(question, prefix=len(hole.left))]
-
-    def laws(self) -> tuple[Law, ...]:
-        """What is prefix, what is a target, and that it is the next token."""
-        return prefix_laws(self.vocabulary)
 
 
 class PrefixSeq2Seq(Objective):
@@ -107,7 +101,3 @@ class PrefixSeq2Seq(Objective):
         """The encoder reads the left side; what comes after the hole is not read."""
         tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
         return [Question(tokens, hole.middle, np.arange(len(hole.middle)), hole.left)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """The two sides are the text, cut anywhere; the decoder reads its own target, shifted."""
-        return split_laws(self)

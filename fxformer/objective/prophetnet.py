@@ -90,7 +90,7 @@ class FutureNgramPrediction(MaskedSeq2Seq):
         model, (first, second) = self.model, split_key(key, 2)
         memory = model.encode(batch.source, batch.source_segments, key=first)
         hidden, _ = model.decoder.predict_ngrams(
-            model.words(batch.tokens),
+            model.token_embedding(batch.tokens),
             batch.segments,
             len(self.weights),
             encoder_output=memory,

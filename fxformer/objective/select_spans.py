@@ -7,13 +7,12 @@ import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law, once
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.span_lengths import Geometric, Lengths
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of, numbered, starts_of
-from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
+from fxformer.objective.segments import numbered
+from fxformer.objective.words import Words, circle_limit, on_circle
 from fxformer.types import Proportion
 
 
@@ -71,46 +70,6 @@ class Spans:
         """What a row of `length` tokens holds of them."""
         return circle_limit(self.rate, length)
 
-    def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and what was chosen of them."""
-        seen = once(self._seen)
-
-        def surplus(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-            number, _, expected = seen(pieces, chosen)
-            return (number - expected.sum(1))[expected.sum(1) > 0]
-
-        def shares_of(length: int) -> Law:
-            """How many spans have this length, against what is expected where some are cut."""
-            nominal = float(self.lengths.shares[length - 1])
-
-            def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-                number, of_length, expected = seen(pieces, chosen)
-                part = of_length[:, length - 1] - expected[:, length - 1] + nominal * number
-                return np.stack([part, number], axis=1)[expected.sum(1) > 0]
-
-            return Law(f"share of spans of {length}, cut ones aside", nominal, share, "ratio")
-
-        return (
-            *unit_laws(self.rate, self.whole_words),
-            Law("spans beyond those expected, per piece", 0.0, surplus, "mean"),
-            *(shares_of(length + 1) for length in range(len(self.lengths.shares))),
-        )
-
-    def _seen(self, pieces: Pieces, chosen: Chosen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each piece: its spans [P], those of each length [P, longest], and their expectation
-        [P, longest]."""
-        words, budget, top = self.words(pieces), due(self.rate, pieces.free_lengths), self._top
-        lead, run = np.isin(chosen.index, words.first), chosen.runs(pieces)
-        starts = np.flatnonzero(np.diff(run, prepend=-1))
-        length = np.bincount(run[lead], minlength=len(starts))
-        piece = pieces.piece[chosen.index[starts]]
-        known = (length > 0) & (length <= top)
-        cell = piece[known] * top + length[known] - 1
-        of_length = np.bincount(cell, minlength=pieces.count * top).reshape(-1, top)
-        chance = budget / np.maximum(pieces.free_lengths, 1)
-        expected = expected_lengths(words, longest(words, budget), self.lengths.shares)
-        return counts_of(piece, pieces.count), of_length, expected * chance[:, None]
-
     @property
     def _top(self) -> int:
         return len(self.lengths.shares)
@@ -136,30 +95,3 @@ def chain(following: np.ndarray) -> np.ndarray:
         reached[jump[reached]] = True
         jump = jump[jump]
     return np.flatnonzero(reached[:count])
-
-
-def expected_lengths(words: Words, top: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """E[spans of length d] of each piece, where its words are cut into spans of drawn lengths.
-
-    U(s) is the probability that a span begins at word s: U(0) = 1, U(s) = Σ U(s-d) q(d), and E(d) =
-    Σ U(s) q(d) over all s, with q the law of the lengths where what is longer than top[s] is cut
-    to it. shares: P(length = 1), …; top: [W]. [P, longest].
-    """
-    most = len(shares)
-    step = np.arange(1, most + 1)
-    limit = np.minimum(np.arange(most + 1), most)[:, None]
-    least = np.cumsum(shares[::-1])[::-1]  # P(length >= d)
-    law = np.where(step < limit, shares, np.where(step == limit, least, 0.0))  # by limit
-    top = np.minimum(top, most)
-    begin = starts_of(words.count)
-    chance = np.zeros(len(words.size))
-    chance[begin[words.count > 0]] = 1
-    expected = np.zeros((len(words.count), most))
-    for rank in range(int(words.count.max(initial=0))):
-        piece = np.flatnonzero(words.count > rank)
-        at = begin[piece] + rank
-        part = chance[at, None] * law[top[at]]
-        expected[piece] += part
-        inside = rank + step < words.count[piece, None]
-        chance[(at[:, None] + step)[inside]] += part[inside]  # each place once
-    return expected

@@ -7,11 +7,10 @@ import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.words import Words, circle_limit, on_circle, unit_laws
+from fxformer.objective.words import Words, circle_limit, on_circle
 from fxformer.types import Proportion
 
 
@@ -46,7 +45,3 @@ class WholeWords:
     def limit(self, length: int) -> Limit:
         """What a row of `length` tokens holds of them."""
         return circle_limit(self.rate, length)
-
-    def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and what was chosen of them."""
-        return unit_laws(self.rate, whole=True)

@@ -14,13 +14,11 @@ from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.nn.classifier import Classifier, pool_first
 from fxformer.objective.infilling import Hole
-from fxformer.objective.law import Law, once
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import Independent
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of, numbered, starts_of
-from fxformer.objective.sentence_law import sentence_laws
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.ops.dropout import split_key
 from fxformer.types import NonNegative, Part, Share
@@ -67,21 +65,17 @@ class SentencePairLM(MaskedLM):
         if self.model.num_types < 2:
             raise UserError(
                 f"{type(self).__name__} needs a model that tells two texts apart, and this one has "
-                f"{self.model.num_types} token types: write model.embed.types=2, model=bert or "
+                f"{self.model.num_types} token types: write model.input.types=2, model=bert or "
                 "model=albert, or objective=mlm"
             )
         given = "pairs" in getattr(self.model, "classifiers", {})
-        own = {"classes": CLASSES, "pool": pool_first, "act": jnp.tanh}
+        own = {"classes": CLASSES, "pooling": pool_first, "act": jnp.tanh}
         self.pairs = None if given else Classifier(self.model.dim, **own, rngs=rngs)
         self.rate, self.sentence_weight = rate, sentence_weight
 
     @abc.abstractmethod
     def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
         """(tokens [n], types [n]) of all pieces, those with `wrong` [P] bool spoilt."""
-
-    @abc.abstractmethod
-    def wrong_laws(self) -> tuple[Law, ...]:
-        """What must hold of a wrong pair, between rows and the batch made of them."""
 
     def wrong(self, pieces: Pieces, rows: Rows) -> np.ndarray:
         """Which pieces are to be made wrong. [P] bool."""
@@ -142,12 +136,6 @@ class SentencePairLM(MaskedLM):
 
     def questions(self, hole: Hole) -> None:
         """It reads two texts; a hole is in one."""
-
-    def laws(self) -> tuple[Law, ...]:
-        """Those of the pairs, and a masked LM's on the pairs as they are shown."""
-        view = once(lambda rows, batch: (self.shown(rows), batch))
-        masked = (law.through(view) for law in super().laws())
-        return (*sentence_laws(self.vocabulary, self.rate), *self.wrong_laws(), *masked)
 
     def _lacking(self, rows: Rows) -> str:
         name = type(self).__name__

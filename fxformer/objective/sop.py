@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from fxformer.batch import Batch, Pairs, Rows
-from fxformer.objective.law import Law
+from fxformer.batch import Pairs
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, starts_of
-from fxformer.objective.sentence_law import roles, unhidden, wrong_tokens
 from fxformer.objective.sentence_pairs import SentencePairLM
 
 
@@ -27,17 +25,3 @@ class SentenceOrder(SentencePairLM):
         turned = wrong[piece]
         origin = starts_of(length)[piece] + np.where(turned, moved, rank)
         return pieces.tokens[origin], np.where(turned, rank > b + 1, types).astype(np.int32)
-
-    def wrong_laws(self) -> tuple[Law, ...]:
-        """The texts are those of the piece, in the order that the class says."""
-
-        def disordered(rows: Rows, batch: Batch) -> np.ndarray:
-            here = rows.segments > 0
-            wrong = wrong_tokens(rows, batch, self.vocabulary)[here]
-            role = roles(rows, self.vocabulary)
-            order = np.where(wrong, np.array([0, 3, 2, 1, 4])[role], role)
-            piece = np.cumsum(role == 0)
-            right = rows.tokens[here][np.lexsort((order, piece))]
-            return unhidden(batch)[here] != right
-
-        return (Law("texts in another order than their class says", 0.0, disordered, "exact"),)

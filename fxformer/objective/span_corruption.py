@@ -8,12 +8,10 @@ from flax import nnx
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.infilling import Hole, Question, shifted
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
-from fxformer.objective.span_corruption_law import corruption_laws, drop_laws
 from fxformer.objective.span_target import HiddenText, Side, closing
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part
@@ -121,11 +119,6 @@ class SpanCorruption(HiddenText):
         tokens = shifted(target, getattr(self.vocabulary, self.start))
         return [Question(tokens, target, np.arange(1, len(hole.middle) + 1), source)]
 
-    def laws(self) -> tuple[Law, ...]:
-        """The hiding's, and that source and target put together are the text."""
-        hidden = tuple(law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
-        return (*hidden, *corruption_laws(self))
-
 
 class DropTokens(HiddenText):
     """The hidden tokens leave no mark; write them in order. Raffel et al. 2020, table 3.
@@ -150,8 +143,3 @@ class DropTokens(HiddenText):
         source = np.concatenate([hole.left, hole.right])
         tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
         return [Question(tokens, hole.middle, np.arange(len(hole.middle)), source)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """The hiding's, and that both sides are the text's tokens in order."""
-        hidden = tuple(law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
-        return (*hidden, *drop_laws(self))

@@ -9,8 +9,7 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import scored
-from fxformer.objective.law import Law
-from fxformer.objective.shift import answer, answer_laws
+from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
@@ -55,16 +54,6 @@ class Seq2SeqLM(Objective):
             source_segments=segments,
         )
 
-    def laws(self) -> tuple[Law, ...]:
-        """The source is the given one; the answer is the target."""
-
-        def changed(rows: Rows, batch: Batch) -> np.ndarray:
-            same = (batch.source == rows.source) & (batch.source_segments == rows.source_segments)
-            return ~same.ravel()
-
-        given = Law("source tokens or segments changed", 0.0, changed, "exact")
-        return (given, *answer_laws(getattr(self.vocabulary, self.start)))
-
 
 class TokenLabel(Objective):
     """-log p(target at i | whole source): one label for each token, from a bidirectional encoder.
@@ -103,22 +92,6 @@ class TokenLabel(Objective):
     def labelled(self, rows: Rows) -> np.ndarray:
         """Tokens whose label counts. [B, T] bool."""
         return (rows.segments > 0) & scored(rows) & ~self.vocabulary.special[rows.tokens]
-
-    def laws(self) -> tuple[Law, ...]:
-        """Input and targets are the given ones, and every labelled token counts."""
-
-        def changed(rows: Rows, batch: Batch) -> np.ndarray:
-            return (batch.tokens != rows.source).ravel()
-
-        def wrong(rows: Rows, batch: Batch) -> np.ndarray:
-            counts = self.labelled(rows)
-            right = np.where(counts, batch.targets == rows.tokens, True)
-            return (~right | ((batch.weights == 1) != counts)).ravel()
-
-        return (
-            Law("source tokens changed", 0.0, changed, "exact"),
-            Law("labels wrong, missing or in padding", 0.0, wrong, "exact"),
-        )
 
 
 def sources(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -7,17 +7,14 @@ from typing import Literal, cast
 import numpy as np
 from flax import nnx
 
-from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.batch import Limit, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.infilling import Hole, Question
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.masking.suffix_noise import Suffix
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of
 from fxformer.objective.span_corruption import SpanCorruption
-from fxformer.objective.span_corruption_law import corruption_laws, flat
 from fxformer.objective.span_target import Side
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part, Positive
@@ -62,32 +59,6 @@ class Mixed(Hiding):
         """The most that any denoiser hides, in tokens and in spans."""
         tokens, spans = zip(*(d.hiding.most(length) for d in self.denoisers), strict=True)
         return max(tokens), max(spans)
-
-    def laws(self) -> tuple[Law, ...]:
-        """The shares, and each denoiser's own laws on its own pieces."""
-
-        def share(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-            kind = cast(np.ndarray, hidden.kind)
-            return np.bincount(kind[pieces.lengths > 0], minlength=len(self.denoisers))
-
-        own = (
-            law.through(_of(number), f"denoiser {number}")
-            for number, denoiser in enumerate(self.denoisers)
-            for law in denoiser.hiding.laws()
-        )
-        shares = tuple(float(part) for part in self.shares)
-        return (Law("shares of the denoisers", shares, share, "shares"), *own)
-
-
-def _of(number: int):
-    def view(pieces: Pieces, hidden: Hidden) -> tuple[Pieces, Hidden]:
-        """The pieces of one denoiser; the others are empty."""
-        kind = cast(np.ndarray, hidden.kind)
-        mine = kind[pieces.piece] == number
-        kept = kind[pieces.piece[hidden.index]] == number
-        return pieces.take(np.flatnonzero(mine)), hidden.take(kept, np.cumsum(mine) - 1)
-
-    return view
 
 
 class MixtureOfDenoisers(SpanCorruption):
@@ -172,23 +143,3 @@ class MixtureOfDenoisers(SpanCorruption):
         (question,) = super().questions(hole)
         source = np.concatenate([[first], cast(np.ndarray, question.source)]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]
-
-    def laws(self) -> tuple[Law, ...]:
-        """The denoisers', those of span corruption, and the mode tokens."""
-
-        def modes(rows: Rows, batch: Batch) -> np.ndarray:
-            """Sources that do not begin with their mode, and modes elsewhere."""
-            pieces, hidden = self.seen(rows)
-            _, token, piece = flat(batch.source, batch.source_segments, pieces)
-            lead = np.diff(piece, prepend=-1) != 0
-            known = np.isin(token, self.vocabulary.sentinels[len(self.span_sentinels) :])
-            wrong = token[lead] != self.mode_tokens(hidden)[piece[lead]]
-            number = counts_of(piece, pieces.count, known)
-            return np.concatenate([wrong, (number != 1)[pieces.lengths > 0]])
-
-        hidden = (law.through(lambda rows, _: self.seen(rows)) for law in self.hiding.laws())
-        return (
-            *hidden,
-            *corruption_laws(self),
-            Law("sources without their mode token in front", 0.0, modes, "exact"),
-        )

@@ -7,9 +7,8 @@ import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.selected import Chosen
-from fxformer.objective.masking.tokens import at_least_one, due
+from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, order_within, ranks_of, sums_before
 
@@ -101,55 +100,3 @@ def circle_limit(rate: float, length: int) -> Limit:
         return np.minimum(2 * due(rate, size) - 1, size)
 
     return Limit(need, max(min(math.ceil(2 * rate * length), length), 1))
-
-
-def unit_laws(rate: float, whole: bool) -> tuple[Law, ...]:
-    """Words are selected whole or not at all, none beyond the budget, tokens at their rate."""
-
-    def budget(pieces: Pieces) -> np.ndarray:
-        return due(rate, pieces.free_lengths)
-
-    def partly(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        words = Words.of(pieces, budget(pieces), whole=whole)
-        taken = words.taken(chosen, pieces)
-        return (taken > 0) & (taken < words.size)
-
-    def beyond(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        run = chosen.runs(pieces)
-        piece = pieces.piece[chosen.index[np.flatnonzero(np.diff(run, prepend=-1))]]
-        return np.bincount(run) > budget(pieces)[piece]
-
-    def most(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        taken = counts_of(pieces.piece[chosen.index], pieces.count)
-        return taken >= np.maximum(2 * budget(pieces), 1)
-
-    def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        length = pieces.free_lengths
-        taken = counts_of(pieces.piece[chosen.index], pieces.count)
-        rounding = budget(pieces) - rate * length
-        return np.stack([taken - rounding, length], axis=1)[length > 0]
-
-    def place(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        words = Words.of(pieces, budget(pieces), whole=whole)
-        middle = (words.rank + 0.5) / words.count[words.piece]
-        hit = words.taken(chosen, pieces) > 0
-        total = np.bincount(words.piece, weights=hit * middle, minlength=pieces.count)
-        number = counts_of(words.piece, pieces.count, hit)
-        return np.stack([total, number], axis=1)[number > 0]
-
-    def alike(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        words, length = Words.of(pieces, budget(pieces), whole=whole), pieces.free_lengths
-        chance = (budget(pieces) / np.maximum(length, 1))[words.piece]
-        hit = (words.taken(chosen, pieces) > 0) - chance + rate
-        total = np.bincount(words.piece, weights=hit, minlength=pieces.count)
-        return np.stack([total, words.count], axis=1)[words.count > 0]
-
-    return (
-        Law("words, or parts as long as the budget, selected in part", 0.0, partly, "exact"),
-        Law("units of more tokens than the budget", 0.0, beyond, "exact"),
-        Law("pieces with twice their budget selected", 0.0, most, "exact"),
-        at_least_one(),
-        Law("selected share of the tokens, rounding aside", rate, share, "ratio"),
-        Law("selected share of the words, rounding aside", rate, alike, "ratio"),
-        Law("place of a selected word in its piece", 0.5, place, "ratio"),
-    )

@@ -12,7 +12,6 @@ import numpy as np
 
 from fxformer.config.options import composed, option, plain
 from fxformer.config.target import ConfigError, locate
-from fxformer.hf.canonical_config import WORDS as TABLE
 from fxformer.hf.conversion_report import ReportLine
 from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
 from fxformer.warmstart.checkpoint_source import HEADS, CheckpointSource
@@ -20,8 +19,13 @@ from fxformer.warmstart.config_references import referenced
 
 Share = Literal["none", "embeddings", "all"]
 Model = dict[str, Any]
-WORDS, SOURCE, CROSS = "words/embedding", "source_words/embedding", "/cross/"
+WORDS, SOURCE, CROSS = (
+    "token_embedding/embedding",
+    "source_embedding/embedding",
+    "/cross_attention/",
+)
 PLAIN = "fxformer.nn.attention.MultiHeadAttention"
+TABLE = {"_target_": "fxformer.nn.core.Embedding", "_partial_": True}
 
 
 def encoder_decoder_model(
@@ -32,7 +36,7 @@ def encoder_decoder_model(
     Raises ConfigError if the two checkpoints cannot be combined.
     """
     for side, source in (("encoder", encoder), ("decoder", decoder)):
-        if source.resolved_model.get("words", TABLE).get("_target_") != TABLE["_target_"]:
+        if source.resolved_model.get("embedding", TABLE).get("_target_") != TABLE["_target_"]:
             raise ConfigError(
                 f"warm_start.{side}: {source.folder.name} has several token embedding tables "
                 "(adaptive input), which an encoder-decoder does not support: choose a model with "
@@ -45,15 +49,16 @@ def encoder_decoder_model(
             f"{writes['dim']}: choose two checkpoints of the same width"
         )
     taken = ("network", "encoder", "decoder")
-    body = {"words": TABLE} | {k: v for k, v in decoder.resolved_model.items() if k not in taken}
+    kept = {k: v for k, v in decoder.resolved_model.items() if k not in taken}
+    body = {"embedding": TABLE} | kept
     network = _seq2seq()["network"] | {
         "encoder": reads,
         "decoder": writes,
-        "words": TABLE,
+        "embedding": TABLE,
         "head": _head(decoder),
         "classifiers": {},
         "source_vocab": source_vocab_rows(encoder) if share == "none" else None,
-        "tie_stacks": share == "all",
+        "tie_encoder_decoder": share == "all",
         "vocab_multiple": vocab_multiple,
     }
     if share != "none" and _width(reads) != _width(writes):
@@ -142,7 +147,7 @@ def _decoder(source: CheckpointSource) -> Model:
     node = source.resolved_model.get("decoder") or source.resolved_model["encoder"] | {
         "causal": True
     }
-    if node.get("local") is not None:
+    if node.get("convolution") is not None:
         raise ConfigError(
             f"warm_start.decoder: {source.folder.name} has a convolution, which is not causal: "
             "choose a model without one (BERT, RoBERTa, a decoder, an encoder-decoder)"
@@ -150,7 +155,7 @@ def _decoder(source: CheckpointSource) -> Model:
     attention = node.get("attention") or {}
     if _single(source) and attention.get("_target_", PLAIN) != PLAIN:
         # relative positions between two texts have no meaning
-        node = node | {"memory_attention": option("model/attention", "multihead")}
+        node = node | {"cross_attention": option("model/attention", "multihead")}
     return node
 
 
@@ -188,7 +193,7 @@ def _optional(side: str, source: CheckpointSource) -> tuple[str, ...]:
     if _single(source):
         return HEADS
     other = "encoder/" if side == "decoder" else "decoder/"
-    return (*HEADS, other, "source_words/" if side == "decoder" else WORDS)
+    return (*HEADS, other, "source_embedding/" if side == "decoder" else WORDS)
 
 
 def _check_same(both: list[str], one: Arrays, other: Arrays, share: Share, prefer) -> None:
@@ -216,7 +221,7 @@ def _single(source: CheckpointSource) -> bool:
 def _width(stack: Model) -> int:
     """Width of the token embeddings of a stack."""
     stack = stack.get("transformer", stack)
-    return stack["embed"].get("width") or stack["dim"]
+    return stack["input"].get("width") or stack["dim"]
 
 
 @cache

@@ -14,7 +14,7 @@ from fxformer.warmstart.config_references import resolved
 
 Layers = str | Sequence[int] | dict[Any, Any] | None  # a dict: of these by stack
 Model = dict[str, Any]
-OPTIONAL = ("transformer/embed/types/",)  # token types, which DistilBERT drops
+OPTIONAL = ("transformer/input/type_embedding/",)  # token types, which DistilBERT drops
 
 
 def layer_indices(layers: Layers, depth: int, key: str = "warm_start.layers") -> list[int]:
@@ -71,8 +71,8 @@ def subset_model(teacher: Model, picks: dict[str, list[int]]) -> Model:
         if known.get("windows"):
             pattern = known["windows"]
             own["windows"] = [pattern[layer % len(pattern)] for layer in layers]
-        if known.get("groups"):
-            own["groups"] = len(set(_groups(known, layers)))
+        if known.get("layer_groups"):
+            own["layer_groups"] = len(set(_groups(known, layers)))
         made[side] = _with(made[side], own)
     made["layers"] = len(next(iter(picks.values())))
     return made
@@ -86,17 +86,17 @@ def block_slices(teacher: Model, picks: dict[str, list[int]]) -> dict[str, tuple
     found, single = {}, "transformer" in teacher["network"]
     for side, layers in picks.items():
         stack = _stack(teacher[side])
-        inner, first = stack.get("inner") or 1, stack.get("first") is not None
+        inner, first = stack.get("inner_layers") or 1, stack.get("first_layer_residual") is not None
         if first and layers[0] != 0:
             raise ConfigError(
                 "warm_start.layers: the teacher's first layer differs in structure from the "
                 f"others, so the student must keep it: begin with 0, got {layers}"
             )
-        own = sorted(set(_groups(stack, layers))) if stack.get("groups") else layers[first:]
+        own = sorted(set(_groups(stack, layers))) if stack.get("layer_groups") else layers[first:]
         blocks = [block * inner + n for block in own for n in range(inner)]
         place = "transformer/" if single else f"{side}/"
         place += "transformer/" if "transformer" in teacher[side] else ""
-        count = (stack.get("groups") or stack["layers"]) * inner - first
+        count = (stack.get("layer_groups") or stack["layers"]) * inner - first
         found[f"{place}stack/blocks/"] = count, [block - first for block in blocks]
     return found
 
@@ -157,7 +157,7 @@ def _with(node: Model, own: Model) -> Model:
 
 def _groups(stack: Model, layers: list[int]) -> list[int]:
     """Index of the parameter group of each layer (ALBERT)."""
-    groups, depth = stack["groups"], stack["layers"]
+    groups, depth = stack["layer_groups"], stack["layers"]
     own = [layer * groups // depth for layer in layers]
     left = sorted(set(own))
     if [layer * len(left) // len(layers) for layer in range(len(layers))] != [

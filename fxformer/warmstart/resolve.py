@@ -141,7 +141,7 @@ def _check_pair(warm_start: DictConfig, keys: list[str]) -> None:
             f"{wrong}: the model follows from warm_start.encoder and warm_start.decoder; leave it "
             "out"
         )
-    for key in ("model.network.source_vocab", "model.network.tie_stacks"):
+    for key in ("model.network.source_vocab", "model.network.tie_encoder_decoder"):
         if key in keys:
             raise ConfigError(
                 f"{key}: follows from warm_start.share and warm_start.encoder; leave it out"

@@ -5,17 +5,17 @@ import re
 from fxformer.cli import objectives_doc
 
 AUDIT = {
-    "objective": "x", "holds": False, "alarm": 1e-4, "command": "fxformer audit objective=x",
+    "objective": "x", "holds": False, "alpha": 1e-4, "command": "fxformer audit objective=x",
     "examples_drawn": 100_100, "tokens_drawn": 5_000_000, "left_out": {"marks": 3},
     "data": {"length": 128}, "machine": {"cpu": "a cpu"}, "shape": [32, 512], "ms": 2.0,
     "examples": [{"text": "a b", "reads": "a <mask>", "writes": "b"}],
     "rules": [
-        {"name": "hidden share", "kind": "ratio", "nominal": 0.3, "realised": 0.267, "low": 0.266,
-         "high": 0.268, "chance": 0.0, "draws": 1000, "holds": False},
-        {"name": "P: moved", "kind": "exact", "nominal": 0.0, "realised": 1.0, "low": 0.99,
-         "high": 1.0, "chance": 1.0, "draws": 77, "holds": True},
-        {"name": "P: lost", "kind": "exact", "nominal": 0.0, "realised": 0.5, "low": 0.4,
-         "high": 0.6, "chance": 0.0, "draws": 78, "holds": False},
+        {"name": "hidden share", "kind": "ratio", "nominal": 0.3, "observed": 0.267, "low": 0.266,
+         "high": 0.268, "p_value": 0.0, "draws": 1000, "holds": False},
+        {"name": "P: moved", "kind": "exact", "nominal": 0.0, "observed": 1.0, "low": 0.99,
+         "high": 1.0, "p_value": 1.0, "draws": 77, "holds": True},
+        {"name": "P: lost", "kind": "exact", "nominal": 0.0, "observed": 0.5, "low": 0.4,
+         "high": 0.6, "p_value": 0.0, "draws": 78, "holds": False},
     ],
 }  # fmt: skip
 

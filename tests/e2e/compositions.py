@@ -32,7 +32,7 @@ GROUPS += ("tokenizer", "optimizer", "schedule", "precision")
 OF_PAIRS = ("objective=seq2seq", "objective=tokenlabel")  # synthetic pairs, no text
 NEEDS = {  # values that options want of others
     "objective=electra_base": ["model.dim=48", "model.heads=3"],
-    "model/position=relative_shared": ["model.attention.own_bias=false"],
+    "model/position=relative_shared": ["model.attention.per_layer_bias=false"],
 }
 PLAIN = {"encoder": "mlm", "decoder": "clm", "seq2seq": "denoise"}
 TEXT = "\n\n".join(

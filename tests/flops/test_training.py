@@ -55,8 +55,8 @@ def test_a_forward_pass_costs_the_matrix_products_of_its_program(kind):
 WIDE = ("model.dim=1024", "model.heads=8", "model.ffn.hidden=4096", "model.layers=2",
         "model.dropout=0")  # fmt: skip
 FEW = {  # distances
-    "deberta": ["model.position.reach=32"],
-    "deberta_v3": ["model.position.buckets=32", "model.position.reach=64"],
+    "deberta": ["model.position.max_distance=32"],
+    "deberta_v3": ["model.position.num_buckets=32", "model.position.max_distance=64"],
 }
 QUICK = ("bert", "gpt2", "bart")
 FAMILIES = [
@@ -141,8 +141,8 @@ def test_global_tokens_see_all_and_windows_save_work():
 def test_distances_beyond_what_a_row_has_are_no_work():
     """Of 2 · 512 vectors a row of 8 asks for 15; each query for 8 of them."""
     part, row = abstract("deberta").transformer, np.ones((2, 8), int)
-    bare = abstract("deberta", "model.attention.from_content=false",
-                "model.attention.from_position=false").transformer  # fmt: skip
+    bare = abstract("deberta", "model.attention.content_to_position=false",
+                "model.attention.position_to_content=false").transformer  # fmt: skip
     each = 2 * (2 * 8 * 8 * 24 + 15 * 24 * 24)
     gap = transformer_flops(part, row) - transformer_flops(bare, row)
     assert gap == part.layers * 2 * each

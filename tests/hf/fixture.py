@@ -57,7 +57,7 @@ def remembering(folder: Path) -> dict[str, np.ndarray]:
         model = nnx.merge(shape, state)
         body, ones = model.transformer, jnp.ones_like(tokens)
         context, at = body.self_context(ones, cache)
-        x = body.embed(model.words(tokens), at, body.position)
+        x = body.input(model.token_embedding(tokens), at, body.position)
         last, cache, made = body.stack(x, context, cache=cache, capture=True)
         return body.all_hidden_states(x, made.hidden_states), model.logits(last), cache
 

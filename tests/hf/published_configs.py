@@ -678,12 +678,12 @@ PUBLISHED = {
     ),
     "deberta-base": (
         "deberta",
-        (GELU, "model.attention.from_content=true"),
+        (GELU, "model.attention.content_to_position=true"),
         DEBERTA | dict(model_type="deberta", pos_att_type="c2p|p2c", vocab_size=50265),
     ),
     "deberta-v2-xlarge": (
         "deberta_v2_conv",
-        ("model/local=convolution",),
+        ("model/convolution=gelu",),
         DEBERTA
         | dict(
             model_type="deberta-v2",
@@ -699,7 +699,7 @@ PUBLISHED = {
     ),
     "deberta-v3-nli": (
         "deberta_v3_classes",
-        ("model.attention.shared=true",),
+        ("model.attention.share_projections=true",),
         DEBERTA
         | THREE
         | dict(
@@ -833,7 +833,7 @@ PUBLISHED = {
     ),
     "mbart-large-cc25": (
         "mbart",
-        (GELU, "model.embed.scaled=true"),
+        (GELU, "model.input.scaled=true"),
         CNN
         | NORMED
         | dict(
@@ -845,7 +845,7 @@ PUBLISHED = {
     ),
     "mbart-large-50": (
         "mbart",
-        (GELU, "model.embed.scaled=true"),
+        (GELU, "model.input.scaled=true"),
         CNN
         | NORMED
         | dict(
@@ -855,14 +855,14 @@ PUBLISHED = {
             vocab_size=250054,
         ),
     ),
-    "opus-mt-en-de": ("marian", (SILU, "model.embed.scaled=true"), MARIAN),
-    "m2m100_418M": ("m2m_100", (RELU, "model.embed.scaled=true"), M2M),
+    "opus-mt-en-de": ("marian", (SILU, "model.input.scaled=true"), MARIAN),
+    "m2m100_418M": ("m2m_100", (RELU, "model.input.scaled=true"), M2M),
     "nllb-200-distilled-600M": (
         "m2m_100",
         (RELU,),
         M2M | dict(tokenizer_class="NllbTokenizer", torch_dtype="float32"),
     ),
-    "pegasus-xsum": ("pegasus", (RELU, "model.embed.scaled=true"), PEGASUS),
+    "pegasus-xsum": ("pegasus", (RELU, "model.input.scaled=true"), PEGASUS),
     "led-base-16384": ("led", (GELU,), LED),
     "prophetnet-large-uncased": ("prophetnet", (GELU,), PROPHETNET),
     "ctrl": ("ctrl", ("model.dropout=0.1",), CTRL),

@@ -22,9 +22,11 @@ def test_the_loss_is_that_of_transformers(name):
 
     def loss(state):
         model = nnx.merge(shape, state)
-        hidden = model.transformer(model.words(ids), jnp.ones_like(ids))[0][:, :-1]
+        hidden = model.transformer(model.token_embedding(ids), jnp.ones_like(ids))[0][:, :-1]
         flat, ones = hidden.reshape(-1, model.dim), jnp.ones(hidden.shape[0] * hidden.shape[1])
-        return model.head.score(flat, model.words, ids[:, 1:].ravel(), ones, CrossEntropy())
+        return model.head.score(
+            flat, model.token_embedding, ids[:, 1:].ravel(), ones, CrossEntropy()
+        )
 
     total, weight = jax.jit(loss)(state)["loss"]
     np.testing.assert_allclose(total / weight, reference(HERE / name)["loss"], rtol=1e-6)
@@ -38,7 +40,10 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
     def foretold(state):
         model = nnx.merge(shape, state)
         source, segments = arrays["in.input_ids"], arrays["in.attention_mask"]
-        words, there = model.words(arrays["in.decoder_input_ids"]), model.encode(source, segments)
+        words, there = (
+            model.token_embedding(arrays["in.decoder_input_ids"]),
+            model.encode(source, segments),
+        )
         known = {"encoder_output": there, "encoder_segments": segments}
         ones = arrays["in.decoder_attention_mask"]
         return model.logits(model.decoder.predict_ngrams(words, ones, 3, **known)[0][:, 1:])
@@ -61,7 +66,9 @@ def test_a_transformer_xl_of_ours_says_what_it_is():
     config = said()
     assert config["cutoffs"] == [12, 50] and config["tie_projs"] == [True] * 3
     assert (config["mem_len"], config["same_length"], config["clamp_len"]) == (0, False, -1)
-    config = said("model.attention.memory=8", "model.windows=[8]", "model.position.clamp=5")
+    config = said(
+        "model.attention.memory_length=8", "model.windows=[8]", "model.position.clamp_distance=5"
+    )
     assert (config["mem_len"], config["same_length"], config["clamp_len"]) == (8, True, 5)
     with pytest.raises(ConfigMismatch, match=r"write model.windows=\[8\], or null"):
-        said("model.attention.memory=8", "model.windows=[9]")
+        said("model.attention.memory_length=8", "model.windows=[9]")

@@ -222,6 +222,34 @@ def test_a_model_without_tokenizer_reads_ids_only():
         fxformer.load(HERE / "gpt2_body").logits(np.arange(3))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_model_is_the_same_model(model_of, kind, tmp_path):
+    model = model_of(kind)
+    moved = model.replace(params=jax.tree.map(lambda x: x * 0.5, model.params))
+    made = moved.save_pretrained(tmp_path / "out")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(made.files)
+    again = fxformer.load(tmp_path / "out")
+    text, given = "the <mask> sat on a mat", TARGETS[1] if kind == "seq2seq" else None
+    assert again.encode(text)[0].tolist() == model.encode(text)[0].tolist()
+    np.testing.assert_allclose(
+        again.logits(text, given)[0], moved.logits(text, given)[0], atol=1e-5
+    )
+    with pytest.raises(UserError, match="is not empty"):
+        again.save_pretrained(tmp_path / "out")
+    again.save_pretrained(tmp_path / "second")
+    files = [tmp_path / name / "config.json" for name in ("out", "second")]
+    assert files[0].read_text() == files[1].read_text()
+
+
+def test_a_model_says_what_it_is(model_of):
+    model = model_of("encoder")
+    shown = repr(model)
+    assert shown.startswith(f"Model {model.name!r}: architecture encoder; parameters ")
+    assert "layers 2, 16 wide, 2 heads" in shown and "step 20" in shown
+    table = model.replace(name="<b>")._repr_html_()
+    assert "&lt;b&gt;" in table and "<td>encoder</td>" in table
+
+
 def test_nothing_foreign_runs(run_folder, tmp_path):
     folder = tmp_path / "20260101-000000-foreign"
     shutil.copytree(run_folder("decoder"), folder)

@@ -29,6 +29,14 @@ def test_special_tokens_are_called_by_name_and_can_be_typed():
         assert "<mask>" in shown and shown[-2:] == ["<extra_id_1>", "</s>"]
 
 
+def test_special_tokens_can_be_typed_as_the_vocabulary_names_them():
+    specials = Specials(mask="[MASK]", bos="[CLS]", eos="[SEP]")
+    tokenizer = Word(specials=specials, vocab_size=60).make(["the cat sat"] * 3)
+    for text in ("the [MASK] sat [SEP]", "the <mask> sat</s>"):
+        ids = encode_text(text, tokenizer)
+        assert [tokenizer.ids.mask, tokenizer.ids.eos] == ids[[1, 3]].tolist() and len(ids) == 4
+
+
 def test_a_mask_takes_the_space_of_the_word_it_stands_for():
     texts = ["the cat sat on the mat and the dog sat"] * 20
     bpe = ByteLevelBPE(specials=SPECIALS, vocab_size=400).make(texts)

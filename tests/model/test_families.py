@@ -62,7 +62,7 @@ def test_parameter_counts_are_the_published_ones(case):
 def exact(family: str, size: str) -> list[str]:
     """The override that the defaults list of conf/train.yaml adds by itself."""
     name = f"{family}_{size}"
-    return [f"+size/exact={name}"] if name in choices("size/exact") else []
+    return [f"+size/published={name}"] if name in choices("size/published") else []
 
 
 @pytest.mark.parametrize("family", [f for f in choices("model") if f != "common"])

@@ -48,7 +48,7 @@ def test_what_narrows_and_what_does_not():
     block = small.stack.blocks
     assert (small.dim, small.heads, small.layers, small.width) == (192, 3, 12, 768)
     assert block.ffn.up.kernel.shape == (12, 192, 768)
-    assert block.attention.num_kv_heads == 1 and small.embed.project.kernel.shape == (768, 192)
+    assert block.attention.num_kv_heads == 1 and small.input.projection.kernel.shape == (768, 192)
     assert not [path for path in named(nnx.to_pure_dict(nnx.state(small))) if "position" in path]
 
 

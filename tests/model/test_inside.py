@@ -22,7 +22,7 @@ PAIRS = {
     "deberta": "model/position=disentangled",
     "disentangled_learned": "model/attention=disentangled",
     "relative": "model/attention=relative model/position=relative",
-    "relative_shared": "model/attention=relative model.attention.own_bias=false",
+    "relative_shared": "model/attention=relative model.attention.per_layer_bias=false",
 }
 THIRDS = ("gpt_neox", "gptj")  # a quarter of a head is turned, which must be pairs
 PARTS = [
@@ -36,11 +36,11 @@ PARTS = [
     if name != "prophetnet"  # its stack is another: see the families
 ]
 MORE = [
-    "model.groups=1",
+    "model.layer_groups=1",
     "model.windows=[null,3]",
     "model/attention=longformer model.windows=[3] model.attention.first_global=true",
     "model/residual=sandwich",
-    "model.attention.by_depth=true",
+    "model.attention.scale_by_layer_index=true",
 ]
 
 
@@ -158,7 +158,8 @@ def test_the_weights_of_every_family(family, monkeypatch):
 
 def inner(model) -> int:
     """Blocks of a layer (ALBERT)."""
-    return model.decoder.stack.inner if hasattr(model, "decoder") else model.transformer.stack.inner
+    body = model.decoder if hasattr(model, "decoder") else model.transformer
+    return body.stack.inner_layers
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "seq2seq"])

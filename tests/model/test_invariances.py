@@ -24,14 +24,16 @@ def alone(group: str) -> list[str]:
 
 
 PAIRS = [
-    "model/position=disentangled model.position.reach=9 model.position.buckets=4"
+    "model/position=disentangled model.position.max_distance=9 model.position.num_buckets=4"
     " model/attention=disentangled",
-    "model/position=disentangled_learned model.position.buckets=null model.position.reach=3"
+    "model/position=disentangled_learned model.position.num_buckets=null"
+    " model.position.max_distance=3"
     " model/attention=deberta",
     "model/position=relative model/attention=relative",
-    "model/position=relative_shared model.position.clamp=3"
-    " model/attention=relative model.attention.own_bias=false",
-    "model/position=relative model/attention=relative model.attention.memory=3 model.windows=[3]",
+    "model/position=relative_shared model.position.clamp_distance=3"
+    " model/attention=relative model.attention.per_layer_bias=false",
+    "model/position=relative model/attention=relative model.attention.memory_length=3"
+    " model.windows=[3]",
 ]
 POSITIONS = [*alone("model/position"), *PAIRS]
 PARTS = [
@@ -42,11 +44,11 @@ PARTS = [
     *(f"model/norm={name}" for name in kinds_of("model/norm")),
     *(f"model/act={name}" for name in kinds_of("model/act")),
     # Word vectors of another width want an output table of their own.
-    *(f"model/embed={name} model/head=untied" for name in kinds_of("model/embed")),
-    "model.groups=1",
+    *(f"model/input={name} model/head=untied" for name in kinds_of("model/input")),
+    "model.layer_groups=1",
     "model.windows=[null,3]",
-    "model.embed.width=12 model/head=untied",
-    "model/words=adaptive model/head=adaptive model.words.shrink=2",
+    "model.input.width=12 model/head=untied",
+    "model/embedding=adaptive model/head=adaptive model.embedding.div_val=2",
 ]
 
 
@@ -57,7 +59,7 @@ def built(kind: str, part: str):
 # Every part in an encoder; in the other architectures those whose place in a row matters.
 PACKED = [
     *(("encoder", part) for part in PARTS),
-    ("encoder", "model/local=convolution"),
+    ("encoder", "model/convolution=gelu"),
     *(
         pytest.param("seq2seq", part, marks=() if number % 4 == 0 else pytest.mark.slow)
         for number, part in enumerate(p for p in PARTS if "position" in p or "residual" in p)
@@ -95,7 +97,7 @@ def test_gradients_do_not_cross_segments(kind):
     def second(state):
         return jnp.square(nnx.merge(shape, state)(batch)[:, 4:]).sum()
 
-    grad = nnx.to_pure_dict(jax.grad(second)(state))["words"]["embedding"]
+    grad = nnx.to_pure_dict(jax.grad(second)(state))["token_embedding"]["embedding"]
     assert jnp.abs(grad[1:5]).max() == 0
     assert jnp.abs(grad[5:9]).min() > 0
 

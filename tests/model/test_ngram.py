@@ -14,8 +14,8 @@ from fxformer.nn.position import relative_bucket
 from fxformer.ops.attention_mask import AttentionMask
 from tests.models import a_batch, close, ids, tiny
 
-SHORT = ("model.position.length=16", "model.layers=1", "model.ngram_attention.reach=9")
-SHORT = (*SHORT, "model.ngram_attention.buckets=6")
+SHORT = ("model.position.length=16", "model.layers=1", "model.ngram_attention.max_distance=9")
+SHORT = (*SHORT, "model.ngram_attention.num_buckets=6")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def foretell(model, batch, ahead=2):
         memory = bound.encode(batch.source, batch.source_segments)
         there = {"encoder_output": memory, "encoder_segments": batch.source_segments}
         return bound.decoder.predict_ngrams(
-            bound.words(batch.tokens), batch.segments, ahead, **there
+            bound.token_embedding(batch.tokens), batch.segments, ahead, **there
         )[0]
 
     return jax.jit(run)(state)
@@ -53,8 +53,9 @@ def by_hand(part, x, streams, length):
                 keys = [(j, t - j) for j in range(t + 1)]
             else:
                 keys = [(j, t - j + 1) for j in range(t + 1) if j <= t - s or j == 0] + [(i, 0)]
-            at = [int(relative_bucket(jnp.array(d), part.buckets, part.reach)) for _, d in keys]
-            table = r[i].reshape(part.buckets, heads)
+            shape = part.num_buckets, part.max_distance
+            at = [int(relative_bucket(jnp.array(d), *shape)) for _, d in keys]
+            table = r[i].reshape(part.num_buckets, heads)
             for h in range(heads):
                 cut = slice(h * width, (h + 1) * width)
                 rows = [j for j, _ in keys]
@@ -65,7 +66,7 @@ def by_hand(part, x, streams, length):
 
 
 def test_the_attention_is_what_plain_loops_give():
-    part = NgramAttention(12, heads=3, buckets=6, reach=9, rngs=nnx.Rngs(0))
+    part = NgramAttention(12, heads=3, num_buckets=6, max_distance=9, rngs=nnx.Rngs(0))
     shape, state = nnx.split(part)
     drawn = np.random.default_rng(0)
     loud = jax.tree.map(lambda a: jnp.asarray(drawn.normal(size=a.shape), jnp.float32) / 2, state)
@@ -117,20 +118,20 @@ def test_gradients_do_not_cross_segments(model):
     def second(state):
         return jnp.square(foretell(nnx.merge(shape, state), batch)[:, :, 4:]).sum()
 
-    grad = nnx.to_pure_dict(jax.grad(second)(state))["words"]["embedding"]
+    grad = nnx.to_pure_dict(jax.grad(second)(state))["token_embedding"]["embedding"]
     assert jnp.abs(grad[1:5]).max() == 0 and jnp.abs(grad[5:9]).min() > 0
 
 
 def test_the_main_stream_is_a_plain_decoder():
     """With a bias that hangs on the distance alone, T5's relative one, and no other positions."""
-    plain = tiny("seq2seq", "model/residual=post", "model/embed=normed", "model/position=buckets")
+    plain = tiny("seq2seq", "model/residual=post", "model/input=normed", "model/position=buckets")
     ours = tiny("prophetnet", "model/position=none")
     mine, theirs = (nnx.to_pure_dict(nnx.split(one)[1]) for one in (ours, plain))
-    mine["words"] = theirs["words"]
+    mine["token_embedding"] = theirs["token_embedding"]
     body, decoder = mine["decoder"]["transformer"], theirs["decoder"]
     table = decoder["position"]["table"]["embedding"]
     relative = body["stack"]["blocks"]["attention"]["relative"]
-    for name in ("embed", "norm"):
+    for name in ("input", "norm"):
         if name in decoder:
             body[name] = decoder[name]
     body["stack"] = jax.tree.map(lambda x: x, decoder["stack"])
@@ -141,7 +142,7 @@ def test_the_main_stream_is_a_plain_decoder():
     batch = a_batch(plain, ids(2, 9))
     memory = plain.encode(batch.source, batch.source_segments)
     there = {"encoder_output": memory, "encoder_segments": batch.source_segments}
-    words = ours.words(batch.tokens)
+    words = ours.token_embedding(batch.tokens)
     x, _ = ours.decoder.predict_ngrams(words, batch.segments, 2, **there)
     close(x[:, 0], plain.decoder(words, batch.segments, **there)[0])
 
@@ -168,7 +169,7 @@ def test_states_are_the_main_streams(model):
     [
         (("model/position=rotary",), "relative bias of its own.*Rotary"),
         (("model.windows=[null,3]",), "no windows"),
-        (("model.ngram_attention.reach=2",), "reach larger than"),
+        (("model.ngram_attention.max_distance=2",), "max_distance larger than"),
         (("model/attention@model.ngram_attention=multihead",), "needs n-gram attention"),
     ],
 )

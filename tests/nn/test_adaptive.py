@@ -17,9 +17,9 @@ V, D, CUTS = 20, 12, [5, 9]
 COUNT = 37
 
 
-def parts(cutoffs=tuple(CUTS), shrink=2, tied=(False, True, True), vocab=V):
+def parts(cutoffs=tuple(CUTS), div_val=2, tied=(False, True, True), vocab=V):
     """A table and a head, every weight drawn."""
-    known = {"cutoffs": list(cutoffs), "shrink": shrink}
+    known = {"cutoffs": list(cutoffs), "div_val": div_val}
     words = AdaptiveEmbedding(vocab, D, **known, rngs=nnx.Rngs(0))
     head = AdaptiveHead(D, vocab=vocab, width=D, **known, tied=list(tied), rngs=nnx.Rngs(1))
     shape, state = nnx.split((words, head))
@@ -155,13 +155,13 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="below the vocabulary of 8"):
         cluster_bounds(8, [4, 8])
     with pytest.raises(ValueError, match="a width of 12 cannot be divided by 4 3 times"):
-        AdaptiveEmbedding(V, D, cutoffs=[4, 6, 8], shrink=4, rngs=nnx.Rngs(0))
+        AdaptiveEmbedding(V, D, cutoffs=[4, 6, 8], div_val=4, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="2 values for 3 clusters"):
         parts(tied=(True, True))
     words, _ = parts((5, 10))
     _, head = parts()
     x, targets, weights = asked()
-    with pytest.raises(ValueError, match="model/words=adaptive"):
+    with pytest.raises(ValueError, match="model/embedding=adaptive"):
         head.logits(x, words)
     words, head = parts()
     with pytest.raises(ValueError, match="smoothing=0"):
@@ -174,17 +174,17 @@ def test_what_cannot_be_is_refused():
         ("adaptive.AdaptiveEmbedding", "adaptive.AdaptiveHead", "causal.CausalLM", None),
         ("adaptive.AdaptiveEmbedding", "head.UntiedHead", "causal.CausalLM", None),
         ("adaptive.AdaptiveEmbedding", "head.TiedHead", "causal.CausalLM", "model/head=adaptive"),
-        ("core.Embedding", "adaptive.AdaptiveHead", "causal.CausalLM", "model/words=adaptive"),
+        ("core.Embedding", "adaptive.AdaptiveHead", "causal.CausalLM", "model/embedding=adaptive"),
         (
             "adaptive.AdaptiveEmbedding",
             "adaptive.AdaptiveHead",
             "electra.ReplacedTokenDetection",
-            "write model/words=table or another objective",
+            "write model/embedding=table or another objective",
         ),
     ],
 )
 def test_the_config_says_what_reads_the_words(words, head, objective, said):
-    network = {"words": words, "head": head}
+    network = {"embedding": words, "head": head}
     parts = {k: {"_target_": f"fxformer.nn.{v}"} for k, v in network.items()}
     learns = {"_target_": f"fxformer.objective.{objective}"}
     cfg = {"model": {"network": parts}, "objective": learns}

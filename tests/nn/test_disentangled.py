@@ -35,21 +35,22 @@ def row(gap: int, reach: int, buckets: int | None) -> int:
 
 @pytest.mark.parametrize(("reach", "buckets"), [(4, None), (512, 256), (20, 6)])
 def test_rows_of_distances(reach, buckets):
-    part = Disentangled(8, heads=2, causal=False, reach=reach, buckets=buckets, rngs=nnx.Rngs(0))
+    known = {"max_distance": reach, "num_buckets": buckets}
+    part = Disentangled(8, heads=2, causal=False, **known, rngs=nnx.Rngs(0))
     gaps = np.arange(-1000, 1001)
     got = part.relative(jnp.asarray(gaps)[:, None]).rows[:, 0]
     assert got.tolist() == [row(int(g), reach, buckets) for g in gaps]
 
 
 def test_buckets_need_room():
-    with pytest.raises(ValueError, match="reach larger than 4, got 4"):
-        Disentangled(8, heads=2, causal=False, reach=4, buckets=6, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="max_distance larger than 4, got 4"):
+        Disentangled(8, heads=2, causal=False, max_distance=4, num_buckets=6, rngs=nnx.Rngs(0))
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_logits_are_the_three_terms(shared):
-    position = Disentangled(12, heads=3, causal=False, reach=3, rngs=nnx.Rngs(0))
-    part = DisentangledAttention(12, heads=3, shared=shared, rngs=nnx.Rngs(1))
+    position = Disentangled(12, heads=3, causal=False, max_distance=3, rngs=nnx.Rngs(0))
+    part = DisentangledAttention(12, heads=3, share_projections=shared, rngs=nnx.Rngs(1))
     x = jax.random.normal(jax.random.key(0), (1, 7, 12))
     where = here(7, position)
     table, rows = np.asarray(where.relative.table), np.asarray(where.relative.rows)
@@ -98,7 +99,7 @@ def test_a_convolution_is_the_sum_over_neighbours_of_the_segment():
     part = Convolution(4, act=jnp.tanh, norm=norm, size=3, rngs=nnx.Rngs(0))
     x, y = jax.random.normal(jax.random.key(0), (2, 1, 5, 4))
     segments = jnp.array([[1, 1, 1, 2, 2]])
-    taps = np.asarray(part.mix.kernel[...]).reshape(3, 4, 4)
+    taps = np.asarray(part.conv.kernel[...]).reshape(3, 4, 4)
     want = np.zeros((5, 4))
     for t, i in np.ndindex(5, 3):
         there = t + i - 1
@@ -110,5 +111,5 @@ def test_a_convolution_is_the_sum_over_neighbours_of_the_segment():
 def test_a_convolution_wants_a_middle_and_an_encoder():
     with pytest.raises(ValueError, match="write 5"):
         Convolution(4, act=jnp.tanh, norm=LayerNorm, size=4, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match="model/local=none"):
-        tiny("decoder", "model/local=convolution")
+    with pytest.raises(ValueError, match="model/convolution=none"):
+        tiny("decoder", "model/convolution=gelu")

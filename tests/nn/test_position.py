@@ -45,7 +45,7 @@ def test_relative_buckets(causal):
 @pytest.mark.parametrize("layout", ["halves", "interleaved"])
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_rotary_products_depend_on_the_distance_alone(layout, share):
-    part = Rotary(16, heads=2, causal=True, layout=layout, share=share, rngs=nnx.Rngs(0))
+    part = Rotary(16, heads=2, causal=True, layout=layout, rotary_fraction=share, rngs=nnx.Rngs(0))
     q, k = jax.random.normal(jax.random.key(0), (2, 1, 1, 2, 8))
 
     def product(i, j):
@@ -63,7 +63,7 @@ def test_rotary_refuses_an_odd_head_width():
         part.rotate(jnp.ones((1, 1, 3, 5)), jnp.zeros((1, 1), jnp.int32))
 
 
-@pytest.mark.parametrize("layout", ["halves", "interleaved"])
+@pytest.mark.parametrize("layout", ["concat", "interleaved"])
 def test_sinusoids(layout):
     part = Sinusoidal(6, heads=1, causal=True, length=50, layout=layout, rngs=nnx.Rngs(0))
     got = np.asarray(part.embed(jnp.zeros((1, 1, 6)), jnp.array([[37]]))[0, 0])

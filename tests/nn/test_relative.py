@@ -58,7 +58,7 @@ def by_hand(part, position, x, blank, segments, *, causal=True, window=10**6):
     heads = lambda y: y.reshape(H, K)  # noqa: E731
     owner = part if part.content_bias is not None else position
     u, w = (heads(np.asarray(b[...])) for b in (owner.content_bias, owner.distance_bias))
-    size, made = part.memory or 0, np.zeros_like(x)
+    size, made = part.memory_length or 0, np.zeros_like(x)
     for t in range(len(x)):
         if segments[t] == 0:
             continue
@@ -68,7 +68,11 @@ def by_hand(part, position, x, blank, segments, *, causal=True, window=10**6):
         seen = [(g, y) for g, y in seen if abs(g) < window and (g >= 0 or not causal)]
         q, logits, values = heads(x[t] @ kernel(part.q)), [], []
         for gap, y in seen:
-            far = gap if position.clamp is None else np.clip(gap, -position.clamp, position.clamp)
+            far = (
+                gap
+                if position.clamp_distance is None
+                else np.clip(gap, -position.clamp_distance, position.clamp_distance)
+            )
             angle = far / 10_000 ** (np.arange(0, D, 2) / D)
             r = heads(np.concatenate([np.sin(angle), np.cos(angle)]) @ kernel(part.position_k))
             k = heads(y @ kernel(part.k))
@@ -83,22 +87,22 @@ def by_hand(part, position, x, blank, segments, *, causal=True, window=10**6):
 SEGMENTS = [1, 1, 1, 2, 2, 2, 2, 0]
 CASES = [  # knobs of the attention, of the position, window
     ({}, {}, None),
-    ({}, {"clamp": 2}, None),
-    ({"memory": 3}, {}, None),
-    ({"memory": 3}, {"clamp": 4}, 3),
-    ({"memory": 2, "own_bias": False}, {}, 4),
+    ({}, {"clamp_distance": 2}, None),
+    ({"memory_length": 3}, {}, None),
+    ({"memory_length": 3}, {"clamp_distance": 4}, 3),
+    ({"memory_length": 2, "per_layer_bias": False}, {}, 4),
 ]
 
 
 @pytest.mark.parametrize(("knobs", "told", "window"), CASES)
 def test_every_pair_counts_as_the_formula_says(knobs, told, window):
-    kind = RelativeSinusoids if knobs.get("own_bias", True) else RelativeSinusoidsShared
+    kind = RelativeSinusoids if knobs.get("per_layer_bias", True) else RelativeSinusoidsShared
     more = {} if kind is RelativeSinusoids else {"head_dim": K}
     position = loud(kind(D, heads=H, causal=True, **told, **more, rngs=nnx.Rngs(0)))
     part = loud(RelativeAttention(D, heads=H, head_dim=K, **knobs, rngs=nnx.Rngs(1)))
     x = jax.random.normal(jax.random.key(0), (1, 8, D))
     blank = jax.random.normal(jax.random.key(1), (1, 1, D))
-    read = x if part.memory is None else jnp.concatenate([blank, x], 1)
+    read = x if part.memory_length is None else jnp.concatenate([blank, x], 1)
     reach = None if window is None else jnp.int32(window)
     look = jax.jit(lambda x, read: part(x, read, here([SEGMENTS], position), window=reach)[0])
     got = look(x, read)
@@ -130,7 +134,7 @@ def in_parts(model, tokens, cuts):
     ("residual", "cuts"), [("post", (5, 6, 11)), ("pre", (2, 4, 6, 8, 10, 12, 14))]
 )
 def test_a_window_as_wide_as_the_memory_makes_cuts_invisible(residual, cuts):
-    own = ("model.attention.memory=4", "model.windows=[4]", f"model/residual={residual}")
+    own = ("model.attention.memory_length=4", "model.windows=[4]", f"model/residual={residual}")
     model = tiny("transfo_xl", *own)
     tokens = ids(2, 16)
     parts, cache = in_parts(model, tokens, cuts)
@@ -140,7 +144,7 @@ def test_a_window_as_wide_as_the_memory_makes_cuts_invisible(residual, cuts):
 
 def test_without_a_window_a_part_sees_the_memory_and_itself():
     """The first token of a part sees the memory; one layer can tell that from a whole text."""
-    model = tiny("transfo_xl", "model.attention.memory=4", "model.layers=1")
+    model = tiny("transfo_xl", "model.attention.memory_length=4", "model.layers=1")
     tokens = ids(1, 12)
     changed = tokens.copy()
     changed[0, 3] = tokens[0, 3] % 38 + 1
@@ -153,7 +157,7 @@ def test_without_a_window_a_part_sees_the_memory_and_itself():
 
 def test_a_memory_reaches_further_with_every_layer():
     """L layers that see N tokens each tell of L · (N - 1) tokens before, and of no other."""
-    own = ("model.attention.memory=3", "model.windows=[3]", "model.layers=3")
+    own = ("model.attention.memory_length=3", "model.windows=[3]", "model.layers=3")
     model, tokens = tiny("transfo_xl", *own), ids(1, 12)
     changed = tokens.copy()
     changed[0, 2] = tokens[0, 2] % 38 + 1
@@ -164,11 +168,13 @@ def test_a_memory_reaches_further_with_every_layer():
 
 def test_a_memory_is_nothing_but_keys_of_layer_inputs():
     """What is remembered of a text is what a fresh look at it would compute."""
-    model = tiny("transfo_xl", "model.attention.memory=4", "model.windows=[4]", "model.layers=1")
+    model = tiny(
+        "transfo_xl", "model.attention.memory_length=4", "model.windows=[4]", "model.layers=1"
+    )
     tokens = ids(1, 6)
     _, cache = in_parts(model, tokens, (3,))
     attention = jax.tree.map(lambda a: a[0], nnx.split(model.transformer.stack.blocks.attention)[1])
-    words = model.words(tokens) * 24**0.5
+    words = model.token_embedding(tokens) * 24**0.5
     close(cache.k[0, 0], (words[0, 2:] @ attention["k"]["kernel"][...]).reshape(4, 4, 6))
 
 
@@ -186,8 +192,9 @@ def test_without_distances_or_biases_it_is_refused():
     silent = NoPosition(D, heads=H, causal=True, rngs=nnx.Rngs(0))
     told = RelativeSinusoids(D, heads=H, causal=True, rngs=nnx.Rngs(0))
     x = jnp.ones((1, 4, D))
-    for own, position, words in ((True, silent, "position=relative"), (False, told, "own_bias")):
-        part = RelativeAttention(D, heads=H, head_dim=K, own_bias=own, rngs=nnx.Rngs(1))
+    cases = ((True, silent, "position=relative"), (False, told, "per_layer_bias"))
+    for own, position, words in cases:
+        part = RelativeAttention(D, heads=H, head_dim=K, per_layer_bias=own, rngs=nnx.Rngs(1))
         with pytest.raises(ValueError, match=words):
             part(x, x, here([[1] * 4], position))
 
@@ -210,10 +217,10 @@ def test_the_config_says_who_has_the_biases():
     for own, kind, words in (
         (True, "RelativeSinusoids", None),
         (False, "RelativeSinusoidsShared", None),
-        (True, "RelativeSinusoidsShared", "own_bias=false or model/position=relative"),
-        (False, "RelativeSinusoids", "own_bias=true or model/position=relative_shared"),
+        (True, "RelativeSinusoidsShared", "per_layer_bias=false or model/position=relative"),
+        (False, "RelativeSinusoids", "per_layer_bias=true or model/position=relative_shared"),
     ):
-        cfg = stack("relative.RelativeAttention", f"relative.{kind}", own_bias=own)
+        cfg = stack("relative.RelativeAttention", f"relative.{kind}", per_layer_bias=own)
         said = biases_have_one_owner(cfg)
         assert words in said if words else said is None
 

@@ -1,4 +1,4 @@
-"""Objectives that break every rule of their law on purpose; named as the sound ones they spoil."""
+"""Objectives that fail their checks on purpose, named as the right ones they are made from."""
 
 import dataclasses
 

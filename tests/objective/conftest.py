@@ -1,4 +1,4 @@
-"""A small vocabulary, a toy model, rows of random text, and a way to ask whether laws hold."""
+"""A small vocabulary, a toy model, rows of random text, and a way to ask whether checks hold."""
 
 import dataclasses
 import functools
@@ -11,8 +11,8 @@ from fxformer.batch import Rows, Vocabulary
 from fxformer.data.documents import Documents, join
 from fxformer.data.packing import Frame
 from fxformer.data.packing_sentences import SentencePairs
+from fxformer.evaluate.audit.check import judge
 from fxformer.nn.head import Head
-from fxformer.objective.law import judge
 from fxformer.spelling import Letters, Spelling
 
 WORDS = 200
@@ -171,11 +171,11 @@ def packed(vocabulary):
 
 @pytest.fixture(scope="session")
 def broken():
-    """broken(laws, pairs) -> the names of the laws that do not hold."""
+    """broken(checks, pairs) -> the names of the checks that do not hold."""
 
-    def names(laws, pairs, alarm=1e-6) -> set[str]:
+    def names(checks, pairs, alpha=1e-6) -> set[str]:
         pairs = list(pairs)
-        return {law.name for law in laws if not judge(law, pairs, alarm=alarm).holds}
+        return {check.name for check in checks if not judge(check, pairs, alpha=alpha).holds}
 
     return names
 

@@ -8,9 +8,10 @@ import pytest
 
 from fxformer.data.documents import Documents, join
 from fxformer.data.packing import Frame, Segments
+from fxformer.evaluate.audit.checks.coverage import whole
 from fxformer.evaluate.audit.draw import draw
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage, whole
+from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.span_noise import RandomSpans
@@ -99,9 +100,9 @@ def test_the_audit_counts_what_is_lost_once_however_many_rules_there_are(build, 
     rows = rows.rows(np.arange(8))
     made.corrupt(rows)
     (once,) = made.tally.counts().values()
-    seen = draw(made, Repeated(rows), 1, alarm=0.01)
+    seen = draw(made, Repeated(rows), 1, alpha=0.01)
     assert seen.tally == {"pieces without room": once}
-    assert seen.findings[0].law.name == whole(made).name and not seen.findings[0].holds
+    assert seen.findings[0].check.name == whole(made).name and not seen.findings[0].holds
 
 
 def test_scored_tokens_decide_what_can_have_a_target(build, marked, pack):

@@ -1,10 +1,11 @@
-"""Control codes: first, read and never predicted; what breaks each law; refusals."""
+"""Control codes: first, read and never predicted; what breaks each check; refusals."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.ctrl import ControlledLM
 from tests.objective.conftest import BOS
 
@@ -31,9 +32,9 @@ def texts(corpus):
     return [with_codes(rows) for rows in corpus]
 
 
-def test_the_laws_hold(build, coded, texts, broken):
+def test_the_checks_hold(build, coded, texts, broken):
     made = build(ControlledLM, words=coded)
-    assert broken(made.laws(), [(rows, made.corrupt(rows)) for rows in texts]) == set()
+    assert broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in texts]) == set()
 
 
 def no_target(batch):
@@ -56,7 +57,7 @@ def inside(batch):
 
 
 @pytest.mark.parametrize(
-    "spoil, law",
+    "spoil, check",
     [
         (no_target, "codes without the text's first token as target"),
         (everything, "control codes as targets"),
@@ -64,9 +65,11 @@ def inside(batch):
         (inside, "pieces that do not begin with their one control code"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(spoil, law, build, coded, texts, broken):
+def test_a_broken_rule_breaks_its_check(spoil, check, build, coded, texts, broken):
     made = build(ControlledLM, words=coded)
-    assert law in broken(made.laws(), [(rows, spoil(made.corrupt(rows))) for rows in texts])
+    assert check in broken(
+        objective_checks(made), [(rows, spoil(made.corrupt(rows))) for rows in texts]
+    )
 
 
 def test_the_code_is_read_and_the_first_word_asked_for(build, coded, pack):

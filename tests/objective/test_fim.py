@@ -1,10 +1,11 @@
-"""Fill in the middle: shares, cuts, both orders, room for marks, and what breaks each law."""
+"""Fill in the middle: shares, cuts, both orders, room for marks, and what breaks each check."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.fim_split import CharacterSplit
 from fxformer.spelling import Spelling
@@ -62,15 +63,19 @@ class Mute(FillInTheMiddle):
 
 @pytest.mark.parametrize("split", ["token", "character"])
 @pytest.mark.parametrize("knobs", [{}, {"rate": 0.9, "spm": 0.0}, {"rate": 1.0, "spm": 1.0}])
-def test_the_laws_hold(knobs, split, build, marked, corpus, broken):
+def test_the_checks_hold(knobs, split, build, marked, corpus, broken):
     made = build(FillInTheMiddle, words=marked, shortest=3, split=split, **knobs)
-    laws = [law for law in made.laws() if knobs.get("spm") != 1.0 or "tenth" not in law.name]
-    assert broken(laws, [(rows, made.corrupt(rows)) for rows in corpus]) == set()
+    checks = [
+        check
+        for check in objective_checks(made)
+        if knobs.get("spm") != 1.0 or "tenth" not in check.name
+    ]
+    assert broken(checks, [(rows, made.corrupt(rows)) for rows in corpus]) == set()
     assert made.tally.counts() == {}
 
 
 @pytest.mark.parametrize(
-    "objective, law",
+    "objective, check",
     [
         (Eager, "pieces left alone, PSM and SPM"),
         (Early, "place of the cuts in their piece"),
@@ -82,19 +87,21 @@ def test_the_laws_hold(knobs, split, build, marked, corpus, broken):
     ],
 )
 @pytest.mark.parametrize("split", ["token", "character"])
-def test_a_broken_rule_breaks_its_law(objective, law, split, build, marked, corpus, broken):
+def test_a_broken_rule_breaks_its_check(objective, check, split, build, marked, corpus, broken):
     made = build(objective, words=marked, shortest=3, split=split)
-    assert law in broken(made.laws(), [(rows, made.corrupt(rows)) for rows in corpus])
+    assert check in broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in corpus])
 
 
 def test_a_batch_that_is_not_the_text_is_seen(build, marked, corpus, broken):
     made = build(FillInTheMiddle, words=marked, shortest=3)
     batch = made.corrupt(corpus[0])
     wrong = dataclasses.replace(batch, tokens=np.where(batch.tokens == 77, 78, batch.tokens))
-    names = broken(made.laws(), [(corpus[0], wrong)])
+    names = broken(objective_checks(made), [(corpus[0], wrong)])
     assert {"parts put together are not the text", "tokens changed"} <= names
     wrong = dataclasses.replace(batch, targets=batch.tokens)
-    assert "targets other than the next token" in broken(made.laws(), [(corpus[0], wrong)])
+    assert "targets other than the next token" in broken(
+        objective_checks(made), [(corpus[0], wrong)]
+    )
 
 
 @pytest.mark.parametrize("spm", [0.0, 1.0])
@@ -128,7 +135,11 @@ def test_a_full_row_without_room_for_new_tokens_is_still_turned(build, marked, p
     assert set(counts) == {"pieces cut between tokens for want of room"}
     assert counts["pieces cut between tokens for want of room"] > 200
     assert all((batch.tokens == marked.sentinels[0]).sum() == 64 for _, batch in pairs)
-    exact = [law for law in made.laws() if law.kind == "exact" and "otherwise" not in law.name]
+    exact = [
+        check
+        for check in objective_checks(made)
+        if check.kind == "exact" and "otherwise" not in check.name
+    ]
     assert broken(exact, pairs) == set()
 
 
@@ -162,8 +173,10 @@ class Letterwise(FillInTheMiddle):
 
 def test_parts_are_cut_as_the_tokenizer_cuts(build, marked, corpus, broken):
     made = build(Letterwise, words=marked, shortest=1)
-    law = "parts that the tokenizer cuts otherwise"
-    assert broken(made.laws(), [(rows, made.corrupt(rows)) for rows in corpus[:2]]) == {law}
+    check = "parts that the tokenizer cuts otherwise"
+    assert broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in corpus[:2]]) == {
+        check
+    }
 
 
 def test_cuts_inside_of_tokens_by_hand(build, marked, pack):

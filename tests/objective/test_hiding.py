@@ -1,10 +1,11 @@
-"""Hidden tokens and spans: numbers, lengths, places, and how each law can be broken."""
+"""Hidden tokens and spans: numbers, lengths, places, and how each check can be broken."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import masking_checks
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.iid_noise import RandomTokens
@@ -104,12 +105,12 @@ KINDS = [
 
 
 @pytest.mark.parametrize("hiding", KINDS)
-def test_the_laws_hold(hiding, corpus, vocabulary, broken):
-    assert broken(hiding.laws(), hidden_in(hiding, corpus, vocabulary)) == set()
+def test_the_checks_hold(hiding, corpus, vocabulary, broken):
+    assert broken(masking_checks(hiding), hidden_in(hiding, corpus, vocabulary)) == set()
 
 
 @pytest.mark.parametrize(
-    "hiding, law",
+    "hiding, check",
     [
         (Floor(), "hidden tokens other than round(rate·m)"),
         (Many(), "spans other than round(hidden / length)"),
@@ -121,9 +122,9 @@ def test_the_laws_hold(hiding, corpus, vocabulary, broken):
         (Clumped(), "hidden neighbours, share of pairs"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(hiding, law, corpus, vocabulary, broken):
+def test_a_broken_rule_breaks_its_check(hiding, check, corpus, vocabulary, broken):
     claims = RandomSpans() if isinstance(hiding, RandomSpans) else RandomTokens()
-    assert law in broken(claims.laws(), hidden_in(hiding, corpus, vocabulary))
+    assert check in broken(masking_checks(claims), hidden_in(hiding, corpus, vocabulary))
 
 
 def test_every_cut_is_equally_likely():

@@ -1,10 +1,11 @@
-"""Masked LM: its laws on the finished batch, what breaks them, and a row with too many targets."""
+"""Masked LM: its checks on the finished batch, what breaks them, a row with too many targets."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount, Independent
@@ -67,14 +68,14 @@ def uncounted(batch, rows):
 
 
 @pytest.mark.parametrize("selection", [Independent(), ExactCount()])
-def test_the_laws_hold(selection, build, corpus, broken):
+def test_the_checks_hold(selection, build, corpus, broken):
     objective = build(MaskedLM, selection=selection)
-    assert broken(objective.laws(), pairs_of(objective, corpus)) == set()
+    assert broken(objective_checks(objective), pairs_of(objective, corpus)) == set()
     assert objective.tally.counts() == {}
 
 
 @pytest.mark.parametrize(
-    "spoilt, law",
+    "spoilt, check",
     [
         (bitten, "special tokens or padding selected"),
         (everywhere, "tokens changed without being selected"),
@@ -82,28 +83,28 @@ def test_the_laws_hold(selection, build, corpus, broken):
         (uncounted, "tokens changed without being selected"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(spoilt, law, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
     objective = build(MaskedLM)
     pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(objective, corpus[:4])]
-    assert law in broken(objective.laws(), pairs)
+    assert check in broken(objective_checks(objective), pairs)
 
 
 @pytest.mark.parametrize("selection", [WholeWords(), Spans()])
 def test_a_unit_has_one_fate(selection, build, wordy, corpus, broken):
     objective = build(MaskedLM, selection=selection, words=wordy)
-    assert broken(objective.laws(), pairs_of(objective, corpus)) == set()
+    assert broken(objective_checks(objective), pairs_of(objective, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "replacement, law",
+    "replacement, check",
     [
         (Careless(), "tokens masked unlike the rest of their unit"),
         (Halfhearted(), "tokens kept in a unit replaced at random, by chance"),
     ],
 )
-def test_a_torn_unit_is_seen(replacement, law, build, wordy, corpus, broken):
+def test_a_torn_unit_is_seen(replacement, check, build, wordy, corpus, broken):
     objective = build(MaskedLM, selection=Spans(), replacement=replacement, words=wordy)
-    assert law in broken(objective.laws(), pairs_of(objective, corpus[:6]))
+    assert check in broken(objective_checks(objective), pairs_of(objective, corpus[:6]))
 
 
 def test_a_unit_without_room_is_left_out_whole(build, wordy, corpus):

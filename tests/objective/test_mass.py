@@ -1,10 +1,11 @@
-"""MASS: one fragment, its place, what either side sees, and what breaks each law."""
+"""MASS: one fragment, its place, what either side sees, and what breaks each check."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.segments import ranks_of, starts_of
@@ -42,13 +43,13 @@ def pairs_of(made, batches):
 
 
 @pytest.mark.parametrize("knobs", [{"rate": 0.5}, {"rate": 0.2}, {"rate": 0.15, "block": 64}])
-def test_the_laws_hold(knobs, build, corpus, broken):
+def test_the_checks_hold(knobs, build, corpus, broken):
     made = build(MaskedSeq2Seq, **knobs)
-    assert broken(made.laws(), pairs_of(made, corpus)) == set()
+    assert broken(objective_checks(made), pairs_of(made, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "objective, knobs, law",
+    "objective, knobs, check",
     [
         (MaskedSeq2Seq, {"block": 32}, "fragments in more than one part"),
         (Leftward, {}, "place of the fragment, from first to last"),
@@ -56,10 +57,10 @@ def test_the_laws_hold(knobs, build, corpus, broken):
         (Torn, {}, "tokens of the fragment other than round(rate·m)"),
     ],
 )
-def test_a_broken_fragment_breaks_its_law(objective, knobs, law, build, corpus, broken):
+def test_a_broken_fragment_breaks_its_check(objective, knobs, check, build, corpus, broken):
     made = build(objective, **knobs)
-    laws = build(MaskedSeq2Seq, block=64).laws() if knobs else made.laws()
-    assert law in broken(laws, pairs_of(made, corpus[:6]))
+    checks = objective_checks(build(MaskedSeq2Seq, block=64)) if knobs else objective_checks(made)
+    assert check in broken(checks, pairs_of(made, corpus[:6]))
 
 
 def test_every_block_has_its_fragment(build, pack):
@@ -71,7 +72,7 @@ def test_every_block_has_its_fragment(build, pack):
 
 
 @pytest.mark.parametrize(
-    "spoilt, law",
+    "spoilt, check",
     [
         (change(tokens=lambda b, r: r.tokens), "decoder inputs other than mask or fragment"),
         (change(targets=lambda b, r: b.targets + 1), "targets other than the original"),
@@ -82,10 +83,10 @@ def test_every_block_has_its_fragment(build, pack):
         ),
     ],
 )
-def test_a_broken_rule_breaks_its_law(spoilt, law, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
     made = build(MaskedSeq2Seq)
     pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(made, corpus[:4])]
-    assert law in broken(made.laws(), pairs)
+    assert check in broken(objective_checks(made), pairs)
 
 
 def test_neither_side_alone_knows_the_text(build, pack):

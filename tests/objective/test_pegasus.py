@@ -1,4 +1,4 @@
-"""Gap sentences: scores against a loop, which are chosen, both sides, and what breaks each law."""
+"""Gap sentences: scores against a loop, the choice, both sides, and what breaks each check."""
 
 import collections
 import dataclasses
@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.gap_sentences import GapSentences, rouge, whole_sentences
 from fxformer.objective.pegasus import GapSentenceGeneration
@@ -64,37 +65,39 @@ def test_the_scores_are_rouge(corpus, vocabulary):
 
 
 @pytest.mark.parametrize("hiding", [GapSentences(), GapSentences(0.15, 0.45, 0.2)])
-def test_the_laws_hold(hiding, build, corpus, broken):
+def test_the_checks_hold(hiding, build, corpus, broken):
     made = build(GapSentenceGeneration, hiding=hiding)
     pairs = [(rows, made.corrupt(rows)) for rows in corpus]
-    assert broken(made.laws(), pairs) == set()
+    assert broken(objective_checks(made), pairs) == set()
 
 
 @pytest.mark.parametrize(
-    "hiding, law",
+    "hiding, check",
     [
         (Lead(), "hidden sentences with a lower score than one left"),
         (Short(), "sentences hidden in part"),
         (Many(), "hidden sentences fewer or more than due"),
     ],
 )
-def test_a_broken_choice_breaks_its_law(hiding, law, corpus, vocabulary, broken):
-    assert law in broken(GapSentences().laws(), hidden_in(hiding, corpus[:6], vocabulary))
+def test_a_broken_choice_breaks_its_check(hiding, check, corpus, vocabulary, broken):
+    assert check in broken(
+        masking_checks(GapSentences()), hidden_in(hiding, corpus[:6], vocabulary)
+    )
 
 
 @pytest.mark.parametrize(
-    "spoilt, law",
+    "spoilt, check",
     [
         (lambda s: np.where(s == 4, 77, s), "source tokens other than what is left"),
         (lambda s: np.where(s == 77, 4, s), "masks other than one for each sentence, in its place"),
         (lambda s: np.roll(s, 1, 1), "masks other than one for each sentence, in its place"),
     ],
 )
-def test_a_broken_source_breaks_its_law(spoilt, law, build, corpus, broken):
+def test_a_broken_source_breaks_its_check(spoilt, check, build, corpus, broken):
     made = build(GapSentenceGeneration, hiding=GapSentences())
     batch = made.corrupt(corpus[0])
     wrong = dataclasses.replace(batch, source=spoilt(batch.source))
-    assert law in broken(made.laws(), [(corpus[0], wrong)])
+    assert check in broken(objective_checks(made), [(corpus[0], wrong)])
 
 
 def test_limits_in_the_wrong_order_are_refused():

@@ -1,10 +1,11 @@
-"""Prefix LM: the split, what is a target, and what breaks each law; for one stack and for two."""
+"""Prefix LM: the split, what is a target, and what breaks each check; for one stack and for two."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective import prefix as module
 from fxformer.objective.prefix import PrefixLM, PrefixSeq2Seq
 
@@ -23,14 +24,14 @@ def change(**changes):
 
 
 @pytest.mark.parametrize("objective", BOTH)
-def test_the_laws_hold(objective, build, corpus, broken):
+def test_the_checks_hold(objective, build, corpus, broken):
     made = build(objective)
-    assert broken(made.laws(), pairs_of(made, corpus)) == set()
+    assert broken(objective_checks(made), pairs_of(made, corpus)) == set()
 
 
 @pytest.mark.parametrize("objective", BOTH)
 @pytest.mark.parametrize(
-    "split, law",
+    "split, check",
     [
         (lambda p, d: p.lengths // 2, "spread of the split, beyond that of a uniform one"),
         (
@@ -41,11 +42,11 @@ def test_the_laws_hold(objective, build, corpus, broken):
     ],
 )
 def test_a_split_that_is_not_uniform_is_seen(
-    objective, split, law, build, corpus, broken, monkeypatch
+    objective, split, check, build, corpus, broken, monkeypatch
 ):
     made = build(objective)
     monkeypatch.setattr(module, "split_points", split)
-    assert law in broken(made.laws(), pairs_of(made, corpus))
+    assert check in broken(objective_checks(made), pairs_of(made, corpus))
 
 
 def all_of_it(batch):
@@ -54,7 +55,7 @@ def all_of_it(batch):
 
 
 @pytest.mark.parametrize(
-    "objective, spoilt, law",
+    "objective, spoilt, check",
     [
         (PrefixLM, change(weights=all_of_it), "targets inside a prefix, or missing behind it"),
         (
@@ -81,9 +82,9 @@ def all_of_it(batch):
         ),
     ],
 )
-def test_a_broken_rule_breaks_its_law(objective, spoilt, law, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(objective, spoilt, check, build, corpus, broken):
     made = build(objective)
-    assert law in broken(made.laws(), pairs_of(made, corpus[:4], spoilt))
+    assert check in broken(objective_checks(made), pairs_of(made, corpus[:4], spoilt))
 
 
 def test_the_prefix_is_neither_target_nor_empty(build, pack):

@@ -1,4 +1,4 @@
-"""Every yaml of an objective composes, spells out every knob, builds, and keeps its laws."""
+"""Every yaml of an objective composes, spells out every knob, builds, and keeps its checks."""
 
 import importlib
 import inspect
@@ -11,7 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fxformer.objective.law import judge
+from fxformer.evaluate.audit.check import judge
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.noise.infill import TextInfilling
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -74,8 +75,8 @@ def test_it_builds_and_corrupts(name, rows, toy, marked):
     objective = made(composed(name), toy, marked)
     batch = objective.corrupt(rows)
     assert batch.tokens.shape[0] == 2 and batch.weights.sum() > 0
-    exact = [law for law in objective.laws() if law.kind == "exact"]
-    found = [judge(law, [(rows, batch)]) for law in exact]
+    exact = [check for check in objective_checks(objective) if check.kind == "exact"]
+    found = [judge(check, [(rows, batch)]) for check in exact]
     assert not [str(one) for one in found if one.draws and not one.holds]  # some see nothing here
 
 

@@ -1,4 +1,4 @@
-"""Drawing tokens: their law, their bits, and what is never drawn."""
+"""Drawing tokens: their check, their bits, and what is never drawn."""
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +20,11 @@ def test_tokens_follow_the_softmax():
     features = jnp.broadcast_to(jnp.asarray(one, jnp.float32), (rows, 4))
     both = jnp.asarray(kernel, jnp.float32), jnp.asarray(bias, jnp.float32)
     drawn = sample(features, *both, bits(rows), size=words, chunk=5_000)
-    law = jax.nn.softmax(jnp.asarray(kernel @ one + bias))
-    often = np.asarray(law) * rows > 5
+    check = jax.nn.softmax(jnp.asarray(kernel @ one + bias))
+    often = np.asarray(check) * rows > 5
     counts = np.bincount(drawn, minlength=words)
     seen = [*counts[often], counts[~often].sum()]
-    wanted = np.array([*law[often], law[~often].sum()], np.float64)
+    wanted = np.array([*check[often], check[~often].sum()], np.float64)
     assert stats.chisquare(seen, wanted / wanted.sum() * rows).pvalue > 1e-6
 
 

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import masking_checks
+from fxformer.evaluate.audit.checks.word_maskings import expected_lengths, seen_spans
 from fxformer.objective.masking.span_lengths import Geometric, Harmonic, Lengths
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.select_spans import Spans, chain, expected_lengths, longest
+from fxformer.objective.select_spans import Spans, chain, longest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +78,12 @@ KINDS = [Spans(), Spans(lengths=Harmonic()), Spans(0.3, whole_words=False)]
 
 
 @pytest.mark.parametrize("selection", KINDS)
-def test_the_laws_hold(selection, corpus, wordy, broken):
-    assert broken(selection.laws(), chosen_in(selection, corpus, wordy)) == set()
+def test_the_checks_hold(selection, corpus, wordy, broken):
+    assert broken(masking_checks(selection), chosen_in(selection, corpus, wordy)) == set()
 
 
 @pytest.mark.parametrize(
-    "selection, law",
+    "selection, check",
     [
         (Spans(lengths=Clamped()), "share of spans of 10, cut ones aside"),
         (Spans(lengths=Clamped()), "spans beyond those expected, per piece"),
@@ -92,8 +94,8 @@ def test_the_laws_hold(selection, corpus, wordy, broken):
         (Joined(), "share of spans of 1, cut ones aside"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(selection, law, corpus, wordy, broken):
-    assert law in broken(selection.laws(), chosen_in(selection, corpus, wordy))
+def test_a_broken_rule_breaks_its_check(selection, check, corpus, wordy, broken):
+    assert check in broken(masking_checks(selection), chosen_in(selection, corpus, wordy))
 
 
 @pytest.mark.parametrize("lengths, mean", [(Geometric(), 3.797), (Harmonic(), 1.636)])
@@ -106,7 +108,8 @@ def test_what_is_expected_is_what_comes(lengths, pack, wordy):
     """The expected number of spans of each length, in pieces short and long."""
     rows = pack([[(9 * i, 20), (9 * i + 1, 90), (9 * i + 2, 3)] for i in range(600)], 128)
     selection, pieces = Spans(0.3, lengths=lengths), pieces_of(rows, wordy)
-    _, of_length, expected = selection._seen(pieces, selection(pieces, pieces.draws(0, 0)))
+    chosen = selection(pieces, pieces.draws(0, 0))
+    _, of_length, expected = seen_spans(selection, pieces, chosen)
     total = expected.sum(0)
     assert (np.abs(of_length.sum(0) - total) < 5 * np.sqrt(total) + 1).all()
     words = selection.words(pieces)

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fxformer.objective.law import judge
+from fxformer.evaluate.audit.check import judge
+from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.tokens import due
@@ -94,13 +95,13 @@ def chosen_in(selection, batches, vocabulary):
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_the_laws_hold(rate, corpus, wordy, broken):
+def test_the_checks_hold(rate, corpus, wordy, broken):
     selection = WholeWords(rate)
-    assert broken(selection.laws(), chosen_in(selection, corpus, wordy)) == set()
+    assert broken(masking_checks(selection), chosen_in(selection, corpus, wordy)) == set()
 
 
 @pytest.mark.parametrize(
-    "selection, law",
+    "selection, check",
     [
         (Passing(), "selected share of the words, rounding aside"),
         (Full(), "selected share of the tokens, rounding aside"),
@@ -111,8 +112,8 @@ def test_the_laws_hold(rate, corpus, wordy, broken):
         (Unlucky(), "pieces without a target"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(selection, law, corpus, wordy, broken):
-    assert law in broken(selection.laws(), chosen_in(selection, corpus[:6], wordy))
+def test_a_broken_rule_breaks_its_check(selection, check, corpus, wordy, broken):
+    assert check in broken(masking_checks(selection), chosen_in(selection, corpus[:6], wordy))
 
 
 def test_with_one_token_words_the_count_is_exact(corpus, vocabulary):
@@ -153,6 +154,8 @@ def test_a_row_has_room_for_whatever_is_selected(corpus, wordy):
 def test_words_of_one_token_leave_nothing_to_see_and_nothing_broken(corpus, vocabulary, build):
     made = build(MaskedLM, words=vocabulary, selection=WholeWords())
     pairs = [(rows, made.corrupt(rows)) for rows in corpus[:2]]
-    unseen = [law.name for law in made.laws() if not judge(law, pairs).draws]
+    unseen = [check.name for check in objective_checks(made) if not judge(check, pairs).draws]
     assert unseen == ["tokens kept in a unit replaced at random, by chance"]
-    assert all(judge(law, pairs).holds for law in made.laws() if law.name in unseen)
+    assert all(
+        judge(check, pairs).holds for check in objective_checks(made) if check.name in unseen
+    )

@@ -61,7 +61,7 @@ def test_a_class_does_not_see_other_pieces(real, packed):
         hidden = model.transformer(words, batch.segments, types=batch.types)[0]
         return real.judged(hidden, batch.labels.at)[0, 1, 1]
 
-    grad = jax.jit(jax.grad(score))(model.words(batch.tokens))[0]
+    grad = jax.jit(jax.grad(score))(model.token_embedding(batch.tokens))[0]
     own = batch.segments[0] == 2
     assert (np.abs(grad[~own]) == 0).all() and (np.abs(grad[own]).sum(-1) > 0).all()
 
@@ -92,7 +92,7 @@ def test_berts_pretraining_model_has_its_published_size():
         )
         sizes.append(sum(x.size for x in jax.tree.leaves(nnx.split(made)[1])))
         answer = made.pairs or made.model.classifiers["pairs"]
-        assert sum(x.size for x in jax.tree.leaves(nnx.split(answer.out)[1])) == 1_538
+        assert sum(x.size for x in jax.tree.leaves(nnx.split(answer.output)[1])) == 1_538
     head = sum(x.size for x in jax.tree.leaves(nnx.split(made.model.head)[1]))
     assert sizes == [110_106_428] * 2 and sizes[0] - head - 1_538 == 109_482_240
 
@@ -120,7 +120,7 @@ def test_single_texts_one_document_and_missing_types_are_refused(build, packed, 
             ("model=bert", "data/packing=segments"),
             "write data/packing=sentence_pairs, or objective=mlm",
         ),
-        (("model=roberta", "data/packing=sentence_pairs"), "write model.embed.types=2, model=bert"),
+        (("model=roberta", "data/packing=sentence_pairs"), "write model.input.types=2, model=bert"),
         (("model=gpt2", "data/packing=sentence_pairs"), "or model=bert"),
     ],
 )

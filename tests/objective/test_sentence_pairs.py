@@ -1,4 +1,4 @@
-"""NSP and SOP: their laws on packed rows, what breaks each, and texts by hand."""
+"""NSP and SOP: their checks on packed rows, what breaks each, and texts by hand."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Pairs
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.nsp import NextSentence
 from fxformer.objective.select_spans import Spans
 from fxformer.objective.sop import SentenceOrder
@@ -80,14 +81,14 @@ class Joined(NextSentence):
 
 @BOTH
 @pytest.mark.parametrize("knobs", [{}, {"rate": 0.2}, {"selection": Spans()}])
-def test_the_laws_hold(objective, knobs, build, corpus, broken):
+def test_the_checks_hold(objective, knobs, build, corpus, broken):
     one = build(objective, **knobs)
-    assert broken(one.laws(), [(rows, one.corrupt(rows)) for rows in corpus]) == set()
+    assert broken(objective_checks(one), [(rows, one.corrupt(rows)) for rows in corpus]) == set()
     assert one.tally.counts() == {}
 
 
 @pytest.mark.parametrize(
-    "objective, law",
+    "objective, check",
     [
         (Seldom, "right and wrong pairs"),
         (Deaf, "texts other than their class says"),
@@ -99,9 +100,11 @@ def test_the_laws_hold(objective, knobs, build, corpus, broken):
         (Joined, "borders of pieces moved"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(objective, law, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(objective, check, build, corpus, broken):
     one = build(objective)
-    assert law in broken(one.laws(), [(rows, one.corrupt(rows)) for rows in corpus[:6]])
+    assert check in broken(
+        objective_checks(one), [(rows, one.corrupt(rows)) for rows in corpus[:6]]
+    )
 
 
 def test_a_rival_of_the_same_document_is_seen(build, corpus, broken):
@@ -110,8 +113,8 @@ def test_a_rival_of_the_same_document_is_seen(build, corpus, broken):
         corpus[0], pairs=dataclasses.replace(pairs, negative_documents=pairs.documents)
     )
     one = build(NextSentence)
-    law = "wrong second texts from the same document"
-    assert broken(one.laws(), [(rows, one.corrupt(rows))]) == {law}
+    check = "wrong second texts from the same document"
+    assert broken(objective_checks(one), [(rows, one.corrupt(rows))]) == {check}
 
 
 def test_both_by_hand(build, pack):

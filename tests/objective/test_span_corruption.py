@@ -1,10 +1,11 @@
-"""Span corruption: both sides, the sentinels, the room for targets, and what breaks each law."""
+"""Span corruption: both sides, the sentinels, the room for targets, and what breaks each check."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.iid_noise import RandomTokens
 from fxformer.objective.masking.span_noise import RandomSpans
@@ -51,9 +52,11 @@ def test_the_figure_of_the_paper(figure, build, marked):
 
 
 @pytest.mark.parametrize("objective, knobs", KINDS)
-def test_the_laws_hold(objective, knobs, build, marked, corpus, broken):
+def test_the_checks_hold(objective, knobs, build, marked, corpus, broken):
     made = build(objective, words=marked, **knobs)
-    assert broken(made.laws(), [(rows, made.corrupt(rows)) for rows in corpus[:8]]) == set()
+    assert (
+        broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in corpus[:8]]) == set()
+    )
 
 
 def test_special_tokens_inside_a_text_stay_in_the_source(build, marked, corpus, broken):
@@ -61,7 +64,7 @@ def test_special_tokens_inside_a_text_stay_in_the_source(build, marked, corpus, 
     unknown = (corpus[0].tokens < 30) & (corpus[0].tokens > 4)
     rows = dataclasses.replace(corpus[0], tokens=np.where(unknown, 1, corpus[0].tokens))
     batch = made.corrupt(rows)
-    exact = [law for law in made.laws() if law.kind == "exact"]
+    exact = [check for check in objective_checks(made) if check.kind == "exact"]
     assert broken(exact, [(rows, batch)]) == set()
     assert (batch.source == 1).sum() == (rows.tokens == 1).sum()
 
@@ -99,7 +102,7 @@ def echoing(batch, marked):
 
 
 @pytest.mark.parametrize(
-    "spoilt, law",
+    "spoilt, check",
     [
         (swapped, "sentinels of a target not those and one more"),
         (swapped, "source and target put together are not the text"),
@@ -111,16 +114,16 @@ def echoing(batch, marked):
         (echoing, "pieces whose decoder does not begin with the start token"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(spoilt, law, build, marked, corpus, broken):
+def test_a_broken_rule_breaks_its_check(spoilt, check, build, marked, corpus, broken):
     made = build(SpanCorruption, words=marked)
     pairs = [(rows, spoilt(made.corrupt(rows), marked)) for rows in corpus[:4]]
-    assert law in broken(made.laws(), pairs)
+    assert check in broken(objective_checks(made), pairs)
 
 
 def test_dropping_the_wrong_tokens_is_seen(build, marked, corpus, broken):
     made = build(DropTokens, words=marked)
     pairs = [(rows, forgetful(made.corrupt(rows), marked)) for rows in corpus[:2]]
-    assert "source other than what is left" in broken(made.laws(), pairs)
+    assert "source other than what is left" in broken(objective_checks(made), pairs)
 
 
 @pytest.mark.parametrize("hiding", [RandomSpans(), RandomSpans(0.5, 3.0), RandomTokens()])
@@ -145,7 +148,7 @@ def test_pieces_without_room_are_left_out_on_both_sides_and_counted(pack, build,
     assert lost == 6 * 12 - kept > 0
     for source, target in zip(batch.source_segments, batch.segments, strict=True):
         assert set(source) == set(target)
-    exact = [law for law in made.laws() if law.kind == "exact"]
+    exact = [check for check in objective_checks(made) if check.kind == "exact"]
     assert broken(exact, [(rows, batch)]) == set()
 
 

@@ -1,10 +1,11 @@
-"""UL2: shares and laws of the denoisers, mode tokens, and how each can be broken."""
+"""UL2: shares and checks of the denoisers, mode tokens, and how each can be broken."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.span_noise import RandomSpans
@@ -63,12 +64,12 @@ def hidden_in(hiding, batches, vocabulary):
         yield pieces, hiding(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
-def test_the_laws_of_a_suffix_hold(corpus, vocabulary, broken):
-    assert broken(Suffix().laws(), hidden_in(Suffix(), corpus, vocabulary)) == set()
+def test_the_checks_of_a_suffix_hold(corpus, vocabulary, broken):
+    assert broken(masking_checks(Suffix()), hidden_in(Suffix(), corpus, vocabulary)) == set()
 
 
 @pytest.mark.parametrize(
-    "hiding, law",
+    "hiding, check",
     [
         (Fixed(), "spread of the suffix, beyond that of a uniform one"),
         (Greedy(), "suffixes of no token, or of too many"),
@@ -76,26 +77,26 @@ def test_the_laws_of_a_suffix_hold(corpus, vocabulary, broken):
         (Inner(), "hidden tokens before one that stays"),
     ],
 )
-def test_a_broken_suffix_breaks_its_law(hiding, law, corpus, vocabulary, broken):
-    assert law in broken(Suffix().laws(), hidden_in(hiding, corpus, vocabulary))
+def test_a_broken_suffix_breaks_its_check(hiding, check, corpus, vocabulary, broken):
+    assert check in broken(masking_checks(Suffix()), hidden_in(hiding, corpus, vocabulary))
 
 
-def test_the_laws_of_the_mixture_hold(build, marked, corpus, broken):
+def test_the_checks_of_the_mixture_hold(build, marked, corpus, broken):
     made = build(MixtureOfDenoisers, denoisers=PARTS, words=marked)
-    assert broken(made.laws(), [(rows, made.corrupt(rows)) for rows in corpus]) == set()
+    assert broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in corpus]) == set()
 
 
 def test_other_shares_are_seen(corpus, vocabulary, broken):
     mixed = Mixed(tuple(PARTS))
     pairs = hidden_in(Tilted(tuple(PARTS)), corpus, vocabulary)
-    assert "shares of the denoisers" in broken(mixed.laws(), pairs)
+    assert "shares of the denoisers" in broken(masking_checks(mixed), pairs)
 
 
 def test_a_denoisers_own_law_is_seen_in_the_mixture(corpus, vocabulary, broken):
     spoilt = (*PARTS[:2], Denoiser(Fixed(), mode=2))
     pairs = hidden_in(Mixed(spoilt), corpus * 2, vocabulary)
-    law = "denoiser 2: spread of the suffix, beyond that of a uniform one"
-    assert law in broken(Mixed(tuple(PARTS)).laws(), pairs)
+    check = "denoiser 2: spread of the suffix, beyond that of a uniform one"
+    assert check in broken(masking_checks(Mixed(tuple(PARTS))), pairs)
 
 
 def test_a_wrong_mode_token_is_seen(build, marked, corpus, broken):
@@ -105,7 +106,7 @@ def test_a_wrong_mode_token_is_seen(build, marked, corpus, broken):
     for source in (np.where(batch.source == s, r, batch.source), np.roll(batch.source, 1, 1)):
         wrong = dataclasses.replace(batch, source=source)
         assert "sources without their mode token in front" in broken(
-            made.laws(), [(corpus[0], wrong)]
+            objective_checks(made), [(corpus[0], wrong)]
         )
 
 

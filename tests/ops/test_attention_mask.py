@@ -88,7 +88,7 @@ def test_no_prefix_is_an_empty_one():
 
 def test_no_gradient_crosses_from_the_rest_into_a_prefix():
     model = tiny("decoder")
-    words = model.words(ids(1, 10))
+    words = model.token_embedding(ids(1, 10))
 
     def early(words):
         x = model.transformer(words, jnp.array(SEGMENTS), prefix=jnp.array(PREFIX))[0]

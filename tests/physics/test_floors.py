@@ -47,7 +47,7 @@ QUICK = ("prefix",)  # the others take minutes together
 
 @pytest.fixture(scope="module")
 def chain() -> Markov:
-    """The law of the text."""
+    """The check of the text."""
     knobs = {"examples": 1, "valid_examples": 1, "example_length": LONG}
     return Markov(tokenizer=None, packing=None, length=1, batch=1, symbols=SYMBOLS, **knobs)
 
@@ -91,12 +91,12 @@ def _read(batch: Batch) -> np.ndarray:
 
 def log_likelihood(chain: Markov, symbols: np.ndarray, given: np.ndarray) -> float:
     """log p of the symbols [n] that are given [n] bool, the others summed over."""
-    law, total = chain.stationary, 0.0
+    check, total = chain.stationary, 0.0
     for symbol, known in zip(symbols, given, strict=True):
         if known:
-            total += np.log(law[symbol])
-            law = np.eye(len(law))[symbol]
-        law = law @ chain.transitions
+            total += np.log(check[symbol])
+            check = np.eye(len(check))[symbol]
+        check = check @ chain.transitions
     return total
 
 

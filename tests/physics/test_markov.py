@@ -24,7 +24,7 @@ def chain(run: Trained):
 
 
 def next_token_floor(run: Trained) -> tuple[float, int]:
-    """Nats a token of the chain's own law on the very tokens that were scored, and how many."""
+    """Nats a token of the chain's own check on the very tokens that were scored, and how many."""
     corpus, first = chain(run)
     nats = np.concatenate(
         [
@@ -79,11 +79,11 @@ def masked_floors(run: Trained) -> tuple[float, float, int]:
 
 def filtered(corpus, seen: np.ndarray) -> np.ndarray:
     """P(x_t | what is seen at places <= t). [T, K]"""
-    laws, law = [], corpus.stationary
+    checks, check = [], corpus.stationary
     for likelihood in seen:
-        laws.append(law * likelihood / (law @ likelihood))
-        law = laws[-1] @ corpus.transitions
-    return np.array(laws)
+        checks.append(check * likelihood / (check @ likelihood))
+        check = checks[-1] @ corpus.transitions
+    return np.array(checks)
 
 
 @pytest.mark.slow

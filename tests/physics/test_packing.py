@@ -32,8 +32,8 @@ def piece_losses(setup, params) -> dict[int, float]:
         hidden = model(batch)
         if batch.picked is not None:
             hidden = jnp.take_along_axis(hidden, batch.picked[..., None], axis=1)
-        laws = jax.nn.log_softmax(model.logits(hidden))
-        return -jnp.take_along_axis(laws, batch.targets[..., None], axis=-1)[..., 0]
+        checks = jax.nn.log_softmax(model.logits(hidden))
+        return -jnp.take_along_axis(checks, batch.targets[..., None], axis=-1)[..., 0]
 
     losses = {}
     batches = setup.data.valid(setup.corpus.batch)

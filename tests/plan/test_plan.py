@@ -153,7 +153,7 @@ def test_flops_are_those_of_the_compilers_own_analysis(words):
     assert 0.98 < done / theirs <= 1.0
     ours = sum(training_flops(*one) for one in setup.objective.passes(scored))
     if "objective=electra" in words:  # what the generator draws with is computed a second time
-        ours += 2 * scored.weights.size * setup.objective.model.words.embedding.size
+        ours += 2 * scored.weights.size * setup.objective.model.token_embedding.embedding.size
     assert 0.98 < ours / theirs <= 1.0
 
 

@@ -71,7 +71,7 @@ def test_bert2bert_has_the_published_parameters(share, parameters):
 def test_at_step_0_the_encoder_computes_the_same_as_alone(share):
     cfg, shapes, arrays, lines = combined(BERT, BERT, f"warm_start.share={share}")
     fresh = {path: np.zeros(shapes[path], np.float32) for path in shapes if path not in arrays}
-    assert fresh and all("/cross/" in path for path in fresh)
+    assert fresh and all("/cross_attention/" in path for path in fresh)
     network = build(cfg.model.network)
     shape = nnx.split(nnx.eval_shape(lambda: network(vocab=23, rngs=nnx.Rngs(0))))[0]
     model = nnx.merge(shape, nested({**arrays, **fresh}))
@@ -106,7 +106,9 @@ def test_the_report_accounts_for_every_array():
     }
     _, shapes, _, lines = combined(BERT, BERT, "warm_start.share=all")
     shared = {path for line in lines if line.status == "shared" for path in line.path.split(", ")}
-    assert shared == {p for p in shapes if "/cross/" not in p and not p.startswith("head/")}
+    assert shared == {
+        p for p in shapes if "/cross_attention/" not in p and not p.startswith("head/")
+    }
     assert not any(path.startswith("encoder/") for path in shapes)
 
 
@@ -117,8 +119,8 @@ def test_shared_arrays_start_from_the_preferred_side():
         _, _, arrays, _ = combined(
             BERT, GPT2, "warm_start.share=embeddings", f"warm_start.prefer={side}"
         )
-        alone = load_model(published(HERE / folder))[0].words.embedding[...]
-        assert np.array_equal(arrays["words/embedding"], alone)
+        alone = load_model(published(HERE / folder))[0].token_embedding.embedding[...]
+        assert np.array_equal(arrays["token_embedding/embedding"], alone)
 
 
 REFUSED = {

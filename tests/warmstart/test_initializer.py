@@ -89,7 +89,7 @@ def test_heads_may_be_fresh_and_the_body_may_not():
     shapes = parameter_shapes(network, one.vocab)
     arrays, lines = WarmStart(from_=str(HERE / "bert")).weights(shapes, runs="runs")
     fresh = {line.path for line in lines if line.status == "fresh"}
-    assert fresh == {"classifiers/span/out/kernel", "classifiers/span/out/bias"}
+    assert fresh == {"classifiers/span/output/kernel", "classifiers/span/output/bias"}
     assert fresh | set(arrays) == set(shapes)
     deeper = build(one.compose(["model.layers=3"]).model.network)
     with pytest.raises(WeightMismatch, match="layer.2"):

@@ -64,7 +64,7 @@ def test_a_students_layers_are_the_teachers(name):
 
 def test_distilberts_recipe():
     words = (
-        "model/embed=normed",
+        "model/input=normed",
         "model/classifiers=none",
         "objective=mlm",
         "model.norm.eps=1e-12",
@@ -83,7 +83,7 @@ def test_distilberts_recipe():
 
 
 def test_half_of_bert_base_without_types_is_as_large_as_distilbert():
-    base = composed(None, ["+model=bert", "+size=base", "model/embed=normed", "model/head=none"])
+    base = composed(None, ["+model=bert", "+size=base", "model/input=normed", "model/head=none"])
     teacher = OmegaConf.to_container(base.model, resolve=False)
     half = subset_model(teacher, layers_by_stack(resolved(teacher), "every_other"))
     shapes = parameter_shapes(build(OmegaConf.create({"model": half}).model.network), 30522)

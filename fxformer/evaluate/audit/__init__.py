@@ -1,1 +1,1 @@
-"""`fxformer audit`: an objective measured against its own law."""
+"""`fxformer audit`: an objective measured against its own check."""

@@ -6,7 +6,7 @@ from typing import Annotated
 from fxformer.files import check_output
 from fxformer.types import Count, Natural, Range
 
-Alarm = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
+Alpha = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,8 +14,8 @@ class Audit:
     """draws: examples (pieces of text) to draw at least
     rows: packed rows corrupted and measured at once
     examples: texts to show before and after
-    alarm: probability that an objective all of whose rules hold is called wrong; each of R rules
-        is tested at alarm / R (Bonferroni), so the intervals hold together at confidence 1 - alarm
+    alpha: probability that an objective all of whose rules hold is called wrong; each of R rules
+        is tested at alpha / R (Bonferroni), so the intervals hold together at confidence 1 - alpha
     steps: training steps to time
     json: file for everything that is printed
     """
@@ -23,7 +23,7 @@ class Audit:
     draws: Count = 100_000
     rows: Count = 256
     examples: Natural = 3
-    alarm: Alarm = 1e-4
+    alpha: Alpha = 1e-4
     steps: Natural = 0
     json: str | None = None
 

@@ -47,7 +47,7 @@ def examine(cfg: DictConfig, task: Experiment, knobs: Audit, console: Console) -
     return Report(
         name=chosen(cfg),
         drawn=watched(task, knobs, cfg.seed, console),
-        alarm=knobs.alarm,
+        alpha=knobs.alpha,
         shape=(corpus.batch, corpus.length),
         corrupt_ms=milliseconds(task.objective, batches),
         step_ms=step_milliseconds(cfg, knobs.steps) if knobs.steps else None,
@@ -74,7 +74,7 @@ def watched(task: Experiment, knobs: Audit, seed: int, console: Console) -> Draw
             task.objective,
             task.data.train(rows, seed),
             knobs.draws,
-            alarm=knobs.alarm,
+            alpha=knobs.alpha,
             watch=lambda seen: bar.update(line, completed=seen),
         )
 

@@ -8,9 +8,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from fxformer.evaluate.audit.check import Finding
 from fxformer.evaluate.audit.draw import Drawn
 from fxformer.evaluate.audit.texts import Example
-from fxformer.objective.law import Finding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Report:
     """One audit.
 
     name: of the objective, as chosen
-    alarm: probability of calling a right objective wrong, all rules together
+    alpha: probability of calling a right objective wrong, all rules together
     shape: rows and tokens of the batch that was timed
     corrupt_ms, step_ms: milliseconds of `corrupt` and of a training step, the latter if measured
     facts: seed, data and machine, for the record
@@ -26,7 +26,7 @@ class Report:
 
     name: str
     drawn: Drawn
-    alarm: float
+    alpha: float
     shape: tuple[int, int]
     corrupt_ms: float
     step_ms: float | None
@@ -43,8 +43,8 @@ class Report:
         return {
             "objective": self.name,
             "holds": self.holds,
-            "alarm": self.alarm,
-            "alarm_per_rule": self.alarm / max(len(self.drawn.findings), 1),
+            "alpha": self.alpha,
+            "alpha_per_check": self.alpha / max(len(self.drawn.findings), 1),
             "examples_drawn": self.drawn.examples,
             "tokens_drawn": self.drawn.tokens,
             "epochs": self.drawn.epochs,
@@ -74,8 +74,8 @@ def machine() -> dict[str, Any]:
 
 def _rule(finding: Finding) -> dict[str, Any]:
     values = ("nominal", "kind")
-    rule = {"name": finding.law.name} | {name: getattr(finding.law, name) for name in values}
-    for name in ("realised", "low", "high", "chance", "draws", "holds"):
+    rule = {"name": finding.check.name} | {name: getattr(finding.check, name) for name in values}
+    for name in ("observed", "low", "high", "p_value", "draws", "holds"):
         value = getattr(finding, name)
         rule[name] = None if isinstance(value, float) and math.isnan(value) else value
     return rule

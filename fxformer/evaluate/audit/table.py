@@ -8,9 +8,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.evaluate.audit.check import Finding
 from fxformer.evaluate.audit.report import Report
 from fxformer.evaluate.audit.texts import Example
-from fxformer.objective.law import Finding
 from fxformer.track import formatting
 
 STYLES = {
@@ -36,12 +36,12 @@ def rules(report: Report, width: int) -> RenderableType:
     """A line for each rule, under the name of the part it belongs to."""
     table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False, width=width - 4)
     table.add_column("rule", ratio=1, overflow="fold")
-    for name in ("nominal", "realised", "interval", "draws"):
+    for name in ("nominal", "observed", "interval", "draws"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     part = ""
     for finding in report.drawn.findings:
-        owner, _, rule = finding.law.name.rpartition(": ")
+        owner, _, rule = finding.check.name.rpartition(": ")
         if owner != part:
             part = owner
             table.add_row(Text(owner or "the whole", style="bold"))
@@ -51,27 +51,27 @@ def rules(report: Report, width: int) -> RenderableType:
 
 
 def cells(finding: Finding) -> tuple[str, str, str, str]:
-    """nominal, realised, interval, draws, in words."""
-    law, seen = finding.law, finding.draws > 0
+    """nominal, observed, interval, draws, in words."""
+    check, seen = finding.check, finding.draws > 0
     draws = formatting.count(finding.draws)
-    if law.kind == "exact":
-        realised, low = cast(float, finding.realised), cast(float, finding.low)
-        wrong = round((1 - realised) * finding.draws) if seen else 0
+    if check.kind == "exact":
+        observed, low = cast(float, finding.observed), cast(float, finding.low)
+        wrong = round((1 - observed) * finding.draws) if seen else 0
         # what share of wrong values so many draws could have hidden
         most = f"≤ {1 - low:.1g}" if seen else ""
         return "none", f"{wrong:,} wrong" if wrong else "none" if seen else "–", most, draws
     if not seen:
-        return _number(law.nominal), "–", "", draws
-    if law.kind == "shares":
+        return _number(check.nominal), "–", "", draws
+    if check.kind == "shares":
         nominal, shares, tops = (
-            cast(tuple[float, ...], one) for one in (law.nominal, finding.realised, finding.high)
+            cast(tuple[float, ...], one) for one in (check.nominal, finding.observed, finding.high)
         )
         if len(nominal) > FEW:
-            return f"{len(nominal)} shares", f"p = {finding.chance:.2g}", "chi-square", draws
+            return f"{len(nominal)} shares", f"p = {finding.p_value:.2g}", "chi-square", draws
         reach = max(high - now for high, now in zip(tops, shares, strict=True))
         return _number(nominal), _number(shares), f"± {reach:.4f}", draws
-    realised, high = cast(float, finding.realised), cast(float, finding.high)
-    return _number(law.nominal), f"{realised:.4f}", f"± {high - realised:.4f}", draws
+    observed, high = cast(float, finding.observed), cast(float, finding.high)
+    return _number(check.nominal), f"{observed:.4f}", f"± {high - observed:.4f}", draws
 
 
 def verdict(finding: Finding) -> Text:
@@ -120,13 +120,13 @@ def summary(report: Report, width: int) -> RenderableType:
     left = ", ".join(f"{name}: {count:,}" for name, count in drawn.tally.items()) or "nothing"
     grid.add_row("left out", left)
     grid.add_row("cost", cost(report))
-    sure = f"{1 - report.alarm:.6g} for all {len(drawn.findings)} rules together (Bonferroni)"
+    sure = f"{1 - report.alpha:.6g} for all {len(drawn.findings)} rules together (Bonferroni)"
     grid.add_row("confidence", sure)
-    names = "; ".join(finding.law.name for finding in broken)
+    names = "; ".join(finding.check.name for finding in broken)
     words = f"broken: {names}" if broken else f"all {len(drawn.findings)} rules hold"
-    if unseen := [f.law.name for f in drawn.findings if f.holds and not f.draws]:
+    if unseen := [f.check.name for f in drawn.findings if f.holds and not f.draws]:
         words += f"; nothing to see for: {'; '.join(unseen)}"
-    words = words if drawn.findings else "no rules: this objective declares no law"
+    words = words if drawn.findings else "no rules: this objective declares no check"
     colour = "green" if report.holds else "red"
     grid.add_row("verdict", Text(words, style=f"bold {colour}"))
     return Panel(grid, border_style=colour, width=width)

@@ -13,9 +13,9 @@ FIELDS = (
     *(field for field in BERT_FIELDS if getattr(field, "name", None) not in OWN),
     LENGTH,
     Value("hidden_size", "model.dim", 4096),
-    Value("embedding_size", "model.embed.width", 128),
-    Value("num_hidden_groups", "model.groups", 1),
-    Value("inner_group_num", "model.inner", 1),
+    Value("embedding_size", "model.input.width", 128),
+    Value("num_hidden_groups", "model.layer_groups", 1),
+    Value("inner_group_num", "model.inner_layers", 1),
     Value("hidden_dropout_prob", "model.dropout", 0.0, free=True),
     Value("attention_probs_dropout_prob", "model.attention.dropout", 0.0, free=True),
     Ignored(("classifier_dropout_prob", "net_structure_type", "down_scale_factor", "gap_size")),
@@ -36,11 +36,11 @@ def weight_map(config: Config) -> list[WeightEntry]:
     layer = "albert.encoder.albert_layer_groups.{g}.albert_layers.{k}"
     embed, stack = "albert.embeddings", "transformer/stack/blocks"
     return [
-        *table(f"{embed}.word_embeddings", "words", copies=("predictions.decoder",)),
+        *table(f"{embed}.word_embeddings", "token_embedding", copies=("predictions.decoder",)),
         *table(f"{embed}.position_embeddings", "transformer/position/table"),
-        *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
-        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
-        *linear("albert.encoder.embedding_hidden_mapping_in", "transformer/embed/project"),
+        *table(f"{embed}.token_type_embeddings", "transformer/input/type_embedding"),
+        *norm(f"{embed}.LayerNorm", "transformer/input/norm"),
+        *linear("albert.encoder.embedding_hidden_mapping_in", "transformer/input/projection"),
         *linear(f"{layer}.attention.query", f"{stack}/attention/q", **own),
         *linear(f"{layer}.attention.key", f"{stack}/attention/k", **own),
         *linear(f"{layer}.attention.value", f"{stack}/attention/v", **own),
@@ -54,10 +54,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("predictions.bias", "head/bias", copies=("predictions.decoder.bias",)),
         *tensor("predictions.decoder.weight", "head/output/embedding"),
         *(e for k in POOLED for e in linear("albert.pooler", f"classifiers/{k}/dense")),
-        *linear("sop_classifier.classifier", "classifiers/pairs/out"),
-        *linear("classifier", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("sop_classifier.classifier", "classifiers/pairs/output"),
+        *linear("classifier", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 

@@ -21,7 +21,7 @@ def fields(act: str, *, before: bool, normed: bool, static: bool, scaled: bool) 
         Value("encoder_ffn_dim", "model.encoder.hidden", 4096),
         Value("decoder_ffn_dim", "model.decoder.hidden", 4096),
         Value("max_position_embeddings", "model.position.length", 1024),
-        Value("scale_embedding", "model.embed.scaled", scaled),
+        Value("scale_embedding", "model.input.scaled", scaled),
         Choice("activation_function", "model/act", ACTS, act),
         Value("dropout", "model.dropout", 0.1, free=True),
         Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
@@ -51,14 +51,14 @@ COPIES = ("model.encoder.embed_tokens", "model.decoder.embed_tokens", "lm_head")
 def weight_map(config: Config) -> list[WeightEntry]:
     """Both stacks and the heads."""
     return [
-        *table("model.shared", "words", copies=COPIES),
+        *table("model.shared", "token_embedding", copies=COPIES),
         *stack("encoder"),
         *stack("decoder"),
-        *attention("decoder", "encoder_attn", "cross"),
+        *attention("decoder", "encoder_attn", "cross_attention"),
         *tensor("lm_head.weight", "head/output/embedding"),
         *linear("classification_head.dense", "classifiers/classes/dense"),
-        *linear("classification_head.out_proj", "classifiers/classes/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classification_head.out_proj", "classifiers/classes/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 
@@ -67,7 +67,7 @@ def stack(side: str) -> list[WeightEntry]:
     file, layer, blocks = f"model.{side}", f"model.{side}.layers.{{i}}", f"{side}/stack/blocks"
     return [
         *table(f"{file}.embed_positions", f"{side}/position/table"),
-        *norm(f"{file}.layernorm_embedding", f"{side}/embed/norm"),
+        *norm(f"{file}.layernorm_embedding", f"{side}/input/norm"),
         *attention(side, "self_attn", "attention"),
         *linear(f"{layer}.fc1", f"{blocks}/ffn/up"),
         *linear(f"{layer}.fc2", f"{blocks}/ffn/down"),

@@ -50,7 +50,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
         for entry in bart.stack("decoder")
     ]
     return [
-        *table(WORDS, "words", copies=("lm_head",)),
+        *table(WORDS, "token_embedding", copies=("lm_head",)),
         *stack,
         *tensor(OUTPUT, "head/output/embedding"),
         *unread(config),
@@ -118,9 +118,9 @@ def decoder(family: Family, name: str, choices: tuple[str, ...], weight_map=weig
     )
 
 
-NORMED, HALVES = "model/embed=normed", "model/position=halves"
+NORMED, HALVES = "model/input=normed", "model/position=sinusoidal_concat"
 POST, PRE = "model/residual=post", "model/residual=pre"
 BART = decoder(bart.BART, "Bart", ("model/position=bart", NORMED, POST))
 MBART = decoder(mbart.MBART, "MBart", ("model/position=bart", NORMED, PRE))
-PEGASUS = decoder(pegasus.PEGASUS, "Pegasus", (HALVES, "model/embed=scaled", PRE), fixed_names)
-MARIAN = decoder(marian.MARIAN, "Marian", (HALVES, "model/embed=scaled", POST), fixed_names)
+PEGASUS = decoder(pegasus.PEGASUS, "Pegasus", (HALVES, "model/input=scaled", PRE), fixed_names)
+MARIAN = decoder(marian.MARIAN, "Marian", (HALVES, "model/input=scaled", POST), fixed_names)

@@ -28,7 +28,7 @@ FIELDS = (
     Value("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
     Value("layer_norm_eps", "model.norm.eps", 1e-12),
-    Types("type_vocab_size", "model.embed.types", 2),
+    Types("type_vocab_size", "model.input.types", 2),
     Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
     Value("is_decoder", "model.encoder.causal", False),
@@ -47,10 +47,10 @@ def body(base: str, copies: tuple[str, ...]) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", f"{base}encoder.layer.{{i}}"
     embed = f"{base}embeddings"
     return [
-        *table(f"{embed}.word_embeddings", "words", copies=copies),
+        *table(f"{embed}.word_embeddings", "token_embedding", copies=copies),
         *table(f"{embed}.position_embeddings", "transformer/position/table"),
-        *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
-        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
+        *table(f"{embed}.token_type_embeddings", "transformer/input/type_embedding"),
+        *norm(f"{embed}.LayerNorm", "transformer/input/norm"),
         *linear(f"{layer}.attention.self.query", f"{stack}/attention/q"),
         *linear(f"{layer}.attention.self.key", f"{stack}/attention/k"),
         *linear(f"{layer}.attention.self.value", f"{stack}/attention/v"),
@@ -71,10 +71,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("cls.predictions.bias", "head/bias", copies=("cls.predictions.decoder.bias",)),
         *tensor("cls.predictions.decoder.weight", "head/output/embedding"),
         *(e for k in ("pooler", "pairs", "classes") for e in _pooler(k)),
-        *linear("cls.seq_relationship", "classifiers/pairs/out"),
-        *linear("classifier", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("cls.seq_relationship", "classifiers/pairs/output"),
+        *linear("classifier", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 

@@ -42,8 +42,8 @@ def weight_map(config: Config) -> list[WeightEntry]:
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
     apart = by_head(config.get("n_head", 8))
     return [
-        *table("transformer.word_embeddings", "words", copies=("lm_head",)),
-        *norm("transformer.word_embeddings_layernorm", "transformer/embed/norm"),
+        *table("transformer.word_embeddings", "token_embedding", copies=("lm_head",)),
+        *norm("transformer.word_embeddings_layernorm", "transformer/input/norm"),
         *norm(f"{layer}.input_layernorm", f"{stack}/residual/norms/attention"),
         *fused(f"{layer}.self_attention.query_key_value", qkv, apart),
         *linear(f"{layer}.self_attention.dense", f"{stack}/attention/o"),

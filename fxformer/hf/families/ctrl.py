@@ -14,7 +14,7 @@ FIELDS = (
     # of the norm after the last block; inside the layers it is 1e-6
     Value("layer_norm_epsilon", "model.decoder.last_norm.eps", 1e-6),
     Value("resid_pdrop", "model.dropout", 0.1, free=True),
-    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.input.dropout", 0.1, free=True),
     Ignored(("attn_pdrop", "n_ctx", "initializer_range", "from_tf", "summary_activation")),
     Ignored(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
     Ignored(("summary_use_proj",)),
@@ -26,7 +26,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.multi_head_attention", f"{stack}/attention"
     return [
-        *table("transformer.w", "words", copies=("lm_head",)),
+        *table("transformer.w", "token_embedding", copies=("lm_head",)),
         *norm(f"{layer}.layernorm1", f"{stack}/residual/norms/attention"),
         *(e for x in "qkv" for e in linear(f"{attention}.W{x}", f"{ours}/{x}")),
         *linear(f"{attention}.dense", f"{ours}/o"),

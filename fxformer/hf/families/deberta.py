@@ -24,12 +24,12 @@ FIELDS = (
     Value("intermediate_size", "model.ffn.hidden", 3072),
     Choice("hidden_act", "model/act", ACTS, "gelu"),
     Value("layer_norm_eps", "model.norm.eps", 1e-7),
-    Value("type_vocab_size", "model.embed.types", 0),
+    Value("type_vocab_size", "model.input.types", 0),
     Choice("position_biased_input", "model/position", POSITIONS, True),
     Value("rows", "model.position.length"),
-    Value("max_relative_positions", "model.position.reach"),
-    Value("c2p", "model.attention.from_content"),
-    Value("p2c", "model.attention.from_position"),
+    Value("max_relative_positions", "model.position.max_distance"),
+    Value("c2p", "model.attention.content_to_position"),
+    Value("p2c", "model.attention.position_to_content"),
     Value("hidden_dropout_prob", "model.dropout", 0.1, free=True),
     Value("attention_probs_dropout_prob", "model.attention.dropout", 0.1, free=True),
     RequiredValue("relative_attention", True),
@@ -41,17 +41,15 @@ FIELDS = (
 )
 V1 = (
     *FIELDS,
-    Value("buckets", "model.position.buckets"),
+    Value("buckets", "model.position.num_buckets"),
     Switch("norm_rel_ebd", "model.position.norm", "layer_norm", "none"),
 )
 V2 = (
     *FIELDS,
-    Value("position_buckets", "model.position.buckets"),
-    Value("share_att_key", "model.attention.shared", False),
+    Value("position_buckets", "model.position.num_buckets"),
+    Value("share_att_key", "model.attention.share_projections", False),
     Switch("norm_rel_ebd", "model.position.norm", "layer_norm", "none"),
-    Choice(
-        "conv", "model/local", {"none": "none", "gelu": "convolution", "tanh": "convolution_tanh"}
-    ),
+    Choice("conv", "model/convolution", {"none": "none", "gelu": "gelu", "tanh": "tanh"}),
     RequiredValue("conv_groups", 1, write=False),
     Ignored(("conv_kernel_size", "conv_act")),
 )
@@ -143,11 +141,11 @@ def body(projections) -> list[WeightEntry]:
     file, path = "deberta.encoder.layer.{i}", "transformer/stack/blocks"
     embed = "deberta.embeddings"
     return [
-        *table(f"{embed}.word_embeddings", "words"),
+        *table(f"{embed}.word_embeddings", "token_embedding"),
         *table(f"{embed}.position_embeddings", "transformer/position/table"),
-        *table(f"{embed}.token_type_embeddings", "transformer/embed/types"),
-        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
-        *table("deberta.encoder.rel_embeddings", "transformer/position/relatives"),
+        *table(f"{embed}.token_type_embeddings", "transformer/input/type_embedding"),
+        *norm(f"{embed}.LayerNorm", "transformer/input/norm"),
+        *table("deberta.encoder.rel_embeddings", "transformer/position/relative_embedding"),
         *projections(f"{file}.attention.self", f"{path}/attention"),
         *linear(f"{file}.attention.output.dense", f"{path}/attention/o"),
         *norm(f"{file}.attention.output.LayerNorm", f"{path}/residual/norms/attention"),
@@ -180,9 +178,9 @@ def heads(config: Config) -> list[WeightEntry]:
         *found,
         *tensor(f"{old}.decoder.weight", "head/output/embedding"),
         *linear("pooler.dense", "classifiers/classes/dense"),
-        *linear("classifier", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classifier", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 
@@ -211,11 +209,11 @@ def names_v2(config: Config) -> list[WeightEntry]:
         pairs += (("pos_key", "position_k"), ("pos_query", "position_q"))
         return [e for n, p in pairs for e in linear(f"{file}.{n}_proj", f"{path}/{p}")]
 
-    conv, local = "deberta.encoder.conv", "transformer/stack/local"
+    conv, local = "deberta.encoder.conv", "transformer/stack/convolution"
     return [
         *body(projections),
         *norm("deberta.encoder.LayerNorm", "transformer/position/norm"),
-        *linear(f"{conv}.conv", f"{local}/mix", TAPS),
+        *linear(f"{conv}.conv", f"{local}/conv", TAPS),
         *norm(f"{conv}.LayerNorm", f"{local}/norm"),
         *heads(config),
     ]

@@ -24,9 +24,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
     embed, stack = "distilbert.embeddings", "transformer/stack/blocks"
     layer = "distilbert.transformer.layer.{i}"
     return [
-        *table(f"{embed}.word_embeddings", "words", copies=("vocab_projector",)),
+        *table(f"{embed}.word_embeddings", "token_embedding", copies=("vocab_projector",)),
         *table(f"{embed}.position_embeddings", "transformer/position/table"),
-        *norm(f"{embed}.LayerNorm", "transformer/embed/norm"),
+        *norm(f"{embed}.LayerNorm", "transformer/input/norm"),
         *linear(f"{layer}.attention.q_lin", f"{stack}/attention/q"),
         *linear(f"{layer}.attention.k_lin", f"{stack}/attention/k"),
         *linear(f"{layer}.attention.v_lin", f"{stack}/attention/v"),
@@ -40,9 +40,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("vocab_projector.bias", "head/bias"),
         *tensor("vocab_projector.weight", "head/output/embedding"),
         *linear("pre_classifier", "classifiers/classes/dense"),
-        *linear("classifier", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classifier", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 

@@ -9,7 +9,7 @@ from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 FIELDS = (
     *BERT_FIELDS,
     LENGTH,
-    Value("embedding_size", "model.embed.width", 128),
+    Value("embedding_size", "model.input.width", 128),
     Ignored(("summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj")),
 )
 DEFAULTS = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
@@ -24,7 +24,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     """BERT's body; the generator's words, the discriminator's answer for each token."""
     return [
         *body("electra.", ("generator_lm_head",)),
-        *linear("electra.embeddings_project", "transformer/embed/project"),
+        *linear("electra.embeddings_project", "transformer/input/projection"),
         *linear("generator_predictions.dense", "head/transform/dense"),
         *norm("generator_predictions.LayerNorm", "head/transform/norm"),
         *tensor("generator_lm_head.bias", "head/bias"),
@@ -32,9 +32,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear("discriminator_predictions.dense", "head/dense"),
         *linear("discriminator_predictions.dense_prediction", "head/output"),
         *linear("classifier.dense", "classifiers/classes/dense"),
-        *linear("classifier.out_proj", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classifier.out_proj", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 

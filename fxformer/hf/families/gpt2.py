@@ -15,10 +15,10 @@ FIELDS = (
     Value("n_positions", "model.position.length", 1024),
     Choice("activation_function", "model/act", ACTS, "gelu_new"),
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
-    Value("scale_attn_by_inverse_layer_idx", "model.attention.by_depth", False),
+    Value("scale_attn_by_inverse_layer_idx", "model.attention.scale_by_layer_index", False),
     Value("resid_pdrop", "model.dropout", 0.1, free=True),
     Value("attn_pdrop", "model.attention.dropout", 0.1, free=True),
-    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.input.dropout", 0.1, free=True),
     RequiredValue("scale_attn_weights", True, write=False),
     Ignored(("reorder_and_upcast_attn", "initializer_range", "n_ctx", "afn")),
     Ignored(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
@@ -37,7 +37,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
     return [
-        *table("transformer.wte", "words", copies=("lm_head",)),
+        *table("transformer.wte", "token_embedding", copies=("lm_head",)),
         *table("transformer.wpe", "transformer/position/table"),
         *norm(f"{layer}.ln_1", f"{stack}/residual/norms/attention"),
         *fused(f"{layer}.attn.c_attn", qkv, columns(3)),

@@ -81,7 +81,7 @@ FIELDS = (
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Value("resid_dropout", "model.dropout", 0.0, free=True),
     Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Value("embed_dropout", "model.embed.dropout", 0.0, free=True),
+    Value("embed_dropout", "model.input.dropout", 0.0, free=True),
     LocalLayers(),
     Ignored(("initializer_range", "classifier_dropout", "summary_activation")),
     Ignored(("summary_first_dropout", "summary_proj_to_labels", "summary_type")),
@@ -94,7 +94,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.attn.attention", f"{stack}/attention"
     return [
-        *table("transformer.wte", "words", copies=("lm_head",)),
+        *table("transformer.wte", "token_embedding", copies=("lm_head",)),
         *table("transformer.wpe", "transformer/position/table"),
         *norm(f"{layer}.ln_1", f"{stack}/residual/norms/attention"),
         *(e for x in "qkv" for e in linear(f"{attention}.{x}_proj", f"{ours}/{x}")),

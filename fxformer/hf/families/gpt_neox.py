@@ -21,7 +21,7 @@ FIELDS = (
     Value("hidden_dropout", "model.dropout", 0.0, free=True),
     Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
     *ROPE,
-    Value("rope_share", "model.position.share", 0.25),
+    Value("rope_share", "model.position.rotary_fraction", 0.25),
     Ignored(("rotary_emb_base", "rotary_pct")),
     Ignored(("hidden_dropout_prob", "attention_probs_dropout_prob")),  # in the 20B's file, unread
     Ignored(("max_position_embeddings", "initializer_range", "classifier_dropout")),
@@ -45,7 +45,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
     apart = by_head(config.get("num_attention_heads", 64))
     return [
-        *table("gpt_neox.embed_in", "words", copies=("embed_out",)),
+        *table("gpt_neox.embed_in", "token_embedding", copies=("embed_out",)),
         *norm(f"{layer}.input_layernorm", f"{stack}/residual/norms/attention"),
         *fused(f"{layer}.attention.query_key_value", qkv, apart),
         *linear(f"{layer}.attention.dense", f"{stack}/attention/o"),

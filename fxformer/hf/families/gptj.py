@@ -36,11 +36,11 @@ class RotaryDim(Ignored):
         share = channels / head
         while int(head * share) < channels:  # rounded down, as shares are
             share = math.nextafter(share, 1)
-        return [f"model.position.share={override_value(share)}"]
+        return [f"model.position.rotary_fraction={override_value(share)}"]
 
     def values(self, model: dict) -> Config:
         head = select(model, "model.dim") // select(model, "model.heads")
-        share = select(model, "model.position.share")
+        share = select(model, "model.position.rotary_fraction")
         if share is None:
             raise ConfigMismatch("its positions turn channels, and model.position turns none")
         return {"rotary_dim": int(head * share)}
@@ -55,7 +55,7 @@ FIELDS = (
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Value("resid_pdrop", "model.dropout", 0.0, free=True),
     Value("attn_pdrop", "model.attention.dropout", 0.0, free=True),
-    Value("embd_pdrop", "model.embed.dropout", 0.0, free=True),
+    Value("embd_pdrop", "model.input.dropout", 0.0, free=True),
     RotaryDim(),
     RequiredValue("rotary", True, write=False),
     RequiredValue("scale_attn_weights", True, write=False),
@@ -70,7 +70,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     attention, ours = f"{layer}.attn", f"{stack}/attention"
     return [
-        *table("transformer.wte", "words", copies=("lm_head",)),
+        *table("transformer.wte", "token_embedding", copies=("lm_head",)),
         *norm(f"{layer}.ln_1", f"{stack}/residual/norms/attention"),
         *(e for x in "qkv" for e in linear(f"{attention}.{x}_proj", f"{ours}/{x}")),
         *linear(f"{attention}.out_proj", f"{ours}/o"),

@@ -92,7 +92,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     """The body and the heads."""
     stack, layer = "transformer/stack/blocks", "model.layers.{i}"
     return [
-        *table("model.embed_tokens", "words", copies=("lm_head",)),
+        *table("model.embed_tokens", "token_embedding", copies=("lm_head",)),
         *norm(f"{layer}.input_layernorm", f"{stack}/residual/norms/attention"),
         *linear(f"{layer}.self_attn.q_proj", f"{stack}/attention/q"),
         *linear(f"{layer}.self_attn.k_proj", f"{stack}/attention/k"),
@@ -106,9 +106,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear(f"{layer}.mlp.down_proj", f"{stack}/ffn/down"),
         *norm("model.norm", "transformer/norm"),
         *tensor("lm_head.weight", "head/output/embedding"),
-        *linear("score", "classifiers/classes/out"),
-        *linear("score", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("score", "classifiers/classes/output"),
+        *linear("score", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 

@@ -36,8 +36,12 @@ def weight_map(config: Config) -> list[WeightEntry]:
     entries = bart.weight_map(config)
     if config.get("source_vocab") is None:
         return entries
-    kept = [entry for entry in entries if entry.paths != ("words/embedding",)]
-    return [*kept, *table(SOURCE, "source_words"), *table(TARGET, "words", copies=("lm_head",))]
+    kept = [entry for entry in entries if entry.paths != ("token_embedding/embedding",)]
+    return [
+        *kept,
+        *table(SOURCE, "source_embedding"),
+        *table(TARGET, "token_embedding", copies=("lm_head",)),
+    ]
 
 
 def _own(names, config: Config) -> bool:

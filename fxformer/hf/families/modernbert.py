@@ -21,7 +21,7 @@ FIELDS = (
     Value("global_rope_theta", "model.position.base", 160_000.0),
     Value("local_rope_theta", "model.position.local_base", 10_000.0),
     Value("attention_dropout", "model.attention.dropout", 0.0, free=True),
-    Value("embedding_dropout", "model.embed.dropout", 0.0, free=True),
+    Value("embedding_dropout", "model.input.dropout", 0.0, free=True),
     Value("mlp_dropout", "model.ffn.dropout", 0.0, free=True),
     RequiredValue("classifier_activation", "gelu"),
     RequiredValue("classifier_bias", False),
@@ -94,9 +94,9 @@ def _periodic(windows: list, every: int) -> bool:
 def weight_map(config: Config) -> list[WeightEntry]:
     """The first layer has no norm before its attention and lies by itself here."""
     return [
-        *table("model.embeddings.tok_embeddings", "words", copies=("decoder",)),
-        *norm("model.embeddings.norm", "transformer/embed/norm"),
-        *_layer("model.layers.0", "transformer/stack/first"),
+        *table("model.embeddings.tok_embeddings", "token_embedding", copies=("decoder",)),
+        *norm("model.embeddings.norm", "transformer/input/norm"),
+        *_layer("model.layers.0", "transformer/stack/first_block"),
         *_layer("model.layers.{i}", "transformer/stack/blocks", numbers=lambda i: {"i": i + 1}),
         *norm("model.final_norm", "transformer/norm"),
         *linear("head.dense", "head/transform/dense"),
@@ -124,7 +124,7 @@ def _classifier(name: str) -> list[WeightEntry]:
     return [
         *linear("head.dense", f"{path}/dense"),
         *norm("head.norm", f"{path}/norm"),
-        *linear("classifier", f"{path}/out"),
+        *linear("classifier", f"{path}/output"),
     ]
 
 
@@ -134,7 +134,7 @@ def _pooled(by: str):
 
 OWN = untied("decoder.weight", "model.embeddings.tok_embeddings.weight")
 NO_LM_HEAD, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
-MEAN = "model.classifiers.classes.pool._target_=fxformer.nn.classifier.pool_mean"
+MEAN = "model.classifiers.classes.pooling._target_=fxformer.nn.classifier.pool_mean"
 WORDS, ANSWER = ("head.dense.weight",), ("head.dense.weight", "classifier.weight")
 LOOSE, NO_BIAS = {"tie_word_embeddings": False}, {"decoder_bias": False}
 

@@ -20,7 +20,7 @@ FIELDS = (
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Value("resid_pdrop", "model.dropout", 0.1, free=True),
     Value("attn_pdrop", "model.attention.dropout", 0.1, free=True),
-    Value("embd_pdrop", "model.embed.dropout", 0.1, free=True),
+    Value("embd_pdrop", "model.input.dropout", 0.1, free=True),
     Ignored(("initializer_range", "n_ctx", "n_special", "predict_special_tokens")),
     Ignored(("summary_activation", "summary_first_dropout", "summary_proj_to_labels")),
     Ignored(("summary_type", "summary_use_proj")),
@@ -32,7 +32,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
     stack, layer = "transformer/stack/blocks", "transformer.h.{i}"
     qkv = tuple(f"{stack}/attention/{part}" for part in "qkv")
     return [
-        *table("transformer.tokens_embed", "words", copies=("lm_head",)),
+        *table("transformer.tokens_embed", "token_embedding", copies=("lm_head",)),
         *table("transformer.positions_embed", "transformer/position/table"),
         *fused(f"{layer}.attn.c_attn", qkv, columns(3)),
         *conv1d(f"{layer}.attn.c_proj", f"{stack}/attention/o"),

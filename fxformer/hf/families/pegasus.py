@@ -24,7 +24,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
 
 def positions(length: int, dim: int) -> np.ndarray:
     """[length dim] float32: all sines, then all cosines."""
-    return sinusoids(length, dim, 10_000.0, "halves").astype(np.float32)
+    return sinusoids(length, dim, 10_000.0, "concat").astype(np.float32)
 
 
 PEGASUS = Family(

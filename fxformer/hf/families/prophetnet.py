@@ -23,9 +23,17 @@ FIELDS = (
     Value("encoder_ffn_dim", "model.encoder.hidden", 4096),
     Value("decoder_ffn_dim", f"{DECODER}.hidden", 4096),
     Value("ngram", "model.decoder.ngram", 2),
-    Value("num_buckets", "model.ngram_attention.buckets", 32, at=f"{DECODER}.attention.buckets"),
     Value(
-        "relative_max_distance", "model.ngram_attention.reach", 128, at=f"{DECODER}.attention.reach"
+        "num_buckets",
+        "model.ngram_attention.num_buckets",
+        32,
+        at=f"{DECODER}.attention.num_buckets",
+    ),
+    Value(
+        "relative_max_distance",
+        "model.ngram_attention.max_distance",
+        128,
+        at=f"{DECODER}.attention.max_distance",
     ),
     Value("positions", "model.position.length"),
     Value("first_position", "model.position.offset"),
@@ -70,12 +78,14 @@ def weight_map(config: Config) -> list[WeightEntry]:
     decoder = "decoder/transformer"
     relative = "prophetnet.decoder.layers.{i}.self_attn.relative_pos_embeddings"
     return [
-        *table("prophetnet.word_embeddings", "words", copies=COPIES),
+        *table("prophetnet.word_embeddings", "token_embedding", copies=COPIES),
         *stack("encoder", "encoder"),
         *stack("decoder", decoder),
-        *attention("decoder", decoder, "cross_attn", "cross"),
+        *attention("decoder", decoder, "cross_attn", "cross_attention"),
         *linear(relative, f"{decoder}/stack/blocks/attention/relative"),
-        *tensor("prophetnet.decoder.ngram_embeddings.weight", "decoder/begin/embedding", TURN),
+        *tensor(
+            "prophetnet.decoder.ngram_embeddings.weight", "decoder/ngram_embedding/embedding", TURN
+        ),
         *tensor("lm_head.weight", "head/output/embedding"),
     ]
 
@@ -85,7 +95,7 @@ def stack(side: str, path: str) -> list[WeightEntry]:
     file, layer, blocks = f"prophetnet.{side}", f"prophetnet.{side}.layers.{{i}}", "stack/blocks"
     return [
         *table(f"{file}.position_embeddings", f"{path}/position/table"),
-        *norm(f"{file}.embeddings_layer_norm", f"{path}/embed/norm"),
+        *norm(f"{file}.embeddings_layer_norm", f"{path}/input/norm"),
         *attention(side, path, "self_attn", "attention"),
         *linear(f"{layer}.feed_forward.intermediate", f"{path}/{blocks}/ffn/up"),
         *linear(f"{layer}.feed_forward.output", f"{path}/{blocks}/ffn/down"),

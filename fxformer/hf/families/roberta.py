@@ -13,7 +13,7 @@ OWN = ("layer_norm_eps", "type_vocab_size")
 FIELDS = (
     *(field for field in BERT_FIELDS if getattr(field, "name", None) not in OWN),
     Value("layer_norm_eps", "model.norm.eps", 1e-12),
-    Types("type_vocab_size", "model.embed.types", 2),
+    Types("type_vocab_size", "model.input.types", 2),
     Value("positions", "model.position.length"),
     Value("first_position", "model.position.offset"),
     Ignored(("max_position_embeddings",)),
@@ -47,9 +47,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("lm_head.bias", "head/bias", copies=("lm_head.decoder.bias",)),
         *tensor("lm_head.decoder.weight", "head/output/embedding"),
         *linear("classifier.dense", "classifiers/classes/dense"),
-        *linear("classifier.out_proj", "classifiers/classes/out"),
-        *linear("classifier", "classifiers/tokens/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classifier.out_proj", "classifiers/classes/output"),
+        *linear("classifier", "classifiers/tokens/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
         *linear("roberta.pooler.dense", "classifiers/pooler/dense"),
     ]
 

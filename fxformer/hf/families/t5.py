@@ -23,8 +23,8 @@ FIELDS = (
     Choice("ffn", "model/ffn", {"plain": "t5", "gated": "t5_gated"}),
     Choice("dense_act_fn", "model/act", ACTS),
     Value("d_ff", "model.ffn.hidden", 2048),
-    Value("relative_attention_num_buckets", "model.position.buckets", 32),
-    Value("relative_attention_max_distance", "model.position.reach", 128),
+    Value("relative_attention_num_buckets", "model.position.num_buckets", 32),
+    Value("relative_attention_max_distance", "model.position.max_distance", 128),
     Value("layer_norm_epsilon", "model.norm.eps", 1e-6),
     Value("dropout_rate", "model.dropout", 0.1, free=True),
     Ignored(("feed_forward_proj", "is_gated_act", "classifier_dropout", "n_positions")),
@@ -65,23 +65,23 @@ def serialize(config: Config) -> Config:
 def weight_map(config: Config) -> list[WeightEntry]:
     """Two stacks of the same kind; the first layer keeps the buckets of all."""
     return [
-        *table("shared", "words", copies=COPIES),
+        *table("shared", "token_embedding", copies=COPIES),
         *_stack(config, "encoder", "encoder", ffn=1),
         *_stack(config, "decoder", "decoder", ffn=2),
-        *_attention("decoder.block.{i}.layer.1", "EncDecAttention", "decoder", "cross"),
+        *_attention("decoder.block.{i}.layer.1", "EncDecAttention", "decoder", "cross_attention"),
         *tensor("lm_head.weight", "head/output/embedding"),
         *linear("classification_head.dense", "classifiers/classes/dense"),
-        *linear("classification_head.out_proj", "classifiers/classes/out"),
-        *linear("qa_outputs", "classifiers/span/out"),
+        *linear("classification_head.out_proj", "classifiers/classes/output"),
+        *linear("qa_outputs", "classifiers/span/output"),
     ]
 
 
 def encoder_names(config: Config) -> list[WeightEntry]:
     """The encoder alone, which is one stack here."""
     return [
-        *table("shared", "words", copies=COPIES[:1]),
+        *table("shared", "token_embedding", copies=COPIES[:1]),
         *_stack(config, "encoder", "transformer", ffn=1),
-        *linear("classifier", "classifiers/tokens/out"),
+        *linear("classifier", "classifiers/tokens/output"),
     ]
 
 

@@ -21,17 +21,17 @@ FIELDS = (
     Value("n_head", "model.heads", 16),
     Value("d_head", "model.attention.head_dim", 64),
     Value("d_inner", "model.ffn.hidden", 4096),
-    Value("d_embed", "model.words.width", 1024),
-    Value("div_val", "model.words.shrink", 4),
-    Value("cutoffs", "model.words.cutoffs"),
+    Value("d_embed", "model.embedding.width", 1024),
+    Value("div_val", "model.embedding.div_val", 4),
+    Value("cutoffs", "model.embedding.cutoffs"),
     Value("layer_norm_epsilon", "model.norm.eps", 1e-5),
     Choice("pre_lnorm", "model/residual", {False: "post", True: "pre"}, False),
     Value("final_norm", "model.final_norm"),
     Choice("untie_r", "model/position", {True: "relative", False: "relative_shared"}, True),
-    Value("own_bias", "model.attention.own_bias"),
-    Value("memory", "model.attention.memory"),
+    Value("own_bias", "model.attention.per_layer_bias"),
+    Value("memory", "model.attention.memory_length"),
     Value("windows", "model.windows"),
-    Value("clamp", "model.position.clamp"),
+    Value("clamp", "model.position.clamp_distance"),
     Value("dropout", "model.dropout", 0.1, free=True),
     Value("dropatt", "model.attention.dropout", 0.0, free=True),
     RequiredValue("attn_type", 0),
@@ -135,7 +135,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
             constant=lambda: rates(width),
         ),
         *words(config),
-        *linear("score", "classifiers/classes/out"),
+        *linear("score", "classifiers/classes/output"),
     ]
 
 
@@ -149,7 +149,10 @@ def words(config: Config) -> list[WeightEntry]:
     )
     found, kept = [], not config["untie_r"]
     for number, (group, layout) in enumerate(groups):
-        copy, paths = f"{softmax}_layers.{number}", [f"words/tables/{k}/embedding" for k in group]
+        copy, paths = (
+            f"{softmax}_layers.{number}",
+            [f"token_embedding/tables/{k}/embedding" for k in group],
+        )
         found += [
             WeightEntry(
                 f"{table}_layers.{number}.weight", tuple(paths), layout, (f"{copy}.weight",)
@@ -157,7 +160,7 @@ def words(config: Config) -> list[WeightEntry]:
             WeightEntry(f"{copy}.bias", tuple(f"head/biases/{k}" for k in group), layout),
         ]
     for k in every:
-        copy, path = f"{softmax}_projs.{k}", f"words/projections/{k}/kernel"
+        copy, path = f"{softmax}_projs.{k}", f"token_embedding/projections/{k}/kernel"
         found += tensor(f"{table}_projs.{k}", path, TRANSPOSED, copies=(copy,))
         found += tensor(copy, f"head/projections/{k}/kernel")
     found += tensor("crit.cluster_weight", "head/clusters/embedding")

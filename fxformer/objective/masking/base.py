@@ -6,7 +6,6 @@ import dataclasses
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 
@@ -69,7 +68,3 @@ class Hiding(abc.ABC):
         top = int(np.max(sizes, initial=0)) + 1
         table = np.array([n + marks * (spans + 1) for n, spans in map(self.most, range(top))])
         return table[sizes]
-
-    @abc.abstractmethod
-    def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and `Hidden`."""

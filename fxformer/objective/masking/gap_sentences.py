@@ -6,7 +6,6 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of
@@ -53,28 +52,6 @@ class GapSentences(Hiding):
         top = max(length - 1, 0)
         return top, min(max(int(self.high * length + 0.5), 1), top)
 
-    def laws(self) -> tuple[Law, ...]:
-        """Whole sentences, as many as due, and none that says less than one that stays."""
-        return (
-            Law("sentences hidden in part", 0.0, _partly, "exact"),
-            Law("hidden sentences fewer or more than due", 0.0, self._number, "exact"),
-            Law("hidden sentences with a lower score than one left", 0.0, self._lower, "exact"),
-        )
-
-    def _number(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        _, _, piece = whole_sentences(pieces)
-        number = counts_of(piece, pieces.count)
-        seen = counts_of(piece, pieces.count, _taken(pieces, hidden) > 0)
-        return (seen < due(self.low, number)) | (seen > due(self.high, number))
-
-    def _lower(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        _, _, piece = whole_sentences(pieces)
-        taken, value = _taken(pieces, hidden) > 0, rouge(pieces)
-        low, high = np.full(pieces.count, np.inf), np.full(pieces.count, -np.inf)
-        np.minimum.at(low, piece[taken], value[taken] * (1 + self.noise))
-        np.maximum.at(high, piece[~taken], value[~taken] * (1 - self.noise))
-        return low < high - 1e-12
-
 
 def due(rate: np.ndarray | float, number: np.ndarray) -> np.ndarray:
     """round(rate·s) in 1 … s-1; 0 of one sentence. int64."""
@@ -108,16 +85,3 @@ def rouge(pieces: Pieces) -> np.ndarray:
     rest = total[np.searchsorted(everywhere, piece[where] * top + inside % top)] - count
     matches = np.bincount(where, weights=np.minimum(count, rest), minlength=len(first))
     return 2 * matches / np.maximum(pieces.free_lengths[piece], 1)
-
-
-def _taken(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    """Hidden tokens of each sentence."""
-    first, _, _ = whole_sentences(pieces)
-    rank = np.cumsum(pieces.free)[hidden.index] - 1
-    return counts_of(np.searchsorted(first, rank, side="right") - 1, len(first))
-
-
-def _partly(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    _, size, _ = whole_sentences(pieces)
-    taken = _taken(pieces, hidden)
-    return (taken > 0) & (taken < size)

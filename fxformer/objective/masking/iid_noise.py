@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
@@ -53,39 +52,3 @@ class RandomTokens(Hiding):
         """As for one piece, since tokens are independent, and the ends of all pieces."""
         tokens, spans = self.most(length)
         return tokens + marks * spans + (marks + 1) * max(length // max(shortest, 1), 1)
-
-    def laws(self) -> tuple[Law, ...]:
-        """The share, that neighbours are hidden independently, and that they make one span."""
-        return (
-            Law("hidden share, the guaranteed tokens aside", self.rate, self._share, "ratio"),
-            Law("hidden neighbours, share of pairs", self.rate**2, self._pairs, "ratio"),
-            Law("neighbours in different spans", 0.0, _parted, "exact"),
-        )
-
-    def _share(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        number = pieces.free_lengths
-        taken = counts_of(pieces.piece[hidden.index], pieces.count)
-        surplus = (1 - self.rate) ** number - self.rate**number
-        return np.stack([taken - surplus, number], axis=1)[number > 1]
-
-    def _pairs(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        """(both hidden, all) pairs of neighbours; where all were hidden, those lost are added."""
-        picked = np.zeros(len(pieces.tokens), bool)
-        picked[hidden.index] = True
-        free = np.flatnonzero(pieces.free)
-        piece, picked = pieces.piece[free], picked[free]
-        same = piece[1:] == piece[:-1]
-        both = counts_of(piece[1:], pieces.count, same & picked[1:] & picked[:-1])
-        pairs = counts_of(piece[1:], pieces.count, same)
-        number = pieces.free_lengths
-        # All hidden, one then spared: it parts two pairs, or one if it stands at an end.
-        lost = self.rate**number * (2 - 2 / np.maximum(number, 1))
-        return np.stack([both + lost, pairs], axis=1)[pairs > 0]
-
-
-def _parted(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    """Neighbours among the ordinary tokens: one span if and only if both hidden side by side."""
-    order = np.cumsum(pieces.free)[hidden.index]
-    piece = pieces.piece[hidden.index]
-    side = (np.diff(order) == 1) & (np.diff(piece) == 0)
-    return side != ((np.diff(hidden.span) == 0) & (np.diff(piece) == 0))

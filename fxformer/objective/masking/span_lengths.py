@@ -1,4 +1,4 @@
-"""How long a span is: laws of lengths from 1 to a longest one."""
+"""Distributions of span lengths from 1 to a greatest length."""
 
 import abc
 import dataclasses
@@ -11,7 +11,7 @@ from fxformer.types import Count, Range
 
 
 class Lengths(abc.ABC):
-    """A law of whole numbers 1, 2, … longest."""
+    """A distribution of the lengths 1, 2, … longest."""
 
     @property
     @abc.abstractmethod
@@ -34,8 +34,8 @@ class Lengths(abc.ABC):
 class Geometric(Lengths):
     """P(k) ∝ (1-success)^(k-1), k <= longest. Joshi et al. 2020 (SpanBERT), sec. 3.1: mean 3.80.
 
-    What lies beyond the longest is drawn again (the law is renormalised), not cut to it, which
-    would make the mean 4.46.
+    What lies beyond the longest is drawn again (the distribution is renormalised), not cut to
+    it, which would make the mean 4.46.
     """
 
     success: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2

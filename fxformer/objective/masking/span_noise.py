@@ -6,10 +6,9 @@ from typing import Annotated
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
+from fxformer.objective.segments import numbered, smallest, starts_of, sums_before
 from fxformer.types import Proportion, Range
 
 
@@ -51,24 +50,6 @@ class RandomSpans(Hiding):
         tokens, spans = self.counts(np.array([length]))
         return int(tokens[0]), int(spans[0])
 
-    def laws(self) -> tuple[Law, ...]:
-        """Numbers, first and last token, the spread of the parts, and the first span."""
-        return (
-            Law("hidden tokens other than round(rate·m)", 0.0, self._off_tokens, "exact"),
-            Law("spans other than round(hidden / length)", 0.0, self._off_spans, "exact"),
-            Law("pieces that begin hidden or end unhidden", 0.0, _ends, "exact"),
-            Law("spread of the first span, beyond chance", 0.0, _spread(_lengths), "mean"),
-            Law("spread of the first gap, beyond chance", 0.0, _spread(_gaps), "mean"),
-            Law("length of the first span, as a share of the mean", 1.0, _first, "mean"),
-        )
-
-    def _off_tokens(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        seen = counts_of(pieces.piece[hidden.index], pieces.count)
-        return seen - self.counts(pieces.free_lengths)[0]
-
-    def _off_spans(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        return hidden.number(pieces) - self.counts(pieces.free_lengths)[1]
-
 
 def _parts(whole: np.ndarray, count: np.ndarray, draws: Draws) -> np.ndarray:
     """whole[p] cut into count[p] positive parts, every cut equally likely. [sum of count] int64.
@@ -85,58 +66,3 @@ def _parts(whole: np.ndarray, count: np.ndarray, draws: Draws) -> np.ndarray:
     start = np.concatenate([[0], end[:-1]])
     start[part == 0] = 0
     return end - start
-
-
-def _lengths(pieces: Pieces, hidden: Hidden) -> tuple[np.ndarray, np.ndarray]:
-    """(piece, tokens) of each span."""
-    first = np.flatnonzero(hidden.begins(pieces))
-    return pieces.piece[hidden.index[first]], np.diff(np.append(first, len(hidden.index)))
-
-
-def _gaps(pieces: Pieces, hidden: Hidden) -> tuple[np.ndarray, np.ndarray]:
-    """(piece, tokens that stay before it) of each span."""
-    seen = sums_before(pieces.free, pieces.piece, pieces.count)
-    first = np.flatnonzero(hidden.begins(pieces))
-    piece, length = _lengths(pieces, hidden)
-    start = seen[hidden.index[first]]
-    before = np.concatenate([[0], (start + length)[:-1]])
-    before[np.diff(piece, prepend=-1) != 0] = 0
-    return piece, start - before
-
-
-def _spread(parts):
-    """(first part - 1)² against its mean, for a whole n cut into K parts, every cut as likely.
-
-    With m = n - K to share out, E[y²] = m (2m + K - 1) / (K (K + 1)); given as a share of that.
-    """
-
-    def surplus(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        piece, length = parts(pieces, hidden)
-        number = counts_of(piece, pieces.count)
-        whole = np.bincount(piece, weights=length, minlength=pieces.count)[number > 0]
-        number = number[number > 0]
-        spare = whole - number
-        mean = spare * (2 * spare + number - 1) / (number * (number + 1))
-        lead = length[np.diff(piece, prepend=-1) != 0] - 1
-        return (lead**2 - mean) / np.maximum(mean, 1)
-
-    return surplus
-
-
-def _first(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    piece, length = _lengths(pieces, hidden)
-    number = counts_of(piece, pieces.count)
-    whole = np.bincount(piece, weights=length, minlength=pieces.count)
-    lead = length[np.diff(piece, prepend=-1) != 0]
-    return lead * number[number > 0] / whole[number > 0]
-
-
-def _ends(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    picked = np.zeros(len(pieces.tokens), bool)
-    picked[hidden.index] = True
-    free = np.flatnonzero(pieces.free)
-    number, piece = pieces.free_lengths, pieces.piece[free]
-    rank = np.arange(len(free)) - starts_of(number)[piece]
-    several = number[piece] > 1
-    first, last = several & (rank == 0), several & (rank == number[piece] - 1)
-    return np.concatenate([picked[free[first]], ~picked[free[last]]])

@@ -5,10 +5,9 @@ import dataclasses
 import numpy as np
 
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of, starts_of
+from fxformer.objective.segments import starts_of
 from fxformer.types import Proportion
 
 
@@ -41,39 +40,3 @@ class Suffix(Hiding):
         """(tokens, spans) of a piece of `length` ordinary tokens."""
         top = int(self.longest(np.array([length]))[0])
         return top, min(top, 1)
-
-    def laws(self) -> tuple[Law, ...]:
-        """It is the end, not too long, and its length is uniform."""
-        return (
-            Law("hidden tokens before one that stays", 0.0, _inner, "exact"),
-            Law("suffixes of no token, or of too many", 0.0, self._beyond, "exact"),
-            Law("length of the suffix, from shortest to longest", 0.5, self._place, "mean"),
-            Law("spread of the suffix, beyond that of a uniform one", 0.0, self._square, "mean"),
-        )
-
-    def _sizes(self, pieces: Pieces, hidden: Hidden) -> tuple[np.ndarray, np.ndarray]:
-        """(hidden tokens, longest suffix) of the pieces with a choice."""
-        size = counts_of(pieces.piece[hidden.index], pieces.count)
-        top = self.longest(pieces.free_lengths)
-        return size[top > 1], top[top > 1]
-
-    def _beyond(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        size = counts_of(pieces.piece[hidden.index], pieces.count)
-        top = self.longest(pieces.free_lengths)
-        return (size > top) | ((size < 1) & (top > 0))
-
-    def _place(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        size, top = self._sizes(pieces, hidden)
-        return (size - 1) / (top - 1)
-
-    def _square(self, pieces: Pieces, hidden: Hidden) -> np.ndarray:
-        size, top = self._sizes(pieces, hidden)
-        return ((size - 1) / (top - 1)) ** 2 - (2 * top - 1) / (6 * (top - 1))
-
-
-def _inner(pieces: Pieces, hidden: Hidden) -> np.ndarray:
-    picked = np.zeros(len(pieces.tokens), bool)
-    picked[hidden.index] = True
-    free = np.flatnonzero(pieces.free)
-    piece, picked = pieces.piece[free], picked[free]
-    return picked[:-1] & ~picked[1:] & (piece[1:] == piece[:-1])

@@ -9,10 +9,9 @@ from scipy import special
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of, smallest
+from fxformer.objective.segments import smallest
 from fxformer.types import Proportion
 
 # Rows of pieces this long or longer are sure of a place for every target; see `capacity`.
@@ -68,18 +67,6 @@ class Independent:
         """Expected share of targets in pieces of 16 tokens."""
         return self.rate + (1 - self.rate) ** SHORT / SHORT
 
-    def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and what was chosen of them."""
-        return (
-            Law("selected share, the guaranteed target aside", self.rate, self._share, "ratio"),
-            Law("selected neighbours, share of pairs", self.rate**2, _neighbours, "ratio"),
-            at_least_one(),
-        )
-
-    def _share(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        free, taken = _free_and_taken(pieces, chosen)
-        return np.stack([taken - (1 - self.rate) ** free, free], axis=1)
-
 
 @dataclasses.dataclass(frozen=True)
 class ExactCount:
@@ -118,82 +105,8 @@ class ExactCount:
 
         return Limit(need, max(self.capacity(length), 1))
 
-    def laws(self) -> tuple[Law, ...]:
-        """Measured between pieces and what was chosen of them."""
-        return (
-            Law("selected less than due", 0.0, self._missing, "exact"),
-            Law("selected share, rounding aside", self.rate, self._share, "ratio"),
-            Law("place of a selected token in its piece", 0.5, _place, "mean"),
-            Law("selected neighbours, against chance", 0.0, self._clumps, "ratio"),
-            at_least_one(),
-        )
-
-    def _missing(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        free, taken = _free_and_taken(pieces, chosen)
-        return self.due(free) - taken
-
-    def _share(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        free, taken = _free_and_taken(pieces, chosen)
-        return np.stack([taken - (self.due(free) - self.rate * free), free], axis=1)
-
-    def _clumps(self, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        free, _ = _free_and_taken(pieces, chosen)
-        free, due = free[free > 1], self.due(free[free > 1])
-        pairs = _neighbours(pieces, chosen)
-        pairs[:, 0] -= pairs[:, 1] * due * (due - 1) / (free * (free - 1))
-        return pairs
-
 
 def due(rate: float, lengths: np.ndarray) -> np.ndarray:
     """max(1, round(rate · length)), but never more than there is. int64."""
     rounded = np.floor(rate * lengths + 0.5).astype(np.int64)
     return np.minimum(np.maximum(rounded, 1), lengths)
-
-
-def at_least_one() -> Law:
-    """Every piece with an ordinary token has a target."""
-
-    def empty(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        return _free_and_taken(pieces, chosen)[1] == 0
-
-    return Law("pieces without a target", 0.0, empty, "exact")
-
-
-def _free_and_taken(pieces: Pieces, chosen: Chosen) -> tuple[np.ndarray, np.ndarray]:
-    """(ordinary tokens, chosen ones) of each piece that has any. Both int64."""
-    free = pieces.free_lengths
-    taken = counts_of(pieces.piece[chosen.index], pieces.count)
-    return free[free > 0], taken[free > 0]
-
-
-def _neighbours(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    """(both chosen, all) pairs of neighbouring ordinary tokens, for each piece of two or more.
-
-    Exactly rate² for independent choices: the guaranteed target is alone in its piece.
-    """
-    picked = np.zeros(len(pieces.tokens), bool)
-    picked[chosen.index] = True
-    free = np.flatnonzero(pieces.free)
-    piece, picked = pieces.piece[free], picked[free]
-    same = piece[1:] == piece[:-1]
-    both = counts_of(piece[1:], pieces.count, same & picked[1:] & picked[:-1])
-    pairs = counts_of(piece[1:], pieces.count, same)
-    return np.stack([both, pairs], axis=1)[pairs > 0].astype(np.float64)
-
-
-def _place(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    """Mean over the chosen of a piece of (position among its ordinary tokens + ½) / m."""
-    free = np.flatnonzero(pieces.free)
-    rank = np.zeros(len(pieces.tokens))
-    _, rank[free] = _numbered_free(pieces, free)
-    piece = pieces.piece[chosen.index]
-    place = (rank[chosen.index] + 0.5) / pieces.free_lengths[piece]
-    number = counts_of(piece, pieces.count)
-    total = np.bincount(piece, weights=place, minlength=pieces.count)
-    return total[number > 0] / number[number > 0]
-
-
-def _numbered_free(pieces: Pieces, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    piece = pieces.piece[free]
-    first = np.cumsum(pieces.free_lengths) - pieces.free_lengths
-    return piece, np.arange(len(free)) - first[piece]

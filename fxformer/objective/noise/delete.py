@@ -6,8 +6,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
-from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
+from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 from fxformer.types import Rate
@@ -38,20 +37,3 @@ class TokenDeletion(Noise):
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """Nothing."""
         return []
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """The rate; what is left is the text, in order, with no mark."""
-        return (
-            *honest(),
-            in_order(),
-            unchanged(),
-            Law("deleted share, the guaranteed token aside", self.rate, self._share, "ratio"),
-            Law("marks left by the deleted", 0.0, lambda a, b: b.origin < 0, "exact"),
-            Law("pieces left empty", 0.0, lambda a, b: (b.lengths == 0)[a.lengths > 0], "exact"),
-        )
-
-    def _share(self, before: Pieces, after: Pieces) -> np.ndarray:
-        number = before.free_lengths
-        alone = number == before.lengths  # only then can a piece become empty
-        deleted = before.lengths - after.lengths + alone * self.rate**number
-        return np.stack([deleted, number], axis=1)[number > 0]

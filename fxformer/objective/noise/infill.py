@@ -8,9 +8,7 @@ from scipy import special
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
-from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
-from fxformer.objective.noise.infill_law import infill_laws
+from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
 from fxformer.types import Positive, Rate
@@ -28,7 +26,7 @@ class TextInfilling(Noise):
     meets a special token inside the text goes on behind it.
 
     rate: share of the tokens that are hidden (BART: 0.3)
-    length: mean of the Poisson law (BART: 3; the released model: 3.5)
+    length: mean of the Poisson distribution (BART: 3; the released model: 3.5)
     random: share of the spans marked by a random ordinary token and not by the mask (the released
         model: 0.1)
     """
@@ -60,15 +58,6 @@ class TextInfilling(Noise):
         spans = np.arange(int(4 * budget / self.length + 100 / self.length + 100))
         more = special.pdtr(budget - 1, spans * self.length) if budget else np.zeros(len(spans))
         return max(int(np.argmax(more < 1e-9)) - budget, 0)
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """Budget, span lengths with the zeros, places, and marks."""
-        return (
-            *honest(),
-            in_order(),
-            unchanged(),
-            *infill_laws(self.rate, self.length, self.random, vocabulary),
-        )
 
     def _spans(self, budget: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
         """(piece, length) of all spans as drawn; the lengths of a piece sum to its budget."""

@@ -7,9 +7,8 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
 from fxformer.objective.masking.replacement import Replacement
-from fxformer.objective.noise.base import Noise, honest, in_order
+from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.types import Rate
 
@@ -41,30 +40,3 @@ class TokenMasking(Noise):
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """A mask for each."""
         return [cast(int, vocabulary.mask)] * size
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """The rate, the replacements, and nothing else changed."""
-        return (
-            *honest(),
-            in_order(),
-            Law("chosen share", self.rate, _share, "mean"),
-            *(law.through(_swapped) for law in self.replacement.laws(vocabulary)),
-            Law("tokens changed without being chosen", 0.0, _strays, "exact"),
-        )
-
-
-def _chosen(before: Pieces, after: Pieces) -> np.ndarray:
-    return before.free & ~after.free
-
-
-def _share(before: Pieces, after: Pieces) -> np.ndarray:
-    return _chosen(before, after)[before.free]
-
-
-def _swapped(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray]:
-    chosen = _chosen(before, after)
-    return before.tokens[chosen], after.tokens[chosen]
-
-
-def _strays(before: Pieces, after: Pieces) -> np.ndarray:
-    return (before.tokens != after.tokens)[~_chosen(before, after)]

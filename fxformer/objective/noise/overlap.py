@@ -8,13 +8,7 @@ import dataclasses
 import numpy as np
 from scipy import special
 
-from fxformer.batch import Vocabulary
-from fxformer.objective.law import Law
-from fxformer.objective.noise.marks import Marks
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import counts_of
-
-STATED = 512  # tokens of the piece for which the hidden share is stated
 
 
 def covered(free: np.ndarray, piece: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -48,44 +42,6 @@ def marked(pieces: Pieces, at: np.ndarray, gone: np.ndarray, empty: np.ndarray, 
         spare=np.where(is_mark, is_empty, taken.spare),
         origin=np.where(is_mark, -1, source),
     )
-
-
-def overlap_laws(rate: float, expected, vocabulary: Vocabulary) -> tuple[Law, ...]:
-    """What is hidden and marked. expected(m) -> (hidden tokens, marks) of m ordinary ones."""
-    stated = expected(STATED)[0] / STATED
-
-    def share(before: Pieces, after: Pieces) -> np.ndarray:
-        number, hidden, _ = counted(before, after)
-        due = np.array([expected(int(m))[0] for m in number])
-        return np.stack([hidden + (stated * number - due), number], axis=1)
-
-    def marks(before: Pieces, after: Pieces) -> np.ndarray:
-        number, _, shown = counted(before, after)
-        return shown - np.array([expected(int(m))[1] for m in number])
-
-    def others(before: Pieces, after: Pieces) -> np.ndarray:
-        return after.tokens[after.origin < 0] != vocabulary.mask
-
-    name = f"hidden share of {STATED} tokens, {rate:g} less what overlaps"
-    return (
-        Law(name, stated, share, "ratio"),
-        Law("marks beyond those expected, per piece", 0.0, marks, "mean"),
-        Law("marks other than the mask", 0.0, others, "exact"),
-    )
-
-
-def counted(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ordinary tokens, hidden ones, marks) of each piece that has ordinary tokens."""
-    number, left = before.free_lengths, after.origin >= 0
-    kept = counts_of(after.piece[left], before.count, before.free[after.origin[left]])
-    shown = counts_of(after.piece, before.count, ~left)
-    return number[number > 0], (number - kept)[number > 0], shown[number > 0]
-
-
-def hiding_nothing(before: Pieces, after: Pieces) -> np.ndarray:
-    """Of the marks that stand alone, which are for an empty span. bool."""
-    seen = Marks.of(before, after)
-    return seen.length[seen.alone] == 0
 
 
 def more_than(mean: float) -> np.ndarray:

@@ -11,9 +11,8 @@ from scipy import special
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
-from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
-from fxformer.objective.noise.overlap import covered, marked, overlap_laws
+from fxformer.objective.noise.base import Noise
+from fxformer.objective.noise.overlap import covered, marked
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of, smallest
 from fxformer.types import Positive, Rate
@@ -30,7 +29,7 @@ class OverlappingInfilling(Noise):
     trained so; TextInfilling is what the paper says.
 
     rate: share of the tokens that the spans would hide if none overlapped
-    length: mean of the Poisson law
+    length: mean of the Poisson distribution
     """
 
     rate: Rate = 0.3
@@ -75,15 +74,6 @@ class OverlappingInfilling(Noise):
         spans = math.ceil(self.rate * length / self.length) + 1
         more = special.bdtrc(np.arange(spans), spans, math.exp(-self.length))
         return int(np.argmax(more < 1e-9)) if (more < 1e-9).any() else spans
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """What overlapping leaves of the rate."""
-        return (
-            *honest(),
-            in_order(),
-            unchanged(),
-            *overlap_laws(self.rate, self.expected, vocabulary),
-        )
 
     def expected(self, number: int) -> tuple[float, float]:
         """(hidden tokens, marks) expected in a piece of so many ordinary tokens."""

@@ -6,8 +6,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
-from fxformer.objective.noise.base import Noise, complete, honest, unchanged
+from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, ranks_of
 from fxformer.types import Share
@@ -36,50 +35,3 @@ class DocumentRotation(Noise):
         there = (rank + turn[piece]) % np.maximum(lengths, 1)[piece]
         index[body] = body[np.arange(len(body)) - rank + there]
         return pieces.take(index)
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """Cyclic order is kept, and the turn is uniform."""
-        return (
-            *honest(),
-            complete(),
-            unchanged(),
-            Law("breaks of the cyclic order beyond one", 0.0, _breaks, "exact"),
-            Law("rotated pieces, one in m unmoved", self.share, _rotated, "mean"),
-            Law("mean turn of a piece, as a share of m - 1", self.share / 2, _turn, "mean"),
-        )
-
-
-def _body(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(piece, old rank) of the tokens between the ends, in their new order; length per piece."""
-    body = np.flatnonzero(~after.end)
-    piece = after.piece[body]
-    old = np.full(len(before.tokens), -1)
-    inside = np.flatnonzero(~before.end)
-    old[inside] = ranks_of(before.piece[inside], before.count)
-    return piece, old[after.origin[body]], counts_of(before.piece[inside], before.count)
-
-
-def _breaks(before: Pieces, after: Pieces) -> np.ndarray:
-    piece, old, lengths = _body(before, after)
-    same = piece[1:] == piece[:-1]
-    return ((old[1:] - old[:-1]) % np.maximum(lengths, 1)[piece[1:]] != 1)[
-        same & (lengths > 1)[piece[1:]]
-    ]
-
-
-def _turns(before: Pieces, after: Pieces) -> tuple[np.ndarray, np.ndarray]:
-    """(turn, length) of each piece with two tokens or more between its ends."""
-    piece, old, lengths = _body(before, after)
-    turn = old[ranks_of(piece, before.count) == 0]
-    lengths = lengths[lengths > 0]
-    return turn[lengths > 1], lengths[lengths > 1]
-
-
-def _rotated(before: Pieces, after: Pieces) -> np.ndarray:
-    turn, lengths = _turns(before, after)
-    return (turn > 0) * lengths / (lengths - 1)
-
-
-def _turn(before: Pieces, after: Pieces) -> np.ndarray:
-    turn, lengths = _turns(before, after)
-    return turn / (lengths - 1)

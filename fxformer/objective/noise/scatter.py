@@ -9,14 +9,11 @@ import numpy as np
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import Draws
-from fxformer.objective.law import Law
-from fxformer.objective.noise.base import Noise, honest, in_order, unchanged
+from fxformer.objective.noise.base import Noise
 from fxformer.objective.noise.overlap import (
     covered,
-    hiding_nothing,
     marked,
     more_than,
-    overlap_laws,
 )
 from fxformer.objective.pieces import Pieces
 from fxformer.types import Positive, Rate
@@ -33,7 +30,7 @@ class ScatteredInfilling(Noise):
     mask. For models that were trained so; TextInfilling is what the paper says.
 
     rate: share of the tokens that spans would hide if none overlapped
-    length: mean of the Poisson law, the dropped ones included
+    length: mean of the Poisson distribution, the dropped ones included
     """
 
     rate: Rate = 0.3
@@ -65,16 +62,6 @@ class ScatteredInfilling(Noise):
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int]:
         """One mask for all."""
         return [cast(int, vocabulary.mask)]
-
-    def laws(self, vocabulary: Vocabulary) -> tuple[Law, ...]:
-        """What overlapping leaves of the rate, and that no mark stands for nothing."""
-        return (
-            *honest(),
-            in_order(),
-            unchanged(),
-            *overlap_laws(self.rate, self.expected, vocabulary),
-            Law("marks that hide nothing", 0.0, hiding_nothing, "exact"),
-        )
 
     def expected(self, number: int) -> tuple[float, float]:
         """(hidden tokens, marks) expected in a piece of so many ordinary tokens."""

@@ -20,7 +20,7 @@ def said(monkeypatch):
         (["objective=denois"], "did you mean 'denoise'?"),
         (["audit.draw=3"], "did you mean 'audit.draws'?"),
         (["audit.draws=0"], "audit.draws: must lie in [1, inf)"),
-        (["audit.alarm=0"], "audit.alarm: must lie in (0, 1)"),
+        (["audit.alpha=0"], "audit.alpha: must lie in (0, 1)"),
         (["+audit.more=1"], "keys cannot be added"),
         (["audit.json=no/such/folder/a.json"], "there is no folder no/such/folder"),
         (["audit.json=."], "is a folder; write a file in it"),

@@ -1,4 +1,4 @@
-"""A terminal shows nominal, realised, interval, draws and a verdict for every rule."""
+"""A terminal shows nominal, observed, interval, draws and a verdict for every rule."""
 
 import io
 import json
@@ -6,15 +6,15 @@ import json
 import numpy as np
 from rich.console import Console
 
+from fxformer.evaluate.audit.check import Check, judge
 from fxformer.evaluate.audit.draw import Drawn
 from fxformer.evaluate.audit.report import Report
 from fxformer.evaluate.audit.table import show
 from fxformer.evaluate.audit.texts import Example
-from fxformer.objective.law import Law, judge
 
 
 def found(name, nominal, values, kind):
-    return judge(Law(name, nominal, lambda before, after: after, kind), [(None, values)])
+    return judge(Check(name, nominal, lambda before, after: after, kind), [(None, values)])
 
 
 def report(*findings, step=None):
@@ -56,7 +56,7 @@ def test_broken_and_unseen_rules_are_named():
 
 
 def test_no_rules_are_no_verdict():
-    assert "declares no law" in printed(report()) and not report().holds
+    assert "declares no check" in printed(report()) and not report().holds
 
 
 def test_colours():
@@ -69,4 +69,4 @@ def test_json_is_plain_and_complete(tmp_path):
     stored = json.loads((tmp_path / "a.json").read_text())
     assert [rule["name"] for rule in stored["rules"]] == ["P: rate", "P: split", "never"]
     assert stored["holds"] and stored["left_out"] == {"marks without room": 5}
-    assert stored["alarm_per_rule"] == 1e-4 / 3 and stored["rules"][1]["low"][0] < 0.8
+    assert stored["alpha_per_check"] == 1e-4 / 3 and stored["rules"][1]["low"][0] < 0.8

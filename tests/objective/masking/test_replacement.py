@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.masked import replacement_checks
 from fxformer.objective.counter_rng import Draws
 from fxformer.objective.masking.replacement import Replacement
 
@@ -38,21 +39,26 @@ def swapped(replacement, vocabulary):
 
 
 @pytest.mark.parametrize("shares", [(0.8, 0.1), (1.0, 0.0), (0.0, 1.0), (0.5, 0.0), (0.0, 0.0)])
-def test_the_laws_hold(shares, vocabulary, broken):
+def test_the_checks_hold(shares, vocabulary, broken):
     replacement = Replacement(*shares)
-    assert broken(replacement.laws(vocabulary), swapped(replacement, vocabulary)) == set()
+    assert (
+        broken(replacement_checks(replacement, vocabulary), swapped(replacement, vocabulary))
+        == set()
+    )
 
 
 @pytest.mark.parametrize(
-    "replacement, law",
+    "replacement, check",
     [
         (AllMasks(), "masked, random and kept shares of the selected"),
         (SmallWords(), "random tokens, uniform over the ordinary"),
         (AnyWords(), "special tokens put in as random ones"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(replacement, law, vocabulary, broken):
-    assert law in broken(replacement.laws(vocabulary), swapped(replacement, vocabulary))
+def test_a_broken_rule_breaks_its_check(replacement, check, vocabulary, broken):
+    assert check in broken(
+        replacement_checks(replacement, vocabulary), swapped(replacement, vocabulary)
+    )
 
 
 def test_more_than_everything_is_refused():

@@ -1,10 +1,11 @@
-"""Token deletion: its laws hold, and each can be broken."""
+"""Token deletion: its checks hold, and each can be broken."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.delete import TokenDeletion
 from fxformer.objective.pieces import pieces_of
 
@@ -36,12 +37,12 @@ class Blunt(TokenDeletion):
 
 
 @pytest.mark.parametrize("noise", [TokenDeletion(), TokenDeletion(0.6)])
-def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (Marked(), "marks left by the deleted"),
         (Shy(), "deleted share, the guaranteed token aside"),
@@ -49,16 +50,18 @@ def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
         (Blunt(), "special tokens of the text lost"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
 
 
 def test_a_piece_without_special_tokens_keeps_a_token(pack, vocabulary, broken):
-    """Two ordinary tokens, 90 % deleted: the last never goes, and the law accounts for it."""
+    """Two ordinary tokens, 90 % deleted: the last never goes, and the check accounts for it."""
     rows = pack([[(64 * r + i, 2) for i in range(64)] for r in range(100)], 128)
     rows.tokens[:] = 50 + rows.tokens % 50
     noise, before = TokenDeletion(0.9), pieces_of(rows, vocabulary)
     after = noise(before, before.draws(0, 0), vocabulary)
     assert after.lengths.min() == 1
-    assert "pieces left empty" not in broken(noise.laws(vocabulary), [(before, after)])
-    assert not any("share" in name for name in broken(noise.laws(vocabulary), [(before, after)]))
+    assert "pieces left empty" not in broken(noise_checks(noise, vocabulary), [(before, after)])
+    assert not any(
+        "share" in name for name in broken(noise_checks(noise, vocabulary), [(before, after)])
+    )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.pieces import pieces_of
 
@@ -34,7 +35,7 @@ class Overlapping(TextInfilling):
 
 
 class Geometric(TextInfilling):
-    """Broken: another law with the same mean."""
+    """Broken: another check with the same mean."""
 
     def _spans(self, budget, draws):
         class Other(type(draws)):
@@ -88,12 +89,12 @@ NOISES = [
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (NoZeros(), ZEROS),
         (NoZeros(), "marks beyond those expected, per piece"),
@@ -108,8 +109,8 @@ def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
         (Shouting(), "marks that are masks, and random tokens"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
 
 
 def test_drawn_lengths_are_poisson_to_the_last():

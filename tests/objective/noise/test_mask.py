@@ -1,10 +1,11 @@
-"""Token masking: its laws hold, and each can be broken."""
+"""Token masking: its checks hold, and each can be broken."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.noise.mask import TokenMasking
 
@@ -32,20 +33,20 @@ class Less(TokenMasking):
 
 
 @pytest.mark.parametrize("noise", [TokenMasking(), TokenMasking(0.4, Replacement(0.8, 0.1))])
-def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (Everything(), "special tokens at an end lost or moved"),
         (Everything(), "tokens changed without being chosen"),
         (Less(), "chosen share"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
 
 
 def test_what_is_masked_is_not_ordinary_any_more(corpus, spoil):

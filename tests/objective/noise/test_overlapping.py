@@ -1,9 +1,10 @@
-"""Spans that overlap: both codes' figures, their exact expectation, and the paper's law refused."""
+"""Overlapping spans: figures of both implementations, their exact expectation, a refused rate."""
 
 import numpy as np
 import pytest
 
-from fxformer.objective.law import judge
+from fxformer.evaluate.audit.check import judge
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.infill import TextInfilling
 from fxformer.objective.noise.overlap import covered
 from fxformer.objective.noise.overlapping import OverlappingInfilling, _expected
@@ -12,23 +13,23 @@ from fxformer.objective.noise.scatter import ScatteredInfilling
 BOTH = [OverlappingInfilling(), ScatteredInfilling()]
 
 
-def law(noise, vocabulary, words):
-    (found,) = (law for law in noise.laws(vocabulary) if law.name.startswith(words))
+def check(noise, vocabulary, words):
+    (found,) = (check for check in noise_checks(noise, vocabulary) if check.name.startswith(words))
     return found
 
 
 @pytest.mark.parametrize("noise", [*BOTH, OverlappingInfilling(0.5, 1.5), ScatteredInfilling(0.1)])
 def test_its_own_laws_hold(noise, spoil, corpus, vocabulary, broken):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize("noise, figure", [(BOTH[0], 0.267), (BOTH[1], 0.266)])
 def test_less_is_hidden_than_the_paper_says(noise, figure, spoil, pack, vocabulary):
     batches = [pack([[(64 * n + row, 514)] for row in range(64)], 514) for n in range(10)]
     pairs = spoil(noise, batches)
-    own = judge(law(noise, vocabulary, "hidden share of 512"), pairs)
-    paper = judge(law(TextInfilling(), vocabulary, "hidden share"), pairs)
-    assert own.holds and own.law.nominal == pytest.approx(figure, abs=5e-4)
+    own = judge(check(noise, vocabulary, "hidden share of 512"), pairs)
+    paper = judge(check(TextInfilling(), vocabulary, "hidden share"), pairs)
+    assert own.holds and own.check.nominal == pytest.approx(figure, abs=5e-4)
     assert not paper.holds and paper.high < 0.28
     before, after = pairs[0]
     shares = 1 - np.bincount(after.piece[after.origin >= 0], minlength=64) / 512
@@ -36,10 +37,10 @@ def test_less_is_hidden_than_the_paper_says(noise, figure, spoil, pack, vocabula
     assert shares.std() == pytest.approx(spread, rel=0.35)
 
 
-def test_a_sound_infilling_breaks_their_law(spoil, corpus, vocabulary):
+def test_a_sound_infilling_breaks_their_check(spoil, corpus, vocabulary):
     for noise in BOTH:
         assert not judge(
-            law(noise, vocabulary, "hidden share"), spoil(TextInfilling(), corpus)
+            check(noise, vocabulary, "hidden share"), spoil(TextInfilling(), corpus)
         ).holds
 
 

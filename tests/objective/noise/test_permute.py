@@ -1,4 +1,4 @@
-"""Sentence permutation: its laws hold, and each can be broken."""
+"""Sentence permutation: its checks hold, and each can be broken."""
 
 import dataclasses
 from collections import Counter
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.permute import SentencePermutation, sentences
 from fxformer.objective.pieces import pieces_of
 
@@ -48,12 +49,12 @@ class Swapped(SentencePermutation):
 
 
 @pytest.mark.parametrize("noise", [SentencePermutation(), SentencePermutation(0.5)])
-def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (Still(), "pieces in their old order, beyond 1/s!"),
         (Still(), "place of the sentence that was first"),
@@ -64,8 +65,8 @@ def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
         (Swapped(), "tokens changed on the way"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
 
 
 def test_every_order_of_three_sentences_is_equally_likely(pack, vocabulary):

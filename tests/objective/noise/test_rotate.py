@@ -1,8 +1,9 @@
-"""Document rotation: its laws hold, and each can be broken."""
+"""Document rotation: its checks hold, and each can be broken."""
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.rotate import DocumentRotation
 
 
@@ -37,17 +38,17 @@ class ByOne(DocumentRotation):
 
 
 @pytest.mark.parametrize("noise", [DocumentRotation(), DocumentRotation(0.5)])
-def test_the_laws_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (Shuffle(), "breaks of the cyclic order beyond one"),
         (Half(), "rotated pieces, one in m unmoved"),
         (ByOne(), "mean turn of a piece, as a share of m - 1"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))

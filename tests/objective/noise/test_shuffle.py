@@ -1,8 +1,9 @@
-"""Deshuffling: its laws hold, and each can be broken."""
+"""Deshuffling: its checks hold, and each can be broken."""
 
 import numpy as np
 import pytest
 
+from fxformer.evaluate.audit.checks.all import noise_checks
 from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.noise.shuffle import TokenShuffling
 
@@ -33,18 +34,18 @@ class Near(TokenShuffling):
         return pieces.take(index)
 
 
-def test_the_laws_hold(corpus, spoil, broken, vocabulary):
+def test_the_checks_hold(corpus, spoil, broken, vocabulary):
     noise = TokenShuffling()
-    assert broken(noise.laws(vocabulary), spoil(noise, corpus)) == set()
+    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
-    "noise, law",
+    "noise, check",
     [
         (Idle(), "tokens in their old place, beyond one per piece"),
         (Turned(), "tokens after the one they came after, beyond chance"),
         (Near(), "place of the token that was first"),
     ],
 )
-def test_a_broken_rule_breaks_its_law(noise, law, corpus, spoil, broken, vocabulary):
-    assert law in broken(noise.laws(vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))

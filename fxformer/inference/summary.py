@@ -1,0 +1,49 @@
+"""Readable summary of a model: one line for a terminal, a table for a notebook."""
+
+import html
+from typing import TYPE_CHECKING
+
+import jax
+
+from fxformer.inference.structure import stack_of
+from fxformer.train.state import count_parameters
+
+if TYPE_CHECKING:
+    from fxformer.inference.model import Model
+
+
+def facts(model: "Model") -> dict[str, str]:
+    """{label: value} of a model: architecture, sizes, tokenizer."""
+    two = model.architecture == "seq2seq"
+    stacks = [stack_of(model.module, encoder) for encoder in ((True, False) if two else (False,))]
+    layers = " + ".join(str(stack.layers) for stack in stacks)
+    kinds = sorted({str(leaf.dtype) for leaf in jax.tree.leaves(model.params)})
+    tokenizer = model.tokenizer
+    size = model.vocabulary.size
+    found = {
+        "architecture": model.architecture,
+        "parameters": f"{count_parameters(model.params):,} ({', '.join(kinds)})",
+        "layers": f"{layers}, {stacks[-1].dim} wide, {stacks[-1].heads} heads",
+        "tokenizer": "none"
+        if tokenizer is None
+        else f"{type(tokenizer).__name__}, {size:,} ids, {tokenizer.template}",
+        "length": "any" if model.max_tokens is None else f"at most {model.max_tokens:,} tokens",
+    }
+    if model.module.classifiers:
+        found["classifiers"] = ", ".join(model.module.classifiers)
+    return found if model.step is None else {**found, "step": f"{model.step:,}"}
+
+
+def as_text(model: "Model") -> str:
+    """Model NAME: architecture, parameters, …"""
+    shown = [f"{label} {value}" for label, value in facts(model).items()]
+    return f"Model {model.name!r}: {'; '.join(shown)}"
+
+
+def as_html(model: "Model") -> str:
+    """The facts as an HTML table, escaped."""
+    rows = "".join(
+        f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
+        for label, value in facts(model).items()
+    )
+    return f"<table><caption>{html.escape(model.name)}</caption>{rows}</table>"
