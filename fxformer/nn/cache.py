@@ -47,6 +47,11 @@ class KVCache:
         """The cache of a stack with these rows of it."""
         return jax.tree.map(lambda a: a if a.ndim < 2 else jnp.take(a, rows, axis=1), self)
 
+    def reorder(self, rows: Int[Array, "B"]) -> Self:
+        """`take_rows`, where each row continues one with the same encoder output."""
+        alone = dataclasses.replace(self, encoder=None)
+        return dataclasses.replace(alone.take_rows(rows), encoder=self.encoder)
+
     def extend(
         self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"], Self]:

@@ -55,7 +55,9 @@ def test_generated_tokens(folder, setting):
         given, start = {"prompt": ids, "prompt_mask": mask}, ids.shape[1]
     settings = settings_of(folder, setting, theirs.shape[1] - start)
     found = generate(load_model(one)[0], settings, **given)
-    assert found.sequences[:, : theirs.shape[1] - start].tolist() == theirs[:, start:].tolist()
+    for ours, row in zip(found.rows(), theirs[:, start:], strict=True):
+        assert ours.tolist() == row[: len(ours)].tolist()
+        assert np.isin(row[len(ours) :], (settings.pad_id, *settings.eos_ids)).all()
     if f"gen.{setting}.scores" in arrays:
         np.testing.assert_allclose(found.scores, arrays[f"gen.{setting}.scores"], rtol=1e-4)
 

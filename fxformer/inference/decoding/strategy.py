@@ -4,6 +4,7 @@ from typing import Protocol
 
 from jaxtyping import Array, Bool, Float
 
+from fxformer.inference.decoding.beam import BeamSearch
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.greedy import Greedy
 from fxformer.inference.decoding.sampling import Sampling
@@ -28,4 +29,6 @@ class Strategy(Protocol):
 
 def build_strategy(config: GenerationConfig) -> Strategy:
     """The strategy of a config."""
+    if config.num_beams > 1:
+        return BeamSearch(config)
     return Sampling(config) if config.do_sample else Greedy(config)
