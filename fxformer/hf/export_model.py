@@ -20,6 +20,7 @@ from fxformer.hf.detect_family import FamilyMatch, detect_family, free_values
 from fxformer.hf.family import HeadVariant
 from fxformer.hf.published_model import EMBEDDING, read_config
 from fxformer.hf.run_weights import model_weights
+from fxformer.hf.tensor_files import check_links
 from fxformer.hf.tokenizer_export import write_tokenizer
 from fxformer.hf.tokenizer_files import copy_files
 from fxformer.track.run_reader import StoredRun
@@ -54,6 +55,7 @@ class ExportSource:
     config: the `model` and `objective` nodes of its config
     arrays: {path in the model: array}
     published: folder with the config.json and tokenizer files it was imported from, if any
+    generation: content of generation_config.json; None: as imported, or the special ids
     """
 
     name: str
@@ -61,6 +63,7 @@ class ExportSource:
     arrays: dict[str, np.ndarray]
     tokenizer: Tokenizer | None
     published: Path | None
+    generation: Config | None = None
 
     @property
     def published_config(self) -> Config:
@@ -106,6 +109,8 @@ def write_export(
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty: give a new folder")
     check_folder(folder, "export")
+    if source.published is not None:
+        check_links(source.published)
     before = source.published_config
     model = model_with_head(source.config)
     found = detect_family(model, model_type=family or before.get("model_type"))
@@ -250,21 +255,21 @@ def _text_files(
     """Write tokenizer and generation config: the imported files, or ones built from the model's."""
     kept, tokenizer = source.published, source.tokenizer
     files = [] if kept is None else copy_files(kept, folder)
-    if kept is not None and (kept / GENERATION).is_file():
-        shutil.copyfile(kept / GENERATION, folder / GENERATION)
-        files.append(GENERATION)
-    if tokenizer is None or any(name != GENERATION for name in files):
-        return files
     kind = architecture(OmegaConf.create({"model": model_with_head(source.config)}))
     writes = kind != "encoder" and found.variant.has_lm_head
-    files += write_tokenizer(
-        tokenizer,
-        folder,
-        prompts=writes and kind == "decoder",
-        token_types=(config.get("type_vocab_size") or 0) > 1,
-    )
-    if writes and GENERATION not in files:
-        own = {name: config[name] for name in GENERATION_IDS if name in config}
+    if tokenizer is not None and not files:
+        files += write_tokenizer(
+            tokenizer,
+            folder,
+            prompts=writes and kind == "decoder",
+            token_types=(config.get("type_vocab_size") or 0) > 1,
+        )
+    given = source.generation
+    if given is None and kept is not None and (kept / GENERATION).is_file():
+        shutil.copyfile(kept / GENERATION, folder / GENERATION)
+        files.append(GENERATION)
+    elif writes and (given or tokenizer is not None):
+        own = {name: config[name] for name in GENERATION_IDS if name in config} | (given or {})
         (folder / GENERATION).write_text(json.dumps(own, indent=2, sort_keys=True) + "\n")
         files.append(GENERATION)
     return files

@@ -14,6 +14,7 @@ from fxformer.batch import Vocabulary
 from fxformer.data.special_tokens import SpecialIds
 from fxformer.errors import UserError
 from fxformer.hf.published_model import PublishedModel, load_model
+from fxformer.inference.generation_defaults import published_settings
 from fxformer.inference.loaded_run import load_run
 from fxformer.inference.model import Model
 from fxformer.inference.model_cache import resolve_step
@@ -73,6 +74,7 @@ def published_model(source: PublishedSource) -> Model:
         params=nnx.to_pure_dict(state),
         config={"model": source.resolved_model},
         start=start_of(published.config),
+        generation_settings=published_settings(published.folder, published.config),
         published=published.folder,
     )
 

@@ -16,6 +16,8 @@ from fxformer.config.stored import opened_config
 from fxformer.data.corpus import Corpus
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
+from fxformer.hf.published_model import read_config
+from fxformer.inference.generation_defaults import own_settings, published_settings
 from fxformer.inference.model import Model
 from fxformer.objective.base import Objective
 from fxformer.objective.infilling import Question
@@ -72,7 +74,12 @@ class LoadedRun:
     @functools.cached_property
     def model(self) -> Model:
         """The objective's model with its weights, for use on texts."""
-        objective, architecture = self.objective, self.objective.model.architecture
+        objective, published = self.objective, self.run.folder / "published"
+        start = self.start_id() if objective.model.architecture == "seq2seq" else None
+        settings = own_settings(objective.vocabulary, start)
+        if self.run.facts.get("imported") and (published / "config.json").is_file():
+            settings = published_settings(published, read_config(published))
+            start = settings.get("decoder_start_token_id", start)
         return Model(
             name=self.run.id,
             tokenizer=self.tokenizer,
@@ -80,10 +87,11 @@ class LoadedRun:
             graphdef=nnx.split(objective.model)[0],
             params=self.params["model"],
             config={k: self.run.config.get(k) for k in ("model", "objective")},
-            start=self.start_id() if architecture == "seq2seq" else None,
+            start=start,
+            generation_settings=settings,
             bidirectional_prompt=isinstance(objective, PrefixLM),
             step=self.step,
-            published=self.run.folder / "published",
+            published=published if published.is_dir() else None,
         )
 
     def start_id(self) -> int:

@@ -2,16 +2,13 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fxformer.errors import UserError
+from fxformer.inference.model_core import ModelCore
 from fxformer.inference.text_encoding import Texts, check_length
 from fxformer.objective.infilling import Question, shifted
-
-if TYPE_CHECKING:
-    from fxformer.inference.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +74,7 @@ def collected(
 
 
 def token_scores(
-    model: "Model", texts: Texts, targets: Texts | None, *, bos: bool, eos: bool | None
+    model: ModelCore, texts: Texts, targets: Texts | None, *, bos: bool, eos: bool | None
 ) -> list[TokenScores]:
     """The scores of texts by a model's architecture; see `Model.token_scores`."""
     if model.architecture == "encoder":
@@ -92,7 +89,7 @@ def token_scores(
     return collected(requests, model.log_probs([one for some in requests for one in some]))
 
 
-def _of_encoder(model: "Model", texts: Texts, targets: Texts | None) -> list[list[Question]]:
+def _of_encoder(model: ModelCore, texts: Texts, targets: Texts | None) -> list[list[Question]]:
     if targets is not None:
         raise UserError(f"{model.name} is an encoder: score takes no targets")
     mask, special = model.vocabulary.mask, model.vocabulary.special
@@ -102,7 +99,7 @@ def _of_encoder(model: "Model", texts: Texts, targets: Texts | None) -> list[lis
 
 
 def _of_decoder(
-    model: "Model", texts: Texts, targets: Texts | None, bos: bool, eos: bool
+    model: ModelCore, texts: Texts, targets: Texts | None, bos: bool, eos: bool
 ) -> list[list[Question]]:
     first = _bos(model) if bos else np.zeros(0, np.int32)
     given = model.encode_parts(texts, closed=eos and targets is None)
@@ -120,7 +117,7 @@ def _of_decoder(
     return found
 
 
-def _bos(model: "Model") -> np.ndarray:
+def _bos(model: ModelCore) -> np.ndarray:
     """The tokenizer's bos, unless the template puts one. [0] or [1] int32."""
     if model.vocabulary.bos is None:
         raise UserError(f"{model.name} has no bos token: leave out bos=True")

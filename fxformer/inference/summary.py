@@ -1,18 +1,15 @@
 """Readable summary of a model: one line for a terminal, a table for a notebook."""
 
 import html
-from typing import TYPE_CHECKING
 
 import jax
 
+from fxformer.inference.model_core import ModelCore
 from fxformer.inference.structure import stack_of
 from fxformer.train.state import count_parameters
 
-if TYPE_CHECKING:
-    from fxformer.inference.model import Model
 
-
-def facts(model: "Model") -> dict[str, str]:
+def facts(model: ModelCore) -> dict[str, str]:
     """{label: value} of a model: architecture, sizes, tokenizer."""
     two = model.architecture == "seq2seq"
     stacks = [stack_of(model.module, encoder) for encoder in ((True, False) if two else (False,))]
@@ -34,13 +31,13 @@ def facts(model: "Model") -> dict[str, str]:
     return found if model.step is None else {**found, "step": f"{model.step:,}"}
 
 
-def as_text(model: "Model") -> str:
+def as_text(model: ModelCore) -> str:
     """Model NAME: architecture, parameters, …"""
     shown = [f"{label} {value}" for label, value in facts(model).items()]
     return f"Model {model.name!r}: {'; '.join(shown)}"
 
 
-def as_html(model: "Model") -> str:
+def as_html(model: ModelCore) -> str:
     """The facts as an HTML table, escaped."""
     rows = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
