@@ -45,4 +45,4 @@ def check_head(model: Model, name: str, task: str) -> None:
 
 def class_count(model: Model, name: str) -> int:
     """Number of classes of a head."""
-    return model.module.classifiers[name].out.kernel.shape[-1]
+    return model.module.classifiers[name].output.kernel.shape[-1]
