@@ -8,7 +8,12 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationConfig
-from fxformer.inference.decoding.generate import AllowedFunction, generate
+from fxformer.inference.decoding.generate import (
+    AllowedFunction,
+    Generated,
+    TokenCallback,
+    generate,
+)
 from fxformer.inference.decoding.prompts import position_limit
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.text_encoding import Texts
@@ -61,7 +66,14 @@ def generate_texts(
             config if room[numbers[0]] is None else config.replace(max_new_tokens=room[numbers[0]])
         )
         stream = TextStream(model, [prompts[i] for i in numbers], numbers, stops, on_text, returned)
-        made = _decoded(model, [prompts[i] for i in numbers], numbers, own, allowed, stream)
+        made = decode_batch(
+            model,
+            [prompts[i] for i in numbers],
+            numbers,
+            own,
+            allowed=allowed,
+            on_token=stream if stream.needed else None,
+        )
         for row, (ids, score) in enumerate(zip(made.rows(), made.scores, strict=True)):
             number = numbers[row // returned]
             text = cut_at_stop(stream.text_of(row, ids), stops)
@@ -71,8 +83,19 @@ def generate_texts(
     return found
 
 
-def _decoded(model: ModelCore, prompts, numbers, config, allowed, stream: TextStream):
-    """Output of the decoding loop for one batch of prompts."""
+def decode_batch(
+    model: ModelCore,
+    prompts: Sequence[np.ndarray],
+    numbers: Sequence[int],
+    config: GenerationConfig,
+    *,
+    allowed: AllowedFunction | None = None,
+    on_token: TokenCallback | None = None,
+) -> Generated:
+    """Output of the decoding loop for one batch of prompts (or sources), ids with their template.
+
+    numbers: of the prompts among all that are generated with one seed
+    """
     widest = max(map(len, prompts))
     ids = np.full((len(prompts), widest), model.vocabulary.of_source.pad, np.int32)
     mask = np.zeros(ids.shape, bool)
@@ -90,7 +113,7 @@ def _decoded(model: ModelCore, prompts, numbers, config, allowed, stream: TextSt
         row_numbers=np.array(numbers, np.int32),
         vocab_size=None if model.tokenizer is None else model.vocabulary.size,
         allowed=allowed,
-        on_token=stream if stream.needed else None,
+        on_token=on_token,
     )
 
 

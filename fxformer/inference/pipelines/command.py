@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -92,10 +93,11 @@ def _write(made: "Pipeline", rows: Iterator[Numbered], given: Any, key: list[Any
     done = 0 if file is None or not file.exists() else skip_answered(file, rows, key)
     writer = None if file is None else jsonl.Writer(file)
     errors = written = 0
+    shown = writer is None and sys.stdout.isatty()  # no progress line between the answers
     ahead, rows = itertools.tee(rows)
     answers = made.answers((row for _, _, row in ahead), first=done)
     try:
-        with Slow(made.task, "rows") as work:
+        with Slow(made.name, "rows", math.inf if shown else 2.0) as work:
             for (name, number, row), answer in zip(rows, answers, strict=False):
                 line = {"file": name, "row": number, "request": digest(key, row)}
                 if answer.error is None:

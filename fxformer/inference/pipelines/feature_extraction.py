@@ -7,7 +7,8 @@ import numpy as np
 
 from fxformer.inference.forward import Compute, HiddenStates
 from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
-from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
+from fxformer.inference.structure import layer_numbers, stack_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +36,14 @@ class FeatureExtraction(Pipeline):
         self._templates = templates(self.model, self.card.family)
 
     def prepare(self, row: Any, options: Any) -> Prepared:
-        ids = with_offsets(tokenizer_of(self.model), check_text(row)).ids
+        ids = token_ids(tokenizer_of(self.model), check_text(row))
         made = readable(self.model, self._templates.single(ids))
         return Prepared([made], self._templates.single(ids).tokens.shape[1])
 
     def compute(self, options: Any) -> tuple[Compute, int]:
-        module, layers = self.model.module, self._layers(options)
+        layers, stack = self._layers(options), stack_of(self.model.module, encoder=True)
         seq2seq = self.model.architecture == "seq2seq"
-        width = (module.encoder if seq2seq else module).dim
-        return HiddenStates(layers, seq2seq), len(layers) * width
+        return HiddenStates(layers, seq2seq), len(layers) * stack.dim
 
     def finish(self, state: int, outputs: list[np.ndarray], options: Any) -> Any:
         states = outputs[0][:, :state]  # [L, T, D]
@@ -53,5 +53,5 @@ class FeatureExtraction(Pipeline):
         return states.mean(axis=-2) if options.pool == "mean" else states[..., 0, :]
 
     def _layers(self, options: Any) -> tuple[int, ...]:
-        given = options.layers
-        return (given,) if isinstance(given, int) else tuple(given)
+        stack = stack_of(self.model.module, encoder=True)
+        return layer_numbers(options.layers, stack.layers, self.model.name)

@@ -5,17 +5,15 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
 
-from fxformer import jsonl
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.decoding.generate import generate
 from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.base import Pipeline, Prepared
 from fxformer.inference.pipelines.inputs import tokenizer_of
+from fxformer.inference.text_generation import decode_batch
 
 BATCH_ROWS = 16  # sequences that are generated together, at most
 BATCH_TOKENS = 8192  # of prompts and outputs together, at most, unless one row has more
@@ -51,21 +49,10 @@ class GeneratingPipeline(Pipeline):
         return self.Options(generation=self.card_generation())
 
     def card_generation(self) -> GenerationConfig:
-        """GenerationConfig of generation_config.json (else config.json), with the parameters that
-        config.json has for this task, and for no other."""
-        settings: dict[str, Any] = {}
-        for name in ("config.json", "generation_config.json"):
-            file = None if self.model.published is None else self.model.published / name
-            if file is not None and file.is_file():
-                settings = jsonl.load(file)
+        """The model's GenerationConfig, with what config.json has for this task and no other."""
         known = {field.name for field in dataclasses.fields(GenerationConfig)}
         own = {k: v for k, v in self.card.task_params.get(self.name, {}).items() if k in known}
-        config = GenerationConfig.from_hf({**settings, **own})
-        if config.eos_token_id is None and self.model.vocabulary.eos is not None:
-            config = config.replace(eos_token_id=self.model.vocabulary.eos)
-        if config.pad_token_id is None:
-            config = config.replace(pad_token_id=self.model.vocabulary.pad)
-        return config
+        return GenerationConfig.from_hf({**self.model.generation_settings, **own})
 
     def changed(self, options: Any, given: Mapping[str, Any]) -> Any:
         """Options, or fields of their GenerationConfig, with other values."""
@@ -142,22 +129,11 @@ class GeneratingPipeline(Pipeline):
     def _generate(self, rows: list[_Row], config: GenerationConfig) -> list[list[np.ndarray]]:
         """The outputs of some rows with the same limit, as one batch of a power of two of rows."""
         filled = rows + [rows[0]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
-        length = max(len(row.ids) for row in filled)
-        ids = np.full((len(filled), length), config.pad_id, np.int32)
-        for place, row in enumerate(filled):
-            ids[place, : len(row.ids)] = row.ids
-        mask = np.arange(length) < np.array([len(row.ids) for row in filled])[:, None]
-        inputs: dict[str, Any] = {"prompt": ids, "prompt_mask": mask}
-        if self.model.architecture == "seq2seq":
-            inputs = {"source": ids, "source_segments": mask.astype(np.int32)}
-        elif self.model.bidirectional_prompt:
-            inputs["prefix"] = mask
-        made = generate(
-            self.model.module,
+        made = decode_batch(
+            self.model,
+            [row.ids for row in filled],
+            [row.number for row in filled],
             config.replace(max_new_tokens=rows[0].new),
-            row_numbers=jnp.array([row.number for row in filled]),
-            vocab_size=self.model.vocabulary.size,
-            **inputs,
         ).rows()
         each = config.num_return_sequences
         return [made[place * each : (place + 1) * each] for place in range(len(rows))]

@@ -84,9 +84,20 @@ def readable(model: Model, row: Batch) -> Batch:
     return row.replace(tokens=tokens, source=row.tokens, source_segments=row.segments)
 
 
+def token_ids(tokenizer: Tokenizer, text: str, what: str = "text") -> np.ndarray:
+    """Token ids of a text. [n] int32. UserError if it has none."""
+    ids = tokenizer.encode(text)
+    _check_tokens(ids, text, what)
+    return ids
+
+
 def with_offsets(tokenizer: Tokenizer, text: str, what: str = "text") -> TokenOffsets:
     """Token ids and character offsets of a text. UserError if it has no token."""
     found = tokenizer.encode_offsets(text)
-    if not len(found.ids):
-        raise UserError(f"{what} has no tokens: {text!r:.60} is empty to its tokenizer")
+    _check_tokens(found.ids, text, what)
     return found
+
+
+def _check_tokens(ids: np.ndarray, text: str, what: str) -> None:
+    if not len(ids):
+        raise UserError(f"{what} has no tokens: {text!r:.60} is empty to its tokenizer")

@@ -12,7 +12,13 @@ from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.answer_spans import best_spans
 from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head
-from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import (
+    readable,
+    templates,
+    token_ids,
+    tokenizer_of,
+    with_offsets,
+)
 from fxformer.inference.pipelines.windows import max_context_window, windows
 from fxformer.types import Count, Natural
 
@@ -82,10 +88,15 @@ class QuestionAnswering(Pipeline):
         return super().__call__(inputs, **options)
 
     def prepare(self, row: Any, options: Any) -> Prepared:
+        if options.handle_impossible_answer and not self._has_null:
+            raise UserError(
+                f"{self.model.name} puts no token in front of a text, which would stand for no "
+                "answer: leave out handle_impossible_answer"
+            )
         if not isinstance(row, Mapping) or not {"question", "context"} <= set(row):
             raise UserError('a row is {"question": …, "context": …}')
         tokenizer = tokenizer_of(self.model)
-        asked = with_offsets(tokenizer, check_text(row["question"], "question"), "question").ids
+        asked = token_ids(tokenizer, check_text(row["question"], "question"), "question")
         context = check_text(row["context"], "context")
         found = with_offsets(tokenizer, context, "context")
         if len(asked) > options.max_question_len:

@@ -12,7 +12,7 @@ from fxformer.inference.pipelines.generating import (
     GeneratingPipeline,
     check_generator,
 )
-from fxformer.inference.pipelines.inputs import templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import templates, token_ids, tokenizer_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Text2TextGeneration(GeneratingPipeline):
 
     def source(self, text: str, options: Any) -> np.ndarray:
         """Ids of the encoder's input with its special tokens. [s] int32."""
-        ids = with_offsets(tokenizer_of(self.model), self.prefix(options) + text).ids
+        ids = token_ids(tokenizer_of(self.model), self.prefix(options) + text)
         return self._templates.single(ids).tokens[0]
 
     def prepare(self, row: Any, options: Any) -> Prepared:

@@ -10,7 +10,7 @@ from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
-from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
 from fxformer.inference.pipelines.probabilities import sigmoid, softmax
 from fxformer.types import Count
 
@@ -56,7 +56,7 @@ class TextClassification(Pipeline):
         tokenizer = tokenizer_of(self.model)
         names = ("text", "text_pair")
         ids = [
-            with_offsets(tokenizer, check_text(text, name), name).ids
+            token_ids(tokenizer, check_text(text, name), name)
             for text, name in zip(texts, names, strict=False)
         ]
         made = self._templates.single(*ids) if len(ids) == 1 else self._templates.pair(*ids)

@@ -12,7 +12,7 @@ from fxformer.inference.pipelines.generating import (
     GeneratingPipeline,
     check_generator,
 )
-from fxformer.inference.pipelines.inputs import templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import templates, token_ids, tokenizer_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TextGeneration(GeneratingPipeline):
 
     def prepare(self, row: Any, options: Any) -> Prepared:
         text = check_text(row)
-        ids = with_offsets(tokenizer_of(self.model), text).ids
+        ids = token_ids(tokenizer_of(self.model), text)
         made = self._templates.single(ids)
         prompt = made.tokens[0]
         return Prepared([made], (prompt, self.limit(prompt, options), text))

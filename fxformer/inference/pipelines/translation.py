@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.pipelines.inputs import tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import token_ids, tokenizer_of
 from fxformer.inference.pipelines.languages import (
     CODED,
     NAMES,
@@ -76,7 +76,7 @@ class Translation(Text2TextGeneration):
             return super().source(text, options)
         language = self._language(options.src_lang, "src_lang")
         tokenizer = tokenizer_of(self.model)
-        ids = with_offsets(tokenizer, self.prefix(options) + text).ids
+        ids = token_ids(tokenizer, self.prefix(options) + text)
         behind = self.card.family == "mbart" and tokenizer.id_of("<language_0>") is None
         return source_with_language(ids, language, tokenizer, behind=behind)
 

@@ -9,7 +9,7 @@ from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
-from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
+from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
 from fxformer.inference.pipelines.probabilities import softmax
 
 
@@ -53,9 +53,9 @@ class ZeroShotClassification(Pipeline):
         text = check_text(row)
         tokenizer, rows = tokenizer_of(self.model), []
         labels = candidate_labels(options)
-        first = with_offsets(tokenizer, text).ids
+        first = token_ids(tokenizer, text)
         for label in labels:
-            second = tokenizer.encode(options.hypothesis_template.format(label))
+            second = token_ids(tokenizer, options.hypothesis_template.replace("{}", label))
             rows.append(readable(self.model, self._templates.pair(first, second)))
         return Prepared(rows, (text, labels))
 
@@ -86,6 +86,6 @@ def candidate_labels(options: ZeroShotOptions) -> list[str]:
             "zero-shot-classification needs labels: candidate_labels=['ships', 'weather']"
         )
     template = options.hypothesis_template
-    if template.replace("{}", "", 1).count("{") or template.format("x") == template.format("y"):
+    if template.count("{}") != 1:
         raise UserError(f"hypothesis_template={template!r} must hold {{}} once")
     return labels

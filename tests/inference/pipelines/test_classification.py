@@ -40,6 +40,8 @@ def test_the_mean_of_features_leaves_out_padding():
         np.testing.assert_allclose(mean[1], one[0].mean(0), rtol=1e-5, atol=1e-6)
         assert mean.shape == (2, one.shape[-1])
     np.testing.assert_allclose(made(texts[0], pool="first"), tokens[0][0, 0], atol=1e-5)
+    with pytest.raises(UserError, match="bert_mlm has layers 1 … 2"):
+        made(texts[0], layers=[0, 3])
 
 
 def test_a_regression_gives_its_number():
@@ -59,7 +61,7 @@ def test_zero_shot_without_labels_or_template_is_refused():
     made = pipeline("zero-shot-classification", model("bert_classes"))
     with pytest.raises(UserError, match="candidate_labels="):
         made("A ship")
-    for template in ("no place", "{} {}", "{", "{x}"):
+    for template in ("no place", "{} {}", "{", "}", "{x}"):
         with pytest.raises(UserError, match="must hold {} once"):
             made("A ship", candidate_labels=["ships"], hypothesis_template=template)
 

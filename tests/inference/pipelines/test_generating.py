@@ -17,6 +17,7 @@ def with_beams(case) -> bool:
 
 
 def check(task, name, some):
+    """Assert that the answers to all cases are those of transformers."""
     made = pipeline(task, model(name))
     for case, found in together(made, some):
         found = found if isinstance(found, list) else [found]
@@ -34,6 +35,12 @@ def everywhere():
 @pytest.mark.parametrize(("task", "name"), list(everywhere()))
 def test_greedy_texts_are_those_of_transformers(task, name):
     check(task, name, [case for case in cases(name, task) if not with_beams(case)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "name"), [p.values for p in everywhere()])
+def test_beams_are_those_of_transformers(task, name):
+    check(task, name, [case for case in cases(name, task) if with_beams(case)])
 
 
 def test_a_text_does_not_depend_on_the_others_of_its_batch():
