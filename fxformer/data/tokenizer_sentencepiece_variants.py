@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from fxformer.data.language_codes import M2M100, MBART, MBART50
 from fxformer.data.special_tokens import SpecialIds
 from fxformer.data.token_offsets import MappedText, TokenOffsets, token_offsets
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
@@ -17,8 +18,6 @@ from fxformer.errors import UserError
 from fxformer.spelling import Spelling
 
 STEPS = ("squeeze", "quotes", "accents", "lower", "commas")
-MBART = ("ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR "
-         "lt_LT lv_LV my_MM ne_NP nl_XX ro_RO ru_RU si_LK tr_TR vi_VN zh_CN")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,9 +164,9 @@ def variation_of(file: Path, pieces: list[str], settings: Settings) -> Variation
     family = settings.family
     own = file.name == "sentencepiece.bpe.model" and family is None
     if own or family in ("xlm-roberta", "mbart"):
-        return _fairseq(pieces, *(MBART.split() if family == "mbart" else ()), "<mask>")
+        return _fairseq(pieces, *(MBART if family == "mbart" else ()), "<mask>")
     if family == "mbart50":
-        return _fairseq(pieces, *(f"<language_{i}>" for i in range(52)), "<mask>")
+        return _fairseq(pieces, *MBART50, "<mask>")
     if family == "nllb":
         return _fairseq(pieces)  # the languages and the mask that follow are not read
     if family == "m2m_100":
@@ -192,13 +191,15 @@ def _fairseq(pieces: list[str], *after: str) -> Variation:
 
 
 def _listed(file: Path, pieces: list[str]) -> Variation:
-    """M2M100's: the ids of its vocab.json."""
+    """M2M100's: the ids of its vocab.json, and its languages behind them."""
     if not file.with_name("vocab.json").is_file():
         raise UserError(f"{file} needs the vocab.json of its M2M100 beside it")
     vocab = read_object(file.with_name("vocab.json"))
     if not all(isinstance(i, int) and i >= 0 for i in vocab.values()):
         raise UserError(f"{file.with_name('vocab.json')}: ids are not whole numbers from 0")
     named = {name: i for name, i in vocab.items() if name not in set(pieces[3:])}
+    marks = [mark for mark in (f"__{code}__" for code in M2M100) if mark not in vocab]
+    named |= {mark: max(vocab.values()) + 1 + i for i, mark in enumerate(marks)}
     return Variation((-1, -1, -1, *(vocab.get(piece, -1) for piece in pieces[3:])), named)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fxformer.data.language_codes import MBART50
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.pipelines.inputs import token_ids, tokenizer_of
@@ -77,7 +78,7 @@ class Translation(Text2TextGeneration):
         language = self._language(options.src_lang, "src_lang")
         tokenizer = tokenizer_of(self.model)
         ids = token_ids(tokenizer, self.prefix(options) + text)
-        behind = self.card.family == "mbart" and tokenizer.id_of("<language_0>") is None
+        behind = self.card.family == "mbart" and tokenizer.id_of(MBART50[-1]) is None
         return source_with_language(ids, language, tokenizer, behind=behind)
 
     def _language(self, code: str | None, option: str) -> int:
