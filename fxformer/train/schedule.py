@@ -101,7 +101,7 @@ class Constant(Schedule):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Linear(Schedule):
+class LinearDecay(Schedule):
     """Linear decay: 1 - x, down to `final`. Devlin et al. 2019, app. A.2."""
 
     final: Share = 0.0

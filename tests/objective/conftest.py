@@ -44,7 +44,7 @@ class Toy(nnx.Module):
         return hidden + self.embed(batch.source).mean(1, keepdims=True)
 
     @property
-    def words(self):
+    def token_embedding(self):
         return self.embed
 
     def logits(self, hidden):

@@ -147,7 +147,7 @@ def test_the_discriminator_does_not_see_what_was_there(electra, batch):
 
 
 def test_each_side_learns_from_its_own_loss_and_both_from_the_tables(electra, batch):
-    shared = ("model/embedding/", "model/transformer/input/", "model/transformer/position/")
+    shared = ("model/token_embedding/", "model/transformer/input/", "model/transformer/position/")
     for name, own in (("discriminator_loss", "model/"), ("loss", "")):
         for path, gradient in gradients(electra, batch, name).items():
             loud = float(jnp.abs(gradient).max()) > 0

@@ -109,7 +109,7 @@ def test_single_texts_one_document_and_missing_types_are_refused(build, packed, 
     def roberta(*, vocab, rngs):
         return tiny("roberta", vocab=vocab)
 
-    with pytest.raises(ValueError, match=r"has 1 token types: write model\.embed\.types=2"):
+    with pytest.raises(ValueError, match=r"has 1 token types: write model\.input\.types=2"):
         NextSentence(roberta, vocabulary=vocabulary, rngs=nnx.Rngs(0))
 
 

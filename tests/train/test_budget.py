@@ -9,7 +9,7 @@ from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.loop import Budget, BudgetLimit, budget_of, fit
 from fxformer.train.loop_state import RunTotals
 from fxformer.train.optim import SGD
-from fxformer.train.schedule import Linear
+from fxformer.train.schedule import LinearDecay
 
 
 class Burning(Meter):
@@ -82,7 +82,7 @@ def test_a_spent_budget_allows_no_step_more():
 
 
 def test_the_learning_rate_falls_with_the_budget_and_goes_on_falling_after_a_resume(tmp_path):
-    optimizer, schedule = SGD(lr=0.5), Linear()
+    optimizer, schedule = SGD(lr=0.5), LinearDecay()
     knobs = {"schedule": schedule, "until": 10**6, "rate": optimizer.rate(schedule(10**6))}
     toy = Parts(optimizer, with_budget=True, **knobs)
     first, tracker = go(toy, joules(800), until=20)

@@ -4,13 +4,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fxformer.train.schedule import WSD, Constant, Cosine, InverseSqrt, Linear, OneCycle, extended
+from fxformer.train.schedule import (
+    WSD,
+    Constant,
+    Cosine,
+    InverseSqrt,
+    LinearDecay,
+    OneCycle,
+    extended,
+)
 
 POINTS = [
     (Constant(), 100, {0: 1, 99: 1}),
     (Constant(warmup=10), 100, {0: 0.1, 4: 0.5, 9: 1, 50: 1}),
-    (Linear(warmup=0.1), 110, {0: 1 / 11, 10: 1, 11: 1, 60.5: 0.5, 110: 0, 200: 0}),
-    (Linear(final=0.2), 100, {0: 1, 50: 0.6, 100: 0.2}),
+    (LinearDecay(warmup=0.1), 110, {0: 1 / 11, 10: 1, 11: 1, 60.5: 0.5, 110: 0, 200: 0}),
+    (LinearDecay(final=0.2), 100, {0: 1, 50: 0.6, 100: 0.2}),
     (Cosine(warmup=20), 120, {9: 0.5, 20: 1, 70: 0.5, 120: 0}),
     (Cosine(final=0.1), 100, {0: 1, 50: 0.55, 100: 0.1}),
     (InverseSqrt(warmup=100), 10_000, {49: 0.5, 99: 1, 399: 0.5, 9999: 0.1}),
@@ -33,7 +41,7 @@ def test_shares_lie_between_0_and_1(schedule, until):
 
 
 def test_a_budget_takes_the_place_of_the_updates_where_it_is_further_on():
-    share = Linear(warmup=10)(110)
+    share = LinearDecay(warmup=10)(110)
     assert float(share(20, 0.5)) == pytest.approx(0.5)
     assert float(share(85, 0.5)) == pytest.approx(0.25)  # the updates are further on
     assert float(share(4, 0.5)) == pytest.approx(0.5)  # the warm-up is counted in updates
@@ -42,7 +50,7 @@ def test_a_budget_takes_the_place_of_the_updates_where_it_is_further_on():
 
 def test_a_warmup_longer_than_the_run_is_refused():
     with pytest.raises(ValueError, match=r"warmup=200 is 200 of 100 steps.*warmup=10"):
-        Linear(warmup=200)(100)
+        LinearDecay(warmup=200)(100)
 
 
 def test_a_run_that_is_extended_by_hold_keeps_its_rate_and_decays_at_the_end():
