@@ -70,6 +70,11 @@ VERBS = {
         f"{DASHBOARD}:attention",
         "attention_parser",
     ),
+    "generate": Verb(
+        "generate text from a prompt or a source, streamed to the terminal",
+        "fxformer.inference.generate_command:generate_command",
+        "generate_parser",
+    ),
     "pipeline": Verb(
         "answer a task for texts: masks, classes, entities, questions, summaries, translations",
         "fxformer.inference.pipelines.command:pipeline_command",

@@ -51,7 +51,7 @@ def run_rows(
         count = _rows_per_batch(size, floats_per_token)
         some, order = order[-count:], order[:-count]
         # a power of two of rows; the first is repeated, so that no row is all padding
-        filled = [rows[i] for i in some] + [rows[some[0]]] * (_power(len(some)) - len(some))
+        filled = [rows[i] for i in some] + [rows[some[0]]] * (power_of_two(len(some)) - len(some))
         batch = stack_rows(filled, vocabulary, max_tokens)
         made = jax.device_get(_computed(compute, graphdef, params, batch))
         for place, i in enumerate(some):
@@ -71,10 +71,10 @@ def _size(row: Batch) -> int:
 def _rows_per_batch(size: int, floats_per_token: int) -> int:
     """A power of two."""
     most = min(BATCH_TOKENS // size, MAX_FLOATS // (size * floats_per_token), BATCH_ROWS)
-    return _power(max(most, 1) + 1) // 2
+    return power_of_two(max(most, 1) + 1) // 2
 
 
-def _power(count: int) -> int:
+def power_of_two(count: int) -> int:
     """The smallest power of two that is not below `count`."""
     return 1 << (count - 1).bit_length()
 

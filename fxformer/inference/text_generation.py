@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationConfig
+from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, SAMPLING, GenerationConfig
 from fxformer.inference.decoding.generate import (
     AllowedFunction,
     Generated,
@@ -15,6 +15,7 @@ from fxformer.inference.decoding.generate import (
     generate,
 )
 from fxformer.inference.decoding.prompts import position_limit
+from fxformer.inference.forward import power_of_two
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.text_encoding import Texts
 from fxformer.inference.text_stream import OnText, TextStream, cut_at_stop
@@ -96,25 +97,42 @@ def decode_batch(
 
     numbers: of the prompts among all that are generated with one seed
     """
-    widest = max(map(len, prompts))
-    ids = np.full((len(prompts), widest), model.vocabulary.of_source.pad, np.int32)
+    # a power of two of rows, so that few programs are compiled; the first prompt is repeated
+    extra = power_of_two(len(prompts)) - len(prompts)
+    rows = [*prompts, *[prompts[0]] * extra]
+    ids = np.full((len(rows), max(map(len, rows))), model.vocabulary.of_source.pad, np.int32)
     mask = np.zeros(ids.shape, bool)
-    for row, prompt in enumerate(prompts):
+    for row, prompt in enumerate(rows):
         ids[row, : len(prompt)], mask[row, : len(prompt)] = prompt, True
     given: dict[str, Any] = {"prompt": ids, "prompt_mask": mask}
     if model.architecture == "seq2seq":
         given = {"source": ids, "source_segments": mask.astype(np.int32)}
     elif model.bidirectional_prompt:
         given["prefix"] = mask
-    return generate(
+    kept = len(prompts) * config.num_return_sequences
+    made = generate(
         model.module,
         config,
         **given,
-        row_numbers=np.array(numbers, np.int32),
+        row_numbers=np.array([*numbers, *[numbers[0]] * extra], np.int32),
         vocab_size=None if model.tokenizer is None else model.vocabulary.size,
         allowed=allowed,
-        on_token=on_token,
+        on_token=None if on_token is None else _of_first_rows(on_token, kept),
     )
+    return Generated(made.sequences[:kept], made.lengths[:kept], made.scores[:kept])
+
+
+def _of_first_rows(on_token: TokenCallback, kept: int) -> TokenCallback:
+    """A callback for the first `kept` rows; it ends the others."""
+
+    def called(tokens: np.ndarray, present: np.ndarray) -> np.ndarray:
+        ended = np.arange(len(tokens)) >= kept
+        asked = on_token(tokens[:kept], present[:kept])
+        if asked is not None:
+            ended[:kept] = asked
+        return ended
+
+    return called
 
 
 def new_token_rooms(
@@ -128,19 +146,29 @@ def new_token_rooms(
     lengths = [1 if model.architecture == "seq2seq" else len(prompt) for prompt in prompts]
     if limit is None:
         return [None] * len(prompts)
-    asked = config.max_new_tokens
+    asked, whole = config.max_new_tokens, config.max_length
     for number, length in enumerate(lengths):
-        total = length + (asked or 1) if config.max_length is None or asked else config.max_length
+        total = length + (asked or 1) if asked is not None or whole is None else whole
         if max(total, length + 1) > limit:
-            more = "" if asked is None else f" and max_new_tokens={asked}"
-            raise UserError(
-                f"texts[{number}] has {length} tokens{more}, and {model.name} reads at most "
-                f"{limit} with those it generates: shorten it"
-                + ("" if asked is None else f", or write max_new_tokens={max(limit - length, 1)}")
-            )
-    if asked is not None or config.max_length is not None:
+            raise UserError(_no_room(model, number, length, limit, asked))
+    if asked is not None or whole is not None:
         return [None] * len(prompts)
     return [min(DEFAULT_NEW_TOKENS, limit - length) for length in lengths]
+
+
+def _no_room(model: ModelCore, number: int, length: int, limit: int, asked: int | None) -> str:
+    """Why a prompt of `length` tokens and the new ones do not fit `limit` tokens."""
+    room = limit - length
+    advice = "" if asked is None or room < 1 else f"write max_new_tokens={room}"
+    if model.architecture == "seq2seq":
+        return (
+            f"{model.name} writes at most {room} tokens: {advice or 'write a smaller max_length'}"
+        )
+    new = "" if asked is None else f" and max_new_tokens={asked}"
+    return (
+        f"texts[{number}] has {length} tokens{new}, and {model.name} reads at most {limit}, those "
+        f"it generates included: {advice + ', or ' if advice else ''}shorten it"
+    )
 
 
 def _batches(
@@ -177,7 +205,21 @@ def decoding_config(
     if isinstance(given, Mapping):
         given = GenerationConfig.from_hf(given)
     if given is None:
-        return defaults.replace(**options)
+        return _checked_sampling(defaults.replace(**options), options)
     names = ("eos_token_id", "pad_token_id", "decoder_start_token_id")
     ids = {name: getattr(defaults, name) for name in names if getattr(given, name) is None}
-    return given.replace(**{**ids, **options})
+    return _checked_sampling(given.replace(**{**ids, **options}), options)
+
+
+def _checked_sampling(config: GenerationConfig, options: Mapping[str, Any]) -> GenerationConfig:
+    """The settings. UserError where an option has an effect on sampling only, and none samples."""
+    if config.do_sample:
+        return config
+    neutral = GenerationConfig()
+    for name in (*SAMPLING, *(() if config.penalty_alpha else ("top_k",))):
+        if name in options and options[name] != getattr(neutral, name):
+            raise UserError(
+                f"generation.{name}={options[name]} has an effect on sampling only: write "
+                "generation.do_sample=true too"
+            )
+    return config

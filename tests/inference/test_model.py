@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -270,3 +271,20 @@ def test_nothing_foreign_runs(run_folder, tmp_path):
 def test_importing_fxformer_imports_no_jax():
     said = "import sys, fxformer; assert 'load' in dir(fxformer); sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", said]).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_documented_calls_run(model_of, monkeypatch):
+    """The Python of docs/inference.md, with a tiny decoder in place of what it loads."""
+    page = Path(__file__).parents[2] / "docs" / "inference.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    model = model_of("decoder")
+    asked = []
+    monkeypatch.setattr("fxformer.inference.load.load", lambda *a, **k: asked.append(a) or model)
+    names: dict = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
+    assert len(asked) == 4 and len(blocks) == 4
+    (row,) = model.rows("The ship left")
+    score = -names["surprise"](model.params)
+    assert score == pytest.approx(model.score(row.tokens[0])[0], abs=1e-3)

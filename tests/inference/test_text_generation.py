@@ -109,3 +109,19 @@ def test_generation_settings_of_a_folder_are_read_and_written(tmp_path):
     (folder / "generation_config.json").write_text("[]")
     with pytest.raises(UserError, match="is not a JSON object"):
         fxformer.load(folder)
+
+
+def test_rows_beside_those_asked_for_change_nothing(model_of):
+    """Batches are filled up to a power of two rows, also where each row is followed."""
+    model, pieces = model_of("decoder"), []
+    options = {"do_sample": True, "seed": 5, "max_new_tokens": 4}
+    silent = model.generate(PROMPTS, **options)
+    followed = model.generate(PROMPTS, on_text=lambda *piece: pieces.append(piece), **options)
+    assert silent == followed and {number for number, _ in pieces} == {0, 1, 2}
+
+
+def test_options_of_sampling_without_sampling_are_refused(model_of):
+    with pytest.raises(UserError, match=r"generation.top_p=0.5 has an effect on sampling only"):
+        model_of("decoder").generate("cat", top_p=0.5)
+    with pytest.raises(UserError, match="writes at most 1023 tokens: write max_new_tokens=1023"):
+        model_of("seq2seq").generate("cat", max_new_tokens=5000)
