@@ -89,7 +89,7 @@ def compose(
     cfg = composed("train", [*words, *overrides])
     kind = _architecture(cfg)
     if not any(word.startswith("objective=") for word in overrides):
-        words.append(f"objective={OBJECTIVES[kind]}")
+        words.append(f"objective={default_objective(kind, tokenizer)}")
         cfg = composed("train", [*words, *overrides])
     longest = OmegaConf.select(cfg, "model.position.length")
     if isinstance(longest, int) and cfg.data.length > longest:
@@ -98,6 +98,14 @@ def compose(
     if wrong:
         raise ConfigMismatch("\n".join(wrong))
     return cfg
+
+
+def default_objective(architecture: str, tokenizer: Tokenizer | None) -> str:
+    """The objective of an imported run. Denoising needs a mask token: an encoder-decoder whose
+    tokenizer has none gets T5's span corruption by its sentinels, else pairs of texts."""
+    if architecture != "seq2seq" or tokenizer is None or tokenizer.ids.mask is not None:
+        return OBJECTIVES[architecture]
+    return "t5" if tokenizer.ids.sentinels else "seq2seq"
 
 
 def weights(published: PublishedModel, cfg: DictConfig) -> Converted:

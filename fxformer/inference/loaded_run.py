@@ -79,7 +79,9 @@ class LoadedRun:
         settings = own_settings(objective.vocabulary, start)
         if self.run.facts.get("imported") and (published / "config.json").is_file():
             settings = published_settings(published, read_config(published))
-            start = settings.get("decoder_start_token_id", start)
+            names = ("decoder_start_token_id", "bos_token_id", "pad_token_id")  # as transformers
+            found = next((settings[name] for name in names if name in settings), start)
+            start = None if start is None else found
         return Model(
             name=self.run.id,
             tokenizer=self.tokenizer,

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from inference.pipelines.reference import cases, model, names, together
+from inference.pipelines.reference import FOLDER, cases, model, names, together
 
 from fxformer.errors import UserError
+from fxformer.hf.import_model import import_model
 from fxformer.inference.pipelines.languages import language_id
 from fxformer.inference.pipelines.tasks import pipeline
 
@@ -100,3 +101,13 @@ def test_language_tokens_are_found_by_their_code(name):
     assert language_id(name.strip("_"), Names(), "src_lang") == 7
     with pytest.raises(UserError, match="src_lang='de' is no language"):
         language_id("de", Names(), "src_lang")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["t5_text", "mbart_text"])
+def test_an_imported_run_answers_as_the_folder_it_came_from(name, tmp_path):
+    run = import_model(FOLDER / name, runs=str(tmp_path)).folder
+    task = "translation_en_to_fr" if name == "t5_text" else "translation"
+    made = pipeline(task, run)
+    for case, found in together(made, cases(name, task)):
+        assert [found] == case["output"]
