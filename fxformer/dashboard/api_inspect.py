@@ -16,7 +16,7 @@ MAX_BYTES = 64_000_000  # of attention weights in a report
 
 
 @functools.cache
-def _models():
+def models():
     """The cache of loaded models of this process; imported late, because it imports JAX."""
     from fxformer.inference.model_cache import RunCache
 
@@ -58,10 +58,10 @@ def texts(index: RunIndex, params: Params) -> dict[str, Any]:
 
     run = index.run(params.get("run", ""))
     try:
-        batch = _models().held_out(run)
+        batch = models().held_out(run)
     except UserError as error:
         return {"texts": [], "why": Redactor(run.config).text(str(error))}
-    tokenizer = _models().open(run).tokenizer
+    tokenizer = models().open(run).tokenizer
     rows = batch.tokens
     if batch.source is not None:
         rows, tokenizer = batch.source, tokenizer.of_source
@@ -102,16 +102,19 @@ def samples(index: RunIndex, params: Params) -> dict[str, Any]:
     return payload(loaded, text)
 
 
+def loaded_run(index: RunIndex, params: Params):
+    """The LoadedRun that the parameters run and step name."""
+    return models().open(index.run(params.get("run", "")), _int(params, "step"))
+
+
 def _loaded(index: RunIndex, params: Params):
     """The loaded model, and the held-out text if the request names one."""
     from fxformer.inference import text_input
 
-    run, models = index.run(params.get("run", "")), _models()
-    loaded = models.open(run, _int(params, "step"))
-    number = _int(params, "example")
+    loaded, number = loaded_run(index, params), _int(params, "example")
     if number is None:
         return loaded, None
-    return loaded, text_input.held_out_input(models.held_out(run), number)
+    return loaded, text_input.held_out_input(models().held_out(loaded.run), number)
 
 
 def _int(params: Params, name: str) -> int | None:

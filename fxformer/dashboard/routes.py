@@ -10,6 +10,7 @@ from typing import Any
 from fxformer.dashboard import (
     api_energy,
     api_inspect,
+    api_playground,
     api_runs,
     api_searches,
     comparisons,
@@ -47,6 +48,7 @@ GET_ROUTES: dict[str, Callable[[RunIndex, Params], Any]] = {
     "texts": api_inspect.texts,
     "attention": api_inspect.attention,
     "samples": api_inspect.samples,
+    "tasks": api_playground.tasks,
 }
 
 # Changes, by POST from the page itself.
@@ -56,6 +58,12 @@ POST_ROUTES: dict[str, Callable[[RunIndex, Mapping[str, Any]], Any]] = {
     "delete": managing.delete,
     "restore": managing.restore,
     "views": managing.save_view,
+}
+
+# Answers in pieces, by POST from the page itself: (index, body, send) sends each event.
+Send = Callable[[Any], None]
+STREAM_ROUTES: dict[str, Callable[[RunIndex, Mapping[str, Any], Send], None]] = {
+    "answer": api_playground.answer,
 }
 
 # The requests that the page of a report can make; their answers are embedded.
@@ -79,6 +87,12 @@ def answer(index: RunIndex, path: str, params: Params) -> Any:
 def change(index: RunIndex, path: str, given: Mapping[str, Any]) -> Any:
     """Apply a POST request; errors as for `answer`."""
     return redact(index, POST_ROUTES[path](index, given))
+
+
+def stream(index: RunIndex, path: str, given: Mapping[str, Any], send: Send) -> None:
+    """Send each event of a POST request, its text redacted; errors as for `answer`."""
+    redactor, keys = Redactor(), index.run_keys()
+    STREAM_ROUTES[path](index, given, lambda event: send(redactor.texts(event, keep=keys)))
 
 
 def redact(index: RunIndex, value: Any) -> Any:

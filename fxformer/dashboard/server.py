@@ -1,5 +1,6 @@
 """HTTP server of `fxformer dashboard`, on the standard library only."""
 
+import contextlib
 import json
 import sys
 import time
@@ -10,7 +11,8 @@ from typing import Any
 
 from fxformer.dashboard import document, routes
 from fxformer.dashboard.auth import COOKIE, RequestAuth, base_path
-from fxformer.dashboard.routes import GET_ROUTES, POST_ROUTES
+from fxformer.dashboard.event_stream import ClientGoneError, EventStream
+from fxformer.dashboard.routes import GET_ROUTES, POST_ROUTES, STREAM_ROUTES
 from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.track.redact import Redactor
@@ -114,7 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(given, dict):
             self._refuse(400, "expected a JSON object")
             return
-        self._answer(POST_ROUTES, routes.change, where.removeprefix("api/"), given)
+        path = where.removeprefix("api/")
+        if path in STREAM_ROUTES:
+            self._stream(path, given)
+        else:
+            self._answer(POST_ROUTES, routes.change, path, given)
 
     def _request(self) -> tuple[str, dict[str, str]]:
         parts = urllib.parse.urlsplit(self.path)
@@ -153,6 +159,25 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._send(200, "json", document.to_json(value))
 
+    def _stream(self, path: str, given: dict[str, Any]) -> None:
+        """Send the events of an answer as they come; an error after the first one is an event."""
+        events = EventStream(self)
+        try:
+            self.server.index.last_request = time.monotonic()
+            routes.stream(self.server.index, path, given, events.send)
+        except ClientGoneError:
+            self.close_connection = True
+        except Exception as error:  # noqa: BLE001 - as in _answer
+            known = isinstance(error, UserError)
+            message = str(error) if known else f"{type(error).__name__}: {error}"
+            if not known:
+                self.log_error("%s: %r", path, error)
+            if events.begun:
+                with contextlib.suppress(ClientGoneError):
+                    events.send({"error": Redactor().text(message)})
+            else:
+                self._refuse(400 if known else 500, message)
+
     def _refuse(self, code: int, message: str) -> None:
         self._send(code, "json", document.to_json({"error": Redactor().text(message)}))
 
@@ -176,13 +201,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", f"{_TYPES.get(kind, 'text/plain')}; charset=utf-8")
         self.send_header("Content-Length", str(len(data)))
+        self.send_safety_headers()
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def send_safety_headers(self) -> None:
+        """Headers of every response with a body."""
         self.send_header("Content-Security-Policy", _POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Do not log successful requests."""

@@ -49,11 +49,11 @@ def load(
         model = published_model(source)
     else:
         model = load_run(source.run, resolve_step(source.run, step)).model
-    return _placed(model, dtype)
+    return placed(model, dtype)
 
 
-def _placed(model: Model, dtype: DTypeLike | None) -> Model:
-    """The model with its weights on the default device, in `dtype`."""
+def placed(model: Model, dtype: DTypeLike | None = None) -> Model:
+    """The model with its weights on the default device, in `dtype`; None: as they are."""
 
     def place(array: np.ndarray) -> jax.Array:
         floating = jnp.issubdtype(array.dtype, jnp.floating)

@@ -218,7 +218,7 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
     with browser(width=390, height=844) as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "runs")
-        for view in ("curves", "energy", "searches", "attention", "samples", "runs"):
+        for view in ("curves", "energy", "searches", "attention", "samples", "playground", "runs"):
             box = page.locator(f"#tab-{view}").bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390, view
             watched.show(view)

@@ -117,7 +117,24 @@ def test_commands_that_only_read_do_not_mind(command, foreign, tmp_path):
     assert not marker.exists()
 
 
-ROUTES = [*routes.GET_ROUTES.items(), *routes.POST_ROUTES.items()]  # both have "views"
+def _streamed(route):
+    """A route that sends events, as a function that returns them."""
+
+    def answer(index, params):
+        asked = {"run": params["run"], "task": "fill-mask", "text": params["text"]}
+        events = []
+        route(index, asked, events.append)
+        return events
+
+    return answer
+
+
+STREAMED = {name: _streamed(route) for name, route in routes.STREAM_ROUTES.items()}
+ROUTES = [  # both of the first have "views"
+    *routes.GET_ROUTES.items(),
+    *routes.POST_ROUTES.items(),
+    *STREAMED.items(),
+]
 
 
 @pytest.mark.parametrize("route,answer", ROUTES, ids=[route for route, _ in ROUTES])
@@ -132,7 +149,7 @@ def test_no_route_of_the_page_calls_what_a_run_names(route, answer, foreign, tmp
     except (ValueError, KeyError) as error:
         found = str(error)
     assert not marker.exists()
-    if route in ("attention", "samples"):
+    if route in ("attention", "samples", "tasks", "answer"):
         assert "builtins.open" in json.dumps(found)
 
 

@@ -29,11 +29,29 @@ const api = (() => {
     return read(await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
   }
 
+  // Posts, and calls receive(event) with each event of the answer, a line of JSON, as it comes.
+  async function stream(path, body, receive, signal) {
+    const headers = { "Content-Type": "application/json" };
+    const response = await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body), signal });
+    if (!response.ok) await read(response);
+    const reader = response.body.getReader(), decoder = new TextDecoder();
+    for (let rest = "", done = false; !done;) {
+      const part = await reader.read();
+      done = part.done;
+      const lines = (rest + decoder.decode(part.value, { stream: !done })).split("\n");
+      rest = lines.pop();
+      for (const event of lines.map((line) => JSON.parse(line))) {
+        if (event.error) throw new Error(event.error);
+        receive(event);
+      }
+    }
+  }
+
   async function read(response) {
     const value = await response.json().catch(() => ({ error: `HTTP status ${response.status} from the server` }));
     if (!response.ok) throw new Error(value.error);
     return value;
   }
 
-  return { get, post, live: !answers };
+  return { get, post, stream, live: !answers };
 })();

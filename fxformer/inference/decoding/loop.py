@@ -156,3 +156,11 @@ def compiled_programs() -> int:
     """Number of programs that this process has compiled for decoding: two for each combination of
     model, settings, batch size and bucketed lengths (prompts, and the loop)."""
     return start._cache_size() + advance._cache_size()
+
+
+def limit_programs(most: int) -> None:
+    """Drop the programs compiled for decoding if there are more than `most`, for processes that
+    decode for a long time with settings that vary."""
+    if compiled_programs() > most:
+        start.clear_cache()
+        advance.clear_cache()
