@@ -86,7 +86,7 @@ def two_tokenizers_read_pairs(cfg: DictConfig) -> str | None:
 
 
 def model_is_whole(cfg: DictConfig) -> str | None:
-    """conf/model/common.yaml is what models share; by itself it lacks the network."""
+    """A model must have a network; an option of `model` from elsewhere may lack it."""
     select = OmegaConf.select
     if select(cfg, "model.network") is not None or select(cfg, "model.attention") is None:
         return None

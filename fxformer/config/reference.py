@@ -26,6 +26,7 @@ of a command line.
 """
 # key, value, comment of a line of a yaml file
 LINE = re.compile(r"^(\s*)([\w.]+):(?:\s+(.*?))?\s*(?:(?<=\s)#\s*(.*))?$")
+PREFIX = re.compile(r"^((override|optional)\s+|/model/(?!\w+@))")  # of a group in a defaults list
 DIRECTIVES = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_", "defaults", "hydra"}
 
 
@@ -60,10 +61,10 @@ def read(path: Path) -> Option:
     tree = yaml.safe_load(text) or {}
     base, chosen = None, {}
     for entry in tree.get("defaults") or []:
-        if isinstance(entry, str) and entry != "_self_":
+        if isinstance(entry, str) and entry != "_self_" and not entry.startswith("/"):
             base = entry
         elif isinstance(entry, dict):
-            chosen |= {re.sub(r"^(override|optional)\s+", "", g): str(o) for g, o in entry.items()}
+            chosen |= {re.sub(PREFIX, "", group): str(o) for group, o in entry.items()}
     return Option(
         path.stem, _about(text), tree.get("_target_"), base, chosen, tuple(_keys(text, tree))
     )
@@ -125,13 +126,18 @@ def groups() -> dict[str, list[Option]]:
     return found
 
 
-def defaults() -> dict[str, str]:
-    """The option of each group that a command line without it gets, where that is always the same.
+def common() -> Option:
+    """Parts and keys that all models share: conf/hydra/model/common.yaml."""
+    return read(folders.conf_folder() / "hydra" / "model" / "common.yaml")
 
-    From conf/train.yaml, and from the defaults lists of the options themselves.
+
+def defaults() -> dict[str, str]:
+    """The option of each group that a command line without it gets, unless another option sets it.
+
+    From conf/train.yaml, the parts that all models share, and the defaults lists of the options.
     """
     found = {group: str(option) for group, option in folders.defaults().items() if option}
-    for group, options in groups().items():
+    for group, options in (("model", [common()]), *groups().items()):
         for option in options:
             for part, choice in option.chosen.items():
                 found.setdefault(f"{group}/{part}", choice)
@@ -143,10 +149,12 @@ def document() -> str:
     usual = defaults()
     top = read(folders.conf_folder() / "train.yaml")
     parts = [INTRODUCTION, "## Keys at the top", *_table(top.keys)]
+    parts += ["", "## Keys of every model", *_table(common().keys)]
     for group, options in groups().items():
         parts += ["", f"## {group}", ""]
         if "$" not in (default := usual.get(group, "$")):
-            parts += [f"Default: `{default}`.", ""]
+            unless = ", unless the model sets another" if group.startswith("model/") else ""
+            parts += [f"Default: `{default}`{unless}.", ""]
         parts += ["| option | what it is |", "|---|---|"]
         parts += [f"| `{option.name}` | {_cell(_summary(option))} |" for option in options]
         for option in options:

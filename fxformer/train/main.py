@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from fxformer.config import folders
 from fxformer.config.build import build, cause
 from fxformer.energy import ledger
 from fxformer.energy.config import TDPEnergy
@@ -73,6 +74,8 @@ def train(
             check_memory(setup)
         run = open_run(cfg, setup, facts)
         if watch is None:  # a search says it once for all its trials
+            if size := run.facts.get("size"):
+                console.print(size_line(size), highlight=False)
             energy.carbon.warn_of_default()
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
@@ -163,6 +166,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
     """
     facts: dict[str, Any] = {**setup.facts(), **words(), **more}
     if not cfg.resume:
+        facts["size"] = size_facts(cfg)
         run = Run.create(cfg.runs, cfg.name or title(cfg), config=cfg, facts=facts)
         setup.data.tokenizer.save(run.folder / "tokenizer")
         return run
@@ -182,14 +186,43 @@ def words() -> dict[str, list[str]]:
     return {"overrides": list(HydraConfig.get().overrides.task)} if known else {}
 
 
+def size_facts(cfg: DictConfig) -> dict[str, str | None] | None:
+    """Which size options set the shape of the model, for run.json.
+
+    `published` is None where the family has no published shape of this size, and the generic one
+    of conf/size applies. None where the shape is that of a checkpoint, or Hydra has not started.
+    """
+    if not HydraConfig.initialized() or checkpoint_names(cfg):
+        return None
+    chosen = HydraConfig.get().runtime.choices
+    published, known = chosen.get("size/published"), folders.option_files("size/published")
+    return {
+        "model": chosen["model"],
+        "option": chosen["size"],
+        "published": published if published in {file.stem for file in known} else None,
+    }
+
+
+def size_line(size: Mapping[str, str | None]) -> str:
+    """The facts of `size_facts` as a line for the terminal."""
+    model, option = size["model"], size["option"]
+    if size["published"]:
+        return f"size={option}: the published {option} of {model} (size/published)"
+    return f"size={option}: the generic shape; there is no size/published={model}_{option}"
+
+
+def checkpoint_names(cfg: DictConfig) -> list[str]:
+    """Names of the checkpoints whose architecture the model has; [] where model= is given."""
+    warm_start = cfg.get("warm_start") or {}
+    given = any(word.partition("=")[0] == "model" for word in HydraConfig.get().overrides.task)
+    sources = [str(warm_start[k]) for k in ("from", "encoder", "decoder") if warm_start.get(k)]
+    return [] if given else [name_of(Path(source).name) for source in sources]
+
+
 def title(cfg: DictConfig) -> str:
     """The choices in a few words; with warm_start=, its source in place of an unchosen model."""
     if not HydraConfig.initialized():
         return "run"
-    hydra, warm_start = HydraConfig.get(), cfg.get("warm_start") or {}
-    groups = ["model", "size", "objective", "data"]
-    begun = [Path(str(warm_start[k])) for k in ("from", "encoder", "decoder") if warm_start.get(k)]
-    made = any(word.partition("=")[0] == "model" for word in hydra.overrides.task)
-    first = ["from", *(name_of(place.name) for place in begun)] if begun and not made else []
-    rest = groups[2:] if first else groups
-    return "-".join([*first, *(str(hydra.runtime.choices[group]) for group in rest)])
+    chosen, sources = HydraConfig.get().runtime.choices, checkpoint_names(cfg)
+    first = ["from", *sources] if sources else [str(chosen[group]) for group in ("model", "size")]
+    return "-".join([*first, *(str(chosen[group]) for group in ("objective", "data"))])

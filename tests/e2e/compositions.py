@@ -43,7 +43,7 @@ TEXT = "\n\n".join(
 
 def options(group: str) -> list[str]:
     """The choices of a group that a composition may have."""
-    without = {"model": {"common"}, "tokenizer": {"none", "file", "pair"}}.get(group, set())
+    without = {"tokenizer": {"none", "file", "pair"}}.get(group, set())
     return sorted({p.stem for p in (conf_folder() / group).glob("*.yaml")} - without)
 
 

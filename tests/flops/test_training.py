@@ -60,9 +60,7 @@ FEW = {  # distances
 }
 QUICK = ("bert", "gpt2", "bart")
 FAMILIES = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in choices("model")
-    if name != "common"
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in choices("model")
 ]
 
 

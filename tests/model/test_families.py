@@ -65,7 +65,7 @@ def exact(family: str, size: str) -> list[str]:
     return [f"+size/published={name}"] if name in choices("size/published") else []
 
 
-@pytest.mark.parametrize("family", [f for f in choices("model") if f != "common"])
+@pytest.mark.parametrize("family", choices("model"))
 @pytest.mark.sample(4)
 def test_every_family_has_a_tiny_size(family):
     model = abstract(family)

@@ -15,7 +15,7 @@ from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.relative import RelativeAttention
 from tests.models import choices, close, ids, logits, tiny
 
-FAMILIES = [name for name in choices("model") if name != "common"]
+FAMILIES = choices("model")
 SHORT = {"prophetnet": ("model.position.length=16",)}
 PAIRS = {
     "disentangled": "model/position=disentangled",

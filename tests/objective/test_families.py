@@ -14,7 +14,6 @@ from fxformer.errors import UserError
 from fxformer.train.setup import set_up
 
 MODELS = sorted(p.stem for p in (folders.conf_folder() / "model").glob("*.yaml"))
-MODELS.remove("common")  # what families share
 PRESETS = sorted(p.stem for p in (folders.conf_folder() / "objective").glob("*.yaml"))
 DECODERS = (
     *("bloom", "ctrl", "decoder", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "openai_gpt"),
