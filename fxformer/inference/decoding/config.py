@@ -15,8 +15,7 @@ DEFAULT_NEW_TOKENS = 64  # where neither max_new_tokens nor max_length is given
 class GenerationConfig:
     """Decoding strategy, logits processors and limits.
 
-    The strategy is contrastive search where penalty_alpha is positive, otherwise beam search where
-    num_beams > 1, sampling where do_sample, and greedy search.
+    The strategy is beam search where num_beams > 1, sampling where do_sample, else greedy search.
 
     max_new_tokens: most tokens generated; null: as many as `max_length` allows, or 64
     min_new_tokens: no end of sequence before so many generated tokens
@@ -46,8 +45,6 @@ class GenerationConfig:
     suppress_tokens: ids that are never generated; begin_suppress_tokens: not as the first one
     forced_bos_token_id, forced_eos_token_id: the first token, and the last where a row reaches its
         limit
-    penalty_alpha: weight of the similarity to earlier tokens in contrastive search, over the top_k
-        candidates (Su et al. 2022)
     seed: of sampling
     eos_token_id: id or ids that end a sequence; null: none, so that a row ends at its limit
     pad_token_id: id that follows the end; null: the first eos, or 0
@@ -79,7 +76,6 @@ class GenerationConfig:
     begin_suppress_tokens: tuple[int, ...] = ()
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | None = None
-    penalty_alpha: float = 0.0
     seed: int = 0
     eos_token_id: int | tuple[int, ...] | None = None
     pad_token_id: int | None = None
@@ -120,13 +116,8 @@ class GenerationConfig:
             )
         if beams == 1 and not self.do_sample and returned > 1:
             raise UserError(
-                f"generation.num_return_sequences={returned}: greedy and contrastive search find "
-                f"one sequence; write generation.do_sample=true or generation.num_beams={returned}"
-            )
-        if self.penalty_alpha and (beams > 1 or self.do_sample or self.top_k < 2):
-            raise UserError(
-                "generation.penalty_alpha is contrastive search, which compares top_k candidates: "
-                "write generation.top_k=4 generation.num_beams=1 generation.do_sample=false"
+                f"generation.num_return_sequences={returned}: greedy search finds one sequence; "
+                f"write generation.do_sample=true or generation.num_beams={returned}"
             )
 
     @property
@@ -159,7 +150,7 @@ class GenerationConfig:
                 )
         if not given.get("do_sample"):  # transformers ignores them then
             given = {k: v for k, v in given.items() if k not in SAMPLING}
-        if given.get("do_sample") or given.get("penalty_alpha"):
+        else:
             given = HF_DEFAULTS | given
         return cls(**given)
 
@@ -181,8 +172,9 @@ class GenerationConfig:
 
 OURS = ("length_penalty_kind", "repetition_penalty_prompt", "seed")  # transformers has not
 HF_DEFAULTS = {"top_k": 50}  # where they differ from ours
-SAMPLING = ("temperature", "top_p", "min_p", "typical_p")
-UNSUPPORTED = {
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+UNSUPPORTED = {  # {setting: value without effect}
+    "penalty_alpha": 0.0,
     "epsilon_cutoff": 0.0,
     "eta_cutoff": 0.0,
     "constraints": None,

@@ -83,7 +83,6 @@ CHECKS = {
     "begin_suppress_tokens": _ids,
     "forced_bos_token_id": _whole(0),
     "forced_eos_token_id": _whole(0),
-    "penalty_alpha": _number(0, 1),
     "seed": _whole(0),
     "eos_token_id": _ids,
     "pad_token_id": _whole(0),
