@@ -26,7 +26,6 @@ NUMBERS: dict[str, tuple[type, str]] = {
     "typical_p": (float, "locally typical sampling"),
     "repetition_penalty": (float, "> 1: makes tokens that have occurred less probable"),
     "no_repeat_ngram_size": (int, "no n-gram occurs twice"),
-    "penalty_alpha": (float, "contrastive search over the --top-k candidates"),
     "forced_bos_token_id": (int, "id of the first generated token"),
     "seed": (int, "of --do-sample"),
 }

@@ -216,7 +216,7 @@ def _checked_sampling(config: GenerationConfig, options: Mapping[str, Any]) -> G
     if config.do_sample:
         return config
     neutral = GenerationConfig()
-    for name in (*SAMPLING, *(() if config.penalty_alpha else ("top_k",))):
+    for name in SAMPLING:
         if name in options and options[name] != getattr(neutral, name):
             raise UserError(
                 f"generation.{name}={options[name]} has an effect on sampling only: write "

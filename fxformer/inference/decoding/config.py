@@ -165,7 +165,8 @@ class GenerationConfig:
         found = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name not in OURS and value != HF_DEFAULTS.get(field.name, field.default):
+            unused = field.name in OURS or (field.name in SAMPLING and not self.do_sample)
+            if not unused and value != HF_DEFAULTS.get(field.name, field.default):
                 found[field.name] = _lists(value)
         return found
 
