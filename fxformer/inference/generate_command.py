@@ -1,6 +1,7 @@
 """`fxformer generate MODEL PROMPT`: generated text, streamed to the terminal."""
 
 import argparse
+import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,9 @@ def generate_parser() -> Parser:
     )
     parser.add_argument("model", metavar="MODEL", help=f"{RUN}; a Hugging Face folder or hub id")
     parser.add_argument("prompt", metavar="PROMPT", help="the text; -: standard input")
+    parser.add_argument(
+        "--generation", metavar="NAME", help="settings of conf/generation, e.g. sample or beam"
+    )
     for name, (kind, what) in NUMBERS.items():
         metavar = "N" if kind is int else "X"
         parser.add_argument(_option(name), type=kind, metavar=metavar, help=what)
@@ -91,13 +95,28 @@ def generate_command(argv: Sequence[str]) -> None:
 
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
-    """Fields of GenerationConfig that the command line sets."""
+    """Fields of GenerationConfig that the command line sets; single options come first."""
     names = (*NUMBERS, *CHOICES, "do_sample")
     found = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     stopping = {"true": True, "false": False}
     if "early_stopping" in found:
         found["early_stopping"] = stopping.get(found["early_stopping"], "never")
-    return found
+    return found if given.generation is None else {**_named(given.generation), **found}
+
+
+def _named(name: str) -> dict[str, Any]:
+    """The settings of a file of conf/generation. UserError with the nearest where there is none."""
+    from fxformer.config import folders
+    from fxformer.config.options import composed, plain
+
+    names = sorted(path.stem for path in (folders.conf_folder() / "generation").glob("*.yaml"))
+    if name not in names:
+        (near,) = difflib.get_close_matches(name, names, 1, cutoff=0) or names[:1]
+        raise UserError(
+            f"--generation {name}: there are {', '.join(names)}; write --generation {near}"
+        )
+    chosen = plain(composed(None, [f"+generation={name}"]).generation)
+    return {key: value for key, value in chosen.items() if key != "_target_" and value is not None}
 
 
 def _option(name: str) -> str:

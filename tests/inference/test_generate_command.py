@@ -56,3 +56,13 @@ def test_errors_name_options_of_the_command(generate):
         code, out, err = generate(kind, *words)
         assert (code, out) == (2, "") and said in err, err
         assert len(err.splitlines()) == 1
+
+
+def test_settings_of_conf_generation(generate):
+    words = ("the cat", "--max-new-tokens", "4")
+    beams = generate("decoder", *words, "--num-beams", "4")
+    assert generate("decoder", *words, "--generation", "beam") == beams
+    code, _, err = generate("decoder", *words, "--generation", "beem")
+    assert (
+        code == 2 and "there are beam, diverse_beam, greedy, sample; write --generation beam" in err
+    )
