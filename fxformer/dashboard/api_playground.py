@@ -51,8 +51,8 @@ def tasks(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
     """{"tasks": [{"task", "label"}], "architecture", "mask", "max_tokens", "why"} of a model.
 
     params: run, step
-    mask: how a mask is written, None where it has none; max_tokens: most that it
-    reads, None: any number;
+    mask: how a mask is written, None where it has none
+    max_tokens: most tokens of a prompt
     why: "" or why there is no task
     """
     from fxformer.dashboard.playground import model_tasks

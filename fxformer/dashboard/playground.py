@@ -22,6 +22,8 @@ from fxformer.inference.pipelines.mask_text import mask_name
 from fxformer.inference.pipelines.tasks import pipeline
 
 MAX_PROGRAMS = 64  # compiled for decoding, before all are dropped
+MAX_TOKENS = 2048  # of a prompt, whatever the model could read
+MAX_PASSES = 512  # of the score of an encoder, one for each token
 SHOWN = 10  # candidates of a mask, classes
 LABELS = {
     "fill-mask": "fill masks",
@@ -50,15 +52,16 @@ class PlacedModels:
 
 def model_tasks(model: Model) -> dict[str, Any]:
     """Tasks that the architecture and the heads of a model allow; see `api_playground.tasks`."""
-    found, why = [], ""
+    found, reasons = [], {}
     for task in ("generate", *LABELS):
         try:
             _check_task(model, task)
         except UserError as error:
-            why = why or str(error)
+            reasons[task] = str(error)
             continue
         label = GENERATE[model.architecture] if task == "generate" else LABELS[task]
         found.append({"task": task, "label": label})
+    first = "fill-mask" if model.architecture == "encoder" else "generate"
     mask = None
     if model.tokenizer is not None and model.vocabulary.of_source.mask is not None:
         source = model.architecture == "seq2seq"
@@ -67,8 +70,8 @@ def model_tasks(model: Model) -> dict[str, Any]:
         "tasks": found,
         "architecture": model.architecture,
         "mask": mask,
-        "max_tokens": model.max_tokens,
-        "why": "" if found else why,
+        "max_tokens": min(model.max_tokens or MAX_TOKENS, MAX_TOKENS),
+        "why": "" if found else reasons[first],
     }
 
 
@@ -112,7 +115,7 @@ def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dic
     on_text: called with each piece of generated text; not with beams
     """
     _check_task(model, asked.task)
-    check_text(asked.text)
+    _check_length(model, asked)
     meter = _meter()
     watch = Stopwatch(meter)
     with meter.phase("generate"):
@@ -122,6 +125,20 @@ def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dic
         else:
             found = _TABLES[asked.task](model, asked.text, asked.target)
     return {"answer": found, "cost": watch.cost(found.get("tokens"))}
+
+
+def _check_length(model: Model, asked: Question) -> None:
+    """Raise UserError for texts of more tokens than the page computes."""
+    encoder = asked.task == "score" and model.architecture == "encoder"
+    most = MAX_PASSES if encoder else MAX_TOKENS
+    found = [("text", model.encode(check_text(asked.text)))]
+    if model.architecture == "seq2seq" and asked.target.strip():
+        found.append(("target", model.encode(check_text(asked.target, "target"), target=True)))
+    for name, (ids,) in found:
+        if len(ids) > most:
+            raise UserError(
+                f"the {name} has {len(ids):,} tokens; for this task the page takes at most {most:,}"
+            )
 
 
 def _generated(
@@ -206,10 +223,10 @@ def _meter() -> Meter:
 _compiled = threading.local()  # seconds, of this thread
 
 
-def _count_compilation(event: str, seconds: float, **_: Any) -> None:
+def _count_compilation(event: str, duration_secs: float, **_: Any) -> None:
     """Add the seconds of a compilation, in the thread that waits for it."""
     if event.endswith("/backend_compile_duration"):
-        _compiled.seconds = getattr(_compiled, "seconds", 0.0) + seconds
+        _compiled.seconds = getattr(_compiled, "seconds", 0.0) + duration_secs
 
 
 @dataclasses.dataclass

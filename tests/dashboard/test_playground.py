@@ -19,8 +19,8 @@ from tests.inspect.untrained_run import untrained_run
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("playground")
-    for kind in ("gpt", "bert"):
-        untrained_run(folder, kind, "model.layers=1", steps=(10, 20))
+    untrained_run(folder, "gpt", "model.layers=1", steps=(10, 20))
+    untrained_run(folder, "bert", "model.layers=1", "model/classifiers=classes", steps=(10,))
     return folder
 
 
@@ -44,7 +44,10 @@ def asked(index, name="gpt", text="the cat sat on", **given):
 def test_a_model_has_the_tasks_of_its_architecture_and_heads(index):
     found = {name: answer(index, "tasks", {"run": key(index, name)}) for name in ("gpt", "bert")}
     names = {name: [one["task"] for one in found[name]["tasks"]] for name in found}
-    assert names == {"gpt": ["generate", "score"], "bert": ["fill-mask", "score"]}
+    assert names == {
+        "gpt": ["generate", "score"],
+        "bert": ["fill-mask", "score", "text-classification"],
+    }
     assert found["bert"]["mask"] == "<mask>" and found["bert"]["max_tokens"] == 512
     with pytest.raises(UserError, match="no checkpoint of step 15"):
         answer(index, "tasks", {"run": key(index, "gpt"), "step": "15"})
@@ -75,6 +78,8 @@ def test_beams_come_at_their_end_and_tables_of_other_tasks(index):
     assert rows[0][2] == max(row[2] for row in rows[:10])
     (found,) = asked(index, task="score")
     assert [row[0] for row in found["answer"]["rows"]] == ["the", "cat", "sat", "on"]
+    (found,) = asked(index, "bert", task="text-classification")
+    assert sum(score for _, score in found["answer"]["rows"]) == pytest.approx(1)
 
 
 WRONG = [
@@ -100,6 +105,14 @@ def test_what_cannot_be_answered_is_one_sentence(index, given, said):
     with pytest.raises(UserError, match=said) as error:
         asked(index, **given)
     assert "\n" not in str(error.value)
+
+
+def test_long_texts_are_refused_where_the_model_would_read_them(index, monkeypatch):
+    for name, task in (("MAX_TOKENS", "generate"), ("MAX_PASSES", "score")):
+        monkeypatch.setattr(f"fxformer.dashboard.playground.{name}", 4)
+        model = "gpt" if task == "generate" else "bert"
+        with pytest.raises(UserError, match="the text has . tokens; for this task .* at most 4"):
+            asked(index, model, "the cat sat on a mat", task=task)
 
 
 def test_one_answer_at_a_time(index, monkeypatch):

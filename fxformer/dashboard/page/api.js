@@ -29,12 +29,14 @@ const api = (() => {
     return read(await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body) }));
   }
 
-  // Posts, and calls receive(event) with each event of the answer, a line of JSON, as it comes.
+  // Posts, and calls receive(event) with each event of the answer, a line of JSON, as it comes. The
+  // last event has `answer`.
   async function stream(path, body, receive, signal) {
     const headers = { "Content-Type": "application/json" };
     const response = await fetch(`api/${path}`, { method: "POST", headers, body: JSON.stringify(body), signal });
     if (!response.ok) await read(response);
     const reader = response.body.getReader(), decoder = new TextDecoder();
+    let complete = false;
     for (let rest = "", done = false; !done;) {
       const part = await reader.read();
       done = part.done;
@@ -43,8 +45,10 @@ const api = (() => {
       for (const event of lines.map((line) => JSON.parse(line))) {
         if (event.error) throw new Error(event.error);
         receive(event);
+        complete = "answer" in event;
       }
     }
+    if (!complete) throw new Error("the server ended before the answer was complete");
   }
 
   async function read(response) {

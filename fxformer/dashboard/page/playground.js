@@ -75,6 +75,7 @@ views.add({
         task = value;
         showInputs();
       }));
+      run.disabled = !task || Boolean(running);
       showInputs();
     }
 
@@ -92,7 +93,7 @@ views.add({
     }
 
     async function start() {
-      if (running) return;
+      if (running || !task) return;
       const chosen = pickers.map((one) => one.model()).filter(Boolean);
       let given;
       try {
@@ -128,7 +129,7 @@ views.add({
       if (failed.length) say(sentence(failed, chosen.length), "error");
       else say(running.signal.aborted ? "stopped" : "done");
       running = null;
-      run.disabled = false;
+      run.disabled = !task;
       stop.disabled = true;
     }
 
