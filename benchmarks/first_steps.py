@@ -24,7 +24,7 @@ from benchmarks.machine import facts
 from fxformer.config import folders
 from fxformer.evaluate.audit.texts import examples
 from fxformer.evaluate.compare import compare, compare_parser
-from fxformer.evaluate.scores import Measured
+from fxformer.evaluate.scores import Estimate
 from fxformer.track.run_reader import StoredRun, find, name_of
 from fxformer.train.experiment import Experiment, open_experiment
 
@@ -142,7 +142,7 @@ def page(found: list[dict], tables: list[dict], machine: dict) -> str:
 
 
 def _compared(table: dict) -> list[str]:
-    """The readings of `fxformer compare`."""
+    """The scores of `fxformer compare`."""
     lines = [
         f"Bits per byte ± one standard error of the same words in {table['passages']} passages of "
         f"held-out text, at no more than {table['budget']:,.0f} {table['unit']} each; see "
@@ -153,18 +153,18 @@ def _compared(table: dict) -> list[str]:
         "| objective | step | GFLOP | joules | infill | follow | pseudo | probe | untrained |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for run, spent, readings in table["runs"]:
-        bits = [readings.infill, readings.follow, readings.pseudo]
+    for run, spent, scores in table["runs"]:
+        bits = [scores.infill, scores.follow, scores.pseudo]
         cells = [_bits(one) for one in bits]
-        cells[0] += "*" if readings.blind else ""
-        cells += [f"{100 * one.value:.1f} %" for one in (readings.probe, readings.untrained)]
+        cells[0] += "*" if scores.blind else ""
+        cells += [f"{100 * one.value:.1f} %" for one in (scores.probe, scores.untrained)]
         name = name_of(run.id)
         cost = f"{spent.step} | {spent.flops / 1e9:,.0f} | {spent.joules:.0f}"
         lines.append(f"| `{name}` | {cost} | " + " | ".join(cells) + " |")
     return lines
 
 
-def _bits(one: Measured | None) -> str:
+def _bits(one: Estimate | None) -> str:
     return "–" if one is None else f"{one.value:.3f} ± {one.error:.3f}"
 
 

@@ -10,7 +10,7 @@ from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
 from fxformer.data.packing import Frame, account, fitted, members, places
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.ranges import ranges
 from fxformer.segmentation import ends_sentence
 from fxformer.types import Count
@@ -63,7 +63,7 @@ class NspNegatives:
         """Length of the longest text that has a negative, whatever document it is from."""
         return int(np.sort(np.diff(self.bounds))[-2])
 
-    def __call__(self, size: np.ndarray, document: np.ndarray, draws: Draws) -> np.ndarray:
+    def __call__(self, size: np.ndarray, document: np.ndarray, draws: CounterRNG) -> np.ndarray:
         """Start positions of negatives: [n] int64.
 
         size: [n] int64, lengths of the texts, at most `longest`; document: [n] int64, theirs
@@ -82,7 +82,9 @@ class NspNegatives:
         found = self.keys[np.minimum(at, len(self.keys) - 1)] - size * unit
         return np.where(count > 0, found, elsewhere)
 
-    def _any_position(self, size: np.ndarray, document: np.ndarray, draws: Draws) -> np.ndarray:
+    def _any_position(
+        self, size: np.ndarray, document: np.ndarray, draws: CounterRNG
+    ) -> np.ndarray:
         second, first = np.argsort(np.diff(self.bounds), kind="stable")[-2:]
         other = np.where(document == first, second, first)
         spare = np.diff(self.bounds)[other] - size
@@ -116,7 +118,7 @@ class SentenceRows:
         bos, eos = self.frame.bos, self.frame.eos
         assert bos is not None and eos is not None  # SentencePairs checks it
         piece, row, number = members(self.order, self.bounds, which)
-        draws = Draws.of(seed, epoch, piece).within("sentence pair")
+        draws = CounterRNG.of(seed, epoch, piece).within("sentence pair")
         first, mid_sentence = self.split(piece, draws)
         width = self.size[piece] + MARKS
         place, owner = ranges(places(row, width, self.length), width), _owners(width)
@@ -149,7 +151,7 @@ class SentenceRows:
         segments = laid((number[owner] + 1).astype(np.int32), 0)
         return Rows(text(own), segments, laid(piece[owner], -1), seed, epoch, pairs=pairs)
 
-    def negative_starts(self, piece, first, mid_sentence, draws: Draws) -> np.ndarray:
+    def negative_starts(self, piece, first, mid_sentence, draws: CounterRNG) -> np.ndarray:
         """Start positions of the negatives of B. [n] int64.
 
         Where B begins inside a sentence, so does its negative: it is the end of a text as long as
@@ -166,7 +168,7 @@ class SentenceRows:
         home = self.documents.at(start)
         return self.negatives(size_needed, home, draws) + mid_sentence * first
 
-    def split(self, piece: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, piece: np.ndarray, draws: CounterRNG) -> tuple[np.ndarray, np.ndarray]:
         """Number of tokens in A, and whether B begins inside a sentence. [n] int64, [n] bool.
 
         A ends at one of the sentence ends inside the piece; where there is none, anywhere.

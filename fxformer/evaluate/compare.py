@@ -1,4 +1,4 @@
-"""`fxformer compare RUN RUN …`: what is asked of the runs, and the answers as a table and JSON."""
+"""`fxformer compare RUN RUN …`: runs scored on the same text, as a table and JSON."""
 
 import argparse
 import contextlib
@@ -20,7 +20,7 @@ from fxformer.evaluate.equal_cost import Unit, choose
 from fxformer.evaluate.held_out import held_out
 from fxformer.evaluate.passages import fitting
 from fxformer.evaluate.probe import Labelled, by_document, labelled
-from fxformer.evaluate.scores import Readings, read
+from fxformer.evaluate.scores import RunScores, read
 from fxformer.files import check_output
 from fxformer.inference.loaded_run import CheckpointCost, LoadedRun, checkpoint_costs, load_run
 from fxformer.track.redact import Redactor
@@ -49,7 +49,7 @@ class Compared:
     left_out: int
     task: str | None
     guess: float | None
-    runs: list[tuple[StoredRun, CheckpointCost, Readings]]
+    runs: list[tuple[StoredRun, CheckpointCost, RunScores]]
 
     def plain(self) -> dict:
         """For JSON."""
@@ -61,22 +61,22 @@ class Compared:
                 "folder": str(run.folder),
                 "parameters": run.facts.get("parameters"),
                 "spent": dataclasses.asdict(spent),
-                "readings": _plain(readings, first),
+                "scores": _plain(scores, first),
             }
-            for run, spent, readings in self.runs
+            for run, spent, scores in self.runs
         ]
         return head
 
 
-def _plain(readings: Readings, first: Readings) -> dict:
-    found: dict = {"reads_only_the_left": readings.blind, "lossy": readings.lossy}
+def _plain(scores: RunScores, first: RunScores) -> dict:
+    found: dict = {"reads_only_the_left": scores.blind, "lossy": scores.lossy}
     for field in ("infill", "follow", "pseudo", "probe", "untrained"):
-        one, other = getattr(readings, field), getattr(first, field)
+        one, other = getattr(scores, field), getattr(first, field)
         found[field] = None
         if one is not None:
             found[field] = {"value": one.value, "error": one.error}
-            if other is not None and readings is not first:
-                more = one.beyond(other)
+            if other is not None and scores is not first:
+                more = one.minus(other)
                 found[field]["beyond_first"] = {"value": more.value, "error": more.error}
     return found
 
@@ -142,14 +142,14 @@ def compare(knobs: argparse.Namespace, console: Console) -> Compared:
         loaded = [load_run(run, one.step) for run, one in zip(runs, chosen, strict=True)]
         texts, share = held_out(loaded)
     readers = [(one.tokenizer, one.corpus.length) for one in loaded]
-    drawn, holes, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
+    drawn, examples, left_out = fitting(texts, readers, knobs.passages, knobs.seed)
     task, name = (None, None) if knobs.no_probe else probe_task(knobs.probe, loaded[0])
-    readings = []
-    for one, own in zip(loaded, holes, strict=True):
-        with console.status(f"asking {one.run.id} …"):
-            readings.append(read(one, drawn, own, task))
+    scores = []
+    for one, own in zip(loaded, examples, strict=True):
+        with console.status(f"scoring {one.run.id} …"):
+            scores.append(read(one, drawn, own, task))
     guess = None if task is None else task.guess
-    answers = list(zip(runs, chosen, readings, strict=True))
+    answers = list(zip(runs, chosen, scores, strict=True))
     return Compared(
         unit=knobs.at,
         budget=budget,

@@ -1,4 +1,4 @@
-"""The yardstick's readings on a terminal."""
+"""The table of `fxformer compare`."""
 
 from rich.console import Console
 from rich.table import Table
@@ -6,7 +6,7 @@ from rich.text import Text
 
 from fxformer.data.round_trip import percent
 from fxformer.evaluate.equal_cost import short
-from fxformer.evaluate.scores import Measured
+from fxformer.evaluate.scores import Estimate
 from fxformer.track import formatting
 from fxformer.track.run_reader import name_of
 
@@ -20,12 +20,12 @@ def show(compared, console: Console) -> None:
     probed = compared.task is not None
     for name in ("infill", "follow", "pseudo", *(("probe", "untrained") if probed else ())):
         table.add_column(name, justify="right", no_wrap=True)
-    for run, _, readings in compared.runs:
-        bits = [_bits(readings.infill), _bits(readings.follow), _bits(readings.pseudo)]
-        bits[0] += "*" if readings.blind else ""
-        if readings.lossy:
+    for run, _, scores in compared.runs:
+        bits = [_bits(scores.infill), _bits(scores.follow), _bits(scores.pseudo)]
+        bits[0] += "*" if scores.blind else ""
+        if scores.lossy:
             bits = [cell if cell == "–" else f"{cell}†" for cell in bits]
-        shares = [_share(readings.probe), _share(readings.untrained)] if probed else []
+        shares = [_share(scores.probe), _share(scores.untrained)] if probed else []
         table.add_row(*(Text(cell) for cell in (_name(run), *bits, *shares)))
     console.print(table)
     for line in [*_spent(compared), "", *_notes(compared)]:
@@ -77,9 +77,9 @@ def _notes(compared) -> list[str]:
             f"{compared.share:.1%} of what the first holds out."
         )
     lossy = [
-        f"{_name(run)} lossy: {percent(readings.lossy)} of the bytes"
-        for run, _, readings in compared.runs
-        if readings.lossy
+        f"{_name(run)} lossy: {percent(scores.lossy)} of the bytes"
+        for run, _, scores in compared.runs
+        if scores.lossy
     ]
     if lossy:
         notes.append(
@@ -94,9 +94,9 @@ def _notes(compared) -> list[str]:
     return notes
 
 
-def _bits(one: Measured | None) -> str:
+def _bits(one: Estimate | None) -> str:
     return "–" if one is None else f"{one.value:.2f} ± {one.error:.2f}"
 
 
-def _share(one: Measured | None) -> str:
+def _share(one: Estimate | None) -> str:
     return "–" if one is None else f"{100 * one.value:.0f} ± {100 * one.error:.0f} %"

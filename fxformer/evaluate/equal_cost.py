@@ -1,4 +1,4 @@
-"""The same cost for all: which checkpoint of each run to compare."""
+"""Checkpoints of several runs at the same cost in tokens, FLOPs or joules."""
 
 import math
 from collections.abc import Sequence

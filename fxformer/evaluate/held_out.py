@@ -1,4 +1,4 @@
-"""The held-out text of several runs: what every one of them may be asked for."""
+"""Text that all of several runs hold out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast

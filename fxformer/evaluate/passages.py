@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import InfillExample
 
 LENGTHS = (48, 32, 24, 16, 12)  # words of a passage: the longest that fits all models
 FITTING = 0.8  # share of the passages that must fit
@@ -34,7 +34,7 @@ def passages(texts: Iterable[str], words: int, number: int, seed: int = 0) -> li
     An eighth of the words, 2 at least, is taken out; the place is uniform, with a quarter of the
     words or more on either side.
     """
-    hole = max(words // 8, 2)
+    example = max(words // 8, 2)
     spans = []
     for text in texts:
         ends = [(word.start(), word.end()) for word in re.finditer(r"\S+", text)]
@@ -45,15 +45,15 @@ def passages(texts: Iterable[str], words: int, number: int, seed: int = 0) -> li
     found = []
     for index in chosen:
         text, ends = spans[index]
-        first = int(rng.integers(words // 4, words - words // 4 - hole + 1))
-        a, b = ends[first - 1][1], ends[first + hole - 1][1]
+        first = int(rng.integers(words // 4, words - words // 4 - example + 1))
+        a, b = ends[first - 1][1], ends[first + example - 1][1]
         found.append(Passage(text[ends[0][0] : a], text[a:b], text[b : ends[-1][1]]))
     return found
 
 
-def hole(passage: Passage, tokenizer: Tokenizer, room: int) -> Hole | None:
+def example(passage: Passage, tokenizer: Tokenizer, room: int) -> InfillExample | None:
     """The passage in ids, in the tokenizer's template; None where it has more than `room` of them
-    or where the tokenizer joins words across the edges of the hole."""
+    or where the tokenizer joins words across the edges of the example."""
     one = tokenizer.encode(passage.left)
     two = tokenizer.encode(passage.left + passage.middle)
     whole = tokenizer.encode(passage.left + passage.middle + passage.right)
@@ -62,28 +62,30 @@ def hole(passage: Passage, tokenizer: Tokenizer, room: int) -> Hole | None:
     right = np.concatenate([whole[b:], tokenizer.suffix]).astype(np.int32)
     if not np.array_equal(whole[:b], two) or not np.array_equal(two[:a], one) or not a < b:
         return None
-    return Hole(left, whole[a:b], right) if len(left) + b - a + len(right) <= room else None
+    return (
+        InfillExample(left, whole[a:b], right) if len(left) + b - a + len(right) <= room else None
+    )
 
 
-def continued(whole: Hole, tokenizer: Tokenizer) -> Hole:
-    """The same hole with nothing after it but what closes a text."""
-    return Hole(whole.left, whole.middle, np.asarray(tokenizer.suffix, np.int32))
+def continued(whole: InfillExample, tokenizer: Tokenizer) -> InfillExample:
+    """The same example with nothing after it but what closes a text."""
+    return InfillExample(whole.left, whole.middle, np.asarray(tokenizer.suffix, np.int32))
 
 
 def fitting(
     texts: list[str], readers: list[tuple[Tokenizer, int]], number: int, seed: int = 0
-) -> tuple[list[Passage], list[list[Hole]], int]:
-    """(passages, their holes for every reader, how many were drawn and left out).
+) -> tuple[list[Passage], list[list[InfillExample]], int]:
+    """(passages, their examples for every reader, how many were drawn and left out).
 
     readers: tokenizer and room of each run. UserError where even the shortest do not fit all, or
     there are not two of them.
     """
     for words in LENGTHS:
         drawn = passages(texts, words, number, seed)
-        holes = [[hole(p, tokenizer, room) for p in drawn] for tokenizer, room in readers]
-        good = [i for i in range(len(drawn)) if all(one[i] is not None for one in holes)]
+        examples = [[example(p, tokenizer, room) for p in drawn] for tokenizer, room in readers]
+        good = [i for i in range(len(drawn)) if all(one[i] is not None for one in examples)]
         if len(good) >= max(2, FITTING * len(drawn)):
-            kept = [[found for i in good if (found := one[i]) is not None] for one in holes]
+            kept = [[found for i in good if (found := one[i]) is not None] for one in examples]
             return [drawn[i] for i in good], kept, len(drawn) - len(good)
     if len(passages(texts, LENGTHS[-1], 2)) < 2:
         raise UserError(

@@ -1,4 +1,4 @@
-"""A linear probe: how much of a label can be read off frozen features by a straight line."""
+"""Linear probe: accuracy of a linear classifier on frozen features."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What the yardstick reads: bits per byte of the same words, asked in three ways, and a probe."""
+"""Scores of `fxformer compare`: bits per byte of the same words in three settings, and a probe."""
 
 import dataclasses
 import math
@@ -10,13 +10,16 @@ from fxformer.data.round_trip import RoundTrip, decoded, difference
 from fxformer.evaluate.passages import Passage, continued
 from fxformer.evaluate.probe import Labelled, accuracy, features
 from fxformer.inference.loaded_run import LoadedRun
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """A number and its standard error over the passages (texts); each: [n], one for each of them,
-    so that two runs can be compared passage by passage. For bits per byte `sizes` are bytes."""
+class Estimate:
+    """A ratio of sums with its standard error.
+
+    each: [n], of each passage or text, so that two runs can be compared passage by passage
+    sizes: [n], the denominators: for bits per byte the bytes
+    """
 
     value: float
     error: float
@@ -24,74 +27,79 @@ class Measured:
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, each: np.ndarray, sizes: np.ndarray) -> "Measured":
+    def of(cls, each: np.ndarray, sizes: np.ndarray) -> "Estimate":
         """Σ each / Σ sizes, with the error of a ratio of means (Cochran 1977, sec. 2.11)."""
         value = each.sum() / sizes.sum()
         off = each - value * sizes
         error = math.sqrt((off**2).sum() / max(len(each) - 1, 1) / len(each)) / sizes.mean()
         return cls(float(value), float(error), each, sizes)
 
-    def beyond(self, other: "Measured") -> "Measured":
-        """How much larger than that of another run on the same passages."""
-        return Measured.of(self.each - other.each, self.sizes)
+    def minus(self, other: "Estimate") -> "Estimate":
+        """The difference to that of another run on the same passages."""
+        return Estimate.of(self.each - other.each, self.sizes)
 
 
 @dataclasses.dataclass(frozen=True)
-class Readings:
-    """What one run shows; None where it cannot be asked.
+class RunScores:
+    """Scores of one run; None where its objective cannot be scored so.
 
-    infill: the words taken out, given the text on either side, as far as the objective reads it
-    follow: the same words, given only what comes before them
-    pseudo: each token of the words alone, given all others (Salazar et al. 2020). No probability of
-        the words: it looks at neighbours that are to be predicted themselves, and so lies lower
-    probe, untrained: accuracy on the probe's task, of this model and of it before any training
-    blind: infill never read what comes after
+    infill: the left-out words, given the text on both sides, as far as the objective reads it
+    follow: the same words, given only the text before them
+    pseudo: each token of the words alone, given all others (Salazar et al. 2020). Not a
+        probability of the words: it is given their neighbours among them, and so is lower
+    probe, untrained: accuracy on the probe's task, of this model and of it with its initial weights
+    blind: infill does not read the text after
     lossy: share of the words' bytes that the tokenizer does not give back; bits per byte include
         an edit script for them (see data/round_trip.py)
     """
 
-    infill: Measured | None
-    follow: Measured | None
-    pseudo: Measured | None
-    probe: Measured | None = None
-    untrained: Measured | None = None
+    infill: Estimate | None
+    follow: Estimate | None
+    pseudo: Estimate | None
+    probe: Estimate | None = None
+    untrained: Estimate | None = None
     blind: bool = False
     lossy: float = 0.0
 
 
-def surprise(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
-    """Bits per byte of what is asked for in each hole."""
-    asked: list[list[Question]] = []
-    for hole in holes:
-        questions = loaded.objective.questions(hole)
-        if questions is None:
+def infill_bits(
+    loaded: LoadedRun, examples: list[InfillExample], sizes: np.ndarray
+) -> Estimate | None:
+    """Bits per byte of the middle of each example."""
+    requests: list[list[ScoringRequest]] = []
+    for example in examples:
+        some = loaded.objective.scoring_requests(example)
+        if some is None:
             return None
-        asked.append(questions)
-    rows = [question for questions in asked for question in questions]
-    owner = np.repeat(np.arange(len(holes)), [len(questions) for questions in asked])
-    nats = np.bincount(owner, weights=loaded.nll(rows), minlength=len(holes))
-    return Measured.of(nats / math.log(2), sizes)
+        requests.append(some)
+    rows = [request for some in requests for request in some]
+    owner = np.repeat(np.arange(len(examples)), [len(some) for some in requests])
+    nats = np.bincount(owner, weights=loaded.nll(rows), minlength=len(examples))
+    return Estimate.of(nats / math.log(2), sizes)
 
 
-def reads_alike(loaded: LoadedRun, one: Hole, other: Hole) -> bool:
-    """Whether two holes come to the same rows for the model."""
-    asked = [cast(list[Question], loaded.objective.questions(hole)) for hole in (one, other)]
-    pairs = zip(*asked, strict=True)
+def reads_alike(loaded: LoadedRun, one: InfillExample, other: InfillExample) -> bool:
+    """Whether the model's input is the same for two examples."""
+    requests = [
+        cast(list[ScoringRequest], loaded.objective.scoring_requests(example))
+        for example in (one, other)
+    ]
+    pairs = zip(*requests, strict=True)
 
-    def read(question: Question):
-        return [question.tokens] if question.source is None else [question.tokens, question.source]
+    def read(request: ScoringRequest):
+        return [request.tokens] if request.source is None else [request.tokens, request.source]
 
     return all(all(map(np.array_equal, read(a), read(b))) for a, b in pairs)
 
 
-def pseudo(loaded: LoadedRun, holes: list[Hole], sizes: np.ndarray) -> Measured | None:
-    """Bits per byte, every token asked for alone."""
-    singles = [hole.singles() for hole in holes]
-    owner = np.repeat(np.arange(len(holes)), [len(some) for some in singles])
-    flat = surprise(loaded, [one for some in singles for one in some], np.ones(len(owner)))
+def pseudo(loaded: LoadedRun, examples: list[InfillExample], sizes: np.ndarray) -> Estimate | None:
+    """Bits per byte by pseudo-likelihood: each token given all others."""
+    singles = [example.singles() for example in examples]
+    owner = np.repeat(np.arange(len(examples)), [len(some) for some in singles])
+    flat = infill_bits(loaded, [one for some in singles for one in some], np.ones(len(owner)))
     if flat is None:
         return None
-    return Measured.of(np.bincount(owner, weights=flat.each, minlength=len(holes)), sizes)
+    return Estimate.of(np.bincount(owner, weights=flat.each, minlength=len(examples)), sizes)
 
 
 def charges(loaded: LoadedRun, passages: list[Passage]) -> tuple[np.ndarray, float]:
@@ -111,25 +119,25 @@ def charges(loaded: LoadedRun, passages: list[Passage]) -> tuple[np.ndarray, flo
 
 
 def read(
-    loaded: LoadedRun, passages: list[Passage], holes: list[Hole], task: Labelled | None
-) -> Readings:
-    """Everything the yardstick reads of one run."""
+    loaded: LoadedRun, passages: list[Passage], examples: list[InfillExample], task: Labelled | None
+) -> RunScores:
+    """All scores of one run."""
     sizes = np.array([passage.size for passage in passages], np.float64)
     script, lossy = charges(loaded, passages)
-    infill = surprise(loaded, holes, sizes)
-    ends = [continued(hole, loaded.tokenizer) for hole in holes]
-    follow = surprise(loaded, ends, sizes)
-    blind = follow is not None and reads_alike(loaded, holes[0], ends[0])
-    # For a model that reads only what comes before, one token at a time is what `follow` asks.
-    each = None if blind else pseudo(loaded, holes, sizes)
+    infill = infill_bits(loaded, examples, sizes)
+    ends = [continued(example, loaded.tokenizer) for example in examples]
+    follow = infill_bits(loaded, ends, sizes)
+    blind = follow is not None and reads_alike(loaded, examples[0], ends[0])
+    # For a model that reads only what comes before, pseudo-likelihood is `follow`.
+    each = None if blind else pseudo(loaded, examples, sizes)
     probe = untrained = None
     if task is not None:
         one = np.ones(task.test.sum())
-        probe = Measured.of(accuracy(features(loaded, task.texts), task).astype(float), one)
+        probe = Estimate.of(accuracy(features(loaded, task.texts), task).astype(float), one)
         fresh = features(loaded.untrained(), task.texts)
-        untrained = Measured.of(accuracy(fresh, task).astype(float), one)
+        untrained = Estimate.of(accuracy(fresh, task).astype(float), one)
     infill, follow, each = (
-        None if one is None else Measured.of(one.each + script, sizes)
+        None if one is None else Estimate.of(one.each + script, sizes)
         for one in (infill, follow, each)
     )
-    return Readings(infill, follow, each, probe, untrained, blind, lossy)
+    return RunScores(infill, follow, each, probe, untrained, blind, lossy)

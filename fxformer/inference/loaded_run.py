@@ -20,7 +20,7 @@ from fxformer.hf.published_model import read_config
 from fxformer.inference.generation_defaults import own_settings, published_settings
 from fxformer.inference.model import Model
 from fxformer.objective.base import Objective
-from fxformer.objective.infilling import Question
+from fxformer.objective.infilling import ScoringRequest
 from fxformer.objective.prefix import PrefixLM
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
@@ -110,7 +110,7 @@ class LoadedRun:
             rows = dataclasses.replace(rows, source=tokens, source_segments=segments)
         return rows
 
-    def nll(self, requests: list[Question]) -> np.ndarray:
+    def nll(self, requests: list[ScoringRequest]) -> np.ndarray:
         """Negative log-likelihood of the targets of each request, in nats. [requests] float64."""
         found = self.model.log_probs(requests)
         return np.array([-log_probs.sum(dtype=np.float64) for log_probs in found])

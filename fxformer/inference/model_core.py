@@ -15,7 +15,7 @@ from fxformer.errors import UserError
 from fxformer.inference.forward import Compute, TargetLogProbs, run_rows
 from fxformer.inference.structure import position_lengths
 from fxformer.inference.text_encoding import Texts, as_list, encode_texts
-from fxformer.objective.infilling import Question, asked, shifted
+from fxformer.objective.infilling import ScoringRequest, scoring_batch, shifted
 from fxformer.train.state import bind
 
 
@@ -149,9 +149,9 @@ class ModelCore:
             raise UserError(f"{count} texts and {given} targets: give one target for each text")
         return self.encode(targets, target=True, closed=eos)
 
-    def log_probs(self, requests: Sequence[Question]) -> list[np.ndarray]:
+    def log_probs(self, requests: Sequence[ScoringRequest]) -> list[np.ndarray]:
         """log p of the scored targets of each request, in nats. [k] float32."""
-        rows = [asked([one], self.vocabulary.pad, round_to=1) for one in requests]
+        rows = [scoring_batch([one], self.vocabulary.pad, round_to=1) for one in requests]
         made = self.run_rows(TargetLogProbs(), rows, self.module.vocab)
         return [x[: len(one.scored)] for x, one in zip(made, requests, strict=True)]
 

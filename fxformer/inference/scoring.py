@@ -8,7 +8,7 @@ import numpy as np
 from fxformer.errors import UserError
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.text_encoding import Texts, check_length
-from fxformer.objective.infilling import Question, shifted
+from fxformer.objective.infilling import ScoringRequest, shifted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +28,17 @@ class TokenScores:
         return float(self.log_probs.sum())
 
 
-def causal_requests(ids: np.ndarray, context: int = 1, prefix: int = 0) -> list[Question]:
+def causal_requests(ids: np.ndarray, context: int = 1, prefix: int = 0) -> list[ScoringRequest]:
     """One row that scores ids[context:] of a decoder, each given the tokens before it; none where
     there is nothing to score.
 
     prefix: number of first tokens with bidirectional attention
     """
     scored = np.arange(context - 1, len(ids) - 1)
-    return [Question(ids[:-1], ids[1:], scored, prefix=prefix)] if len(scored) else []
+    return [ScoringRequest(ids[:-1], ids[1:], scored, prefix=prefix)] if len(scored) else []
 
 
-def pseudo_requests(ids: np.ndarray, special: np.ndarray, mask: int) -> list[Question]:
+def pseudo_requests(ids: np.ndarray, special: np.ndarray, mask: int) -> list[ScoringRequest]:
     """One row for each ordinary token, in which it alone is masked (Salazar et al. 2020, eq. 1).
 
     special: [V] bool
@@ -47,17 +47,19 @@ def pseudo_requests(ids: np.ndarray, special: np.ndarray, mask: int) -> list[Que
     for place in np.flatnonzero(~special[ids]):
         tokens = ids.copy()
         tokens[place] = mask
-        rows.append(Question(tokens, ids, np.array([place])))
+        rows.append(ScoringRequest(tokens, ids, np.array([place])))
     return rows
 
 
-def conditional_requests(source: np.ndarray, target: np.ndarray, start: int) -> list[Question]:
+def conditional_requests(
+    source: np.ndarray, target: np.ndarray, start: int
+) -> list[ScoringRequest]:
     """One row that scores all tokens of a target given a source (encoder-decoder)."""
-    return [Question(shifted(target, start), target, np.arange(len(target)), source)]
+    return [ScoringRequest(shifted(target, start), target, np.arange(len(target)), source)]
 
 
 def collected(
-    requests: Sequence[Sequence[Question]], log_probs: Sequence[np.ndarray]
+    requests: Sequence[Sequence[ScoringRequest]], log_probs: Sequence[np.ndarray]
 ) -> list[TokenScores]:
     """The scores of each text, whose requests are one list; log_probs: of all requests in order."""
     found, place = [], 0
@@ -89,7 +91,9 @@ def token_scores(
     return collected(requests, model.log_probs([one for some in requests for one in some]))
 
 
-def _of_encoder(model: ModelCore, texts: Texts, targets: Texts | None) -> list[list[Question]]:
+def _of_encoder(
+    model: ModelCore, texts: Texts, targets: Texts | None
+) -> list[list[ScoringRequest]]:
     if targets is not None:
         raise UserError(f"{model.name} is an encoder: score takes no targets")
     mask, special = model.vocabulary.mask, model.vocabulary.special
@@ -100,7 +104,7 @@ def _of_encoder(model: ModelCore, texts: Texts, targets: Texts | None) -> list[l
 
 def _of_decoder(
     model: ModelCore, texts: Texts, targets: Texts | None, bos: bool, eos: bool
-) -> list[list[Question]]:
+) -> list[list[ScoringRequest]]:
     first = _bos(model) if bos else np.zeros(0, np.int32)
     given = model.encode_parts(texts, closed=eos and targets is None)
     if targets is None:

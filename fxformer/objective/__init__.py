@@ -1,1 +1,1 @@
-"""Objectives: what is asked of a model, how its input is spoilt, and how its answer is scored."""
+"""Pretraining objectives: how a batch is corrupted, and the loss of a model on it."""

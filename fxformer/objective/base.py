@@ -1,4 +1,4 @@
-"""What every objective is: a module that owns a model, spoils its input and scores its answer."""
+"""Base class of objectives: a module that owns a model, corrupts its input and computes a loss."""
 
 import abc
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.static_fields import Held, Tally
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
@@ -82,8 +82,8 @@ class Objective(nnx.Module):
     def corrupt(self, rows: Rows) -> Batch:
         """What the model reads and must answer. Numpy; a pure function of the rows."""
 
-    def questions(self, hole: Hole) -> list[Question] | None:
-        """Rows whose answers together are p(hole | the rest, as far as this objective reads it).
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest] | None:
+        """Rows whose answers together are p(example | the rest, as far as this objective reads it).
 
         None where it has no way to ask: what it learns is no such probability.
         """

@@ -5,7 +5,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
@@ -44,10 +44,12 @@ class CausalLM(Objective):
         tokens = rows.tokens[:, :-1].astype(np.int32)
         return Batch(tokens, rows.segments[:, :-1], targets, counts.astype(np.float32))
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """The text up to the end of the hole; what comes after it is not read."""
-        text = np.concatenate([hole.left, hole.middle])
-        return [Question(text[:-1], text[1:], np.arange(len(hole.left) - 1, len(text) - 1))]
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """The text up to the end of the example; what comes after it is not read."""
+        text = np.concatenate([example.left, example.middle])
+        return [
+            ScoringRequest(text[:-1], text[1:], np.arange(len(example.left) - 1, len(text) - 1))
+        ]
 
 
 def scored(rows: Rows) -> np.ndarray:

@@ -56,7 +56,7 @@ def poisson_table(mean: float) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Draws:
+class CounterRNG:
     """The random numbers of some pieces of text.
 
     keys: uint64, one word for each piece, token or span that is to be drawn for; the axes of the
@@ -66,18 +66,18 @@ class Draws:
     keys: np.ndarray
 
     @classmethod
-    def of(cls, seed: int, epoch: int, examples: np.ndarray) -> "Draws":
+    def of(cls, seed: int, epoch: int, examples: np.ndarray) -> "CounterRNG":
         """The draws of these examples. examples: integers of any shape."""
         start = chain(chain(np.uint64(0), np.int64(seed)), np.int64(epoch))
         return cls(chain(start, np.asarray(examples, np.int64)))
 
-    def within(self, stream: str) -> "Draws":
-        """Draws that are independent of these: a noise's own, however often it is listed."""
-        return Draws(chain(self.keys, np.uint64(stream_word(stream))))
+    def within(self, stream: str) -> "CounterRNG":
+        """Streams that are independent of these: a noise's own, however often it is listed."""
+        return CounterRNG(chain(self.keys, np.uint64(stream_word(stream))))
 
-    def at(self, index: np.ndarray) -> "Draws":
+    def at(self, index: np.ndarray) -> "CounterRNG":
         """The draws of piece index[i], for each i: one key a piece becomes one a token."""
-        return Draws(self.keys[index])
+        return CounterRNG(self.keys[index])
 
     def bits(self, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
         """64 random bits for each key. position: integers that broadcast with the keys. uint64."""

@@ -1,4 +1,4 @@
-"""Causal LM behind a control code: the code is read, and says what kind of text follows."""
+"""Causal language modelling after a control code (CTRL)."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import InfillExample
 from fxformer.objective.pieces import pieces_of
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
@@ -57,5 +57,5 @@ class ControlledLM(CausalLM):
             )
         return batch
 
-    def questions(self, hole: Hole) -> None:
+    def scoring_requests(self, hole: InfillExample) -> None:
         """It reads texts behind a code, and nobody says which one a hole's text would have."""

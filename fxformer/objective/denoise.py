@@ -1,4 +1,4 @@
-"""Denoising with an encoder and a decoder: read a spoilt text, write the whole original."""
+"""Denoising of an encoder-decoder (BART): from a corrupted text to the original."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,7 +8,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.infilling import Hole, Question, shifted
+from fxformer.objective.infilling import InfillExample, ScoringRequest, shifted
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces, laid_out, pieces_of
 from fxformer.objective.segments import ranks_of
@@ -18,7 +18,7 @@ from fxformer.types import Part
 
 
 class DenoisingLM(Objective):
-    """-log p(text | spoilt text), over every token of the text. Lewis et al. 2020 (BART), sec. 2.2.
+    """-log p(text | corrupted text) over all its tokens. Lewis et al. 2020 (BART), sec. 2.2.
 
     The noises are applied one after the other to each piece. The target is the whole original
     piece, the decoder's input that shifted right by the `start` token; source and target of a
@@ -59,7 +59,7 @@ class DenoisingLM(Objective):
         height, width = rows.tokens.shape
         pieces = pieces_of(rows, self.vocabulary)
         for index in range(len(self.noises)):
-            pieces = self._spoil(pieces, index, rows)
+            pieces = self._corrupted(pieces, index, rows)
         room = self.source_length(width)
         fitted = fit(pieces, height, room)
         surplus = len(pieces.tokens) - len(fitted.tokens)
@@ -75,7 +75,7 @@ class DenoisingLM(Objective):
             source_segments=source_segments,
         )
 
-    def _spoil(self, pieces: Pieces, index: int, rows: Rows) -> Pieces:
+    def _corrupted(self, pieces: Pieces, index: int, rows: Rows) -> Pieces:
         """One noise applied, with draws of its own even if the same noise is listed twice."""
         draws = pieces.draws(rows.seed, rows.epoch).within(f"noise {index}")
         return self.noises[index](pieces, draws, self.vocabulary)
@@ -84,20 +84,20 @@ class DenoisingLM(Objective):
         """The pieces before the first noise and after each. [noises + 1]."""
         stages = [pieces_of(rows, self.vocabulary)]
         for index in range(len(self.noises)):
-            stages.append(self._spoil(stages[-1], index, rows))
+            stages.append(self._corrupted(stages[-1], index, rows))
         return stages
 
-    def questions(self, hole: Hole) -> list[Question] | None:
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest] | None:
         """The source has what the first noise that hides tokens leaves of them; the decoder writes
-        the left side, then the hole."""
-        fills = (noise.fill(len(hole.middle), self.vocabulary) for noise in self.noises)
+        the left side, then the example."""
+        fills = (noise.fill(len(example.middle), self.vocabulary) for noise in self.noises)
         fill = next((fill for fill in fills if fill is not None), None)
         if fill is None:
             return None
-        source = np.concatenate([hole.left, fill, hole.right]).astype(np.int32)
-        scored = np.arange(len(hole.left), len(hole.left) + len(hole.middle))
-        tokens = shifted(hole.text, getattr(self.vocabulary, self.start))
-        return [Question(tokens, hole.text, scored, source)]
+        source = np.concatenate([example.left, fill, example.right]).astype(np.int32)
+        scored = np.arange(len(example.left), len(example.left) + len(example.middle))
+        tokens = shifted(example.text, getattr(self.vocabulary, self.start))
+        return [ScoringRequest(tokens, example.text, scored, source)]
 
 
 def fit(pieces: Pieces, rows: int, room: int) -> Pieces:

@@ -1,4 +1,4 @@
-"""How well replaced tokens are told from original ones."""
+"""Metrics of replaced-token detection."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Replaced-token detection: a small generator fills in masks, the model finds what is wrong."""
+"""Replaced-token detection (ELECTRA): a generator fills in masks, the model finds its errors."""
 
 import functools
 from typing import cast
@@ -12,9 +12,9 @@ from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, scale_transformer, unwrap_partial
 from fxformer.nn.core import Embedding
 from fxformer.nn.flops import kernel_size
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.detection import detection
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import InfillExample
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount
@@ -82,13 +82,13 @@ class ReplacedTokenDetection(MaskedLM):
         picked = batch.picked
         examples = np.take_along_axis(rows.examples, picked, 1)
         ranks = np.take_along_axis(ranks_in_rows(rows.segments), picked, 1)
-        bits = Draws.of(rows.seed, rows.epoch, examples).bits("generator", ranks)
+        bits = CounterRNG.of(rows.seed, rows.epoch, examples).bits("generator", ranks)
         noise = np.where(batch.weights > 0, bits >> np.uint64(32), 0).astype(np.uint32)
         targets, tokens = batch.weights.sum(), np.count_nonzero(rows.segments)
         balance = np.full(len(picked), tokens / max(targets, 1), np.float32)
         return batch.replace(noise=noise, balance=balance)
 
-    def questions(self, hole: Hole) -> None:
+    def scoring_requests(self, hole: InfillExample) -> None:
         """None: the discriminator gives words no probability, and the generator is thrown away."""
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:

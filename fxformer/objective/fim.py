@@ -1,4 +1,4 @@
-"""Fill in the middle: a decoder reads the two ends of a text and writes what stood between."""
+"""Fill in the middle: a decoder generates the middle of a text after its beginning and end."""
 
 import dataclasses
 from typing import Annotated, Literal, cast
@@ -9,9 +9,9 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.fim_split import CharacterSplit, Split, TokenSplit, either
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.segments import counts_of, sums_before
 from fxformer.ops.cross_entropy import CrossEntropy
@@ -177,12 +177,12 @@ class FillInTheMiddle(CausalLM):
         mute, tight = np.count_nonzero(body & ~split.can(pieces)), np.count_nonzero(~fits)
         return Plan(kind, exact, either(exact, text, pieces), at, int(mute), int(tight))
 
-    def kinds(self, pieces: Pieces, draws: Draws) -> np.ndarray:
+    def kinds(self, pieces: Pieces, draws: CounterRNG) -> np.ndarray:
         """0: left as it is, 1: PSM, 2: SPM. [P] int64."""
         turned = draws.uniform("whether") < self.rate
         return (turned & self.splitting.can(pieces)) * (1 + (draws.uniform("order") < self.spm))
 
-    def cuts(self, pieces: Pieces, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    def cuts(self, pieces: Pieces, draws: CounterRNG) -> tuple[np.ndarray, np.ndarray]:
         """Characters (or tokens) before the first and the second cut, each uniform on 0 … m. [P]
         int64 each."""
         one, two = (draws.below("cut", self.measure(pieces) + 1, place) for place in (0, 1))
@@ -212,14 +212,16 @@ class FillInTheMiddle(CausalLM):
         place = np.argsort(owner * 10 + np.concatenate([order, steps]), kind="stable")
         return tokens[place].astype(np.int32), owner[place]
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """In the order prefix, suffix, middle; a hole at the end of the text as a causal LM."""
-        if hole.closed(self.vocabulary):
-            return super().questions(hole)
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """In the order prefix, suffix, middle; a example at the end of the text as a causal LM."""
+        if example.closed(self.vocabulary):
+            return super().scoring_requests(example)
         before, after, then = ([mark] for mark in self.marks)
         special = self.vocabulary.special
-        lead = np.argmin(np.append(special[hole.left], False))  # bos stays in front, eos at the end
-        tail = hole.right[~special[hole.right]]
-        parts = (hole.left[:lead], before, hole.left[lead:], after, tail, then)
+        lead = np.argmin(
+            np.append(special[example.left], False)
+        )  # bos stays in front, eos at the end
+        tail = example.right[~special[example.right]]
+        parts = (example.left[:lead], before, example.left[lead:], after, tail, then)
         left = np.concatenate(parts).astype(np.int32)
-        return super().questions(Hole(left, hole.middle, hole.right[:0]))
+        return super().scoring_requests(InfillExample(left, example.middle, example.right[:0]))

@@ -1,4 +1,4 @@
-"""Where a text may be cut for filling in its middle: between tokens, or between characters."""
+"""Split points of fill in the middle: between tokens, or between characters."""
 
 import dataclasses
 from typing import Protocol

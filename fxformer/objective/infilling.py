@@ -1,8 +1,7 @@
-"""A text with a hole, and how an objective asks its own model for what stood there.
+"""Infilling as a common task of objectives: -log p(middle | what the model may read), in nats.
 
-Losses of different objectives are answers to different questions. A hole is one question that many
-of them can put in their own manner, so that the answers can be compared: -log p(hole | what the
-model may read), in nats.
+Losses of different objectives cannot be compared. An InfillExample is one task that most of them
+can pose to their model in their own format, so that the results can be.
 """
 
 import dataclasses
@@ -15,9 +14,11 @@ from fxformer.batch import Batch, Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
-class Hole:
-    """left, middle, right: [n] int32 ids; what the tokenizer puts around a text is part of left and
-    right. The middle is what is asked for; left has at least one token."""
+class InfillExample:
+    """A text whose middle is to be predicted. [n] int32 ids each.
+
+    The special tokens around a text are part of left and right; left has at least one token.
+    """
 
     left: np.ndarray
     middle: np.ndarray
@@ -29,26 +30,26 @@ class Hole:
         return np.concatenate([self.left, self.middle, self.right])
 
     def closed(self, vocabulary: Vocabulary) -> bool:
-        """Whether no ordinary token comes after the hole."""
+        """Whether no ordinary token comes after the example."""
         return bool(vocabulary.special[self.right].all())
 
-    def singles(self) -> list["Hole"]:
-        """One hole for each token of the middle, all others standing: what a pseudo-likelihood
-        asks (Salazar et al. 2020)."""
+    def singles(self) -> list["InfillExample"]:
+        """One example for each token of the middle, all others given: the terms of a
+        pseudo-likelihood (Salazar et al. 2020)."""
         text, first = self.text, len(self.left)
         places = range(first, first + len(self.middle))
-        return [Hole(text[:i], text[i : i + 1], text[i + 1 :]) for i in places]
+        return [InfillExample(text[:i], text[i : i + 1], text[i + 1 :]) for i in places]
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
-    """One row for a model, and where it answers.
+class ScoringRequest:
+    """One row of model input with the positions to score.
 
-    tokens: [t] int32, what the (only, or decoder) stack reads
-    targets: [t] int32, the right ids
-    scored: [k] int64, places in `targets` that belong to the hole
-    source: [s] int32, what an encoder reads beside it
-    prefix: how many first tokens a causal stack reads in both directions
+    tokens: [t] int32, input of the (only, or decoder) stack
+    targets: [t] int32, the correct ids
+    scored: [k] int64, positions in `targets` to score
+    source: [s] int32, input of the encoder
+    prefix: number of first tokens that a causal stack encodes bidirectionally
     """
 
     tokens: np.ndarray
@@ -59,34 +60,34 @@ class Question:
 
 
 def shifted(target: np.ndarray, start: int) -> np.ndarray:
-    """What a decoder reads to write `target` [t]: the start token, then all but the last."""
+    """Decoder input for `target` [t]: the start token, then all but the last."""
     return np.concatenate([[start], target[:-1]]).astype(np.int32)
 
 
-def asked(questions: Sequence[Question], pad: int, *, round_to: int = 32) -> Batch:
-    """Questions as one batch, a row each; lengths rounded up, so that few shapes are compiled."""
+def scoring_batch(requests: Sequence[ScoringRequest], pad: int, *, round_to: int = 32) -> Batch:
+    """Requests as one batch, a row each; lengths rounded up, so that few shapes are compiled."""
 
     def width(sizes: list[int], step: int) -> int:
         return -(-max(sizes) // step) * step
 
-    long = width([len(q.tokens) for q in questions], round_to)
-    most = width([len(q.scored) for q in questions], 8)
-    shape = (len(questions), long)
+    long = width([len(one.tokens) for one in requests], round_to)
+    most = width([len(one.scored) for one in requests], 8)
+    shape = (len(requests), long)
     tokens, segments = np.full(shape, pad, np.int32), np.zeros(shape, np.int32)
     targets, weights, picked = (
-        np.zeros((len(questions), most), kind) for kind in (np.int32, np.float32, np.int32)
+        np.zeros((len(requests), most), kind) for kind in (np.int32, np.float32, np.int32)
     )
     prefix = np.zeros(shape, bool)
-    for row, q in enumerate(questions):
+    for row, q in enumerate(requests):
         tokens[row, : len(q.tokens)], segments[row, : len(q.tokens)] = q.tokens, 1
         targets[row, : len(q.scored)] = q.targets[q.scored]
         picked[row, : len(q.scored)], weights[row, : len(q.scored)] = q.scored, 1
         prefix[row, : q.prefix] = True
     batch = Batch(tokens, segments, targets, weights, picked)
-    if questions[0].source is not None:
-        sources = [cast(np.ndarray, q.source) for q in questions]
+    if requests[0].source is not None:
+        sources = [cast(np.ndarray, one.source) for one in requests]
         wide = width([len(one) for one in sources], round_to)
-        source = np.full((len(questions), wide), pad, np.int32)
+        source = np.full((len(requests), wide), pad, np.int32)
         there = np.zeros_like(source)
         for row, one in enumerate(sources):
             source[row, : len(one)], there[row, : len(one)] = one, 1

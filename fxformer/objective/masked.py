@@ -1,4 +1,4 @@
-"""Masked language modelling: hide some tokens, predict those from both sides."""
+"""Masked language modelling: predict masked tokens from both sides (BERT)."""
 
 from typing import ClassVar, Protocol
 
@@ -7,8 +7,8 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
-from fxformer.objective.counter_rng import Draws
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.counter_rng import CounterRNG
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.tokens import Independent
@@ -26,7 +26,7 @@ class Selection(Protocol):
 
     single: ClassVar[bool]
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
         """The chosen tokens, and which of them belong together."""
         ...
 
@@ -92,18 +92,18 @@ class MaskedLM(Objective):
         weights[row, slot] = 1
         return Batch(tokens, rows.segments, targets, weights, picked)
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """One row a token: those before it given, it and those after it in the hole masked.
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """One row a token: those before it given, it and those after it in the example masked.
 
-        By the chain rule a probability of the hole, given how many tokens it has (Wang and Cho
-        2019 read a masked LM so); for a hole of one token, what a pseudo-likelihood sums.
+        By the chain rule a probability of the example, given how many tokens it has (Wang and Cho
+        2019 read a masked LM so); for a example of one token, what a pseudo-likelihood sums.
         """
-        first, last = len(hole.left), len(hole.left) + len(hole.middle)
+        first, last = len(example.left), len(example.left) + len(example.middle)
         rows = []
         for place in range(first, last):
-            tokens = hole.text
+            tokens = example.text
             tokens[place:last] = self.vocabulary.mask
-            rows.append(Question(tokens, hole.text, np.array([place])))
+            rows.append(ScoringRequest(tokens, example.text, np.array([place])))
         return rows
 
     def _with_room(self, pieces: Pieces, chosen: Chosen, height: int, width: int) -> Chosen:

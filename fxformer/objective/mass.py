@@ -1,4 +1,4 @@
-"""MASS: the encoder reads a text with one long fragment masked, the decoder writes the fragment."""
+"""MASS: the encoder reads a text with one fragment masked, the decoder generates the fragment."""
 
 import dataclasses
 from typing import Literal, cast
@@ -8,8 +8,8 @@ from flax import nnx
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.counter_rng import Draws
-from fxformer.objective.infilling import Hole, Question, shifted
+from fxformer.objective.counter_rng import CounterRNG
+from fxformer.objective.infilling import InfillExample, ScoringRequest, shifted
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import counts_of, numbered, starts_of
@@ -55,7 +55,7 @@ class MaskedSeq2Seq(Objective):
         """As long as the text."""
         return length
 
-    def fragment(self, pieces: Pieces, draws: Draws) -> np.ndarray:
+    def fragment(self, pieces: Pieces, draws: CounterRNG) -> np.ndarray:
         """Indices of the tokens of the fragments, ascending. [k]."""
         part, rank, number = self.blocks(pieces)
         owner, index = self._owners(pieces)
@@ -108,10 +108,13 @@ class MaskedSeq2Seq(Objective):
         _, targets, weights = answer(dataclasses.replace(rows, scored=hidden), start)
         return Batch(tokens, rows.segments, targets, weights, None, source, rows.segments)
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """The hole is the fragment: masked in the source, all else masked for the decoder."""
-        text, scored = hole.text, np.arange(len(hole.left), len(hole.left) + len(hole.middle))
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """The example is the fragment: masked in the source, all else masked for the decoder."""
+        text, scored = (
+            example.text,
+            np.arange(len(example.left), len(example.left) + len(example.middle)),
+        )
         source, shown = text.copy(), np.full_like(text, self.vocabulary.mask)
-        source[scored], shown[scored] = self.vocabulary.mask, hole.middle
+        source[scored], shown[scored] = self.vocabulary.mask, example.middle
         tokens = shifted(shown, getattr(self.vocabulary, self.start))
-        return [Question(tokens, text, scored, source)]
+        return [ScoringRequest(tokens, text, scored, source)]

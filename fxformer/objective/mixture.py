@@ -1,4 +1,4 @@
-"""Several objectives in one run: every piece of text comes under one of them."""
+"""A mixture of objectives: each piece of text is corrupted by one of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from flax import nnx
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.pieces import Pieces, pieces_of
 from fxformer.objective.segments import ranks_of
 from fxformer.ops.cross_entropy import CrossEntropy
@@ -161,9 +161,9 @@ class Mixture(Objective):
         weights[row, slot] = 1
         return batch.replace(picked=picked, targets=targets, weights=weights)
 
-    def questions(self, hole: Hole) -> list[Question] | None:
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest] | None:
         """Those of the first part that has any."""
-        of_parts = (part.questions(hole) for part in self.parts)
+        of_parts = (part.scoring_requests(example) for part in self.parts)
         return next((questions for questions in of_parts if questions is not None), None)
 
 

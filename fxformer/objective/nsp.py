@@ -1,4 +1,4 @@
-"""Next sentence prediction (BERT): is B what follows A, or a text of another document?"""
+"""Next sentence prediction (BERT): whether text B follows text A in its document."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class NextSentence(SentencePairLM):
 
     needs_negatives = True
 
-    def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
+    def with_wrong_pairs(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
         assert pairs.negatives is not None  # `shown` refuses rows without
         here = pairs.documents >= 0
         tokens = np.where(wrong[pieces.piece], pairs.negatives[here], pieces.tokens)

@@ -1,11 +1,11 @@
-"""Pegasus: important sentences give way to one mask each, and are written one after the other."""
+"""Gap sentence generation (Pegasus): important sentences are masked and generated."""
 
 import dataclasses
 from typing import cast
 
 import numpy as np
 
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.span_corruption import DropTokens
@@ -29,9 +29,9 @@ class GapSentenceGeneration(DropTokens):
         stays[hidden.index[~first]] = False
         return Side(tokens[stays], pieces.piece[stays])
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """A mask stands for the hole."""
-        (question,) = super().questions(hole)
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """A mask stands for the example."""
+        (question,) = super().scoring_requests(example)
         mask = cast(int, self.vocabulary.mask)
-        source = np.concatenate([hole.left, [mask], hole.right]).astype(np.int32)
+        source = np.concatenate([example.left, [mask], example.right]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from fxformer.batch import Rows, Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.segments import counts_of, numbered, ranks_of, sums_before
 from fxformer.segmentation import begins_word, ends_sentence
 
@@ -75,9 +75,9 @@ class Pieces:
             self, origin=np.asarray(index), **{name: getattr(self, name)[index] for name in names}
         )
 
-    def draws(self, seed: int, epoch: int) -> Draws:
+    def draws(self, seed: int, epoch: int) -> CounterRNG:
         """One key for each piece. [P]."""
-        return Draws.of(seed, epoch, self.example)
+        return CounterRNG.of(seed, epoch, self.example)
 
 
 @dataclasses.dataclass(frozen=True)

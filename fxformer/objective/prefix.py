@@ -1,4 +1,4 @@
-"""Prefix language modelling: read the beginning of a text in both directions, go on from there."""
+"""Prefix language modelling: continue a prefix that is encoded bidirectionally."""
 
 import dataclasses
 from typing import Literal
@@ -9,15 +9,15 @@ from flax import nnx
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
 from fxformer.objective.causal import CausalLM
-from fxformer.objective.counter_rng import Draws
-from fxformer.objective.infilling import Hole, Question, shifted
+from fxformer.objective.counter_rng import CounterRNG
+from fxformer.objective.infilling import InfillExample, ScoringRequest, shifted
 from fxformer.objective.pieces import Pieces, laid, pieces_of
 from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Part
 
 
-def split_points(pieces: Pieces, draws: Draws) -> np.ndarray:
+def split_points(pieces: Pieces, draws: CounterRNG) -> np.ndarray:
     """Tokens before the split of each piece: uniform on 1 … n-1 of its n tokens. [P] int64.
 
     A piece of one token is all prefix.
@@ -50,10 +50,10 @@ class PrefixLM(CausalLM):
             prefix=prefix[:, :-1],
         )
 
-    def questions(self, hole: Hole) -> list[Question]:
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
         """As a causal LM, the left side read in both directions."""
-        (question,) = super().questions(hole)
-        return [dataclasses.replace(question, prefix=len(hole.left))]
+        (question,) = super().scoring_requests(example)
+        return [dataclasses.replace(question, prefix=len(example.left))]
 
 
 class PrefixSeq2Seq(Objective):
@@ -97,7 +97,9 @@ class PrefixSeq2Seq(Objective):
         tokens, targets, weights = answer(Rows(wrote, segments, segments), start)
         return Batch(tokens, segments, targets, weights, None, source, source_segments)
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """The encoder reads the left side; what comes after the hole is not read."""
-        tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
-        return [Question(tokens, hole.middle, np.arange(len(hole.middle)), hole.left)]
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """The encoder reads the left side; what comes after the example is not read."""
+        tokens = shifted(example.middle, getattr(self.vocabulary, self.start))
+        return [
+            ScoringRequest(tokens, example.middle, np.arange(len(example.middle)), example.left)
+        ]

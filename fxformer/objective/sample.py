@@ -1,4 +1,4 @@
-"""Draw a token from a softmax with given random bits: a pure function of logits and bits."""
+"""Sampling from a softmax with given random bits: a pure function of logits and bits."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Span masking: runs of neighbouring words are selected together (SpanBERT, ALBERT)."""
+"""Span masking: sequences of words are masked together (SpanBERT, ALBERT)."""
 
 import dataclasses
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.span_lengths import Geometric, Lengths
 from fxformer.objective.masking.tokens import due
@@ -38,7 +38,7 @@ class Spans:
     whole_words: bool = True
     single: ClassVar[bool] = False
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
         """The tokens of the chosen spans, each span a unit."""
         budget = due(self.rate, pieces.free_lengths)
         words = self.words(pieces)
@@ -55,7 +55,9 @@ class Spans:
         """The words that spans are made of."""
         return Words.of(pieces, due(self.rate, pieces.free_lengths), whole=self.whole_words)
 
-    def _cut(self, words: Words, budget: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    def _cut(
+        self, words: Words, budget: np.ndarray, draws: CounterRNG
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(first word, length in words) of the spans that each piece is cut into."""
         length = self.lengths.draw(draws.at(words.piece), "length", words.rank)
         length = np.minimum(length, longest(words, budget))

@@ -1,4 +1,4 @@
-"""Whole-word masking: all tokens of a word are selected together, within a budget of tokens."""
+"""Whole-word masking: all tokens of a word are masked together, within a budget of tokens."""
 
 import dataclasses
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
@@ -31,7 +31,7 @@ class WholeWords:
     rate: Proportion = 0.15
     single: ClassVar[bool] = False
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
         """The tokens of the chosen words, each word a unit."""
         budget = due(self.rate, pieces.free_lengths)
         words = Words.of(pieces, budget)

@@ -1,4 +1,4 @@
-"""Masked LM on two texts side by side, and a judgement whether they stand as they should."""
+"""Masked language modelling on pairs of texts with a classification of the pair."""
 
 import abc
 import dataclasses
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.nn.classifier import Classifier, pool_first
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import InfillExample
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import Independent
@@ -74,8 +74,8 @@ class SentencePairLM(MaskedLM):
         self.rate, self.sentence_weight = rate, sentence_weight
 
     @abc.abstractmethod
-    def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
-        """(tokens [n], types [n]) of all pieces, those with `wrong` [P] bool spoilt."""
+    def with_wrong_pairs(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
+        """(tokens [n], types [n]) of all pieces, the pairs in `wrong` [P] bool replaced."""
 
     def wrong(self, pieces: Pieces, rows: Rows) -> np.ndarray:
         """Which pieces are to be made wrong. [P] bool."""
@@ -87,7 +87,7 @@ class SentencePairLM(MaskedLM):
         if rows.pairs is None or (self.needs_negatives and rows.pairs.negatives is None):
             raise UserError(self._lacking(rows))
         pieces = pieces_of(rows, self.vocabulary)
-        new = self.spoilt(pieces, rows.pairs, self.wrong(pieces, rows))
+        new = self.with_wrong_pairs(pieces, rows.pairs, self.wrong(pieces, rows))
         place = rows.segments > 0
         tokens, types = rows.tokens.astype(np.int32), rows.pairs.types.astype(np.int32)
         tokens[place], types[place] = new
@@ -134,8 +134,8 @@ class SentencePairLM(MaskedLM):
         logits = answer(x, jnp.ones(x.shape[:2], jnp.int32), key=key)
         return logits.astype(jnp.float32).reshape(*at.shape, CLASSES)
 
-    def questions(self, hole: Hole) -> None:
-        """It reads two texts; a hole is in one."""
+    def scoring_requests(self, example: InfillExample) -> None:
+        """It reads two texts; a example is in one."""
 
     def _lacking(self, rows: Rows) -> str:
         name = type(self).__name__

@@ -1,4 +1,4 @@
-"""What the decoder of a seq2seq model reads and answers: the target shifted right; the target."""
+"""Decoder inputs and targets of a seq2seq model: the target shifted right by one."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Sentence order prediction (ALBERT): do the two texts stand in their order?"""
+"""Sentence order prediction (ALBERT): whether two texts are in their original order."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fxformer.objective.sentence_pairs import SentencePairLM
 class SentenceOrder(SentencePairLM):
     """A wrong pair is `[bos] B [eos] A [eos]`. Lan et al. 2020, sec. 3.1: topic tells nothing."""
 
-    def spoilt(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
+    def with_wrong_pairs(self, pieces: Pieces, pairs: Pairs, wrong: np.ndarray) -> tuple:
         types = pairs.types[pairs.documents >= 0]
         piece, rank, length = pieces.piece, pieces.ranks, pieces.lengths
         second = counts_of(piece, pieces.count, types == 1)

@@ -1,4 +1,4 @@
-"""Span corruption: read a text with spans cut out, write the spans (T5)."""
+"""Span corruption (T5): spans are replaced by sentinels and generated."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from flax import nnx
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.infilling import Hole, Question, shifted
+from fxformer.objective.infilling import InfillExample, ScoringRequest, shifted
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.pieces import Pieces
@@ -111,13 +111,13 @@ class SpanCorruption(HiddenText):
         self._check_sentinels(int(span.max(initial=0)), "a piece")
         return np.array(self.span_sentinels, np.int32)[span]
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """The first sentinel stands for the hole; the decoder writes it, the hole, the second."""
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """The first sentinel stands for the middle; the target is it, the middle, the second."""
         one, two = self.span_sentinels[:2]
-        source = np.concatenate([hole.left, [one], hole.right]).astype(np.int32)
-        target = np.concatenate([[one], hole.middle, [two]]).astype(np.int32)
+        source = np.concatenate([example.left, [one], example.right]).astype(np.int32)
+        target = np.concatenate([[one], example.middle, [two]]).astype(np.int32)
         tokens = shifted(target, getattr(self.vocabulary, self.start))
-        return [Question(tokens, target, np.arange(1, len(hole.middle) + 1), source)]
+        return [ScoringRequest(tokens, target, np.arange(1, len(example.middle) + 1), source)]
 
 
 class DropTokens(HiddenText):
@@ -138,8 +138,8 @@ class DropTokens(HiddenText):
         wanted[hidden.index] = True
         return Side(pieces.tokens[wanted], pieces.piece[wanted])
 
-    def questions(self, hole: Hole) -> list[Question]:
-        """Nothing marks the hole in the source."""
-        source = np.concatenate([hole.left, hole.right])
-        tokens = shifted(hole.middle, getattr(self.vocabulary, self.start))
-        return [Question(tokens, hole.middle, np.arange(len(hole.middle)), source)]
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
+        """Nothing marks the example in the source."""
+        source = np.concatenate([example.left, example.right])
+        tokens = shifted(example.middle, getattr(self.vocabulary, self.start))
+        return [ScoringRequest(tokens, example.middle, np.arange(len(example.middle)), source)]

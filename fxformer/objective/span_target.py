@@ -1,4 +1,4 @@
-"""Read a text with tokens hidden, write those: what the objectives of T5 have in common."""
+"""Base class of objectives whose target is what was masked in the source (T5)."""
 
 import abc
 import dataclasses
@@ -10,7 +10,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective, require
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.pieces import Pieces, laid, pieces_of
@@ -80,7 +80,7 @@ class HiddenText(Objective):
     def _target(self, pieces: Pieces, hidden: Hidden) -> Side:
         """What the decoder writes."""
 
-    def draw(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def draw(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """What is hidden of each piece."""
         return self.hiding(pieces, draws)
 

@@ -1,4 +1,4 @@
-"""Host values inside a module: hidden from jax, and hashable, so that it can key a jit."""
+"""Host values inside a module: not traced by jax, and hashable, as keys of jit."""
 
 import collections
 import dataclasses

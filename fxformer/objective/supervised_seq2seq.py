@@ -1,4 +1,4 @@
-"""Objectives on given pairs of texts: write the second, or label the first token by token."""
+"""Objectives on given pairs of texts: generate the second, or label each token of the first."""
 
 from typing import Literal
 

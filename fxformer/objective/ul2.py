@@ -1,4 +1,4 @@
-"""A mixture of denoisers: every piece of text is spoilt in one of several ways, and says how."""
+"""Mixture of denoisers (UL2): each piece is corrupted in one of several modes, named in front."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from flax import nnx
 
 from fxformer.batch import Limit, Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
-from fxformer.objective.infilling import Hole, Question
+from fxformer.objective.counter_rng import CounterRNG
+from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.masking.suffix_noise import Suffix
 from fxformer.objective.pieces import Pieces
@@ -41,7 +41,7 @@ class Mixed(Hiding):
         weights = np.array([denoiser.weight for denoiser in self.denoisers])
         return weights / weights.sum()
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The hidden tokens, and which denoiser hid those of each piece."""
         steps = np.cumsum(self.shares)[:-1]
         kind = np.searchsorted(steps, draws.uniform("denoiser"), side="right")
@@ -132,14 +132,14 @@ class MixtureOfDenoisers(SpanCorruption):
         denoisers = cast(Mixed, self.hiding).denoisers
         return modes[np.array([d.mode for d in denoisers])[hidden.kind]]
 
-    def questions(self, hole: Hole) -> list[Question]:
+    def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
         """Span corruption's, in the mode of the first denoiser that hides such a place: a suffix
-        where nothing comes after the hole."""
-        wanted = hole.closed(self.vocabulary)
+        where nothing comes after the example."""
+        wanted = example.closed(self.vocabulary)
         denoisers = cast(Mixed, self.hiding).denoisers
         fitting = [d for d in denoisers if isinstance(d.hiding, Suffix) == wanted]
         mode = (fitting or denoisers)[0].mode
         first = self.vocabulary.sentinels[len(self.span_sentinels) + mode]
-        (question,) = super().questions(hole)
+        (question,) = super().scoring_requests(example)
         source = np.concatenate([[first], cast(np.ndarray, question.source)]).astype(np.int32)
         return [dataclasses.replace(question, source=source)]

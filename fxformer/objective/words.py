@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from fxformer.batch import Limit
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
@@ -69,7 +69,7 @@ class Words:
 
 
 def on_circle(
-    owner: np.ndarray, size: np.ndarray, pieces: Pieces, budget: np.ndarray, draws: Draws
+    owner: np.ndarray, size: np.ndarray, pieces: Pieces, budget: np.ndarray, draws: CounterRNG
 ) -> np.ndarray:
     """Which of some units are selected, so that each is with probability budget / m, whatever its
     size, of the m ordinary tokens of its piece.

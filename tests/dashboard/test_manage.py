@@ -208,7 +208,7 @@ def accessible(page):
 
 def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
     (root / ".compared").mkdir()
-    asked = [{"run": one.id, "spent": {"tokens": 4000.0}, "readings": {"infill": None}}
+    asked = [{"run": one.id, "spent": {"tokens": 4000.0}, "scores": {"infill": None}}
              for one in runs(root)]  # fmt: skip
     (root / ".compared" / "20261130T0138240000.json").write_text(
         json.dumps(

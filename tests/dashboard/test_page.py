@@ -36,7 +36,7 @@ def folder(tmp_path):
         {
             "run": run,
             "spent": {"tokens": 4000.0 * (1 + n)},
-            "readings": {"infill": reading, "follow": None, "pseudo": reading, "lossy": n / 8},
+            "scores": {"infill": reading, "follow": None, "pseudo": reading, "lossy": n / 8},
         }
         for n, run in enumerate(RunIndex(root).runs())
     ]

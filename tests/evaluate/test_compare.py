@@ -1,4 +1,4 @@
-"""One yardstick: the same passages for all, equal cost, and readings that are what they say."""
+"""fxformer compare: the same passages for all runs, equal cost, scores as documented."""
 
 import json
 from types import SimpleNamespace
@@ -15,9 +15,9 @@ from fxformer.data.tokenizer_fast import Word
 from fxformer.evaluate.compare import probe_task
 from fxformer.evaluate.equal_cost import at_least, choose, common, short, within
 from fxformer.evaluate.held_out import held_out
-from fxformer.evaluate.passages import fitting, hole, passages
+from fxformer.evaluate.passages import example, fitting, passages
 from fxformer.evaluate.probe import Labelled, accuracy, by_document, labelled
-from fxformer.evaluate.scores import Measured, charges
+from fxformer.evaluate.scores import Estimate, charges
 from fxformer.inference.loaded_run import CheckpointCost
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
@@ -46,11 +46,11 @@ def test_a_passage_is_a_piece_of_the_text_and_none_overlap(documents):
 
 
 def test_the_longest_passages_that_all_can_read(documents, tokenizer):
-    drawn, holes, left_out = fitting(documents, [(tokenizer, 400), (tokenizer, 160)], 40)
-    assert len(drawn) == len(holes[0]) == len(holes[1]) == 40 - left_out
+    drawn, examples, left_out = fitting(documents, [(tokenizer, 400), (tokenizer, 160)], 40)
+    assert len(drawn) == len(examples[0]) == len(examples[1]) == 40 - left_out
     assert len(drawn[0].left.split()) + len(drawn[0].right.split()) > 20
-    assert all(len(one.text) <= 160 for one in holes[1])
-    for passage, one in zip(drawn, holes[0], strict=True):
+    assert all(len(one.text) <= 160 for one in examples[1])
+    for passage, one in zip(drawn, examples[0], strict=True):
         assert tokenizer.decode(one.middle) == passage.middle
     with pytest.raises(ValueError, match="read 20, 400 tokens at once"):
         fitting(documents, [(tokenizer, 20), (tokenizer, 400)], 40)
@@ -63,9 +63,9 @@ def test_a_hole_with_a_joined_edge_is_left_out(documents, tokenizer):
 
     one = passages(documents, 24, 1)[0]
     joining = Joining.from_files(tokenizer.files(), tokenizer.ids, tokenizer.template)
-    assert hole(one, tokenizer, 400) is not None
+    assert example(one, tokenizer, 400) is not None
     broken = type(one)(one.left, "", one.right)
-    assert hole(broken, joining, 400) is None
+    assert example(broken, joining, 400) is None
 
 
 def spent(step, joules):
@@ -148,7 +148,7 @@ def test_what_a_tokenizer_does_not_give_back_is_charged(tmp_path, documents, tok
 def test_the_error_is_that_of_a_ratio():
     rng = np.random.default_rng(3)
     sizes = rng.integers(5, 20, 300).astype(float)
-    draws = [Measured.of(rng.poisson(2 * sizes).astype(float), sizes) for _ in range(400)]
+    draws = [Estimate.of(rng.poisson(2 * sizes).astype(float), sizes) for _ in range(400)]
     values = np.array([one.value for one in draws])
     errors = np.array([one.error for one in draws])
     assert abs(values.mean() - 2) < 4 * values.std() / 20
@@ -212,9 +212,9 @@ def test_two_objectives_on_one_table(two_runs):
     assert json.loads(kept.read_text()) == found
     left, both = found["runs"]
     assert found["passages"] == 20 and found["unit"] == "tokens" and found["equal"]
-    assert found["share"] == 1 and left["readings"]["lossy"] == 0  # words with one space between
+    assert found["share"] == 1 and left["scores"]["lossy"] == 0  # words with one space between
     assert left["spent"]["tokens"] <= found["budget"] and both["spent"]["tokens"] <= found["budget"]
-    first, second = left["readings"], both["readings"]
+    first, second = left["scores"], both["scores"]
     assert first["reads_only_the_left"] and not second["reads_only_the_left"]
     assert first["pseudo"] is None and second["pseudo"]["value"] > 0
     assert 0.5 < first["infill"]["value"] < 8 and 0.5 < second["infill"]["value"] < 8

@@ -26,7 +26,7 @@ LISTS = [PAPER, ONE_EACH, ONE_EACH[::-1], [TextInfilling(), TextInfilling()], []
 
 
 def change(**changes):
-    def spoilt(batch):
+    def with_wrong_pairs(batch):
         return dataclasses.replace(batch, **{n: f(batch) for n, f in changes.items()})
 
     return spoilt
@@ -42,10 +42,13 @@ def test_the_checks_hold_at_every_stage(noises, build, corpus, broken):
 @pytest.mark.parametrize(
     "spoilt, check",
     [
-        (change(source=lambda b: np.roll(b.source, 1, 1)), "source other than the spoilt pieces"),
+        (
+            change(source=lambda b: np.roll(b.source, 1, 1)),
+            "source other than the corrupted pieces",
+        ),
         (
             change(source_segments=lambda b: np.minimum(b.source_segments, 1)),
-            "source other than the spoilt pieces",
+            "source other than the corrupted pieces",
         ),
         (
             change(tokens=lambda b: np.where(b.tokens == 3, 2, b.tokens)),

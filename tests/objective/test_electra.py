@@ -15,7 +15,7 @@ from fxformer.flops.training import training_flops
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put
-from fxformer.objective.infilling import Hole
+from fxformer.objective.infilling import InfillExample
 from fxformer.rules import named
 from fxformer.train.precision import Precision
 from fxformer.train.state import bind, make_state
@@ -263,4 +263,6 @@ def test_the_arithmetic_of_both_sides_is_counted(electra, batch):
 
 
 def test_words_have_no_probability_here(electra):
-    assert electra.questions(Hole(np.array([2]), np.array([8]), np.array([3]))) is None
+    assert (
+        electra.scoring_requests(InfillExample(np.array([2]), np.array([8]), np.array([3]))) is None
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.iid_noise import RandomTokens
 from fxformer.objective.masking.span_noise import RandomSpans, _parts
@@ -130,7 +130,7 @@ def test_a_broken_rule_breaks_its_check(hiding, check, corpus, vocabulary, broke
 def test_every_cut_is_equally_likely():
     """Five into three: the six cuts 113 122 131 212 221 311."""
     many = 30_000
-    draws = Draws.of(0, 0, np.arange(many))
+    draws = CounterRNG.of(0, 0, np.arange(many))
     parts = _parts(np.full(many, 5), np.full(many, 3), draws).reshape(many, 3)
     assert (parts.sum(1) == 5).all() and parts.min() == 1
     counts = np.unique(parts @ [100, 10, 1], return_counts=True)[1]

@@ -1,4 +1,4 @@
-"""What objectives ask of a hole is a probability: over all that could stand there it sums to 1.
+"""What objectives ask of a example is a probability: over all that could stand there it sums to 1.
 
 A question that showed the answer (to the encoder, or too early to the decoder) would not.
 """
@@ -17,7 +17,7 @@ from fxformer.batch import Vocabulary
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
-from fxformer.objective.infilling import Hole, asked
+from fxformer.objective.infilling import InfillExample, scoring_batch
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.masking.suffix_noise import Suffix
@@ -80,10 +80,10 @@ CASES = {
 LEGAL = {"masked": "encoder"} | dict.fromkeys(("causal", "prefix", "fim", "mixture"), "decoder")
 
 
-def nats(objective, holes):
-    """-log p of each hole. [n] float64."""
-    questions = [objective.questions(hole) for hole in holes]
-    batch = asked([one for some in questions for one in some], 0)
+def nats(objective, examples):
+    """-log p of each example. [n] float64."""
+    questions = [objective.scoring_requests(example) for example in examples]
+    batch = scoring_batch([one for some in questions for one in some], 0)
     shape, state = nnx.split(objective.model)
 
     @jax.jit
@@ -106,42 +106,42 @@ def test_the_probabilities_of_all_words_add_up_to_one(name, closed, words, built
     objective = CASES[name](lambda **_: model, vocabulary=words, rngs=nnx.Rngs(0))
     right = np.array([EOS], np.int32) if closed else RIGHT
     middles = [np.array(pair, np.int32) for pair in itertools.product(range(SIZE), repeat=2)]
-    found = nats(objective, [Hole(LEFT, middle, right) for middle in middles])
+    found = nats(objective, [InfillExample(LEFT, middle, right) for middle in middles])
     assert np.exp(-found).sum() == pytest.approx(1, abs=1e-4)
     assert found.std() > 0.01  # and they are not simply all the same
 
 
 def test_a_question_that_shows_its_answer_is_found_out(words, built):
     class Leaks(PrefixLM):
-        def questions(self, hole):
-            (question,) = super().questions(hole)
+        def scoring_requests(self, example):
+            (question,) = super().scoring_requests(example)
             return [dataclasses.replace(question, prefix=question.prefix + 1)]
 
     objective = part(Leaks)(lambda **_: built["decoder"], vocabulary=words, rngs=nnx.Rngs(0))
     middles = [np.array(pair, np.int32) for pair in itertools.product(range(SIZE), repeat=2)]
-    found = nats(objective, [Hole(LEFT, middle, RIGHT) for middle in middles])
+    found = nats(objective, [InfillExample(LEFT, middle, RIGHT) for middle in middles])
     assert abs(np.exp(-found).sum() - 1) > 0.01
 
 
 def test_a_causal_answer_is_the_loss_of_the_same_tokens(words, built):
     objective = part(CausalLM)(lambda **_: built["decoder"], vocabulary=words, rngs=nnx.Rngs(0))
-    hole = Hole(LEFT, np.array([7, 9, 13], np.int32), RIGHT)
-    batch = asked(objective.questions(hole), 0)
+    example = InfillExample(LEFT, np.array([7, 9, 13], np.int32), RIGHT)
+    batch = scoring_batch(objective.scoring_requests(example), 0)
     shape, state = nnx.split(objective)
     loss, weight = jax.jit(lambda s, b: nnx.merge(shape, s)(b)["nll"])(state, batch)
     assert float(weight) == 3
-    assert nats(objective, [hole])[0] == pytest.approx(float(loss), rel=1e-5)
+    assert nats(objective, [example])[0] == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_what_has_no_probability_is_not_asked(words, built):
     noises = part(DenoisingLM, noises=(SentencePermutation(),))
     objective = noises(lambda **_: built["seq2seq"], vocabulary=words, rngs=nnx.Rngs(0))
-    assert objective.questions(Hole(LEFT, LEFT[1:], RIGHT)) is None
+    assert objective.scoring_requests(InfillExample(LEFT, LEFT[1:], RIGHT)) is None
 
 
 def test_singles_leave_every_other_token_standing():
-    hole = Hole(LEFT, np.array([7, 8], np.int32), RIGHT)
-    one, two = hole.singles()
+    example = InfillExample(LEFT, np.array([7, 8], np.int32), RIGHT)
+    one, two = example.singles()
     assert [one.middle.tolist(), two.middle.tolist()] == [[7], [8]]
-    assert (one.text == hole.text).all() and (two.text == hole.text).all()
+    assert (one.text == example.text).all() and (two.text == example.text).all()
     assert one.right[0] == 8 and two.left[-1] == 7

@@ -58,7 +58,7 @@ CASES = [
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 
 
-def spoilt(objective, rows):
+def with_wrong_pairs(objective, rows):
     """{example: what the model reads of it}, from any packing."""
     batch = objective.corrupt(rows)
     source, segments = batch.source, batch.source_segments

@@ -32,7 +32,7 @@ class Torn(MaskedSeq2Seq):
 
 
 def change(**changes):
-    def spoilt(batch, rows):
+    def with_wrong_pairs(batch, rows):
         return dataclasses.replace(batch, **{n: f(batch, rows) for n, f in changes.items()})
 
     return spoilt

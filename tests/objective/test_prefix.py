@@ -17,7 +17,7 @@ def pairs_of(made, batches, spoilt=lambda batch: batch):
 
 
 def change(**changes):
-    def spoilt(batch):
+    def with_wrong_pairs(batch):
         return dataclasses.replace(batch, **{n: f(batch) for n, f in changes.items()})
 
     return spoilt

@@ -28,19 +28,19 @@ class Seldom(NextSentence):
 class Deaf(NextSentence):
     """Broken: the second text is the true one, whatever the class."""
 
-    def spoilt(self, pieces, pairs, wrong):
+    def with_wrong_pairs(self, pieces, pairs, wrong):
         return super().spoilt(pieces, pairs, wrong & False)
 
 
 class Unmoved(SentenceOrder):
-    def spoilt(self, pieces, pairs, wrong):
+    def with_wrong_pairs(self, pieces, pairs, wrong):
         return super().spoilt(pieces, pairs, wrong & (pieces.segment > 1))
 
 
 class Untyped(SentenceOrder):
     """Broken: types stay where they were when the texts move."""
 
-    def spoilt(self, pieces, pairs, wrong):
+    def with_wrong_pairs(self, pieces, pairs, wrong):
         tokens, _ = super().spoilt(pieces, pairs, wrong)
         return tokens, pairs.types[pairs.documents >= 0]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden
 from fxformer.objective.masking.span_noise import RandomSpans
 from fxformer.objective.masking.suffix_noise import Suffix
@@ -134,4 +134,4 @@ def test_the_draw_of_a_denoiser_is_of_the_piece_alone(vocabulary, pack):
     kind = mixed(pieces, pieces.draws(0, 0)).kind
     for example, one in zip(pieces.example, kind, strict=True):
         alone = pieces_of(pack([[(example, 30)]], 64), vocabulary)
-        assert mixed(alone, Draws.of(0, 0, np.array([example]))).kind[0] == one
+        assert mixed(alone, CounterRNG.of(0, 0, np.array([example]))).kind[0] == one

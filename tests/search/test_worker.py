@@ -63,7 +63,7 @@ def test_the_first_failure_ends_a_search_that_fails_fast(tmp_path, monkeypatch):
 
 
 def test_a_config_that_is_drawn_late_is_judged_before_it_starts(tmp_path, monkeypatch):
-    """Draws that follow from earlier trials are not known beforehand."""
+    """CounterRNG that follow from earlier trials are not known beforehand."""
     monkeypatch.setenv("FAKE", "steps=1")
     asked = fake_worker.search(skip_illegal=True, sampler=Late())
     job = fake_worker.job(fake_worker.study(tmp_path, total=3), asked)

@@ -33,7 +33,7 @@ const comparisonsSection = (() => {
   }
 
   function lossy(run) {
-    const share = run.readings.lossy;
+    const share = run.scores.lossy;
     if (!share) return "";
     return `${short(run)} has a lossy tokenizer: ${(100 * share).toFixed(1)} % of the bytes are lost in the round trip and count against it`;
   }
@@ -43,10 +43,10 @@ const comparisonsSection = (() => {
   }
 
   function picture(one) {
-    const names = one.runs.map((run) => short(run) + (run.readings.lossy ? " †" : ""));
+    const names = one.runs.map((run) => short(run) + (run.scores.lossy ? " †" : ""));
     const data = Object.entries(METRICS).map(([metric, label], n) => {
       const style = chart.style(n);
-      const values = one.runs.map((run) => run.readings[metric]);
+      const values = one.runs.map((run) => run.scores[metric]);
       return {
         type: "scatter", mode: "markers", name: label, y: names.map((name, k) => k + (n - 1) * 0.18),
         x: values.map((v) => (v ? v.value : null)), error_x: { type: "data", array: values.map((v) => (v ? v.error : 0)), color: style.colour, thickness: 1.5 },

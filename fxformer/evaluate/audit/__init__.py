@@ -1,1 +1,1 @@
-"""`fxformer audit`: an objective measured against its own check."""
+"""`fxformer audit`: statistical checks of what an objective does to its examples."""

@@ -1,4 +1,4 @@
-"""What corruption costs, alone and beside a training step."""
+"""Time of corruption, alone and as a share of a training step."""
 
 import statistics
 import time

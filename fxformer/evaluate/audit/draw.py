@@ -1,4 +1,4 @@
-"""Draw examples from an objective and gather the evidence for each of its checks."""
+"""Draw examples from an objective and collect the statistics of each of its checks."""
 
 import dataclasses
 from collections import Counter

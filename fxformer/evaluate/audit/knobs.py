@@ -1,4 +1,4 @@
-"""How closely an audit looks: the `audit` part of conf/audit.yaml."""
+"""Options of an audit: the `audit` node of conf/audit.yaml."""
 
 import dataclasses
 from typing import Annotated

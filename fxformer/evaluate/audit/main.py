@@ -1,4 +1,4 @@
-"""One audit, from a checked config to its verdict."""
+"""Run one audit, from a checked config to its verdict."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""Everything an audit has found, as a value that can be printed and stored."""
+"""Results of an audit, for the terminal and as JSON."""
 
 import dataclasses
 import json

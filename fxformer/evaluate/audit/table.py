@@ -1,4 +1,4 @@
-"""An audit on a terminal: the rules, some texts before and after, and what corruption costs."""
+"""An audit on a terminal: checks, texts before and after, time of corruption."""
 
 from collections.abc import Sequence
 from typing import cast

@@ -1,11 +1,11 @@
-"""Which tokens a seq2seq model has to write, and the spans they make."""
+"""Base class of maskings whose tokens a decoder generates, and the spans they form."""
 
 import abc
 import dataclasses
 
 import numpy as np
 
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
 
@@ -43,7 +43,7 @@ class Hiding(abc.ABC):
     """Chooses the tokens to hide."""
 
     @abc.abstractmethod
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The hidden tokens."""
 
     @abc.abstractmethod

@@ -1,11 +1,11 @@
-"""Gap sentences: those that say most of what the rest of a text says are hidden (Pegasus)."""
+"""Gap sentences: the sentences most similar to the rest of their text are masked (Pegasus)."""
 
 import dataclasses
 
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of
@@ -31,7 +31,7 @@ class GapSentences(Hiding):
         if self.low > self.high:
             raise UserError(f"hiding.low={self.low} > hiding.high={self.high}")
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The tokens of the chosen sentences, each sentence a span."""
         first, size, piece = whole_sentences(pieces)
         ranks = ranks_of(piece, pieces.count)

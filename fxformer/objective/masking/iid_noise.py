@@ -1,10 +1,10 @@
-"""Single tokens by a coin, neighbours joined to spans (T5's first denoising experiments)."""
+"""Independently masked tokens, neighbours joined to spans (T5's first denoising experiments)."""
 
 import dataclasses
 
 import numpy as np
 
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
@@ -21,7 +21,7 @@ class RandomTokens(Hiding):
 
     rate: Proportion = 0.15
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The hidden tokens, neighbours joined."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]

@@ -1,4 +1,4 @@
-"""What stands where a chosen token stood: the mask, a random token, or itself."""
+"""Replacement of a masked token: the mask, a random token, or itself (80/10/10)."""
 
 import dataclasses
 from typing import cast
@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.types import Share
 
 
@@ -32,7 +32,7 @@ class Replacement:
     def __call__(
         self,
         tokens: np.ndarray,
-        draws: Draws,
+        draws: CounterRNG,
         ranks: np.ndarray,
         vocabulary: Vocabulary,
         units: np.ndarray | None = None,

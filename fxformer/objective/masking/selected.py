@@ -1,4 +1,4 @@
-"""What a selection chose, and which of it belongs together: a token, a word, a span."""
+"""Masked tokens and the units they belong to: tokens, words or spans."""
 
 import dataclasses
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.types import Count, Range
 
 
@@ -23,7 +23,7 @@ class Lengths(abc.ABC):
         """The mean length."""
         return float(self.shares @ np.arange(1, len(self.shares) + 1))
 
-    def draw(self, draws: Draws, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
+    def draw(self, draws: CounterRNG, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
         """One length for each key, by inversion. int64."""
         steps = np.cumsum(self.shares)
         steps[-1] = 1.0  # the sum may be a little less

@@ -1,11 +1,11 @@
-"""Spans by random segmentation: a certain number of tokens in a certain number of spans (T5)."""
+"""Random spans: a given number of tokens in a given number of spans (T5)."""
 
 import dataclasses
 from typing import Annotated
 
 import numpy as np
 
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import numbered, smallest, starts_of, sums_before
@@ -25,7 +25,7 @@ class RandomSpans(Hiding):
     rate: Proportion = 0.15
     length: Annotated[float, Range(1)] = 3.0
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The tokens of the spans."""
         number = pieces.free_lengths
         tokens, spans = self.counts(number)
@@ -51,7 +51,7 @@ class RandomSpans(Hiding):
         return int(tokens[0]), int(spans[0])
 
 
-def _parts(whole: np.ndarray, count: np.ndarray, draws: Draws) -> np.ndarray:
+def _parts(whole: np.ndarray, count: np.ndarray, draws: CounterRNG) -> np.ndarray:
     """whole[p] cut into count[p] positive parts, every cut equally likely. [sum of count] int64.
 
     count[p]-1 of the whole[p]-1 places between two tokens are chosen.

@@ -1,10 +1,10 @@
-"""The end of a text is hidden: prefix language modelling as a kind of denoising (UL2's S)."""
+"""The suffix of a text is masked: prefix language modelling as denoising (UL2's S)."""
 
 import dataclasses
 
 import numpy as np
 
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.base import Hidden, Hiding
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import starts_of
@@ -21,7 +21,7 @@ class Suffix(Hiding):
 
     rate: Proportion = 0.25
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
         """The tokens of the suffixes, each one span."""
         number = pieces.free_lengths
         size = np.minimum(1 + draws.below("suffix", self.longest(number)), self.longest(number))

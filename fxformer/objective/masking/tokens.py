@@ -1,4 +1,4 @@
-"""Which tokens a masked LM has to predict: each by a coin, or a fixed count."""
+"""Token masking of masked language models: each token independently, or a fixed count."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Limit
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import smallest
@@ -30,7 +30,7 @@ class Independent:
     rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
         """The chosen tokens, each a unit of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]
@@ -78,7 +78,7 @@ class ExactCount:
     rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: Draws) -> Chosen:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
         """The chosen tokens, each a unit of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]

@@ -1,1 +1,1 @@
-"""The noises of a denoising objective, a file each; they compose in any order."""
+"""Noises of denoising objectives, one per file; they compose in any order."""

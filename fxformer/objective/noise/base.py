@@ -1,10 +1,10 @@
-"""What a noise of a denoising objective is."""
+"""Base class of noises."""
 
 import abc
 from typing import ClassVar
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.pieces import Pieces
 
 
@@ -20,8 +20,8 @@ class Noise(abc.ABC):
     needs: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
-        """The spoilt pieces, with `origin` pointing into the given ones."""
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
+        """The corrupted pieces, with `origin` pointing into the given ones."""
 
     def fill(self, size: int, vocabulary: Vocabulary) -> list[int] | None:
         """What it leaves in place of `size` neighbours that it hides; None if it hides none."""

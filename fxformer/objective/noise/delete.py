@@ -1,11 +1,11 @@
-"""Token deletion: single tokens disappear, and nothing says where."""
+"""Token deletion: single tokens are deleted without a mark."""
 
 import dataclasses
 
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
@@ -22,7 +22,7 @@ class TokenDeletion(Noise):
 
     rate: Rate = 0.15
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The tokens that stay."""
         free = np.flatnonzero(pieces.free)
         lots = draws.at(pieces.piece[free]).uniform("delete", pieces.ranks[free])

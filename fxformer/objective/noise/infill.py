@@ -1,4 +1,4 @@
-"""Text infilling: spans of tokens give way to one mask each, and some masks stand for nothing."""
+"""Text infilling (BART): spans of Poisson length, also 0, are replaced by one mask each."""
 
 import dataclasses
 from typing import cast
@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, smallest, starts_of, sums_before
@@ -36,7 +36,7 @@ class TextInfilling(Noise):
     random: Rate = 0.0
     needs = ("mask",)
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The pieces with each span replaced by its mark."""
         number = pieces.free_lengths
         budget = np.floor(self.rate * number + draws.uniform("budget")).astype(np.int64)
@@ -59,7 +59,7 @@ class TextInfilling(Noise):
         more = special.pdtr(budget - 1, spans * self.length) if budget else np.zeros(len(spans))
         return max(int(np.argmax(more < 1e-9)) - budget, 0)
 
-    def _spans(self, budget: np.ndarray, draws: Draws) -> tuple[np.ndarray, np.ndarray]:
+    def _spans(self, budget: np.ndarray, draws: CounterRNG) -> tuple[np.ndarray, np.ndarray]:
         """(piece, length) of all spans as drawn; the lengths of a piece sum to its budget."""
         share = budget / self.length
         guess = np.ceil(share + 4 * np.sqrt(share) + 4).astype(np.int64) * (budget > 0)
@@ -82,7 +82,7 @@ class TextInfilling(Noise):
         pieces: Pieces,
         piece: np.ndarray,
         lengths: np.ndarray,
-        draws: Draws,
+        draws: CounterRNG,
         words: Vocabulary,
     ) -> Pieces:
         """Put spans and kept tokens in random order, and the special tokens back between them."""
@@ -100,7 +100,7 @@ class TextInfilling(Noise):
         marks = np.where(span, self._marks(keys, rank, words), 0)
         return _merged(pieces, owner, offset, span, span & (size == 0), marks)
 
-    def _marks(self, keys: Draws, rank: np.ndarray, words: Vocabulary) -> np.ndarray:
+    def _marks(self, keys: CounterRNG, rank: np.ndarray, words: Vocabulary) -> np.ndarray:
         """What each item would show if it is a span. int32."""
         if not self.random:
             return np.full(len(rank), words.mask, np.int32)

@@ -1,4 +1,4 @@
-"""Token masking: single tokens become the mask token."""
+"""Token masking: single tokens are replaced by the mask token."""
 
 import dataclasses
 from typing import cast
@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
@@ -24,7 +24,7 @@ class TokenMasking(Noise):
     replacement: Replacement = Replacement(mask=1.0, random=0.0)
     needs = ("mask",)
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The pieces with some tokens replaced; all keep their places."""
         free = np.flatnonzero(pieces.free)
         keys, ranks = draws.at(pieces.piece[free]), pieces.ranks[free]

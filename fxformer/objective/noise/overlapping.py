@@ -1,4 +1,4 @@
-"""Text infilling as a released BART did it: a budget for each piece, and spans that overlap."""
+"""Text infilling as in fairseq's BART: a budget for each piece, and spans that overlap."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from scipy import special
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.noise.overlap import covered, marked
 from fxformer.objective.pieces import Pieces
@@ -43,7 +43,7 @@ class OverlappingInfilling(Noise):
                 "tokens to hide; write length=3, or use TextInfilling, which allows it"
             )
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The pieces with spans replaced by masks."""
         free = np.flatnonzero(pieces.free)
         piece, number = pieces.piece[free], pieces.free_lengths
@@ -85,7 +85,7 @@ class OverlappingInfilling(Noise):
                     total += chance * share * np.array(_expected(number, budget, count))
         return float(total[0]), float(total[1])
 
-    def _lengths(self, budget: np.ndarray, spans: np.ndarray, draws: Draws) -> np.ndarray:
+    def _lengths(self, budget: np.ndarray, spans: np.ndarray, draws: CounterRNG) -> np.ndarray:
         """Each token of a budget goes to one of the spans. [sum of spans] int64."""
         owner, rank = numbered(budget)
         span = draws.at(owner).below("length", spans[owner], rank)

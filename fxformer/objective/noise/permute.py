@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, order_within, ranks_of, smallest
@@ -26,7 +26,7 @@ class SentencePermutation(Noise):
 
     share: Share = 1.0
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The same tokens, whole sentences moved."""
         first, lengths, piece = sentences(pieces)
         ranks = ranks_of(piece, pieces.count)

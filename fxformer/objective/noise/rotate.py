@@ -1,11 +1,11 @@
-"""Document rotation: a piece begins at a random token and goes round."""
+"""Document rotation: a piece begins at a random token and continues with its beginning."""
 
 import dataclasses
 
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, ranks_of
@@ -24,7 +24,7 @@ class DocumentRotation(Noise):
 
     share: Share = 1.0
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The same tokens, in cyclic order."""
         body = np.flatnonzero(~pieces.end)
         piece = pieces.piece[body]

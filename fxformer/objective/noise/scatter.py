@@ -1,4 +1,4 @@
-"""Text infilling as an old collator did it: spans begin anywhere, a budget for the whole batch."""
+"""Text infilling as in a Flax collator: spans begin anywhere, one budget for the whole batch."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.noise.overlap import (
     covered,
@@ -44,7 +44,7 @@ class ScatteredInfilling(Noise):
                 "tokens to hide; write length=3, or use TextInfilling, which allows it"
             )
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The pieces with each run of hidden tokens replaced by a mask."""
         free = np.flatnonzero(pieces.free)
         piece, keys = pieces.piece[free], draws.at(pieces.piece[free])

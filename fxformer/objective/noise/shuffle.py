@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fxformer.batch import Vocabulary
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.noise.base import Noise
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import order_within
@@ -18,7 +18,7 @@ class TokenShuffling(Noise):
     The special tokens at the ends stay where they are.
     """
 
-    def __call__(self, pieces: Pieces, draws: Draws, vocabulary: Vocabulary) -> Pieces:
+    def __call__(self, pieces: Pieces, draws: CounterRNG, vocabulary: Vocabulary) -> Pieces:
         """The same tokens in random order."""
         body = np.flatnonzero(~pieces.end)
         lots = draws.at(pieces.piece[body]).bits("order", pieces.ranks[body])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.masked import replacement_checks
-from fxformer.objective.counter_rng import Draws
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.masking.replacement import Replacement
 
 MANY = 150_000
@@ -32,7 +32,7 @@ class AnyWords(Replacement):
 
 
 def swapped(replacement, vocabulary):
-    draws = Draws.of(0, 0, np.arange(MANY) // 50)
+    draws = CounterRNG.of(0, 0, np.arange(MANY) // 50)
     ranks = np.arange(MANY) % 50
     tokens = np.random.default_rng(0).integers(5, 200, MANY).astype(np.int32)
     return [(tokens, replacement(tokens, draws, ranks, vocabulary))]

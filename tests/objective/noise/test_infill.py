@@ -115,13 +115,13 @@ def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, voc
 
 def test_drawn_lengths_are_poisson_to_the_last():
     """Before the last of a piece is cut to fit, all 100,000 lengths together are Poisson(3)."""
-    from fxformer.objective.counter_rng import Draws
+    from fxformer.objective.counter_rng import CounterRNG
 
     budget = np.full(2000, 153)
-    piece, lengths = TextInfilling()._spans(budget, Draws.of(0, 0, np.arange(2000)))
+    piece, lengths = TextInfilling()._spans(budget, CounterRNG.of(0, 0, np.arange(2000)))
     assert (np.bincount(piece, weights=lengths) == 153).all()
     inner = np.append(piece[1:] == piece[:-1], False)
-    whole = Draws.of(0, 0, np.arange(2000)).at(piece)
+    whole = CounterRNG.of(0, 0, np.arange(2000)).at(piece)
     first = np.searchsorted(piece, piece)
     drawn = whole.poisson("length", 3.0, np.arange(len(piece)) - first)
     assert (drawn[inner] == lengths[inner]).all() and (drawn >= lengths).all()

@@ -33,7 +33,7 @@ def controlled_lm(objective: ControlledLM) -> tuple[Check, ...]:
         first[:, 1:] &= segments[:, 1:] != segments[:, :-1]
         return (np.isin(batch.tokens, codes) != first)[segments > 0]
 
-    def asked(rows: Rows, batch: Batch) -> np.ndarray:
+    def scoring_batch(rows: Rows, batch: Batch) -> np.ndarray:
         return np.isin(np.asarray(batch.targets)[np.asarray(batch.weights) > 0], codes)
 
     def behind(rows: Rows, batch: Batch) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The check of every objective: that all text of the rows is in its batch."""
+"""Check of every objective: all text of the rows is in its batch."""
 
 import numpy as np
 

@@ -25,7 +25,7 @@ def denoising_lm(objective: DenoisingLM) -> tuple[Check, ...]:
     return (
         *of_noises,
         Check(
-            "source other than the spoilt pieces",
+            "source other than the corrupted pieces",
             0.0,
             functools.partial(_source_differs, objective),
             "exact",

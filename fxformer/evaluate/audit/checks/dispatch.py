@@ -1,4 +1,4 @@
-"""Checks by class: what must hold of an objective, a masking or a noise, registered per class.
+"""Registries of checks by class of objective, masking or noise.
 
 A subclass has the checks of its base class unless its own are registered:
 

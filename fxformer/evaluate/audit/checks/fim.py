@@ -1,4 +1,4 @@
-"""What must hold of texts whose middle was moved to the end."""
+"""Checks of fill in the middle."""
 
 import dataclasses
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an outsider can read off the marks that infilling leaves: how many, where, for how much."""
+"""What the marks of infilled texts show: their number, places and lengths."""
 
 import dataclasses
 

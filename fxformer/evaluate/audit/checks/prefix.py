@@ -1,4 +1,4 @@
-"""What must hold where a text is cut in two: a prefix that is read, and a rest that is written."""
+"""Checks of prefix language modelling: the split, the prefix and the targets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What must hold of two texts side by side, whatever is wrong with the wrong ones."""
+"""Checks of sentence pairs: classes, token types and negatives."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""What must hold between a text and the two sides that span corruption makes of it."""
+"""Checks of span corruption: source and target together are the text."""
 
 from typing import Any
 
