@@ -34,30 +34,34 @@ class TextInfilling(infill.TextInfilling):
     """Too much, too long, random and special marks, and in every third piece all marks first."""
 
     def __call__(self, pieces, draws, vocabulary):
-        spoilt = infill.TextInfilling(0.6, 5.0, 0.5)(pieces, draws, vocabulary)
-        marks_first = np.lexsort(((spoilt.origin >= 0) & (spoilt.piece % 3 == 0), spoilt.piece))
-        origin = spoilt.origin[marks_first]
-        spoilt = dataclasses.replace(spoilt.take(marks_first), origin=origin)
-        spoilt.tokens[np.flatnonzero(origin < 0)[::4]] = vocabulary.eos
-        return mess(pieces, spoilt)
+        corrupted = infill.TextInfilling(0.6, 5.0, 0.5)(pieces, draws, vocabulary)
+        marks_first = np.lexsort(
+            ((corrupted.origin >= 0) & (corrupted.piece % 3 == 0), corrupted.piece)
+        )
+        origin = corrupted.origin[marks_first]
+        corrupted = dataclasses.replace(corrupted.take(marks_first), origin=origin)
+        corrupted.tokens[np.flatnonzero(origin < 0)[::4]] = vocabulary.eos
+        return mess(pieces, corrupted)
 
 
 class TokenMasking(mask.TokenMasking):
     def __call__(self, pieces, draws, vocabulary):
         often = mask.TokenMasking(0.4, replacement.Replacement(0.5, 0.2))
-        spoilt = mess(pieces, often(pieces, draws, vocabulary))
-        spoilt.tokens[np.flatnonzero(pieces.free & ~spoilt.free)[::4]] = vocabulary.eos
-        return spoilt
+        corrupted = mess(pieces, often(pieces, draws, vocabulary))
+        corrupted.tokens[np.flatnonzero(pieces.free & ~corrupted.free)[::4]] = vocabulary.eos
+        return corrupted
 
 
 class TokenDeletion(delete.TokenDeletion):
     """Too many, with a mark, and sometimes the whole piece."""
 
     def __call__(self, pieces, draws, vocabulary):
-        spoilt = mess(pieces, delete.TokenDeletion(0.5)(pieces, draws, vocabulary))
-        spoilt.origin[::20] = -1
-        gone = spoilt.piece % 3 == 0
-        left = dataclasses.replace(spoilt.take(np.flatnonzero(~gone)), origin=spoilt.origin[~gone])
+        corrupted = mess(pieces, delete.TokenDeletion(0.5)(pieces, draws, vocabulary))
+        corrupted.origin[::20] = -1
+        gone = corrupted.piece % 3 == 0
+        left = dataclasses.replace(
+            corrupted.take(np.flatnonzero(~gone)), origin=corrupted.origin[~gone]
+        )
         return left
 
 
@@ -78,9 +82,9 @@ class ScatteredInfilling(scatter.ScatteredInfilling):
         return _other_marks(pieces, infill.TextInfilling(0.3, 3.0)(pieces, draws, vocabulary))
 
 
-def _other_marks(pieces: Pieces, spoilt: Pieces) -> Pieces:
-    spoilt.tokens[np.flatnonzero(spoilt.origin < 0)[::4]] += 1
-    return mess(pieces, spoilt)
+def _other_marks(pieces: Pieces, corrupted: Pieces) -> Pieces:
+    corrupted.tokens[np.flatnonzero(corrupted.origin < 0)[::4]] += 1
+    return mess(pieces, corrupted)
 
 
 def upset(batch: Batch) -> Batch:

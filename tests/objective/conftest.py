@@ -181,8 +181,8 @@ def broken():
 
 
 @pytest.fixture(scope="session")
-def spoil(vocabulary):
-    """spoil(noise, batches) -> [(pieces before, pieces after)]."""
+def corrupt_with(vocabulary):
+    """corrupt_with(noise, batches) -> [(pieces before, pieces after)]."""
     from fxformer.objective.pieces import pieces_of
 
     def run(noise, batches):

@@ -32,7 +32,7 @@ def test_the_checks_hold(build, corpus, broken):
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (shifted_twice, "targets other than the next token"),
         (careless, "targets across pieces or in padding"),
@@ -40,9 +40,9 @@ def test_the_checks_hold(build, corpus, broken):
         (noisy, "tokens changed"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(corrupted, check, build, corpus, broken):
     objective = build(CausalLM)
-    pairs = [(rows, spoilt(objective.corrupt(rows))) for rows in corpus]
+    pairs = [(rows, corrupted(objective.corrupt(rows))) for rows in corpus]
     assert check in broken(objective_checks(objective), pairs)
 
 

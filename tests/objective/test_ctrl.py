@@ -57,7 +57,7 @@ def inside(batch):
 
 
 @pytest.mark.parametrize(
-    "spoil, check",
+    "corrupt_with, check",
     [
         (no_target, "codes without the text's first token as target"),
         (everything, "control codes as targets"),
@@ -65,10 +65,10 @@ def inside(batch):
         (inside, "pieces that do not begin with their one control code"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoil, check, build, coded, texts, broken):
+def test_a_broken_rule_breaks_its_check(corrupt_with, check, build, coded, texts, broken):
     made = build(ControlledLM, words=coded)
     assert check in broken(
-        objective_checks(made), [(rows, spoil(made.corrupt(rows))) for rows in texts]
+        objective_checks(made), [(rows, corrupt_with(made.corrupt(rows))) for rows in texts]
     )
 
 

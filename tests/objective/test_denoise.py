@@ -26,10 +26,10 @@ LISTS = [PAPER, ONE_EACH, ONE_EACH[::-1], [TextInfilling(), TextInfilling()], []
 
 
 def change(**changes):
-    def with_wrong_pairs(batch):
+    def corrupted(batch):
         return dataclasses.replace(batch, **{n: f(batch) for n, f in changes.items()})
 
-    return spoilt
+    return corrupted
 
 
 @pytest.mark.parametrize("noises", LISTS)
@@ -40,7 +40,7 @@ def test_the_checks_hold_at_every_stage(noises, build, corpus, broken):
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (
             change(source=lambda b: np.roll(b.source, 1, 1)),
@@ -66,9 +66,9 @@ def test_the_checks_hold_at_every_stage(noises, build, corpus, broken):
         ),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(corrupted, check, build, corpus, broken):
     objective = build(DenoisingLM, noises=PAPER)
-    pairs = [(rows, spoilt(objective.corrupt(rows))) for rows in corpus[:4]]
+    pairs = [(rows, corrupted(objective.corrupt(rows))) for rows in corpus[:4]]
     assert check in broken(objective_checks(objective), pairs)
 
 

@@ -89,7 +89,7 @@ def test_the_checks_hold(electra, corpus, broken):
 
 
 @pytest.mark.parametrize(
-    "spoil, check",
+    "corrupt_with, check",
     [
         (lambda b: b.replace(noise=b.noise // 2), "bits that tokens are drawn with, uniform"),
         (lambda b: b.replace(noise=np.sort(b.noise, 1)), "next bits above these, by chance"),
@@ -98,8 +98,8 @@ def test_the_checks_hold(electra, corpus, broken):
     ],
     ids=["bits", "order", "balance", "kept"],
 )
-def test_a_broken_rule_breaks_its_check(spoil, check, electra, corpus, broken):
-    pairs = [(rows, spoil(electra.corrupt(rows))) for rows in corpus[:4]]
+def test_a_broken_rule_breaks_its_check(corrupt_with, check, electra, corpus, broken):
+    pairs = [(rows, corrupt_with(electra.corrupt(rows))) for rows in corpus[:4]]
     assert check in broken(objective_checks(electra), pairs)
 
 

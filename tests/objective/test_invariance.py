@@ -58,7 +58,7 @@ CASES = [
 LENGTHS = {11: 60, 12: 31, 13: 90, 14: 7, 15: 2, 16: 45}
 
 
-def with_wrong_pairs(objective, rows):
+def corrupted(objective, rows):
     """{example: what the model reads of it}, from any packing."""
     batch = objective.corrupt(rows)
     source, segments = batch.source, batch.source_segments
@@ -76,22 +76,24 @@ def test_packed_padded_or_in_another_batch(objective, knobs, build, pack, marked
     made = build(objective, words=marked, **knobs)
     alone = {}
     for example, length in LENGTHS.items():
-        alone |= spoilt(made, pack([[(example, length)]], 96))
+        alone |= corrupted(made, pack([[(example, length)]], 96))
     packed = pack([[(11, 60), (12, 31), (15, 2)], [(16, 45), (14, 7)], [(13, 90)]], 128)
     turned = pack([[(13, 90), (16, 45)], [], [(14, 7), (15, 2), (12, 31), (11, 60)]], 160)
-    assert alone == spoilt(made, packed) == spoilt(made, turned)
+    assert alone == corrupted(made, packed) == corrupted(made, turned)
 
 
 @pytest.mark.parametrize("objective, knobs", CASES)
 def test_seed_and_epoch_draw_anew_and_a_repeat_does_not(objective, knobs, build, pack, marked):
     made = build(objective, words=marked, **knobs)
     rows = pack([[(11, 60), (13, 90)]], 160)
-    first = spoilt(made, rows)
+    first = corrupted(made, rows)
     assert (
-        first == spoilt(made, rows) == spoilt(build(objective, words=marked, seed=1, **knobs), rows)
+        first
+        == corrupted(made, rows)
+        == corrupted(build(objective, words=marked, seed=1, **knobs), rows)
     )
-    assert first != spoilt(made, dataclasses.replace(rows, epoch=1))
-    assert first != spoilt(made, dataclasses.replace(rows, seed=1))
+    assert first != corrupted(made, dataclasses.replace(rows, epoch=1))
+    assert first != corrupted(made, dataclasses.replace(rows, seed=1))
 
 
 @pytest.mark.parametrize("objective, knobs", CASES)

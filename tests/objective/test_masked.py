@@ -75,7 +75,7 @@ def test_the_checks_hold(selection, build, corpus, broken):
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (bitten, "special tokens or padding selected"),
         (everywhere, "tokens changed without being selected"),
@@ -83,9 +83,9 @@ def test_the_checks_hold(selection, build, corpus, broken):
         (uncounted, "tokens changed without being selected"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(corrupted, check, build, corpus, broken):
     objective = build(MaskedLM)
-    pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(objective, corpus[:4])]
+    pairs = [(rows, corrupted(batch, rows)) for rows, batch in pairs_of(objective, corpus[:4])]
     assert check in broken(objective_checks(objective), pairs)
 
 

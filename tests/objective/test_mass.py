@@ -32,10 +32,10 @@ class Torn(MaskedSeq2Seq):
 
 
 def change(**changes):
-    def with_wrong_pairs(batch, rows):
+    def corrupted(batch, rows):
         return dataclasses.replace(batch, **{n: f(batch, rows) for n, f in changes.items()})
 
-    return spoilt
+    return corrupted
 
 
 def pairs_of(made, batches):
@@ -72,7 +72,7 @@ def test_every_block_has_its_fragment(build, pack):
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (change(tokens=lambda b, r: r.tokens), "decoder inputs other than mask or fragment"),
         (change(targets=lambda b, r: b.targets + 1), "targets other than the original"),
@@ -83,9 +83,9 @@ def test_every_block_has_its_fragment(build, pack):
         ),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoilt, check, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(corrupted, check, build, corpus, broken):
     made = build(MaskedSeq2Seq)
-    pairs = [(rows, spoilt(batch, rows)) for rows, batch in pairs_of(made, corpus[:4])]
+    pairs = [(rows, corrupted(batch, rows)) for rows, batch in pairs_of(made, corpus[:4])]
     assert check in broken(objective_checks(made), pairs)
 
 

@@ -86,17 +86,17 @@ def test_a_broken_choice_breaks_its_check(hiding, check, corpus, vocabulary, bro
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (lambda s: np.where(s == 4, 77, s), "source tokens other than what is left"),
         (lambda s: np.where(s == 77, 4, s), "masks other than one for each sentence, in its place"),
         (lambda s: np.roll(s, 1, 1), "masks other than one for each sentence, in its place"),
     ],
 )
-def test_a_broken_source_breaks_its_check(spoilt, check, build, corpus, broken):
+def test_a_broken_source_breaks_its_check(corrupted, check, build, corpus, broken):
     made = build(GapSentenceGeneration, hiding=GapSentences())
     batch = made.corrupt(corpus[0])
-    wrong = dataclasses.replace(batch, source=spoilt(batch.source))
+    wrong = dataclasses.replace(batch, source=corrupted(batch.source))
     assert check in broken(objective_checks(made), [(corpus[0], wrong)])
 
 

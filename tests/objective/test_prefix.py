@@ -12,15 +12,15 @@ from fxformer.objective.prefix import PrefixLM, PrefixSeq2Seq
 BOTH = [PrefixLM, PrefixSeq2Seq]
 
 
-def pairs_of(made, batches, spoilt=lambda batch: batch):
-    return [(rows, spoilt(made.corrupt(rows))) for rows in batches]
+def pairs_of(made, batches, corrupted=lambda batch: batch):
+    return [(rows, corrupted(made.corrupt(rows))) for rows in batches]
 
 
 def change(**changes):
-    def with_wrong_pairs(batch):
+    def corrupted(batch):
         return dataclasses.replace(batch, **{n: f(batch) for n, f in changes.items()})
 
-    return spoilt
+    return corrupted
 
 
 @pytest.mark.parametrize("objective", BOTH)
@@ -55,7 +55,7 @@ def all_of_it(batch):
 
 
 @pytest.mark.parametrize(
-    "objective, spoilt, check",
+    "objective, corrupted, check",
     [
         (PrefixLM, change(weights=all_of_it), "targets inside a prefix, or missing behind it"),
         (
@@ -82,9 +82,9 @@ def all_of_it(batch):
         ),
     ],
 )
-def test_a_broken_rule_breaks_its_check(objective, spoilt, check, build, corpus, broken):
+def test_a_broken_rule_breaks_its_check(objective, corrupted, check, build, corpus, broken):
     made = build(objective)
-    assert check in broken(objective_checks(made), pairs_of(made, corpus[:4], spoilt))
+    assert check in broken(objective_checks(made), pairs_of(made, corpus[:4], corrupted))
 
 
 def test_the_prefix_is_neither_target_nor_empty(build, pack):

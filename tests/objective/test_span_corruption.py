@@ -102,7 +102,7 @@ def echoing(batch, marked):
 
 
 @pytest.mark.parametrize(
-    "spoilt, check",
+    "corrupted, check",
     [
         (swapped, "sentinels of a target not those and one more"),
         (swapped, "source and target put together are not the text"),
@@ -114,9 +114,9 @@ def echoing(batch, marked):
         (echoing, "pieces whose decoder does not begin with the start token"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(spoilt, check, build, marked, corpus, broken):
+def test_a_broken_rule_breaks_its_check(corrupted, check, build, marked, corpus, broken):
     made = build(SpanCorruption, words=marked)
-    pairs = [(rows, spoilt(made.corrupt(rows), marked)) for rows in corpus[:4]]
+    pairs = [(rows, corrupted(made.corrupt(rows), marked)) for rows in corpus[:4]]
     assert check in broken(objective_checks(made), pairs)
 
 

@@ -93,8 +93,8 @@ def test_other_shares_are_seen(corpus, vocabulary, broken):
 
 
 def test_a_denoisers_own_law_is_seen_in_the_mixture(corpus, vocabulary, broken):
-    spoilt = (*PARTS[:2], Denoiser(Fixed(), mode=2))
-    pairs = hidden_in(Mixed(spoilt), corpus * 2, vocabulary)
+    corrupted = (*PARTS[:2], Denoiser(Fixed(), mode=2))
+    pairs = hidden_in(Mixed(corrupted), corpus * 2, vocabulary)
     check = "denoiser 2: spread of the suffix, beyond that of a uniform one"
     assert check in broken(masking_checks(Mixed(tuple(PARTS))), pairs)
 

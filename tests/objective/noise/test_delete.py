@@ -37,8 +37,8 @@ class Blunt(TokenDeletion):
 
 
 @pytest.mark.parametrize("noise", [TokenDeletion(), TokenDeletion(0.6)])
-def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
         (Blunt(), "special tokens of the text lost"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
 
 
 def test_a_piece_without_special_tokens_keeps_a_token(pack, vocabulary, broken):

@@ -89,8 +89,8 @@ NOISES = [
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
         (Shouting(), "marks that are masks, and random tokens"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
 
 
 def test_drawn_lengths_are_poisson_to_the_last():
@@ -144,8 +144,8 @@ def test_every_arrangement_is_equally_likely(pack, vocabulary):
     assert stats.chisquare(counts).pvalue > 1e-6
 
 
-def test_marks_stay_between_the_special_tokens(corpus, spoil, vocabulary):
-    for before, after in spoil(TextInfilling(0.3, 0.5), corpus[:4]):
+def test_marks_stay_between_the_special_tokens(corpus, corrupt_with, vocabulary):
+    for before, after in corrupt_with(TextInfilling(0.3, 0.5), corpus[:4]):
         first = np.cumsum(after.lengths) - after.lengths
         assert (after.tokens[first] == vocabulary.bos).all()
         assert (after.tokens[first + after.lengths - 1] == vocabulary.eos).all()

@@ -33,8 +33,8 @@ class Less(TokenMasking):
 
 
 @pytest.mark.parametrize("noise", [TokenMasking(), TokenMasking(0.4, Replacement(0.8, 0.1))])
-def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
         (Less(), "chosen share"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
 
 
-def test_what_is_masked_is_not_ordinary_any_more(corpus, spoil):
-    before, after = spoil(TokenMasking(0.3), corpus[:1])[0]
+def test_what_is_masked_is_not_ordinary_any_more(corpus, corrupt_with):
+    before, after = corrupt_with(TokenMasking(0.3), corpus[:1])[0]
     masked = after.tokens != before.tokens
     assert masked.any() and not after.free[masked].any()

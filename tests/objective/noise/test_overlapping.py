@@ -19,14 +19,14 @@ def check(noise, vocabulary, words):
 
 
 @pytest.mark.parametrize("noise", [*BOTH, OverlappingInfilling(0.5, 1.5), ScatteredInfilling(0.1)])
-def test_its_own_laws_hold(noise, spoil, corpus, vocabulary, broken):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_its_own_laws_hold(noise, corrupt_with, corpus, vocabulary, broken):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize("noise, figure", [(BOTH[0], 0.267), (BOTH[1], 0.266)])
-def test_less_is_hidden_than_the_paper_says(noise, figure, spoil, pack, vocabulary):
+def test_less_is_hidden_than_the_paper_says(noise, figure, corrupt_with, pack, vocabulary):
     batches = [pack([[(64 * n + row, 514)] for row in range(64)], 514) for n in range(10)]
-    pairs = spoil(noise, batches)
+    pairs = corrupt_with(noise, batches)
     own = judge(check(noise, vocabulary, "hidden share of 512"), pairs)
     paper = judge(check(TextInfilling(), vocabulary, "hidden share"), pairs)
     assert own.holds and own.check.nominal == pytest.approx(figure, abs=5e-4)
@@ -37,10 +37,10 @@ def test_less_is_hidden_than_the_paper_says(noise, figure, spoil, pack, vocabula
     assert shares.std() == pytest.approx(spread, rel=0.35)
 
 
-def test_a_sound_infilling_breaks_their_check(spoil, corpus, vocabulary):
+def test_a_sound_infilling_breaks_their_check(corrupt_with, corpus, vocabulary):
     for noise in BOTH:
         assert not judge(
-            check(noise, vocabulary, "hidden share"), spoil(TextInfilling(), corpus)
+            check(noise, vocabulary, "hidden share"), corrupt_with(TextInfilling(), corpus)
         ).holds
 
 
@@ -65,11 +65,11 @@ def test_a_span_ends_with_its_piece():
     assert inside.tolist() == [False, False, True, False, False]
 
 
-def test_a_mark_of_an_empty_span_may_be_left_out(spoil, corpus):
-    before, after = spoil(OverlappingInfilling(), corpus)[0]
+def test_a_mark_of_an_empty_span_may_be_left_out(corrupt_with, corpus):
+    before, after = corrupt_with(OverlappingInfilling(), corpus)[0]
     marks = after.origin < 0
     assert after.spare.any() and not after.spare[~marks].any()
-    assert not spoil(ScatteredInfilling(), corpus)[0][1].spare.any()
+    assert not corrupt_with(ScatteredInfilling(), corpus)[0][1].spare.any()
 
 
 @pytest.mark.parametrize("kind", [OverlappingInfilling, ScatteredInfilling])

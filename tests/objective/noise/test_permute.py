@@ -49,8 +49,8 @@ class Swapped(SentencePermutation):
 
 
 @pytest.mark.parametrize("noise", [SentencePermutation(), SentencePermutation(0.5)])
-def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
         (Swapped(), "tokens changed on the way"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
 
 
 def test_every_order_of_three_sentences_is_equally_likely(pack, vocabulary):

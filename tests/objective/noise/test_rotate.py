@@ -38,8 +38,8 @@ class ByOne(DocumentRotation):
 
 
 @pytest.mark.parametrize("noise", [DocumentRotation(), DocumentRotation(0.5)])
-def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -50,5 +50,5 @@ def test_the_checks_hold(noise, corpus, spoil, broken, vocabulary):
         (ByOne(), "mean turn of a piece, as a share of m - 1"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))

@@ -34,9 +34,9 @@ class Near(TokenShuffling):
         return pieces.take(index)
 
 
-def test_the_checks_hold(corpus, spoil, broken, vocabulary):
+def test_the_checks_hold(corpus, corrupt_with, broken, vocabulary):
     noise = TokenShuffling()
-    assert broken(noise_checks(noise, vocabulary), spoil(noise, corpus)) == set()
+    assert broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus)) == set()
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_the_checks_hold(corpus, spoil, broken, vocabulary):
         (Near(), "place of the token that was first"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(noise, check, corpus, spoil, broken, vocabulary):
-    assert check in broken(noise_checks(noise, vocabulary), spoil(noise, corpus))
+def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
+    assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
