@@ -33,7 +33,7 @@ def controlled_lm(objective: ControlledLM) -> tuple[Check, ...]:
         first[:, 1:] &= segments[:, 1:] != segments[:, :-1]
         return (np.isin(batch.tokens, codes) != first)[segments > 0]
 
-    def scoring_batch(rows: Rows, batch: Batch) -> np.ndarray:
+    def code_targets(rows: Rows, batch: Batch) -> np.ndarray:
         return np.isin(np.asarray(batch.targets)[np.asarray(batch.weights) > 0], codes)
 
     def behind(rows: Rows, batch: Batch) -> np.ndarray:
@@ -44,7 +44,7 @@ def controlled_lm(objective: ControlledLM) -> tuple[Check, ...]:
 
     return (
         Check("pieces that do not begin with their one control code", 0.0, missing, "exact"),
-        Check("control codes as targets", 0.0, asked, "exact"),
+        Check("control codes as targets", 0.0, code_targets, "exact"),
         Check("codes without the text's first token as target", 0.0, behind, "exact"),
         *causal_lm(objective),
     )
