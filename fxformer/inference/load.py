@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from fxformer.inference.generation_defaults import published_settings
 from fxformer.inference.loaded_run import load_run
 from fxformer.inference.model import Model
 from fxformer.inference.model_cache import resolve_step
-from fxformer.warmstart.checkpoint_source import PublishedSource, open_source
+from fxformer.warmstart.checkpoint_source import PublishedSource, RunSource, open_source
 
 
 def load(
@@ -48,7 +48,8 @@ def load(
             raise UserError(f"step={step}: {what} is a published model, which has no steps")
         model = published_model(source)
     else:
-        model = load_run(source.run, resolve_step(source.run, step)).model
+        run = cast(RunSource, source).run
+        model = load_run(run, resolve_step(run, step)).model
     return placed(model, dtype)
 
 
@@ -87,8 +88,11 @@ def start_of(config: dict[str, Any]) -> int | None:
 
 def _vocabulary(published: PublishedModel) -> Vocabulary:
     """Special ids by config.json, where no tokenizer can be read."""
-    slots = ("pad", "bos", "eos", "mask")
-    given = {slot: published.config.get(f"{slot}_token_id") for slot in slots}
     rows = range(published.vocab)
-    known = {slot: one for slot, one in given.items() if isinstance(one, int) and one in rows}
-    return SpecialIds(**{"pad": 0, **known}).vocabulary([None] * len(rows))
+
+    def given(slot: str) -> int | None:
+        value = published.config.get(f"{slot}_token_id")
+        return value if isinstance(value, int) and value in rows else None
+
+    ids = SpecialIds(given("pad") or 0, bos=given("bos"), eos=given("eos"), mask=given("mask"))
+    return ids.vocabulary([None] * len(rows))

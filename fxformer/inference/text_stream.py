@@ -47,7 +47,7 @@ class TextStream:
     def __call__(self, tokens: np.ndarray, present: np.ndarray) -> np.ndarray:
         """Which rows shall end. tokens: latest of each row [B]; present: rows it belongs to [B]."""
         ended = np.zeros(len(tokens), bool)
-        for row in np.flatnonzero(present):
+        for row in np.flatnonzero(present).tolist():
             self.ids[row].append(int(tokens[row]))
             text = self.text_of(row, np.array(self.ids[row], np.int32))
             ended[row] = any(stop in text for stop in self.stops)

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from fxformer.config.type_check import nearest
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
+from fxformer.errors import UserError
 from fxformer.hf.conversion_report import ReportLine
 from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
 from fxformer.hf.hub import folder_of
@@ -96,7 +97,10 @@ class RunSource(CheckpointSource):
     def __post_init__(self) -> None:
         self.folder = self.run.folder.resolve()
         self.tokenizer_folder = self.folder / "tokenizer"
-        self.model = referenced(self.run.config["model"])
+        model = self.run.config.get("model")
+        if not isinstance(model, dict):
+            raise UserError(f"{self.folder / 'config.yaml'} describes no model, so it is no run")
+        self.model = referenced(model)
 
     @cached_property
     def arrays(self) -> Arrays:

@@ -260,6 +260,9 @@ def test_nothing_foreign_runs(run_folder, tmp_path):
     config.write_text(named)
     with pytest.raises(UserError, match="may not be opened"):
         fxformer.load(folder)
+    config.write_text("data: 3")
+    with pytest.raises(UserError, match="describes no model"):
+        fxformer.load(folder)
     with pytest.raises(UserError, match="no run|no runs"):
         fxformer.load("nothing", runs=tmp_path)
     with pytest.raises(UserError, match="is not a folder with a config.json"):
