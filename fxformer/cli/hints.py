@@ -11,6 +11,7 @@ from fxformer.cli.composed import keys_of
 from fxformer.config import folders
 from fxformer.config.type_check import nearest
 
+NO_GROUPS = ("hydra", "generation")  # folders of conf/ that are no groups of a run
 # Common names of other tools, by the last part of the key here.
 ALIASES = {
     "learning_rate": "lr",
@@ -105,7 +106,7 @@ def _groups_of(option: str) -> list[str]:
     """The least nested groups that have an option of this name."""
     conf = folders.conf_folder()
     files = [file.relative_to(conf).parent.as_posix() for file in conf.rglob(f"*/{option}.yaml")]
-    found = sorted(group for group in files if not group.startswith("hydra") and group != ".")
+    found = sorted(group for group in files if not group.startswith(NO_GROUPS) and group != ".")
     least = min(map(_depth, found), default=0)
     return [group for group in found if _depth(group) == least]
 
@@ -114,7 +115,7 @@ def _names(verb: str) -> list[str]:
     """Keys and groups that a command line may name; `model.network` holds references only."""
     conf = folders.conf_folder()
     groups = {file.relative_to(conf).parent.as_posix() for file in conf.rglob("*/*.yaml")}
-    groups = {group for group in groups if not group.startswith("hydra")} - {"."}
+    groups = {group for group in groups if not group.startswith(NO_GROUPS)} - {"."}
     keys = [key for key in keys_of([], verb) if not _last(key).startswith("_")]
     plain = [key for key in keys if not key.startswith("model.network.") and key not in groups]
     return [*sorted(groups), *(key for key in plain if key.replace(".", "/") not in groups)]
