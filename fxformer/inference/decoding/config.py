@@ -141,7 +141,7 @@ class GenerationConfig:
         """Settings of a generation_config.json. Its other keys have no effect on the output of one
         model and are ignored, unless they name a strategy that is not implemented: UserError."""
         known = {f.name for f in dataclasses.fields(cls)}
-        given = {k: v for k, v in settings.items() if k in known and v is not None}
+        given: dict[str, Any] = {k: v for k, v in settings.items() if k in known and v is not None}
         for name, neutral in UNSUPPORTED.items():
             if settings.get(name) not in (None, False, neutral):
                 raise UserError(

@@ -82,8 +82,8 @@ def generate(
 
     Raises UserError for prompts and limits that do not fit the model.
     """
-    prompt, prompt_mask = _prompt(model, config, prompt, prompt_mask, source)
-    lengths = prompt_mask.sum(1)
+    tokens, mask = _prompt(model, config, prompt, prompt_mask, source)
+    lengths = mask.sum(1)
     max_new, min_new = new_token_limits(config, lengths, position_limit(model))
     if on_token is not None and config.num_beams > 1:
         raise UserError("tokens of beam search are not final before its end: write num_beams=1")
@@ -98,17 +98,17 @@ def generate(
         min(vocab_size or model.vocab, model.vocab),
         jnp.dtype(cache_dtype),
     )
-    inputs = Inputs(
-        prompt=align_right(prompt, prompt_mask, width),
+    arrays: dict[str, Any] = dict(
+        prompt=align_right(tokens, mask, width),
         padding=(width - lengths).astype(np.int32),
         min_new=min_new,
         max_new=max_new,
         seed=np.uint32(config.seed),
-        rows=np.arange(len(prompt)) if row_numbers is None else np.asarray(row_numbers),
-        prefix=None if prefix is None else align_right(np.asarray(prefix), prompt_mask, width),
+        rows=np.arange(len(tokens)) if row_numbers is None else np.asarray(row_numbers),
+        prefix=None if prefix is None else align_right(np.asarray(prefix), mask, width),
         **source_arrays(model, source, source_segments, global_tokens),
     )
-    state = _run(program, params, inputs, allowed, on_token)
+    state = _run(program, params, Inputs(**arrays), allowed, on_token)
     sequences, row_lengths, scores = map(np.asarray, program.strategy.result(state))
     sequences = np.where(
         np.arange(sequences.shape[1]) < row_lengths[:, None], sequences, config.pad_id

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import flax.struct
 import jax
@@ -72,6 +72,7 @@ def start(
     cache = model.init_cache(batch, width + program.new_tokens, program.cache_dtype)
     cache = cache.with_padding(inputs.padding)
     if isinstance(model, Seq2Seq):
+        assert inputs.source is not None and inputs.source_segments is not None
         known = {"global_tokens": inputs.global_tokens}
         encoded = model.encode(inputs.source, inputs.source_segments, **known)
         cache = model.with_encoder(cache, encoded)
@@ -155,12 +156,12 @@ def row_keys(seed: Int[Array, ""], rows: Int[Array, "B"], per_prompt: int) -> Ar
 def compiled_programs() -> int:
     """Number of programs that this process has compiled for decoding: two for each combination of
     model, settings, batch size and bucketed lengths (prompts, and the loop)."""
-    return start._cache_size() + advance._cache_size()
+    return cast(Any, start)._cache_size() + cast(Any, advance)._cache_size()
 
 
 def limit_programs(most: int) -> None:
     """Drop the programs compiled for decoding if there are more than `most`, for processes that
     decode for a long time with settings that vary."""
     if compiled_programs() > most:
-        start.clear_cache()
-        advance.clear_cache()
+        cast(Any, start).clear_cache()
+        cast(Any, advance).clear_cache()
