@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationConfig
@@ -50,13 +51,13 @@ def generate(
     model: LanguageModel | Seq2Seq,
     config: GenerationConfig,
     *,
-    prompt: Int[Array, "B T"] | None = None,
-    prompt_mask: Bool[Array, "B T"] | None = None,
-    prefix: Bool[Array, "B T"] | None = None,
-    source: Int[Array, "B S"] | None = None,
-    source_segments: Int[Array, "B S"] | None = None,
-    global_tokens: Bool[Array, "B S"] | None = None,
-    row_numbers: Int[Array, "B"] | None = None,
+    prompt: Int[ArrayLike, "B T"] | None = None,
+    prompt_mask: Bool[ArrayLike, "B T"] | None = None,
+    prefix: Bool[ArrayLike, "B T"] | None = None,
+    source: Int[ArrayLike, "B S"] | None = None,
+    source_segments: Int[ArrayLike, "B S"] | None = None,
+    global_tokens: Bool[ArrayLike, "B S"] | None = None,
+    row_numbers: Int[ArrayLike, "B"] | None = None,
     vocab_size: int | None = None,
     cache_dtype: Any = None,
     allowed: AllowedFunction | None = None,

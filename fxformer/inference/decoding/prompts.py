@@ -1,7 +1,8 @@
 """Arrays of prompts and sources, padded to a few lengths; the longest text a model reads."""
 
 import numpy as np
-from jaxtyping import Array, Bool, Int, Shaped
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Int, Shaped
 
 from fxformer.errors import UserError
 from fxformer.model.language_model import LanguageModel
@@ -50,9 +51,9 @@ def continued_prompts(
 
 def source_arrays(
     model: LanguageModel | Seq2Seq,
-    source: Int[Array, "B S"] | None,
-    segments: Int[Array, "B S"] | None,
-    global_tokens: Bool[Array, "B S"] | None,
+    source: Int[ArrayLike, "B S"] | None,
+    segments: Int[ArrayLike, "B S"] | None,
+    global_tokens: Bool[ArrayLike, "B S"] | None,
 ) -> dict[str, np.ndarray]:
     """Inputs of the encoder by name, padded on the right to a bucket; {} for a decoder.
 
@@ -62,9 +63,9 @@ def source_arrays(
         return {}
     if not isinstance(model, Seq2Seq):
         raise UserError("a decoder has no source: give `prompt`")
-    source = np.asarray(source, np.int32)
-    segments = np.ones_like(source) if segments is None else np.asarray(segments, np.int32)
-    read, limit = int((segments > 0).any(0).nonzero()[0].max(initial=0)) + 1, encoder_limit(model)
+    ids = np.asarray(source, np.int32)
+    given = np.ones_like(ids) if segments is None else np.asarray(segments, np.int32)
+    read, limit = int(np.flatnonzero((given > 0).any(0)).max(initial=0)) + 1, encoder_limit(model)
     if limit is not None and read > limit:
         raise UserError(
             f"a source of {read} tokens is longer than the {limit} that the encoder reads: shorten "
@@ -75,7 +76,7 @@ def source_arrays(
     def fit(x):
         return np.pad(x[:, :width], ((0, 0), (0, max(0, width - x.shape[1]))))
 
-    found = {"source": fit(source), "source_segments": fit(segments)}
+    found = {"source": fit(ids), "source_segments": fit(given)}
     if global_tokens is not None:
         found["global_tokens"] = fit(np.asarray(global_tokens, bool))
     return found

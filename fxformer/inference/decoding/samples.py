@@ -1,6 +1,7 @@
 """Example predictions on held-out text, shown during training beside the targets."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def predict_masked(objective: Objective, batch: Batch) -> tuple[Array, Array, Ar
     return batch.tokens, put(best[rows, at]), put(batch.targets)
 
 
-def continue_prompt(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
+def continue_prompt(objective: Objective, batch: Batch) -> tuple[Any, Any, Any]:
     """Decoder: (prompt, its continuation, text); the prompt is the prefix or the first third."""
     vocabulary, length = objective.vocabulary, batch.tokens.shape[1]
     given = np.maximum((np.asarray(batch.segments) > 0).sum(1) // 3, 1)
@@ -72,7 +73,7 @@ def continue_prompt(objective: Objective, batch: Batch) -> tuple[Array, Array, A
     return prompt, continued_prompts(prompt, shown, found.rows(), vocabulary.pad), batch.tokens
 
 
-def reconstruct(objective: Objective, batch: Batch) -> tuple[Array, Array, Array]:
+def reconstruct(objective: Objective, batch: Batch) -> tuple[Any, Any, Any]:
     """Encoder-decoder: (source, greedy output, target)."""
     vocabulary = objective.vocabulary
     found = generate(
@@ -86,7 +87,7 @@ def reconstruct(objective: Objective, batch: Batch) -> tuple[Array, Array, Array
     return batch.source, found.sequences, batch.targets * (batch.segments > 0)
 
 
-def greedy_settings(vocabulary: Vocabulary, **limits: int) -> GenerationConfig:
+def greedy_settings(vocabulary: Vocabulary, **limits: Any) -> GenerationConfig:
     """Greedy decoding with a vocabulary's end of sequence and padding."""
     return GenerationConfig(eos_token_id=vocabulary.eos, pad_token_id=vocabulary.pad, **limits)
 
