@@ -51,8 +51,8 @@ class Seq2Seq(nnx.Module):
         self.vocab = round_up(vocab, vocab_multiple)
         self.encoder: Transformer = encoder(causal=False, cross=False, rngs=rngs)
         self.decoder: Transformer = decoder(causal=True, cross=True, rngs=rngs)
-        e, d, own = self.encoder, self.decoder, source_vocab is not None
-        if e.dim != d.dim or (e.width != d.width and not own):
+        e, d, own = self.encoder, self.decoder, source_vocab
+        if e.dim != d.dim or (e.width != d.width and own is None):
             raise UserError(
                 f"encoder and decoder share a token embedding and a width: the encoder is {e.dim} "
                 f"wide on embeddings of {e.width}, the decoder {d.dim} on embeddings of {d.width}"
@@ -60,7 +60,7 @@ class Seq2Seq(nnx.Module):
         if tie_encoder_decoder:
             share_parameters(d, e)
         self.token_embedding = embedding(self.vocab, d.width, rngs=rngs)
-        self.source_embedding = Embedding(source_vocab, e.width, rngs=rngs) if own else None
+        self.source_embedding = None if own is None else Embedding(own, e.width, rngs=rngs)
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
         self.classifiers = build_classifiers(classifiers, d.dim, rngs)
 

@@ -156,8 +156,8 @@ class XLMemory(WindowCache):
             jnp.where(valid, held.astype(z.dtype), z)
             for z, held in zip(zero, (self.k, self.v), strict=True)
         )
-        both = (jnp.concatenate(pair, axis=1) for pair in zip(old, (k, v), strict=True))
-        return *both, self.append(k, v)
+        long_k, long_v = (jnp.concatenate(pair, axis=1) for pair in zip(old, (k, v), strict=True))
+        return long_k, long_v, self.append(k, v)
 
     def filled(self, new_tokens: int) -> Bool[Array, "B S"]:
         """All but as many of the first free places as tokens of padding follow them: free places
