@@ -1,1 +1,1 @@
-"""Parts stood up as models: one stack, a language model, sequence to sequence."""
+"""Model classes: transformer stack, language model, sequence-to-sequence model."""

@@ -18,7 +18,7 @@ TOLERANCE = 0.01  # relative; 0.333 means a third
 
 
 class Generator(nnx.Module):
-    """head(transformer(embeddings)). Clark et al. 2020, sec. 3.2: tied embeddings.
+    """ELECTRA generator: head(transformer(embeddings)), tied embeddings. Clark et al. 2020.
 
     It has no embeddings of tokens, positions or types: its input is the discriminator's
     `Transformer.input_embeddings`, projected to its own width, and its output matrix is given.

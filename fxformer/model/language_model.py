@@ -25,7 +25,9 @@ def build_classifiers(parts: dict[str, Part] | None, dim: int, rngs: nnx.Rngs) -
 
 
 class LanguageModel(nnx.Module):
-    """head(transformer(token_embedding(tokens))): Devlin et al. 2019, Radford et al. 2018.
+    """Language model, encoder or decoder: head(transformer(token_embedding(tokens))).
+
+    Devlin et al. 2019, Radford et al. 2018.
 
     vocab: size of the tokenizer's vocabulary; tables have as many rows, rounded up to a multiple of
         `vocab_multiple`

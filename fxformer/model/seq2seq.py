@@ -20,7 +20,9 @@ from fxformer.types import Count, Part
 
 
 class Seq2Seq(nnx.Module):
-    """head(decoder(embedding(tokens); encoder(embedding(source)))). Vaswani et al. 2017.
+    """Encoder-decoder: head(decoder(embedding(tokens); encoder(embedding(source)))).
+
+    Vaswani et al. 2017.
 
     One token embedding serves the source, the target and, where the head is tied, the output (Press
     and Wolf 2017, three-way tying).

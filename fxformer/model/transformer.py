@@ -18,7 +18,7 @@ from fxformer.types import Count, Part, Rate
 
 
 class Transformer(nnx.Module):
-    """Token embeddings [B, T, E] to hidden states [B, T, D]. Vaswani et al. 2017.
+    """Transformer stack: embeddings [B, T, E] to hidden states [B, T, D]. Vaswani et al. 2017.
 
     causal: a token attends to no later ones (a decoder)
     cross: each block has cross-attention to an encoder's output (the decoder of a seq2seq model)

@@ -1,1 +1,1 @@
-"""The parts a model is made of: one idea a file."""
+"""Neural network layers: attention, feed-forward, norms, positions, caches, heads, initialisers."""

@@ -41,7 +41,7 @@ class AttentionContext:
 
 
 class MultiHeadAttention(nnx.Module):
-    """Concat_h(softmax(scale · q_h k_hᵀ) v_h) W_o. Vaswani et al. 2017, sec. 3.2.
+    """Multi-head attention: Concat_h(softmax(scale · q_h k_hᵀ) v_h) W_o. Vaswani et al. 2017.
 
     kv_heads: number of key-value heads; fewer than heads is grouped-query attention, 1 multi-query
     head_dim: width of a head; dim / heads when null

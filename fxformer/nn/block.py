@@ -15,7 +15,7 @@ from fxformer.types import Part, Rate
 
 
 class Block(nnx.Module):
-    """residual(x; attention, [cross-attention,] feed-forward), with dropout on each sublayer.
+    """Transformer block: residual(x; attention, [cross-attention,] feed-forward), with dropout.
 
     cross_attention: cross-attention to the encoder's output; None: the block has none
     """

@@ -34,7 +34,7 @@ def pool_mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Ar
 
 
 class Classifier(nnx.Module):
-    """drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019, sec. 3.1 and 4.1.
+    """Classification head: drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019.
 
     classes: number of classes; null: the output is the vector before W₂ (BERT's pooler)
     pooling: `pool_each`, `pool_first`, `pool_last` or `pool_mean` of this file

@@ -11,7 +11,7 @@ from fxformer.types import Count, Rate
 
 
 class FeedForward(nnx.Module):
-    """act(x W₁) W₂. Vaswani et al. 2017, eq. 2.
+    """Feed-forward layer: act(x W₁) W₂. Vaswani et al. 2017, eq. 2.
 
     hidden: width between the two; dropout: on it
     """
@@ -35,7 +35,7 @@ class FeedForward(nnx.Module):
 
 
 class GatedFeedForward(nnx.Module):
-    """(act(x W_gate) ⊙ x W_up) W_down. Shazeer 2020: SwiGLU with silu, GEGLU with gelu.
+    """Gated feed-forward layer, SwiGLU or GEGLU: (act(x W_gate) ⊙ x W_up) W_down. Shazeer 2020.
 
     hidden: width between the two; dropout: on it
     """

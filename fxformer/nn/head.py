@@ -14,7 +14,7 @@ from fxformer.types import Part
 
 
 class DenseTransform(nnx.Module):
-    """norm(act(x W + b)), from the model's width to that of the token embeddings.
+    """Dense layer of an MLM head, to the width of the token embeddings: norm(act(x W + b)).
 
     The layer between BERT's last block and its tied output matrix (Devlin et al. 2019).
 

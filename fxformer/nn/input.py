@@ -13,7 +13,7 @@ from fxformer.types import Count, Natural, Part, Rate
 
 
 class InputLayer(nnx.Module):
-    """project(drop(norm(scale · token + position + type))).
+    """Input layer: project(drop(norm(scale · token + position + type))).
 
     width: of the token embeddings (factorised embeddings, Lan et al. 2020, sec. 3.1); null: the
         model's

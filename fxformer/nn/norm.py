@@ -9,7 +9,7 @@ from fxformer.types import Positive
 
 
 class LayerNorm(nnx.Module):
-    """(x - mean) / sqrt(var + eps) · scale + bias. Ba, Kiros and Hinton 2016.
+    """LayerNorm: (x - mean) / sqrt(var + eps) · scale + bias. Ba, Kiros and Hinton 2016.
 
     The variance is computed from the centred values: E[x²] - E[x]² loses precision where the mean
     is large compared with the deviation.
@@ -31,7 +31,7 @@ class LayerNorm(nnx.Module):
 
 
 class RMSNorm(nnx.Module):
-    """x / sqrt(mean(x²) + eps) · scale. Zhang and Sennrich 2019."""
+    """RMSNorm: x / sqrt(mean(x²) + eps) · scale. Zhang and Sennrich 2019."""
 
     def __init__(self, dim: int, *, eps: Positive = 1e-6, rngs: nnx.Rngs):
         self.scale = nnx.Param(jnp.ones((dim,), jnp.float32))

@@ -26,7 +26,7 @@ class Residual(nnx.Module):
 
 
 class PreNorm(Residual):
-    """x + f(norm(x)). Xiong et al. 2020; trains without warm-up, needs a norm after the stack."""
+    """Pre-norm: x + f(norm(x)). Xiong et al. 2020; needs no warm-up, but a norm after the stack."""
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
@@ -47,7 +47,7 @@ class PreNormSkipFirst(PreNorm):
 
 
 class PostNorm(Residual):
-    """norm(x + f(x)). Vaswani et al. 2017, sec. 3.1; needs warm-up (Xiong et al. 2020)."""
+    """Post-norm: norm(x + f(x)). Vaswani et al. 2017; needs warm-up (Xiong et al. 2020)."""
 
     def __call__(self, x, sublayers):
         for name, f in sublayers.items():
@@ -59,14 +59,14 @@ class PostNorm(Residual):
 
 
 class Parallel(Residual):
-    """x + f₁(norm₁(x)) + f₂(norm₂(x)) + … Black et al. 2022 (GPT-NeoX)."""
+    """Parallel sublayers: x + f₁(norm₁(x)) + f₂(norm₂(x)) + … Black et al. 2022 (GPT-NeoX)."""
 
     def __call__(self, x, sublayers):
         return x + sum(f(self.sublayer_input(name, x)) for name, f in sublayers.items())
 
 
 class ParallelShared(Residual):
-    """x + f₁(norm(x)) + f₂(norm(x)) + … with one norm. Wang and Komatsuzaki 2021 (GPT-J)."""
+    """Parallel sublayers, one norm: x + f₁(norm(x)) + f₂(norm(x)) + … Wang, Komatsuzaki 2021."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names[:1], norm=norm, rngs=rngs)
@@ -81,7 +81,7 @@ class ParallelShared(Residual):
 
 
 class SandwichNorm(Residual):
-    """x + norm(f(norm(x))). Ding et al. 2021, sec. 2.4: a second norm bounds each sublayer."""
+    """Sandwich norm: x + norm(f(norm(x))), a second norm bounds each sublayer. Ding et al. 2021."""
 
     def __init__(self, dim: int, *, names: tuple[str, ...], norm: Part, rngs: nnx.Rngs):
         super().__init__(dim, names=names, norm=norm, rngs=rngs)

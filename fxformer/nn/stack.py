@@ -31,7 +31,7 @@ class Intermediates:
 
 
 class Stack(nnx.Module):
-    """x ← block_l(x) for each layer l, under `lax.scan`.
+    """Stack of blocks: x ← block_l(x) for each layer l, under `lax.scan`.
 
     layer_groups: number of distinct blocks G; layer l uses block ⌊l · G / layers⌋ (ALBERT: 1);
         null: every layer has its own
