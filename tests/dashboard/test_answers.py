@@ -17,7 +17,7 @@ from fxformer.energy.carbon import Carbon
 from fxformer.track.energy_report import run_energy
 from fxformer.track.run_reader import StoredRun
 
-OPENING = ("texts", "attention", "samples")  # what opens a model: see test_inspect_page.py
+OPENING = ("texts", "attention", "samples", "tasks")  # what opens a model: see test_inspect_page.py
 
 
 def only(tmp_path):

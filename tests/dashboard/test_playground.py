@@ -155,6 +155,13 @@ def test_the_server_streams_to_its_own_page_alone(index):
         assert status == 400 and "top_p" in json.loads(text)["error"]
 
 
+def test_secrets_are_masked_in_events(index, monkeypatch):
+    monkeypatch.setenv("OTHER_API_KEY", "canary-in-the-environment")
+    words = {"piece": "use canary-in-the-environment"}
+    monkeypatch.setitem(STREAM_ROUTES, "answer", lambda index, given, send: send(words))
+    assert "canary" not in str(asked(index))
+
+
 def test_an_error_after_the_first_piece_is_an_event(index, monkeypatch):
     def broken(index, given, send):
         send({"piece": "the"})
