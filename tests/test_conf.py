@@ -57,7 +57,7 @@ def test_a_yaml_spells_every_knob_and_no_other(name):
         given = set(node) - set(DIRECTIVES)
         assert target.open or given <= set(target.knobs), f"{path}: {given - set(target.knobs)}"
         if "optax" in node["_target_"] or name.startswith("generation/"):
-            continue  # foreign defaults are theirs; what a generation preset leaves out is the model's
+            continue  # defaults of optax are its own; those of a generation preset the model's
         have = {k for k, p in target.knobs.items() if p.default is not p.empty} - PARENTS
         assert have <= given, f"{path}: {target.name} has {sorted(have - given)} too"
 
