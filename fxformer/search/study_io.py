@@ -211,7 +211,9 @@ def with_reports(study: Study, trial: Trial) -> Trial:
     if trial.run is None:
         return trial
     run, name = StoredRun(study.runs / trial.run), study.objectives[0]
-    lines = [line for line in run.lines if line.get("split") == "valid" and name in line]
+    lines = [
+        line for line in run.lines if line.get("split") == "valid" and {name, "step"} <= line.keys()
+    ]
     kwh, before = carbon_of(run).kwh, kwh_of_earlier_runs(trial)
     reports = tuple(
         (line["step"], float(line[name]), before + kwh(line.get("joules", 0.0))) for line in lines

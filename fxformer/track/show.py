@@ -120,7 +120,9 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
     versions = facts.get("packages") or {}
     tokens = _last(train, "tokens")
     best = _lowest(valid)
-    at = "" if best is None else f" at step {valid['step'][np.nanargmin(valid['loss'])]:.0f}"
+    at = ""
+    if best is not None and "step" in valid:
+        at = f" at step {valid['step'][np.nanargmin(valid['loss'])]:.0f}"
     return [
         ("status", f"{run.status}{reason}, attempt {len(facts.get('attempts', []))}"),
         ("started", f"{facts.get('started', '')}  ended {facts.get('ended') or '–'}"),
@@ -208,7 +210,8 @@ def _knobs(known: Any, folder: Path) -> dict[str, Any]:
 
 def _chart(run: StoredRun, width: int) -> RenderableType | None:
     found = [(name, colour, run.metrics(name)) for name, colour in _CURVES]
-    found = [(n, c, m) for n, c, m in found if "loss" in m and np.isfinite(m["loss"]).any()]
+    found = [(n, c, m) for n, c, m in found if {"step", "loss"} <= m.keys()]
+    found = [(n, c, m) for n, c, m in found if np.isfinite(m["loss"]).any()]
     if not found:
         return None
     lines, xs, ys = dots([(m["step"], m["loss"]) for _, _, m in found], width - 14, 10)

@@ -29,19 +29,19 @@ class Deaf(NextSentence):
     """Broken: the second text is the true one, whatever the class."""
 
     def with_wrong_pairs(self, pieces, pairs, wrong):
-        return super().corrupted(pieces, pairs, wrong & False)
+        return super().with_wrong_pairs(pieces, pairs, wrong & False)
 
 
 class Unmoved(SentenceOrder):
     def with_wrong_pairs(self, pieces, pairs, wrong):
-        return super().corrupted(pieces, pairs, wrong & (pieces.segment > 1))
+        return super().with_wrong_pairs(pieces, pairs, wrong & (pieces.segment > 1))
 
 
 class Untyped(SentenceOrder):
     """Broken: types stay where they were when the texts move."""
 
     def with_wrong_pairs(self, pieces, pairs, wrong):
-        tokens, _ = super().corrupted(pieces, pairs, wrong)
+        tokens, _ = super().with_wrong_pairs(pieces, pairs, wrong)
         return tokens, pairs.types[pairs.documents >= 0]
 
 

@@ -124,7 +124,7 @@ def test_what_is_no_run_is_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"sta')
     with pytest.raises(ValueError, match="cannot be taken up again"):
         Run.reopen(tmp_path)
-    with pytest.raises(ValueError, match="no run can be kept there"):
+    with pytest.raises(ValueError, match="no run can be written there"):
         Run.create(tmp_path / "run.json", "x", config={})
 
 
