@@ -16,6 +16,7 @@ from fxformer.errors import UserError
 from fxformer.files import check_output, open_regular
 from fxformer.inference.pipelines.names import ALIASES, TASKS
 from fxformer.inference.pipelines.row_files import FORMATS, Columns, check_files, read_rows
+from fxformer.track.formatting import plural
 
 if TYPE_CHECKING:
     from fxformer.inference.pipelines.base import Pipeline
@@ -125,7 +126,7 @@ def _put(line: dict[str, Any], writer: jsonl.Writer | None) -> None:
 
 def _tell(made: "Pipeline", written: int, errors: int, done: int) -> None:
     """The last line, on standard error: counts and the energy of a request."""
-    said = f"{written:,} rows, {errors:,} of them with an error"
+    said = f"{plural(written, 'row')}, {errors:,} with an error"
     said += f"; {done:,} were answered before" if done else ""
     print(said, file=sys.stderr)
     if made.meter is not None:

@@ -76,7 +76,7 @@ def test_rows_of_standard_input_are_answered_on_standard_output(monkeypatch, cap
     assert [one["row"] for one in found] == [1, 2, 3]
     assert found[1]["error"] == "text is empty" and "output" not in found[1]
     assert len(found[0]["output"]) == 2 and found[0]["joules"] > 0 < found[0]["milliseconds"]
-    assert "3 rows, 1 of them with an error" in said.err and "95 % interval" in said.err
+    assert "3 rows, 1 with an error" in said.err and "95 % interval" in said.err
 
 
 def test_resuming_answers_every_row_once(tmp_path, capsys):
@@ -92,7 +92,7 @@ def test_resuming_answers_every_row_once(tmp_path, capsys):
     assert again[:4] == rows[:4]
     requests = [json.loads(row)["request"] for row in again]
     assert requests == [json.loads(row)["request"] for row in rows]
-    assert "3 rows, 0 of them with an error; 4 were answered before" in capsys.readouterr().err
+    assert "3 rows, 0 with an error; 4 were answered before" in capsys.readouterr().err
     assert main([*command, "--resume"]) == 0 and len(out.read_bytes().splitlines()) == 7
     capsys.readouterr()
     for wrong, said in (
