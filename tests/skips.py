@@ -11,7 +11,7 @@ import pytest
 ALLOWED = {
     r"root may read everything": "files without permissions cannot be made for root",
     r"FXFORMER_DATA(=.*)? is no(t set| folder)": "third-party data is not in the repository",
-    r"got empty parameter set for \(folder\)": "fixtures of others, FXFORMER_PARITY, are not here",
+    r"got empty parameter set for \(folder(, setting)?\)": "FXFORMER_PARITY names no fixtures",
     r"neither torch here nor FXFORMER_TORCH": "torch and transformers are not in the test extra",
     r"could not import 'benchmarks\.peers'": "needs torch, as above",
     r"could not import 'codecarbon'": "a cross-check, of the energy extra",
