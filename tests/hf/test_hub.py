@@ -144,14 +144,17 @@ def test_a_hub_id_is_fetched_imported_and_then_found_without_a_network(endpoint,
 def test_what_the_hub_has_not_is_said_in_a_line(endpoint, tmp_path):
     done = fetch("somebody/nothing", tmp_path, HF_ENDPOINT=endpoint)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "somebody/nothing is no folder here, and the hub does not give it" in done.stderr
+    assert (
+        "somebody/nothing is not a local folder, and downloading it from the hub failed"
+        in done.stderr
+    )
 
 
 @pytest.mark.slow
 def test_without_a_network_it_says_what_to_do(tmp_path):
     done = fetch(REPO, tmp_path, HF_HUB_OFFLINE="1")
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "download" in done.stderr and "write its folder" in done.stderr
+    assert "download" in done.stderr and "give that folder" in done.stderr
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):
