@@ -24,7 +24,7 @@ from benchmarks.machine import facts
 from fxformer.config import folders
 from fxformer.evaluate.audit.texts import examples
 from fxformer.evaluate.compare import compare, compare_parser
-from fxformer.evaluate.scores import Estimate
+from fxformer.evaluate.scores import RatioEstimate
 from fxformer.track.run_reader import StoredRun, find, name_of
 from fxformer.train.experiment import Experiment, open_experiment
 
@@ -164,7 +164,7 @@ def _compared(table: dict) -> list[str]:
     return lines
 
 
-def _bits(one: Estimate | None) -> str:
+def _bits(one: RatioEstimate | None) -> str:
     return "–" if one is None else f"{one.value:.3f} ± {one.error:.3f}"
 
 

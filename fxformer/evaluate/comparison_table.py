@@ -6,7 +6,7 @@ from rich.text import Text
 
 from fxformer.data.round_trip import percent
 from fxformer.evaluate.equal_cost import short
-from fxformer.evaluate.scores import Estimate
+from fxformer.evaluate.scores import RatioEstimate
 from fxformer.track import formatting
 from fxformer.track.run_reader import name_of
 
@@ -94,9 +94,9 @@ def _notes(compared) -> list[str]:
     return notes
 
 
-def _bits(one: Estimate | None) -> str:
+def _bits(one: RatioEstimate | None) -> str:
     return "–" if one is None else f"{one.value:.2f} ± {one.error:.2f}"
 
 
-def _share(one: Estimate | None) -> str:
+def _share(one: RatioEstimate | None) -> str:
     return "–" if one is None else f"{100 * one.value:.0f} ± {100 * one.error:.0f} %"

@@ -14,7 +14,7 @@ from fxformer.objective.infilling import InfillExample, ScoringRequest
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class RatioEstimate:
     """A ratio of sums with its standard error.
 
     each: [n], of each passage or text, so that two runs can be compared passage by passage
@@ -27,16 +27,16 @@ class Estimate:
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, each: np.ndarray, sizes: np.ndarray) -> "Estimate":
+    def of(cls, each: np.ndarray, sizes: np.ndarray) -> "RatioEstimate":
         """Σ each / Σ sizes, with the error of a ratio of means (Cochran 1977, sec. 2.11)."""
         value = each.sum() / sizes.sum()
         off = each - value * sizes
         error = math.sqrt((off**2).sum() / max(len(each) - 1, 1) / len(each)) / sizes.mean()
         return cls(float(value), float(error), each, sizes)
 
-    def minus(self, other: "Estimate") -> "Estimate":
+    def minus(self, other: "RatioEstimate") -> "RatioEstimate":
         """The difference to that of another run on the same passages."""
-        return Estimate.of(self.each - other.each, self.sizes)
+        return RatioEstimate.of(self.each - other.each, self.sizes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +53,18 @@ class RunScores:
         an edit script for them (see data/round_trip.py)
     """
 
-    infill: Estimate | None
-    follow: Estimate | None
-    pseudo: Estimate | None
-    probe: Estimate | None = None
-    untrained: Estimate | None = None
+    infill: RatioEstimate | None
+    follow: RatioEstimate | None
+    pseudo: RatioEstimate | None
+    probe: RatioEstimate | None = None
+    untrained: RatioEstimate | None = None
     blind: bool = False
     lossy: float = 0.0
 
 
 def infill_bits(
     loaded: LoadedRun, examples: list[InfillExample], sizes: np.ndarray
-) -> Estimate | None:
+) -> RatioEstimate | None:
     """Bits per byte of the middle of each example."""
     requests: list[list[ScoringRequest]] = []
     for example in examples:
@@ -75,7 +75,7 @@ def infill_bits(
     rows = [request for some in requests for request in some]
     owner = np.repeat(np.arange(len(examples)), [len(some) for some in requests])
     nats = np.bincount(owner, weights=loaded.nll(rows), minlength=len(examples))
-    return Estimate.of(nats / math.log(2), sizes)
+    return RatioEstimate.of(nats / math.log(2), sizes)
 
 
 def reads_alike(loaded: LoadedRun, one: InfillExample, other: InfillExample) -> bool:
@@ -92,14 +92,16 @@ def reads_alike(loaded: LoadedRun, one: InfillExample, other: InfillExample) -> 
     return all(all(map(np.array_equal, read(a), read(b))) for a, b in pairs)
 
 
-def pseudo(loaded: LoadedRun, examples: list[InfillExample], sizes: np.ndarray) -> Estimate | None:
+def pseudo(
+    loaded: LoadedRun, examples: list[InfillExample], sizes: np.ndarray
+) -> RatioEstimate | None:
     """Bits per byte by pseudo-likelihood: each token given all others."""
     singles = [example.singles() for example in examples]
     owner = np.repeat(np.arange(len(examples)), [len(some) for some in singles])
     flat = infill_bits(loaded, [one for some in singles for one in some], np.ones(len(owner)))
     if flat is None:
         return None
-    return Estimate.of(np.bincount(owner, weights=flat.each, minlength=len(examples)), sizes)
+    return RatioEstimate.of(np.bincount(owner, weights=flat.each, minlength=len(examples)), sizes)
 
 
 def charges(loaded: LoadedRun, passages: list[Passage]) -> tuple[np.ndarray, float]:
@@ -133,11 +135,11 @@ def read(
     probe = untrained = None
     if task is not None:
         one = np.ones(task.test.sum())
-        probe = Estimate.of(accuracy(features(loaded, task.texts), task).astype(float), one)
+        probe = RatioEstimate.of(accuracy(features(loaded, task.texts), task).astype(float), one)
         fresh = features(loaded.untrained(), task.texts)
-        untrained = Estimate.of(accuracy(fresh, task).astype(float), one)
+        untrained = RatioEstimate.of(accuracy(fresh, task).astype(float), one)
     infill, follow, each = (
-        None if one is None else Estimate.of(one.each + script, sizes)
+        None if one is None else RatioEstimate.of(one.each + script, sizes)
         for one in (infill, follow, each)
     )
     return RunScores(infill, follow, each, probe, untrained, blind, lossy)

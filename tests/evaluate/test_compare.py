@@ -17,7 +17,7 @@ from fxformer.evaluate.equal_cost import at_least, choose, common, short, within
 from fxformer.evaluate.held_out import held_out
 from fxformer.evaluate.passages import example, fitting, passages
 from fxformer.evaluate.probe import Labelled, accuracy, by_document, labelled
-from fxformer.evaluate.scores import Estimate, charges
+from fxformer.evaluate.scores import RatioEstimate, charges
 from fxformer.inference.loaded_run import CheckpointCost
 
 WORDS = "the cat sat on a mat and the dog ran to its small red house by old oak trees".split()
@@ -148,7 +148,7 @@ def test_what_a_tokenizer_does_not_give_back_is_charged(tmp_path, documents, tok
 def test_the_error_is_that_of_a_ratio():
     rng = np.random.default_rng(3)
     sizes = rng.integers(5, 20, 300).astype(float)
-    draws = [Estimate.of(rng.poisson(2 * sizes).astype(float), sizes) for _ in range(400)]
+    draws = [RatioEstimate.of(rng.poisson(2 * sizes).astype(float), sizes) for _ in range(400)]
     values = np.array([one.value for one in draws])
     errors = np.array([one.error for one in draws])
     assert abs(values.mean() - 2) < 4 * values.std() / 20

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.decoding.state import DecodingState, Text
+from fxformer.inference.decoding.state import DecodingState, TokenRows
 from fxformer.inference.decoding.strategy import Strategy, build_strategy
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
@@ -82,7 +82,7 @@ def start(
     )
     rows = jnp.repeat(jnp.arange(batch), strategy.rows_per_prompt)
     ids = jnp.pad(inputs.prompt, ((0, 0), (0, program.new_tokens)))
-    text = Text(ids, inputs.padding, jnp.int32(0), inputs.min_new, inputs.max_new, width)
+    text = TokenRows(ids, inputs.padding, jnp.int32(0), inputs.min_new, inputs.max_new, width)
     sources = inputs.source_segments
     state = DecodingState(
         text.take_rows(rows),

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.decoding.state import Text, is_eos
+from fxformer.inference.decoding.state import TokenRows, is_eos
 
 EXCLUDED = -jnp.inf  # score of a token that cannot be chosen
 
@@ -17,13 +17,13 @@ EXCLUDED = -jnp.inf  # score of a token that cannot be chosen
 class Processor(Protocol):
     """scores [R V] of the next token -> scores [R V]."""
 
-    def __call__(self, scores: Float[Array, "R V"], text: Text) -> Float[Array, "R V"]: ...
+    def __call__(self, scores: Float[Array, "R V"], text: TokenRows) -> Float[Array, "R V"]: ...
 
 
 def process(
     processors: tuple[Processor, ...],
     scores: Float[Array, "R V"],
-    text: Text,
+    text: TokenRows,
     allowed: Bool[Array, "R V"] | None,
 ) -> Float[Array, "R V"]:
     """Scores after all processors. allowed: tokens that may be chosen; None: all"""

@@ -12,7 +12,7 @@ from fxformer.nn.cache import KVCache
 
 
 @flax.struct.dataclass
-class Text:
+class TokenRows:
     """Prompts and generated tokens of all rows, for logits processors.
 
     ids: prompts of unequal length end at the same index; what comes after the tokens so far is 0
@@ -75,7 +75,7 @@ class DecodingState:
     own: further arrays of the strategy
     """
 
-    text: Text
+    text: TokenRows
     cache: KVCache
     ended: Bool[Array, "R"]
     lengths: Int[Array, "R"]

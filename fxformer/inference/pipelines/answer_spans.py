@@ -9,7 +9,7 @@ from fxformer.inference.pipelines.probabilities import softmax
 
 
 @dataclasses.dataclass(frozen=True)
-class Spans:
+class AnswerSpans:
     """The best spans of one window, the best first.
 
     start, end: first and last token of each
@@ -33,7 +33,7 @@ def best_spans(
     longest: int,
     null: bool = True,
     starts: Bool[np.ndarray, "T"] | None = None,
-) -> Spans:
+) -> AnswerSpans:
     """The `count` spans of `context` tokens with the greatest product of probabilities.
 
     Probabilities are softmaxes over the context tokens and the null token, as in transformers.
@@ -56,4 +56,4 @@ def best_spans(
     order = np.argsort(-flat, kind="stable")[:count]
     order = order[flat[order] >= 0]
     first, last = np.unravel_index(order, outer.shape)
-    return Spans(first, last, flat[order], float(begin[0] * close[0]) if null else 1.0)
+    return AnswerSpans(first, last, flat[order], float(begin[0] * close[0]) if null else 1.0)

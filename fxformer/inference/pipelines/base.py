@@ -42,7 +42,7 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class PreparedRow:
     """A row as model inputs.
 
     rows: batches [1, t], none of them padded; windows of one text are several
@@ -68,8 +68,8 @@ class Pipeline(ABC):
     name: of the task, as the caller wrote it (translation_en_to_fr); "": that of the class
     meter: charges joules to answers; None: energy is not counted
     options: defaults for all calls
-    A subclass prepares a row (UserError: the row's error), names what to compute of its model
-    inputs and turns the computed arrays into the answer.
+    A subclass prepares a row (UserError: the row's error), runs the model on its inputs and turns
+    the outputs into the answer.
     """
 
     task: ClassVar[str]
@@ -92,23 +92,16 @@ class Pipeline(ABC):
         """Raise UserError if the model cannot do the task."""
 
     @abstractmethod
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         """The model inputs of one row. UserError for a row that makes no sense."""
-
-    @abstractmethod
-    def compute(self, options: Any) -> tuple[Compute, int]:
-        """(function (module, batch) -> tree of [B, ...], floats per token of its result)."""
 
     @abstractmethod
     def finish(self, state: Any, outputs: list[Any], options: Any) -> Any:
         """The answer of a row from what was computed for each of its model inputs."""
 
-    def run(self, prepared: Sequence[Prepared], options: Any) -> list[list[Any]]:
+    @abstractmethod
+    def run(self, prepared: Sequence[PreparedRow], options: Any) -> list[list[Any]]:
         """The outputs of all model inputs of each row."""
-        compute, width = self.compute(options)
-        rows = [row for one in prepared for row in one.rows]
-        made = iter(self.model.run_rows(compute, rows, width)) if rows else iter(())
-        return [list(itertools.islice(made, len(one.rows))) for one in prepared]
 
     def changed(self, options: Any, given: Mapping[str, Any]) -> Any:
         """Options with other values. UserError for an option that the task does not have."""
@@ -167,32 +160,33 @@ class Pipeline(ABC):
             ]
             values = self._values(prepared, options)
         after, seconds = self._joules(), time.perf_counter() - began
-        good = [one for one in prepared if isinstance(one, Prepared)]
+        good = [one for one in prepared if isinstance(one, PreparedRow)]
         self.requests += len(good)
         total = sum(one.tokens for one in good)
         answers = []
         for one, value in zip(prepared, values, strict=True):
-            if isinstance(value, UserError):
-                answers.append(Answer(error=str(value)))
-            elif before is None or after is None:
-                answers.append(Answer(value))
-            else:
+            failed = isinstance(value, UserError)
+            answer = Answer(error=str(value)) if failed else Answer(value)
+            # a row that fails after its computation has its share too: shares add up to the whole
+            if isinstance(one, PreparedRow) and before is not None and after is not None:
                 share = one.tokens / total
-                answers.append(Answer(value, None, (after - before) * share, 1e3 * seconds * share))
+                cost = {"joules": (after - before) * share, "milliseconds": 1e3 * seconds * share}
+                answer = dataclasses.replace(answer, **cost)
+            answers.append(answer)
         return answers
 
-    def _prepared(self, row: Any, options: Any, number: int) -> Prepared:
+    def _prepared(self, row: Any, options: Any, number: int) -> PreparedRow:
         if isinstance(row, UserError):  # it could not even be read
             raise row
         return dataclasses.replace(self.prepare(row, options), number=number)
 
     def _values(self, prepared: list[Any], options: Any) -> list[Any]:
         """The answer of each prepared row, or its UserError."""
-        good = [one for one in prepared if isinstance(one, Prepared)]
+        good = [one for one in prepared if isinstance(one, PreparedRow)]
         outputs = iter(self.run(good, options) if good else [])
         values: list[Any] = []
         for one in prepared:
-            if isinstance(one, Prepared):
+            if isinstance(one, PreparedRow):
                 made = next(outputs)
                 one = _attempt(lambda one=one, made=made: self.finish(one.state, made, options))
             values.append(one)
@@ -200,6 +194,21 @@ class Pipeline(ABC):
 
     def _joules(self) -> float | None:
         return None if self.meter is None else self.meter.own().joules
+
+
+class ForwardPipeline(Pipeline):
+    """A task whose answers are computed by forward passes."""
+
+    @abstractmethod
+    def compute(self, options: Any) -> tuple[Compute, int]:
+        """(function (module, batch) -> tree of [B, ...], floats per token of its result)."""
+
+    def run(self, prepared: Sequence[PreparedRow], options: Any) -> list[list[Any]]:
+        """The outputs of all model inputs of each row."""
+        compute, width = self.compute(options)
+        rows = [row for one in prepared for row in one.rows]
+        made = iter(self.model.run_rows(compute, rows, width)) if rows else iter(())
+        return [list(itertools.islice(made, len(one.rows))) for one in prepared]
 
 
 def _attempt(make: Any) -> Any:

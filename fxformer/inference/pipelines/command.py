@@ -15,7 +15,7 @@ from fxformer.data.progress import Slow
 from fxformer.errors import UserError
 from fxformer.files import check_output, open_regular
 from fxformer.inference.pipelines.names import ALIASES, TASKS
-from fxformer.inference.pipelines.row_files import FORMATS, Columns, check_files, read_rows
+from fxformer.inference.pipelines.row_files import FORMATS, ColumnNames, check_files, read_rows
 from fxformer.track.formatting import plural
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def pipeline_command(argv: Sequence[str]) -> None:
     made = pipeline(
         given.task, given.model, step=given.step, runs=given.runs, energy=given.energy, **options
     )
-    columns = Columns(made.fields, made.required_fields, given.column)
+    columns = ColumnNames(made.fields, made.required_fields, given.column)
     rows = read_rows(given.files, columns, given.format)
     key = [made.name, made.model.name, made.model.step, options]
     _write(made, rows, given, key)

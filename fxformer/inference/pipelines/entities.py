@@ -10,7 +10,7 @@ AGGREGATIONS = ("none", "simple", "first", "average", "max")
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class LabelledWords:
     """Stretches of tokens with a label each.
 
     label: class number of each; score: its probability
@@ -35,7 +35,7 @@ class Entity:
 
 def label_words(
     probabilities: Float[np.ndarray, "T C"], begins: Bool[np.ndarray, "T"], how: str
-) -> Labelled:
+) -> LabelledWords:
     """One label for each token (`none`, `simple`) or for each word.
 
     begins: tokens that begin a word; the first token always does
@@ -58,10 +58,10 @@ def label_words(
     else:
         words = probabilities[first]
     label = words.argmax(axis=1)
-    return Labelled(label, words[np.arange(len(words)), label], first, last)
+    return LabelledWords(label, words[np.arange(len(words)), label], first, last)
 
 
-def group_entities(labelled: Labelled, names: Sequence[str]) -> list[Entity]:
+def group_entities(labelled: LabelledWords, names: Sequence[str]) -> list[Entity]:
     """Neighbours of the same type joined; a label B- begins a new entity.
 
     names: of the classes; "B-PER" and "I-PER" are of type PER, other names are their own type

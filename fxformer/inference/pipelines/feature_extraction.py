@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fxformer.inference.forward import Compute, HiddenStates
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
 from fxformer.inference.structure import layer_numbers, stack_of
 
@@ -21,7 +21,7 @@ class FeatureOptions:
     layers: int | list[int] = -1
 
 
-class FeatureExtraction(Pipeline):
+class FeatureExtraction(ForwardPipeline):
     """float32 array: [1, T, D] for pool=token, as in transformers; [D] for mean and first.
 
     Several layers add an axis before T and D: [1, L, T, D] or [L, D]. Special tokens are among the
@@ -35,10 +35,10 @@ class FeatureExtraction(Pipeline):
         """Make the templates of the model."""
         self._templates = templates(self.model, self.card.family)
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         ids = token_ids(tokenizer_of(self.model), check_text(row))
         made = readable(self.model, self._templates.single(ids))
-        return Prepared([made], self._templates.single(ids).tokens.shape[1])
+        return PreparedRow([made], self._templates.single(ids).tokens.shape[1])
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         layers, stack = self._layers(options), stack_of(self.model.module, encoder=True)

@@ -10,7 +10,7 @@ from fxformer.batch import Batch
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import PickedLogits
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of
 from fxformer.inference.pipelines.mask_text import MaskedText, filled, mask_name, target_id
@@ -31,7 +31,7 @@ class FillMaskOptions:
     order: Literal["independent", "left_to_right"] = "independent"
 
 
-class FillMask(Pipeline):
+class FillMask(ForwardPipeline):
     """[{"score", "token", "token_str", "sequence"}, …], the best first; a list of such lists for a
     text with several masks.
 
@@ -58,14 +58,14 @@ class FillMask(Pipeline):
         """The tokenizer of the model."""
         return tokenizer_of(self.model)
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         name = mask_name(self.tokenizer)
         masked = MaskedText.of(check_text(row), self.tokenizer)
         if not len(masked.places):
             other = re.search(r"\[MASK\]|<mask>", masked.text)
             wrong = f": this tokenizer writes it {name}, not {other.group()}" if other else ""
             raise UserError(f"the text has no mask {name}{wrong}")
-        return Prepared([self._input(masked.ids, masked.places)], masked)
+        return PreparedRow([self._input(masked.ids, masked.places)], masked)
 
     def _input(self, ids: np.ndarray, places: np.ndarray) -> Batch:
         """The model input with the masks as picked positions."""
@@ -89,7 +89,9 @@ class FillMask(Pipeline):
         for turn in range(turns):
             open_ = [i for i, one in enumerate(prepared) if turn < len(one.state.places)]
             places = [prepared[i].state.places[turn:] for i in open_]
-            rows = [Prepared([self._input(ids[i], p)]) for i, p in zip(open_, places, strict=True)]
+            rows = [
+                PreparedRow([self._input(ids[i], p)]) for i, p in zip(open_, places, strict=True)
+            ]
             for i, made in zip(open_, super().run(rows, options), strict=True):
                 found[i].append(softmax(made[0][0]))
                 best = self._ranked(found[i][-1], prepared[i].state, turn, options)[0]

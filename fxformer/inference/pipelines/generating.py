@@ -10,8 +10,7 @@ import numpy as np
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.base import Pipeline, Prepared
+from fxformer.inference.pipelines.base import Pipeline, PreparedRow
 from fxformer.inference.pipelines.inputs import tokenizer_of
 from fxformer.inference.text_generation import decode_batch
 
@@ -69,9 +68,6 @@ class GeneratingPipeline(Pipeline):
         rest = {k: v for k, v in given.items() if k in decoding}
         return dataclasses.replace(options, generation=options.generation.replace(**rest))
 
-    def compute(self, options: Any) -> tuple[Compute, int]:
-        raise NotImplementedError("outputs are generated, not computed in one pass")
-
     @abstractmethod
     def config(self, options: Any) -> GenerationConfig:
         """How to decode, with what the options mean for it."""
@@ -109,7 +105,7 @@ class GeneratingPipeline(Pipeline):
             )
         return told
 
-    def run(self, prepared: Sequence[Prepared], options: Any) -> list[list[np.ndarray]]:
+    def run(self, prepared: Sequence[PreparedRow], options: Any) -> list[list[np.ndarray]]:
         """The generated ids of each row, num_return_sequences of them. [n] int32 each."""
         rows = [_Row(one.state[0], one.state[1], one.number) for one in prepared]
         config = self.config(options)

@@ -10,7 +10,7 @@ from fxformer.data.token_offsets import TokenOffsets
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.answer_spans import best_spans
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head
 from fxformer.inference.pipelines.inputs import (
     readable,
@@ -58,7 +58,7 @@ class _Question:
     first: int
 
 
-class QuestionAnswering(Pipeline):
+class QuestionAnswering(ForwardPipeline):
     """{"score", "start", "end", "answer"}: the answer is context[start:end]; no span twice.
 
     A row is {"question": …, "context": …}. A context that is too long is read in windows.
@@ -87,7 +87,7 @@ class QuestionAnswering(Pipeline):
                 inputs = {"question": question, "context": context}
         return super().__call__(inputs, **options)
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         if options.handle_impossible_answer and not self._has_null:
             raise UserError(
                 f"{self.model.name} puts no token in front of a text, which would stand for no "
@@ -114,7 +114,7 @@ class QuestionAnswering(Pipeline):
         spans = windows(len(found.ids), room, stride)
         rows = [self._templates.pair(asked, found.ids[low:high]) for low, high in spans]
         made = [readable(self.model, one) for one in rows]
-        return Prepared(made, _Question(context, found, spans, first))
+        return PreparedRow(made, _Question(context, found, spans, first))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         return HeadLogits("span"), 2

@@ -18,7 +18,7 @@ MAX_LINE = 8_000_000  # bytes of a line that are kept
 
 
 @dataclasses.dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """How a record of CSV or JSON lines becomes a row.
 
     names: keys that a row may have, e.g. question and context
@@ -61,7 +61,7 @@ def check_files(files: Sequence[str]) -> None:
 
 
 def read_rows(
-    files: Sequence[str], columns: Columns, form: str | None = None
+    files: Sequence[str], columns: ColumnNames, form: str | None = None
 ) -> Iterator[tuple[str, int, Any]]:
     """(file, row number from 1, row) of all files in order; - or no file: standard input.
 
@@ -79,7 +79,7 @@ def read_rows(
             yield from ((file, n, _row(one, columns)) for n, one in enumerate(records, 1))
 
 
-def _row(record: Any, columns: Columns) -> Any:
+def _row(record: Any, columns: ColumnNames) -> Any:
     if isinstance(record, UserError):
         return record
     try:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.pipelines.base import Prepared, check_text
+from fxformer.inference.pipelines.base import PreparedRow, check_text
 from fxformer.inference.pipelines.generating import (
     GeneratingOptions,
     GeneratingPipeline,
@@ -55,10 +55,10 @@ class Text2TextGeneration(GeneratingPipeline):
         ids = token_ids(tokenizer_of(self.model), self.prefix(options) + text)
         return self._templates.single(ids).tokens[0]
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         ids = self.source(check_text(row), options)
         made = self._templates.single(ids[:0]).replace(tokens=ids[None])
-        return Prepared([made], (ids, self.limit(ids, options)))
+        return PreparedRow([made], (ids, self.limit(ids, options)))
 
     def finish(self, state: Any, outputs: list[np.ndarray], options: Any) -> Any:
         return [{self.key: self.model.decode(ids)} for ids in outputs]

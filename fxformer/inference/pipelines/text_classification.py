@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
 from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
 from fxformer.inference.pipelines.probabilities import sigmoid, softmax
@@ -27,7 +27,7 @@ class TextClassificationOptions:
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
 
 
-class TextClassification(Pipeline):
+class TextClassification(ForwardPipeline):
     """[{"label", "score"}, …], the best first; {"label", "score"} where top_k is not given.
 
     A row is a text, or {"text": …, "text_pair": …}. A text that is too long is refused.
@@ -43,7 +43,7 @@ class TextClassification(Pipeline):
         self._templates = templates(self.model, self.card.family)
         self.labels = self.card.names(class_count(self.model, "classes"))
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         if isinstance(row, Mapping):
             if set(row) not in ({"text"}, {"text", "text_pair"}):
                 raise UserError(
@@ -60,7 +60,7 @@ class TextClassification(Pipeline):
             for text, name in zip(texts, names, strict=False)
         ]
         made = self._templates.single(*ids) if len(ids) == 1 else self._templates.pair(*ids)
-        return Prepared([readable(self.model, made)])
+        return PreparedRow([readable(self.model, made)])
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         return HeadLogits("classes"), 1

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fxformer.inference.decoding.config import GenerationConfig
-from fxformer.inference.pipelines.base import Prepared, check_text
+from fxformer.inference.pipelines.base import PreparedRow, check_text
 from fxformer.inference.pipelines.generating import (
     GeneratingOptions,
     GeneratingPipeline,
@@ -40,12 +40,12 @@ class TextGeneration(GeneratingPipeline):
     def config(self, options: Any) -> GenerationConfig:
         return options.generation
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)
         ids = token_ids(tokenizer_of(self.model), text)
         made = self._templates.single(ids)
         prompt = made.tokens[0]
-        return Prepared([made], (prompt, self.limit(prompt, options), text))
+        return PreparedRow([made], (prompt, self.limit(prompt, options), text))
 
     def finish(self, state: Any, outputs: list[np.ndarray], options: Any) -> Any:
         prompt, _, text = state

@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.data.token_offsets import TokenOffsets
 from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.entities import group_entities, label_words
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
@@ -30,7 +30,7 @@ class TokenClassificationOptions:
     stride: Natural | None = None
 
 
-class TokenClassification(Pipeline):
+class TokenClassification(ForwardPipeline):
     """[{"entity_group", "score", "word", "start", "end"}, …] in the order of the text.
 
     start, end: half-open range of characters of the text; word: those characters. Without
@@ -48,7 +48,7 @@ class TokenClassification(Pipeline):
         self._templates = templates(self.model, self.card.family)
         self.labels = self.card.names(class_count(self.model, "tokens"))
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)
         found = with_offsets(tokenizer_of(self.model), text)
         spans = [(0, len(found.ids))]
@@ -58,7 +58,7 @@ class TokenClassification(Pipeline):
             stride = room // 4 if options.stride is None else options.stride
             spans = windows(len(found.ids), room, stride)
         rows = [self._templates.single(found.ids[low:high]) for low, high in spans]
-        return Prepared([readable(self.model, one) for one in rows], (text, found, spans))
+        return PreparedRow([readable(self.model, one) for one in rows], (text, found, spans))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         return HeadLogits("tokens"), len(self.labels)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.base import Pipeline, Prepared, check_text
+from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
 from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
 from fxformer.inference.pipelines.probabilities import softmax
@@ -25,7 +25,7 @@ class ZeroShotOptions:
     multi_label: bool = False
 
 
-class ZeroShotClassification(Pipeline):
+class ZeroShotClassification(ForwardPipeline):
     """{"sequence": text, "labels": the best first, "scores": their probabilities}.
 
     The model classifies pairs (natural language inference); one of its labels begins with
@@ -49,7 +49,7 @@ class ZeroShotClassification(Pipeline):
         self._contradiction = -1 if found[0] == 0 else 0  # as transformers has it
         self._templates = templates(self.model, self.card.family)
 
-    def prepare(self, row: Any, options: Any) -> Prepared:
+    def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)
         tokenizer, rows = tokenizer_of(self.model), []
         labels = candidate_labels(options)
@@ -57,7 +57,7 @@ class ZeroShotClassification(Pipeline):
         for label in labels:
             second = token_ids(tokenizer, options.hypothesis_template.replace("{}", label))
             rows.append(readable(self.model, self._templates.pair(first, second)))
-        return Prepared(rows, (text, labels))
+        return PreparedRow(rows, (text, labels))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         return HeadLogits("classes"), 1

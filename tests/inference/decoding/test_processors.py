@@ -8,13 +8,13 @@ from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import generate
 from fxformer.inference.decoding.processors import BadWords, NoRepeatNgram, RepetitionPenalty
-from fxformer.inference.decoding.state import Text
+from fxformer.inference.decoding.state import TokenRows
 from tests.inference.decoding.markov import MarkovChain, chain
 
 V = 6
 
 
-def text(rows: list[list[int]], prompt: list[int], width: int = 6) -> Text:
+def text(rows: list[list[int]], prompt: list[int], width: int = 6) -> TokenRows:
     """Texts of which the first `prompt` tokens are given, aligned as in a decoding loop."""
     step = len(rows[0]) - prompt[0]
     ids = np.zeros((len(rows), width + 4), np.int32)
@@ -23,7 +23,7 @@ def text(rows: list[list[int]], prompt: list[int], width: int = 6) -> Text:
         ids[i, width - given : width + step] = row
     start = jnp.asarray([width - given for given in prompt])
     none = jnp.zeros(len(rows), jnp.int32)
-    return Text(jnp.asarray(ids), start, jnp.int32(step), none, none + 4, width)
+    return TokenRows(jnp.asarray(ids), start, jnp.int32(step), none, none + 4, width)
 
 
 def excluded(processor, rows, prompt) -> list[list[int]]:

@@ -10,7 +10,7 @@ from inference.pipelines.reference import FOLDER
 from fxformer.cli.main import main
 from fxformer.errors import UserError
 from fxformer.inference.pipelines.command import option_value
-from fxformer.inference.pipelines.row_files import MAX_LINE, Columns, read_rows
+from fxformer.inference.pipelines.row_files import MAX_LINE, ColumnNames, read_rows
 
 CLASSES, SPAN = str(FOLDER / "bert_classes"), str(FOLDER / "bert_span")
 
@@ -20,7 +20,7 @@ def lines(text):
 
 
 def read(path, columns=None, form=None):
-    made = read_rows([str(path)], columns or Columns(), form)
+    made = read_rows([str(path)], columns or ColumnNames(), form)
     return [str(row) if isinstance(row, UserError) else row for _, _, row in made]
 
 
@@ -45,7 +45,7 @@ def test_csv_has_a_header_and_cells_with_line_breaks(tmp_path):
         "no column 'text'; there are id (--column NAME chooses)",
         "3 cells, and the header has 2",
     ]
-    assert read(file, Columns(chosen="id"))[:3] == ["1", "2", "3"]
+    assert read(file, ColumnNames(chosen="id"))[:3] == ["1", "2", "3"]
 
 
 def test_json_lines_are_texts_or_objects(tmp_path):
@@ -58,7 +58,9 @@ def test_json_lines_are_texts_or_objects(tmp_path):
     )
     assert found[3].startswith("no JSON") and found[4] == "expected text, got a list"
     file.write_text('{"question": "a", "context": "b", "id": 1}\n')
-    assert read(file, Columns(("question", "context"), 2)) == [{"question": "a", "context": "b"}]
+    assert read(file, ColumnNames(("question", "context"), 2)) == [
+        {"question": "a", "context": "b"}
+    ]
 
 
 def test_option_values():

@@ -154,7 +154,7 @@ def fate_checks(vocabulary: Vocabulary) -> tuple[Check, ...]:
 
 
 def replacement_checks(replacement: Replacement, vocabulary: Vocabulary) -> tuple[Check, ...]:
-    """Estimate between the chosen tokens as they were and as they are. [k] each."""
+    """RatioEstimate between the chosen tokens as they were and as they are. [k] each."""
     number = len(vocabulary.ordinary)
     kept = 1 - replacement.mask - replacement.random + replacement.random / number
     shares = (replacement.mask, replacement.random * (1 - 1 / number), max(kept, 0.0))

@@ -8,7 +8,7 @@ from fxformer.objective.causal import scored
 
 
 def answer_checks(start: int) -> tuple[Check, ...]:
-    """Estimate between rows and batch."""
+    """RatioEstimate between rows and batch."""
 
     def first(rows: Rows, batch: Batch) -> np.ndarray:
         return batch.tokens[_begins(rows)] != start

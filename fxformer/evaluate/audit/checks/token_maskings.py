@@ -14,7 +14,7 @@ from fxformer.objective.segments import counts_of
 
 @masking_checks.register
 def independent(masking: Independent) -> tuple[Check, ...]:
-    """Estimate between pieces and what was chosen of them."""
+    """RatioEstimate between pieces and what was chosen of them."""
     return (
         Check(
             "selected share, the guaranteed target aside",
@@ -34,7 +34,7 @@ def _independent_share(masking: Independent, pieces: Pieces, chosen: Chosen) -> 
 
 @masking_checks.register
 def exact_count(masking: ExactCount) -> tuple[Check, ...]:
-    """Estimate between pieces and what was chosen of them."""
+    """RatioEstimate between pieces and what was chosen of them."""
     return (
         Check("selected less than due", 0.0, functools.partial(_missing, masking), "exact"),
         Check(

@@ -18,13 +18,13 @@ from fxformer.objective.words import Words
 
 @masking_checks.register
 def whole_words(masking: WholeWords) -> tuple[Check, ...]:
-    """Estimate between pieces and what was chosen of them."""
+    """RatioEstimate between pieces and what was chosen of them."""
     return unit_checks(masking.rate, whole=True)
 
 
 @masking_checks.register
 def spans(masking: Spans) -> tuple[Check, ...]:
-    """Estimate between pieces and what was chosen of them."""
+    """RatioEstimate between pieces and what was chosen of them."""
     seen = once(functools.partial(seen_spans, masking))
 
     def surplus(pieces: Pieces, chosen: Chosen) -> np.ndarray:
