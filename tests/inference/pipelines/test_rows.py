@@ -57,3 +57,20 @@ def test_answers_carry_their_share_of_joules_and_milliseconds():
     assert cost is not None and cost.requests == 2 and cost.low < cost.joules < cost.high
     assert cost.joules * 2 == pytest.approx(long.joules + short.joules, rel=0.2)
     assert "2 requests" in str(cost) and "modelled" in str(cost)
+
+
+def test_a_row_that_fails_after_its_computation_keeps_its_share(monkeypatch):
+    made = classifier()
+    made.meter = TDPEnergy(cpu_tdp_watts=8.0).open()
+    finish = made.finish
+
+    def refuse_second(state, outputs, options):
+        if refused.pop(0):
+            raise UserError("no answer")
+        return finish(state, outputs, options)
+
+    refused = [False, True]
+    monkeypatch.setattr(made, "finish", refuse_second)
+    good, failed = made.answers(["The ship left the harbour", "Paris"])
+    assert failed.error == "no answer" and 0 < failed.joules < good.joules
+    assert failed.milliseconds > 0
