@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fxformer.data.records import RecordCorpus, field_text
+from fxformer.data.record_files import field_text
+from fxformer.data.records import RecordCorpus
 from fxformer.errors import UserError
 from fxformer.types import Natural
 
