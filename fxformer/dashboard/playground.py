@@ -2,16 +2,15 @@
 
 import dataclasses
 import functools
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
+from fxformer.inference.compile_time import compile_seconds
 from fxformer.inference.decoding.loop import limit_programs
 from fxformer.inference.load import placed
 from fxformer.inference.loaded_run import LoadedRun
@@ -216,17 +215,7 @@ _TABLES = {
 @functools.cache
 def _meter() -> Meter:
     """The energy meter of this process."""
-    jax.monitoring.register_event_duration_secs_listener(_count_compilation)
     return open_meter()
-
-
-_compiled = threading.local()  # seconds, of this thread
-
-
-def _count_compilation(event: str, duration_secs: float, **_: Any) -> None:
-    """Add the seconds of a compilation, in the thread that waits for it."""
-    if event.endswith("/backend_compile_duration"):
-        _compiled.seconds = getattr(_compiled, "seconds", 0.0) + duration_secs
 
 
 @dataclasses.dataclass
@@ -240,7 +229,7 @@ class Stopwatch:
     marks: list[float] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        self.joules, self.compiled = self._joules(), getattr(_compiled, "seconds", 0.0)
+        self.joules, self.compiled = self._joules(), compile_seconds()
         self.began = time.perf_counter()
 
     def mark(self) -> None:
@@ -263,7 +252,7 @@ class Stopwatch:
         joules: of this process {provenance: joules}
         """
         seconds, now = time.perf_counter() - self.began, self._joules()
-        compiled = getattr(_compiled, "seconds", 0.0) - self.compiled
+        compiled = compile_seconds() - self.compiled
         used = {kind: joules - self.joules.get(kind, 0.0) for kind, joules in now.items()}
         return {
             "milliseconds": 1e3 * seconds,

@@ -13,7 +13,7 @@ from fxformer.track.formatting import safe
 
 # option of GenerationConfig -> (type, help)
 NUMBERS: dict[str, tuple[type, str]] = {
-    "max_new_tokens": (int, "most tokens to generate (default: those of the model, else 64)"),
+    "max_new_tokens": (int, "most tokens to generate (default: of the model, else 64 or 256)"),
     "min_new_tokens": (int, "no end of the text before so many tokens"),
     "num_beams": (int, "beam search with so many beams (default: 1, greedy search)"),
     "num_beam_groups": (int, "groups of beams that --diversity-penalty keeps apart"),
@@ -63,7 +63,11 @@ def generate_parser() -> Parser:
         "--do-sample", action="store_true", default=None, help="draw each token at random"
     )
     parser.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end after this text"
+        "--stop",
+        dest="stop_strings",
+        action="append",
+        metavar="TEXT",
+        help="end after this text; several may be given",
     )
     parser.add_argument("--step", type=int, metavar="N", help="checkpoint of a run")
     return parser
@@ -83,7 +87,7 @@ def generate_command(argv: Sequence[str]) -> None:
         config = model.generation.replace(**options)
         streamed = config.num_beams == 1 and config.num_return_sequences == 1
         on_text = (lambda _, piece: _put(piece)) if streamed else None
-        made = model.generate_records(text, stop_strings=given.stop, on_text=on_text, **options)
+        made = model.generate_records(text, on_text=on_text, **options)
     except UserError as error:
         raise UserError(_as_options(str(error))) from error
     if streamed:
@@ -96,7 +100,7 @@ def generate_command(argv: Sequence[str]) -> None:
 
 def _options(given: argparse.Namespace) -> dict[str, Any]:
     """Fields of GenerationConfig that the command line sets; single options come first."""
-    names = (*NUMBERS, *CHOICES, "do_sample")
+    names = (*NUMBERS, *CHOICES, "do_sample", "stop_strings")
     found = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     stopping = {"true": True, "false": False}
     if "early_stopping" in found:
@@ -128,7 +132,8 @@ def _as_options(message: str) -> str:
     message = message.replace("generation.do_sample=true", "--do-sample")
     message = NAMED.sub(lambda found: f"{_option(found[1])} ", message)
     message = re.sub(r"\bmax_new_tokens=", "--max-new-tokens ", message)
-    return message.replace("stop_strings:", "--stop:").replace("texts[0]", "the prompt")
+    message = message.replace("generation.stop_strings", "--stop")
+    return message.replace("--stop-strings", "--stop").replace("texts[0]", "the prompt")
 
 
 def _put(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
 from fxformer.files import read_text
+from fxformer.inference.decoding.config import GenerationConfig
 
 FILE = "generation_config.json"
 LONGEST = 1_000_000  # bytes
@@ -39,6 +40,20 @@ def own_settings(vocabulary: Vocabulary, start: int | None) -> dict[str, Any]:
         "decoder_start_token_id": start,
     }
     return {name: value for name, value in ids.items() if value is not None}
+
+
+def generation_config(
+    settings: Mapping[str, Any], start: int | None, task: Mapping[str, Any]
+) -> GenerationConfig:
+    """The settings of a model, with those of a task in front of them.
+
+    settings: by transformers' names
+    start: first decoder token of an encoder-decoder
+    task: of `task_specific_params` of config.json; what generation has not (prefix) has no effect
+    Raises UserError for settings that are not implemented.
+    """
+    first = {} if start is None else {"decoder_start_token_id": start}
+    return GenerationConfig.from_hf({**first, **settings, **task})
 
 
 def _read(file: Path) -> dict[str, Any]:

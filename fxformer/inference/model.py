@@ -16,6 +16,7 @@ from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import AllowedFunction
 from fxformer.inference.forward import HiddenStates, Logits
+from fxformer.inference.generation_defaults import generation_config
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.scoring import TokenScores, token_scores
 from fxformer.inference.structure import layer_numbers, stack_of
@@ -130,8 +131,11 @@ class Model(ModelCore):
     @functools.cached_property
     def generation(self) -> GenerationConfig:
         """Defaults of `generate`. UserError for settings that are not implemented."""
-        start = {} if self.start is None else {"decoder_start_token_id": self.start}
-        return GenerationConfig.from_hf({**start, **self.generation_settings})
+        return self.generation_of({})
+
+    def generation_of(self, task: Mapping[str, Any]) -> GenerationConfig:
+        """The defaults with what config.json has for a task (`task_specific_params`)."""
+        return generation_config(self.generation_settings, self.start, task)
 
     def generate(self, texts: Texts, **options: Any) -> list[str]:
         """Texts generated from each prompt (decoder) or source (encoder-decoder), in order.
@@ -146,7 +150,6 @@ class Model(ModelCore):
         texts: Texts,
         *,
         generation_config: GenerationConfig | Mapping[str, Any] | None = None,
-        stop_strings: str | Sequence[str] = (),
         allowed: AllowedFunction | None = None,
         on_text: OnText | None = None,
         **options: Any,
@@ -154,7 +157,6 @@ class Model(ModelCore):
         """As `generate`, with ids and scores.
 
         generation_config: instead of `self.generation`; a mapping has transformers' names
-        stop_strings: a text ends with the first of them that it contains
         allowed: (number of the prompt, ids so far) -> ids that may follow
         on_text: called with (number of the sequence, next piece of its text), not with beams
         options: fields of GenerationConfig, e.g. max_new_tokens=64, num_beams=4, seed=0
@@ -164,8 +166,7 @@ class Model(ModelCore):
         exist or go together, and, with its number, for a text that is too long.
         """
         config = decoding_config(self.generation, generation_config, options)
-        given = {"stop_strings": stop_strings, "allowed": allowed, "on_text": on_text}
-        return generate_texts(self, texts, config, **given)
+        return generate_texts(self, texts, config, allowed=allowed, on_text=on_text)
 
     def save_pretrained(self, folder: str | Path, *, family: str | None = None) -> Exported:
         """Write config.json, model.safetensors and the tokenizer to a new folder, which

@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, SAMPLING, GenerationConfig
+from fxformer.inference.decoding.config import SAMPLING, GenerationConfig
 from fxformer.inference.decoding.generate import (
     AllowedFunction,
     Generated,
     TokenCallback,
     generate,
 )
-from fxformer.inference.decoding.prompts import position_limit
 from fxformer.inference.forward import power_of_two
+from fxformer.inference.generation_limits import new_token_limit
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.text_encoding import Texts
 from fxformer.inference.text_stream import OnText, TextStream, cut_at_stop
 
-BATCH_ROWS = 16  # sequences decoded together, at most
+BATCH_ROWS = 64  # sequences decoded together, at most
+FILLED = 16  # prompts; a batch of fewer is filled up to a power of two
+BATCH_TOKENS = 8192  # of prompts and outputs together, at most, unless one prompt has more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,6 @@ def generate_texts(
     texts: Texts,
     config: GenerationConfig,
     *,
-    stop_strings: str | Sequence[str] = (),
     allowed: AllowedFunction | None = None,
     on_text: OnText | None = None,
 ) -> list[GeneratedText]:
@@ -55,32 +56,53 @@ def generate_texts(
             'fxformer.pipeline("fill-mask", …), or a decoder or encoder-decoder'
         )
     model.check_head()
-    stops = _checked_stops(stop_strings)
-    if stops and config.num_beams > 1:
-        raise UserError("stop_strings: beams have no final text before their end; leave out beams")
-    prompts = model.encode(texts)
-    room = new_token_rooms(model, prompts, config)
+    prompts = [
+        Prompt(ids, new_token_limit(model, len(ids), config, f"texts[{number}]"), number)
+        for number, ids in enumerate(model.encode(texts))
+    ]
+    made = generate_rows(model, prompts, config, allowed=allowed, on_text=on_text)
+    return [one for some in made for one in some]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+    """A prompt of a decoder or a source of an encoder-decoder, as ids with their template.
+
+    ids: [t] int32
+    new: most tokens to generate (`new_token_limit`)
+    number: among all that are generated with one seed; what is sampled depends on it
+    """
+
+    ids: np.ndarray
+    new: int
+    number: int
+
+
+def generate_rows(
+    model: ModelCore,
+    prompts: Sequence[Prompt],
+    config: GenerationConfig,
+    *,
+    allowed: AllowedFunction | None = None,
+    on_text: OnText | None = None,
+) -> list[list[GeneratedText]]:
+    """The num_return_sequences sequences of each prompt, in order; batched by length."""
     returned = config.num_return_sequences
-    found: list[GeneratedText] = [None] * (len(prompts) * returned)  # type: ignore[list-item]
-    for numbers in _batches(prompts, room, BATCH_ROWS // max(config.num_beams, returned)):
-        own = (
-            config if room[numbers[0]] is None else config.replace(max_new_tokens=room[numbers[0]])
-        )
-        stream = TextStream(model, [prompts[i] for i in numbers], numbers, stops, on_text, returned)
+    found: list[list[GeneratedText]] = [[] for _ in prompts]
+    for places in _batches(prompts, config):
+        some = [prompts[place] for place in places]
+        ids, numbers = [one.ids for one in some], [one.number for one in some]
+        own = config.replace(max_new_tokens=some[0].new) if _by_row(config) else config
+        stream = TextStream(model, ids, numbers, config.stop_strings, on_text, returned)
         made = decode_batch(
-            model,
-            [prompts[i] for i in numbers],
-            numbers,
-            own,
-            allowed=allowed,
-            on_token=stream if stream.needed else None,
+            model, ids, numbers, own, allowed=allowed, on_token=stream if stream.needed else None
         )
-        for row, (ids, score) in enumerate(zip(made.rows(), made.scores, strict=True)):
-            number = numbers[row // returned]
-            text = cut_at_stop(stream.text_of(row, ids), stops)
-            record = GeneratedText(text, ids, float(score), number)
-            found[number * returned + row % returned] = record
-        stream.finish([found[n * returned + r].text for n in numbers for r in range(returned)])
+        texts = []
+        for row, (new, score) in enumerate(zip(made.rows(), made.scores, strict=True)):
+            texts.append(cut_at_stop(stream.text_of(row, new), config.stop_strings))
+            record = GeneratedText(texts[-1], new, float(score), numbers[row // returned])
+            found[places[row // returned]].append(record)
+        stream.finish(texts)
     return found
 
 
@@ -96,6 +118,7 @@ def decode_batch(
     """Output of the decoding loop for one batch of prompts (or sources), ids with their template.
 
     numbers: of the prompts among all that are generated with one seed
+    config: its stop strings have no effect here
     """
     # a power of two of rows, so that few programs are compiled; the first prompt is repeated
     extra = power_of_two(len(prompts)) - len(prompts)
@@ -112,7 +135,7 @@ def decode_batch(
     kept = len(prompts) * config.num_return_sequences
     made = generate(
         model.module,
-        config,
+        config.replace(stop_strings=()),
         **given,
         row_numbers=np.array([*numbers, *[numbers[0]] * extra], np.int32),
         vocab_size=None if model.tokenizer is None else model.vocabulary.size,
@@ -135,61 +158,31 @@ def _of_first_rows(on_token: TokenCallback, kept: int) -> TokenCallback:
     return called
 
 
-def new_token_rooms(
-    model: ModelCore, prompts: Sequence[np.ndarray], config: GenerationConfig
-) -> list[int | None]:
-    """Most new tokens of each prompt where the config leaves it open; None: as the config says.
+def _by_row(config: GenerationConfig) -> bool:
+    """Whether the limit of a row is not what the loop computes from the settings itself."""
+    return config.max_new_tokens is None and config.max_length is None
 
-    Raises UserError, with the number of the text, where prompt and new tokens do not fit the model.
+
+def _batches(prompts: Sequence[Prompt], config: GenerationConfig) -> list[list[int]]:
+    """Indices of the prompts that are decoded together, of similar length; the longest first.
+
+    A batch has one limit, unless the loop computes limits by row.
     """
-    limit = position_limit(model.module)
-    lengths = [1 if model.architecture == "seq2seq" else len(prompt) for prompt in prompts]
-    if limit is None:
-        return [None] * len(prompts)
-    asked, whole = config.max_new_tokens, config.max_length
-    for number, length in enumerate(lengths):
-        total = length + (asked or 1) if asked is not None or whole is None else whole
-        if max(total, length + 1) > limit:
-            raise UserError(_no_room(model, number, length, limit, asked))
-    if asked is not None or whole is not None:
-        return [None] * len(prompts)
-    return [min(DEFAULT_NEW_TOKENS, limit - length) for length in lengths]
 
+    def limit(i: int) -> int:
+        return prompts[i].new if _by_row(config) else 0
 
-def _no_room(model: ModelCore, number: int, length: int, limit: int, asked: int | None) -> str:
-    """Why a prompt of `length` tokens and the new ones do not fit `limit` tokens."""
-    room = limit - length
-    advice = "" if asked is None or room < 1 else f"write max_new_tokens={room}"
-    if model.architecture == "seq2seq":
-        return (
-            f"{model.name} writes at most {room} tokens: {advice or 'write a smaller max_length'}"
-        )
-    new = "" if asked is None else f" and max_new_tokens={asked}"
-    return (
-        f"texts[{number}] has {length} tokens{new}, and {model.name} reads at most {limit}, those "
-        f"it generates included: {advice + ', or ' if advice else ''}shorten it"
-    )
-
-
-def _batches(
-    prompts: Sequence[np.ndarray], room: Sequence[int | None], rows: int
-) -> list[list[int]]:
-    """Numbers of the prompts that are decoded together: of similar length and equal room."""
-    order = sorted(range(len(prompts)), key=lambda i: (room[i] or 0, len(prompts[i]), i))
-    found: list[list[int]] = []
-    for i in order:
-        full = not found or len(found[-1]) >= max(rows, 1)
-        if full or room[found[-1][0]] != room[i]:
-            found.append([])
-        found[-1].append(i)
+    order = sorted(range(len(prompts)), key=lambda i: (limit(i), len(prompts[i].ids), i))
+    sequences, found = max(config.num_beams, config.num_return_sequences), []
+    while order:
+        longest = prompts[order[-1]]
+        tokens = (len(longest.ids) + longest.new) * sequences  # of a prompt
+        most = min(BATCH_ROWS // sequences, BATCH_TOKENS // tokens, max(len(order), FILLED))
+        count = power_of_two(max(most, 1) + 1) // 2
+        some = [i for i in order[-count:] if limit(i) == limit(order[-1])]
+        order = order[: len(order) - len(some)]
+        found.append(some)
     return found
-
-
-def _checked_stops(stops: str | Sequence[str]) -> tuple[str, ...]:
-    given = (stops,) if isinstance(stops, str) else tuple(stops)
-    if not all(isinstance(stop, str) and stop for stop in given):
-        raise UserError(f"stop_strings: expected texts that are not empty, got {given!r}")
-    return given
 
 
 def decoding_config(

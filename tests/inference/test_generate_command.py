@@ -46,7 +46,7 @@ def test_errors_name_options_of_the_command(generate):
         (
             "decoder",
             ("cat", "--max-new-tokens", "5000"),
-            "the prompt has 2 tokens and --max-new-tokens 5000",
+            "write --max-new-tokens 1022 or less\n",
         ),
         ("decoder", ("cat", "--beams", "3"), "has no option --beams; did you mean '--num-beams'"),
         ("decoder", ("",), "PROMPT is empty"),

@@ -17,7 +17,8 @@ class GenerationConfig:
 
     The strategy is beam search where num_beams > 1, sampling where do_sample, else greedy search.
 
-    max_new_tokens: most tokens generated; null: as many as `max_length` allows, or 64
+    max_new_tokens: most tokens generated; null: as many as `max_length` allows, else 64 after a
+        prompt and 256 for a source (64 where `generate` is called with arrays), or what fits
     min_new_tokens: no end of sequence before so many generated tokens
     max_length, min_length: the same, counting the prompt of a decoder, or the start tokens of an
         encoder-decoder; `max_new_tokens` and `min_new_tokens` come first
@@ -46,6 +47,7 @@ class GenerationConfig:
     forced_bos_token_id, forced_eos_token_id: the first token, and the last where a row reaches its
         limit
     seed: of sampling
+    stop_strings: a text ends with the first of them that it contains; for texts, not for arrays
     eos_token_id: id or ids that end a sequence; null: none, so that a row ends at its limit
     pad_token_id: id that follows the end; null: the first eos, or 0
     decoder_start_token_id: first input of an encoder-decoder's decoder
@@ -77,6 +79,7 @@ class GenerationConfig:
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | None = None
     seed: int = 0
+    stop_strings: tuple[str, ...] = ()
     eos_token_id: int | tuple[int, ...] | None = None
     pad_token_id: int | None = None
     decoder_start_token_id: int | None = None
@@ -84,6 +87,10 @@ class GenerationConfig:
     def __post_init__(self):
         for name in ("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "eos_token_id"):
             object.__setattr__(self, name, _tuples(getattr(self, name)))
+        stops = self.stop_strings
+        object.__setattr__(
+            self, "stop_strings", (stops,) if isinstance(stops, str) else _tuples(stops or ())
+        )
         for name, check in CHECKS.items():
             value = getattr(self, name)
             if value is not None and (message := check(value)):
@@ -113,6 +120,11 @@ class GenerationConfig:
             raise UserError(
                 "generation.do_sample=true samples one sequence at a time: write "
                 f"generation.num_beams=1 generation.num_return_sequences={beams}"
+            )
+        if beams > 1 and self.stop_strings:
+            raise UserError(
+                "generation.stop_strings: beams have no final text before their end; write "
+                "generation.num_beams=1"
             )
         if beams == 1 and not self.do_sample and returned > 1:
             raise UserError(

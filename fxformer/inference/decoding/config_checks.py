@@ -48,6 +48,11 @@ def _words(value: Any) -> str:
     )
 
 
+def _texts(value: Any) -> str:
+    right = isinstance(value, tuple) and all(isinstance(text, str) and text for text in value)
+    return "" if right else "expected texts that are not empty"
+
+
 def _choice(*options: Any):
     def check(value: Any) -> str:
         right = any(value is o or (isinstance(o, str) and value == o) for o in options)
@@ -84,6 +89,7 @@ CHECKS = {
     "forced_bos_token_id": _whole(0),
     "forced_eos_token_id": _whole(0),
     "seed": _whole(0),
+    "stop_strings": _texts,
     "eos_token_id": _ids,
     "pad_token_id": _whole(0),
     "decoder_start_token_id": _whole(0),

@@ -83,6 +83,8 @@ def generate(
 
     Raises UserError for prompts and limits that do not fit the model.
     """
+    if config.stop_strings:
+        raise UserError("generation.stop_strings end texts, not arrays: use Model.generate")
     tokens, mask = _prompt(model, config, prompt, prompt_mask, source)
     lengths = mask.sum(1)
     max_new, min_new = new_token_limits(config, lengths, position_limit(model))

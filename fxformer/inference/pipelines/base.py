@@ -1,9 +1,7 @@
 """Pipeline: the base class of all tasks: options, batches, errors by row, energy by answer."""
 
-import contextlib
 import dataclasses
 import itertools
-import time
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +13,7 @@ from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
 from fxformer.inference.model import Model
+from fxformer.inference.pipelines.cost import RequestCost, charged, request_cost
 from fxformer.inference.pipelines.model_card import ModelCard, model_card
 
 CHUNK_ROWS = 256  # rows that are prepared, batched by length and answered together
@@ -28,12 +27,15 @@ class Answer:
     value: as the task defines it; None where there is an error
     error: why this row has no answer; None where it has one
     joules, milliseconds: the row's share of its chunk, by tokens; None without a meter
+    compile_joules, compile_milliseconds: of them, for compiling programs
     """
 
     value: Any = None
     error: str | None = None
     joules: float | None = None
     milliseconds: float | None = None
+    compile_joules: float | None = None
+    compile_milliseconds: float | None = None
 
     @property
     def plain(self) -> Any:
@@ -55,8 +57,8 @@ class PreparedRow:
     number: int = 0
 
     @property
-    def tokens(self) -> int:
-        """Tokens of all rows, for the share of costs."""
+    def input_tokens(self) -> int:
+        """Tokens of all rows."""
         return sum(row.tokens.size + (0 if row.source is None else row.source.size)
                    for row in self.rows)  # fmt: skip
 
@@ -80,7 +82,7 @@ class Pipeline(ABC):
     def __init__(self, model: Model, *, name: str = "", meter: Meter | None = None, **options: Any):
         self.model, self.name, self.meter = model, name or self.task, meter
         self.card: ModelCard = model_card(model)
-        self.requests = 0
+        self.requests, self.compiling = 0, 0.0  # requests answered, seconds of compilation
         self.options = self.changed(self.default_options(), options)
         self.check()
 
@@ -152,48 +154,54 @@ class Pipeline(ABC):
             first += len(chunk)
 
     def _chunk(self, chunk: list[Any], options: Any, first: int) -> list[Answer]:
-        before, began = self._joules(), time.perf_counter()
-        with contextlib.nullcontext() if self.meter is None else self.meter.phase("generate"):
+        with charged(self.meter) as spent:
             prepared = [
                 _attempt(lambda n=n, row=row: self._prepared(row, options, n))
                 for n, row in enumerate(chunk, first)
             ]
-            values = self._values(prepared, options)
-        after, seconds = self._joules(), time.perf_counter() - began
-        good = [one for one in prepared if isinstance(one, PreparedRow)]
-        self.requests += len(good)
-        total = sum(one.tokens for one in good)
+            values, tokens = self._values(prepared, options)
+        self.requests += sum(isinstance(one, PreparedRow) for one in prepared)
+        self.compiling += spent.compile_seconds
+        total = max(sum(tokens), 1)
         answers = []
-        for one, value in zip(prepared, values, strict=True):
+        for one, value, count in zip(prepared, values, tokens, strict=True):
             failed = isinstance(value, UserError)
             answer = Answer(error=str(value)) if failed else Answer(value)
             # a row that fails after its computation has its share too: shares add up to the whole
-            if isinstance(one, PreparedRow) and before is not None and after is not None:
-                share = one.tokens / total
-                cost = {"joules": (after - before) * share, "milliseconds": 1e3 * seconds * share}
-                answer = dataclasses.replace(answer, **cost)
+            if isinstance(one, PreparedRow) and self.meter is not None:
+                answer = dataclasses.replace(answer, **spent.share(count / total))
             answers.append(answer)
         return answers
+
+    def cost(self) -> RequestCost | None:
+        """Cost of a request on average; None without a meter, and before the first request."""
+        if self.meter is None:
+            return None
+        return request_cost(self.meter, self.requests, self.compiling)
 
     def _prepared(self, row: Any, options: Any, number: int) -> PreparedRow:
         if isinstance(row, UserError):  # it could not even be read
             raise row
         return dataclasses.replace(self.prepare(row, options), number=number)
 
-    def _values(self, prepared: list[Any], options: Any) -> list[Any]:
-        """The answer of each prepared row, or its UserError."""
+    def _values(self, prepared: list[Any], options: Any) -> tuple[list[Any], list[int]]:
+        """(answer of each prepared row, or its UserError; tokens computed for each)."""
         good = [one for one in prepared if isinstance(one, PreparedRow)]
         outputs = iter(self.run(good, options) if good else [])
         values: list[Any] = []
+        tokens: list[int] = []
         for one in prepared:
+            tokens.append(0)
             if isinstance(one, PreparedRow):
                 made = next(outputs)
+                tokens[-1] = self.tokens(one, made, options)
                 one = _attempt(lambda one=one, made=made: self.finish(one.state, made, options))
             values.append(one)
-        return values
+        return values, tokens
 
-    def _joules(self) -> float | None:
-        return None if self.meter is None else self.meter.own().joules
+    def tokens(self, one: PreparedRow, outputs: list[Any], options: Any) -> int:
+        """Tokens that were computed for a row, by which costs are shared out."""
+        return one.input_tokens
 
 
 class ForwardPipeline(Pipeline):

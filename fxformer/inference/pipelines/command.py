@@ -21,6 +21,7 @@ from fxformer.track.formatting import plural
 if TYPE_CHECKING:
     from fxformer.inference.pipelines.base import Pipeline
 
+COSTS = ("joules", "milliseconds", "compile_joules", "compile_milliseconds")  # of an answer
 Numbered = tuple[str, int, Any]  # file, row number, row
 
 
@@ -106,7 +107,7 @@ def _write(made: "Pipeline", rows: Iterator[Numbered], given: Any, key: list[Any
                 else:
                     line["error"] = answer.error
                 if answer.joules is not None:
-                    line |= {"joules": answer.joules, "milliseconds": answer.milliseconds}
+                    line |= {name: getattr(answer, name) for name in COSTS}
                 _put(line, writer)
                 errors, written = errors + (answer.error is not None), written + 1
                 work.advance(1)
@@ -130,10 +131,7 @@ def _tell(made: "Pipeline", written: int, errors: int, done: int) -> None:
     said += f"; {done:,} were answered before" if done else ""
     print(said, file=sys.stderr)
     if made.meter is not None:
-        from fxformer.inference.pipelines.cost import request_cost
-
-        cost = request_cost(made.meter, made.requests)
-        print(cost or "no request, so no energy of one", file=sys.stderr)
+        print(made.cost() or "no request, so no energy of one", file=sys.stderr)
 
 
 def skip_answered(file: Path, rows: Iterator[Numbered], key: list[Any]) -> int:

@@ -98,6 +98,11 @@ class FillMask(ForwardPipeline):
                 ids[i][prepared[i].state.places[turn]] = best
         return found
 
+    def tokens(self, one: PreparedRow, outputs: list[Any], options: Any) -> int:
+        """Those of each pass over the row."""
+        passes = 1 if options.order == "independent" else len(outputs)
+        return passes * one.input_tokens
+
     def finish(self, state: MaskedText, outputs: list[np.ndarray], options: Any) -> Any:
         answers, fills = [], {}
         for number, probabilities in enumerate(outputs):

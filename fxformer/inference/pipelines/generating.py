@@ -1,138 +1,108 @@
-"""Base of the pipelines that generate text: prompts or sources in batches, decoded outputs."""
+"""Base of the pipelines that generate text: settings, limits, decoded outputs."""
 
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
+from fxformer.batch import Batch
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.generation_limits import new_token_limit
 from fxformer.inference.pipelines.base import Pipeline, PreparedRow
 from fxformer.inference.pipelines.inputs import tokenizer_of
-from fxformer.inference.text_generation import decode_batch
-
-BATCH_ROWS = 16  # sequences that are generated together, at most
-BATCH_TOKENS = 8192  # of prompts and outputs together, at most, unless one row has more
+from fxformer.inference.text_encoding import check_length
+from fxformer.inference.text_generation import (
+    GeneratedText,
+    Prompt,
+    decoding_config,
+    generate_rows,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratingOptions:
-    """generation: how to decode; options of a call set its fields by their own names"""
+    """generation_config: how to decode; options of a call set its fields by their own names"""
 
-    generation: GenerationConfig = GenerationConfig()
+    generation_config: GenerationConfig = GenerationConfig()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Row:
-    """ids: of the prompt or source, [t] int32; new: most tokens to generate; number: of the row"""
+class Request:
+    """A row to be answered.
+
+    ids: of the prompt or source with its special tokens. [t] int32
+    new: most tokens to generate
+    text: of the row
+    """
 
     ids: np.ndarray
     new: int
-    number: int
+    text: str
 
 
 class GeneratingPipeline(Pipeline):
     """A pipeline whose answers are generated; UserError for rows too long for the model.
 
-    new_tokens: most tokens of an output where neither the call nor the model's files say it
+    Settings and limits are those of `Model.generate`, with what config.json has for the task.
     """
 
     Options = GeneratingOptions
-    new_tokens: ClassVar[int] = 256
 
     def default_options(self) -> Any:
         """Decoding as the model's files say it for this task."""
-        return self.Options(generation=self.card_generation())
-
-    def card_generation(self) -> GenerationConfig:
-        """The model's GenerationConfig, with what config.json has for this task and no other."""
-        known = {field.name for field in dataclasses.fields(GenerationConfig)}
-        own = {k: v for k, v in self.card.task_params.get(self.name, {}).items() if k in known}
-        return GenerationConfig.from_hf({**self.model.generation_settings, **own})
+        own = self.card.task_params.get(self.name, {})
+        return self.Options(generation_config=self.model.generation_of(own))
 
     def changed(self, options: Any, given: Mapping[str, Any]) -> Any:
         """Options, or fields of their GenerationConfig, with other values."""
-        own = [f.name for f in dataclasses.fields(self.Options) if f.name != "generation"]
-        decoding = [field.name for field in dataclasses.fields(GenerationConfig)]
-        for name in given:
-            if name not in (*own, *decoding, "generation"):
-                known = [*own, *decoding]
-                raise UserError(
-                    f"{self.task} has no option {name}{nearest(name, known)}; it has "
-                    f"{', '.join(known)}"
-                )
-        options = super().changed(options, {k: v for k, v in given.items() if k not in decoding})
-        rest = {k: v for k, v in given.items() if k in decoding}
-        return dataclasses.replace(options, generation=options.generation.replace(**rest))
+        name = "generation_config"
+        own = [f.name for f in dataclasses.fields(self.Options) if f.name != name]
+        known = [*own, *(field.name for field in dataclasses.fields(GenerationConfig)), name]
+        if unknown := [one for one in given if one not in known]:
+            raise UserError(
+                f"{self.task} has no option {unknown[0]}{nearest(unknown[0], known)}; it has "
+                f"{', '.join(known)}"
+            )
+        settings = given.get(name)
+        if not isinstance(settings, Mapping | GenerationConfig | None):
+            raise UserError(f"{self.task}: {name}: expected a GenerationConfig, got {settings!r}")
+        options = super().changed(options, {k: v for k, v in given.items() if k in own})
+        rest = {k: v for k, v in given.items() if k not in (*own, name)}
+        config = decoding_config(options.generation_config, settings, rest)
+        return dataclasses.replace(options, generation_config=config)
 
-    @abstractmethod
     def config(self, options: Any) -> GenerationConfig:
         """How to decode, with what the options mean for it."""
+        return options.generation_config
 
-    def limit(self, ids: np.ndarray, options: Any) -> int:
-        """Most new tokens for a prompt or source. UserError where they do not fit the model."""
-        config, room = self.config(options), self.model.max_tokens
+    def prepared(self, made: Batch, text: str, options: Any) -> PreparedRow:
+        """A row whose prompt or source is `made` [1, t]. UserError where it does not fit."""
+        ids = made.tokens[0]
         seq2seq = self.model.architecture == "seq2seq"
-        if seq2seq and room is not None and len(ids) > room:
-            raise UserError(
-                f"the text has {len(ids)} tokens with its special tokens, and {self.model.name} "
-                f"reads at most {room}: shorten it by about {len(ids) - room}"
-            )
-        before = 1 if seq2seq else len(ids)
-        room = None if room is None else room - before
-        if room is not None and room < 1:
-            raise UserError(
-                f"the prompt has {before} tokens, and {self.model.name} reads at most "
-                f"{self.model.max_tokens}: shorten it by {1 - room} or more"
-            )
-        told = config.max_new_tokens
-        if told is None and config.max_length is not None:
-            told = config.max_length - before
-            if told < 1:
-                raise UserError(
-                    f"max_length={config.max_length} leaves no token after a prompt of {before}: "
-                    "write max_new_tokens instead"
-                )
-        if told is None:
-            return min(self.new_tokens, room or self.new_tokens)
-        if room is not None and told > room:
-            raise UserError(
-                f"{before} tokens and {told} new ones are more than the {self.model.max_tokens} "
-                f"that {self.model.name} reads: write max_new_tokens={room} or less"
-            )
-        return told
+        what = "the text" if seq2seq else "the prompt"
+        if seq2seq:
+            check_length(len(ids), self.model.max_tokens, what, self.model.name)
+        new = new_token_limit(self.model, len(ids), self.config(options), what)
+        return PreparedRow([made], Request(ids, new, text))
 
-    def run(self, prepared: Sequence[PreparedRow], options: Any) -> list[list[np.ndarray]]:
-        """The generated ids of each row, num_return_sequences of them. [n] int32 each."""
-        rows = [_Row(one.state[0], one.state[1], one.number) for one in prepared]
-        config = self.config(options)
-        found: list[list[np.ndarray]] = [[] for _ in rows]
-        order = sorted(range(len(rows)), key=lambda i: (rows[i].new, len(rows[i].ids)))
-        while order:
-            last = rows[order[-1]]
-            most = BATCH_TOKENS // (len(last.ids) + last.new) // config.num_beams
-            count = max(1, min(BATCH_ROWS, most))
-            some = [i for i in order[-count:] if rows[i].new == last.new]
-            order = order[: len(order) - len(some)]
-            made = self._generate([rows[i] for i in some], config)
-            for i, ids in zip(some, made, strict=True):
-                found[i] = ids
-        return found
+    def run(self, prepared: Sequence[PreparedRow], options: Any) -> list[list[GeneratedText]]:
+        """The generated texts of each row, num_return_sequences of them."""
+        prompts = [Prompt(one.state.ids, one.state.new, one.number) for one in prepared]
+        return generate_rows(self.model, prompts, self.config(options))
 
-    def _generate(self, rows: list[_Row], config: GenerationConfig) -> list[list[np.ndarray]]:
-        """The outputs of some rows with the same limit, as one batch of a power of two of rows."""
-        filled = rows + [rows[0]] * ((1 << (len(rows) - 1).bit_length()) - len(rows))
-        made = decode_batch(
-            self.model,
-            [row.ids for row in filled],
-            [row.number for row in filled],
-            config.replace(max_new_tokens=rows[0].new),
-        ).rows()
-        each = config.num_return_sequences
-        return [made[place * each : (place + 1) * each] for place in range(len(rows))]
+    def tokens(self, one: PreparedRow, outputs: list[GeneratedText], options: Any) -> int:
+        """Tokens of the prompt or source, and those generated: of beam search by each beam."""
+        config, lengths = self.config(options), [len(made.ids) for made in outputs]
+        beams = config.num_beams
+        return one.input_tokens + (beams * max(lengths) if beams > 1 else sum(lengths))
+
+    @abstractmethod
+    def finish(self, state: Request, outputs: list[GeneratedText], options: Any) -> Any:
+        """The answer of a row."""
 
 
 def check_generator(model: Any, task: str, architectures: tuple[str, ...]) -> None:

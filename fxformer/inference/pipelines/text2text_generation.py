@@ -5,14 +5,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.pipelines.base import PreparedRow, check_text
 from fxformer.inference.pipelines.generating import (
     GeneratingOptions,
     GeneratingPipeline,
+    Request,
     check_generator,
 )
 from fxformer.inference.pipelines.inputs import templates, token_ids, tokenizer_of
+from fxformer.inference.text_generation import GeneratedText
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +40,6 @@ class Text2TextGeneration(GeneratingPipeline):
         check_generator(self.model, self.task, ("seq2seq",))
         self._templates = templates(self.model, self.card.family)
 
-    def config(self, options: Any) -> GenerationConfig:
-        start = options.generation.decoder_start_token_id
-        start = self.model.start_id if start is None else start
-        return options.generation.replace(decoder_start_token_id=start)
-
     def prefix(self, options: Any) -> str:
         """What is put in front of a text."""
         if options.prefix is not None:
@@ -56,12 +52,13 @@ class Text2TextGeneration(GeneratingPipeline):
         return self._templates.single(ids).tokens[0]
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
-        ids = self.source(check_text(row), options)
+        text = check_text(row)
+        ids = self.source(text, options)
         made = self._templates.single(ids[:0]).replace(tokens=ids[None])
-        return PreparedRow([made], (ids, self.limit(ids, options)))
+        return self.prepared(made, text, options)
 
-    def finish(self, state: Any, outputs: list[np.ndarray], options: Any) -> Any:
-        return [{self.key: self.model.decode(ids)} for ids in outputs]
+    def finish(self, state: Request, outputs: list[GeneratedText], options: Any) -> Any:
+        return [{self.key: made.text} for made in outputs]
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """As `Pipeline.__call__`; a row of a list with one output has it without a list."""

@@ -78,7 +78,18 @@ def test_rows_of_standard_input_are_answered_on_standard_output(monkeypatch, cap
     assert [one["row"] for one in found] == [1, 2, 3]
     assert found[1]["error"] == "text is empty" and "output" not in found[1]
     assert len(found[0]["output"]) == 2 and found[0]["joules"] > 0 < found[0]["milliseconds"]
+    assert found[0]["compile_joules"] <= found[0]["joules"]
     assert "3 rows, 1 with an error" in said.err and "95 % interval" in said.err
+    assert "without compilation" in said.err
+
+
+def test_stop_strings_end_texts(tmp_path, capsys):
+    source = tmp_path / "a.txt"
+    source.write_text("The ship\n")
+    command = ["pipeline", "text-generation", str(FOLDER / "gpt2_text"), str(source)]
+    assert main([*command, "max_new_tokens=9", "stop_strings=e", "return_full_text=false"]) == 0
+    ((one,),) = (line["output"] for line in lines(capsys.readouterr().out))
+    assert "e" not in one["generated_text"][:-1]
 
 
 def test_resuming_answers_every_row_once(tmp_path, capsys):

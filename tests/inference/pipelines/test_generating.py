@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from inference.pipelines.reference import FOLDER, cases, model, names, together
 
+from fxformer.energy.config import TDPEnergy
 from fxformer.errors import UserError
 from fxformer.hf.import_model import import_model
 from fxformer.inference.pipelines.languages import language_id
 from fxformer.inference.pipelines.tasks import pipeline
+from fxformer.inference.text_generation import GeneratedText
+from fxformer.inference.text_stream import cut_at_stop
 
 TASKS = ("text-generation", "text2text-generation", "summarization", "translation_en_to_fr")
 GREEDY = {"max_new_tokens": 12}
@@ -58,19 +61,67 @@ def test_lengths_are_those_asked_for_or_refused():
     long = "The ship left the harbour of Rotterdam before dawn, and nobody"
     tokens = len(model("gpt2_text").encode([long])[0])
     room = 96 - tokens
-    with pytest.raises(UserError, match=f"write max_new_tokens={room} or less"):
+    with pytest.raises(UserError, match=f"write max_new_tokens={room} or less, or shorten it by 1"):
         made(long, max_new_tokens=room + 1)
-    with pytest.raises(UserError, match="leaves no token after a prompt"):
+    with pytest.raises(UserError, match=f"max_length=5 counts the prompt, and .* has {tokens} tok"):
         made(long, max_length=5)
-    with pytest.raises(UserError, match="reads at most 96: shorten it by"):
+    with pytest.raises(UserError, match="reads at most 96, .* included: shorten it by"):
         made(long * 5)
     found = made([long, "A"])  # by default what fits
     assert all(one[0]["generated_text"].startswith(("A", long)) for one in found)
-    assert made.limit(np.zeros(90, int), made.options) == 6
-    source = pipeline("summarization", model("t5_text"))
-    assert source.limit(np.zeros(90, int), source.options) == 13  # config.json says max_length=14
+    summary = pipeline("summarization", model("t5_text"))
+    assert summary.prepare(long, summary.options).state.new == 13  # config.json: max_length=14
     other = pipeline("text2text-generation", model("t5_text"))
-    assert other.limit(np.zeros(90, int), other.options) == 256  # nothing of summarization leaks
+    assert other.prepare(long, other.options).state.new == 256  # nothing of summarization leaks
+
+
+@pytest.mark.slow
+def test_texts_are_those_of_model_generate():
+    """Defaults, limits and settings have one source."""
+    opened, prompts = model("gpt2_text"), ["The ship", "Paris is the capital of", "A"]
+    made = pipeline("text-generation", opened, return_full_text=False)
+    for options in ({}, {"max_length": 20}, {"do_sample": True, "top_k": 20, "seed": 2}):
+        found = [one["generated_text"] for (one,) in made(prompts, **options)]
+        assert found == opened.generate(prompts, **options)
+    given = {"max_new_tokens": 5, "repetition_penalty": 1.5}
+    found = [one["generated_text"] for (one,) in made(prompts, generation_config=given)]
+    assert found == opened.generate(prompts, generation_config=given)
+    source, other = model("t5_text"), pipeline("text2text-generation", model("t5_text"))
+    assert [one["generated_text"] for one in other(prompts)] == source.generate(prompts)
+    for act in (opened.generate, made):
+        with pytest.raises(UserError, match=r"generation.top_p=0.5 has an effect on sampling only"):
+            act("A", top_p=0.5)
+        with pytest.raises(UserError, match="the model reads|gpt2_text reads at most 96"):
+            act("A " * 95, max_new_tokens=90)
+
+
+def test_texts_end_at_stop_strings():
+    made = pipeline("text-generation", model("gpt2_text"), return_full_text=False, **GREEDY)
+    ((whole,), (other,)) = made(["The ship", "A"])
+    text = whole["generated_text"]
+    stop = text[len(text) // 2 :][:2]
+    found = made(["The ship", "A"], stop_strings=[stop])
+    assert found[0][0]["generated_text"] == text[: text.index(stop) + 2] != text
+    assert found[1][0]["generated_text"] == cut_at_stop(other["generated_text"], [stop])
+    for wrong in ("", [""], [3]):
+        with pytest.raises(UserError, match="stop_strings"):
+            made("A", stop_strings=wrong)
+    with pytest.raises(UserError, match="beams have no final text before their end"):
+        made("A", stop_strings="a", num_beams=2)
+
+
+def test_energy_is_shared_out_by_prompt_and_generated_tokens(monkeypatch):
+    made = pipeline("text-generation", model("gpt2_text"))
+    made.meter = TDPEnergy(cpu_tdp_watts=8.0).open()
+    lengths = {"The ship": 30, "Paris is the capital of France": 2}
+    texts = [[GeneratedText("", np.zeros(n, np.int32), 0.0, 0)] for n in lengths.values()]
+    monkeypatch.setattr(made, "run", lambda prepared, options: texts)
+    rows = [made.prepare(text, made.options) for text in lengths]
+    tokens = [row.input_tokens + n for row, n in zip(rows, lengths.values(), strict=True)]
+    first, second = made.answers(lengths)
+    assert first.joules / second.joules == pytest.approx(tokens[0] / tokens[1])
+    beams = made.changed(made.options, {"num_beams": 4})
+    assert made.tokens(rows[0], texts[0], beams) == rows[0].input_tokens + 4 * 30
 
 
 def test_options_of_generation_are_checked():

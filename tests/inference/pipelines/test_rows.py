@@ -1,12 +1,12 @@
 """What all pipelines do with rows: errors by row, order, batches, energy."""
 
+import jax
 import pytest
 from inference.pipelines.reference import model, same
 
 from fxformer.energy.config import TDPEnergy
 from fxformer.errors import UserError
 from fxformer.inference.pipelines.base import MAX_CHARACTERS
-from fxformer.inference.pipelines.cost import request_cost
 from fxformer.inference.pipelines.tasks import pipeline
 
 BAD = ["", " \t", None, 7, b"bytes", "a\0b", "\ud800", "x" * (MAX_CHARACTERS + 1), {"txt": "a"}]
@@ -53,10 +53,25 @@ def test_answers_carry_their_share_of_joules_and_milliseconds():
     long, bad, short = found
     assert bad.joules is None and bad.error
     assert long.joules > short.joules > 0 and long.milliseconds > short.milliseconds > 0
-    cost = request_cost(made.meter, made.requests)
+    cost = made.cost()
     assert cost is not None and cost.requests == 2 and cost.low < cost.joules < cost.high
     assert cost.joules * 2 == pytest.approx(long.joules + short.joules, rel=0.2)
     assert "2 requests" in str(cost) and "modelled" in str(cost)
+
+
+def test_compilation_is_told_apart():
+    jax.clear_caches()
+    made = classifier()
+    made.meter = TDPEnergy(cpu_tdp_watts=8.0).open()
+    (first,) = made.answers(["The ship left"])
+    assert 0 < first.compile_joules < first.joules
+    assert 0 < first.compile_milliseconds < first.milliseconds
+    (second,) = made.answers(["The boat left"])
+    assert second.compile_joules == second.compile_milliseconds == 0 < second.joules
+    cost = made.cost()
+    compiled = (first.compile_milliseconds / 2, cost.milliseconds - cost.computing_milliseconds)
+    assert compiled[0] == pytest.approx(compiled[1])
+    assert 0 < cost.computing_joules < cost.joules and "without compilation" in str(cost)
 
 
 def test_a_row_that_fails_after_its_computation_keeps_its_share(monkeypatch):
