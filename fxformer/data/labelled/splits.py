@@ -1,0 +1,148 @@
+"""Splits of labelled rows by share: stratified, chosen by hash, equal inputs on one side."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from fxformer.data import overlap
+from fxformer.data.labelled.labels import label_text
+from fxformer.data.labelled.roles import INPUTS
+from fxformer.data.labelled.row import Row, listed, missing
+from fxformer.errors import UserError
+
+SPLIT_NAMES = {
+    "train": ("train",),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test",),
+}
+
+
+def input_key(row: Row) -> bytes:
+    """Hash of what a task reads of a row, equal for inputs that differ in case and white space
+    only. A row without any role is compared as a whole, its label aside."""
+    parts = [row.values[role] for role in INPUTS if row.values.get(role) is not None]
+    if not parts:
+        parts = [str(value) for role, value in row.values.items() if role != "label"]
+    texts = [" ".join(one) if isinstance(one, list) else one for one in parts]
+    return overlap.key("\0".join(texts))
+
+
+def group_key(group_by: str | None) -> Callable[[Row], bytes]:
+    """Function that gives rows of one group, which no split cuts in two, the same key.
+
+    group_by: a role or column, whose equal values make a group; None: `context` where rows have
+        one, so that all questions about a text stay together, else the inputs of a row
+    """
+
+    def key(row: Row) -> bytes:
+        by = "context" if group_by is None and row.get("context") is not None else group_by
+        if by is None:
+            return input_key(row)
+        found = row.get(by)
+        if found is None:
+            raise UserError(f"data.group_by={by}: {missing(by, list(row.values), row.where)}")
+        return overlap.key(str(found))
+
+    return key
+
+
+def by_name(
+    given: dict[str, list[tuple[Row, str | None]]], named: dict[str, str | None]
+) -> dict[str, list[Row]]:
+    """Rows by split: of each file list, those of its split where rows say what split they are of.
+
+    given: (row, the split that it says it is of) by the split of its files
+    named: what rows call each split; None: by a usual name
+    Raises UserError where train has no row, or rows have no split of a given name.
+    """
+    found: dict[str, list[Row]] = {}
+    for split, some in given.items():
+        names = list(dict.fromkeys(name for _, name in some if name is not None))
+        if not names:
+            found[split] = [row for row, _ in some]
+            continue
+        wanted = [
+            one for one in SPLIT_NAMES if one == split or split == "train" and one not in given
+        ]
+        for one in wanted:
+            usual = [name for name in SPLIT_NAMES[one] if name in names]
+            name = named[one] or next(iter(usual), None)
+            rows = [row for row, own in some if own == name]
+            if not rows and (one == split or named[one] is not None):
+                raise UserError(
+                    f"no row is of the split {name or one!r} (data.{one}_split); there are: "
+                    f"{listed(names)}"
+                )
+            if rows:
+                found[one] = rows
+    return found
+
+
+@dataclasses.dataclass
+class _Group:
+    """Rows that stay together; key orders groups by chance."""
+
+    key: bytes
+    rows: list[Row]
+
+
+def by_share(
+    rows: Sequence[Row], shares: dict[str, float], key: Callable[[Row], bytes]
+) -> dict[str, list[Row]]:
+    """Rows by split, each in reading order: those in `shares` and "train", which has the rest.
+
+    Each label has its share of rows in each split, as nearly as groups allow, and one group in
+    train at least. Groups are taken in the order of the hash of their key, so the choice depends
+    on neither the order of rows nor of files. Rows of several labels, or of none, and rows most of
+    whose labels differ (numbers), are one stratum.
+
+    shares: share of the rows by split, each above 0; key: see `group_key`
+    Raises UserError where a split gets no row.
+    """
+    strata = _strata(rows, key)
+    place: dict[int, str] = {}  # of a row in `rows` -> split
+    carry, biggest = dict.fromkeys(shares, 0.0), 1
+    for label in sorted(strata):
+        groups = sorted(strata[label], key=lambda one: one.key)
+        total, first = sum(len(one.rows) for one in groups), 0
+        biggest = max(biggest, *(len(one.rows) for one in groups))
+        for split, share in shares.items():
+            goal, taken = total * share + carry[split], 0
+            while first < len(groups) - 1 and taken + len(groups[first].rows) / 2 <= goal:
+                place |= {id(row): split for row in groups[first].rows}
+                taken += len(groups[first].rows)
+                first += 1
+            carry[split] = max(-biggest, min(biggest, goal - taken))  # made up for by other labels
+    found: dict[str, list[Row]] = {split: [] for split in ("train", *shares)}
+    for row in rows:
+        found[place.get(id(row), "train")].append(row)
+    for split, share in shares.items():
+        if not found[split]:
+            raise UserError(
+                f"data.{split}_share={share:g} of {len(rows)} rows holds out none; write a larger "
+                f"share, or data.{split}_files="
+            )
+    return found
+
+
+def _strata(rows: Sequence[Row], key: Callable[[Row], bytes]) -> dict[str, list[_Group]]:
+    """Groups by the label that most of their rows have."""
+    groups: dict[bytes, _Group] = {}
+    for row in rows:
+        own = key(row)
+        groups.setdefault(own, _Group(own, [])).rows.append(row)
+    labels = [row.get("label") for row in rows]
+    whole = any(one is None or isinstance(one, list) for one in labels)
+    if whole or 2 * len(set(map(label_text, labels))) > len(rows):
+        return {"": list(groups.values())}
+    strata: dict[str, list[_Group]] = {}
+    for group in groups.values():
+        counts = Counter(label_text(row.get("label")) for row in group.rows)
+        strata.setdefault(min(counts, key=lambda one: (-counts[one], one)), []).append(group)
+    return strata
+
+
+def shared_inputs(train: Iterable[Row], other: Iterable[Row]) -> int:
+    """How many rows of another split have the inputs of a training row."""
+    known = {input_key(row) for row in train}
+    return sum(input_key(row) in known for row in other)
