@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer.data import text_files
-from fxformer.data.labelled.row import BadRow
+from fxformer.data.labelled.rows import BadRow
 from fxformer.errors import UserError
 
 DEFAULT_COLUMNS = {"words": 0, "labels": -1}

@@ -14,7 +14,7 @@ from fxformer.data import record_files, text_files
 from fxformer.data.labelled import parallel, readers, roles, splits
 from fxformer.data.labelled.readers import Format, Record
 from fxformer.data.labelled.roles import Column
-from fxformer.data.labelled.row import BadRow, Row, missing
+from fxformer.data.labelled.rows import BadRow, Row, missing
 from fxformer.errors import UserError
 from fxformer.types import Rate
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fxformer.data.labelled.row import Row, closest, listed
+from fxformer.data.labelled.rows import Row, closest, listed
 from fxformer.errors import UserError
 
 _LOG = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fxformer.data import record_files, text_files
 from fxformer.data.labelled import conll, json_files
 from fxformer.data.labelled.roles import Columns, check_columns
-from fxformer.data.labelled.row import BadRow
+from fxformer.data.labelled.rows import BadRow
 from fxformer.data.record_files import kind
 from fxformer.errors import UserError
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fxformer.data.labelled import spans
-from fxformer.data.labelled.row import BadRow, closest, listed
+from fxformer.data.labelled.rows import BadRow, closest, listed
 from fxformer.data.record_files import field_value, kind
 from fxformer.errors import UserError
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fxformer.data.labelled.row import BadRow
+from fxformer.data.labelled.rows import BadRow
 from fxformer.data.record_files import kind
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fxformer.data import overlap
 from fxformer.data.labelled.labels import label_text
 from fxformer.data.labelled.roles import INPUTS
-from fxformer.data.labelled.row import Row, listed, missing
+from fxformer.data.labelled.rows import Row, listed, missing
 from fxformer.errors import UserError
 
 SPLIT_NAMES = {

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fxformer.data.labelled.labels import count
-from fxformer.data.labelled.row import Row
+from fxformer.data.labelled.rows import Row
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 _SHOWN = 12  # classes in a printed table

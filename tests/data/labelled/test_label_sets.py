@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from fxformer.data.labelled.labels import LabelSet, labels_of, number_of
-from fxformer.data.labelled.row import Row
+from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from fxformer.data.labelled.row import Row
+from fxformer.data.labelled.rows import Row
 from fxformer.data.labelled.splits import by_share, group_key, input_key, shared_inputs
 from fxformer.errors import UserError
 

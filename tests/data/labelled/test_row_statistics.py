@@ -5,7 +5,7 @@ import json
 from rich.console import Console
 
 from fxformer.data.labelled import statistics
-from fxformer.data.labelled.row import Row
+from fxformer.data.labelled.rows import Row
 
 
 def rows(*labels):
