@@ -96,6 +96,8 @@ class Rows:
         number the pieces as those of `tokens` do), while tokens holds the answers
     scored: [B, T] bool, the tokens whose prediction counts; None: all that are not padding
     pairs: for rows of sentence pairs
+    types: [B, T] int32, token types of rows of labelled texts
+    labels: those of labelled texts
     """
 
     tokens: np.ndarray
@@ -107,19 +109,25 @@ class Rows:
     source_segments: np.ndarray | None = None
     scored: np.ndarray | None = None
     pairs: Pairs | None = None
+    types: np.ndarray | None = None
+    labels: "Labels | None" = None
 
 
 class Labels(flax.struct.PyTreeNode):
-    """One class for each of some pieces of text, read off the vector of its first token.
+    """Labels of some pieces of text in each row.
 
-    at: where the first token is; filled up with position 0 at weight 0
-    classes: the right class
-    weights: how much each counts beside the targets of its batch: their number for each label
+    at: where the first token of a piece is; filled up with position 0 at weight 0
+    classes: the right class; of other tasks numbers, several classes, positions, or one class for
+        each token [B, T]
+    weights: how much each label counts; of sentence pairs beside the targets of the batch: their
+        number for each label. The shape is that of the labels: [B, N], or [B, T]
+    index: number of the piece among those of its split, -1 for none; None: not needed
     """
 
     at: Int[Any, "B N"]
-    classes: Int[Any, "B N"]
-    weights: Float[Any, "B N"]
+    classes: Any
+    weights: Float[Any, "B *N"]
+    index: Int[Any, "B N"] | None = None
 
 
 class Batch(flax.struct.PyTreeNode):

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +29,7 @@ class Objective(nnx.Module):
     reads_pairs: whether its rows have a source of their own
     two_vocabularies: whether source and target may have a tokenizer each
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
+    needs_lm_head: whether its loss reads the language-model head
     needs_embedding: class that the token embedding of its model must have; None: any
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
@@ -42,6 +43,7 @@ class Objective(nnx.Module):
     reads_pairs: ClassVar[bool] = False
     two_vocabularies: ClassVar[bool] = False
     scores_text: ClassVar[bool] = False
+    needs_lm_head: ClassVar[bool] = True
     needs_embedding: ClassVar[type | None] = None
     answer: ClassVar[Callable | None] = None
 
@@ -95,6 +97,19 @@ class Objective(nnx.Module):
         No key, no dropout. The head runs at `batch.picked` only, where that is given.
         """
         return self.score(self.model(batch, key=key), batch)
+
+    def evaluate(self, batch: Batch) -> tuple[Sums, Any]:
+        """(sums without dropout, outputs that metrics read; None: there are none)."""
+        return self(batch), None
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the numbers that `metrics` gives."""
+        return ()
+
+    def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
+        """Metrics of a whole split. outputs: (labels, outputs) of each batch; packed: the split"""
+        return {}
 
     def score(self, hidden: Array, batch: Batch) -> Sums:
         """The same for the model's vectors [B T D]."""

@@ -74,25 +74,27 @@ class Evaluate(Callback):
     "ema_…". When the process is asked to stop, the evaluation is aborted, and made when
     the run is resumed.
 
-    evaluate: jitted (params, batch) -> sums
+    evaluate: jitted (params, batch) -> (sums, outputs)
     batches: validation batches on the devices, iterable repeatedly
     metric: metric that decides which step is best; smaller is better
     patience: stop after so many consecutive evaluations without a new best; 0: never
     derive: metrics to add, as a function of the averages (perplexity, bits per byte)
+    observe: called with each batch and its outputs, before `derive`
     """
 
     def __init__(
         self,
         every: int,
-        evaluate: Callable[[Any, Any], dict],
+        evaluate: Callable[[Any, Any], tuple[dict, Any]],
         batches: Iterable,
         *,
         metric: str = "loss",
         patience: int = 0,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
+        observe: Callable[[Any, Any], None] | None = None,
     ) -> None:
         super().__init__(every)
-        self.evaluate, self.batches = evaluate, batches
+        self.evaluate, self.batches, self.observe = evaluate, batches, observe
         self.metric, self.patience, self.derive = metric, patience, derive
 
     def begin(self, loop: LoopState) -> None:
@@ -129,12 +131,19 @@ class Evaluate(Callback):
         for batch in self.batches:
             if loop.stop_requested():
                 raise _EvaluationAborted
-            pending, before = self.evaluate(params, batch), pending
-            total = total if before is None else add(total, jax.device_get(before))
+            pending, before = (batch, *self.evaluate(params, batch)), pending
+            total = total if before is None else self._added(total, before)
         if pending is None:
             raise UserError("there is no validation batch: the held-out split is too small")
-        numbers = averages(add(total, jax.device_get(pending)))
+        numbers = averages(self._added(total, pending))
         return numbers | self.derive(numbers)
+
+    def _added(self, total: Any, result: tuple[Any, Any, Any]) -> Any:
+        """The total with the sums of one more batch, whose outputs are observed."""
+        batch, sums, outputs = result
+        if self.observe is not None and outputs is not None:
+            self.observe(batch, outputs)
+        return add(total, jax.device_get(sums))
 
     def _update_best(self, loop: LoopState) -> None:
         if self.metric not in loop.valid:

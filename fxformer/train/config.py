@@ -98,19 +98,20 @@ class TrainerConfig:
 
     def callbacks(
         self,
-        evaluate: Callable[[Any, Any], dict],
+        evaluate: Callable[[Any, Any], tuple[dict, Any]],
         valid: Iterable,
         checkpoints: Checkpoints,
         abstract_state: Any,
         *,
         samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
+        observe: Callable[[Any, Any], None] | None = None,
         facts: Callable[[], dict] = dict,
         note: Note = discard,
     ) -> list[Callback]:
         """Callbacks for roll-back, evaluation, checkpoints and samples, in the required order.
 
-        evaluate, valid, derive: as in Evaluate
+        evaluate, valid, derive, observe: as in Evaluate
         facts: as in SaveCheckpoint
         abstract_state: as in Checkpoints.restore
         samples: called with the loop state every `sample_every` steps and at the end
@@ -125,6 +126,7 @@ class TrainerConfig:
                 metric=self.metric,
                 patience=self.patience,
                 derive=derive,
+                observe=observe,
             ),
             SaveCheckpoint(
                 self.save_every,

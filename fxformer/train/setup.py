@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from omegaconf import DictConfig
 
 from fxformer import memory
-from fxformer.batch import Batch
+from fxformer.batch import Batch, Labels
 from fxformer.config.build import build
 from fxformer.config.type_check import nearest
 from fxformer.data.corpus import Corpus, Prepared
@@ -45,7 +45,7 @@ class Setup:
     graphdef: structure of the objective without arrays
     init_state: key -> state
     step: (state, batch) -> (state, sums)
-    evaluate: (params, batch) -> sums
+    evaluate: (params, batch) -> (sums, outputs of a task's head; None: there are none)
     abstract_state: the state as shapes, dtypes and shardings
     example_batch: the first training batch, numpy
     """
@@ -58,7 +58,7 @@ class Setup:
     graphdef: nnx.GraphDef[Objective]
     init_state: Callable[[jax.Array], State]
     step: Step
-    evaluate: Callable[[dict, Batch], dict]
+    evaluate: Callable[[dict, Batch], tuple[dict, Any]]
     abstract_state: State
     mesh: Mesh
     example_batch: Batch
@@ -150,10 +150,9 @@ def first_batch(batches: Batches, objective: Objective) -> Batch:
 
 def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
     """Raise UserError unless evaluation yields trainer.metric and the objectives of a search."""
-    given = dict.fromkeys(
-        jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch), 1.0
-    )
-    names = [*given, *ValidationBatches(setup, scored=1).derive(given)]
+    sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
+    given = dict.fromkeys(sums, 1.0)
+    names = [*given, *ValidationBatches(setup, scored=1).derived_names(given)]
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
     required = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
     for key, metric in [(key, metric) for key, some in required.items() for metric in some]:
@@ -190,15 +189,18 @@ class ValidationBatches:
 
     scored: number of scored targets of one complete pass; 0 before the first
     coverage: which of the texts were in the batches of the last complete pass
+    outputs: of a labelled task: (labels, outputs of its head) of each batch of the last pass
     """
 
     setup: Setup
     scored: int = 0
     coverage: Coverage | None = None
+    outputs: list[tuple[Labels, np.ndarray]] = dataclasses.field(default_factory=list)
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
         scored, corrupt = 0, Coverage(self.setup.objective)
+        self.outputs = []
         batches = data.valid(corpus.batch)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
             for _, batch in loader:
@@ -206,11 +208,27 @@ class ValidationBatches:
                 yield self.setup.put(batch)
         self.scored, self.coverage = scored, corrupt
 
+    def observe(self, batch: Batch, outputs: jax.Array) -> None:
+        """Keep the outputs of a labelled task's head for a batch."""
+        assert batch.labels is not None  # only such batches have outputs
+        self.outputs.append((jax.device_get(batch.labels), np.asarray(outputs)))
+
+    def derived_names(self, numbers: dict[str, float]) -> list[str]:
+        """Names of the metrics that `derive` adds."""
+        return [*self.setup.objective.metric_names, *self._of_averages(numbers)]
+
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Metrics derived from averages: perplexity, and bits per byte of text objectives.
+        """Metrics of the outputs of a labelled task, or those derived from averages."""
+        packed = self.setup.data.packed["valid"]
+        return self.setup.objective.metrics(self.outputs, packed) | self._of_averages(numbers)
+
+    def _of_averages(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Perplexity, and bits per byte of text objectives.
 
         Bits per byte include the cost of what a lossy tokenizer drops (data/round_trip.py).
         """
+        if not self.setup.objective.needs_lm_head:
+            return {}
         nats = numbers.get("nll", numbers["loss"])
         more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
         valid = self.setup.data.facts["valid"]

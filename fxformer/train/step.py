@@ -1,7 +1,6 @@
 """Training step and evaluation step, with gradient accumulation over micro-batches."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -134,22 +133,42 @@ def updates_done(opt: optax.OptState) -> jax.Array:
 
 def make_eval(
     graphdef: nnx.GraphDef, *, precision: Precision, compute_sharding: Sharding | None = None
-) -> Callable[[dict, Any], Sums]:
-    """Evaluation step (params, batch) -> sums, deterministic; to be jitted."""
-    return functools.partial(_sums(graphdef, precision, compute_sharding), key=None)
+) -> Callable[[dict, Any], tuple[Sums, Any]]:
+    """Evaluation step (params, batch) -> (sums, outputs), deterministic; to be jitted.
+
+    outputs: as in Objective.evaluate
+    """
+    bound = _bound(graphdef, precision, compute_sharding)
+
+    def evaluate(params: dict, batch: Any) -> tuple[Sums, Any]:
+        with precision.matmul_context():
+            sums, outputs = bound(params).evaluate(batch)
+        return precision.output(sums), outputs
+
+    return evaluate
 
 
 def _sums(graphdef, precision, compute_sharding) -> Callable[..., Sums]:
     """The objective as a function of (params, batch, key)."""
+    bound = _bound(graphdef, precision, compute_sharding)
 
     def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
+        with precision.matmul_context():
+            return precision.output(bound(params)(batch, key=key))
+
+    return sums
+
+
+def _bound(graphdef, precision, compute_sharding) -> Callable[[dict], Any]:
+    """The objective as a function of its parameters, cast and gathered for the computation."""
+
+    def bound(params: dict) -> Any:
         params = precision.cast(params)
         if compute_sharding is not None:
             params = jax.lax.with_sharding_constraint(params, compute_sharding)
-        with precision.matmul_context():
-            return precision.output(bind(graphdef, params)(batch, key=key))
+        return bind(graphdef, params)
 
-    return sums
+    return bound
 
 
 def _gradients(evaluate, params, batch, key) -> tuple[dict, Sums]:

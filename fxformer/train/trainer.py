@@ -178,6 +178,7 @@ class Trainer:
             self.setup.abstract_state,
             samples=self.show_samples,
             derive=self.validation.derive,
+            observe=self.validation.observe,
             facts=self.saved_facts,
             note=self.note,
         )

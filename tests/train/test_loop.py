@@ -111,7 +111,7 @@ def test_evaluation_is_one_average_over_all_batches():
         callbacks=[Evaluate(2, toy.evaluate, valid, derive=lambda n: {"twice": 2 * n["loss"]})],
     )
     assert [line["step"] for line in run.tracker.of("valid")] == [2, 4, 5]
-    pairs = [toy.evaluate(run.state.params, each)["loss"] for each in valid]
+    pairs = [toy.evaluate(run.state.params, each)[0]["loss"] for each in valid]
     expected = sum(float(s) for s, _ in pairs) / sum(float(w) for _, w in pairs)
     assert run.valid["loss"] == pytest.approx(expected, rel=1e-6)
     assert run.valid["twice"] == 2 * run.valid["loss"]
@@ -121,7 +121,11 @@ def test_evaluation_is_one_average_over_all_batches():
 
 def test_patience_stops_the_run():
     toy, values = Parts(), iter([3.0, 2.0, float("nan"), 2.5, 1.0])
-    judge = Evaluate(2, lambda params, _: {"loss": (np.float32(next(values)), np.float32(1))}, [0])
+
+    def evaluate(params, _):
+        return {"loss": (np.float32(next(values)), np.float32(1))}, None
+
+    judge = Evaluate(2, evaluate, [0])
     judge.patience = 2
     run = go(toy, 100, callbacks=[judge])
     assert (run.step, run.status, run.totals.best, run.totals.best_step) == (8, "done", 2.0, 4)

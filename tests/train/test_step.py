@@ -28,7 +28,7 @@ def test_loss_and_gradient_are_of_the_mean_over_targets():
     toy, given = Parts(SGD(lr=1.0, momentum=0.0, clip=None)), batch(0)
 
     def mean(params):
-        loss, weight = toy.evaluate(params, given)["loss"]
+        loss, weight = toy.evaluate(params, given)[0]["loss"]
         return loss / weight
 
     state, sums = toy.step(toy.state, given)

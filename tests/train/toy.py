@@ -52,6 +52,9 @@ class Toy(nnx.Module):
         # An infinite weight is how the tests make a step go wrong.
         return {"loss": ((losses[..., 0] * batch.weights).sum(), batch.weights.sum())}
 
+    def evaluate(self, batch):
+        return self(batch), None
+
 
 def maker(**knobs):
     return lambda key: Toy(**knobs, rngs=nnx.Rngs(key))
