@@ -18,10 +18,11 @@ def language_id(code: str, tokenizer: Tokenizer, option: str) -> int:
     """The id of the token of a language. UserError, naming the nearest code, if there is none.
 
     option: that names the language, for the message
+    An ordinary token that is spelled like a code, as `en` is in M2M100, is none.
     """
-    for name in (code, f"__{code}__"):
+    for name in (f"__{code}__", code):
         found = tokenizer.id_of(name)
-        if found is not None:
+        if found is not None and tokenizer.vocabulary.special[found]:
             return found
     alike = [known for known in (*MBART50, *M2M100) if known[:2] == code[:2]]
     near = f"; did you mean {alike[0]!r}?" if alike else nearest(code, (*MBART50, *M2M100))

@@ -82,8 +82,11 @@ def byte_level(kind: str):
     return made
 
 
-def randomise(model, seed: int) -> None:
-    """Draw every parameter with a spread that makes answers differ from token to token."""
+def randomise(model, seed: int, rare: range = range(0)) -> None:
+    """Draw every parameter with a spread that makes answers differ from token to token.
+
+    rare: ids with small embeddings, so that they are hardly generated
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in model.named_parameters():
@@ -92,10 +95,11 @@ def randomise(model, seed: int) -> None:
                 value.copy_(1 + 0.1 * noise)
             else:
                 value.copy_(noise * (0.6 if value.ndim > 1 else 0.2))
+        model.get_input_embeddings().weight[rare.start : rare.stop] *= 0.1
         model.tie_weights()
 
 
-def save(name: str, cls, config, tokenizer, files=("tokenizer.json",)):
+def save(name: str, cls, config, tokenizer, files=("tokenizer.json",), rare=range(0)):
     """Write fixtures/NAME with a model of `config`; (that model, the tokenizer read back).
 
     The model is not read back: 4.46.3 loses the bias of RoBERTa's head when it loads a file.
@@ -104,7 +108,7 @@ def save(name: str, cls, config, tokenizer, files=("tokenizer.json",)):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model = cls(config).eval()
-    randomise(model, len(name))
+    randomise(model, len(name), rare)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     keep = {"config.json", "generation_config.json", "model.safetensors"}
@@ -314,6 +318,26 @@ def languages() -> None:
         for code in ("fr_XX", "ro_RO")
     ]
     ask("mbart_text", loaded, "translation", cases)
+    m2m100()
+
+
+def m2m100() -> None:
+    """M2M100, whose vocabulary also has an ordinary token that is spelled like a code: en."""
+    files = [str(VOCABULARIES / name) for name in ("m2m100.json", "plain.model")]
+    tokenizer = transformers.M2M100Tokenizer(*files, src_lang="en")
+    marks = list(tokenizer.lang_token_to_id)  # as in the published special_tokens_map.json
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    rows = 1 + max(tokenizer.lang_token_to_id.values())
+    config = transformers.M2M100Config(vocab_size=rows, **BART)
+    loaded = save("m2m100_text", transformers.M2M100ForConditionalGeneration, config, tokenizer,
+                  ("sentencepiece.bpe.model", "vocab.json"),
+                  range(min(tokenizer.lang_token_to_id.values()), rows))  # fmt: skip
+    cases = [
+        (text, {"src_lang": "en", "tgt_lang": code, "max_new_tokens": 12})
+        for text in TEXTS[:3]
+        for code in ("fr", "de")
+    ]
+    ask("m2m100_text", loaded, "translation", cases)
 
 
 if __name__ == "__main__":
