@@ -234,11 +234,11 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
 
 
 def test_what_takes_long_says_so_while_it_does(root):
-    """Answers held back for a second: the curves and the energy show that they are awaited."""
+    """Answers held back: the curves and the energy show that they are awaited."""
+    held = []
 
-    def late(route):
-        page.wait_for_timeout(1000)
-        route.continue_()
+    def hold(route):
+        held.append(route)
 
     with browser() as watched, served(RunIndex(root)) as url:
         page = watched.page
@@ -246,9 +246,12 @@ def test_what_takes_long_says_so_while_it_does(root):
             ("**/api/curve?**", "curves", "reading the metrics of"),
             ("**/api/energy", "energy", "summing the energy ledgers"),
         ):
-            page.route(pattern, late)
             page.goto(f"{url}#{view}")
+            page.route(pattern, hold)
             page.reload()
             page.wait_for_selector(f"text={words}")
+            while held:
+                held.pop().continue_()
+            page.unroute(pattern)
             watched.ready(view)
             page.wait_for_selector(f"text={words}", state="detached")

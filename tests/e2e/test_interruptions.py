@@ -42,7 +42,7 @@ def goes_on(run, whole):
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
 def test_a_signal_loses_nothing(number, tmp_path, whole):
-    process = start(*RUN, "data.workers=0", folder=tmp_path)
+    process = start(*RUN, "data.workers=0", folder=tmp_path, hold=20)
     run = until(20, process, tmp_path)
     process.send_signal(number)
     assert process.wait() == 75

@@ -1,7 +1,8 @@
 """One of two processes that train one model together, as `jax.distributed` does on a cluster.
 
 python -m tests.energy.distributed_process PORT FOLDER NUMBER: the folder has a fake RAPL zone and
-gets energy.jsonl; prints the counter when the meter began and when it ended.
+gets energy.jsonl. Says "metering" before the training and "trained" after it, each time waiting for
+a line of stdin.
 """
 
 import sys
@@ -9,15 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-
-
-def free_port() -> int:
-    """A port of loopback that is not in use."""
-    import socket
-
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def main(port: str, folder: Path, number: int) -> None:
@@ -31,10 +23,8 @@ def main(port: str, folder: Path, number: int) -> None:
     from tests.physics.training import ready, train
 
     assert jax.process_count() == 2 and jax.device_count() == 2
-    counter = folder / "intel-rapl:0" / "energy_uj"
     parts.RAPL = partial(RAPL, root=folder)
     parts.shared_folder = lambda: folder / "locks"
-    began = int(counter.read_text())
     meter = parts.AutoEnergy(read_every_seconds=0.1).open(accelerators=[])
     ledger = Ledger(folder / "energy.jsonl", every=0.2)
     small = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16")
@@ -42,11 +32,17 @@ def main(port: str, folder: Path, number: int) -> None:
         "model=gpt2", "objective=clm", "data=markov", "tokenizer=none", "data.symbols=8", *small,
         "data.batch=8", "mesh=data", "trainer.steps=10", "trainer.compile_cache=null",
     )  # fmt: skip
+    _wait("metering")
     trained = train(setup, meter=meter)
+    _wait("trained")
     ledger.close(meter, step=int(trained.state.step))
-    print("span", began, int(counter.read_text()), flush=True)
     meter.close()
     jax.distributed.shutdown()
+
+
+def _wait(at: str) -> None:
+    print(at, flush=True)
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":

@@ -133,12 +133,13 @@ def test_a_gpu_that_falls_off_the_bus_is_counted_by_the_model_since(monkeypatch,
     library = FakeNVML(a=0, b=0)
     monkeypatch.setattr("fxformer.energy.nvml.open_library", lambda: library)
     monkeypatch.setattr("fxformer.energy.config.shared_folder", lambda: tmp_path)
-    monkeypatch.setattr("fxformer.energy.attribution.GAP_SECONDS", 0.05)
+    monkeypatch.setattr("fxformer.energy.attribution.GAP_SECONDS", 3600.0)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     meter = AutoEnergy(read_every_seconds=0).open(accelerators=["NVIDIA H100"] * 2)
     library.counters |= {"GPU-a": 5000, "GPU-b": 9000}
     meter.read()
     library.counters["GPU-a"] = None
+    monkeypatch.setattr("fxformer.energy.attribution.GAP_SECONDS", 0.05)  # b moves at each reading
     for _ in range(3):
         time.sleep(0.06)
         library.counters["GPU-b"] += 1000

@@ -26,10 +26,12 @@ class Worker(cluster_launchers.WorkerCommand):
         return self.process.wait()
 
 
-def launched(tmp_path, monkeypatch, *, trials, workers, pause=0.05):
-    """The launcher at work on a study of fake trials: the study, and why it stopped early."""
+def launched(tmp_path, monkeypatch, *, trials, workers, pause=0.0):
+    """A job and a launcher for a study of fake trials, which wait for the file "gate" before their
+    last step."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FAKE", f"steps=4 pause={pause}")
+    monkeypatch.setenv("FAKE_GATE", str(tmp_path / "gate"))
     monkeypatch.setattr(cluster_launchers, "WorkerCommand", Worker)
     launcher = cluster_launchers.SubmititLauncher(cluster="local", minutes=5, poll_seconds=0.2)
     job = fake_worker.job(
@@ -41,6 +43,13 @@ def launched(tmp_path, monkeypatch, *, trials, workers, pause=0.05):
 
 def test_jobs_share_a_study(tmp_path, monkeypatch):
     job, launcher = launched(tmp_path, monkeypatch, trials=6, workers=2)
+
+    def open_gate():
+        while len({trial.worker for trial in job.study.trials() if trial.run}) < 2:
+            time.sleep(0.05)
+        (tmp_path / "gate").touch()
+
+    threading.Thread(target=open_gate, daemon=True).start()
     assert launcher(job) == ""
     trials = find(tmp_path, "s").trials()
     assert [trial.state for trial in trials] == ["complete"] * 6
@@ -52,7 +61,7 @@ def test_jobs_share_a_study(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_ctrl_c_calls_the_jobs_back(tmp_path, monkeypatch):
-    job, launcher = launched(tmp_path, monkeypatch, trials=4, workers=1, pause=2.0)
+    job, launcher = launched(tmp_path, monkeypatch, trials=4, workers=1)
 
     def press():
         while not any(trial.reports for trial in job.study.trials()):
@@ -61,7 +70,7 @@ def test_ctrl_c_calls_the_jobs_back(tmp_path, monkeypatch):
 
     threading.Thread(target=press, daemon=True).start()
     assert launcher(job) == "SIGINT"
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while any(trial.status == "running" for trial in job.study.trials()):
         assert time.monotonic() < end, "its worker goes on"
         time.sleep(0.1)

@@ -62,7 +62,7 @@ def kill(pid: int) -> bool:
     """Whether there was such a process, of ours."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"fake_trial.py" not in command and b"drive" not in command:
+        if b"fake_trial.py" not in command and b"fake_worker" not in command:
             return False
         os.kill(pid, signal.SIGKILL)
     except OSError:

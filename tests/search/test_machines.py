@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fxformer.search.study import Study, find
+from tests.ports import reserved_port
 from tests.search import fake_worker
 from tests.search.postgres_server import postgres
 
@@ -90,19 +91,16 @@ def test_a_machine_that_dies_is_replaced(tmp_path):
 
 
 @contextlib.contextmanager
-def served(folder: Path):
-    """`fxformer search serve` on a free port of this machine."""
+def served(folder: Path, port: int):
+    """`fxformer search serve` on a port of this machine."""
     pytest.importorskip("grpc", reason="pip install 'fxformer[search]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     words = ["--file", str(folder / "served.db"), "--port", str(port)]
     command = [sys.executable, "-m", "fxformer", "search", "serve", *words]
     environ = os.environ | {"PYTHONPATH": str(ROOT)}
     with (folder / "serve.txt").open("w") as out:
         process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=out, stderr=out)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
@@ -116,6 +114,6 @@ def served(folder: Path):
 
 @pytest.mark.slow  # test_remote has the proxy itself
 def test_the_same_over_grpc(tmp_path):
-    with served(tmp_path) as address:
+    with reserved_port() as port, served(tmp_path, port) as address:
         folders = [tmp_path / "one", tmp_path / "two"]
         check(share(folders, 8, address, tmp_path / "gate"), folders, 8)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from fxformer.search import remote, study_io
 from fxformer.search.remote import DatabaseLeases
 from fxformer.search.storage import open_storage, redacted
 from fxformer.search.study import Study, Trial
+from tests.ports import reserved_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,11 +144,8 @@ def worker(runs: Path, trials: int, address: str, fake: str) -> subprocess.Popen
 
 
 @contextlib.contextmanager
-def served(folder: Path):
+def served(folder: Path, port: int):
     pytest.importorskip("grpc")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     argv = [sys.executable, "-m", "fxformer.search.serve", "--file", str(folder / "served.db")]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([*argv, "--port", str(port)], env=env, stdout=subprocess.PIPE)
@@ -157,15 +154,15 @@ def served(folder: Path):
         yield f"grpc://localhost:{port}"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.wait(300)
 
 
 @pytest.mark.slow
 def test_two_machines_share_trials_by_the_proxy_and_one_dies(tmp_path):
-    with served(tmp_path) as address:
+    with reserved_port() as port, served(tmp_path, port) as address:
         both = [worker(tmp_path / name, 12, address, "pause=0.1") for name in "ab"]
         folders = [fake_worker.study(tmp_path / name).folder for name in "ab"]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while time.monotonic() < end:  # its second trial is on its way
             begun = (folders[0] / "study.json").exists()
             trials = Study.open(folders[0]).trials() if begun else []

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -40,10 +41,14 @@ def path(monkeypatch):
     monkeypatch.setenv("FAKE", "")
 
 
-def controller(runs: Path, trials: int, workers: int, fake: str) -> subprocess.Popen:
+def controller(
+    runs: Path, trials: int, workers: int, fake: str, gate: Path = Path("/")
+) -> subprocess.Popen:
+    """A worker in a process of its own. gate: file that trials wait for before their last step"""
     program = str(Path(__file__).with_name("fake_worker.py"))
     argv = [sys.executable, program, str(runs), "s", str(trials), str(workers)]
-    env = os.environ | {"FAKE": fake, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    env = os.environ | {"FAKE": fake, "FAKE_GATE": str(gate)}
+    env["PYTHONPATH"] = f"{ROOT}:{ROOT / 'tests'}"
     return subprocess.Popen(argv, env=env, start_new_session=True)
 
 
@@ -127,8 +132,8 @@ def test_the_same_search_again_does_what_is_missing_only(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path):
-    first = controller(tmp_path, 4, 2, "pause=0.3")
-    study = wait_for(tmp_path, lambda s: any(len(one.reports) > 1 for one in s.trials()))
+    first = controller(tmp_path, 4, 2, "", gate=tmp_path / "shut")
+    study = wait_for(tmp_path, lambda s: sum(len(one.reports) > 1 for one in s.trials()) == 2)
     first.send_signal(signal.SIGINT)
     assert first.wait(300) == 75
     states = [one.state for one in study.trials()]
@@ -160,7 +165,7 @@ def wait_for(runs: Path, what, seconds: float = 300) -> Study:
 
 
 def test_a_dead_workers_trials_go_on_from_their_checkpoints(tmp_path):
-    first = controller(tmp_path, 3, 2, "pause=0.3")
+    first = controller(tmp_path, 3, 2, "", gate=tmp_path / "shut")
     study = wait_for(tmp_path, lambda s: sum(len(one.reports) > 1 for one in s.trials()) == 2)
     first.kill()
     first.wait()
@@ -173,7 +178,9 @@ def test_a_dead_workers_trials_go_on_from_their_checkpoints(tmp_path):
 
 
 def test_two_workers_share_a_study(tmp_path):
-    both = [controller(tmp_path, 8, 1, "pause=0.02") for _ in range(2)]
+    both = [controller(tmp_path, 8, 1, "steps=2", gate=tmp_path / "gate") for _ in range(2)]
+    wait_for(tmp_path, lambda s: len({one.worker for one in s.trials() if one.run}) == 2)
+    (tmp_path / "gate").touch()
     assert [one.wait(300) for one in both] == [0, 0]
     study = Study.open(fake_worker.study(tmp_path).folder)
     assert completions(study) == list(range(8))
@@ -220,10 +227,14 @@ def test_a_budget_stops_the_search_and_a_larger_one_goes_on(tmp_path, monkeypatc
 def test_a_trial_that_hangs_is_interrupted(tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE", "0:hang")
     monkeypatch.setattr("fxformer.search.worker.REFRESH", 0.2)
-    monkeypatch.setattr("fxformer.search.worker.GRACE", 0.3)  # it does not hear SIGTERM
-    study, _ = fake_worker.work(
-        fake_worker.study(tmp_path, total=1), fake_worker.search(minutes=0.03, retries=1)
-    )
+    wanted = fake_worker.study(tmp_path, total=1)
+
+    def monotonic():  # an hour passes as soon as it hangs, in its third step
+        return time.monotonic() + 3600 * (len(wanted.trial(0).reports) >= 2)
+
+    clock = SimpleNamespace(monotonic=monotonic, sleep=time.sleep)
+    monkeypatch.setattr("fxformer.search.worker.time", clock)
+    study, _ = fake_worker.work(wanted, fake_worker.search(minutes=30, retries=1))
     (trial,) = study.trials()
     assert trial.state == "complete" and trial.failures == 1 and trial.attempts == 2
 
@@ -236,7 +247,8 @@ def test_halving_stops_those_that_are_behind(tmp_path, monkeypatch):
         "reduction_factor": 3,
     }
     study, _ = fake_worker.work(
-        fake_worker.study(tmp_path, total=9, pruner=part), fake_worker.search(workers=2)
+        fake_worker.study(tmp_path, total=9, pruner=part),
+        fake_worker.search(),  # one after the other: which are behind depends on the order
     )
     trials = study.trials()
     pruned = [one for one in trials if one.state == "pruned"]
@@ -276,7 +288,11 @@ def test_a_process_has_its_cores(tmp_path):
     from fxformer.search.process import Process
 
     core = min(os.sched_getaffinity(0))
-    code = "import json, os, time; time.sleep(.3); print(json.dumps([*os.sched_getaffinity(0)]))"
+    code = (
+        "import json, os, time\n"
+        "while len(os.sched_getaffinity(0)) > 1: time.sleep(0.01)\n"  # set once it is begun
+        "print(json.dumps([*os.sched_getaffinity(0)]))"
+    )
     log = tmp_path / "log"
     process = Process([sys.executable, "-c", code], log, Resources((core,)), {}, "head")
     while process.poll() is None:

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -21,6 +20,7 @@ from fxformer.track.run_lock import (
     is_local,
     this_process,
 )
+from tests.energy.fakes import Clock
 
 
 def test_this_process_is_alive_and_an_ended_one_is_not():
@@ -72,22 +72,24 @@ def test_a_killed_owner_is_followed_at_once(tmp_path):
 OTHER = "pid 1 on elsewhere since 2020-01-01T00:00:00+00:00 process_start another-boot/1 token abc"
 
 
-def test_another_machine_that_renews_its_lease_is_refused(tmp_path):
+def test_another_machine_that_renews_its_lease_is_refused(tmp_path, monkeypatch):
     path = tmp_path / ".lock"
     path.write_text(OTHER)
-    timer = threading.Timer(0.3, lambda: os.utime(path))
-    timer.start()
+    stamp = path.stat().st_mtime
+    monkeypatch.setattr(time, "sleep", lambda _: os.utime(path, (stamp + 1,) * 2))  # meanwhile
     with pytest.raises(RunBusyError, match="pid 1 on elsewhere .*, which renews its lease"):
-        RunLock(tmp_path, lease=30)
-    timer.join()
+        RunLock(tmp_path, lease=3600)
     assert path.read_text() == OTHER
 
 
-def test_another_machine_that_is_silent_is_followed_after_its_lease(tmp_path, capsys):
+def test_another_machine_that_is_silent_is_followed_after_its_lease(tmp_path, capsys, monkeypatch):
     (tmp_path / ".lock").write_text(OTHER)
-    began = time.monotonic()
-    lock = RunLock(tmp_path, lease=0.6)
-    assert time.monotonic() - began > 0.5 and "taken over in" in capsys.readouterr().err
+    os.utime(tmp_path / ".lock", (time.time() + 3600,) * 2)  # its clock is ahead: age 0
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr(time, "sleep", clock.go)
+    lock = RunLock(tmp_path, lease=60)
+    assert 60 <= clock.now < 61 and "taken over in 60 s" in capsys.readouterr().err
     assert f"pid {os.getpid()} on" in (tmp_path / ".lock").read_text()
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
     lock.release()

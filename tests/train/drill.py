@@ -1,6 +1,7 @@
 """A process of its own that trains the toy in a folder, so that tests can kill it.
 
-python drill.py FOLDER UNTIL [SECONDS PER STEP]: appends "step loss" lines to FOLDER/trace.
+python drill.py FOLDER UNTIL HOLD: appends "step loss" lines to FOLDER/trace; after
+step HOLD it waits for a signal, so that it is still at work when one comes.
 """
 
 import os
@@ -12,6 +13,7 @@ import jax
 from toy import Meter, Parts, batches
 
 from fxformer.track.run_lock import RunLock
+from fxformer.train import signals
 from fxformer.train.callbacks import Evaluate, SaveCheckpoint
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
@@ -30,7 +32,7 @@ class Trace:
             self.file.write(f"{step} {metrics['loss'].hex()}\n")
 
 
-def train(folder, until, pause=0.0):
+def train(folder, until, hold=None):
     toy = Parts(dropout=0.2, ema=0.9)
     checkpoints = Checkpoints(folder / "checkpoints")
     found = checkpoints.restore(jax.eval_shape(lambda: toy.state))
@@ -38,15 +40,16 @@ def train(folder, until, pause=0.0):
     valid = [jax.tree.map(jax.numpy.asarray, next(batches(10**6))[1])]
     callbacks = [Evaluate(10, toy.evaluate, valid), SaveCheckpoint(5, checkpoints)]
 
-    def slowly():
-        for numbered in batches(int(state.step)):
-            time.sleep(pause)
-            yield numbered
+    def held():
+        for n, each in batches(int(state.step)):
+            while n == hold and not signals.deadline.signalled:
+                time.sleep(0.01)
+            yield n, each
 
     return fit(
         toy.step,
         state,
-        slowly(),
+        held(),
         until=until,
         callbacks=callbacks,
         totals=totals,
@@ -60,8 +63,8 @@ if __name__ == "__main__":
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     where = Path(sys.argv[1])
     where.mkdir(parents=True, exist_ok=True)
-    held = RunLock(where)
-    run = train(where, int(sys.argv[2]), float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
-    held.release()
+    lock = RunLock(where)
+    run = train(where, int(sys.argv[2]), int(sys.argv[3]))
+    lock.release()
     print(run.status, run.reason, run.totals.tokens)
     sys.exit(run.code)

@@ -344,8 +344,8 @@ def test_donating_the_state_changes_no_number(tmp_path):
     assert run.tracker.trace == other.tracker.trace
 
 
-def spawn(folder, until, pause):
-    command = [sys.executable, str(HERE / "drill.py"), str(folder), str(until), str(pause)]
+def spawn(folder, until, hold):
+    command = [sys.executable, str(HERE / "drill.py"), str(folder), str(until), str(hold)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -369,13 +369,13 @@ def test_killed_and_interrupted_runs_go_on_as_if_nothing_had_been(tmp_path):
         folder.mkdir()
     train(whole, 40)
 
-    process = spawn(broken, 40, 0.02)
-    wait_for(broken, 13, process)
+    process = spawn(broken, 40, hold=14)
+    wait_for(broken, 13, process)  # each is known a step later
     process.kill()
     process.wait()
     before = len(trace(broken))
 
-    process = spawn(broken, 40, 0.05)
+    process = spawn(broken, 40, hold=20)
     wait_for(broken, before + 4, process)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=300)

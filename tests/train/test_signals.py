@@ -66,17 +66,21 @@ def test_a_second_signal_ends_one_that_is_stuck():
 
 
 def test_one_that_is_saving_is_waited_for():
-    """As long as a checkpoint is being written, and from when the loop has reacted."""
+    """As long as a checkpoint is being written, and from when the loop has reacted: each time for
+    longer than its patience."""
     body = """
-signals.deadline.patience, until = 0.2, time.monotonic() + 1.0
-signals.deadline.busy = lambda: time.monotonic() < until
+writing = threading.Event()
+writing.set()
+signals.deadline.patience, signals.deadline.busy = 0.2, writing.is_set
 def work():
     with signals.Signals(limit=True) as s:
         ready()
-        while not s.name or time.monotonic() < until - 0.5:
+        while not s.name:
             time.sleep(0.01)
+        time.sleep(0.7)
         s.react()
-        time.sleep(1.5)
+        writing.clear()
+        time.sleep(0.7)
         print("saved", flush=True)
     raise SystemExit(75)
 """
