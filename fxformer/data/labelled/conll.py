@@ -19,37 +19,46 @@ def sentences(
 ) -> Iterator[tuple[dict[str, list[str]] | BadRow, str]]:
     """({role: values of the words}, "FILE, line N") of each sentence; N is its first line.
 
-    Columns are separated by a tab in files that have one on the first line of a word, else by runs
-    of spaces. A line of white space ends a sentence. Comments (a # first, in a line that has not
-    the number of columns that words have) and -DOCSTART- lines are left out. A word may be empty,
+    Columns are separated by a tab in files whose first word has one, else by runs of spaces. A line
+    of white space ends a sentence. Comments (a # first, in a line that has not the number of
+    columns that words have) and -DOCSTART- lines are left out. A word may be empty,
     as in the Broad Twitter Corpus, where a character was lost. A sentence with a line of another
     number of columns comes as the BadRow that says so.
 
     columns: role -> number of the column, from 0; -1 is the last one
     """
+    lines = list(text_files.lines(text_files.read_text(path, stats), stats))
+    tabs, count = _table(lines)
     held: list[list[str]] = []
-    first, count, tabs, bad = 1, None, None, None
-    lines = text_files.lines(text_files.read_text(path, stats), stats)
-    for number, line in enumerate(_with_end(lines), 1):
+    first, bad, checked = 1, None, False
+    for number, line in enumerate([*lines, ""], 1):
         if not line.strip():
             if held:
                 where = f"{path}, line {first}"
                 yield (_columns(held, columns) if bad is None else bad), where
             held, bad = [], None
             continue
-        tabs = "\t" in line if tabs is None and not line.startswith("#") else bool(tabs)
         cells = _cells(line, tabs)
-        if cells[0] == "-DOCSTART-" or (line.startswith("#") and len(cells) != (count or 0)):
+        if cells[0] == "-DOCSTART-" or (line.startswith("#") and len(cells) != count):
             continue
-        if count is None:
-            count = len(cells)
+        if not checked:
             _check(columns, count, f"{path}, line {number}")
+            checked = True
         if len(cells) != count:
             said = f"{path}, line {number}: {len(cells)} columns, and the first word has {count}"
             bad = bad or BadRow("line with another number of columns", said)
         if not held:
             first = number
         held.append(cells)
+
+
+def _table(lines: list[str]) -> tuple[bool, int]:
+    """(whether tabs separate columns, number of columns), of the first line that is certainly a
+    word; 0 in a file without words."""
+    some = [one for one in lines if one.strip() and not one.startswith("-DOCSTART-")]
+    word = next((one for one in some if not one.startswith("#")), some[0] if some else "")
+    tabs = "\t" in word
+    return tabs, len(_cells(word, tabs))
 
 
 def looks_like(lines: list[str]) -> bool:
@@ -60,12 +69,6 @@ def looks_like(lines: list[str]) -> bool:
     if not words or len({len(one) for one in words}) > 1 or len(words[0]) < 2:
         return False
     return all(_TAG.fullmatch(one[-1]) for one in words)
-
-
-def _with_end(lines: Iterator[str]) -> Iterator[str]:
-    """The lines and a blank one, which ends the last sentence."""
-    yield from lines
-    yield ""
 
 
 def _cells(line: str, tabs: bool) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fxformer.data import record_files, text_files
-from fxformer.data.labelled import parallel, readers, roles, splits
+from fxformer.data.labelled import label_schemes, parallel, readers, roles, splits
 from fxformer.data.labelled.readers import Format, Record
 from fxformer.data.labelled.roles import Column
 from fxformer.data.labelled.rows import BadRow, Row, missing
@@ -27,7 +27,8 @@ SPLITS = ("train", "valid", "test")
 class Opened:
     """rows: by split, "train", "valid" and, where there is one, "test"
     facts: for JSON: "rows", "left_out" (by split and reason), "shared_inputs" (rows of "valid" and
-        "test" with the inputs of a training row), and how many bytes and files were repaired
+        "test" with the inputs of a training row), "label_scheme" ({"found", "written", "changed"}
+        of labels of words), "bad_bytes" and "files_empty"
     """
 
     rows: dict[str, list[Row]]
@@ -51,6 +52,8 @@ class LabelledData:
     document_is: what a row of a plain text file is
     parallel_files: role -> files of which line n belongs to line n of `files`, which are plain
         text: {label: labels.txt}, {target: train.de}; valid_parallel_files, test_parallel_files
+    label_scheme: what labels of words are converted into, from the scheme that they are found in;
+        None: they stay as they are, for labels that mark no entities
     label_separator: between the labels of a row in one string; None: it is one label
     split_column: a column that names the split of each row; None: none does
     train_split, valid_split, test_split: names of splits in that column, or in a JSON file with a
@@ -73,6 +76,7 @@ class LabelledData:
     parallel_files: dict[str, str | list[str]] | None = None
     valid_parallel_files: dict[str, str | list[str]] | None = None
     test_parallel_files: dict[str, str | list[str]] | None = None
+    label_scheme: Literal["IO", "BIO", "BIOES"] | None = "BIO"
     label_separator: str | None = None
     split_column: str | None = None
     train_split: str = "train"
@@ -132,25 +136,16 @@ class LabelledData:
                     why = ", ".join(f"{n} with {one}" for one, n in left_out[split].items())
                     raise UserError(f"data.{knob}: 0 usable rows{why and f' (left out: {why})'}")
         rows = self._split(given)
-        shared = {
-            split: splits.shared_inputs(rows["train"], some)
-            for split, some in rows.items()
-            if split != "train"
-        }
-        for split, number in shared.items():
-            if number:
-                _LOG.warning(
-                    "%d of %d %s rows have the inputs of a training row (case and white space "
-                    "aside): a model that remembers is right about them",
-                    number, len(rows[split]), split,
-                )  # fmt: skip
-        facts = {
+        facts: dict[str, Any] = {
             "rows": {split: len(some) for split, some in rows.items()},
             "left_out": {split: dict(counts) for split, counts in left_out.items() if counts},
-            "shared_inputs": shared,
+            "shared_inputs": _shared_inputs(rows),
             "bad_bytes": stats.bad_bytes,
             "files_empty": stats.empty,
         }
+        if self.label_scheme is not None:
+            if done := label_schemes.unify(sum(rows.values(), []), self.label_scheme):
+                facts["label_scheme"] = done.facts()
         return Opened(rows, facts)
 
     def _check_files(self) -> None:
@@ -242,3 +237,19 @@ class LabelledData:
                 "data.valid_share=0 leaves no valid split: give a share, or data.valid_files="
             )
         return {split: found[split] for split in SPLITS if split in found}
+
+
+def _shared_inputs(rows: dict[str, list[Row]]) -> dict[str, int]:
+    """Rows by split that have the inputs of a training row; warns where there are any."""
+    train, counts = rows["train"], {}
+    for split, some in rows.items():
+        if split == "train":
+            continue
+        counts[split] = splits.shared_inputs(train, some)
+        if counts[split]:
+            _LOG.warning(
+                "%d of %d %s rows have the inputs of a training row (case and white space aside): "
+                "a model that remembers is right about them",
+                counts[split], len(some), split,
+            )  # fmt: skip
+    return counts

@@ -60,12 +60,13 @@ def format_of(path: Path, stats: text_files.ReadStats) -> str:
     if suffix in _SUFFIXES:
         return _SUFFIXES[suffix]
     quiet = dataclasses.replace(stats)  # what is repaired in passing is counted when it is read
-    begin = "".join(itertools.islice(text_files.read_text(path, quiet), 1)).split("\n")[:-1]
+    begin = "".join(itertools.islice(text_files.read_text(path, quiet), 1)).split("\n")
     start = next((one.lstrip() for one in begin if one.strip()), "")
     if suffix == ".json" or start.startswith(("{", "[")):
         lines = [one for one in begin if one.strip()][:2]
         return "jsonl" if len(lines) > 1 and all(map(_is_object, lines)) else "json"
-    return "conll" if conll.looks_like(begin) else "text"
+    whole = begin[:-1] if len(begin) > 1 else begin  # the last line may go on in the next block
+    return "conll" if conll.looks_like(whole) else "text"
 
 
 def _is_object(line: str) -> bool:
