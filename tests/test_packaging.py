@@ -31,6 +31,7 @@ STORY = (
     ),
     ("config",),
     ("arguments",),
+    ("metrics",),
     ("ops",),
     ("nn",),
     ("model",),

@@ -22,7 +22,8 @@ Generated from the files of `conf/` by `make configs`; do not edit by hand.
 `fxformer train GROUP=OPTION` chooses an option of a group, `fxformer train GROUP.KEY=VALUE` sets a
 key of the chosen option: `fxformer train model=bert optimizer=lion optimizer.lr=1e-4`. The keys of
 `model/PART=OPTION` are set as `model.PART.KEY`. `fxformer train --cfg job` prints the whole config
-of a command line. `generation` is chosen by `fxformer generate --generation OPTION`.
+of a command line. `generation` is chosen by `fxformer generate --generation OPTION`;
+`metric` holds the metrics of labelled tasks, see [metrics.md](metrics.md).
 """
 # key, value, comment of a line of a yaml file
 LINE = re.compile(r"^(\s*)([\w.]+):(?:\s+(.*?))?\s*(?:(?<=\s)#\s*(.*))?$")

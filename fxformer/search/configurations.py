@@ -1,41 +1,14 @@
 """Ranking of configurations: trials that differ only in their seed are one configuration."""
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from scipy import special
-
+from fxformer.metrics.confidence import ConfidenceInterval
 from fxformer.search.study import Study, Trial
 
 SEED = "seed"  # a key of the space that repeats a configuration
-CONFIDENCE = 0.95  # of every interval over seeds
-
-
-@dataclasses.dataclass(frozen=True)
-class ConfidenceInterval:
-    """Mean of n numbers with its 95 % confidence interval.
-
-    low, high: of Student's t, None where n < 2
-    """
-
-    mean: float
-    n: int
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def of(cls, numbers: Sequence[float]) -> "ConfidenceInterval":
-        """The mean of at least one number, with the interval for normal data."""
-        each = np.asarray(numbers, np.float64)
-        mean, n = float(each.mean()), len(each)
-        if n < 2 or not np.isfinite(each).all():
-            return cls(mean, n)
-        half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * each.std(ddof=1) / math.sqrt(n))
-        return cls(mean, n, mean - half, mean + half)
 
 
 @dataclasses.dataclass(frozen=True)

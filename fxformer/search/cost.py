@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 from fxformer.errors import UserError
-from fxformer.search.configurations import ConfidenceInterval
+from fxformer.metrics.confidence import ConfidenceInterval
 from fxformer.search.study import Dimension, Study, Trial
 
 RESOLUTION = 5  # grid values per interval

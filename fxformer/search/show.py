@@ -8,7 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.search.configurations import ConfidenceInterval, Configuration
+from fxformer.metrics.confidence import ConfidenceInterval
+from fxformer.search.configurations import Configuration
 from fxformer.search.cost import Cost
 from fxformer.search.importance import ALPHA
 from fxformer.search.report import StudyReport

@@ -10,8 +10,9 @@ import shlex
 import pytest
 from rich.console import Console
 
+from fxformer.metrics.confidence import ConfidenceInterval
 from fxformer.search import main
-from fxformer.search.configurations import ConfidenceInterval, configurations
+from fxformer.search.configurations import configurations
 from fxformer.search.cost import grid_size, kwh_of_unpruned
 from fxformer.search.report import study_report, to_csv, to_json
 from fxformer.search.study import Dimension, Trial, find

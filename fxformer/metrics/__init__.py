@@ -1,0 +1,1 @@
+"""Metrics of labelled tasks: statistics of examples, aggregation, direction, signature."""

@@ -1,0 +1,156 @@
+"""Metrics of single-label classification from predicted classes: accuracy, Matthews, F1."""
+
+import abc
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from fxformer.errors import UserError
+from fxformer.metrics.base import Metric, SumMetric, f_score, ratio
+from fxformer.metrics.diagnosis import collapse
+from fxformer.metrics.inputs import predicted_class, single_label
+from fxformer.types import Natural
+
+
+class ClassMetric(Metric):
+    """A metric of the pairs (label, predicted class), which are its statistics, [N, 2].
+
+    Predictions are logits, float [N, C]; the predicted class is the one with the largest logit, the
+    first of equal ones. References are label ids, int [N].
+    """
+
+    def statistics(self, predictions: Any, references: Any) -> np.ndarray:
+        logits, labels = single_label(self.name, predictions, references)
+        return np.stack([labels.astype(np.float64), predicted_class(logits)], axis=1)
+
+    def aggregate(
+        self, statistics: np.ndarray, weights: np.ndarray | None = None
+    ) -> dict[str, float]:
+        if np.isnan(statistics).any():
+            return self.undefined()
+        return {self.name: float(self.from_counts(*class_counts(statistics, weights)))}
+
+    @abc.abstractmethod
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        """The number, from the counts of each class that occurs, [C] each: examples that are of it
+        and predicted as it, examples predicted as it, examples of it."""
+
+    def remarks(self, statistics: np.ndarray) -> list[str]:
+        if np.isnan(statistics).any():
+            return []
+        said = collapse(statistics[:, 1].astype(np.int64), statistics[:, 0].astype(np.int64))
+        return [said] if said else []
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy(ClassMetric):
+    """Share of the examples whose predicted class is their label."""
+
+    names = ("accuracy",)
+
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        return hits.sum() / actual.sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class BalancedAccuracy(ClassMetric):
+    """Mean recall of the classes that occur among the labels. Brodersen et al. 2010."""
+
+    names = ("balanced_accuracy",)
+
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        return (hits / np.maximum(actual, 1))[actual > 0].mean()
+
+
+@dataclasses.dataclass(frozen=True)
+class Matthews(ClassMetric):
+    """Correlation of labels and predicted classes; 0 where either has one class only.
+
+    Matthews 1975; for more than two classes R_K of Gorodkin 2004, eq. 8.
+    """
+
+    names = ("matthews",)
+    bounds = (-1.0, 1.0)
+
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        n = actual.sum()
+        covariance = hits.sum() * n - predicted @ actual
+        variances = (n**2 - predicted @ predicted) * (n**2 - actual @ actual)
+        return covariance / np.sqrt(variances) if variances > 0 else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class MacroF1(ClassMetric):
+    """Mean F1 of the classes that occur among labels or predictions."""
+
+    names = ("f1_macro",)
+
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        return f_score(hits, predicted, actual)[predicted + actual > 0].mean()
+
+
+@dataclasses.dataclass(frozen=True)
+class MicroF1(ClassMetric):
+    """F1 of all classes pooled; with one label for each example it equals the accuracy."""
+
+    names = ("f1_micro",)
+
+    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
+        return hits.sum() / actual.sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class PositiveF1(SumMetric):
+    """F1, precision and recall of one class: MRPC and QQP in GLUE. 0 without a true positive.
+
+    positive: id of the class
+    """
+
+    names = ("f1", "precision", "recall")
+
+    positive: Natural = 1
+
+    def statistics(self, predictions: Any, references: Any) -> np.ndarray:
+        """Whether an example is a true positive, predicted positive, positive: [N, 3]."""
+        logits, labels = single_label(self.name, predictions, references)
+        if self.positive >= logits.shape[1]:
+            raise UserError(
+                f"metric.positive={self.positive}: the model has classes 0 … {logits.shape[1] - 1}"
+            )
+        predicted, actual = predicted_class(logits), labels == self.positive
+        called = np.where(np.isnan(predicted), np.nan, predicted == self.positive)
+        return np.stack([called * actual, called, actual], axis=1)
+
+    def from_sums(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        return precision_recall_f1(*np.moveaxis(sums, -1, 0))
+
+
+def precision_recall_f1(
+    hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray
+) -> dict[str, np.ndarray]:
+    """{"f1", "precision", "recall"} from counts; 0 where a denominator is."""
+    return {
+        "f1": f_score(hits, predicted, actual),
+        "precision": ratio(hits, predicted),
+        "recall": ratio(hits, actual),
+    }
+
+
+def class_counts(
+    statistics: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hits, predicted and actual count of each class that occurs, float64 [C] each.
+
+    statistics: (label, predicted class) of each example, [N, 2]
+    """
+    _, codes = np.unique(statistics, return_inverse=True)
+    labels, predicted = codes.reshape(statistics.shape).T
+    size = int(codes.max()) + 1
+    counts = np.ones(len(statistics)) if weights is None else np.asarray(weights, np.float64)
+    hits = np.where(labels == predicted, counts, 0.0)
+    return (
+        np.bincount(labels, hits, size),
+        np.bincount(predicted, counts, size),
+        np.bincount(labels, counts, size),
+    )

@@ -1,0 +1,71 @@
+"""Diagnosis: permuted labels and collapsed models are found, chance is not."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fxformer.metrics.classification import Accuracy
+from fxformer.metrics.diagnosis import LabelPermutation, collapse, confusion
+
+
+def test_labels_in_another_order():
+    """MNLI with two orders of its labels: 4.28 % instead of 90.6 %."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 2000)
+    right = np.where(rng.random(2000) < 0.9, labels, rng.integers(0, 3, 2000))
+    found = LabelPermutation.of(confusion(labels, np.array([2, 0, 1])[right], 3))
+    assert found.mapping == (1, 2, 0) and found.permuted > 0.9 > 0.1 > found.accuracy
+    said = found.message(["contradiction", "entailment", "neutral"])
+    assert said.startswith(f"accuracy {100 * found.accuracy:.1f} %, with labels permuted ")
+    assert "contradiction → entailment, entailment → neutral, neutral → contradiction" in said
+
+
+def test_two_of_three_labels_swapped():
+    labels = np.repeat([0, 1, 2], 100)
+    found = LabelPermutation.of(confusion(labels, np.array([1, 0, 2])[labels], 3))
+    assert (found.moved, found.mapping, found.suspicious) == (2, (1, 0, 2), True)
+    assert "0 → 1, 1 → 0" in found.message()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 150])
+def test_chance_is_not_suspicious(classes):
+    for seed in range(20):
+        labels, predicted = np.random.default_rng(seed).integers(0, classes, (2, 20 * classes))
+        assert LabelPermutation.of(confusion(labels, predicted, classes)).message() is None
+
+
+def test_a_good_model_and_a_collapsed_one_are_not_suspicious():
+    labels = np.random.default_rng(0).integers(0, 3, 600)
+    assert LabelPermutation.of(confusion(labels, labels, 3)).moved == 0
+    assert not LabelPermutation.of(confusion(labels, np.zeros(600, int), 3)).suspicious
+
+
+def test_the_best_permutation_is_the_best():
+    for seed in range(20):
+        matrix = np.random.default_rng(seed).integers(0, 9, (4, 4))
+        best = max(
+            sum(matrix[order[n], n] for n in range(4)) for order in itertools.permutations(range(4))
+        )
+        found = LabelPermutation.of(matrix)
+        assert found.permuted == pytest.approx(best / matrix.sum())
+        assert sum(matrix[one, n] for n, one in enumerate(found.mapping)) == best
+
+
+def test_collapse():
+    """MRPC at exactly the share of its majority class."""
+    labels = np.repeat([1, 0], [279, 129])
+    said = collapse(np.ones(408, int), labels, ["different", "same"])
+    assert said == (
+        "collapsed: class same is predicted for 100.0 % of the examples; 68.4 % are of this class"
+    )
+    nearly = np.where(np.arange(408) < 3, 0, 1)
+    assert collapse(nearly, labels) and not collapse(np.where(np.arange(408) < 5, 0, 1), labels)
+    assert collapse(np.ones(9, int), np.ones(9, int)) is None  # there is nothing else to predict
+    assert collapse(np.empty(0, int), np.empty(0, int)) is None
+
+
+def test_a_collapsed_model_is_remarked():
+    logits = np.tile([0.0, 1.0], (20, 1))
+    labels = np.repeat([0, 1], 10)
+    assert Accuracy().evaluate(logits, labels).remarks[0].startswith("collapsed: class 1 is pred")
