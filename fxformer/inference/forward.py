@@ -88,6 +88,14 @@ class Logits:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReplacedLogits:
+    """Logits of each token's having been replaced (ELECTRA's discriminator), float32. [B, T]."""
+
+    def __call__(self, module: Any, batch: Batch) -> Array:
+        return module.head(module(batch)).astype(jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True)
 class HiddenStates:
     """Hidden states of some layers, float32. [B, layers, T, D].
 

@@ -60,7 +60,8 @@ def placed(model: Model, dtype: DTypeLike | None = None) -> Model:
         floating = jnp.issubdtype(array.dtype, jnp.floating)
         return jnp.array(array, dtype if dtype is not None and floating else array.dtype)
 
-    return model.replace(params=jax.tree.map(place, model.params))
+    generator = None if model.generator is None else placed(model.generator, dtype)
+    return model.replace(params=jax.tree.map(place, model.params), generator=generator)
 
 
 def published_model(source: PublishedSource) -> Model:

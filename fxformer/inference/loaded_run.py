@@ -19,13 +19,15 @@ from fxformer.errors import UserError
 from fxformer.hf.published_model import read_config
 from fxformer.inference.generation_defaults import own_settings, published_settings
 from fxformer.inference.model import Model
+from fxformer.model.generator import as_language_model
 from fxformer.objective.base import Objective
+from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.objective.infilling import ScoringRequest
 from fxformer.objective.prefix import PrefixLM
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import objective_factory
-from fxformer.train.state import abstract, graphdef_of, init
+from fxformer.train.state import abstract, bind, graphdef_of, init
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,23 @@ class LoadedRun:
             bidirectional_prompt=isinstance(objective, PrefixLM),
             step=self.step,
             published=published if published.is_dir() else None,
+            generator=self._generator(),
+        )
+
+    def _generator(self) -> Model | None:
+        """The generator of ELECTRA's objective as a model of its own."""
+        if not isinstance(self.objective, ReplacedTokenDetection):
+            return None
+        objective = bind(self.graphdef, self.params)
+        graphdef, state = nnx.split(as_language_model(objective.generator, objective.model))
+        return Model(
+            name=f"the generator of {self.run.id}",
+            tokenizer=self.tokenizer,
+            vocabulary=self.objective.vocabulary,
+            graphdef=graphdef,
+            params=nnx.to_pure_dict(state),
+            config={},
+            step=self.step,
         )
 
     def start_id(self) -> int:

@@ -15,7 +15,7 @@ from fxformer.inference import summary
 from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import AllowedFunction
-from fxformer.inference.forward import HiddenStates, Logits
+from fxformer.inference.forward import HiddenStates, Logits, ReplacedLogits
 from fxformer.inference.generation_defaults import generation_config
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.scoring import TokenScores, token_scores
@@ -48,7 +48,13 @@ class Model(ModelCore):
 
         An encoder's at position i are of token i, a decoder's of token i + 1, an encoder-decoder's
         of target token i, whose `targets` are required. V counts the rows of the embedding table.
+        ELECTRA's discriminator: of each token's having been replaced, [n]; its generator is
+        `self.generator`.
         """
+        if self.detects_replaced:
+            rows = self.rows(texts, targets)
+            made = self.run_rows(ReplacedLogits(), rows)
+            return [x[: row.tokens.shape[1]] for x, row in zip(made, rows, strict=True)]
         self.check_head()
         if self.architecture == "seq2seq" and targets is None:
             raise UserError("logits of an encoder-decoder need targets=, the texts of its decoder")
@@ -175,6 +181,8 @@ class Model(ModelCore):
         family: model_type to use if several families compute the same
         Raises UserError, naming what no family has.
         """
+        if "model" not in self.config:
+            raise UserError(f"save_pretrained is not implemented for {self.name}")
         arrays = {path: np.asarray(x, np.float32) for path, x in named(self.params).items()}
         source = ExportSource(
             self.name,

@@ -15,6 +15,7 @@ from fxformer.errors import UserError
 from fxformer.inference.forward import Compute, TargetLogProbs, run_rows
 from fxformer.inference.structure import position_lengths
 from fxformer.inference.text_encoding import Texts, as_list, encode_texts
+from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.infilling import ScoringRequest, scoring_batch, shifted
 from fxformer.train.state import bind
 
@@ -34,6 +35,7 @@ class ModelCore:
     bidirectional_prompt: whether a decoder encodes prompts bidirectionally (prefix LM)
     step: of the checkpoint; None: not of a run
     published: folder with the original config.json and tokenizer files of an imported model
+    generator: of an ELECTRA run, whose model is the discriminator; a masked language model
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelCore:
     bidirectional_prompt: bool = False
     step: int | None = None
     published: Path | None = None
+    generator: Self | None = None
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other fields, such as `params`."""
@@ -162,14 +165,25 @@ class ModelCore:
             raise UserError(f"{self.name} names no first decoder token (decoder_start_token_id)")
         return self.start
 
+    @property
+    def detects_replaced(self) -> bool:
+        """Whether the model is ELECTRA's discriminator."""
+        return isinstance(self.module.head, ReplacedTokenHead)
+
     def check_head(self) -> None:
         """Raise UserError without a language-model head."""
-        if not hasattr(self.module.head, "score"):
-            heads = ", ".join(self.module.classifiers)
-            has = f"; it has the classification heads {heads}" if heads else ""
-            raise UserError(
-                f"{self.name} has no language-model head, so it gives no token a probability{has}"
-            )
+        if hasattr(self.module.head, "score"):
+            return
+        has = ""
+        if self.detects_replaced:
+            has = "; it is ELECTRA's discriminator, whose logits say which tokens were replaced"
+            if self.generator is not None:
+                has += ": its generator, `.generator`, has such a head"
+        elif self.module.classifiers:
+            has = f"; it has the classification heads {', '.join(self.module.classifiers)}"
+        raise UserError(
+            f"{self.name} has no language-model head, so it gives no token a probability{has}"
+        )
 
 
 def _row(tokens: np.ndarray, source: np.ndarray | None = None) -> Batch:

@@ -28,6 +28,10 @@ def facts(model: ModelCore) -> dict[str, str]:
     }
     if model.module.classifiers:
         found["classifiers"] = ", ".join(model.module.classifiers)
+    if model.detects_replaced:
+        found["head"] = "replaced-token detection"
+    if model.generator is not None:
+        found["generator"] = f"{count_parameters(model.generator.params):,} parameters"
     return found if model.step is None else {**found, "step": f"{model.step:,}"}
 
 

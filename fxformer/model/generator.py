@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
+from fxformer.model.language_model import LanguageModel
 from fxformer.model.transformer import Transformer
 from fxformer.nn.head import Head
 from fxformer.nn.input import InputProjection
@@ -47,6 +48,19 @@ class Generator(nnx.Module):
         """(features, kernel [V E], bias [V] | None): logits = features(x) kernelᵀ + bias."""
         bias = None if self.head.bias is None else self.head.bias[...]
         return self.head.features, self.head.output_matrix(token_embeddings), bias
+
+
+def as_language_model(generator: Generator, model: LanguageModel) -> LanguageModel:
+    """The generator with the embeddings of the discriminator `model`: an encoder whose
+    `logits(model(batch))` are its own. Arrays are shared with both."""
+    made, body = nnx.clone(model), nnx.clone(generator.transformer)
+    shared = made.transformer.input
+    shared.projection = nnx.data(body.input.projection)
+    if isinstance(body.position, NoPosition):  # absolute positions are in the shared embeddings
+        body.position = made.transformer.position
+    body.input = shared
+    made.transformer, made.head = body, nnx.clone(generator.head)
+    return made
 
 
 def scale_transformer(transformer: Part, size: float, width: int) -> Part:

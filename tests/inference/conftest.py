@@ -7,7 +7,13 @@ import pytest
 import fxformer
 from tests.inspect.untrained_run import untrained_run
 
-RUNS = {"encoder": "bert", "decoder": "gpt", "seq2seq": "bart", "prefix": "prefix"}
+RUNS = {
+    "encoder": "bert",
+    "decoder": "gpt",
+    "seq2seq": "bart",
+    "prefix": "prefix",
+    "electra": "electra",
+}
 
 
 @pytest.fixture(scope="session")

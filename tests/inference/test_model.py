@@ -182,6 +182,32 @@ def test_questions_a_model_cannot_answer_say_why(model_of):
             act()
 
 
+def test_an_electra_run_has_logits_of_replaced_tokens_and_its_generator(model_of):
+    model = model_of("electra")
+    together = model.logits(TEXTS)
+    for text, found in zip(TEXTS, together, strict=True):
+        np.testing.assert_allclose(found, model.logits(text)[0], atol=1e-5)
+        batch = plain_batch(model, text, "")
+        hidden = model.module(batch)
+        np.testing.assert_allclose(found, model.module.head(hidden)[0], atol=1e-5)
+    with pytest.raises(
+        UserError, match=r"ELECTRA's discriminator, .* generator, `.generator`, has"
+    ):
+        model.score("the cat")
+    (ids,) = model.encode("the cat sat")
+    assert model.generator.logits("the cat sat")[0].shape == (len(ids), model.module.vocab)
+    assert model.generator.score("the cat sat")[0] < 0
+    filled = fxformer.pipeline("fill-mask", model, top_k=2)
+    best = model.generator.logits("the <mask> sat")[0][2].argsort()[::-1][:2]
+    assert [one["token"] for one in filled("the <mask> sat")] == best.tolist()
+    assert "replaced-token detection" in str(model) and "the generator of" in str(model.generator)
+    with pytest.raises(UserError, match="not implemented for the generator"):
+        model.generator.save_pretrained("nowhere")
+    alone = model.replace(generator=None)
+    with pytest.raises(UserError, match="it is ELECTRA's discriminator"):
+        fxformer.pipeline("fill-mask", alone)
+
+
 def test_a_step_chooses_the_checkpoint(run_folder, model_of):
     early = fxformer.load(str(run_folder("decoder")), step=10)
     assert (early.step, model_of("decoder").step) == (10, 20)

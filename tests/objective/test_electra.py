@@ -12,6 +12,7 @@ from flax import nnx
 
 from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.flops.training import training_flops
+from fxformer.model.generator import as_language_model
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put
@@ -260,6 +261,16 @@ def test_the_arithmetic_of_both_sides_is_counted(electra, batch):
     ):
         layer = 2 * tokens * entry + 2 * tokens * (4 * dim**2 + 2 * dim * hidden) + 4 * dim * pairs
         assert training_flops(part, given, weights) == 3 * (layer + 2 * scored * weights)
+
+
+def test_the_generator_is_a_language_model_with_the_shared_embeddings(make, batch):
+    for overrides in ((), ("model.input.width=8",), ("model/position=buckets",)):
+        electra = make(*overrides)
+        features, kernel, bias = electra.proposals(batch)
+        model = as_language_model(electra.generator, electra.model)
+        hidden = jnp.take_along_axis(model(batch), batch.picked[..., None], axis=1)
+        logits = features @ kernel.T + (0 if bias is None else bias)
+        close(model.logits(hidden).reshape(logits.shape), logits)
 
 
 def test_words_have_no_probability_here(electra):

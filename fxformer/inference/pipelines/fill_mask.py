@@ -10,6 +10,7 @@ from fxformer.batch import Batch
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
+from fxformer.inference.model import Model
 from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import PickedLogits
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of
@@ -36,11 +37,15 @@ class FillMask(ForwardPipeline):
     text with several masks.
 
     sequence: the text as given with this mask replaced. A row is a text with masks, written as the
-    tokenizer writes them ([MASK], <mask>); one that is too long is refused.
+    tokenizer writes them ([MASK], <mask>); one that is too long is refused. The model of an ELECTRA
+    run is its generator.
     """
 
     task = "fill-mask"
     Options = FillMaskOptions
+
+    def __init__(self, model: Model, **given: Any):
+        super().__init__(model.generator or model, **given)
 
     def check(self) -> None:
         """Raise UserError for a model that is no encoder, or has no mask token or head."""
