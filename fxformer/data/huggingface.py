@@ -72,25 +72,18 @@ class HuggingFace(RecordCorpus):
 
     def _load(self, split: str) -> Any:
         """The split: a datasets.Dataset, or an IterableDataset with `streaming`."""
-        try:
-            import datasets
-        except ImportError as problem:
-            raise UserError("data=huggingface needs datasets: pip install datasets") from problem
         if self.path is None:
             raise UserError("data.path is not given: the name of a dataset, or a folder")
-        try:
-            if (Path(self.path) / "dataset_dict.json").is_file():
-                return datasets.load_from_disk(self.path)[split]
-            if (Path(self.path) / "state.json").is_file():
-                return self._whole(datasets.load_from_disk(self.path), split)
-            return datasets.load_dataset(
-                self.path, self.name, split=split, revision=self.revision, streaming=self.streaming
-            )
-        except KeyError:
-            known = ", ".join(map(str, datasets.load_from_disk(self.path)))
-            raise UserError(f"{self.path} has no split {split!r}; it has: {known}") from None
-        except (OSError, ValueError) as problem:
-            raise UserError(f"data.path={self.path}, split {split!r}: {problem}") from problem
+        found = load_dataset(
+            self.path, self.name, split=split, revision=self.revision, streaming=self.streaming
+        )
+        if not isinstance(found, dict):
+            whole = (Path(self.path) / "state.json").is_file()
+            return self._whole(found, split) if whole else found
+        if split not in found:
+            known = ", ".join(map(str, found))
+            raise UserError(f"{self.path} has no split {split!r}; it has: {known}")
+        return found[split]
 
     def _whole(self, dataset, split: str):
         """A Dataset saved without splits. Raises UserError unless `split` is the train split."""
@@ -100,3 +93,32 @@ class HuggingFace(RecordCorpus):
                 f"data.valid_share={self.valid_share:g}"
             )
         return dataset
+
+
+def load_dataset(
+    path: str,
+    name: str | None = None,
+    *,
+    split: str | None = None,
+    revision: str | None = None,
+    streaming: bool = False,
+) -> Any:
+    """A dataset of the hub or of a folder: a datasets.Dataset (IterableDataset with `streaming`),
+    or a dict of these by split.
+
+    path: as in HuggingFace; split: the one that is loaded, of the hub and of data files; None: all.
+        Of a folder of `save_to_disk` everything is loaded. Needs datasets.
+    """
+    try:
+        import datasets
+    except ImportError as problem:
+        raise UserError("datasets of Hugging Face need datasets: pip install datasets") from problem
+    try:
+        if any((Path(path) / one).is_file() for one in ("dataset_dict.json", "state.json")):
+            return datasets.load_from_disk(path)
+        return datasets.load_dataset(
+            path, name, split=split, revision=revision, streaming=streaming
+        )
+    except (OSError, ValueError) as problem:
+        which = "" if split is None else f", split {split!r}"
+        raise UserError(f"data.path={path}{which}: {problem}") from problem

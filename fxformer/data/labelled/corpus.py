@@ -6,20 +6,19 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from fxformer.data import record_files, text_files
-from fxformer.data.labelled import label_schemes, parallel, readers, roles, splits
+from fxformer.data.labelled import dataset_rows, label_schemes, readers, roles, sources, splits
 from fxformer.data.labelled.readers import Format, Record
 from fxformer.data.labelled.roles import Column
-from fxformer.data.labelled.rows import BadRow, Row, missing
+from fxformer.data.labelled.rows import BadRow, Row
+from fxformer.data.labelled.sources import Files
 from fxformer.errors import UserError
 from fxformer.types import Rate
 
 _LOG = logging.getLogger(__name__)
-Files = str | list[str] | dict[str, str | list[str]]
 SPLITS = ("train", "valid", "test")
 
 
@@ -37,11 +36,13 @@ class Opened:
 
 @dataclasses.dataclass(kw_only=True)
 class LabelledData:
-    """Labelled rows from files. It knows no task and no tokenizer.
+    """Labelled rows from files, or from a dataset of Hugging Face. It knows no task, no tokenizer.
 
     files: glob pattern, or several, of the training rows; ** descends into folders; .gz, .bz2, .xz
         and .zst are decompressed. {LABEL: pattern, …}: files with the rows of one class each
     valid_files, test_files: the same for the other splits; None: a share of `files`
+    path: instead of files, a dataset: its name on the hub, or a folder (of `save_to_disk`, or of
+        data files); name: its configuration; revision: branch, tag or commit
     format: see readers.py; auto: by suffix, else by content
     columns: role -> name of a column, or its number from 0, or for `choices` a list of these; roles
         are listed in roles.py. A column that is called like its role need not be named
@@ -56,17 +57,20 @@ class LabelledData:
         None: they stay as they are, for labels that mark no entities
     label_separator: between the labels of a row in one string; None: it is one label
     split_column: a column that names the split of each row; None: none does
-    train_split, valid_split, test_split: names of splits in that column, or in a JSON file with a
-        list for each; None: valid, validation, val or dev, and test, as far as there are any
+    train_split, valid_split, test_split: names of splits in that column, in a dataset, or in a JSON
+        file with a list for each; None: valid, validation, val or dev; and test, if there is one
     valid_share, test_share: shares of the training rows to hold out where nothing else is given
     group_by: role or column whose equal values stay in one split; None: a context, or the inputs
     bad_rows: refuse, with a message, rows that cannot be used, or skip and count them
     encoding_errors: what happens to bytes that are not UTF-8
     """
 
-    files: Files | None
+    files: Files | None = None
     valid_files: Files | None = None
     test_files: Files | None = None
+    path: str | None = None
+    name: str | None = None
+    revision: str | None = None
     format: Format = "auto"
     columns: dict[str, Column] = dataclasses.field(default_factory=dict)
     header: bool = True
@@ -90,6 +94,9 @@ class LabelledData:
 
     def __post_init__(self) -> None:
         record_files.check_delimiters(self.delimiter, None if self.quote == "auto" else self.quote)
+        given = [one for one in ("files", "valid_files", "test_files") if getattr(self, one)]
+        if self.path is not None and given:
+            raise UserError(f"data.path={self.path} and data.{given[0]}: give one of the two")
         if self.valid_share + self.test_share >= 1:
             raise UserError(
                 f"data.valid_share={self.valid_share:g} and data.test_share={self.test_share:g} "
@@ -101,7 +108,7 @@ class LabelledData:
         return self.opened.rows
 
     def fingerprint(self) -> str:
-        """Hex digest of the contents of all files and of the options."""
+        """Hex digest of the contents of all files, or of the dataset, and of the options."""
         digest = hashlib.blake2b(digest_size=16)
         options = {
             field.name: getattr(self, field.name)
@@ -109,33 +116,24 @@ class LabelledData:
             if "files" not in field.name
         }
         digest.update(json.dumps(options, sort_keys=True).encode())
-        for knob in ("files", "valid_files", "test_files"):
-            for label, patterns in self._patterns(knob).items():
-                digest.update(f"{knob} {label} ".encode())
-                digest.update(text_files.digest(text_files.find_files(patterns, f"data.{knob}"))
-                              .encode())  # fmt: skip
-        for knob in ("parallel_files", "valid_parallel_files", "test_parallel_files"):
-            for role, patterns in (getattr(self, knob) or {}).items():
-                found = text_files.find_files(patterns, f"data.{knob}.{role}")
-                digest.update(f"{knob} {role} {text_files.digest(found)}".encode())
+        if self.path is not None:
+            found = dataset_rows.fingerprint(self.path, self.name, self.revision)
+        else:
+            found = " ".join(map(sources.fingerprint, self._file_lists()))
+        digest.update(found.encode())
         return digest.hexdigest()
 
     @functools.cached_property
     def opened(self) -> Opened:
         """All rows, read once. Raises UserError for what cannot be used."""
         stats = text_files.ReadStats(self.encoding_errors)
-        left_out: dict[str, Counter[str]] = {}
-        given: dict[str, list[tuple[Row, str | None]]] = {}
-        self._check_files()
-        for split, knob in zip(SPLITS, ("files", "valid_files", "test_files"), strict=True):
-            if knob == "files" or getattr(self, knob):
-                left_out[split] = Counter()
-                records = self._records(knob, split, stats)
-                given[split] = list(self._rows(records, left_out[split]))
-                if not given[split]:
-                    why = ", ".join(f"{n} with {one}" for one, n in left_out[split].items())
-                    raise UserError(f"data.{knob}: 0 usable rows{why and f' (left out: {why})'}")
-        rows = self._split(given)
+        named = {"train": self.train_split, "valid": self.valid_split, "test": self.test_split}
+        left_out: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        rows = {
+            split: self._rows(records, split, left_out[split])
+            for split, records in splits.by_name(self._records(stats), named).items()
+        }
+        rows = self._held_out(rows)
         facts: dict[str, Any] = {
             "rows": {split: len(some) for split, some in rows.items()},
             "left_out": {split: dict(counts) for split, counts in left_out.items() if counts},
@@ -148,82 +146,60 @@ class LabelledData:
                 facts["label_scheme"] = done.facts()
         return Opened(rows, facts)
 
-    def _check_files(self) -> None:
-        """UserError where one file is given for two splits."""
-        owner: dict[Path, str] = {}
-        for knob in ("files", "valid_files", "test_files"):
-            for patterns in self._patterns(knob).values():
-                for path in text_files.find_files(patterns, f"data.{knob}"):
-                    if owner.setdefault(path, knob) != knob:
-                        raise UserError(f"{path} is in both data.{owner[path]} and data.{knob}")
+    def _records(self, stats: text_files.ReadStats) -> dict[str, list[Record]]:
+        """Records of the dataset, under "train", or of each file list that is given."""
+        if self.path is not None:
+            given = {"train": list(dataset_rows.records(self.path, self.name, self.revision))}
+        else:
+            options = readers.ReadOptions(
+                format=self.format, columns=self.columns, header=self.header,
+                delimiter=self.delimiter, quote=self.quote, document_is=self.document_is,
+            )  # fmt: skip
+            lists = self._file_lists()
+            sources.check_distinct(lists)
+            given = {one.split: list(sources.records(one, options, stats)) for one in lists}
+        if self.split_column is not None:
+            for record in sum(given.values(), []):
+                record.split = sources.split_of(record, self.split_column)
+        return given
 
-    def _patterns(self, knob: str) -> dict[str | None, Any]:
-        """Patterns of an option by the label that their rows have; None: the rows say."""
-        given = getattr(self, knob)
-        if isinstance(given, dict):
-            return dict(given)
-        return {None: given} if given or knob == "files" else {}
+    def _file_lists(self) -> list[sources.FileList]:
+        """The file lists that are given, that of train first."""
+        lists = [
+            sources.FileList("train", "", self.files, self.parallel_files),
+            sources.FileList("valid", "valid_", self.valid_files, self.valid_parallel_files),
+            sources.FileList("test", "test_", self.test_files, self.test_parallel_files),
+        ]
+        return [one for one in lists if one.files or one.split == "train"]
 
-    def _records(self, knob: str, split: str, stats: text_files.ReadStats) -> Iterator[Record]:
-        """Records of all files of an option, those of a parallel file joined."""
-        options = readers.ReadOptions(
-            format=self.format, columns=self.columns, header=self.header, delimiter=self.delimiter,
-            quote=self.quote, document_is=self.document_is,
-        )  # fmt: skip
-
-        def records() -> Iterator[Record]:
-            for label, patterns in self._patterns(knob).items():
-                files, empty = text_files.find_all_files(patterns, f"data.{knob}")
-                stats.empty += len(empty)
-                for path in files:
-                    for record in readers.read(path, options, stats):
-                        if label is not None and isinstance(record.values, dict):
-                            record.values["label"] = label
-                        yield record
-
-        prefix = "" if split == "train" else f"{split}_"
-        beside: dict[str, Any] = getattr(self, f"{prefix}parallel_files") or {}
-        return parallel.joined(records(), beside, f"data.{prefix}parallel_files", stats)
-
-    def _rows(
-        self, records: Iterable[Record], left_out: Counter[str]
-    ) -> Iterator[tuple[Row, str | None]]:
-        """Usable rows, each with the split that it says it is of."""
+    def _rows(self, records: Iterable[Record], split: str, left_out: Counter[str]) -> list[Row]:
+        """Usable rows of a split; counts the others by reason, or refuses the first of them."""
+        found = []
         for index, record in enumerate(records):
             try:
-                values = self._values(record)
+                found.append(Row(self._values(record), record.where, index))
             except BadRow as bad:
                 if self.bad_rows == "refuse":
                     raise UserError(
                         f"{bad}; correct it, or leave such rows out with data.bad_rows=skip"
                     ) from None
                 left_out[bad.reason] += 1
-                continue
-            yield Row(values, record.where, index), self._split_of(record, values)
+        if not found:
+            why = ", ".join(f"{number} with {reason}" for reason, number in left_out.items())
+            raise UserError(f"the {split} split has 0 usable rows{why and f' (left out: {why})'}")
+        return found
 
     def _values(self, record: Record) -> dict[str, Any]:
         """Values of a record by role. Raises BadRow."""
-        if isinstance(record.values, BadRow):
-            raise record.values
         values = record.values
+        if isinstance(values, BadRow):
+            raise values
         if not record.by_role or isinstance(values, list):
             values = roles.by_role(values, self.columns, record.where)
         return roles.normalised(values, record.where, self.label_separator)
 
-    def _split_of(self, record: Record, values: dict[str, Any]) -> str | None:
-        """What a record says of its split."""
-        if self.split_column is None:
-            return record.split
-        if values.get(self.split_column) is None:
-            raise UserError(
-                f"data.split_column: {missing(self.split_column, list(values), record.where)}"
-            )
-        return str(values[self.split_column])
-
-    def _split(self, given: dict[str, list[tuple[Row, str | None]]]) -> dict[str, list[Row]]:
-        """Rows by split: as given by file, as rows say themselves, else by share."""
-        named = {"train": self.train_split, "valid": self.valid_split, "test": self.test_split}
-        found = splits.by_name(given, named)
+    def _held_out(self, found: dict[str, list[Row]]) -> dict[str, list[Row]]:
+        """Rows by split, where splits that are not given are shares of the training rows."""
         shares = {
             split: share
             for split, share in (("test", self.test_share), ("valid", self.valid_share))

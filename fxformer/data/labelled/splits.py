@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fxformer.data import overlap
 from fxformer.data.labelled.labels import label_text
+from fxformer.data.labelled.readers import Record
 from fxformer.data.labelled.roles import INPUTS
 from fxformer.data.labelled.rows import Row, listed, missing
 from fxformer.errors import UserError
@@ -47,34 +48,35 @@ def group_key(group_by: str | None) -> Callable[[Row], bytes]:
 
 
 def by_name(
-    given: dict[str, list[tuple[Row, str | None]]], named: dict[str, str | None]
-) -> dict[str, list[Row]]:
-    """Rows by split: of each file list, those of its split where rows say what split they are of.
+    given: dict[str, list[Record]], named: dict[str, str | None]
+) -> dict[str, list[Record]]:
+    """Records by split: of each file list, those of its split where records say what split they
+    are of. Records of other splits, which nothing asks for, are left out.
 
-    given: (row, the split that it says it is of) by the split of its files
-    named: what rows call each split; None: by a usual name
-    Raises UserError where train has no row, or rows have no split of a given name.
+    given: records by the split of their file list
+    named: what records call each split; None: by a usual name, if there is one
+    Raises UserError where a file list has no record of its split, or of a split that is named.
     """
-    found: dict[str, list[Row]] = {}
-    for split, some in given.items():
-        names = list(dict.fromkeys(name for _, name in some if name is not None))
-        if not names:
-            found[split] = [row for row, _ in some]
+    found: dict[str, list[Record]] = {}
+    for split, records in given.items():
+        own: dict[str | None, list[Record]] = {}
+        for record in records:
+            own.setdefault(record.split, []).append(record)
+        known = [name for name in own if name is not None]
+        if not known:
+            found[split] = records
             continue
-        wanted = [
-            one for one in SPLIT_NAMES if one == split or split == "train" and one not in given
-        ]
-        for one in wanted:
-            usual = [name for name in SPLIT_NAMES[one] if name in names]
-            name = named[one] or next(iter(usual), None)
-            rows = [row for row, own in some if own == name]
-            if not rows and (one == split or named[one] is not None):
+        # The training files may hold the other splits too.
+        for one in [split, *(other for other in SPLIT_NAMES if split == "train" != other)]:
+            usual = next((name for name in SPLIT_NAMES[one] if name in known), None)
+            name = named[one] or usual
+            if name not in known and (one == split or named[one] is not None):
                 raise UserError(
                     f"no row is of the split {name or one!r} (data.{one}_split); there are: "
-                    f"{listed(names)}"
+                    f"{listed(known)}"
                 )
-            if rows:
-                found[one] = rows
+            if name in known and (one == split or one not in given):
+                found[one] = own[name]
     return found
 
 
