@@ -21,7 +21,7 @@ def import_parser() -> Parser:
         examples=[
             ("google-bert/bert-base-uncased", "from the hub (pip install 'fxformer[hf]')"),
             ("DIR name=mine --json report.json", "from a folder; the report as JSON"),
-            ("DIR model/classifiers=classes", "with a new classification head"),
+            ("DIR model/task_head=classification", "with a new classification head"),
         ],
     )
     parser.add_argument("folder", metavar="DIR", help="the folder, or the id")

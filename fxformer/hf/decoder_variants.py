@@ -11,11 +11,11 @@ NO_LM_HEAD = ("model/head=none",)
 
 
 def heads(classes: str = "score", tokens: str = "classifier") -> list[WeightEntry]:
-    """Entries of a decoder's classifiers (names of their last layers) and output projection."""
+    """Entries of a decoder's task heads (names of their last layers) and output projection."""
     return [
-        *linear(classes, "classifiers/classes/output"),
-        *linear(tokens, "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear(classes, "task_heads/classification/output"),
+        *linear(tokens, "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
         *tensor("lm_head.weight", "head/output/embedding"),
         *tensor("lm_head.bias", "head/bias"),
     ]
@@ -41,7 +41,7 @@ def variants(
     tied: whether these are tied if config.json does not say
     lm: suffix of the language-model class
     bias: whether the output projection has a bias
-    classes, tokens: last layers of the classifiers
+    classes, tokens: last layers of the task heads
     span_base: HeadVariant.base of question answering
     lacks: suffixes of classes that transformers does not have
     """
@@ -55,19 +55,19 @@ def variants(
         HeadVariant(
             f"{name}ForTokenClassification",
             required_tensors=tokens,
-            overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
-            labels=(tokens[0], "tokens"),
+            overrides=(*NO_LM_HEAD, "model/task_head=token_classification"),
+            labels=(tokens[0], "token_classification"),
         ),
         HeadVariant(
             f"{name}ForSequenceClassification",
             required_tensors=(f"{classes}.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=classes_last"),
-            labels=(f"{classes}.weight", "classes"),
+            overrides=(*NO_LM_HEAD, "model/task_head=classification"),
+            labels=(f"{classes}.weight", "classification"),
         ),
         HeadVariant(
             f"{name}ForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
             base=span_base,
         ),
         HeadVariant(

@@ -15,7 +15,7 @@ from fxformer.hf.config_map import Config, ConfigMismatch, Field, Value
 from fxformer.hf.family import Family, HeadVariant, all_families
 
 Model = dict[str, Any]  # our `model` node, plain
-HEADS = ("network.head", "network.classifiers")
+HEADS = ("network.head", "network.task_heads")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,10 +112,10 @@ def _variant(family: Family, ours: Model, config: Config) -> tuple[HeadVariant |
             *(w for f in variant.config_map for w in f.overrides(said)),
         ]
         if variant.labels:
-            classes = ours["classifiers"].get(variant.labels[1], {}).get("classes")
+            classes = ours["task_head"].get(variant.labels[1], {}).get("classes")
             if classes is None:
                 continue
-            words.append(f"model.classifiers.{variant.labels[1]}.classes={classes}")
+            words.append(f"model.task_head.{variant.labels[1]}.classes={classes}")
         lost = _lost(ours, _made(family, words), ())
         if not lost:
             return variant, []

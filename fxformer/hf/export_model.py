@@ -217,10 +217,10 @@ def _special_ids(source: ExportSource) -> Config:
 
 
 def _labels(variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config) -> Config:
-    """Label names of a classifier; {} without one."""
+    """Label names of a classification head; {} without one."""
     if variant.labels is None:
         return {}
-    count = arrays[f"classifiers/{variant.labels[1]}/output/kernel"].shape[-1]
+    count = arrays[f"task_heads/{variant.labels[1]}/output/kernel"].shape[-1]
     if len(before.get("id2label") or {}) == count:
         return {}
     names = {i: f"LABEL_{i}" for i in range(count)}

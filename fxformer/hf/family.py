@@ -19,7 +19,7 @@ class HeadVariant:
     architecture: name of the class, as in config.json
     needs: tensor names that distinguish its checkpoints
     overrides: config overrides that build it here
-    labels: (tensor with one row per class, name of the classifier)
+    labels: (tensor with one row per class, name of the task head)
     when: further condition on (tensor names, config.json)
     config: fields it adds to config.json
     weight_map: entries of this variant only (buffers that only some classes save)
@@ -57,7 +57,7 @@ class Family:
     legacy_names: (regex, replacement) pairs that turn old tensor names into current ones
     normalize: converts an old config.json to the format that `config_map` reads
     serialize: the inverse: a config.json that every version of transformers reads
-    output_names: names of classifier outputs in transformers where they differ from BERT's
+    output_names: names of task head outputs in transformers where they differ from BERT's
     positions: `row`: position 0 is the first token of a row, padding or not; `segments`: the first
         token that is not padding
     when: which config.jsons are of this family, if families share a model_type

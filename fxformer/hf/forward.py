@@ -13,11 +13,11 @@ from fxformer.hf.published_model import PublishedModel
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.head import ReplacedTokenHead
 
-# transformers' names for outputs of classifiers
+# transformers' names for outputs of task heads
 OUTPUT_NAMES = {
-    "pairs": "seq_relationship_logits",
-    "classes": "logits",
-    "tokens": "logits",
+    "next_sentence": "seq_relationship_logits",
+    "classification": "logits",
+    "token_classification": "logits",
     "pooler": "pooler_output",
 }
 
@@ -51,7 +51,7 @@ def batch_of(published: PublishedModel, inputs: dict[str, np.ndarray], *, seq2se
 
 
 def run(published: PublishedModel, model: Any, inputs: dict[str, np.ndarray]) -> dict[str, Array]:
-    """Logits, hidden states and classifier outputs by transformers' names. float32.
+    """Logits, hidden states and outputs of task heads by transformers' names. float32.
 
     model: a LanguageModel or Seq2Seq
     """
@@ -79,14 +79,14 @@ def _outputs(model: Any, batch: Batch, names: Mapping[str, str]) -> dict[str, Ar
         found["logits"] = model.logits(model(batch) if streams else states[-1])
     elif isinstance(model.head, ReplacedTokenHead):
         found["logits"] = model.head(states[-1])
-    for name, answer in model.classifiers.items():
-        made = answer(states[-1], batch.segments)
+    for name, head in model.task_heads.items():
+        made = head(states[-1], batch.segments)
         if name == "span":
             found["start_logits"], found["end_logits"] = made[..., 0], made[..., 1]
         else:
             found[names[name]] = made
-        if name == "pairs":
-            found["pooler_output"] = answer.act(answer.dense(answer.pooling(states[-1], None)))
+        if name == "next_sentence":
+            found["pooler_output"] = head.pooled(states[-1], batch.segments)
     return found
 
 

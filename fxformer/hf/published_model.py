@@ -106,7 +106,7 @@ def _read(
     ]
     if variant.labels:
         tensor, name = variant.labels
-        overrides.append(f"model.classifiers.{name}.classes={source.shape(tensor)[0]}")
+        overrides.append(f"model.task_head.{name}.classes={source.shape(tensor)[0]}")
     _check_classes(stated, variant, source)
     vocab = _vocab(source, family.weight_map(config))
     _check_vocabularies(stated, family, source, vocab)
@@ -234,7 +234,7 @@ def _check_vocabularies(stated: Config, family: Family, source: TensorSource, vo
 
 
 def _check_classes(stated: Config, variant: HeadVariant, source: TensorSource) -> None:
-    """Raise ConfigMismatch if the number of labels differs from the classifier's outputs."""
+    """Raise ConfigMismatch if the number of labels differs from the head's outputs."""
     if variant.labels is None:
         return
     names, rows = stated.get("id2label"), source.shape(variant.labels[0])[0]

@@ -136,11 +136,11 @@ class AttentionWeights:
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifiers:
-    """Logits of the classification heads, float32. {name: [B, C], or [B, T, C] of each token}."""
+class TaskOutputs:
+    """Outputs of the task heads, float32. {name: [B, C], or [B, T, C] of each token}."""
 
     def __call__(self, module: Any, batch: Batch) -> dict[str, Array]:
-        return {name: x.astype(jnp.float32) for name, x in module.classify(batch).items()}
+        return {name: x.astype(jnp.float32) for name, x in module.task_outputs(batch).items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -179,8 +179,8 @@ class ModelCore:
             has = "; it is ELECTRA's discriminator, whose logits say which tokens were replaced"
             if self.generator is not None:
                 has += ": its generator, `.generator`, has such a head"
-        elif self.module.classifiers:
-            has = f"; it has the classification heads {', '.join(self.module.classifiers)}"
+        elif self.module.task_heads:
+            has = f"; it has the task heads {', '.join(self.module.task_heads)}"
         raise UserError(
             f"{self.name} has no language-model head, so it gives no token a probability{has}"
         )

@@ -26,8 +26,8 @@ def facts(model: ModelCore) -> dict[str, str]:
         else f"{type(tokenizer).__name__}, {size:,} ids, {tokenizer.template}",
         "length": "any" if model.max_tokens is None else f"at most {model.max_tokens:,} tokens",
     }
-    if model.module.classifiers:
-        found["classifiers"] = ", ".join(model.module.classifiers)
+    if model.module.task_heads:
+        found["task heads"] = ", ".join(model.module.task_heads)
     if model.detects_replaced:
         found["head"] = "replaced-token detection"
     if model.generator is not None:

@@ -19,8 +19,8 @@ def round_up(vocab: int, multiple: int) -> int:
     return -(-vocab // multiple) * multiple
 
 
-def build_classifiers(parts: dict[str, Part] | None, dim: int, rngs: nnx.Rngs) -> nnx.Dict:
-    """The classification heads of a model of width `dim`, by name."""
+def build_task_heads(parts: dict[str, Part] | None, dim: int, rngs: nnx.Rngs) -> nnx.Dict:
+    """The task heads of a model of width `dim`, by name."""
     return nnx.Dict({name: part(dim, rngs=rngs) for name, part in (parts or {}).items()})
 
 
@@ -32,7 +32,7 @@ class LanguageModel(nnx.Module):
     vocab: size of the tokenizer's vocabulary; tables have as many rows, rounded up to a multiple of
         `vocab_multiple`
     embedding: class of the token embedding
-    classifiers: classification heads by name (nn/classifier.py)
+    task_heads: heads of labelled tasks by name (nn/task_head.py)
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LanguageModel(nnx.Module):
         head: Part,
         vocab: Count,
         embedding: Part = Embedding,
-        classifiers: dict[str, Part] | None = None,
+        task_heads: dict[str, Part] | None = None,
         vocab_multiple: Count = 1,
         rngs: nnx.Rngs,
     ):
@@ -52,7 +52,7 @@ class LanguageModel(nnx.Module):
         self.head: Head = head(
             self.transformer.dim, vocab=self.vocab, width=self.transformer.width, rngs=rngs
         )
-        self.classifiers = build_classifiers(classifiers, self.transformer.dim, rngs)
+        self.task_heads = build_task_heads(task_heads, self.transformer.dim, rngs)
 
     @property
     def architecture(self) -> str:
@@ -97,13 +97,14 @@ class LanguageModel(nnx.Module):
             global_tokens=batch.global_tokens,
         )
 
-    def classify(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:
-        """Logits of all classification heads: {name: [B, C] or, of each token, [B, T, C]}."""
+    def task_outputs(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:
+        """Outputs of all task heads: {name: [B, C] or, of each token, [B, T, C]}.
+
+        key: PRNG key of dropout; None: no dropout
+        """
         first, second = split_key(key, 2)
         x = self(batch, key=first)
-        return {
-            name: head(x, batch.segments, key=second) for name, head in self.classifiers.items()
-        }
+        return {name: head(x, batch.segments, key=second) for name, head in self.task_heads.items()}
 
     def encode(
         self, tokens: Int[Array, "B T"], segments: Int[Array, "B T"]

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
-from fxformer.model.language_model import LanguageModel, build_classifiers, round_up
+from fxformer.model.language_model import LanguageModel, build_task_heads, round_up
 from fxformer.model.transformer import Transformer
 from fxformer.nn.cache import KVCache
 from fxformer.nn.core import Embedding
@@ -28,7 +28,7 @@ class Seq2Seq(nnx.Module):
     and Wolf 2017, three-way tying).
 
     embedding: class of the token embedding
-    classifiers: classification heads by name (nn/classifier.py)
+    task_heads: heads of labelled tasks by name (nn/task_head.py)
     source_vocab: size of a separate embedding of source tokens; null: there is none
     tie_encoder_decoder: encoder and decoder share all parameters but those of cross-attention
         (Rothe et al. 2020, sec. 3.2, "shared")
@@ -44,7 +44,7 @@ class Seq2Seq(nnx.Module):
         head: Part,
         vocab: Count,
         embedding: Part = Embedding,
-        classifiers: dict[str, Part] | None = None,
+        task_heads: dict[str, Part] | None = None,
         source_vocab: Count | None = None,
         tie_encoder_decoder: bool = False,
         vocab_multiple: Count = 1,
@@ -64,7 +64,7 @@ class Seq2Seq(nnx.Module):
         self.token_embedding = embedding(self.vocab, d.width, rngs=rngs)
         self.source_embedding = None if own is None else Embedding(own, e.width, rngs=rngs)
         self.head: Head = head(d.dim, vocab=self.vocab, width=d.width, rngs=rngs)
-        self.classifiers = build_classifiers(classifiers, d.dim, rngs)
+        self.task_heads = build_task_heads(task_heads, d.dim, rngs)
 
     def encode(
         self,
@@ -158,7 +158,7 @@ class Seq2Seq(nnx.Module):
 
     projection = LanguageModel.projection
     logits = LanguageModel.logits
-    classify = LanguageModel.classify
+    task_outputs = LanguageModel.task_outputs
 
 
 def share_parameters(decoder: nnx.Module, encoder: nnx.Module) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
-from fxformer.nn.classifier import Classifier, pool_first
+from fxformer.nn.task_head import ClassificationHead
 from fxformer.objective.infilling import InfillExample
 from fxformer.objective.masked import MaskedLM, Selection
 from fxformer.objective.masking.replacement import Replacement
@@ -34,7 +34,7 @@ class SentencePairLM(MaskedLM):
     data/packing=sentence_pairs is made wrong with probability `rate`, drawn anew every epoch; a
     subclass says how. Then tokens are hidden as `MaskedLM` does, never a special one. The class is
     read off the piece's first vector x: softmax(tanh(x W + b) W' + b'), for all pieces of a row, by
-    the model's own classifier `pairs` where it has one (model/classifiers=pairs).
+    the model's own head `next_sentence` where it has one (model/task_head=next_sentence).
 
     The loss is that of a batch, mean over hidden tokens + sentence_weight · mean over pieces,
     however the batch is cut in micro-batches; so `Labels.weights` count a piece as many times as
@@ -68,9 +68,10 @@ class SentencePairLM(MaskedLM):
                 f"{self.model.num_types} token types: write model.input.types=2, model=bert or "
                 "model=albert, or objective=mlm"
             )
-        given = "pairs" in getattr(self.model, "classifiers", {})
-        own = {"classes": CLASSES, "pooling": pool_first, "act": jnp.tanh}
-        self.pairs = None if given else Classifier(self.model.dim, **own, rngs=rngs)
+        given = "next_sentence" in getattr(self.model, "task_heads", {})
+        own = {"classes": CLASSES, "pooling": "first", "act": jnp.tanh}
+        head = None if given else ClassificationHead(self.model.dim, **own, rngs=rngs)
+        self.next_sentence = head
         self.rate, self.sentence_weight = rate, sentence_weight
 
     @abc.abstractmethod
@@ -130,8 +131,9 @@ class SentencePairLM(MaskedLM):
     ) -> Float[Array, "B N C"]:
         """The logits of the classes of the pieces that begin at these places; float32."""
         x = jnp.take_along_axis(hidden, at[..., None], axis=1).reshape(-1, 1, hidden.shape[-1])
-        answer = self.model.classifiers["pairs"] if self.pairs is None else self.pairs
-        logits = answer(x, jnp.ones(x.shape[:2], jnp.int32), key=key)
+        head = self.next_sentence
+        head = self.model.task_heads["next_sentence"] if head is None else head
+        logits = head(x, jnp.ones(x.shape[:2], jnp.int32), key=key)
         return logits.astype(jnp.float32).reshape(*at.shape, CLASSES)
 
     def scoring_requests(self, example: InfillExample) -> None:

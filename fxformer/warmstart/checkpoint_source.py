@@ -21,7 +21,7 @@ from fxformer.hf.tokenizer_files import read_tokenizer
 from fxformer.track.run_reader import StoredRun, find
 from fxformer.warmstart.config_references import referenced, resolved
 
-HEADS = ("head/", "classifiers/")
+HEADS = ("head/", "task_heads/")
 
 
 class CheckpointSource(ABC):

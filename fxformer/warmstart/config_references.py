@@ -14,6 +14,7 @@ from fxformer.config.resume import flat
 
 # between them they contain every reference
 PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
+HEADS = "classification,multiple_choice,next_sentence,pooler,span,token_classification"
 
 
 def referenced(model: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def _references() -> dict[str, set[str]]:
     """{path: references it has in some preset}."""
     found: dict[str, set[str]] = {}
     for name in PRESETS:
-        raw = composed(None, [f"+model={name}"])
+        raw = composed(None, [f"+model={name}", f"model/task_head=[{HEADS}]"])
         for path, value in flat(OmegaConf.to_container(raw, resolve=False)).items():
             if isinstance(value, str) and value.startswith("${model.") and value.endswith("}"):
                 found.setdefault(path, set()).add(value)

@@ -48,7 +48,7 @@ def encoder_decoder_model(
             f"warm_start.encoder has width {reads['dim']} and warm_start.decoder width "
             f"{writes['dim']}: choose two checkpoints of the same width"
         )
-    taken = ("network", "encoder", "decoder")
+    taken = ("network", "encoder", "decoder", "sequence_head", "token_head")
     kept = {k: v for k, v in decoder.resolved_model.items() if k not in taken}
     body = {"embedding": TABLE} | kept
     network = _seq2seq()["network"] | {
@@ -56,7 +56,7 @@ def encoder_decoder_model(
         "decoder": writes,
         "embedding": TABLE,
         "head": _head(decoder),
-        "classifiers": {},
+        "task_heads": {},
         "source_vocab": source_vocab_rows(encoder) if share == "none" else None,
         "tie_encoder_decoder": share == "all",
         "vocab_multiple": vocab_multiple,
@@ -70,7 +70,7 @@ def encoder_decoder_model(
         {
             **_seq2seq(),
             **body,
-            "classifiers": {},
+            "task_head": {},
             "head": network["head"],
             "encoder": reads,
             "decoder": writes,

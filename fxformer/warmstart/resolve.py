@@ -2,8 +2,8 @@
 
 `warm_start.from=RUN` takes over the source's model and tokenizer unless the command line chooses
 others with `model=` or `tokenizer=`; overrides of single choices (`model.dropout=0`,
-`model/classifiers=classes`) apply to the model taken over. `warm_start.layers` keeps a subset of
-its layers (layer_subset.py); `warm_start.encoder` and `warm_start.decoder` combine two models
+`model/task_head=classification`) apply to the model taken over. `warm_start.layers` keeps a subset
+of its layers (layer_subset.py); `warm_start.encoder` and `warm_start.decoder` combine two models
 (encoder_decoder.py).
 """
 

@@ -20,7 +20,7 @@ from tests.inspect.untrained_run import untrained_run
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("playground")
     untrained_run(folder, "gpt", "model.layers=1", steps=(10, 20))
-    untrained_run(folder, "bert", "model.layers=1", "model/classifiers=classes", steps=(10,))
+    untrained_run(folder, "bert", "model.layers=1", "model/task_head=classification", steps=(10,))
     return folder
 
 

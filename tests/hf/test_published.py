@@ -153,7 +153,7 @@ PROPHETNET = dict(
     eps=0.1,
 )
 TIED, BARE = ("model/head=tied",), ("model/head=none",)
-POOLED = (*BARE, "model/classifiers=pooler")
+POOLED = (*BARE, "model/task_head=pooler")
 
 # name: (config.json, what its form chooses, parameters)
 PUBLISHED = {

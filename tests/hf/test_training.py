@@ -56,7 +56,7 @@ def config(folder) -> DictConfig:
     if network._target_.endswith(LanguageModel.__name__):
         kind = "clm" if network.transformer.causal else "mlm"
     new = "adaptive" if one.family.model == "transfo_xl" else NEW[kind]
-    head = () if one.variant.has_lm_head else (f"model/head={new}", "model/classifiers=none")
+    head = () if one.variant.has_lm_head else (f"model/head={new}", "model/task_head=none")
     words = [
         f"warm_start.from={folder}",
         f"objective={kind}",

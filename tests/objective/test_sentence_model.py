@@ -85,13 +85,13 @@ def test_berts_pretraining_model_has_its_published_size():
     words[:5] = True
     vocabulary = Vocabulary(30522, 0, words, ~words, ~words, bos=2, eos=3, mask=4)
     sizes = []
-    for override in ("model/classifiers=none", "model/classifiers=pairs"):
+    for override in ("model/task_head=none", "model/task_head=next_sentence"):
         build = network("bert", "+size=base", override)
         made = nnx.eval_shape(
             lambda build=build: NextSentence(build, vocabulary=vocabulary, rngs=nnx.Rngs(0))
         )
         sizes.append(sum(x.size for x in jax.tree.leaves(nnx.split(made)[1])))
-        answer = made.pairs or made.model.classifiers["pairs"]
+        answer = made.next_sentence or made.model.task_heads["next_sentence"]
         assert sum(x.size for x in jax.tree.leaves(nnx.split(answer.output)[1])) == 1_538
     head = sum(x.size for x in jax.tree.leaves(nnx.split(made.model.head)[1]))
     assert sizes == [110_106_428] * 2 and sizes[0] - head - 1_538 == 109_482_240

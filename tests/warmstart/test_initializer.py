@@ -61,12 +61,16 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path):
 
 
 def test_overrides_change_the_model_taken_over():
-    words = [f"warm_start.from={HERE / 'bert'}", "model.dropout=0.3", "model/classifiers=tokens"]
+    words = [
+        f"warm_start.from={HERE / 'bert'}",
+        "model.dropout=0.3",
+        "model/task_head=token_classification",
+    ]
     cfg = resolve_warm_start(composed("train", words), words)
     made = plain(cfg)["model"]
     assert made["network"]["transformer"]["dropout"] == 0.3
     assert made["network"]["transformer"]["attention"]["dropout"] == 0.1  # its own, as published
-    assert list(made["network"]["classifiers"]) == ["tokens"]
+    assert list(made["network"]["task_heads"]) == ["token_classification"]
     assert made["network"]["transformer"]["layers"] == 2
 
 
@@ -85,11 +89,11 @@ def test_references_of_a_resolved_model_are_restored():
 
 def test_heads_may_be_fresh_and_the_body_may_not():
     one = published(HERE / "bert")
-    network = build(one.compose(["model/head=none", "model/classifiers=span"]).model.network)
+    network = build(one.compose(["model/head=none", "model/task_head=span"]).model.network)
     shapes = parameter_shapes(network, one.vocab)
     arrays, lines = WarmStart(from_=str(HERE / "bert")).weights(shapes, runs="runs")
     fresh = {line.path for line in lines if line.status == "fresh"}
-    assert fresh == {"classifiers/span/output/kernel", "classifiers/span/output/bias"}
+    assert fresh == {"task_heads/span/output/kernel", "task_heads/span/output/bias"}
     assert fresh | set(arrays) == set(shapes)
     deeper = build(one.compose(["model.layers=3"]).model.network)
     with pytest.raises(WeightMismatch, match="layer.2"):

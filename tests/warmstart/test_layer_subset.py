@@ -65,7 +65,7 @@ def test_a_students_layers_are_the_teachers(name):
 def test_distilberts_recipe():
     words = (
         "model/input=normed",
-        "model/classifiers=none",
+        "model/task_head=none",
         "objective=mlm",
         "model.norm.eps=1e-12",
     )  # BERT's value, which DistilBERT's config has no field for

@@ -53,22 +53,22 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("predictions.LayerNorm", "head/transform/norm"),
         *tensor("predictions.bias", "head/bias", copies=("predictions.decoder.bias",)),
         *tensor("predictions.decoder.weight", "head/output/embedding"),
-        *(e for k in POOLED for e in linear("albert.pooler", f"classifiers/{k}/dense")),
-        *linear("sop_classifier.classifier", "classifiers/pairs/output"),
-        *linear("classifier", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *(e for k in POOLED for e in linear("albert.pooler", f"task_heads/{k}/dense")),
+        *linear("sop_classifier.classifier", "task_heads/next_sentence/output"),
+        *linear("classifier", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
-POOLED = ("pairs", "classes", "pooler")
+POOLED = ("next_sentence", "classification", "pooler")
 WORDS = ("predictions.dense.weight",)
 ORDER = ("sop_classifier.classifier.weight",)
 OWN_TABLE = {
     "when": untied("predictions.decoder.weight", "albert.embeddings.word_embeddings.weight"),
     "config": {"tie_word_embeddings": False},
 }
-PAIRS, LOOSE = ("model/classifiers=pairs",), ("model/head=untied_mlm",)
+PAIRS, LOOSE = ("model/task_head=next_sentence",), ("model/head=untied_mlm",)
 
 ALBERT = Family(
     types=("albert",),
@@ -89,26 +89,26 @@ ALBERT = Family(
         HeadVariant("AlbertForMaskedLM", required_tensors=WORDS),
         labelled(
             "AlbertForSequenceClassification",
-            "classes",
+            "classification",
             "classifier.weight",
             required_tensors=("albert.pooler.weight",),
         ),
-        labelled("AlbertForTokenClassification", "tokens", "classifier.weight"),
+        labelled("AlbertForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(
             "AlbertForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant(
             "AlbertModel",
             required_tensors=("albert.pooler.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=pooler"),
+            overrides=(*NO_LM_HEAD, "model/task_head=pooler"),
             base="",
         ),
         HeadVariant("AlbertModel", overrides=NO_LM_HEAD, base=""),
     ),
     ignored_tensors=(r"embeddings\.(position|token_type)_ids$", r"^albert\.pooler\."),
     legacy_names=OLD_NORMS,
-    output_names={"pairs": "sop_logits"},
+    output_names={"next_sentence": "sop_logits"},
     positions="row",
 )

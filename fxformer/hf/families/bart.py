@@ -56,9 +56,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *stack("decoder"),
         *attention("decoder", "encoder_attn", "cross_attention"),
         *tensor("lm_head.weight", "head/output/embedding"),
-        *linear("classification_head.dense", "classifiers/classes/dense"),
-        *linear("classification_head.out_proj", "classifiers/classes/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("classification_head.dense", "task_heads/classification/dense"),
+        *linear("classification_head.out_proj", "task_heads/classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -112,13 +112,13 @@ def variants(
         HeadVariant(
             f"{family}ForSequenceClassification",
             required_tensors=("classification_head.dense.weight",),
-            overrides=("model/head=none", "model/classifiers=classes_seq2seq"),
-            labels=("classification_head.out_proj.weight", "classes"),
+            overrides=("model/head=none", "model/task_head=classification"),
+            labels=("classification_head.out_proj.weight", "classification"),
         ),
         HeadVariant(
             f"{family}ForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=("model/head=none", "model/classifiers=span"),
+            overrides=("model/head=none", "model/task_head=span"),
         ),
     )
     return (

@@ -70,27 +70,25 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("cls.predictions.transform.LayerNorm", "head/transform/norm"),
         *tensor("cls.predictions.bias", "head/bias", copies=("cls.predictions.decoder.bias",)),
         *tensor("cls.predictions.decoder.weight", "head/output/embedding"),
-        *(e for k in ("pooler", "pairs", "classes") for e in _pooler(k)),
-        *linear("cls.seq_relationship", "classifiers/pairs/output"),
-        *linear("classifier", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *(e for k in ("pooler", "next_sentence", "classification") for e in _pooler(k)),
+        *linear("cls.seq_relationship", "task_heads/next_sentence/output"),
+        *linear("classifier", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
-def _pooler(classifier: str) -> list[WeightEntry]:
-    return linear("bert.pooler.dense", f"classifiers/{classifier}/dense")
+def _pooler(head: str) -> list[WeightEntry]:
+    return linear("bert.pooler.dense", f"task_heads/{head}/dense")
 
 
-def labelled(architecture: str, classifier: str, tensor: str, option: str | None = None, **more):
-    """The form of a body with a classifier for labels.
-
-    tensor: its last weight, which has a row for each class; option: of model/classifiers"""
+def labelled(architecture: str, head: str, tensor: str, **more) -> HeadVariant:
+    """The variant with a task head for labels. tensor: its last weight, one row for each class"""
     return HeadVariant(
         architecture,
         required_tensors=(tensor, *more.pop("required_tensors", ())),
-        overrides=(*NO_LM_HEAD, f"model/classifiers={option or classifier}"),
-        labels=(tensor, classifier),
+        overrides=(*NO_LM_HEAD, f"model/task_head={head}"),
+        labels=(tensor, head),
         **more,
     )
 
@@ -121,7 +119,7 @@ def causal(
 NO_LM_HEAD = ("model/head=none",)
 OUTPUT, WORDS = "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"
 UNTIED = ("model/head=untied_mlm",)
-PAIRS, POOLER = ("model/classifiers=pairs",), ("model/classifiers=pooler",)
+PAIRS, POOLER = ("model/task_head=next_sentence",), ("model/task_head=pooler",)
 LOOSE = {"tie_word_embeddings": False}
 LOOSE_OWN = untied(OUTPUT, WORDS)
 
@@ -174,19 +172,19 @@ BERT = Family(
         HeadVariant(
             "BertForSequenceClassification",
             required_tensors=("classifier.weight", "bert.pooler.dense.weight"),
-            overrides=(*NO_LM_HEAD, "model/classifiers=classes"),
-            labels=("classifier.weight", "classes"),
+            overrides=(*NO_LM_HEAD, "model/task_head=classification"),
+            labels=("classifier.weight", "classification"),
         ),
         HeadVariant(
             "BertForTokenClassification",
             required_tensors=("classifier.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
-            labels=("classifier.weight", "tokens"),
+            overrides=(*NO_LM_HEAD, "model/task_head=token_classification"),
+            labels=("classifier.weight", "token_classification"),
         ),
         HeadVariant(
             "BertForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant(
             "BertModel",

@@ -177,10 +177,10 @@ def heads(config: Config) -> list[WeightEntry]:
     return [
         *found,
         *tensor(f"{old}.decoder.weight", "head/output/embedding"),
-        *linear("pooler.dense", "classifiers/classes/dense"),
-        *linear("classifier", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("pooler.dense", "task_heads/classification/dense"),
+        *linear("classifier", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -235,19 +235,19 @@ def variants(family: str) -> tuple[HeadVariant, ...]:
         HeadVariant(
             f"{family}ForSequenceClassification",
             required_tensors=("classifier.weight", "pooler.dense.weight"),
-            overrides=(none, "model/classifiers=classes_gelu"),
-            labels=("classifier.weight", "classes"),
+            overrides=(none, "model/task_head=classification"),
+            labels=("classifier.weight", "classification"),
         ),
         HeadVariant(
             f"{family}ForTokenClassification",
             required_tensors=("classifier.weight",),
-            overrides=(none, "model/classifiers=tokens"),
-            labels=("classifier.weight", "tokens"),
+            overrides=(none, "model/task_head=token_classification"),
+            labels=("classifier.weight", "token_classification"),
         ),
         HeadVariant(
             f"{family}ForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(none, "model/classifiers=span"),
+            overrides=(none, "model/task_head=span"),
         ),
         HeadVariant(f"{family}Model", overrides=(none,), base=""),
     )

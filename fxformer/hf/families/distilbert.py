@@ -39,10 +39,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("vocab_layer_norm", "head/transform/norm"),
         *tensor("vocab_projector.bias", "head/bias"),
         *tensor("vocab_projector.weight", "head/output/embedding"),
-        *linear("pre_classifier", "classifiers/classes/dense"),
-        *linear("classifier", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("pre_classifier", "task_heads/classification/dense"),
+        *linear("classifier", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -63,16 +63,15 @@ DISTILBERT = Family(
         HeadVariant("DistilBertForMaskedLM", required_tensors=("vocab_transform.weight",)),
         labelled(
             "DistilBertForSequenceClassification",
-            "classes",
+            "classification",
             "classifier.weight",
-            "classes_relu",
             required_tensors=("pre_classifier.weight",),
         ),
-        labelled("DistilBertForTokenClassification", "tokens", "classifier.weight"),
+        labelled("DistilBertForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(
             "DistilBertForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant("DistilBertModel", overrides=NO_LM_HEAD, base=""),
     ),

@@ -31,10 +31,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("generator_lm_head.weight", "head/output/embedding"),
         *linear("discriminator_predictions.dense", "head/dense"),
         *linear("discriminator_predictions.dense_prediction", "head/output"),
-        *linear("classifier.dense", "classifiers/classes/dense"),
-        *linear("classifier.out_proj", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("classifier.dense", "task_heads/classification/dense"),
+        *linear("classifier.out_proj", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -66,16 +66,13 @@ ELECTRA = Family(
             overrides=("model/head=rtd",),
         ),
         labelled(
-            "ElectraForSequenceClassification",
-            "classes",
-            "classifier.out_proj.weight",
-            "classes_gelu",
+            "ElectraForSequenceClassification", "classification", "classifier.out_proj.weight"
         ),
-        labelled("ElectraForTokenClassification", "tokens", "classifier.weight"),
+        labelled("ElectraForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(
             "ElectraForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant("ElectraModel", overrides=NO_LM_HEAD, base=""),
     ),

@@ -106,9 +106,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear(f"{layer}.mlp.down_proj", f"{stack}/ffn/down"),
         *norm("model.norm", "transformer/norm"),
         *tensor("lm_head.weight", "head/output/embedding"),
-        *linear("score", "classifiers/classes/output"),
-        *linear("score", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("score", "task_heads/classification/output"),
+        *linear("score", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -134,12 +134,12 @@ def family(kind: str, name: str, fields: tuple, read, write, derived: tuple[str,
         serialize=write,
         derived=derived,
         variants=(
-            labelled(f"{name}ForSequenceClassification", "classes", "score.weight", "classes_last"),
-            labelled(f"{name}ForTokenClassification", "tokens", "score.weight"),
+            labelled(f"{name}ForSequenceClassification", "classification", "score.weight"),
+            labelled(f"{name}ForTokenClassification", "token_classification", "score.weight"),
             HeadVariant(
                 f"{name}ForQuestionAnswering",
                 required_tensors=("qa_outputs.weight",),
-                overrides=("model/head=none", "model/classifiers=span"),
+                overrides=("model/head=none", "model/task_head=span"),
                 base="transformer.",
             ),
             HeadVariant(f"{name}ForCausalLM", when=_own, config={"tie_word_embeddings": False}),

@@ -103,7 +103,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("head.norm", "head/transform/norm"),
         *tensor("decoder.weight", "head/output/embedding"),
         *tensor("decoder.bias", "head/bias"),
-        *(entry for name in ("classes", "tokens", "span") for entry in _classifier(name)),
+        *(entry for name in HEADS for entry in _task_head(name)),
     ]
 
 
@@ -119,8 +119,8 @@ def _layer(file: str, path: str, **more) -> list[WeightEntry]:
     ]
 
 
-def _classifier(name: str) -> list[WeightEntry]:
-    path = f"classifiers/{name}"
+def _task_head(name: str) -> list[WeightEntry]:
+    path = f"task_heads/{name}"
     return [
         *linear("head.dense", f"{path}/dense"),
         *norm("head.norm", f"{path}/norm"),
@@ -134,7 +134,8 @@ def _pooled(by: str):
 
 OWN = untied("decoder.weight", "model.embeddings.tok_embeddings.weight")
 NO_LM_HEAD, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
-MEAN = "model.classifiers.classes.pooling._target_=fxformer.nn.classifier.pool_mean"
+HEADS = ("classification", "token_classification", "span")
+MEAN = "model.sequence_head.pooling=mean"
 WORDS, ANSWER = ("head.dense.weight",), ("head.dense.weight", "classifier.weight")
 LOOSE, NO_BIAS = {"tie_word_embeddings": False}, {"decoder_bias": False}
 
@@ -151,29 +152,29 @@ MODERNBERT = Family(
         HeadVariant(
             CLASSES,
             required_tensors=ANSWER,
-            overrides=(NO_LM_HEAD, "model/classifiers=classes_normed"),
-            labels=("classifier.weight", "classes"),
+            overrides=(NO_LM_HEAD, "model/task_head=classification"),
+            labels=("classifier.weight", "classification"),
             when=_pooled("cls"),
             config={"classifier_pooling": "cls"},
         ),
         HeadVariant(
             CLASSES,
             required_tensors=ANSWER,
-            overrides=(NO_LM_HEAD, "model/classifiers=classes_normed", MEAN),
-            labels=("classifier.weight", "classes"),
+            overrides=(NO_LM_HEAD, "model/task_head=classification", MEAN),
+            labels=("classifier.weight", "classification"),
             when=_pooled("mean"),
             config={"classifier_pooling": "mean"},
         ),
         HeadVariant(
             "ModernBertForTokenClassification",
             required_tensors=ANSWER,
-            overrides=(NO_LM_HEAD, "model/classifiers=tokens_normed"),
-            labels=("classifier.weight", "tokens"),
+            overrides=(NO_LM_HEAD, "model/task_head=token_classification"),
+            labels=("classifier.weight", "token_classification"),
         ),
         HeadVariant(
             "ModernBertForQuestionAnswering",
             required_tensors=ANSWER,
-            overrides=(NO_LM_HEAD, "model/classifiers=span_normed"),
+            overrides=(NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant(
             "ModernBertForMaskedLM",

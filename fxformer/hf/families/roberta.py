@@ -46,18 +46,18 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("lm_head.layer_norm", "head/transform/norm"),
         *tensor("lm_head.bias", "head/bias", copies=("lm_head.decoder.bias",)),
         *tensor("lm_head.decoder.weight", "head/output/embedding"),
-        *linear("classifier.dense", "classifiers/classes/dense"),
-        *linear("classifier.out_proj", "classifiers/classes/output"),
-        *linear("classifier", "classifiers/tokens/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
-        *linear("roberta.pooler.dense", "classifiers/pooler/dense"),
+        *linear("classifier.dense", "task_heads/classification/dense"),
+        *linear("classifier.out_proj", "task_heads/classification/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
+        *linear("roberta.pooler.dense", "task_heads/pooler/dense"),
     ]
 
 
 def variants(family: str) -> tuple[HeadVariant, ...]:
     """The classes: Roberta, XLMRoberta, Camembert …"""
     own = untied("lm_head.decoder.weight", "roberta.embeddings.word_embeddings.weight")
-    pooler = (*NO_LM_HEAD, "model/classifiers=pooler")
+    pooler = (*NO_LM_HEAD, "model/task_head=pooler")
     loose = {"tie_word_embeddings": False}
     words, loose_head = ("lm_head.dense.weight",), ("model/head=untied_mlm_gelu",)
     return (
@@ -72,12 +72,14 @@ def variants(family: str) -> tuple[HeadVariant, ...]:
         HeadVariant(
             f"{family}ForMaskedLM", required_tensors=words, overrides=("model/head=mlm_gelu",)
         ),
-        labelled(f"{family}ForSequenceClassification", "classes", "classifier.out_proj.weight"),
-        labelled(f"{family}ForTokenClassification", "tokens", "classifier.weight"),
+        labelled(
+            f"{family}ForSequenceClassification", "classification", "classifier.out_proj.weight"
+        ),
+        labelled(f"{family}ForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(
             f"{family}ForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
         HeadVariant(
             f"{family}Model",

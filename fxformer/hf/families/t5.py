@@ -70,9 +70,9 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *_stack(config, "decoder", "decoder", ffn=2),
         *_attention("decoder.block.{i}.layer.1", "EncDecAttention", "decoder", "cross_attention"),
         *tensor("lm_head.weight", "head/output/embedding"),
-        *linear("classification_head.dense", "classifiers/classes/dense"),
-        *linear("classification_head.out_proj", "classifiers/classes/output"),
-        *linear("qa_outputs", "classifiers/span/output"),
+        *linear("classification_head.dense", "task_heads/classification/dense"),
+        *linear("classification_head.out_proj", "task_heads/classification/output"),
+        *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
@@ -81,7 +81,7 @@ def encoder_names(config: Config) -> list[WeightEntry]:
     return [
         *table("shared", "token_embedding", copies=COPIES[:1]),
         *_stack(config, "encoder", "transformer", ffn=1),
-        *linear("classifier", "classifiers/tokens/output"),
+        *linear("classifier", "task_heads/token_classification/output"),
     ]
 
 
@@ -131,14 +131,14 @@ def answering(name: str) -> tuple[HeadVariant, HeadVariant]:
         HeadVariant(
             f"{name}ForSequenceClassification",
             required_tensors=("classification_head.dense.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=classes_seq2seq"),
-            labels=("classification_head.out_proj.weight", "classes"),
+            overrides=(*NO_LM_HEAD, "model/task_head=classification"),
+            labels=("classification_head.out_proj.weight", "classification"),
             base="transformer.",
         ),
         HeadVariant(
             f"{name}ForQuestionAnswering",
             required_tensors=("qa_outputs.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=span"),
+            overrides=(*NO_LM_HEAD, "model/task_head=span"),
         ),
     )
 
@@ -238,8 +238,8 @@ def encoder_alone(family: Family, name: str) -> Family:
             HeadVariant(
                 f"{name}ForTokenClassification",
                 required_tensors=("classifier.weight",),
-                overrides=(*NO_LM_HEAD, "model/classifiers=tokens"),
-                labels=("classifier.weight", "tokens"),
+                overrides=(*NO_LM_HEAD, "model/task_head=token_classification"),
+                labels=("classifier.weight", "token_classification"),
                 base="transformer.",
                 config=only,
             ),

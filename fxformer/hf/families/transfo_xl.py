@@ -135,7 +135,7 @@ def weight_map(config: Config) -> list[WeightEntry]:
             constant=lambda: rates(width),
         ),
         *words(config),
-        *linear("score", "classifiers/classes/output"),
+        *linear("score", "task_heads/classification/output"),
     ]
 
 
@@ -192,8 +192,8 @@ TRANSFO_XL = Family(
         HeadVariant(
             "TransfoXLForSequenceClassification",
             required_tensors=("score.weight",),
-            overrides=(*NO_LM_HEAD, "model/classifiers=classes_last"),
-            labels=("score.weight", "classes"),
+            overrides=(*NO_LM_HEAD, "model/task_head=classification"),
+            labels=("score.weight", "classification"),
         ),
         HeadVariant("TransfoXLModel", overrides=NO_LM_HEAD, base=""),
     ),

@@ -1,4 +1,4 @@
-"""Forward passes of pipelines: one classification head, masked positions, hidden states."""
+"""Forward passes of pipelines: one task head, masked positions, hidden states."""
 
 import dataclasses
 from typing import Any
@@ -13,12 +13,12 @@ from fxformer.inference.model import Model
 
 @dataclasses.dataclass(frozen=True)
 class HeadLogits:
-    """Logits of one classification head, float32. [B, C], or [B, T, C] of each token."""
+    """Logits of one task head, float32. [B, C], or [B, T, C] of each token."""
 
     name: str
 
     def __call__(self, module: Any, batch: Batch) -> Array:
-        return module.classify(batch)[self.name].astype(jnp.float32)
+        return module.task_outputs(batch)[self.name].astype(jnp.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +31,18 @@ class PickedLogits:
 
 
 def check_head(model: Model, name: str, task: str) -> None:
-    """Raise UserError unless the model has the classification head that a task needs."""
-    heads = list(model.module.classifiers)
+    """Raise UserError unless the model has the task head that a pipeline needs."""
+    heads = list(model.module.task_heads)
     if name in heads:
         return
     has = f"it has {', '.join(heads)}" if heads else "it has none"
     raise UserError(
-        f"{task} needs the classification head {name!r}, which {model.name} has not ({has}); "
-        f"tasks by head: classes: text-classification, zero-shot-classification; tokens: "
-        "token-classification; span: question-answering"
+        f"{task} needs the task head {name!r}, which {model.name} has not ({has}); "
+        f"tasks by head: classification: text-classification, zero-shot-classification; "
+        "token_classification: token-classification; span: question-answering"
     )
 
 
 def class_count(model: Model, name: str) -> int:
     """Number of classes of a head."""
-    return model.module.classifiers[name].output.kernel.shape[-1]
+    return model.module.task_heads[name].output.kernel.shape[-1]

@@ -39,9 +39,9 @@ class TextClassification(ForwardPipeline):
 
     def check(self) -> None:
         """Raise UserError without a head for whole texts."""
-        check_head(self.model, "classes", self.task)
+        check_head(self.model, "classification", self.task)
         self._templates = templates(self.model, self.card.family)
-        self.labels = self.card.names(class_count(self.model, "classes"))
+        self.labels = self.card.names(class_count(self.model, "classification"))
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         if isinstance(row, Mapping):
@@ -63,7 +63,7 @@ class TextClassification(ForwardPipeline):
         return PreparedRow([readable(self.model, made)])
 
     def compute(self, options: Any) -> tuple[Compute, int]:
-        return HeadLogits("classes"), 1
+        return HeadLogits("classification"), 1
 
     def finish(self, state: Any, outputs: Sequence[np.ndarray], options: Any) -> Any:
         scores = FUNCTIONS[options.function_to_apply or self.function](outputs[0])

@@ -44,9 +44,9 @@ class TokenClassification(ForwardPipeline):
 
     def check(self) -> None:
         """Raise UserError without a head for tokens."""
-        check_head(self.model, "tokens", self.task)
+        check_head(self.model, "token_classification", self.task)
         self._templates = templates(self.model, self.card.family)
-        self.labels = self.card.names(class_count(self.model, "tokens"))
+        self.labels = self.card.names(class_count(self.model, "token_classification"))
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)
@@ -61,7 +61,7 @@ class TokenClassification(ForwardPipeline):
         return PreparedRow([readable(self.model, one) for one in rows], (text, found, spans))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
-        return HeadLogits("tokens"), len(self.labels)
+        return HeadLogits("token_classification"), len(self.labels)
 
     def finish(self, state: Any, outputs: list[np.ndarray], options: Any) -> Any:
         text, found, spans = state

@@ -37,8 +37,8 @@ class ZeroShotClassification(ForwardPipeline):
 
     def check(self) -> None:
         """Raise UserError without a head for pairs that has a label entailment."""
-        check_head(self.model, "classes", self.task)
-        names = self.card.names(class_count(self.model, "classes"))
+        check_head(self.model, "classification", self.task)
+        names = self.card.names(class_count(self.model, "classification"))
         found = [i for i, name in enumerate(names) if name.lower().startswith("entail")]
         if not found or len(names) < 2:
             raise UserError(
@@ -60,7 +60,7 @@ class ZeroShotClassification(ForwardPipeline):
         return PreparedRow(rows, (text, labels))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
-        return HeadLogits("classes"), 1
+        return HeadLogits("classification"), 1
 
     def finish(self, state: Any, outputs: list[np.ndarray], options: Any) -> Any:
         text, labels = state

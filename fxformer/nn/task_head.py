@@ -1,6 +1,7 @@
-"""Classification heads: one of C classes for a whole row (pooled) or for each token."""
+"""Classification head: C logits for a text (pooled) or for each token; labelled tasks use it."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,10 +11,7 @@ from fxformer.nn.core import Linear
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
 
-
-def pool_each(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-    """No pooling: the hidden state of each token."""
-    return x
+Pooling = Literal["first", "last", "mean"]
 
 
 def pool_first(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
@@ -33,11 +31,15 @@ def pool_mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Ar
     return (x * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
 
 
-class Classifier(nnx.Module):
+POOLINGS = {"first": pool_first, "last": pool_last, "mean": pool_mean}
+
+
+class ClassificationHead(nnx.Module):
     """Classification head: drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019.
 
     classes: number of classes; null: the output is the vector before W₂ (BERT's pooler)
-    pooling: `pool_each`, `pool_first`, `pool_last` or `pool_mean` of this file
+    pooling: hidden state that represents a text: of the first token, of the last one that is not
+        padding, or the mean of all; null: logits of each token
     act: after W₁; null: there is no W₁ and no norm
     norm: after the activation (ModernBERT); null: none
     """
@@ -47,7 +49,7 @@ class Classifier(nnx.Module):
         dim: int,
         *,
         classes: Count | None,
-        pooling: Callable,
+        pooling: Pooling | None = None,
         act: Callable | None = None,
         norm: Part | None = None,
         dense_bias: bool = True,
@@ -67,9 +69,20 @@ class Classifier(nnx.Module):
         *,
         key: Array | None = None,
     ) -> Float[Array, "B *T C"]:
+        """Logits of hidden states x. key: PRNG key of dropout; None: no dropout."""
         keys = split_key(key, 2)
-        x = self.pooling(x, segments)
-        if self.dense is not None and self.act is not None:
-            x = self.act(self.dense(drop(x, self.dropout, keys[0])))
-        x = x if self.norm is None else self.norm(x)
+        x = self.pooled(x, segments, key=keys[0])
         return x if self.output is None else self.output(drop(x, self.dropout, keys[1]))
+
+    def pooled(
+        self,
+        x: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "B *T D"]:
+        """The input of the output layer, before its dropout: norm(act(pool(x) W₁ + b₁))."""
+        x = x if self.pooling is None else POOLINGS[self.pooling](x, segments)
+        if self.dense is not None and self.act is not None:
+            x = self.act(self.dense(drop(x, self.dropout, key)))
+        return x if self.norm is None else self.norm(x)
