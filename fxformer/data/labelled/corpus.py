@@ -112,7 +112,7 @@ class LabelledData:
         digest = hashlib.blake2b(digest_size=16)
         options = {
             field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
+            for field in dataclasses.fields(LabelledData)
             if "files" not in field.name
         }
         digest.update(json.dumps(options, sort_keys=True).encode())

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
+from fxformer.metrics.tagging import UNTYPED, Entity, lenient_entities
 
 # BIO is also called IOB2. types: no prefixes, a type for each word of an entity, and O.
 Scheme = Literal["IO", "IOB1", "BIO", "BIOES", "BILOU", "BMES", "types"]
-Entity = tuple[str, int, int]  # type, first word, one after the last
-UNTYPED = "_"  # type of an entity whose labels are prefixes alone
-_LABEL = re.compile(r"([BIESLUM])(?:-(.+))?")
+_LABEL = re.compile(r"[BIESLUM](-.+)?")
 _AS_BIOES = {"L": "E", "U": "S", "M": "I"}
 # prefixes of the first, the inner and the last word of an entity, and of a single one
 _PREFIXES: dict[str, str] = {
@@ -24,43 +23,23 @@ _PREFIXES: dict[str, str] = {
 }
 
 
-def split_label(label: str, scheme: Scheme = "BIOES") -> tuple[str, str]:
-    """Prefix of BIOES and type of a label of any scheme: "U-PER" -> ("S", "PER"), "O" -> ("O", "").
-
-    Raises UserError for a label without such a prefix.
-    """
-    if label == "O":
-        return "O", ""
-    if scheme == "types":
-        return "I", label
-    found = _LABEL.fullmatch(label)
-    if found is None:
-        raise UserError(f"{label!r} is no entity label")
-    return _AS_BIOES.get(found[1], found[1]), found[2] or UNTYPED
-
-
 def entities(labels: Sequence[str], scheme: Scheme = "BIOES") -> list[Entity]:
-    """Entities of a label sequence, as the conlleval script of CoNLL 2000 reads it.
-
-    A word continues the entity before it where its prefix is I or E, its type is that entity's, and
-    the entity has not ended with E or S. So an I that comes first, or is of another type, begins an
-    entity, and the sequences of all schemes are read alike.
+    """Entities of a label sequence of any scheme, as conlleval reads it (metrics/tagging.py): an I
+    that comes first, or is of another type than the word before it, begins an entity.
 
     scheme: only "types" matters, whose labels have no prefix
+    Raises UserError for a label without a prefix.
     """
-    found: list[Entity] = []
-    begun, kind = 0, ""  # of the open entity; "": there is none
-    for place, label in enumerate([*labels, "O"]):
-        prefix, own = split_label(label, scheme)
-        if kind and not (prefix in "IE" and own == kind):
-            found.append((kind, begun, place))
-            kind = ""
-        if own and not kind:
-            begun, kind = place, own
-        if own and prefix in "ES":
-            found.append((kind, begun, place + 1))
-            kind = ""
-    return found
+    return lenient_entities([_in_bioes(label, scheme) for label in labels], "BIOES")
+
+
+def _in_bioes(label: str, scheme: Scheme) -> str:
+    """A label with a prefix of BIOES: "U-PER" -> "S-PER"."""
+    if label == "O":
+        return label
+    if scheme == "types":
+        return f"I-{label}"
+    return _AS_BIOES.get(label[0], label[0]) + label[1:] if _LABEL.fullmatch(label) else label
 
 
 def labels_of(some: Iterable[Entity], length: int, scheme: Scheme) -> list[str]:

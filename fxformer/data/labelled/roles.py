@@ -75,8 +75,12 @@ def normalised(values: dict[str, Any], where: str, separator: str | None = None)
     """
     made = dict(values)
     for role, turn in _TURN.items():
-        if role in made and made[role] is not None:
+        if role not in made:
+            continue
+        if made[role] is not None:
             made[role] = turn(made[role], role, where)
+        elif role in INPUTS and role != "pair":  # a text alone is sound; rows may lack a label
+            raise BadRow(f"blank {role}", f"{where}: {role} is null")
     label = made.get("label")
     if separator is not None and isinstance(label, str):
         made["label"] = [one for part in label.split(separator) if (one := part.strip())]

@@ -28,6 +28,8 @@ class Row:
     def value(self, role: str) -> Any:
         """The value of a role. Raises UserError where it is missing or null."""
         found = self.values.get(role)
+        if found is None and role in self.values:
+            raise UserError(f"{self.where}: {role} is null")
         if found is None:
             raise UserError(missing(role, list(self.values), self.where))
         return found

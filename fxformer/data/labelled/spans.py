@@ -1,5 +1,6 @@
 """Character spans: answers in a context and entities in a text, checked against the text."""
 
+import itertools
 from typing import Any
 
 from fxformer.data.labelled.rows import BadRow
@@ -49,7 +50,7 @@ def entities(value: Any, text: str, where: str) -> list[dict[str, Any]]:
 
     value: null or a list of such objects; label may also be called type, and lists
         [start, end, label] are taken too
-    Raises BadRow for one that is empty, or does not lie in its text.
+    Raises BadRow for one that is empty, does not lie in its text, or overlaps another.
     """
     found = []
     for one in [] if value is None else value if isinstance(value, list) else [value]:
@@ -71,7 +72,15 @@ def entities(value: Any, text: str, where: str) -> list[dict[str, Any]]:
                 f"{where}: an entity is characters {start} to {end} of a text of {len(text)}",
             )
         found.append({"start": start, "end": end, "label": label})
-    return sorted(found, key=lambda one: (one["start"], one["end"], one["label"]))
+    found.sort(key=lambda one: (one["start"], one["end"], one["label"]))
+    for one, after in itertools.pairwise(found):
+        if after["start"] < one["end"]:
+            raise BadRow(
+                "overlapping entities",
+                f"{where}: two entities share characters {after['start']} to "
+                f"{min(one['end'], after['end'])}, and a word has one label",
+            )
+    return found
 
 
 def _objects(value: Any, where: str) -> list[dict[str, Any]]:

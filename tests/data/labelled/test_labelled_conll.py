@@ -111,6 +111,8 @@ def test_answers_and_entities_in_other_forms(tmp_path):
                                          {"start": 7, "end": 10, "label": "PER"}]  # fmt: skip
     with pytest.raises(UserError, match="an entity is characters 7 to 11 of a text of 10"):
         read(tmp_path, json.dumps([marked | {"entities": [[7, 11, "PER"]]}]), "b.json")
+    with pytest.raises(UserError, match="two entities share characters 3 to 6"):
+        read(tmp_path, json.dumps([marked | {"entities": [[3, 9, "A"], [0, 6, "B"]]}]), "b.json")
 
 
 def test_what_is_no_squad(tmp_path):

@@ -135,6 +135,7 @@ BAD = [
     ("a.csv", "text,label\n ,b\n", {}, "line 2: text is blank"),
     ("a.csv", "text,text\na,b\n", {}, "two columns are named 'text'"),
     ("a.jsonl", '{"text": 3, "label": "x"}\n{}', {}, "line 1: text is not a string but int"),
+    ("a.jsonl", '{"text": null, "label": "x"}', {}, "line 1: text is null; correct it, or"),
     ("a.jsonl", '"text"', {}, "line 1: expected an object, got str"),
     ("a.jsonl", '{"text"', {}, "line 1 is not JSON"),
     ("a.json", '{"text": "a"}', {}, "a.json holds dict; expected a list of records"),
@@ -171,6 +172,9 @@ def test_a_role_that_no_column_has_is_named(tmp_path):
         UserError, match="has no 'text'; it has: sentence, sentiment; write data.col"
     ):
         row.value("text")
+    row.values["pair"] = None
+    with pytest.raises(UserError, match=r"a.csv, line \d+: pair is null"):
+        row.value("pair")
     row.values["label_"] = "x"
     with pytest.raises(UserError, match="did you mean data.columns={label: label_}"):
         row.value("label")
