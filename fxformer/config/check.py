@@ -18,7 +18,9 @@ from fxformer.config.compatibility import incompatibilities
 from fxformer.config.target import ConfigError, Signature, signature
 from fxformer.config.type_check import nearest, type_problem
 
-PLACES = re.compile(r"runs|name|.*\.(path|files|valid_files|cache_dir|compile_cache|from)")
+PLACES = re.compile(
+    r"runs|name|.*\.(path|files|valid_files|test_files|cache_dir|compile_cache|from)"
+)
 DIRECTIVES = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 

@@ -16,7 +16,7 @@ from fxformer.data.labelled.roles import Column
 from fxformer.data.labelled.rows import BadRow, Row
 from fxformer.data.labelled.sources import Files
 from fxformer.errors import UserError
-from fxformer.types import Rate
+from fxformer.types import Natural, Rate
 
 _LOG = logging.getLogger(__name__)
 SPLITS = ("train", "valid", "test")
@@ -60,6 +60,7 @@ class LabelledData:
     train_split, valid_split, test_split: names of splits in that column, in a dataset, or in a JSON
         file with a list for each; None: valid, validation, val or dev; and test, if there is one
     valid_share, test_share: shares of the training rows to hold out where nothing else is given
+    train_rows: how many rows to train on, in each label's proportion; 0: all
     group_by: role or column whose equal values stay in one split; None: a context, or the inputs
     bad_rows: refuse, with a message, rows that cannot be used, or skip and count them
     encoding_errors: what happens to bytes that are not UTF-8
@@ -72,7 +73,7 @@ class LabelledData:
     name: str | None = None
     revision: str | None = None
     format: Format = "auto"
-    columns: dict[str, Column] = dataclasses.field(default_factory=dict)
+    columns: dict[str, Column] | None = None
     header: bool = True
     delimiter: str | None = None
     quote: str | None = "auto"
@@ -88,6 +89,7 @@ class LabelledData:
     test_split: str | None = None
     valid_share: Rate = 0.1
     test_share: Rate = 0.0
+    train_rows: Natural = 0
     group_by: str | None = None
     bad_rows: Literal["refuse", "skip"] = "refuse"
     encoding_errors: text_files.Errors = "strict"
@@ -152,7 +154,7 @@ class LabelledData:
             given = {"train": list(dataset_rows.records(self.path, self.name, self.revision))}
         else:
             options = readers.ReadOptions(
-                format=self.format, columns=self.columns, header=self.header,
+                format=self.format, columns=self.columns or {}, header=self.header,
                 delimiter=self.delimiter, quote=self.quote, document_is=self.document_is,
             )  # fmt: skip
             lists = self._file_lists()
@@ -195,11 +197,12 @@ class LabelledData:
         if isinstance(values, BadRow):
             raise values
         if not record.by_role or isinstance(values, list):
-            values = roles.by_role(values, self.columns, record.where)
+            values = roles.by_role(values, self.columns or {}, record.where)
         return roles.normalised(values, record.where, self.label_separator)
 
     def _held_out(self, found: dict[str, list[Row]]) -> dict[str, list[Row]]:
-        """Rows by split, where splits that are not given are shares of the training rows."""
+        """Rows by split, where splits that are not given are shares of the training rows, and of
+        the others there are `train_rows`."""
         shares = {
             split: share
             for split, share in (("test", self.test_share), ("valid", self.valid_share))
@@ -212,6 +215,12 @@ class LabelledData:
             raise UserError(
                 "data.valid_share=0 leaves no valid split: give a share, or data.valid_files="
             )
+        if self.train_rows > len(found["train"]):
+            raise UserError(
+                f"data.train_rows={self.train_rows}: there are {len(found['train'])} training rows"
+            )
+        if self.train_rows:
+            found["train"] = splits.subset(found["train"], self.train_rows)
         return {split: found[split] for split in SPLITS if split in found}
 
 

@@ -13,7 +13,7 @@ from fxformer.data.labelled.rows import BadRow, missing
 from fxformer.errors import UserError
 
 Patterns = str | list[str]
-Files = Patterns | dict[str, Patterns]
+Files = Patterns | dict[str | int, Patterns]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class FileList:
         return f"data.{self.prefix}files"
 
     @property
-    def by_label(self) -> dict[str | None, Any]:
+    def by_label(self) -> dict[str | int | None, Any]:
         """Patterns by label; None: the rows have their own."""
         return dict(self.files) if isinstance(self.files, dict) else {None: self.files}
 

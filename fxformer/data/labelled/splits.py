@@ -127,6 +127,20 @@ def by_share(
     return found
 
 
+def subset(rows: Sequence[Row], number: int) -> list[Row]:
+    """So many rows, in reading order, with each label in its proportion as nearly as possible.
+
+    Chosen by the hash of their inputs, and a smaller subset lies within every larger one.
+    """
+    ranked = []
+    for label, groups in _strata(rows, input_key).items():
+        some = [row for one in sorted(groups, key=lambda one: one.key) for row in one.rows]
+        ranked += [((place + 0.5) / len(some), label, row) for place, row in enumerate(some)]
+    ranked.sort(key=lambda one: one[:2])
+    chosen = {id(row) for _, _, row in ranked[:number]}
+    return [row for row in rows if id(row) in chosen]
+
+
 def _strata(rows: Sequence[Row], key: Callable[[Row], bytes]) -> dict[str, list[_Group]]:
     """Groups by the label that most of their rows have."""
     groups: dict[bytes, _Group] = {}

@@ -5,7 +5,11 @@ import json
 import logging
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from fxformer.config import folders
+from fxformer.config.build import build
+from fxformer.config.check import values
 from fxformer.data.labelled.corpus import LabelledData
 from fxformer.errors import UserError
 
@@ -216,3 +220,24 @@ def test_the_fingerprint_follows_files_and_options(tmp_path):
     known.add(LabelledData(files=path, **NAMED).fingerprint())
     assert len(known) == 4
     assert LabelledData(files=path, **NAMED).fingerprint() in known
+
+
+def test_the_options_people_type(tmp_path):
+    """Through Hydra's grammar and the config check, as on the command line."""
+    put(tmp_path, "a.csv", csv_of())
+    put(tmp_path, "a.pos", "good\nvery good\n"), put(tmp_path, "a.neg", "bad\nvery bad\n")
+
+    def built(*words):
+        with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
+            node = compose(overrides=["+data=labelled", *words]).data
+        assert values(node, "data") == []
+        return build(node)().open_rows()
+
+    rows = built(f"data.files={tmp_path}/*.csv", "data.columns={text: sentence, label: sentiment}",
+                 "data.train_rows=10")  # fmt: skip
+    assert (len(rows["train"]), len(rows["valid"])) == (10, 2)
+    rows = built(f"data.files={{1: {tmp_path}/a.pos, 0: {tmp_path}/a.neg}}", "data.valid_share=0.5")
+    assert [row.value("label") for row in rows["valid"]] == [1, 0]
+    with pytest.raises(UserError, match="data.train_rows=5: there are 2 training rows"):
+        built(f"data.files={{pos: {tmp_path}/a.pos, neg: {tmp_path}/a.neg}}",
+              "data.valid_share=0.5", "data.train_rows=5")  # fmt: skip

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from fxformer.data.labelled.rows import Row
-from fxformer.data.labelled.splits import by_share, group_key, input_key, shared_inputs
+from fxformer.data.labelled.splits import by_share, group_key, input_key, shared_inputs, subset
 from fxformer.errors import UserError
 
 KEY = group_key(None)
@@ -92,3 +92,15 @@ def test_all_inputs_count():
     assert keys[2] == keys[3] and len(set(keys)) == 4
     plain = [input_key(Row({"sentence": s, "label": y}, "", 0)) for s, y in ("xa", "xb", "ya")]
     assert plain[0] == plain[1] != plain[2]
+
+
+def test_subsets_are_nested_and_keep_proportions():
+    rows = made(["a", "a", "a", "b"] * 100)
+    before: set[str] = set()
+    for number in (8, 40, 200, 400):
+        some = subset(rows, number)
+        assert len(some) == number and before <= texts(some)
+        assert Counter(row.value("label") for row in some)["b"] == number // 4
+        assert [row.index for row in some] == sorted(row.index for row in some)
+        before = texts(some)
+    assert texts(subset(rows[::-1], 40)) == texts(subset(rows, 40))
