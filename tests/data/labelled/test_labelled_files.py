@@ -105,6 +105,42 @@ def test_quotation_marks_are_text_between_tabs(tmp_path):
     assert texts == {'"Hello," she said', '"A quoted sentence."'}
 
 
+GLUE = [
+    ("\ufeffQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tHe said \"no.\tShe \"did.\n",
+     {"text": "#1 String", "pair": "#2 String", "label": "Quality"}, {},
+     ('He said "no.', 'She "did.', "1")),  # MRPC
+    ("gj04\t0\t*\tThey drank the pub.\n", {"text": 3, "label": 1}, {"header": False},
+     ("They drank the pub.", None, "0")),  # CoLA
+    ("id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n1\t2\t3\tWhy?\n4\t5\t6\tWhy?\tHow?\t1\n",
+     {"text": "question1", "pair": "question2", "label": "is_duplicate"}, {"bad_rows": "skip"},
+     ("Why?", "How?", "1")),  # QQP, which has rows without an end
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "columns", "options", "expected"), GLUE)
+def test_files_of_glue(tmp_path, content, columns, options, expected):
+    path = put(tmp_path, "train.tsv", content)
+    copy = put(tmp_path, "dev.tsv", content)
+    rows = opened(files=path, valid_files=copy, columns=columns, **options)
+    (row,) = rows["train"]
+    assert (row.value("text"), row.get("pair"), row.value("label")) == expected
+
+
+def test_a_folder_for_each_class_and_translations(tmp_path):
+    for label in ("neg", "pos"):
+        (tmp_path / label).mkdir()
+        for n in range(4):
+            put(tmp_path / label, f"{n}.txt", f"{label} review {n}\n\nof two paragraphs")
+    folders = {label: str(tmp_path / label / "*.txt") for label in ("neg", "pos")}
+    rows = opened(files=folders, document_is="file", valid_share=0.25)
+    assert sorted(row.value("label") for row in rows["valid"]) == ["neg", "pos"]
+    english = put(tmp_path, "a.en", "\n".join(f"sentence {n}" for n in range(10)))
+    german = put(tmp_path, "a.de", "\n".join(f"Satz {n}" for n in range(10)))
+    rows = opened(files=english, parallel_files={"target": german}, columns={"source": "text"})
+    for row in rows["train"] + rows["valid"]:
+        assert row.value("target") == row.value("source").replace("sentence", "Satz")
+
+
 def test_a_row_says_its_split(tmp_path):
     lists = {"train": ARRAYS[:10], "val": ARRAYS[10:14], "test": ARRAYS[14:], "oos": ARRAYS[:1]}
     by_number = {"text": 0, "label": 1}
