@@ -7,6 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from fxformer.data import record_files, text_files
@@ -99,6 +100,8 @@ class LabelledData:
         given = [one for one in ("files", "valid_files", "test_files") if getattr(self, one)]
         if self.path is not None and given:
             raise UserError(f"data.path={self.path} and data.{given[0]}: give one of the two")
+        if self.path is not None and Path(self.path).is_file():
+            raise UserError(f"data.path={self.path} is a file; write data.files={self.path}")
         if self.valid_share + self.test_share >= 1:
             raise UserError(
                 f"data.valid_share={self.valid_share:g} and data.test_share={self.test_share:g} "
@@ -234,7 +237,7 @@ def _shared_inputs(rows: dict[str, list[Row]]) -> dict[str, int]:
         if counts[split]:
             _LOG.warning(
                 "%d of %d %s rows have the inputs of a training row (case and white space aside): "
-                "a model that remembers is right about them",
+                "a model that has memorized them is scored as if it generalized",
                 counts[split], len(some), split,
             )  # fmt: skip
     return counts

@@ -39,11 +39,8 @@ def _names(features: Any) -> Callable[[Any], Any]:
 
     if isinstance(features, datasets.ClassLabel):
         return lambda value: features.int2str(value) if value is not None and value >= 0 else None
-    if isinstance(features, datasets.Sequence | datasets.LargeList):
+    if hasattr(features, "feature"):  # List, LargeList, Sequence
         inner = _names(features.feature)
-        return lambda some: None if some is None else _each(some, inner)
-    if isinstance(features, list) and len(features) == 1:
-        inner = _names(features[0])
         return lambda some: None if some is None else _each(some, inner)
     if isinstance(features, dict):
         turns = {name: _names(one) for name, one in features.items()}

@@ -38,7 +38,8 @@ class FileList:
     @property
     def by_label(self) -> dict[str | int | None, Any]:
         """Patterns by label; None: the rows have their own."""
-        return dict(self.files) if isinstance(self.files, dict) else {None: self.files}
+        given = self.files
+        return {**given} if isinstance(given, dict) else {None: given}
 
     @property
     def by_role(self) -> dict[str, tuple[str, Patterns]]:

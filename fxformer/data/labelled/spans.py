@@ -1,7 +1,7 @@
 """Character spans: answers in a context and entities in a text, checked against the text."""
 
 import itertools
-from typing import Any
+from typing import Any, TypeGuard
 
 from fxformer.data.labelled.rows import BadRow
 from fxformer.data.record_files import kind
@@ -53,14 +53,15 @@ def entities(value: Any, text: str, where: str) -> list[dict[str, Any]]:
     Raises BadRow for one that is empty, does not lie in its text, or overlaps another.
     """
     found = []
-    for one in [] if value is None else value if isinstance(value, list) else [value]:
+    some: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
+    for one in some:
         if isinstance(one, list | tuple) and len(one) == 3:
-            one = dict(zip(("start", "end", "label"), one, strict=True))
+            one = {"start": one[0], "end": one[1], "label": one[2]}
         if not isinstance(one, dict):
             raise BadRow("entity is not an object", f"{where}: an entity is {kind(one)}; expected "
                          "{start, end, label}")  # fmt: skip
         start, end = one.get("start"), one.get("end")
-        label = one.get("label", one.get("type"))
+        label: Any = one.get("label", one.get("type"))
         if not _is_int(start) or not _is_int(end) or not isinstance(label, str) or not label:
             raise BadRow(
                 "entity without start, end or label",
@@ -101,5 +102,5 @@ def _objects(value: Any, where: str) -> list[dict[str, Any]]:
     return value
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

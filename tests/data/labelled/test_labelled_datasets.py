@@ -81,3 +81,6 @@ def test_what_is_no_dataset(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=f"data.path={tmp_path}/empty"):
         LabelledData(path=str(tmp_path / "empty")).open_rows()
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(UserError, match="a.csv is a file; write data.files="):
+        LabelledData(path=str(tmp_path / "a.csv"))
