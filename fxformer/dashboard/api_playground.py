@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from fxformer.config.type_check import nearest, type_problem
@@ -12,16 +13,17 @@ from fxformer.errors import UserError
 
 Send = Callable[[dict[str, Any]], None]  # sends one event to the page
 
-MAX_CHARACTERS = 20_000  # of a prompt, and of a target
+MAX_CHARACTERS = 20_000  # of each input
 MAX_NEW_TOKENS = 512
 MAX_BEAMS = 8
+FOLDER = "folder:"  # begins the keys of models that the command line names
 WAIT_SECONDS = 10.0  # for an answer that is being generated for somebody else
 _FIELDS = {
     "run": str,
     "step": int | None,
     "task": str,
     "text": str,
-    "target": str,
+    "second": str,
     "options": dict[str, Any],
 }
 # Decoding options of the page: fields of GenerationConfig, with the largest value where bounded.
@@ -47,23 +49,45 @@ def _placed_models():
     return PlacedModels()
 
 
-def tasks(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
-    """{"tasks": [{"task", "label"}], "architecture", "mask", "max_tokens", "why"} of a model.
+def models(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
+    """{"runs": [{"key", "id", "architecture", "steps"}]} as of `api_inspect.checkpoints`, then the
+    Hugging Face folders that the command line names, whose steps are []."""
+    folders = [
+        {"key": FOLDER + name, "id": name, "architecture": None, "steps": []}
+        for name in index.model_folders
+    ]
+    return {"runs": [*api_inspect.checkpoints(index, params)["runs"], *folders]}
 
-    params: run, step
+
+def tasks(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
+    """{"tasks": [Task], "architecture", "mask", "max_tokens", "why"} of a model.
+
+    params: run (a key of `models`), step
+    tasks: see `playground_tasks.Task`
     mask: how a mask is written, None where it has none
     max_tokens: most tokens of a prompt
     why: "" or why there is no task
     """
-    from fxformer.dashboard.playground import model_tasks
+    from fxformer.dashboard.playground import described
 
-    return model_tasks(api_inspect.loaded_run(index, params).model)
+    if (folder := _folder(index, params.get("run", ""))) is not None:
+        return described(_placed_models().of_folder(folder))
+    return described(api_inspect.loaded_run(index, params).model)
+
+
+def _folder(index: RunIndex, key: str) -> Path | None:
+    """The folder of a key of `models`; None for that of a run. UserError for an unknown one."""
+    if not key.startswith(FOLDER):
+        return None
+    if (name := key.removeprefix(FOLDER)) not in index.model_folders:
+        raise UserError(f"the command line of this server names no model {name!r}")
+    return index.model_folders[name]
 
 
 def answer(index: RunIndex, given: Mapping[str, Any], send: Send) -> None:
-    """Answer {"run", "step", "task", "text", "target", "options"}; one answer at a time.
+    """Answer {"run", "step", "task", "text", "second", "options"}; one answer at a time.
 
-    target: text to score of an encoder-decoder; options: see OPTIONS
+    run: a key of `models`; second: text of the task's second input; options: see OPTIONS
     Sends {"piece": text} as text is generated, then {"answer": …, "cost": …}; see
     `playground.answer`. An exception of `send` ends the answer, but not beams, which send nothing
     before their end. UserError for a request that cannot be answered.
@@ -74,10 +98,14 @@ def answer(index: RunIndex, given: Mapping[str, Any], send: Send) -> None:
     try:
         from fxformer.dashboard import playground
 
-        run, step = index.run(given["run"]), given.get("step")
-        model = _placed_models().of(api_inspect.models().open(run, step))
+        folder = _folder(index, given["run"])
+        if folder is not None:
+            model = _placed_models().of_folder(folder)
+        else:
+            run, step = index.run(given["run"]), given.get("step")
+            model = _placed_models().of(api_inspect.models().open(run, step))
         asked = playground.Question(
-            given["task"], given["text"], given.get("target", ""), given.get("options", {})
+            given["task"], given["text"], given.get("second", ""), given.get("options", {})
         )
         send(playground.answer(model, asked, lambda piece: send({"piece": piece})))
     finally:
@@ -94,10 +122,10 @@ def _check(given: Mapping[str, Any]) -> None:
     for name in ("run", "task", "text"):
         if not str(given.get(name, "")).strip():
             raise UserError({"text": "enter a text first"}.get(name, f"{name} is missing"))
-    for name in ("text", "target"):
+    for name in ("text", "second"):
         if (length := len(given.get(name, ""))) > MAX_CHARACTERS:
             raise UserError(
-                f"the {name} has {length:,} characters; the page takes at most {MAX_CHARACTERS:,}"
+                f"the {name} input has {length:,} characters; at most {MAX_CHARACTERS:,} are taken"
             )
     for name, value in given.get("options", {}).items():
         if name not in OPTIONS:

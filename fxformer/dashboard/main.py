@@ -30,7 +30,7 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     if not 0 <= given.port <= 65535:
         raise UserError(f"--port {given.port}: expected a port from 0 (any free one) to 65535")
     token = secrets.token_urlsafe(24) if given.token == "" else given.token
-    index = RunIndex(folder(given.runs))
+    index = RunIndex(folder(given.runs), model_folders=model_folders(given.model))
     try:
         server = Server(
             index,
@@ -57,6 +57,24 @@ def dashboard(argv: Sequence[str], console: Console | None = None) -> None:
     finally:
         ended.set()
         server.server_close()
+
+
+def model_folders(paths: Sequence[str]) -> dict[str, Path]:
+    """{name: Hugging Face folder} of --model. UserError for one that is no such folder on disk."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        one = Path(path).expanduser()
+        if not (one / "config.json").is_file():
+            raise UserError(
+                f"--model {path}: expected a folder with config.json and model.safetensors"
+                "; nothing is downloaded"
+            )
+        one = one.resolve()
+        name = one.name if one.name not in found else f"{one.parent.name}/{one.name}"
+        if name in found:
+            raise UserError(f"--model {path}: another model has the name {name}; rename its folder")
+        found[name] = one
+    return found
 
 
 def report(argv: Sequence[str], console: Console | None = None) -> None:
@@ -155,6 +173,13 @@ def dashboard_parser() -> Parser:
         nargs="?",
         const="",
         help="password that the address must hold; one is drawn where no value is given",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a Hugging Face folder to try in the playground; may be given again",
     )
     parser.add_argument(
         "--name",

@@ -2,106 +2,102 @@
 
 import dataclasses
 import functools
+import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from fxformer.dashboard.playground_tasks import (
+    Task,
+    answer_table,
+    language_options,
+    mask_of,
+    model_tasks,
+)
 from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
 from fxformer.inference.compile_time import compile_seconds
 from fxformer.inference.decoding.loop import limit_programs
-from fxformer.inference.load import placed
+from fxformer.inference.load import load, placed
 from fxformer.inference.loaded_run import LoadedRun
 from fxformer.inference.model import Model
 from fxformer.inference.pipelines.base import check_text
 from fxformer.inference.pipelines.cost import open_meter
-from fxformer.inference.pipelines.mask_text import mask_name
+from fxformer.inference.pipelines.generating import GeneratingPipeline
 from fxformer.inference.pipelines.tasks import pipeline
+from fxformer.inference.text_generation import Prompt, generate_rows
+from fxformer.inference.token_text import encode_text
 
 MAX_PROGRAMS = 64  # compiled for decoding, before all are dropped
 MAX_TOKENS = 2048  # of a prompt, whatever the model could read
 MAX_PASSES = 512  # of the score of an encoder, one for each token
-SHOWN = 10  # candidates of a mask, classes
-LABELS = {
-    "fill-mask": "fill masks",
-    "score": "score a text",
-    "text-classification": "classify a text",
-    "token-classification": "classify tokens",
-}
-GENERATE = {"decoder": "continue a text", "seq2seq": "generate from a source text"}
-_GENERATORS = {"decoder": "text-generation", "seq2seq": "text2text-generation"}
+MAX_NEW_TOKENS = 512  # where the model's files say more
 
 
 class PlacedModels:
     """The last two models with their weights on the device, so that no step copies them."""
 
     def __init__(self):
-        self._models: list[tuple[dict, Model]] = []
+        self._models: list[tuple[Any, Model]] = []
+        self._lock = threading.Lock()
 
     def of(self, loaded: LoadedRun) -> Model:
         """The model of a loaded run."""
-        for weights, model in self._models:
-            if weights is loaded.params:
-                return model
-        self._models = [*self._models[-1:], (loaded.params, placed(loaded.model))]
-        return self._models[-1][1]
+        return self._kept(lambda key: key is loaded.params, loaded.params,
+                          lambda: placed(loaded.model))  # fmt: skip
+
+    def of_folder(self, folder: Path) -> Model:
+        """The model of a Hugging Face folder."""
+        return self._kept(lambda key: isinstance(key, Path) and key == folder, folder,
+                          lambda: load(folder))  # fmt: skip
+
+    def _kept(self, is_it: Callable[[Any], bool], key: Any, make: Callable[[], Model]) -> Model:
+        with self._lock:
+            for known, model in self._models:
+                if is_it(known):
+                    return model
+            self._models = [*self._models[-1:], (key, make())]
+            return self._models[-1][1]
 
 
-def model_tasks(model: Model) -> dict[str, Any]:
-    """Tasks that the architecture and the heads of a model allow; see `api_playground.tasks`."""
-    found, reasons = [], {}
-    for task in ("generate", *LABELS):
-        try:
-            _check_task(model, task)
-        except UserError as error:
-            reasons[task] = str(error)
-            continue
-        label = GENERATE[model.architecture] if task == "generate" else LABELS[task]
-        found.append({"task": task, "label": label})
+def described(model: Model) -> dict[str, Any]:
+    """What a model can do; see `api_playground.tasks`."""
+    found, reasons = model_tasks(model)
     first = "fill-mask" if model.architecture == "encoder" else "generate"
-    mask = None
-    if model.tokenizer is not None and model.vocabulary.of_source.mask is not None:
-        source = model.architecture == "seq2seq"
-        mask = mask_name(model.tokenizer.of_source if source else model.tokenizer)
     return {
-        "tasks": found,
+        "tasks": [dataclasses.asdict(one) for one in found],
         "architecture": model.architecture,
-        "mask": mask,
+        "mask": mask_of(model),
         "max_tokens": min(model.max_tokens or MAX_TOKENS, MAX_TOKENS),
         "why": "" if found else reasons[first],
     }
-
-
-def _check_task(model: Model, task: str) -> None:
-    """Raise UserError for a task that the model cannot do, or that is none."""
-    if task == "generate":
-        pipeline(_GENERATORS.get(model.architecture, "text-generation"), model)
-    elif task == "score":
-        model.check_head()
-        if model.architecture == "encoder" and model.vocabulary.mask is None:
-            raise UserError(f"{model.name} has no mask token, which the score of an encoder needs")
-    elif task in LABELS:
-        pipeline(task, model)
-    else:
-        known = ", ".join(("generate", *LABELS))
-        raise UserError(f"the playground has no task {task!r}; it has {known}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Question:
     """What is asked of a model.
 
-    task: "generate" or one of LABELS
-    target: text to score of an encoder-decoder
+    second: what the task's second input holds: a target, a question, labels, a prefix, languages
     options: of decoding, fields of GenerationConfig
     """
 
     task: str
     text: str
-    target: str = ""
+    second: str = ""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _task(model: Model, name: str) -> Task:
+    """The task of a model. UserError for one that it cannot do, or that is none."""
+    found, reasons = model_tasks(model)
+    for one in found:
+        if one.task == name:
+            return one
+    known = ", ".join(one.task for one in found)
+    raise UserError(
+        reasons.get(name) or f"the playground has no task {name!r} for {model.name}; it has {known}"
+    )
 
 
 def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dict[str, Any]:
@@ -113,103 +109,62 @@ def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dic
     cost: see `Stopwatch.cost`
     on_text: called with each piece of generated text; not with beams
     """
-    _check_task(model, asked.task)
-    _check_length(model, asked)
+    task = _task(model, asked.task)
+    _check_length(model, asked, task)
     meter = _meter()
     watch = Stopwatch(meter)
     with meter.phase("generate"):
-        if asked.task == "generate":
+        if task.generates:
             limit_programs(MAX_PROGRAMS)
             found = _generated(model, asked, watch, on_text)
         else:
-            found = _TABLES[asked.task](model, asked.text, asked.target)
+            found = answer_table(model, asked.task, asked.text, asked.second)
     return {"answer": found, "cost": watch.cost(found.get("tokens"))}
 
 
-def _check_length(model: Model, asked: Question) -> None:
+def _check_length(model: Model, asked: Question, task: Task) -> None:
     """Raise UserError for texts of more tokens than the page computes."""
     encoder = asked.task == "score" and model.architecture == "encoder"
     most = MAX_PASSES if encoder else MAX_TOKENS
-    found = [("text", model.encode(check_text(asked.text)))]
-    if model.architecture == "seq2seq" and asked.target.strip():
-        found.append(("target", model.encode(check_text(asked.target, "target"), target=True)))
-    for name, (ids,) in found:
-        if len(ids) > most:
+    tokenizer = None if model.tokenizer is None else model.tokenizer.of_source
+    found = [(task.first, check_text(asked.text), tokenizer)]
+    if task.second and asked.second.strip():
+        found.append((task.second, check_text(asked.second, task.second), model.tokenizer))
+    for name, text, one in found:
+        count = 0 if one is None else len(encode_text(text, one))
+        if count > most:
             raise UserError(
-                f"the {name} has {len(ids):,} tokens; for this task the page takes at most {most:,}"
+                f"{name}: {count:,} tokens; for this task the page takes at most {most:,}"
             )
 
 
 def _generated(
     model: Model, asked: Question, watch: "Stopwatch", on_text: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The generated text; without max_new_tokens at most 64 tokens, or as many as fit."""
+    """The generated text, by default as long as the model's files say for the task."""
 
     def piece(number: int, text: str) -> None:
         watch.mark()
         on_text(text)
 
     bounds = {"max_length": None, "max_new_tokens": None, "num_return_sequences": 1}
-    config = model.generation.replace(**{**bounds, **asked.options})
-    beams = config.num_beams > 1
-    (made,) = model.generate_records(
-        [asked.text], generation_config=config, on_text=None if beams else piece
-    )
+    if asked.task == "generate":
+        config = model.generation.replace(**{**bounds, **asked.options})
+        texts, beams = [asked.second + asked.text], config.num_beams > 1
+        (made,) = model.generate_records(
+            texts, generation_config=config, on_text=None if beams else piece
+        )
+    else:
+        options = language_options(asked.second) if asked.task == "translation" else {}
+        asking = pipeline(asked.task, model, num_return_sequences=1, **options, **asked.options)
+        assert isinstance(asking, GeneratingPipeline)
+        row = asking.prepare(asked.text, asking.options).state
+        config = asking.config(asking.options)
+        config = config.replace(max_new_tokens=min(row.new, MAX_NEW_TOKENS), max_length=None)
+        prompt, beams = Prompt(row.ids, row.new, 0), config.num_beams > 1
+        ((made,),) = generate_rows(model, [prompt], config, on_text=None if beams else piece)
     ended = bool(len(made.ids)) and int(made.ids[-1]) in config.eos_ids
     return {"text": made.text, "tokens": len(made.ids), "score": made.score, "ended": ended}
-
-
-def _fill_mask(model: Model, text: str, target: str) -> dict[str, Any]:
-    found = pipeline("fill-mask", model, top_k=SHOWN)(text)
-    masks = found if found and isinstance(found[0], list) else [found]
-    rows = [
-        [number, one["token_str"], one["score"]]
-        for number, some in enumerate(masks, 1)
-        for one in some
-    ]
-    return {"note": "", "columns": ["mask", "token", "probability"], "rows": rows}
-
-
-def _classes(model: Model, text: str, target: str) -> dict[str, Any]:
-    found = pipeline("text-classification", model, top_k=SHOWN)(text)
-    rows = [[one["label"], one["score"]] for one in found]
-    return {"note": "", "columns": ["class", "score"], "rows": rows}
-
-
-def _entities(model: Model, text: str, target: str) -> dict[str, Any]:
-    found = pipeline("token-classification", model, aggregation_strategy="simple")(text)
-    rows = [[one["word"], one["entity_group"], one["score"]] for one in found]
-    note = "" if rows else "No token has a label other than O."
-    return {"note": note, "columns": ["words", "label", "score"], "rows": rows}
-
-
-def _scores(model: Model, text: str, target: str) -> dict[str, Any]:
-    """log p of each token; of an encoder each masked alone, of an encoder-decoder those of the
-    target."""
-    if model.architecture == "seq2seq" and not target.strip():
-        raise UserError("the score of an encoder-decoder needs a target text as well")
-    targets = [target] if model.architecture == "seq2seq" else None
-    (scores,) = model.token_scores([text], targets)
-    if not len(scores.tokens):
-        raise UserError("the text has no token to score: a decoder scores from the second token on")
-    tokenizer = model.tokenizer
-    assert tokenizer is not None  # as the text has been encoded
-    rows = [
-        [tokenizer.decode(np.array([token])) or tokenizer.name_of(int(token)), float(log_p)]
-        for token, log_p in zip(scores.tokens, scores.log_probs, strict=True)
-    ]
-    mean = scores.total / len(rows)
-    kind = "pseudo-log-likelihood" if model.architecture == "encoder" else "log-likelihood"
-    note = f"{kind} {scores.total:.2f} nats over {len(rows)} tokens, {mean:.3f} each"
-    return {"note": note, "columns": ["token", "log p (nats)"], "rows": rows}
-
-
-_TABLES = {
-    "fill-mask": _fill_mask,
-    "score": _scores,
-    "text-classification": _classes,
-    "token-classification": _entities,
-}
 
 
 @functools.cache

@@ -48,6 +48,7 @@ GET_ROUTES: dict[str, Callable[[RunIndex, Params], Any]] = {
     "texts": api_inspect.texts,
     "attention": api_inspect.attention,
     "samples": api_inspect.samples,
+    "models": api_playground.models,
     "tasks": api_playground.tasks,
 }
 

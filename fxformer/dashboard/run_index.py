@@ -4,7 +4,7 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from fxformer.dashboard.metrics_index import Columns, logged_names
@@ -26,6 +26,7 @@ class RunIndex:
     only: paths of run folders; None: all
     keep: whether to cache what was read beside the runs, for the next server
     points: maximum number of points of a curve, where a request gives none
+    model_folders: {name: Hugging Face folder} that the playground may open besides the runs
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class RunIndex:
         *,
         keep: bool = True,
         points: int = 800,
+        model_folders: Mapping[str, Path] | None = None,
     ):
         self.root, self.points, self.keep = Path(root), points, keep
-        self.whole = only is None
+        self.whole, self.model_folders = only is None, dict(model_folders or {})
         self._only = None if only is None else {path.resolve() for path in only}
         self.redact_keys = False  # set for a report
         self.progress: tuple[int, int] = (0, 0)  # (runs whose energy was summed, number of runs)

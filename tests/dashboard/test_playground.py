@@ -45,8 +45,8 @@ def test_a_model_has_the_tasks_of_its_architecture_and_heads(index):
     found = {name: answer(index, "tasks", {"run": key(index, name)}) for name in ("gpt", "bert")}
     names = {name: [one["task"] for one in found[name]["tasks"]] for name in found}
     assert names == {
-        "gpt": ["generate", "score"],
-        "bert": ["fill-mask", "score", "text-classification"],
+        "gpt": ["generate", "score", "feature-extraction"],
+        "bert": ["fill-mask", "score", "text-classification", "feature-extraction"],
     }
     assert found["bert"]["mask"] == "<mask>" and found["bert"]["max_tokens"] == 512
     with pytest.raises(UserError, match="no checkpoint of step 15"):
@@ -85,6 +85,7 @@ def test_beams_come_at_their_end_and_tables_of_other_tasks(index):
 WRONG = [
     ({"text": " "}, "enter a text"),
     ({"text": "x" * 20_001}, "at most 20,000"),
+    ({"run": "folder:../x"}, "names no model '../x'"),
     ({"text": 3}, "text: "),
     ({"task": "fill-mask"}, "fill-mask needs an encoder"),
     ({"task": "nothing"}, "no task 'nothing'"),
@@ -111,7 +112,7 @@ def test_long_texts_are_refused_where_the_model_would_read_them(index, monkeypat
     for name, task in (("MAX_TOKENS", "generate"), ("MAX_PASSES", "score")):
         monkeypatch.setattr(f"fxformer.dashboard.playground.{name}", 4)
         model = "gpt" if task == "generate" else "bert"
-        with pytest.raises(UserError, match="the text has . tokens; for this task .* at most 4"):
+        with pytest.raises(UserError, match=": . tokens; for this task .* at most 4"):
             asked(index, model, "the cat sat on a mat", task=task)
 
 
@@ -191,6 +192,7 @@ def test_two_models_are_asked_side_by_side_on_the_page(index):
         assert page.locator("label:has-text('task') option").all_inner_texts() == [
             "generate a text",
             "score a text",
+            "compare texts by their features",
         ]
         unnamed = "[...document.querySelectorAll('#view input, #view select, #view textarea')]"
         assert page.evaluate(f"{unnamed}.filter((one) => !one.labels.length).length") == 0

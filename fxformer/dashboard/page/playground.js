@@ -9,15 +9,16 @@ views.add({
       fill(root, empty("A report contains no model. To try one on prompts, open the runs with:", "fxformer dashboard"));
       return null;
     }
-    const { runs } = await api.get("checkpoints");
+    const { runs } = await api.get("models");
     if (!runs.length) {
-      fill(root, empty("No run has a checkpoint. To keep the last one:", "fxformer train trainer.save_every=100"));
+      fill(root, empty("No run has a checkpoint, and no --model was given. To keep the last checkpoint:", "fxformer train trainer.save_every=100"));
       return null;
     }
     const state = views.state;
     const pickers = [1, 2].map((number) => playgroundModels.picker(runs, number, state, load));
     const options = playgroundOptions.panel(state);
-    const prompt = area("prompt", state.text, 3), target = area("target to score", state.target, 2);
+    const prompt = area("prompt", state.text, 3), second = area("second input", state.second, 2);
+    const kept = new Map(); // {name of the second input: its text}
     const tasks = h("span.task-choice"), hint = h("p.soft.small");
     const status = h("span.status-line", { role: "status" });
     const run = h("button.run-button", { onclick: start }, "Run");
@@ -27,12 +28,12 @@ views.add({
 
     fill(root, h("div.inputs.playground-inputs",
       h("div.pickers", pickers.map((one) => one.element)),
-      h("div.toolbar", tasks), hint, prompt.element, target.element, options.element,
+      h("div.toolbar", tasks), hint, prompt.element, second.element, options.element,
       h("div.toolbar", run, stop, status)), answers);
     await load();
     return {
       refresh: async () => {
-        const now = (await api.get("checkpoints")).runs;
+        const now = (await api.get("models")).runs;
         for (const one of pickers) one.refresh(now);
       },
       leave: () => running && running.abort(),
@@ -79,10 +80,22 @@ views.add({
       showInputs();
     }
 
+    // The chosen task as each model that can do it describes it.
+    function described() {
+      return pickers.filter((one) => one.facts).flatMap((one) => one.facts.tasks).filter((one) => one.task === task);
+    }
+
     function showInputs() {
-      const facts = pickers.map((one) => one.facts).filter(Boolean);
-      options.element.hidden = task !== "generate";
-      target.element.hidden = !(task === "score" && facts.some((one) => one.architecture === "seq2seq"));
+      const facts = pickers.map((one) => one.facts).filter(Boolean), forms = described();
+      const label = (forms.find((one) => one.second) || { second: "" }).second;
+      options.element.hidden = !forms.some((one) => one.generates);
+      prompt.name.textContent = forms.length ? forms[0].first : "prompt";
+      second.element.hidden = !label;
+      if (label && label !== second.name.textContent) {
+        kept.set(second.name.textContent, second.input.value);
+        second.input.value = kept.get(label) || (kept.size === 1 && state.second) || "";
+        second.name.textContent = label;
+      }
       const reads = facts.map((one) => one.max_tokens).filter(Boolean);
       const masks = [...new Set(facts.map((one) => one.mask).filter(Boolean))];
       fill(hint, [
@@ -97,13 +110,13 @@ views.add({
       const chosen = pickers.map((one) => one.model()).filter(Boolean);
       let given;
       try {
-        given = { task, text: prompt.input.value, options: task === "generate" ? options.values() : {} };
-        if (!given.text.trim()) throw new Error("Enter a prompt first.");
+        given = { task, text: prompt.input.value, options: options.element.hidden ? {} : options.values() };
+        if (!given.text.trim()) throw new Error("Enter a text first.");
       } catch (error) {
         say(error.message, "error");
         return;
       }
-      if (!target.element.hidden) given.target = target.input.value;
+      if (!second.element.hidden) given.second = second.input.value;
       keep();
       running = new AbortController();
       run.disabled = true;
@@ -143,7 +156,7 @@ views.add({
     function keep() {
       const text = prompt.input.value;
       views.keep({ ...pickers[0].current(), ...pickers[1].current(), task, ...options.current(),
-        text: text.length > 1500 ? null : text, target: target.element.hidden ? null : target.input.value });
+        text: text.length > 1500 ? null : text, second: second.element.hidden ? null : second.input.value });
     }
   },
 });

@@ -7,7 +7,7 @@ const playgroundAnswer = (() => {
     const body = h("div.answer-body", h("p.soft.busy-line", "waiting …"));
     const cost = h("p.soft.cost");
     const element = h("section.playground-answer", { "aria-label": `answer of ${model.id}` },
-      h("h2", model.id, h("span.soft", ` step ${model.step}`)), body, cost);
+      h("h2", model.id, model.step === null ? null : h("span.soft", ` step ${model.step}`)), body, cost);
     let written = null;
 
     function receive(event) {

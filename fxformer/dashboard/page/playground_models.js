@@ -13,7 +13,10 @@ const playgroundModels = (() => {
     const self = { facts: null, error: "" };
 
     function steps() {
-      if (!run) return fill(checkpoint);
+      if (!run || !run.steps.length) { // a folder has no checkpoints
+        step = null;
+        return fill(checkpoint);
+      }
       if (!run.steps.includes(step)) step = run.steps[run.steps.length - 1];
       const names = run.steps.map((one) => [String(one), `step ${one}`]);
       return fill(checkpoint, choice("checkpoint", names, String(step), (value) => {
@@ -42,7 +45,7 @@ const playgroundModels = (() => {
       self.error = "";
       if (!requested) return;
       try {
-        const facts = await inspectInput.get("tasks", { run: requested.run, step: requested.step });
+        const facts = await inspectInput.get("tasks", { run: requested.run, step: requested.step === null ? "" : requested.step });
         if (same(requested)) self.facts = facts;
       } catch (error) {
         if (same(requested)) self.error = error.message;
