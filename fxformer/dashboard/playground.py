@@ -110,6 +110,8 @@ def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dic
     on_text: called with each piece of generated text; not with beams
     """
     task = _task(model, asked.task)
+    if not task.second:  # it may be of the model beside this one
+        asked = dataclasses.replace(asked, second="")
     _check_length(model, asked, task)
     meter = _meter()
     watch = Stopwatch(meter)

@@ -60,7 +60,7 @@ def _generators(model: Model) -> list[Task]:
     if "summarization" in card.task_params:
         found.append(Task("summarization", "summarize", "text", "", True))
     if card.family in CODED:
-        codes = "languages, from and to"
+        codes = "languages, from and to (en_XX fr_XX)"
         return [*found, Task("translation", "translate", "text", codes, True)]
     for name in card.task_params:
         if pair := TASK.fullmatch(name):
@@ -165,7 +165,8 @@ def _features(model: Model, text: str, second: str) -> dict[str, Any]:
     if len(lines) > 1:
         x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
         rows = [[line, float(x[0] @ one)] for line, one in zip(lines, x, strict=True)]
-        return _table(["text", "cosine similarity to the first"], rows, note)
+        note += "; cosine similarity to the first text"
+        return _table(["text", "cosine"], rows, note)
     largest = np.argsort(-np.abs(x[0]), kind="stable")[:SHOWN]
     rows = [[int(i), float(x[0, i])] for i in largest]
     note += f", norm {np.linalg.norm(x[0]):.4g}; the largest. Several lines are compared"

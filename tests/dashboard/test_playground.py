@@ -58,6 +58,8 @@ def test_text_comes_in_pieces_and_is_what_the_model_generates(index, folder):
     model = load(folder / "runs" / key(index, "gpt"), 10)
     (expected,) = model.generate(["the cat sat on"], max_new_tokens=6)
     assert len(pieces) > 1 and "".join(one["piece"] for one in pieces) == expected
+    (*_, other) = asked(index, step=10, options={"max_new_tokens": 6}, second="a mat ")
+    assert other["answer"]["text"] == expected  # a prefix is of encoder-decoders alone
     assert last["answer"]["text"] == expected and last["answer"]["tokens"] <= 6
     cost = last["cost"]
     assert 0 < cost["first_milliseconds"] <= cost["milliseconds"]
