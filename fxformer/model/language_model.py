@@ -6,7 +6,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch
 from fxformer.model.transformer import Transformer
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
 from fxformer.nn.head import Head
 from fxformer.nn.stack import Intermediates
@@ -116,10 +116,10 @@ class LanguageModel(nnx.Module):
         self,
         tokens: Int[Array, "B T"],
         segments: Int[Array, "B T"],
-        cache: KVCache,
+        cache: StackCache,
         *,
         prefix: Bool[Array, "B T"] | None = None,
-    ) -> tuple[Float[Array, "B T D"], KVCache]:
+    ) -> tuple[Float[Array, "B T D"], StackCache]:
         """Hidden states of T more tokens of rows whose beginning is cached, and the new cache.
 
         prefix: which of these tokens are encoded bidirectionally"""
@@ -129,7 +129,7 @@ class LanguageModel(nnx.Module):
         assert new_cache is not None  # since there was one
         return x, new_cache
 
-    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> StackCache:
         """An empty cache for `batch` rows of at most `length` tokens."""
         return self.transformer.stack.init_cache(batch, length, dtype)
 

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.model.transformer import Transformer, cross_context
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
 from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.position import Position
@@ -68,9 +68,9 @@ class NgramDecoder(nnx.Module):
         positions: Int[Array, "B T"] | None = None,
         encoder_output: Float[Array, "B S D"] | None,
         encoder_segments: Int[Array, "B S"],
-        cache: KVCache | None = None,
+        cache: StackCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
+    ) -> tuple[Float[Array, "B T D"], StackCache | None]:
         """Predicting stream 0, which is a decoder without n-grams. See `predict_ngrams`."""
         x, cache = self.predict_ngrams(
             tokens,
@@ -93,9 +93,9 @@ class NgramDecoder(nnx.Module):
         positions: Int[Array, "B T"] | None = None,
         encoder_output: Float[Array, "B S D"] | None,
         encoder_segments: Int[Array, "B S"],
-        cache: KVCache | None = None,
+        cache: StackCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B P T D"], KVCache | None]:
+    ) -> tuple[Float[Array, "B P T D"], StackCache | None]:
         """Hidden states of the main stream and of `num_predicted` predicting streams.
 
         P = 1 + num_predicted; no stream depends on a later one. The arguments are as of
@@ -141,7 +141,7 @@ class NgramDecoder(nnx.Module):
     def self_context(
         self,
         segments: Int[Array, "B T"],
-        cache: KVCache | None,
+        cache: StackCache | None,
         num_predicted: int,
         positions: Int[Array, "B T"] | None = None,
     ) -> tuple[StreamContext, Int[Array, "B T"]]:

@@ -1,8 +1,5 @@
 """Sequence-to-sequence model: encoder, decoder with cross-attention, head."""
 
-import dataclasses
-
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
@@ -11,7 +8,7 @@ from fxformer.batch import Batch
 from fxformer.errors import UserError
 from fxformer.model.language_model import LanguageModel, build_task_heads, round_up
 from fxformer.model.transformer import Transformer
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
 from fxformer.nn.head import Head
 from fxformer.nn.stack import Intermediates
@@ -128,10 +125,10 @@ class Seq2Seq(nnx.Module):
         self,
         tokens: Int[Array, "B T"],
         segments: Int[Array, "B T"],
-        cache: KVCache,
+        cache: StackCache,
         encoder_output: Float[Array, "B S D"] | None,
         encoder_segments: Int[Array, "B S"],
-    ) -> tuple[Float[Array, "B T D"], KVCache]:
+    ) -> tuple[Float[Array, "B T D"], StackCache]:
         """Hidden states of T more target tokens, and the cache with them appended.
 
         encoder_output: None where the cache holds its keys and values (`with_encoder`)
@@ -146,15 +143,13 @@ class Seq2Seq(nnx.Module):
         assert new_cache is not None  # since there was one
         return x, new_cache
 
-    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> StackCache:
         """A decoder cache for `batch` rows of at most `length` tokens."""
         return self.decoder.stack.init_cache(batch, length, dtype)
 
-    def with_encoder(self, cache: KVCache, encoder_output: Float[Array, "B S D"]) -> KVCache:
+    def with_encoder(self, cache: StackCache, encoder_output: Float[Array, "B S D"]) -> StackCache:
         """The cache with the keys and values of cross-attention, in its dtype."""
-        found = self.decoder.stack.encoder_keys(encoder_output)
-        found = jax.tree.map(lambda a: a.astype(cache.k.dtype), found)
-        return dataclasses.replace(cache, encoder=found)
+        return cache.with_encoder(self.decoder.stack.encoder_keys(encoder_output))
 
     projection = LanguageModel.projection
     logits = LanguageModel.logits

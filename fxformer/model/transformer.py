@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
-from fxformer.nn.cache import KVCache, XLMemory
+from fxformer.nn.cache import StackCache, XLMemory
 from fxformer.nn.stack import Intermediates, Stack
 from fxformer.ops.attention_mask import AttentionMask, segment_positions
 from fxformer.ops.dropout import drop, split_key
@@ -110,9 +110,9 @@ class Transformer(nnx.Module):
         global_tokens: Bool[Array, "B T"] | None = None,
         encoder_output: Float[Array, "B S D"] | None = None,
         encoder_segments: Int[Array, "B S"] | None = None,
-        cache: KVCache | None = None,
+        cache: StackCache | None = None,
         key: Array | None = None,
-    ) -> tuple[Float[Array, "B T D"], KVCache | None]:
+    ) -> tuple[Float[Array, "B T D"], StackCache | None]:
         """Hidden states of the last layer, and the cache with this call's tokens.
 
         tokens: token embeddings; segments: 0 for padding; types: token types
@@ -181,7 +181,7 @@ class Transformer(nnx.Module):
     def self_context(
         self,
         segments: Int[Array, "B T"],
-        cache: KVCache | None,
+        cache: StackCache | None,
         prefix: Bool[Array, "B T"] | None = None,
         positions: Int[Array, "B T"] | None = None,
         global_tokens: Bool[Array, "B T"] | None = None,
@@ -200,7 +200,8 @@ class Transformer(nnx.Module):
             offset, at = cache.query_offset(), cache.positions(segments.shape[1])
             keys = cache.filled(segments.shape[1]).astype(segments.dtype)
             prefix = None if prefix is None else cache.among_keys(prefix)
-        if prefix is not None and isinstance(cache, XLMemory):
+        memory = cache is not None and isinstance(cache.layers[0], XLMemory)
+        if prefix is not None and memory:
             raise UserError(
                 "a Transformer-XL memory has no prefix: write model.attention.memory_length=null"
             )

@@ -147,7 +147,7 @@ class MultiHeadAttention(nnx.Module):
         q = self.q(x).reshape(*x.shape[:2], self.heads, self.head_dim)
         q = q if self.q_norm is None else self.q_norm(q)
         if isinstance(kv_input, EncoderKeys):
-            return q, kv_input.k.astype(q.dtype), kv_input.v.astype(q.dtype)
+            return q, *(a.astype(q.dtype).swapaxes(1, 2) for a in (kv_input.k, kv_input.v))
         return q, *self.keys_and_values(kv_input)
 
     def keys_and_values(
@@ -167,5 +167,4 @@ class MultiHeadAttention(nnx.Module):
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """An empty cache for `batch` rows of at most `length` tokens."""
-        buffer = jnp.zeros((batch, length, self.num_kv_heads, self.head_dim), dtype)
-        return KVCache.empty(buffer)
+        return KVCache.empty(batch, length, self.num_kv_heads, self.head_dim, dtype)

@@ -1,7 +1,8 @@
 """Key-value caches for decoding: whole text, sliding window, Transformer-XL memory, encoder."""
 
 import dataclasses
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import flax.struct
 import jax
@@ -11,87 +12,68 @@ from jaxtyping import Array, Bool, Float, Int
 
 @flax.struct.dataclass
 class EncoderKeys:
-    """Keys and values of cross-attention, computed once from the encoder's output."""
+    """Keys and values of cross-attention, computed once from the encoder's output. Rows of queries
+    may be a multiple of B: those of a beam search share the keys of their source."""
 
-    k: Float[Array, "*L B S G K"]
-    v: Float[Array, "*L B S G K"]
+    k: Float[Array, "B G S K"]
+    v: Float[Array, "B G S K"]
 
 
 @flax.struct.dataclass
 class KVCache:
-    """Keys (after rotary embedding) and values of the tokens read so far.
+    """Keys (after rotary embedding) and values of the tokens that a layer has read so far.
 
     length: how many tokens have been read, padding included
     padding: how many of the first tokens of each row are padding, which is never attended to:
         prompts of unequal length end at the same index, so that the next token of every row has
         the same index too
     encoder: keys and values of cross-attention; None: computed from the encoder's output
+
+    `length` and `padding` are None in a `StackCache`, which holds them once for all layers.
     """
 
-    k: Float[Array, "*L B S G K"]
-    v: Float[Array, "*L B S G K"]
-    length: Int[Array, "*L"]
-    padding: Int[Array, "*L B"]
+    k: Float[Array, "B G S K"]
+    v: Float[Array, "B G S K"]
+    length: Int[Array, ""] | Any = None
+    padding: Int[Array, "B"] | Any = None
     encoder: EncoderKeys | None = None
 
     @classmethod
-    def empty(cls, buffer: Float[Array, "B S G K"]) -> Self:
-        """A cache of one layer with nothing read. buffer: zeros of the shape of its keys"""
-        return cls(buffer, buffer, jnp.int32(0), jnp.zeros(buffer.shape[0], jnp.int32))
-
-    def with_padding(self, padding: Int[Array, "B"]) -> Self:
-        """The cache of a stack for rows that begin with so many tokens of padding."""
-        return dataclasses.replace(self, padding=jnp.broadcast_to(padding, self.padding.shape))
-
-    def take_rows(self, rows: Int[Array, "R"]) -> Self:
-        """The cache of a stack with these rows of it."""
-        return jax.tree.map(lambda a: a if a.ndim < 2 else jnp.take(a, rows, axis=1), self)
-
-    def reorder(self, rows: Int[Array, "B"]) -> Self:
-        """`take_rows`, where each row continues one with the same encoder output."""
-        alone = dataclasses.replace(self, encoder=None)
-        return dataclasses.replace(alone.take_rows(rows), encoder=self.encoder)
+    def empty(cls, batch: int, length: int, heads: int, width: int, dtype) -> Self:
+        """A cache with nothing read, of `batch` rows of at most `length` tokens."""
+        buffer = jnp.zeros((batch, heads, length, width), dtype)
+        return cls(buffer, buffer)
 
     def extend(
         self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"], Self]:
         """Keys and values that T more tokens attend to, themselves included, and the new cache."""
         cache = self.append(k, v)
-        return cache.k.astype(k.dtype), cache.v.astype(v.dtype), cache
+        return *(a.astype(k.dtype).swapaxes(1, 2) for a in (cache.k, cache.v)), cache
 
     def append(self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]) -> Self:
-        """The cache of one layer with T more tokens, written behind those it holds."""
+        """The cache with T more tokens, written behind those it holds."""
 
         def write(buffer, new):
-            new = new.astype(buffer.dtype)
-            return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.length, axis=1)
+            new = new.swapaxes(1, 2).astype(buffer.dtype)
+            return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.length, axis=2)
 
         return dataclasses.replace(
             self, k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1]
         )
 
     def num_keys(self, new_tokens: int) -> int:
-        """Keys that the queries of a stack attend to when `new_tokens` are read, filled or not."""
+        """Keys that queries attend to when `new_tokens` are read, filled or not."""
         return self.k.shape[2]
 
     def query_offset(self) -> Int[Array, ""] | int:
-        """Index of the next token among the keys of a stack."""
-        return self.length[0]
-
-    def positions(self, new_tokens: int) -> Int[Array, "B T"]:
-        """Position of each of the next tokens in its text; that of padding is 0."""
-        index = self.length[0] + jnp.arange(new_tokens)
-        return jnp.maximum(index - self.padding[0][:, None], 0)
+        """Index of the next token among the keys."""
+        return self.length
 
     def filled(self, new_tokens: int) -> Bool[Array, "B S"]:
-        """Which keys of a stack are those of tokens once `new_tokens` are read."""
+        """Which keys are those of tokens once `new_tokens` are read."""
         index = jnp.arange(self.num_keys(new_tokens))
-        return (index < self.length[0] + new_tokens) & (index >= self.padding[0][:, None])
-
-    def among_keys(self, x: Bool[Array, "B T"]) -> Bool[Array, "B S"]:
-        """Facts about the next T tokens as facts about all keys of a stack, False of the others."""
-        false = jnp.zeros((x.shape[0], self.num_keys(x.shape[1])), x.dtype)
-        return jax.lax.dynamic_update_slice_in_dim(false, x, self.query_offset(), axis=1)
+        return (index < self.length + new_tokens) & (index >= self.padding[:, None])
 
 
 @flax.struct.dataclass
@@ -100,16 +82,17 @@ class WindowCache(KVCache):
     window of at most N + 1 tokens."""
 
     def extend(self, k, v):
-        before = (self.k.astype(k.dtype), self.v.astype(v.dtype))
+        before = (a.astype(k.dtype).swapaxes(1, 2) for a in (self.k, self.v))
         both = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
         return *both, self.append(k, v)
 
     def append(self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]) -> Self:
-        """The cache of one layer with T more tokens; the oldest are dropped."""
+        """The cache with T more tokens; the oldest are dropped."""
 
         def write(buffer, new):
-            both = jnp.concatenate([buffer, new.astype(buffer.dtype)], axis=1)
-            return both[:, both.shape[1] - buffer.shape[1] :]
+            new = new.swapaxes(1, 2).astype(buffer.dtype)
+            both = jnp.concatenate([buffer, new], axis=2)
+            return both[:, :, both.shape[2] - buffer.shape[2] :]
 
         return dataclasses.replace(
             self, k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1]
@@ -124,8 +107,8 @@ class WindowCache(KVCache):
         return self.k.shape[2]
 
     def filled(self, new_tokens: int) -> Bool[Array, "B S"]:
-        index = jnp.arange(self.num_keys(new_tokens)) + self.length[0] - self.k.shape[2]
-        return index >= self.padding[0][:, None]
+        index = jnp.arange(self.num_keys(new_tokens)) + self.length - self.k.shape[2]
+        return index >= self.padding[:, None]
 
 
 @flax.struct.dataclass
@@ -148,12 +131,12 @@ class XLMemory(WindowCache):
         zero: key and value of a zero input
         padding: which of the new tokens are padding
         """
-        size = self.k.shape[1]
+        size = self.k.shape[2]
         valid = (jnp.arange(size) >= size - self.length)[None, :, None, None]
         blank = padding[:, :, None, None]
         k, v = (jnp.where(blank, z, new) for z, new in zip(zero, (k, v), strict=True))
         old = (
-            jnp.where(valid, held.astype(z.dtype), z)
+            jnp.where(valid, held.astype(z.dtype).swapaxes(1, 2), z)
             for z, held in zip(zero, (self.k, self.v), strict=True)
         )
         long_k, long_v = (jnp.concatenate(pair, axis=1) for pair in zip(old, (k, v), strict=True))
@@ -162,5 +145,81 @@ class XLMemory(WindowCache):
     def filled(self, new_tokens: int) -> Bool[Array, "B S"]:
         """All but as many of the first free places as tokens of padding follow them: free places
         hold the keys of a zero input, and every text has N of them before it."""
-        first = jnp.where(self.length[0] == 0, self.padding[0], 0)[:, None]
+        first = jnp.where(self.length == 0, self.padding, 0)[:, None]
         return jnp.arange(self.num_keys(new_tokens)) >= first
+
+
+@flax.struct.dataclass
+class StackCache:
+    """Caches of all layers of a stack, each with buffers of its own, which a decoding loop updates
+    in place: of one buffer for all layers, XLA copies the whole in every step.
+
+    layers: without `length` and `padding`, which are the same in all layers
+    length, padding: as of `KVCache`
+    """
+
+    layers: tuple[KVCache, ...]
+    length: Int[Array, ""]
+    padding: Int[Array, "B"]
+
+    @classmethod
+    def empty(cls, layer: KVCache, layers: int) -> Self:
+        """The cache of a stack with nothing read, of layers like this one."""
+        return cls((layer,) * layers, jnp.int32(0), jnp.zeros(layer.k.shape[0], jnp.int32))
+
+    @property
+    def dtype(self):
+        """Of the keys and values."""
+        return self.layers[0].k.dtype
+
+    def layer(self, index: int) -> KVCache:
+        """The cache of one layer, complete."""
+        return dataclasses.replace(self.layers[index], length=self.length, padding=self.padding)
+
+    def with_layers(self, layers: Sequence[KVCache]) -> Self:
+        """The cache of the stack from the caches of its layers after more tokens."""
+        stored = tuple(dataclasses.replace(one, length=None, padding=None) for one in layers)
+        return dataclasses.replace(self, layers=stored, length=layers[0].length)
+
+    def with_encoder(self, keys: Sequence[EncoderKeys]) -> Self:
+        """The cache with keys and values of each layer's cross-attention, in its dtype."""
+        keys = jax.tree.map(lambda a: a.astype(self.dtype), keys)
+        pairs = zip(self.layers, keys, strict=True)
+        layers = (dataclasses.replace(layer, encoder=own) for layer, own in pairs)
+        return dataclasses.replace(self, layers=tuple(layers))
+
+    def with_padding(self, padding: Int[Array, "B"]) -> Self:
+        """The cache for rows that begin with so many tokens of padding."""
+        return dataclasses.replace(self, padding=padding)
+
+    def take_rows(self, rows: Int[Array, "R"]) -> Self:
+        """The cache with these rows of it, each of which continues one with the same source: the
+        keys of cross-attention stay as they are."""
+
+        def take(a):
+            return a if a.ndim == 0 else jnp.take(a, rows, axis=0)
+
+        encoders = [layer.encoder for layer in self.layers]
+        alone = [dataclasses.replace(layer, encoder=None) for layer in self.layers]
+        taken = jax.tree.map(take, dataclasses.replace(self, layers=tuple(alone)))
+        pairs = zip(taken.layers, encoders, strict=True)
+        layers = (dataclasses.replace(layer, encoder=own) for layer, own in pairs)
+        return dataclasses.replace(taken, layers=tuple(layers))
+
+    def query_offset(self) -> Int[Array, ""] | int:
+        """Index of the next token among the keys."""
+        return self.layer(0).query_offset()
+
+    def positions(self, new_tokens: int) -> Int[Array, "B T"]:
+        """Position of each of the next tokens in its text; that of padding is 0."""
+        index = self.length + jnp.arange(new_tokens)
+        return jnp.maximum(index - self.padding[:, None], 0)
+
+    def filled(self, new_tokens: int) -> Bool[Array, "B S"]:
+        """Which keys are those of tokens once `new_tokens` are read."""
+        return self.layer(0).filled(new_tokens)
+
+    def among_keys(self, x: Bool[Array, "B T"]) -> Bool[Array, "B S"]:
+        """Facts about the next T tokens as facts about all keys, False of the others."""
+        false = jnp.zeros((x.shape[0], self.layer(0).num_keys(x.shape[1])), x.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(false, x, self.query_offset(), axis=1)

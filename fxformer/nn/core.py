@@ -40,9 +40,51 @@ class Linear(nnx.Module):
         self.kernel = nnx.Param(init(rngs.params(), (dim, out), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((out,), jnp.float32)) if bias else None
 
+    @property
+    def dim(self) -> int:
+        """Width of the input."""
+        return self.kernel.shape[-2]
+
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
         kernel = self.kernel[...]
         y = matmul(x.reshape(-1, kernel.shape[0]), kernel).reshape(*x.shape[:-1], kernel.shape[1])
+        return y if self.bias is None else y + self.bias[...]
+
+
+def matmul_transposed(x: Float[Array, "N D"], kernel: Float[Array, "F D"]) -> Float[Array, "N F"]:
+    """x kernelᵀ in float32 or wider, without gradients of its own.
+
+    For a few rows as (kernel xᵀ)ᵀ: on CPU the matrix is best the first factor. The barrier keeps
+    XLA from turning the product round again.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    if len(x) > FEW_ROWS:
+        return jnp.einsum("ND,FD->NF", x, kernel, preferred_element_type=wide)
+    y = jnp.einsum("FD,ND->FN", kernel, x, preferred_element_type=wide)
+    return jax.lax.optimization_barrier(y).T
+
+
+FEW_ROWS = 64
+
+
+class TransposedLinear(nnx.Module):
+    """Linear map x W + b, with the kernel stored as Wᵀ [output width, input width], for decoding
+    (`inference/decoding/layout.py`): XLA on CPU multiplies such a matrix with a few rows faster.
+    """
+
+    def __init__(self, linear: Linear):
+        self.kernel = nnx.Param(linear.kernel[...].T)
+        self.bias = None if linear.bias is None else nnx.Param(linear.bias[...])
+
+    @property
+    def dim(self) -> int:
+        """Width of the input."""
+        return self.kernel.shape[-1]
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B F"]:
+        kernel = self.kernel[...]
+        y = matmul_transposed(x.reshape(-1, kernel.shape[1]), kernel).astype(x.dtype)
+        y = y.reshape(*x.shape[:-1], kernel.shape[0])
         return y if self.bias is None else y + self.bias[...]
 
 

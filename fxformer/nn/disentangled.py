@@ -170,7 +170,7 @@ class DisentangledAttention(MultiHeadAttention):
         key: Array | None,
     ) -> Float[Array, "B H T S"] | None:
         """c2p + p2c; None if the attention has neither."""
-        if relative is None or relative.table.shape[-1] != self.q.kernel.shape[-2]:
+        if relative is None or relative.table.shape[-1] != self.q.dim:
             raise UserError(
                 "disentangled attention requires relative embeddings as wide as the model: write "
                 "model/position=disentangled and model.input.width=null"

@@ -208,7 +208,7 @@ class RelativeAttention(MultiHeadAttention):
         """q · r[d] of these distances, for each query."""
         position = context.position
         assert isinstance(position, RelativeSinusoids)  # as `query_biases` has checked
-        x = position.sinusoids(distances, self.position_k.kernel.shape[-2])
+        x = position.sinusoids(distances, self.position_k.dim)
         x = drop(x, self.position_dropout, key).astype(q.dtype)
         r = self.position_k(x).reshape(-1, self.heads, self.head_dim)
         return jnp.einsum("BTHK,RHK->BHTR", q, r, preferred_element_type=jnp.float32)
@@ -226,8 +226,7 @@ class RelativeAttention(MultiHeadAttention):
         """As of `MultiHeadAttention`; a memory has its own size, whatever `length`."""
         if self.memory_length is None:
             return super().init_cache(batch, length, dtype)
-        buffer = jnp.zeros((batch, self.memory_length, self.heads, self.head_dim), dtype)
-        return XLMemory.empty(buffer)
+        return XLMemory.empty(batch, self.memory_length, self.heads, self.head_dim, dtype)
 
 
 def relative_shift(x: Float[Array, "*B T R"], keys: int) -> Float[Array, "*B T S"]:

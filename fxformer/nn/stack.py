@@ -1,16 +1,18 @@
 """Stack of blocks, their parameters stacked on a leading layer axis and applied by `lax.scan`."""
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
-from fxformer.nn.cache import EncoderKeys, KVCache, WindowCache
+from fxformer.nn.block import Block
+from fxformer.nn.cache import EncoderKeys, KVCache, StackCache, WindowCache
 from fxformer.nn.ngram import StreamContext
 from fxformer.ops.attention_mask import NO_WINDOW
 from fxformer.types import Count, Part
@@ -31,7 +33,7 @@ class Intermediates:
 
 
 class Stack(nnx.Module):
-    """Stack of blocks: x ← block_l(x) for each layer l, under `lax.scan`.
+    """Stack of blocks: x ← block_l(x) for each layer l, under `lax.scan` unless there is a cache.
 
     layer_groups: number of distinct blocks G; layer l uses block ⌊l · G / layers⌋ (ALBERT: 1);
         null: every layer has its own
@@ -96,34 +98,33 @@ class Stack(nnx.Module):
         encoder_output: Float[Array, "B S D"] | None = None,
         cross_context: AttentionContext | None = None,
         *,
-        cache: KVCache | None = None,
+        cache: StackCache | None = None,
         key: Array | None = None,
         capture: bool = False,
-    ) -> tuple[Float[Array, "B T D"], KVCache | None, Intermediates | None]:
+    ) -> tuple[Float[Array, "B T D"], StackCache | None, Intermediates | None]:
         """(output of the last layer, cache with this call's tokens, intermediates).
 
         capture: whether hidden states and attention weights are returned; otherwise the third is
             None
         """
-        graphdef, params = nnx.split(self.blocks)
 
-        def run(graphdef, x, inputs):
-            params, window, layer_index, cache, key = inputs
+        def run_block(block, x, window, layer_index, cache, key):
             own, cross = self_context, cross_context
             if capture:
                 own = dataclasses.replace(own, capture=[])
                 cross = cross and dataclasses.replace(cross, capture=[])
-            x, cache = nnx.merge(graphdef, params)(
-                x,
-                own,
-                encoder_output,
-                cross,
-                window=window,
-                layer_index=layer_index,
-                cache=cache,
-                key=key,
-            )
-            return x, (cache, captured(x, own, cross) if capture else None)
+            known = {"window": window, "layer_index": layer_index, "cache": cache, "key": key}
+            x, cache = block(x, own, encoder_output, cross, **known)
+            return x, cache, captured(x, own, cross) if capture else None
+
+        if cache is not None:
+            return self.run_cached(run_block, x, cache)
+        graphdef, params = nnx.split(self.blocks)
+
+        def run(graphdef, x, inputs):
+            params, *rest = inputs
+            x, _, found = run_block(nnx.merge(graphdef, params), x, *rest[:2], None, rest[2])
+            return x, found
 
         run = jax.checkpoint(run, static_argnums=0) if self.remat else run
 
@@ -134,77 +135,110 @@ class Stack(nnx.Module):
         windows = None if self.windows is None else jnp.asarray(self.windows, jnp.int32)
         indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
-        own = params if self.layer_groups is None else self.block_of_layer()
-        inputs, first = (own, windows, indices, cache, keys), None
+        own = params if self.layer_groups is None else jnp.asarray(self.block_of_layer())
+        inputs, first = (own, windows, indices, keys), None
         if self.first_block is not None or self.convolution is not None:
             x, first, inputs = self.first_layer(x, inputs, layer, run, self_context)
         remaining = self.layers - (first is not None)
         unroll = max(1, min(self.unroll, remaining))
-        x, outputs = jax.lax.scan(layer, x, inputs, length=remaining, unroll=unroll)
+        x, found = jax.lax.scan(layer, x, inputs, length=remaining, unroll=unroll)
         if first is not None:
-            outputs = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, outputs)
-        new_cache, intermediates = outputs
-        if cache is not None:  # the layers do not pass on what they do not change
-            new_cache = dataclasses.replace(new_cache, encoder=cache.encoder)
-        return x, new_cache, intermediates
+            found = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first[0], found)
+        return x, None, found
 
-    def encoder_keys(self, encoder_output: Float[Array, "B S D"]) -> EncoderKeys:
-        """Keys and values of the cross-attention of every layer."""
+    def run_cached(
+        self, run_block: Callable, x: Float[Array, "B T D"], cache: StackCache
+    ) -> tuple[Float[Array, "B T D"], StackCache, Intermediates | None]:
+        """`__call__` with a cache: one layer after the other, so that each updates its own buffers.
+
+        run_block: (block, x, window, index of the layer, its cache, key) -> x, cache, intermediates
+        """
+        caches, found = [], []
+        for i in range(self.layers):
+            window = None if self.windows is None else jnp.int32(self.windows[i])
+            x, new, made = run_block(self.layer(i), x, window, i + 1.0, cache.layer(i), None)
+            caches.append(dataclasses.replace(new, encoder=cache.layers[i].encoder))
+            found.append(made)
+        stacked = None if found[0] is None else jax.tree.map(lambda *a: jnp.stack(a), *found)
+        return x, cache.with_layers(caches), stacked
+
+    def layer(self, index: int) -> Block:
+        """The block of one layer."""
+        if self.first_block is not None:
+            if index == 0:
+                return self.first_block
+            index -= 1
         graphdef, params = nnx.split(self.blocks)
+        if self.layer_groups is not None:
+            index = self.block_of_layer()[index]
+        return nnx.merge(graphdef, jax.tree.map(lambda p: p[index], params))
 
-        def layer(_, own):
-            block = nnx.merge(graphdef, self.parameters_of_layer(params, own))
-            return None, EncoderKeys(*block.cross_attention.keys_and_values(encoder_output))
-
-        found = jax.lax.scan(
-            layer, None, params if self.layer_groups is None else self.block_of_layer()
-        )
-        if self.first_block is None:
-            return found[1]
-        first = EncoderKeys(*self.first_block.cross_attention.keys_and_values(encoder_output))
-        return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, found[1])
+    def encoder_keys(self, encoder_output: Float[Array, "B S D"]) -> list[EncoderKeys]:
+        """Keys and values of the cross-attention of every layer."""
+        found = []
+        for i in range(self.layers):
+            keys_and_values = self.layer(i).cross_attention.keys_and_values(encoder_output)
+            found.append(EncoderKeys(*(a.swapaxes(1, 2) for a in keys_and_values)))
+        return found
 
     def first_layer(self, x, inputs, layer, run, context: AttentionContext | StreamContext):
-        """The first layer outside the scan: (its output, its cache and intermediates, the inputs of
-        the others).
+        """The first layer outside the scan: (its output, (its intermediates,), the inputs of the
+        others).
 
         layer: applies one of the stacked blocks; run: applies any block, given graphdef
         """
         alone = jax.tree.map(lambda a: a[0], inputs)
         others = jax.tree.map(lambda a: a[1:], inputs)
         if self.first_block is None:
-            y, (cache, state) = layer(x, alone)
+            y, state = layer(x, alone)
         else:
             graphdef, own = nnx.split(self.first_block)
-            y, (cache, state) = run(graphdef, x, (own, *alone[1:]))
+            y, state = run(graphdef, x, (own, *alone[1:]))
             others = (inputs[0], *others[1:])
         if self.convolution is not None:
             assert isinstance(context, AttentionContext)  # an n-gram decoder has no convolution
             y = self.convolution(x, y, context.mask.query_segments, key=alone[-1])
-        return y, (cache, None if state is None else state.replace(hidden_states=y)), others
+        return y, (None if state is None else state.replace(hidden_states=y),), others
 
-    def block_of_layer(self) -> Int[Array, "L"]:
+    def block_of_layer(self) -> list[int]:
         """Index of the distinct block that each layer uses."""
-        layer, part = jnp.divmod(jnp.arange(self.layers, dtype=jnp.int32), self.inner_layers)
-        return (
-            layer
-            * (self.layer_groups or 1)
-            // (self.layers // self.inner_layers)
-            * self.inner_layers
-            + part
-        )
+        outer, groups = self.layers // self.inner_layers, self.layer_groups or 1
+        pairs = (divmod(i, self.inner_layers) for i in range(self.layers))
+        return [i * groups // outer * self.inner_layers + part for i, part in pairs]
 
     def parameters_of_layer(self, params, own):
         """A layer's parameters: its own slice, or those of the shared block with index `own`."""
         return own if self.layer_groups is None else jax.tree.map(lambda p: p[own], params)
 
-    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> StackCache:
         """An empty cache for every layer, for `batch` rows of at most `length` tokens."""
         widest = length if self.windows is None else max(self.windows) - 1
-        cache = self.blocks.attention.init_cache(batch, min(length, widest), dtype)
+        cache = self.block_type().attention.init_cache(batch, min(length, widest), dtype)
         if widest < length and type(cache) is KVCache:
-            cache = WindowCache(cache.k, cache.v, cache.length, cache.padding)
-        return jax.tree.map(lambda a: jnp.broadcast_to(a, (self.layers, *a.shape)), cache)
+            cache = WindowCache(cache.k, cache.v)
+        return StackCache.empty(cache, self.layers)
+
+    def block_type(self) -> Block:
+        """A block with the settings of all layers."""
+        return self.blocks
+
+
+class UnrolledStack(Stack):
+    """A stack in which each layer's parameters are arrays of their own, for decoding: of stacked
+    ones, every step would copy each layer's slice. It is called with a cache only.
+    """
+
+    def __init__(self, stack: Stack):
+        shared = range(stack.layers) if stack.layer_groups is None else stack.block_of_layer()
+        distinct = {own: stack.layer(i) for i, own in enumerate(shared)}
+        self.blocks = nnx.List([distinct[own] for own in shared])
+        self.layers, self.windows = stack.layers, stack.windows
+
+    def layer(self, index: int) -> Block:
+        return self.blocks[index]
+
+    def block_type(self) -> Block:
+        return self.blocks[-1]
 
 
 def captured(

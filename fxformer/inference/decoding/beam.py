@@ -100,7 +100,7 @@ class BeamSearch:
         return dataclasses.replace(
             state,
             text=state.text.take_rows(rows).append(jnp.concatenate(tokens, 1).ravel()),
-            cache=state.cache.reorder(rows),
+            cache=state.cache.take_rows(rows),
             ended=jnp.repeat(done, self.group_size, axis=1).ravel(),
             own=tuple(groups),
         )

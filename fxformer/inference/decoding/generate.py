@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationConfig
+from fxformer.inference.decoding.layout import decoding_layout
 from fxformer.inference.decoding.loop import Inputs, Program, advance, start
 from fxformer.inference.decoding.prompts import align_right, bucket, position_limit, source_arrays
 from fxformer.model.language_model import LanguageModel
@@ -91,7 +91,7 @@ def generate(
     if on_token is not None and config.num_beams > 1:
         raise UserError("tokens of beam search are not final before its end: write num_beams=1")
     width = min(bucket(int(lengths.max())), position_limit(model) or 1 << 30)
-    graphdef, params = nnx.split(model)
+    graphdef, params = decoding_layout(model)
     if cache_dtype is None:
         cache_dtype = jax.tree.leaves(params)[0].dtype
     program = Program(

@@ -15,7 +15,7 @@ from fxformer.inference.decoding.state import DecodingState, TokenRows
 from fxformer.inference.decoding.strategy import Strategy, build_strategy
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import StackCache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +127,11 @@ def read(
     model: LanguageModel | Seq2Seq,
     tokens: Int[Array, "B T"],
     segments: Int[Array, "B T"],
-    cache: KVCache,
+    cache: StackCache,
     encoder_segments: Int[Array, "B S"] | None,
     *,
     prefix: Bool[Array, "B T"] | None = None,
-) -> tuple[Float[Array, "B V"], KVCache]:
+) -> tuple[Float[Array, "B V"], StackCache]:
     """(float32 logits after the last of these tokens, cache with them)."""
     if isinstance(model, Seq2Seq):
         assert encoder_segments is not None  # as `generate` has checked

@@ -57,7 +57,9 @@ class TopK:
     k: int
 
     def __call__(self, logits: Float[Array, "R V"]) -> Float[Array, "R V"]:
-        least = jax.lax.top_k(logits, min(self.k, logits.shape[-1]))[0][:, -1:]
+        best = jax.lax.top_k(logits, min(self.k, logits.shape[-1]))
+        # The barrier keeps XLA from sorting the whole vocabulary for the one value that is used.
+        least = jax.lax.optimization_barrier(best)[0][:, -1:]
         return jnp.where(logits < least, EXCLUDED, logits)
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import StackCache
 
 
 @flax.struct.dataclass
@@ -76,7 +76,7 @@ class DecodingState:
     """
 
     text: TokenRows
-    cache: KVCache
+    cache: StackCache
     ended: Bool[Array, "R"]
     lengths: Int[Array, "R"]
     scores: Float[Array, "R"]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from fxformer.nn.cache import KVCache
+from fxformer.nn.cache import KVCache, StackCache
 
 
 class MarkovChain(nnx.Module):
@@ -22,9 +22,8 @@ class MarkovChain(nnx.Module):
     def transformer(self):
         return SimpleNamespace(position=SimpleNamespace(length=None))
 
-    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
-        nothing = jnp.zeros((1, batch, length, 1, 1), dtype)
-        return KVCache(nothing, nothing, jnp.zeros(1, jnp.int32), jnp.zeros((1, batch), jnp.int32))
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> StackCache:
+        return StackCache.empty(KVCache.empty(batch, length, 1, 1, dtype), 1)
 
     def decode_step(self, tokens, segments, cache, *, prefix=None):
         cache = dataclasses.replace(cache, length=cache.length + tokens.shape[1])
