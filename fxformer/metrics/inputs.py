@@ -1,6 +1,6 @@
 """Checked inputs of metrics: logits, label ids, multi-hot labels, numbers, texts."""
 
-from collections.abc import Sequence
+from collections.abc import Sized
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from fxformer.errors import UserError
 
 
-def same_length(name: str, predictions: Sequence, references: Sequence) -> None:
+def same_length(name: str, predictions: Sized, references: Sized) -> None:
     """UserError unless there are as many predictions as references."""
     if len(predictions) != len(references):
         raise UserError(
