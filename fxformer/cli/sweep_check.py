@@ -33,12 +33,14 @@ class Judge:
     compose: words -> config, or Hydra's errors
     verb: the command whose config it is; deep: whether configs are built abstractly too
     objectives: numbers that an evaluation must give
+    maximize: search.maximize: those to be maximized; None: as their names say
     """
 
     compose: Callable[[Words], DictConfig]
     verb: str
     deep: bool
     objectives: Sequence[str] = ()
+    maximize: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         self._built: dict[str, str | None] = {}
@@ -74,7 +76,7 @@ class Judge:
 
         try:
             setup = set_up(on_one_device(_initialised(cfg, words, self.verb)))
-            check_metric(setup, self.objectives)
+            check_metric(setup, self.objectives, self.maximize)
         except Exception as error:
             return errors.refusal(error) or errors.sentence(error)
         return None

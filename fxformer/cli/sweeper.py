@@ -97,12 +97,14 @@ class Sweeper(HydraSweeper):
                 "key several values or an interval, as in seed=1,2,3"
             )
         verb = self.config.hydra.job.config_name or "train"
-        objectives = [n for n in self.config.search.objectives or () if n not in WHOLE]
+        given = self.config.search.objectives or [self.config.trainer.get("metric", "loss")]
+        objectives = [name for name in given if name not in WHOLE]
 
         def compose(words: Sequence[str]) -> DictConfig:
             return self.context.config_loader.load_sweep_config(self.config, [*fixed, *words])
 
-        judge = Judge(compose, verb, self.call.trains, objectives)
+        maximize = self.config.search.maximize
+        judge = Judge(compose, verb, self.call.trains, objectives, maximize)
         if not self.config.search.skip_illegal:
             self._validate_corners(judge, dimensions)
         search = build(self.config.search).resolved(dimensions)
@@ -202,6 +204,7 @@ class Sweeper(HydraSweeper):
         redactor = Redactor(cfg)
         overrides = [word for word in fixed if not is_of(word, "search", "runs")]
         pruner: Any = OmegaConf.to_container(node.pruner, resolve=True)
+        metric = self.config.trainer.get("metric", "loss")
         study = Study(
             folder=Path(),
             name="",
@@ -212,8 +215,8 @@ class Sweeper(HydraSweeper):
             pruner=None if isinstance(search.pruner, NoPruning) else pruner,
             seed=search.seed,
             total=search.total(dimensions),
-            objectives=tuple(search.objectives or [self.config.trainer.get("metric", "loss")]),
-            maximize=tuple(search.maximize),
+            objectives=tuple(search.objectives or [metric]),
+            maximize=search.maximized(metric, self.config.trainer.get("direction")),
             budget_kwh=search.budget_kwh,
             storage=redacted(search.storage or "files"),
         )

@@ -1,14 +1,15 @@
 """Direction of metrics by name: whether a higher number is a better one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from fxformer.errors import UserError
-from fxformer.metrics.base import Metric
 
 Direction = Literal["minimize", "maximize"]
 
+NONE: Mapping[str, bool] = MappingProxyType({})
 LOWER = ("loss", "nll", "perplexity", "bits_per_byte", "ece")
 HIGHER = (
     *("accuracy", "balanced_accuracy", "f1", "f1_micro", "f1_macro", "precision", "recall"),
@@ -17,32 +18,32 @@ HIGHER = (
 )
 
 
-def direction_of(name: str, metrics: Iterable[Metric] = ()) -> Direction | None:
+def direction_of(name: str, known: Mapping[str, bool] = NONE) -> Direction | None:
     """Direction of a number by its name; None where it is unknown.
 
-    metrics: of the task; they are asked first
+    known: {name: whether higher is better}, which is asked first: `Metric.directions` of a task
     "ema_loss" has the direction of "loss", and so have names that are qualified in front or, with
     a number, behind: sentence_accuracy, nll_ahead_2, no_answer_squad_f1.
     """
-    own = {key: up for metric in metrics for key, up in metric.directions.items()}
     plain = name.removeprefix("ema_")
-    if plain in own:
-        return "maximize" if own[plain] else "minimize"
-    for known in sorted((*LOWER, *HIGHER), key=len, reverse=True):
-        if re.fullmatch(rf"(.+_)?{known}|{known}_(.+_)?[0-9]+", plain):
-            return "minimize" if known in LOWER else "maximize"
+    if plain in known:
+        return "maximize" if known[plain] else "minimize"
+    for part in sorted((*LOWER, *HIGHER), key=len, reverse=True):
+        if re.fullmatch(rf"(.+_)?{part}|{part}_(.+_)?[0-9]+", plain):
+            return "minimize" if part in LOWER else "maximize"
     return None
 
 
 def require_direction(
-    name: str, key: str, metrics: Iterable[Metric] = (), given: Direction | None = None
+    name: str, key: str, known: Mapping[str, bool] = NONE, given: Direction | None = None
 ) -> Direction:
     """The direction of a number: what was given, or what its name says.
 
     key: the setting that names the number, for the message
+    known: as in `direction_of`
     Raises UserError where both are unknown.
     """
-    if found := given or direction_of(name, metrics):
+    if found := given or direction_of(name, known):
         return found
     raise UserError(
         f"{key}={name}: it is not known whether a higher {name} is better; write "

@@ -1,7 +1,7 @@
 """Base class of objectives: a module that owns a model, corrupts its input and computes a loss."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -106,6 +106,12 @@ class Objective(nnx.Module):
     def metric_names(self) -> tuple[str, ...]:
         """Names of the numbers that `metrics` gives."""
         return ()
+
+    @property
+    def directions(self) -> Mapping[str, bool]:
+        """{name: whether higher is better} of numbers of the evaluation whose names do not say it
+        (metrics/direction.py)."""
+        return {}
 
     def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
         """Metrics of a whole split. outputs: (labels, outputs) of each batch; packed: the split"""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxformer.errors import UserError
+from fxformer.metrics.direction import Direction, direction_of
 from fxformer.search import space
 from fxformer.search.launchers import Launcher
 from fxformer.search.options import WorkerOptions
@@ -30,7 +31,8 @@ class Search(WorkerOptions):
         same command continues the same study
     objectives: metrics of the evaluation; also kwh, joules, gco2e, seconds of the whole trial, but
         not as the first; None: trainer.metric
-    maximize: the objectives to be maximized
+    maximize: the objectives to be maximized; None: those of which higher values are better
+        (metrics/direction.py)
     budget_kwh: of the whole study; when it is used up running trials stop and can be resumed
     storage: None: files, for one machine or a shared disk; postgresql+psycopg://… or
         grpc://host:port for machines without a shared disk
@@ -43,7 +45,7 @@ class Search(WorkerOptions):
     seed: Natural = 0
     name: str | None = None
     objectives: list[str] | None = None
-    maximize: list[str] = dataclasses.field(default_factory=list)
+    maximize: list[str] | None = None
     budget_kwh: Positive | None = None
     storage: str | None = None
 
@@ -56,7 +58,7 @@ class Search(WorkerOptions):
                 f"search.objectives={names}: expected distinct names, the first a metric of the "
                 "evaluation, as in [loss] or [loss,kwh]"
             )
-        if unknown := [name for name in self.maximize if name not in (names or self.maximize)]:
+        if unknown := [name for name in self.maximize or () if names and name not in names]:
             raise UserError(
                 f"search.maximize={self.maximize}: {unknown[0]} is not in search.objectives={names}"
             )
@@ -77,6 +79,20 @@ class Search(WorkerOptions):
                 "range(…), or search=random"
             )
         return self
+
+    def maximized(self, metric: str, direction: Direction | None) -> tuple[str, ...]:
+        """The objectives to be maximized; those whose names say nothing are minimized, unless
+        `check_metric` refuses that.
+
+        metric, direction: trainer.metric and trainer.direction
+        """
+        if self.maximize is not None:
+            return tuple(self.maximize)
+        names = self.objectives or [metric]
+        found = {name: direction_of(name) for name in names}
+        if direction is not None and metric in found:
+            found[metric] = direction
+        return tuple(name for name in names if found[name] == "maximize")
 
     def total(self, dimensions: Sequence[Dimension]) -> int:
         """Number of slots of the study."""

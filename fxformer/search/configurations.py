@@ -17,23 +17,19 @@ class Configuration:
 
     rank: 1 for the best; None without a complete trial
     value: of the first objective, over the complete trials; None without one
+    last: the best of the last reports of its trials; None without reports
     """
 
     params: dict[str, Any]
     trials: tuple[Trial, ...]
     value: ConfidenceInterval | None
+    last: float | None = None
     rank: int | None = None
 
     @property
     def kwh(self) -> float:
         """Energy of all its trials."""
         return sum(trial.kwh for trial in self.trials)
-
-    @property
-    def last(self) -> float | None:
-        """The lowest of the last reports of its trials; None without reports."""
-        found = [trial.reports[-1][1] for trial in self.trials if trial.reports]
-        return min(found, default=None)
 
     @property
     def state(self) -> str:
@@ -57,17 +53,19 @@ def configurations(study: Study, trials: Sequence[Trial]) -> list[Configuration]
     for trial in trials:
         if trial.params and trial.status != "waiting":
             groups.setdefault(repr(sorted(_without_seed(trial).items())), []).append(trial)
-    found = [_configuration(members) for members in groups.values()]
+    found = [_configuration(study, members) for members in groups.values()]
     ranked = sorted((one for one in found if one.value), key=lambda one: _rank_key(study, one))
     rest = [one for one in found if not one.value]
     numbered = [dataclasses.replace(one, rank=n) for n, one in enumerate(ranked, 1)]
     return numbered + sorted(rest, key=lambda one: (_order(one), one.trials[0].slot))
 
 
-def _configuration(trials: list[Trial]) -> Configuration:
+def _configuration(study: Study, trials: list[Trial]) -> Configuration:
     values = [trial.values[0] for trial in trials if trial.state == "complete" and trial.values]
     value = ConfidenceInterval.of(values) if values else None
-    return Configuration(_without_seed(trials[0]), tuple(trials), value)
+    reported = [trial.reports[-1][1] for trial in trials if trial.reports]
+    last = min(reported, key=study.cost, default=None)
+    return Configuration(_without_seed(trials[0]), tuple(trials), value, last)
 
 
 def _without_seed(trial: Trial) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from fxformer.errors import UserError
+from fxformer.metrics.direction import Direction, is_better
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.loop_state import LoopState, add, averages
 
@@ -76,7 +77,7 @@ class Evaluate(Callback):
 
     evaluate: jitted (params, batch) -> (sums, outputs)
     batches: validation batches on the devices, iterable repeatedly
-    metric: metric that decides which step is best; smaller is better
+    metric, direction: metric that decides which step is best, and whether higher is better
     patience: stop after so many consecutive evaluations without a new best; 0: never
     derive: metrics to add, as a function of the averages (perplexity, bits per byte)
     observe: called with each batch and its outputs, before `derive`
@@ -89,13 +90,16 @@ class Evaluate(Callback):
         batches: Iterable,
         *,
         metric: str = "loss",
+        direction: Direction = "minimize",
         patience: int = 0,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
     ) -> None:
         super().__init__(every)
         self.evaluate, self.batches, self.observe = evaluate, batches, observe
-        self.metric, self.patience, self.derive = metric, patience, derive
+        self.metric = metric
+        self.direction: Direction = direction
+        self.patience, self.derive = patience, derive
 
     def begin(self, loop: LoopState) -> None:
         if loop.step > 0 and self.due(loop) and loop.totals.evaluated != loop.step:
@@ -150,9 +154,8 @@ class Evaluate(Callback):
             names = ", ".join(loop.valid)
             raise UserError(f"trainer.metric={self.metric} is not evaluated; available: {names}")
         value, totals = loop.valid[self.metric], loop.totals
-        if totals.best is None or value < totals.best:
-            totals.best = value if math.isfinite(value) else totals.best
-            totals.best_step, totals.stale = loop.step, 0
+        if is_better(value, totals.best, self.direction):
+            totals.best, totals.best_step, totals.stale = value, loop.step, 0
             return
         totals.stale += 1
         if self.patience and totals.stale >= self.patience:
@@ -168,7 +171,7 @@ class SaveCheckpoint(Callback):
 
     facts: further contents of the host part (run id, log positions), called at each save
     milestones: further steps at which to save
-    metric: as in Evaluate; decides which checkpoint is the best
+    metric, direction: as in Evaluate; they decide which checkpoint is the best
     note: called for each failed save, (kind, **facts)
     pause: seconds between attempts at the last save
     """
@@ -181,6 +184,7 @@ class SaveCheckpoint(Callback):
         minutes: float = math.inf,
         facts: Callable[[], dict] = dict,
         metric: str = "loss",
+        direction: Direction = "minimize",
         milestones: Collection[int] = (),
         note: Note = discard,
         pause: float = 1.0,
@@ -189,7 +193,9 @@ class SaveCheckpoint(Callback):
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
         self.milestones = milestones
         self.note, self.pause, self._reported = note, pause, 0
-        self.metric, self._at, self._last = metric, time.monotonic(), -1
+        self.metric = metric
+        self.direction: Direction = direction
+        self._at, self._last = time.monotonic(), -1
 
     def due(self, loop: LoopState) -> bool:
         planned = super().due(loop) or loop.step in self.milestones
@@ -232,7 +238,9 @@ class SaveCheckpoint(Callback):
             } | self.facts()
             fresh = loop.totals.evaluated == loop.step
             metric = loop.valid.get(self.metric) if fresh else None
-            self.checkpoints.save(loop.step, loop.state, host, metric=metric)
+            self.checkpoints.save(
+                loop.step, loop.state, host, metric=metric, direction=self.direction
+            )
         self._last = loop.step
 
     def _saved(self, loop: LoopState) -> bool:

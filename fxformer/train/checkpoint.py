@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 from fxformer.errors import UserError
+from fxformer.metrics.direction import Direction
 from fxformer.rules import named
 from fxformer.train import checkpoint_files
 from fxformer.train.checkpoint_files import CheckpointError, DamagedCheckpoint, fill_tree
@@ -51,7 +52,7 @@ class Checkpoints:
     """Checkpoints of one folder, written by one process at a time (see track/run_lock.py).
 
     keep_checkpoints: number of latest checkpoints to keep (at least 2: a power cut may damage the
-        newest), besides the best one, which has the smallest metric
+        newest), besides the best one, by its metric
     milestones: steps whose checkpoints are kept as well
     copy_state: copy the state before `save` returns; required if the step donates its input
     check_owner: called before the folder is written; raises where another process owns the run
@@ -92,10 +93,19 @@ class Checkpoints:
         """Steps with a complete checkpoint, ascending."""
         return steps_in(self.folder)
 
-    def save(self, step: int, state: Any, host: dict, *, metric: float | None = None) -> None:
+    def save(
+        self,
+        step: int,
+        state: Any,
+        host: dict,
+        *,
+        metric: float | None = None,
+        direction: Direction = "minimize",
+    ) -> None:
         """Start to save `state` (a pytree of arrays) and `host` (JSON) of `step`.
 
-        metric: smaller is better; NaN counts as the worst
+        metric: NaN and infinities count as the worst value
+        direction: whether the best metric is the smallest or the largest; stored beside it
         The next call of `save` or `wait` warns about a failure; the next save is the retry.
         Raises CheckpointError for leaves that this process cannot address.
         """
@@ -106,8 +116,8 @@ class Checkpoints:
                 raise CheckpointError(f"{path} lies on devices of several processes")
         if self.copy_state:
             leaves = {path: np.array(leaf) for path, leaf in leaves.items()}
-        metric = None if metric is None else metric if math.isfinite(metric) else math.inf
-        args = (step, leaves, host, metric)
+        score = None if metric is None else {"value": metric, "direction": direction}
+        args = (step, leaves, host, score)
         self._thread = threading.Thread(target=self._save, args=args, name="save")
         self._thread.start()
 
@@ -161,9 +171,9 @@ class Checkpoints:
         return checkpoint_files.read_host(self._path(step))["host"]
 
     def best(self) -> int | None:
-        """Step with the smallest metric, the earliest on ties; None without metrics."""
-        scores = {step: self._metric(step) for step in self.steps()}
-        known = {step: score for step, score in scores.items() if score is not None}
+        """Step with the best metric, the earliest on ties; None without metrics."""
+        costs = {step: self._cost(step) for step in self.steps()}
+        known = {step: cost for step, cost in costs.items() if cost is not None}
         return min(known, key=lambda step: (known[step], step), default=None)
 
     def read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
@@ -180,14 +190,19 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self.folder / f"{step:08d}"
 
-    def _metric(self, step: int) -> float | None:
+    def _cost(self, step: int) -> float | None:
+        """The metric of a checkpoint as a number to be minimized; None without one."""
         try:
-            return checkpoint_files.read_host(self._path(step))["metric"]
+            score = checkpoint_files.read_host(self._path(step))["metric"]
         except DamagedCheckpoint:
             return None
+        if score is None:
+            return None
+        value = score["value"] if score["direction"] == "minimize" else -score["value"]
+        return value if math.isfinite(value) else math.inf
 
-    def _save(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
-        arguments = (step, leaves, host, metric)
+    def _save(self, step: int, leaves: dict, host: dict, score: dict | None) -> None:
+        arguments = (step, leaves, host, score)
         try:
             while not self._try_write(*arguments):
                 pass
@@ -206,7 +221,7 @@ class Checkpoints:
             return False
         return True
 
-    def _write(self, step: int, leaves: dict, host: dict, metric: float | None) -> None:
+    def _write(self, step: int, leaves: dict, host: dict, score: dict | None) -> None:
         making = self.folder / f".{step:08d}.making"
         try:
             self.check_owner()
@@ -215,7 +230,7 @@ class Checkpoints:
             making.mkdir()
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = checkpoint_files.write_tensors(making / "state.safetensors", arrays)
-            body = {"step": step, "metric": metric, "host": host, "sums": sums}
+            body = {"step": step, "metric": score, "host": host, "sums": sums}
             checkpoint_files.write_host(making, body)
             self.check_owner()
             self._trash(step)  # the same step again, after a rollback

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fxformer.errors import UserError
+from fxformer.metrics.direction import NONE, Direction, require_direction
 from fxformer.train.callbacks import (
     Callback,
     Evaluate,
@@ -42,7 +43,9 @@ class TrainerConfig:
     keep_checkpoints: number of latest checkpoints to keep, besides the best
     milestones: number of checkpoints, at 1/2, 1/4, … of the steps, to keep for comparisons at equal
         cost (`fxformer compare`); none before step 50
-    metric: validation metric of the best checkpoint; smaller is better
+    metric: validation metric of the best checkpoint
+    direction: whether the best value of the metric is the smallest or the largest; None: as the
+        metric says (metrics/direction.py)
     patience: consecutive evaluations without a new best before the run stops; 0: never
     skip_nonfinite: skip updates whose loss or gradient is not finite
     max_skipped: consecutive skipped updates before the run rolls back to its last checkpoint
@@ -66,6 +69,7 @@ class TrainerConfig:
     keep_checkpoints: Annotated[int, Range(2)] = 2
     milestones: Natural = 3
     metric: str = "loss"
+    direction: Direction | None = None
     patience: Natural = 0
     skip_nonfinite: bool = True
     max_skipped: Count = 5
@@ -90,6 +94,13 @@ class TrainerConfig:
                 f"trainer.patience={self.patience} needs evaluations; write trainer.eval_every=100"
             )
 
+    def best_direction(self, known: Mapping[str, bool]) -> Direction:
+        """Direction of `metric`. UserError where it is neither known nor given.
+
+        known: {name: whether higher is better} of the objective's own metrics
+        """
+        return require_direction(self.metric, "trainer.metric", known, self.direction)
+
     @property
     def milestone_steps(self) -> frozenset[int]:
         """Steps of the milestones: 1/2, 1/4, … of all steps, none before FIRST_MILESTONE."""
@@ -106,17 +117,20 @@ class TrainerConfig:
         samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
+        directions: Mapping[str, bool] = NONE,
         facts: Callable[[], dict] = dict,
         note: Note = discard,
     ) -> list[Callback]:
         """Callbacks for roll-back, evaluation, checkpoints and samples, in the required order.
 
         evaluate, valid, derive, observe: as in Evaluate
+        directions: `known` of best_direction
         facts: as in SaveCheckpoint
         abstract_state: as in Checkpoints.restore
         samples: called with the loop state every `sample_every` steps and at the end
         note: called for roll-backs and failed saves
         """
+        direction = self.best_direction(directions)
         callbacks: list[Callback] = [
             RollBack(self.max_skipped, self.max_rollbacks, checkpoints, abstract_state, note=note),
             Evaluate(
@@ -124,6 +138,7 @@ class TrainerConfig:
                 evaluate,
                 valid,
                 metric=self.metric,
+                direction=direction,
                 patience=self.patience,
                 derive=derive,
                 observe=observe,
@@ -134,6 +149,7 @@ class TrainerConfig:
                 minutes=self.save_minutes or math.inf,
                 facts=facts,
                 metric=self.metric,
+                direction=direction,
                 note=note,
                 milestones=self.milestone_steps,
             ),

@@ -23,6 +23,7 @@ from fxformer.data.round_trip import bits_per_byte
 from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
+from fxformer.metrics.direction import direction_of
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.compile import donates
@@ -148,8 +149,14 @@ def first_batch(batches: Batches, objective: Objective) -> Batch:
     return made[0]
 
 
-def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
-    """Raise UserError unless evaluation yields trainer.metric and the objectives of a search."""
+def check_metric(
+    setup: Setup, objectives: Sequence[str] = (), maximize: Sequence[str] | None = None
+) -> None:
+    """Raise UserError unless evaluation yields trainer.metric and the objectives of a search, and
+    the direction of each is known.
+
+    maximize: search.maximize; None: the names of the objectives say their directions
+    """
     sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
     given = dict.fromkeys(sums, 1.0)
     names = [*given, *ValidationBatches(setup, scored=1).derived_names(given)]
@@ -160,6 +167,16 @@ def check_metric(setup: Setup, objectives: Sequence[str] = ()) -> None:
             raise UserError(
                 f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
                 f"{', '.join(names)}"
+            )
+    trainer, known = setup.trainer, setup.objective.directions
+    trainer.best_direction(known)
+    for name in objectives if maximize is None else ():
+        given = trainer.direction if name == trainer.metric else None
+        by_name = given or direction_of(name)  # as the search has taken it
+        if by_name is None or by_name != (given or direction_of(name, known)):
+            raise UserError(
+                f"search.objectives={name}: its name does not say whether a higher {name} is "
+                f"better; write search.maximize=[{name}], or search.maximize=[] to minimize it"
             )
 
 

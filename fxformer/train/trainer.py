@@ -179,6 +179,7 @@ class Trainer:
             samples=self.show_samples,
             derive=self.validation.derive,
             observe=self.validation.observe,
+            directions=self.setup.objective.directions,
             facts=self.saved_facts,
             note=self.note,
         )

@@ -78,8 +78,8 @@ def test_the_metrics_of_a_task_come_first():
     class Gain(Accuracy):
         names = ("loss",)
 
-    assert direction_of("distance", [Distance()]) == "minimize"
-    assert direction_of("ema_loss", [Gain()]) == "maximize"
+    assert direction_of("distance", Distance().directions) == "minimize"
+    assert direction_of("ema_loss", Gain().directions) == "maximize"
 
 
 def test_an_unknown_direction_must_be_given():

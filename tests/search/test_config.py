@@ -26,6 +26,17 @@ def test_options_that_do_not_go_together_are_refused(options, said):
         fake_worker.search(**options)
 
 
+def test_objectives_are_maximized_where_higher_is_better():
+    names = ["accuracy", "loss", "ema_f1", "kwh", "fairness"]
+    found = fake_worker.search(objectives=names, pruner=NoPruning())
+    assert found.maximized("loss", None) == ("accuracy", "ema_f1")
+    alone = fake_worker.search()
+    assert alone.maximized("loss", None) == () and alone.maximized("bleu", None) == ("bleu",)
+    assert alone.maximized("fairness", "maximize") == ("fairness",)
+    given = fake_worker.search(objectives=["accuracy"], maximize=[])
+    assert given.maximized("loss", None) == ()
+
+
 def test_several_objectives_go_without_a_pruner():
     assert fake_worker.search(objectives=["loss", "kwh"], pruner=NoPruning()).objectives[1] == "kwh"
 

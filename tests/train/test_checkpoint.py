@@ -112,6 +112,15 @@ def test_latest_and_best_stay_whatever_the_metric(tmp_path):
         Checkpoints(tmp_path, keep_checkpoints=1)
 
 
+def test_the_best_is_the_largest_where_higher_is_better(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep_checkpoints=2)
+    for step, metric in enumerate([0.3, 0.9, float("nan"), 0.9, -0.5, float("inf"), None], 1):
+        checkpoints.save(step, STATE, {}, metric=metric, direction="maximize")
+    checkpoints.wait()
+    assert checkpoints.steps() == [2, 6, 7] and checkpoints.best() == 2
+    assert Checkpoints(tmp_path).best() == 2  # the direction is stored
+
+
 def test_another_structure_is_told_by_its_first_path(tmp_path):
     checkpoints = saved(tmp_path)
     with pytest.raises(CheckpointError, match="checkpoint lacks more"):

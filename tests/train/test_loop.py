@@ -132,6 +132,45 @@ def test_patience_stops_the_run():
     assert "no better loss in 2 evaluations" in run.reason
 
 
+def scored(*values, name="loss"):
+    """An evaluation that gives these numbers, one after the other."""
+    numbers = iter(values)
+    return lambda params, _: ({name: (np.float32(next(numbers)), np.float32(1))}, None)
+
+
+@pytest.mark.parametrize(
+    ("direction", "best", "best_step", "stopped"),
+    [("minimize", 0.2, 2, 6), ("maximize", 0.7, 8, 12)],
+)
+def test_patience_and_the_best_checkpoint_follow_the_direction(
+    tmp_path, direction, best, best_step, stopped
+):
+    toy, checkpoints = Parts(), Checkpoints(tmp_path)
+    evaluate = scored(0.2, 0.5, 0.4, 0.7, float("nan"), 0.6, 0.1, name="score")
+    trainer = TrainerConfig(
+        eval_every=2, save_every=2, metric="score", direction=direction, patience=2
+    )
+    run = go(toy, 100, callbacks=trainer.callbacks(evaluate, [0], checkpoints, toy.state))
+    assert (run.step, run.status) == (stopped, "done")
+    assert run.totals.best == pytest.approx(best) and run.totals.best_step == best_step
+    assert checkpoints.best() == best_step and best_step in checkpoints.steps()
+
+
+def test_the_direction_is_that_of_the_metric():
+    assert TrainerConfig().best_direction({}) == "minimize"
+    assert TrainerConfig(metric="accuracy").best_direction({}) == "maximize"
+    assert TrainerConfig(metric="ema_f1", ema=0.9).best_direction({"f1": False}) == "minimize"
+    assert TrainerConfig(metric="f1", direction="minimize").best_direction({}) == "minimize"
+    with pytest.raises(ValueError, match="trainer.metric=fairness: .* trainer.direction=maximize"):
+        TrainerConfig(metric="fairness").best_direction({})
+
+
+def test_a_value_that_is_not_finite_is_never_the_best():
+    evaluate = scored(float("nan"), float("inf"), 3.0)
+    run = go(Parts(), 3, callbacks=[Evaluate(1, evaluate, [0])])
+    assert (run.totals.best, run.totals.best_step, run.totals.stale) == (3.0, 3, 0)
+
+
 def test_a_metric_that_is_not_evaluated_is_refused():
     toy = Parts()
     with pytest.raises(ValueError, match="trainer.metric=lss is not evaluated; available: loss"):
