@@ -42,7 +42,7 @@ class LabelSet:
         without a label or with one that was not given, for more than 10,000 classes, and for
         fractions, of which a regression is made.
 
-        role: "label", or "labels" for one label per word
+        role: "label", "labels" for one label per word, or "entities" for their types
         """
         counts, places = count(rows, role)
         if given is None:
@@ -94,7 +94,7 @@ def label_text(label: Any) -> str:
 
 
 def labels_of(row: Row, role: str = "label") -> list[str]:
-    """Names of all labels of a row: one, those of a list, or one for each word.
+    """Names of all labels of a row: one, those of a list, one for each word, or for each entity.
 
     Raises UserError where the row has none (an empty list is sound: no label applies).
     """
@@ -102,7 +102,7 @@ def labels_of(row: Row, role: str = "label") -> list[str]:
     if found is None:
         raise UserError(f"{row.where} has no {role}; leave the row out, or give it one")
     some = found if isinstance(found, list) else [found]
-    return [label_text(one) for one in some]
+    return [label_text(one["label"] if isinstance(one, dict) else one) for one in some]
 
 
 def number_of(row: Row, role: str = "label") -> float:

@@ -76,6 +76,8 @@ def test_labels_there_must_be():
 
 def test_labels_and_numbers_of_a_row():
     assert labels_of(rows(3)[0]) == ["3"] and labels_of(rows([])[0]) == []
+    marked = rows([{"start": 0, "end": 2, "label": "PER"}], role="entities")
+    assert labels_of(marked[0], "entities") == ["PER"]
     assert number_of(rows("2.5")[0]) == 2.5 and number_of(rows(3)[0]) == 3.0
     for wrong in ("good", float("nan"), "inf", ["1"]):
         with pytest.raises(UserError, match="line 2: the label .* is not a number"):

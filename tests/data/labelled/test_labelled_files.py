@@ -3,6 +3,7 @@
 import bz2
 import json
 import logging
+import random
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -277,3 +278,29 @@ def test_the_options_people_type(tmp_path):
     with pytest.raises(UserError, match="data.train_rows=5: there are 2 training rows"):
         built(f"data.files={{pos: {tmp_path}/a.pos, neg: {tmp_path}/a.neg}}",
               "data.valid_share=0.5", "data.train_rows=5")  # fmt: skip
+
+
+DAMAGE = [b'"', b"\t", b"\n\n", b"[]", b"null", b"\xff", b"\x00", b"B-", b"-1", b"{", b'"\\ud800"']
+SOUND = {
+    "a.csv": csv_of().encode(),
+    "a.jsonl": "\n".join(map(json.dumps, OBJECTS)).encode(),
+    "a.json": json.dumps({"train": ARRAYS, "test": OBJECTS}).encode(),
+    "a.conll": b"# c\n-DOCSTART- O\n\na B-X\nb I-X\n\nc O\n\nd O\n",
+    "b.json": json.dumps({"data": [{"title": "T", "paragraphs": [{"context": "a b", "qas": [
+        {"id": "1", "question": "q", "answers": [{"text": "b", "answer_start": 2}]}]}]}]}).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_damaged_files_give_rows_or_one_sentence(tmp_path, name):
+    rng = random.Random(name)
+    for _ in range(60):
+        content = bytearray(SOUND[name])
+        for _ in range(rng.choice([1, 3])):
+            at = rng.randrange(len(content))
+            content[at : at + rng.choice([0, 1, 20])] = rng.choice([b"", *DAMAGE])
+        try:
+            opened(files=put(tmp_path, name, bytes(content)), valid_share=0.5,
+                   bad_rows=rng.choice(["refuse", "skip"]))  # fmt: skip
+        except UserError as error:
+            assert "\n" not in str(error)
