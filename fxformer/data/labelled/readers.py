@@ -77,8 +77,11 @@ def _delimited(
     path: Path, options: ReadOptions, stats: text_files.ReadStats, tab: bool
 ) -> Iterator[Record]:
     delimiter = options.delimiter or ("\t" if tab else record_files.default_delimiter(path))
-    # Tables between tabs rarely quote, and sentences often begin with a quotation mark.
-    quote = {"auto": None if delimiter == "\t" else '"'}.get(str(options.quote), options.quote)
+    quote = options.quote
+    if (
+        quote == "auto"
+    ):  # tables between tabs rarely quote, and sentences begin with quotation marks
+        quote = None if delimiter == "\t" else '"'
     names: list[str] | None = None
     for row, where in record_files.delimited(path, stats, delimiter, quote):
         if names is None:
