@@ -195,17 +195,19 @@ class Transformer(nnx.Module):
             )
         if cache is None:
             at = segment_positions(segments) if positions is None else positions
-            offset, keys = 0, segments
+            offset, keys, index = 0, segments, None
         else:
             offset, at = cache.query_offset(), cache.positions(segments.shape[1])
             keys = cache.filled(segments.shape[1]).astype(segments.dtype)
             prefix = None if prefix is None else cache.among_keys(prefix)
+            index = None if cache.key_index is None else jnp.asarray(cache.key_index)
         memory = cache is not None and isinstance(cache.layers[0], XLMemory)
         if prefix is not None and memory:
             raise UserError(
                 "a Transformer-XL memory has no prefix: write model.attention.memory_length=null"
             )
         mask = AttentionMask(segments, keys, self.causal, query_offset=offset, prefix=prefix)
+        mask = dataclasses.replace(mask, key_index=index)
         distances = mask.distances()
         bias, relative = self.position.bias(distances), self.position.relative(distances)
         mask = mask.precompute()

@@ -7,6 +7,7 @@ from typing import Any, Self
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
@@ -29,6 +30,8 @@ class KVCache:
         the same index too
     encoder: keys and values of cross-attention; None: computed from the encoder's output
 
+    shareable: whether rows that begin with the same prompt can share its buffers (`BeamCache`)
+
     `length` and `padding` are None in a `StackCache`, which holds them once for all layers.
     """
 
@@ -37,12 +40,13 @@ class KVCache:
     length: Int[Array, ""] | Any = None
     padding: Int[Array, "B"] | Any = None
     encoder: EncoderKeys | None = None
+    shareable: bool = flax.struct.field(pytree_node=False, default=True)
 
     @classmethod
     def empty(cls, batch: int, length: int, heads: int, width: int, dtype) -> Self:
         """A cache with nothing read, of `batch` rows of at most `length` tokens."""
         buffer = jnp.zeros((batch, heads, length, width), dtype)
-        return cls(buffer, buffer)
+        return cls(buffer, buffer, shareable=cls is KVCache)
 
     def extend(
         self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]
@@ -51,11 +55,13 @@ class KVCache:
         cache = self.append(k, v)
         return *(a.astype(k.dtype).swapaxes(1, 2) for a in (cache.k, cache.v)), cache
 
-    def append(self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]) -> Self:
-        """The cache with T more tokens, written behind those it holds."""
+    def append(self, k: Float[Array, "R T G K"], v: Float[Array, "R T G K"]) -> Self:
+        """The cache with T more tokens, written behind those it holds. R is a multiple of B where
+        rows share a buffer: theirs are written one behind the other."""
 
         def write(buffer, new):
-            new = new.swapaxes(1, 2).astype(buffer.dtype)
+            new = new.reshape(buffer.shape[0], -1, *new.shape[2:]).swapaxes(1, 2)
+            new = new.astype(buffer.dtype)
             return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.length, axis=2)
 
         return dataclasses.replace(
@@ -166,6 +172,11 @@ class StackCache:
     def empty(cls, layer: KVCache, layers: int) -> Self:
         """The cache of a stack with nothing read, of layers like this one."""
         return cls((layer,) * layers, jnp.int32(0), jnp.zeros(layer.k.shape[0], jnp.int32))
+
+    @property
+    def key_index(self) -> Int[np.ndarray, "S"] | None:
+        """Index of each key in its row; None: in order."""
+        return None
 
     @property
     def dtype(self):

@@ -1,5 +1,7 @@
 """Disentangled attention (DeBERTa): content and relative position have terms of their own."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from jaxtyping import Array, Float
 
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext, MultiHeadAttention
+from fxformer.nn.cache import KVCache
 from fxformer.nn.core import Embedding, Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position, RelativeEmbeddings
@@ -187,6 +190,10 @@ class DisentangledAttention(MultiHeadAttention):
             p2c = jnp.take_along_axis(p2c, relative.rows.T[None, None], axis=-1)
             bias += p2c.swapaxes(-1, -2)
         return bias if bias.ndim else None
+
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+        """As of `MultiHeadAttention`, for each row alone: p2c is of a row's own keys."""
+        return dataclasses.replace(super().init_cache(batch, length, dtype), shareable=False)
 
     def flops(self, pairs: AttentionPairs) -> int:
         """Plus, for each term, a product with the embedding of each distance that a query meets, or

@@ -116,6 +116,10 @@ class NgramAttention(MultiHeadAttention):
         y += jnp.einsum("BPHT,BPTHK->BPTHK", weights[..., -1], own_v)
         return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), cache
 
+    def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
+        """As of `MultiHeadAttention`, for each row alone."""
+        return dataclasses.replace(super().init_cache(batch, length, dtype), shareable=False)
+
     def flops(self, pairs: AttentionPairs) -> int:
         """Plus the relative bias that each query of every stream computes."""
         return super().flops(pairs) + 2 * pairs.queries * kernel_size(self.relative)

@@ -180,6 +180,8 @@ class RelativeAttention(MultiHeadAttention):
     ) -> Float[Array, "B H T S"]:
         """q · r[d] for every query and key; undefined where a causal mask hides the key."""
         mask, length = context.mask, q.shape[1]
+        if mask.key_index is not None:  # not in order: one query, that of a step of decoding
+            return self.distance_logits(q, context, mask.distances()[0], key)
         columns = keys + (1 if mask.strictly_causal else length)
         distances = mask.query_offset + length - jnp.arange(columns)
         return relative_shift(self.distance_logits(q, context, distances, key), keys)

@@ -32,8 +32,8 @@ def attend(
     al. 2023). A query whose keys are all masked (padding) gets a mean of values: finite, never
     used.
 
-    q: may have a multiple of the rows of k and v, each of which so many rows of q in turn attend to
-        (the beams of one source, in cross-attention)
+    q: may have a multiple of the rows of k and v, so many of which in turn attend to each of these
+        (beams of one prompt or source)
     mask: symbolic, or an array that is True where a query attends to a key
     dropout, key: rate of dropout on the attention weights, and its PRNG key (None: no dropout)
     capture: list to which the attention weights are appended, in float32 and 0 where masked; None:
@@ -42,9 +42,13 @@ def attend(
     B, T, H, K = q.shape
     G = k.shape[2]
     if k.shape[0] != B:  # rows that share keys become queries of one row
-        assert bias is None and key is None and isinstance(mask, AttentionMask)
-        rows = mask.to_dense().reshape(k.shape[0], 1, -1, k.shape[1])
-        y = attend(q.reshape(k.shape[0], -1, H, K), k, v, rows, scale=scale, capture=capture)
+        assert key is None and capture is None and isinstance(mask, AttentionMask)
+        shape = (k.shape[0], B // k.shape[0])
+        mask = mask.to_dense().reshape(shape[0], 1, -1, k.shape[1])
+        if bias is not None:  # of one query, for all rows or of each
+            each = jnp.broadcast_to(bias, (B, H, T, k.shape[1])).reshape(*shape, H, T, -1)
+            bias = each.swapaxes(1, 2).reshape(shape[0], H, -1, k.shape[1])
+        y = attend(q.reshape(shape[0], -1, H, K), k, v, mask, bias=bias, scale=scale)
         return y.reshape(B, T, H, K)
     causal = False
     if isinstance(mask, AttentionMask):

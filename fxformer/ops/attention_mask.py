@@ -26,6 +26,7 @@ class AttentionMask:
     prefix: which keys belong to the prefix of their segment; None: none
     window: keys at a distance of `window` or more are masked; None: no window
     window_exempt: keys to which the window does not apply (Longformer's global tokens); None: none
+    key_index: index in the row of each key; None: in order
     precomputed: the dense mask without the window, see `precompute`
     """
 
@@ -36,6 +37,7 @@ class AttentionMask:
     prefix: Bool[Array, "B S"] | None = None
     window: Int[Array, ""] | int | None = None
     window_exempt: Bool[Array, "B S"] | None = None
+    key_index: Int[Array, "S"] | None = None
     precomputed: Bool[Array, "B 1 T S"] | None = None
 
     @property
@@ -78,7 +80,9 @@ class AttentionMask:
         positions do, and attention across segments is masked.
         """
         queries = self.query_offset + jnp.arange(self.query_segments.shape[1])
-        return queries[:, None] - jnp.arange(self.key_segments.shape[1])[None, :]
+        keys = self.key_index
+        keys = jnp.arange(self.key_segments.shape[1]) if keys is None else keys
+        return queries[:, None] - keys[None, :]
 
     def _without_window(self) -> Bool[Array, "B 1 T S"]:
         same = self.query_segments[:, :, None] == self.key_segments[:, None, :]

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.processors import EXCLUDED, build_processors, process
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState, is_eos
 
 
@@ -50,8 +51,11 @@ class BeamSearch:
     take turns in every step; their finished sequences are ranked together at the end.
     """
 
-    def __init__(self, config: GenerationConfig):
-        self.config, self.processors = config, build_processors(config)
+    shares_cache = True
+
+    def __init__(self, config: GenerationConfig, scalars: Scalars):
+        self.config, self.scalars = config, scalars
+        self.processors = build_processors(config, scalars)
         self.rows_per_prompt, self.groups = config.num_beams, config.num_beam_groups
         self.group_size = config.num_beams // config.num_beam_groups
 
@@ -85,7 +89,7 @@ class BeamSearch:
         chosen = jnp.zeros((batch, vocabulary), jnp.float32)  # by how many beams of earlier groups
         groups, parents, tokens = [], [], []
         for g, beams in enumerate(state.own):
-            own = scores[:, g] - self.config.diversity_penalty * chosen[:, None]
+            own = scores[:, g] - self.scalars.diversity_penalty * chosen[:, None]
             found = self.candidates(beams, own, state.text.step + 1 >= max_new)
             beams = self.finish(beams, found, generated[:, g], state.text.step)
             beams, kept = self.continue_beams(beams, found)
@@ -165,8 +169,9 @@ class BeamSearch:
         if self.config.early_stopping is True:
             improvable = ~full
         else:
-            later = self.config.early_stopping == "never" and self.config.length_penalty > 0
-            reachable = best / self.penalty(max_new if later else length)
+            later = self.config.early_stopping == "never"
+            later &= self.scalars.length_penalty > 0
+            reachable = best / self.penalty(jnp.where(later, max_new, length))
             improvable = ~full | (reachable > beams.scores[:, -1])
         return dataclasses.replace(beams, done=beams.done | ~improvable | ~jnp.isfinite(best))
 
@@ -175,7 +180,8 @@ class BeamSearch:
         base = length.astype(jnp.float32)
         if self.config.length_penalty_kind == "gnmt":
             base = (5.0 + base) / 6.0
-        return base**self.config.length_penalty
+        power = self.scalars.length_penalty  # pow(x, 1) is not exact
+        return jnp.where(power == 1, base, base**power)
 
     def unfinished(self, state: DecodingState) -> Bool[Array, ""]:
         return ~state.ended.all()

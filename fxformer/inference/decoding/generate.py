@@ -15,6 +15,8 @@ from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationCon
 from fxformer.inference.decoding.layout import decoding_layout
 from fxformer.inference.decoding.loop import Inputs, Program, advance, start
 from fxformer.inference.decoding.prompts import align_right, bucket, position_limit, source_arrays
+from fxformer.inference.decoding.scalars import Scalars, compiled_settings
+from fxformer.inference.decoding.strategy import Strategy, build_strategy
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
 
@@ -96,7 +98,7 @@ def generate(
         cache_dtype = jax.tree.leaves(params)[0].dtype
     program = Program(
         graphdef,
-        _compiled_settings(config),
+        compiled_settings(config),
         bucket(int(max_new.max())),
         min(vocab_size or model.vocab, model.vocab),
         jnp.dtype(cache_dtype),
@@ -107,22 +109,24 @@ def generate(
         min_new=min_new,
         max_new=max_new,
         seed=np.uint32(config.seed),
+        scalars=Scalars.of(config),
         rows=np.arange(len(tokens)) if row_numbers is None else np.asarray(row_numbers),
         prefix=None if prefix is None else align_right(np.asarray(prefix), mask, width),
         **source_arrays(model, source, source_segments, global_tokens),
     )
-    state = _run(program, params, Inputs(**arrays), allowed, on_token)
-    sequences, row_lengths, scores = map(np.asarray, program.strategy.result(state))
+    strategy = build_strategy(config, Scalars.of(config))
+    state = _run(program, params, strategy, Inputs(**arrays), allowed, on_token)
+    sequences, row_lengths, scores = map(np.asarray, strategy.result(state))
     sequences = np.where(
         np.arange(sequences.shape[1]) < row_lengths[:, None], sequences, config.pad_id
     )
     return Generated(sequences[:, : int(max_new.max())], row_lengths, scores)
 
 
-def _run(program: Program, params, inputs: Inputs, allowed, on_token):
+def _run(program: Program, params, strategy: Strategy, inputs: Inputs, allowed, on_token):
     """The final state: in one call, or step by step where a function is called after each."""
-    per_prompt = program.strategy.rows_per_prompt
-    last = int(inputs.max_new.max())
+    per_prompt = strategy.rows_per_prompt
+    last, scalars = int(inputs.max_new.max()), inputs.scalars
     shape = len(inputs.prompt) * per_prompt, program.vocab_size
     texts = [row[pad:] for row, pad in zip(inputs.prompt, inputs.padding, strict=True)]
     texts = [text for text in texts for _ in range(per_prompt)]
@@ -131,13 +135,17 @@ def _run(program: Program, params, inputs: Inputs, allowed, on_token):
     ended = np.zeros(shape[0], bool)
     state, unfinished = start(program, params, inputs, mask)
     if allowed is None and on_token is None:
-        return advance(program, params, state, np.int32(last), None)[0] if unfinished else state
+        return (
+            advance(program, params, scalars, state, np.int32(last), None)[0]
+            if unfinished
+            else state
+        )
     while True:
         if on_token is not None:
             stop = on_token(np.asarray(state.text.last_tokens), ~ended)
             if stop is not None:
                 state = dataclasses.replace(state, ended=state.ended | np.asarray(stop, bool))
-                unfinished = program.strategy.unfinished(state)
+                unfinished = strategy.unfinished(state)
         if not unfinished or int(state.text.step) >= last:
             return state
         ended, step = np.array(state.ended), int(state.text.step)
@@ -145,7 +153,7 @@ def _run(program: Program, params, inputs: Inputs, allowed, on_token):
             ids = np.asarray(state.text.ids)[:, : state.text.width + step]
             texts = [row[pad:] for row, pad in zip(ids, state.text.prompt_start, strict=True)]
             mask = allowed_mask(allowed, numbers, texts, shape, ended)
-        state, unfinished = advance(program, params, state, np.int32(step + 1), mask)
+        state, unfinished = advance(program, params, scalars, state, np.int32(step + 1), mask)
 
 
 def allowed_mask(
@@ -230,16 +238,3 @@ def _prompt(model, config, prompt, mask, source):
         row = int(np.argmin(mask.any(1)))
         raise UserError(f"prompt {row} is empty: it needs one token or more")
     return prompt, mask
-
-
-def _compiled_settings(config: GenerationConfig) -> GenerationConfig:
-    """The settings that a compiled program depends on: limits and seed are inputs of it."""
-    least = bool(config.min_length if config.min_new_tokens is None else config.min_new_tokens)
-    return config.replace(
-        max_new_tokens=None,
-        max_length=None,
-        min_new_tokens=int(least),
-        min_length=0,
-        seed=0,
-        decoder_start_token_id=None,
-    )

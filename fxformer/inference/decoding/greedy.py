@@ -5,6 +5,7 @@ from jaxtyping import Array, Bool, Float
 
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.processors import build_processors, process
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState
 
 
@@ -12,11 +13,14 @@ class Greedy:
     """argmax of the processed logits. Base of the strategies that extend rows independently.
 
     rows_per_prompt: rows that decode each prompt
+    shares_cache: whether they share a cache, as rows that continue each other do
     """
 
-    def __init__(self, config: GenerationConfig):
+    shares_cache = False
+
+    def __init__(self, config: GenerationConfig, scalars: Scalars):
         self.config = config
-        self.processors = build_processors(config)
+        self.processors = build_processors(config, scalars)
         self.rows_per_prompt = config.num_return_sequences
 
     def begin(self, state: DecodingState) -> DecodingState:

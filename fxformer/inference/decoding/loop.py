@@ -11,10 +11,12 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState, TokenRows
-from fxformer.inference.decoding.strategy import Strategy, build_strategy
+from fxformer.inference.decoding.strategy import build_strategy
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
+from fxformer.nn.beam_cache import BeamCache
 from fxformer.nn.cache import StackCache
 
 
@@ -32,11 +34,6 @@ class Program:
     vocab_size: int
     cache_dtype: Any
 
-    @property
-    def strategy(self) -> Strategy:
-        """The strategy of the config."""
-        return build_strategy(self.config)
-
 
 @flax.struct.dataclass
 class Inputs:
@@ -48,6 +45,7 @@ class Inputs:
     source, source_segments, global_tokens: input of an encoder-decoder's encoder
     min_new, max_new: least and most generated tokens
     seed, rows: of the PRNG key of each prompt
+    scalars: settings that are numbers
     """
 
     prompt: Int[Array, "B W"]
@@ -56,6 +54,7 @@ class Inputs:
     max_new: Int[Array, "B"]
     seed: Int[Array, ""]
     rows: Int[Array, "B"]
+    scalars: Scalars
     prefix: Bool[Array, "B W"] | None = None
     source: Int[Array, "B S"] | None = None
     source_segments: Int[Array, "B S"] | None = None
@@ -67,7 +66,8 @@ def start(
     program: Program, params: nnx.State, inputs: Inputs, allowed: Bool[Array, "R V"] | None
 ) -> tuple[DecodingState, Bool[Array, ""]]:
     """(state with the first token of every row, whether a row needs another)."""
-    model, strategy = nnx.merge(program.graphdef, params), program.strategy
+    model = nnx.merge(program.graphdef, params)
+    strategy = build_strategy(program.config, inputs.scalars)
     batch, width = inputs.prompt.shape
     cache = model.init_cache(batch, width + program.new_tokens, program.cache_dtype)
     cache = cache.with_padding(inputs.padding)
@@ -80,17 +80,22 @@ def start(
     logits, cache = read(
         model, inputs.prompt, segments, cache, inputs.source_segments, prefix=inputs.prefix
     )
-    rows = jnp.repeat(jnp.arange(batch), strategy.rows_per_prompt)
+    per_prompt = strategy.rows_per_prompt
+    rows = jnp.repeat(jnp.arange(batch), per_prompt)
+    if strategy.shares_cache and BeamCache.suits(cache, per_prompt):
+        cache = BeamCache.of(cache, per_prompt, width, program.new_tokens)
+    else:
+        cache = cache.take_rows(rows)
     ids = jnp.pad(inputs.prompt, ((0, 0), (0, program.new_tokens)))
     text = TokenRows(ids, inputs.padding, jnp.int32(0), inputs.min_new, inputs.max_new, width)
     sources = inputs.source_segments
     state = DecodingState(
         text.take_rows(rows),
-        cache.take_rows(rows),
+        cache,
         jnp.zeros(len(rows), bool),
         jnp.zeros(len(rows), jnp.int32),
         jnp.zeros(len(rows), jnp.float32),
-        row_keys(inputs.seed, inputs.rows, strategy.rows_per_prompt),
+        row_keys(inputs.seed, inputs.rows, per_prompt),
         None if sources is None else sources[rows],
     )
     state = strategy.begin(state)
@@ -98,16 +103,18 @@ def start(
     return state, strategy.unfinished(state)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=2)
+@partial(jax.jit, static_argnums=0, donate_argnums=3)
 def advance(
     program: Program,
     params: nnx.State,
+    scalars: Scalars,
     state: DecodingState,
     limit: Int[Array, ""],
     allowed: Bool[Array, "R V"] | None,
 ) -> tuple[DecodingState, Bool[Array, ""]]:
     """(state once `limit` tokens are generated or all rows have ended, whether one has not)."""
-    model, strategy = nnx.merge(program.graphdef, params), program.strategy
+    model = nnx.merge(program.graphdef, params)
+    strategy = build_strategy(program.config, scalars)
 
     def needed(state):
         return (state.text.step < limit) & strategy.unfinished(state)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import TokenRows, is_eos
 
 EXCLUDED = -jnp.inf  # score of a token that cannot be chosen
@@ -32,11 +33,12 @@ def process(
     return scores if allowed is None else jnp.where(allowed, scores, EXCLUDED)
 
 
-def build_processors(config: GenerationConfig) -> tuple[Processor, ...]:
+def build_processors(config: GenerationConfig, scalars: Scalars) -> tuple[Processor, ...]:
     """The processors that a config asks for, in the order of transformers."""
     found: list[Processor] = []
     if config.repetition_penalty != 1:
-        found.append(RepetitionPenalty(config.repetition_penalty, config.repetition_penalty_prompt))
+        prompt = config.repetition_penalty_prompt
+        found.append(RepetitionPenalty(scalars.repetition_penalty, prompt))
     if config.no_repeat_ngram_size:
         found.append(NoRepeatNgram(config.no_repeat_ngram_size))
     if config.bad_words_ids:
@@ -62,7 +64,7 @@ class RepetitionPenalty:
     prompt: whether the ids of the prompt count
     """
 
-    penalty: float
+    penalty: Float[Array, ""] | float
     prompt: bool = True
 
     def __call__(self, scores, text):

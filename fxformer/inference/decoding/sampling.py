@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.greedy import Greedy
 from fxformer.inference.decoding.processors import EXCLUDED
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState
 
 
@@ -19,12 +20,12 @@ class Sampling(Greedy):
     the same in any batch.
     """
 
-    def __init__(self, config: GenerationConfig):
-        super().__init__(config)
-        self.truncations = build_truncations(config)
+    def __init__(self, config: GenerationConfig, scalars: Scalars):
+        super().__init__(config, scalars)
+        self.temperature, self.truncations = scalars.temperature, build_truncations(config, scalars)
 
     def choose(self, logits: Float[Array, "R V"], state: DecodingState) -> Array:
-        logits = truncate(logits / self.config.temperature, self.truncations)
+        logits = truncate(logits / self.temperature, self.truncations)
         keys = jax.vmap(jax.random.fold_in, (0, None))(state.keys, state.text.step)
         return jax.vmap(jax.random.categorical)(keys, logits)
 
@@ -36,17 +37,17 @@ def truncate(logits: Float[Array, "R V"], truncations: tuple) -> Float[Array, "R
     return logits
 
 
-def build_truncations(config: GenerationConfig) -> tuple:
+def build_truncations(config: GenerationConfig, scalars: Scalars) -> tuple:
     """The truncations that a config asks for, in the order of transformers."""
     found: list = []
     if config.top_k:
         found.append(TopK(config.top_k))
     if config.top_p < 1:
-        found.append(TopP(config.top_p))
+        found.append(TopP(scalars.top_p))
     if config.min_p > 0:
-        found.append(MinP(config.min_p))
+        found.append(MinP(scalars.min_p))
     if config.typical_p < 1:
-        found.append(TypicalP(config.typical_p))
+        found.append(TypicalP(scalars.typical_p))
     return tuple(found)
 
 
@@ -68,7 +69,7 @@ class TopP:
     """Keeps the fewest tokens whose probabilities sum to p or more, and at least one. Holtzman et
     al. 2020, sec. 3.1."""
 
-    p: float
+    p: Float[Array, ""] | float
 
     def __call__(self, logits: Float[Array, "R V"]) -> Float[Array, "R V"]:
         probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
@@ -79,7 +80,7 @@ class TopP:
 class MinP:
     """Keeps tokens with at least a fraction p of the largest probability."""
 
-    p: float
+    p: Float[Array, ""] | float
 
     def __call__(self, logits: Float[Array, "R V"]) -> Float[Array, "R V"]:
         probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
@@ -92,7 +93,7 @@ class TypicalP:
     """Keeps the tokens whose information is nearest to the entropy, and whose probabilities sum to
     p or more; at least one. Meister et al. 2023, sec. 4."""
 
-    p: float
+    p: Float[Array, ""] | float
 
     def __call__(self, logits: Float[Array, "R V"]) -> Float[Array, "R V"]:
         log_p = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
@@ -105,7 +106,7 @@ def keep_mass(
     logits: Float[Array, "R V"],
     probabilities: Float[Array, "R V"],
     order: Float[Array, "R V"],
-    mass: float,
+    mass: Float[Array, ""] | float,
 ) -> Float[Array, "R V"]:
     """Keeps the first tokens, by ascending `order`, whose probabilities sum to `mass` or more.
 

@@ -8,6 +8,7 @@ from fxformer.inference.decoding.beam import BeamSearch
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.greedy import Greedy
 from fxformer.inference.decoding.sampling import Sampling
+from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState
 
 
@@ -15,6 +16,7 @@ class Strategy(Protocol):
     """Methods of a strategy; `Greedy` documents them. rows_per_prompt: rows that decode a prompt"""
 
     rows_per_prompt: int
+    shares_cache: bool
 
     def begin(self, state: DecodingState) -> DecodingState: ...
 
@@ -27,8 +29,8 @@ class Strategy(Protocol):
     def result(self, state: DecodingState) -> tuple[Array, Array, Array]: ...
 
 
-def build_strategy(config: GenerationConfig) -> Strategy:
-    """The strategy of a config."""
+def build_strategy(config: GenerationConfig, scalars: Scalars) -> Strategy:
+    """The strategy of a config, with these values of its numbers."""
     if config.num_beams > 1:
-        return BeamSearch(config)
-    return Sampling(config) if config.do_sample else Greedy(config)
+        return BeamSearch(config, scalars)
+    return (Sampling if config.do_sample else Greedy)(config, scalars)

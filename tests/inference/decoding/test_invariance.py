@@ -5,6 +5,8 @@ import pytest
 
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.loop import limit_programs
+from fxformer.nn.beam_cache import BeamCache
 from tests.models import VOCAB, a_batch, ids, logits, tiny
 
 LENGTHS, NEW = (7, 2, 5), 6
@@ -141,3 +143,23 @@ def test_a_bfloat16_cache_changes_little():
     full = generate(model, settings, prompt=prompt)
     half = generate(model, settings, prompt=prompt, cache_dtype="bfloat16")
     np.testing.assert_allclose(full.scores, half.scores, rtol=0.05)
+
+
+SHARED = ("decoder-alibi", "decoder-buckets", "decoder-window", "gpt2", "llama", "transfo_xl", "t5")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n == "decoder-alibi" else pytest.mark.slow) for n in SHARED],
+)
+def test_beams_that_share_a_cache_find_what_rows_of_their_own_find(name, monkeypatch):
+    family, overrides = (DECODERS | SEQ2SEQ)[name]
+    model, settings = tiny(family, *overrides), settings_of("beam")
+    rows = [ids(1, n, seed=n)[0] for n in LENGTHS]
+    given = inputs(name in SEQ2SEQ, rows, 7, "right")
+    shared = generate(model, settings, **given)
+    monkeypatch.setattr(BeamCache, "suits", staticmethod(lambda *_: False))
+    limit_programs(0)
+    apart = generate(model, settings, **given)
+    assert [row.tolist() for row in shared.rows()] == [row.tolist() for row in apart.rows()]
+    np.testing.assert_allclose(shared.scores, apart.scores, atol=1e-4)

@@ -7,6 +7,7 @@ from scipy import stats
 
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import generate
+from fxformer.inference.decoding.loop import compiled_programs
 from fxformer.inference.decoding.sampling import MinP, TopK, TopP, TypicalP
 from tests.inference.decoding.markov import MarkovChain, chain
 
@@ -109,3 +110,25 @@ def test_excluded_tokens_are_never_drawn():
     )
     found = generate(model, settings, prompt=np.array([[0]]))
     assert set(found.rows()[0].tolist()) == {0, 2} and found.lengths.tolist() == [64]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "min_p": 0.01, "typical_p": 0.9},
+            {"do_sample": True, "temperature": 1.4, "top_p": 0.6, "min_p": 0.1, "typical_p": 0.5},
+        ),
+        (
+            {"num_beams": 2, "length_penalty": 1.0, "repetition_penalty": 1.2},
+            {"num_beams": 2, "length_penalty": -0.5, "repetition_penalty": 1.7},
+        ),
+    ],
+)
+def test_other_numbers_need_no_other_program(first, second):
+    model, _ = chain(8, seed=2)
+    prompt, known = np.array([[1]]), {"max_new_tokens": 6, "eos_token_id": 0}
+    generate(model, GenerationConfig(**known, **first), prompt=prompt)
+    before = compiled_programs()
+    generate(model, GenerationConfig(**known, **second), prompt=prompt)
+    assert compiled_programs() == before
