@@ -19,8 +19,14 @@ FILES = [name for name in FILES if not name.startswith("hydra/")]  # these are H
 GROUPS = sorted({str(Path(name).parent) for name in FILES})
 # Knobs that the parent gives although they have a default.
 PARENTS = {"dim", "rngs", "rng", "key"}
-# Groups whose choice a yaml of conf/data or conf/objective may override, in their order.
-OVERRIDDEN = ("model=bart", "size=tiny", "tokenizer=unigram", "data=stdlib_docs")
+# Groups whose choice a yaml of conf/data, conf/objective or conf/task may override, in their order.
+OVERRIDDEN = (
+    "model=bart",
+    "size=tiny",
+    "tokenizer=unigram",
+    "data=stdlib_docs",
+    "objective=denoise",
+)
 
 
 @cache
@@ -74,8 +80,8 @@ def test_what_a_yaml_says_fits(name):
 def test_no_knob_of_ours_takes_nan_or_nonsense():
     loose = set()
     # whose keys are the user's: labels, roles, options of a cluster
-    free = {"space", "sbatch", "columns", "LabelledData.files", "LabelledData.valid_files"}
-    free |= {"LabelledData.test_files", "parallel_files"}
+    free = {"space", "sbatch", "columns", "metrics", "TaskCorpus.files", "TaskCorpus.valid_files"}
+    free |= {"TaskCorpus.test_files", "parallel_files"}
     free |= {"valid_parallel_files", "test_parallel_files"}
     for name in FILES:
         for _, node in nodes(tree(name)):

@@ -38,6 +38,7 @@ STORY = (
     ("objective",),
     ("head",),
     ("data",),
+    ("task",),
     ("energy",),
     ("flops",),
     ("track",),

@@ -94,9 +94,12 @@ def model_is_whole(cfg: DictConfig) -> str | None:
 
 
 def head_gives_logits(cfg: DictConfig) -> str | None:
-    """Every objective here scores words, so the head must have a table of them."""
-    target = OmegaConf.select(cfg, "model.head._target_")
-    if not target or hasattr(locate(target), "score"):
+    """An objective that scores tokens needs a head with a row for each of them."""
+    target, objective = (
+        OmegaConf.select(cfg, f"{key}._target_") for key in ("model.head", "objective")
+    )
+    needs = getattr(locate(objective), "needs_lm_head", True) if objective else True
+    if not target or hasattr(locate(target), "score") or not needs:
         return None
     name = target.rpartition(".")[2]
     return (

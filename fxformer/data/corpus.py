@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
+from omegaconf import DictConfig
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
@@ -130,8 +131,20 @@ class Corpus(ABC):
             frame = dataclasses.replace(frame, source=frame_of(tokenizer.source, limits))
         return self.packing(documents, row_length, framed(frame, documents))
 
-    def prepare(self, row_length: int, limits: tuple[Limit, ...] = ()) -> Prepared:
-        """Pack both splits into rows of `row_length` tokens. UserError where a split is empty."""
+    def completed(self, cfg: DictConfig) -> DictConfig:
+        """The config with what follows from the data; of most corpora the same."""
+        return cfg
+
+    def prepare(
+        self,
+        row_length: int,
+        limits: tuple[Limit, ...] = (),
+        architecture: str | None = None,
+    ) -> Prepared:
+        """Pack both splits into rows of `row_length` tokens. UserError where a split is empty.
+
+        architecture: of the model that reads them
+        """
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
         packed = {split: self.pack(split, row_length, limits) for split in self.source.splits}
         size = facts["valid"]["bytes"]

@@ -5,8 +5,9 @@ from typing import Literal
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from fxformer.errors import UserError
 from fxformer.nn.core import Linear
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
@@ -14,21 +15,22 @@ from fxformer.types import Count, Part, Rate
 Pooling = Literal["first", "last", "mean"]
 
 
-def pool_first(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The hidden state at the first position, whether padding or not."""
-    return x[:, 0]
+def pool_first(x: Float[Array, "B T D"], pieces: Bool[Array, "B N T"]) -> Float[Array, "B N D"]:
+    """The hidden state of the first token of each piece; of position 0 for an empty one."""
+    return jnp.take_along_axis(x, jnp.argmax(pieces, axis=2)[..., None], axis=1)
 
 
-def pool_last(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The hidden state of the last token that is not padding."""
-    last = segments.shape[1] - 1 - jnp.argmax(segments[:, ::-1] > 0, axis=1)
-    return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+def pool_last(x: Float[Array, "B T D"], pieces: Bool[Array, "B N T"]) -> Float[Array, "B N D"]:
+    """The hidden state of the last token of each piece; of the last position for an empty one."""
+    last = pieces.shape[2] - 1 - jnp.argmax(pieces[:, :, ::-1], axis=2)
+    return jnp.take_along_axis(x, last[..., None], axis=1)
 
 
-def pool_mean(x: Float[Array, "B T D"], segments: Int[Array, "B T"]) -> Float[Array, "B D"]:
-    """The mean of the hidden states of all tokens that are not padding."""
-    weights = (segments > 0).astype(x.dtype)[..., None]
-    return (x * weights).sum(1) / jnp.maximum(weights.sum(1), 1)
+def pool_mean(x: Float[Array, "B T D"], pieces: Bool[Array, "B N T"]) -> Float[Array, "B N D"]:
+    """The mean of the hidden states of each piece; 0 for an empty one."""
+    weights = pieces.astype(x.dtype)
+    total = jnp.einsum("BNT,BTD->BND", weights, x)
+    return total / jnp.maximum(weights.sum(2), 1)[..., None]
 
 
 POOLINGS = {"first": pool_first, "last": pool_last, "mean": pool_mean}
@@ -71,8 +73,7 @@ class ClassificationHead(nnx.Module):
     ) -> Float[Array, "B *T C"]:
         """Logits of hidden states x. key: PRNG key of dropout; None: no dropout."""
         keys = split_key(key, 2)
-        x = self.pooled(x, segments, key=keys[0])
-        return x if self.output is None else self.output(drop(x, self.dropout, keys[1]))
+        return self._output(self.pooled(x, segments, key=keys[0]), keys[1])
 
     def pooled(
         self,
@@ -81,8 +82,33 @@ class ClassificationHead(nnx.Module):
         *,
         key: Array | None = None,
     ) -> Float[Array, "B *T D"]:
-        """The input of the output layer, before its dropout: norm(act(pool(x) W₁ + b₁))."""
-        x = x if self.pooling is None else POOLINGS[self.pooling](x, segments)
+        """The input of the output layer, before its dropout: norm(act(pool(x) W₁ + b₁)).
+
+        One vector for each row, of all its tokens that are not padding.
+        """
+        if self.pooling is None:
+            return self._transformed(x, key)
+        whole = (segments > 0)[:, None, :]
+        return self._transformed(POOLINGS[self.pooling](x, whole)[:, 0], key)
+
+    def of_pieces(
+        self,
+        x: Float[Array, "B T D"],
+        pieces: Bool[Array, "B N T"],
+        *,
+        key: Array | None = None,
+    ) -> Float[Array, "B N C"]:
+        """Logits of several texts of each row. pieces: the tokens of each; none: any logits"""
+        if self.pooling is None:
+            raise UserError("this head has no pooling: it classifies tokens, not texts")
+        keys = split_key(key, 2)
+        x = self._transformed(POOLINGS[self.pooling](x, pieces), keys[0])
+        return self._output(x, keys[1])
+
+    def _transformed(self, x: Float[Array, "*B D"], key: Array | None) -> Float[Array, "*B D"]:
         if self.dense is not None and self.act is not None:
             x = self.act(self.dense(drop(x, self.dropout, key)))
         return x if self.norm is None else self.norm(x)
+
+    def _output(self, x: Float[Array, "*B D"], key: Array | None) -> Float[Array, "*B C"]:
+        return x if self.output is None else self.output(drop(x, self.dropout, key))

@@ -117,6 +117,10 @@ class Objective(nnx.Module):
         """Metrics of a whole split. outputs: (labels, outputs) of each batch; packed: the split"""
         return {}
 
+    def samples(self, outputs: list, packed: Any, count: int) -> list[tuple[str, str, str]]:
+        """(input, answer, truth) of a few inputs, where there is no token to predict."""
+        return []
+
     def score(self, hidden: Array, batch: Batch) -> Sums:
         """The same for the model's vectors [B T D]."""
         if batch.picked is not None:

@@ -23,10 +23,12 @@ from fxformer.train.state import bind
 class Experiment:
     """Corpus and objective of a config.
 
+    cfg: the config, with what follows from the data (class names of a task)
     make: key -> the objective with its model, weights drawn by the init rules of the model
     objective: with abstract arrays; its `corrupt` runs on the host
     """
 
+    cfg: DictConfig
     corpus: Corpus
     data: Prepared
     make: Callable[[jax.Array], Objective]
@@ -39,11 +41,13 @@ def open_experiment(cfg: DictConfig) -> Experiment:
     Raises UserError for faults that show only with shapes and data, e.g. a missing special token.
     """
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
+    cfg = corpus.completed(cfg)
     make = objective_factory(cfg, corpus.vocabulary)
     objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
     row_length = objective.row_length(corpus.length)
-    data = corpus.prepare(row_length, objective.limits(row_length))
-    return Experiment(corpus, data, make, objective)
+    architecture = objective.model.architecture
+    data = corpus.prepare(row_length, objective.limits(row_length), architecture)
+    return Experiment(cfg, corpus, data, make, objective)
 
 
 def objective_factory(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.Array], Objective]:

@@ -72,6 +72,7 @@ def train(
             check.begin()
             setup = set_up(cfg)
             check_memory(setup)
+        cfg = setup.cfg
         run = open_run(cfg, setup, facts)
         if watch is None:  # a search says it once for all its trials
             if size := run.facts.get("size"):

@@ -109,6 +109,7 @@ def set_up(cfg: DictConfig) -> Setup:
     mesh = mesh_config.mesh()
     check_batch_size(cfg.data.batch, mesh, trainer.accumulate)
     experiment = open_experiment(cfg)
+    cfg = experiment.cfg
     corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
     make = experiment.make
     graphdef, precision = graphdef_of(make), build(cfg.precision)

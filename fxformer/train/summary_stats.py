@@ -41,7 +41,7 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
     """A line where a run ends with the loss that token frequencies alone give: it has not begun to
     use context, which a masked LM at first looks like for hundreds of steps."""
     guess, text = setup.data.facts["unigram_nats"], setup.data.facts["valid"]["bytes"]
-    # made-up tasks score answers, whose frequencies are others than those of all tokens
+    # synthetic and labelled tasks score answers, whose frequencies are not those of all tokens
     if not text or "nll" not in valid or valid["nll"] < guess - MARGIN:
         return []
     trials = ["more steps (trainer.steps)"]
@@ -85,15 +85,18 @@ def facts(
             words += f", nll {formatting.loss(ended.valid['nll'])}"
         lossy = round_trip.mark(setup.data.facts["valid"])
         accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
-        for name in ("perplexity", "bits_per_byte", *accuracies):
+        own = [name for name in setup.objective.metric_names if name not in accuracies]
+        for name in ("perplexity", "bits_per_byte", *accuracies, *own):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
                 words += f" ({lossy})" if lossy and name == "bits_per_byte" else ""
         if pieces := seen.get("valid_pieces"):
             words += f", over {pieces - seen['valid_pieces_missing']:,} of {pieces:,} texts"
-        guess = setup.data.facts["unigram_nats"]
-        alone = f"{guess:.4f} for one that knows only how frequent tokens are"
-        rows += [("", words), ("", alone), *plateau(setup, ended.valid)]
+        rows.append(("", words))
+        if (guess := setup.data.facts["unigram_nats"]) is not None:
+            what = "tokens are" if setup.objective.needs_lm_head else "classes are"
+            rows.append(("", f"{guess:.4f} for one that knows only how frequent {what}"))
+        rows += plateau(setup, ended.valid)
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
     words = f"{formatting.count(speed)} tokens/s, {formatting.duration(seconds)}"

@@ -31,6 +31,7 @@ from fxformer.train.setup import Setup, ValidationBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
 
+SAMPLES = 3  # predictions shown
 LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
 
 
@@ -199,11 +200,22 @@ class Trainer:
     def show_samples(self, ended: LoopState) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""
         setup = self.setup
+        if not setup.objective.needs_lm_head:
+            packed = setup.data.packed["valid"]
+            shown = setup.objective.samples(self.validation.outputs, packed, SAMPLES)
+            self.samples = [Sample(*one) for one in shown]
+            self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
+            return
         batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
         params = ended.state.params if ended.state.ema is None else ended.state.ema
         with self.meter.phase("generate"):
             self.samples = generate_samples(
-                setup.objective, setup.objective_with, params, batch, setup.data.tokenizer, rows=3
+                setup.objective,
+                setup.objective_with,
+                params,
+                batch,
+                setup.data.tokenizer,
+                rows=SAMPLES,
             )
         self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
 

@@ -15,7 +15,7 @@ from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, chec
 from fxformer.inference.pipelines.heads import PickedLogits
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of
 from fxformer.inference.pipelines.mask_text import MaskedText, filled, mask_name, target_id
-from fxformer.inference.pipelines.probabilities import softmax
+from fxformer.ops.probabilities import softmax
 from fxformer.types import Count
 
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fxformer.data.token_offsets import TokenOffsets
 from fxformer.errors import UserError
 from fxformer.inference.forward import Compute
-from fxformer.inference.pipelines.answer_spans import best_spans
 from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head
 from fxformer.inference.pipelines.inputs import (
@@ -19,10 +17,9 @@ from fxformer.inference.pipelines.inputs import (
     tokenizer_of,
     with_offsets,
 )
-from fxformer.inference.pipelines.windows import max_context_window, windows
+from fxformer.task.answer_spans import ReadContext, ranked_answers
+from fxformer.task.windows import windows
 from fxformer.types import Count, Natural
-
-N_BEST = 20  # spans of each window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +43,6 @@ class QuestionAnsweringOptions:
     handle_impossible_answer: bool = False
     align_to_words: bool = True
     max_context: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class _Question:
-    """A prepared row: its context and windows of it; first: index of the window's first token."""
-
-    context: str
-    offsets: TokenOffsets
-    spans: list[tuple[int, int]]
-    first: int
 
 
 class QuestionAnswering(ForwardPipeline):
@@ -114,40 +101,24 @@ class QuestionAnswering(ForwardPipeline):
         spans = windows(len(found.ids), room, stride)
         rows = [self._templates.pair(asked, found.ids[low:high]) for low, high in spans]
         made = [readable(self.model, one) for one in rows]
-        return PreparedRow(made, _Question(context, found, spans, first))
+        after = len(self._templates.after)
+        return PreparedRow(made, ReadContext(context, found, spans, first, after, self._has_null))
 
     def compute(self, options: Any) -> tuple[Compute, int]:
         return HeadLogits("span"), 2
 
-    def finish(self, state: _Question, outputs: list[np.ndarray], options: Any) -> Any:
-        owner = max_context_window(state.spans, len(state.offsets.ids))
-        null, found = 1.0, {}
-        for number, ((low, high), logits) in enumerate(zip(state.spans, outputs, strict=True)):
-            length = state.first + high - low + len(self._templates.after)
-            at = np.arange(length)
-            context = (at >= state.first) & (at < state.first + high - low)
-            starts = context.copy()
-            if options.max_context:
-                starts[context] = owner[low:high] == number
-            made = best_spans(
-                logits[:length, 0],
-                logits[:length, 1],
-                context,
-                count=max(N_BEST, options.top_k),
-                longest=options.max_answer_len,
-                null=self._has_null,
-                starts=starts,
-            )
-            null = min(null, made.null)
-            shift = low - state.first
-            for start, end, score in zip(made.start, made.end, made.score, strict=True):
-                place = _characters(state.offsets, start + shift, end + shift, options)
-                found[place] = max(float(score), found.get(place, 0.0))
-        if options.handle_impossible_answer:
-            found[0, 0] = null
-        ranked = sorted(found.items(), key=lambda item: -item[1])[: options.top_k]
+    def finish(self, state: ReadContext, outputs: list[np.ndarray], options: Any) -> Any:
+        ranked = ranked_answers(
+            state,
+            outputs,
+            count=options.top_k,
+            longest=options.max_answer_len,
+            align_to_words=options.align_to_words,
+            max_context=options.max_context,
+            impossible=options.handle_impossible_answer,
+        )
         answers = [
-            {"score": score, "start": low, "end": high, "answer": state.context[low:high]}
+            {"score": score, "start": low, "end": high, "answer": state.text[low:high]}
             for (low, high), score in ranked
         ]
         return answers[0] if options.top_k == 1 else answers
@@ -156,14 +127,3 @@ class QuestionAnswering(ForwardPipeline):
     def _has_null(self) -> bool:
         """Whether the first token (bos, [CLS]) stands for no answer."""
         return len(self._templates.before) > 0
-
-
-def _characters(offsets: TokenOffsets, first: int, last: int, options: Any) -> tuple[int, int]:
-    """The characters of context tokens `first` to `last`, widened to words if so set."""
-    if options.align_to_words:
-        words = offsets.word
-        if words[first] >= 0:
-            first = int(np.flatnonzero(words == words[first])[0])
-        if words[last] >= 0:
-            last = int(np.flatnonzero(words == words[last])[-1])
-    return int(offsets.start[first]), int(offsets.end[last])

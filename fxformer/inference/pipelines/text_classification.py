@@ -11,7 +11,7 @@ from fxformer.inference.forward import Compute
 from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
 from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
-from fxformer.inference.pipelines.probabilities import sigmoid, softmax
+from fxformer.ops.probabilities import sigmoid, softmax
 from fxformer.types import Count
 
 FUNCTIONS = {"softmax": softmax, "sigmoid": sigmoid, "none": lambda logits: np.float64(logits)}

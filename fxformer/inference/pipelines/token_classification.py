@@ -11,8 +11,8 @@ from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, chec
 from fxformer.inference.pipelines.entities import group_entities, label_words
 from fxformer.inference.pipelines.heads import HeadLogits, check_head, class_count
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of, with_offsets
-from fxformer.inference.pipelines.probabilities import softmax
-from fxformer.inference.pipelines.windows import max_context_window, windows
+from fxformer.ops.probabilities import softmax
+from fxformer.task.windows import max_context_window, windows
 from fxformer.types import Natural
 
 

@@ -266,9 +266,9 @@ def test_the_options_people_type(tmp_path):
 
     def built(*words):
         with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-            node = compose(overrides=["+data=labelled", *words]).data
+            node = compose("train", ["task=classification", *words]).data
         assert values(node, "data") == []
-        return build(node)().open_rows()
+        return build(node)(tokenizer=None).open_rows()
 
     rows = built(f"data.files={tmp_path}/*.csv", "data.columns={text: sentence, label: sentiment}",
                  "data.train_rows=10")  # fmt: skip

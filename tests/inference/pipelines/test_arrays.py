@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from fxformer.errors import UserError
-from fxformer.inference.pipelines.answer_spans import best_spans
 from fxformer.inference.pipelines.entities import group_entities, label_words
-from fxformer.inference.pipelines.probabilities import sigmoid, softmax
-from fxformer.inference.pipelines.windows import max_context_window, windows
+from fxformer.ops.probabilities import sigmoid, softmax
+from fxformer.task.answer_spans import best_spans
+from fxformer.task.windows import max_context_window, windows
 
 NAMES = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
 

@@ -1,0 +1,1 @@
+"""Labelled tasks: how rows are read, what a head answers, its loss and its metrics."""

@@ -1,0 +1,194 @@
+"""Base class of labelled tasks: roles of a row, encoding, labels, loss, predictions and metrics."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from fxformer.batch import Batch, Labels
+from fxformer.data.labelled.rows import Row
+from fxformer.data.tokenizer import Tokenizer
+from fxformer.metrics.base import Metric
+from fxformer.ops.cross_entropy import Sums
+from fxformer.task.features import Feature, Placed
+from fxformer.task.text_template import TextTemplate
+
+
+@dataclasses.dataclass(frozen=True)
+class TextEncoder:
+    """Texts to token ids that fit a model's input.
+
+    template: special tokens around texts
+    length: tokens of an input, with the special ones
+    """
+
+    tokenizer: Tokenizer
+    template: TextTemplate
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What a row became.
+
+    features: inputs of the model; none where the row cannot be used
+    tokens: of the text, all of it; cut: those that are in no feature
+    skipped: why there is no feature; None: there are some
+    """
+
+    features: Sequence[Feature]
+    tokens: int
+    cut: int = 0
+    skipped: str | None = None
+
+
+class Task(ABC):
+    """A labelled task. Subclasses are frozen dataclasses: static parts of a compiled program.
+
+    head: name of the head that answers (model.task_head)
+    roles, optional: fields that a row has, and those that it may have
+    architectures: models that can learn it
+    label_role: field with the class names, of tasks that have classes; None: no classes
+    per_token: whether each token has a label, instead of each input
+    """
+
+    head: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]]
+    optional: ClassVar[tuple[str, ...]] = ()
+    architectures: ClassVar[frozenset[str]] = frozenset({"encoder", "decoder", "seq2seq"})
+    label_role: ClassVar[str | None] = None
+    per_token: ClassVar[bool] = False
+    metrics: Mapping[str, Metric] | Sequence[Metric]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Numbers that the head gives for each label."""
+
+    def needed(self, row: Row) -> tuple[str, ...]:
+        """Roles that a row must have."""
+        return self.roles
+
+    @abstractmethod
+    def encode(self, row: Row, number: int, encoder: TextEncoder) -> Encoded:
+        """The features of a row. Raises UserError, with the row's place, for a wrong label.
+
+        number: of the row in its split
+        """
+
+    @abstractmethod
+    def label_arrays(self, placed: Placed) -> Labels:
+        """The labels of features in rows, as arrays."""
+
+    @abstractmethod
+    def loss(
+        self, head: Any, hidden: Float[Array, "B T D"], batch: Batch, key: Array | None
+    ) -> tuple[Sums, Array]:
+        """({"loss", …}: (sum, weight) over labels, outputs of the head in float32, [B, …])."""
+
+    @abstractmethod
+    def predictions(
+        self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
+    ) -> tuple[Any, Any]:
+        """(predictions, references) of all rows, as the metrics read them.
+
+        outputs: those of each feature
+        """
+
+    def check_rows(self, rows: Mapping[str, Sequence[Row]]) -> None:  # noqa: B027 - optional
+        """Raise UserError where the rows by split do not fit the options of the task."""
+
+    def read(self, row: Row) -> Row:
+        """A row with all roles, where some follow from others."""
+        return row
+
+    def picked(self, labels: Labels) -> np.ndarray | None:
+        """A position in the input of each label [B, N]; None: each token has a label."""
+        return None if self.per_token else np.asarray(labels.at)
+
+    def evaluated(
+        self,
+        outputs: Mapping[int, np.ndarray],
+        features: Sequence[Feature],
+        rows: Sequence[Row],
+    ) -> dict[str, float]:
+        """All metrics by name, of the outputs of all features by their number."""
+        ordered = [outputs[number] for number in range(len(features))]
+        predictions, references = self.predictions(ordered, features, rows)
+        found: dict[str, float] = {}
+        for metric in self.judges:
+            found |= metric.evaluate(predictions, references).values
+        return found
+
+    def samples(
+        self,
+        outputs: Mapping[int, np.ndarray],
+        features: Sequence[Feature],
+        rows: Sequence[Row],
+        count: int,
+    ) -> list[tuple[str, str, str]]:
+        """(input, answer, label) of the first `count` rows, as texts."""
+        numbers = [n for n, one in enumerate(features) if one.example < count and n in outputs]
+        if not numbers:
+            return []
+        some = [features[n] for n in numbers]
+        used = sorted({one.example for one in some})
+        place = {example: n for n, example in enumerate(used)}
+        some = [dataclasses.replace(one, example=place[one.example]) for one in some]
+        given, wanted = self.predictions(
+            [outputs[n] for n in numbers], some, [rows[n] for n in used]
+        )
+        return [
+            (
+                self.shown_input(rows[n]),
+                self.shown(given[i], rows[n]),
+                self.shown(wanted[i], rows[n]),
+            )
+            for i, n in enumerate(used)
+        ]
+
+    def shown_input(self, row: Row) -> str:
+        """What is read of a row, as a text."""
+        values = [row.get(role) for role in (*self.roles, *self.optional) if "label" not in role]
+        return " | ".join(" ".join(v) if isinstance(v, list) else str(v) for v in values if v)
+
+    def shown(self, answer: Any, row: Row) -> str:
+        """A prediction or a reference as a text."""
+        return " ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
+
+    @property
+    def judges(self) -> tuple[Metric, ...]:
+        """The metrics, for this task's classes."""
+        labels = getattr(self, "labels", None)
+        return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
+
+    def outputs_of(
+        self, outputs: Float[np.ndarray, "B ..."], labels: Labels
+    ) -> dict[int, np.ndarray]:
+        """The outputs of each feature of a batch, by its number."""
+        index = np.asarray(labels.index)
+        return {int(index[at]): outputs[at] for at in zip(*np.nonzero(index >= 0), strict=True)}
+
+
+def begins(placed: Placed) -> Int[np.ndarray, "B N"]:
+    """Position of the first token of each feature in its row; 0 where a slot is empty."""
+    found = np.zeros((placed.shape[0], placed.slots), np.int32)
+    found[placed.row, placed.slot] = placed.begin
+    return found
+
+
+def filled(placed: Placed) -> Float[np.ndarray, "B N"]:
+    """1 where a slot of a row has a feature, else 0. float32"""
+    found = np.zeros((placed.shape[0], placed.slots), np.float32)
+    found[placed.row, placed.slot] = 1
+    return found
+
+
+def numbers(placed: Placed) -> Int[np.ndarray, "B N"]:
+    """Number of the feature in each slot of a row; -1: none."""
+    found = np.full((placed.shape[0], placed.slots), -1, np.int32)
+    found[placed.row, placed.slot] = placed.number
+    return found

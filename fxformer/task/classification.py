@@ -1,0 +1,215 @@
+"""Classification of a text or a pair of texts: one class of many, several of many, a number."""
+
+import dataclasses
+import math
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from fxformer.batch import Batch, Labels
+from fxformer.data.labelled.rows import Row
+from fxformer.errors import UserError
+from fxformer.ops.cross_entropy import Sums
+from fxformer.task.base import Encoded, Task, TextEncoder, begins, filled, numbers
+from fxformer.task.class_labels import (
+    check_class_weights,
+    freeze,
+    label_names,
+    label_set,
+    weight_array,
+)
+from fxformer.task.features import Feature, Placed
+from fxformer.task.losses import sigmoid_loss, softmax_loss, squared_loss
+from fxformer.task.text_template import fit_pair
+from fxformer.types import Positive, Rate
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextTask(Task):
+    """A label for a whole text or pair of texts, from the `classification` head.
+
+    A text that is too long is cut at its end, of a pair the longer one first.
+
+    """
+
+    head: ClassVar[str] = "classification"
+    roles: ClassVar[tuple[str, ...]] = ("text", "label")
+    optional: ClassVar[tuple[str, ...]] = ("pair",)
+
+    metrics: Mapping[str, Any] | Sequence[Any] = ()
+
+    def __post_init__(self) -> None:
+        freeze(self, "metrics")
+
+    @abstractmethod
+    def label_of(self, row: Row) -> Any:
+        """The label of a row. Raises UserError where it is none of this task's."""
+
+    def encode(self, row: Row, number: int, encoder: TextEncoder) -> Encoded:
+        label = self.label_of(row)
+        first = encoder.tokenizer.encode(row.values["text"])
+        pair = row.values.get("pair")
+        second = None if pair is None else encoder.tokenizer.encode(pair)
+        if not len(first) or (second is not None and not len(second)):
+            return Encoded([], 0, skipped="a text without tokens")
+        total = len(first) + (0 if second is None else len(second))
+        room = encoder.template.room(encoder.length, second is not None)
+        if second is None:
+            first = first[:room]
+        else:
+            keep = fit_pair(len(first), len(second), room)
+            first, second = first[: keep[0]], second[: keep[1]]
+        kept = len(first) + (0 if second is None else len(second))
+        tokens, types = encoder.template.join(first, second)
+        return Encoded(
+            [Feature(tokens, types, (len(tokens),), number, label)], total, cut=total - kept
+        )
+
+    def logits(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> Array:
+        """The head's outputs for each slot of each row, float32. [B, N, C]"""
+        at = batch.labels.at
+        own = jnp.take_along_axis(batch.segments, at, axis=1)
+        pieces = (batch.segments[:, None, :] == own[:, :, None]) & (own[:, :, None] > 0)
+        return head.of_pieces(hidden, pieces, key=key).astype(jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classification(TextTask):
+    """One class of many: -log softmax(logits)[class].
+
+    labels: names of the classes in the order of the outputs; None: from the training rows, sorted
+    smoothing: label smoothing
+    class_weights: factors on the loss of each class, in the order of `labels`; "balanced": rows /
+        (classes * rows of the class); None: 1
+    """
+
+    label_role: ClassVar[str | None] = "label"
+    labels: Sequence[str] | None = None
+    smoothing: Rate = 0.0
+    class_weights: Sequence[Positive] | Literal["balanced"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze(self, "labels", "class_weights")
+        check_class_weights(self.labels, self.class_weights)
+
+    @property
+    def outputs(self) -> int:
+        return len(label_names(self))
+
+    def label_of(self, row: Row) -> int:
+        return label_set(self).id_of(row.values["label"], row.where)
+
+    def label_arrays(self, placed: Placed) -> Labels:
+        weights = filled(placed)
+        classes = np.zeros(weights.shape, np.int32)
+        classes[placed.row, placed.slot] = [one.label for one in placed.features]
+        return Labels(begins(placed), classes, weights, numbers(placed))
+
+    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
+        logits, labels = self.logits(head, hidden, batch, key), batch.labels
+        found = softmax_loss(
+            logits,
+            labels.classes,
+            labels.weights,
+            smoothing=self.smoothing,
+            class_weights=weight_array(self.class_weights),
+        )
+        return found, logits
+
+    def predictions(
+        self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(logits [N, C] float32, classes [N] int)."""
+        return np.stack(outputs), np.array([one.label for one in features])
+
+    def shown(self, answer: Any, row: Row) -> str:
+        return label_names(self)[int(np.argmax(answer) if np.ndim(answer) else answer)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultiLabel(TextTask):
+    """Several classes of many, each on its own: mean binary cross-entropy over the classes.
+
+    labels: as in Classification
+    """
+
+    label_role: ClassVar[str | None] = "label"
+    labels: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze(self, "labels")
+
+    @property
+    def outputs(self) -> int:
+        return len(label_names(self))
+
+    def label_of(self, row: Row) -> np.ndarray:
+        known = label_set(self)
+        found = np.zeros(len(known.names), np.float32)
+        found[[known.id_of(one, row.where) for one in row.values["label"]]] = 1
+        return found
+
+    def label_arrays(self, placed: Placed) -> Labels:
+        weights = filled(placed)
+        classes = np.zeros((*weights.shape, self.outputs), np.float32)
+        if placed.features:
+            classes[placed.row, placed.slot] = np.stack([one.label for one in placed.features])
+        return Labels(begins(placed), classes, weights, numbers(placed))
+
+    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
+        logits = self.logits(head, hidden, batch, key)
+        return sigmoid_loss(logits, batch.labels.classes, batch.labels.weights), logits
+
+    def predictions(
+        self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(logits [N, C] float32, multi-hot classes [N, C] int)."""
+        return np.stack(outputs), np.stack([one.label for one in features]).astype(np.int64)
+
+    def shown(self, answer: Any, row: Row) -> str:
+        chosen = np.flatnonzero(np.asarray(answer) > 0)
+        return ", ".join(label_names(self)[i] for i in chosen) or "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Regression(TextTask):
+    """A number for each text or pair of texts: mean squared error."""
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def label_of(self, row: Row) -> float:
+        value = row.values["label"]
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if isinstance(value, bool) or not math.isfinite(number):
+            raise UserError(
+                f"{row.where}: the label {value!r} is not a finite number; for class names write "
+                "task=classification"
+            )
+        return number
+
+    def label_arrays(self, placed: Placed) -> Labels:
+        weights = filled(placed)
+        values = np.zeros(weights.shape, np.float32)
+        values[placed.row, placed.slot] = [one.label for one in placed.features]
+        return Labels(begins(placed), values, weights, numbers(placed))
+
+    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
+        values = self.logits(head, hidden, batch, key)[..., 0]
+        return squared_loss(values, batch.labels.classes, batch.labels.weights), values
+
+    def predictions(
+        self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(values [N] float32, numbers [N] float)."""
+        return np.stack(outputs), np.array([one.label for one in features])

@@ -1,0 +1,239 @@
+"""Corpus of a labelled task: rows of files, encoded and packed. See conf/data/labelled.yaml."""
+
+import dataclasses
+import hashlib
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from fxformer.batch import Limit
+from fxformer.config.build import build
+from fxformer.data import disk_cache
+from fxformer.data import tokenizer as tokenizers
+from fxformer.data.corpus import Corpus, Prepared, Source
+from fxformer.data.labelled.corpus import LabelledData
+from fxformer.data.labelled.labels import LabelSet, count
+from fxformer.data.labelled.rows import Row
+from fxformer.data.labelled.statistics import SplitStatistics, of_split
+from fxformer.data.packing import Padded, Segments
+from fxformer.data.progress import Slow
+from fxformer.errors import UserError
+from fxformer.task.base import Task, TextEncoder
+from fxformer.task.features import Feature, PackedFeatures, pack_features
+from fxformer.task.text_template import template_of
+from fxformer.types import Count
+
+_LOG = logging.getLogger(__name__)
+ROUND = 8  # rows are as long as the longest input, rounded up to a multiple of this
+INPUTS = ("text", "pair", "question", "context", "source", "words", "choices")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSplit:
+    """The inputs of a split in rows, and the rows of the files that they were made of.
+
+    packed: a `Packed`; read: rows of the files, by number of example
+    """
+
+    packed: PackedFeatures
+    read: Sequence[Row]
+
+    @property
+    def features(self) -> Sequence[Feature]:
+        return self.packed.features
+
+    @property
+    def length(self) -> int:
+        return self.packed.length
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0):
+        return self.packed.rows(which, seed, epoch)
+
+    def facts(self) -> dict:
+        return self.packed.facts()
+
+
+@dataclasses.dataclass(kw_only=True)
+class TaskCorpus(LabelledData, Corpus):
+    """Labelled rows as inputs of a task. See LabelledData for how they are read.
+
+    Each row of a batch has one input (data/packing=padded, as long as the longest one of all), or
+    several that fit together (data/packing=segments: less padding; then a batch has a varying
+    number of examples, each of which counts the same).
+
+    task: the labelled task
+    separators: how many times what ends a text stands between two texts
+    """
+
+    task: Task
+    separators: Count = 1
+
+    def open(self) -> Source:
+        """The tokenizer, from the training rows where it is to be made, and facts; no token yet."""
+        if self.tokenizer is None:
+            raise UserError("data=labelled is text and needs a tokenizer: tokenizer=…")
+        self._check_roles()
+        content = f"TaskCorpus {self.fingerprint()}"
+        root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
+        name = hashlib.blake2b(f"{content}\n{self.tokenizer.key()}".encode(), digest_size=16)
+        folder = root / "tokenizers" / name.hexdigest()
+        recipe = self.tokenizer
+
+        def train(draft: Path) -> None:
+            with Slow("Training the tokenizer", "rows"):
+                recipe.make(list(self._texts("train"))).save(draft)
+
+        disk_cache.once(folder, train, tokenizers.is_sound)
+        facts = {"corpus": "LabelledData", "corpus_hash": self.fingerprint(), **self.opened.facts}
+        return Source(tokenizers.load(folder), {}, facts)
+
+    def open_rows(self) -> dict[str, list[Row]]:
+        """As LabelledData, with roles that follow from others."""
+        if "_rows_read" not in self.__dict__:
+            opened = super().open_rows()
+            self._rows_read = {
+                split: [self.task.read(row) for row in rows] for split, rows in opened.items()
+            }
+        return self._rows_read
+
+    def completed(self, cfg: DictConfig) -> DictConfig:
+        """The config with what follows from the training rows: class names and weights, outputs.
+
+        A run stores it, so that its model can be opened without the data.
+        """
+        made, rows = cfg.copy(), self.open_rows()["train"]
+        OmegaConf.set_struct(made, False)
+        role = self.task.label_role
+        if role is not None:
+            self._check_roles()
+            names = LabelSet.of(rows, cfg.task.get("labels"), role).names
+            made.task.labels = list(names)
+            if cfg.task.get("class_weights") == "balanced":
+                made.task.class_weights = balanced_weights(rows, names, role)
+        self.task = build(made.task)
+        self.task.check_rows(self.open_rows())
+        heads = made.model.get("task_head") or {}
+        if self.task.head in heads:
+            made.model.task_head[self.task.head].classes = self.task.outputs
+        OmegaConf.set_struct(made, True)
+        return made
+
+    def prepare(
+        self,
+        row_length: int,
+        limits: tuple[Limit, ...] = (),
+        architecture: str | None = None,
+    ) -> Prepared:
+        """Encode and pack all splits into rows of at most `row_length` tokens."""
+        if not isinstance(self.packing, Padded | Segments):
+            raise UserError(
+                f"data/packing={type(self.packing).__name__}: inputs of a task are not cut or "
+                "joined; write data/packing=padded or data/packing=segments"
+            )
+        source = self.source
+        tokenizer = source.tokenizer
+        read = tokenizer.of_source if architecture == "seq2seq" else tokenizer
+        template = template_of(read, self.separators, closed=architecture != "decoder")
+        encoder = TextEncoder(read, template, row_length)
+        encoded, statistics, facts = {}, {}, dict(source.facts)
+        for split, rows in self.open_rows().items():
+            encoded[split], statistics[split], skipped = self._encoded(split, rows, encoder)
+            facts[split] = statistics[split].facts() | {
+                "documents": len(rows),
+                "tokens": sum(len(one.tokens) for one in encoded[split]),
+                "bytes": None,
+                "skipped": dict(skipped),
+            }
+        longest = max(len(one.tokens) for some in encoded.values() for one in some)
+        shared = isinstance(self.packing, Segments)
+        length = row_length if shared else min(row_length, ROUND * math.ceil(longest / ROUND))
+        length = max(length, longest)
+        packed = {
+            split: TaskSplit(
+                pack_features(some, length, self.task, tokenizer.ids.pad, shared=shared),
+                self.open_rows()[split],
+            )
+            for split, some in encoded.items()
+        }
+        facts |= {
+            "tokenizer_hash": tokenizer.hash,
+            "vocab_size": tokenizer.vocabulary.size,
+            "length": length,
+            "bytes_per_token": None,
+            "unigram_nats": self.guess(),
+            "packing": {split: one.facts() for split, one in packed.items()},
+        }
+        return Prepared(tokenizer, packed, facts)
+
+    def guess(self) -> float | None:
+        """Entropy of the classes of the validation rows in nats; None without classes."""
+        if self.task.label_role is None:
+            return None
+        counts = count(self.open_rows()["valid"], self.task.label_role)[0]
+        shares = np.array(list(counts.values())) / max(sum(counts.values()), 1)
+        return float(-(shares * np.log(shares)).sum())
+
+    def _encoded(
+        self, split: str, rows: Sequence[Row], encoder: TextEncoder
+    ) -> tuple[list[Feature], SplitStatistics, Counter[str]]:
+        """The features of a split, its statistics, and how many rows have none, by reason."""
+        features: list[Feature] = []
+        skipped: Counter[str] = Counter()
+        lengths, cut = [], 0
+        with Slow(f"Encoding the {split} rows", "rows") as work:
+            for number, row in enumerate(rows):
+                made = self.task.encode(row, number, encoder)
+                if made.skipped is not None:
+                    skipped[made.skipped] += 1
+                features += made.features
+                cut += bool(made.cut)
+                lengths.append(made.tokens)
+                work.advance(1)
+        if not features:
+            why = ", ".join(f"{n} with {one}" for one, n in skipped.items())
+            raise UserError(f"data=labelled: no usable row in the {split} split ({why})")
+        for reason, amount in skipped.items():
+            _LOG.warning("%d of %d %s rows are left out: %s", amount, len(rows), split, reason)
+        if cut:
+            _LOG.warning(
+                "%d of %d %s rows are longer than data.length=%d and lose text at their end",
+                cut, len(rows), split, encoder.length,
+            )  # fmt: skip
+        found = of_split(rows, self.task.label_role, lengths)
+        return features, dataclasses.replace(found, truncated=cut), skipped
+
+    def _texts(self, split: str) -> Iterator[str]:
+        """All texts that the task reads, and targets, to train a tokenizer on."""
+        for row in self.open_rows()[split]:
+            for role in (*INPUTS, "target"):
+                yield from texts_of(row.get(role))
+
+    def _check_roles(self) -> None:
+        """Raise UserError where the rows lack a role that the task reads."""
+        for rows in self.open_rows().values():
+            for row in rows[:1]:
+                for role in self.task.needed(row):
+                    row.value(role)
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    """The strings of a role: one, or those of a list."""
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []
+
+
+def balanced_weights(rows: Sequence[Row], names: Sequence[str], role: str) -> list[float]:
+    """rows / (classes * rows of the class), for each class; 1 for an empty one."""
+    counts = count(rows, role)[0]
+    total = sum(counts.values())
+    return [total / (len(names) * counts[name]) if counts.get(name) else 1.0 for name in names]

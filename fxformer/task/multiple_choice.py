@@ -1,0 +1,111 @@
+"""Multiple choice: which of several continuations or answers belongs to a text."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from fxformer.batch import Batch, Labels
+from fxformer.data.labelled.rows import Row
+from fxformer.errors import UserError
+from fxformer.ops.cross_entropy import Sums
+from fxformer.task.base import Encoded, Task, TextEncoder, filled, numbers
+from fxformer.task.class_labels import freeze
+from fxformer.task.features import Feature, Placed
+from fxformer.task.losses import softmax_loss
+from fxformer.task.text_template import fit_pair
+
+MISSING = -1e9  # logit of a choice that a row has not
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultipleChoice(Task):
+    """One of K choices: softmax over the K outputs of the `multiple_choice` head.
+
+    Each choice is read with the text before it, apart from the others (Devlin et al. 2019, sec.
+    4.4, SWAG); where a row has a `pair`, the choice continues it. Rows may have different numbers
+    of choices. The label is the number of the right choice, from 0, or the choice itself.
+    """
+
+    head: ClassVar[str] = "multiple_choice"
+    roles: ClassVar[tuple[str, ...]] = ("text", "choices", "label")
+    optional: ClassVar[tuple[str, ...]] = ("pair",)
+    architectures: ClassVar[frozenset[str]] = frozenset({"encoder", "decoder"})
+
+    metrics: Mapping[str, Any] | Sequence[Any] = ()
+
+    def __post_init__(self) -> None:
+        freeze(self, "metrics")
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def encode(self, row: Row, number: int, encoder: TextEncoder) -> Encoded:
+        choices = row.value("choices")
+        label = choice_of(row, choices)
+        text = encoder.tokenizer.encode(row.value("text"))
+        pair = row.get("pair")
+        parts, total, kept = [], 0, 0
+        for choice in choices:
+            second = encoder.tokenizer.encode(choice if pair is None else f"{pair} {choice}")
+            if not len(text) or not len(second):
+                return Encoded([], 0, skipped="a text without tokens")
+            keep = fit_pair(len(text), len(second), encoder.template.room(encoder.length, True))
+            parts.append(encoder.template.join(text[: keep[0]], second[: keep[1]]))
+            total, kept = total + len(text) + len(second), kept + sum(keep)
+        tokens, types = (np.concatenate(some) for some in zip(*parts, strict=True))
+        lengths = tuple(len(one[0]) for one in parts)
+        return Encoded([Feature(tokens, types, lengths, number, label)], total, cut=total - kept)
+
+    def label_arrays(self, placed: Placed) -> Labels:
+        weights = filled(placed)
+        classes = np.zeros(weights.shape, np.int32)
+        classes[placed.row, placed.slot] = [one.label for one in placed.features]
+        at = np.full((*weights.shape, placed.parts), -1, np.int32)
+        places = zip(placed.row, placed.slot, placed.begin, placed.features, strict=True)
+        for row, slot, begin, one in places:
+            starts = begin + np.cumsum([0, *one.parts[:-1]])
+            at[row, slot, : len(starts)] = starts
+        return Labels(at, classes, weights, numbers(placed))
+
+    def picked(self, labels: Labels) -> np.ndarray:
+        """Position of the first choice of each example."""
+        return np.maximum(labels.at[..., 0], 0)
+
+    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
+        labels = batch.labels
+        rows, slots, choices = labels.at.shape
+        at = labels.at.reshape(rows, slots * choices)
+        own = jnp.take_along_axis(batch.segments, jnp.maximum(at, 0), axis=1)
+        there = (at >= 0) & (own > 0)
+        pieces = (batch.segments[:, None, :] == own[:, :, None]) & there[:, :, None]
+        values = head.of_pieces(hidden, pieces, key=key)[..., 0].astype(jnp.float32)
+        logits = jnp.where(there, values, MISSING).reshape(rows, slots, choices)
+        return softmax_loss(logits, labels.classes, labels.weights), logits
+
+    def predictions(
+        self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(logits of the choices [N, K] float32, right choices [N] int)."""
+        return np.stack(outputs), np.array([one.label for one in features])
+
+    def shown(self, answer: Any, row: Row) -> str:
+        return row.value("choices")[int(np.argmax(answer) if np.ndim(answer) else answer)]
+
+
+def choice_of(row: Row, choices: Sequence[str]) -> int:
+    """Number of the right choice. Raises UserError where the label is none of them."""
+    label = row.value("label")
+    if isinstance(label, str) and choices.count(label) == 1:
+        return choices.index(label)
+    text = str(label)
+    if not isinstance(label, bool) and text.isdecimal() and int(text) < len(choices):
+        return int(text)
+    raise UserError(
+        f"{row.where}: the label {label!r} is neither one of the {len(choices)} choices nor a "
+        f"number from 0 to {len(choices) - 1}"
+    )

@@ -1,0 +1,139 @@
+"""Tasks: every row is judged once, however it is packed; heads read what was labelled."""
+
+import jax
+import numpy as np
+import pytest
+
+from fxformer.errors import UserError
+from fxformer.train.setup import ValidationBatches
+from tests.task.rows import COLOURS, rows_of, setup_of, write
+
+TASKS = (
+    "classification",
+    "multi_label",
+    "regression",
+    "token_classification",
+    "question_answering",
+    "multiple_choice",
+)
+PACKED = ("data/packing=segments", "data.length=64")
+
+
+def judged(setup):
+    """(averages and metrics of the validation rows, outputs by feature) with the first weights."""
+    state = jax.jit(setup.init_state)(jax.random.key(0))
+    validation, evaluate = ValidationBatches(setup), jax.jit(setup.evaluate)
+    sums: dict = {}
+    for batch in validation:
+        new, outputs = evaluate(state.params, batch)
+        validation.observe(batch, outputs)
+        for name, (total, weight) in new.items():
+            before = sums.get(name, (0.0, 0.0))
+            sums[name] = (before[0] + float(total), before[1] + float(weight))
+    found = {name: total / weight for name, (total, weight) in sums.items()}
+    packed = setup.data.packed["valid"]
+    by_feature = setup.objective._by_feature(validation.outputs)
+    cut = {
+        n: values[: len(packed.features[n].tokens)] if np.ndim(values) == 2 else values
+        for n, values in by_feature.items()
+    }
+    return found | validation.derive(found), cut
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task):
+    """One input a row, several in a row, other batch sizes: the same outputs, losses, metrics."""
+    whole, outputs = judged(setup_of(tmp_path, task))
+    others = [("data.batch=1",), PACKED, ("data.batch=3", *PACKED)]
+    for overrides in others:
+        again, other = judged(setup_of(tmp_path, task, *overrides))
+        assert set(other) == set(outputs) and whole.keys() == again.keys()
+        for n, values in outputs.items():
+            np.testing.assert_allclose(values, other[n], atol=2e-5)
+        for name, value in whole.items():
+            assert again[name] == pytest.approx(value, abs=1e-4, nan_ok=True), name
+
+
+@pytest.mark.parametrize("model", ["gpt2", "t5", "bart"])
+def test_other_architectures_classify(tmp_path, model):
+    one, outputs = judged(setup_of(tmp_path, "classification", model=model))
+    other, packed = judged(setup_of(tmp_path, "classification", *PACKED, model=model))
+    assert one["loss"] == pytest.approx(other["loss"], abs=1e-5) and len(outputs) == 20
+    for n, values in outputs.items():
+        np.testing.assert_allclose(values, packed[n], atol=2e-5)
+
+
+def test_every_label_of_an_epoch_is_in_its_batches(tmp_path):
+    setup = setup_of(tmp_path, "token_classification", "data.length=8", count=60)
+    labels = [label for row in rows_of("token_classification", 60) for label in row["labels"]]
+    batches = setup.data.train(1, seed=3)
+    made = [setup.objective.corrupt(batches[n]) for n in range(batches.steps_per_epoch)]
+    names = setup.objective.task.labels
+    assert names == ("B-COL", "O")
+    counts = [0, 0]
+    for batch in made:
+        real = np.asarray(batch.labels.weights) > 0
+        for n in (0, 1):
+            counts[n] += int((np.asarray(batch.labels.classes)[real] == n).sum())
+    assert counts == [labels.count("B-COL"), labels.count("O")]  # though rows are cut in windows
+
+
+def test_answers_are_the_tokens_of_their_characters(tmp_path):
+    setup = setup_of(tmp_path, "question_answering", "data.length=12")
+    tokenizer, seen = setup.data.tokenizer, 0
+    for one in setup.data.packed["train"].features:
+        label = one.label
+        if label.start:
+            words = tokenizer.decode(one.tokens[label.start : label.end + 1])
+            assert words in COLOURS
+            seen += 1
+    rows = rows_of("question_answering")
+    assert seen >= sum(bool(row["answers"]) for row in rows)
+
+
+def test_choices_may_come_in_any_order(tmp_path):
+    rows = rows_of("multiple_choice", 8)
+    turned = [
+        row | {"choices": row["choices"][::-1], "label": len(row["choices"]) - 1 - row["label"]}
+        for row in rows
+    ]
+    found = []
+    for name, some in (("a", rows), ("b", turned)):
+        place = tmp_path / name
+        place.mkdir()
+        valid = write(place / "v.jsonl", some)
+        (place / "x").mkdir()
+        setup = setup_of(place / "x", "multiple_choice", f"data.valid_files={valid}",
+                         f"data.cache_dir={tmp_path / 'cache'}")  # fmt: skip
+        found.append(judged(setup))
+    (one, outputs), (other, reversed_) = found
+    assert one["loss"] == pytest.approx(other["loss"], abs=1e-6)
+    for n, values in outputs.items():
+        np.testing.assert_allclose(values, reversed_[n][::-1], atol=1e-5)
+
+
+def test_class_names_come_from_the_training_rows_and_are_stored(tmp_path):
+    setup = setup_of(tmp_path, "classification", "task.class_weights=balanced")
+    assert list(setup.cfg.task.labels) == ["few", "many"]
+    assert setup.cfg.model.task_head.classification.classes == 2
+    labels = [row["label"] for row in rows_of("classification")]
+    wanted = [len(labels) / (2 * labels.count(name)) for name in ("few", "many")]
+    assert list(setup.cfg.task.class_weights) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "said"),
+    [
+        ("classification", {"text": "red", "label": "other"}, "'other' is not one of the 2"),
+        ("regression", {"text": "red", "label": "big"}, "is not a"),
+        ("multiple_choice", {"text": "red", "choices": ["a", "b"], "label": 2}, "neither"),
+        ("token_classification", {"words": ["a", "b"], "labels": ["O"]}, "2 words and 1 labels"),
+        ("question_answering", {"id": "1", "question": "q", "context": "red stone",
+                                "answers": [{"text": "blue", "start": 0}]}, "'blue' is not in"),
+    ],
+)  # fmt: skip
+def test_bad_rows_are_refused_with_their_place(tmp_path, task, row, said):
+    bad = write(tmp_path / "bad.jsonl", [*rows_of(task, 4), row])
+    with pytest.raises(UserError, match=said) as caught:
+        setup_of(tmp_path, task, f"data.valid_files={bad}")
+    assert "bad.jsonl, line 5" in str(caught.value)
