@@ -114,6 +114,31 @@ class TensorNames(Protocol):
         ...
 
 
+def multiple_choice(
+    architecture: str,
+    *required_tensors: str,
+    overrides: tuple[str, ...] = (),
+    when: Callable[["TensorNames", Config], bool] = lambda names, config: True,
+    **more: Any,
+) -> HeadVariant:
+    """The variant with one logit for each choice.
+
+    Other classes have the same tensors: it applies where config.json states it, and comes before
+    them.
+    """
+
+    def stated(names: "TensorNames", config: Config) -> bool:
+        return architecture in (config.get("architectures") or []) and when(names, config)
+
+    return HeadVariant(
+        architecture,
+        required_tensors=("classifier.weight", *required_tensors),
+        overrides=("model/head=none", "model/task_head=multiple_choice", *overrides),
+        when=stated,
+        **more,
+    )
+
+
 def untied(output: str, words: str) -> Callable[[TensorNames, Config], bool]:
     """Condition: the output projection is not tied, by config.json or because its values differ."""
 

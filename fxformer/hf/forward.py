@@ -17,6 +17,7 @@ from fxformer.nn.head import ReplacedTokenHead
 OUTPUT_NAMES = {
     "next_sentence": "seq_relationship_logits",
     "classification": "logits",
+    "multiple_choice": "logits",
     "token_classification": "logits",
     "pooler": "pooler_output",
 }
@@ -54,12 +55,18 @@ def run(published: PublishedModel, model: Any, inputs: dict[str, np.ndarray]) ->
     """Logits, hidden states and outputs of task heads by transformers' names. float32.
 
     model: a LanguageModel or Seq2Seq
+    inputs: [B, T]; for multiple choice [B, choices, T], whose hidden states are [B·choices, T, D]
     """
     graphdef, state = nnx.split(model)
+    shape = np.shape(inputs["input_ids"])
+    inputs = {name: np.reshape(array, (-1, array.shape[-1])) for name, array in inputs.items()}
     batch = batch_of(published, inputs, seq2seq=model.architecture == "seq2seq")
     names = {**OUTPUT_NAMES, **published.family.output_names}
     made = jax.jit(lambda state, batch: _outputs(nnx.merge(graphdef, state), batch, names))
-    return made(state, batch)
+    found = made(state, batch)
+    if len(shape) == 3:
+        found["logits"] = found["logits"].reshape(shape[:2])
+    return found
 
 
 def _outputs(model: Any, batch: Batch, names: Mapping[str, str]) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from fxformer.config.options import composed
 from fxformer.config.resume import flat
 
 # between them they contain every reference
-PRESETS = ("encoder", "decoder", "seq2seq", "bert", "t5", "prophetnet", "transfo_xl")
+PRESETS = "encoder decoder seq2seq bert t5 prophetnet transfo_xl modernbert".split()
 HEADS = "classification,multiple_choice,next_sentence,pooler,span,token_classification"
 
 

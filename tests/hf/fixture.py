@@ -102,10 +102,12 @@ def valid(folder: Path, name: str, array: np.ndarray) -> np.ndarray:
     source = arrays.get("in.attention_mask", np.ones(arrays["in.input_ids"].shape))
     target = arrays.get("in.decoder_attention_mask", source)
     mask = (source if name.startswith("encoder") else target).astype(bool)
+    mask = mask.reshape(-1, mask.shape[-1])  # of multiple choice [B, choices, T]
     if name.endswith("hidden_states"):
         mask = mask[None, ..., None]
     elif array.shape[:2] != mask.shape:
         mask = mask[:, :1]  # pooled: row by row, by its first place
+        mask = mask.reshape(array.shape) if mask.size == array.size else mask
     elif array.ndim == 3:
         mask = mask[..., None]
     return np.broadcast_to(mask, array.shape)

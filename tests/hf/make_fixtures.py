@@ -23,7 +23,7 @@ import transformers
 from safetensors.torch import save_file
 
 FOLDER = Path(__file__).parent / "fixtures"
-VOCAB, WIDTH, BATCH, LENGTH = 23, 8, 2, 6
+VOCAB, WIDTH, BATCH, CHOICES, LENGTH = 23, 8, 2, 3, 6
 EPS = 3e-3
 OLD = {"Conv1D"}  # keeps its kernel [in, out]
 
@@ -106,6 +106,7 @@ V2 = DEBERTA | dict(
     pos_att_type="c2p|p2c",
 )
 LABELS = dict(num_labels=3)
+SHALLOW = dict(num_hidden_layers=1)
 ROBERTA = BERT | dict(
     type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=10
 )
@@ -394,6 +395,20 @@ MODELS = {
         TXL | LABELS | dict(d_embed=WIDTH, pad_token_id=0, same_length=False),
     ),
     "prophetnet": ("ProphetNetForConditionalGeneration", PROPHETNET),
+    "bert_multiple_choice": ("BertForMultipleChoice", BERT | SHALLOW),
+    "roberta_multiple_choice": ("RobertaForMultipleChoice", ROBERTA | SHALLOW),
+    "albert_multiple_choice": ("AlbertForMultipleChoice", ALBERT | SHALLOW),
+    "electra_multiple_choice": ("ElectraForMultipleChoice", ELECTRA | SHALLOW),
+    "distilbert_multiple_choice": ("DistilBertForMultipleChoice", DISTILBERT | dict(n_layers=1)),
+    "deberta_v3_multiple_choice": ("DebertaV2ForMultipleChoice", V2 | SHALLOW),
+    "longformer_multiple_choice": (
+        "LongformerForMultipleChoice",
+        LONGFORMER | SHALLOW | dict(attention_window=[4]),
+    ),
+    "modernbert_multiple_choice": (
+        "ModernBertForMultipleChoice",
+        MODERNBERT | dict(num_hidden_layers=2, classifier_pooling="mean"),
+    ),
     "prophetnet_body": ("ProphetNetModel", PROPHETNET | dict(ngram=1, pad_token_id=1)),
 }
 # Absolute positions that count padding too: such rows may be padded on the left.
@@ -455,15 +470,17 @@ def inputs_of(model) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(7)
     if config.model_type == "transfo-xl":  # knows no padding
         return {"input_ids": rng.integers(1, VOCAB, (BATCH, LENGTH))}
-    ids = rng.integers(5, VOCAB - 3, (BATCH, LENGTH))
+    choices = (CHOICES,) if "MultipleChoice" in type(model).__name__ else ()
+    ids = rng.integers(5, VOCAB - 3, (BATCH, *choices, LENGTH))
     mask = np.ones_like(ids)
-    left = config.model_type in COUNTED
+    left = config.model_type in COUNTED and not choices
     hidden = slice(0, 2) if left else slice(LENGTH - 2, LENGTH)
-    mask[1, hidden], ids[1, hidden] = 0, config.pad_token_id
+    mask[1, ..., hidden], ids[1, ..., hidden] = 0, config.pad_token_id
     found = {"input_ids": ids, "attention_mask": mask}
     if hasattr(config, "attention_window") and "Classification" not in type(model).__name__:
         found["global_attention_mask"] = np.zeros_like(ids)  # else the model chooses
-        found["global_attention_mask"][0, [0, 3]] = found["global_attention_mask"][1, 1] = 1
+        found["global_attention_mask"][0, ..., [0, 3]] = 1
+        found["global_attention_mask"][1, ..., 1] = 1
     if getattr(config, "type_vocab_size", 0) > 1:
         found["token_type_ids"] = rng.integers(0, config.type_vocab_size, ids.shape)
     if config.is_encoder_decoder:

@@ -88,6 +88,15 @@ def test_a_config_that_means_something_else(name, field, value, words, tmp_path)
         read_published(changed(tmp_path, name, {field: value}))
 
 
+def test_multiple_choice_is_read_where_config_json_states_it(tmp_path):
+    folder, stated = HERE / "bert_multiple_choice", {"architectures": None}
+    assert read_published(folder).variant.architecture == "BertForMultipleChoice"
+    other = read_published(changed(tmp_path, "bert_multiple_choice", {**stated, "num_labels": 1}))
+    assert other.variant.architecture == "BertForSequenceClassification"
+    with pytest.raises(ConfigMismatch, match="summary_type='mean' has no counterpart"):
+        read_published(changed(tmp_path, "electra_multiple_choice", {"summary_type": "mean"}))
+
+
 def test_a_class_that_the_files_are_poorer_than(tmp_path):
     bare = {"tie_word_embeddings": False}
     lacks = changed(tmp_path, "llama", bare, tensors=without("lm_head.weight"))

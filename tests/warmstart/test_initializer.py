@@ -87,6 +87,14 @@ def test_references_of_a_resolved_model_are_restored():
         assert stack["norm"]["eps"] == 0.5 and stack["ffn"]["hidden"] == 7
 
 
+def test_references_of_the_heads_of_a_resolved_model_are_restored():
+    node = plain(composed(None, ["+model=modernbert", "model/task_head=classification"]).model)
+    cfg = OmegaConf.create({"model": referenced(node)})
+    cfg.model.sequence_head.pooling, cfg.model.norm.eps = "mean", 0.5
+    head = plain(cfg)["model"]["network"]["task_heads"]["classification"]
+    assert (head["pooling"], head["norm"]["eps"], head["dropout"]) == ("mean", 0.5, 0.0)
+
+
 def test_heads_may_be_fresh_and_the_body_may_not():
     one = published(HERE / "bert")
     network = build(one.compose(["model/head=none", "model/task_head=span"]).model.network)

@@ -5,7 +5,7 @@ from typing import Any
 from fxformer.hf.config_map import Config, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
 from fxformer.hf.families.bert import LENGTH, NO_LM_HEAD, OLD_NORMS, labelled
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 OWN = ("hidden_size", "hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -57,11 +57,12 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear("sop_classifier.classifier", "task_heads/next_sentence/output"),
         *linear("classifier", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
         *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
-POOLED = ("next_sentence", "classification", "pooler")
+POOLED = ("next_sentence", "classification", "multiple_choice", "pooler")
 WORDS = ("predictions.dense.weight",)
 ORDER = ("sop_classifier.classifier.weight",)
 OWN_TABLE = {
@@ -87,6 +88,7 @@ ALBERT = Family(
         HeadVariant("AlbertForPreTraining", required_tensors=WORDS + ORDER, overrides=PAIRS),
         HeadVariant("AlbertForMaskedLM", required_tensors=WORDS, overrides=LOOSE, **OWN_TABLE),
         HeadVariant("AlbertForMaskedLM", required_tensors=WORDS),
+        multiple_choice("AlbertForMultipleChoice", "albert.pooler.weight"),
         labelled(
             "AlbertForSequenceClassification",
             "classification",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 ACTS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -70,10 +70,15 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *norm("cls.predictions.transform.LayerNorm", "head/transform/norm"),
         *tensor("cls.predictions.bias", "head/bias", copies=("cls.predictions.decoder.bias",)),
         *tensor("cls.predictions.decoder.weight", "head/output/embedding"),
-        *(e for k in ("pooler", "next_sentence", "classification") for e in _pooler(k)),
+        *(
+            e
+            for k in ("pooler", "next_sentence", "classification", "multiple_choice")
+            for e in _pooler(k)
+        ),
         *linear("cls.seq_relationship", "task_heads/next_sentence/output"),
         *linear("classifier", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
         *linear("qa_outputs", "task_heads/span/output"),
     ]
 
@@ -169,6 +174,7 @@ BERT = Family(
             required_tensors=("cls.seq_relationship.weight",),
             overrides=NO_LM_HEAD + PAIRS,
         ),
+        multiple_choice("BertForMultipleChoice", "bert.pooler.dense.weight"),
         HeadVariant(
             "BertForSequenceClassification",
             required_tensors=("classifier.weight", "bert.pooler.dense.weight"),

@@ -12,7 +12,7 @@ from fxformer.hf.config_map import (
     Value,
 )
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.tensor_layout import TensorLayout, by_head
 from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
@@ -178,8 +178,10 @@ def heads(config: Config) -> list[WeightEntry]:
         *found,
         *tensor(f"{old}.decoder.weight", "head/output/embedding"),
         *linear("pooler.dense", "task_heads/classification/dense"),
+        *linear("pooler.dense", "task_heads/multiple_choice/dense"),
         *linear("classifier", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
         *linear("qa_outputs", "task_heads/span/output"),
     ]
 
@@ -279,5 +281,8 @@ DEBERTA_V2 = dataclasses.replace(
     normalize=modern_v2,
     serialize=written_v2,
     derived=("rows", "c2p", "p2c", "conv"),
-    variants=variants("DebertaV2"),
+    variants=(
+        multiple_choice("DebertaV2ForMultipleChoice", "pooler.dense.weight"),
+        *variants("DebertaV2"),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from fxformer.hf.config_map import Choice, Config, Ignored, Value
 from fxformer.hf.families.bert import ACTS, NO_LM_HEAD, OLD_NORMS, labelled
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, table, tensor
 
 FIELDS = (
@@ -40,8 +40,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *tensor("vocab_projector.bias", "head/bias"),
         *tensor("vocab_projector.weight", "head/output/embedding"),
         *linear("pre_classifier", "task_heads/classification/dense"),
+        *linear("pre_classifier", "task_heads/multiple_choice/dense"),
         *linear("classifier", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
         *linear("qa_outputs", "task_heads/span/output"),
     ]
 
@@ -61,6 +63,7 @@ DISTILBERT = Family(
             config={"tie_word_embeddings": False},
         ),
         HeadVariant("DistilBertForMaskedLM", required_tensors=("vocab_transform.weight",)),
+        multiple_choice("DistilBertForMultipleChoice", "pre_classifier.weight"),
         labelled(
             "DistilBertForSequenceClassification",
             "classification",

@@ -1,9 +1,9 @@
 """ELECTRA, generator and discriminator. Clark et al. 2020."""
 
-from fxformer.hf.config_map import Config, Ignored, Value
+from fxformer.hf.config_map import Config, Ignored, RequiredValue, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
 from fxformer.hf.families.bert import LENGTH, NO_LM_HEAD, OLD_NORMS, body, causal, labelled
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 
 FIELDS = (
@@ -34,11 +34,18 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear("classifier.dense", "task_heads/classification/dense"),
         *linear("classifier.out_proj", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
+        *linear("sequence_summary.summary", "task_heads/multiple_choice/dense"),
         *linear("qa_outputs", "task_heads/span/output"),
     ]
 
 
 WORDS, LOOSE = ("generator_predictions.dense.weight",), ("model/head=untied_mlm_gelu",)
+SUMMARY = (  # of ElectraForMultipleChoice alone
+    RequiredValue("summary_type", "first"),
+    RequiredValue("summary_use_proj", True),
+    RequiredValue("summary_activation", "gelu"),
+)
 OWN = untied("generator_lm_head.weight", "electra.embeddings.word_embeddings.weight")
 
 ELECTRA = Family(
@@ -67,6 +74,9 @@ ELECTRA = Family(
         ),
         labelled(
             "ElectraForSequenceClassification", "classification", "classifier.out_proj.weight"
+        ),
+        multiple_choice(
+            "ElectraForMultipleChoice", "sequence_summary.summary.weight", config_map=SUMMARY
         ),
         labelled("ElectraForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(

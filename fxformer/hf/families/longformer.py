@@ -1,14 +1,14 @@
 """Longformer. Beltagy et al. 2020: RoBERTa's names, and global queries, keys and values.
 
 transformers makes the first token global to classify a row where no global_attention_mask is given;
-so does `model.attention.first_global` here. For question answering it takes the question's tokens:
-here the batch has to say so.
+so does `model.attention.first_global` here. For question answering it takes the question's tokens,
+for multiple choice those after the first separator: here the batch has to say so.
 """
 
 from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.families import roberta
 from fxformer.hf.families.bert import NO_LM_HEAD, OLD_NORMS
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, renamed
 
 FIELDS = (
@@ -102,6 +102,7 @@ LONGFORMER = Family(
         HeadVariant(
             "LongformerForMaskedLM", required_tensors=WORDS, overrides=("model/head=mlm_gelu",)
         ),
+        multiple_choice("LongformerForMultipleChoice", "longformer.pooler.dense.weight"),
         HeadVariant(
             CLASSES,
             required_tensors=("classifier.out_proj.weight",),

@@ -2,7 +2,7 @@
 
 from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, RequiredValue, Value
 from fxformer.hf.families.bert import ACTS
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.tensor_layout import rows
 from fxformer.hf.weight_map import WeightEntry, fused, linear, norm, table, tensor
 
@@ -134,7 +134,8 @@ def _pooled(by: str):
 
 OWN = untied("decoder.weight", "model.embeddings.tok_embeddings.weight")
 NO_LM_HEAD, CLASSES = "model/head=none", "ModernBertForSequenceClassification"
-HEADS = ("classification", "token_classification", "span")
+CHOICES = "ModernBertForMultipleChoice"
+HEADS = ("classification", "multiple_choice", "token_classification", "span")
 MEAN = "model.sequence_head.pooling=mean"
 WORDS, ANSWER = ("head.dense.weight",), ("head.dense.weight", "classifier.weight")
 LOOSE, NO_BIAS = {"tie_word_embeddings": False}, {"decoder_bias": False}
@@ -149,6 +150,14 @@ MODERNBERT = Family(
     serialize=serialize,
     derived=("windows",),
     variants=(
+        multiple_choice(CHOICES, *WORDS, when=_pooled("cls"), config={"classifier_pooling": "cls"}),
+        multiple_choice(
+            CHOICES,
+            *WORDS,
+            overrides=(MEAN,),
+            when=_pooled("mean"),
+            config={"classifier_pooling": "mean"},
+        ),
         HeadVariant(
             CLASSES,
             required_tensors=ANSWER,

@@ -6,7 +6,7 @@ The first rows of the position table stand for padding: max_position_embeddings 
 from fxformer.hf.config_map import Config, ConfigMismatch, Ignored, Value
 from fxformer.hf.families.bert import FIELDS as BERT_FIELDS
 from fxformer.hf.families.bert import NO_LM_HEAD, OLD_NORMS, Types, body, causal, labelled
-from fxformer.hf.family import Family, HeadVariant, untied
+from fxformer.hf.family import Family, HeadVariant, multiple_choice, untied
 from fxformer.hf.weight_map import WeightEntry, linear, norm, tensor
 
 OWN = ("layer_norm_eps", "type_vocab_size")
@@ -49,8 +49,10 @@ def weight_map(config: Config) -> list[WeightEntry]:
         *linear("classifier.dense", "task_heads/classification/dense"),
         *linear("classifier.out_proj", "task_heads/classification/output"),
         *linear("classifier", "task_heads/token_classification/output"),
+        *linear("classifier", "task_heads/multiple_choice/output"),
         *linear("qa_outputs", "task_heads/span/output"),
         *linear("roberta.pooler.dense", "task_heads/pooler/dense"),
+        *linear("roberta.pooler.dense", "task_heads/multiple_choice/dense"),
     ]
 
 
@@ -75,6 +77,7 @@ def variants(family: str) -> tuple[HeadVariant, ...]:
         labelled(
             f"{family}ForSequenceClassification", "classification", "classifier.out_proj.weight"
         ),
+        multiple_choice(f"{family}ForMultipleChoice", "roberta.pooler.dense.weight"),
         labelled(f"{family}ForTokenClassification", "token_classification", "classifier.weight"),
         HeadVariant(
             f"{family}ForQuestionAnswering",
