@@ -10,10 +10,11 @@ from jaxtyping import Array, Float, Int
 
 from fxformer.batch import Batch, Labels
 from fxformer.data.labelled.rows import Row
+from fxformer.data.packing import Packed
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.metrics.base import Metric
 from fxformer.ops.cross_entropy import Sums
-from fxformer.task.features import Feature, Placed
+from fxformer.task.features import Feature, Placed, pack_features, row_length
 from fxformer.task.text_template import TextTemplate
 
 
@@ -21,13 +22,17 @@ from fxformer.task.text_template import TextTemplate
 class TextEncoder:
     """Texts to token ids that fit a model's input.
 
-    template: special tokens around texts
+    tokenizer, template: of what the model reads, and the special tokens around its texts
     length: tokens of an input, with the special ones
+    target: tokenizer of what the model writes
+    architecture: of the model; None: not known
     """
 
     tokenizer: Tokenizer
     template: TextTemplate
     length: int
+    target: Tokenizer
+    architecture: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,38 +44,45 @@ class Encoded:
     skipped: why there is no feature; None: there are some
     """
 
-    features: Sequence[Feature]
+    features: Sequence[Any]
     tokens: int
     cut: int = 0
     skipped: str | None = None
 
 
-class Task(ABC):
-    """A labelled task. Subclasses are frozen dataclasses: static parts of a compiled program.
+class RowTask(ABC):
+    """What a corpus and an evaluation need of a labelled task: roles, encoding, rows, metrics.
 
-    head: name of the head that answers (model.task_head)
+    Subclasses are frozen dataclasses: static parts of a compiled program.
+
     roles, optional: fields that a row has, and those that it may have
     architectures: models that can learn it
     label_role: field with the class names, of tasks that have classes; None: no classes
-    per_token: whether each token has a label, instead of each input
+    head: name of the head that answers (model.task_head); None: the language-model head
     """
 
-    head: ClassVar[str]
     roles: ClassVar[tuple[str, ...]]
     optional: ClassVar[tuple[str, ...]] = ()
     architectures: ClassVar[frozenset[str]] = frozenset({"encoder", "decoder", "seq2seq"})
     label_role: ClassVar[str | None] = None
-    per_token: ClassVar[bool] = False
+    head: ClassVar[str | None] = None
     metrics: Mapping[str, Metric] | Sequence[Metric]
-
-    @property
-    @abstractmethod
-    def outputs(self) -> int:
-        """Numbers that the head gives for each label."""
 
     def needed(self, row: Row) -> tuple[str, ...]:
         """Roles that a row must have."""
         return self.roles
+
+    @property
+    def text_options(self) -> str:
+        """Options that change the texts which `read` gives; "" where there are none."""
+        return ""
+
+    def check_rows(self, rows: Mapping[str, Sequence[Row]]) -> None:  # noqa: B027 - optional
+        """Raise UserError where the rows by split do not fit the options of the task."""
+
+    def read(self, row: Row) -> Row:
+        """A row with all roles, where some follow from others."""
+        return row
 
     @abstractmethod
     def encode(self, row: Row, number: int, encoder: TextEncoder) -> Encoded:
@@ -78,6 +90,57 @@ class Task(ABC):
 
         number: of the row in its split
         """
+
+    @abstractmethod
+    def pack(
+        self, features: Mapping[str, Sequence[Any]], encoder: TextEncoder, *, shared: bool
+    ) -> dict[str, Packed]:
+        """Rows of one length for all splits: with one feature each, or, if `shared`, with several.
+
+        features: by split
+        """
+
+    def facts(self, features: Sequence[Any]) -> dict[str, Any]:
+        """What is recorded of the features of a split besides what is known of all tasks."""
+        return {}
+
+    @property
+    def judges(self) -> tuple[Metric, ...]:
+        """The metrics, for this task's classes."""
+        labels = getattr(self, "labels", None)
+        return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
+
+    def scores(self, predictions: Any, references: Any) -> dict[str, float]:
+        """All metrics by name."""
+        found: dict[str, float] = {}
+        for metric in self.judges:
+            found |= metric.evaluate(predictions, references).values
+        return found
+
+
+class Task(RowTask):
+    """A labelled task that a head of its own answers.
+
+    head: name of that head
+    per_token: whether each token has a label, instead of each input
+    """
+
+    head: ClassVar[str]
+    per_token: ClassVar[bool] = False
+
+    def pack(
+        self, features: Mapping[str, Sequence[Feature]], encoder: TextEncoder, *, shared: bool
+    ) -> dict[str, Packed]:
+        length, pad = row_length(features, encoder.length, shared), encoder.target.ids.pad
+        return {
+            split: pack_features(some, length, self, pad, shared=shared)
+            for split, some in features.items()
+        }
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Numbers that the head gives for each label."""
 
     @abstractmethod
     def label_arrays(self, placed: Placed) -> Labels:
@@ -98,13 +161,6 @@ class Task(ABC):
         outputs: those of each feature
         """
 
-    def check_rows(self, rows: Mapping[str, Sequence[Row]]) -> None:  # noqa: B027 - optional
-        """Raise UserError where the rows by split do not fit the options of the task."""
-
-    def read(self, row: Row) -> Row:
-        """A row with all roles, where some follow from others."""
-        return row
-
     def picked(self, labels: Labels) -> np.ndarray | None:
         """A position in the input of each label [B, N]; None: each token has a label."""
         return None if self.per_token else np.asarray(labels.at)
@@ -117,11 +173,7 @@ class Task(ABC):
     ) -> dict[str, float]:
         """All metrics by name, of the outputs of all features by their number."""
         ordered = [outputs[number] for number in range(len(features))]
-        predictions, references = self.predictions(ordered, features, rows)
-        found: dict[str, float] = {}
-        for metric in self.judges:
-            found |= metric.evaluate(predictions, references).values
-        return found
+        return self.scores(*self.predictions(ordered, features, rows))
 
     def samples(
         self,
@@ -158,12 +210,6 @@ class Task(ABC):
     def shown(self, answer: Any, row: Row) -> str:
         """A prediction or a reference as a text."""
         return " ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
-
-    @property
-    def judges(self) -> tuple[Metric, ...]:
-        """The metrics, for this task's classes."""
-        labels = getattr(self, "labels", None)
-        return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
 
     def outputs_of(
         self, outputs: Float[np.ndarray, "B ..."], labels: Labels

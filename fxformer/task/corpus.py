@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,16 +20,14 @@ from fxformer.data.labelled.corpus import LabelledData
 from fxformer.data.labelled.labels import LabelSet, count
 from fxformer.data.labelled.rows import Row
 from fxformer.data.labelled.statistics import SplitStatistics, of_split
-from fxformer.data.packing import Padded, Segments
+from fxformer.data.packing import Packed, Padded, Segments
 from fxformer.data.progress import Slow
 from fxformer.errors import UserError
-from fxformer.task.base import Task, TextEncoder
-from fxformer.task.features import Feature, PackedFeatures, pack_features
+from fxformer.task.base import RowTask, Task, TextEncoder
 from fxformer.task.text_template import template_of
 from fxformer.types import Count
 
 _LOG = logging.getLogger(__name__)
-ROUND = 8  # rows are as long as the longest input, rounded up to a multiple of this
 INPUTS = ("text", "pair", "question", "context", "source", "words", "choices")
 
 
@@ -38,15 +35,12 @@ INPUTS = ("text", "pair", "question", "context", "source", "words", "choices")
 class TaskSplit:
     """The inputs of a split in rows, and the rows of the files that they were made of.
 
-    packed: a `Packed`; read: rows of the files, by number of example
+    features: the inputs; read: rows of the files, by number of example
     """
 
-    packed: PackedFeatures
+    packed: Packed
+    features: Sequence[Any]
     read: Sequence[Row]
-
-    @property
-    def features(self) -> Sequence[Feature]:
-        return self.packed.features
 
     @property
     def length(self) -> int:
@@ -74,7 +68,7 @@ class TaskCorpus(LabelledData, Corpus):
     separators: how many times what ends a text stands between two texts
     """
 
-    task: Task
+    task: RowTask
     separators: Count = 1
 
     def open(self) -> Source:
@@ -82,7 +76,7 @@ class TaskCorpus(LabelledData, Corpus):
         if self.tokenizer is None:
             raise UserError("data=labelled is text and needs a tokenizer: tokenizer=…")
         self._check_roles()
-        content = f"TaskCorpus {self.fingerprint()}"
+        content = f"TaskCorpus {self.fingerprint()} {self.task.text_options}"
         root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
         name = hashlib.blake2b(f"{content}\n{self.tokenizer.key()}".encode(), digest_size=16)
         folder = root / "tokenizers" / name.hexdigest()
@@ -122,7 +116,7 @@ class TaskCorpus(LabelledData, Corpus):
         self.task = build(made.task)
         self.task.check_rows(self.open_rows())
         heads = made.model.get("task_head") or {}
-        if self.task.head in heads:
+        if isinstance(self.task, Task) and self.task.head in heads:
             made.model.task_head[self.task.head].classes = self.task.outputs
         OmegaConf.set_struct(made, True)
         return made
@@ -143,7 +137,7 @@ class TaskCorpus(LabelledData, Corpus):
         tokenizer = source.tokenizer
         read = tokenizer.of_source if architecture == "seq2seq" else tokenizer
         template = template_of(read, self.separators, closed=architecture != "decoder")
-        encoder = TextEncoder(read, template, row_length)
+        encoder = TextEncoder(read, template, row_length, tokenizer, architecture)
         encoded, statistics, facts = {}, {}, dict(source.facts)
         for split, rows in self.open_rows().items():
             encoded[split], statistics[split], skipped = self._encoded(split, rows, encoder)
@@ -152,22 +146,17 @@ class TaskCorpus(LabelledData, Corpus):
                 "tokens": sum(len(one.tokens) for one in encoded[split]),
                 "bytes": None,
                 "skipped": dict(skipped),
+                **self.task.facts(encoded[split]),
             }
-        longest = max(len(one.tokens) for some in encoded.values() for one in some)
-        shared = isinstance(self.packing, Segments)
-        length = row_length if shared else min(row_length, ROUND * math.ceil(longest / ROUND))
-        length = max(length, longest)
+        made = self.task.pack(encoded, encoder, shared=isinstance(self.packing, Segments))
         packed = {
-            split: TaskSplit(
-                pack_features(some, length, self.task, tokenizer.ids.pad, shared=shared),
-                self.open_rows()[split],
-            )
-            for split, some in encoded.items()
+            split: TaskSplit(rows, encoded[split], self.open_rows()[split])
+            for split, rows in made.items()
         }
         facts |= {
             "tokenizer_hash": tokenizer.hash,
             "vocab_size": tokenizer.vocabulary.size,
-            "length": length,
+            "length": made["train"].length,
             "bytes_per_token": None,
             "unigram_nats": self.guess(),
             "packing": {split: one.facts() for split, one in packed.items()},
@@ -184,9 +173,9 @@ class TaskCorpus(LabelledData, Corpus):
 
     def _encoded(
         self, split: str, rows: Sequence[Row], encoder: TextEncoder
-    ) -> tuple[list[Feature], SplitStatistics, Counter[str]]:
+    ) -> tuple[list[Any], SplitStatistics, Counter[str]]:
         """The features of a split, its statistics, and how many rows have none, by reason."""
-        features: list[Feature] = []
+        features: list[Any] = []
         skipped: Counter[str] = Counter()
         lengths, cut = [], 0
         with Slow(f"Encoding the {split} rows", "rows") as work:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,8 @@ from jaxtyping import Int
 from fxformer.batch import Labels, Rows
 from fxformer.data.packing import account, fitted, places
 from fxformer.ranges import ranges
+
+ROUND = 8  # rows are as long as the longest input, rounded up to a multiple of this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,20 @@ class PackedFeatures:
     def facts(self) -> dict:
         tokens = sum(len(one.tokens) for one in self.features)
         return account(self, len(self.features), tokens, tokens, 0)
+
+
+def row_length(features: Mapping[str, Sequence[Feature]], limit: int, shared: bool) -> int:
+    """Tokens of a row: `limit` if features share rows, else as many as the longest one has.
+
+    features: by split
+    """
+    longest = max(len(one.tokens) for some in features.values() for one in some)
+    return max(limit if shared else min(limit, rounded(longest)), longest)
+
+
+def rounded(length: int) -> int:
+    """A length rounded up to a multiple of ROUND."""
+    return ROUND * math.ceil(length / ROUND)
 
 
 def pack_features(
