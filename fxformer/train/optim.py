@@ -9,17 +9,19 @@ Weight decay is decoupled from the direction in all of them and scaled by the le
 import abc
 import dataclasses
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.contrib
 
 from fxformer.errors import UserError
 from fxformer.rules import assign, decide, is_stacked, named, named_map, select
 from fxformer.train.gradient_transforms import clip_by_global_norm, per_layer
-from fxformer.types import Count, NonNegative, Positive, Rate, Share
+from fxformer.train.layer_distance import Distance, layer_distances
+from fxformer.types import Count, NonNegative, Positive, Range, Rate, Share
 
 Schedule = Callable[..., jax.Array]  # (count of updates, budget_used=None) -> share of lr in [0, 1]
 
@@ -39,6 +41,12 @@ class Optimizer(abc.ABC):
     decay: rules [regex, factor on weight_decay], which precede `decays`
     multipliers: rules [regex, factor on lr], or one factor per layer for stacked parameters
     freeze: regexes of parameters that are not trained and have no optimizer state
+    layer_decay: factor on lr per layer below the top, e.g. 0.9; the embeddings get the smallest
+        learning rate (train/layer_distance.py); on top of `multipliers`. Clark et al. 2020, table 6
+    unfreeze_every: gradual unfreezing: at first only the head is trained, then one more layer
+        after every so many updates, from the top. Howard & Ruder 2018, sec. 3.3. Layers that are
+        not trained yet stay exactly as they are; their gradients already count in the moments and
+        in the norm that `clip` limits
     """
 
     lr: Positive
@@ -47,6 +55,8 @@ class Optimizer(abc.ABC):
     decay: Sequence[tuple[str, NonNegative]] = ()
     multipliers: Sequence[tuple[str, NonNegative | Sequence[NonNegative]]] = ()
     freeze: Sequence[str] = ()
+    layer_decay: Annotated[float, Range(0, 1, open_low=True)] | None = None
+    unfreeze_every: Count | None = None
 
     @abc.abstractmethod
     def direction(self, params: Any) -> optax.GradientTransformation:
@@ -74,6 +84,12 @@ class Optimizer(abc.ABC):
         decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
         _fit(factors, named(params))
+        distances = layer_distances(named(params))
+        if self.layer_decay is not None:
+            factors = _decayed(factors, distances, self.layer_decay)
+        begin = {}  # path: number of updates before the first that changes it
+        if (every := self.unfreeze_every) is not None:
+            begin = {path: np.multiply(every, distance) for path, distance in distances.items()}
         frozen = select(self.freeze, params, what="optimizer.freeze")
         if all(jax.tree.leaves(frozen)):
             raise UserError("optimizer.freeze matches every parameter: nothing is left to train")
@@ -82,6 +98,7 @@ class Optimizer(abc.ABC):
             self.weight_decay,
             {path: float(share) for path, share in decay.items()},
             factors,
+            begin,
         )
         tx = optax.chain(clip_by_global_norm(self.clip), self.direction(params), finish)
         if not self.freeze:
@@ -220,10 +237,32 @@ def _fit(factors: dict[str, Any], leaves: dict[str, Any]) -> None:
             )
 
 
+def _decayed(
+    factors: dict[str, Any], distances: dict[str, Distance], decay: float
+) -> dict[str, Any]:
+    """{path: factor * decay ** distance}; a factor per layer is a list."""
+
+    def decayed(path: str, distance: Distance) -> Any:
+        factor = factors.get(path, 1.0)
+        if isinstance(distance, int):
+            return factor * decay**distance
+        each = [factor] * len(distance) if isinstance(factor, int | float) else factor
+        return [one * decay**n for one, n in zip(each, distance, strict=True)]
+
+    return {path: decayed(path, distance) for path, distance in distances.items()}
+
+
 def _finish(
-    rate: Callable, weight_decay: float, shares: dict[str, float], factors: dict[str, Any]
+    rate: Callable,
+    weight_decay: float,
+    shares: dict[str, float],
+    factors: dict[str, Any],
+    begin: dict[str, np.ndarray],
 ) -> optax.GradientTransformation:
-    """-rate * factor * (direction + weight_decay * share * parameter), by path."""
+    """-rate * factor * (direction + weight_decay * share * parameter), by path.
+
+    begin: {path: number of updates, or one per layer, for which the factor is 0}
+    """
 
     def update(updates, state, params=None, *, budget_used=None, **hyperparams):
         values, now = named(params), rate(state.count, budget_used, **hyperparams)
@@ -231,13 +270,20 @@ def _finish(
 
         def leaf(path, direction):
             factor = factors.get(path, 1.0)
-            if not isinstance(factor, int | float):  # one for each layer: [L] -> [L, 1, ...]
-                each = jnp.asarray([float(one) for one in factor])
-                factor = each.reshape(-1, *[1] * (direction.ndim - 1))
+            if not isinstance(factor, int | float):
+                factor = per_layer_axis([float(one) for one in factor], direction.ndim)
+            if path in begin:
+                started = state.count >= per_layer_axis(begin[path], direction.ndim)
+                factor = jnp.where(started, factor, 0.0)
             return -now * factor * (direction + decay * shares[path] * values[path])
 
         counted = optax.ScaleByScheduleState(optax.safe_increment(state.count))
         return named_map(leaf, updates), counted
+
+    def per_layer_axis(each, ndim: int) -> jax.Array:
+        """One value for each layer, [L] -> [L, 1, ...]; a single value stays one."""
+        each = jnp.asarray(each)
+        return each if each.ndim == 0 else each.reshape(-1, *[1] * (ndim - 1))
 
     return optax.GradientTransformationExtraArgs(
         lambda params: optax.ScaleByScheduleState(jnp.int32(0)), update
