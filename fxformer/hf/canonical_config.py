@@ -3,7 +3,7 @@
 from typing import Any
 
 # Options that do not affect the outputs in evaluation.
-FREE = ("dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
+FREE = ("dropout", "dense_dropout", "final_dropout", "unroll", "remat", "vocab_multiple")
 SIDES = ("encoder", "decoder")
 
 

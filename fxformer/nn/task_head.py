@@ -37,13 +37,14 @@ POOLINGS = {"first": pool_first, "last": pool_last, "mean": pool_mean}
 
 
 class ClassificationHead(nnx.Module):
-    """Classification head: drop(norm(act(pool(x) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019.
+    """Classification head: drop(norm(act(drop(pool(x)) W₁ + b₁))) W₂ + b₂. Devlin et al. 2019.
 
     classes: number of classes; null: the output is the vector before W₂ (BERT's pooler)
     pooling: hidden state that represents a text: of the first token, of the last one that is not
         padding, or the mean of all; null: logits of each token
     act: after W₁; null: there is no W₁ and no norm
     norm: after the activation (ModernBERT); null: none
+    dropout, dense_dropout: of the input of W₂ and of that of W₁ (RoBERTa)
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ClassificationHead(nnx.Module):
         dense_bias: bool = True,
         bias: bool = True,
         dropout: Rate = 0.0,
+        dense_dropout: Rate = 0.0,
         rngs: nnx.Rngs,
     ):
         self.dense = None if act is None else Linear(dim, dim, bias=dense_bias, rngs=rngs)
         self.norm = None if act is None or norm is None else norm(dim, rngs=rngs)
         self.output = None if classes is None else Linear(dim, classes, bias=bias, rngs=rngs)
-        self.pooling, self.act, self.dropout = pooling, act, dropout
+        self.pooling, self.act = pooling, act
+        self.dropout, self.dense_dropout = dropout, dense_dropout
 
     def __call__(
         self,
@@ -107,7 +110,7 @@ class ClassificationHead(nnx.Module):
 
     def _transformed(self, x: Float[Array, "*B D"], key: Array | None) -> Float[Array, "*B D"]:
         if self.dense is not None and self.act is not None:
-            x = self.act(self.dense(drop(x, self.dropout, key)))
+            x = self.act(self.dense(drop(x, self.dense_dropout, key)))
         return x if self.norm is None else self.norm(x)
 
     def _output(self, x: Float[Array, "*B D"], key: Array | None) -> Float[Array, "*B C"]:

@@ -71,6 +71,16 @@ def test_pooling_ignores_padding(pooling, expected):
     assert found.shape == (2, 4) and np.allclose(found[0], expected)
 
 
+def test_dropout_is_that_of_the_model_and_none_in_spans_and_next_sentence():
+    heads = network(
+        "roberta", "[classification,span,next_sentence]", "model.dropout=0.3"
+    ).task_heads
+    assert heads.classification.dropout == heads.classification.dense_dropout == 0.3
+    assert heads.span.dropout == heads.next_sentence.dropout == 0.0
+    assert network("bert", "classification").task_heads.classification.dense_dropout == 0.0
+    assert network("llama", "classification").task_heads.classification.dropout == 0.0
+
+
 def test_outputs_of_all_heads_by_name():
     words = ["+model=bert", "+size=tiny", "model/task_head=[classification,span,pooler]"]
     words += ["model.dim=8", "model.heads=2", "model.layers=1", "model.ffn.hidden=8"]
