@@ -10,6 +10,7 @@ from typing import Annotated
 
 import numpy as np
 from omegaconf import DictConfig
+from rich.console import Console
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
@@ -130,6 +131,9 @@ class Corpus(ABC):
                 )
             frame = dataclasses.replace(frame, source=frame_of(tokenizer.source, limits))
         return self.packing(documents, row_length, framed(frame, documents))
+
+    def show(self, console: Console) -> None:  # noqa: B027 - optional
+        """Print what one should know of the data before training."""
 
     def completed(self, cfg: DictConfig) -> DictConfig:
         """The config with what follows from the data; of most corpora the same."""

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from fxformer.config.compatibility import architecture
 from fxformer.config.stored import opened_config
+from fxformer.config.target import locate
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.errors import UserError
 from fxformer.files import check_folder, not_own
@@ -52,7 +53,7 @@ class ExportSource:
     """A model to export.
 
     name: for error messages
-    config: the `model` and `objective` nodes of its config
+    config: the `model`, `objective` and, of a labelled task, `task` nodes of its config
     arrays: {path in the model: array}
     published: folder with the config.json and tokenizer files it was imported from, if any
     generation: content of generation_config.json; None: as imported, or the special ids
@@ -149,7 +150,7 @@ def config_json(source: ExportSource, found: FamilyMatch) -> Config:
         **free_values(found.family, model_with_head(source.config)),
         "tie_word_embeddings": found.variant.has_lm_head or before.get("tie_word_embeddings", True),
         **found.variant.config,
-        **_labels(found.variant, arrays, before),
+        **_labels(found.variant, arrays, before, source.config.get("task") or {}),
     }
     ids = _special_ids(source) if not before else {}
     written = found.family.serialize({**ids, **ours})
@@ -216,15 +217,23 @@ def _special_ids(source: ExportSource) -> Config:
     return found
 
 
-def _labels(variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config) -> Config:
-    """Label names of a classification head; {} without one."""
+def _labels(
+    variant: HeadVariant, arrays: dict[str, np.ndarray], before: Config, task: Config
+) -> Config:
+    """Label names of a classification head; {} without one.
+
+    task: the config of the labelled task that the model learned; {}: none
+    """
     if variant.labels is None:
         return {}
     count = arrays[f"task_heads/{variant.labels[1]}/output/kernel"].shape[-1]
-    if len(before.get("id2label") or {}) == count:
+    known = list(task.get("labels") or ())
+    if not known and len(before.get("id2label") or {}) == count:
         return {}
-    names = {i: f"LABEL_{i}" for i in range(count)}
-    return {"id2label": names, "label2id": {name: i for i, name in names.items()}}
+    names = dict(enumerate(known if len(known) == count else map("LABEL_{}".format, range(count))))
+    found: Config = {"id2label": names, "label2id": {name: i for i, name in names.items()}}
+    kind = getattr(locate(task["_target_"]), "problem_type", None) if task else None
+    return found | ({"problem_type": kind} if kind else {})
 
 
 def _named(name: str, found: FamilyMatch) -> str:

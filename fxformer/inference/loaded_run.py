@@ -90,7 +90,7 @@ class LoadedRun:
             vocabulary=objective.vocabulary,
             graphdef=nnx.split(objective.model)[0],
             params=self.params["model"],
-            config={k: self.run.config.get(k) for k in ("model", "objective")},
+            config={k: self.run.config.get(k) for k in ("model", "objective", "task")},
             start=start,
             generation_settings=settings,
             bidirectional_prompt=isinstance(objective, PrefixLM),

@@ -29,7 +29,7 @@ class ModelCore:
     vocabulary: special ids of the tokenizer; pad is what rows are padded with
     graphdef, params: structure and weights; nnx.merge(graphdef, params) is the module. params is a
         nested dict of arrays, on which jax.grad and jax.jit work
-    config: the `model` and `objective` nodes of the config
+    config: the `model`, `objective` and, of a labelled task, `task` nodes of the config
     start: id of the first decoder token of an encoder-decoder
     generation_settings: defaults of `generate`, by the names of generation_config.json
     bidirectional_prompt: whether a decoder encodes prompts bidirectionally (prefix LM)

@@ -113,6 +113,15 @@ class Objective(nnx.Module):
         (metrics/direction.py)."""
         return {}
 
+    @property
+    def signatures(self) -> dict[str, str]:
+        """{number: signature of its metric}; numbers of different signatures do not compare."""
+        return {}
+
+    def remarks(self, outputs: list, packed: Any) -> list[str]:
+        """What a reader of the metrics must know, a sentence each."""
+        return []
+
     def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
         """Metrics of a whole split. outputs: (labels, outputs) of each batch; packed: the split"""
         return {}

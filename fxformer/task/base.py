@@ -12,7 +12,7 @@ from fxformer.batch import Batch, Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.data.packing import Packed
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.metrics.base import Metric
+from fxformer.metrics.base import Metric, Result
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.features import Feature, Placed, pack_features, row_length
 from fxformer.task.text_template import TextTemplate
@@ -59,6 +59,7 @@ class RowTask(ABC):
     architectures: models that can learn it
     label_role: field with the class names, of tasks that have classes; None: no classes
     head: name of the head that answers (model.task_head); None: the language-model head
+    problem_type: that of config.json, as transformers calls it; None: none
     """
 
     roles: ClassVar[tuple[str, ...]]
@@ -66,6 +67,7 @@ class RowTask(ABC):
     architectures: ClassVar[frozenset[str]] = frozenset({"encoder", "decoder", "seq2seq"})
     label_role: ClassVar[str | None] = None
     head: ClassVar[str | None] = None
+    problem_type: ClassVar[str | None] = None
     metrics: Mapping[str, Metric] | Sequence[Metric]
 
     def needed(self, row: Row) -> tuple[str, ...]:
@@ -110,12 +112,14 @@ class RowTask(ABC):
         labels = getattr(self, "labels", None)
         return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
 
+    def judged(self, predictions: Any, references: Any) -> list[Result]:
+        """The result of each metric."""
+        return [metric.evaluate(predictions, references) for metric in self.judges]
+
     def scores(self, predictions: Any, references: Any) -> dict[str, float]:
         """All metrics by name."""
-        found: dict[str, float] = {}
-        for metric in self.judges:
-            found |= metric.evaluate(predictions, references).values
-        return found
+        results = self.judged(predictions, references)
+        return {name: value for one in results for name, value in one.values.items()}
 
 
 class Task(RowTask):
@@ -165,15 +169,15 @@ class Task(RowTask):
         """A position in the input of each label [B, N]; None: each token has a label."""
         return None if self.per_token else np.asarray(labels.at)
 
-    def evaluated(
+    def results(
         self,
         outputs: Mapping[int, np.ndarray],
         features: Sequence[Feature],
         rows: Sequence[Row],
-    ) -> dict[str, float]:
-        """All metrics by name, of the outputs of all features by their number."""
+    ) -> list[Result]:
+        """The result of each metric, of the outputs of all features by their number."""
         ordered = [outputs[number] for number in range(len(features))]
-        return self.scores(*self.predictions(ordered, features, rows))
+        return self.judged(*self.predictions(ordered, features, rows))
 
     def samples(
         self,

@@ -87,6 +87,7 @@ class Classification(TextTask):
         (classes * rows of the class); None: 1
     """
 
+    problem_type: ClassVar[str | None] = "single_label_classification"
     label_role: ClassVar[str | None] = "label"
     labels: Sequence[str] | None = None
     smoothing: Rate = 0.0
@@ -138,6 +139,7 @@ class MultiLabel(TextTask):
     labels: as in Classification
     """
 
+    problem_type: ClassVar[str | None] = "multi_label_classification"
     label_role: ClassVar[str | None] = "label"
     labels: Sequence[str] | None = None
 
@@ -180,6 +182,8 @@ class MultiLabel(TextTask):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Regression(TextTask):
     """A number for each text or pair of texts: mean squared error."""
+
+    problem_type: ClassVar[str | None] = "regression"
 
     @property
     def outputs(self) -> int:

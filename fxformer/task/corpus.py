@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from fxformer.batch import Limit
 from fxformer.config.build import build
@@ -18,8 +19,9 @@ from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Prepared, Source
 from fxformer.data.labelled.corpus import LabelledData
 from fxformer.data.labelled.labels import LabelSet, count
+from fxformer.data.labelled.roles import INPUTS
 from fxformer.data.labelled.rows import Row
-from fxformer.data.labelled.statistics import SplitStatistics, of_split
+from fxformer.data.labelled.statistics import SplitStatistics, of_split, show
 from fxformer.data.packing import Packed, Padded, Segments
 from fxformer.data.progress import Slow
 from fxformer.errors import UserError
@@ -28,7 +30,6 @@ from fxformer.task.text_template import template_of
 from fxformer.types import Count
 
 _LOG = logging.getLogger(__name__)
-INPUTS = ("text", "pair", "question", "context", "source", "words", "choices")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,11 @@ class TaskCorpus(LabelledData, Corpus):
 
     task: RowTask
     separators: Count = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.statistics: dict[str, SplitStatistics] = {}
+        self.skipped: dict[str, Counter[str]] = {}
 
     def open(self) -> Source:
         """The tokenizer, from the training rows where it is to be made, and facts; no token yet."""
@@ -138,14 +144,14 @@ class TaskCorpus(LabelledData, Corpus):
         read = tokenizer.of_source if architecture == "seq2seq" else tokenizer
         template = template_of(read, self.separators, closed=architecture != "decoder")
         encoder = TextEncoder(read, template, row_length, tokenizer, architecture)
-        encoded, statistics, facts = {}, {}, dict(source.facts)
+        encoded, facts = {}, dict(source.facts)
         for split, rows in self.open_rows().items():
-            encoded[split], statistics[split], skipped = self._encoded(split, rows, encoder)
-            facts[split] = statistics[split].facts() | {
+            encoded[split] = self._encoded(split, rows, encoder)
+            facts[split] = self.statistics[split].facts() | {
                 "documents": len(rows),
                 "tokens": sum(len(one.tokens) for one in encoded[split]),
                 "bytes": None,
-                "skipped": dict(skipped),
+                "skipped": dict(self.skipped[split]),
                 **self.task.facts(encoded[split]),
             }
         made = self.task.pack(encoded, encoder, shared=isinstance(self.packing, Segments))
@@ -163,6 +169,14 @@ class TaskCorpus(LabelledData, Corpus):
         }
         return Prepared(tokenizer, packed, facts)
 
+    def show(self, console: Console) -> None:
+        """Print rows, lengths, truncation and classes by split."""
+        facts = self.opened.facts
+        dropped = {split: dict(facts["left_out"].get(split, {})) for split in self.statistics}
+        for split, skipped in self.skipped.items():
+            dropped[split] |= skipped
+        show(self.statistics, console, dropped)
+
     def guess(self) -> float | None:
         """Entropy of the classes of the validation rows in nats; None without classes."""
         if self.task.label_role is None:
@@ -171,10 +185,8 @@ class TaskCorpus(LabelledData, Corpus):
         shares = np.array(list(counts.values())) / max(sum(counts.values()), 1)
         return float(-(shares * np.log(shares)).sum())
 
-    def _encoded(
-        self, split: str, rows: Sequence[Row], encoder: TextEncoder
-    ) -> tuple[list[Any], SplitStatistics, Counter[str]]:
-        """The features of a split, its statistics, and how many rows have none, by reason."""
+    def _encoded(self, split: str, rows: Sequence[Row], encoder: TextEncoder) -> list[Any]:
+        """The features of a split; keeps its statistics, and how many rows have none, by reason."""
         features: list[Any] = []
         skipped: Counter[str] = Counter()
         lengths, cut = [], 0
@@ -198,7 +210,9 @@ class TaskCorpus(LabelledData, Corpus):
                 cut, len(rows), split, encoder.length,
             )  # fmt: skip
         found = of_split(rows, self.task.label_role, lengths)
-        return features, dataclasses.replace(found, truncated=cut), skipped
+        self.statistics[split] = dataclasses.replace(found, truncated=cut)
+        self.skipped[split] = skipped
+        return features
 
     def _texts(self, split: str) -> Iterator[str]:
         """All texts that the task reads, and targets, to train a tokenizer on."""

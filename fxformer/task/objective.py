@@ -88,9 +88,19 @@ class TaskObjective(Objective):
     def metric_names(self) -> tuple[str, ...]:
         return tuple(name for one in self.task.judges for name in one.names)
 
+    @property
+    def signatures(self) -> dict[str, str]:
+        return {name: one.signature() for one in self.task.judges for name in one.names}
+
+    def remarks(self, outputs: list, packed: Any) -> list[str]:
+        """Remarks of all metrics, such as that one class only is predicted."""
+        results = self.task.results(self._by_feature(outputs), packed.features, packed.read)
+        return list(dict.fromkeys(remark for one in results for remark in one.remarks))
+
     def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
         """Metrics of a whole split; see Task.evaluated. packed: a TaskSplit"""
-        return self.task.evaluated(self._by_feature(outputs), packed.features, packed.read)
+        results = self.task.results(self._by_feature(outputs), packed.features, packed.read)
+        return {name: value for one in results for name, value in one.values.items()}
 
     def samples(self, outputs: list, packed: Any, count: int) -> list[tuple[str, str, str]]:
         """(input, answer, label) of the first rows of a split, of the same outputs."""

@@ -50,7 +50,7 @@ def template_of(tokenizer: Tokenizer, separators: int, *, closed: bool = True) -
     closed: whether it stands behind the last; not for a decoder
     """
     after = tokenizer.suffix if closed else NO_IDS
-    return TextTemplate(tokenizer.prefix, np.tile(after, separators), after)
+    return TextTemplate(tokenizer.prefix, np.tile(tokenizer.suffix, separators), after)
 
 
 def fit_pair(first: int, second: int, room: int) -> tuple[int, int]:

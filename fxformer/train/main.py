@@ -78,6 +78,7 @@ def train(
             if size := run.facts.get("size"):
                 console.print(size_line(size), highlight=False)
             energy.carbon.warn_of_default()
+        setup.corpus.show(console)
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:
@@ -226,4 +227,5 @@ def title(cfg: DictConfig) -> str:
         return "run"
     chosen, sources = HydraConfig.get().runtime.choices, checkpoint_names(cfg)
     first = ["from", *sources] if sources else [str(chosen[group]) for group in ("model", "size")]
-    return "-".join([*first, *(str(chosen[group]) for group in ("objective", "data"))])
+    last = [chosen["task"]] if chosen.get("task") else [chosen["objective"], chosen["data"]]
+    return "-".join([*first, *map(str, last)])

@@ -94,6 +94,7 @@ class Setup:
             "flops_per_token": self.flops_per_token,
             "architecture": self.objective.model.architecture,
             "mesh": dict(self.mesh.shape),
+            "metrics": self.objective.signatures,
             "peak_flops": peak and peak[0],
         }
 

@@ -224,6 +224,12 @@ class Trainer:
         self.progress.log(step, split, metrics, self.meter.provenance)
         self.ledger.write_if_due(self.meter, step=step)
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """Lines of the summary about the metrics of a labelled task."""
+        outputs, packed = self.validation.outputs, self.setup.data.packed["valid"]
+        found = self.setup.objective.remarks(outputs, packed) if outputs else []
+        return [("note", one) for one in found]
+
     def __enter__(self) -> Self:
         return self
 
@@ -255,7 +261,7 @@ class Trainer:
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=summary_stats.facts(self.setup, ended, work, text),
+            facts=summary_stats.facts(self.setup, ended, work, text) + self.remarks(),
             energy=used,
             carbon=carbon,
             check=self.check.text(),

@@ -33,7 +33,7 @@ class FeatureExtraction(ForwardPipeline):
 
     def check(self) -> None:
         """Make the templates of the model."""
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         ids = token_ids(tokenizer_of(self.model), check_text(row))

@@ -56,7 +56,7 @@ class FillMask(ForwardPipeline):
         self.model.check_head()
         if self.model.vocabulary.mask is None:
             raise UserError(f"{self.model.name} has no mask token")
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -10,55 +10,36 @@ from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.inference.model import Model
 from fxformer.objective.infilling import shifted
-
-# families that write A eos eos B eos, not A eos B eos
-DOUBLE_EOS = ("roberta", "xlm-roberta", "camembert", "longformer", "bart", "led")
-NO_IDS = np.zeros(0, np.int32)
+from fxformer.task.text_template import TextTemplate, template_of
 
 
 @dataclasses.dataclass(frozen=True)
-class Templates:
-    """Special tokens around one text, or around two.
+class Templates(TextTemplate):
+    """A TextTemplate whose results are batches. types: number of token types of the model"""
 
-    before, after: of a text, and of a pair
-    between: of the two texts of a pair
-    types: number of token types of the model
-    """
-
-    before: np.ndarray
-    between: np.ndarray
-    after: np.ndarray
     types: int
 
     def single(self, ids: np.ndarray) -> Batch:
         """before A after, as a batch [1, t]."""
-        return self._row([self.before, ids, self.after], NO_IDS)
+        return self._row(ids)
 
     def pair(self, first: np.ndarray, second: np.ndarray) -> Batch:
         """before A between B after, as a batch [1, t]; B and what follows have token type 1."""
-        return self._row([self.before, first, self.between], np.append(second, self.after))
+        return self._row(first, second)
 
-    def second_begins(self, first: np.ndarray) -> int:
-        """Index of the first token of B in `pair`."""
-        return len(self.before) + len(first) + len(self.between)
-
-    def _row(self, parts: list[np.ndarray], rest: np.ndarray) -> Batch:
-        tokens = np.concatenate([*parts, rest]).astype(np.int32)[None]
-        types = None
-        if self.types > 1:
-            types = (np.arange(tokens.shape[1]) >= tokens.shape[1] - len(rest)).astype(np.int32)
-            types = types[None]
-        return Batch(tokens, np.ones_like(tokens), types=types)
+    def _row(self, first: np.ndarray, second: np.ndarray | None = None) -> Batch:
+        tokens, types = self.join(first, second)
+        known = types[None] if self.types > 1 else None
+        return Batch(tokens[None], np.ones_like(tokens)[None], types=known)
 
 
-def templates(model: Model, family: str) -> Templates:
-    """The Templates of a model. family: model_type of its config.json, "" for none"""
-    tokenizer = tokenizer_of(model)
+def templates(model: Model) -> Templates:
+    """The Templates of a model, as it was trained on pairs (model.pair_separators)."""
+    separators = (model.config.get("model") or {}).get("pair_separators", 1)
     closed = model.architecture != "decoder"
-    after = tokenizer.suffix if closed else NO_IDS
-    between = np.tile(after, 2) if family in DOUBLE_EOS else after
+    made = template_of(tokenizer_of(model), separators, closed=closed)
     types = 0 if model.architecture == "seq2seq" else model.module.num_types
-    return Templates(tokenizer.prefix, between, after, types)
+    return Templates(made.before, made.between, made.after, types)
 
 
 def tokenizer_of(model: Model) -> Tokenizer:

@@ -1,9 +1,10 @@
-"""What config.json of a published model says of its tasks: label names, problem type, prefixes."""
+"""What is known of a model and its tasks: label names, problem type, prefixes."""
 
 import dataclasses
 from typing import Any
 
 from fxformer import jsonl
+from fxformer.config.target import locate
 from fxformer.errors import UserError
 from fxformer.inference.model import Model
 
@@ -31,7 +32,13 @@ class ModelCard:
 
 
 def model_card(model: Model) -> ModelCard:
-    """The ModelCard of a model; an empty one where it has no config.json."""
+    """The ModelCard of a model: of its labelled task, else of its config.json, else empty."""
+    if task := model.config.get("task"):
+        kind = locate(str(task["_target_"]))
+        return ModelCard(
+            labels=tuple(task.get("labels") or ()),
+            problem_type=getattr(kind, "problem_type", None),
+        )
     if model.published is None or not (model.published / "config.json").is_file():
         return ModelCard()
     config = jsonl.load(model.published / "config.json")

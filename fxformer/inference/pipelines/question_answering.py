@@ -59,7 +59,7 @@ class QuestionAnswering(ForwardPipeline):
     def check(self) -> None:
         """Raise UserError without a head for spans."""
         check_head(self.model, "span", self.task)
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None, **options):
         """As `Pipeline.__call__`; or question= and context=, texts or lists of as many texts."""

@@ -38,7 +38,7 @@ class Text2TextGeneration(GeneratingPipeline):
     def check(self) -> None:
         """Raise UserError for a model that is no encoder-decoder."""
         check_generator(self.model, self.task, ("seq2seq",))
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     def prefix(self, options: Any) -> str:
         """What is put in front of a text."""

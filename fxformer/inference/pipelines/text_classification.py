@@ -40,7 +40,7 @@ class TextClassification(ForwardPipeline):
     def check(self) -> None:
         """Raise UserError without a head for whole texts."""
         check_head(self.model, "classification", self.task)
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
         self.labels = self.card.names(class_count(self.model, "classification"))
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:

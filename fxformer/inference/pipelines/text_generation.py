@@ -33,7 +33,7 @@ class TextGeneration(GeneratingPipeline):
     def check(self) -> None:
         """Raise UserError for a model that is no decoder."""
         check_generator(self.model, self.task, ("decoder",))
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)

@@ -45,7 +45,7 @@ class TokenClassification(ForwardPipeline):
     def check(self) -> None:
         """Raise UserError without a head for tokens."""
         check_head(self.model, "token_classification", self.task)
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
         self.labels = self.card.names(class_count(self.model, "token_classification"))
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:

@@ -47,7 +47,7 @@ class ZeroShotClassification(ForwardPipeline):
             )
         self._entailment = found[0]
         self._contradiction = -1 if found[0] == 0 else 0  # as transformers has it
-        self._templates = templates(self.model, self.card.family)
+        self._templates = templates(self.model)
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         text = check_text(row)
