@@ -47,6 +47,7 @@ READING = [
 
 
 @pytest.mark.parametrize("words, said", COMPOSING)
+@pytest.mark.sample(3)
 def test_a_verb_that_composes_names_the_key(words, said, capsys):
     assert app.train(words.split(), lambda cfg: None) == 2
     lines = capsys.readouterr().err

@@ -17,7 +17,7 @@ import jax
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD = str(Path(__file__).with_name("held.py"))
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests-e2e"
+CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"]  # of all tests: programs of one serve the others
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
 CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=tdp")
 DECODER = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, f"trainer.compile_cache={CACHE}")
@@ -31,7 +31,7 @@ def start(
     hold: step after which it waits for a signal; see held.py
     """
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "COLUMNS": "100"}
-    env |= {"FXFORMER_NO_TUNING": "1", "JAX_COMPILATION_CACHE_DIR": str(CACHE)} | environment
+    env |= {"FXFORMER_NO_TUNING": "1", "JAX_COMPILATION_CACHE_DIR": CACHE} | environment
     with (folder / "out.txt").open("w") as out, (folder / "err.txt").open("w") as err:
         module = ["-m", "fxformer"] if hold is None else [HELD, str(hold)]
         command = [sys.executable, *module, *argv]

@@ -98,6 +98,7 @@ READING = [
 
 
 @pytest.mark.parametrize("command", OPENING, ids=lambda c: " ".join(c[:2]))
+@pytest.mark.sample(3)
 def test_no_command_that_opens_a_run_calls_what_it_names(command, foreign, tmp_path, capsys):
     marker = tmp_path / "code ran"
     place = "model.ffn"
@@ -138,6 +139,7 @@ ROUTES = [  # both of the first have "views"
 
 
 @pytest.mark.parametrize("route,answer", ROUTES, ids=[route for route, _ in ROUTES])
+@pytest.mark.sample(3)
 def test_no_route_of_the_page_calls_what_a_run_names(route, answer, foreign, tmp_path):
     marker = tmp_path / "code ran"
     folder = foreign("model.ffn", writes(marker)[0])

@@ -10,17 +10,27 @@ from shell import CHAIN, DECODER, called, facts, fxformer, kill, lines, only, st
 STEPS = 300
 RUN = ("train", *DECODER, f"trainer.steps={STEPS}", "trainer.save_every=7", "trainer.eval_every=50")
 RUN += ("energy.ledger_every_seconds=0.2",)
+FEW = 40  # steps, where nothing waits for the processor between them
+SHORT = (*RUN, f"trainer.steps={FEW}", "trainer.eval_every=15")
+
+
+def undisturbed(words, steps, folder):
+    """A run that nothing disturbed."""
+    code, out, err = called(*words, folder=folder)
+    assert code == 0, err
+    run = only(folder)
+    assert list(trace(run)) == list(range(1, steps + 1))
+    return run
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The losses of a run that nothing disturbed."""
-    folder = tmp_path_factory.mktemp("whole")
-    code, out, err = called(*RUN, folder=folder)
-    assert code == 0, err
-    run = only(folder)
-    assert list(trace(run)) == list(range(1, STEPS + 1))
-    return run
+    return undisturbed(RUN, STEPS, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    return undisturbed(SHORT, FEW, tmp_path_factory.mktemp("short"))
 
 
 def goes_on(run, whole):
@@ -41,22 +51,22 @@ def goes_on(run, whole):
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
-def test_a_signal_loses_nothing(number, tmp_path, whole):
-    process = start(*RUN, "data.workers=0", folder=tmp_path, hold=20)
+def test_a_signal_loses_nothing(number, tmp_path, short):
+    process = start(*SHORT, "data.workers=0", folder=tmp_path, hold=20)
     run = until(20, process, tmp_path)
     process.send_signal(number)
     assert process.wait() == 75
     assert facts(run)["status"] == "interrupted"
     before = max(trace(run))
-    code, out, err = fxformer("train", "resume=last", folder=tmp_path)
+    code, out, err = called("train", "resume=last", folder=tmp_path)
     assert code == 0, err
-    goes_on(run, whole)
+    goes_on(run, short)
     steps = [line["step"] for line in lines(run, "metrics_all") if line["split"] == "train"]
-    assert steps == list(range(1, STEPS + 1)) and before < STEPS
+    assert steps == list(range(1, FEW + 1)) and before < FEW
     joules = [line["joules"] for line in lines(run, "metrics_all")]
     assert joules == sorted(joules)
     code, out, err = called("train", "resume=last", folder=tmp_path)
-    assert code == 0 and "is done after 300 steps" in out and "trainer.steps=600" in out
+    assert code == 0 and "is done after 40 steps" in out and "trainer.steps=80" in out
     assert len(facts(run)["attempts"]) == 2
     code, out, err = called("train", "resume=last", "optimizer.lr=1.0", folder=tmp_path)
     assert code == 2 and "optimizer.lr" in err and "another run" in err

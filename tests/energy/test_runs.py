@@ -19,7 +19,7 @@ from tests.energy.test_rapl import zone
 from tests.energy.test_shared_counter import RisingCounter
 from tests.physics.training import ready, train
 
-RUN = ("train", *DECODER, "trainer.steps=300", "trainer.save_every=20", "trainer.eval_every=100",
+RUN = ("train", *DECODER, "trainer.steps=60", "trainer.save_every=20", "trainer.eval_every=30",
        "energy.ledger_every_seconds=0.1")  # fmt: skip
 
 
@@ -31,13 +31,13 @@ def sums_agree(totals):
 
 
 def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
-    process = start(*RUN, folder=tmp_path, hold=150)
-    run = until(150, process, tmp_path)
+    process = start(*RUN, folder=tmp_path, hold=45)
+    run = until(45, process, tmp_path)
     kill(process)
     logged = lines(run)[-1]
     (killed,) = ledger.attempts(run / "energy.jsonl").values()
     assert "final" not in killed and killed["joules"] > 0.5 * logged["joules"]
-    code, _, err = fxformer("train", "resume=last", folder=tmp_path)
+    code, _, err = called("train", "resume=last", folder=tmp_path)
     assert code == 0, err
     first, second = ledger.attempts(run / "energy.jsonl").values()
     assert first["joules"] == killed["joules"] and second["final"] and second["joules"] > 0

@@ -327,6 +327,7 @@ def go_on(processes):
         one.stdin.flush()
 
 
+@pytest.mark.slow  # it compiles twice; that processes share is tested above
 def test_a_run_of_two_processes_counts_its_machine_once(tmp_path):
     """Two jax.distributed processes train one model, each with a ledger line of its own in the
     run's energy.jsonl: together they hold what the machine's counter rose by."""

@@ -33,6 +33,7 @@ def batch(model, length: int = 64) -> Batch:
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "seq2seq"])
+@pytest.mark.sample(3)
 def test_a_forward_pass_costs_the_matrix_products_of_its_program(kind):
     model = abstract(kind, "model/head=tied", "model.layers=3", "model/ffn=gated")
     shape, state = nnx.split(model)
@@ -65,6 +66,7 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.sample(3)
 def test_flops_of_every_family_are_those_of_xlas_own_analysis(family):
     """Of the gradient, layers laid out and rows full; it also counts what is done number by number,
     under 2 % at this width. 64 tokens lie in every window, and distances are as many as there are

@@ -8,7 +8,7 @@ import write
 
 from fxformer.config.check import problems
 
-ALL = [(g, name) for g in write.WRITERS for name in write.names(g) if name not in write.WITHOUT]
+ALL = {g: [n for n in write.names(g) if n not in write.WITHOUT] for g in write.WRITERS}
 
 
 def difference(group: str, name: str, now: str) -> str:
@@ -19,19 +19,37 @@ def difference(group: str, name: str, now: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("group,name", ALL)
-@pytest.mark.sample(4)
-def test_the_config_and_the_parameters_are_those_of_the_golden(group, name):
+def check(group: str, name: str) -> None:
+    """The config and the parameters are those of the golden."""
     changed = difference(group, name, write.WRITERS[group](name))
     assert not changed, f"if this is meant, run `make goldens` and commit:\n{changed}"
 
 
+@pytest.mark.parametrize("name", ALL["model"])
+@pytest.mark.sample(7)
+def test_a_family_has_the_config_and_the_parameters_of_its_golden(name):
+    check("model", name)
+
+
+@pytest.mark.parametrize("name", ALL["objective"])
+@pytest.mark.sample(7)
+def test_an_objective_has_the_config_and_the_parameters_of_its_golden(name):
+    check("objective", name)
+
+
+@pytest.mark.parametrize("name", ALL["experiment"])
+@pytest.mark.sample(5)
+def test_an_experiment_has_the_config_and_the_parameters_of_its_golden(name):
+    check("experiment", name)
+
+
 def test_each_golden_is_of_something():
-    kept = {write.file(group, name) for group, name in ALL}
+    kept = {write.file(group, name) for group in ALL for name in ALL[group]}
     assert {p for group in write.WRITERS for p in write.file(group, "").parent.glob("*")} == kept
 
 
-@pytest.mark.parametrize("name", [p for p in write.names("model") if p not in write.WITHOUT])
+@pytest.mark.parametrize("name", ALL["model"])
+@pytest.mark.sample(3)
 def test_a_family_passes_the_gate_with_the_plain_objective(name):
     assert problems(write.of_family(name)) == []
 
@@ -47,6 +65,7 @@ def golden_steps() -> tuple[str, dict[str, list[tuple[str, str]]]]:
 
 
 @pytest.mark.parametrize("name", write.STEPS)
+@pytest.mark.sample(2)
 def test_the_first_steps_have_the_loss_and_gradient_of_the_golden(name, golden_steps):
     instructions, steps = golden_steps
     golden = [[float.fromhex(value) for value in pair] for pair in steps[name]]

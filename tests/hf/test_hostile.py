@@ -166,6 +166,7 @@ LARGE = ("header", "terabyte", "billion", "beyond the", "beyond all")
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
+@pytest.mark.sample(5)
 def test_none_is_imported(kind, tmp_path):
     folder, runs = tmp_path / "model", tmp_path / "runs"
     shutil.copytree(HERE / "bert", folder, ignore=shutil.ignore_patterns("*.npz"))

@@ -32,7 +32,7 @@ OTHERS = [pytest.param(folder, id=f"third-{folder.name}", marks=slow) for folder
 
 
 @pytest.mark.parametrize("folder", FIXTURES + OTHERS)
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_the_answers_are_those_of_transformers(folder):
     ours, compared = answers(folder), 0
     for name, theirs in wanted(folder).items():
@@ -49,7 +49,7 @@ def test_the_answers_are_those_of_transformers(folder):
 
 
 @pytest.mark.parametrize("folder", FIXTURES + OTHERS)
-@pytest.mark.sample(2)
+@pytest.mark.sample(5)
 def test_tensors_go_back_bit_for_bit_under_the_same_names(folder):
     one = published(folder)
     if folder.name.endswith("__legacy"):
@@ -77,7 +77,7 @@ def test_a_model_is_recognised_as_the_class_it_came_from(folder):
     assert [found.variant.architecture] == stated(folder, "architectures")
 
 
-WHOLE = ("bert", "t5_gated")
+WHOLE = ("t5_gated",)
 
 
 @pytest.mark.parametrize(

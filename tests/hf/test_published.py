@@ -238,6 +238,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.sample(4)
 def test_a_published_config_has_the_published_parameters(name):
     config, choices, parameters = PUBLISHED[name]
     family = family_of(config)

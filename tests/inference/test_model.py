@@ -44,6 +44,7 @@ def plain_batch(model, text, target):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(3)
 def test_a_text_gives_the_same_numbers_alone_and_in_any_batch(model_of, kind):
     model = model_of(kind)
     together = answers(model, TEXTS, TARGETS)
@@ -56,6 +57,7 @@ def test_a_text_gives_the_same_numbers_alone_and_in_any_batch(model_of, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(3)
 def test_logits_and_states_are_those_of_a_plain_forward_pass(model_of, kind):
     model = model_of(kind)
     batch = plain_batch(model, TEXTS[1], TARGETS[1])
@@ -130,6 +132,7 @@ def test_attention_of_a_text(model_of):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(3)
 def test_gradients_and_jit_work_on_the_parameters(model_of, kind):
     model = model_of(kind)
     batch = plain_batch(model, TEXTS[1], TARGETS[1])
@@ -221,6 +224,7 @@ def test_a_step_chooses_the_checkpoint(run_folder, model_of):
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
+@pytest.mark.sample(2)
 def test_a_hugging_face_folder_gives_the_numbers_of_transformers(name):
     model, wanted = fxformer.load(HERE / name), np.load(HERE / name / "reference.npz")
     kept = [mask > 0 for mask in wanted["in.attention_mask"]]
@@ -250,6 +254,7 @@ def test_a_model_without_tokenizer_reads_ids_only():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.sample(3)
 def test_a_saved_model_is_the_same_model(model_of, kind, tmp_path):
     model = model_of(kind)
     moved = model.replace(params=jax.tree.map(lambda x: x * 0.5, model.params))

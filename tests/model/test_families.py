@@ -51,7 +51,7 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize("case", PUBLISHED, ids=lambda c: f"{c[0]}-{c[1]}-{c[3]}")
-@pytest.mark.sample(3)
+@pytest.mark.sample(5)
 def test_parameter_counts_are_the_published_ones(case):
     family, size, vocab, published, *overrides = case
     build = network(family, f"+size={size}", *exact(family, size), *overrides)
@@ -66,7 +66,7 @@ def exact(family: str, size: str) -> list[str]:
 
 
 @pytest.mark.parametrize("family", choices("model"))
-@pytest.mark.sample(4)
+@pytest.mark.sample(8)
 def test_every_family_has_a_tiny_size(family):
     model = abstract(family)
     assert model.architecture in ("encoder", "decoder", "seq2seq")

@@ -69,7 +69,7 @@ PACKED = [
 
 
 @pytest.mark.parametrize(("kind", "part"), PACKED)
-@pytest.mark.sample(3)
+@pytest.mark.sample(5)
 def test_packing_and_padding_are_invisible(kind, part):
     """Two texts and padding in one row give each text the numbers it has alone in a row."""
     model = built(kind, part)
@@ -103,7 +103,7 @@ def test_gradients_do_not_cross_segments(kind):
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.sample(3)
+@pytest.mark.sample(4)
 def test_a_decoder_sees_no_later_token_and_caches_exactly(part):
     model = built("decoder", part)
     tokens = ids(1, 8)
@@ -159,6 +159,7 @@ def values_and_gradients(model, batch, key):
 @pytest.mark.parametrize(
     "kind", ["encoder", "decoder", pytest.param("seq2seq", marks=pytest.mark.slow)]
 )
+@pytest.mark.sample(2)
 def test_scan_unroll_and_remat_give_the_same_numbers(kind):
     base = ("model.layers=3", "model.dropout=0.2")
     plain = tiny(kind, *base, "model.unroll=3")
@@ -171,6 +172,7 @@ def test_scan_unroll_and_remat_give_the_same_numbers(kind):
 
 
 @pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.sample(3)
 def test_an_encoder_knows_order_only_by_its_positions(position):
     model = built("encoder", position)
     tokens = ids(1, 6)

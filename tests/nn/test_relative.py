@@ -95,6 +95,7 @@ CASES = [  # knobs of the attention, of the position, window
 
 
 @pytest.mark.parametrize(("knobs", "told", "window"), CASES)
+@pytest.mark.sample(2)
 def test_every_pair_counts_as_the_formula_says(knobs, told, window):
     kind = RelativeSinusoids if knobs.get("per_layer_bias", True) else RelativeSinusoidsShared
     more = {} if kind is RelativeSinusoids else {"head_dim": K}
@@ -133,6 +134,7 @@ def in_parts(model, tokens, cuts):
 @pytest.mark.parametrize(
     ("residual", "cuts"), [("post", (5, 6, 11)), ("pre", (2, 4, 6, 8, 10, 12, 14))]
 )
+@pytest.mark.sample(2)
 def test_a_window_as_wide_as_the_memory_makes_cuts_invisible(residual, cuts):
     own = ("model.attention.memory_length=4", "model.windows=[4]", f"model/residual={residual}")
     model = tiny("transfo_xl", *own)

@@ -63,6 +63,7 @@ class Mute(FillInTheMiddle):
 
 @pytest.mark.parametrize("split", ["token", "character"])
 @pytest.mark.parametrize("knobs", [{}, {"rate": 0.9, "spm": 0.0}, {"rate": 1.0, "spm": 1.0}])
+@pytest.mark.sample(3)
 def test_the_checks_hold(knobs, split, build, marked, corpus, broken):
     made = build(FillInTheMiddle, words=marked, shortest=3, split=split, **knobs)
     checks = [
@@ -87,6 +88,7 @@ def test_the_checks_hold(knobs, split, build, marked, corpus, broken):
     ],
 )
 @pytest.mark.parametrize("split", ["token", "character"])
+@pytest.mark.sample(3)
 def test_a_broken_rule_breaks_its_check(objective, check, split, build, marked, corpus, broken):
     made = build(objective, words=marked, shortest=3, split=split)
     assert check in broken(objective_checks(made), [(rows, made.corrupt(rows)) for rows in corpus])

@@ -52,6 +52,7 @@ def test_the_figure_of_the_paper(figure, build, marked):
 
 
 @pytest.mark.parametrize("objective, knobs", KINDS)
+@pytest.mark.sample(2)
 def test_the_checks_hold(objective, knobs, build, marked, corpus, broken):
     made = build(objective, words=marked, **knobs)
     assert (
@@ -114,6 +115,7 @@ def echoing(batch, marked):
         (echoing, "pieces whose decoder does not begin with the start token"),
     ],
 )
+@pytest.mark.sample(2)
 def test_a_broken_rule_breaks_its_check(corrupted, check, build, marked, corpus, broken):
     made = build(SpanCorruption, words=marked)
     pairs = [(rows, corrupted(made.corrupt(rows), marked)) for rows in corpus[:4]]

@@ -17,6 +17,7 @@ FILES = {"shakespeare_char": "lm/tinyshakespeare/input.txt"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.sample(4)
 def test_a_recipe_composes_and_says_what_it_claims(name):
     assert problems(composed(f"experiment={name}")) == []
     told = (folders.experiments_folder() / name / "README.md").read_text(encoding="utf-8")

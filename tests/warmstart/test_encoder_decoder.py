@@ -58,6 +58,7 @@ class Preset(CheckpointSource):
     "share,parameters",
     [("none", 246_772_794), ("embeddings", 223_331_898), ("all", 137_881_146)],
 )
+@pytest.mark.sample(3)
 def test_bert2bert_has_the_published_parameters(share, parameters):
     base = Preset(("+model=bert", "+size=base"))
     node = encoder_decoder_model(base, base, share, 1)
@@ -68,6 +69,7 @@ def test_bert2bert_has_the_published_parameters(share, parameters):
 @pytest.mark.parametrize(
     "share", ["none", pytest.param("embeddings", marks=pytest.mark.slow), "all"]
 )
+@pytest.mark.sample(2)
 def test_at_step_0_the_encoder_computes_the_same_as_alone(share):
     cfg, shapes, arrays, lines = combined(BERT, BERT, f"warm_start.share={share}")
     fresh = {path: np.zeros(shapes[path], np.float32) for path in shapes if path not in arrays}

@@ -109,6 +109,7 @@ def test_the_checks_hold(noise, corpus, corrupt_with, broken, vocabulary):
         (Shouting(), "marks that are masks, and random tokens"),
     ],
 )
+@pytest.mark.sample(3)
 def test_a_broken_rule_breaks_its_check(noise, check, corpus, corrupt_with, broken, vocabulary):
     assert check in broken(noise_checks(noise, vocabulary), corrupt_with(noise, corpus))
 
