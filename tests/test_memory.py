@@ -11,7 +11,7 @@ from fxformer import memory
 from fxformer.config.bounds import WHOLE, excess
 from fxformer.files import no_file
 from fxformer.train.config import TrainerConfig
-from fxformer.train.setup import bytes_per_device, check_memory
+from fxformer.train.memory_check import bytes_per_device, check_memory
 from fxformer.train.state import State
 
 

@@ -55,7 +55,7 @@ def opened_config(folder: str | Path) -> DictConfig:
     assert isinstance(given, dict)
     wrong = packages.undeclared(given.get("packages"))
     wrong += [f"{group}: is missing" for group in READ if not config.get(group)]
-    read = [group for group in (*READ, "task") if config.get(group)]
+    read = [group for group in (*READ, "task", "adapter") if config.get(group)]
     wrong = wrong or values(OmegaConf.masked_copy(config, read))
     if wrong:
         listed = "\n".join(wrong)

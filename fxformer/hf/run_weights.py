@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from fxformer.config.stored import opened_config
 from fxformer.errors import UserError
 from fxformer.track.run_reader import StoredRun
+from fxformer.train.adapter import ADAPTER, adapter_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.checkpoint_files import DamagedCheckpoint
 
@@ -11,13 +13,21 @@ from fxformer.train.checkpoint_files import DamagedCheckpoint
 def model_weights(run: StoredRun, *, averaged: bool = True) -> dict[str, np.ndarray]:
     """{path in the model: float32 array} of the newest checkpoint that can be read.
 
+    The change of an adapter is merged into the weights.
+
     averaged: the moving average of the weights, if the run kept one
     Raises UserError if no checkpoint can be read.
     """
     state = newest(run)
-    kinds = ("ema/model/", "params/model/") if averaged else ("params/model/",)
-    for start in kinds:
-        found = {p.removeprefix(start): a for p, a in state.items() if p.startswith(start)}
+    for kind in ("ema/", "params/") if averaged else ("params/",):
+        leaves = {p.removeprefix(kind): a for p, a in state.items() if p.startswith(kind)}
+        if any(path.startswith(f"{ADAPTER}/") for path in leaves):
+            leaves = adapter_of(opened_config(run.folder)).merged_leaves(leaves)
+        found = {
+            path.removeprefix("model/"): np.asarray(leaf)
+            for path, leaf in leaves.items()
+            if path.startswith("model/")
+        }
         if found:
             return found
     raise UserError(f"{run.folder}: its checkpoint contains no model")

@@ -25,9 +25,10 @@ from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.objective.infilling import ScoringRequest
 from fxformer.objective.prefix import PrefixLM
 from fxformer.track.run_reader import StoredRun
+from fxformer.train.adapter import adapter_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import objective_factory
-from fxformer.train.state import abstract, bind, graphdef_of, init
+from fxformer.train.state import bind, graphdef_of, init
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class LoadedRun:
     objective: abstract (shapes only): for its vocabulary, limits and methods without arrays
     make_objective: PRNG key -> freshly initialised objective
     graphdef: its structure; `bind(graphdef, params)` is the objective with weights
-    params: parameters as of `step`
+    params: parameters as of `step`, with the change of an adapter merged into them
     """
 
     run: StoredRun
@@ -141,9 +142,10 @@ class LoadedRun:
 
     def at_step(self, step: int) -> "LoadedRun":
         """The same model with the weights of another checkpoint."""
-        like = abstract(self.make_objective)
+        adapter = adapter_of(self.cfg)
+        like = adapter.abstract(self.make_objective)
         params = Checkpoints(self.run.folder / "checkpoints").weights(like, step)
-        return dataclasses.replace(self, params=params, step=step)
+        return dataclasses.replace(self, params=adapter.merged(params), step=step)
 
 
 def checkpoint_costs(run: StoredRun) -> list[CheckpointCost]:

@@ -25,7 +25,8 @@ from fxformer.train import signals
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import FULL, steps_in
 from fxformer.train.compile import use_compile_cache
-from fxformer.train.setup import Setup, check_memory, set_up
+from fxformer.train.memory_check import check_memory
+from fxformer.train.setup import Setup, set_up
 from fxformer.train.trainer import Trainer
 
 

@@ -79,8 +79,17 @@ class Optimizer(abc.ABC):
 
         return rate
 
-    def build(self, schedule: Schedule, params: Any) -> optax.GradientTransformation:
-        """The transformation for (abstract) `params`. Raises RuleError for rules without effect."""
+    def frozen(self, params: Any) -> Any:
+        """Tree of booleans: which parameters `freeze` matches. Raises RuleError for idle rules."""
+        return select(self.freeze, params, what="optimizer.freeze")
+
+    def build(
+        self, schedule: Schedule, params: Any, frozen: Any = None
+    ) -> optax.GradientTransformation:
+        """The transformation for (abstract) `params`. Raises RuleError for rules without effect.
+
+        frozen: tree of booleans: parameters without updates and state; None: those of `freeze`
+        """
         decay = named(assign(self.decay, params, decays, what="optimizer.decay"))
         factors = decide(self.multipliers, named(params), what="optimizer.multipliers")
         _fit(factors, named(params))
@@ -90,7 +99,7 @@ class Optimizer(abc.ABC):
         begin = {}  # path: number of updates before the first that changes it
         if (every := self.unfreeze_every) is not None:
             begin = {path: np.multiply(every, distance) for path, distance in distances.items()}
-        frozen = select(self.freeze, params, what="optimizer.freeze")
+        frozen = self.frozen(params) if frozen is None else frozen
         if all(jax.tree.leaves(frozen)):
             raise UserError("optimizer.freeze matches every parameter: nothing is left to train")
         finish = _finish(
@@ -101,7 +110,7 @@ class Optimizer(abc.ABC):
             begin,
         )
         tx = optax.chain(clip_by_global_norm(self.clip), self.direction(params), finish)
-        if not self.freeze:
+        if not any(jax.tree.leaves(frozen)):
             return tx
         labels = jax.tree.map(lambda stop: "frozen" if stop else "trained", frozen)
         return optax.partition({"trained": tx, "frozen": optax.set_to_zero()}, labels)

@@ -1,8 +1,8 @@
-"""Build everything a run needs from its config, without compiling, and check that it fits."""
+"""Build everything a run needs from its config, without compiling."""
 
 import dataclasses
 import functools
-import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +13,6 @@ from flax import nnx
 from jax.sharding import Mesh
 from omegaconf import DictConfig
 
-from fxformer import memory
 from fxformer.batch import Batch, Labels
 from fxformer.config.build import build
 from fxformer.config.type_check import nearest
@@ -26,13 +25,14 @@ from fxformer.flops.training import tokens_read, training_flops
 from fxformer.metrics.direction import direction_of
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
-from fxformer.train.compile import donates
+from fxformer.train.adapter import Adapter, adapter_of, without_adapter
 from fxformer.train.config import TrainerConfig
 from fxformer.train.experiment import open_experiment
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
+from fxformer.train.optim import Optimizer
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import extended
-from fxformer.train.state import State, abstract, bind, count_parameters, graphdef_of, make_state
+from fxformer.train.state import Make, State, bind, count_parameters, graphdef_of, make_state
 from fxformer.train.step import Step, make_eval, make_step
 
 SAMPLED_BATCHES = 8  # training batches that FLOPs are averaged over
@@ -49,6 +49,8 @@ class Setup:
     evaluate: (params, batch) -> (sums, outputs of a task's head; None: there are none)
     abstract_state: the state as shapes, dtypes and shardings
     example_batch: the first training batch, numpy
+    adapter: what makes the parameters of the objective from those of the state
+    frozen: tree of booleans: which parameters of the state are not trained
     """
 
     cfg: DictConfig
@@ -63,11 +65,20 @@ class Setup:
     abstract_state: State
     mesh: Mesh
     example_batch: Batch
+    adapter: Adapter
+    frozen: Any
 
     @property
     def parameters(self) -> int:
-        """Number of parameters."""
-        return count_parameters(self.abstract_state.params)
+        """Number of parameters of the objective."""
+        return count_parameters(without_adapter(self.abstract_state.params))
+
+    @property
+    def trained_parameters(self) -> int:
+        """Number of parameters that are trained, those of the adapter among them."""
+        params = jax.tree.leaves(self.abstract_state.params)
+        frozen = jax.tree.leaves(self.frozen)
+        return sum(p.size for p, stop in zip(params, frozen, strict=True) if not stop)
 
     @functools.cached_property
     def flops_per_token(self) -> float:
@@ -82,8 +93,8 @@ class Setup:
         return put_batch(batch, self.mesh)
 
     def objective_with(self, params: dict) -> Objective:
-        """The objective with these parameters; for use inside jit."""
-        return bind(self.graphdef, params)
+        """The objective with these parameters of a state; for use inside jit."""
+        return bind(self.graphdef, self.adapter.merged(params))
 
     def facts(self) -> dict[str, Any]:
         """Facts for run.json: data, parameters, FLOPs per token, mesh."""
@@ -91,6 +102,7 @@ class Setup:
         return {
             "data": self.data.facts,
             "parameters": self.parameters,
+            "trained_parameters": self.trained_parameters,
             "flops_per_token": self.flops_per_token,
             "architecture": self.objective.model.architecture,
             "mesh": dict(self.mesh.shape),
@@ -114,11 +126,14 @@ def set_up(cfg: DictConfig) -> Setup:
     corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
     make = experiment.make
     graphdef, precision = graphdef_of(make), build(cfg.precision)
+    adapter = adapter_of(cfg)
+    frozen = frozen_parameters(build(cfg.optimizer), adapter, make)
     start, step = training(cfg, trainer, make, graphdef, precision, mesh)
     abstract_state = jax.eval_shape(start, jax.random.key(0))
     abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
     example = first_batch(data.train(corpus.batch, cfg.seed), objective)
-    evaluate = make_eval(graphdef, precision=precision, compute_sharding=replicated(mesh))
+    gathered = replicated(mesh)
+    evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
         cfg,
         trainer,
@@ -132,6 +147,8 @@ def set_up(cfg: DictConfig) -> Setup:
         abstract_state,
         mesh,
         example,
+        adapter,
+        frozen,
     )
     jax.eval_shape(step, abstract_state, example)
     check_metric(setup)
@@ -186,7 +203,9 @@ def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, 
     """Functions (key -> first state, training step) of a config."""
     ends = [*trainer.held_at, trainer.steps]
     optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
-    tx = optimizer.build(schedule, abstract(make))
+    adapter = adapter_of(cfg)
+    frozen = frozen_parameters(optimizer, adapter, make)
+    tx = optimizer.build(schedule, adapter.abstract(make), frozen)
     step = make_step(
         graphdef,
         tx,
@@ -197,9 +216,18 @@ def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, 
         rate=optimizer.rate(schedule),
         hyperparams=optimizer.hyperparams(),
         compute_sharding=replicated(mesh),
+        adapter=adapter,
+        frozen=frozen if any(jax.tree.leaves(frozen)) else None,
     )
-    with_budget = trainer.schedule_on == "budget"
-    return make_state(make, tx, ema=trainer.ema is not None, with_budget=with_budget), step
+    ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
+    start = make_state(make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init)
+    return start, step
+
+
+def frozen_parameters(optimizer: Optimizer, adapter: Adapter, make: Make) -> Any:
+    """Tree of booleans: which parameters of a state neither optimizer nor adapter lets train."""
+    params = adapter.abstract(make)
+    return jax.tree.map(operator.or_, optimizer.frozen(params), adapter.frozen(params))
 
 
 @dataclasses.dataclass
@@ -254,44 +282,3 @@ class ValidationBatches:
         if valid["bytes"] and self.setup.objective.scores_text:
             more["bits_per_byte"] = bits_per_byte(nats * self.scored, valid)
         return more
-
-
-def check_memory(setup: Setup) -> None:
-    """Raise UserError where the state and its gradient alone exceed the devices' memory.
-
-    This is a lower bound, without activations; `fxformer plan` compiles the step to include them.
-    """
-    device = setup.mesh.devices.flat[0]
-    copies = 1 if donates(setup.trainer.donate) else 2  # the old state and the new one
-    size = copies * bytes_per_device(setup.abstract_state) + bytes_per_device(
-        setup.abstract_state.params
-    )
-    there = _free_device_memory(device)
-    if there is None:  # all devices share the main memory
-        there, size = memory.free(), size * setup.mesh.size
-    memory.require(
-        size,
-        "model",
-        f"training {setup.parameters:,} parameters (weights, optimizer state, gradient)",
-        there,
-        "write a smaller size=, model.dim or model.layers; see also optimizer=adafactor, mesh=fsdp",
-    )
-
-
-def bytes_per_device(tree: Any) -> int:
-    """Bytes per device of a tree of abstract arrays with shardings."""
-    return sum(
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
-    )
-
-
-def _free_device_memory(
-    device: jax.Device,  # type: ignore[reportInvalidTypeForm]  # jaxlib has no stubs
-) -> int | None:
-    """Free bytes of a device; None where it has no memory of its own."""
-    if device.platform == "cpu":
-        return None
-    facts = device.memory_stats() or {}
-    most = facts.get("bytes_limit")
-    return None if most is None else most - facts.get("bytes_in_use", 0)

@@ -61,16 +61,22 @@ def bind(graphdef: nnx.GraphDef[Module], params: dict) -> Module:
 
 
 def make_state(
-    make: Make, tx: optax.GradientTransformation, *, ema: bool = False, with_budget: bool = False
+    make: Make,
+    tx: optax.GradientTransformation,
+    *,
+    ema: bool = False,
+    with_budget: bool = False,
+    parameters: Callable[[Make, jax.Array], dict] = init,
 ) -> Callable[[jax.Array], State]:
     """Function key -> initial State, to be jitted with the shardings of the state.
 
+    parameters: (make, key) -> the parameters of the state
     ema: with a moving average; with_budget: with `budget_used`, for a schedule that follows it
     """
 
     def start(key: jax.Array) -> State:
         first, rest = jax.random.split(key)
-        params = init(make, first)
+        params = parameters(make, first)
         return State(
             step=jnp.int32(0),
             params=params,

@@ -12,6 +12,7 @@ from jax.sharding import Sharding
 
 from fxformer.errors import UserError
 from fxformer.rules import named
+from fxformer.train.adapter import Adapter
 from fxformer.train.gradient_transforms import global_norm
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, bind
@@ -45,6 +46,8 @@ def make_step(
     rate: Callable[..., jax.Array] | None = None,
     hyperparams: Mapping[str, jax.Array] | None = None,
     compute_sharding: Sharding | None = None,
+    adapter: Adapter | None = None,
+    frozen: Any = None,
 ) -> "Step":
     """Training step (state, batch) -> (state, sums), to be jitted (see `compile_step`).
 
@@ -61,6 +64,8 @@ def make_step(
     hyperparams: further arguments of `tx` and `rate`, by name; see Optimizer.hyperparams
     compute_sharding: sharding of the parameters, after the cast, in the computation;
         `replicated(mesh)` gathers sharded ones, None leaves it to the compiler (see MeshConfig)
+    adapter: what makes the parameters of the objective from those of the state; None: nothing
+    frozen: tree of booleans: parameters whose gradient is not computed, and 0; None: there are none
 
     Adds to the sums of the objective, with weight 1: gradient_norm (before clipping),
     parameter_norm, update_norm, tokens (read by the model, without padding), skipped (total),
@@ -68,7 +73,8 @@ def make_step(
     """
 
     tx = optax.with_extra_args_support(tx)
-    evaluate = _sums(graphdef, precision, compute_sharding)
+    bound = _bound(graphdef, precision, compute_sharding, adapter)
+    evaluate = _sums(bound, precision, frozen)
 
     def step(state: State, batch: Any, hyperparams: Mapping[str, jax.Array]) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -132,37 +138,47 @@ def updates_done(opt: optax.OptState) -> jax.Array:
 
 
 def make_eval(
-    graphdef: nnx.GraphDef, *, precision: Precision, compute_sharding: Sharding | None = None
+    graphdef: nnx.GraphDef,
+    *,
+    precision: Precision,
+    compute_sharding: Sharding | None = None,
+    adapter: Adapter | None = None,
 ) -> Callable[[dict, Any], tuple[Sums, Any]]:
     """Evaluation step (params, batch) -> (sums, outputs), deterministic; to be jitted.
 
     outputs: as in Objective.evaluate
     """
-    bound = _bound(graphdef, precision, compute_sharding)
+    bound = _bound(graphdef, precision, compute_sharding, adapter)
 
     def evaluate(params: dict, batch: Any) -> tuple[Sums, Any]:
         with precision.matmul_context():
-            sums, outputs = bound(params).evaluate(batch)
+            sums, outputs = bound(params, None).evaluate(batch)
         return precision.output(sums), outputs
 
     return evaluate
 
 
-def _sums(graphdef, precision, compute_sharding) -> Callable[..., Sums]:
+def _sums(bound, precision, frozen) -> Callable[..., Sums]:
     """The objective as a function of (params, batch, key)."""
-    bound = _bound(graphdef, precision, compute_sharding)
 
     def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
+        if frozen is not None:
+            params = jax.tree.map(
+                lambda stop, leaf: jax.lax.stop_gradient(leaf) if stop else leaf, frozen, params
+            )
         with precision.matmul_context():
-            return precision.output(bound(params)(batch, key=key))
+            return precision.output(bound(params, key)(batch, key=key))
 
     return sums
 
 
-def _bound(graphdef, precision, compute_sharding) -> Callable[[dict], Any]:
-    """The objective as a function of its parameters, cast and gathered for the computation."""
+def _bound(graphdef, precision, compute_sharding, adapter) -> Callable[..., Any]:
+    """The objective as a function of a state's parameters, cast and gathered for the computation,
+    and of a key for the dropout of the adapter."""
 
-    def bound(params: dict) -> Any:
+    def bound(params: dict, key: jax.Array | None) -> Any:
+        if adapter is not None:
+            params = adapter.merged(params, key)
         params = precision.cast(params)
         if compute_sharding is not None:
             params = jax.lax.with_sharding_constraint(params, compute_sharding)

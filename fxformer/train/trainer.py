@@ -66,6 +66,8 @@ class Trainer:
         deadline.busy = lambda: self.checkpoints.saving
         deadline.leave["ledger"] = lambda name: self.ledger.close(self.meter)
         words = f"{self.run.folder.name} · {formatting.count(self.setup.parameters)} parameters"
+        if self.setup.trained_parameters != self.setup.parameters:
+            words += f", {formatting.count(self.setup.trained_parameters)} trained"
         self.progress = Progress(
             trainer.steps,
             title=words,

@@ -6,7 +6,8 @@ from fxformer.cli import errors, overrides
 from fxformer.cli.argv import name_texts
 from fxformer.config.build import build
 from fxformer.config.check import check
-from fxformer.train.setup import Setup, check_memory, set_up
+from fxformer.train.memory_check import check_memory
+from fxformer.train.setup import Setup, set_up
 from tests.composing import composed
 
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
