@@ -29,7 +29,13 @@ class ClassMetric(Metric):
     ) -> dict[str, float]:
         if np.isnan(statistics).any():
             return self.undefined()
-        return {self.name: float(self.from_counts(*class_counts(statistics, weights)))}
+        return {self.name: float(self.from_counts(*ClassCounts(statistics)(weights)))}
+
+    def aggregate_many(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        if np.isnan(statistics).any():
+            return {self.name: np.full(len(weights), np.nan)}
+        counts = ClassCounts(statistics)
+        return {self.name: np.array([self.from_counts(*counts(row)) for row in weights])}
 
     @abc.abstractmethod
     def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
@@ -137,20 +143,23 @@ def precision_recall_f1(
     }
 
 
-def class_counts(
-    statistics: np.ndarray, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hits, predicted and actual count of each class that occurs, float64 [C] each.
+class ClassCounts:
+    """Counts of the classes that occur in statistics (label, predicted class), [N, 2]."""
 
-    statistics: (label, predicted class) of each example, [N, 2]
-    """
-    _, codes = np.unique(statistics, return_inverse=True)
-    labels, predicted = codes.reshape(statistics.shape).T
-    size = int(codes.max()) + 1
-    counts = np.ones(len(statistics)) if weights is None else np.asarray(weights, np.float64)
-    hits = np.where(labels == predicted, counts, 0.0)
-    return (
-        np.bincount(labels, hits, size),
-        np.bincount(predicted, counts, size),
-        np.bincount(labels, counts, size),
-    )
+    def __init__(self, statistics: np.ndarray) -> None:
+        _, codes = np.unique(statistics, return_inverse=True)
+        self.labels, self.predicted = codes.reshape(statistics.shape).T
+        self.size = int(codes.max()) + 1
+
+    def __call__(self, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hits, predicted and actual count of each class, float64 [C] each.
+
+        weights: [N], how often each example counts; None: once
+        """
+        counts = np.ones(len(self.labels)) if weights is None else np.asarray(weights, np.float64)
+        hits = np.where(self.labels == self.predicted, counts, 0.0)
+        return (
+            np.bincount(self.labels, hits, self.size),
+            np.bincount(self.predicted, counts, self.size),
+            np.bincount(self.labels, counts, self.size),
+        )

@@ -47,11 +47,11 @@ def test_close_to_scipy(method):
 def test_the_interval_covers():
     """The true accuracy of 0.8 lies in about 95 % of the intervals."""
     rng, covered = np.random.default_rng(3), 0
-    for seed in range(200):
+    for seed in range(100):
         rows = hits(*(rng.random(100) < 0.8))
         found = bootstrap(Accuracy(), rows, resamples=200, seed=seed, method="percentile")
         covered += found["accuracy"].low <= 0.8 <= found["accuracy"].high
-    assert 0.88 < covered / 200 < 0.99
+    assert 87 <= covered <= 99
 
 
 def test_a_function_of_the_seed():
