@@ -2,7 +2,7 @@
 
 import numpy as np
 
-WORDS = ("the", "cats", "running", "ran", "relational", "don't", "mat.", "É", "x1", ".", "New York")
+WORDS = ("was", "cats", "running", "ran", "relational", "don't", "mat.", "É", "x1", ".", "New York")
 
 
 def classification(seed, classes=None, examples=None):

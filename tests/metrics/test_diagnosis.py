@@ -35,6 +35,12 @@ def test_chance_is_not_suspicious(classes):
         assert LabelPermutation.of(confusion(labels, predicted, classes)).message() is None
 
 
+def test_a_few_wrong_answers_are_not_suspicious():
+    found = LabelPermutation.of(np.array([[0, 6], [6, 0]]))  # 12 examples, two classes moved
+    assert (found.accuracy, found.permuted, found.suspicious) == (0, 1, False)
+    assert LabelPermutation.of(np.array([[0, 10], [10, 0]])).suspicious
+
+
 def test_a_good_model_and_a_collapsed_one_are_not_suspicious():
     labels = np.random.default_rng(0).integers(0, 3, 600)
     assert LabelPermutation.of(confusion(labels, labels, 3)).moved == 0
@@ -50,6 +56,11 @@ def test_the_best_permutation_is_the_best():
         found = LabelPermutation.of(matrix)
         assert found.permuted == pytest.approx(best / matrix.sum())
         assert sum(matrix[one, n] for n, one in enumerate(found.mapping)) == best
+
+
+def test_of_equally_good_permutations_few_classes_are_moved():
+    found = LabelPermutation.of(np.array([[1, 1, 0], [1, 0, 1], [1, 0, 1]]))
+    assert (found.permuted, found.moved) == (0.5, 2)
 
 
 def test_collapse():

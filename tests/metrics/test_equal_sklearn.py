@@ -94,6 +94,13 @@ def test_calibration_error_is_its_definition():
         assert found == pytest.approx(wanted, abs=1e-9), seed
 
 
+def test_a_confidence_on_the_edge_of_a_bin_belongs_below():
+    """Two bins: 0.5 lies in the first, 0.9 in the second."""
+    p = np.array([[0.5, 0.5], [0.1, 0.9]])
+    found = CalibrationError(bins=2).evaluate(np.log(p), np.array([0, 0])).values["ece"]
+    assert found == pytest.approx((abs(1 - 0.5) + abs(0 - 0.9)) / 2)
+
+
 def test_correlations():
     for seed in range(CASES):
         rng = np.random.default_rng(seed)
