@@ -71,7 +71,7 @@ def test_options_and_heads_are_checked():
         pipeline("text-classification", model("bert_classes"), topk=1)
     with pytest.raises(UserError, match="top_k: "):
         pipeline("text-classification", model("bert_classes"), top_k="two")
-    with pytest.raises(UserError, match="needs the classification head 'tokens'"):
+    with pytest.raises(UserError, match="needs the task head 'token_classification'"):
         pipeline("ner", model("bert_classes"))
     with pytest.raises(UserError, match="label 'entailment'"):
         pipeline("zero-shot-classification", model("bert_multilabel"))

@@ -123,7 +123,7 @@ def test_resuming_answers_every_row_once(tmp_path, capsys):
     ("words", "said"),
     [
         (["fill-maks", CLASSES], "did you mean 'fill-mask'"),
-        (["question-answering", CLASSES], "needs the classification head 'span'"),
+        (["question-answering", CLASSES], "needs the task head 'span'"),
         (["text-classification", CLASSES, "nowhere.txt"], "nowhere.txt: no such file"),
         (["text-classification", CLASSES, "topk=1"], "did you mean 'top_k'"),
         (["text-classification", CLASSES, "--resume"], "write --output FILE too"),
