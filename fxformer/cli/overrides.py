@@ -39,8 +39,18 @@ def inert(argv: list[str]) -> str:
 
 
 def unfit(argv: list[str], verb: str = "train") -> str:
-    """A sentence for each word that adds a key or removes one which its part needs to be told."""
-    return "\n".join(filter(None, [additions(argv, verb), removals(argv, verb)]))
+    """A sentence for each word that adds a key or removes one which its part needs to be told, and
+    for two words that contradict each other."""
+    return "\n".join(filter(None, [additions(argv, verb), removals(argv, verb), durations(argv)]))
+
+
+def durations(argv: list[str]) -> str:
+    """A sentence where a command line gives both trainer.epochs and trainer.steps."""
+    given = dict(word.lstrip("+").split("=", 1) for word in argv if "=" in word)
+    both = [key for key in ("trainer.epochs", "trainer.steps") if given.get(key, "null") != "null"]
+    if len(both) < 2:
+        return ""
+    return "trainer.steps follows from trainer.epochs: give one of them"
 
 
 def removals(argv: list[str], verb: str = "train") -> str:

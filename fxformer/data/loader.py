@@ -15,7 +15,10 @@ from fxformer.errors import UserError
 
 
 class Batches(Protocol):
-    """Sequence of batches: Rows [batch, row length], a function of the seed and the number."""
+    """Sequence of batches: Rows [batch, row length], a function of the seed and the number.
+
+    steps_per_epoch: number of batches of one pass over the rows
+    """
 
     steps_per_epoch: int
 

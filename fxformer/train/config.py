@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+from omegaconf import DictConfig
+
 from fxformer.errors import UserError
 from fxformer.metrics.direction import NONE, Direction, require_direction
 from fxformer.train.callbacks import (
@@ -28,6 +30,7 @@ class TrainerConfig:
     """Configuration of a training run: how long it lasts and what happens during it.
 
     steps: number of steps; the schedule stretches over them
+    epochs: passes over the training rows, which `in_steps` turns into steps; None: `steps` is given
     budget_minutes: the run stops after so many minutes, all attempts together; None: no limit
     schedule_on: progress that the schedule follows: "steps", or "budget": the used share of the
         budget (minutes, kWh or gCO2e, whichever is nearest to its end), if that is further on. Time
@@ -55,6 +58,7 @@ class TrainerConfig:
     """
 
     steps: Count = 1000
+    epochs: Positive | None = None
     budget_minutes: Positive | None = None
     schedule_on: Literal["steps", "budget"] = "steps"
     extend: Literal["stretch", "hold"] = "stretch"
@@ -157,3 +161,16 @@ class TrainerConfig:
         if samples is not None:
             callbacks.append(FunctionCallback(self.sample_every, samples))
         return callbacks
+
+
+def in_steps(cfg: DictConfig, steps_per_epoch: int) -> DictConfig:
+    """The config of a run with trainer.steps in place of trainer.epochs, rounded; at least one.
+
+    steps_per_epoch: number of whole batches of the training rows; the rest of an epoch is dropped
+    """
+    epochs = cfg.trainer.get("epochs")
+    if epochs is None:
+        return cfg
+    made = cfg.copy()
+    made.trainer.steps, made.trainer.epochs = max(round(epochs * steps_per_epoch), 1), None
+    return made

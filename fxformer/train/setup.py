@@ -26,7 +26,7 @@ from fxformer.metrics.direction import direction_of
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
-from fxformer.train.config import TrainerConfig
+from fxformer.train.config import TrainerConfig, in_steps
 from fxformer.train.experiment import open_experiment
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
 from fxformer.train.optim import Optimizer
@@ -122,8 +122,10 @@ def set_up(cfg: DictConfig) -> Setup:
     mesh = mesh_config.mesh()
     check_batch_size(cfg.data.batch, mesh, trainer.accumulate)
     experiment = open_experiment(cfg)
-    cfg = experiment.cfg
     corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
+    batches = data.train(corpus.batch, cfg.seed)
+    cfg = in_steps(experiment.cfg, batches.steps_per_epoch)
+    trainer = build(cfg.trainer)
     make = experiment.make
     graphdef, precision = graphdef_of(make), build(cfg.precision)
     adapter = adapter_of(cfg)
@@ -131,7 +133,7 @@ def set_up(cfg: DictConfig) -> Setup:
     start, step = training(cfg, trainer, make, graphdef, precision, mesh)
     abstract_state = jax.eval_shape(start, jax.random.key(0))
     abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
-    example = first_batch(data.train(corpus.batch, cfg.seed), objective)
+    example = first_batch(batches, objective)
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
