@@ -62,6 +62,20 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
     )
 
 
+def objective_learns_task(cfg: DictConfig) -> str | None:
+    """A labelled task names the objectives that learn it in its class attribute `objectives`."""
+    task, objective = (OmegaConf.select(cfg, f"{key}._target_") for key in ("task", "objective"))
+    known = getattr(locate(task), "objectives", None) if task else None
+    kind = locate(objective) if objective else None
+    if not known or kind is None or any(one.__name__ in known for one in kind.__mro__):
+        return None
+    choices = " or ".join(f"objective={name}" for name in known.values())
+    return (
+        f"objective: {kind.__name__} does not learn the task {task.rpartition('.')[2]}: write "
+        f"{choices}"
+    )
+
+
 def rows_fit_positions(cfg: DictConfig) -> str | None:
     """A learned table has so many rows; a longer text would read past its end, silently."""
     length = OmegaConf.select(cfg, "data.length")
@@ -191,6 +205,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     model_is_whole,
     head_gives_logits,
     objective_fits_model,
+    objective_learns_task,
     two_tokenizers_read_pairs,
     rows_fit_positions,
     sentence_pairs_are_packed,

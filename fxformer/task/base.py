@@ -3,6 +3,7 @@
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -60,6 +61,7 @@ class RowTask(ABC):
     label_role: field with the class names, of tasks that have classes; None: no classes
     head: name of the head that answers (model.task_head); None: the language-model head
     problem_type: that of config.json, as transformers calls it; None: none
+    objectives: {class of an objective that learns it: its choice of conf/objective}
     """
 
     roles: ClassVar[tuple[str, ...]]
@@ -68,6 +70,7 @@ class RowTask(ABC):
     label_role: ClassVar[str | None] = None
     head: ClassVar[str | None] = None
     problem_type: ClassVar[str | None] = None
+    objectives: ClassVar[Mapping[str, str]] = MappingProxyType({"TaskObjective": "task"})
     metrics: Mapping[str, Metric] | Sequence[Metric]
 
     def needed(self, row: Row) -> tuple[str, ...]:
@@ -75,9 +78,9 @@ class RowTask(ABC):
         return self.roles
 
     @property
-    def text_options(self) -> str:
-        """Options that change the texts which `read` gives; "" where there are none."""
-        return ""
+    def added_texts(self) -> tuple[str, ...]:
+        """Texts that the model reads beside those of a row, which its tokenizer must know."""
+        return ()
 
     def check_rows(self, rows: Mapping[str, Sequence[Row]]) -> None:  # noqa: B027 - optional
         """Raise UserError where the rows by split do not fit the options of the task."""

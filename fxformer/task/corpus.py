@@ -82,7 +82,7 @@ class TaskCorpus(LabelledData, Corpus):
         if self.tokenizer is None:
             raise UserError("data=labelled is text and needs a tokenizer: tokenizer=…")
         self._check_roles()
-        content = f"TaskCorpus {self.fingerprint()} {self.task.text_options}"
+        content = f"TaskCorpus {self.fingerprint()} {self.task.added_texts}"
         root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
         name = hashlib.blake2b(f"{content}\n{self.tokenizer.key()}".encode(), digest_size=16)
         folder = root / "tokenizers" / name.hexdigest()
@@ -219,6 +219,7 @@ class TaskCorpus(LabelledData, Corpus):
         for row in self.open_rows()[split]:
             for role in (*INPUTS, "target"):
                 yield from texts_of(row.get(role))
+            yield from self.task.added_texts
 
     def _check_roles(self) -> None:
         """Raise UserError where the rows lack a role that the task reads."""

@@ -1,17 +1,14 @@
-"""Callbacks of the training loop: evaluation, checkpoints, samples."""
+"""Callbacks of the training loop: their base class, functions, checkpoints."""
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
-import jax
-
-from fxformer.errors import UserError
-from fxformer.metrics.direction import Direction, is_better
+from fxformer.metrics.direction import Direction
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.loop_state import LoopState, add, averages
+from fxformer.train.loop_state import LoopState
 
 MAX_FAILED_SAVES = 5  # consecutive failed saves before a run stops
 Note = Callable[..., Any]  # (kind, **facts): records something that happened
@@ -62,104 +59,6 @@ class FunctionCallback(Callback):
     def finish(self, loop: LoopState) -> None:
         if loop.status == "done" and self._last != loop.step:
             self(loop)
-
-
-class _EvaluationAborted(Exception):
-    """An evaluation was aborted because the process was asked to stop."""
-
-
-class Evaluate(Callback):
-    """Evaluation on all validation batches, logged as split "valid"; early stopping.
-
-    The moving average of the parameters, if there is one, is evaluated too; its metrics are named
-    "ema_…". When the process is asked to stop, the evaluation is aborted, and made when
-    the run is resumed.
-
-    evaluate: jitted (params, batch) -> (sums, outputs)
-    batches: validation batches on the devices, iterable repeatedly
-    metric, direction: metric that decides which step is best, and whether higher is better
-    patience: stop after so many consecutive evaluations without a new best; 0: never
-    derive: metrics to add, as a function of the averages (perplexity, bits per byte)
-    observe: called with each batch and its outputs, before `derive`
-    """
-
-    def __init__(
-        self,
-        every: int,
-        evaluate: Callable[[Any, Any], tuple[dict, Any]],
-        batches: Iterable,
-        *,
-        metric: str = "loss",
-        direction: Direction = "minimize",
-        patience: int = 0,
-        derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
-        observe: Callable[[Any, Any], None] | None = None,
-    ) -> None:
-        super().__init__(every)
-        self.evaluate, self.batches, self.observe = evaluate, batches, observe
-        self.metric = metric
-        self.direction: Direction = direction
-        self.patience, self.derive = patience, derive
-
-    def begin(self, loop: LoopState) -> None:
-        if loop.step > 0 and self.due(loop) and loop.totals.evaluated != loop.step:
-            self(loop)
-
-    def __call__(self, loop: LoopState) -> None:
-        loop.catch_up()
-        with loop.meter.phase("evaluate"):
-            try:
-                valid = self._numbers(loop, loop.state.params)
-                if loop.state.ema is not None:
-                    average = self._numbers(loop, loop.state.ema)
-                    valid |= {f"ema_{name}": value for name, value in average.items()}
-            except _EvaluationAborted:
-                return
-        loop.valid = valid
-        loop.catch_up()  # nothing is pending: updates the clock
-        loop.totals.evaluated, loop.totals.joules = loop.step, loop.meter.read()
-        loop.log(loop.step, "valid", loop.valid)
-        self._update_best(loop)
-
-    def finish(self, loop: LoopState) -> None:
-        if loop.status == "done" and loop.totals.evaluated != loop.step:
-            self(loop)
-            if loop.totals.evaluated != loop.step:
-                loop.status, loop.reason = (
-                    "interrupted",
-                    "asked to leave before the last evaluation",
-                )
-
-    def _numbers(self, loop: LoopState, params: Any) -> dict[str, float]:
-        total, pending = None, None
-        for batch in self.batches:
-            if loop.stop_requested():
-                raise _EvaluationAborted
-            pending, before = (batch, *self.evaluate(params, batch)), pending
-            total = total if before is None else self._added(total, before)
-        if pending is None:
-            raise UserError("there is no validation batch: the held-out split is too small")
-        numbers = averages(self._added(total, pending))
-        return numbers | self.derive(numbers)
-
-    def _added(self, total: Any, result: tuple[Any, Any, Any]) -> Any:
-        """The total with the sums of one more batch, whose outputs are observed."""
-        batch, sums, outputs = result
-        if self.observe is not None and outputs is not None:
-            self.observe(batch, outputs)
-        return add(total, jax.device_get(sums))
-
-    def _update_best(self, loop: LoopState) -> None:
-        if self.metric not in loop.valid:
-            names = ", ".join(loop.valid)
-            raise UserError(f"trainer.metric={self.metric} is not evaluated; available: {names}")
-        value, totals = loop.valid[self.metric], loop.totals
-        if is_better(value, totals.best, self.direction):
-            totals.best, totals.best_step, totals.stale = value, loop.step, 0
-            return
-        totals.stale += 1
-        if self.patience and totals.stale >= self.patience:
-            loop.stop("done", f"no better {self.metric} in {totals.stale} evaluations")
 
 
 class SaveCheckpoint(Callback):

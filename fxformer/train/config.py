@@ -11,13 +11,13 @@ from fxformer.errors import UserError
 from fxformer.metrics.direction import NONE, Direction, require_direction
 from fxformer.train.callbacks import (
     Callback,
-    Evaluate,
     FunctionCallback,
     Note,
     SaveCheckpoint,
     discard,
 )
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.evaluation import Evaluate, Generated
 from fxformer.train.loop_state import LoopState
 from fxformer.train.rollback import RollBack
 from fxformer.types import Count, Natural, Positive, Range, Rate
@@ -121,13 +121,14 @@ class TrainerConfig:
         samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
+        generated: Generated | None = None,
         directions: Mapping[str, bool] = NONE,
         facts: Callable[[], dict] = dict,
         note: Note = discard,
     ) -> list[Callback]:
         """Callbacks for roll-back, evaluation, checkpoints and samples, in the required order.
 
-        evaluate, valid, derive, observe: as in Evaluate
+        evaluate, valid, derive, observe, generated: as in Evaluate
         directions: `known` of best_direction
         facts: as in SaveCheckpoint
         abstract_state: as in Checkpoints.restore
@@ -146,6 +147,7 @@ class TrainerConfig:
                 patience=self.patience,
                 derive=derive,
                 observe=observe,
+                generated=generated,
             ),
             SaveCheckpoint(
                 self.save_every,

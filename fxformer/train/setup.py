@@ -28,6 +28,7 @@ from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
 from fxformer.train.config import TrainerConfig, in_steps
 from fxformer.train.experiment import open_experiment
+from fxformer.train.generated_texts import GeneratedTexts, generated_texts
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
 from fxformer.train.optim import Optimizer
 from fxformer.train.precision import Precision
@@ -79,6 +80,13 @@ class Setup:
         params = jax.tree.leaves(self.abstract_state.params)
         frozen = jax.tree.leaves(self.frozen)
         return sum(p.size for p, stop in zip(params, frozen, strict=True) if not stop)
+
+    @functools.cached_property
+    def generated(self) -> GeneratedTexts | None:
+        """Texts that the model generates for the validation rows; None: not of this task."""
+        return generated_texts(
+            self.corpus, self.data, self.objective, self.objective_with, self.trainer
+        )
 
     @functools.cached_property
     def flops_per_token(self) -> float:
@@ -181,6 +189,8 @@ def check_metric(
     sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
     given = dict.fromkeys(sums, 1.0)
     names = [*given, *ValidationBatches(setup, scored=1).derived_names(given)]
+    if setup.generated is not None:
+        names += setup.generated.metric_names
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
     required = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
     for key, metric in [(key, metric) for key, some in required.items() for metric in some]:

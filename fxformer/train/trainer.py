@@ -182,6 +182,7 @@ class Trainer:
             samples=self.show_samples,
             derive=self.validation.derive,
             observe=self.validation.observe,
+            generated=self.setup.generated,
             directions=self.setup.objective.directions,
             facts=self.saved_facts,
             note=self.note,
@@ -201,25 +202,28 @@ class Trainer:
 
     def show_samples(self, ended: LoopState) -> None:
         """What the model makes of held-out text, kept as samples.md and shown at the end."""
+        self.samples = self.drawn_samples(ended)
+        self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
+
+    def drawn_samples(self, ended: LoopState) -> list[Sample]:
+        """A few held-out texts with the model's answers."""
         setup = self.setup
         if not setup.objective.needs_lm_head:
             packed = setup.data.packed["valid"]
             shown = setup.objective.samples(self.validation.outputs, packed, SAMPLES)
-            self.samples = [Sample(*one) for one in shown]
-            self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
-            return
-        batch = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
+            return [Sample(*one) for one in shown]
         params = ended.state.params if ended.state.ema is None else ended.state.ema
         with self.meter.phase("generate"):
-            self.samples = generate_samples(
+            if setup.generated is not None:
+                return setup.generated.samples(params, SAMPLES)
+            return generate_samples(
                 setup.objective,
                 setup.objective_with,
                 params,
-                batch,
+                setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0]),
                 setup.data.tokenizer,
                 rows=SAMPLES,
             )
-        self.trackers.text("samples", summary_stats.page(ended.step, self.samples))
 
     def show_numbers(self, step: int, split: str, metrics: dict[str, float]) -> None:
         """A line of numbers: to the terminal and, now and then, into the ledger."""

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from fxformer.batch import Batch
 from fxformer.config.check import check
 from fxformer.objective.base import Objective
-from fxformer.train.callbacks import Evaluate
 from fxformer.train.compile import compile_step
+from fxformer.train.evaluation import Evaluate
 from fxformer.train.loop import fit
 from fxformer.train.setup import Setup, ValidationBatches, set_up
 from fxformer.train.state import State

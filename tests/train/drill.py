@@ -14,9 +14,10 @@ from toy import Meter, Parts, batches
 
 from fxformer.track.run_lock import RunLock
 from fxformer.train import signals
-from fxformer.train.callbacks import Evaluate, SaveCheckpoint
+from fxformer.train.callbacks import SaveCheckpoint
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import use_compile_cache
+from fxformer.train.evaluation import Evaluate
 from fxformer.train.loop import fit
 from fxformer.train.loop_state import RunTotals
 

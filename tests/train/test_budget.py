@@ -4,8 +4,9 @@ import pytest
 from toy import Meter, Parts, Tracker, batch, batches
 
 from fxformer.energy.config import TDPEnergy
-from fxformer.train.callbacks import Evaluate, SaveCheckpoint
+from fxformer.train.callbacks import SaveCheckpoint
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.evaluation import Evaluate
 from fxformer.train.loop import Budget, BudgetLimit, budget_of, fit
 from fxformer.train.loop_state import RunTotals
 from fxformer.train.optim import SGD

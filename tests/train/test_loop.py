@@ -19,12 +19,12 @@ from fxformer.train import checkpoint_files
 from fxformer.train.callbacks import (
     MAX_FAILED_SAVES,
     Callback,
-    Evaluate,
     FunctionCallback,
     SaveCheckpoint,
 )
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.config import TrainerConfig
+from fxformer.train.evaluation import Evaluate, EvaluationAborted
 from fxformer.train.loop import Budget, BudgetLimit, fit
 from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.rollback import RollBack
@@ -117,6 +117,32 @@ def test_evaluation_is_one_average_over_all_batches():
     assert run.valid["twice"] == 2 * run.valid["loss"]
     assert run.valid["ema_loss"] != run.valid["loss"]
     assert run.meter.phases.count("evaluate") == 3
+
+
+class Written:
+    """Metrics of generated texts: at the steps that `every` divides, and of the last parameters."""
+
+    def __init__(self, every, aborts=False):
+        self.every, self.aborts, self.made = every, aborts, -1
+
+    def metrics(self, loop, params):
+        self.made = self.made if loop.step % self.every else loop.step
+        return {} if loop.step % self.every else {"rougeL": 0.5}
+
+    def last_metrics(self, loop):
+        if self.aborts:
+            raise EvaluationAborted
+        return {} if self.made == loop.step else {"rougeL": 1.0}
+
+
+def test_generated_texts_are_judged_when_due_and_at_the_end():
+    toy, valid = Parts(), [batch(100)]
+    run = go(toy, 6, callbacks=[Evaluate(2, toy.evaluate, valid, generated=Written(4))])
+    lines = [(line["step"], line.get("rougeL")) for line in run.tracker.of("valid")]
+    assert lines == [(2, None), (4, 0.5), (6, None), (6, 1.0)]
+    assert run.status == "done" and run.valid["rougeL"] == 1.0 and run.valid["loss"] > 0
+    run = go(toy, 6, callbacks=[Evaluate(2, toy.evaluate, valid, generated=Written(4, True))])
+    assert run.status == "interrupted"
 
 
 def test_patience_stops_the_run():
