@@ -11,7 +11,9 @@ from rich.text import Text
 from fxformer.track.formatting import safe
 
 REPORT = "conversion_report.json"  # in a run's folder
-Status = Literal["loaded", "transposed", "split", "shared", "constant", "ignored", "fresh"]
+Status = Literal[
+    "loaded", "transposed", "split", "shared", "constant", "ignored", "fresh", "reinitialised"
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,8 @@ class ReportLine:
 
     status: loaded, transposed, or split into several arrays; shared: another name of a tensor that
         is already loaded; constant: checked against the value computed here; ignored: listed in the
-        family's weight map as carrying no weight; fresh: not in the file, drawn by model.init
+        family's weight map as carrying no weight; fresh: not in the file, drawn by model.init;
+        reinitialised: the top layers of an array, drawn by model.init though the file has them
     tensor: name in the file, "" if there is none
     path: parameter path in the model, "" if there is none
     shape: of one layer's tensor in the file; of the model's array if fresh

@@ -155,9 +155,12 @@ class Trainer:
         if not lines:
             return state
         fresh = sorted(line.path for line in lines if line.status == "fresh")
-        self.run.event("warm_start", source=start.source, fresh=fresh)
+        anew = {line.path: line.layers for line in lines if line.status == "reinitialised"}
+        self.run.event("warm_start", source=start.source, fresh=fresh, reinitialised=anew)
         self.progress.event(f"weights of {start.source}: {start.note(lines, self.run.folder)}")
         self.progress.event(f"freshly initialised: {', '.join(fresh) or 'nothing'}")
+        if anew:
+            self.progress.event(f"re-initialised top layers: {start.reinit_layers}")
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema=ema)
 

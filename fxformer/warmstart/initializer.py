@@ -19,6 +19,7 @@ import numpy as np
 from fxformer.hf.conversion_report import REPORT, ReportLine, as_json, summary
 from fxformer.hf.convert import Converted
 from fxformer.rules import named, named_map
+from fxformer.types import Natural
 from fxformer.warmstart.checkpoint_source import HEADS, open_source
 from fxformer.warmstart.encoder_decoder import Share, encoder_decoder_weights
 from fxformer.warmstart.layer_subset import (
@@ -28,6 +29,7 @@ from fxformer.warmstart.layer_subset import (
     select_blocks,
     teacher_shapes,
 )
+from fxformer.warmstart.reinit import reinit_lines, top_of, with_top
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class WarmStart:
     share: parameters that encoder and decoder share: none, embeddings or all
     prefer: the side whose values initialise shared parameters when the two differ
     ignore: fields of a published config.json that do not affect the outputs
+    reinit_layers: number of top layers whose loaded weights are replaced by freshly drawn ones, of
+        all stacks or per stack ({decoder: 2}). Zhang et al. 2021
     """
 
     from_: str | None = None
@@ -51,6 +55,7 @@ class WarmStart:
     share: Share = "none"
     prefer: Literal["encoder", "decoder"] | None = None
     ignore: list[str] | None = None
+    reinit_layers: Natural | dict[Literal["encoder", "decoder"], Natural] | None = None
 
     @property
     def source(self) -> str | None:
@@ -79,6 +84,7 @@ class WarmStart:
             if p.startswith("model/")
         }
         arrays, lines = self.weights(shapes, runs=runs)
+        lines += reinit_lines(arrays, self.reinit_layers)
         lines += [
             ReportLine("fresh", "", p, leaf.shape)
             for p, leaf in leaves.items()
@@ -86,9 +92,12 @@ class WarmStart:
         ]
 
         def put(path: str, leaf: jax.Array) -> jax.Array:
-            found = arrays.get(path.removeprefix("model/")) if path.startswith("model/") else None
+            own = path.removeprefix("model/")
+            found = arrays.get(own) if path.startswith("model/") else None
             if found is None:
                 return leaf
+            if count := top_of(own, self.reinit_layers):
+                found = with_top(np.asarray(found), np.asarray(leaf), count)
             return jax.device_put(np.array(found, leaf.dtype), leaf.sharding)
 
         return named_map(put, params), lines

@@ -30,6 +30,7 @@ from fxformer.warmstart.encoder_decoder import (
     source_vocab_rows,
 )
 from fxformer.warmstart.layer_subset import layers_by_stack, subset_model
+from fxformer.warmstart.reinit import check_top
 
 PAIR_OF_FILES = (
     "tokenizer=pair", "tokenizer@tokenizer.source=file", "tokenizer@tokenizer.target=file",
@@ -63,6 +64,9 @@ def resolve_warm_start(cfg: DictConfig, overrides: list[str], verb: str = "train
         _use_single(made, source, cfg, keys)
     else:
         _use_pair(made, cfg, keys, verb)
+    if warm_start.get("reinit_layers") is not None:
+        model, options = (OmegaConf.to_container(node) for node in (made.model, made.warm_start))
+        check_top(cast(dict[str, Any], model), cast(dict[str, Any], options)["reinit_layers"])
     OmegaConf.set_struct(made, True)
     return made
 
@@ -242,10 +246,12 @@ def _ignored(warm_start: Mapping[str, Any]) -> list[str]:
 
 def _check_unused(warm_start: Mapping[str, Any]) -> None:
     """Raise ConfigError if an option of warm_start is set without a source."""
-    defaults = {"layers": None, "share": "none", "prefer": None, "ignore": None}
+    defaults = {
+        "layers": None, "share": "none", "prefer": None, "ignore": None, "reinit_layers": None,
+    }  # fmt: skip
     for key, default in defaults.items():
         if warm_start.get(key, default) != default:
-            single = key in ("layers", "ignore")
+            single = key in ("layers", "ignore", "reinit_layers")
             needed = (
                 "warm_start.from=RUN" if single else "warm_start.encoder=A warm_start.decoder=B"
             )

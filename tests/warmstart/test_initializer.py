@@ -2,6 +2,7 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
@@ -9,15 +10,19 @@ from omegaconf import OmegaConf
 from fxformer.cli import app
 from fxformer.config.build import build
 from fxformer.config.options import composed, plain
+from fxformer.config.target import ConfigError
 from fxformer.hf.canonical_config import canonicalize, differences
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.export_model import export_model
 from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import parameter_shapes
 from fxformer.hf.run_weights import model_weights
+from fxformer.rules import named
 from fxformer.track.run_reader import StoredRun
+from fxformer.train.adapter import nested
 from fxformer.warmstart.config_references import referenced
 from fxformer.warmstart.initializer import WarmStart
+from fxformer.warmstart.reinit import check_top
 from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE, published
 
@@ -108,3 +113,39 @@ def test_heads_may_be_fresh_and_the_body_may_not():
         WarmStart(from_=str(HERE / "bert")).weights(
             parameter_shapes(deeper, one.vocab), runs="runs"
         )
+
+
+def test_top_layers_are_drawn_anew_and_reported():
+    one = published(HERE / "bert")
+    shapes = parameter_shapes(build(one.compose().model.network), one.vocab)
+    drawn = nested({f"model/{path}": jnp.full(shape, 7.0) for path, shape in shapes.items()})
+    params, lines = WarmStart(from_=str(HERE / "bert"), reinit_layers=1).apply(drawn, runs="runs")
+    loaded, _ = WarmStart(from_=str(HERE / "bert")).apply(drawn, runs="runs")
+    anew = {line.path for line in lines if line.status == "reinitialised"}
+    for path, leaf in named(params["model"]).items():
+        whole = named(loaded["model"])[path]
+        assert ("/blocks/" in path) == (path in anew)
+        if path in anew:
+            assert np.array_equal(leaf[0], whole[0]) and np.all(leaf[1] == 7) and len(leaf) == 2
+        else:
+            assert np.array_equal(leaf, whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["reinit_layers=2"], "encoder has 2 layers; write a number from 0 to 1"),
+        (["reinit_layers={decoder: 1}"], "no such stack; it has encoder"),
+    ],
+)
+def test_more_layers_than_there_are_cannot_be_drawn_anew(words, said):
+    words = [f"warm_start.from={HERE / 'bert'}", *(f"warm_start.{word}" for word in words)]
+    with pytest.raises(ConfigError, match=said):
+        resolve_warm_start(composed("train", words), words)
+
+
+def test_layers_that_share_parameters_cannot_be_drawn_anew():
+    model = plain(composed("train", ["model=albert", "model.layers=4"]))["model"]
+    with pytest.raises(ConfigError, match="share their parameters"):
+        check_top(model, 1)
+    check_top(model, 0)
