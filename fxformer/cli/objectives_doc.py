@@ -34,7 +34,7 @@ the quickest of {passes} batches.
 
 def presets() -> list[str]:
     """The names of all objectives there are."""
-    return sorted(file.stem for file in (folders.conf_folder() / "objective").glob("*.yaml"))
+    return folders.pretraining_objectives()
 
 
 def words(name: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from omegaconf import DictConfig, OmegaConf
 
+from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.config.compatibility_parts import (
     attention_has_streams,
@@ -49,7 +50,8 @@ def objective_fits_model(cfg: DictConfig) -> str | None:
         return None
     # denoise_x is a kind of denoise: the plain names are advice enough
     fits = options("objective", lambda part: kind in getattr(part, "legal", ()))
-    others = [name for name in fits if "_" not in name]
+    known = folders.pretraining_objectives()
+    others = [name for name in fits if "_" not in name and name in known]
     usual = [name for name in USUAL if name in others] or others[:1]
     also = [name for name in others if name not in usual]
     models = " or ".join(EXAMPLES[k] for k in sorted(legal) if k in EXAMPLES)

@@ -33,6 +33,15 @@ def option_files(group: str) -> list[Path]:
     return sorted((f for place in places for f in (place / group).glob("*.yaml")), key=_stem)
 
 
+def pretraining_objectives() -> list[str]:
+    """The options of the group objective that one chooses: not those that only a task chooses."""
+    return [
+        file.stem
+        for file in option_files("objective")
+        if "${task}" not in file.read_text(encoding="utf-8")
+    ]
+
+
 def _stem(file: Path) -> str:
     return file.stem
 

@@ -22,7 +22,7 @@ from gate import CHAIN, TINY, composed, refusal, text
 from jax import Array
 
 from fxformer.config.compatibility import architecture
-from fxformer.config.folders import conf_folder
+from fxformer.config.folders import conf_folder, pretraining_objectives
 from fxformer.config.target import locate
 from fxformer.train.setup import set_up
 from tests.compiling import OPTIONS
@@ -44,6 +44,8 @@ TEXT = "\n\n".join(
 def options(group: str) -> list[str]:
     """The choices of a group that a composition may have."""
     without = {"tokenizer": {"none", "file", "pair"}}.get(group, set())
+    if group == "objective":
+        return sorted(pretraining_objectives())
     return sorted({p.stem for p in (conf_folder() / group).glob("*.yaml")} - without)
 
 

@@ -52,6 +52,8 @@ def names(group: str) -> list[str]:
     """The options of a group that goldens are of."""
     if group == "experiment":
         return sorted(p.parent.name for p in folders.experiments_folder().glob("*/recipe.yaml"))
+    if group == "objective":
+        return folders.pretraining_objectives()
     return sorted(p.stem for p in (folders.conf_folder() / group).glob("*.yaml"))
 
 

@@ -14,7 +14,7 @@ from fxformer.errors import UserError
 from fxformer.train.setup import set_up
 
 MODELS = sorted(p.stem for p in (folders.conf_folder() / "model").glob("*.yaml"))
-PRESETS = sorted(p.stem for p in (folders.conf_folder() / "objective").glob("*.yaml"))
+PRESETS = folders.pretraining_objectives()
 DECODERS = (
     *("bloom", "ctrl", "decoder", "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "openai_gpt"),
     *("qwen2", "qwen3", "transfo_xl"),

@@ -11,12 +11,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fxformer.config import folders
 from fxformer.evaluate.audit.check import judge
 from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.noise.infill import TextInfilling
 
 CONF = Path(__file__).parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+NAMES = folders.pretraining_objectives()
 GIVEN = {"model", "vocabulary", "rngs", "self", "dim", "vocab", "width"}  # what the parent gives
 PAIRS = ("seq2seq", "tokenlabel", "nsp", "sop")  # their rows hold two texts
 # Presets that refer to a model's parts, or want more of one than a toy has.
