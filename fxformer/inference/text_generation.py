@@ -210,6 +210,8 @@ def _checked_sampling(config: GenerationConfig, options: Mapping[str, Any]) -> G
         return config
     neutral = GenerationConfig()
     for name in SAMPLING:
+        if name == "top_k" and config.penalty_alpha:  # candidates of contrastive search
+            continue
         if name in options and options[name] != getattr(neutral, name):
             raise UserError(
                 f"generation.{name}={options[name]} has an effect on sampling only: write "

@@ -56,7 +56,8 @@ class BeamSearch:
     def __init__(self, config: GenerationConfig, scalars: Scalars):
         self.config, self.scalars = config, scalars
         self.processors = build_processors(config, scalars)
-        self.rows_per_prompt, self.groups = config.num_beams, config.num_beam_groups
+        self.rows_per_prompt = self.cache_rows = config.num_beams
+        self.groups = config.num_beam_groups
         self.group_size = config.num_beams // config.num_beam_groups
 
     def begin(self, state: DecodingState) -> DecodingState:

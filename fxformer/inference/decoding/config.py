@@ -15,7 +15,8 @@ DEFAULT_NEW_TOKENS = 64  # where neither max_new_tokens nor max_length is given
 class GenerationConfig:
     """Decoding strategy, logits processors and limits.
 
-    The strategy is beam search where num_beams > 1, sampling where do_sample, else greedy search.
+    The strategy is beam search where num_beams > 1, sampling where do_sample, contrastive search
+    where penalty_alpha > 0, else greedy search.
 
     max_new_tokens: most tokens generated; null: as many as `max_length` allows, else 64 after a
         prompt and 256 for a source (64 where `generate` is called with arrays), or what fits
@@ -24,7 +25,9 @@ class GenerationConfig:
         encoder-decoder; `max_new_tokens` and `min_new_tokens` come first
     do_sample: draw each token instead of choosing the most probable
     temperature: divides the logits before sampling
-    top_k: sample from the k most probable tokens; 0: from all
+    top_k: sample from the k most probable tokens; 0: from all. Of contrastive search: candidates
+    penalty_alpha: α of contrastive search (Su et al. 2022): among the top_k candidates the one with
+        the largest (1 - α) · probability - α · likeness to a token of the text; 0: not used
     top_p: sample from the fewest tokens whose probabilities sum to p or more (Holtzman et al. 2020)
     min_p: sample from tokens with at least this fraction of the largest probability
     typical_p: sample from the tokens with information nearest to the entropy whose probabilities
@@ -63,6 +66,7 @@ class GenerationConfig:
     top_p: float = 1.0
     min_p: float = 0.0
     typical_p: float = 1.0
+    penalty_alpha: float = 0.0
     num_beams: int = 1
     num_beam_groups: int = 1
     diversity_penalty: float = 0.0
@@ -126,6 +130,16 @@ class GenerationConfig:
                 "generation.stop_strings: beams have no final text before their end; write "
                 "generation.num_beams=1"
             )
+        if self.penalty_alpha and (beams > 1 or self.do_sample):
+            raise UserError(
+                f"generation.penalty_alpha={self.penalty_alpha} is of contrastive search: write "
+                "generation.num_beams=1 generation.do_sample=false"
+            )
+        if self.penalty_alpha and self.top_k < 2:
+            raise UserError(
+                f"generation.top_k={self.top_k}: contrastive search chooses among top_k "
+                "candidates; write generation.top_k=4"
+            )
         if beams == 1 and not self.do_sample and returned > 1:
             raise UserError(
                 f"generation.num_return_sequences={returned}: greedy search finds one sequence; "
@@ -160,10 +174,16 @@ class GenerationConfig:
                     f"generation_config.json asks for {name}={settings[name]!r}, which is not "
                     "implemented: remove it, or give other generation settings"
                 )
-        if not given.get("do_sample"):  # transformers ignores them then
-            given = {k: v for k, v in given.items() if k not in SAMPLING}
-        else:
+        sampled = bool(given.get("do_sample"))
+        if sampled or given.get("num_beams", 1) > 1:  # transformers ignores it then
+            given.pop("penalty_alpha", None)
+        if sampled or given.get("penalty_alpha"):
             given = HF_DEFAULTS | given
+        if not sampled:  # nor do these have an effect there
+            kept = ("top_k",) if given.get("penalty_alpha") else ()
+            given = {k: v for k, v in given.items() if k not in SAMPLING or k in kept}
+        if given.get("penalty_alpha") and given["top_k"] < 2:  # greedy search there
+            given = {k: v for k, v in given.items() if k not in ("penalty_alpha", "top_k")}
         return cls(**given)
 
     def to_hf(self) -> dict[str, Any]:
@@ -178,6 +198,7 @@ class GenerationConfig:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             unused = field.name in OURS or (field.name in SAMPLING and not self.do_sample)
+            unused = unused and not (field.name == "top_k" and self.penalty_alpha)
             if not unused and value != HF_DEFAULTS.get(field.name, field.default):
                 found[field.name] = _lists(value)
         return found
@@ -187,7 +208,6 @@ OURS = ("length_penalty_kind", "repetition_penalty_prompt", "seed")  # transform
 HF_DEFAULTS = {"top_k": 50}  # where they differ from ours
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 UNSUPPORTED = {  # {setting: value without effect}
-    "penalty_alpha": 0.0,
     "epsilon_cutoff": 0.0,
     "eta_cutoff": 0.0,
     "constraints": None,

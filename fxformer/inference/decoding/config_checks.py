@@ -73,6 +73,7 @@ CHECKS = {
     "top_p": _number(0, 1),
     "min_p": _number(0, 1),
     "typical_p": _number(0, 1),
+    "penalty_alpha": _number(0, 1),
     "num_beams": _whole(1),
     "num_beam_groups": _whole(1),
     "diversity_penalty": _number(0),

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import DEFAULT_NEW_TOKENS, GenerationConfig
+from fxformer.inference.decoding.contrastive import ContrastiveSearch
 from fxformer.inference.decoding.layout import decoding_layout
 from fxformer.inference.decoding.loop import Inputs, Program, advance, start
 from fxformer.inference.decoding.prompts import align_right, bucket, position_limit, source_arrays
@@ -123,7 +124,14 @@ def generate(
     return Generated(sequences[:, : int(max_new.max())], row_lengths, scores)
 
 
-def _run(program: Program, params, strategy: Strategy, inputs: Inputs, allowed, on_token):
+def _run(
+    program: Program,
+    params,
+    strategy: Strategy | ContrastiveSearch,
+    inputs: Inputs,
+    allowed,
+    on_token,
+):
     """The final state: in one call, or step by step where a function is called after each."""
     per_prompt = strategy.rows_per_prompt
     last, scalars = int(inputs.max_new.max()), inputs.scalars

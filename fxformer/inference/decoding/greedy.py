@@ -12,7 +12,7 @@ from fxformer.inference.decoding.state import DecodingState
 class Greedy:
     """argmax of the processed logits. Base of the strategies that extend rows independently.
 
-    rows_per_prompt: rows that decode each prompt
+    rows_per_prompt: rows that decode each prompt; cache_rows: rows of the cache for them
     shares_cache: whether they share a cache, as rows that continue each other do
     """
 
@@ -21,7 +21,7 @@ class Greedy:
     def __init__(self, config: GenerationConfig, scalars: Scalars):
         self.config = config
         self.processors = build_processors(config, scalars)
-        self.rows_per_prompt = config.num_return_sequences
+        self.rows_per_prompt = self.cache_rows = config.num_return_sequences
 
     def begin(self, state: DecodingState) -> DecodingState:
         """The state before the first token, with the strategy's own arrays."""

@@ -11,9 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.inference.decoding.config import GenerationConfig
+from fxformer.inference.decoding.contrastive import ContrastiveSearch
 from fxformer.inference.decoding.scalars import Scalars
 from fxformer.inference.decoding.state import DecodingState, TokenRows
-from fxformer.inference.decoding.strategy import build_strategy
+from fxformer.inference.decoding.strategy import Strategy, build_strategy
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
 from fxformer.nn.beam_cache import BeamCache
@@ -77,15 +78,17 @@ def start(
         encoded = model.encode(inputs.source, inputs.source_segments, **known)
         cache = model.with_encoder(cache, encoded)
     segments = (jnp.arange(width) >= inputs.padding[:, None]).astype(jnp.int32)
-    logits, cache = read(
+    x, cache = read(
         model, inputs.prompt, segments, cache, inputs.source_segments, prefix=inputs.prefix
     )
-    per_prompt = strategy.rows_per_prompt
+    logits = next_logits(program, model, x)
+    per_prompt, cache_rows = strategy.rows_per_prompt, strategy.cache_rows
     rows = jnp.repeat(jnp.arange(batch), per_prompt)
-    if strategy.shares_cache and BeamCache.suits(cache, per_prompt):
-        cache = BeamCache.of(cache, per_prompt, width, program.new_tokens)
+    read_rows = jnp.repeat(jnp.arange(batch), cache_rows)
+    if strategy.shares_cache and BeamCache.suits(cache, cache_rows):
+        cache = BeamCache.of(cache, cache_rows, width, program.new_tokens)
     else:
-        cache = cache.take_rows(rows)
+        cache = cache.take_rows(read_rows)
     ids = jnp.pad(inputs.prompt, ((0, 0), (0, program.new_tokens)))
     text = TokenRows(ids, inputs.padding, jnp.int32(0), inputs.min_new, inputs.max_new, width)
     sources = inputs.source_segments
@@ -96,10 +99,13 @@ def start(
         jnp.zeros(len(rows), jnp.int32),
         jnp.zeros(len(rows), jnp.float32),
         row_keys(inputs.seed, inputs.rows, per_prompt),
-        None if sources is None else sources[rows],
+        None if sources is None else sources[read_rows],
     )
-    state = strategy.begin(state)
-    state = strategy.update(state, logits[rows, : program.vocab_size], allowed)
+    if isinstance(strategy, ContrastiveSearch):
+        state = strategy.begin(state, logits, x)
+        state = next_token(program, model, strategy, state, allowed)
+    else:
+        state = strategy.update(strategy.begin(state), logits[rows], allowed)
     return state, strategy.unfinished(state)
 
 
@@ -120,14 +126,29 @@ def advance(
         return (state.text.step < limit) & strategy.unfinished(state)
 
     def body(state):
-        tokens = state.text.last_tokens[:, None]
-        known = state.cache, state.encoder_segments
-        logits, cache = read(model, tokens, jnp.ones_like(tokens), *known)
-        state = dataclasses.replace(state, cache=cache)
-        return strategy.update(state, logits[:, : program.vocab_size], allowed)
+        return next_token(program, model, strategy, state, allowed)
 
     state = jax.lax.while_loop(needed, body, state)
     return state, strategy.unfinished(state)
+
+
+def next_token(
+    program: Program,
+    model: LanguageModel | Seq2Seq,
+    strategy: Strategy | ContrastiveSearch,
+    state: DecodingState,
+    allowed: Bool[Array, "R V"] | None,
+) -> DecodingState:
+    """The state with another token in every row, once the latest, or its candidates, are read."""
+    tokens = state.text.last_tokens
+    if isinstance(strategy, ContrastiveSearch):
+        state, tokens = strategy.candidates(state, allowed)
+    tokens = tokens[:, None]
+    x, cache = read(model, tokens, jnp.ones_like(tokens), state.cache, state.encoder_segments)
+    state, logits = dataclasses.replace(state, cache=cache), next_logits(program, model, x)
+    if isinstance(strategy, ContrastiveSearch):
+        return strategy.choose(state, logits, x[:, -1])
+    return strategy.update(state, logits, allowed)
 
 
 def read(
@@ -138,14 +159,19 @@ def read(
     encoder_segments: Int[Array, "B S"] | None,
     *,
     prefix: Bool[Array, "B T"] | None = None,
-) -> tuple[Float[Array, "B V"], StackCache]:
-    """(float32 logits after the last of these tokens, cache with them)."""
+) -> tuple[Float[Array, "B T D"], StackCache]:
+    """(hidden states of the last layer of these tokens, cache with them)."""
     if isinstance(model, Seq2Seq):
         assert encoder_segments is not None  # as `generate` has checked
-        x, cache = model.decode_step(tokens, segments, cache, None, encoder_segments)
-    else:
-        x, cache = model.decode_step(tokens, segments, cache, prefix=prefix)
-    return model.logits(x[:, -1]).astype(jnp.float32), cache
+        return model.decode_step(tokens, segments, cache, None, encoder_segments)
+    return model.decode_step(tokens, segments, cache, prefix=prefix)
+
+
+def next_logits(
+    program: Program, model: LanguageModel | Seq2Seq, x: Float[Array, "B T D"]
+) -> Float[Array, "B V"]:
+    """float32 logits after the last token, of the tokens that may be chosen."""
+    return model.logits(x[:, -1]).astype(jnp.float32)[:, : program.vocab_size]
 
 
 def row_keys(seed: Int[Array, ""], rows: Int[Array, "B"], per_prompt: int) -> Array:

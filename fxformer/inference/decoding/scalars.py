@@ -15,6 +15,7 @@ STAND_INS = {
     "top_p": (1.0, 0.5),
     "min_p": (0.0, 0.5),
     "typical_p": (1.0, 0.5),
+    "penalty_alpha": (0.0, 0.5),
     "repetition_penalty": (1.0, 2.0),
     "length_penalty": (None, 1.0),
     "diversity_penalty": (0.0, 1.0),
@@ -29,6 +30,7 @@ class Scalars:
     top_p: Float[Array, ""] | float
     min_p: Float[Array, ""] | float
     typical_p: Float[Array, ""] | float
+    penalty_alpha: Float[Array, ""] | float
     repetition_penalty: Float[Array, ""] | float
     length_penalty: Float[Array, ""] | float
     diversity_penalty: Float[Array, ""] | float

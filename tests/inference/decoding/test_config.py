@@ -41,8 +41,8 @@ def test_generation_config_json_in_and_out():
     assert ours.to_hf() == theirs
     greedy = GenerationConfig.from_hf({"top_p": 0.9, "top_k": 5, "max_length": 30})
     assert greedy == GenerationConfig(max_length=30) and greedy.to_hf() == {"max_length": 30}
-    with pytest.raises(UserError, match="penalty_alpha=0.6, which is not implemented"):
-        GenerationConfig.from_hf({"penalty_alpha": 0.6, "top_k": 4})
+    with pytest.raises(UserError, match="guidance_scale=1.5, which is not implemented"):
+        GenerationConfig.from_hf({"guidance_scale": 1.5})
 
 
 @pytest.mark.parametrize("name", choices("generation"))

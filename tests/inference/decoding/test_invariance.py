@@ -57,6 +57,7 @@ STRATEGIES = {
     "sample": {"do_sample": True, "temperature": 1.5, "top_p": 0.9, "seed": 5},
     "beam": {"num_beams": 3, "num_return_sequences": 2, "length_penalty": 0.7},
     "groups": {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5},
+    "contrastive": {"penalty_alpha": 0.6, "top_k": 3},
     "penalties": {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_new_tokens": 3},
 }
 
