@@ -91,7 +91,7 @@ class QuestionAnswering(ForwardPipeline):
                 f"the question has {len(asked)} tokens, max_question_len={options.max_question_len}"
             )
         longest = min(options.max_seq_len or 384, self.model.max_tokens or 1 << 30)
-        first = self._templates.second_begins(asked)
+        first = self._templates.second_begins(len(asked))
         room = longest - first - len(self._templates.after)
         if room < 2:
             raise UserError(f"a question of {len(asked)} tokens leaves no room among {longest}")
