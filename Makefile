@@ -40,7 +40,7 @@ test-faults: $(READY)  ## kill a run at every change of the disk, resume, compar
 	$(RUN)/python -m pytest -q -m faults $(ARGS)
 
 bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
-	$(RUN)/python -m benchmarks $(ARGS)
+	$(RUN)/python -m benchmarks step $(ARGS)
 
 audit: $(READY)  ## measure every objective against its law and write docs/objectives.md
 	$(RUN)/python -m fxformer.cli.objectives_doc $(ARGS)

@@ -1,1 +1,1 @@
-"""A training step measured beside its peers; `python -m benchmarks` runs it all."""
+"""Measurements beside peers and of our own parts; `python -m benchmarks` lists them."""

@@ -1,47 +1,39 @@
-"""`python -m benchmarks`: our training step beside PyTorch's on the same work."""
+"""`python -m benchmarks NAME [ARGUMENT …]`: one of the benchmarks of this folder."""
 
-import argparse
-import importlib.util
+import ast
+import difflib
+import runpy
+import sys
+from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks import machine, report
-from benchmarks.duel import duel
-from benchmarks.overheads import overheads
-from benchmarks.work import FAMILIES, Shape
-
-PIP = "pip install 'torch>=2.9' 'transformers>=5' --extra-index-url https://download.pytorch.org/whl/cpu"
+NAMES = (
+    "step", "generate", "corruption", "dashboard", "first_steps", "intervals", "meter", "nvml",
+    "overheads", "plans", "random_search", "trial",
+)  # fmt: skip
 
 
 def main() -> None:
-    """Measure, show, save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; none: all")
-    parser.add_argument("--quick", action="store_true", help="minutes; nothing is saved")
-    parser.add_argument("--rounds", type=int, help="turns of each side (8; quick: 3)")
-    parser.add_argument("--steps", type=int, default=2, help="in a turn")
-    given = parser.parse_args()
-    if unknown := set(given.families) - set(FAMILIES):
-        parser.error(f"{sorted(unknown)} are no families; there are {', '.join(FAMILIES)}")
-    if (given.rounds or 2) < 2 or given.steps < 1:
-        parser.error("a spread takes at least 2 rounds, and a turn at least 1 step")
-    console, shape, facts = Console(), Shape(), machine.facts()
-    peers = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
-    if not peers:
-        console.print(f"PyTorch or transformers is not installed: only our side runs. {PIP}")
-    rounds, found, more = given.rounds or (3 if given.quick else 8), {}, {}
-    how = {"rounds": rounds, "steps_per_turn": given.steps}
-    for family in given.families or FAMILIES:
-        with console.status(f"{family}: {rounds} turns of each side"):
-            found[family] = duel(family, shape, rounds=rounds, steps=given.steps, peers=peers)
-        if not given.quick:  # at once: what is measured stays, whatever becomes of the rest
-            report.save(found, more, shape, facts, **how)
-    with console.status("the input pipeline and the loop"):
-        more = overheads(shape)
-    report.show(console, found, more, shape)
-    if not given.quick:
-        path = report.save(found, more, shape, facts, **how)
-        console.print(f"kept in {path}")
+    """Run the benchmark that is named, or list all."""
+    name, rest = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if name in ("", "-h", "--help"):
+        print("python -m benchmarks NAME [ARGUMENT …]; NAME --help shows the arguments\n")
+        for one in NAMES:
+            print(f"  {one:14s} {summary(one)}")
+    elif name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
+        print(f"there is no benchmark {name!r}: {hint}", file=sys.stderr)
+        raise SystemExit(2)
+    else:
+        sys.argv = [f"python -m benchmarks {name}", *rest]
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+
+
+def summary(name: str) -> str:
+    """First sentence of a benchmark's docstring, without its command."""
+    tree = ast.parse(Path(__file__).with_name(f"{name}.py").read_text())
+    first = (ast.get_docstring(tree) or "").splitlines()[0]
+    return first.split(": ", 1)[-1] if first.startswith("`") else first
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.corruption [PRESET …]`: milliseconds of `corrupt` for each objective.
+"""`python -m benchmarks corruption [PRESET …]`: milliseconds of `corrupt` for each objective.
 
 For 32 rows of 512 tokens (pairs: as long as they are), one thread, the quickest of 41 batches.
 """

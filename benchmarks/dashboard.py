@@ -1,4 +1,4 @@
-"""`python -m benchmarks.dashboard [RUNS POINTS]`: how long a person waits for the page.
+"""`python -m benchmarks dashboard [RUNS POINTS]`: how long a person waits for the page.
 
 Writes runs in the real format (500 of 10,000 points unless other numbers are given), opens the page
 in Chromium and takes the time until the table of runs is painted and until the curves of 50 runs
@@ -188,7 +188,7 @@ def measure(root: Path, keys: list[str]) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Measure, print, record."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks dashboard", description=__doc__)
     parser.add_argument("runs", nargs="?", type=int, default=500)
     parser.add_argument("points", nargs="?", type=int, default=10_000)
     parser.add_argument("--folder", help="where the runs are kept for another time")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.first_steps [PRESET …]`: does every objective learn, and what is it worth?
+"""`python -m benchmarks first_steps [PRESET …]`: does every objective learn, and what is it worth?
 
 Trains each preset for 200 steps on the text of Python's own library, says how far its held-out loss
 came below that of a guess that knows only frequencies, shows a batch as text, then asks all of them
@@ -114,7 +114,7 @@ def page(found: list[dict], tables: list[dict], machine: dict) -> str:
     lines = [
         "# The first 200 steps",
         "",
-        "Written by `python -m benchmarks.first_steps`; do not edit. Each objective trains a tiny",
+        "Written by `python -m benchmarks first_steps`; do not edit. Each objective trains a tiny",
         f"model (2 layers a stack, 128 wide) for {STEPS} steps of 32 × 128 tokens on",
         f"`stdlib_docs`, one seed, {machine['cpu']}. *Guess*: cross-entropy on held-out text of",
         "the frequencies of the objective's own targets (of the share of replaced tokens, of a",
@@ -170,7 +170,7 @@ def _bits(one: RatioEstimate | None) -> str:
 
 def main(argv: list[str]) -> int:
     """Train, compare, write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.first_steps")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks first_steps")
     parser.add_argument("presets", nargs="*", help=f"of {', '.join(CASES)}; none: all")
     parser.add_argument("--runs", type=Path, help="keep runs here, and use those that are there")
     given, console = parser.parse_args(argv), Console()

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.generate`: our decoding beside transformers' generate on the same weights.
+"""`python -m benchmarks generate`: our decoding beside transformers' generate on the same weights.
 
 The peer runs in its own interpreter (--peer: a python with torch and transformers), so that neither
 side's libraries matter to the other; the sides take turns. Greedy and beam output must be equal.
+On a machine that others use, compare the CPU time of a single core (`taskset -c 0 python …`).
 """
 
 import argparse
@@ -36,10 +37,14 @@ SHAPES = {
         "architecture": "decoder", "width": 768, "layers": 12, "heads": 12, "vocab": 50257,
     },
     "bart-tiny": {"architecture": "seq2seq", "width": 128, "layers": 2, "heads": 2, "vocab": 4096},
+    "bart-small": {
+        "architecture": "seq2seq", "width": 512, "layers": 6, "heads": 8, "vocab": 16000,
+    },
     "bart-base": {
         "architecture": "seq2seq", "width": 768, "layers": 6, "heads": 12, "vocab": 50265,
     },
 }  # fmt: skip
+PROMPT = 128  # tokens
 CASES = {
     "greedy, batch 1": {"batch": 1, "sample": False, "beams": 1},
     "greedy, batch 16": {"batch": 16, "sample": False, "beams": 1},
@@ -83,11 +88,11 @@ def ours(model: Model, case: dict) -> dict:
         decoder_start_token_id=model.start,
     )
     given = {"source": ids} if model.architecture == "seq2seq" else {"prompt": ids}
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     found = generate(model.module, config, **given)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "ids": found.sequences.tolist(), "peak_mb": peak}
+    return {"seconds": seconds, "cpu": cpu, "ids": found.sequences.tolist(), "peak_mb": peak}
 
 
 def duel(model: Model, peer: Peer, case: dict, rounds: int) -> dict:
@@ -97,18 +102,26 @@ def duel(model: Model, peer: Peer, case: dict, rounds: int) -> dict:
     equal = None if case["sample"] else first["ids"] == theirs["ids"]
     prefill = case | {"new": 1}
     ours(model, prefill)
-    times: dict[str, list[float]] = {"ours": [], "theirs": [], "ours_1": [], "theirs_1": []}
+    times: dict[str, list[float]] = {}
     for _ in range(rounds):
-        times["ours"].append(ours(model, case)["seconds"])
-        times["theirs"].append(peer.ask(case=case)["seconds"])
-        times["ours_1"].append(ours(model, prefill)["seconds"])
-        times["theirs_1"].append(peer.ask(case=prefill)["seconds"])
+        for suffix, one in (("", case), ("_1", prefill)):
+            for side, answer in (("ours", ours(model, one)), ("theirs", peer.ask(case=one))):
+                times.setdefault(side + suffix, []).append(answer["seconds"])
+                times.setdefault(f"{side}{suffix}_cpu", []).append(answer["cpu"])
+    times |= {
+        f"{side}_decode": [a - b for a, b in zip(times[side], times[f"{side}_1"], strict=True)]
+        for side in ("ours", "theirs")
+    }
     middle = {name: statistics.median(values) for name, values in times.items()}
     rows = case["batch"]
     return {
         "equal": equal,
         "ratio": spread(times["theirs"], times["ours"]),
+        "ratio_cpu": spread(times["theirs_cpu"], times["ours_cpu"]),
         "ratio_first_token": spread(times["theirs_1"], times["ours_1"]),
+        "ratio_decode": spread(times["theirs_decode"], times["ours_decode"]),
+        "milliseconds_per_step": 1000 * middle["ours_decode"] / (case["new"] - 1),
+        "load": os.getloadavg()[0],
         "tokens_per_second": rows * case["new"] / middle["ours"],
         "their_tokens_per_second": rows * case["new"] / middle["theirs"],
         "compile_seconds": first["seconds"] - middle["ours"],
@@ -118,9 +131,10 @@ def duel(model: Model, peer: Peer, case: dict, rounds: int) -> dict:
     }
 
 
-def run(names: list[str], python: str, rounds: int, new: int, console: Console) -> dict:
-    """All cases of some shapes."""
-    peer = Peer.start(python, len(os.sched_getaffinity(0)))
+def run(
+    names: list[str], cases: dict, peer: Peer, rounds: int, new: int, console: Console, keep
+) -> dict:
+    """All cases of some shapes. keep: called with the figures so far after each case"""
     found: dict[str, dict] = {}
     rng = np.random.default_rng(0)
     for name in names:
@@ -130,11 +144,12 @@ def run(names: list[str], python: str, rounds: int, new: int, console: Console) 
             peer.ask(load=folder, architecture=shape["architecture"])
             model = fxformer.load(folder)
         found[name] = {}
-        for case, options in CASES.items():
-            ids = rng.integers(5, shape["vocab"], (options["batch"], 128)).tolist()
+        for case, options in cases.items():
+            ids = rng.integers(5, shape["vocab"], (options["batch"], PROMPT)).tolist()
             with console.status(f"{name}, {case}: {rounds} turns of each side"):
                 one = duel(model, peer, options | {"ids": ids, "new": new}, rounds)
             found[name][case] = one
+            keep(found)
             console.print(f"{name}, {case}: ×{one['ratio']['median']:.2f}", highlight=False)
     return found
 
@@ -142,8 +157,8 @@ def run(names: list[str], python: str, rounds: int, new: int, console: Console) 
 def show(console: Console, found: dict) -> None:
     """The table."""
     table = Table(caption="ratio: their time / ours, median (quartiles of the rounds)")
-    for name in ("shape", "case", "tokens/s", "theirs", "ratio", "first token", "compile, s",
-                 "peak MB", "theirs", "same ids"):  # fmt: skip
+    for name in ("shape", "case", "tokens/s", "theirs", "ratio", "CPU time", "first token",
+                 "decode", "compile, s", "peak MB", "theirs", "same ids"):  # fmt: skip
         table.add_column(name, justify="left" if name in ("shape", "case") else "right")
     for shape, cases in found.items():
         for case, one in cases.items():
@@ -152,7 +167,9 @@ def show(console: Console, found: dict) -> None:
                 shape, case, f"{one['tokens_per_second']:,.0f}",
                 f"{one['their_tokens_per_second']:,.0f}",
                 f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})",
-                f"{first['median']:.2f}", f"{one['compile_seconds']:.1f}",
+                f"{one['ratio_cpu']['median']:.2f}",
+                f"{first['median']:.2f}", f"{one['ratio_decode']['median']:.2f}",
+                f"{one['compile_seconds']:.1f}",
                 f"{one['peak_mb']:.0f}", f"{one['their_peak_mb']:.0f}",
                 {None: "", True: "yes", False: "NO"}[one["equal"]],
             )  # fmt: skip
@@ -161,20 +178,29 @@ def show(console: Console, found: dict) -> None:
 
 def main() -> None:
     """Measure, show, save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.generate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks generate", description=__doc__)
     parser.add_argument("shapes", nargs="*", help=f"of {', '.join(SHAPES)}; none: all")
     parser.add_argument("--peer", default=sys.executable, help="a python with torch, transformers")
+    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=CASES, metavar="CASE")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side, 2 or more")
-    parser.add_argument("--new", type=int, default=128, help="tokens to generate")
+    parser.add_argument("--new", type=int, default=128, help="tokens to generate, 2 or more")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
     if unknown := set(given.shapes) - set(SHAPES):
         parser.error(f"{sorted(unknown)} are no shapes; there are {', '.join(SHAPES)}")
     console, facts = Console(), machine.facts()
-    found = run(given.shapes or list(SHAPES), given.peer, given.rounds, given.new, console)
-    show(console, found)
-    if given.json:
-        given.json.write_text(json.dumps({"machine": facts, "cases": found}, indent=1) + "\n")
+    peer = Peer.start(given.peer, len(os.sched_getaffinity(0)))
+    facts["versions"] |= peer.ask(versions=True)
+    how = {"rounds": given.rounds, "new_tokens": given.new, "prompt_tokens": PROMPT}
+
+    def keep(found: dict) -> None:
+        if given.json:
+            whole = {"machine": facts, "how": how, "cases": found}
+            given.json.write_text(json.dumps(whole, indent=1) + "\n")
+
+    cases = {name: CASES[name] for name in given.cases}
+    shapes = given.shapes or list(SHAPES)
+    show(console, run(shapes, cases, peer, given.rounds, given.new, console, keep))
 
 
 if __name__ == "__main__":

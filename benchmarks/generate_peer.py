@@ -2,7 +2,8 @@
 
 Reads a JSON object a line from standard input, answers a line each:
 {"make": folder, "shape": {...}} writes a model with random weights; {"load": folder} opens it;
-{"case": {...}} generates and answers {"seconds": …, "ids": [[…]], "peak_mb": …}.
+{"versions": true} answers those of torch and transformers;
+{"case": {...}} generates and answers {"seconds": …, "cpu": …, "ids": [[…]], "peak_mb": …}.
 """
 
 import json
@@ -42,7 +43,7 @@ def generate(model, case: dict) -> dict:
     """One call of transformers' generate."""
     ids = torch.tensor(case["ids"])
     torch.manual_seed(0)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     with torch.inference_mode():
         found = model.generate(
             ids,
@@ -54,9 +55,10 @@ def generate(model, case: dict) -> dict:
             pad_token_id=1,
             eos_token_id=None,
         )
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "ids": found[:, -case["new"] :].tolist(), "peak_mb": peak}
+    ids = found[:, -case["new"] :].tolist()
+    return {"seconds": seconds, "cpu": cpu, "ids": ids, "peak_mb": peak}
 
 
 def main() -> None:
@@ -68,6 +70,8 @@ def main() -> None:
         request, answer = json.loads(line), {}
         if "make" in request:
             make(request["make"], request["shape"])
+        elif "versions" in request:
+            answer = {"torch": torch.__version__, "transformers": transformers.__version__}
         elif "load" in request:
             kind = transformers.AutoModelForCausalLM
             if request["architecture"] == "seq2seq":

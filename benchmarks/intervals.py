@@ -1,4 +1,4 @@
-"""`python -m benchmarks.intervals`: do the intervals of plans without calibration hold the runs?
+"""`python -m benchmarks intervals`: do the intervals of plans without calibration hold the runs?
 
 Mixed short runs, drawn by a seed: models, sizes, lengths, batches, steps. Of each a plan (nothing
 is trained), then the run, by the commands a user would type. Compared are joules of the stated
@@ -92,7 +92,7 @@ def measure(number: int, seed: int, root: Path) -> dict:
 
 def main(argv: list[str]) -> int:
     """Measure, show, save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.intervals", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks intervals", description=__doc__)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="pairs at once")

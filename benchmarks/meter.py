@@ -1,4 +1,4 @@
-"""`python -m benchmarks.meter`: what the meter costs a step; `make bench` tells it too.
+"""`python -m benchmarks meter`: what the meter costs a step; `make bench` tells it too.
 
 In processor seconds, which what else the machine does can hardly blur.
 """

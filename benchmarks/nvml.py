@@ -1,4 +1,4 @@
-"""`python -m benchmarks.nvml`: a GPU's energy counter beside its power, integrated, on one load.
+"""`python -m benchmarks nvml`: a GPU's energy counter beside its power, integrated, on one load.
 
 The two come from the same board by different ways; more than 5 % between them says that one is
 wrong here (some drivers sample power a quarter of the time: Yang et al. 2024, arXiv 2312.02741).
@@ -69,7 +69,7 @@ def matrices() -> tuple[Callable[[], None], str]:
 
 def main(argv: list[str], library: Any = None, results: Path = RESULTS) -> int:
     """Measure, show, save; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.nvml", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks nvml", description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="of load on each GPU")
     given, console = parser.parse_args(argv), Console()
     mask = os.environ.get("CUDA_VISIBLE_DEVICES")

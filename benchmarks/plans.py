@@ -1,4 +1,4 @@
-"""`python -m benchmarks.plans`: what `fxformer plan` foretells beside what the runs then take.
+"""`python -m benchmarks plans`: what `fxformer plan` foretells beside what the runs then take.
 
 For each family a calibrated plan, then the run itself, by the commands a user would type. Compared
 are the seconds and joules of the whole run, start-up included; the machine's load is told.
@@ -77,7 +77,7 @@ def show(found: list[dict], console: Console) -> None:
 
 def main(argv: list[str]) -> int:
     """Measure, show, save."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.plans", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks plans", description=__doc__)
     parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; none: all")
     parser.add_argument("--steps", type=int, default=150)
     given, console = parser.parse_args(argv), Console()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.random_search`: random search beside grid search, at equal energy.
+"""`python -m benchmarks random_search`: random search beside grid search, at equal energy.
 
 First on a surface whose every answer is known (benchmarks/surface.py). Then real ones, --real: a
 small decoder on a Markov chain, whose loss nothing can bring below its entropy rate; learning rate,
@@ -143,7 +143,7 @@ def show(found: dict, console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show, keep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.random_search", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks random_search", description=__doc__)
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--real", action="store_true", help="train too: see --pool and --grids")
     parser.add_argument("--pool", type=int, default=48, help="random trials of a space")

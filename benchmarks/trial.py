@@ -1,4 +1,4 @@
-"""`python -m benchmarks.trial`: what a trial costs beside its training, and what of it is ours.
+"""`python -m benchmarks trial`: what a trial costs beside its training, and what of it is ours.
 
 Processor seconds of all processes, which a busy machine hardly changes, and seconds by the clock,
 which it does. By hand: `fxformer train`; the search: the same run several times by `-m`, at two
@@ -158,7 +158,7 @@ def show(found: dict, console: Console) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, show, keep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trial", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks trial", description=__doc__)
     parser.add_argument("--few", type=int, default=2, help="trials of the small search")
     parser.add_argument("--many", type=int, default=6, help="trials of the large one")
     parser.add_argument("--quick", action="store_true", help="only the worker's own steps")

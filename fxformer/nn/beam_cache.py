@@ -37,10 +37,10 @@ class BeamCache(StackCache):
 
         cache: of the prompts, which end at index `width`
         """
-        more = width + beams * new_tokens - cache.layers[0].k.shape[2]
+        more = width + beams * new_tokens - cache.layer(0).k.shape[2]
 
         def pad(buffer):
-            return jnp.pad(buffer, ((0, 0), (0, 0), (0, more), (0, 0)))
+            return jnp.pad(buffer, ((0, 0), (0, more), (0, 0)))
 
         layers = (dataclasses.replace(one, k=pad(one.k), v=pad(one.v)) for one in cache.layers)
         padding, index = jnp.repeat(cache.padding, beams), jnp.arange(width + beams * new_tokens)
@@ -64,13 +64,11 @@ class BeamCache(StackCache):
         return np.where(place < self.width, place, self.width + (place - self.width) // self.beams)
 
     def layer(self, index: int) -> KVCache:
-        return dataclasses.replace(self.layers[index], length=self.place)
+        return dataclasses.replace(super().layer(index), length=self.place)
 
     def with_layers(self, layers: Sequence[KVCache]) -> Self:
-        stored = tuple(dataclasses.replace(one, length=None, padding=None) for one in layers)
-        return dataclasses.replace(
-            self, layers=stored, length=self.length + 1, ancestors=self.filled(1)
-        )
+        cache, length = super().with_layers(layers), self.length + 1
+        return dataclasses.replace(cache, length=length, ancestors=self.filled(1))
 
     def take_rows(self, rows: Int[Array, "R"]) -> Self:
         """The cache with these rows of it, each of which continues one of the same prompt."""

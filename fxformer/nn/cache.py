@@ -30,9 +30,11 @@ class KVCache:
         the same index too
     encoder: keys and values of cross-attention; None: computed from the encoder's output
 
+    heads: number of key-value heads G
     shareable: whether rows that begin with the same prompt can share its buffers (`BeamCache`)
 
-    `length` and `padding` are None in a `StackCache`, which holds them once for all layers.
+    In a `StackCache`, which holds `length` and `padding` once for all layers, they are None, and k
+    and v are [B * G, S, K]: XLA on CPU drops a dimension of one row, and would copy the cache.
     """
 
     k: Float[Array, "B G S K"]
@@ -40,13 +42,14 @@ class KVCache:
     length: Int[Array, ""] | Any = None
     padding: Int[Array, "B"] | Any = None
     encoder: EncoderKeys | None = None
+    heads: int = flax.struct.field(pytree_node=False, default=1)
     shareable: bool = flax.struct.field(pytree_node=False, default=True)
 
     @classmethod
     def empty(cls, batch: int, length: int, heads: int, width: int, dtype) -> Self:
         """A cache with nothing read, of `batch` rows of at most `length` tokens."""
         buffer = jnp.zeros((batch, heads, length, width), dtype)
-        return cls(buffer, buffer, shareable=cls is KVCache)
+        return cls(buffer, buffer, heads=heads, shareable=cls is KVCache)
 
     def extend(
         self, k: Float[Array, "B T G K"], v: Float[Array, "B T G K"]
@@ -60,9 +63,11 @@ class KVCache:
         rows share a buffer: theirs are written one behind the other."""
 
         def write(buffer, new):
-            new = new.reshape(buffer.shape[0], -1, *new.shape[2:]).swapaxes(1, 2)
-            new = new.astype(buffer.dtype)
-            return jax.lax.dynamic_update_slice_in_dim(buffer, new, self.length, axis=2)
+            rows, heads, places, width = buffer.shape
+            new = new.reshape(rows, -1, heads, width).swapaxes(1, 2).astype(buffer.dtype)
+            flat, new = buffer.reshape(-1, places, width), new.reshape(rows * heads, -1, width)
+            flat = jax.lax.dynamic_update_slice_in_dim(flat, new, self.length, axis=1)
+            return flat.reshape(buffer.shape)
 
         return dataclasses.replace(
             self, k=write(self.k, k), v=write(self.v, v), length=self.length + k.shape[1]
@@ -171,7 +176,7 @@ class StackCache:
     @classmethod
     def empty(cls, layer: KVCache, layers: int) -> Self:
         """The cache of a stack with nothing read, of layers like this one."""
-        return cls((layer,) * layers, jnp.int32(0), jnp.zeros(layer.k.shape[0], jnp.int32))
+        return cls((_stored(layer),) * layers, jnp.int32(0), jnp.zeros(layer.k.shape[0], jnp.int32))
 
     @property
     def key_index(self) -> Int[np.ndarray, "S"] | None:
@@ -185,12 +190,15 @@ class StackCache:
 
     def layer(self, index: int) -> KVCache:
         """The cache of one layer, complete."""
-        return dataclasses.replace(self.layers[index], length=self.length, padding=self.padding)
+        layer = self.layers[index]
+        k, v = (a.reshape(-1, layer.heads, *a.shape[1:]) for a in (layer.k, layer.v))
+        return dataclasses.replace(layer, k=k, v=v, length=self.length, padding=self.padding)
 
     def with_layers(self, layers: Sequence[KVCache]) -> Self:
         """The cache of the stack from the caches of its layers after more tokens."""
-        stored = tuple(dataclasses.replace(one, length=None, padding=None) for one in layers)
-        return dataclasses.replace(self, layers=stored, length=layers[0].length)
+        return dataclasses.replace(
+            self, layers=tuple(map(_stored, layers)), length=layers[0].length
+        )
 
     def with_encoder(self, keys: Sequence[EncoderKeys]) -> Self:
         """The cache with keys and values of each layer's cross-attention, in its dtype."""
@@ -207,15 +215,12 @@ class StackCache:
         """The cache with these rows of it, each of which continues one with the same source: the
         keys of cross-attention stay as they are."""
 
-        def take(a):
-            return a if a.ndim == 0 else jnp.take(a, rows, axis=0)
+        def take(layer):
+            k, v = (jnp.take(a, rows, axis=0) for a in (layer.k, layer.v))
+            return _stored(dataclasses.replace(layer, k=k, v=v))
 
-        encoders = [layer.encoder for layer in self.layers]
-        alone = [dataclasses.replace(layer, encoder=None) for layer in self.layers]
-        taken = jax.tree.map(take, dataclasses.replace(self, layers=tuple(alone)))
-        pairs = zip(taken.layers, encoders, strict=True)
-        layers = (dataclasses.replace(layer, encoder=own) for layer, own in pairs)
-        return dataclasses.replace(taken, layers=tuple(layers))
+        layers = tuple(take(self.layer(i)) for i in range(len(self.layers)))
+        return dataclasses.replace(self, layers=layers, padding=self.padding[rows])
 
     def query_offset(self) -> Int[Array, ""] | int:
         """Index of the next token among the keys."""
@@ -234,3 +239,9 @@ class StackCache:
         """Facts about the next T tokens as facts about all keys, False of the others."""
         false = jnp.zeros((x.shape[0], self.layer(0).num_keys(x.shape[1])), x.dtype)
         return jax.lax.dynamic_update_slice_in_dim(false, x, self.query_offset(), axis=1)
+
+
+def _stored(layer: KVCache) -> KVCache:
+    """The cache of a layer as a `StackCache` holds it."""
+    k, v = (a.reshape(-1, *a.shape[2:]) for a in (layer.k, layer.v))
+    return dataclasses.replace(layer, k=k, v=v, length=None, padding=None)

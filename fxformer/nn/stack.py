@@ -215,7 +215,7 @@ class Stack(nnx.Module):
         widest = length if self.windows is None else max(self.windows) - 1
         cache = self.block_type().attention.init_cache(batch, min(length, widest), dtype)
         if widest < length and type(cache) is KVCache:
-            cache = WindowCache(cache.k, cache.v, shareable=False)
+            cache = WindowCache(cache.k, cache.v, heads=cache.heads, shareable=False)
         return StackCache.empty(cache, self.layers)
 
     def block_type(self) -> Block:

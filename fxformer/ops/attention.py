@@ -39,22 +39,17 @@ def attend(
     capture: list to which the attention weights are appended, in float32 and 0 where masked; None:
         they need not be formed. The output is the same either way
     """
-    B, T, H, K = q.shape
-    G = k.shape[2]
-    if k.shape[0] != B:  # rows that share keys become queries of one row
-        assert key is None and capture is None and isinstance(mask, AttentionMask)
-        shape = (k.shape[0], B // k.shape[0])
-        mask = mask.to_dense().reshape(shape[0], 1, -1, k.shape[1])
-        if bias is not None:  # of one query, for all rows or of each
-            each = jnp.broadcast_to(bias, (B, H, T, k.shape[1])).reshape(*shape, H, T, -1)
-            bias = each.swapaxes(1, 2).reshape(shape[0], H, -1, k.shape[1])
-        y = attend(q.reshape(shape[0], -1, H, K), k, v, mask, bias=bias, scale=scale)
-        return y.reshape(B, T, H, K)
-    causal = False
+    shape, G = q.shape, k.shape[2]
+    causal = cached = False
     if isinstance(mask, AttentionMask):
         # with a cache the offset is an array, and the keys are not those of the queries
-        same = isinstance(mask.query_offset, int) and k.shape[1] == T
-        causal, mask = mask.strictly_causal and same, mask.to_dense()
+        cached = not isinstance(mask.query_offset, int)
+        causal = mask.strictly_causal and not cached and k.shape[1] == q.shape[1]
+        mask = mask.to_dense()
+    if k.shape[0] != q.shape[0]:
+        assert key is None and capture is None  # decoding
+        cached, (q, mask, bias) = True, merge_rows(q, mask, bias, k.shape[0])
+    B, T, H, K = q.shape
     q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
     k, v, mask = k.swapaxes(1, 2), v.swapaxes(1, 2), mask[:, :, None]
     if bias is not None:
@@ -64,11 +59,23 @@ def attend(
         y = weighted_sum(drop(weights, dropout, key), v)
     else:
         function = causal_attention if causal else full_attention
+        function = cached_attention if cached else function
         y = cast(Array, function(q, k, v, mask, bias, scale))  # custom_vjp loses the type
     if capture is not None:
         weights = jnp.where(mask, attention_weights(q, k, mask, bias, scale), 0)
         capture.append(weights.reshape(B, H, T, -1))
-    return y.transpose(0, 3, 1, 2, 4).reshape(B, T, H, K)
+    return y.transpose(0, 3, 1, 2, 4).reshape(shape)
+
+
+def merge_rows(q: Float[Array, "R T H K"], mask: Bool[Array, "R 1 T S"], bias, rows: int):
+    """Queries, mask and bias of R rows as those of fewer rows with more queries: R / rows in turn
+    become one."""
+    R, T, H, _ = q.shape
+    mask = mask.reshape(rows, 1, -1, mask.shape[-1])
+    if bias is not None:  # one for all rows, or one for each
+        bias = jnp.broadcast_to(bias, (R, *bias.shape[-3:])).reshape(rows, -1, *bias.shape[-3:])
+        bias = bias.swapaxes(1, 2).reshape(rows, H, -1, bias.shape[-1])
+    return q.reshape(rows, -1, *q.shape[2:]), mask, bias
 
 
 def causal_block(length: int) -> int:
@@ -113,9 +120,25 @@ def full_attention(
     return _forward(q, k, v, mask, bias, scale)[0]
 
 
+def cached_attention(q, k, v, mask, bias, scale: float) -> Float[Array, "B G R T K"]:
+    """`full_attention` for decoding, with rows and heads as one dimension: XLA on CPU drops a
+    dimension of one row from its products, and would copy the cache for it."""
+    batch = k.shape[0] * k.shape[1]
+    k, v = k.reshape(batch, *k.shape[2:]), v.reshape(batch, *v.shape[2:])
+    queries = (q * scale).reshape(batch, -1, q.shape[-1])
+    logits = jnp.einsum("XNK,XSK->XNS", queries, k, preferred_element_type=jnp.float32)
+    weights = _masked_softmax(logits.reshape(*q.shape[:-1], -1), mask, bias).astype(v.dtype)
+    y = jnp.einsum("XNS,XSK->XNK", weights.reshape(logits.shape), v)
+    return y.reshape(*q.shape[:-1], -1)
+
+
 def attention_weights(q, k, mask, bias, scale: float) -> Float[Array, "B G R T S"]:
     """The attention weights in float32; uniform for a query whose keys are all masked."""
-    logits = _query_key_products(q * scale, k)
+    return _masked_softmax(_query_key_products(q * scale, k), mask, bias)
+
+
+def _masked_softmax(logits, mask, bias):
+    """softmax(logits + bias) over the keys that are not masked."""
     if bias is not None:
         logits = logits + bias.astype(jnp.float32)
     return jax.nn.softmax(jnp.where(mask, logits, jnp.finfo(jnp.float32).min), axis=-1)

@@ -141,7 +141,7 @@ def test_a_window_as_wide_as_the_memory_makes_cuts_invisible(residual, cuts):
     tokens = ids(2, 16)
     parts, cache = in_parts(model, tokens, cuts)
     close(jax.jit(model)(a_batch(model, tokens)), parts)
-    assert cache.layers[0].k.shape[2] == 4 and cache.length == 16  # no larger than it was
+    assert cache.layer(0).k.shape[2] == 4 and cache.length == 16  # no larger than it was
 
 
 def test_without_a_window_a_part_sees_the_memory_and_itself():
@@ -178,7 +178,7 @@ def test_a_memory_is_nothing_but_keys_of_layer_inputs():
     attention = jax.tree.map(lambda a: a[0], nnx.split(model.transformer.stack.blocks.attention)[1])
     words = model.token_embedding(tokens) * 24**0.5
     keys = (words[0, 2:] @ attention["k"]["kernel"][...]).reshape(4, 4, 6)
-    close(cache.layers[0].k[0].swapaxes(0, 1), keys)
+    close(cache.layer(0).k[0].swapaxes(0, 1), keys)
 
 
 def test_a_prefix_is_read_in_both_directions():
