@@ -1,4 +1,4 @@
-"""Adapters for parameter-efficient fine-tuning: LoRA as a change of the parameter tree.
+"""Adapters for parameter-efficient fine-tuning: LoRA, or training of some parameters only.
 
 A state's parameters are those of the objective and, below `adapter/`, what the adapter trains. The
 step, the evaluation and whoever opens a run use `merged`: the parameters of the objective with
@@ -53,6 +53,20 @@ class Adapter:
         """The parameters of the objective, from those of a state. key: for dropout; None: none"""
         leaves = self.merged_leaves(named(params), key)
         return named_map(lambda path, _: leaves[path], without_adapter(params))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOnly(Adapter):
+    """Training of some parameters of the objective, without further ones: biases, or the head.
+
+    train: regexes of the parameters that are trained
+    """
+
+    train: Sequence[str]
+
+    def frozen(self, params: dict) -> Any:
+        chosen = select(self.train, params, what="adapter.train")
+        return jax.tree.map(lambda trained: not trained, chosen)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

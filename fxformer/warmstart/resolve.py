@@ -2,9 +2,9 @@
 
 `warm_start.from=RUN` takes over the source's model and tokenizer unless the command line chooses
 others with `model=` or `tokenizer=`; overrides of single choices (`model.dropout=0`,
-`model/task_head=classification`) apply to the model taken over. `warm_start.layers` keeps a subset
-of its layers (layer_subset.py); `warm_start.encoder` and `warm_start.decoder` combine two models
-(encoder_decoder.py).
+`model/task_head=classification`) and the head of a task apply to the model taken over.
+`warm_start.layers` keeps a subset of its layers (layer_subset.py); `warm_start.encoder` and
+`warm_start.decoder` combine two models (encoder_decoder.py).
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,8 @@ def resolve_warm_start(cfg: DictConfig, overrides: list[str], verb: str = "train
     keys = [word.partition("=")[0].lstrip("+~").partition("@")[0] for word in overrides]
     if "size" in keys and "model" not in keys:
         raise ConfigError("size: the model of warm_start has its own size; leave out size=")
+    if cfg.get("task") and cfg.model.get("task_head"):
+        keys += ["model/head", "model/task_head"]  # the task has chosen them
     made = cfg.copy()
     OmegaConf.set_struct(made, False)
     if single is not None:

@@ -1,5 +1,7 @@
 """LoRA: begins as the base, trains only its own matrices, and is merged where a run is opened."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from fxformer.inference.load import load
 from fxformer.rules import RuleError, named
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.adapter import ADAPTER, Adapter, LoRA, without_adapter
-from tests.task.rows import setup_of
+from tests.task.rows import rows_of, setup_of, write
 
 LORA = ("adapter=lora", "adapter.rank=2", "model.layers=2")
 
@@ -116,6 +118,45 @@ def test_training_changes_the_adapter_and_the_head_only(tmp_path):
     heads = 16 * 16 + 16 + 16 * 2 + 2
     assert setup.trained_parameters == 2 * 2 * (2 * 16 * 2) + heads
     assert setup.parameters == base.parameters == base.trained_parameters
+
+
+@pytest.mark.parametrize(
+    ("adapter", "trained"), [("head_only", "task_heads/"), ("bias_only", "bias|task_heads/")]
+)
+def test_presets_train_biases_or_the_head(tmp_path, adapter, trained):
+    setup = setup_of(tmp_path, "classification", f"adapter={adapter}")
+    found = named(setup.frozen)
+    assert {path for path, stop in found.items() if not stop} == {
+        path for path in found if re.search(trained, path)
+    }
+    assert 0 < setup.trained_parameters < setup.parameters / 3
+    moments = [p for p in named(setup.abstract_state.opt) if "/mu/" in p]
+    assert moments and all(re.search(trained, path) for path in moments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe", ["adapter=head_only", "adapter=lora", "optimizer.freeze=[blocks]"]
+)
+def test_a_frozen_body_keeps_the_weights_of_the_warm_start(tmp_path, recipe):
+    """From a text model to a labelled task: frozen parameters equal their source bit for bit."""
+    rows = write(tmp_path / "rows.jsonl", rows_of("classification"))
+    common = [f"data.files={rows}", f"data.cache_dir={tmp_path}", "data.batch=4", "data.length=32",
+              f"runs={tmp_path / 'runs'}", "energy=tdp", "trainer.compile_cache=null",
+              "optimizer.lr=0.01"]  # fmt: skip
+    text = ["model=bert", "objective=mlm", "data=jsonl", "tokenizer=char", "size=tiny",
+            "model.dim=16", "model.heads=2", "trainer.steps=2", "name=text"]  # fmt: skip
+    assert app.train([*common, *text]) == 0
+    (source,) = (tmp_path / "runs").glob("*text*")
+    words = [f"warm_start.from={source}", "task=classification", "trainer.epochs=1", "name=tuned"]
+    assert app.train([*common, *words, recipe]) == 0
+    (tuned,) = (tmp_path / "runs").glob("*tuned*")
+    before, after = newest(StoredRun(source)), newest(StoredRun(tuned))
+    frozen = "blocks" if "freeze" in recipe else "transformer|token_embedding"
+    same = {p for p in after if re.match("params/model", p) and re.search(frozen, p)}
+    assert same and all(np.array_equal(before[path], after[path]) for path in same)
+    steps = [line["step"] for line in StoredRun(tuned).lines]
+    assert max(steps) == StoredRun(tuned).config["trainer"]["steps"] < 20
 
 
 @pytest.mark.slow

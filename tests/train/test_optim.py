@@ -106,6 +106,18 @@ def test_frozen_parameters_never_change_and_have_no_state():
     assert not any("embedding" in path for path in named(state.opt))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("freeze", [["embedding", "bias"], ["stack", "embedding"]])
+def test_every_optimizer_freezes(name, freeze):
+    optimizer = load("optimizer", name, freeze=freeze)
+    params = Parts().state.params
+    tx = optimizer.build(constant, params)
+    updates, _ = tx.update(params, tx.init(params), params)
+    moved = {path for path, update in named(updates).items() if np.any(update)}
+    expected = {path for path in named(params) if not any(part in path for part in freeze)}
+    assert moved == expected - {path for path in expected if "bias" in path}  # their values are 0
+
+
 @pytest.mark.parametrize("knob", ["decay", "multipliers", "freeze"])
 def test_a_rule_for_nothing_is_refused(knob):
     rule = "embeding" if knob == "freeze" else ("embeding", 0)
