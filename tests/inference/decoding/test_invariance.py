@@ -1,5 +1,7 @@
 """The same tokens alone, in a batch, padded on either side, from a cache and without one."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -138,12 +140,17 @@ def name_of_memory(model) -> bool:
 
 
 @pytest.mark.slow
-def test_a_bfloat16_cache_changes_little():
-    model, prompt = tiny("decoder"), ids(2, 6)
-    settings = GenerationConfig(max_new_tokens=4)
-    full = generate(model, settings, prompt=prompt)
-    half = generate(model, settings, prompt=prompt, cache_dtype="bfloat16")
+@pytest.mark.parametrize("strategy", ["greedy", "beam", "contrastive"])
+@pytest.mark.parametrize("name", QUICK)
+def test_a_bfloat16_cache_changes_scores_by_rounding_only(name, strategy):
+    family, overrides = (DECODERS | SEQ2SEQ)[name]
+    model, settings = tiny(family, *overrides), settings_of(strategy).replace(max_new_tokens=3)
+    assert jax.tree.leaves(model.init_cache(1, 4, jnp.bfloat16).layers)[0].dtype == jnp.bfloat16
+    prompt = inputs(name in SEQ2SEQ, [ids(1, 6)[0], ids(1, 4, seed=1)[0]], 6, "right")
+    full = generate(model, settings, **prompt)
+    half = generate(model, settings, cache_dtype="bfloat16", **prompt)
     np.testing.assert_allclose(full.scores, half.scores, rtol=0.05)
+    assert (full.scores != half.scores).any()  # the cache is what was asked for
 
 
 SHARED = ("decoder-alibi", "decoder-buckets", "decoder-window", "gpt2", "llama", "transfo_xl", "t5")
