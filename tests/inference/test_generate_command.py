@@ -64,5 +64,7 @@ def test_settings_of_conf_generation(generate):
     assert generate("decoder", *words, "--generation", "beam") == beams
     code, _, err = generate("decoder", *words, "--generation", "beem")
     assert (
-        code == 2 and "there are beam, diverse_beam, greedy, sample; write --generation beam" in err
+        code == 2
+        and "there are beam, contrastive, diverse_beam, greedy, sample; write --generation beam"
+        in err
     )
