@@ -85,7 +85,8 @@ def facts(
             words += f", nll {formatting.loss(ended.valid['nll'])}"
         lossy = round_trip.mark(setup.data.facts["valid"])
         accuracies = ("accuracy", "sentence_accuracy", "discriminator_accuracy")
-        own = [name for name in setup.objective.metric_names if name not in accuracies]
+        written = () if setup.generated is None else setup.generated.task.metric_names
+        own = [n for n in (*setup.objective.metric_names, *written) if n not in accuracies]
         for name in ("perplexity", "bits_per_byte", *accuracies, *own):
             if name in ended.valid:
                 words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"

@@ -24,6 +24,9 @@ from fxformer.warmstart.config_references import referenced, resolved
 HEADS = ("head/", "task_heads/")
 
 
+STARTS = ("pad", "eos", "bos")  # values of objective.start
+
+
 class CheckpointSource(ABC):
     """A pretrained model: its config, its tokenizer and, on demand, its weights.
 
@@ -49,6 +52,10 @@ class CheckpointSource(ABC):
     @abstractmethod
     def tokenizer(self) -> Tokenizer | None:
         """Its tokenizer; None if it has none."""
+
+    @abstractmethod
+    def start(self) -> str | None:
+        """First token of its decoder: pad, eos or bos; None: another one, or not known."""
 
     @abstractmethod
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
@@ -80,6 +87,14 @@ class PublishedSource(CheckpointSource):
 
     def tokenizer(self) -> Tokenizer | None:
         return read_tokenizer(self.folder, self.vocab_rows)
+
+    def start(self) -> str | None:
+        config = self.published.config
+        found = config.get("decoder_start_token_id")
+        same = (
+            one for one in STARTS if found is not None and config.get(f"{one}_token_id") == found
+        )
+        return next(same, None)
 
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         self.published.check(shapes, _may_be_fresh(shapes, optional), optional)
@@ -113,6 +128,10 @@ class RunSource(CheckpointSource):
 
     def tokenizer(self) -> Tokenizer | None:
         return load(self.tokenizer_folder) if is_saved(self.tokenizer_folder) else None
+
+    def start(self) -> str | None:
+        found = (self.run.config.get("objective") or {}).get("start")
+        return found if found in STARTS else None
 
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         found, name = self.arrays, self.run.id

@@ -1,8 +1,9 @@
 """Resolve the config of a run that starts from pretrained weights (config key `warm_start`).
 
-`warm_start.from=RUN` takes over the source's model and tokenizer unless the command line chooses
-others with `model=` or `tokenizer=`; overrides of single choices (`model.dropout=0`,
-`model/task_head=classification`) and the head of a task apply to the model taken over.
+`warm_start.from=RUN` takes over the source's model, tokenizer and first decoder token unless the
+command line chooses others with `model=`, `tokenizer=` or `objective.start=`; overrides of single
+choices (`model.dropout=0`, `model/task_head=classification`) and the head of a task apply to the
+model taken over.
 `warm_start.layers` keeps a subset of its layers (layer_subset.py); `warm_start.encoder` and
 `warm_start.decoder` combine two models (encoder_decoder.py).
 """
@@ -38,7 +39,8 @@ PAIR_OF_FILES = (
 
 
 def resolve_warm_start(cfg: DictConfig, overrides: list[str], verb: str = "train") -> DictConfig:
-    """The config with the model and tokenizer of its warm start source; `cfg` itself without one.
+    """The config with the model, the tokenizer and the decoder's start token of its warm start
+    source; `cfg` itself without one.
 
     overrides: arguments of the command line
     verb: the command whose config this is
@@ -89,6 +91,8 @@ def _use_single(
     if "model" not in keys:
         _set_model(made, model, cfg, keys)
     _set_tokenizer(made, source.tokenizer_folder, source.tokenizer(), keys)
+    if "start" in (made.get("objective") or {}) and "objective.start" not in keys:
+        made.objective.start = source.start() or made.objective.start
 
 
 def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> None:

@@ -79,6 +79,14 @@ def test_overrides_change_the_model_taken_over():
     assert made["network"]["transformer"]["layers"] == 2
 
 
+@pytest.mark.parametrize(("family", "start"), [("t5", "pad"), ("bart", "eos")])
+def test_the_decoder_starts_with_the_token_of_its_source(family, start):
+    words = ["task=seq2seq", f"warm_start.from={HERE / family}"]
+    assert resolve_warm_start(composed("train", words), words).objective.start == start
+    words += ["objective.start=bos"]
+    assert resolve_warm_start(composed("train", words), words).objective.start == "bos"
+
+
 def test_references_of_a_resolved_model_are_restored():
     for model in ("bert", "gpt2", "t5", "bart"):
         words = [f"+model={model}", "+size=tiny", "model.norm.eps=1e-3"]
