@@ -122,7 +122,8 @@ class PositiveF1(SumMetric):
         logits, labels = single_label(self.name, predictions, references)
         if self.positive >= logits.shape[1]:
             raise UserError(
-                f"metric.positive={self.positive}: the model has classes 0 … {logits.shape[1] - 1}"
+                f"{self.name}: positive={self.positive}, but the model has classes "
+                f"0 … {logits.shape[1] - 1}"
             )
         predicted, actual = predicted_class(logits), labels == self.positive
         called = np.where(np.isnan(predicted), np.nan, predicted == self.positive)

@@ -51,6 +51,17 @@ def require_direction(
     )
 
 
+def require_named_direction(name: str, known: Mapping[str, bool] = NONE) -> None:
+    """Raise UserError unless the name of an objective says its direction, which is what a search
+    knows of it, and says the same as `known`."""
+    by_name = direction_of(name)
+    if by_name is None or by_name != direction_of(name, known):
+        raise UserError(
+            f"search.objectives={name}: its name does not say whether a higher {name} is better; "
+            f"write search.maximize=[{name}], or search.maximize=[] to minimize it"
+        )
+
+
 def is_better(value: float, best: float | None, direction: Direction) -> bool:
     """Whether a finite value beats the best one so far; NaN and infinities never do."""
     if value != value or value in (float("inf"), float("-inf")):

@@ -81,8 +81,7 @@ class EntityF1(SumMetric):
     def _scheme(self) -> Scheme:
         if self.scheme == "auto":
             raise UserError(
-                f"{self.name}: metric.scheme=auto needs the labels of the task; write "
-                "metric.scheme=BIO, IO or BIOES"
+                f"{self.name}: scheme=auto needs the labels of the task; write BIO, IO or BIOES"
             )
         return self.scheme
 

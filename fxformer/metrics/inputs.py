@@ -106,5 +106,5 @@ def _shape(array: np.ndarray) -> str:
 def _instead(labels: np.ndarray) -> str:
     """What fits labels that are no ids."""
     if labels.ndim == 2:
-        return "; for several labels of one example write metric=f1_micro_multilabel"
-    return "; for numbers write metric=pearson" if labels.dtype.kind == "f" else ""
+        return "; for several labels of one example use the metric f1_micro_multilabel"
+    return "; for numbers use the metric pearson" if labels.dtype.kind == "f" else ""

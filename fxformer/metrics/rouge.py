@@ -53,7 +53,7 @@ class Rouge(SumMetric):
         if self.sentences == "newline" and statistics[:, 4].max() <= 1:
             return [
                 "rougeLsum: no reference has a newline, so each is one sentence, and published "
-                "numbers, which split sentences, are higher; write metric.sentences=punctuation"
+                "numbers, which split sentences, are higher; set sentences=punctuation"
             ]
         return []
 

@@ -26,9 +26,9 @@ class Several(Metric):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names:
             raise UserError(
-                f"metric.metrics: {', '.join(twice)} occurs twice"
+                f"metrics: {', '.join(twice)} occurs twice"
                 if twice
-                else "metric.metrics: expected at least one metric"
+                else "metrics: expected at least one metric"
             )
         object.__setattr__(self, "metrics", tuple(self.metrics))
         object.__setattr__(self, "names", tuple(names))

@@ -25,17 +25,17 @@ class Squad(SumMetric):
     best counts. Answers are compared in lower case without punctuation and articles. In 2.0 an
     empty list means that there is no answer, and the prediction "" says so.
 
-    task: "1.1": every question has an answer; "2.0": some have none; then has_answer_… and
+    squad_version: "1.1": every question has an answer; "2.0": some have none; then has_answer_… and
         no_answer_… are the numbers of either kind, NaN where there is none
     """
 
     names = ("squad_f1", "squad_exact_match")
     bounds = (0.0, 100.0)
 
-    task: Literal["1.1", "2.0"] = "1.1"
+    squad_version: Literal["1.1", "2.0"] = "1.1"
 
     def __post_init__(self) -> None:
-        if self.task == "2.0":
+        if self.squad_version == "2.0":
             kinds = [
                 f"{kind}_{name}" for kind in ("has_answer", "no_answer") for name in self.names
             ]
@@ -46,10 +46,10 @@ class Squad(SumMetric):
         given, wanted = texts(self.name, predictions, references)
         rows = np.zeros((len(given), 6))
         for index, (prediction, answers) in enumerate(zip(given, wanted, strict=True)):
-            if self.task == "1.1" and not answers:
+            if self.squad_version == "1.1" and not answers:
                 raise UserError(
                     f"{self.name}: example {index} has no answer, which SQuAD 1.1 does not allow; "
-                    "write metric.task='2.0'"
+                    "use the metric squad_v2"
                 )
             found = (self._f1(prediction, answers), self._exact(prediction, answers), 1)
             first = 0 if answers else 3
@@ -59,7 +59,7 @@ class Squad(SumMetric):
     def from_sums(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         kinds = np.moveaxis(sums.reshape(*sums.shape[:-1], 2, 3), -2, 0)
         found = self._percent(kinds.sum(axis=0), "")
-        if self.task == "2.0":
+        if self.squad_version == "2.0":
             for kind, part in zip(KINDS, kinds, strict=True):
                 found |= self._percent(part, kind)
         return found
@@ -73,7 +73,7 @@ class Squad(SumMetric):
         }
 
     def _answers(self, answers: list[str]) -> list[str]:
-        if self.task == "1.1":
+        if self.squad_version == "1.1":
             return answers
         return [answer for answer in answers if normalize(answer)] or [""]
 
@@ -84,7 +84,7 @@ class Squad(SumMetric):
     def _f1(self, prediction: str, answers: list[str]) -> float:
         given = normalize(prediction).split()
         return max(
-            token_f1(given, normalize(answer).split(), empty_equal=self.task == "2.0")
+            token_f1(given, normalize(answer).split(), empty_equal=self.squad_version == "2.0")
             for answer in self._answers(answers)
         )
 

@@ -22,7 +22,7 @@ def split_label(label: str) -> tuple[str, str]:
     if prefix not in set("BIES") or (dash and not kind):
         raise UserError(
             f"{label!r} is no entity label: expected O, or B-, I-, E- or S- and a type; for labels "
-            "that are not entities write metric=accuracy or metric=f1_macro"
+            "that are not entities use the metric accuracy or f1_macro"
         )
     return prefix, kind or UNTYPED
 
@@ -49,8 +49,8 @@ def check_label(label: str, scheme: Scheme) -> tuple[str, str]:
     if prefix != "O" and prefix not in PREFIXES[scheme]:
         allowed = ", ".join([*(f"{one}-" for one in PREFIXES[scheme]), "O"])
         raise UserError(
-            f"{label!r} is no label of the scheme {scheme}, which has {allowed}; write "
-            f"metric.scheme={detect_scheme([label])}"
+            f"{label!r} is no label of the scheme {scheme}, which has {allowed}; set the "
+            f"scheme of the metric to {detect_scheme([label])}"
         )
     return prefix, kind
 

@@ -133,7 +133,5 @@ def sacrebleu() -> Any:
     try:
         import sacrebleu.metrics as found
     except ImportError:
-        raise UserError(
-            "metric: BLEU and chrF need sacrebleu: pip install 'fxformer[tasks]'"
-        ) from None
+        raise UserError("BLEU and chrF need sacrebleu: pip install 'fxformer[tasks]'") from None
     return found

@@ -115,6 +115,11 @@ class RowTask(ABC):
         labels = getattr(self, "labels", None)
         return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
 
+    @property
+    def directions(self) -> dict[str, bool]:
+        """{name: whether higher is better} of all metrics."""
+        return {name: up for one in self.judges for name, up in one.directions.items()}
+
     def judged(self, predictions: Any, references: Any) -> list[Result]:
         """The result of each metric."""
         return [metric.evaluate(predictions, references) for metric in self.judges]

@@ -90,7 +90,11 @@ class TaskObjective(Objective):
 
     @property
     def signatures(self) -> dict[str, str]:
-        return {name: one.signature() for one in self.task.judges for name in one.names}
+        return {name: s for one in self.task.judges for name, s in one.signatures().items()}
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        return self.task.directions
 
     def remarks(self, outputs: list, packed: Any) -> list[str]:
         """Remarks of all metrics, such as that one class only is predicted."""

@@ -73,7 +73,8 @@ class QuestionAnswering(Task):
     def check_rows(self, rows: Mapping[str, Sequence[Row]]) -> None:
         held_out = [row for split, some in rows.items() if split != "train" for row in some]
         missing = [row for row in held_out if not row.get("answers")]
-        if missing and any(isinstance(one, Squad) and one.task == "1.1" for one in self.metrics):
+        squads = [one for one in self.metrics if isinstance(one, Squad)]
+        if missing and any(one.squad_version == "1.1" for one in squads):
             raise UserError(
                 f"{len(missing)} of {len(held_out)} questions that are evaluated have no answer "
                 f"(the first: {missing[0].where}), which SQuAD 1.1 does not allow; write "

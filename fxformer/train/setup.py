@@ -22,7 +22,7 @@ from fxformer.data.round_trip import bits_per_byte
 from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
-from fxformer.metrics.direction import direction_of
+from fxformer.metrics.direction import require_named_direction
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
@@ -87,6 +87,12 @@ class Setup:
         return generated_texts(
             self.corpus, self.data, self.objective, self.objective_with, self.trainer
         )
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """{name: whether higher is better} of the metrics of its task."""
+        texts = self.generated.task.directions if self.generated else {}
+        return {**self.objective.directions, **texts}
 
     @functools.cached_property
     def flops_per_token(self) -> float:
@@ -188,27 +194,22 @@ def check_metric(
     """
     sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
     given = dict.fromkeys(sums, 1.0)
-    names = [*given, *ValidationBatches(setup, scored=1).derived_names(given)]
-    if setup.generated is not None:
-        names += setup.generated.metric_names
+    derived = ValidationBatches(setup, scored=1).derived_names(given)
+    texts = setup.generated.metric_names if setup.generated else ()
+    names = list(dict.fromkeys([*given, *derived, *texts]))
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
-    required = {"trainer.metric": [setup.trainer.metric], "search.objectives": list(objectives)}
-    for key, metric in [(key, metric) for key, some in required.items() for metric in some]:
+    searched = [("search.objectives", name) for name in objectives]
+    for key, metric in [("trainer.metric", setup.trainer.metric), *searched]:
         if metric not in names:
             raise UserError(
                 f"{key}={metric} is not evaluated{nearest(metric, names)}; there are "
                 f"{', '.join(names)}"
             )
-    trainer, known = setup.trainer, setup.objective.directions
+    trainer, known = setup.trainer, setup.directions
     trainer.best_direction(known)
     for name in objectives if maximize is None else ():
-        given = trainer.direction if name == trainer.metric else None
-        by_name = given or direction_of(name)  # as the search has taken it
-        if by_name is None or by_name != (given or direction_of(name, known)):
-            raise UserError(
-                f"search.objectives={name}: its name does not say whether a higher {name} is "
-                f"better; write search.maximize=[{name}], or search.maximize=[] to minimize it"
-            )
+        if name != trainer.metric or trainer.direction is None:
+            require_named_direction(name, known)
 
 
 def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, mesh: Mesh):

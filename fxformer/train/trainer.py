@@ -186,7 +186,7 @@ class Trainer:
             derive=self.validation.derive,
             observe=self.validation.observe,
             generated=self.setup.generated,
-            directions=self.setup.objective.directions,
+            directions=self.setup.directions,
             facts=self.saved_facts,
             note=self.note,
         )

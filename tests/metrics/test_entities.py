@@ -92,8 +92,8 @@ def test_the_scheme_of_a_label_set(labels, scheme):
         (EntityF1(), ["NOUN", "VERB"], "'NOUN' is no entity label"),
         (EntityF1(), ["ORG", "O"], "'ORG' is no entity label"),  # not an O that is spelled long
         (EntityF1(), ["O"], "all labels are O"),
-        (EntityF1(scheme="BIO"), ["O", "S-PER"], "metric.scheme=BIOES"),
-        (EntityF1(scheme="IO"), ["O", "B-PER"], "scheme IO, which has I-, O; write .*=BIO$"),
+        (EntityF1(scheme="BIO"), ["O", "S-PER"], "set the scheme of the metric to BIOES"),
+        (EntityF1(scheme="IO"), ["O", "B-PER"], "scheme IO, which has I-, O; set .* to BIO$"),
     ],
 )
 def test_labels_of_another_scheme_are_refused_before_training(metric, labels, said):

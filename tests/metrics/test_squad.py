@@ -18,7 +18,7 @@ def test_equal_to_the_official_script(task):
     sets = [one for one in OFFICIAL if task in one]
     assert len(sets) == 60
     for one in sets:
-        found = Squad(task=task).evaluate(one["predictions"], one["answers"]).values
+        found = Squad(squad_version=task).evaluate(one["predictions"], one["answers"]).values
         assert {k: v for k, v in found.items() if not math.isnan(v)} == pytest.approx(one[task])
 
 
@@ -42,7 +42,7 @@ def test_the_best_answer_counts():
 
 
 def test_null_answers():
-    metric = Squad(task="2.0")
+    metric = Squad(squad_version="2.0")
     found = metric.evaluate(["", "Paris", "", "Rome"], [[], [], ["Paris"], ["Rome"]]).values
     assert found["squad_exact_match"] == found["squad_f1"] == 50
     assert found["has_answer_squad_f1"] == 50 and found["no_answer_squad_f1"] == 50
@@ -54,11 +54,11 @@ def test_null_answers():
 def test_an_answer_of_articles_only():
     # normalised it is empty: 1.1 gives no F1 for it, 2.0 takes it for no answer
     assert Squad().evaluate(["The"], [["the"]]).values == {"squad_f1": 0, "squad_exact_match": 100}
-    assert Squad(task="2.0").evaluate([""], [["the"]]).values["squad_f1"] == 100
+    assert Squad(squad_version="2.0").evaluate([""], [["the"]]).values["squad_f1"] == 100
 
 
 def test_no_answer_needs_the_second_version():
-    with pytest.raises(UserError, match="example 1 has no answer.*metric.task='2.0'"):
+    with pytest.raises(UserError, match="example 1 has no answer.*use the metric squad_v2"):
         Squad().evaluate(["a", "b"], [["a"], []])
 
 

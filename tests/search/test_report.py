@@ -41,6 +41,13 @@ def test_the_largest_is_the_best_where_it_is_asked_for(tmp_path):
     told = study_report(study(tmp_path, trials, **facts))
     assert [one.trials[0].slot for one in told.configurations] == [1, 2, 0]
     assert told.pareto == [2, 1]
+    same = trial(0).params
+    running = [
+        trial(n, value, state="running", params=same | {"seed": n})
+        for n, value in enumerate([0.2, 0.8])
+    ]
+    (one,) = configurations(made := study(tmp_path / "more", running, **facts), made.trials())
+    assert one.value is None and one.last == 0.8
 
 
 def test_seeds_of_one_setting_are_one_row_with_an_interval(tmp_path):

@@ -13,15 +13,15 @@ from fxformer.train.setup import check_metric
 def setup(directions=None, **trainer):
     """As much of a setup as the check reads; the evaluation gives loss and fairness."""
     pair = (jnp.float32(1), jnp.float32(1))
-    objective = SimpleNamespace(
-        metric_names=("f1",), directions=directions or {}, needs_lm_head=False
-    )
+    objective = SimpleNamespace(metric_names=("f1",), needs_lm_head=False)
     return SimpleNamespace(
         evaluate=lambda params, batch: ({"loss": pair, "fairness": pair}, None),
         abstract_state=SimpleNamespace(params={}),
         example_batch=jnp.zeros(1),
         trainer=TrainerConfig(**trainer),
         objective=objective,
+        directions=directions or {},
+        generated=None,
     )
 
 
