@@ -33,6 +33,7 @@ class GeneratedTexts:
     settings: how texts are generated, with the special ids of the vocabulary
     objective_with: parameters of a state -> the objective
     batch: sources that are read at once
+    remarks: what a reader of the last metrics must know
     """
 
     task: Seq2Seq
@@ -42,6 +43,7 @@ class GeneratedTexts:
     objective_with: Callable[[Any], Objective]
     batch: int
     trainer: TrainerConfig
+    remarks: list[str] = dataclasses.field(default_factory=list)
     _made: int = -1  # last step with metrics
 
     def __post_init__(self) -> None:
@@ -59,6 +61,11 @@ class GeneratedTexts:
         """Names of the metrics that every evaluation has."""
         return self.task.metric_names if self.task.generate_every == 1 else ()
 
+    @property
+    def signatures(self) -> dict[str, str]:
+        """{name: signature} of each metric."""
+        return {name: s for one in self.task.judges for name, s in one.signatures().items()}
+
     def metrics(self, loop: LoopState, params: Any) -> dict[str, float]:
         """Metrics of the texts of all sources; {} where none are due at this step.
 
@@ -70,7 +77,9 @@ class GeneratedTexts:
             texts = self.texts(params, range(len(self.split.features)), loop.stop_requested)
         self._made = loop.step
         rows = [self.split.read[one.example] for one in self.split.features]
-        return self.task.scores(texts, [row.value("target") for row in rows])
+        results = self.task.judged(texts, [row.value("target") for row in rows])
+        self.remarks = list(dict.fromkeys(remark for one in results for remark in one.remarks))
+        return {name: value for one in results for name, value in one.values.items()}
 
     def last_metrics(self, loop: LoopState) -> dict[str, float]:
         """Those of the run's last parameters, where its last evaluation had none."""

@@ -120,7 +120,7 @@ class Setup:
             "flops_per_token": self.flops_per_token,
             "architecture": self.objective.model.architecture,
             "mesh": dict(self.mesh.shape),
-            "metrics": self.objective.signatures,
+            "metrics": self.generated.signatures if self.generated else self.objective.signatures,
             "peak_flops": peak and peak[0],
         }
 

@@ -237,7 +237,8 @@ class Trainer:
         """Lines of the summary about the metrics of a labelled task."""
         outputs, packed = self.validation.outputs, self.setup.data.packed["valid"]
         found = self.setup.objective.remarks(outputs, packed) if outputs else []
-        return [("note", one) for one in found]
+        written = self.setup.generated.remarks if self.setup.generated else []
+        return [("note", one) for one in (*found, *written)]
 
     def __enter__(self) -> Self:
         return self

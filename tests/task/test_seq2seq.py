@@ -5,15 +5,20 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import Generated
+from fxformer.inference.pipelines.model_card import ModelCard, trained_params
+from fxformer.metrics.translation import Bleu
 from fxformer.train import generated_texts
 from fxformer.train.evaluation import EvaluationAborted
 from fxformer.train.setup import ValidationBatches
-from tests.task.rows import write
+from tests.composing import composed
+from tests.physics import training
+from tests.task.rows import TINY, write
 from tests.task.seq2seq import reversed_rows, setup_of
 
 
@@ -167,3 +172,38 @@ def test_generated_texts_are_judged_and_shown(tmp_path, monkeypatch):
         made.texts(None, range(12), lambda: next(stops))
     with pytest.raises(UserError, match="trainer.metric=rougeL .* task.generate_every=1"):
         dataclasses.replace(made, task=dataclasses.replace(made.task, generate_every=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("model=seq2seq", "data.length=16", "model.layers=1"),
+                                   ("model=gpt2", "objective=clm", "data.length=24",
+                                    "model.layers=2")])  # fmt: skip
+def test_a_model_learns_to_copy_sentences(tmp_path, words):
+    """Exact texts, so BLEU 100; beams find what greedy search finds."""
+    rows = [[row | {"target": row["source"]} for row in reversed_rows(n, seed, longest=5)]
+            for n, seed in ((1000, 0), (40, 1))]  # fmt: skip
+    train, valid = (write(tmp_path / f"{n}.jsonl", some) for n, some in enumerate(rows))
+    setup = training.ready(
+        "task=seq2seq", *words, *TINY, "task.target_length=8", "model.dim=32", "data.batch=64",
+        "model.ffn.hidden=64", "optimizer.lr=5e-3", "optimizer.weight_decay=0",
+        "trainer.steps=600", f"data.files={train}", f"data.valid_files={valid}",
+        f"data.cache_dir={tmp_path / 'cache'}", "generation@task.generation=beam",
+    )  # fmt: skip
+    params = training.train(setup).state.params
+    texts = setup.generated.texts(params, range(40))
+    assert texts == [row["target"] for row in rows[1]]
+    greedy = dataclasses.replace(setup.generated.settings, num_beams=1)
+    again = dataclasses.replace(setup.generated, settings=greedy, batch=7)
+    assert again.texts(params, range(40)) == texts
+    pytest.importorskip("sacrebleu")
+    assert Bleu().evaluate(texts, [[text] for text in texts]).values["bleu"] == pytest.approx(100)
+
+
+def test_pipelines_read_sources_and_write_texts_as_the_run_did():
+    task = composed(["model=bart", "task=seq2seq", "task.prefix='turn: '",
+                     "generation@task.generation=beam"]).task  # fmt: skip
+    card = ModelCard(task_params=trained_params(OmegaConf.to_container(task)))
+    for name in ("summarization", "text2text-generation", "translation_en_to_de"):
+        params = card.params(name)
+        assert params["prefix"] == "turn: " and params["num_beams"] == 4
+        assert params["max_new_tokens"] == 64

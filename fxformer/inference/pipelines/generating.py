@@ -54,7 +54,7 @@ class GeneratingPipeline(Pipeline):
 
     def default_options(self) -> Any:
         """Decoding as the model's files say it for this task."""
-        own = self.card.task_params.get(self.name, {})
+        own = self.card.params(self.name)
         return self.Options(generation_config=self.model.generation_of(own))
 
     def changed(self, options: Any, given: Mapping[str, Any]) -> Any:

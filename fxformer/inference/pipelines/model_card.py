@@ -8,6 +8,8 @@ from fxformer.config.target import locate
 from fxformer.errors import UserError
 from fxformer.inference.model import Model
 
+WRITERS = ("text2text-generation", "summarization", "translation")  # pipelines of seq2seq models
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelCard:
@@ -24,6 +26,11 @@ class ModelCard:
     problem_type: str | None = None
     task_params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
+    def params(self, name: str) -> dict[str, Any]:
+        """Generation parameters and prefix for a task; of translation_XX_to_YY, where it has none,
+        those of translation."""
+        return self.task_params.get(name) or self.task_params.get(name.partition("_")[0], {})
+
     def names(self, count: int) -> list[str]:
         """Names of `count` classes: those of config.json, else LABEL_0, LABEL_1 …"""
         if len(self.labels) == count:
@@ -38,6 +45,7 @@ def model_card(model: Model) -> ModelCard:
         return ModelCard(
             labels=tuple(task.get("labels") or ()),
             problem_type=getattr(kind, "problem_type", None),
+            task_params=trained_params(task) if "prefix" in task else {},
         )
     if model.published is None or not (model.published / "config.json").is_file():
         return ModelCard()
@@ -54,3 +62,14 @@ def model_card(model: Model) -> ModelCard:
         problem_type=config.get("problem_type"),
         task_params={str(k): v for k, v in params.items() if isinstance(v, dict)},
     )
+
+
+def trained_params(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Prefix and generation settings of a model that learned task=seq2seq, by pipeline.
+
+    task: the `task` node of its config
+    """
+    settings = {k: v for k, v in task["generation"].items() if k != "_target_" and v is not None}
+    if "max_new_tokens" not in settings and "max_length" not in settings:
+        settings["max_new_tokens"] = task["target_length"]
+    return dict.fromkeys(WRITERS, {"prefix": task["prefix"], **settings})

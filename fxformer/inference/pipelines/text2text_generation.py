@@ -44,7 +44,7 @@ class Text2TextGeneration(GeneratingPipeline):
         """What is put in front of a text."""
         if options.prefix is not None:
             return options.prefix
-        return str(self.card.task_params.get(self.name, {}).get("prefix", ""))
+        return str(self.card.params(self.name).get("prefix", ""))
 
     def source(self, text: str, options: Any) -> np.ndarray:
         """Ids of the encoder's input with its special tokens. [s] int32."""
