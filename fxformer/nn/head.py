@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from fxformer.errors import UserError
-from fxformer.nn.core import FEW_ROWS, Embedding, Linear, matmul_transposed
+from fxformer.nn.core import Embedding, Linear
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 
@@ -72,12 +72,7 @@ class Head(nnx.Module):
     def logits(self, x: Float[Array, "*B D"], token_embedding: nnx.Module) -> Float[Array, "*B V"]:
         """Unnormalised log-probabilities in float32, given the model's token embedding."""
         features, kernel, bias = self.projection(token_embedding)
-        h = features(x)
-        if h.size <= FEW_ROWS * h.shape[-1]:  # a step of decoding
-            y = matmul_transposed(h.reshape(-1, h.shape[-1]), kernel)
-            y = y.reshape(*h.shape[:-1], -1)
-        else:
-            y = jnp.einsum("...E,VE->...V", h, kernel, preferred_element_type=jnp.float32)
+        y = jnp.einsum("...E,VE->...V", features(x), kernel, preferred_element_type=jnp.float32)
         return y if bias is None else y + bias.astype(jnp.float32)
 
     def score(

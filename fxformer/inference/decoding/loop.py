@@ -171,8 +171,7 @@ def next_logits(
     program: Program, model: LanguageModel | Seq2Seq, x: Float[Array, "B T D"]
 ) -> Float[Array, "B V"]:
     """float32 logits after the last token, of the tokens that may be chosen."""
-    logits = model.logits(x[:, -1]).astype(jnp.float32)[:, : program.vocab_size]
-    return jax.lax.optimization_barrier(logits)  # XLA would transpose them for each of their uses
+    return model.logits(x[:, -1]).astype(jnp.float32)[:, : program.vocab_size]
 
 
 def row_keys(seed: Int[Array, ""], rows: Int[Array, "B"], per_prompt: int) -> Array:
