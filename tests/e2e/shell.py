@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HELD = str(Path(__file__).with_name("held.py"))
 CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"]  # of all tests: programs of one serve the others
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
-CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=tdp")
+CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.valid_examples=32", "energy=tdp")
 DECODER = ("model=gpt2", "objective=clm", *CHAIN, *SMALL, f"trainer.compile_cache={CACHE}")
 
 

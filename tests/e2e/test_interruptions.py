@@ -7,6 +7,9 @@ import time
 import pytest
 from shell import CHAIN, DECODER, called, facts, fxformer, kill, lines, only, start, trace, until
 
+from fxformer.energy import ledger
+from fxformer.track.run_reader import StoredRun
+
 STEPS = 300
 RUN = ("train", *DECODER, f"trainer.steps={STEPS}", "trainer.save_every=7", "trainer.eval_every=50")
 RUN += ("energy.ledger_every_seconds=0.2",)
@@ -48,6 +51,18 @@ def goes_on(run, whole):
         assert every.setdefault((line["step"], line["split"]), line["loss"]) == line["loss"]
 
 
+def counted_whole(run):
+    """The energy of both attempts is in the sums, each by phase and by device."""
+    first, second = ledger.attempts(run / "energy.jsonl").values()
+    assert first["final"] and second["final"] and min(first["joules"], second["joules"]) > 0
+    totals = StoredRun(run).energy()
+    assert totals.joules == pytest.approx(first["joules"] + second["joules"])
+    assert lines(run)[-1]["joules"] <= totals.joules
+    for parts in (totals.by("phase"), totals.by("device")):
+        assert sum(part.joules for part in parts.values()) == pytest.approx(totals.joules, rel=0.01)
+    assert {"startup", "compile", "train", "evaluate", "checkpoint"} <= set(totals.by("phase"))
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
@@ -68,6 +83,7 @@ def test_a_signal_loses_nothing(number, tmp_path, short):
     code, out, err = called("train", "resume=last", folder=tmp_path)
     assert code == 0 and "is done after 40 steps" in out and "trainer.steps=80" in out
     assert len(facts(run)["attempts"]) == 2
+    counted_whole(run)
     code, out, err = called("train", "resume=last", "optimizer.lr=1.0", folder=tmp_path)
     assert code == 2 and "optimizer.lr" in err and "another run" in err
 

@@ -30,6 +30,7 @@ def sums_agree(totals):
     assert sum(totals.hours.values()) == pytest.approx(totals.joules, rel=0.01)
 
 
+@pytest.mark.slow  # one that is stopped: e2e/test_interruptions.py
 def test_a_run_killed_and_resumed_is_counted_whole(tmp_path):
     process = start(*RUN, folder=tmp_path, hold=45)
     run = until(45, process, tmp_path)

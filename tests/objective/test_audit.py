@@ -112,7 +112,7 @@ def ours(words):
 
 
 @pytest.mark.parametrize("preset, words, part", BROKEN)
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_every_rule_can_fail(preset, words, part, audit):
     code, found, said = audit(preset, *ours(words))
     rules = [r for r in found["rules"] if r["name"].rpartition(": ")[0] == part]
@@ -123,7 +123,7 @@ def test_every_rule_can_fail(preset, words, part, audit):
 
 
 @pytest.mark.parametrize("preset", sorted({preset for preset, _, _ in BROKEN}))
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_a_sound_one_passes(preset, audit):
     code, found, _ = audit(preset)
     assert code == 0 and found["holds"] and found["examples_drawn"] >= 1500

@@ -33,6 +33,7 @@ def change(**changes):
 
 
 @pytest.mark.parametrize("noises", LISTS)
+@pytest.mark.sample(3)
 def test_the_checks_hold_at_every_stage(noises, build, corpus, broken):
     objective = build(DenoisingLM, noises=noises)
     pairs = [(rows, objective.corrupt(rows)) for rows in corpus[:6]]

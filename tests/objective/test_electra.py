@@ -99,6 +99,7 @@ def test_the_checks_hold(electra, corpus, broken):
     ],
     ids=["bits", "order", "balance", "kept"],
 )
+@pytest.mark.sample(2)
 def test_a_broken_rule_breaks_its_check(corrupt_with, check, electra, corpus, broken):
     pairs = [(rows, corrupt_with(electra.corrupt(rows))) for rows in corpus[:4]]
     assert check in broken(objective_checks(electra), pairs)
@@ -217,6 +218,7 @@ def test_evaluation_draws_the_same_tokens_as_training(electra, batch):
         assert float(one[name][0]) == pytest.approx(float(keyed[name][0]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_cut_batch_gives_the_same_step(electra, pack):
     """Rows of very different lengths: a mean of the cuts' means would be another number."""
     batch = electra.corrupt(pack([[(0, 32)], [(1, 5)], [(2, 20), (3, 9)], [(4, 3)]], 32))

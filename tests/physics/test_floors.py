@@ -136,6 +136,7 @@ def test_nothing_is_learned_below_the_floor(name, text, chain, monkeypatch):
     assert paid(run) > least - MARGIN
 
 
+@pytest.mark.slow
 def test_a_decoder_that_reads_its_answer_is_caught(text, chain, monkeypatch):
     def leaking(rows, start):
         tokens, targets, weights = answer(rows, start)

@@ -15,7 +15,8 @@ from shell import DECODER, called, facts, lines, start  # noqa: E402
 from fxformer.search.study import Study, studies  # noqa: E402
 
 RUN = (*DECODER, "trainer.steps=8", "trainer.eval_every=2", "trainer.save_every=2")
-SEARCH = ("search.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-1))", "model.layers=1,2")
+RATES = ("search.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-1))")
+SEARCH = (*RATES, "model.layers=1,2")
 
 
 def fxformer(*argv: str, folder: Path) -> tuple[int, str, str]:
@@ -57,6 +58,7 @@ def only(folder: Path) -> Study:
         ),
     ],
 )
+@pytest.mark.sample(3)
 def test_what_cannot_be_searched_is_refused_before_anything_runs(words, said, tmp_path, capsys):
     from fxformer.cli import app
 
@@ -98,7 +100,7 @@ def test_combinations_that_cannot_be_are_left_out_where_asked(tmp_path, monkeypa
 
 
 def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path):
-    code, out, err = called("train", "-m", *RUN, *SEARCH, folder=tmp_path)
+    code, out, err = called("train", "-m", *RUN, *RATES, folder=tmp_path)
     assert code == 0, err + out
     study, trials = only(tmp_path), only(tmp_path).trials()
     assert [one.state for one in trials] == ["complete", "complete"]
@@ -112,10 +114,10 @@ def test_a_search_trains_shares_its_cache_and_again_does_nothing(tmp_path):
         config = (run / "config.yaml").read_text()
         assert "search:" not in config and f"lr: {one.params['optimizer.lr']}" in config
     assert study.command[:2] == ("train", "-m") and study.objectives == ("loss",)
-    code, out, _ = called("train", "-m", *RUN, *SEARCH, folder=tmp_path)
+    code, out, _ = called("train", "-m", *RUN, *RATES, folder=tmp_path)
     assert code == 0 and len(list(tmp_path.glob("runs/2*"))) == 2
     other = ("search.seed=1", f"search.name={study.name}")
-    code, out, err = called("train", "-m", *RUN, *SEARCH, *other, folder=tmp_path)
+    code, out, err = called("train", "-m", *RUN, *RATES, *other, folder=tmp_path)
     assert code == 2 and "search.seed: the study has 0, given 1" in err
 
 
