@@ -250,23 +250,25 @@ class ValidationBatches:
     scored: number of scored targets of one complete pass; 0 before the first
     coverage: which of the texts were in the batches of the last complete pass
     outputs: of a labelled task: (labels, outputs of its head) of each batch of the last pass
+    whole: whether the last pass reached its end
     """
 
     setup: Setup
     scored: int = 0
     coverage: Coverage | None = None
     outputs: list[tuple[Labels, np.ndarray]] = dataclasses.field(default_factory=list)
+    whole: bool = False
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
         scored, corrupt = 0, Coverage(self.setup.objective)
-        self.outputs = []
+        self.outputs, self.whole = [], False
         batches = data.valid(corpus.batch)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
             for _, batch in loader:
                 scored += int(np.sum(batch.weights))
                 yield self.setup.put(batch)
-        self.scored, self.coverage = scored, corrupt
+        self.scored, self.coverage, self.whole = scored, corrupt, True
 
     def observe(self, batch: Batch, outputs: jax.Array) -> None:
         """Keep the outputs of a labelled task's head for a batch."""

@@ -235,6 +235,8 @@ class Trainer:
 
     def remarks(self) -> list[tuple[str, str]]:
         """Lines of the summary about the metrics of a labelled task."""
+        if not self.validation.whole:  # none, or one that was given up
+            return []
         outputs, packed = self.validation.outputs, self.setup.data.packed["valid"]
         found = self.setup.objective.remarks(outputs, packed) if outputs else []
         written = self.setup.generated.remarks if self.setup.generated else []
