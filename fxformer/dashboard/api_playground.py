@@ -15,7 +15,7 @@ Send = Callable[[dict[str, Any]], None]  # sends one event to the page
 
 MAX_CHARACTERS = 20_000  # of each input
 MAX_NEW_TOKENS = 512
-MAX_BEAMS = 8
+MAX_BEAMS = 8  # and candidates of contrastive search, each of which has a row of the cache too
 FOLDER = "folder:"  # begins the keys of models that the command line names
 WAIT_SECONDS = 10.0  # for an answer that is being generated for somebody else
 _FIELDS = {
@@ -32,6 +32,7 @@ OPTIONS: dict[str, int | None] = {
     "do_sample": None,
     "temperature": None,
     "top_k": None,
+    "penalty_alpha": None,
     "top_p": None,
     "num_beams": MAX_BEAMS,
     "length_penalty": None,
@@ -127,7 +128,13 @@ def _check(given: Mapping[str, Any]) -> None:
             raise UserError(
                 f"the {name} input has {length:,} characters; at most {MAX_CHARACTERS:,} are taken"
             )
-    for name, value in given.get("options", {}).items():
+    options = given.get("options", {})
+    if options.get("penalty_alpha") and isinstance(options.get("top_k"), int):
+        if options["top_k"] > MAX_BEAMS:
+            raise UserError(
+                f"top_k={options['top_k']}: the page takes at most {MAX_BEAMS} of these"
+            )
+    for name, value in options.items():
         if name not in OPTIONS:
             raise UserError(f"there is no option {name!r}{nearest(name, OPTIONS)}")
         most = OPTIONS[name]

@@ -96,6 +96,7 @@ WRONG = [
     ({"colour": "red"}, "unknown field 'colour'"),
     ({"options": {"max_new_tokens": 513}}, "at most 512"),
     ({"options": {"num_beams": 9}}, "at most 8"),
+    ({"options": {"penalty_alpha": 0.6, "top_k": 9}}, "top_k=9: the page takes at most 8"),
     ({"options": {"num_return_sequences": 9}}, "no option 'num_return_sequences'"),
     ({"options": {"max_new_tokens": 1e9}}, "expected an integer"),
     ({"options": {"do_sample": True, "temperature": -1}}, "temperature"),
@@ -208,6 +209,10 @@ def test_two_models_are_asked_side_by_side_on_the_page(index):
         page.fill("input[name=num_beams]", "9")
         page.click(".run-button")
         assert done(watched) == "num_beams=9: the page takes at most 8"
+        page.select_option("label:has-text('strategy') select", "contrastive")
+        assert page.is_hidden("input[name=num_beams]") and page.is_visible("input[name=top_k]")
+        page.click(".run-button")
+        assert done(watched) == "done"
         watched.errors = [e for e in watched.errors if "400 (Bad Request)" not in e]  # the refusal
         watched.clean(url)
 

@@ -133,7 +133,7 @@ class GenerationConfig:
         if self.penalty_alpha and (beams > 1 or self.do_sample):
             raise UserError(
                 f"generation.penalty_alpha={self.penalty_alpha} is of contrastive search: write "
-                "generation.num_beams=1 generation.do_sample=false"
+                "generation.penalty_alpha=0, or generation.num_beams=1 generation.do_sample=false"
             )
         if self.penalty_alpha and self.top_k < 2:
             raise UserError(

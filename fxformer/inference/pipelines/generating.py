@@ -95,10 +95,11 @@ class GeneratingPipeline(Pipeline):
         return generate_rows(self.model, prompts, self.config(options))
 
     def tokens(self, one: PreparedRow, outputs: list[GeneratedText], options: Any) -> int:
-        """Tokens of the prompt or source, and those generated: of beam search by each beam."""
+        """Tokens of the prompt or source, and those generated: of beam search by each beam, of
+        contrastive search with each candidate."""
         config, lengths = self.config(options), [len(made.ids) for made in outputs]
-        beams = config.num_beams
-        return one.input_tokens + (beams * max(lengths) if beams > 1 else sum(lengths))
+        rows = config.top_k if config.penalty_alpha else config.num_beams
+        return one.input_tokens + (rows * max(lengths) if rows > 1 else sum(lengths))
 
     @abstractmethod
     def finish(self, state: Request, outputs: list[GeneratedText], options: Any) -> Any:

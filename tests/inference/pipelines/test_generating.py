@@ -122,8 +122,9 @@ def test_energy_is_shared_out_by_prompt_and_generated_tokens(monkeypatch):
     tokens = [row.input_tokens + n for row, n in zip(rows, lengths.values(), strict=True)]
     first, second = made.answers(lengths)
     assert first.joules / second.joules == pytest.approx(tokens[0] / tokens[1])
-    beams = made.changed(made.options, {"num_beams": 4})
-    assert made.tokens(rows[0], texts[0], beams) == rows[0].input_tokens + 4 * 30
+    for settings in ({"num_beams": 4}, {"penalty_alpha": 0.6, "top_k": 4}):
+        options = made.changed(made.options, settings)
+        assert made.tokens(rows[0], texts[0], options) == rows[0].input_tokens + 4 * 30
 
 
 def test_options_of_generation_are_checked():
