@@ -8,7 +8,7 @@ general one may follow a special one that leaves it nothing.
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ import jax
 from fxformer.errors import UserError
 
 STACK = "/blocks/"  # a path through it is a stack: its leaves carry all layers on a leading axis L
+ADAPTER = "adapter"  # the part of a state's parameters that an adapter has added (train/adapter.py)
 
 Rules = Sequence[tuple[str, Any]]
 
@@ -37,6 +38,18 @@ def named(tree: Any) -> dict[str, Any]:
 def named_map(change: Callable[[str, Any], Any], tree: Any) -> Any:
     """A tree of the same structure with change(path, leaf) at each leaf."""
     return jax.tree_util.tree_map_with_path(lambda keys, leaf: change(path_of(keys), leaf), tree)
+
+
+def nested(leaves: Mapping[str, Any]) -> dict:
+    """{path: leaf} as a nested dict: the inverse of `named` for dicts with string keys."""
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, last = path.split("/")
+        node = tree
+        for part in parents:
+            node = node.setdefault(part, {})
+        node[last] = leaf
+    return tree
 
 
 def is_stacked(path: str) -> bool:

@@ -42,6 +42,7 @@ class Planned:
     abstract_state: State
     mesh: Mesh
     trainer: TrainerConfig
+    frozen: dict
     parameters: int = 7
 
 
@@ -53,12 +54,13 @@ def test_a_state_that_does_not_fit_is_refused(monkeypatch):
                  skipped=None, streak=None)  # fmt: skip
     assert bytes_per_device(like) == 12_000
     needed = 12_000 + 4_000  # the state, given up to the new one, and the gradient
-    setup = Planned(like, mesh, TrainerConfig(donate=True))
+    setup = Planned(like, mesh, TrainerConfig(donate=True), {"w": False})
     monkeypatch.setattr(memory, "free", lambda: needed)
     check_memory(setup)
     monkeypatch.setattr(memory, "free", lambda: needed - 1)
     with pytest.raises(ValueError, match="7 parameters .* 16 kB .* model.layers"):
         check_memory(setup)
+    check_memory(dataclasses.replace(setup, frozen={"w": True}))  # which has no gradient
 
 
 @pytest.mark.parametrize(

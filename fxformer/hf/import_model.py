@@ -28,7 +28,7 @@ from fxformer.hf.published_model import PublishedModel, parameter_shapes, read_p
 from fxformer.hf.tokenizer_files import copy_files, read_tokenizer
 from fxformer.model.language_model import round_up
 from fxformer.nn.init import reinitialise
-from fxformer.rules import named
+from fxformer.rules import named, nested
 from fxformer.track.run import Run
 from fxformer.train.checkpoint import Checkpoints
 
@@ -149,18 +149,6 @@ def _store(run: Run, published: PublishedModel, tokenizer, arrays, lines: list[R
         raise OSError(f"the weights could not be written to {run.folder}")
     facts = {"architecture": published.variant.architecture, **host["imported"]}
     run.update(imported=facts, parameters=sum(array.size for array in arrays.values()))
-
-
-def nested(arrays: dict[str, np.ndarray]) -> dict:
-    """{"a/b": x} as {"a": {"b": x}}."""
-    tree: dict = {}
-    for path, array in arrays.items():
-        *parents, leaf = path.split("/")
-        node = tree
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[leaf] = array
-    return tree
 
 
 def multiple(size: int, rows: int) -> int:

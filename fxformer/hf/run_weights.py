@@ -4,8 +4,9 @@ import numpy as np
 
 from fxformer.config.stored import opened_config
 from fxformer.errors import UserError
+from fxformer.rules import ADAPTER
 from fxformer.track.run_reader import StoredRun
-from fxformer.train.adapter import ADAPTER, adapter_of
+from fxformer.train.adapter import adapter_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.checkpoint_files import DamagedCheckpoint
 

@@ -73,6 +73,7 @@ class Record(TypedDict, total=False):
     devices: list[str] | None
     data: dict[str, Any] | None
     parameters: int | None
+    trained_parameters: int | None
     flops_per_token: Number
     peak_flops: Number
     architecture: str | None

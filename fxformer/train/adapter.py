@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from fxformer.config.build import build
 from fxformer.errors import UserError
-from fxformer.rules import is_stacked, named, named_map, select
+from fxformer.rules import ADAPTER, is_stacked, named, named_map, nested, select
 from fxformer.train.state import Make, init
 from fxformer.types import Count, Positive, Rate
 
-ADAPTER = "adapter"  # the part of a state's parameters that the adapter has added
 HEADS = "model/task_heads/"
+KEY = 0x4C6F5241  # folded into the key of a step
 
 Leaves = Mapping[str, Any]  # {path: array}
 
@@ -127,9 +127,8 @@ class LoRA(Adapter):
         """(alpha / rank) A B in float32, [*layers, in, out]."""
         a, b = leaves[f"{ADAPTER}/{path}/a"], leaves[f"{ADAPTER}/{path}/b"]
         if key is not None and self.dropout:
-            kept = jax.random.bernoulli(
-                jax.random.fold_in(key, number), 1 - self.dropout, (*a.shape[:-1], 1)
-            )
+            own = jax.random.fold_in(jax.random.fold_in(key, KEY), number)  # not one of the model's
+            kept = jax.random.bernoulli(own, 1 - self.dropout, (*a.shape[:-1], 1))
             a = jnp.where(kept, a / (1 - self.dropout), 0)
         product = jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
         return (self.alpha / self.rank) * product
@@ -156,18 +155,6 @@ def adapter_of(cfg: DictConfig) -> Adapter:
 def without_adapter(params: dict) -> dict:
     """The parameters of a state that are the objective's own."""
     return {part: leaf for part, leaf in params.items() if part != ADAPTER}
-
-
-def nested(leaves: Leaves) -> dict:
-    """{path: array} as a nested dict."""
-    tree: dict[str, Any] = {}
-    for path, leaf in leaves.items():
-        *parts, last = path.split("/")
-        node = tree
-        for part in parts:
-            node = node.setdefault(part, {})
-        node[last] = leaf
-    return tree
 
 
 def _of_adapter(path: str) -> bool:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fxformer.rules import ADAPTER
+
 Distance = int | list[int]  # a list: one per layer of a stacked parameter
 
 LAYERS = re.compile(r"^(.*?)stack/(blocks|first_block)/")
@@ -22,18 +24,19 @@ def layer_distances(leaves: Mapping[str, Any]) -> dict[str, Distance]:
 
     Layers that share their parameters (ALBERT) count as one.
 
-    leaves: {path: array}, abstract or not
+    leaves: {path: array}, abstract or not; what an adapter adds is at the distance of its matrix
     """
+    plain = {path: path.removeprefix(f"{ADAPTER}/") for path in leaves}
     depths: dict[str, int] = {}  # of stacks, without a first layer that is stored by itself
     singles = set()
     for path, leaf in leaves.items():
-        if found := LAYERS.match(path):
+        if found := LAYERS.match(plain[path]):
             depths.setdefault(found[1], 0)
             if found[2] == "blocks":
                 depths[found[1]] = leaf.shape[0]
             else:
                 singles.add(found[1])
-    distances = {path: _distance(path, depths, singles) for path in leaves}
+    distances = {path: _distance(plain[path], depths, singles) for path in leaves}
     least = min((v if isinstance(v, int) else min(v) for v in distances.values()), default=0)
     return {
         path: value - least if isinstance(value, int) else [one - least for one in value]

@@ -11,15 +11,15 @@ from fxformer.train.setup import Setup
 
 
 def check_memory(setup: Setup) -> None:
-    """Raise UserError where the state and its gradient alone exceed the devices' memory.
+    """Raise UserError where the state and the gradient alone exceed the devices' memory.
 
     This is a lower bound, without activations; `fxformer plan` compiles the step to include them.
     """
     device = setup.mesh.devices.flat[0]
     copies = 1 if donates(setup.trainer.donate) else 2  # the old state and the new one
-    size = copies * bytes_per_device(setup.abstract_state) + bytes_per_device(
-        setup.abstract_state.params
-    )
+    params, frozen = (jax.tree.leaves(t) for t in (setup.abstract_state.params, setup.frozen))
+    trained = [leaf for leaf, stop in zip(params, frozen, strict=True) if not stop]
+    size = copies * bytes_per_device(setup.abstract_state) + bytes_per_device(trained)
     there = _free_device_memory(device)
     if there is None:  # all devices share the main memory
         there, size = memory.free(), size * setup.mesh.size

@@ -11,9 +11,9 @@ from fxformer.cli import app
 from fxformer.errors import UserError
 from fxformer.hf.run_weights import model_weights, newest
 from fxformer.inference.load import load
-from fxformer.rules import RuleError, named
+from fxformer.rules import ADAPTER, RuleError, named
 from fxformer.track.run_reader import StoredRun
-from fxformer.train.adapter import ADAPTER, Adapter, LoRA, without_adapter
+from fxformer.train.adapter import Adapter, LoRA, without_adapter
 from tests.task.rows import rows_of, setup_of, write
 
 LORA = ("adapter=lora", "adapter.rank=2", "model.layers=2")

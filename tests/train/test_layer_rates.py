@@ -55,6 +55,16 @@ def test_distance_from_the_top(model, expected):
     assert {path: found[path] for path in expected} == expected
 
 
+def test_what_an_adapter_adds_is_at_the_distance_of_its_matrix():
+    shapes = {"model/encoder/stack/blocks/q/kernel": (2, 4, 4), "model/head/kernel": (4, 4),
+              "adapter/model/encoder/stack/blocks/q/kernel/a": (2, 4, 1),
+              "adapter/model/encoder/stack/first_block/q/kernel/a": (4, 1),
+              "model/encoder/stack/first_block/q/kernel": (4, 4),
+              "adapter/model/token_embedding/embedding/a": (4, 1)}  # fmt: skip
+    leaves = {path: jax.ShapeDtypeStruct(shape, np.float32) for path, shape in shapes.items()}
+    assert list(layer_distances(leaves).values()) == [[2, 1], 0, [2, 1], 3, 3, 4]
+
+
 def test_layer_decay_equals_explicit_multipliers():
     explicit = (("blocks", (0.9**2, 0.9)), ("^embedding", 0.9**3))
     decayed, written = (

@@ -15,8 +15,9 @@ from fxformer.config.build import build
 from fxformer.config.options import composed
 from fxformer.config.target import ConfigError
 from fxformer.hf.convert import WeightMismatch
-from fxformer.hf.import_model import import_model, nested
+from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import load_model, parameter_shapes
+from fxformer.rules import nested
 from fxformer.warmstart.checkpoint_source import CheckpointSource
 from fxformer.warmstart.encoder_decoder import encoder_decoder_model
 from fxformer.warmstart.resolve import resolve_warm_start

@@ -17,9 +17,8 @@ from fxformer.hf.export_model import export_model
 from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import parameter_shapes
 from fxformer.hf.run_weights import model_weights
-from fxformer.rules import named
+from fxformer.rules import named, nested
 from fxformer.track.run_reader import StoredRun
-from fxformer.train.adapter import nested
 from fxformer.warmstart.config_references import referenced
 from fxformer.warmstart.initializer import WarmStart
 from fxformer.warmstart.reinit import check_top
