@@ -105,7 +105,7 @@ class RowTask(ABC):
         features: by split
         """
 
-    def facts(self, features: Sequence[Any]) -> dict[str, Any]:
+    def facts(self, split: str, features: Sequence[Any]) -> dict[str, Any]:
         """What is recorded of the features of a split besides what is known of all tasks."""
         return {}
 

@@ -152,7 +152,7 @@ class TaskCorpus(LabelledData, Corpus):
                 "tokens": sum(len(one.tokens) for one in encoded[split]),
                 "bytes": None,
                 "skipped": dict(self.skipped[split]),
-                **self.task.facts(encoded[split]),
+                **self.task.facts(split, encoded[split]),
             }
         made = self.task.pack(encoded, encoder, shared=isinstance(self.packing, Segments))
         packed = {

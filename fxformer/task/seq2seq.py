@@ -114,14 +114,14 @@ class Seq2Seq(RowTask):
         pads = encoder.tokenizer.ids.pad, pad
         return pack_pairs(features, limits, pads, shared=shared)
 
-    def facts(self, features: Sequence[PairFeature]) -> dict[str, Any]:
+    def facts(self, split: str, features: Sequence[PairFeature]) -> dict[str, Any]:
         """Lengths of targets before they were cut, and how many were; warns of those."""
         lengths = np.array([one.given[1] for one in features])
         cut = sum(one.lost[1] > 0 for one in features)
         if cut:
             _LOG.warning(
-                "%d of %d targets are longer than task.target_length=%d and lose text at their end",
-                cut, len(features), self.target_length,
+                "%d of %d %s targets are longer than task.target_length=%d and lose text at their "
+                "end", cut, len(features), split, self.target_length,
             )  # fmt: skip
         return {
             "target_tokens": {
