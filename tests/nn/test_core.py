@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from fxformer.nn.core import matmul
+from fxformer.nn.core import FEW_ROWS, Linear, TransposedLinear, matmul
 from fxformer.nn.init import depth_scaled, fan_in, truncated
 from fxformer.ops.dropout import drop
 from tests.models import close
@@ -36,3 +37,12 @@ def test_initialisers_read_the_last_axis_but_one_of_a_stack():
     assert abs(float(fan_in(1.0)(key, shape).std()) * 16 - 1) < 0.01
     assert abs(float(depth_scaled(0.02, 8)(key, shape).std()) / (0.02 / 4) - 1) < 0.01
     assert float(jnp.abs(truncated(0.02)(key, shape)).max()) <= 0.04
+
+
+def test_a_transposed_kernel_is_the_same_map():
+    linear = Linear(3, 5, rngs=nnx.Rngs(0))
+    linear.bias[...] = jnp.arange(5.0)
+    for rows in (1, 2, FEW_ROWS + 1):
+        x = jax.random.normal(jax.random.key(rows), (rows, 2, 3))[:, :1]
+        close(linear(x), TransposedLinear(linear)(x))
+    assert TransposedLinear(linear).dim == linear.dim == 3
