@@ -1,5 +1,6 @@
 """Parameters of a model laid out for decoding: arrays of their own for each layer, transposed."""
 
+import weakref
 from functools import partial
 
 import jax
@@ -15,10 +16,44 @@ from fxformer.nn.stack import UnrolledStack
 def decoding_layout(model: LanguageModel | Seq2Seq) -> tuple[nnx.GraphDef, nnx.State]:
     """The model with the layers of its decoder unrolled and their kernels transposed, split.
 
-    The parameters of these layers are copied, once for a call of `generate`; the other arrays are
-    those of the model.
+    The parameters of these layers are copied; the other arrays are those of the model. The copy is
+    kept for the next call with the same arrays, until another model is given or one of them dies.
     """
-    return _convert(*nnx.split(model))
+    graphdef, params = nnx.split(model)
+    arrays = jax.tree.leaves(params)
+    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+        return _convert(graphdef, params)
+    layout = _latest.of(graphdef, arrays)
+    if layout is None:
+        _latest.clear()  # before the next copy is made
+        layout = _convert(graphdef, params)
+        _latest.keep(graphdef, arrays, layout)
+    return layout
+
+
+class LatestLayout:
+    """The layout that was made last, while all the arrays live that it is of."""
+
+    def __init__(self):
+        self.entry = None  # (graphdef, weak references to the arrays, layout), replaced as a whole
+
+    def clear(self, *_) -> None:
+        """Drop the layout."""
+        self.entry = None
+
+    def keep(self, graphdef: nnx.GraphDef, arrays: list[jax.Array], layout) -> None:
+        """Hold the layout of a model with these arrays."""
+        self.entry = graphdef, [weakref.ref(array, self.clear) for array in arrays], layout
+
+    def of(self, graphdef: nnx.GraphDef, arrays: list[jax.Array]):
+        """The layout of this model and these very arrays; None: it is not held."""
+        if (entry := self.entry) is None or entry[0] != graphdef or len(entry[1]) != len(arrays):
+            return None
+        pairs = zip(arrays, entry[1], strict=True)
+        return entry[2] if all(array is reference() for array, reference in pairs) else None
+
+
+_latest = LatestLayout()
 
 
 @partial(jax.jit, static_argnums=0)
