@@ -4,12 +4,12 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.data.packing import Packed
 from fxformer.data.tokenizer import Tokenizer
@@ -113,7 +113,8 @@ class RowTask(ABC):
     def judges(self) -> tuple[Metric, ...]:
         """The metrics, for this task's classes."""
         labels = getattr(self, "labels", None)
-        return tuple(one if labels is None else one.for_labels(labels) for one in self.metrics)
+        metrics = cast(Sequence[Metric], self.metrics)  # a mapping only until it is frozen
+        return tuple(one if labels is None else one.for_labels(labels) for one in metrics)
 
     @property
     def directions(self) -> dict[str, bool]:
@@ -160,7 +161,12 @@ class Task(RowTask):
 
     @abstractmethod
     def loss(
-        self, head: Any, hidden: Float[Array, "B T D"], batch: Batch, key: Array | None
+        self,
+        head: Any,
+        hidden: Float[Array, "B T D"],
+        segments: Int[Array, "B T"],
+        labels: Labels,
+        key: Array | None,
     ) -> tuple[Sums, Array]:
         """({"loss", …}: (sum, weight) over labels, outputs of the head in float32, [B, …])."""
 

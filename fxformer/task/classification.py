@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
@@ -69,11 +69,13 @@ class TextTask(Task):
             [Feature(tokens, types, (len(tokens),), number, label)], total, cut=total - kept
         )
 
-    def logits(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> Array:
+    def logits(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> Array:
         """The head's outputs for each slot of each row, float32. [B, N, C]"""
-        at = batch.labels.at
-        own = jnp.take_along_axis(batch.segments, at, axis=1)
-        pieces = (batch.segments[:, None, :] == own[:, :, None]) & (own[:, :, None] > 0)
+        at = labels.at
+        own = jnp.take_along_axis(segments, at, axis=1)
+        pieces = (segments[:, None, :] == own[:, :, None]) & (own[:, :, None] > 0)
         return head.of_pieces(hidden, pieces, key=key).astype(jnp.float32)
 
 
@@ -111,8 +113,10 @@ class Classification(TextTask):
         classes[placed.row, placed.slot] = [one.label for one in placed.features]
         return Labels(begins(placed), classes, weights, numbers(placed))
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        logits, labels = self.logits(head, hidden, batch, key), batch.labels
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
+        logits = self.logits(head, hidden, segments, labels, key)
         found = softmax_loss(
             logits,
             labels.classes,
@@ -164,9 +168,11 @@ class MultiLabel(TextTask):
             classes[placed.row, placed.slot] = np.stack([one.label for one in placed.features])
         return Labels(begins(placed), classes, weights, numbers(placed))
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        logits = self.logits(head, hidden, batch, key)
-        return sigmoid_loss(logits, batch.labels.classes, batch.labels.weights), logits
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
+        logits = self.logits(head, hidden, segments, labels, key)
+        return sigmoid_loss(logits, labels.classes, labels.weights), logits
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
@@ -208,9 +214,11 @@ class Regression(TextTask):
         values[placed.row, placed.slot] = [one.label for one in placed.features]
         return Labels(begins(placed), values, weights, numbers(placed))
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        values = self.logits(head, hidden, batch, key)[..., 0]
-        return squared_loss(values, batch.labels.classes, batch.labels.weights), values
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
+        values = self.logits(head, hidden, segments, labels, key)[..., 0]
+        return squared_loss(values, labels.classes, labels.weights), values
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]

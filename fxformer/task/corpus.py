@@ -155,7 +155,7 @@ class TaskCorpus(LabelledData, Corpus):
                 **self.task.facts(split, encoded[split]),
             }
         made = self.task.pack(encoded, encoder, shared=isinstance(self.packing, Segments))
-        packed = {
+        packed: dict[str, Packed] = {
             split: TaskSplit(rows, encoded[split], self.open_rows()[split])
             for split, rows in made.items()
         }

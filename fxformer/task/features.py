@@ -122,7 +122,7 @@ class PackedFeatures:
         return account(self, len(self.features), tokens, tokens, 0)
 
 
-def row_length(features: Mapping[str, Sequence[Feature]], limit: int, shared: bool) -> int:
+def row_length(features: Mapping[str, Sequence[Any]], limit: int, shared: bool) -> int:
     """Tokens of a row: `limit` if features share rows, else as many as the longest one has.
 
     features: by split

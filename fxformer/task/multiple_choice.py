@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
@@ -76,13 +76,14 @@ class MultipleChoice(Task):
         """Position of the first choice of each example."""
         return np.maximum(labels.at[..., 0], 0)
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        labels = batch.labels
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
         rows, slots, choices = labels.at.shape
         at = labels.at.reshape(rows, slots * choices)
-        own = jnp.take_along_axis(batch.segments, jnp.maximum(at, 0), axis=1)
+        own = jnp.take_along_axis(segments, jnp.maximum(at, 0), axis=1)
         there = (at >= 0) & (own > 0)
-        pieces = (batch.segments[:, None, :] == own[:, :, None]) & there[:, :, None]
+        pieces = (segments[:, None, :] == own[:, :, None]) & there[:, :, None]
         values = head.of_pieces(hidden, pieces, key=key)[..., 0].astype(jnp.float32)
         logits = jnp.where(there, values, MISSING).reshape(rows, slots, choices)
         return softmax_loss(logits, labels.classes, labels.weights), logits

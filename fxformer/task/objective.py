@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.batch import Batch, Labels, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.nn.flops import kernel_size
 from fxformer.objective.base import Objective
@@ -128,4 +128,5 @@ class TaskObjective(Objective):
     def _loss(self, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
         first, second = split_key(key, 2)
         hidden = self.model(batch, key=first)
-        return self.task.loss(self.head, hidden, batch, second)
+        labels = cast(Labels, batch.labels)  # as `corrupt` gives them
+        return self.task.loss(self.head, hidden, batch.segments, labels, second)

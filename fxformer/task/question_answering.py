@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.data.token_offsets import TokenOffsets
 from fxformer.errors import UserError
@@ -132,10 +132,12 @@ class QuestionAnswering(Task):
             classes[placed.row, placed.slot] = spans + np.asarray(placed.begin)[:, None]
         return Labels(at, classes, weights, numbers(placed))
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        logits, labels = head(hidden, batch.segments, key=key).astype(jnp.float32), batch.labels
-        own = jnp.take_along_axis(batch.segments, labels.at, axis=1)
-        inside = batch.segments[:, None, :] == own[:, :, None]  # [B, N, T]
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
+        logits = head(hidden, segments, key=key).astype(jnp.float32)
+        own = jnp.take_along_axis(segments, labels.at, axis=1)
+        inside = segments[:, None, :] == own[:, :, None]  # [B, N, T]
         each = jnp.where(inside[..., None], logits[:, None], HIDDEN)
         logs = jax.nn.log_softmax(each, axis=2)
         nll = -jnp.take_along_axis(logs, labels.classes[:, :, None, :], axis=2)[:, :, 0]

@@ -62,5 +62,5 @@ def fit_pair(first: int, second: int, room: int) -> tuple[int, int]:
     cut = min(over, longer - shorter)
     longer, over = longer - cut, over - cut
     longer, shorter = longer - (over - over // 2), shorter - over // 2
-    kept = max(longer, 0), max(shorter, 0)
-    return kept if first >= second else kept[::-1]
+    longer, shorter = max(longer, 0), max(shorter, 0)
+    return (longer, shorter) if first >= second else (shorter, longer)

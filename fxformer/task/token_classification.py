@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.base import Encoded, Task, TextEncoder, begins, numbers
@@ -134,12 +134,14 @@ class TokenClassification(Task):
             classes[row, here] = np.maximum(one.label.classes, 0)
         return Labels(begins(placed), classes, weights, numbers(placed))
 
-    def loss(self, head: Any, hidden: Array, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        logits = head(hidden, batch.segments, key=key).astype(jnp.float32)
+    def loss(
+        self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
+    ) -> tuple[Sums, Array]:
+        logits = head(hidden, segments, key=key).astype(jnp.float32)
         found = softmax_loss(
             logits,
-            batch.labels.classes,
-            batch.labels.weights,
+            labels.classes,
+            labels.weights,
             smoothing=self.smoothing,
             class_weights=weight_array(self.class_weights),
         )
