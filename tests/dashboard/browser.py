@@ -44,9 +44,9 @@ class Watched:
     def ready(self, view: str = "") -> None:
         """Wait until the view has been rendered."""
         name = f"#view-{view}" if view else ".view"
-        self.page.wait_for_selector(f"{name}[data-ready=yes]", timeout=30_000)
+        self.page.wait_for_selector(f"{name}[data-ready=yes]", timeout=120_000)
 
-    def until(self, expression: str, seconds: float = 30.0) -> None:
+    def until(self, expression: str, seconds: float = 120.0) -> None:
         """Wait until `expression` holds in the page. Its policy forbids what playwright does."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(f"Boolean({expression})"):
@@ -85,6 +85,7 @@ def browser(*, width: int = 1280, height: int = 900, dark: bool = False) -> Iter
     _, engine = _launched()
     scheme, viewport = "dark" if dark else "light", {"width": width, "height": height}
     page = engine.new_page(viewport=viewport, color_scheme=scheme)
+    page.set_default_timeout(120_000)  # ms: other processes may keep the browser waiting
     try:
         yield Watched(page)
     finally:

@@ -51,7 +51,7 @@ def folder(tmp_path):
 def drawn(watched, panel):
     """Wait until a chart of the curves is there; how many lines it has."""
     chart = f"[data-panel='{panel}'] .chart"
-    watched.page.wait_for_selector(f"{chart}[data-drawn] .main-svg", timeout=30_000)
+    watched.page.wait_for_selector(f"{chart}[data-drawn] .main-svg", timeout=120_000)
     return watched.page.locator(f"{chart} .scatterlayer .trace").count()
 
 

@@ -17,7 +17,7 @@ from fxformer.dashboard.server import Server
 def ask(url, path="/", method="GET", body=None, **headers):
     """(status, headers, text); headers with _ for -, None to leave one out."""
     at = urlsplit(url)
-    link = http.client.HTTPConnection(at.hostname, at.port, timeout=10)
+    link = http.client.HTTPConnection(at.hostname, at.port, timeout=120)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     host = named.pop("Host", at.netloc)
     link.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

@@ -1,6 +1,5 @@
 """`fxformer dashboard` and `fxformer report` as a person types them."""
 
-import functools
 import json
 import signal
 import socket
@@ -27,11 +26,13 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
         "0",
         "--token",
     ]
-    interruptible = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # where the
-    # tests run in the background of a script, their children would ignore it
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=interruptible
-    ) as process:
+    # where the tests run in the background of a script, their children would ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         try:
             words = process.stdout.readline()
             url = words.rsplit(" at ", 1)[1].strip()
@@ -39,11 +40,11 @@ def test_the_dashboard_says_where_it_is_and_ends_on_ctrl_c(tmp_path):
             address, _, token = url.partition("?token=")
             assert len(token) > 20  # drawn
             with pytest.raises(urllib.error.HTTPError, match="403"):
-                urllib.request.urlopen(f"{address}api/runs", timeout=10)
+                urllib.request.urlopen(f"{address}api/runs", timeout=120)
             asked = urllib.request.Request(
                 f"{address}api/runs", headers={"Authorization": f"Bearer {token}"}
             )
-            assert len(json.load(urllib.request.urlopen(asked, timeout=10))["runs"]) == 1
+            assert len(json.load(urllib.request.urlopen(asked, timeout=120))["runs"]) == 1
             process.send_signal(signal.SIGINT)
             assert process.wait(300) == 0
         finally:
