@@ -17,6 +17,7 @@ from fxformer.energy.ledger import Ledger
 from fxformer.energy.meter import Meter
 from fxformer.inference.decoding.samples import generate_samples
 from fxformer.objective.coverage import Coverage
+from fxformer.rules import named
 from fxformer.track import formatting
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
@@ -161,6 +162,12 @@ class Trainer:
         self.progress.event(f"freshly initialised: {', '.join(fresh) or 'nothing'}")
         if anew:
             self.progress.event(f"re-initialised top layers: {start.reinit_layers}")
+        if stuck := start.frozen_at_random(lines, named(self.setup.frozen)):
+            warnings.warn(
+                f"{len(stuck)} parameters are freshly initialised and frozen, so they stay as "
+                f"drawn: {', '.join(stuck[:3])}{' …' if stuck[3:] else ''}",
+                stacklevel=2,
+            )
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema=ema)
 

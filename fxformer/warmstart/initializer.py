@@ -10,6 +10,7 @@ found. resolve.py derives the config.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +69,14 @@ class WarmStart:
         """Write conversion_report.json to a run's folder; return its one-line summary."""
         (folder / REPORT).write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
         return f"{summary(lines)} ({REPORT})"
+
+    def frozen_at_random(self, lines: list[ReportLine], frozen: Mapping[str, bool]) -> list[str]:
+        """Paths of parameters that the source does not provide and that are not trained either.
+
+        lines: of `apply`; frozen: {path in the objective: whether it is not trained}
+        """
+        drawn = [line.path for line in lines if line.status in ("fresh", "reinitialised")]
+        return sorted(path for path in drawn if frozen.get(f"model/{path}", frozen.get(path)))
 
     def apply(self, params: dict, *, runs: str) -> tuple[dict, list[ReportLine]]:
         """(`params` of an objective with the model's arrays replaced, conversion report).

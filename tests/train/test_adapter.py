@@ -9,6 +9,7 @@ import pytest
 
 from fxformer.cli import app
 from fxformer.errors import UserError
+from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.hf.run_weights import model_weights, newest
 from fxformer.inference.load import load
 from fxformer.rules import ADAPTER, RuleError, named
@@ -130,6 +131,10 @@ def test_presets_train_biases_or_the_head(tmp_path, adapter, trained):
         path for path in found if re.search(trained, path)
     }
     assert 0 < setup.trained_parameters < setup.parameters / 3
+    if adapter == "head_only":  # no backward pass below the head
+        forward = executed_flops(setup.evaluate, setup.abstract_state.params, setup.example_batch)
+        step = executed_flops(setup.step, setup.abstract_state, setup.example_batch)
+        assert step < 1.2 * forward
     moments = [p for p in named(setup.abstract_state.opt) if "/mu/" in p]
     assert moments and all(re.search(trained, path) for path in moments)
 

@@ -129,6 +129,9 @@ def test_top_layers_are_drawn_anew_and_reported():
     params, lines = WarmStart(from_=str(HERE / "bert"), reinit_layers=1).apply(drawn, runs="runs")
     loaded, _ = WarmStart(from_=str(HERE / "bert")).apply(drawn, runs="runs")
     anew = {line.path for line in lines if line.status == "reinitialised"}
+    frozen = {f"model/{path}": "kernel" in path for path in shapes}
+    stuck = WarmStart(from_="bert").frozen_at_random(lines, frozen)
+    assert stuck == sorted(path for path in anew if "kernel" in path)
     for path, leaf in named(params["model"]).items():
         whole = named(loaded["model"])[path]
         assert ("/blocks/" in path) == (path in anew)
