@@ -87,6 +87,10 @@ def compose(
     none = ["tokenizer=none", "data=markov", f"data.symbols={symbols}"]
     words += none if tokenizer is None else ["tokenizer=file"]
     cfg = composed("train", [*words, *overrides])
+    if any(word.startswith("adapter") for word in overrides):
+        raise ConfigMismatch(
+            "adapter: an import trains nothing; write it after fxformer train warm_start.from=RUN"
+        )
     kind = _architecture(cfg)
     if not any(word.startswith("objective=") for word in overrides):
         words.append(f"objective={default_objective(kind, tokenizer)}")

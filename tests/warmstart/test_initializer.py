@@ -12,6 +12,7 @@ from fxformer.config.build import build
 from fxformer.config.options import composed, plain
 from fxformer.config.target import ConfigError
 from fxformer.hf.canonical_config import canonicalize, differences
+from fxformer.hf.config_map import ConfigMismatch
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.export_model import export_model
 from fxformer.hf.import_model import import_model
@@ -159,3 +160,9 @@ def test_layers_that_share_parameters_cannot_be_drawn_anew():
     with pytest.raises(ConfigError, match="share their parameters"):
         check_top(model, 1)
     check_top(model, 0)
+
+
+def test_an_import_has_no_adapter(tmp_path):
+    with pytest.raises(ConfigMismatch, match="an import trains nothing"):
+        import_model(HERE / "bert", runs=str(tmp_path), overrides=["adapter=lora"])
+    assert not list(tmp_path.iterdir())
