@@ -197,12 +197,12 @@ def test_generated_texts_are_judged_and_shown(tmp_path, monkeypatch):
 def test_a_model_learns_to_copy_sentences(tmp_path, words):
     """Exact texts, so BLEU 100; beams find what greedy search finds."""
     rows = [[row | {"target": row["source"]} for row in reversed_rows(n, seed, longest=5)]
-            for n, seed in ((1000, 0), (40, 1))]  # fmt: skip
+            for n, seed in ((4000, 0), (40, 1))]  # fmt: skip
     train, valid = (write(tmp_path / f"{n}.jsonl", some) for n, some in enumerate(rows))
     setup = training.ready(
         "task=seq2seq", *words, *TINY, "task.target_length=8", "model.dim=32", "data.batch=64",
         "model.ffn.hidden=64", "optimizer.lr=5e-3", "optimizer.weight_decay=0",
-        "trainer.steps=600", f"data.files={train}", f"data.valid_files={valid}",
+        "trainer.steps=1000", f"data.files={train}", f"data.valid_files={valid}",
         f"data.cache_dir={tmp_path / 'cache'}", "generation@task.generation=beam",
     )  # fmt: skip
     params = training.train(setup).state.params
