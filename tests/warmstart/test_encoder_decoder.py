@@ -54,6 +54,8 @@ class Preset(CheckpointSource):
 
     def tokenizer(self): ...
 
+    def start(self): ...
+
 
 @pytest.mark.parametrize(
     "share,parameters",
