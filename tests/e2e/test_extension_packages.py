@@ -16,6 +16,7 @@ FILE = re.compile(r"`(my_lab/[\w./]+)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 PARTS = ("model=gpt2", "objective=backward", "model/attention=cosine")
 SMALL = ("data=markov", "tokenizer=none", "data.symbols=8", "energy=tdp", "data.examples=64")
 SMALL += ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
+SMALL += ("data.valid_examples=32",)  # one evaluation of the default takes seconds
 
 
 @pytest.fixture
