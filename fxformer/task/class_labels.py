@@ -1,5 +1,6 @@
 """Class names and class weights of tasks with classes."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,12 @@ def label_names(task: Any) -> tuple[str, ...]:
 
 def label_set(task: Any) -> LabelSet:
     """The LabelSet of a task."""
-    return LabelSet(label_names(task))
+    return _label_set(label_names(task))
+
+
+@functools.lru_cache(8)
+def _label_set(names: tuple[str, ...]) -> LabelSet:
+    return LabelSet(names)
 
 
 def check_class_weights(labels: Sequence[str] | None, weights: Any) -> None:

@@ -27,6 +27,8 @@ from fxformer.task.losses import sigmoid_loss, softmax_loss, squared_loss
 from fxformer.task.text_template import fit_pair
 from fxformer.types import Positive, Rate
 
+LARGEST = float(np.finfo(np.float32).max)  # label of a regression
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextTask(Task):
@@ -199,12 +201,12 @@ class Regression(TextTask):
         value = row.values["label"]
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if isinstance(value, bool) or not math.isfinite(number):
+        if isinstance(value, bool) or not abs(number) <= LARGEST:
             raise UserError(
-                f"{row.where}: the label {value!r} is not a finite number; for class names write "
-                "task=classification"
+                f"{row.where}: the label {value!r} is not a finite number of float32; for "
+                "class names write task=classification"
             )
         return number
 

@@ -19,8 +19,9 @@ from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Prepared, Source
 from fxformer.data.labelled.corpus import LabelledData
 from fxformer.data.labelled.labels import LabelSet, count
+from fxformer.data.labelled.readers import Record
 from fxformer.data.labelled.roles import INPUTS
-from fxformer.data.labelled.rows import Row
+from fxformer.data.labelled.rows import BadRow, Row
 from fxformer.data.labelled.statistics import SplitStatistics, of_split, show
 from fxformer.data.packing import Packed, Padded, Segments
 from fxformer.data.progress import Slow
@@ -81,7 +82,6 @@ class TaskCorpus(LabelledData, Corpus):
         """The tokenizer, from the training rows where it is to be made, and facts; no token yet."""
         if self.tokenizer is None:
             raise UserError("data=labelled is text and needs a tokenizer: tokenizer=…")
-        self._check_roles()
         content = f"TaskCorpus {self.fingerprint()} {self.task.added_texts}"
         root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
         name = hashlib.blake2b(f"{content}\n{self.tokenizer.key()}".encode(), digest_size=16)
@@ -114,7 +114,6 @@ class TaskCorpus(LabelledData, Corpus):
         OmegaConf.set_struct(made, False)
         role = self.task.label_role
         if role is not None:
-            self._check_roles()
             names = LabelSet.of(rows, cfg.task.get("labels"), role).names
             made.task.labels = list(names)
             if cfg.task.get("class_weights") == "balanced":
@@ -221,12 +220,18 @@ class TaskCorpus(LabelledData, Corpus):
                 yield from texts_of(row.get(role))
             yield from self.task.added_texts
 
-    def _check_roles(self) -> None:
-        """Raise UserError where the rows lack a role that the task reads."""
-        for rows in self.open_rows().values():
-            for row in rows[:1]:
-                for role in self.task.needed(row):
-                    row.value(role)
+    def _row(self, record: Record, index: int) -> Row:
+        """As LabelledData; a row that lacks a value that the task reads cannot be used either."""
+        row = super()._row(record, index)
+        read = self.task.read(row)
+        for role in self.task.needed(read):
+            try:
+                read.value(role)
+            except UserError as problem:
+                if index == 0 and role not in read.values:  # the column has another name
+                    raise
+                raise BadRow(f"no {role}", str(problem)) from None
+        return row
 
 
 def texts_of(value: Any) -> Iterable[str]:

@@ -104,7 +104,7 @@ def choice_of(row: Row, choices: Sequence[str]) -> int:
     if isinstance(label, str) and choices.count(label) == 1:
         return choices.index(label)
     text = str(label)
-    if not isinstance(label, bool) and text.isdecimal() and int(text) < len(choices):
+    if not isinstance(label, bool) and text in map(str, range(len(choices))):
         return int(text)
     raise UserError(
         f"{row.where}: the label {label!r} is neither one of the {len(choices)} choices nor a "

@@ -125,7 +125,13 @@ def test_class_names_come_from_the_training_rows_and_are_stored(tmp_path):
     ("task", "row", "said"),
     [
         ("classification", {"text": "red", "label": "other"}, "'other' is not one of the 2"),
+        ("classification", {"text": "red"}, "has no 'label'"),
+        ("multi_label", {"text": "red", "label": None}, "label is null"),
+        ("multi_label", {"text": "red", "label": ["red", None]}, "in its list is null"),
         ("regression", {"text": "red", "label": "big"}, "is not a"),
+        ("regression", {"text": "red", "label": 10**400}, "is not a finite"),
+        ("regression", {"text": "red", "label": 1e300}, "is not a finite"),
+        ("multiple_choice", {"text": "red", "choices": ["a", "b"], "label": "9" * 5000}, "neither"),
         ("multiple_choice", {"text": "red", "choices": ["a", "b"], "label": 2}, "neither"),
         ("token_classification", {"words": ["a", "b"], "labels": ["O"]}, "2 words and 1 labels"),
         ("question_answering", {"id": "1", "question": "q", "context": "red stone",
@@ -137,3 +143,11 @@ def test_bad_rows_are_refused_with_their_place(tmp_path, task, row, said):
     with pytest.raises(UserError, match=said) as caught:
         setup_of(tmp_path, task, f"data.valid_files={bad}")
     assert "bad.jsonl, line 5" in str(caught.value)
+
+
+def test_rows_without_what_a_task_reads_are_left_out_and_counted(tmp_path):
+    bad = [{"text": "red"}, {"text": "red", "label": None}, {"label": "few"}]
+    valid = write(tmp_path / "bad.jsonl", [*rows_of("classification", 4), *bad])
+    setup = setup_of(tmp_path, "classification", f"data.valid_files={valid}", "data.bad_rows=skip")
+    assert setup.data.facts["left_out"] == {"valid": {"no label": 2, "no text": 1}}
+    assert setup.data.facts["rows"]["valid"] == 4

@@ -182,7 +182,7 @@ class LabelledData:
         found = []
         for index, record in enumerate(records):
             try:
-                found.append(Row(self._values(record), record.where, index))
+                found.append(self._row(record, index))
             except BadRow as bad:
                 if self.bad_rows == "refuse":
                     raise UserError(
@@ -193,6 +193,10 @@ class LabelledData:
             why = ", ".join(f"{number} with {reason}" for reason, number in left_out.items())
             raise UserError(f"the {split} split has 0 usable rows{why and f' (left out: {why})'}")
         return found
+
+    def _row(self, record: Record, index: int) -> Row:
+        """The row of a record. Raises BadRow where it cannot be used."""
+        return Row(self._values(record), record.where, index)
 
     def _values(self, record: Record) -> dict[str, Any]:
         """Values of a record by role. Raises BadRow."""

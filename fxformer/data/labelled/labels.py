@@ -13,6 +13,7 @@ from fxformer.errors import UserError
 _LOG = logging.getLogger(__name__)
 MOST = 10_000  # classes
 MOST_NUMBERS = 20  # classes that are fractions
+_LONGEST = 1000  # characters of a number; Python refuses to read integers of more than 4300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ def number_of(row: Row, role: str = "label") -> float:
     found = row.value(role)
     try:
         number = float(found)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         shown = str(found)[:40]
@@ -138,7 +139,7 @@ def _order(names: Iterable[str]):
 
 
 def _is_whole(name: str) -> bool:
-    return name.removeprefix("-").isdecimal() and name.isascii()
+    return len(name) <= _LONGEST and name.removeprefix("-").isdecimal() and name.isascii()
 
 
 def _check_classes(names: list[str], total: int, role: str) -> None:

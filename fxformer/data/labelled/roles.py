@@ -71,9 +71,12 @@ def by_role(record: dict[str, Any] | list[Any], columns: Columns, where: str) ->
 def normalised(values: dict[str, Any], where: str, separator: str | None = None) -> dict[str, Any]:
     """Values by role in the type that each role has. Raises BadRow for what has no such form.
 
-    separator: of several labels in one string; None: a string is one label
+    separator: of several labels in one string, of which a blank one has none; None: a string is one
+        label
     """
     made = dict(values)
+    if separator is not None and isinstance(label := made.get("label"), str):
+        made["label"] = [part for part in map(str.strip, label.split(separator)) if part]
     for role, turn in _TURN.items():
         if role not in made:
             continue
@@ -81,9 +84,6 @@ def normalised(values: dict[str, Any], where: str, separator: str | None = None)
             made[role] = turn(made[role], role, where)
         elif role in INPUTS and role != "pair":  # a text alone is sound; rows may lack a label
             raise BadRow(f"blank {role}", f"{where}: {role} is null")
-    label = made.get("label")
-    if separator is not None and isinstance(label, str):
-        made["label"] = [one for part in label.split(separator) if (one := part.strip())]
     if made.get("labels") is not None and made.get("words") is not None:
         _same_length(made["words"], made["labels"], where)
     if made.get("context") is not None and "answers" in made:
@@ -142,6 +142,8 @@ def _label(value: Any, role: str, where: str) -> Any:
     """A label as it was given, strings without white space around them."""
     if isinstance(value, list):
         return [_label(one, role, where) for one in value]
+    if value is None:
+        raise BadRow(f"no {role}", f"{where}: a {role} in its list is null")
     if isinstance(value, dict):
         raise BadRow("label is an object", f"{where}: label is an object, not a name or a number")
     value = value.strip() if isinstance(value, str) else value

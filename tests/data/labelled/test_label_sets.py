@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from fxformer.data.labelled.labels import LabelSet, labels_of, number_of
+from fxformer.data.labelled.roles import normalised
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 
@@ -82,3 +83,15 @@ def test_labels_and_numbers_of_a_row():
     for wrong in ("good", float("nan"), "inf", ["1"]):
         with pytest.raises(UserError, match="line 2: the label .* is not a number"):
             number_of(rows(wrong)[0])
+
+
+def test_numbers_that_python_refuses_to_read_are_names():
+    long = "9" * 5000
+    assert set(LabelSet.of(rows("1", long)).names) == {"1", long}
+    with pytest.raises(UserError, match="is not a number"):
+        number_of(rows(10**400)[0])
+
+
+def test_a_blank_string_of_labels_has_none():
+    assert normalised({"text": "a", "label": " "}, "a.csv, line 2", "|")["label"] == []
+    assert normalised({"text": "a", "label": "x| |y"}, "a.csv, line 2", "|")["label"] == ["x", "y"]
