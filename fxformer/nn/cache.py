@@ -56,7 +56,8 @@ class KVCache:
     ) -> tuple[Float[Array, "B S G K"], Float[Array, "B S G K"], Self]:
         """Keys and values that T more tokens attend to, themselves included, and the new cache."""
         cache = self.append(k, v)
-        return *(a.astype(k.dtype).swapaxes(1, 2) for a in (cache.k, cache.v)), cache
+        keys, values = (a.astype(k.dtype).swapaxes(1, 2) for a in (cache.k, cache.v))
+        return keys, values, cache
 
     def append(self, k: Float[Array, "R T G K"], v: Float[Array, "R T G K"]) -> Self:
         """The cache with T more tokens, written behind those it holds. R is a multiple of B where

@@ -122,8 +122,8 @@ class Stack(nnx.Module):
         graphdef, params = nnx.split(self.blocks)
 
         def run(graphdef, x, inputs):
-            params, *rest = inputs
-            x, _, found = run_block(nnx.merge(graphdef, params), x, *rest[:2], None, rest[2])
+            params, window, index, own = inputs
+            x, _, found = run_block(nnx.merge(graphdef, params), x, window, index, None, own)
             return x, found
 
         run = jax.checkpoint(run, static_argnums=0) if self.remat else run
@@ -177,7 +177,9 @@ class Stack(nnx.Module):
         """Keys and values of the cross-attention of every layer."""
         found = []
         for i in range(self.layers):
-            keys_and_values = self.layer(i).cross_attention.keys_and_values(encoder_output)
+            attention = self.layer(i).cross_attention
+            assert attention is not None  # of a decoder that reads an encoder
+            keys_and_values = attention.keys_and_values(encoder_output)
             found.append(EncoderKeys(*(a.swapaxes(1, 2) for a in keys_and_values)))
         return found
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -140,7 +140,7 @@ def padded(
 
 def inputs(
     model: Any, sources: Int[np.ndarray, "B T"], mask: Bool[np.ndarray, "B T"]
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Arguments of `generate`: what an encoder reads, or what a decoder continues."""
     if model.architecture == "decoder":
         return {"prompt": sources, "prompt_mask": mask}
@@ -152,7 +152,8 @@ def decoding_settings(task: Seq2Seq, objective: Objective) -> GenerationConfig:
 
     Without a limit a text is as long as a target may be. Raises UserError for stop strings.
     """
-    settings, vocabulary = task.generation, objective.vocabulary
+    settings = cast(GenerationConfig, task.generation)  # task stands below inference
+    vocabulary = objective.vocabulary
     if settings.stop_strings:
         raise UserError("task.generation.stop_strings: texts of this task end at their eos token")
     given = {

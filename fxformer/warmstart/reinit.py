@@ -27,7 +27,8 @@ def check_top(model: dict[str, Any], top: Top) -> None:
             f"{', '.join(stacks)}"
         )
     for side, stack in stacks.items():
-        count, layers = top.get(side, 0) if isinstance(top, dict) else top or 0, stack["layers"]
+        own: Mapping[str, int] = top if isinstance(top, dict) else dict.fromkeys(stacks, top or 0)
+        count, layers = own.get(side, 0), stack["layers"]
         if not 0 <= count < layers:
             raise ConfigError(
                 f"warm_start.reinit_layers={count}: the {side} has {layers} layers; write a number "

@@ -5,6 +5,7 @@ from functools import partial
 
 import jax
 from flax import nnx
+from jax.core import Tracer
 
 from fxformer.model.language_model import LanguageModel
 from fxformer.model.seq2seq import Seq2Seq
@@ -21,7 +22,7 @@ def decoding_layout(model: LanguageModel | Seq2Seq) -> tuple[nnx.GraphDef, nnx.S
     """
     graphdef, params = nnx.split(model)
     arrays = jax.tree.leaves(params)
-    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+    if any(isinstance(array, Tracer) for array in arrays):
         return _convert(graphdef, params)
     layout = _latest.of(graphdef, arrays)
     if layout is None:
