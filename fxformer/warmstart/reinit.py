@@ -27,7 +27,7 @@ def check_top(model: dict[str, Any], top: Top) -> None:
             f"{', '.join(stacks)}"
         )
     for side, stack in stacks.items():
-        own: Mapping[str, int] = top if isinstance(top, dict) else dict.fromkeys(stacks, top or 0)
+        own = {str(k): n for k, n in top.items()} if isinstance(top, dict) else {side: top or 0}
         count, layers = own.get(side, 0), stack["layers"]
         if not 0 <= count < layers:
             raise ConfigError(
