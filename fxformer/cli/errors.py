@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from fxformer.cli.composed import keys_of
-from fxformer.cli.hints import missing_group
+from fxformer.cli.hints import alike, missing_group, renamed
 from fxformer.config import folders
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
@@ -97,8 +97,9 @@ def composition(error: Exception, argv: list[str], verb: str = "train") -> str:
     keys = keys_of(rest, verb)
     if owned := _of_another_option(key, keys):
         return owned
-    near = nearest(key, keys)
     kind = "group" if "/" in key or "defaults list" in text else "key"
+    found = renamed(key, given.partition("=")[2], keys) if "." in key else ""
+    near = f"; write {found}" if found else alike(key, keys)
     near = near or f"; `fxformer {verb} --cfg job` shows all"
     return f"{key}: there is no such {kind}{near}"
 

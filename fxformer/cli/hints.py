@@ -12,7 +12,7 @@ from fxformer.config import folders
 from fxformer.config.type_check import nearest
 
 NO_GROUPS = ("hydra", "generation")  # folders of conf/ that are no groups of a run
-# Common names of other tools, by the last part of the key here.
+# Common names of other tools, by the end of the key here.
 ALIASES = {
     "learning_rate": "lr",
     "batch_size": "batch",
@@ -31,7 +31,37 @@ ALIASES = {
     "run_name": "name",
     "resume_from_checkpoint": "resume",
     "run": "resume",
+    "num_hidden_layers": "layers",
+    "n_layers": "layers",
+    "num_attention_heads": "heads",
+    "n_heads": "heads",
+    "n_embd": "dim",
+    "intermediate_size": "ffn.hidden",
+    "d_ff": "ffn.hidden",
+    "mlm_probability": "selection.rate",
+    "max_seq_length": "length",
+    "block_size": "length",
+    "train_batch_size": "batch",
+    "per_device_train_batch_size": "batch",
+    "num_train_epochs": "epochs",
+    "num_epochs": "epochs",
+    "warmup_steps": "warmup",
+    "warmup_ratio": "warmup",
+    "max_grad_norm": "clip",
+    "eval_steps": "eval_every",
+    "save_steps": "save_every",
+    "logging_steps": "log_every",
+    "save_total_limit": "keep_checkpoints",
+    "early_stopping_patience": "patience",
+    "metric_for_best_model": "metric",
+    "model_name_or_path": "warm_start.from",
+    "optim": "optimizer",
+    "lr_scheduler_type": "schedule",
+    "report_to": "tracker",
+    "r": "rank",
+    "target_modules": "matrices",
 }
+CHOICES = {"fp16": "precision=bfloat16", "bf16": "precision=bfloat16"}  # switches of other tools
 
 
 def foreign_words(argv: Sequence[str], verb: str) -> str:
@@ -72,10 +102,39 @@ def assignment(name: str, value: str, verb: str) -> str:
     """`optimizer.lr=3` for ("lr", "3"): the keys, or groups, whose last part is `name`, those
     that are least nested; "" where there is none."""
     name = name.strip("-").replace("-", "_")
-    name = ALIASES.get(name, name)
-    found = [key for key in _names(verb) if _last(key) == name or key == name]
-    least = min(map(_depth, found), default=0)
-    return _either([key for key in found if _depth(key) == least][:3], value)
+    return CHOICES.get(name) or _either(_ending(ALIASES.get(name, name), _names(verb)), value)
+
+
+def renamed(key: str, value: str, keys: Sequence[str]) -> str:
+    """`optimizer.lr=3` for ("trainer.learning_rate", "3"): the keys that end like the unknown
+    dotted `key`, or like what its last part is called here, those of its group first; "": none.
+
+    keys: all that are there
+    """
+    group, _, last = key.partition(".")[0], *key.rpartition(".")[1:]
+    name = ALIASES.get(last, last)
+    own = _ending(name, [one for one in keys if one.startswith(f"{group}.")])
+    if group not in keys and (groups := _groups_of(group)):  # wandb.project
+        return _either(groups, group)
+    return CHOICES.get(last) or _either(own or _ending(name, keys), value)
+
+
+def alike(key: str, keys: Sequence[str]) -> str:
+    """`; did you mean 'trainer.steps'?` for an unknown key, by its last part within its group;
+    where no key of the group looks like it, which keys the group has.
+
+    keys: all that are there
+    """
+    group, dot, last = key.partition(".")[0], *key.rpartition(".")[1:]
+    public = [one for one in keys if not _last(one).startswith("_")]
+    own = [one for one in public if one.startswith(f"{group}.")]
+    if not dot or not own:
+        return nearest(key, public)
+    lasts = {_last(one): one for one in sorted(own, key=_depth, reverse=True)}
+    if near := nearest(last, lasts).partition("'")[2].partition("'")[0]:
+        return f"; did you mean {lasts[near]!r}?"
+    first = dict.fromkeys(one.split(".")[1] for one in own)
+    return f"; {group} has: {', '.join(first)}"
 
 
 def _instead(option: str, value: str, verb: str) -> str:
@@ -123,6 +182,14 @@ def _names(verb: str) -> list[str]:
 
 def _last(key: str) -> str:
     return key.replace("/", ".").rpartition(".")[2]
+
+
+def _ending(name: str, keys: Sequence[str]) -> list[str]:
+    """Of the keys that end with the parts `name`, the least nested ones, three at most."""
+    found = [key for key in keys if f".{key.replace('/', '.')}".endswith(f".{name}")]
+    found = list(dict.fromkeys(found))  # a group is also a key
+    least = min(map(_depth, found), default=0)
+    return [key for key in found if _depth(key) == least][:3]
 
 
 def _depth(key: str) -> int:
