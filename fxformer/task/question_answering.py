@@ -177,3 +177,12 @@ class QuestionAnswering(Task):
             given[number] = context.text[low:high]
         wanted = [[one["text"] for one in row.get("answers") or []] for row in rows]
         return given, wanted
+
+    def shown_input(self, row: Row) -> str:
+        return f"{row['question']} | {row['context']}"
+
+    def shown(self, answer: Any, row: Row) -> str:
+        """A predicted answer, or the first of the true ones."""
+        if isinstance(answer, str):
+            return answer or "no answer"
+        return answer[0] if answer else "no answer"

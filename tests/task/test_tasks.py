@@ -91,6 +91,18 @@ def test_answers_are_the_tokens_of_their_characters(tmp_path):
     assert seen >= sum(bool(row["answers"]) for row in rows)
 
 
+def test_samples_of_questions_show_question_context_and_first_true_answer(tmp_path):
+    task = setup_of(tmp_path, "question_answering").objective.task
+    row = {"id": "1", "question": "which colour", "context": "red stone",
+           "answers": [{"text": "red", "start": 0}, {"text": "red stone", "start": 0}]}  # fmt: skip
+    assert task.shown_input(row) == "which colour | red stone"
+    given, wanted = task.predictions([], [], [row, row | {"answers": []}])
+    assert [task.shown(one, row) for one in (*given, *wanted)] == ["no answer"] * 2 + [
+        "red",
+        "no answer",
+    ]
+
+
 def test_choices_may_come_in_any_order(tmp_path):
     rows = rows_of("multiple_choice", 8)
     turned = [
