@@ -41,6 +41,7 @@ def load(
     """
     if not isinstance(what, str | Path) or not str(what):
         raise UserError(f"load: expected a run, a folder or a hub id, got {what!r}")
+    check_dtype(dtype)
     place = str(Path(what).expanduser()) if str(what).startswith("~") else str(what)
     source = open_source(place, str(runs), ignore, option="ignore=[{}]")
     if isinstance(source, PublishedSource):
@@ -51,6 +52,16 @@ def load(
         run = cast(RunSource, source).run
         model = load_run(run, resolve_step(run, step)).model
     return placed(model, dtype)
+
+
+def check_dtype(dtype: DTypeLike | None) -> None:
+    """Raise UserError unless weights can be of this type: a floating-point type, or None."""
+    try:
+        floating = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+    except TypeError:
+        floating = False
+    if not floating:
+        raise UserError(f"dtype={dtype!r}: weights are float32, bfloat16 or float16")
 
 
 def placed(model: Model, dtype: DTypeLike | None = None) -> Model:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from fxformer.data.tokenizer import Tokenizer
+from fxformer.errors import UserError
 from fxformer.spelling import Spelling
 
 VISIBLE = {" ": "▁", "\n": "↵", "\t": "⇥", "\r": "␍"}
@@ -42,8 +43,15 @@ def encode_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
 
     The name of a special token, as printed (see `special_tokens`) or as in the vocabulary ([MASK]),
     is encoded as that token. The space before a mask is dropped where tokens include their leading
-    space.
+    space. Raises UserError for a text with a lone surrogate.
     """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"character {error.start} of the text is a lone surrogate, which no UTF-8 text has: "
+            "remove it"
+        ) from None
     known = _vocabulary_names(tokenizer) | special_tokens(tokenizer)
     names = sorted(known, key=len, reverse=True)
     parts = re.split("(" + "|".join(map(re.escape, names)) + ")", text)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from fxformer.batch import Labels
+from fxformer.data.labelled.labels import labels_of
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
@@ -160,7 +161,7 @@ class MultiLabel(TextTask):
     def label_of(self, row: Row) -> np.ndarray:
         known = label_set(self)
         found = np.zeros(len(known.names), np.float32)
-        found[[known.id_of(one, row.where) for one in row.values["label"]]] = 1
+        found[[known.id_of(one, row.where) for one in labels_of(row)]] = 1
         return found
 
     def label_arrays(self, placed: Placed) -> Labels:

@@ -223,6 +223,12 @@ def test_a_step_chooses_the_checkpoint(run_folder, model_of):
     assert {leaf.dtype for leaf in jax.tree.leaves(half.params)} == {jnp.dtype("bfloat16")}
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float31", bool])
+def test_weights_are_floating_point_numbers(dtype):
+    with pytest.raises(UserError, match="float32, bfloat16 or float16"):
+        fxformer.load("nowhere", dtype=dtype)
+
+
 @pytest.mark.parametrize("name", ["gpt2", "t5"])
 @pytest.mark.sample(2)
 def test_a_hugging_face_folder_gives_the_numbers_of_transformers(name):

@@ -1,10 +1,12 @@
 """Tokens as a person reads them, and typed text with special tokens in it."""
 
 import numpy as np
+import pytest
 
 from fxformer.data.special_tokens import Specials
 from fxformer.data.tokenizer_basic import Byte, SymbolTokenizer
 from fxformer.data.tokenizer_fast import ByteLevelBPE, Word
+from fxformer.errors import UserError
 from fxformer.inference.token_text import encode_text, token_strings
 
 SPECIALS = Specials(sentinels=2)
@@ -55,3 +57,8 @@ def test_text_without_specials_is_encoded_as_it_is():
     assert encode_text("", tokenizer).shape == (0,)
     markup = Byte(specials=SPECIALS).make([])
     assert "".join(token_strings(encode_text("<script>", markup), markup)) == "<script>"
+
+
+def test_lone_surrogates_are_refused_with_their_place():
+    with pytest.raises(UserError, match="character 2 of the text is a lone surrogate"):
+        encode_text("a \ud800", Byte(specials=SPECIALS).make([]))

@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
+from fxformer.task.classification import MultiLabel
 from fxformer.train.setup import ValidationBatches
 from tests.task.rows import COLOURS, rows_of, setup_of, write
 
@@ -155,6 +157,13 @@ def test_bad_rows_are_refused_with_their_place(tmp_path, task, row, said):
     with pytest.raises(UserError, match=said) as caught:
         setup_of(tmp_path, task, f"data.valid_files={bad}")
     assert "bad.jsonl, line 5" in str(caught.value)
+
+
+@pytest.mark.parametrize("label", ["3", 3, ["3"]])
+def test_one_label_of_several_needs_no_list(label):
+    task = MultiLabel(labels=("30", "3"))
+    row = Row({"text": "red", "label": label}, "a.csv, line 2", 0)
+    assert task.label_of(row).tolist() == [0, 1]
 
 
 def test_rows_without_what_a_task_reads_are_left_out_and_counted(tmp_path):
