@@ -179,7 +179,7 @@ class QuestionAnswering(Task):
         return given, wanted
 
     def shown_input(self, row: Row) -> str:
-        return f"{row['question']} | {row['context']}"
+        return f"{row.get('question')} | {row.get('context')}"
 
     def shown(self, answer: Any, row: Row) -> str:
         """A predicted answer, or the first of the true ones."""

@@ -31,6 +31,8 @@ _COLOURS = {
     "pruned": "blue",
     "unreadable": "red",
 }
+# Columns of an evaluation that are shown in other rows.
+NO_METRICS = frozenset({"step", "split", "loss", "nll", "seconds", "tokens", "joules"})
 _CURVES = (("train", "green"), ("valid", "magenta"))
 _CARBON = typing.get_type_hints(Carbon.__init__, include_extras=True)
 _log = logging.getLogger(__name__)
@@ -143,6 +145,7 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
                 else ""
             ),
         ),
+        ("metrics", _metrics(valid)),
         ("code", commit),
         (
             "machine",
@@ -282,6 +285,12 @@ def _last(columns: dict[str, np.ndarray], name: str) -> float | None:
     values = columns.get(name, np.empty(0))
     values = values[~np.isnan(values)]
     return float(values[-1]) if len(values) else None
+
+
+def _metrics(valid: dict[str, np.ndarray]) -> str:
+    """The last held-out metrics but the loss."""
+    others = [(name, _last(valid, name)) for name in valid if name not in NO_METRICS]
+    return ", ".join(f"{n.replace('_', ' ')} {v:.3g}" for n, v in others if v is not None)
 
 
 def _lowest(columns: dict[str, np.ndarray]) -> float | None:

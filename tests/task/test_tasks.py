@@ -94,15 +94,15 @@ def test_answers_are_the_tokens_of_their_characters(tmp_path):
 
 
 def test_samples_of_questions_show_question_context_and_first_true_answer(tmp_path):
-    task = setup_of(tmp_path, "question_answering").objective.task
-    row = {"id": "1", "question": "which colour", "context": "red stone",
-           "answers": [{"text": "red", "start": 0}, {"text": "red stone", "start": 0}]}  # fmt: skip
-    assert task.shown_input(row) == "which colour | red stone"
-    given, wanted = task.predictions([], [], [row, row | {"answers": []}])
-    assert [task.shown(one, row) for one in (*given, *wanted)] == ["no answer"] * 2 + [
-        "red",
-        "no answer",
-    ]
+    setup = setup_of(tmp_path, "question_answering")
+    task, packed = setup.objective.task, setup.data.packed["valid"]
+    outputs = {n: np.zeros((len(one.tokens), 2)) for n, one in enumerate(packed.features)}
+    shown = task.samples(outputs, packed.features, packed.read, 20)
+    assert len(shown) == len({one.example for one in packed.features if one.example < 20})
+    for (read, _, truth), row in zip(shown, packed.read, strict=False):
+        assert read == f"which colour | {row.get('context')}"
+        answers = row.get("answers")
+        assert truth == (answers[0]["text"] if answers else "no answer")
 
 
 def test_choices_may_come_in_any_order(tmp_path):

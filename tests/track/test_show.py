@@ -26,7 +26,7 @@ def root(tmp_path):
             "train",
             {"loss": 8.0 / step, "seconds": clock(), "tokens": 100 * step, "joules": meter.read()},
         )
-    run.log(8, "valid", {"loss": 1.5})
+    run.log(8, "valid", {"loss": 1.5, "f1_macro": 0.25, "seconds": 8.0})
     Ledger(run.folder / "energy.jsonl").close(meter)
     run.finish("done")
     Run.create(tmp_path, "empty", config={})
@@ -44,6 +44,7 @@ def test_a_run_is_shown_whole(root, width):
         "train 1.0000",
         "valid 1.5000",
         "best 1.5000 at step 8",
+        "f1 macro 0.25",
         "800 J = 0.000222 kWh",
         "France, 2023",
         "measured",
