@@ -19,8 +19,9 @@ def held_out(loaded: Sequence[LoadedRun]) -> tuple[list[str], float]:
     for one in loaded:
         if not isinstance(one.corpus, TextCorpus):
             raise UserError(
-                f"{one.run.id} was trained on {type(one.corpus).__name__}, which is not text; "
-                "compare needs words that every run can be asked for"
+                f"{one.run.id} was trained on labelled or synthetic rows, not on text; compare "
+                f"scores language models on held-out text; for its metrics write fxformer show "
+                f"{one.run.id}"
             )
     by_hash = {one.run.facts["data"]["corpus_hash"]: one for one in loaded}
     texts = list(cast(TextCorpus, loaded[0].corpus).documents("valid"))

@@ -50,7 +50,9 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
         trials.append("model/residual=pre, which bears a larger optimizer.lr")
     if setup.cfg.data.batch * setup.cfg.data.length < SMALL_BATCH:
         trials.append("a larger data.batch")
-    words = "the model predicts little more than how frequent tokens are; try " + ", ".join(trials)
+    worse = valid["nll"] > guess + MARGIN
+    what = "worse than the frequencies" if worse else "little better than the frequencies"
+    words = f"the model predicts {what} of tokens alone; try " + ", ".join(trials)
     recipe = RECIPES.get(architecture(setup.cfg) or "")
     other = recipe and recipe != OmegaConf.select(setup.cfg, "name")  # a recipe carries its name
     begin = [("", f"or begin with a recipe that learns: experiment={recipe}")] if other else []

@@ -12,6 +12,7 @@ from fxformer.data.special_tokens import Specials
 from fxformer.data.text import Text
 from fxformer.data.tokenizer_basic import Byte
 from fxformer.data.tokenizer_fast import Word
+from fxformer.errors import UserError
 from fxformer.evaluate.compare import probe_task
 from fxformer.evaluate.equal_cost import at_least, choose, common, short, within
 from fxformer.evaluate.held_out import held_out
@@ -236,3 +237,9 @@ def test_two_objectives_on_one_table(two_runs):
 def test_what_cannot_be_compared_is_said(two_runs, words, said):
     code, _, err = called("compare", *words, folder=two_runs)
     assert code == 2 and said in err.replace("\n", " ")
+
+
+def test_a_run_of_labelled_rows_is_refused():
+    run = SimpleNamespace(run=SimpleNamespace(id="cls"), corpus=object())
+    with pytest.raises(UserError, match="labelled or synthetic rows, .* fxformer show cls"):
+        held_out([run])

@@ -34,6 +34,11 @@ def test_a_run_that_learned_frequencies_only_says_what_to_try(residual, batch, s
     assert not any(word in lines for word in unsaid)
 
 
+def test_a_run_worse_than_frequencies_is_told_so():
+    assert "little better than" in plateau(setup("Pre", 8), {"nll": 6.45})[0][1]
+    assert "predicts worse than the frequencies" in plateau(setup("Pre", 8), {"nll": 7.1})[0][1]
+
+
 def test_a_recipe_is_named_for_the_same_architecture_only():
     decoder = plateau(setup("Pre", 8, causal=True), {"nll": 6.35})
     assert decoder and not any("experiment=" in words for _, words in decoder)
