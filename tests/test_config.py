@@ -6,9 +6,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from fxformer.config.check import check, problems
-from fxformer.config.resume import differences, resumed
+from fxformer.config.resume import FREE, differences, resumed
+from fxformer.config.stored import opened_config
 from fxformer.config.target import ALLOWED, ConfigError, locate, signature
 from fxformer.config.type_check import type_problem
+from tests.composing import composed
 
 GOOD = {
     "heads": [1, 64],
@@ -222,6 +224,19 @@ def test_resume_takes_the_stored_config_and_the_free_changes(run):
     assert cfg.schedule.steps == 99  # it refers to trainer.steps
     assert cfg.tracker.token == "secret"
     assert (cfg.resume, cfg.runs) == (str(folder), str(folder.parent))
+
+
+def test_what_may_change_at_resume_is_in_every_config():
+    cfg = composed(["model=bert", "data=stdlib_docs"])
+    missing = object()
+    assert [key for key in FREE if OmegaConf.select(cfg, key, default=missing) is missing] == []
+
+
+def test_a_stored_part_that_is_no_mapping_is_refused(tmp_path):
+    parts = ("data", "tokenizer", "model", "objective", "task")
+    (tmp_path / "config.yaml").write_text("".join(f"{part}: x\n" for part in parts))
+    with pytest.raises(ConfigError, match="task: expected a mapping with _target_, got 'x'"):
+        opened_config(tmp_path)
 
 
 def test_resume_refuses_what_makes_another_run(run):

@@ -12,8 +12,9 @@ from fxformer.config.target import ConfigError
 # What may differ between the parts of one run: how long, who watches, where the folder lies.
 FREE = (
     *(f"trainer.{key}" for key in ("steps", "budget_minutes", "log_every", "eval_every")),
-    *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes", "keep")),
-    *("trainer.patience", "trainer.compile_cache", "trainer.extend"),
+    *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes")),
+    *("trainer.keep_checkpoints", "trainer.patience", "trainer.compile_cache", "trainer.extend"),
+    *("data.workers", "data.prefetch"),  # the batches are the same
     *("tracker", "energy", "runs", "resume"),
 )
 MASK = "<redacted>"  # what a run's folder holds in place of a secret

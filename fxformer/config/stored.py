@@ -56,6 +56,11 @@ def opened_config(folder: str | Path) -> DictConfig:
     wrong = packages.undeclared(given.get("packages"))
     wrong += [f"{group}: is missing" for group in READ if not config.get(group)]
     read = [group for group in (*READ, "task", "adapter") if config.get(group)]
+    wrong += [
+        f"{group}: expected a mapping with _target_, got {given[group]!r:.60}"
+        for group in read
+        if not isinstance(given[group], dict)
+    ]
     wrong = wrong or values(OmegaConf.masked_copy(config, read))
     if wrong:
         listed = "\n".join(wrong)
