@@ -14,8 +14,8 @@ NO_ROOM, NO_TARGET = "no room in the batch", "no target"
 
 
 def present(rows: Rows, batch: Batch, pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
-    """Which pieces are read (by encoder and decoder, where there are both), and which have a
-    target. [P] bool each."""
+    """Which pieces are read (by encoder and decoder, where there are both), and which are of an
+    example with a target. [P] bool each."""
     segments = np.asarray(batch.segments)
     top = int(max(rows.segments.max(initial=0), segments.max(initial=0))) + 1
     key = pieces.row * top + pieces.segment
@@ -32,7 +32,9 @@ def present(rows: Rows, batch: Batch, pieces: Pieces) -> tuple[np.ndarray, np.nd
         read &= anywhere(np.asarray(batch.source_segments))
     row, slot = np.nonzero(batch.weights)
     column = slot if batch.picked is None else np.asarray(batch.picked)[row, slot]
-    return read, found(segments[row, column], row)
+    aimed = found(segments[row, column], row)
+    _, example = np.unique(pieces.example, return_inverse=True)
+    return read, (np.bincount(example, aimed) > 0)[example]  # choices share one target
 
 
 def expected(rows: Rows, pieces: Pieces) -> np.ndarray:

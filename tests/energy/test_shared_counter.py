@@ -131,15 +131,15 @@ def test_parts_follow_use_and_add_up(tmp_path):
     counter.value = 400.0
     clock.go(1)
     measured = [read(one)[0], read(other)[0]]
-    assert measured == [300, 100] and not one.unattributed
+    assert measured == pytest.approx([300, 100]) and not one.unattributed
 
 
 def test_an_unknown_use_is_split_equally_and_reported_as_not_attributable(tmp_path):
     clock, counter, (one, other) = pair(tmp_path)
     counter.value = 400.0
     clock.go(1)
-    assert [read(one)[0], read(other)[0]] == [200, 200]
-    assert one.unattributed == other.unattributed == {"cpu": 200}
+    assert [read(one)[0], read(other)[0]] == pytest.approx([200, 200])
+    assert one.unattributed == other.unattributed == pytest.approx({"cpu": 200})
     assert "not attributable" in str(one.problems[0])
 
 
@@ -147,7 +147,7 @@ def test_idle_power_is_split_equally_and_attributable(tmp_path):
     clock, counter, (one, other) = pair(tmp_path)
     counter.uses, counter.value = [0.0, 0.0], 10.0
     clock.go(1)
-    assert [read(one)[0], read(other)[0]] == [5, 5] and not one.unattributed
+    assert [read(one)[0], read(other)[0]] == pytest.approx([5, 5]) and not one.unattributed
 
 
 def test_joules_of_a_process_that_left_go_to_the_others_and_a_new_one_gets_none_of_the_past(

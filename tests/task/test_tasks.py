@@ -6,6 +6,7 @@ import pytest
 
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
+from fxformer.objective.coverage import Coverage
 from fxformer.task.classification import MultiLabel
 from fxformer.train.setup import ValidationBatches
 from tests.task.rows import COLOURS, rows_of, setup_of, write
@@ -45,7 +46,12 @@ def judged(setup):
 @pytest.mark.parametrize("task", TASKS)
 def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task):
     """One input a row, several in a row, other batch sizes: the same outputs, losses, metrics."""
-    whole, outputs = judged(setup_of(tmp_path, task))
+    first = setup_of(tmp_path, task)
+    whole, outputs = judged(first)
+    seen = Coverage(first.objective)
+    for batch in first.data.valid(4):
+        seen(batch)
+    assert seen.pieces and not seen.missing and not seen.lost
     others = [("data.batch=1",), PACKED, ("data.batch=3", *PACKED)]
     for overrides in others:
         again, other = judged(setup_of(tmp_path, task, *overrides))

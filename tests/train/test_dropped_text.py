@@ -13,7 +13,8 @@ def setup(train=0, valid=0):
         for split, dropped in (("train", train), ("valid", valid))
     }
     facts = {"packing": packing, "unigram_nats": 3.0, "valid": {"bytes": None}}
-    return SimpleNamespace(data=SimpleNamespace(facts=facts))
+    objective = SimpleNamespace(metric_names=(), needs_lm_head=True)
+    return SimpleNamespace(data=SimpleNamespace(facts=facts), objective=objective, generated=None)
 
 
 def seen(pieces, missing=0, **lost):

@@ -30,6 +30,14 @@ class ColumnNames:
     required: int = 1
     chosen: str | None = None
 
+    def check(self, header: dict[str, Any], file: str) -> None:
+        """Raise UserError unless the columns of a CSV file are those of a row."""
+        for name in self.names[: self.required] if self.chosen is None else [self.chosen]:
+            try:
+                self._value(header, name)
+            except UserError as error:
+                raise UserError(f"{file}: {error}") from None
+
     def row(self, record: Any) -> Any:
         """The row of a record. UserError for a record without the columns."""
         if isinstance(record, str) and len(self.names[: self.required]) == 1:
@@ -71,12 +79,27 @@ def read_rows(
     for file in files or ("-",):
         kind = form or SUFFIXES.get(Path(file).suffix.lower(), "text")
         if file == "-":
-            records = _records(sys.stdin.buffer, kind)
-            yield from ((file, n, _row(one, columns)) for n, one in enumerate(records, 1))
+            yield from _rows(file, _records(sys.stdin.buffer, kind), columns)
             continue
         with open_regular(Path(file).expanduser()) as opened:
-            records = _records(opened, kind)
-            yield from ((file, n, _row(one, columns)) for n, one in enumerate(records, 1))
+            yield from _rows(file, _records(opened, kind), columns)
+
+
+class Header(list[str]):
+    """The first line of a CSV file."""
+
+
+def _rows(
+    file: str, records: Iterable[Any], columns: ColumnNames
+) -> Iterator[tuple[str, int, Any]]:
+    """(file, row number, row) of the records of a file. UserError for a header without a column."""
+    number = 0
+    for record in records:
+        if isinstance(record, Header):
+            columns.check(dict.fromkeys(record), file)
+            continue
+        number += 1
+        yield file, number, _row(record, columns)
 
 
 def _row(record: Any, columns: ColumnNames) -> Any:
@@ -131,6 +154,7 @@ def _csv(lines: Iterable[str | UserError]) -> Iterator[Any]:
             yield wrong.pop(0)
         elif header is None:
             header = cells
+            yield Header(cells)
         elif len(cells) > len(header):
             yield UserError(f"{len(cells)} cells, and the header has {len(header)}")
         elif cells:

@@ -46,6 +46,8 @@ def test_csv_has_a_header_and_cells_with_line_breaks(tmp_path):
         "3 cells, and the header has 2",
     ]
     assert read(file, ColumnNames(chosen="id"))[:3] == ["1", "2", "3"]
+    with pytest.raises(UserError, match="a.csv: no column 'txt'; did you mean 'text'"):
+        read(file, ColumnNames(chosen="txt"))  # once, before any row
 
 
 def test_json_lines_are_texts_or_objects(tmp_path):
