@@ -77,6 +77,7 @@ class TaskCorpus(LabelledData, Corpus):
         super().__post_init__()
         self.statistics: dict[str, SplitStatistics] = {}
         self.skipped: dict[str, Counter[str]] = {}
+        self.lost: dict[str, int] = {}  # tokens of texts that are cut or left out
 
     def open(self) -> Source:
         """The tokenizer, from the training rows where it is to be made, and facts; no token yet."""
@@ -164,9 +165,14 @@ class TaskCorpus(LabelledData, Corpus):
             "length": made["train"].length,
             "bytes_per_token": None,
             "unigram_nats": self.guess(),
-            "packing": {split: one.facts() for split, one in packed.items()},
+            "packing": {split: self._accounted(split, one) for split, one in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+    def _accounted(self, split: str, packed: Packed) -> dict[str, Any]:
+        """Facts of a packing that count the tokens which no feature has."""
+        found, lost = packed.facts(), self.lost[split]
+        return found | {"tokens_in": found["tokens_in"] + lost, "tokens_dropped": lost}
 
     def show(self, console: Console) -> None:
         """Print rows, lengths, truncation and classes by split."""
@@ -188,7 +194,7 @@ class TaskCorpus(LabelledData, Corpus):
         """The features of a split; keeps its statistics, and how many rows have none, by reason."""
         features: list[Any] = []
         skipped: Counter[str] = Counter()
-        lengths, cut = [], 0
+        lengths, cut, lost = [], 0, 0
         with Slow(f"Encoding the {split} rows", "rows") as work:
             for number, row in enumerate(rows):
                 made = self.task.encode(row, number, encoder)
@@ -196,6 +202,7 @@ class TaskCorpus(LabelledData, Corpus):
                     skipped[made.skipped] += 1
                 features += made.features
                 cut += bool(made.cut)
+                lost += made.cut if made.skipped is None else made.tokens
                 lengths.append(made.tokens)
                 work.advance(1)
         if not features:
@@ -210,7 +217,7 @@ class TaskCorpus(LabelledData, Corpus):
             )  # fmt: skip
         found = of_split(rows, self.task.label_role, lengths)
         self.statistics[split] = dataclasses.replace(found, truncated=cut)
-        self.skipped[split] = skipped
+        self.skipped[split], self.lost[split] = skipped, lost
         return features
 
     def _texts(self, split: str) -> Iterator[str]:

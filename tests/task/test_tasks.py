@@ -86,6 +86,15 @@ def test_every_label_of_an_epoch_is_in_its_batches(tmp_path):
     assert counts == [labels.count("B-COL"), labels.count("O")]  # though rows are cut in windows
 
 
+def test_tokens_that_are_cut_are_counted_as_dropped(tmp_path):
+    whole = setup_of(tmp_path, "classification").data.facts["packing"]
+    cut = setup_of(tmp_path, "classification", "data.length=6").data.facts["packing"]
+    for split in ("train", "valid"):
+        assert whole[split]["tokens_dropped"] == 0 < cut[split]["tokens_dropped"]
+        assert cut[split]["tokens_in"] == whole[split]["tokens_in"]
+        assert cut[split]["tokens_used"] + cut[split]["tokens_dropped"] == cut[split]["tokens_in"]
+
+
 def test_answers_are_the_tokens_of_their_characters(tmp_path):
     setup = setup_of(tmp_path, "question_answering", "data.length=12")
     tokenizer, seen = setup.data.tokenizer, 0
