@@ -61,10 +61,10 @@ def models(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
 
 
 def tasks(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
-    """{"tasks": [Task], "architecture", "mask", "max_tokens", "why"} of a model.
+    """{"tasks": [PlaygroundTask], "architecture", "mask", "max_tokens", "why"} of a model.
 
     params: run (a key of `models`), step
-    tasks: see `playground_tasks.Task`
+    tasks: see `playground_tasks.PlaygroundTask`
     mask: how a mask is written, None where it has none
     max_tokens: most tokens of a prompt
     why: "" or why there is no task

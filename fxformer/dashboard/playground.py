@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer.dashboard.playground_tasks import (
-    Task,
+    PlaygroundTask,
     answer_table,
     language_options,
     mask_of,
@@ -88,7 +88,7 @@ class Question:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def _task(model: Model, name: str) -> Task:
+def _task(model: Model, name: str) -> PlaygroundTask:
     """The task of a model. UserError for one that it cannot do, or that is none."""
     found, reasons = model_tasks(model)
     for one in found:
@@ -124,7 +124,7 @@ def answer(model: Model, asked: Question, on_text: Callable[[str], None]) -> dic
     return {"answer": found, "cost": watch.cost(found.get("tokens"))}
 
 
-def _check_length(model: Model, asked: Question, task: Task) -> None:
+def _check_length(model: Model, asked: Question, task: PlaygroundTask) -> None:
     """Raise UserError for texts of more tokens than the page computes."""
     encoder = asked.task == "score" and model.architecture == "encoder"
     most = MAX_PASSES if encoder else MAX_TOKENS

@@ -20,7 +20,7 @@ MAX_LINES = 32  # texts of which the page compares features
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class PlaygroundTask:
     """A task as the page shows it.
 
     first, second: names of the two inputs; "": there is no second
@@ -34,7 +34,7 @@ class Task:
     generates: bool = False
 
 
-def model_tasks(model: Model) -> tuple[list[Task], dict[str, str]]:
+def model_tasks(model: Model) -> tuple[list[PlaygroundTask], dict[str, str]]:
     """(tasks that the architecture and the heads of a model allow, {other task: why not})."""
     found, reasons = [], {}
     for one in (*_generators(model), *TABLES):
@@ -50,26 +50,26 @@ def model_tasks(model: Model) -> tuple[list[Task], dict[str, str]]:
     return found, reasons
 
 
-def _generators(model: Model) -> list[Task]:
+def _generators(model: Model) -> list[PlaygroundTask]:
     """Tasks that generate: one by architecture, and those that the model's files name."""
     if model.architecture != "seq2seq":
-        return [Task("generate", "continue a text", generates=True)]
-    found = [Task("generate", "generate from a source text", "source text",
+        return [PlaygroundTask("generate", "continue a text", generates=True)]
+    found = [PlaygroundTask("generate", "generate from a source text", "source text",
                   "prefix, put in front of the text", True)]  # fmt: skip
     card = model_card(model)
     if "summarization" in card.task_params:
-        found.append(Task("summarization", "summarize", "text", "", True))
+        found.append(PlaygroundTask("summarization", "summarize", "text", "", True))
     if card.family in CODED:
         codes = "languages, from and to (en_XX fr_XX)"
-        return [*found, Task("translation", "translate", "text", codes, True)]
+        return [*found, PlaygroundTask("translation", "translate", "text", codes, True)]
     for name in card.task_params:
         if pair := TASK.fullmatch(name):
             label = f"translate {pair[1]} to {pair[2]}"
-            found.append(Task(name, label, "text", "", True))
+            found.append(PlaygroundTask(name, label, "text", "", True))
     return found
 
 
-def _check(model: Model, one: Task) -> None:
+def _check(model: Model, one: PlaygroundTask) -> None:
     """Raise UserError for a task that the model cannot do."""
     task = one.task
     if task == "generate":
@@ -207,17 +207,17 @@ def _name(model: Model, token: Any) -> str:
 
 
 TABLES = (
-    Task("fill-mask", "fill masks"),
-    Task("replaced-tokens", "detect replaced tokens", "text"),
-    Task("score", "score a text", "text"),
-    Task("text-classification", "classify a text", "text"),
-    Task(
+    PlaygroundTask("fill-mask", "fill masks"),
+    PlaygroundTask("replaced-tokens", "detect replaced tokens", "text"),
+    PlaygroundTask("score", "score a text", "text"),
+    PlaygroundTask("text-classification", "classify a text", "text"),
+    PlaygroundTask(
         *("zero-shot-classification", "classify by labels of your own", "text"),
         "labels, separated by commas",
     ),
-    Task("token-classification", "classify tokens", "text"),
-    Task("question-answering", "answer a question", "context", "question"),
-    Task("feature-extraction", "compare texts by their features", "texts, one a line"),
+    PlaygroundTask("token-classification", "classify tokens", "text"),
+    PlaygroundTask("question-answering", "answer a question", "context", "question"),
+    PlaygroundTask("feature-extraction", "compare texts by their features", "texts, one a line"),
 )
 _ANSWERS: dict[str, Callable[[Model, str, str], dict[str, Any]]] = {
     "fill-mask": _fill_mask,

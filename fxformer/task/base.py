@@ -256,3 +256,12 @@ def numbers(placed: Placed) -> Int[np.ndarray, "B N"]:
     found = np.full((placed.shape[0], placed.slots), -1, np.int32)
     found[placed.row, placed.slot] = placed.number
     return found
+
+
+def token_outputs(
+    outputs: Float[np.ndarray, "B T C"], labels: Labels
+) -> dict[int, Float[np.ndarray, "t C"]]:
+    """The outputs from the first token of each feature on, by the feature's number."""
+    index, at = np.asarray(labels.index), np.asarray(labels.at)
+    places = zip(*np.nonzero(index >= 0), strict=True)
+    return {int(index[row, n]): outputs[row, at[row, n] :] for row, n in places}

@@ -19,7 +19,7 @@ from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Prepared, Source
 from fxformer.data.labelled.corpus import LabelledData
 from fxformer.data.labelled.labels import LabelSet, count
-from fxformer.data.labelled.readers import Record
+from fxformer.data.labelled.readers import SourceRecord
 from fxformer.data.labelled.roles import INPUTS
 from fxformer.data.labelled.rows import BadRow, Row
 from fxformer.data.labelled.statistics import SplitStatistics, of_split, show
@@ -227,7 +227,7 @@ class TaskCorpus(LabelledData, Corpus):
                 yield from texts_of(row.get(role))
             yield from self.task.added_texts
 
-    def _row(self, record: Record, index: int) -> Row:
+    def _row(self, record: SourceRecord, index: int) -> Row:
         """As LabelledData; a row that lacks a value that the task reads cannot be used either."""
         row = super()._row(record, index)
         read = self.task.read(row)

@@ -102,7 +102,7 @@ class TaskObjective(Objective):
         return list(dict.fromkeys(remark for one in results for remark in one.remarks))
 
     def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
-        """Metrics of a whole split; see Task.evaluated. packed: a TaskSplit"""
+        """Metrics of a whole split; see Task.results. packed: a TaskSplit"""
         results = self.task.results(self._by_feature(outputs), packed.features, packed.read)
         return {name: value for one in results for name, value in one.values.items()}
 

@@ -16,7 +16,7 @@ from fxformer.errors import UserError
 from fxformer.metrics.squad import Squad
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.answer_spans import ReadContext, ranked_answers
-from fxformer.task.base import Encoded, Task, TextEncoder, begins, filled, numbers
+from fxformer.task.base import Encoded, Task, TextEncoder, begins, filled, numbers, token_outputs
 from fxformer.task.class_labels import freeze
 from fxformer.task.features import Feature, Placed
 from fxformer.task.losses import sums_of
@@ -146,10 +146,7 @@ class QuestionAnswering(Task):
         return sums_of(losses, labels.weights, labels.weights, nll=losses, accuracy=hits), logits
 
     def outputs_of(self, outputs: np.ndarray, labels: Labels) -> dict[int, np.ndarray]:
-        """The logits from the first token of each window on, by its number. [., 2]"""
-        index, at = np.asarray(labels.index), np.asarray(labels.at)
-        places = zip(*np.nonzero(index >= 0), strict=True)
-        return {int(index[row, n]): outputs[row, at[row, n] :] for row, n in places}
+        return token_outputs(outputs, labels)
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]

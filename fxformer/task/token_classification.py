@@ -12,7 +12,7 @@ from jaxtyping import Array, Int
 from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.ops.cross_entropy import Sums
-from fxformer.task.base import Encoded, Task, TextEncoder, begins, numbers
+from fxformer.task.base import Encoded, Task, TextEncoder, begins, numbers, token_outputs
 from fxformer.task.class_labels import (
     check_class_weights,
     freeze,
@@ -148,10 +148,7 @@ class TokenClassification(Task):
         return found, logits
 
     def outputs_of(self, outputs: np.ndarray, labels: Labels) -> dict[int, np.ndarray]:
-        """The logits from the first token of each feature on, by its number. [., C]"""
-        index, at = np.asarray(labels.index), np.asarray(labels.at)
-        places = zip(*np.nonzero(index >= 0), strict=True)
-        return {int(index[row, n]): outputs[row, at[row, n] :] for row, n in places}
+        return token_outputs(outputs, labels)
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]

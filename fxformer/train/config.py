@@ -17,7 +17,7 @@ from fxformer.train.callbacks import (
     discard,
 )
 from fxformer.train.checkpoint import Checkpoints
-from fxformer.train.evaluation import Evaluate, Generated
+from fxformer.train.evaluation import Evaluate, GeneratedMetrics
 from fxformer.train.loop_state import LoopState
 from fxformer.train.rollback import RollBack
 from fxformer.types import Count, Natural, Positive, Range, Rate
@@ -121,7 +121,7 @@ class TrainerConfig:
         samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
-        generated: Generated | None = None,
+        generated: GeneratedMetrics | None = None,
         directions: Mapping[str, bool] = NONE,
         facts: Callable[[], dict] = dict,
         note: Note = discard,

@@ -15,7 +15,7 @@ class EvaluationAborted(Exception):
     """An evaluation was aborted because the process was asked to stop."""
 
 
-class Generated(Protocol):
+class GeneratedMetrics(Protocol):
     """Metrics of generated texts; see GeneratedTexts."""
 
     def metrics(self, loop: LoopState, params: Any) -> dict[str, float]:
@@ -54,7 +54,7 @@ class Evaluate(Callback):
         patience: int = 0,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
-        generated: Generated | None = None,
+        generated: GeneratedMetrics | None = None,
     ) -> None:
         super().__init__(every)
         self.evaluate, self.batches, self.observe = evaluate, batches, observe

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from fxformer.data import record_files, text_files
 from fxformer.data.labelled import dataset_rows, label_schemes, readers, roles, sources, splits
-from fxformer.data.labelled.readers import Format, Record
+from fxformer.data.labelled.readers import Format, SourceRecord
 from fxformer.data.labelled.roles import Column
 from fxformer.data.labelled.rows import BadRow, Row
 from fxformer.data.labelled.sources import Files
@@ -151,7 +151,7 @@ class LabelledData:
                 facts["label_scheme"] = done.facts()
         return Opened(rows, facts)
 
-    def _records(self, stats: text_files.ReadStats) -> dict[str, list[Record]]:
+    def _records(self, stats: text_files.ReadStats) -> dict[str, list[SourceRecord]]:
         """Records of the dataset, under "train", or of each file list that is given."""
         if self.path is not None:
             given = {"train": list(dataset_rows.records(self.path, self.name, self.revision))}
@@ -177,7 +177,9 @@ class LabelledData:
         ]
         return [one for one in lists if one.files or one.split == "train"]
 
-    def _rows(self, records: Iterable[Record], split: str, left_out: Counter[str]) -> list[Row]:
+    def _rows(
+        self, records: Iterable[SourceRecord], split: str, left_out: Counter[str]
+    ) -> list[Row]:
         """Usable rows of a split; counts the others by reason, or refuses the first of them."""
         found = []
         for index, record in enumerate(records):
@@ -194,11 +196,11 @@ class LabelledData:
             raise UserError(f"the {split} split has 0 usable rows{why and f' (left out: {why})'}")
         return found
 
-    def _row(self, record: Record, index: int) -> Row:
+    def _row(self, record: SourceRecord, index: int) -> Row:
         """The row of a record. Raises BadRow where it cannot be used."""
         return Row(self._values(record), record.where, index)
 
-    def _values(self, record: Record) -> dict[str, Any]:
+    def _values(self, record: SourceRecord) -> dict[str, Any]:
         """Values of a record by role. Raises BadRow."""
         values = record.values
         if isinstance(values, BadRow):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fxformer.data.huggingface import load_dataset
-from fxformer.data.labelled.readers import Record
+from fxformer.data.labelled.readers import SourceRecord
 
 
-def records(path: str, name: str | None, revision: str | None) -> Iterator[Record]:
+def records(path: str, name: str | None, revision: str | None) -> Iterator[SourceRecord]:
     """Records of all splits. Class numbers become the names that the dataset has for them, and -1,
     which stands for an unknown class, becomes None. Needs datasets.
 
@@ -18,7 +18,7 @@ def records(path: str, name: str | None, revision: str | None) -> Iterator[Recor
         turn = _names(rows.features)
         for number, record in enumerate(rows, 1):
             place = "row" if split is None else f"{split} row"
-            yield Record(turn(record), f"{path}, {place} {number}", split)
+            yield SourceRecord(turn(record), f"{path}, {place} {number}", split)
 
 
 def fingerprint(path: str, name: str | None, revision: str | None) -> str:

@@ -21,7 +21,7 @@ _SUFFIXES = {
 
 
 @dataclasses.dataclass
-class Record:
+class SourceRecord:
     """What a reader yields.
 
     values: an object by column; a list, whose columns are numbers; or the BadRow that it is
@@ -48,7 +48,7 @@ class ReadOptions:
     document_is: Literal["file", "line"]
 
 
-def read(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def read(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     """Records of one file, in its order."""
     form = options.format if options.format != "auto" else format_of(path, stats)
     return _READERS[form](path, options, stats)
@@ -75,7 +75,7 @@ def _is_object(line: str) -> bool:
 
 def _delimited(
     path: Path, options: ReadOptions, stats: text_files.ReadStats, tab: bool
-) -> Iterator[Record]:
+) -> Iterator[SourceRecord]:
     delimiter = options.delimiter or ("\t" if tab else record_files.default_delimiter(path))
     quote = options.quote
     if (
@@ -90,9 +90,9 @@ def _delimited(
             if options.header:
                 continue
         if wrong := record_files.ragged(row, names, where):
-            yield Record(BadRow("other number of values", wrong), where)
+            yield SourceRecord(BadRow("other number of values", wrong), where)
         else:
-            yield Record(dict(zip(names, row, strict=True)), where)
+            yield SourceRecord(dict(zip(names, row, strict=True)), where)
 
 
 def _check_header(names: list[str], options: ReadOptions, path: Path, row: list[str]) -> None:
@@ -108,30 +108,30 @@ def _check_header(names: list[str], options: ReadOptions, path: Path, row: list[
         raise UserError(f"{path}: two columns are named {twice!r}")
 
 
-def _jsonl(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _jsonl(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     for value, where in record_files.json_lines(path, stats):
-        yield Record(_object(value, where, stats), where)
+        yield SourceRecord(_object(value, where, stats), where)
 
 
-def _json(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _json(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     value = json_files.load(path, stats)
     if json_files.is_squad(value):
         yield from _questions(value, path, stats)
         return
     for record, where, split in json_files.records(value, path):
-        yield Record(_object(record, where, stats), where, split)
+        yield SourceRecord(_object(record, where, stats), where, split)
 
 
-def _squad(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _squad(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     value = json_files.load(path, stats)
     if not json_files.is_squad(value):
         raise UserError(f"{path} is no SQuAD file: it has no articles with paragraphs under data")
     yield from _questions(value, path, stats)
 
 
-def _questions(value: Any, path: Path, stats: text_files.ReadStats) -> Iterator[Record]:
+def _questions(value: Any, path: Path, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     for question, where in json_files.questions(value, path):
-        yield Record(_object(question, where, stats), where, by_role=True)
+        yield SourceRecord(_object(question, where, stats), where, by_role=True)
 
 
 def _object(value: Any, where: str, stats: text_files.ReadStats) -> dict[str, Any] | list[Any]:
@@ -153,32 +153,34 @@ def _repaired(value: Any, where: str, stats: text_files.ReadStats) -> Any:
     return value
 
 
-def _parquet(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _parquet(
+    path: Path, options: ReadOptions, stats: text_files.ReadStats
+) -> Iterator[SourceRecord]:
     def check(names: list[str]) -> None:
         check_columns(options.columns, names, str(path))
 
     for value, where in record_files.parquet(path, check):
-        yield Record(value, where)
+        yield SourceRecord(value, where)
 
 
-def _conll(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _conll(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     columns = options.columns or conll.DEFAULT_COLUMNS
     for values, where in conll.sentences(path, stats, columns):
-        yield Record(values, where, by_role=True)
+        yield SourceRecord(values, where, by_role=True)
 
 
-def _text(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def _text(path: Path, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
     if options.document_is == "file":
-        yield Record({"text": "".join(text_files.read_text(path, stats))}, str(path))
+        yield SourceRecord({"text": "".join(text_files.read_text(path, stats))}, str(path))
         return
     for number, line in enumerate(text_files.lines(text_files.read_text(path, stats), stats), 1):
         where = f"{path}, line {number}"
         if stats.cut:
             raise UserError(f"{where}: more than {text_files.LONGEST} characters in one line")
-        yield Record({"text": line}, where)
+        yield SourceRecord({"text": line}, where)
 
 
-_READERS: dict[str, Callable[[Path, ReadOptions, text_files.ReadStats], Iterator[Record]]] = {
+_READERS: dict[str, Callable[[Path, ReadOptions, text_files.ReadStats], Iterator[SourceRecord]]] = {
     "csv": lambda *given: _delimited(*given, tab=False),
     "tsv": lambda *given: _delimited(*given, tab=True),
     "jsonl": _jsonl,

@@ -8,7 +8,7 @@ from typing import Any
 
 from fxformer.data import text_files
 from fxformer.data.labelled import readers
-from fxformer.data.labelled.readers import ReadOptions, Record
+from fxformer.data.labelled.readers import ReadOptions, SourceRecord
 from fxformer.data.labelled.rows import BadRow, missing
 from fxformer.errors import UserError
 
@@ -70,7 +70,9 @@ def fingerprint(given: FileList) -> str:
     return " ".join(parts)
 
 
-def records(given: FileList, options: ReadOptions, stats: text_files.ReadStats) -> Iterator[Record]:
+def records(
+    given: FileList, options: ReadOptions, stats: text_files.ReadStats
+) -> Iterator[SourceRecord]:
     """Records of a file list, with the labels of their files and the lines of parallel files.
 
     Raises UserError where a parallel file has more or fewer lines than there are records.
@@ -96,7 +98,7 @@ def records(given: FileList, options: ReadOptions, stats: text_files.ReadStats) 
 
 def _of_files(
     given: FileList, options: ReadOptions, stats: text_files.ReadStats
-) -> Iterator[Record]:
+) -> Iterator[SourceRecord]:
     for label, patterns in given.by_label.items():
         files, empty = text_files.find_all_files(patterns, given.option)
         stats.empty += len(empty)
@@ -121,7 +123,7 @@ def _other_length(given: FileList, role: str, lines: int, rows: int) -> UserErro
     )
 
 
-def split_of(record: Record, column: str) -> str | None:
+def split_of(record: SourceRecord, column: str) -> str | None:
     """The split that a column names. Raises UserError where the column is missing."""
     values = record.values
     if isinstance(values, BadRow):

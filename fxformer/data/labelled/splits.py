@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fxformer.data import overlap
 from fxformer.data.labelled.labels import label_text
-from fxformer.data.labelled.readers import Record
+from fxformer.data.labelled.readers import SourceRecord
 from fxformer.data.labelled.roles import INPUTS
 from fxformer.data.labelled.rows import Row, listed, missing
 from fxformer.errors import UserError
@@ -48,8 +48,8 @@ def group_key(group_by: str | None) -> Callable[[Row], bytes]:
 
 
 def by_name(
-    given: dict[str, list[Record]], named: dict[str, str | None]
-) -> dict[str, list[Record]]:
+    given: dict[str, list[SourceRecord]], named: dict[str, str | None]
+) -> dict[str, list[SourceRecord]]:
     """Records by split: of each file list, those of its split where records say what split they
     are of. Records of other splits, which nothing asks for, are left out.
 
@@ -57,9 +57,9 @@ def by_name(
     named: what records call each split; None: by a usual name, if there is one
     Raises UserError where a file list has no record of its split, or of a split that is named.
     """
-    found: dict[str, list[Record]] = {}
+    found: dict[str, list[SourceRecord]] = {}
     for split, records in given.items():
-        own: dict[str | None, list[Record]] = {}
+        own: dict[str | None, list[SourceRecord]] = {}
         for record in records:
             own.setdefault(record.split, []).append(record)
         known = [name for name in own if name is not None]

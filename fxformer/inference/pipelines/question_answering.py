@@ -45,7 +45,7 @@ class QuestionAnsweringOptions:
     max_context: bool = True
 
 
-class QuestionAnswering(ForwardPipeline):
+class QuestionAnsweringPipeline(ForwardPipeline):
     """{"score", "start", "end", "answer"}: the answer is context[start:end]; no span twice.
 
     A row is {"question": …, "context": …}. A context that is too long is read in windows.

@@ -30,7 +30,7 @@ class TokenClassificationOptions:
     stride: Natural | None = None
 
 
-class TokenClassification(ForwardPipeline):
+class TokenClassificationPipeline(ForwardPipeline):
     """[{"entity_group", "score", "word", "start", "end"}, …] in the order of the text.
 
     start, end: half-open range of characters of the text; word: those characters. Without
