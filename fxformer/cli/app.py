@@ -20,9 +20,14 @@ DONE, BUG, BAD, BROKEN, INTERRUPTED = 0, 1, 2, 4, 75
 Job = Callable[[DictConfig], None]
 
 
-def train(argv: list[str], job: Job | None = None) -> int:
-    """Train as `argv` says, or run another `job` on what it composes; returns the exit code."""
-    return run("train", argv, job or _training)
+def train(
+    argv: list[str], job: Job | None = None, *, command: tuple[str, ...] | None = None
+) -> int:
+    """Train as `argv` says, or run another `job` on what it composes; returns the exit code.
+
+    command: what the user gave after `fxformer`, where another verb trains
+    """
+    return run("train", argv, job or _training, command)
 
 
 def audit(argv: list[str], job: Job | None = None) -> int:
@@ -43,8 +48,8 @@ def plan(argv: list[str], job: Job | None = None) -> int:
     return code
 
 
-def run(verb: str, argv: list[str], job: Job) -> int:
-    """Run Hydra on `argv` and `job` on what it composes.
+def run(verb: str, argv: list[str], job: Job, command: tuple[str, ...] | None = None) -> int:
+    """Run Hydra on `argv` and `job` on what it composes. command: see `train`
 
     Returns the exit code; of several jobs (-m) the worst.
     """
@@ -66,7 +71,8 @@ def run(verb: str, argv: list[str], job: Job) -> int:
         return codes[-1]
 
     sample = getattr(job, "sample", None)
-    task.call = sweeper.Invocation(verb, tuple(argv), job is _training, sample)  # type: ignore[attr-defined]
+    call = sweeper.Invocation(verb, tuple(argv), job is _training, sample, command)
+    task.call = call  # type: ignore[attr-defined]
 
     conf = str(folders.conf_folder())
     app = hydra.main(version_base="1.3", config_path=conf, config_name=verb)(task)

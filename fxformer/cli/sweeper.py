@@ -46,12 +46,14 @@ class Invocation:
 
     trains: whether the job is training
     sample: (study, whether its sampler is pure) -> slots to run the job on; None: all
+    command: what the user gave after `fxformer`; None: verb and argv
     """
 
     verb: str
     argv: tuple[str, ...]
     trains: bool
     sample: Callable[[Any, bool], Sequence[int]] | None = None
+    command: tuple[str, ...] | None = None
 
 
 class Sweeper(HydraSweeper):
@@ -85,6 +87,9 @@ class Sweeper(HydraSweeper):
         options: Any = OmegaConf.to_container(self.config.search, resolve=True)
         arguments = [*space.space_overrides(options["space"] or {}), *arguments]
         fixed, dimensions = space.parse(arguments, self.context.config_loader)
+        if options["arms"]:
+            taken = space.keys(fixed) | {one.key for one in dimensions}
+            dimensions = [space.arms(options["arms"], taken), *dimensions]
         if own := [one.key for one in dimensions if one.key.partition(".")[0] == "search"]:
             raise UserError(
                 f"{', '.join(own)}: options of the search cannot be searched; give one value"
@@ -208,7 +213,9 @@ class Sweeper(HydraSweeper):
         study = Study(
             folder=Path(),
             name="",
-            command=tuple(redactor.arguments([self.call.verb, *self.call.argv])),
+            command=tuple(
+                redactor.arguments(self.call.command or [self.call.verb, *self.call.argv])
+            ),
             overrides=tuple(redactor.arguments(overrides)),
             space=tuple(dimensions),
             sampler=_part(search.sampler),

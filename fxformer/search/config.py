@@ -25,6 +25,8 @@ class Search(WorkerOptions):
     sampler, pruner, launcher: the parts
     space: {key: what would follow `key=` on the command line, or a list of choices}; overrides on
         the command line have priority
+    arms: {name: overrides}: settings of several keys at once, a key of the space whose values are
+        the names; overrides on the command line have priority
     trials: total of the study, over all commands; None: all of a grid, else 20
     seed: of the sampler; the seed of the models is `seed`
     name: of the study; None: derived from the space, the seed and the other options, so that the
@@ -41,6 +43,7 @@ class Search(WorkerOptions):
     pruner: Pruner
     launcher: Launcher
     space: dict[str, Any] | None = None
+    arms: dict[str, list[str]] | None = None
     trials: Count | None = None
     seed: Natural = 0
     name: str | None = None

@@ -7,16 +7,19 @@ int(interval(2,8))  tag(int,log,interval(1,64)) integers, sampled
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString
+from hydra.errors import HydraException
 
 from fxformer.errors import UserError
 from fxformer.search.study import Dimension
 
 TAGS = {"log", "int"}
+ARM = "arm"  # key of the dimension whose choices are the names of search.arms
+ONE_OF = frozenset({"trainer.epochs", "trainer.steps"})  # a command gives one of them at most
 
 
 def parse(arguments: Sequence[str], loader: Any = None) -> tuple[list[str], list[Dimension]]:
@@ -45,6 +48,12 @@ def parse(arguments: Sequence[str], loader: Any = None) -> tuple[list[str], list
     return list(fixed.values()), list(space.values())
 
 
+def keys(overrides: Sequence[str]) -> set[str]:
+    """The keys of overrides."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {one.get_key_element() for one in parsed}
+
+
 def space_overrides(space: Mapping[str, Any], path: str = "") -> list[str]:
     """`search.space` as overrides. A value is what would follow the `=`, or a list of choices;
     mappings are nested keys."""
@@ -61,6 +70,28 @@ def space_overrides(space: Mapping[str, Any], path: str = "") -> list[str]:
         else:
             found.append(f"{where}={Override._get_value_element_as_str(value)}")
     return found
+
+
+def arms(given: Mapping[str, Sequence[str]], taken: Collection[str]) -> Dimension:
+    """`search.arms` as a dimension: each choice stands for several overrides.
+
+    taken: keys that the command line gives, which has priority
+    Raises UserError for words that are no override, or several values.
+    """
+    if ONE_OF & {*taken}:
+        taken = {*taken} | ONE_OF
+    words = []
+    for name, own in given.items():
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(own))
+        except HydraException as error:
+            raise UserError(f"search.arms.{name}: {str(error).splitlines()[0]}") from None
+        if several := [one.input_line for one in parsed if one.is_sweep_override()]:
+            raise UserError(f"search.arms.{name}: {several[0]}: an arm gives a key one value")
+        kept = [one.input_line for one in parsed if one.get_key_element() not in taken]
+        words.append(tuple(word for word in kept if word is not None))
+    literals = tuple(Override._get_value_element_as_str(name) for name in given)
+    return Dimension(ARM, "choice", choices=tuple(given), literals=literals, words=tuple(words))
 
 
 def _dimension(key: str, override: Override) -> Dimension:
@@ -128,7 +159,14 @@ def value_at(dimension: Dimension, quantile: float) -> Any:
 
 def overrides(space: Sequence[Dimension], params: Mapping[str, Any]) -> tuple[str, ...]:
     """Parameters of a trial as overrides."""
-    return tuple(f"{one.key}={literal(one, params[one.key])}" for one in space)
+    words: list[str] = []
+    for one in space:
+        value = params[one.key]
+        if one.words:
+            words += one.words[one.choices.index(value)]
+        else:
+            words.append(f"{one.key}={literal(one, value)}")
+    return tuple(words)
 
 
 def literal(dimension: Dimension, value: Any) -> str:

@@ -36,6 +36,7 @@ class Dimension:
     log: whether sampled log-uniformly
     choices: plain values (None, bool, int, float, str), as in Trial.params
     literals: the choices in Hydra's override grammar, with quotes
+    words: overrides that each choice stands for, of an arm; (): KEY=CHOICE
     """
 
     key: str
@@ -45,6 +46,7 @@ class Dimension:
     log: bool = False
     choices: tuple[Any, ...] = ()
     literals: tuple[str, ...] = ()
+    words: tuple[tuple[str, ...], ...] = ()
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -240,8 +242,8 @@ class Study:
 
 def _dimension(given: Any) -> Dimension:
     known = _typed(Dimension, given)
-    for key in ("choices", "literals"):
-        known[key] = tuple(known[key])
+    known |= {key: tuple(known[key]) for key in ("choices", "literals")}
+    known["words"] = tuple(map(tuple, known.get("words", ())))
     return Dimension(**known)
 
 

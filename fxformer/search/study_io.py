@@ -113,6 +113,9 @@ def _line(key: str, before: Any, after: Any) -> str:
 
 def describe(one: Dimension) -> str:
     """A dimension in Hydra's override grammar."""
+    if one.words:
+        pairs = zip(one.literals, one.words, strict=True)
+        return "; ".join(f"{name}: {' '.join(words)}" for name, words in pairs)
     if one.kind == "choice":
         return f"choice({','.join(one.literals)})"
     inside = f"interval({one.low:g},{one.high:g})"

@@ -1,13 +1,15 @@
 """From Hydra's grammar to dimensions and back: what each form spans, what is refused and why."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from fxformer.errors import UserError
 from fxformer.search import space
-from fxformer.search.study import Dimension
+from fxformer.search.study import Dimension, _dimension
 
 
 def only(word: str) -> Dimension:
@@ -130,3 +132,26 @@ def test_the_size_of_a_grid():
     assert space.size(space.parse(["a=1,2,3", "b=x,y"])[1]) == 6
     assert space.size(space.parse(["a=1,2,3", "b=interval(0,1)"])[1]) is None
     assert math.prod([]) == space.size([]) == 1
+
+
+def test_an_arm_stands_for_several_overrides_but_the_command_line_goes_first():
+    given = {"small": ["model.layers=2", "trainer.epochs=3"], "large": ["data.x={a: 'b c'}"]}
+    found = space.arms(given, {"model.layers"})
+    assert found.choices == ("small", "large")
+    assert found.words == (("trainer.epochs=3",), ("data.x={a: 'b c'}",))
+    seed = only("seed=1,2")
+    assert space.overrides([found, seed], {"arm": "large", "seed": 2}) == (
+        "data.x={a: 'b c'}",
+        "seed=2",
+    )
+    assert space.arms(given, {"trainer.steps"}).words[0] == ("model.layers=2",)
+    again = _dimension(dataclasses.asdict(found))
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    "words,said", [(["a=1,2"], "an arm gives a key one value"), (["a"], "search.arms.one")]
+)
+def test_an_arm_that_is_no_setting_is_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        space.arms({"one": words}, set())
