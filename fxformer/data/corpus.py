@@ -56,7 +56,11 @@ class Prepared:
 
     def valid(self, batch: int) -> InOrder:
         """Every held-out row once, always in the same order."""
-        return InOrder(self.packed["valid"], batch)
+        return self.in_order("valid", batch)
+
+    def in_order(self, split: str, batch: int) -> InOrder:
+        """Every row of a split once, always in the same order."""
+        return InOrder(self.packed[split], batch)
 
     def loader(
         self,

@@ -8,7 +8,6 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.metrics.base import Metric, SumMetric, f_score, ratio
-from fxformer.metrics.diagnosis import collapse
 from fxformer.metrics.inputs import predicted_class, single_label
 from fxformer.types import Natural
 
@@ -41,12 +40,6 @@ class ClassMetric(Metric):
     def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
         """The number, from the counts of each class that occurs, [C] each: examples that are of it
         and predicted as it, examples predicted as it, examples of it."""
-
-    def remarks(self, statistics: np.ndarray) -> list[str]:
-        if np.isnan(statistics).any():
-            return []
-        said = collapse(statistics[:, 1].astype(np.int64), statistics[:, 0].astype(np.int64))
-        return [said] if said else []
 
 
 @dataclasses.dataclass(frozen=True)

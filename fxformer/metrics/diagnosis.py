@@ -7,6 +7,7 @@ import numpy as np
 
 COLLAPSED = 0.99  # share of the examples that one class must be predicted for
 MOVED = 10  # examples that a permutation must explain for each class that it moves
+MOST_PERMUTED = 2000  # classes that occur; finding the best permutation of more takes minutes
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -98,6 +99,30 @@ class LabelPermutation:
             f"the labels of the data are in another order than the model's; predicted → true: "
             f"{shown}; write task.labels=[…] in the model's order"
         )
+
+
+def diagnosis(
+    predicted: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str] | None = None,
+    *,
+    ordered: bool = True,
+) -> list[str]:
+    """What looks wrong with predicted classes, a sentence each: collapse, permuted labels.
+
+    predicted, labels: class ids, int [N]
+    names: of all classes, in the order of the ids
+    ordered: whether an id means the same class in every example, so that ids may be permuted
+    """
+    if not len(labels):
+        return []
+    said = [collapse(predicted, labels, names)]
+    occur, codes = np.unique(np.stack([labels, predicted]), return_inverse=True)
+    if ordered and len(occur) <= MOST_PERMUTED:
+        actual, given = codes.reshape(2, -1)
+        found = LabelPermutation.of(confusion(actual, given, len(occur)))
+        said.append(found.message([str(one) if names is None else names[one] for one in occur]))
+    return [one for one in said if one]
 
 
 def _percent(share: float) -> str:

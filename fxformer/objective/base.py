@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.errors import UserError
+from fxformer.metrics.results import MetricResults
 from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.static_fields import Held, Tally
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
@@ -104,7 +105,7 @@ class Objective(nnx.Module):
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """Names of the numbers that `metrics` gives."""
+        """Names of the numbers that `results` gives."""
         return ()
 
     @property
@@ -118,13 +119,12 @@ class Objective(nnx.Module):
         """{number: signature of its metric}; numbers of different signatures do not compare."""
         return {}
 
-    def remarks(self, outputs: list, packed: Any) -> list[str]:
-        """What a reader of the metrics must know, a sentence each."""
-        return []
+    def results(self, outputs: list, packed: Any) -> MetricResults | None:
+        """Results of the metrics on a whole split; None: it has none.
 
-    def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
-        """Metrics of a whole split. outputs: (labels, outputs) of each batch; packed: the split"""
-        return {}
+        outputs: (labels, outputs) of each batch; packed: the split
+        """
+        return None
 
     def samples(self, outputs: list, packed: Any, count: int) -> list[tuple[str, str, str]]:
         """(input, answer, truth) of a few inputs, where there is no token to predict."""

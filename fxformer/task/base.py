@@ -13,7 +13,8 @@ from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.data.packing import Packed
 from fxformer.data.tokenizer import Tokenizer
-from fxformer.metrics.base import Metric, Result
+from fxformer.metrics.base import Metric
+from fxformer.metrics.results import MetricResults
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.features import Feature, Placed, pack_features, row_length
 from fxformer.task.text_template import TextTemplate
@@ -121,14 +122,15 @@ class RowTask(ABC):
         """{name: whether higher is better} of all metrics."""
         return {name: up for one in self.judges for name, up in one.directions.items()}
 
-    def judged(self, predictions: Any, references: Any) -> list[Result]:
-        """The result of each metric."""
-        return [metric.evaluate(predictions, references) for metric in self.judges]
+    def judged(self, predictions: Any, references: Any) -> MetricResults:
+        """The results of all metrics, and what the task itself has to say of the predictions."""
+        return MetricResults(
+            self.judges, predictions, references, lambda: self.diagnosis(predictions, references)
+        )
 
-    def scores(self, predictions: Any, references: Any) -> dict[str, float]:
-        """All metrics by name."""
-        results = self.judged(predictions, references)
-        return {name: value for one in results for name, value in one.values.items()}
+    def diagnosis(self, predictions: Any, references: Any) -> list[str]:
+        """What looks wrong with predictions, such as that all are of one class; a sentence each."""
+        return []
 
 
 class Task(RowTask):
@@ -188,8 +190,8 @@ class Task(RowTask):
         outputs: Mapping[int, np.ndarray],
         features: Sequence[Feature],
         rows: Sequence[Row],
-    ) -> list[Result]:
-        """The result of each metric, of the outputs of all features by their number."""
+    ) -> MetricResults:
+        """The results of all metrics, of the outputs of all features by their number."""
         ordered = [outputs[number] for number in range(len(features))]
         return self.judged(*self.predictions(ordered, features, rows))
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fxformer.data.labelled.labels import LabelSet
 from fxformer.errors import UserError
+from fxformer.metrics.diagnosis import diagnosis
 
 
 def freeze(task: Any, *names: str) -> None:
@@ -44,6 +46,18 @@ def check_class_weights(labels: Sequence[str] | None, weights: Any) -> None:
                 f"task.class_weights has {len(weights)} values and there are {len(labels)} labels: "
                 "give one for each, in the order of task.labels, or balanced"
             )
+
+
+def class_diagnosis(logits: Any, classes: Any, names: Sequence[str] | None) -> list[str]:
+    """What looks wrong with logits [N, C] for classes [N]: collapse, classes in another order.
+
+    names: of the classes; None: they mean something else in each example, such as choices
+    """
+    logits = np.asarray(logits)
+    if np.isnan(logits).any():
+        return []
+    known = [f"number {n}" for n in range(logits.shape[1])] if names is None else names
+    return diagnosis(logits.argmax(1), np.asarray(classes), known, ordered=names is not None)
 
 
 def weight_array(weights: Any) -> Float[Array, "C"] | None:

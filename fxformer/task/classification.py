@@ -18,6 +18,7 @@ from fxformer.ops.cross_entropy import Sums
 from fxformer.task.base import Encoded, Task, TextEncoder, begins, filled, numbers
 from fxformer.task.class_labels import (
     check_class_weights,
+    class_diagnosis,
     freeze,
     label_names,
     label_set,
@@ -57,9 +58,9 @@ class TextTask(Task):
         first = encoder.tokenizer.encode(row.values["text"])
         pair = row.values.get("pair")
         second = None if pair is None else encoder.tokenizer.encode(pair)
-        if not len(first) or (second is not None and not len(second)):
-            return Encoded([], 0, skipped="a text without tokens")
         total = len(first) + (0 if second is None else len(second))
+        if not len(first) or (second is not None and not len(second)):
+            return Encoded([], total, skipped="a text without tokens")
         room = encoder.template.room(encoder.length, second is not None)
         if second is None:
             first = first[:room]
@@ -134,6 +135,9 @@ class Classification(TextTask):
     ) -> tuple[np.ndarray, np.ndarray]:
         """(logits [N, C] float32, classes [N] int)."""
         return np.stack(outputs), np.array([one.label for one in features])
+
+    def diagnosis(self, predictions: Any, references: Any) -> list[str]:
+        return class_diagnosis(predictions, references, label_names(self))
 
     def shown(self, answer: Any, row: Row) -> str:
         return label_names(self)[int(np.argmax(answer) if np.ndim(answer) else answer)]

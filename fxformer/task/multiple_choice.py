@@ -13,7 +13,7 @@ from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.base import Encoded, Task, TextEncoder, filled, numbers
-from fxformer.task.class_labels import freeze
+from fxformer.task.class_labels import class_diagnosis, freeze
 from fxformer.task.features import Feature, Placed
 from fxformer.task.losses import softmax_loss
 from fxformer.task.text_template import fit_pair
@@ -49,14 +49,18 @@ class MultipleChoice(Task):
         label = choice_of(row, choices)
         text = encoder.tokenizer.encode(row.value("text"))
         pair = row.get("pair")
-        parts, total, kept = [], 0, 0
-        for choice in choices:
-            second = encoder.tokenizer.encode(choice if pair is None else f"{pair} {choice}")
-            if not len(text) or not len(second):
-                return Encoded([], 0, skipped="a text without tokens")
+        seconds = [
+            encoder.tokenizer.encode(choice if pair is None else f"{pair} {choice}")
+            for choice in choices
+        ]
+        total = sum(len(text) + len(second) for second in seconds)
+        if not len(text) or not all(map(len, seconds)):
+            return Encoded([], total, skipped="a text without tokens")
+        parts, kept = [], 0
+        for second in seconds:
             keep = fit_pair(len(text), len(second), encoder.template.room(encoder.length, True))
             parts.append(encoder.template.join(text[: keep[0]], second[: keep[1]]))
-            total, kept = total + len(text) + len(second), kept + sum(keep)
+            kept += sum(keep)
         tokens, types = (np.concatenate(some) for some in zip(*parts, strict=True))
         lengths = tuple(len(one[0]) for one in parts)
         return Encoded([Feature(tokens, types, lengths, number, label)], total, cut=total - kept)
@@ -93,6 +97,10 @@ class MultipleChoice(Task):
     ) -> tuple[np.ndarray, np.ndarray]:
         """(logits of the choices [N, K] float32, right choices [N] int)."""
         return np.stack(outputs), np.array([one.label for one in features])
+
+    def diagnosis(self, predictions: Any, references: Any) -> list[str]:
+        """Whether one place among the choices is predicted for all rows."""
+        return class_diagnosis(predictions, references, None)
 
     def shown(self, answer: Any, row: Row) -> str:
         return row.value("choices")[int(np.argmax(answer) if np.ndim(answer) else answer)]

@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from fxformer.batch import Batch, Labels, Rows, Vocabulary
 from fxformer.errors import UserError
+from fxformer.metrics.results import MetricResults
 from fxformer.nn.flops import kernel_size
 from fxformer.objective.base import Objective
 from fxformer.objective.shift import answer
@@ -96,15 +97,9 @@ class TaskObjective(Objective):
     def directions(self) -> dict[str, bool]:
         return self.task.directions
 
-    def remarks(self, outputs: list, packed: Any) -> list[str]:
-        """Remarks of all metrics, such as that one class only is predicted."""
-        results = self.task.results(self._by_feature(outputs), packed.features, packed.read)
-        return list(dict.fromkeys(remark for one in results for remark in one.remarks))
-
-    def metrics(self, outputs: list, packed: Any) -> dict[str, float]:
-        """Metrics of a whole split; see Task.results. packed: a TaskSplit"""
-        results = self.task.results(self._by_feature(outputs), packed.features, packed.read)
-        return {name: value for one in results for name, value in one.values.items()}
+    def results(self, outputs: list, packed: Any) -> MetricResults:
+        """Results of the metrics on a whole split; see Task.results. packed: a TaskSplit"""
+        return self.task.results(self._by_feature(outputs), packed.features, packed.read)
 
     def samples(self, outputs: list, packed: Any, count: int) -> list[tuple[str, str, str]]:
         """(input, answer, label) of the first rows of a split, of the same outputs."""

@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 
 from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
+from fxformer.metrics.diagnosis import diagnosis
 from fxformer.ops.cross_entropy import Sums
 from fxformer.task.base import Encoded, Task, TextEncoder, begins, numbers, token_outputs
 from fxformer.task.class_labels import (
@@ -162,6 +163,17 @@ class TokenClassification(Task):
                 given[one.example][one.label.words[at]] = names[best[at]]
         used = sorted({one.example for one in features})
         return [given[n] for n in used], [list(rows[n].value("labels")) for n in used]
+
+    def diagnosis(self, predictions: Any, references: Any) -> list[str]:
+        """That of the classes of all words; O of a word without a token is none, if no label is."""
+        place = {name: number for number, name in enumerate(label_names(self))}
+        pairs = [
+            (place[one], place[other])
+            for given, wanted in zip(predictions, references, strict=True)
+            for one, other in zip(given, wanted, strict=True)
+            if one in place
+        ]
+        return diagnosis(*np.array(pairs, np.int64).reshape(-1, 2).T, label_names(self))
 
 
 def _border(first: np.ndarray, low: int, high: int) -> int:

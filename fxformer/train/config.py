@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from fxformer.errors import UserError
 from fxformer.metrics.direction import NONE, Direction, require_direction
+from fxformer.metrics.results import MetricResults
 from fxformer.train.callbacks import (
     Callback,
     FunctionCallback,
@@ -121,6 +122,7 @@ class TrainerConfig:
         samples: Callable[[LoopState], None] | None = None,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
+        results: Callable[[], MetricResults | None] = lambda: None,
         generated: GeneratedMetrics | None = None,
         directions: Mapping[str, bool] = NONE,
         facts: Callable[[], dict] = dict,
@@ -128,7 +130,7 @@ class TrainerConfig:
     ) -> list[Callback]:
         """Callbacks for roll-back, evaluation, checkpoints and samples, in the required order.
 
-        evaluate, valid, derive, observe, generated: as in Evaluate
+        evaluate, valid, derive, observe, results, generated: as in Evaluate
         directions: `known` of best_direction
         facts: as in SaveCheckpoint
         abstract_state: as in Checkpoints.restore
@@ -147,6 +149,7 @@ class TrainerConfig:
                 patience=self.patience,
                 derive=derive,
                 observe=observe,
+                results=results,
                 generated=generated,
             ),
             SaveCheckpoint(

@@ -7,6 +7,7 @@ import jax
 
 from fxformer.errors import UserError
 from fxformer.metrics.direction import Direction, is_better
+from fxformer.metrics.results import MetricResults
 from fxformer.train.callbacks import Callback
 from fxformer.train.loop_state import LoopState, add, averages
 
@@ -18,13 +19,46 @@ class EvaluationAborted(Exception):
 class GeneratedMetrics(Protocol):
     """Metrics of generated texts; see GeneratedTexts."""
 
-    def metrics(self, loop: LoopState, params: Any) -> dict[str, float]:
-        """Those due at this step. Raises EvaluationAborted."""
+    def results(self, loop: LoopState, params: Any) -> MetricResults | None:
+        """Those due at this step; None: none are. Raises EvaluationAborted."""
         ...
 
-    def last_metrics(self, loop: LoopState) -> dict[str, float]:
-        """Those of a run that has ended, unless `metrics` has given them."""
+    def last_results(self, loop: LoopState) -> MetricResults | None:
+        """Those of a run that has ended; None where `results` has given them."""
         ...
+
+
+def evaluate_batches(
+    evaluate: Callable[[Any, Any], tuple[dict, Any]],
+    params: Any,
+    batches: Iterable,
+    *,
+    observe: Callable[[Any, Any], None] | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> dict[str, float]:
+    """Averages {name: number} over all batches. Raises EvaluationAborted, UserError without any.
+
+    evaluate, observe: as in Evaluate. A batch is dispatched before the one before it is read.
+    """
+    total, pending = None, None
+    for batch in batches:
+        if stop_requested():
+            raise EvaluationAborted
+        pending, before = (batch, *evaluate(params, batch)), pending
+        total = total if before is None else _added(total, before, observe)
+    if pending is None:
+        raise UserError("there is no batch to evaluate: the held-out split is too small")
+    return averages(_added(total, pending, observe))
+
+
+def _added(
+    total: Any, result: tuple[Any, Any, Any], observe: Callable[[Any, Any], None] | None
+) -> Any:
+    """The total with the sums of one more batch, whose outputs are observed."""
+    batch, sums, outputs = result
+    if observe is not None and outputs is not None:
+        observe(batch, outputs)
+    return add(total, jax.device_get(sums))
 
 
 class Evaluate(Callback):
@@ -39,7 +73,8 @@ class Evaluate(Callback):
     metric, direction: metric that decides which step is best, and whether higher is better
     patience: stop after so many consecutive evaluations without a new best; 0: never
     derive: metrics to add, as a function of the averages (perplexity, bits per byte)
-    observe: called with each batch and its outputs, before `derive`
+    observe: called with each batch and its outputs, before `results`
+    results: () -> metrics of what was observed; None: it has none
     generated: metrics of generated texts, added last; None: there are none
     """
 
@@ -54,11 +89,12 @@ class Evaluate(Callback):
         patience: int = 0,
         derive: Callable[[dict[str, float]], dict[str, float]] = lambda numbers: {},
         observe: Callable[[Any, Any], None] | None = None,
+        results: Callable[[], MetricResults | None] = lambda: None,
         generated: GeneratedMetrics | None = None,
     ) -> None:
         super().__init__(every)
         self.evaluate, self.batches, self.observe = evaluate, batches, observe
-        self.generated = generated
+        self.results, self.generated = results, generated
         self.metric = metric
         self.direction: Direction = direction
         self.patience, self.derive = patience, derive
@@ -71,13 +107,15 @@ class Evaluate(Callback):
         loop.catch_up()
         with loop.meter.phase("evaluate"):
             try:
-                valid = self._numbers(loop, loop.state.params)
+                valid, found = self._numbers(loop, loop.state.params)
+                results = {"": found}
                 if loop.state.ema is not None:
-                    average = self._numbers(loop, loop.state.ema)
+                    average, results["ema_"] = self._numbers(loop, loop.state.ema)
                     valid |= {f"ema_{name}": value for name, value in average.items()}
             except EvaluationAborted:
                 return
         loop.valid = valid
+        loop.valid_results = {name: one for name, one in results.items() if one is not None}
         loop.catch_up()  # nothing is pending: updates the clock
         loop.totals.evaluated, loop.totals.joules = loop.step, loop.meter.read()
         loop.log(loop.step, "valid", loop.valid)
@@ -100,33 +138,31 @@ class Evaluate(Callback):
             return True
         try:
             with loop.meter.phase("evaluate"):
-                more = self.generated.last_metrics(loop)
+                more = self.generated.last_results(loop)
         except EvaluationAborted:
             return False
-        if more:
-            loop.valid |= more
+        if more is not None:
+            loop.valid |= more.values
+            loop.valid_results[""] = more
             loop.log(loop.step, "valid", loop.valid)
         return True
 
-    def _numbers(self, loop: LoopState, params: Any) -> dict[str, float]:
-        total, pending = None, None
-        for batch in self.batches:
-            if loop.stop_requested():
-                raise EvaluationAborted
-            pending, before = (batch, *self.evaluate(params, batch)), pending
-            total = total if before is None else self._added(total, before)
-        if pending is None:
-            raise UserError("there is no validation batch: the held-out split is too small")
-        numbers = averages(self._added(total, pending))
-        numbers |= self.derive(numbers)
-        return numbers if self.generated is None else numbers | self.generated.metrics(loop, params)
-
-    def _added(self, total: Any, result: tuple[Any, Any, Any]) -> Any:
-        """The total with the sums of one more batch, whose outputs are observed."""
-        batch, sums, outputs = result
-        if self.observe is not None and outputs is not None:
-            self.observe(batch, outputs)
-        return add(total, jax.device_get(sums))
+    def _numbers(
+        self, loop: LoopState, params: Any
+    ) -> tuple[dict[str, float], MetricResults | None]:
+        """All numbers of these parameters, and the results of the metrics of its task."""
+        numbers = evaluate_batches(
+            self.evaluate,
+            params,
+            self.batches,
+            observe=self.observe,
+            stop_requested=loop.stop_requested,
+        )
+        results = self.results()
+        numbers |= ({} if results is None else results.values) | self.derive(numbers)
+        if self.generated is not None and (written := self.generated.results(loop, params)):
+            return numbers | written.values, written
+        return numbers, results
 
     def _update_best(self, loop: LoopState) -> None:
         if self.metric not in loop.valid:

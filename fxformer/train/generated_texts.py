@@ -1,4 +1,4 @@
-"""Texts that a model generates for the validation rows during training, and their metrics."""
+"""Texts that a model generates for the rows of a split, and their metrics."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from fxformer.errors import UserError
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import generate
 from fxformer.inference.decoding.prompts import position_limit
+from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
 from fxformer.task.corpus import TaskSplit
 from fxformer.task.seq2seq import Seq2Seq
@@ -23,7 +24,7 @@ from fxformer.train.loop_state import LoopState
 
 
 @dataclasses.dataclass
-class GeneratedTexts:
+class SourceTexts:
     """Texts that a model writes for the sources of a split, and their metrics.
 
     Sources are read in batches of similar length. What a source becomes does not depend on the
@@ -33,7 +34,6 @@ class GeneratedTexts:
     settings: how texts are generated, with the special ids of the vocabulary
     objective_with: parameters of a state -> the objective
     batch: sources that are read at once
-    remarks: what a reader of the last metrics must know
     """
 
     task: Seq2Seq
@@ -42,48 +42,21 @@ class GeneratedTexts:
     settings: GenerationConfig
     objective_with: Callable[[Any], Objective]
     batch: int
-    trainer: TrainerConfig
-    remarks: list[str] = dataclasses.field(default_factory=list)
-    _made: int = -1  # last step with metrics
 
     def __post_init__(self) -> None:
         for one in self.task.judges:
             one.signature()  # raises UserError where its library is not installed
-        metric = self.trainer.metric.removeprefix("ema_")
-        if metric in self.task.metric_names and self.task.generate_every != 1:
-            raise UserError(
-                f"trainer.metric={metric} decides which checkpoint is the best, and texts are not "
-                "generated at every evaluation: write task.generate_every=1"
-            )
-
-    @property
-    def metric_names(self) -> tuple[str, ...]:
-        """Names of the metrics that every evaluation has."""
-        return self.task.metric_names if self.task.generate_every == 1 else ()
 
     @property
     def signatures(self) -> dict[str, str]:
         """{name: signature} of each metric."""
         return {name: s for one in self.task.judges for name, s in one.signatures().items()}
 
-    def metrics(self, loop: LoopState, params: Any) -> dict[str, float]:
-        """Metrics of the texts of all sources; {} where none are due at this step.
-
-        Raises EvaluationAborted when the process is asked to stop.
-        """
-        if not self._due(loop):
-            return {}
-        with loop.meter.phase("generate"):
-            texts = self.texts(params, range(len(self.split.features)), loop.stop_requested)
-        self._made = loop.step
+    def judged(self, params: Any, stop: Callable[[], bool] = lambda: False) -> MetricResults:
+        """Metrics of the texts of all sources. stop: as in `texts`"""
+        texts = self.texts(params, range(len(self.split.features)), stop)
         rows = [self.split.read[one.example] for one in self.split.features]
-        results = self.task.judged(texts, [row.value("target") for row in rows])
-        self.remarks = list(dict.fromkeys(remark for one in results for remark in one.remarks))
-        return {name: value for one in results for name, value in one.values.items()}
-
-    def last_metrics(self, loop: LoopState) -> dict[str, float]:
-        """Those of the run's last parameters, where its last evaluation had none."""
-        return {} if self._made == loop.step else self.metrics(loop, loop.state.params)
+        return self.task.judged(texts, [row.value("target") for row in rows])
 
     def samples(self, params: Any, count: int) -> list[Sample]:
         """(source, generated text, first reference) of the first `count` rows."""
@@ -119,6 +92,44 @@ class GeneratedTexts:
                 for n, ids in zip(some, best[: len(some)], strict=True)
             }
         return [found[n] for n in numbers]
+
+
+@dataclasses.dataclass
+class GeneratedTexts(SourceTexts):
+    """SourceTexts of the validation rows during training: when they are due."""
+
+    trainer: TrainerConfig
+    _made: int = -1  # last step with metrics
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        metric = self.trainer.metric.removeprefix("ema_")
+        if metric in self.task.metric_names and self.task.generate_every != 1:
+            raise UserError(
+                f"trainer.metric={metric} decides which checkpoint is the best, and texts are not "
+                "generated at every evaluation: write task.generate_every=1"
+            )
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that every evaluation has."""
+        return self.task.metric_names if self.task.generate_every == 1 else ()
+
+    def results(self, loop: LoopState, params: Any) -> MetricResults | None:
+        """Metrics of the texts of all sources; None where none are due at this step.
+
+        Raises EvaluationAborted when the process is asked to stop.
+        """
+        if not self._due(loop):
+            return None
+        with loop.meter.phase("generate"):
+            found = self.judged(params, loop.stop_requested)
+        self._made = loop.step
+        return found
+
+    def last_results(self, loop: LoopState) -> MetricResults | None:
+        """Those of the run's last parameters, where its last evaluation had none."""
+        return None if self._made == loop.step else self.results(loop, loop.state.params)
 
     def _due(self, loop: LoopState) -> bool:
         """Whether texts are generated at this evaluation."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
+from fxformer.metrics.results import MetricResults
 from fxformer.train.state import State
 
 Ending = Literal["done", "pruned", "interrupted", "diverged"]  # pruned: by a search
@@ -83,7 +84,8 @@ class LoopState:
     step: number of dispatched steps; `state` is the one after them, possibly not yet computed
     train: metrics of the last step read (one behind `step` unless `catch_up` was called); speeds
         are means over the steps since the last line of the log
-    valid: metrics of the last evaluation
+    valid: metrics of the last evaluation; valid_results: those of a labelled task with what they
+        were computed from, by the prefix of their names ("", "ema_")
     read: step of `train`
     status: None while it runs, then a key of EXIT_CODES; `reason`: message
     stop_requested: whether the process was asked to stop; long work should be aborted then
@@ -98,6 +100,7 @@ class LoopState:
     progress: Callable[["LoopState"], None] | None = None
     train: dict[str, float] = dataclasses.field(default_factory=dict)
     valid: dict[str, float] = dataclasses.field(default_factory=dict)
+    valid_results: dict[str, MetricResults] = dataclasses.field(default_factory=dict)
     read: int = 0
     status: Ending | None = None
     reason: str = ""

@@ -23,6 +23,7 @@ from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
 from fxformer.metrics.direction import require_named_direction
+from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
@@ -151,21 +152,9 @@ def set_up(cfg: DictConfig) -> Setup:
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
-        cfg,
-        trainer,
-        corpus,
-        data,
-        objective,
-        graphdef,
-        start,
-        step,
-        evaluate,
-        abstract_state,
-        mesh,
-        example,
-        adapter,
-        frozen,
-    )
+        cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
+        mesh, example, adapter, frozen,
+    )  # fmt: skip
     jax.eval_shape(step, abstract_state, example)
     check_metric(setup)
     return setup
@@ -194,7 +183,7 @@ def check_metric(
     """
     sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
     given = dict.fromkeys(sums, 1.0)
-    derived = ValidationBatches(setup, scored=1).derived_names(given)
+    derived = SplitBatches(setup, scored=1).derived_names(given)
     texts = setup.generated.metric_names if setup.generated else ()
     names = list(dict.fromkeys([*given, *derived, *texts]))
     names += [f"ema_{name}" for name in names] if setup.trainer.ema is not None else []
@@ -244,31 +233,33 @@ def frozen_parameters(optimizer: Optimizer, adapter: Adapter, make: Make) -> Any
 
 
 @dataclasses.dataclass
-class ValidationBatches:
-    """Validation batches on the devices; every pass yields the same ones.
+class SplitBatches:
+    """All batches of a split on the devices; every pass yields the same ones.
 
-    scored: number of scored targets of one complete pass; 0 before the first
+    scored, tokens: scored targets, and tokens read, of one complete pass; 0 before the first
     coverage: which of the texts were in the batches of the last complete pass
     outputs: of a labelled task: (labels, outputs of its head) of each batch of the last pass
     whole: whether the last pass reached its end
     """
 
     setup: Setup
+    split: str = "valid"
     scored: int = 0
+    tokens: int = 0
     coverage: Coverage | None = None
     outputs: list[tuple[Labels, np.ndarray]] = dataclasses.field(default_factory=list)
     whole: bool = False
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
-        scored, corrupt = 0, Coverage(self.setup.objective)
+        scored, tokens, corrupt = 0, 0, Coverage(self.setup.objective)
         self.outputs, self.whole = [], False
-        batches = data.valid(corpus.batch)
+        batches = data.in_order(self.split, corpus.batch)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
             for _, batch in loader:
-                scored += int(np.sum(batch.weights))
+                scored, tokens = scored + int(np.sum(batch.weights)), tokens + tokens_read(batch)
                 yield self.setup.put(batch)
-        self.scored, self.coverage, self.whole = scored, corrupt, True
+        self.scored, self.tokens, self.coverage, self.whole = scored, tokens, corrupt, True
 
     def observe(self, batch: Batch, outputs: jax.Array) -> None:
         """Keep the outputs of a labelled task's head for a batch."""
@@ -276,15 +267,15 @@ class ValidationBatches:
         self.outputs.append((jax.device_get(batch.labels), np.asarray(outputs)))
 
     def derived_names(self, numbers: dict[str, float]) -> list[str]:
-        """Names of the metrics that `derive` adds."""
-        return [*self.setup.objective.metric_names, *self._of_averages(numbers)]
+        """Names of the metrics that `results` and `derive` add."""
+        return [*self.setup.objective.metric_names, *self.derive(numbers)]
+
+    def results(self) -> MetricResults | None:
+        """Metrics of the outputs of a labelled task; None: the objective has none."""
+        packed = self.setup.data.packed[self.split]
+        return self.setup.objective.results(self.outputs, packed)
 
     def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Metrics of the outputs of a labelled task, or those derived from averages."""
-        packed = self.setup.data.packed["valid"]
-        return self.setup.objective.metrics(self.outputs, packed) | self._of_averages(numbers)
-
-    def _of_averages(self, numbers: dict[str, float]) -> dict[str, float]:
         """Perplexity, and bits per byte of text objectives.
 
         Bits per byte include the cost of what a lossy tokenizer drops (data/round_trip.py).
@@ -293,7 +284,7 @@ class ValidationBatches:
             return {}
         nats = numbers.get("nll", numbers["loss"])
         more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
-        valid = self.setup.data.facts["valid"]
-        if valid["bytes"] and self.setup.objective.scores_text:
-            more["bits_per_byte"] = bits_per_byte(nats * self.scored, valid)
+        facts = self.setup.data.facts[self.split]
+        if facts["bytes"] and self.setup.objective.scores_text:
+            more["bits_per_byte"] = bits_per_byte(nats * self.scored, facts)
         return more

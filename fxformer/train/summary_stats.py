@@ -11,6 +11,7 @@ from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
 from fxformer.track import formatting
 from fxformer.track.summary import Sample
+from fxformer.train.evaluation_report import remarks, scores
 from fxformer.train.loop_state import LoopState
 from fxformer.train.setup import Setup
 
@@ -78,7 +79,7 @@ def facts(
     setup: Setup, ended: LoopState, done: dict[str, float], seen: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
-    rows = [("ended", ended.reason)]
+    rows, intervals = [("ended", ended.reason)], scores(ended)
     if "loss" in ended.train:
         rows.append(("loss", f"{formatting.loss(ended.train['loss'])} in training"))
     if "loss" in ended.valid:
@@ -91,7 +92,8 @@ def facts(
         own = [n for n in (*setup.objective.metric_names, *written) if n not in accuracies]
         for name in ("perplexity", "bits_per_byte", *accuracies, *own):
             if name in ended.valid:
-                words += f", {name.replace('_', ' ')} {ended.valid[name]:.3g}"
+                number = intervals.get(name) or f"{ended.valid[name]:.3g}"
+                words += f", {name.replace('_', ' ')} {number}"
                 words += f" ({lossy})" if lossy and name == "bits_per_byte" else ""
         if pieces := seen.get("valid_pieces"):
             words += f", over {pieces - seen['valid_pieces_missing']:,} of {pieces:,} texts"
@@ -100,6 +102,7 @@ def facts(
             what = "tokens are" if setup.objective.needs_lm_head else "classes are"
             rows.append(("", f"{guess:.4f} for one that knows only how frequent {what}"))
         rows += plateau(setup, ended.valid)
+        rows += [("note", one) for one in remarks(ended)]
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
     words = f"{formatting.count(speed)} tokens/s, {formatting.duration(seconds)}"

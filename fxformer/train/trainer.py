@@ -26,9 +26,10 @@ from fxformer.train import summary_stats
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
+from fxformer.train.evaluation_report import evaluation_facts
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
-from fxformer.train.setup import Setup, ValidationBatches
+from fxformer.train.setup import Setup, SplitBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
 
@@ -75,7 +76,7 @@ class Trainer:
             flops_per_token=self.setup.flops_per_token,
             console=self.console,
         )
-        self.validation = ValidationBatches(self.setup)
+        self.validation = SplitBatches(self.setup)
         self.coverage = Coverage(self.setup.objective)
 
     def train(self) -> LoopState:
@@ -192,6 +193,7 @@ class Trainer:
             samples=self.show_samples,
             derive=self.validation.derive,
             observe=self.validation.observe,
+            results=self.validation.results,
             generated=self.setup.generated,
             directions=self.setup.directions,
             facts=self.saved_facts,
@@ -240,15 +242,6 @@ class Trainer:
         self.progress.log(step, split, metrics, self.meter.provenance)
         self.ledger.write_if_due(self.meter, step=step)
 
-    def remarks(self) -> list[tuple[str, str]]:
-        """Lines of the summary about the metrics of a labelled task."""
-        if not self.validation.whole:  # none, or one that was given up
-            return []
-        outputs, packed = self.validation.outputs, self.setup.data.packed["valid"]
-        found = self.setup.objective.remarks(outputs, packed) if outputs else []
-        written = self.setup.generated.remarks if self.setup.generated else []
-        return [("note", one) for one in (*found, *written)]
-
     def __enter__(self) -> Self:
         return self
 
@@ -275,12 +268,13 @@ class Trainer:
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
         text = summary_stats.text(self.setup, self.coverage, self.validation.coverage)
         sigma = {"sigma_joules": energy.sigma}
+        self.run.update(**evaluation_facts(self.run.facts, ended))
         self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=summary_stats.facts(self.setup, ended, work, text) + self.remarks(),
+            facts=summary_stats.facts(self.setup, ended, work, text),
             energy=used,
             carbon=carbon,
             check=self.check.text(),

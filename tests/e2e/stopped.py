@@ -11,7 +11,7 @@ PLACES = {
     "startup": ("fxformer.cli.app", "_settled"),
     "corpus": ("fxformer.train.setup", "open_experiment"),
     "compile": ("fxformer.train.trainer", "Trainer.first_compiled"),
-    "evaluate": ("fxformer.train.setup", "ValidationBatches.derive"),
+    "evaluate": ("fxformer.train.setup", "SplitBatches.derive"),
     "sample": ("fxformer.train.trainer", "generate_samples"),
     "end": ("fxformer.train.trainer", "Trainer.conclude"),
 }

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fxformer.metrics.classification import Accuracy
-from fxformer.metrics.diagnosis import LabelPermutation, collapse, confusion
+from fxformer.metrics.diagnosis import LabelPermutation, collapse, confusion, diagnosis
 
 
 def test_labels_in_another_order():
@@ -76,7 +75,11 @@ def test_collapse():
     assert collapse(np.empty(0, int), np.empty(0, int)) is None
 
 
-def test_a_collapsed_model_is_remarked():
-    logits = np.tile([0.0, 1.0], (20, 1))
-    labels = np.repeat([0, 1], 10)
-    assert Accuracy().evaluate(logits, labels).remarks[0].startswith("collapsed: class 1 is pred")
+def test_a_diagnosis_names_classes_and_leaves_out_those_that_do_not_occur():
+    labels, names = np.repeat([1, 7], 20), [f"class{n}" for n in range(9)]
+    (said,) = diagnosis(np.full(40, 7), labels, names)
+    assert said.startswith("collapsed: class class7 is predicted for 100.0 % of the examples; 50")
+    (said,) = diagnosis(8 - labels, labels, names)
+    assert said.startswith("accuracy 0.0 %, with labels permuted 100.0 %")
+    assert "class7 → class1, " in said or "class1 → class7" in said
+    assert diagnosis(labels, labels, names) == [] == diagnosis(8 - labels, labels, ordered=False)

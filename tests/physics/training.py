@@ -14,7 +14,7 @@ from fxformer.objective.base import Objective
 from fxformer.train.compile import compile_step
 from fxformer.train.evaluation import Evaluate
 from fxformer.train.loop import fit
-from fxformer.train.setup import Setup, ValidationBatches, set_up
+from fxformer.train.setup import Setup, SplitBatches, set_up
 from fxformer.train.state import State
 from tests import composing
 
@@ -76,7 +76,7 @@ def train(setup: Setup, start: State | None = None, meter=None) -> Trained:
             until=trainer.steps,
             tracker=Silent(),
             meter=meter or Silent(),
-            callbacks=[Evaluate(0, jax.jit(setup.evaluate), ValidationBatches(setup))],
+            callbacks=[Evaluate(0, jax.jit(setup.evaluate), SplitBatches(setup))],
             put=setup.put,
         )
     assert ended.status == "done", ended.reason

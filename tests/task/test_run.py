@@ -12,7 +12,7 @@ from fxformer.errors import UserError
 from fxformer.hf.export_model import export_model
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
-from fxformer.train.setup import ValidationBatches
+from fxformer.train.setup import SplitBatches
 from tests.composing import composed
 from tests.task.rows import TINY, rows_of, setup_of, write
 
@@ -86,7 +86,7 @@ def test_a_stored_task_may_not_name_foreign_code(run, tmp_path):
 def test_an_evaluation_that_was_given_up_leaves_no_remarks(tmp_path):
     """SIGTERM in the middle of one: what it has seen of the rows is no result."""
     setup = setup_of(tmp_path, "classification")
-    validation = ValidationBatches(setup)
+    validation = SplitBatches(setup)
     state = jax.jit(setup.init_state)(jax.random.key(0))
     batches = iter(validation)
     validation.observe(first := next(batches), setup.evaluate(state.params, first)[1])

@@ -17,7 +17,7 @@ from fxformer.inference.pipelines.model_card import ModelCard, trained_params
 from fxformer.metrics.translation import Bleu
 from fxformer.train import generated_texts
 from fxformer.train.evaluation import EvaluationAborted
-from fxformer.train.setup import ValidationBatches
+from fxformer.train.setup import SplitBatches
 from tests.composing import composed
 from tests.physics import training
 from tests.task.rows import TINY, write
@@ -27,7 +27,7 @@ from tests.task.seq2seq import reversed_rows, setup_of
 def sums_of(setup, params) -> dict[str, tuple[float, float]]:
     """Sums and weights of the validation rows."""
     evaluate, total = jax.jit(setup.evaluate), {}
-    for batch in ValidationBatches(setup):
+    for batch in SplitBatches(setup):
         for name, pair in evaluate(params, batch)[0].items():
             total[name] = np.add(total.get(name, (0.0, 0.0)), np.array(pair, float))
     return total
@@ -90,7 +90,7 @@ def test_targets_are_the_first_references_and_inputs_precede_them(tmp_path, mode
     valid = write(tmp_path / "v.jsonl", rows)
     setup = setup_of(tmp_path, f"data.valid_files={valid}", "task.prefix='turn: '", model=model)
     tokenizer, ids = setup.data.tokenizer, setup.data.tokenizer.ids
-    read = ValidationBatches(setup)
+    read = SplitBatches(setup)
     batches, number = [jax.device_get(batch) for batch in read], 0
     for batch in batches:
         for n in range(min(len(batch.tokens), 12 - number)):
@@ -112,7 +112,7 @@ def test_targets_are_the_first_references_and_inputs_precede_them(tmp_path, mode
     task = setup.corpus.task
     row = setup.data.packed["valid"].read[0]
     assert row.value("target") == ["tree", "x"]
-    assert task.scores(["x"], [row.value("target")])["rougeL"] == 1.0  # any reference
+    assert task.judged(["x"], [row.value("target")]).values["rougeL"] == 1.0  # any reference
 
 
 def test_long_sources_and_targets_are_cut_and_counted_or_refused(tmp_path):
@@ -179,8 +179,8 @@ def test_generated_texts_are_judged_and_shown(tmp_path, monkeypatch):
     assert [len(one["source"]) for one in calls] == [4, 4, 4]
     numbers = np.concatenate([one["row_numbers"] for one in calls])
     assert sorted(numbers) == list(range(12))
-    scores = setup.corpus.task.scores(texts, [row.value("target") for row in rows])
-    assert set(scores.values()) == {1.0} and setup.trainer.best_direction({}) == "maximize"
+    scores = setup.corpus.task.judged(texts, [row.value("target") for row in rows])
+    assert set(scores.values.values()) == {1.0} and setup.trainer.best_direction({}) == "maximize"
     (first, *_), shown = rows, made.samples(None, 2)
     assert (shown[0].read, shown[0].wrote) == (first.value("source"), texts[0])
     stops = iter([False, True])

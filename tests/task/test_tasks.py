@@ -8,7 +8,7 @@ from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.objective.coverage import Coverage
 from fxformer.task.classification import MultiLabel
-from fxformer.train.setup import ValidationBatches
+from fxformer.train.setup import SplitBatches
 from tests.task.rows import COLOURS, rows_of, setup_of, write
 
 TASKS = (
@@ -25,7 +25,7 @@ PACKED = ("data/packing=segments", "data.length=64")
 def judged(setup):
     """(averages and metrics of the validation rows, outputs by feature) with the first weights."""
     state = jax.jit(setup.init_state)(jax.random.key(0))
-    validation, evaluate = ValidationBatches(setup), jax.jit(setup.evaluate)
+    validation, evaluate = SplitBatches(setup), jax.jit(setup.evaluate)
     sums: dict = {}
     for batch in validation:
         new, outputs = evaluate(state.params, batch)
@@ -40,7 +40,7 @@ def judged(setup):
         n: values[: len(packed.features[n].tokens)] if np.ndim(values) == 2 else values
         for n, values in by_feature.items()
     }
-    return found | validation.derive(found), cut
+    return found | validation.results().values, cut
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -15,6 +15,8 @@ import pytest
 from drill import train
 from toy import Meter, Parts, Tracker, batch, batches, same
 
+from fxformer.metrics.classification import Accuracy
+from fxformer.metrics.results import MetricResults
 from fxformer.train import checkpoint_files
 from fxformer.train.callbacks import (
     MAX_FAILED_SAVES,
@@ -120,27 +122,33 @@ def test_evaluation_is_one_average_over_all_batches():
 
 
 class Written:
-    """Metrics of generated texts: at the steps that `every` divides, and of the last parameters."""
+    """Metrics of generated texts: at the steps that `every` divides, and of the last parameters.
+
+    The share of right texts is 1/2, at the end 1.
+    """
 
     def __init__(self, every, aborts=False):
         self.every, self.aborts, self.made = every, aborts, -1
 
-    def metrics(self, loop, params):
+    def results(self, loop, params):
         self.made = self.made if loop.step % self.every else loop.step
-        return {} if loop.step % self.every else {"rougeL": 0.5}
+        return None if loop.step % self.every else self._right([0, 1])
 
-    def last_metrics(self, loop):
+    def last_results(self, loop):
         if self.aborts:
             raise EvaluationAborted
-        return {} if self.made == loop.step else {"rougeL": 1.0}
+        return None if self.made == loop.step else self._right([1, 1])
+
+    def _right(self, predicted):
+        return MetricResults([Accuracy()], np.eye(2)[predicted], np.array([1, 1]))
 
 
 def test_generated_texts_are_judged_when_due_and_at_the_end():
     toy, valid = Parts(), [batch(100)]
     run = go(toy, 6, callbacks=[Evaluate(2, toy.evaluate, valid, generated=Written(4))])
-    lines = [(line["step"], line.get("rougeL")) for line in run.tracker.of("valid")]
+    lines = [(line["step"], line.get("accuracy")) for line in run.tracker.of("valid")]
     assert lines == [(2, None), (4, 0.5), (6, None), (6, 1.0)]
-    assert run.status == "done" and run.valid["rougeL"] == 1.0 and run.valid["loss"] > 0
+    assert run.status == "done" and run.valid["accuracy"] == 1.0 and run.valid["loss"] > 0
     run = go(toy, 6, callbacks=[Evaluate(2, toy.evaluate, valid, generated=Written(4, True))])
     assert run.status == "interrupted"
 
