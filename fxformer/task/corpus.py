@@ -25,6 +25,7 @@ from fxformer.data.labelled.rows import BadRow, Row
 from fxformer.data.labelled.statistics import SplitStatistics, of_split, show
 from fxformer.data.packing import Packed, Padded, Segments
 from fxformer.data.progress import Slow
+from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.task.base import RowTask, Task, TextEncoder
 from fxformer.task.text_template import template_of
@@ -134,16 +135,9 @@ class TaskCorpus(LabelledData, Corpus):
         architecture: str | None = None,
     ) -> Prepared:
         """Encode and pack all splits into rows of at most `row_length` tokens."""
-        if not isinstance(self.packing, Padded | Segments):
-            raise UserError(
-                f"data/packing={type(self.packing).__name__}: inputs of a task are not cut or "
-                "joined; write data/packing=padded or data/packing=segments"
-            )
         source = self.source
         tokenizer = source.tokenizer
-        read = tokenizer.of_source if architecture == "seq2seq" else tokenizer
-        template = template_of(read, self.separators, closed=architecture != "decoder")
-        encoder = TextEncoder(read, template, row_length, tokenizer, architecture)
+        encoder = self.encoder(tokenizer, row_length, architecture)
         encoded, facts = {}, dict(source.facts)
         for split, rows in self.open_rows().items():
             encoded[split] = self._encoded(split, rows, encoder)
@@ -168,6 +162,34 @@ class TaskCorpus(LabelledData, Corpus):
             "packing": {split: self._accounted(split, one) for split, one in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)
+
+    def encoder(
+        self, tokenizer: Tokenizer, row_length: int, architecture: str | None
+    ) -> TextEncoder:
+        """What encodes texts for a model. UserError for a packing that no task has."""
+        if not isinstance(self.packing, Padded | Segments):
+            raise UserError(
+                f"data/packing={type(self.packing).__name__}: inputs of a task are not cut or "
+                "joined; write data/packing=padded or data/packing=segments"
+            )
+        read = tokenizer.of_source if architecture == "seq2seq" else tokenizer
+        template = template_of(read, self.separators, closed=architecture != "decoder")
+        return TextEncoder(read, template, row_length, tokenizer, architecture)
+
+    def split_of(self, split: str, rows: Sequence[Row], encoder: TextEncoder) -> TaskSplit:
+        """One split alone, encoded and packed.
+
+        rows: of that split, with all roles; `all_rows`, or some of `open_rows`
+        """
+        features = self._encoded(split, rows, encoder)
+        shared = isinstance(self.packing, Segments)
+        return TaskSplit(
+            self.task.pack({split: features}, encoder, shared=shared)[split], features, rows
+        )
+
+    def all_rows(self) -> list[Row]:
+        """As LabelledData, with roles that follow from others."""
+        return [self.task.read(row) for row in super().all_rows()]
 
     def _accounted(self, split: str, packed: Packed) -> dict[str, Any]:
         """Facts of a packing that count the tokens which no feature has."""

@@ -99,14 +99,15 @@ class TaskObjective(Objective):
 
     def results(self, outputs: list, packed: Any) -> MetricResults:
         """Results of the metrics on a whole split; see Task.results. packed: a TaskSplit"""
-        return self.task.results(self._by_feature(outputs), packed.features, packed.read)
+        return self.task.results(self.outputs_by_feature(outputs), packed.features, packed.read)
 
     def samples(self, outputs: list, packed: Any, count: int) -> list[tuple[str, str, str]]:
         """(input, answer, label) of the first rows of a split, of the same outputs."""
-        found = self._by_feature(outputs)
+        found = self.outputs_by_feature(outputs)
         return self.task.samples(found, packed.features, packed.read, count)
 
-    def _by_feature(self, outputs: list) -> dict[int, np.ndarray]:
+    def outputs_by_feature(self, outputs: list) -> dict[int, np.ndarray]:
+        """The outputs of each feature by its number. outputs: (labels, outputs) of each batch"""
         found: dict[int, np.ndarray] = {}
         for labels, values in outputs:
             found |= self.task.outputs_of(values, labels)

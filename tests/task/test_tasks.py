@@ -35,7 +35,7 @@ def judged(setup):
             sums[name] = (before[0] + float(total), before[1] + float(weight))
     found = {name: total / weight for name, (total, weight) in sums.items()}
     packed = setup.data.packed["valid"]
-    by_feature = setup.objective._by_feature(validation.outputs)
+    by_feature = setup.objective.outputs_by_feature(validation.outputs)
     cut = {
         n: values[: len(packed.features[n].tokens)] if np.ndim(values) == 2 else values
         for n, values in by_feature.items()

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,13 +132,8 @@ class LabelledData:
     def opened(self) -> Opened:
         """All rows, read once. Raises UserError for what cannot be used."""
         stats = text_files.ReadStats(self.encoding_errors)
-        named = {"train": self.train_split, "valid": self.valid_split, "test": self.test_split}
         left_out: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-        rows = {
-            split: self._rows(records, split, left_out[split])
-            for split, records in splits.by_name(self._records(stats), named).items()
-        }
-        rows = self._held_out(rows)
+        rows = self._held_out(self._given(stats, left_out))
         facts: dict[str, Any] = {
             "rows": {split: len(some) for split, some in rows.items()},
             "left_out": {split: dict(counts) for split, counts in left_out.items() if counts},
@@ -150,6 +145,27 @@ class LabelledData:
             if done := label_schemes.unify(sum(rows.values(), []), self.label_scheme):
                 facts["label_scheme"] = done.facts()
         return Opened(rows, facts)
+
+    def all_rows(self) -> list[Row]:
+        """All rows of `files`, or of the training split of a dataset, of which none is held out.
+
+        Raises UserError for what cannot be used.
+        """
+        stats = text_files.ReadStats(self.encoding_errors)
+        rows = self._given(stats, {split: Counter() for split in SPLITS})["train"]
+        if self.label_scheme is not None:
+            label_schemes.unify(rows, self.label_scheme)
+        return rows
+
+    def _given(
+        self, stats: text_files.ReadStats, left_out: Mapping[str, Counter[str]]
+    ) -> dict[str, list[Row]]:
+        """Usable rows of the splits that are given; counts the others by reason in `left_out`."""
+        named = {"train": self.train_split, "valid": self.valid_split, "test": self.test_split}
+        return {
+            split: self._rows(records, split, left_out[split])
+            for split, records in splits.by_name(self._records(stats), named).items()
+        }
 
     def _records(self, stats: text_files.ReadStats) -> dict[str, list[SourceRecord]]:
         """Records of the dataset, under "train", or of each file list that is given."""

@@ -38,14 +38,14 @@ class Spent:
 
 
 @contextlib.contextmanager
-def charged(meter: Meter | None) -> Iterator[Spent]:
+def charged(meter: Meter | None, phase: str = "generate") -> Iterator[Spent]:
     """What is spent inside, known at the end; nothing without a meter."""
     spent = Spent()
     if meter is None:
         yield spent
         return
     joules, compiled, began = meter.own().joules, compile_seconds(), time.perf_counter()
-    with meter.phase("generate"):
+    with meter.phase(phase):
         yield spent
     spent.joules, spent.seconds = meter.own().joules - joules, time.perf_counter() - began
     spent.compile_seconds = min(compile_seconds() - compiled, spent.seconds)

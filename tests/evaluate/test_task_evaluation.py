@@ -1,0 +1,105 @@
+"""Evaluation of a task on demand equals that of the run; labels are matched by name."""
+
+import json
+
+import pytest
+
+from fxformer.data.labelled.rows import Row
+from fxformer.errors import UserError
+from fxformer.evaluate.task_evaluation import evaluate_task
+from fxformer.hf.export_model import export_model
+from fxformer.task.label_matching import match_labels
+from fxformer.track.run_reader import StoredRun
+from fxformer.train.main import main
+from tests.composing import composed
+from tests.task.rows import TINY, rows_of, write
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A classification run with a test split, and its folder."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    rows = {name: rows_of("classification", count, seed=seed)
+            for seed, (name, count) in enumerate({"files": 40, "valid_files": 24,
+                                                  "test_files": 30}.items())}  # fmt: skip
+    words = [f"data.{name}={write(folder / f'{name}.jsonl', some)}" for name, some in rows.items()]
+    main(composed([
+        "model=bert", "task=classification", *TINY, *words, "optimizer.lr=1e-2", "energy=tdp",
+        "trainer.steps=24", "trainer.eval_every=12", "trainer.metric=accuracy",
+        "trainer.compile_cache=null", f"data.cache_dir={folder / 'cache'}",
+        f"runs={folder / 'runs'}",
+    ]))  # fmt: skip
+    (made,) = [one for one in (folder / "runs").iterdir() if (one / "run.json").is_file()]
+    return made, folder, rows["test_files"]
+
+
+def test_it_equals_the_last_evaluation_of_the_run(run):
+    stored = StoredRun(run[0])
+    found = evaluate_task(run[0], "valid")
+    last = [line for line in stored.lines if line["split"] == "valid"][-1]
+    for name, value in (found.averages | found.results.values).items():
+        assert value == pytest.approx(last[name], abs=1e-6), name
+    assert found.examples == found.rows == 24 and found.tokens > 24 and found.joules > 0
+    kept = stored.facts["evaluation"]["valid"]["scores"]["accuracy"]
+    assert found.facts()["scores"]["accuracy"] == pytest.approx(kept)
+    assert kept["low"] <= kept["value"] <= kept["high"] and kept["confidence"] == 0.95
+    json.dumps(found.facts())
+
+
+def test_labels_are_matched_by_name_and_by_number(run, tmp_path):
+    folder, _, rows = run
+    own = evaluate_task(folder, data={"files": str(write(tmp_path / "a.jsonl", rows))})
+    upper = [row | {"label": row["label"].upper()} for row in rows]
+    same = evaluate_task(folder, data={"files": str(write(tmp_path / "b.jsonl", upper))})
+    assert same.results.values == own.results.values and "case aside" in same.remarks[0]
+    numbers = [row | {"label": {"few": 1, "many": 0}[row["label"]]} for row in rows]
+    turned = evaluate_task(folder, data={"files": str(write(tmp_path / "c.jsonl", numbers))})
+    assert turned.results.values["accuracy"] == pytest.approx(1 - own.results.values["accuracy"])
+    assert "numbers" in turned.remarks[0]
+    with pytest.raises(UserError, match="'other' is not one of the 2 classes"):
+        other = [*rows, {"text": "red", "label": "other"}]
+        evaluate_task(folder, data={"files": str(write(tmp_path / "d.jsonl", other))})
+
+
+def test_an_exported_folder_has_the_same_numbers_and_further_metrics(run, tmp_path):
+    folder, _, rows = run
+    files = {"files": str(write(tmp_path / "a.jsonl", rows))}
+    own = evaluate_task(folder, data=files)
+    export_model(StoredRun(folder), tmp_path / "hf")
+    found = evaluate_task(tmp_path / "hf", data=files, metrics=["matthews"])
+    assert found.scores["matthews"].signature.startswith("matthews|")
+    for name, value in own.results.values.items():
+        assert found.results.values[name] == pytest.approx(value)
+    assert found.averages["nll"] == pytest.approx(own.averages["nll"], abs=1e-4)
+    with pytest.raises(UserError, match="no data of its own"):
+        evaluate_task(tmp_path / "hf")
+
+
+def test_options_that_do_not_exist_and_data_that_changed_are_refused(run):
+    folder, place, _ = run
+    with pytest.raises(UserError, match="data.colums is no option .* 'columns'"):
+        evaluate_task(folder, data={"colums": {}})
+    file = place / "valid_files.jsonl"
+    text = file.read_text()
+    try:
+        file.write_text(text + json.dumps({"text": "red", "label": "few"}) + "\n")
+        with pytest.raises(UserError, match="have changed since"):
+            evaluate_task(folder, "valid")
+    finally:
+        file.write_text(text)
+
+
+def row(label):
+    return Row({"text": "a", "label": label}, "a.csv, line 2", 0)
+
+
+def test_names_decide_and_numbers_or_order_only_where_there_are_none():
+    names = ("neg", "pos")
+    assert match_labels([row("pos"), row("neg")], names).names == {}
+    assert match_labels([row("Pos")], names).names == {"Pos": "pos"}
+    assert match_labels([row(1), row("0")], names).names == {"1": "pos", "0": "neg"}
+    unnamed = match_labels([row("b"), row("a")], ("LABEL_0", "LABEL_1"))
+    assert unnamed.names == {"a": "LABEL_0", "b": "LABEL_1"} and "a = 0, b = 1" in unnamed.remark
+    assert match_labels([row(2)], names).names == {}  # no class 2: encoding refuses it
+    (made,) = match_labels([row(["1", "0"])], names).applied([row(["1", "0"])], "label")
+    assert made.values["label"] == ["pos", "neg"]
