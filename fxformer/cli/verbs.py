@@ -45,6 +45,11 @@ VERBS = {
         "fxformer.evaluate.compare:main",
         "compare_parser",
     ),
+    "bias": Verb(
+        "stereotypes of models on CrowS-Pairs, StereoSet and WinoBias",
+        "fxformer.evaluate.bias.command:bias_command",
+        "bias_parser",
+    ),
     "search": Verb(
         "what a search tried, found and cost", "fxformer.search.main:main", "search_parser"
     ),

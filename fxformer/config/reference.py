@@ -23,7 +23,8 @@ Generated from the files of `conf/` by `make configs`; do not edit by hand.
 key of the chosen option: `fxformer train model=bert optimizer=lion optimizer.lr=1e-4`. The keys of
 `model/PART=OPTION` are set as `model.PART.KEY`. `fxformer train --cfg job` prints the whole config
 of a command line. `generation` is chosen by `fxformer generate --generation OPTION`;
-`metric` holds the metrics of labelled tasks, see [metrics.md](metrics.md).
+`metric` holds the metrics of labelled tasks, see [metrics.md](metrics.md); `bias` the audits of
+`fxformer bias`, whose keys are given there.
 """
 # key, value, comment of a line of a yaml file
 LINE = re.compile(r"^(\s*)([\w.]+):(?:\s+(.*?))?\s*(?:(?<=\s)#\s*(.*))?$")

@@ -125,12 +125,12 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared:
     return compared
 
 
-def keep(root: Path, text: str) -> None:
-    """The answer stays beside the runs, where the dashboard looks for it."""
+def keep(root: Path, text: str, folder: str = KEPT) -> None:
+    """The answer stays in a folder beside the runs, where the dashboard looks for it."""
     stamp = utc_now().translate(str.maketrans("", "", ":+-"))
     with contextlib.suppress(OSError):  # a folder that cannot be written to was good for reading
-        (root / KEPT).mkdir(exist_ok=True)
-        jsonl.replace(root / KEPT / f"{stamp}.json", text)
+        (root / folder).mkdir(exist_ok=True)
+        jsonl.replace(root / folder / f"{stamp}.json", text)
 
 
 def compare(knobs: argparse.Namespace, console: Console) -> Compared:
