@@ -24,6 +24,7 @@ class Vocabulary:
         stand; asked only where `text` is None (see segmentation.py)
     text: the bytes of each token, from which words and sentences are told
     source: that of the sources of pairs, where they have another; None: this one
+    shares_ids: whether `source` has the same ids for the same tokens
     """
 
     size: int
@@ -40,6 +41,7 @@ class Vocabulary:
     text: TokenText | None = None
     spelling: Spelling | None = None  # where the tokenizer gives back every text exactly
     source: "Vocabulary | None" = None
+    shares_ids: bool = False
 
     @property
     def of_source(self) -> "Vocabulary":

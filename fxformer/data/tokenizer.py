@@ -85,7 +85,15 @@ class Tokenizer(ABC):
     def spelt(self) -> Vocabulary:
         """The vocabulary with its spelling, and with that of sources, as an objective wants it."""
         source = None if self.source is None else self.source.spelt
-        return dataclasses.replace(self.vocabulary, spelling=self.spelling(), source=source)
+        return dataclasses.replace(
+            self.vocabulary, spelling=self.spelling(), source=source, shares_ids=self.shares_ids
+        )
+
+    @property
+    def shares_ids(self) -> bool:
+        """Whether the tokenizer of sources, if there is one, has the same ids for the same tokens,
+        so that one embedding table serves both."""
+        return False
 
     @property
     def of_source(self) -> "Tokenizer":

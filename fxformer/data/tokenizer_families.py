@@ -208,6 +208,12 @@ class CtrlTokenizer(Tokenizer):
     def decode(self, ids: np.ndarray) -> str:
         return " ".join(self._names[i] for i in self.spoken(ids)).replace(f"{MORE} ", "").strip()
 
+    def name_of(self, i: int) -> str:
+        return (self._names[i] if i < len(self._names) else "") or super().name_of(i)
+
+    def id_of(self, name: str) -> int | None:
+        return self.vocab.get(name)
+
     def files(self) -> dict[str, bytes]:
         vocab = json.dumps(self.vocab, ensure_ascii=False)
         return {"vocab.json": vocab.encode(), "merges.txt": self.merges.encode()}

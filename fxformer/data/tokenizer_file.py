@@ -13,6 +13,14 @@ from fxformer.data.special_tokens import SpecialIds, code_names
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
 from fxformer.data.tokenizer_families import read_ctrl
 from fxformer.data.tokenizer_fast import FastTokenizer, seal
+from fxformer.data.tokenizer_marian import (
+    SOURCE_MODEL,
+    TARGET_MODEL,
+    TARGET_VOCAB,
+    MarianTokenizer,
+    marian_files,
+    marian_vocabularies,
+)
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_sentencepiece_variants import VariedSentencePiece, variation_of
 from fxformer.data.tokenizer_settings import (
@@ -41,7 +49,8 @@ T5_SENTINELS = 100  # where tokenizer_config.json does not say extra_ids
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class File:
     """Recipe that reads a SentencePiece .model, tokenizer.json, BERT's vocab.txt, a vocab.json with
-    merges, or a folder that holds one of them or a tokenizer saved by a run.
+    merges or with Marian's two SentencePiece models, or a folder that holds one of them or a
+    tokenizer saved by a run.
 
     What lies beside the file (config.json, tokenizer_config.json, special_tokens_map.json,
     added_tokens.json) says whose it is, how it is set and which tokens are special.
@@ -70,7 +79,8 @@ class File:
         file = self._file()
         if is_saved(file.parent):
             return load(file.parent).hash
-        beside = [file.with_name(name) for name in (*FILES, "merges.txt", "vocab.json")]
+        more = ("merges.txt", "vocab.json", SOURCE_MODEL, TARGET_MODEL, TARGET_VOCAB)
+        beside = [file.with_name(name) for name in (*FILES, *more)]
         paths = [file, *(p for p in beside if p.is_file() and p != file)]
         paths += [] if self.merges is None else [Path(self.merges)]
         digests = [hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in paths]
@@ -85,6 +95,8 @@ class File:
         with guarded(f"tokenizer.path={file}"):
             if file.suffix == ".model":
                 return self._sentencepiece(file, settings)
+            if file.name == "vocab.json" and marian_files(file.parent):
+                return self._marian(file.parent, settings)
             if file.suffix == ".json" and settings.family == "ctrl":
                 vocab = self._listed(file)
                 if vocab is not None:
@@ -171,6 +183,24 @@ class File:
         vocab = vocab | {name: size + i for i, name in enumerate(self._more())}
         ids = self._detect(vocab, settings)
         return read_ctrl(file, vocab, self._merges(file), ids, self._template(ids))
+
+    def _marian(self, folder: Path, settings: Settings) -> Tokenizer:
+        """The tokenizer of targets with that of sources; alone for a decoder without an encoder."""
+        if self._more():
+            raise UserError(
+                f"tokenizer.path={folder}: tokens cannot be added to the tokenizer of a Marian "
+                "model; leave out tokenizer.added, tokenizer.sentinels and tokenizer.codes"
+            )
+        made = []
+        vocabularies = marian_vocabularies(folder, settings)
+        for name, vocab in zip((SOURCE_MODEL, TARGET_MODEL), vocabularies, strict=True):
+            ids = self._detect(vocab, settings)
+            model = (folder / name).read_bytes()
+            made.append(MarianTokenizer(model, vocab, ids, self._template(ids)))
+        source, target = made
+        if settings.model.get("is_encoder_decoder", True):
+            target.source = source
+        return target
 
     def _listed(self, file: Path) -> dict[str, int] | None:
         """The vocabulary of a vocab.json; None for a tokenizer.json. UserError for a bad one."""

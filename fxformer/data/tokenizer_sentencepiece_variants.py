@@ -24,6 +24,8 @@ STEPS = ("squeeze", "quotes", "accents", "lower", "commas")
 class Variation:
     """How a family departs from its model file.
 
+    family: its model_type where the files of its own class are written on export; None: it has a
+        tokenizer.json
     ids: of each of the model's pieces; None: their own. A piece without one (-1) is unk.
     names: {token: id} beside the pieces
     steps: what is done to a text first, some of STEPS in this order; `commas` cuts the comma off a
@@ -33,6 +35,7 @@ class Variation:
     ids: tuple[int, ...] | None = None
     names: dict[str, int] = dataclasses.field(default_factory=dict)
     steps: tuple[str, ...] = ()
+    family: str | None = None
 
     def to_json(self) -> bytes:
         return json.dumps(dataclasses.asdict(self)).encode()
@@ -41,7 +44,8 @@ class Variation:
     def from_json(cls, text: bytes) -> "Variation":
         found = json.loads(text)
         ids = found["ids"]
-        return cls(None if ids is None else tuple(ids), found["names"], tuple(found["steps"]))
+        ids = None if ids is None else tuple(ids)
+        return cls(ids, found["names"], tuple(found["steps"]), found["family"])
 
 
 class VariedSentencePiece(SentencePieceTokenizer):
@@ -178,7 +182,7 @@ def variation_of(file: Path, pieces: list[str], settings: Settings) -> Variation
     if family == "deberta-v2":
         settings.refuse(split_by_punct=False)
         lower = settings.flag("do_lower_case", False)
-        return Variation(steps=("lower",)) if lower else None
+        return Variation(steps=("lower",), family=family) if lower else None
     return None
 
 
@@ -200,7 +204,8 @@ def _listed(file: Path, pieces: list[str]) -> Variation:
     named = {name: i for name, i in vocab.items() if name not in set(pieces[3:])}
     marks = [mark for mark in (f"__{code}__" for code in M2M100) if mark not in vocab]
     named |= {mark: max(vocab.values()) + 1 + i for i, mark in enumerate(marks)}
-    return Variation((-1, -1, -1, *(vocab.get(piece, -1) for piece in pieces[3:])), named)
+    ids = (-1, -1, -1, *(vocab.get(piece, -1) for piece in pieces[3:]))
+    return Variation(ids, named, family="m2m_100")
 
 
 def _pegasus(pieces: list[str], settings: Settings) -> Variation:
@@ -223,4 +228,4 @@ def _albert(settings: Settings) -> Variation:
         "lower": settings.flag("do_lower_case", True),
         "commas": True,
     }
-    return Variation(steps=tuple(step for step in STEPS if wanted[step]))
+    return Variation(steps=tuple(step for step in STEPS if wanted[step]), family="albert")

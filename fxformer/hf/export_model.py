@@ -13,6 +13,7 @@ from fxformer.config.compatibility import architecture
 from fxformer.config.stored import opened_config
 from fxformer.config.target import locate
 from fxformer.data.tokenizer import Tokenizer, is_saved, load
+from fxformer.data.tokenizer_marian import MarianTokenizer
 from fxformer.errors import UserError
 from fxformer.files import check_folder, not_own
 from fxformer.hf.config_map import Config, ConfigMismatch
@@ -22,7 +23,7 @@ from fxformer.hf.family import HeadVariant
 from fxformer.hf.published_model import EMBEDDING, read_config
 from fxformer.hf.run_weights import model_weights
 from fxformer.hf.tensor_files import check_links
-from fxformer.hf.tokenizer_export import write_tokenizer
+from fxformer.hf.tokenizer_export import tokenizer_caveats, write_tokenizer
 from fxformer.hf.tokenizer_files import copy_files
 from fxformer.track.run_reader import StoredRun
 
@@ -115,10 +116,11 @@ def write_export(
     before = source.published_config
     model = model_with_head(source.config)
     found = detect_family(model, model_type=family or before.get("model_type"))
-    if tokenizer is not None and tokenizer.source is not None:
+    of_source = None if tokenizer is None else tokenizer.source
+    if of_source is not None and {type(tokenizer), type(of_source)} != {MarianTokenizer}:
         raise ConfigMismatch(
             f"{source.name} has different tokenizers for source and target, but an export holds "
-            "one: only models with one tokenizer can be exported"
+            "one: only models with one tokenizer, or with the two of Marian, can be exported"
         )
     config = config_json(source, found)
     entries = [*found.family.weight_map(found.config | config), *found.variant.weight_map(config)]
@@ -130,8 +132,9 @@ def write_export(
     file = folder / "model.safetensors"
     save_file(tensors, file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # safetensors creates files with mode 0600
-    files = ["config.json", "model.safetensors", *_text_files(source, folder, found, config)]
-    caveats = found.family.caveats(config)
+    caveats = list(found.family.caveats(config))
+    texts = _text_files(source, folder, found, config, caveats)
+    files = ["config.json", "model.safetensors", *texts]
     return Exported(folder, found.variant.architecture, tensors, files, caveats)
 
 
@@ -259,9 +262,12 @@ def _check_whole(entries: list, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _text_files(
-    source: ExportSource, folder: Path, found: FamilyMatch, config: Config
+    source: ExportSource, folder: Path, found: FamilyMatch, config: Config, caveats: list[str]
 ) -> list[str]:
-    """Write tokenizer and generation config: the imported files, or ones built from the model's."""
+    """Write tokenizer and generation config: the imported files, or ones built from the model's.
+
+    caveats: warnings about the tokenizer are appended to it
+    """
     kept, tokenizer = source.published, source.tokenizer
     files = [] if kept is None else copy_files(kept, folder)
     kind = architecture(OmegaConf.create({"model": model_with_head(source.config)}))
@@ -273,6 +279,7 @@ def _text_files(
             prompts=writes and kind == "decoder",
             token_types=(config.get("type_vocab_size") or 0) > 1,
         )
+        caveats += tokenizer_caveats(tokenizer, folder, files)
     given = source.generation
     if given is None and kept is not None and (kept / GENERATION).is_file():
         shutil.copyfile(kept / GENERATION, folder / GENERATION)

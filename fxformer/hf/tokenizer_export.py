@@ -7,9 +7,11 @@ from fxformer.data.special_tokens import Specials, code_names
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_basic import ByteTokenizer, CharTokenizer
 from fxformer.data.tokenizer_fast import FastTokenizer, byte_letters
+from fxformer.data.tokenizer_marian import MarianTokenizer
 from fxformer.data.tokenizer_sentencepiece import SentencePieceTokenizer
 from fxformer.data.tokenizer_sentencepiece_variants import VariedSentencePiece
 from fxformer.hf.sentencepiece_json import dict_of, tokenizer_json
+from fxformer.hf.tokenizer_export_slow import template_caveat, write_slow_tokenizer
 
 SLOTS = ("pad", "unk", "bos", "eos", "mask")
 
@@ -17,24 +19,24 @@ SLOTS = ("pad", "unk", "bos", "eos", "mask")
 def write_tokenizer(
     tokenizer: Tokenizer, folder: Path, *, prompts: bool = False, token_types: bool = False
 ) -> list[str]:
-    """Write what transformers loads; the names of the files, [] for a tokenizer that has no
-    counterpart in the `tokenizers` library.
+    """Write what transformers loads; the names of the files, [] for a tokenizer that it has no
+    counterpart of.
 
-    The template becomes tokenizer.json's own post-processor, so both put the same special tokens
-    around a text.
+    tokenizer.json where the `tokenizers` library has a counterpart; the template becomes its own
+    post-processor, so both put the same special tokens around a text. Otherwise the vocabulary
+    files of the family's class.
 
     prompts: texts are the beginnings of what a decoder continues. Nothing is put after them (an
         eos would end the text there) and they are padded on the left.
     token_types: the model tells the first text of a pair from the second
     """
     files = []
-    varied = isinstance(tokenizer, VariedSentencePiece)
-    if isinstance(tokenizer, SentencePieceTokenizer) and not varied:
+    if type(tokenizer) is SentencePieceTokenizer:
         (folder / "spiece.model").write_bytes(tokenizer.model)
         files.append("spiece.model")
     fast = _fast(tokenizer)
     if fast is None:
-        return files
+        return [*files, *write_slow_tokenizer(tokenizer, folder)]
     names = {slot: _name(fast, tokenizer, slot) for slot in SLOTS}
     fast.post_processor = _around(fast, tokenizer, prompts)
     card = json.loads(fast.to_str())
@@ -56,10 +58,24 @@ def write_tokenizer(
     return [*files, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
 
 
+def tokenizer_caveats(tokenizer: Tokenizer, folder: Path, files: list[str]) -> list[str]:
+    """Warnings about what `write_tokenizer` wrote to a folder: a tokenizer that is missing, or that
+    is read by a class with a template of its own."""
+    if "tokenizer_config.json" not in files:
+        return [
+            f"the export has no tokenizer: transformers has no counterpart of this run's "
+            f"{type(tokenizer).__name__}; encode texts with the run"
+        ]
+    said = template_caveat(tokenizer, folder)
+    return [] if said is None else [said]
+
+
 def _fast(tokenizer: Tokenizer):
     """The tokenizers.Tokenizer that encodes and decodes alike; None where there is none."""
     import tokenizers
 
+    if isinstance(tokenizer, MarianTokenizer):
+        return None  # it is of two, for sources and targets
     if isinstance(tokenizer, VariedSentencePiece):
         if tokenizer.variation.steps:
             return None  # what ALBERT does to a text has no counterpart

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.data.tokenizer_file import File
-from fxformer.data.tokenizer_settings import LONGEST
+from fxformer.data.tokenizer_marian import marian_files, target_vocabulary
+from fxformer.data.tokenizer_settings import LONGEST, settings_of
 from fxformer.errors import UserError
 
 # What a folder of a published model may hold of a tokenizer; copied as they are on export.
 FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"),
-    *("source.spm", "target.spm", "tokenizer.model", "spm.model", "prophetnet.tokenizer"),
+    *("source.spm", "target.spm", "target_vocab.json"),
+    *("tokenizer.model", "spm.model", "prophetnet.tokenizer"),
 )
 READABLE = (
     *("tokenizer.json", "vocab.txt", "prophetnet.tokenizer", "spiece.model", "tokenizer.model"),
@@ -24,18 +26,19 @@ READABLE = (
 def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
     """The tokenizer of a folder; None where there is none that this package reads.
 
-    rows: of the word table. UserError for an id that has none.
+    rows: of the word table, of targets where there are two. UserError for an id that has none.
     """
     names = [name for name in READABLE if (folder / name).is_file()]
-    if not names and all((folder / name).is_file() for name in ("vocab.json", "merges.txt")):
-        names = ["vocab.json"]
+    marian = not names and marian_files(folder)
+    merges = (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    names = ["vocab.json"] if marian or merges and not names else names
     if not names:
         return None
     file = folder / names[0]
     if file.stat().st_size > LONGEST:
         raise UserError(f"{file} is larger than any tokenizer")
     if rows is not None and file.suffix == ".json":
-        _check_ids(file, rows)
+        _check_ids(target_vocabulary(folder, settings_of(folder)) if marian else file, rows)
     return File(path=str(file)).make([])
 
 

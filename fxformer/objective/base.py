@@ -178,7 +178,7 @@ class Objective(nnx.Module):
     def _check_source_rows(self, vocabulary: Vocabulary) -> None:
         """UserError where an id of a source has no row in the table that the source is read by."""
         size, table = vocabulary.of_source.size, getattr(self.model, "source_embedding", None)
-        if table is None and vocabulary.source is not None:
+        if table is None and vocabulary.source is not None and not vocabulary.shares_ids:
             raise UserError(
                 "source and target have two tokenizers and the model one word table for both: "
                 f"write model.network.source_vocab={size}"

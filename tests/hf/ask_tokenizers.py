@@ -15,8 +15,9 @@ transformers.logging.set_verbosity_error()
 
 def ask(folder: str, texts: list[str]) -> dict:
     """Ids with and without the special tokens around a text, the text of these ids again, and what
-    the SentencePiece model gives by itself."""
-    fast = transformers.AutoTokenizer.from_pretrained(folder)
+    the SentencePiece model gives by itself; by the slow class where there is no tokenizer.json."""
+    whole = os.path.isfile(os.path.join(folder, "tokenizer.json"))
+    fast = transformers.AutoTokenizer.from_pretrained(folder, use_fast=whole)
     said = {
         "plain": [fast(text, add_special_tokens=False)["input_ids"] for text in texts],
         "around": [fast(text)["input_ids"] for text in texts],

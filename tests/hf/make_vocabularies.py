@@ -2,6 +2,8 @@
 hard texts with them. Run by a python with transformers 4 and sentencepiece:
 
     python make_vocabularies.py
+
+Vocabularies that are there are kept: other versions of the libraries would train others.
 """
 
 import json
@@ -35,8 +37,15 @@ TEXTS = [
     "Привет, мир! 한국어", "emoji 😀 zero\u200bwidth \xa0nbsp",
     "def f(x):\n    return x**2  # no\r\n",
     "\x00\x01 control \ufffd", "a new newtok anewtoken NEWTOK.", "x" * 130,
+    ">>fra<< The ship left 5 << 6", ">>none<<nothing >>fra<<", ">>", "Das Schiff 東京 verlässt",
 ]  # fmt: skip
-BERT = {"model_type": "bert"}
+TARGETS = (
+    """Das Schiff verließ den Hafen vor Tagesanbruch, und niemand hatte in der Nacht geschlafen.
+Sie sah ihn an und sagte nichts. Es ist kalt, dachte er; sie wenden sich nach Norden.
+Ein Café in Zürich verkaufte 1.000 Tassen; die Schiffe lagen im Hafen, und nichts war im Norden.
+"""
+    * 8
+)
 
 
 def word_vocabulary(cased: bool) -> str:
@@ -81,12 +90,14 @@ def ctrl(vocab: dict[str, int], merges: str) -> dict[str, int]:
     return {name: i for i, name in enumerate(listed)}
 
 
-def pieces(file: Path, kind: str, size: int, **settings) -> None:
+def pieces(file: Path, kind: str, size: int, text: str | None = None, **settings) -> None:
     """A SentencePiece model that changes no text, so that its file is small."""
     made = dict(model_prefix=str(file.with_suffix("")), model_type=kind, vocab_size=size,
                 normalization_rule_name="identity", hard_vocab_limit=False, minloglevel=2,
                 num_threads=1, character_coverage=1.0)  # fmt: skip
-    lines = iter(TEXT.lower().split("\n") + TEXT.split("\n"))
+    if file.is_file():
+        return
+    lines = iter((TEXT.lower() + TEXT if text is None else text).split("\n"))
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=lines, **made | settings)
     file.with_suffix(".vocab").unlink()
 
@@ -94,8 +105,8 @@ def pieces(file: Path, kind: str, size: int, **settings) -> None:
 def write_vocabularies() -> None:
     """All files that the cases are made of."""
     HERE.mkdir(exist_ok=True)
-    (HERE / "cased.txt").write_text(word_vocabulary(True))
-    (HERE / "uncased.txt").write_text(word_vocabulary(False))
+    write("cased.txt", word_vocabulary(True))
+    write("uncased.txt", word_vocabulary(False))
     for name, special in (("gpt2", ["<|endoftext|>"]), ("deberta", ["[CLS]", "[PAD]", "[SEP]",
                           "[UNK]", "[MASK]"]), ("roberta", ["<s>", "<pad>", "</s>", "<unk>",
                           "<mask>"])):  # fmt: skip
@@ -116,12 +127,32 @@ def write_vocabularies() -> None:
     proto = sentencepiece.SentencePieceProcessor(model_file=str(HERE / "plain.model"))
     names = ["<s>", "<pad>", "</s>", "<unk>"]
     names += [proto.id_to_piece(i) for i in range(3, len(proto)) if i % 11]
-    (HERE / "m2m100.json").write_text(json.dumps({n: i for i, n in enumerate(names)}))
+    write("m2m100.json", json.dumps({n: i for i, n in enumerate(names)}))
+    pieces(HERE / "target.model", "unigram", 130, text=TARGETS)
+    dump_marian()
+
+
+def write(name: str, text: str) -> None:
+    """A new file."""
+    if not (HERE / name).is_file():
+        (HERE / name).write_text(text)
+
+
+def dump_marian() -> None:
+    """Marian's vocab.json of both languages, some pieces left out, and one of each alone."""
+    made = [sentencepiece.SentencePieceProcessor(model_file=str(HERE / f"{name}.model"))
+            for name in ("plain", "target")]  # fmt: skip
+    both = [[sp.id_to_piece(i) for i in range(3, len(sp)) if i % 13] for sp in made]
+    ends = [">>deu<<", ">>fra<<", "<pad>"]
+    for name, listed in (("marian", [*both[0], *both[1]]), ("marian_source", both[0]),
+                         ("marian_target", both[1])):  # fmt: skip
+        names = dict.fromkeys(["</s>", "<unk>", *listed, *ends])
+        write(f"{name}.json", json.dumps({n: i for i, n in enumerate(names)}))
 
 
 def dump(name: str, vocab: dict[str, int], merges: str) -> None:
-    (HERE / f"{name}.json").write_text(json.dumps(vocab))
-    (HERE / f"{name}.merges").write_text(merges)
+    write(f"{name}.json", json.dumps(vocab))
+    write(f"{name}.merges", merges)
 
 
 def cases() -> dict[str, dict]:
@@ -214,6 +245,10 @@ def cases() -> dict[str, dict]:
     case("mbart50", "mbart", "MBart50Tokenizer", bpe, {"tokenizer_class": "MBart50Tokenizer"})
     case("nllb", "m2m_100", "NllbTokenizer", bpe, {"tokenizer_class": "NllbTokenizer"})
     case("m2m_100", "m2m_100", "M2M100Tokenizer", bpe | {"vocab.json": "m2m100.json"})
+    two_models = {"source.spm": "plain.model", "target.spm": "target.model"}
+    case("marian", "marian", "MarianTokenizer", two_models | {"vocab.json": "marian.json"})
+    apart = {"vocab.json": "marian_source.json", "target_vocab.json": "marian_target.json"}
+    case("marian_apart", "marian", "MarianTokenizer", two_models | apart, {"separate_vocabs": True})
     case("llama", "llama", "LlamaTokenizer", {"tokenizer.model": "llama.model"})
     return found
 
@@ -255,6 +290,11 @@ def main() -> None:
                 i for t, i in sorted(slow.get_added_vocab().items()) if t.startswith("<extra_id_")
             ]
             case["encoded"] = [slow(t, add_special_tokens=False)["input_ids"] for t in TEXTS]
+            if case["config"]["model_type"] == "marian":
+                made = [slow(text_target=t, add_special_tokens=False)["input_ids"] for t in TEXTS]
+                unk = slow.unk_token_id
+                known = [[i for i in ids if i != unk] for ids in made]
+                case["targets"], case["decoded"] = made, [slow.decode(ids) for ids in known]
         said[name] = case
     lines = [f"{json.dumps(name)}: {json.dumps(case)}" for name, case in said.items()]
     body = ",\n".join([f'"texts": {json.dumps(TEXTS)}', *lines])

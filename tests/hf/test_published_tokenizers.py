@@ -12,10 +12,12 @@ import tokenizers as tokenizers_library
 
 from fxformer.cli.errors import refusal
 from fxformer.data import tokenizer as tokenizers
+from fxformer.data.tokenizer_basic import SymbolTokenizer
 from fxformer.data.tokenizer_file import File
-from fxformer.hf.tokenizer_export import write_tokenizer
+from fxformer.hf.tokenizer_export import tokenizer_caveats, write_tokenizer
 from fxformer.hf.tokenizer_files import read_tokenizer
 from tests.hf.make_vocabularies import HERE, laid
+from tests.hf.test_transformers import ask, pythons
 
 GOLDEN = json.loads((HERE / "golden.json").read_text())
 TEXTS = GOLDEN.pop("texts")
@@ -33,7 +35,7 @@ def test_ids_are_those_of_the_slow_tokenizer(name, tmp_path):
     for text, ids in zip(TEXTS, case["encoded"], strict=True):
         # GPT-2's slow tokenizer puts its space before other spaces too, its fast one does not
         if name != "gpt2_prefixed" or text.strip() and not text[0].isspace():
-            assert ours.encode(text).tolist() == ids, text
+            assert ours.of_source.encode(text).tolist() == ids, text
     for slot in ("unk", "mask"):
         if case["special"][slot] is not None and (name, slot) not in OTHERWISE:
             assert getattr(ours.ids, slot) == case["special"][slot], slot
@@ -41,11 +43,82 @@ def test_ids_are_those_of_the_slow_tokenizer(name, tmp_path):
         assert set(ours.ids.sentinels) == set(case["sentinels"])
         assert ours.ids.sentinels[0] == max(case["sentinels"])  # <extra_id_0> is the last
     ours.save(tmp_path / "saved")
-    again = tokenizers.load(tmp_path / "saved")
+    again, ours = tokenizers.load(tmp_path / "saved").of_source, ours.of_source
     assert again.vocabulary.size == ours.vocabulary.size
     for text, ids in zip(TEXTS, case["encoded"], strict=True):
         assert np.array_equal(again.encode(text), ours.encode(text)), text
         assert again.decode(np.array(ids, np.int32)) == ours.decode(np.array(ids, np.int32))
+
+
+@pytest.mark.parametrize("name", ["marian", "marian_apart"])
+def test_marian_encodes_targets_and_decodes_as_the_slow_tokenizer(name, tmp_path):
+    case = GOLDEN[name]
+    ours = read_tokenizer(laid(case, tmp_path / name))
+    assert ours.shares_ids == (name == "marian")
+    for text, ids, decoded in zip(TEXTS, case["targets"], case["decoded"], strict=True):
+        assert ours.encode(text).tolist() == ids, text
+        if not text.startswith(">>"):  # languages are special tokens here
+            known = [i for i in ids if i != ours.ids.unk]
+            assert ours.decode(np.array(known, np.int32)) == decoded, text
+    offsets = ours.of_source.encode_offsets(">>fra<< The ship")
+    parts = [">>fra<< The ship"[a:b] for a, b in zip(offsets.start, offsets.end, strict=True)]
+    assert "".join(parts).replace(" ", "") == ">>fra<<Theship" and parts[0] == ">>fra<<"
+    assert offsets.ids.tolist() == ours.of_source.encode(">>fra<< The ship").tolist()
+
+
+# written as the files of their class of transformers, which no tokenizer.json replaces (of M2M100
+# where its vocab.json lacks pieces)
+SLOW = ("ctrl", "albert", "albert_cased", "deberta_v2_lower", "m2m_100", "marian", "marian_apart")
+
+
+def check_files_of_the_class(case, ours, folder):
+    """A folder's tokenizer is `ours` again, by the files that the class of a case reads."""
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    assert settings["tokenizer_class"] == case["class"]
+    again = read_tokenizer(folder)
+    assert again.ids == ours.ids and again.template == ours.template
+    assert type(again) is type(ours) and again.shares_ids == ours.shares_ids
+    for text, ids in zip(TEXTS, case["encoded"], strict=True):
+        assert again.of_source.encode(text).tolist() == ids, text
+        assert np.array_equal(again.encode(text), ours.encode(text)), text
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "said"),
+    [
+        ("marian", "{bos} {text}", "MarianTokenizer puts its own special tokens"),
+        ("m2m_100", None, "M2M100Tokenizer puts its own special tokens"),
+        ("albert", None, None),
+        ("ctrl", "{text}", None),
+    ],
+)
+def test_a_template_that_the_class_does_not_have_is_said(name, template, said, tmp_path):
+    ours = read_tokenizer(laid(GOLDEN[name], tmp_path / name))
+    ours.template = template or ours.template
+    (tmp_path / "out").mkdir()
+    files = write_tokenizer(ours, tmp_path / "out")
+    caveats = tokenizer_caveats(ours, tmp_path / "out", files)
+    assert len(caveats) == (said is not None) and (said is None or said in caveats[0])
+
+
+def test_a_tokenizer_without_counterpart_is_said_to_be_missing(tmp_path):
+    symbols = SymbolTokenizer(5)
+    assert write_tokenizer(symbols, tmp_path) == []
+    (said,) = tokenizer_caveats(symbols, tmp_path, [])
+    assert "the export has no tokenizer" in said and "SymbolTokenizer" in said
+
+
+@pytest.mark.slow
+def test_the_classes_of_transformers_read_what_is_written(tmp_path):
+    (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
+    for name in SLOW:
+        ours = read_tokenizer(laid(GOLDEN[name], tmp_path / f"{name}-published"))
+        (tmp_path / name).mkdir()
+        write_tokenizer(ours, tmp_path / name)
+    folders = [str(tmp_path / name) for name in SLOW]
+    said = ask(pythons()[0], str(tmp_path / "texts.json"), *folders, script="ask_tokenizers.py")
+    for name, folder in zip(SLOW, folders, strict=True):
+        assert said[folder]["plain"] == GOLDEN[name]["encoded"], name
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -53,8 +126,9 @@ def test_what_was_read_is_exported_with_the_same_ids(name, tmp_path):
     ours = read_tokenizer(laid(GOLDEN[name], tmp_path / name))
     (tmp_path / "out").mkdir()
     files = write_tokenizer(ours, tmp_path / "out")
-    if name in ("ctrl", "albert", "albert_cased", "deberta_v2_lower", "m2m_100"):
-        assert files == []  # no counterpart (of M2M100 where its vocab.json lacks pieces)
+    if name in SLOW:
+        assert files[-1] == "tokenizer_config.json" and "tokenizer.json" not in files
+        check_files_of_the_class(GOLDEN[name], ours, tmp_path / "out")
         return
     theirs = tokenizers_library.Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
     for text in TEXTS:
