@@ -80,7 +80,15 @@ def test_what_a_yaml_says_fits(name):
 def test_no_knob_of_ours_takes_nan_or_nonsense():
     loose = set()
     # whose keys are the user's: labels, roles, options of a cluster
-    free = {"space", "sbatch", "columns", "metrics", "TaskCorpus.files", "TaskCorpus.valid_files"}
+    free = {
+        "space",
+        "arms",
+        "sbatch",
+        "columns",
+        "metrics",
+        "TaskCorpus.files",
+        "TaskCorpus.valid_files",
+    }
     free |= {"TaskCorpus.test_files", "parallel_files"}
     free |= {"valid_parallel_files", "test_parallel_files"}
     for name in FILES:

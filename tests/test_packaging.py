@@ -50,6 +50,7 @@ STORY = (
     ("plan",),
     ("evaluate",),
     ("search",),
+    ("suite",),
     ("inspect",),
     ("dashboard",),
     ("cli",),

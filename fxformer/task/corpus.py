@@ -1,8 +1,10 @@
-"""Corpus of a labelled task: rows of files, encoded and packed. See conf/data/labelled.yaml."""
+"""Corpus of a labelled task: rows, encoded and packed. See conf/data/labelled.yaml."""
 
 import dataclasses
+import functools
 import hashlib
 import logging
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from fxformer.config.build import build
 from fxformer.data import disk_cache
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Prepared, Source
-from fxformer.data.labelled.corpus import LabelledData
+from fxformer.data.labelled.corpus import LabelledData, Opened
 from fxformer.data.labelled.labels import LabelSet, count
 from fxformer.data.labelled.readers import SourceRecord
 from fxformer.data.labelled.roles import INPUTS
@@ -60,8 +62,8 @@ class TaskSplit:
 
 
 @dataclasses.dataclass(kw_only=True)
-class TaskCorpus(LabelledData, Corpus):
-    """Labelled rows as inputs of a task. See LabelledData for how they are read.
+class RowCorpus(Corpus):
+    """Labelled rows as inputs of a task; a subclass says where the rows come from.
 
     Each row of a batch has one input (data/packing=padded, as long as the longest one of all), or
     several that fit together (data/packing=segments: less padding; then a batch has a varying
@@ -74,17 +76,35 @@ class TaskCorpus(LabelledData, Corpus):
     task: RowTask
     separators: Count = 1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.statistics: dict[str, SplitStatistics] = {}
-        self.skipped: dict[str, Counter[str]] = {}
-        self.lost: dict[str, int] = {}  # tokens of texts that are cut or left out
+    @functools.cached_property
+    def statistics(self) -> dict[str, SplitStatistics]:
+        """Statistics of each split that is encoded."""
+        return {}
+
+    @functools.cached_property
+    def skipped(self) -> dict[str, Counter[str]]:
+        """Rows without a feature by split and reason."""
+        return {}
+
+    @functools.cached_property
+    def lost(self) -> dict[str, int]:
+        """Tokens of texts that are cut or left out, by split."""
+        return {}
+
+    @property
+    @abstractmethod
+    def opened(self) -> Opened:
+        """The rows by split, and facts of them."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hex digest of the rows and of the options that make them."""
 
     def open(self) -> Source:
         """The tokenizer, from the training rows where it is to be made, and facts; no token yet."""
         if self.tokenizer is None:
-            raise UserError("data=labelled is text and needs a tokenizer: tokenizer=…")
-        content = f"TaskCorpus {self.fingerprint()} {self.task.added_texts}"
+            raise UserError("labelled rows are text and need a tokenizer: tokenizer=…")
+        content = f"{type(self).__name__} {self.fingerprint()} {self.task.added_texts}"
         root = Path(self.cache_dir).expanduser() if self.cache_dir else disk_cache.default_folder()
         name = hashlib.blake2b(f"{content}\n{self.tokenizer.key()}".encode(), digest_size=16)
         folder = root / "tokenizers" / name.hexdigest()
@@ -95,15 +115,19 @@ class TaskCorpus(LabelledData, Corpus):
                 recipe.make(list(self._texts("train"))).save(draft)
 
         disk_cache.once(folder, train, tokenizers.is_sound)
-        facts = {"corpus": "LabelledData", "corpus_hash": self.fingerprint(), **self.opened.facts}
+        facts = {
+            "corpus": type(self).__name__,
+            "corpus_hash": self.fingerprint(),
+            **self.opened.facts,
+        }
         return Source(tokenizers.load(folder), {}, facts)
 
     def open_rows(self) -> dict[str, list[Row]]:
-        """As LabelledData, with roles that follow from others."""
+        """Rows by split, with roles that follow from others."""
         if "_rows_read" not in self.__dict__:
-            opened = super().open_rows()
             self._rows_read = {
-                split: [self.task.read(row) for row in rows] for split, rows in opened.items()
+                split: [self.task.read(row) for row in rows]
+                for split, rows in self.opened.rows.items()
             }
         return self._rows_read
 
@@ -229,7 +253,7 @@ class TaskCorpus(LabelledData, Corpus):
                 work.advance(1)
         if not features:
             why = ", ".join(f"{n} with {one}" for one, n in skipped.items())
-            raise UserError(f"data=labelled: no usable row in the {split} split ({why})")
+            raise UserError(f"data: no usable row in the {split} split ({why})")
         for reason, amount in skipped.items():
             _LOG.warning("%d of %d %s rows are left out: %s", amount, len(rows), split, reason)
         if cut:
@@ -248,6 +272,15 @@ class TaskCorpus(LabelledData, Corpus):
             for role in (*INPUTS, "target"):
                 yield from texts_of(row.get(role))
             yield from self.task.added_texts
+
+
+@dataclasses.dataclass(kw_only=True)
+class TaskCorpus(LabelledData, RowCorpus):
+    """Labelled rows of files or a dataset as inputs of a task. See LabelledData, RowCorpus."""
+
+    def open_rows(self) -> dict[str, list[Row]]:
+        """Rows by split, with roles that follow from others."""
+        return RowCorpus.open_rows(self)
 
     def _row(self, record: SourceRecord, index: int) -> Row:
         """As LabelledData; a row that lacks a value that the task reads cannot be used either."""
