@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fxformer.data.labelled.labels import LabelSet
+from fxformer.data.labelled.labels import LabelSet, count
+from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.metrics.diagnosis import diagnosis
 
@@ -63,3 +64,10 @@ def class_diagnosis(logits: Any, classes: Any, names: Sequence[str] | None) -> l
 def weight_array(weights: Any) -> Float[Array, "C"] | None:
     """Class weights as an array; None: all 1."""
     return None if weights is None else jnp.array(weights, jnp.float32)
+
+
+def balanced_weights(rows: Sequence[Row], names: Sequence[str], role: str) -> list[float]:
+    """rows / (classes * rows of the class), for each class; 1 for an empty one."""
+    counts = count(rows, role)[0]
+    total = sum(counts.values())
+    return [total / (len(names) * counts[name]) if counts.get(name) else 1.0 for name in names]

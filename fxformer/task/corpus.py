@@ -6,7 +6,7 @@ import hashlib
 import logging
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ from fxformer.data.labelled.corpus import LabelledData, Opened
 from fxformer.data.labelled.labels import LabelSet, count
 from fxformer.data.labelled.readers import SourceRecord
 from fxformer.data.labelled.roles import INPUTS
-from fxformer.data.labelled.rows import BadRow, Row
+from fxformer.data.labelled.rows import BadRow, Row, texts_of
 from fxformer.data.labelled.statistics import SplitStatistics, of_split, show
 from fxformer.data.packing import Packed, Padded, Segments
 from fxformer.data.progress import Slow
 from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.task.base import RowTask, Task, TextEncoder
+from fxformer.task.class_labels import balanced_weights
 from fxformer.task.text_template import template_of
 from fxformer.types import Count
 
@@ -294,17 +295,3 @@ class TaskCorpus(LabelledData, RowCorpus):
                     raise
                 raise BadRow(f"no {role}", str(problem)) from None
         return row
-
-
-def texts_of(value: Any) -> Iterable[str]:
-    """The strings of a role: one, or those of a list."""
-    if isinstance(value, str):
-        return [value]
-    return value if isinstance(value, list) else []
-
-
-def balanced_weights(rows: Sequence[Row], names: Sequence[str], role: str) -> list[float]:
-    """rows / (classes * rows of the class), for each class; 1 for an empty one."""
-    counts = count(rows, role)[0]
-    total = sum(counts.values())
-    return [total / (len(names) * counts[name]) if counts.get(name) else 1.0 for name in names]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from fxformer.errors import UserError
@@ -65,3 +66,10 @@ def listed(names: list[str], most: int = 20) -> str:
     short = [one if len(one) <= 30 else one[:29] + "…" for one in map(str, names[:most])]
     more = f", … ({len(names)} in all)" if len(names) > most else ""
     return ", ".join(short) + more if short else "nothing"
+
+
+def texts_of(value: Any) -> Iterable[str]:
+    """The strings of a role: one, or those of a list."""
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []
