@@ -7,20 +7,23 @@ import time
 
 
 def main(name: str, family: str, shape: str, cache: str, began: str) -> None:
-    """Says {ready …} after its first step; then for each line `n` {seconds: [n numbers]}."""
+    """Says {ready …} after its first step; then for each line `n` {seconds: [n numbers] …}."""
     side = make(name, family, shape, cache)
     first = side.once()
     say(
         ready_seconds=time.time() - float(began),
         first_step_seconds=first,
         first_loss=side.loss,
+        versions=side.versions,
         compile_seconds=side.compile_seconds,
         parameters=side.parameters,
     )
     for line in sys.stdin:
+        cpu = time.process_time()
         seconds = side.run(int(line))
+        cpu = time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        say(seconds=seconds, loss=side.loss, peak_bytes=peak)
+        say(seconds=seconds, cpu_seconds=cpu, loss=side.loss, peak_bytes=peak)
 
 
 def make(name: str, family: str, shape: str, cache: str):

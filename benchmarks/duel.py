@@ -11,15 +11,22 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-from benchmarks.work import PEERS, Shape
-from fxformer.cli.huge_pages import tuned
+from benchmarks.work import Shape
+from fxformer.cli.allocator import tuned
 
 OURS = "fxformer"
 
 
-def environment(threads: int = 2) -> dict[str, str]:
-    """For both sides the same: so many threads, and the heap that `fxformer` asks glibc for."""
-    environ = tuned(dict(os.environ)) or dict(os.environ)
+UNTUNED = "_untuned"  # a side without the allocator's tunables: as its users run it
+
+
+def environment(threads: int = 2, tunables: bool = True) -> dict[str, str]:
+    """So many threads, and the allocator settings of `fxformer train` (see cli/allocator.py), for
+    both sides; tunables: whether the latter are set."""
+    environ = dict(os.environ)
+    environ = (tuned(environ) or environ) if tunables else environ
+    if not tunables:
+        environ.pop("GLIBC_TUNABLES", None)
     count = str(threads)
     more = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OMP_WAIT_POLICY": "PASSIVE",
             "JAX_PLATFORMS": "cpu", "TOKENIZERS_PARALLELISM": "false",
@@ -28,14 +35,20 @@ def environment(threads: int = 2) -> dict[str, str]:
 
 
 class Child:
-    """A side's process. `ready`: what it said after its first step."""
+    """A side's process. `ready`: what it said after its first step.
 
-    def __init__(self, name: str, family: str, shape: Shape, cache: str = ""):
+    python: the interpreter; None: this one
+    """
+
+    def __init__(
+        self, name: str, family: str, shape: Shape, cache: str = "", python: str | None = None
+    ):
         self.name, text = name, json.dumps(dataclasses.asdict(shape))
-        began = repr(time.time())
+        began, side = repr(time.time()), name.removesuffix(UNTUNED)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.child", name, family, text, cache, began],
-            env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [python or sys.executable, "-m", "benchmarks.child", side, family, text, cache, began],
+            env=environment(tunables=side == name),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if os.environ.get("QUIET", "1") == "1" else None, text=True,
         )  # fmt: skip
         self.ready = self.hear()
@@ -49,7 +62,7 @@ class Child:
         return json.loads(line)
 
     def steps(self, count: int) -> dict:
-        """{seconds, loss, peak_bytes} of so many steps made now."""
+        """{seconds, cpu_seconds, loss, peak_bytes} of so many steps made now."""
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         return self.hear()
@@ -61,44 +74,58 @@ class Child:
 
 
 @contextlib.contextmanager
-def started(names: Sequence[str], family: str, shape: Shape) -> Iterator[tuple[list[Child], dict]]:
+def started(
+    names: Sequence[str], family: str, shape: Shape, python: str | None
+) -> Iterator[tuple[list[Child], dict]]:
     """A process for each side, one after the other; and what our first start, uncached, cost."""
     with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
         with contextlib.closing(Child(OURS, family, shape, cache)) as child:
             cold = child.ready
         children = []
         for name in names:
-            child = Child(name, family, shape, cache if name == OURS else "")
+            given = (cache, None) if name == OURS else ("", python)
+            child = Child(name, family, shape, *given)
             children.append(stack.enter_context(contextlib.closing(child)))
         yield children, cold
 
 
-def duel(family: str, shape: Shape, *, rounds: int, steps: int, peers: bool = True) -> dict:
+def duel(
+    names: Sequence[str], family: str, shape: Shape, *, rounds: int, steps: int,
+    python: str | None = None,
+) -> dict:  # fmt: skip
     """{side: facts} of `rounds` turns of `steps` steps, the order turned round every time.
+
+    names: of the sides; ours is the first
+    python: the interpreter of the peers
 
     A ratio is of the medians of two turns of one round, so that what else the machine does falls
     on both; given are its median and its quartiles over the rounds. Above 1: we are faster.
+    `ratio_cpu` is the same of the processor time (all threads, with the system's share), which
+    other processes change less than the wall clock.
     """
-    names = [OURS, *(PEERS[family] if peers else ())]
-    seconds: dict[str, list[list[float]]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    cpu: dict[str, list[float]] = {name: [] for name in names}
     facts: dict[str, dict] = {}
-    with started(names, family, shape) as (children, cold):
+    with started(names, family, shape, python) as (children, cold):
         for child in children:
             facts[child.name] = dict(child.ready)
             child.steps(2)  # warm up
         for number in range(rounds):
             for child in children[:: 1 if number % 2 == 0 else -1]:
                 answer = child.steps(steps)
-                seconds[child.name].append(answer["seconds"])
-                facts[child.name]["peak_bytes"] = answer["peak_bytes"]
+                seconds[child.name].append(statistics.median(answer["seconds"]))
+                cpu[child.name].append(answer["cpu_seconds"] / steps)
+                facts[child.name] |= {key: answer[key] for key in ("peak_bytes", "loss")}
         facts[OURS] |= {f"cold_{k}": cold[k] for k in ("ready_seconds", "compile_seconds")}
     tokens = shape.batch * shape.length * (1 + (family == "seq2seq"))
-    for name, turns in seconds.items():
-        turn = [statistics.median(one) for one in turns]
-        facts[name] |= {"step_seconds": statistics.median(turn), "turn_seconds": turn}
-        facts[name]["tokens_per_second"] = tokens / facts[name]["step_seconds"]
+    for name in names:
+        middle, used = statistics.median(seconds[name]), statistics.median(cpu[name])
+        facts[name] |= {"step_seconds": middle, "cpu_seconds": used,
+                        "turn_seconds": seconds[name], "turn_cpu_seconds": cpu[name],
+                        "tokens_per_second": tokens / middle}  # fmt: skip
         if name != OURS:
-            facts[name]["ratio"] = spread(turn, [statistics.median(one) for one in seconds[OURS]])
+            facts[name]["ratio"] = spread(seconds[name], seconds[OURS])
+            facts[name]["ratio_cpu"] = spread(cpu[name], cpu[OURS])
     return facts
 
 

@@ -2,6 +2,7 @@
 
 import time
 from types import SimpleNamespace
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -23,7 +24,8 @@ def overrides(family: str, shape: Shape) -> list[str]:
     shape = shape.of(family)
     return [
         f"model={model}", f"objective={objective}", f"model.dim={shape.dim}",
-        f"model.layers={shape.layers}", f"model.heads={shape.heads}", "model.dropout=0",
+        f"model.layers={shape.layers}", f"model.heads={shape.heads}",
+        f"model.dropout={shape.dropout}",
         f"model.ffn.hidden={shape.hidden}", f"model.position.length={shape.length}",
         "optimizer.lr=1e-4", "schedule=constant", f"data.length={shape.length}",
     ]  # fmt: skip
@@ -55,6 +57,8 @@ class Side:
     compile_seconds: tracing and XLA, or reading the program from `cache`
     """
 
+    versions: ClassVar = {"jax": jax.__version__}
+
     def __init__(self, family: str, shape: Shape, cache: str | None = None):
         use_compile_cache(cache)
         cfg, make = config(family, shape), objective(family, shape)
@@ -62,7 +66,7 @@ class Side:
         mesh, precision = layout.mesh(), build(cfg.precision)
         start, step = training(cfg, trainer, make, graphdef_of(make), precision, mesh)
         like = jax.eval_shape(start, jax.random.key(0))
-        placement = layout.place(like, mesh)
+        placement = layout.shardings(like, mesh)
         self.state = jax.jit(start, out_shardings=placement)(jax.random.key(0))
         self.batch = jax.device_put(make_batch(family, shape))
         self.parameters = count_parameters(like.params)

@@ -1,40 +1,45 @@
-"""The other side: PyTorch, eager, with its fused AdamW, on the same tokens and the same shape."""
+"""The other side: PyTorch, eager or compiled, with its fused AdamW, on the same tokens and shape.
+
+It imports neither JAX nor fxformer: the interpreter of the peers may lack both.
+"""
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import transformers
 
 from benchmarks.nanogpt import GPT2
-from benchmarks.work import Shape, labels, make_batch
-from fxformer.batch import Batch
+from benchmarks.work import Shape, arrays, labels
 
+COMPILED = "_compiled"
 Loss = Callable[[], torch.Tensor]
 
 
-def hf_bert(shape: Shape, batch: Batch) -> tuple[torch.nn.Module, Loss]:
+def hf_bert(shape: Shape, batch: dict) -> tuple[torch.nn.Module, Loss]:
     """BERT for masked LM: logits at every position, as Hugging Face computes them."""
     cfg = transformers.BertConfig(
         vocab_size=shape.vocab, hidden_size=shape.dim, num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads, intermediate_size=shape.hidden,
-        max_position_embeddings=shape.length, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=shape.length, hidden_dropout_prob=shape.dropout,
+        attention_probs_dropout_prob=shape.dropout,
     )  # fmt: skip
     model = transformers.BertForMaskedLM(cfg)
-    tokens, answers = _long(batch.tokens), _long(labels(batch))
+    tokens, answers = _long(batch["tokens"]), _long(labels(batch))
     return model, lambda: model(input_ids=tokens, labels=answers).loss
 
 
-def hf_gpt2(shape: Shape, batch: Batch) -> tuple[torch.nn.Module, Loss]:
+def hf_gpt2(shape: Shape, batch: dict) -> tuple[torch.nn.Module, Loss]:
     """GPT-2; its loss is called on shifted labels, so every position counts as in ours."""
     cfg = transformers.GPT2Config(
         vocab_size=shape.vocab, n_positions=shape.length, n_embd=shape.dim, n_layer=shape.layers,
-        n_head=shape.heads, n_inner=shape.hidden, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        use_cache=False, bos_token_id=2, eos_token_id=3,
+        n_head=shape.heads, n_inner=shape.hidden, resid_pdrop=shape.dropout,
+        embd_pdrop=shape.dropout, attn_pdrop=shape.dropout, use_cache=False, bos_token_id=2,
+        eos_token_id=3,
     )  # fmt: skip
     model = transformers.GPT2LMHeadModel(cfg)
-    tokens, answers = _long(batch.tokens), _long(batch.targets)
+    tokens, answers = _long(batch["tokens"]), _long(batch["targets"])
 
     def loss():
         logits = model(input_ids=tokens).logits
@@ -43,28 +48,29 @@ def hf_gpt2(shape: Shape, batch: Batch) -> tuple[torch.nn.Module, Loss]:
     return model, loss
 
 
-def nanogpt(shape: Shape, batch: Batch) -> tuple[torch.nn.Module, Loss]:
+def nanogpt(shape: Shape, batch: dict) -> tuple[torch.nn.Module, Loss]:
     """The compact one."""
     model = GPT2(
         vocab=shape.vocab, length=shape.length, dim=shape.dim, layers=shape.layers,
-        heads=shape.heads, hidden=shape.hidden,
+        heads=shape.heads, hidden=shape.hidden, dropout=shape.dropout,
     )  # fmt: skip
-    tokens, answers = _long(batch.tokens), _long(batch.targets)
+    tokens, answers = _long(batch["tokens"]), _long(batch["targets"])
     return model, lambda: model(tokens, answers)
 
 
-def hf_bart(shape: Shape, batch: Batch) -> tuple[torch.nn.Module, Loss]:
+def hf_bart(shape: Shape, batch: dict) -> tuple[torch.nn.Module, Loss]:
     """BART, both stacks as deep."""
     cfg = transformers.BartConfig(
         vocab_size=shape.vocab, d_model=shape.dim, max_position_embeddings=shape.length,
         encoder_layers=shape.layers, decoder_layers=shape.layers, encoder_ffn_dim=shape.hidden,
-        decoder_ffn_dim=shape.hidden, encoder_attention_heads=shape.heads, dropout=0.0,
-        decoder_attention_heads=shape.heads, use_cache=False, pad_token_id=0, bos_token_id=2,
-        eos_token_id=3, decoder_start_token_id=3, forced_eos_token_id=None,
+        decoder_ffn_dim=shape.hidden, encoder_attention_heads=shape.heads, dropout=shape.dropout,
+        attention_dropout=shape.dropout, decoder_attention_heads=shape.heads, use_cache=False,
+        pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=3,
+        forced_eos_token_id=None,
     )  # fmt: skip
     model = transformers.BartForConditionalGeneration(cfg)
-    given = {"input_ids": _long(batch.source), "decoder_input_ids": _long(batch.tokens)}
-    answers = _long(batch.targets)
+    given = {"input_ids": _long(batch["source"]), "decoder_input_ids": _long(batch["tokens"])}
+    answers = _long(batch["targets"])
     return model, lambda: model(**given, labels=answers).loss
 
 
@@ -72,15 +78,22 @@ MAKERS = {maker.__name__: maker for maker in (hf_bert, hf_gpt2, nanogpt, hf_bart
 
 
 class Side:
-    """A PyTorch model and its optimizer. `run(count)` makes steps and returns their seconds."""
+    """A PyTorch model and its optimizer. `run(count)` makes steps and returns their seconds.
+
+    name: of a maker; with "_compiled" after it, the model goes through torch.compile
+    """
 
     compile_seconds = 0.0
+    versions: ClassVar = {"torch": torch.__version__, "transformers": transformers.__version__}
 
     def __init__(self, name: str, family: str, shape: Shape, threads: int = 2):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        self.model, self.forward = MAKERS[name](shape.of(family), make_batch(family, shape))
+        maker = MAKERS[name.removesuffix(COMPILED)]
+        self.model, self.forward = maker(shape.of(family), arrays(family, shape))
         self.model.train()
+        if name.endswith(COMPILED):
+            self.model.compile()
         self.parameters = sum(p.numel() for p in self.model.parameters())
         groups = [
             {"params": [p for p in self.model.parameters() if p.ndim >= 2], "weight_decay": 0.1},

@@ -2,23 +2,25 @@
 
 import dataclasses
 import datetime
-import json
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.work import Shape
 
-RESULTS = Path(__file__).parent / "results"
-
 
 def show(console: Console, families: dict[str, dict], overheads: dict, shape: Shape) -> None:
     """Both tables."""
-    title = f"one training step, {shape.batch} x {shape.length} tokens, {shape.dim} wide, float32"
-    table = Table(title=title, caption="ratio: their time / ours, median (quartiles of the rounds)")
-    for name in ("family", "side", "tokens/s", "ratio", "first step, s", "cold, s", "compile, s",
-                 "peak memory, MB"):  # fmt: skip
+    title = (
+        f"one training step, {shape.batch} x {shape.length} tokens, {shape.dim} wide, "
+        f"{shape.layers} layers, vocabulary {shape.vocab}, dropout {shape.dropout}, float32"
+    )
+    table = Table(
+        title=title,
+        caption="their time / ours, median (quartiles of the rounds)",
+    )
+    for name in ("family", "side", "tokens/s", "ratio", "CPU time", "first step, s", "cold, s",
+                 "compile, s",                 "peak memory, MB"):  # fmt: skip
         table.add_column(name, justify="left" if name in ("family", "side") else "right")
     for family, sides in families.items():
         for name, facts in sides.items():
@@ -61,7 +63,10 @@ def _cells(facts: dict) -> list[str]:
     compiled, first = facts["compile_seconds"], facts.get("cold_compile_seconds")
     return [
         f"{facts['tokens_per_second']:,.0f}",
-        "" if ratio is None else "{median:.2f} ({low:.2f}–{high:.2f})".format(**ratio),
+        *(
+            "" if one is None else "{median:.2f} ({low:.2f}–{high:.2f})".format(**one)
+            for one in (ratio, facts.get("ratio_cpu"))
+        ),
         f"{facts['ready_seconds']:.1f}",
         "" if cold is None else f"{cold:.1f}",
         f"{compiled:.1f}" + ("" if first is None else f" (cold {first:.1f})"),
@@ -69,14 +74,17 @@ def _cells(facts: dict) -> list[str]:
     ]
 
 
-def save(families: dict, overheads: dict, shape: Shape, machine: dict, **how) -> Path:
-    """Write benchmarks/results/step-<date>.json."""
-    now = datetime.datetime.now(datetime.UTC)
-    path = RESULTS / f"step-{now:%Y-%m-%d}.json"
-    path.parent.mkdir(exist_ok=True)
-    whole = {
-        "date": f"{now:%Y-%m-%d}", "machine": machine, "shape": dataclasses.asdict(shape), **how,
+def whole(
+    families: dict, overheads: dict, name: str, shape: Shape, machine: dict, **how
+) -> dict:  # fmt: skip
+    """Everything that a file of results holds. `name`: of the shape."""
+    versions = dict(machine["versions"])
+    for sides in families.values():
+        for facts in sides.values():
+            versions |= facts["versions"]
+    return {
+        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        "machine": machine | {"versions": versions},
+        "shape_name": name, "shape": dataclasses.asdict(shape), **how,
         "families": families, "overhead_seconds": overheads,
     }  # fmt: skip
-    path.write_text(json.dumps(whole, indent=1) + "\n")
-    return path

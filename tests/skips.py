@@ -17,7 +17,7 @@ ALLOWED = {
     r"could not import 'codecarbon'": "a cross-check, of the energy extra",
     r"no Chromium here": "a browser is no Python package; .ci/run installs one where it can",
     r"PostgreSQL": "a server is no Python package; .ci/run installs one where it can",
-    r"huge pages need Linux|only /proc tells|limits of memory are Linux's": "another system",
+    r"the tunables need Linux|only /proc tells|limits of memory are Linux's": "another system",
     r"this Python comes without its sources": "some distributions leave them out",
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fxformer import __main__ as cli
-from fxformer.cli import app, completion, huge_pages
+from fxformer.cli import allocator, app, completion
 from fxformer.cli.verbs import VERBS
 from fxformer.config import folders
 
@@ -255,35 +255,37 @@ def test_help_imports_nothing_heavy():
     assert out.stdout.endswith("[]\n"), out.stderr
 
 
-def test_huge_pages_are_asked_for_once(monkeypatch):
+def test_allocator_tunables_are_set_once_and_keep_what_the_user_chose(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(huge_pages, "_glibc", lambda: (2, 36))
-    first = huge_pages.tuned({"A": "1"})
-    assert first == {"A": "1", "GLIBC_TUNABLES": huge_pages.TUNABLE}
-    assert huge_pages.tuned(first) is None
-    kept = huge_pages.tuned({"GLIBC_TUNABLES": "glibc.malloc.check=0"})
-    assert kept == {"GLIBC_TUNABLES": f"glibc.malloc.check=0:{huge_pages.TUNABLE}"}
-    assert huge_pages.tuned({"FXFORMER_NO_TUNING": "1"}) is None
-    assert huge_pages.tuned({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}) is None
-    monkeypatch.setattr(huge_pages, "_glibc", lambda: (2, 31))
-    assert huge_pages.tuned({}) is None
+    monkeypatch.setattr(allocator, "_glibc", lambda: (2, 36))
+    wanted = [f"{name}={value}" for name, value in allocator.TUNABLES.items()]
+    first = allocator.tuned({"A": "1"})
+    assert first == {"A": "1", "GLIBC_TUNABLES": ":".join(wanted)}
+    assert allocator.tuned(first) is None
+    kept = allocator.tuned({"GLIBC_TUNABLES": "glibc.malloc.check=0:glibc.malloc.hugetlb=0"})
+    more = ["glibc.malloc.check=0", "glibc.malloc.hugetlb=0", *wanted[1:]]
+    assert kept == {"GLIBC_TUNABLES": ":".join(more)}
+    assert allocator.tuned({"FXFORMER_NO_TUNING": "1"}) is None
+    monkeypatch.setattr(allocator, "_glibc", lambda: (2, 31))
+    assert allocator.tuned({}) is None
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert huge_pages.tuned({}) is None
+    assert allocator.tuned({}) is None
 
 
 @pytest.mark.skipif(
-    huge_pages.tuned({}) is None, reason="huge pages need Linux with glibc 2.35 or later"
+    allocator.tuned({}) is None, reason="the tunables need Linux with glibc 2.35 or later"
 )
 def test_the_process_starts_again_with_its_words():
     code = (
-        "import sys, os, fxformer.cli.huge_pages as h, os\n"
+        "import sys, os, fxformer.cli.allocator as h, os\n"
         "os.execve = lambda *a: print(a[1][1:], a[2]['GLIBC_TUNABLES'])\n"
         "h.retune(['train', 'seed=1'])"
     )
     env = {k: v for k, v in os.environ.items() if k not in ("FXFORMER_NO_TUNING", "GLIBC_TUNABLES")}
     argv = [sys.executable, "-X", "utf8", "-c", code]
     out = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert "-m" in out.stdout and huge_pages.TUNABLE in out.stdout, out.stderr
+    assert "-m" in out.stdout, out.stderr
+    assert all(f"{name}={value}" in out.stdout for name, value in allocator.TUNABLES.items())
 
 
 def test_a_refusal_shows_no_value_of_the_environment(monkeypatch, capsys):

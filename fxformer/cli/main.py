@@ -101,7 +101,7 @@ def entry() -> None:
     if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
-        from fxformer.cli.huge_pages import retune
+        from fxformer.cli.allocator import retune
 
         retune(sys.argv[1:])
     claim_process()

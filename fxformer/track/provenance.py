@@ -43,6 +43,7 @@ def gather(extensions: Sequence[str] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": {"cpu": cpu_name(), "threads": os.cpu_count(), "memory_gb": _memory_gb()},
+        "allocator": os.environ.get("GLIBC_TUNABLES"),
     }
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from benchmarks.duel import spread
-from benchmarks.work import IGNORED, PEERS, Shape, labels, make_batch
+from benchmarks.work import IGNORED, PEERS, Shape, arrays, labels
 
 SMALL = Shape(batch=2, length=16, dim=16, layers=2, heads=2, vocab=512)
 
@@ -26,11 +26,11 @@ def test_sides_are_as_large_and_start_from_chance(family):
 
 
 def test_masked_positions_are_the_same_for_both():
-    batch = make_batch("encoder", SMALL)
-    full = labels(batch)
-    assert (full != IGNORED).sum() == batch.picked.size
+    made = arrays("encoder", SMALL)
+    full = labels(made)
+    assert (full != IGNORED).sum() == made["picked"].size
     for row in range(SMALL.batch):
-        assert list(full[row, batch.picked[row]]) == list(batch.targets[row])
+        assert list(full[row, made["picked"][row]]) == list(made["targets"][row])
 
 
 def test_ratio_is_taken_pair_by_pair():

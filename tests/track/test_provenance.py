@@ -27,6 +27,8 @@ def test_the_commit_and_whether_files_differ(tmp_path):
     assert code(package)["dirty"] is True
 
 
-def test_everything_is_gathered():
+def test_everything_is_gathered(monkeypatch):
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
     facts = gather()
+    assert facts["allocator"] == "glibc.malloc.arena_max=1"
     assert facts["machine"]["threads"] >= 1 and facts["packages"]["numpy"] and facts["platform"]
