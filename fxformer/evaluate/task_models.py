@@ -149,7 +149,7 @@ def _published(
     published, tokenizer = source.published, source.tokenizer()
     if tokenizer is None:
         raise UserError(f"{published.folder} has no tokenizer that can be read")
-    module = load_model(published)[0]
+    module: Any = load_model(published)[0]
     chosen = task or _task_of(published.config, list(module.task_heads), published.folder)
     words = [f"model={published.family.model}", f"task={chosen}", "data.files=none"]
     cfg = with_data(composed("train", words), data)

@@ -173,7 +173,8 @@ class TokenClassification(Task):
             for one, other in zip(given, wanted, strict=True)
             if one in place
         ]
-        return diagnosis(*np.array(pairs, np.int64).reshape(-1, 2).T, label_names(self))
+        given, wanted = np.array(pairs, np.int64).reshape(-1, 2).T
+        return diagnosis(given, wanted, label_names(self))
 
 
 def _border(first: np.ndarray, low: int, high: int) -> int:

@@ -70,6 +70,7 @@ class SaveCheckpoint(Callback):
 
     facts: further contents of the host part (run id, log positions), called at each save
     milestones: further steps at which to save
+    new_best: save at each new best evaluation too
     metric, direction: as in Evaluate; they decide which checkpoint is the best
     note: called for each failed save, (kind, **facts)
     pause: seconds between attempts at the last save
@@ -85,26 +86,28 @@ class SaveCheckpoint(Callback):
         metric: str = "loss",
         direction: Direction = "minimize",
         milestones: Collection[int] = (),
+        new_best: bool = False,
         note: Note = discard,
         pause: float = 1.0,
     ) -> None:
         super().__init__(every)
         self.checkpoints, self.minutes, self.facts = checkpoints, minutes, facts
-        self.milestones = milestones
+        self.milestones, self.new_best = milestones, new_best
         self.note, self.pause, self._reported = note, pause, 0
         self.metric = metric
         self.direction: Direction = direction
         self._at, self._last = time.monotonic(), -1
 
     def due(self, loop: LoopState) -> bool:
-        planned = super().due(loop) or loop.step in self.milestones
+        totals = loop.totals
+        best = self.new_best and totals.evaluated == totals.best_step == loop.step
+        planned = super().due(loop) or loop.step in self.milestones or best
         return planned or time.monotonic() - self._at >= 60 * self.minutes
 
     def begin(self, loop: LoopState) -> None:
-        if (
-            loop.step > 0 and super().due(loop) and loop.valid
-        ):  # just evaluated: save with its metric
-            self(loop)
+        best = self.new_best and loop.totals.best_step == loop.step
+        if loop.step > 0 and (super().due(loop) or best) and loop.valid:
+            self(loop)  # just evaluated: save with its metric
 
     def __call__(self, loop: LoopState) -> None:
         loop.catch_up()
@@ -137,6 +140,8 @@ class SaveCheckpoint(Callback):
             } | self.facts()
             fresh = loop.totals.evaluated == loop.step
             metric = loop.valid.get(self.metric) if fresh else None
+            if fresh and metric is None and loop.totals.best_step == loop.step:
+                metric = loop.totals.best  # evaluated by an earlier attempt
             self.checkpoints.save(
                 loop.step, loop.state, host, metric=metric, direction=self.direction
             )

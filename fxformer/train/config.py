@@ -42,7 +42,8 @@ class TrainerConfig:
     held_at: steps at which the schedule was held, ascending; written by resume=
     accumulate: number of micro-batches per step (gradient accumulation)
     ema: decay of the exponential moving average of the parameters; None: no average
-    log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never)
+    log_every, eval_every, save_every, sample_every: in steps; 0: only at the end (log: never). With
+        `patience`, or a `metric` other than the loss, each new best evaluation is saved too
     save_minutes: maximum minutes between checkpoints; None: by steps only
     keep_checkpoints: number of latest checkpoints to keep, besides the best
     milestones: number of checkpoints, at 1/2, 1/4, … of the steps, to keep for comparisons at equal
@@ -161,6 +162,7 @@ class TrainerConfig:
                 direction=direction,
                 note=note,
                 milestones=self.milestone_steps,
+                new_best=self.patience > 0 or self.metric != "loss",
             ),
         ]
         if samples is not None:

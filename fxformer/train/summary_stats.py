@@ -10,8 +10,8 @@ from fxformer.data import overlap, round_trip
 from fxformer.flops.peak import mesh_peak
 from fxformer.objective.coverage import Coverage
 from fxformer.track import formatting
+from fxformer.track.evaluations import StoredEvaluation
 from fxformer.track.summary import Sample
-from fxformer.train.evaluation_report import remarks, scores
 from fxformer.train.loop_state import LoopState
 from fxformer.train.setup import Setup
 
@@ -76,10 +76,19 @@ def text(setup: Setup, train: Coverage, valid: Coverage | None) -> dict[str, Any
 
 
 def facts(
-    setup: Setup, ended: LoopState, done: dict[str, float], seen: dict[str, Any]
+    setup: Setup,
+    ended: LoopState,
+    done: dict[str, float],
+    seen: dict[str, Any],
+    evaluated: Mapping[str, StoredEvaluation],
 ) -> list[tuple[str, str]]:
-    """The lines of the summary that are not about energy. done: as of `work`; seen: of `text`"""
-    rows, intervals = [("ended", ended.reason)], scores(ended)
+    """The lines of the summary that are not about energy.
+
+    done: as of `work`; seen: of `text`; evaluated: of a labelled task, by split
+    """
+    rows = [("ended", ended.reason)]
+    known = evaluated.get("valid")
+    intervals = known.scores if known is not None and ended.valid_results else {}
     if "loss" in ended.train:
         rows.append(("loss", f"{formatting.loss(ended.train['loss'])} in training"))
     if "loss" in ended.valid:
@@ -102,7 +111,7 @@ def facts(
             what = "tokens are" if setup.objective.needs_lm_head else "classes are"
             rows.append(("", f"{guess:.4f} for one that knows only how frequent {what}"))
         rows += plateau(setup, ended.valid)
-        rows += [("note", one) for one in remarks(ended)]
+    rows += evaluation_lines(evaluated)
     seconds = max(ended.totals.seconds, 1e-9)
     speed, waited = ended.totals.tokens / seconds, ended.totals.waited / seconds
     words = f"{formatting.count(speed)} tokens/s, {formatting.duration(seconds)}"
@@ -120,6 +129,19 @@ def facts(
         for reason, tokens in reasons.items():
             rows.append(("dropped", f"{tokens:,} tokens of {split} text: {reason}"))
     return rows + [("", line) for line in corpus_notes(setup.data.facts)]
+
+
+def evaluation_lines(evaluated: Mapping[str, StoredEvaluation]) -> list[tuple[str, str]]:
+    """The scores of the test split, and what must be known of the scores of each split."""
+    rows = []
+    if test := evaluated.get("test"):
+        words = f"{test.text}, over {test.examples:,} rows, with the weights of step {test.step}"
+        rows.append(("test", words))
+    said: dict[str, list[str]] = {}
+    for split, one in evaluated.items():
+        for remark in one.remarks:
+            said.setdefault(remark, []).append(split)
+    return rows + [("note", f"{', '.join(splits)}: {one}") for one, splits in said.items()]
 
 
 def corpus_notes(facts: dict) -> list[str]:

@@ -19,6 +19,7 @@ from fxformer.inference.decoding.samples import generate_samples
 from fxformer.objective.coverage import Coverage
 from fxformer.rules import named
 from fxformer.track import formatting
+from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.progress import Progress
 from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
@@ -26,12 +27,12 @@ from fxformer.train import summary_stats
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step, donates
-from fxformer.train.evaluation_report import evaluation_facts
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.setup import Setup, SplitBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
+from fxformer.train.test_split import EvaluateTest
 
 SAMPLES = 3  # predictions shown
 LOOP = ("train", "data", "evaluate", "generate", "checkpoint")  # phases inside the loop
@@ -199,7 +200,7 @@ class Trainer:
             facts=self.saved_facts,
             note=self.note,
         )
-        return [*own, *self.more]
+        return [*own, EvaluateTest(self.setup, self.checkpoints, self.run), *self.more]
 
     def saved_facts(self) -> dict:
         """For the host part of a checkpoint: the run, and what its logs hold by now."""
@@ -251,6 +252,13 @@ class Trainer:
         if kind is not None:
             self.trackers.finish({})
 
+    def store_evaluation(self, ended: LoopState) -> None:
+        """The last evaluation of the validation rows of a task, with intervals, into run.json."""
+        if results := ended.valid_results:
+            found = StoredEvaluation.of(results, ended.totals.evaluated, ended.valid)
+            known = self.run.facts.get("evaluation") or {}
+            self.run.update(evaluation={**known, "valid": found.facts()})
+
     def conclude(self, ended: LoopState) -> None:
         """The summary, for the folder and for the person."""
         assert ended.status is not None  # the loop ends only with one
@@ -262,19 +270,22 @@ class Trainer:
             summary_stats.work(self.setup, ended, used.seconds.get("train", 0.0)),
         )
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
+        self.store_evaluation(ended)
+        evaluated = evaluations_of(self.run.facts)
+        if test := evaluated.get("test"):
+            numbers |= {f"test_{name}": value for name, value in test.numbers.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
         carbon = self.energy.carbon
         grams = carbon.gco2e(energy.joules, used.hours)
         cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
         text = summary_stats.text(self.setup, self.coverage, self.validation.coverage)
         sigma = {"sigma_joules": energy.sigma}
-        self.run.update(**evaluation_facts(self.run.facts, ended))
         self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=summary_stats.facts(self.setup, ended, work, text),
+            facts=summary_stats.facts(self.setup, ended, work, text, evaluated),
             energy=used,
             carbon=carbon,
             check=self.check.text(),

@@ -1,6 +1,7 @@
 """Evaluation of a task on demand equals that of the run; labels are matched by name."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,8 +10,10 @@ from fxformer.errors import UserError
 from fxformer.evaluate.task_evaluation import evaluate_task
 from fxformer.hf.export_model import export_model
 from fxformer.task.label_matching import match_labels
+from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
+from fxformer.train.test_split import EvaluateTest
 from tests.composing import composed
 from tests.task.rows import TINY, rows_of, write
 
@@ -44,6 +47,44 @@ def test_it_equals_the_last_evaluation_of_the_run(run):
     assert found.facts()["scores"]["accuracy"] == pytest.approx(kept)
     assert kept["low"] <= kept["value"] <= kept["high"] and kept["confidence"] == 0.95
     json.dumps(found.facts())
+
+
+def test_the_test_split_is_evaluated_once_with_the_best_checkpoint(run):
+    stored = StoredRun(run[0])
+    (line,) = [line for line in stored.lines if line["split"] == "test"]
+    kept, valid = (evaluations_of(stored.facts)[name] for name in ("test", "valid"))
+    best = stored.facts["summary"]["best_step"]
+    assert line["step"] == kept.step == best and kept.examples == 30 and valid.examples == 24
+    found = evaluate_task(run[0], step="best")  # the test split, as there is one
+    assert found.step == best and found.split.startswith("the test split")
+    for name, value in kept.numbers.items():
+        assert (
+            value == pytest.approx(line[name]) and value == stored.facts["summary"][f"test_{name}"]
+        )
+        assert value == pytest.approx((found.averages | found.results.values)[name], abs=1e-6)
+    assert found.scores["accuracy"] == kept.scores["accuracy"]
+
+
+def test_a_checkpoint_is_evaluated_again_only_if_it_may_be_another_one():
+    """known: step of the stored evaluation; best: that of the best checkpoint; kept: the step that
+    a resumed run continued from."""
+    for known, best, kept, again in [(5, 5, 9, False), (5, 8, 9, True), (5, 5, 4, True),
+                                     (5, 5, None, True), (None, 5, 9, True)]:  # fmt: skip
+        facts = {} if known is None else {"evaluation": {"test": StoredEvaluation(
+            known, 3, {}, {"loss": 1.0}, []).facts()}}  # fmt: skip
+        setup = SimpleNamespace(data=SimpleNamespace(packed={"test": None}), abstract_state=None)
+        evaluate = EvaluateTest(setup, SimpleNamespace(best=lambda best=best: best),
+                                SimpleNamespace(facts=facts, rewound=kept))  # fmt: skip
+        loop = SimpleNamespace(status="done", meter=SimpleNamespace(phase=_called))
+        if again:
+            with pytest.raises(InterruptedError):
+                evaluate.finish(loop)
+        else:
+            evaluate.finish(loop)
+
+
+def _called(name):
+    raise InterruptedError(name)
 
 
 def test_labels_are_matched_by_name_and_by_number(run, tmp_path):
