@@ -20,7 +20,7 @@ from fxformer.inference.loaded_run import LoadedRun
 from fxformer.inference.pipelines.cost import charged, open_meter
 from fxformer.metrics.results import MetricResults, Score
 from fxformer.task.base import Task
-from fxformer.task.corpus import TaskSplit
+from fxformer.task.corpus import TaskCorpus, TaskSplit
 from fxformer.task.label_matching import match_labels
 from fxformer.task.objective import TaskObjective
 from fxformer.task.seq2seq import Seq2Seq
@@ -149,7 +149,9 @@ def _rows(opened: TaskModel, split: str | None, data: Mapping[str, Any]) -> tupl
             raise UserError(
                 f"split={split} names rows of the run's own data; data.files are evaluated whole"
             )
-        return corpus.all_rows(), f"all rows of {data.get('files') or data['path']}"
+        return cast(
+            TaskCorpus, corpus
+        ).all_rows(), f"all rows of {data.get('files') or data['path']}"
     if run is None:
         raise UserError(
             f"{opened.name} is a published model, which has no data of its own: give data.files="

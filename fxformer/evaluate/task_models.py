@@ -22,7 +22,7 @@ from fxformer.metrics.tagging import detect_scheme
 from fxformer.objective.base import Objective
 from fxformer.objective.supervised_seq2seq import Seq2SeqLM
 from fxformer.task.base import RowTask
-from fxformer.task.corpus import TaskCorpus
+from fxformer.task.corpus import RowCorpus
 from fxformer.task.objective import TaskObjective
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
@@ -57,7 +57,7 @@ class TaskModel:
     name: str
     step: int | None
     task: RowTask
-    corpus: TaskCorpus
+    corpus: RowCorpus
     tokenizer: Tokenizer
     objective: Objective
     graphdef: nnx.GraphDef
@@ -96,14 +96,17 @@ def step_of(run: StoredRun, step: int | Literal["best"] | None) -> int:
 def with_data(cfg: DictConfig, data: Mapping[str, Any]) -> DictConfig:
     """The config with other options of data=labelled. UserError for one that does not exist.
 
-    Files stand for all files, and for a dataset, that the config names.
+    Files, or a dataset, stand for all data that the config names.
     """
-    made = cfg.copy()
+    made, shared = cfg.copy(), ("length", "batch", "separators")
     OmegaConf.set_struct(made, False)
     known = {field.name for field in dataclasses.fields(LabelledData)} | {"length", "batch"}
     if "files" in data or "path" in data:
+        if not set(known) <= set(made.data):  # generated rows
+            kept = {name: made.data[name] for name in shared}
+            made.data = OmegaConf.merge(OmegaConf.create(option("data", "labelled")), kept)
         names = [name for name in known if name.endswith("files")]
-        made.data.update(dict.fromkeys([*names, "path", "name", "revision"]))
+        made.data.update(dict.fromkeys([*names, "path", "name", "revision", "split_column"]))
         made.data.update(test_share=0.0, train_rows=0)
     for name, value in data.items():
         if name not in known:
@@ -128,7 +131,7 @@ def _of_run(loaded: LoadedRun, data: Mapping[str, Any], metrics: Sequence[str]) 
         )
     cfg = with_data(loaded.cfg, data)
     task = with_metrics(build(cfg.task), metrics)
-    corpus = cast(TaskCorpus, corpus_of(cfg))
+    corpus = cast(RowCorpus, corpus_of(cfg))
     return TaskModel(
         loaded.run.id,
         loaded.step,

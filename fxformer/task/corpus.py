@@ -204,17 +204,13 @@ class RowCorpus(Corpus):
     def split_of(self, split: str, rows: Sequence[Row], encoder: TextEncoder) -> TaskSplit:
         """One split alone, encoded and packed.
 
-        rows: of that split, with all roles; `all_rows`, or some of `open_rows`
+        rows: of that split, with all roles, as open_rows gives them
         """
         features = self._encoded(split, rows, encoder)
         shared = isinstance(self.packing, Segments)
         return TaskSplit(
             self.task.pack({split: features}, encoder, shared=shared)[split], features, rows
         )
-
-    def all_rows(self) -> list[Row]:
-        """As LabelledData, with roles that follow from others."""
-        return [self.task.read(row) for row in super().all_rows()]
 
     def _accounted(self, split: str, packed: Packed) -> dict[str, Any]:
         """Facts of a packing that count the tokens which no feature has."""
@@ -282,6 +278,10 @@ class TaskCorpus(LabelledData, RowCorpus):
     def open_rows(self) -> dict[str, list[Row]]:
         """Rows by split, with roles that follow from others."""
         return RowCorpus.open_rows(self)
+
+    def all_rows(self) -> list[Row]:
+        """As LabelledData, with roles that follow from others."""
+        return [self.task.read(row) for row in super().all_rows()]
 
     def _row(self, record: SourceRecord, index: int) -> Row:
         """As LabelledData; a row that lacks a value that the task reads cannot be used either."""

@@ -5,10 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from fxformer.config.build import build
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.evaluate.task_evaluation import evaluate_task
+from fxformer.evaluate.task_models import with_data
 from fxformer.hf.export_model import export_model
+from fxformer.task.corpus import TaskCorpus
 from fxformer.task.label_matching import match_labels
 from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.run_reader import StoredRun
@@ -100,6 +103,17 @@ def test_labels_are_matched_by_name_and_by_number(run, tmp_path):
     with pytest.raises(UserError, match="'other' is not one of the 2 classes"):
         other = [*rows, {"text": "red", "label": "other"}]
         evaluate_task(folder, data={"files": str(write(tmp_path / "d.jsonl", other))})
+
+
+def test_rows_of_files_replace_generated_ones():
+    words = ["model=bert", "task=classification", "data=templates", "data.kind=classification"]
+    cfg = with_data(composed(words), {"files": "a.csv", "columns": {"text": "b"}})
+    corpus = build(cfg.data)(tokenizer=None)
+    assert isinstance(corpus, TaskCorpus) and (corpus.files, corpus.columns) == (
+        "a.csv",
+        {"text": "b"},
+    )
+    assert corpus.separators == cfg.model.pair_separators and corpus.length == cfg.data.length
 
 
 def test_an_exported_folder_has_the_same_numbers_and_further_metrics(run, tmp_path):
