@@ -206,6 +206,24 @@ def accessible(page):
     assert page.locator(".wide:not([tabindex])").count() == 0
 
 
+def bias_audit() -> dict:
+    """An audit as `fxformer bias` keeps it, of a model whose name is markup."""
+    values = {
+        name: {"value": value, "low": value - 5, "high": value + 5}
+        for name, value in {"preferred": 60.0, "log_odds": 0.5, "lm": 80.0}.items()
+    }
+    model = {"model": "<b>m</b>", "categories": {"all": {"examples": 9, "values": values}}}
+    return {
+        "audit": "crows_pairs",
+        "title": "CrowS-Pairs",
+        "measures": "preferred: a share",
+        "examples": 9,
+        "remarks": ["the tokenizer loses characters"],
+        "models": [model],
+        "differences": [],
+    }
+
+
 def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
     (root / ".compared").mkdir()
     asked = [{"run": one.id, "spent": {"tokens": 4000.0}, "scores": {"infill": None}}
@@ -215,6 +233,8 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
             {"unit": "tokens", "budget": 4000.0, "equal": True, "passages": 20, "runs": asked}
         )
     )
+    (root / ".bias").mkdir()
+    (root / ".bias" / "20261130T0138240000.json").write_text(json.dumps({"audits": [bias_audit()]}))
     with browser(width=390, height=844) as watched, served(RunIndex(root)) as url:
         page = watched.page
         watched.open(url, "runs")
@@ -225,6 +245,7 @@ def test_no_view_scrolls_sideways_on_a_phone_and_all_tabs_are_reached(root):
             page.wait_for_timeout(300)
             if view == "curves":
                 page.wait_for_selector(".comparisons select")  # as wide as its longest option
+                page.wait_for_selector(".bias .main-svg")
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
             accessible(page)
         page.click("tr.run >> nth=0")

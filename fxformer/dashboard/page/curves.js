@@ -10,19 +10,22 @@ views.add({
     let [{ runs }, curves, configs] = await Promise.all([api.get("runs"), api.get("curves"), api.get("configs")]);
     runColumns.setConfigs(configs);
     runs = runColumns.label(runs.filter((run) => Object.keys(curves.runs[run.key] || {}).length));
+    const bias = h("section.comparisons.bias");
     if (!runs.length) {
-      fill(root, empty("No run has logged metrics yet.", "fxformer train"));
+      fill(root, empty("No run has logged metrics yet.", "fxformer train"), h("div.charts", bias));
+      biasSection.draw(bias);
       return { refresh: () => views.again() };
     }
     const state = begin();
     const bar = h("div.toolbar"), side = h("aside.legend", { "aria-label": "drawn runs" });
     const panels = h("div.panels"), note = h("div.note");
     const comparisons = h("section.comparisons");
-    fill(root, bar, h("div.split.reverse", side, h("div.charts", note, panels, comparisons)));
+    fill(root, bar, h("div.split.reverse", side, h("div.charts", note, panels, comparisons, bias)));
     const seen = new IntersectionObserver((entries) => entries.forEach((e) => e.isIntersecting && paint(e.target)), { rootMargin: "300px" });
     tools();
     all();
     comparisonsSection.draw(comparisons, () => shown());
+    biasSection.draw(bias);
 
     function begin() {
       const given = views.state;

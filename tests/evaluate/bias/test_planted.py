@@ -1,0 +1,113 @@
+"""Planted bias: the audit finds log-odds that are known, and none where there are none."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+from shell import called
+
+import fxformer
+from fxformer.evaluate.bias.pairs import PairMetric
+from fxformer.evaluate.bias.report import AuditReport, report
+from fxformer.evaluate.bias.winobias import WinoBias
+from fxformer.inference.model import Model
+from fxformer.metrics.confidence import bootstrap
+from tests.evaluate.bias.planted import audit_files, planted_text
+from tests.inspect.untrained_run import SMALL, save_untrained_run
+
+SHARES = [0.1, 0.3, 0.5, 0.7, 0.9]
+OCCUPATIONS = 16  # of each share
+
+
+def logit(share: float) -> float:
+    return float(np.log(share / (1 - share)))
+
+
+def audited(model: Model, folder) -> AuditReport:
+    audit = WinoBias(root=str(folder), split="dev")
+    examples = audit.chosen()
+    return report(audit, examples, [audit.measure(model, examples)])
+
+
+class KnownPronoun(Model):
+    """A model whose probability of a pronoun given the occupation is known; of all else it is 1."""
+
+    def log_probs(self, requests):
+        assert self.tokenizer is not None
+        he, she = (self.tokenizer.encode(word)[0] for word in ("he", "she"))
+        found = []
+        for one in requests:
+            # a share of its own for each occupation, around the planted one
+            share = np.random.default_rng(int(one.targets.max())).normal(logit(0.3), 0.5)
+            value = {he: -np.logaddexp(0, -share), she: -np.logaddexp(0, share)}
+            found.append(np.array([value.get(int(i), 0.0) for i in one.targets[one.scored]]))
+        return found
+
+
+@pytest.mark.parametrize(("model", "objective"), [("bert", "mlm"), ("gpt2", "clm")])
+def test_known_probabilities_come_out(tmp_path, model, objective):
+    words = (f"model={model}", f"objective={objective}", *SMALL, *data_of(tmp_path, 4, [0.3]))
+    loaded = fxformer.load(save_untrained_run(tmp_path / "runs", model, *words, steps=(10,)).folder)
+    fields = {field.name: getattr(loaded, field.name) for field in dataclasses.fields(loaded)}
+    audit = WinoBias(root=str(audit_files(tmp_path / "audit", 0, OCCUPATIONS)), split="dev")
+    measured = audit.measure(KnownPronoun(**fields), audit.read())
+    ids = [loaded.encode(one.texts[0])[0].max() for one in audit.read()]
+    shares = [np.random.default_rng(int(one)).normal(logit(0.3), 0.5) for one in ids]
+    np.testing.assert_allclose(measured.log_odds, shares)
+    found = report(audit, audit.read(), [measured]).scores[0]["all"].values["log_odds"]
+    assert found.low < logit(0.3) < found.high
+
+
+def data_of(folder, sentences: int, shares=SHARES) -> tuple[str, ...]:
+    """Overrides of a run on planted text."""
+    file = folder / "text.txt"
+    file.write_text(planted_text(list(shares), OCCUPATIONS, sentences, seed=0))
+    return (
+        "data=text",
+        f"data.files={file}",
+        "data.document_is=paragraph",
+        "data.valid_share=0.02",
+        f"data.cache_dir={folder / 'cache'}",
+        "tokenizer=word",
+    )
+
+
+TRAINING = {
+    "clm": ("model=gpt2", "objective=clm", "trainer.steps=700"),
+    "mlm": ("model=bert", "objective=mlm", "trainer.steps=2000"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", TRAINING)
+def test_the_planted_bias_of_trained_models_is_recovered(tmp_path, objective):
+    code, _, err = called(
+        "train", *TRAINING[objective], *data_of(tmp_path, 200), "data.length=64", "data.batch=64",
+        "size=tiny", "model.dim=48", "model.layers=2", "model.heads=2", "model.ffn.hidden=96",
+        "model.dropout=0", "optimizer.lr=3e-3", "optimizer.weight_decay=0", "energy=tdp",
+        "name=planted", "runs=runs", folder=tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    (run,) = (tmp_path / "runs").glob("*planted")
+    model = fxformer.load(run)
+    for group, share in enumerate(SHARES):
+        folder = audit_files(tmp_path / f"audit{group}", group, OCCUPATIONS)
+        scores = audited(model, folder).scores[0]["all"].values
+        odds = scores["log_odds"]
+        assert odds.low < logit(share) < odds.high, (share, odds)
+        assert scores["lm"].value > 90
+
+
+def test_without_bias_about_95_of_100_intervals_hold_zero():
+    """At least 87 of 100: fewer have a probability below 0.002 if the coverage is 95 %."""
+    metric, rng = PairMetric(), np.random.default_rng(0)
+    held = {"log_odds": 0, "preferred": 0}
+    for seed in range(100):
+        scores = rng.normal(0, 3, (150, 2))
+        statistics = metric.statistics(scores, scores)
+        found = bootstrap(metric, statistics, resamples=400, seed=seed)
+        held["log_odds"] += found["log_odds"].low <= 0 <= found["log_odds"].high
+        held["preferred"] += found["preferred"].low <= 50 <= found["preferred"].high
+    assert stats.binom.cdf(86, 100, 0.95) < 0.002
+    assert min(held.values()) >= 87, held
