@@ -17,6 +17,7 @@ from fxformer.errors import UserError
 
 STACK = "/blocks/"  # a path through it is a stack: its leaves carry all layers on a leading axis L
 ADAPTER = "adapter"  # the part of a state's parameters that an adapter has added (train/adapter.py)
+DISTILLATION = "distillation"  # the part that distillation trains beside the student
 
 Rules = Sequence[tuple[str, Any]]
 

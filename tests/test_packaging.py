@@ -39,6 +39,7 @@ STORY = (
     ("head",),
     ("data",),
     ("task",),
+    ("distillation",),
     ("energy",),
     ("flops",),
     ("track",),

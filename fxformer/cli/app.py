@@ -195,16 +195,13 @@ def _without_secrets(cfg: DictConfig, sentence: str) -> str:
 
 
 def _settled(cfg: DictConfig, verb: str) -> DictConfig:
-    """The config to run: with resume=RUN that run's, with warm_start= with its model."""
+    """The config to run: with resume=RUN that run's, else with what its sources bring."""
     from hydra.core.hydra_config import HydraConfig
 
     if cfg.get("resume") is None or verb != "train":
-        warm_start = cfg.get("warm_start") or {}
-        if all(value in (None, "none") for key, value in warm_start.items() if key != "_target_"):
-            return cfg
-        from fxformer.warmstart.resolve import resolve_warm_start
+        from fxformer.cli.sweep_check import with_sources
 
-        return resolve_warm_start(cfg, list(HydraConfig.get().overrides.task), verb)
+        return with_sources(cfg, list(HydraConfig.get().overrides.task), verb)
     from fxformer.config.resume import resumed
     from fxformer.track.run_reader import find
 

@@ -75,7 +75,7 @@ class Judge:
         from fxformer.train.setup import check_metric, set_up
 
         try:
-            setup = set_up(on_one_device(_initialised(cfg, words, self.verb)))
+            setup = set_up(on_one_device(with_sources(cfg, words, self.verb)))
             check_metric(setup, self.objectives, self.maximize)
         except Exception as error:
             return errors.refusal(error) or errors.sentence(error)
@@ -121,14 +121,17 @@ def on_one_device(cfg: DictConfig) -> DictConfig:
     return alone
 
 
-def _initialised(cfg: DictConfig, words: Words, verb: str) -> DictConfig:
-    """With the model that `warm_start=` brings, as a single run has it."""
+def with_sources(cfg: DictConfig, words: Words, verb: str) -> DictConfig:
+    """With the model that `warm_start=` brings and the tokenizer of a teacher."""
     warm_start = cfg.get("warm_start") or {}
-    if all(value in (None, "none") for key, value in warm_start.items() if key != "_target_"):
+    plain = all(value in (None, "none") for key, value in warm_start.items() if key != "_target_")
+    if plain and not cfg.get("distillation"):
         return cfg
-    from fxformer.warmstart.resolve import resolve_warm_start
+    from fxformer.warmstart.resolve import resolve_teacher, resolve_warm_start
 
-    return resolve_warm_start(cfg, list(words), verb)
+    if not plain:
+        cfg = resolve_warm_start(cfg, list(words), verb)
+    return resolve_teacher(cfg, list(words))
 
 
 def told(words: dict[int, Words], reasons: dict[int, str]) -> list[str]:

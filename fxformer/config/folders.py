@@ -82,7 +82,13 @@ def top_keys(name: str = "train") -> tuple[set[str], set[str]]:
     Every such file is train.yaml or builds on it.
     """
     groups = {group for group in defaults() if "/" not in group}
-    elsewhere = {"size", "search", "experiment", "task"}  # into other keys, or optional
+    elsewhere = {
+        "size",
+        "search",
+        "experiment",
+        "task",
+        "distillation",
+    }  # into other keys, or optional
     plain = {key for file in {"train", name} for key in _primary(file)} - {"defaults", "hydra"}
     return groups | plain, (groups - elsewhere) | plain
 

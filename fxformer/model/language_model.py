@@ -86,8 +86,8 @@ class LanguageModel(nnx.Module):
         """Input of the first layer and output of each; the last is the output of `__call__`."""
         return self.intermediates(batch).hidden_states
 
-    def intermediates(self, batch: Batch) -> Intermediates:
-        """Hidden states and attention weights of all layers."""
+    def intermediates(self, batch: Batch, *, key: Array | None = None) -> Intermediates:
+        """Hidden states and attention weights of all layers. key: of dropout; None: no dropout"""
         return self.transformer.intermediates(
             self.token_embedding(batch.tokens),
             batch.segments,
@@ -95,6 +95,7 @@ class LanguageModel(nnx.Module):
             positions=batch.positions,
             prefix=batch.prefix,
             global_tokens=batch.global_tokens,
+            key=key,
         )
 
     def task_outputs(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:

@@ -110,14 +110,14 @@ class NgramDecoder(nnx.Module):
         return x.reshape(len(x), 1 + num_predicted, segments.shape[1], -1), cache
 
     def intermediates(
-        self, tokens, segments, *, positions=None, encoder_output, encoder_segments
+        self, tokens, segments, *, positions=None, encoder_output, encoder_segments, key=None
     ) -> Intermediates:
         """As of `Transformer`, of the main stream."""
-        body = self.transformer
+        body, keys = self.transformer, split_key(key, 3)
         context, at = self.self_context(segments, None, 0, positions)
-        x = self.embed_streams(tokens, at, 0)
+        x = self.embed_streams(tokens, at, 0, key=keys[0])
         cross = cross_context(at, segments, encoder_segments)
-        found = body.stack(x, context, encoder_output, cross, capture=True)[2]
+        found = body.stack(x, context, encoder_output, cross, key=keys[1], capture=True)[2]
         assert found is not None  # since it captures
         states = body.all_hidden_states(x, found.hidden_states)
         return dataclasses.replace(found, hidden_states=states)

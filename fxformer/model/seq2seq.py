@@ -105,12 +105,17 @@ class Seq2Seq(nnx.Module):
         encoder, decoder = self.intermediates(batch)
         return encoder.hidden_states, decoder.hidden_states
 
-    def intermediates(self, batch: Batch) -> tuple[Intermediates, Intermediates]:
-        """Hidden states and attention weights of encoder and decoder."""
+    def intermediates(
+        self, batch: Batch, *, key: Array | None = None
+    ) -> tuple[Intermediates, Intermediates]:
+        """Hidden states and attention weights of encoder and decoder. key: of dropout; None: no
+        dropout"""
+        first, second = split_key(key, 2)
         encoder = self.encoder.intermediates(
             self.embed_source(batch.source),
             batch.source_segments,
             global_tokens=batch.global_tokens,
+            key=first,
         )
         decoder = self.decoder.intermediates(
             self.token_embedding(batch.tokens),
@@ -118,6 +123,7 @@ class Seq2Seq(nnx.Module):
             positions=batch.positions,
             encoder_output=encoder.hidden_states[-1],
             encoder_segments=batch.source_segments,
+            key=second,
         )
         return encoder, decoder
 

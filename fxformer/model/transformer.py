@@ -158,17 +158,24 @@ class Transformer(nnx.Module):
         global_tokens: Bool[Array, "B T"] | None = None,
         encoder_output: Float[Array, "B S D"] | None = None,
         encoder_segments: Int[Array, "B S"] | None = None,
+        key: Array | None = None,
     ) -> Intermediates:
-        """Hidden states [L+1, B, T, D] and attention weights of `__call__` without dropout.
+        """Hidden states [L+1, B, T, D] and attention weights of `__call__`.
 
         The first hidden states are the input of the first layer, the last are those after the final
-        norm."""
+        norm.
+
+        key: PRNG key of dropout; None: no dropout"""
+        keys = split_key(key, 3)
         context, at = self.self_context(segments, None, prefix, positions, global_tokens)
         cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
-        x = self.input(tokens, at, self.position, types=types)
-        found = self.stack(x, context, encoder_output, cross, capture=True)[2]
+        x = self.input(tokens, at, self.position, types=types, key=keys[0])
+        found = self.stack(x, context, encoder_output, cross, key=keys[1], capture=True)[2]
         assert found is not None  # since it captures
         states = self.all_hidden_states(x, found.hidden_states)
+        if key is not None and self.final_dropout:
+            last = drop(states[-1], self.final_dropout, keys[2])
+            states = jnp.concatenate([states[:-1], last[None]])
         return dataclasses.replace(found, hidden_states=states)
 
     def all_hidden_states(

@@ -138,10 +138,12 @@ class Task(RowTask):
 
     head: name of that head
     per_token: whether each token has a label, instead of each input
+    probabilistic: whether `logits_of` gives logits of probabilities, instead of values
     """
 
     head: ClassVar[str]
     per_token: ClassVar[bool] = False
+    probabilistic: ClassVar[bool] = True
 
     def pack(
         self, features: Mapping[str, Sequence[Feature]], encoder: TextEncoder, *, shared: bool
@@ -171,6 +173,15 @@ class Task(RowTask):
         key: Array | None,
     ) -> tuple[Sums, Array]:
         """({"loss", …}: (sum, weight) over labels, outputs of the head in float32, [B, …])."""
+
+    def logits_of(
+        self, outputs: Float[Array, "B ..."], segments: Int[Array, "B T"], labels: Labels
+    ) -> tuple[Float[Array, "*B C"], Float[Array, "*B"]]:
+        """(logits of each softmax that the outputs of the head are, its weight), for distillation.
+
+        The weights of a label sum to that of the label.
+        """
+        return outputs, labels.weights
 
     @abstractmethod
     def predictions(

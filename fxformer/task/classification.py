@@ -181,6 +181,11 @@ class MultiLabel(TextTask):
         logits = self.logits(head, hidden, segments, labels, key)
         return sigmoid_loss(logits, labels.classes, labels.weights), logits
 
+    def logits_of(self, outputs: Array, segments: Array, labels: Labels) -> tuple[Array, Array]:
+        """A softmax over (not this class, this class) for each class."""
+        weights = jnp.broadcast_to(labels.weights[..., None], outputs.shape) / outputs.shape[-1]
+        return jnp.stack([jnp.zeros_like(outputs), outputs], axis=-1), weights
+
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -197,6 +202,7 @@ class Regression(TextTask):
     """A number for each text or pair of texts: mean squared error."""
 
     problem_type: ClassVar[str | None] = "regression"
+    probabilistic: ClassVar[bool] = False
 
     @property
     def outputs(self) -> int:
@@ -226,6 +232,10 @@ class Regression(TextTask):
     ) -> tuple[Sums, Array]:
         values = self.logits(head, hidden, segments, labels, key)[..., 0]
         return squared_loss(values, labels.classes, labels.weights), values
+
+    def logits_of(self, outputs: Array, segments: Array, labels: Labels) -> tuple[Array, Array]:
+        """The values, as logits of one class."""
+        return outputs[..., None], labels.weights
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]

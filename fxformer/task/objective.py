@@ -4,7 +4,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 from flax import nnx
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from fxformer.batch import Batch, Labels, Rows, Vocabulary
 from fxformer.errors import UserError
@@ -115,14 +115,19 @@ class TaskObjective(Objective):
 
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """The sums of the task's loss."""
-        return self._loss(batch, key)[0]
+        first, second = split_key(key, 2)
+        return self.answered(self.model(batch, key=first), batch, second)[0]
 
     def evaluate(self, batch: Batch) -> tuple[Sums, Array]:
         """(sums, outputs of the head for each slot), without dropout."""
-        return self._loss(batch, None)
+        return self.answered(self.model(batch), batch, None)
 
-    def _loss(self, batch: Batch, key: Array | None) -> tuple[Sums, Array]:
-        first, second = split_key(key, 2)
-        hidden = self.model(batch, key=first)
+    def answered(
+        self, hidden: Float[Array, "B T D"], batch: Batch, key: Array | None
+    ) -> tuple[Sums, Array]:
+        """(sums of the task's loss, outputs of the head) of the model's hidden states.
+
+        key: PRNG key of the head's dropout; None: no dropout
+        """
         labels = cast(Labels, batch.labels)  # as `corrupt` gives them
         return self.task.loss(self.head, hidden, batch.segments, labels, second)

@@ -136,14 +136,23 @@ class QuestionAnswering(Task):
         self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
     ) -> tuple[Sums, Array]:
         logits = head(hidden, segments, key=key).astype(jnp.float32)
-        own = jnp.take_along_axis(segments, labels.at, axis=1)
-        inside = segments[:, None, :] == own[:, :, None]  # [B, N, T]
-        each = jnp.where(inside[..., None], logits[:, None], HIDDEN)
+        each = self._of_features(logits, segments, labels)
         logs = jax.nn.log_softmax(each, axis=2)
         nll = -jnp.take_along_axis(logs, labels.classes[:, :, None, :], axis=2)[:, :, 0]
         hits = jnp.all(each.argmax(2) == labels.classes, axis=-1).astype(jnp.float32)
         losses = nll.mean(-1)
         return sums_of(losses, labels.weights, labels.weights, nll=losses, accuracy=hits), logits
+
+    def _of_features(self, logits: Array, segments: Array, labels: Labels) -> Array:
+        """Logits of the positions of each feature, of all others HIDDEN. [B, N, T, 2]"""
+        own = jnp.take_along_axis(segments, labels.at, axis=1)
+        inside = segments[:, None, :] == own[:, :, None]  # [B, N, T]
+        return jnp.where(inside[..., None], logits[:, None], HIDDEN)
+
+    def logits_of(self, outputs: Array, segments: Array, labels: Labels) -> tuple[Array, Array]:
+        """A softmax over positions for the first and one for the last token of an answer."""
+        logits = self._of_features(outputs, segments, labels).swapaxes(2, 3)
+        return logits, jnp.broadcast_to(labels.weights[..., None], logits.shape[:-1]) / 2
 
     def outputs_of(self, outputs: np.ndarray, labels: Labels) -> dict[int, np.ndarray]:
         return token_outputs(outputs, labels)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from omegaconf import DictConfig
 
 from fxformer.config.build import build
+from fxformer.distillation.teacher import Teacher
 from fxformer.errors import UserError
-from fxformer.rules import ADAPTER, is_stacked, named, named_map, nested, select
+from fxformer.rules import ADAPTER, DISTILLATION, is_stacked, named, named_map, nested, select
 from fxformer.train.state import Make, init
 from fxformer.types import Count, Positive, Rate
 
@@ -147,14 +148,37 @@ class LoRA(Adapter):
             )
 
 
-def adapter_of(cfg: DictConfig) -> Adapter:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithProjections(Adapter):
+    """An adapter, and the matrices that distillation trains beside the student."""
+
+    adapter: Adapter
+    teacher: Teacher
+
+    def added(self, params: dict, key: jax.Array) -> dict:
+        matrices = self.teacher.initial_projections(jax.random.fold_in(key, 1))
+        return {**self.adapter.added(params, key), DISTILLATION: matrices}
+
+    def merged_leaves(self, leaves: Leaves, key: jax.Array | None = None) -> Leaves:
+        return self.adapter.merged_leaves(leaves, key)
+
+    def frozen(self, params: dict) -> Any:
+        of_adapter = {part: leaf for part, leaf in params.items() if part != DISTILLATION}
+        free = jax.tree.map(lambda leaf: False, params[DISTILLATION])
+        return {**self.adapter.frozen(of_adapter), DISTILLATION: free}
+
+
+def adapter_of(cfg: DictConfig, teacher: Teacher | None = None) -> Adapter:
     """The adapter of a run's config; none where the config names none."""
-    return build(cfg.adapter) if cfg.get("adapter") else Adapter()
+    found = build(cfg.adapter) if cfg.get("adapter") else Adapter()
+    if teacher is None or not teacher.projections:
+        return found
+    return WithProjections(adapter=found, teacher=teacher)
 
 
 def without_adapter(params: dict) -> dict:
     """The parameters of a state that are the objective's own."""
-    return {part: leaf for part, leaf in params.items() if part != ADAPTER}
+    return {part: leaf for part, leaf in params.items() if part not in (ADAPTER, DISTILLATION)}
 
 
 def _of_adapter(path: str) -> bool:

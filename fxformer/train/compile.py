@@ -1,7 +1,8 @@
 """Compilation of the training step: donation, output shardings, compilation cache."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +25,29 @@ def donates(donate: bool | None) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class StepProgram:
-    """A jitted, lowered or compiled training step with its hyperparameters."""
+    """A jitted, lowered or compiled training step with its other arguments.
+
+    hyperparams: see Step
+    taught: parameters of a teacher on the devices, when they are first wanted; None: no teacher
+    taught_shapes: shapes of these
+    """
 
     stage: Any
     hyperparams: Mapping[str, jax.Array]
+    taught: Callable[[], Any] = lambda: None
+    taught_shapes: Any = None
 
     def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
-        return self.stage(state, batch, self.hyperparams)
+        return self.stage(state, batch, self.hyperparams, self.taught())
 
     def lower(self, state: State, batch: Any) -> "StepProgram":
         """Trace and lower for these shapes."""
-        return StepProgram(self.stage.lower(state, batch, self.hyperparams), self.hyperparams)
+        lowered = self.stage.lower(state, batch, self.hyperparams, self.taught_shapes)
+        return dataclasses.replace(self, stage=lowered)
 
     def compile(self) -> "StepProgram":
         """Compile, or load from the compilation cache."""
-        return StepProgram(self.stage.compile(), self.hyperparams)
+        return dataclasses.replace(self, stage=self.stage.compile())
 
     def as_text(self) -> str:
         """Text of the program (HLO)."""
@@ -59,7 +68,12 @@ def compile_step(
     """
     donated, whole = (0,) if donates(donate) else (), replicated(mesh)
     jitted = jax.jit(step.function, donate_argnums=donated, out_shardings=(shardings, whole))
-    return StepProgram(jitted, jax.device_put(dict(step.hyperparams), whole))
+    program = StepProgram(jitted, jax.device_put(dict(step.hyperparams), whole))
+    if (teacher := step.teacher) is None:
+        return program
+    taught = functools.cache(lambda: teacher.placed(whole))
+    shapes = teacher.abstractly_placed(whole)
+    return dataclasses.replace(program, taught=taught, taught_shapes=shapes)
 
 
 def use_compile_cache(folder: str | Path | None) -> None:

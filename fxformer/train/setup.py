@@ -19,6 +19,7 @@ from fxformer.config.type_check import nearest
 from fxformer.data.corpus import Corpus, Prepared
 from fxformer.data.loader import Batches
 from fxformer.data.round_trip import bits_per_byte
+from fxformer.distillation.teacher import Teacher
 from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
@@ -28,7 +29,7 @@ from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
 from fxformer.train.config import TrainerConfig, in_steps
-from fxformer.train.experiment import open_experiment
+from fxformer.train.experiment import Experiment, open_experiment
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
 from fxformer.train.optim import Optimizer
@@ -53,6 +54,7 @@ class Setup:
     example_batch: the first training batch, numpy
     adapter: what makes the parameters of the objective from those of the state
     frozen: tree of booleans: which parameters of the state are not trained
+    teacher: of distillation; None: there is none
     """
 
     cfg: DictConfig
@@ -69,6 +71,7 @@ class Setup:
     example_batch: Batch
     adapter: Adapter
     frozen: Any
+    teacher: Teacher | None = None
 
     @property
     def parameters(self) -> int:
@@ -101,6 +104,9 @@ class Setup:
         batches = self.data.train(self.corpus.batch, self.cfg.seed)
         sampled = [self.objective.corrupt(batches[n]) for n in range(SAMPLED_BATCHES)]
         flops = sum(training_flops(*one) for b in sampled for one in self.objective.passes(b))
+        if self.teacher is not None:  # a forward pass only: a third
+            passes = self.teacher.objective.passes
+            flops += sum(training_flops(*one) for b in sampled for one in passes(b)) // 3
         return flops / sum(tokens_read(batch) for batch in sampled)
 
     def put(self, batch: Batch) -> Batch:
@@ -143,21 +149,49 @@ def set_up(cfg: DictConfig) -> Setup:
     trainer = build(cfg.trainer)
     make = experiment.make
     graphdef, precision = graphdef_of(make), build(cfg.precision)
-    adapter = adapter_of(cfg)
+    teacher = teacher_of(cfg, experiment)
+    adapter = adapter_of(cfg, teacher)
     frozen = frozen_parameters(build(cfg.optimizer), adapter, make)
-    start, step = training(cfg, trainer, make, graphdef, precision, mesh)
+    start, step = training(cfg, trainer, make, graphdef, precision, mesh, teacher)
     abstract_state = jax.eval_shape(start, jax.random.key(0))
     abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
     example = first_batch(batches, objective)
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
+<<<<<<< HEAD
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
         mesh, example, adapter, frozen,
     )  # fmt: skip
     jax.eval_shape(step, abstract_state, example)
+=======
+        cfg,
+        trainer,
+        corpus,
+        data,
+        objective,
+        graphdef,
+        start,
+        step,
+        evaluate,
+        abstract_state,
+        mesh,
+        example,
+        adapter,
+        frozen,
+        teacher,
+    )
+    step.shapes(abstract_state, example)
+>>>>>>> ecf18d9 (Distil a teacher into a model: soft targets, logits, hidden states and attention (distillation=))
     check_metric(setup)
     return setup
+
+
+def teacher_of(cfg: DictConfig, experiment: Experiment) -> Teacher | None:
+    """The teacher of `distillation=`, which is not read yet."""
+    if not cfg.get("distillation"):
+        return None
+    return build(cfg.distillation).open(cfg, experiment)
 
 
 def first_batch(batches: Batches, objective: Objective) -> Batch:
@@ -201,11 +235,19 @@ def check_metric(
             require_named_direction(name, known)
 
 
-def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, mesh: Mesh):
+def training(
+    cfg,
+    trainer: TrainerConfig,
+    make,
+    graphdef,
+    precision: Precision,
+    mesh: Mesh,
+    teacher: Teacher | None = None,
+):
     """Functions (key -> first state, training step) of a config."""
     ends = [*trainer.held_at, trainer.steps]
     optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
-    adapter = adapter_of(cfg)
+    adapter = adapter_of(cfg, teacher)
     frozen = frozen_parameters(optimizer, adapter, make)
     tx = optimizer.build(schedule, adapter.abstract(make), frozen)
     step = make_step(
@@ -220,6 +262,7 @@ def training(cfg, trainer: TrainerConfig, make, graphdef, precision: Precision, 
         compute_sharding=replicated(mesh),
         adapter=adapter,
         frozen=frozen if any(jax.tree.leaves(frozen)) else None,
+        teacher=teacher,
     )
     ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
     start = make_state(make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init)

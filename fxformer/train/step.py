@@ -10,8 +10,9 @@ import optax
 from flax import nnx
 from jax.sharding import Sharding
 
+from fxformer.distillation.teacher import Teacher
 from fxformer.errors import UserError
-from fxformer.rules import named
+from fxformer.rules import DISTILLATION, named
 from fxformer.train.adapter import Adapter
 from fxformer.train.gradient_transforms import global_norm
 from fxformer.train.precision import Precision
@@ -24,15 +25,23 @@ Sums = dict[str, tuple[jax.Array, jax.Array]]  # {name: (sum, weight)}, float32 
 class Step:
     """Training step (state, batch) -> (state, sums).
 
-    function: (state, batch, hyperparams) -> (state, sums)
+    function: (state, batch, hyperparams, parameters of the teacher) -> (state, sums)
     hyperparams: scalars that are arguments of the compiled program, not constants in it
+    teacher: of distillation, whose parameters are arguments too; None: there is none
     """
 
-    function: Callable[[State, Any, Mapping[str, jax.Array]], tuple[State, Sums]]
+    function: Callable[..., tuple[State, Sums]]
     hyperparams: Mapping[str, jax.Array]
+    teacher: Teacher | None = None
 
     def __call__(self, state: State, batch: Any) -> tuple[State, Sums]:
-        return self.function(state, batch, self.hyperparams)
+        taught = None if self.teacher is None else self.teacher.params
+        return self.function(state, batch, self.hyperparams, taught)
+
+    def shapes(self, state: State, batch: Any) -> tuple[State, Sums]:
+        """Shapes of what a step returns; no parameter of a teacher is read."""
+        taught = None if self.teacher is None else self.teacher.abstract
+        return jax.eval_shape(self.function, state, batch, self.hyperparams, taught)
 
 
 def make_step(
@@ -48,6 +57,7 @@ def make_step(
     compute_sharding: Sharding | None = None,
     adapter: Adapter | None = None,
     frozen: Any = None,
+    teacher: Teacher | None = None,
 ) -> "Step":
     """Training step (state, batch) -> (state, sums), to be jitted (see `compile_step`).
 
@@ -66,6 +76,7 @@ def make_step(
         `replicated(mesh)` gathers sharded ones, None leaves it to the compiler (see MeshConfig)
     adapter: what makes the parameters of the objective from those of the state; None: nothing
     frozen: tree of booleans: parameters whose gradient is not computed, and 0; None: there are none
+    teacher: what the loss compares the model with; None: nothing
 
     Adds to the sums of the objective, with weight 1: gradient_norm (before clipping),
     parameter_norm, update_norm, tokens (read by the model, without padding), skipped (total),
@@ -74,11 +85,12 @@ def make_step(
 
     tx = optax.with_extra_args_support(tx)
     bound = _bound(graphdef, precision, compute_sharding, adapter)
-    evaluate = _sums(bound, precision, frozen)
 
-    def step(state: State, batch: Any, hyperparams: Mapping[str, jax.Array]) -> tuple[State, Sums]:
+    def step(
+        state: State, batch: Any, hyperparams: Mapping[str, jax.Array], taught: dict | None = None
+    ) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        grads, sums = gradients(state.params, batch, key)
+        grads, sums = gradients(state.params, batch, key, taught)
         loss, weight = sums["loss"]
         grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
         norm = global_norm(grads)
@@ -120,15 +132,23 @@ def make_step(
         one = jnp.float32(1)
         return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
 
-    def gradients(params: dict, batch: Any, key: jax.Array) -> tuple[dict, Sums]:
+    def gradients(
+        params: dict, batch: Any, key: jax.Array, taught: dict | None
+    ) -> tuple[dict, Sums]:
         with (
             precision.matmul_context()
         ):  # stated gradients (custom VJPs) are traced here, not in `sums`
+            loss = _own_loss
+            if teacher is not None:
+                loss = _taught_loss(
+                    teacher, taught, bound, params, batch if accumulate > 1 else None
+                )
+            evaluate = _sums(bound, precision, frozen, loss)
             if accumulate == 1:
                 return _gradients(evaluate, params, batch, key)
             return _accumulated(evaluate, params, _cut(batch, accumulate), key)
 
-    return Step(step, dict(hyperparams or {}))
+    return Step(step, dict(hyperparams or {}), teacher)
 
 
 def updates_done(opt: optax.OptState) -> jax.Array:
@@ -158,8 +178,31 @@ def make_eval(
     return evaluate
 
 
-def _sums(bound, precision, frozen) -> Callable[..., Sums]:
-    """The objective as a function of (params, batch, key)."""
+def _own_loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:
+    """The sums of the objective itself."""
+    return objective(batch, key=key)
+
+
+def _taught_loss(teacher: Teacher, taught, bound, params: dict, whole: Any) -> Callable[..., Sums]:
+    """The sums of the objective with the terms of a teacher.
+
+    taught: parameters of the teacher; params: of the state
+    whole: the batch of which micro-batches are cut; None: it is not cut
+    """
+    ratios = None
+    if whole is not None:
+        objective, other = bound(params, None), teacher.bound(taught)
+        ratios = teacher.loss.ratios(objective, other, whole, params.get(DISTILLATION, {}))
+
+    def loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:
+        own = params.get(DISTILLATION, {})
+        return teacher.sums(objective, taught, batch, key=key, projections=own, ratios=ratios)
+
+    return loss
+
+
+def _sums(bound, precision, frozen, loss) -> Callable[..., Sums]:
+    """A loss as a function of (params, batch, key). loss: as `_own_loss`"""
 
     def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
         if frozen is not None:
@@ -167,7 +210,7 @@ def _sums(bound, precision, frozen) -> Callable[..., Sums]:
                 lambda stop, leaf: jax.lax.stop_gradient(leaf) if stop else leaf, frozen, params
             )
         with precision.matmul_context():
-            return precision.output(bound(params, key)(batch, key=key))
+            return precision.output(loss(bound(params, key), batch, key, params))
 
     return sums
 

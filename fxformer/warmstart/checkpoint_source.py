@@ -17,6 +17,7 @@ from fxformer.hf.convert import Arrays, Converted, Shapes, WeightMismatch
 from fxformer.hf.hub import folder_of
 from fxformer.hf.published_model import EMBEDDING, PublishedModel, read_published
 from fxformer.hf.run_weights import model_weights
+from fxformer.hf.sentencepiece_json import PROBES
 from fxformer.hf.tokenizer_files import read_tokenizer
 from fxformer.track.run_reader import StoredRun, find
 from fxformer.warmstart.config_references import referenced, resolved
@@ -58,6 +59,10 @@ class CheckpointSource(ABC):
         """First token of its decoder: pad, eos or bos; None: another one, or not known."""
 
     @abstractmethod
+    def class_names(self) -> list[str] | None:
+        """Names of the classes of its task, in the order of its outputs; None: not known."""
+
+    @abstractmethod
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         """Raise the WeightMismatch that `load` would raise, without reading weights."""
 
@@ -96,6 +101,12 @@ class PublishedSource(CheckpointSource):
         )
         return next(same, None)
 
+    def class_names(self) -> list[str] | None:
+        names = self.published.config.get("id2label")
+        if not isinstance(names, dict):
+            return None
+        return [str(names[key]) for key in sorted(names, key=int)]
+
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         self.published.check(shapes, _may_be_fresh(shapes, optional), optional)
 
@@ -132,6 +143,10 @@ class RunSource(CheckpointSource):
     def start(self) -> str | None:
         found = (self.run.config.get("objective") or {}).get("start")
         return found if found in STARTS else None
+
+    def class_names(self) -> list[str] | None:
+        found = (self.run.config.get("task") or {}).get("labels")
+        return None if found is None else list(map(str, found))
 
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         found, name = self.arrays, self.run.id
@@ -181,6 +196,14 @@ def open_source(
     if (Path(which) / "config.json").is_file() or "/" in which:
         return PublishedSource(read_published(folder_of(which), ignore=ignore, option=option))
     return RunSource(find(runs, which))
+
+
+def same_ids(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether two tokenizers give the same ids to the probe texts."""
+    if one is other:
+        return True
+    same = one.vocabulary.size == other.vocabulary.size and one.ids == other.ids
+    return same and all(one.encode(t).tolist() == other.encode(t).tolist() for t in PROBES)
 
 
 def _may_be_fresh(shapes: Shapes, optional: tuple[str, ...]) -> list[str]:

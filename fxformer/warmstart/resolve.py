@@ -23,8 +23,7 @@ from fxformer.data.tokenizer import SOURCE, Tokenizer
 from fxformer.errors import UserError
 from fxformer.hf.import_model import multiple
 from fxformer.hf.published_model import parameter_shapes
-from fxformer.hf.sentencepiece_json import PROBES
-from fxformer.warmstart.checkpoint_source import CheckpointSource, open_source
+from fxformer.warmstart.checkpoint_source import CheckpointSource, open_source, same_ids
 from fxformer.warmstart.encoder_decoder import (
     check_encoder_decoder,
     encoder_decoder_model,
@@ -75,6 +74,34 @@ def resolve_warm_start(cfg: DictConfig, overrides: list[str], verb: str = "train
     return made
 
 
+def resolve_teacher(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """The config with the tokenizer and the decoder's start token of the teacher of
+    `distillation=`, unless the command line or a warm start chooses them; `cfg` itself without one.
+
+    Raises UserError if the teacher cannot be read.
+    """
+    node = cfg.get("distillation")
+    if not node or OmegaConf.is_missing(node, "teacher"):
+        return cfg
+    keys = [word.partition("=")[0].lstrip("+~").partition("@")[0] for word in overrides]
+    source = open_source(
+        str(node.teacher), str(cfg.runs), _ignored(node), option="'distillation.ignore=[{}]'"
+    )
+    made = cfg.copy()
+    OmegaConf.set_struct(made, False)
+    made.distillation.teacher = str(source.folder)
+    if not _has_source(cfg.get("warm_start") or {}):
+        _set_tokenizer(made, source.tokenizer_folder, source.tokenizer(), keys)
+        if "start" in (made.get("objective") or {}) and "objective.start" not in keys:
+            made.objective.start = source.start() or made.objective.start
+    OmegaConf.set_struct(made, True)
+    return made
+
+
+def _has_source(warm_start: Mapping[str, Any]) -> bool:
+    return any(warm_start.get(key) is not None for key in ("from", "encoder", "decoder"))
+
+
 def _use_single(
     made: DictConfig, source: CheckpointSource, cfg: DictConfig, keys: list[str]
 ) -> None:
@@ -106,7 +133,7 @@ def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> 
     made.warm_start.encoder = str(encoder.folder)
     made.warm_start.decoder = str(decoder.folder)
     reads, writes = (None, None) if "tokenizer" in keys else _tokenizers(encoder, decoder)
-    two = reads is not None and writes is not None and not _same_ids(reads, writes)
+    two = reads is not None and writes is not None and not same_ids(reads, writes)
     if reads and writes and two and warm_start.share != "none":
         raise ConfigError(
             f"warm_start.share={warm_start.share}: the tokenizers of warm_start.encoder "
@@ -187,14 +214,6 @@ def _tokenizers(
     reads = other if one is None else one.of_source
     writes = reads if other is None else other
     return (None, None) if reads is None or writes is None else (reads, writes)
-
-
-def _same_ids(one: Tokenizer, other: Tokenizer) -> bool:
-    """Whether two tokenizers give the same ids to the probe texts."""
-    if one is other:
-        return True
-    same = one.vocabulary.size == other.vocabulary.size and one.ids == other.ids
-    return same and all(one.encode(t).tolist() == other.encode(t).tolist() for t in PROBES)
 
 
 def _shared_tokenizer_folder(encoder: CheckpointSource, decoder: CheckpointSource) -> Path:

@@ -1,0 +1,1 @@
+"""Knowledge distillation: terms of the loss that compare a student with its teacher."""

@@ -1,0 +1,93 @@
+"""The frozen teacher beside a student, and the state of what is trained for their comparison."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.sharding import Sharding
+
+from fxformer.batch import Batch
+from fxformer.distillation.loss import DistillationLoss
+from fxformer.distillation.terms import Shapes
+from fxformer.objective.base import Objective
+from fxformer.ops.cross_entropy import Sums
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # eq=False: a cached property, and hashable
+class Teacher:
+    """A trained objective whose parameters are arguments of the training step, never trained.
+
+    name: of the run or the published model
+    objective: with abstract arrays
+    graphdef: its structure without arrays
+    abstract: its parameters as shapes and dtypes
+    load: reads them
+    loss: what the student learns of it
+    projections: shapes of the matrices that are trained for that, by term
+    """
+
+    name: str
+    objective: Objective
+    graphdef: nnx.GraphDef[Objective]
+    abstract: dict
+    load: Callable[[], dict]
+    loss: DistillationLoss
+    projections: Mapping[str, Shapes]
+
+    @functools.cached_property
+    def params(self) -> dict:
+        """Its parameters."""
+        with jax.ensure_compile_time_eval():  # arrays also where a caller is being traced
+            return self.load()
+
+    def placed(self, sharding: Sharding) -> dict:
+        """Its parameters on the devices."""
+        return jax.device_put(self.params, sharding)
+
+    def abstractly_placed(self, sharding: Sharding) -> dict:
+        """Shapes, dtypes and sharding of `placed`."""
+
+        def leaf(one: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=sharding)
+
+        return jax.tree.map(leaf, self.abstract)
+
+    def bound(self, params: dict) -> Objective:
+        """Its objective with these parameters; for use inside jit."""
+        return nnx.merge(self.graphdef, params)
+
+    def sums(
+        self,
+        student: Objective,
+        params: dict,
+        batch: Batch,
+        *,
+        key: jax.Array | None,
+        projections: Mapping[str, Any],
+        ratios: Mapping[str, jax.Array] | None,
+    ) -> Sums:
+        """The student's loss; see DistillationLoss. params: of the teacher"""
+        return self.loss(
+            student,
+            self.bound(params),
+            batch,
+            key=key,
+            projections=projections,
+            ratios=ratios,
+        )
+
+    def initial_projections(self, key: jax.Array) -> dict:
+        """The matrices of `projections`, from U(-1, 1) / sqrt(rows); {} where there are none."""
+        made: dict[str, dict] = {}
+        for term, shapes in self.projections.items():
+            for name, (rows, columns) in shapes.items():
+                key, drawn = jax.random.split(key)
+                bound = rows**-0.5
+                made.setdefault(term, {})[name] = jax.random.uniform(
+                    drawn, (rows, columns), jnp.float32, -bound, bound
+                )
+        return made
