@@ -14,8 +14,8 @@ from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.train.compile import compile_step, use_compile_cache
 from fxformer.train.experiment import objective_factory
-from fxformer.train.setup import training
 from fxformer.train.state import count_parameters, graphdef_of
+from fxformer.train.training import training
 
 
 def overrides(family: str, shape: Shape) -> list[str]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,14 +28,12 @@ from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
 from fxformer.train.config import TrainerConfig, in_steps
-from fxformer.train.experiment import Experiment, open_experiment
+from fxformer.train.experiment import open_experiment
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
-from fxformer.train.optim import Optimizer
-from fxformer.train.precision import Precision
-from fxformer.train.schedule import extended
-from fxformer.train.state import Make, State, bind, count_parameters, graphdef_of, make_state
-from fxformer.train.step import Step, make_eval, make_step
+from fxformer.train.state import State, bind, count_parameters, graphdef_of
+from fxformer.train.step import Step, make_eval
+from fxformer.train.training import frozen_parameters, teacher_of, training
 
 SAMPLED_BATCHES = 8  # training batches that FLOPs are averaged over
 
@@ -159,39 +156,12 @@ def set_up(cfg: DictConfig) -> Setup:
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
-<<<<<<< HEAD
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
-        mesh, example, adapter, frozen,
+        mesh, example, adapter, frozen, teacher,
     )  # fmt: skip
-    jax.eval_shape(step, abstract_state, example)
-=======
-        cfg,
-        trainer,
-        corpus,
-        data,
-        objective,
-        graphdef,
-        start,
-        step,
-        evaluate,
-        abstract_state,
-        mesh,
-        example,
-        adapter,
-        frozen,
-        teacher,
-    )
     step.shapes(abstract_state, example)
->>>>>>> ecf18d9 (Distil a teacher into a model: soft targets, logits, hidden states and attention (distillation=))
     check_metric(setup)
     return setup
-
-
-def teacher_of(cfg: DictConfig, experiment: Experiment) -> Teacher | None:
-    """The teacher of `distillation=`, which is not read yet."""
-    if not cfg.get("distillation"):
-        return None
-    return build(cfg.distillation).open(cfg, experiment)
 
 
 def first_batch(batches: Batches, objective: Objective) -> Batch:
@@ -233,46 +203,6 @@ def check_metric(
     for name in objectives if maximize is None else ():
         if name != trainer.metric or trainer.direction is None:
             require_named_direction(name, known)
-
-
-def training(
-    cfg,
-    trainer: TrainerConfig,
-    make,
-    graphdef,
-    precision: Precision,
-    mesh: Mesh,
-    teacher: Teacher | None = None,
-):
-    """Functions (key -> first state, training step) of a config."""
-    ends = [*trainer.held_at, trainer.steps]
-    optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
-    adapter = adapter_of(cfg, teacher)
-    frozen = frozen_parameters(optimizer, adapter, make)
-    tx = optimizer.build(schedule, adapter.abstract(make), frozen)
-    step = make_step(
-        graphdef,
-        tx,
-        precision=precision,
-        accumulate=trainer.accumulate,
-        ema=trainer.ema,
-        skip_nonfinite=trainer.skip_nonfinite,
-        rate=optimizer.rate(schedule),
-        hyperparams=optimizer.hyperparams(),
-        compute_sharding=replicated(mesh),
-        adapter=adapter,
-        frozen=frozen if any(jax.tree.leaves(frozen)) else None,
-        teacher=teacher,
-    )
-    ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
-    start = make_state(make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init)
-    return start, step
-
-
-def frozen_parameters(optimizer: Optimizer, adapter: Adapter, make: Make) -> Any:
-    """Tree of booleans: which parameters of a state neither optimizer nor adapter lets train."""
-    params = adapter.abstract(make)
-    return jax.tree.map(operator.or_, optimizer.frozen(params), adapter.frozen(params))
 
 
 @dataclasses.dataclass
