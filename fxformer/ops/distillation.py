@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 from fxformer.ops.cross_entropy import chunks, fold, logits_of
 
+ABSENT = -1e8  # a logit below stands for a class that a row does not have
+
 
 class Projection(NamedTuple):
     """What gives the logits of N rows: features kernelᵀ + bias."""
@@ -30,7 +32,7 @@ class Differences(NamedTuple):
 
     cross_entropy: -Σ p_teacher log p_student at the temperature
     divergence: KL(p_teacher ‖ p_student) at the temperature
-    squared: mean over the vocabulary of the squared differences of logits
+    squared: mean over the classes of a row of the squared differences of logits
     """
 
     cross_entropy: Float[Array, ""]
@@ -44,17 +46,20 @@ def differences(
     weights: Float[Array, "*B"],
     temperature: float,
 ) -> Differences:
-    """The differences of two sets of logits. Logits of rows of weight 0 may be NaN."""
+    """The differences of two sets of logits. Logits of rows of weight 0 may be NaN.
+
+    A class of a logit below ABSENT is none of its row."""
     counts = weights != 0
     student = jnp.where(counts[..., None], student.astype(jnp.float32), 0)
     teacher = jnp.where(counts[..., None], teacher.astype(jnp.float32), 0)
     log_q = jax.nn.log_softmax(student / temperature)
     log_p = jax.nn.log_softmax(teacher / temperature)
-    p = jnp.exp(log_p)
+    p, there = jnp.exp(log_p), teacher > ABSENT
+    squares = jnp.where(there, jnp.square(student - teacher), 0)
     each = (
         -jnp.sum(p * log_q, axis=-1),
         jnp.sum(p * (log_p - log_q), axis=-1),
-        jnp.mean(jnp.square(student - teacher), axis=-1),
+        jnp.sum(squares, axis=-1) / jnp.maximum(there.sum(axis=-1), 1),
     )
     return Differences(*(jnp.sum(weights * values) for values in each))
 

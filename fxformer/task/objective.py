@@ -130,4 +130,4 @@ class TaskObjective(Objective):
         key: PRNG key of the head's dropout; None: no dropout
         """
         labels = cast(Labels, batch.labels)  # as `corrupt` gives them
-        return self.task.loss(self.head, hidden, batch.segments, labels, second)
+        return self.task.loss(self.head, hidden, batch.segments, labels, key)
