@@ -15,12 +15,14 @@ from fxformer import jsonl
 from fxformer.arguments import RUN, Parser
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.errors import UserError
+from fxformer.evaluate import task_comparison
 from fxformer.evaluate.comparison_table import show
 from fxformer.evaluate.equal_cost import Unit, choose
 from fxformer.evaluate.held_out import held_out
 from fxformer.evaluate.passages import fitting
 from fxformer.evaluate.probe import Labelled, by_document, labelled
 from fxformer.evaluate.scores import RunScores, read
+from fxformer.evaluate.task_comparison import TaskComparison, are_tasks, compare_tasks
 from fxformer.files import check_output
 from fxformer.inference.loaded_run import CheckpointCost, LoadedRun, checkpoint_costs, load_run
 from fxformer.track.redact import Redactor
@@ -86,8 +88,13 @@ def compare_parser() -> Parser:
     made = Parser(
         "compare",
         "Score runs of any objectives on the same words of the same held-out text, with the "
-        "checkpoints that they had written at equal cost.",
-        examples=[("bert gpt2 --at joules", "at equal energy"), ("bert gpt2 --json c.json", "")],
+        "checkpoints that they had written at equal cost. Runs of labelled tasks: their scores "
+        "side by side, over seeds where the runs differ in their seed only.",
+        examples=[
+            ("bert gpt2 --at joules", "at equal energy"),
+            ("bert gpt2 --json c.json", ""),
+            ("tuned-1 tuned-2 tuned-3", "three seeds of a task: mean and interval"),
+        ],
     )
     made.add_argument("run", nargs="+", metavar="RUN", help=RUN)
     made.add_argument(
@@ -111,15 +118,27 @@ def compare_parser() -> Parser:
     return made
 
 
-def main(argv: Sequence[str], console: Console | None = None) -> Compared:
+def main(argv: Sequence[str], console: Console | None = None) -> Compared | TaskComparison:
     """Compare, print, write. UserError where runs cannot be compared."""
     knobs, console = compare_parser().parse(argv), console or Console()
     if knobs.json is not None:
         check_output(knobs.json, "--json")
-    compared = compare(knobs, console)
-    show(compared, console)
-    text = Redactor().text(json.dumps(compared.plain(), indent=1)) + "\n"
-    keep(Path(knobs.runs), text)
+    runs = [find(knobs.runs, which).checked() for which in knobs.run]
+    compared: Compared | TaskComparison
+    if are_tasks(runs):
+        if knobs.budget is not None:
+            raise UserError(
+                "--budget: runs of labelled tasks are compared by the evaluations that they stored"
+            )
+        compared = compare_tasks(runs)
+        task_comparison.show(compared, console)
+    else:
+        compared = compare(runs, knobs, console)
+        show(compared, console)
+    plain = jsonl.encode(compared.plain())
+    text = Redactor().text(json.dumps(plain, indent=1)) + "\n"
+    if isinstance(compared, Compared):
+        keep(Path(knobs.runs), text)
     if knobs.json:
         Path(knobs.json).expanduser().write_text(text, encoding="utf-8")
     return compared
@@ -133,9 +152,8 @@ def keep(root: Path, text: str, folder: str = KEPT) -> None:
         jsonl.replace(root / folder / f"{stamp}.json", text)
 
 
-def compare(knobs: argparse.Namespace, console: Console) -> Compared:
+def compare(runs: Sequence[StoredRun], knobs: argparse.Namespace, console: Console) -> Compared:
     """Choose checkpoints of equal cost, ask them all the same."""
-    runs = [find(knobs.runs, which).checked() for which in knobs.run]
     named = [(run.id, checkpoint_costs(run)) for run in runs]
     budget, chosen, equal = choose(named, knobs.at, knobs.budget)
     with console.status("opening the runs …"):

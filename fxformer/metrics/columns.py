@@ -41,8 +41,12 @@ def columns(rows: Mapping[str, Result | Iterable[Result]]) -> list[Column]:
 
 
 def titles(name: str, signatures: list[str]) -> dict[str, str]:
-    """{signature: title of its column}: `bleu`, or `bleu [tok:13a]` beside `bleu [tok:intl]`."""
+    """{signature: title of its column}: `bleu`, or `bleu [tok:13a]` beside `bleu [tok:intl]`.
+
+    A number without a signature ("") is of no metric: its title is the bare name, and those of
+    metrics of that name have all their settings.
+    """
     parts = {signature: signature.split("|") for signature in signatures}
-    common = set.intersection(*(set(fields) for fields in parts.values()))
+    common = set.intersection(*(set(fields) for fields in parts.values())) | {name, ""}
     own = {one: [field for field in fields if field not in common] for one, fields in parts.items()}
     return {one: f"{name} [{', '.join(rest)}]" if rest else name for one, rest in own.items()}

@@ -1,11 +1,12 @@
 """Evaluations of a labelled task in run.json: written at the end of a run, read by all tables."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fxformer import jsonl
 from fxformer.config.type_check import type_problem
+from fxformer.metrics.columns import titles
 from fxformer.metrics.results import MetricResults, Score
 
 SPLITS = ("valid", "test")
@@ -69,6 +70,53 @@ def evaluations_of(facts: Mapping[str, Any]) -> dict[str, StoredEvaluation]:
     stored = facts.get("evaluation")
     found = {split: _read(stored.get(split)) for split in SPLITS} if _maps(stored) else {}
     return {split: one for split, one in found.items() if one is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreColumn:
+    """A column of a table of runs: scores of one split, name and signature.
+
+    title: `test accuracy`, with settings where other runs have another signature
+    """
+
+    split: str
+    name: str
+    signature: str
+    title: str
+
+    @property
+    def key(self) -> str:
+        """Identifies the column in any table: split, name and signature."""
+        return f"{self.split}/{self.name}|{self.signature}"
+
+    def score(self, evaluations: Mapping[str, StoredEvaluation]) -> Score | None:
+        """The score of a run in this column; None where it has none."""
+        one = evaluations.get(self.split)
+        found = None if one is None else one.scores.get(self.name)
+        return found if found is not None and found.signature == self.signature else None
+
+
+def score_columns(evaluated: Iterable[Mapping[str, StoredEvaluation]]) -> list[ScoreColumn]:
+    """The columns of the scores of several runs, in the order of first occurrence by name; scores
+    of different signatures never share one. evaluated: evaluations by split of each run"""
+    found: dict[str, dict[tuple[str, str], None]] = {}
+    for own in evaluated:
+        for split, one in own.items():
+            for name, score in one.scores.items():
+                found.setdefault(name, {})[split, score.signature] = None
+    made = []
+    for name, places in found.items():
+        named = titles(name, list(dict.fromkeys(signature for _, signature in places)))
+        for split, signature in sorted(places, key=lambda one: SPLITS.index(one[0])):
+            made.append(ScoreColumn(split, name, signature, f"{split} {named[signature]}"))
+    return made
+
+
+def signatures_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    """{name of a logged number: signature of its metric} of run.json."""
+    known = facts.get("metrics")
+    pairs = known.items() if _maps(known) else ()
+    return {name: one for name, one in pairs if isinstance(one, str)}
 
 
 def evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

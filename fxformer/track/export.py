@@ -1,8 +1,9 @@
 """Export of runs as CSV or Parquet: `fxformer runs --table FILE --metrics FILE`.
 
-The table has a row for each run: run.json, its summary and its config, under dotted names; printed
-to the terminal (`--table -`) it has the main columns only. The metrics have a row for each logged
-line: run, split, step, then all of its numbers.
+The table has a row for each run: run.json, its summary and its config, under dotted names, and the
+scores of labelled tasks with their intervals; printed to the terminal (`--table -`) it has the main
+columns only. The metrics have a row for each logged line: run, split, step, then all its numbers.
+Numbers of metrics with different signatures have columns of their own.
 """
 
 import csv
@@ -16,6 +17,8 @@ from typing import IO, Any
 from fxformer import jsonl
 from fxformer.errors import UserError
 from fxformer.files import check_output
+from fxformer.metrics.columns import titles
+from fxformer.track.evaluations import evaluations_of, score_columns, signatures_of
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun
 
@@ -26,13 +29,14 @@ _LINE: dict[str, type] = {"run": str, "split": str, "step": int}
 _MAIN = ("run", "status", "started", "architecture", "parameters", "summary.valid_loss",
          "summary.best", "summary.joules", "summary.kwh", "summary.gco2e")  # fmt: skip
 _INCIDENTAL = ("config.resume", "config.runs", "config.sweep")  # they differ without a choice
+SCORES = "scores."  # begins the columns of scores: scores.test.accuracy, .low and .high
 Row = Mapping[str, Any]
 
 
 def table(runs: Sequence[StoredRun], path: str | Path) -> int:
     """Write the table of runs with all columns, the main ones first; returns how many rows.
     UserError for another ending of `path`."""
-    rows = [_row(run) for run in runs]
+    rows = _rows(runs)
     columns = main_columns(rows)
     kinds: dict[str, type] = {}
     for name in columns:
@@ -45,31 +49,36 @@ def table(runs: Sequence[StoredRun], path: str | Path) -> int:
 
 def print_table(runs: Sequence[StoredRun], file: IO[str]) -> None:
     """Write the main columns of the table of runs as CSV to an open file."""
-    rows = [_row(run) for run in runs]
+    rows = _rows(runs)
     _write_csv(file, main_columns(rows), [rows])
 
 
 def main_columns(rows: Sequence[Row]) -> list[str]:
-    """The main columns that any row has, and the config keys in which the rows differ."""
+    """The main columns that any row has, scores, and the config keys in which the rows differ."""
     names = dict.fromkeys(name for row in rows for name in row)
+    scores = [name for name in names if name.startswith(SCORES)]
     config = [n for n in names if n.startswith("config.") and n not in _INCIDENTAL]
     differing = [n for n in config if len({repr(row.get(n)) for row in rows}) > 1]
-    return [name for name in _MAIN if name in names] + differing
+    return [name for name in _MAIN if name in names] + scores + differing
 
 
 def metrics(runs: Sequence[StoredRun], path: str | Path) -> int:
     """Write all metrics, a run at a time; returns how many rows. UserError as above."""
     write = _writer(path)
-    names: dict[str, Any] = {}  # an ordered set
+    logged: list[dict[str, Any]] = []  # names of each run, as ordered sets
+    columns = _MetricNames()
     for run in runs:
-        for line in StoredRun(
-            run.folder
-        ).lines:  # not cached: the lines of all runs may not fit in memory
+        names: dict[str, Any] = {}
+        for line in StoredRun(run.folder).lines:  # not cached: those of all runs may not fit memory
             names |= dict.fromkeys(
                 k for k, v in line.items() if jsonl.is_number(v) and k not in _LINE
             )
-    kinds = _LINE | dict.fromkeys(sorted(names), float)
-    return write(path, kinds, (_lines(run) for run in runs))
+        logged.append(names)
+        columns.add(run, names)
+    pairs = zip(runs, logged, strict=True)
+    made = {columns(run, name) for run, names in pairs for name in names}
+    kinds = _LINE | dict.fromkeys(sorted(made), float)
+    return write(path, kinds, (_lines(run, columns) for run in runs))
 
 
 def outputs(
@@ -84,13 +93,55 @@ def outputs(
     return found
 
 
-def _lines(run: StoredRun) -> list[Row]:
-    lines = StoredRun(run.folder).lines
-    return [line | {"run": run.id} for line in lines if _is_step(line.get("step"))]
+class _MetricNames:
+    """Column of a logged number: its name, with settings where runs have it by other signatures."""
+
+    def __init__(self) -> None:
+        self._signatures: dict[Path, dict[str, str]] = {}
+        self._found: dict[str, dict[str, None]] = {}
+
+    def add(self, run: StoredRun, names: Iterable[str]) -> None:
+        """Note that a run has logged these numbers."""
+        known = self._signatures[run.folder] = signatures_of(run.facts)
+        for name in names:
+            plain = name.removeprefix("ema_")
+            self._found.setdefault(plain, {})[known.get(plain, "")] = None
+
+    def __call__(self, run: StoredRun, name: str) -> str:
+        plain = name.removeprefix("ema_")
+        if plain not in self._found:
+            return name
+        title = titles(plain, list(self._found[plain]))
+        return name[: -len(plain)] + title[self._signatures[run.folder].get(plain, "")]
+
+
+def _lines(run: StoredRun, columns: _MetricNames) -> list[Row]:
+    return [
+        {name if name in _LINE else columns(run, name): value for name, value in line.items()}
+        | {"run": run.id}
+        for line in StoredRun(run.folder).lines
+        if _is_step(line.get("step"))
+    ]
 
 
 def _is_step(value: Any) -> bool:
     return jsonl.is_number(value) and math.isfinite(value)
+
+
+def _rows(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    """A row for each run. Scores stand for the numbers of the same name in the summary."""
+    evaluated = [evaluations_of(run.facts) for run in runs]
+    columns = score_columns(evaluated)
+    rows = []
+    for run, own in zip(runs, evaluated, strict=True):
+        row = _row(run)
+        for column in columns:
+            if (score := column.score(own)) is not None:
+                row.pop(f"summary.{column.split}_{column.name}", None)
+                name = f"{SCORES}{column.title.replace(' ', '.', 1)}"
+                row |= {name: score.value, f"{name}.low": score.low, f"{name}.high": score.high}
+        rows.append(row)
+    return rows
 
 
 def _row(run: StoredRun) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class Record(TypedDict, total=False):
     overrides: list[str] | None
     sweep: str | None
     summary: Summary | None
+    metrics: dict[str, str] | None
     evaluation: dict[str, Any] | None
     wandb_id: str | None
 

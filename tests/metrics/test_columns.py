@@ -5,7 +5,7 @@ import pytest
 from fxformer.errors import UserError
 from fxformer.metrics.base import Result
 from fxformer.metrics.classification import Accuracy
-from fxformer.metrics.columns import columns
+from fxformer.metrics.columns import columns, titles
 from fxformer.metrics.direction import HIGHER, LOWER, direction_of, is_better, require_direction
 from tests.metrics.test_protocol import OPTIONS, made
 
@@ -32,6 +32,15 @@ def test_other_signatures_have_columns_of_their_own():
     assert [one.title for one in found] == ["bleu [tok:13a]", "bleu [tok:intl]", "chrf"]
     assert found[0].values == {"first": 20.0, "third": 21.0} and found[1].values == {"second": 30.0}
     assert len({(one.name, one.signature) for one in found}) == len(found)
+
+
+def test_a_number_without_a_signature_shares_no_column_with_a_metric():
+    signed = Accuracy().signature()
+    assert titles("accuracy", ["", signed]) == {
+        "": "accuracy",
+        signed: "accuracy [library:fxformer, version:1]",
+    }
+    assert titles("accuracy", [""]) == {"": "accuracy"}
 
 
 def test_a_cell_holds_one_number():

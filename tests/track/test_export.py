@@ -4,10 +4,15 @@ import csv
 import json
 import math
 
+import numpy as np
 import pytest
 
 from fxformer.__main__ import main
+from fxformer.metrics.calibration import CalibrationError
+from fxformer.metrics.classification import Accuracy
+from fxformer.metrics.results import MetricResults
 from fxformer.track import export
+from fxformer.track.evaluations import StoredEvaluation
 from fxformer.track.run import Run
 from fxformer.track.run_reader import runs
 
@@ -74,6 +79,43 @@ def test_the_table_comes_back_without_a_secret(root, tmp_path, ending):
     assert float(found[0]["summary.kwh"]) == 0.5 and found[0]["summary.best"] is None
     assert found[0]["status"] == "done" and found[0]["reason"] == 'a, b\n"c"'
     assert b"canary" not in path.read_bytes()
+
+
+def judged(root, name, bins, value):
+    """A run with an ECE by `bins` and an accuracy on two splits."""
+    metrics = [CalibrationError(bins=bins), Accuracy()]
+    facts = {"metrics": {k: s for one in metrics for k, s in one.signatures().items()}}
+    run = Run.create(root, name, config={"seed": 0}, facts=facts, argv=["fxformer", "train"])
+    run.log(1, "valid", {"ece": value, "accuracy": value, "loss": 1.0})
+    logits = np.log(np.array([[0.9, 0.1]] * 20))
+    results = MetricResults(metrics, logits, np.arange(20) % 2)
+    found = StoredEvaluation.of({"": results}, 1, {"loss": 1.0}).facts()
+    run.update(evaluation={"valid": found, "test": found})
+    run.finish("done", "", summary={"valid_ece": value, "valid_loss": 1.0})
+
+
+def test_two_signatures_never_share_a_column(tmp_path):
+    for name, bins, value in (("a", 10, 0.1), ("b", 10, 0.2), ("c", 15, 0.3)):
+        judged(tmp_path / "runs", name, bins, value)
+    run = Run.create(tmp_path / "runs", "d", config={"seed": 1}, argv=["fxformer"])
+    run.log(1, "valid", {"accuracy": 0.4})  # of tokens: of no metric
+    run.finish("done", "", summary={"valid_accuracy": 0.4})
+    there = runs(tmp_path / "runs")
+    assert export.metrics(there, tmp_path / "m.csv") == 4
+    found = rows(tmp_path / "m.csv")
+    signed = "accuracy [library:fxformer, version:1]"
+    assert set(found[0]) == {"run", "split", "step", "loss", "ece [bins:10]", "ece [bins:15]",
+                             "accuracy", signed}  # fmt: skip
+    assert [row["ece [bins:10]"] for row in found] == ["0.1", "0.2", None, None]
+    assert [row["accuracy"] for row in found] == [None, None, None, "0.4"]
+    export.table(there, tmp_path / "t.csv")
+    table = rows(tmp_path / "t.csv")
+    for split in ("valid", "test"):
+        assert [row[f"scores.{split}.ece [bins:15]"] is None for row in table] == [1, 1, 0, 1]
+        low, value, high = (float(table[0][f"scores.{split}.accuracy{part}"])
+                            for part in (".low", "", ".high"))  # fmt: skip
+        assert 0 <= low < value == 0.5 < high <= 1
+    assert "summary.valid_ece" not in table[0] and float(table[3]["summary.valid_accuracy"]) == 0.4
 
 
 def test_the_verb_writes_both_and_refuses_another_ending(root, tmp_path, capsys, monkeypatch):
