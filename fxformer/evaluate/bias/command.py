@@ -65,9 +65,8 @@ def bias_command(argv: Sequence[str], console: Console | None = None) -> list[Au
     data = [(audit, audit.chosen()) for audit in audits]  # a bad file fails before a model is read
     measured: list[list[Measured]] = [[] for _ in data]
     for which in given.model:
-        with console.status(f"auditing {Path(which).name} …"):
-            for found, one in zip(measured, _measure(which, data, given), strict=True):
-                found.append(one)
+        for found, one in zip(measured, _measure(which, data, given), strict=True):
+            found.append(one)
     reports = [report(*pair, found) for pair, found in zip(data, measured, strict=True)]
     for one in reports:
         show(one, console)

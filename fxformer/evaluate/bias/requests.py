@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from fxformer.data.progress import Slow
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.sentences import Sentence
 from fxformer.inference.model_core import ModelCore
@@ -95,9 +96,11 @@ class SentenceScorer:
     def score(self, sentences: Sequence[Sentence], tokens: Tokens) -> list[TokenScores]:
         """The scores of the chosen tokens of each sentence."""
         found: list[TokenScores] = []
-        for low in range(0, len(sentences), CHUNK):
-            requests = [self.requests(one, tokens) for one in sentences[low : low + CHUNK]]
-            found += self.run(requests)
+        with Slow(f"scoring with {self.model.name}", "sentences") as work:
+            for low in range(0, len(sentences), CHUNK):
+                requests = [self.requests(one, tokens) for one in sentences[low : low + CHUNK]]
+                found += self.run(requests)
+                work.advance(len(requests))
         return found
 
     def run(self, requests: Sequence[Sequence[ScoringRequest]]) -> list[TokenScores]:

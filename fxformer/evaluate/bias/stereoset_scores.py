@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from fxformer.data.progress import Slow
 from fxformer.evaluate.bias.requests import CHUNK, SentenceScorer
 from fxformer.evaluate.bias.sentences import Encoder, Sentence
 from fxformer.inference.model_core import ModelCore
@@ -61,14 +62,16 @@ class StereoSetScorer:
         kept: list[int] = []
         requests: list[list[ScoringRequest]] = []
         values: list[tuple[float, float]] = []
-        for index, (texts, filled) in enumerate(examples):
-            made = self._requests(texts, filled)
-            if made is not None:
-                kept.append(index)
-                requests += made
-            if len(requests) >= CHUNK:
-                values += self._values(requests)
-                requests = []
+        with Slow(f"scoring with {self.model.name}", "examples") as work:
+            for index, (texts, filled) in enumerate(examples):
+                made = self._requests(texts, filled)
+                if made is not None:
+                    kept.append(index)
+                    requests += made
+                if len(requests) >= CHUNK:
+                    values += self._values(requests)
+                    requests = []
+                work.advance(1)
         made = np.array(values + self._values(requests), np.float64).reshape(-1, 3, 2)
         return kept, made[..., 0], made[:, 0, 1] - made[:, 1, 1]
 
