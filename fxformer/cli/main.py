@@ -97,7 +97,7 @@ def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
     from fxformer.train import signals
 
-    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare")
+    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare", "evaluate")
     if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes

@@ -134,11 +134,11 @@ def with_sources(cfg: DictConfig, words: Words, verb: str) -> DictConfig:
     return resolve_teacher(cfg, list(words))
 
 
-def told(words: dict[int, Words], reasons: dict[int, str]) -> list[str]:
+def told(words: dict[int, str], reasons: dict[int, str]) -> list[str]:
     """A line for each refused config; equal reasons share one, and many are cut short."""
     of: dict[str, list[str]] = {}
     for slot, why in reasons.items():
-        of.setdefault(why, []).append(" ".join(words[slot]))
+        of.setdefault(why, []).append(words[slot])
     lines = []
     for why, which in of.items():
         more = f" and {len(which) - 1} more" if len(which) > 1 else ""

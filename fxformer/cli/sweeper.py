@@ -141,7 +141,7 @@ class Sweeper(HydraSweeper):
             slot: space.overrides(study.space, params) for slot, params in drawn.items()
         }
         refused = judge.refused(words.items())
-        lines = told(words, refused)
+        lines = told({n: space.shown(drawn[n], some) for n, some in words.items()}, refused)
         count = f"{len(refused)} of {len(words)} trials cannot run"
         if refused and len(refused) == len(words):
             raise UserError("\n".join([*lines, f"{count}: none is left"]))

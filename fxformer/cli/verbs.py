@@ -40,6 +40,11 @@ VERBS = {
         "fxformer.cli.app:plan",
     ),
     "audit": Verb("measure what an objective does to its examples", "fxformer.cli.app:audit"),
+    "evaluate": Verb(
+        "fine-tune a model on a suite of tasks, with scores, intervals and joules",
+        "fxformer.cli.evaluate:evaluate",
+        "evaluate_parser",
+    ),
     "compare": Verb(
         "score runs on the same words, at equal tokens, FLOPs or joules",
         "fxformer.evaluate.compare:main",

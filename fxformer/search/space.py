@@ -169,6 +169,16 @@ def overrides(space: Sequence[Dimension], params: Mapping[str, Any]) -> tuple[st
     return tuple(words)
 
 
+def shown(params: Mapping[str, Any], words: Sequence[str]) -> str:
+    """The parameters of a trial in a message: its overrides, or the name of its arm and the rest.
+
+    words: the parameters as overrides
+    """
+    if ARM not in params:
+        return " ".join(words)
+    return " ".join(f"{key}={value}" for key, value in params.items())
+
+
 def literal(dimension: Dimension, value: Any) -> str:
     """A value in Hydra's override grammar."""
     if dimension.kind != "choice":

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fxformer.search.space import shown
 from fxformer.search.study import Study, Trial
 from fxformer.track import formatting
 
@@ -53,7 +54,7 @@ def _cells(trial: Trial) -> list[Text]:
         Text(formatting.loss(value)),
         Text(str(last[0]) if last else "–"),
         Text(formatting.si(1000 * used, "Wh") if used else "–"),
-        Text(formatting.safe(" ".join(trial.overrides), 200)),
+        Text(formatting.safe(shown(trial.params, trial.overrides), 200)),
     ]
 
 
@@ -64,7 +65,7 @@ def trial_line(study: Study, trial: Trial) -> Text:
         words.append(f"{study.objectives[0]} {formatting.loss(trial.value)}")
     if trial.kwh:
         words.append(formatting.si(1000 * trial.kwh, "Wh"))
-    words.append(formatting.safe(" ".join(trial.overrides), 300))
+    words.append(formatting.safe(shown(trial.params, trial.overrides), 300))
     if trial.reason:
         words.append(f"({formatting.safe(trial.reason, 300)})")
     return Text("  ".join(words), style=COLOURS[trial.state] if trial.state == "failed" else "")
