@@ -58,7 +58,7 @@ class SuiteCommand:
         for word in overrides:
             key = word.partition("=")[0]
             if key == "suite" or key == "data.root" or key.startswith("suite."):
-                own[key] = _value(word)
+                own[key] = value_of(word)
             else:
                 words.append(word)
         for key, value in own.items():
@@ -102,7 +102,7 @@ class SuiteCommand:
         digest = hashlib.sha256(json.dumps([arms, sorted(identity)]).encode()).hexdigest()[:8]
         name = re.sub(r"[^A-Za-z0-9._=-]+", "-", f"{self.suite.name}-{title}-{digest}")
         if "search.name" in taken:
-            name = str(_value(next(w for w in shared if w.startswith("search.name="))))
+            name = str(value_of(next(w for w in shared if w.startswith("search.name="))))
         else:
             words.append(f"search.name={name}")
         return ["-m", f"search.arms={literal(arms)}", *words, f"runs={literal(self.runs)}"], name
@@ -124,8 +124,8 @@ class SuiteCommand:
         return [f"warm_start.from='{quoted}'"], compatibility.architecture(cfg), title
 
 
-def _value(word: str) -> Any:
-    """The value of a word KEY=VALUE."""
+def value_of(word: str) -> Any:
+    """The value of a word KEY=VALUE. UserError where it is none."""
     try:
         (override,) = OverridesParser.create().parse_overrides([word])
     except HydraException as error:

@@ -41,7 +41,7 @@ VERBS = {
     ),
     "audit": Verb("measure what an objective does to its examples", "fxformer.cli.app:audit"),
     "evaluate": Verb(
-        "fine-tune a model on a suite of tasks, with scores, intervals and joules",
+        "evaluate a fine-tuned model, or fine-tune one on a suite of tasks",
         "fxformer.cli.evaluate:evaluate",
         "evaluate_parser",
     ),
