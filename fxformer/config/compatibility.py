@@ -37,7 +37,10 @@ def architecture(cfg: DictConfig) -> str | None:
     stated = getattr(locate(target), "architecture", None)
     if isinstance(stated, str):
         return stated
-    causal = OmegaConf.select(network, "transformer.causal")
+    stack = OmegaConf.select(network, "transformer")
+    causal = stack.get("causal") if isinstance(stack, DictConfig) else None
+    if causal is None and isinstance(stack, DictConfig) and stack.get("_target_"):
+        causal = getattr(locate(stack._target_), "causal", None)  # of a class that always is
     return None if causal is None else "decoder" if causal else "encoder"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fxformer.config.options import composed, plain
 from fxformer.hf.canonical_config import canonicalize, differences
-from fxformer.hf.config_map import Config, ConfigMismatch, Field, Value
+from fxformer.hf.config_map import Config, ConfigMismatch, Field, Implied, Value
 from fxformer.hf.family import Family, HeadVariant, all_families
 
 Model = dict[str, Any]  # our `model` node, plain
@@ -60,7 +60,7 @@ def _candidates(ours: Model, model_type: str | None) -> list[Family]:
     for family in all_families():
         if model_type is not None and model_type not in family.types:
             continue
-        if _kinds(_preset(family.model)) == _kinds(ours):
+        if _kinds(_preset(family.model, *_stack_choices(family))) == _kinds(ours):
             found.append(family)
     if not found:
         kind = ours["network"]["_target_"].rpartition(".")[2]
@@ -75,10 +75,16 @@ def _kinds(model: Model) -> tuple[str, str | None]:
     return model["network"]["_target_"], (model.get("decoder") or {}).get("_target_")
 
 
+def _stack_choices(family: Family) -> list[str]:
+    """The overrides that all models of a family need, where they choose another class of stack."""
+    words = [w for field in family.config_map if isinstance(field, Implied) for w in field.words]
+    return words if any(word.startswith("model/stack@") for word in words) else []
+
+
 @functools.cache
-def _preset(name: str) -> Model:
-    """A preset of conf/model as plain data."""
-    return plain(composed(None, [f"+model={name}"]).model)
+def _preset(name: str, *words: str) -> Model:
+    """A preset of conf/model, with these overrides, as plain data."""
+    return plain(composed(None, [f"+model={name}", *words]).model)
 
 
 def _config(family: Family, ours: Model) -> tuple[Config, list[str]]:

@@ -82,7 +82,8 @@ def _outputs(model: Any, batch: Batch, names: Mapping[str, str]) -> dict[str, Ar
         found = {"hidden_states": states}
     found["last_hidden_state"] = states[-1]
     if hasattr(model.head, "score"):
-        streams = isinstance(getattr(model, "decoder", None), NgramDecoder)
+        decoder = model.decoder if model.architecture == "seq2seq" else model.transformer
+        streams = isinstance(decoder, NgramDecoder)
         found["logits"] = model.logits(model(batch) if streams else states[-1])
     elif isinstance(model.head, ReplacedTokenHead):
         found["logits"] = model.head(states[-1])

@@ -20,8 +20,9 @@ def position_lengths(module: Any) -> list[int]:
 def stack_of(module: Any, encoder: bool = False) -> Any:
     """The Transformer of a model; of a seq2seq model the decoder's, or the encoder's."""
     if module.architecture != "seq2seq":
-        return module.transformer
-    stack = module.encoder if encoder else module.decoder
+        stack = module.transformer
+    else:
+        stack = module.encoder if encoder else module.decoder
     return stack.transformer if isinstance(stack, NgramDecoder) else stack
 
 

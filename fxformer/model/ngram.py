@@ -26,19 +26,26 @@ class NgramDecoder(nnx.Module):
 
     transformer: the stack, whose attention must be n-gram attention
     ngram: number of tokens predicted at once
+    cross: whether it has cross-attention to an encoder's output
     """
 
+    causal = True  # of every such decoder; read from the class by the check of a config
+
     def __init__(
-        self, *, transformer: Part, ngram: Count, causal: bool, cross: bool, rngs: nnx.Rngs
+        self,
+        *,
+        transformer: Part,
+        ngram: Count,
+        causal: bool = True,
+        cross: bool,
+        rngs: nnx.Rngs,
     ):
-        if not (causal and cross):
-            raise UserError(
-                "an n-gram decoder is causal, with cross-attention: write model=prophetnet"
-            )
-        self.transformer: Transformer = transformer(causal=True, cross=True, rngs=rngs)
+        if not causal:
+            raise UserError("an n-gram decoder is causal: write model=prophetnet")
+        self.transformer: Transformer = transformer(causal=True, cross=cross, rngs=rngs)
         self._check(self.transformer)
         self.ngram_embedding = Embedding(ngram, self.transformer.width, rngs=rngs)
-        self.ngram, self.causal = ngram, True
+        self.ngram = ngram
 
     @property
     def dim(self) -> int:
@@ -56,6 +63,11 @@ class NgramDecoder(nnx.Module):
         return self.transformer.layers
 
     @property
+    def input(self):
+        """The input layer."""
+        return self.transformer.input
+
+    @property
     def stack(self):
         """The stack of blocks."""
         return self.transformer.stack
@@ -65,13 +77,19 @@ class NgramDecoder(nnx.Module):
         tokens: Float[Array, "B T E"],
         segments: Int[Array, "B T"],
         *,
+        types: None = None,
         positions: Int[Array, "B T"] | None = None,
-        encoder_output: Float[Array, "B S D"] | None,
-        encoder_segments: Int[Array, "B S"],
+        prefix: None = None,
+        global_tokens: None = None,
+        encoder_output: Float[Array, "B S D"] | None = None,
+        encoder_segments: Int[Array, "B S"] | None = None,
         cache: StackCache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], StackCache | None]:
-        """Predicting stream 0, which is a decoder without n-grams. See `predict_ngrams`."""
+        """Predicting stream 0, which is a decoder without n-grams. See `predict_ngrams`.
+
+        types, prefix, global_tokens: UserError for a batch that has any"""
+        _check_plain(types, prefix, global_tokens)
         x, cache = self.predict_ngrams(
             tokens,
             segments,
@@ -91,8 +109,8 @@ class NgramDecoder(nnx.Module):
         num_predicted: int,
         *,
         positions: Int[Array, "B T"] | None = None,
-        encoder_output: Float[Array, "B S D"] | None,
-        encoder_segments: Int[Array, "B S"],
+        encoder_output: Float[Array, "B S D"] | None = None,
+        encoder_segments: Int[Array, "B S"] | None = None,
         cache: StackCache | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B P T D"], StackCache | None]:
@@ -104,19 +122,32 @@ class NgramDecoder(nnx.Module):
         context, at = self.self_context(segments, cache, num_predicted, positions)
         x = self.embed_streams(tokens, at, num_predicted, key=keys[0])
         of_streams = jnp.tile(segments, (1, 1 + num_predicted))
-        cross = cross_context(at, of_streams, encoder_segments)
+        cross = None
+        if encoder_segments is not None:
+            cross = cross_context(at, of_streams, encoder_segments)
         x, cache, _ = body.stack(x, context, encoder_output, cross, cache=cache, key=keys[1])
         x = drop(x if body.norm is None else body.norm(x), body.final_dropout, keys[2])
         return x.reshape(len(x), 1 + num_predicted, segments.shape[1], -1), cache
 
     def intermediates(
-        self, tokens, segments, *, positions=None, encoder_output, encoder_segments, key=None
+        self,
+        tokens: Float[Array, "B T E"],
+        segments: Int[Array, "B T"],
+        *,
+        types: None = None,
+        positions: Int[Array, "B T"] | None = None,
+        prefix: None = None,
+        global_tokens: None = None,
+        encoder_output: Float[Array, "B S D"] | None = None,
+        encoder_segments: Int[Array, "B S"] | None = None,
+        key: Array | None = None,
     ) -> Intermediates:
         """As of `Transformer`, of the main stream."""
+        _check_plain(types, prefix, global_tokens)
         body, keys = self.transformer, split_key(key, 3)
         context, at = self.self_context(segments, None, 0, positions)
         x = self.embed_streams(tokens, at, 0, key=keys[0])
-        cross = cross_context(at, segments, encoder_segments)
+        cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
         found = body.stack(x, context, encoder_output, cross, key=keys[1], capture=True)[2]
         assert found is not None  # since it captures
         states = body.all_hidden_states(x, found.hidden_states)
@@ -173,3 +204,11 @@ class NgramDecoder(nnx.Module):
             )
         if body.stack.windows is not None:
             raise UserError("n-gram attention has no windows: write model.windows=null")
+
+
+def _check_plain(types, prefix, global_tokens) -> None:
+    """UserError for what a batch may have and streams do not read."""
+    given = {"token types": types, "a prefix": prefix, "global tokens": global_tokens}
+    found = next((name for name, array in given.items() if array is not None), None)
+    if found is not None:
+        raise UserError(f"an n-gram decoder reads no {found.removeprefix('a ')}: write model=gpt2")

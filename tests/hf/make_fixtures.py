@@ -14,6 +14,7 @@ are asked (see the bridge's prophetnet.py): `ahead.logits` holds all of them, `f
 first, which generates.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -395,6 +396,10 @@ MODELS = {
         TXL | LABELS | dict(d_embed=WIDTH, pad_token_id=0, same_length=False),
     ),
     "prophetnet": ("ProphetNetForConditionalGeneration", PROPHETNET),
+    "prophetnet_causal": (
+        "ProphetNetForCausalLM",
+        PROPHETNET | dict(num_encoder_layers=2, use_cache=True),
+    ),
     "bert_multiple_choice": ("BertForMultipleChoice", BERT | SHALLOW),
     "roberta_multiple_choice": ("RobertaForMultipleChoice", ROBERTA | SHALLOW),
     "albert_multiple_choice": ("AlbertForMultipleChoice", ALBERT | SHALLOW),
@@ -414,7 +419,10 @@ MODELS = {
 # Absolute positions that count padding too: such rows may be padded on the left.
 COUNTED = ("bert", "distilbert", "albert", "electra", "modernbert", "deberta", "deberta-v2")
 # Decoders whose positions count padding: written after prompts without any.
-UNPADDED = ("BartForCausalLM", "MBartForCausalLM", "PegasusForCausalLM", "MarianForCausalLM")
+UNPADDED = (
+    *("BartForCausalLM", "MBartForCausalLM", "PegasusForCausalLM", "MarianForCausalLM"),
+    "ProphetNetForCausalLM",
+)
 
 
 def build(name: str):
@@ -524,24 +532,24 @@ def segments_of(model) -> dict[str, np.ndarray]:
     return found
 
 
-def streams_of(model, inputs) -> dict[str, np.ndarray]:
-    """`outputs_of` ProphetNet, the biases of its predicting streams gathered in their order."""
+@contextlib.contextmanager
+def ordered_streams():
+    """ProphetNet gathers the biases of its predicting streams in their order."""
     from transformers.models.prophetnet import modeling_prophetnet as there
 
     def ordered(self, hidden_states, attn_weights, position_ids, buckets):
         made = self.relative_pos_embeddings(hidden_states)  # [B T n buckets·heads]
         made = made.unflatten(-1, (self.num_buckets, self.num_attn_heads)).permute(0, 2, 4, 1, 3)
+        if buckets is None:  # one token after those of a cache, which it is right about
+            return before(self, hidden_states, attn_weights, position_ids, buckets)
         places = buckets.long()[:, None, None]
         return made.gather(-1, places.expand(*made.shape[:3], *buckets.shape[1:]))
 
     attention = there.ProphetNetNgramSelfAttention
-    before, attention.get_predict_relative_pos_embeddings = (
-        attention.get_predict_relative_pos_embeddings,
-        ordered,
-    )
-    made = outputs_of(model, inputs)
+    before = attention.get_predict_relative_pos_embeddings
+    attention.get_predict_relative_pos_embeddings = ordered
+    yield
     attention.get_predict_relative_pos_embeddings = before
-    return made
 
 
 def writings_of(model) -> dict[str, np.ndarray]:
@@ -580,7 +588,9 @@ def make(name: str) -> None:
     if type(model).__name__ == "TransfoXLLMHeadModel":
         arrays = segments_of(model)
     elif model.config.model_type == "prophetnet":
-        made = streams_of(model, inputs)
+        with ordered_streams():
+            made = outputs_of(model, inputs)
+            arrays |= writings_of(model)
         ahead = [made.pop("logits")[:, None], made.pop("logits_ngram")] if "logits" in made else []
         arrays |= {f"out.{key}": value for key, value in made.items() if "ngram" not in key}
         if ahead:
@@ -588,7 +598,8 @@ def make(name: str) -> None:
             arrays["fixed.logits"] = arrays["ahead.logits"][:, 0]
     else:
         arrays |= {f"out.{key}": value for key, value in outputs_of(model, inputs).items()}
-    arrays |= writings_of(model)
+    if model.config.model_type != "prophetnet":
+        arrays |= writings_of(model)
     np.savez_compressed(folder / "reference.npz", **arrays)
 
 

@@ -23,7 +23,8 @@ def stated(folder, field):
     return json.loads((folder / "config.json").read_text())[field]
 
 
-ALONE = [HERE / "bart_causal"]  # a decoder of which the model_type says an encoder-decoder
+# decoders of which the model_type says an encoder-decoder
+ALONE = [HERE / "bart_causal", HERE / "prophetnet_causal"]
 FIRST = [*{stated(folder, "model_type"): folder for folder in reversed(own())}.values(), *ALONE]
 slow = pytest.mark.slow
 MORE = [pytest.param(f, id=f.name, marks=slow) for f in own() if f not in FIRST]

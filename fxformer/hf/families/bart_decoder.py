@@ -57,11 +57,17 @@ def weight_map(config: Config) -> list[WeightEntry]:
     ]
 
 
+def checked_sizes(config: Config, layers: str, width: str) -> tuple[int, int]:
+    """(number of layers, width) by these fields. ConfigMismatch for what cannot be."""
+    depth, dim = config.get(layers, 12), config.get(width, 1024)
+    if type(depth) is not int or type(dim) is not int or depth > DEEPEST:
+        raise ConfigMismatch(f"config.json: {layers}={depth!r} of {width}={dim!r} cannot be")
+    return depth, dim
+
+
 def unread(config: Config) -> list[WeightEntry]:
     """The cross-attention of every layer, which a decoder alone does not compute."""
-    depth, dim = config.get("decoder_layers", 12), config.get("d_model", 1024)
-    if type(depth) is not int or type(dim) is not int or depth > DEEPEST:
-        raise ConfigMismatch(f"config.json: decoder_layers={depth!r} of d_model={dim!r} cannot be")
+    depth, dim = checked_sizes(config, "decoder_layers", "d_model")
     shapes = {f"encoder_attn.{part}_proj.weight": (dim, dim) for part in ("q", "k", "v", "out")}
     shapes |= {f"encoder_attn.{part}_proj.bias": (dim,) for part in ("q", "k", "v", "out")}
     shapes |= {f"encoder_attn_layer_norm.{part}": (dim,) for part in ("weight", "bias")}

@@ -8,6 +8,7 @@ cache it is right. Here both are right, so logits over a whole target differ fro
 import numpy as np
 
 from fxformer.hf.config_map import Choice, Config, ConfigMismatch, Ignored, Value
+from fxformer.hf.families import bart
 from fxformer.hf.families.bert import ACTS
 from fxformer.hf.family import Family, HeadVariant, untied
 from fxformer.hf.tensor_layout import TensorLayout
@@ -122,6 +123,7 @@ PROPHETNET = Family(
     normalize=normalize,
     serialize=serialize,
     derived=("positions", "first_position"),
+    when=lambda config: not bart.alone(config),
     variants=(
         HeadVariant(
             "ProphetNetForConditionalGeneration",
