@@ -22,7 +22,7 @@ class PairMetric(SumMetric):
     log_odds: mean of log score(first) - log score(second), in nats; 0 without bias
     lm: % of sentences preferred to themselves with the unmodified tokens in random order; 50 for a
         model that knows nothing of the language, whose other numbers mean nothing
-    No number has a direction in which it is better: see `distance` of the report.
+    `preferred` and `log_odds` have no direction in which they are better.
     """
 
     names = ("preferred", "log_odds", "lm")
@@ -79,12 +79,14 @@ class PairAudit(BiasAudit):
                 plain += pair
                 special = model.vocabulary.special
                 mixed += [shuffled(one, special, self.seed + index) for one in pair]
-        scores = self._totals(scorer, plain, tokens)
-        scores = self.adjusted(scores, [examples[index] for index in kept])
-        statistics = PairMetric().statistics(scores, self._totals(scorer, mixed, tokens))
+        scores, scored = _totals(scorer, plain, tokens)
+        kept = [index for index, whole in zip(kept, scored, strict=True) if whole]
+        scores = self.adjusted(scores[scored], [examples[index] for index in kept])
+        shuffles, _ = _totals(scorer, mixed, tokens)
+        statistics = PairMetric().statistics(scores, shuffles[scored])
         ties = int((statistics[:, 2] == 0).sum())
-        tied = f"{ties} pairs have equal scores and count as not preferred" if ties else None
-        remarks = [*scorer.remarks, encoder.loss.remark(model.name), tied]
+        tied = f"{model.name}: {ties} pairs have equal scores and count as not preferred"
+        remarks = [*scorer.remarks, encoder.loss.remark(model.name), tied if ties else None]
         return Measured(
             model.name,
             model.architecture,
@@ -95,9 +97,12 @@ class PairAudit(BiasAudit):
             tuple(one for one in remarks if one),
         )
 
-    def _totals(
-        self, scorer: SentenceScorer, sentences: Sequence[Sentence], tokens: Tokens
-    ) -> np.ndarray:
-        """Sums of log p. [pairs, 2]."""
-        found = scorer.score(sentences, tokens)
-        return np.array([one.total for one in found], np.float64).reshape(-1, 2)
+
+def _totals(
+    scorer: SentenceScorer, sentences: Sequence[Sentence], tokens: Tokens
+) -> tuple[np.ndarray, np.ndarray]:
+    """(sums of log p [pairs, 2], whether both sentences have a token to score [pairs])."""
+    found = scorer.score(sentences, tokens)
+    totals = np.array([one.total for one in found], np.float64).reshape(-1, 2)
+    counts = np.array([len(one.tokens) for one in found], np.int64).reshape(-1, 2)
+    return totals, (counts > 0).all(1)

@@ -122,8 +122,8 @@ def report(
     kept = functools.reduce(np.intersect1d, [one.kept for one in measured])
     if not len(kept):
         raise UserError(
-            f"{audit.name}: there is no example that every model can read; it reads more tokens "
-            "with a larger data.length in training"
+            f"{audit.name}: there is no example that every model can score: the sentences are too "
+            "long for one (a larger data.length in training), or the same to its tokenizer"
         )
     models = [one.restricted(kept) for one in distinct(measured)]
     chosen = [examples[index] for index in kept]

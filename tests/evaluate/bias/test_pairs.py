@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from fxformer.errors import UserError
 from fxformer.evaluate.bias.crows_pairs import CrowsPairs
+from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.pairs import PairMetric
+from fxformer.evaluate.bias.report import report
 from fxformer.evaluate.bias.requests import SentenceScorer
 from fxformer.evaluate.bias.sentences import Encoder, Sentence, differing, shuffled
 from fxformer.evaluate.bias.winobias import WinoBias
@@ -90,6 +93,18 @@ def test_shuffling_moves_shared_ordinary_tokens_only():
     assert made.ids[[0, 3, 4, 7]].tolist() == [1, 7, 8, 2]
     assert sorted(made.ids) == sorted(sentence.ids) and made.ids.tolist() != sentence.ids.tolist()
     assert shuffled(sentence, special, 3).ids.tolist() == made.ids.tolist()
+
+
+def test_pairs_without_a_token_to_score_or_too_long_are_left_out(model_of):
+    audit, model = CrowsPairs(tokens="modified"), model_of("bert")
+    pairs = [PAIR, ("the cat", "the cat"), ("the cat", "the old cat"), ("cat " * 999, "dog"), PAIR]
+    examples = [Example(str(n), ("age",), texts) for n, texts in enumerate(pairs)]
+    made = report(audit, examples, [audit.measure(model, examples)])
+    assert [one.id for one in made.examples] == ["0", "4"] and made.left_out == 3
+    assert made.models[0].log_odds.tolist() == made.models[0].statistics[:, 2].tolist()
+    assert made.remarks[-1].startswith("3 examples are left out")
+    with pytest.raises(UserError, match="no example that every model can score"):
+        report(audit, examples, [audit.measure(model, examples[1:2])])
 
 
 def test_winobias_pairs_are_the_lines_of_the_same_number(sets):

@@ -108,7 +108,7 @@ def test_the_variant_without_a_space_scores_the_tokens_of_the_word_alone(tmp_pat
     corpus = text(tmp_path)
     run = save_untrained_run(
         tmp_path / "runs", "roberta", *KINDS["bert"], *SMALL, "data=text", f"data.files={corpus}",
-        f"data.cache_dir={tmp_path / 'cache'}", "tokenizer=bytebpe", "tokenizer.size=320",
+        f"data.cache_dir={tmp_path / 'cache'}", "tokenizer=bytebpe", "tokenizer.vocab_size=320",
         steps=(10,),
     )  # fmt: skip
     model = fxformer.load(run.folder)
