@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
-from fxformer.dashboard import configs, notes
+from fxformer.dashboard import configs, notes, run_scores
 from fxformer.dashboard.run_index import RunIndex
 from fxformer.data import round_trip
 from fxformer.files import open_regular
+from fxformer.track.evaluations import evaluation_texts, signatures_of
 from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun, name_of
 from fxformer.track.wandb import sync_command
@@ -21,13 +22,19 @@ _VALID = ("loss", "nll", "accuracy", "bits_per_byte", "perplexity")
 
 
 def runs(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
-    """{"root", "command", "runs": [{"key", "name", "status", …}]}, the oldest first.
+    """{"root", "command", "runs": [{"key", "name", "status", …}], "scores": […]}, the oldest first.
 
+    scores: columns of the scores of labelled tasks, as of `run_scores.table`
     Reads each run.json and the end of each log, never a whole log.
     """
-    redactor = Redactor()
-    rows = [_row(index, key, run, redactor) for key, run in index.runs().items()]
-    return {"root": str(index.root), "runs": rows}
+    redactor, rows, evaluated = Redactor(), [], []
+    for key, run in index.runs().items():
+        last = _last_lines(run.folder / "metrics.jsonl")
+        rows.append(_row(index, key, run, redactor, last))
+        evaluated.append(run_scores.evaluations(run.facts, last.get("valid", {})))
+    columns, scores = run_scores.table(evaluated)
+    rows = [row | {"scores": own} for row, own in zip(rows, scores, strict=True)]
+    return {"root": str(index.root), "runs": rows, "scores": columns}
 
 
 def revisions(index: RunIndex, params: Mapping[str, str]) -> dict[str, str]:
@@ -74,6 +81,7 @@ def run(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
         "repeat": repeat(one, redactor),
         **notes.read(one),
         **index.ledger(key).remarks(),
+        "evaluations": redactor.value(evaluation_texts(facts)),
         "wandb": sync_command(one.folder, facts.get("wandb_id")),
     }
 
@@ -103,10 +111,16 @@ def redacted(command: str, redactor: Redactor) -> str:
         return redactor.text(command)
 
 
-def _row(index: RunIndex, key: str, one: StoredRun, redactor: Redactor) -> dict[str, Any]:
+def _row(
+    index: RunIndex,
+    key: str,
+    one: StoredRun,
+    redactor: Redactor,
+    last: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """A row of the table. last: the last lines of the log by split"""
     facts = one.facts
     summary = facts.get("summary") or {}
-    last = _last_lines(one.folder / "metrics.jsonl")
     train, valid = last.get("train", {}), dict(last.get("valid", {}))
     for name in _VALID:
         valid.setdefault(name, summary.get(f"valid_{name}"))
@@ -143,7 +157,8 @@ def _row(index: RunIndex, key: str, one: StoredRun, redactor: Redactor) -> dict[
     }
     # with trainer.log_every the last step may be logged by its evaluation only
     row["step"] = max((one["step"] for one in (train, valid) if one.get("step")), default=None)
-    return row | {f"valid_{name}": valid[name] for name in _VALID}
+    scored = signatures_of(facts)  # metrics have columns of their own
+    return row | {f"valid_{name}": None if name in scored else valid[name] for name in _VALID}
 
 
 def _lossy(facts: Mapping[str, Any]) -> str:

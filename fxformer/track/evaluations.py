@@ -119,10 +119,13 @@ def signatures_of(facts: Mapping[str, Any]) -> dict[str, str]:
     return {name: one for name, one in pairs if isinstance(one, str)}
 
 
-def evaluation_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(split, its scores with intervals) of run.json, for a person."""
+def evaluation_texts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(split, its scores with intervals, and remarks) of run.json, for a person."""
     return [
-        (split, f"{one.text}, over {one.examples:,} rows, step {one.step}")
+        (
+            split,
+            "; ".join([f"{one.text}, over {one.examples:,} rows, step {one.step}", *one.remarks]),
+        )
         for split, one in evaluations_of(facts).items()
         if one.scores
     ]

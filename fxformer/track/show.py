@@ -17,7 +17,7 @@ from fxformer.energy.carbon import CARBON_OPTIONS, Carbon
 from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track import formatting
-from fxformer.track.evaluations import evaluation_rows
+from fxformer.track.evaluations import evaluation_texts
 from fxformer.track.run_reader import GRID_FILE, StoredRun, find, runs
 from fxformer.track.summary import energy_rows
 from fxformer.track.text_chart import dots, sparkline
@@ -147,7 +147,7 @@ def _fact_lines(run: StoredRun) -> Sequence[tuple[str, str]]:
             ),
         ),
         ("metrics", _metrics(valid)),
-        *evaluation_rows(facts),
+        *evaluation_texts(facts),
         ("code", commit),
         (
             "machine",

@@ -1,5 +1,6 @@
 "use strict";
-// Columns of the runs table: built-in ones, and any key of the configs; labels that tell runs apart.
+// Columns of the runs table: built-in ones, scores of labelled tasks, and any key of the configs; labels
+// that tell runs apart.
 
 const runColumns = (() => {
   const number = { sort: "number", right: true };
@@ -30,15 +31,39 @@ const runColumns = (() => {
   };
   const SHOWN = ["name", "status", "started", "step", "train_loss", "valid_loss", "valid_bits_per_byte",
     "tokens", "seconds", "tokens_per_second", "joules", "gco2e"];
-  let configs = null;
+  let configs = null, scores = new Map(); // scores: id -> column
 
   function fixed(value) {
     return Number.isFinite(value) ? value.toFixed(4) : "–";
   }
 
-  // The column of an id; an id that is no built-in column is a key of the configs.
+  // "0.873 [0.861, 0.885]", or the number alone where there is no interval.
+  function interval(score) {
+    if (!score) return "–";
+    const known = Number.isFinite(score.low) && Number.isFinite(score.high);
+    return format.number(rounded(score.value)) + (known ? ` [${format.number(rounded(score.low))}, ${format.number(rounded(score.high))}]` : "");
+  }
+
+  function rounded(value) {
+    return Number.isFinite(value) ? Number(value.toPrecision(3)) : value;
+  }
+
+  // Sets the columns of scores, as the server gives them.
+  function setScores(given) {
+    scores = new Map((given || []).map((one) => [one.id, {
+      ...number, title: one.title, hint: one.signature, main: one.main, show: (run) => interval((run.scores || {})[one.id]) }]));
+  }
+
+  // The ids that the table shows at first: of scores the main ones.
+  function shown() {
+    const main = [...scores].filter(([, column]) => column.main).map(([id]) => id);
+    const after = SHOWN.indexOf("valid_loss") + 1;
+    return [...SHOWN.slice(0, after), ...main, ...SHOWN.slice(after)];
+  }
+
+  // The column of an id; an id that is no other column is a key of the configs.
   function of(id) {
-    return COLUMNS[id] || { title: id, config: true, show: (run) => text(value(run, id)) };
+    return COLUMNS[id] || scores.get(id) || { title: id, config: true, show: (run) => text(value(run, id)) };
   }
 
   function text(value) {
@@ -47,6 +72,7 @@ const runColumns = (() => {
 
   // The value to sort, filter and group by; undefined where the run has none.
   function value(run, id) {
+    if (scores.has(id)) return ((run.scores || {})[id] || {}).value ?? undefined;
     if (id in COLUMNS) return id === "tags" ? (run.tags || []).join(" ") : run[id] === null ? undefined : run[id];
     if (!configs) return undefined;
     const own = configs.own[run.key] || {};
@@ -58,7 +84,7 @@ const runColumns = (() => {
   function resolve(name) {
     if (name in COLUMNS) return [name];
     const title = name.toLowerCase().replace(/\s+/g, " ");
-    const titled = Object.keys(COLUMNS).filter((id) => COLUMNS[id].title.toLowerCase() === title);
+    const titled = [...Object.keys(COLUMNS), ...scores.keys()].filter((id) => of(id).title.toLowerCase() === title);
     if (titled.length) return titled;
     const keys = configs ? [...configs.differing, ...Object.keys(configs.shared)] : [];
     if (keys.includes(name)) return [name];
@@ -124,8 +150,10 @@ const runColumns = (() => {
   }
 
   return {
-    label, own: Object.keys(COLUMNS), titles: Object.values(COLUMNS).map((column) => column.title), SHOWN, of, value, text, resolve,
+    label, shown, of, value, text, resolve, setScores,
     setConfigs(given) { configs = given; },
+    get own() { return [...Object.keys(COLUMNS), ...scores.keys()]; },
+    get titles() { return [...Object.values(COLUMNS), ...scores.values()].map((column) => column.title); },
     get differing() { return configs ? configs.differing : []; },
     get configs() { return configs; },
   };

@@ -59,6 +59,7 @@ const runDetail = (() => {
       ["code", code.commit ? `${code.commit.slice(0, 12)}${code.dirty ? ", with changes" : ""}` : null],
       ["machine", [machine.cpu, machine.threads && `${machine.threads} threads`, machine.memory_gb && `${machine.memory_gb} GB`, ...new Set(one.devices || [])].filter(Boolean).join(", ")],
       ["versions", Object.entries(one.packages || {}).map(([name, v]) => `${name} ${v}`).join(", ")],
+      ...(one.evaluations || []),
       ["tokens dropped", dropped(one)], ["held-out pieces evaluated", heldOut(one)],
       ["parameters", one.parameters && format.si(one.parameters)],
       ["energy assumptions", (one.assumptions || []).join("; ")], ["unreadable sensors", (one.unreadable || []).join("; ")],

@@ -58,7 +58,7 @@ const runTable = (() => {
     const sign = here ? (state.down ? " ↓" : " ↑") : "";
     const sort = here ? (state.down ? "descending" : "ascending") : undefined;
     return h(column.right ? "th.right" : "th", { "aria-sort": sort, scope: "col" },
-      h("button.sort", { onclick: () => on.sort(id), title: id }, column.title + sign));
+      h("button.sort", { onclick: () => on.sort(id), title: column.hint || id }, column.title + sign));
   }
 
   function groupRow(name, runs, state, on) {

@@ -5,7 +5,7 @@ views.add({
   id: "runs",
   title: "Runs",
   async render(root) {
-    let { runs, root: folder } = await api.get("runs");
+    let { runs, root: folder } = await load();
     if (!runs.length) {
       fill(root, empty(`No runs in ${folder}/ yet. A training run appears here as soon as it starts:`, "fxformer train"));
       return { refresh: () => views.again() };
@@ -32,11 +32,17 @@ views.add({
     }, (error) => fill(below, views.failure(error)));
     if (state.run) open(runs.find((run) => run.key === state.run), false);
 
+    async function load() {
+      const given = await api.get("runs");
+      runColumns.setScores(given.scores);
+      return given;
+    }
+
     function begin() {
       const given = views.state;
       return {
         q: given.q || "", sort: given.sort || "started", down: given.down !== "no", group: given.group || "",
-        columns: given.columns ? given.columns.split(",") : [...runColumns.SHOWN], folded: new Set(), run: given.run, archived: given.archived === "1",
+        columns: given.columns ? given.columns.split(",") : runColumns.shown(), folded: new Set(), run: given.run, archived: given.archived === "1",
       };
     }
 
@@ -48,7 +54,7 @@ views.add({
 
     // The state that is kept in the address, without the run of the detail panel.
     function addressed() {
-      const columns = state.columns.join(",") === runColumns.SHOWN.join(",") ? null : state.columns.join(",");
+      const columns = state.columns.join(",") === runColumns.shown().join(",") ? null : state.columns.join(",");
       return { q: state.q, sort: state.sort === "started" ? null : state.sort, down: state.down ? null : "no", group: state.group, columns,
         archived: state.archived ? 1 : null };
     }
@@ -94,7 +100,7 @@ views.add({
 
     // Reloads the runs after some were pinned, archived, deleted or restored.
     async function again() {
-      ({ runs } = await api.get("runs"));
+      ({ runs } = await load());
       runColumns.label(runs);
       tools();
       draw();
@@ -198,7 +204,7 @@ views.add({
       },
       async refresh(changed) {
         const keys = runs.map((run) => run.key).join();
-        ({ runs } = await api.get("runs"));
+        ({ runs } = await load());
         runColumns.label(runs);
         const settled = ["started", "name"].includes(state.sort) && !state.q && !state.group;
         if (settled && keys === runs.map((run) => run.key).join()) redrawRows(changed);
