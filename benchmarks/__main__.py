@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 NAMES = (
-    "step", "generate", "corruption", "dashboard", "first_steps", "intervals", "meter", "nvml",
-    "overheads", "plans", "random_search", "trial",
+    "step", "finetune", "generate", "corruption", "dashboard", "first_steps", "intervals", "meter",
+    "nvml", "overheads", "plans", "random_search", "trial",
 )  # fmt: skip
 
 

@@ -90,6 +90,11 @@ VERBS = {
         "fxformer.inference.pipelines.command:pipeline_command",
         "pipeline_parser",
     ),
+    "features": Verb(
+        "write hidden states of texts to a file, pooled or by token",
+        "fxformer.inference.features.command:features_command",
+        "features_parser",
+    ),
     "import": Verb(
         "make a run of a published checkpoint", "fxformer.hf.cli:import_", "import_parser"
     ),

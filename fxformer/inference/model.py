@@ -15,6 +15,8 @@ from fxformer.inference import summary
 from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import AllowedFunction
+from fxformer.inference.features.compute import Packing, text_features
+from fxformer.inference.features.pooling import Pooling
 from fxformer.inference.forward import HiddenStates, Logits, ReplacedLogits
 from fxformer.inference.generation_defaults import generation_config
 from fxformer.inference.model_core import ModelCore
@@ -79,6 +81,25 @@ class Model(ModelCore):
         read = "source" if encoder else "tokens"
         found = [x[:, : getattr(r, read).shape[1]] for x, r in zip(made, rows, strict=True)]
         return [x[0] for x in found] if isinstance(layers, int) else found
+
+    def features(
+        self,
+        texts: Texts,
+        layers: int | Sequence[int] = -1,
+        *,
+        pooling: Pooling | None = None,
+        packing: Packing = "padded",
+    ) -> np.ndarray:
+        """One vector for each text: hidden states pooled over its tokens. float32 [texts, D].
+
+        Of an encoder-decoder: states of the encoder. Several layers give [texts, layers, D].
+
+        layers: numbered as for `hidden_states`
+        pooling: None: that of the family's classification head; an encoder-decoder: mean
+        packing: segments: several texts share a row of the forward pass, where they do not see
+            each other; padded: each has its own. Equal up to rounding
+        """
+        return text_features(self, texts, layers, pooling, packing)
 
     def attention(self, text: Text, target: Text | None = None) -> list[Attention]:
         """Attention weights of all layers and heads for one text, float32 [L, H, n, m].

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,6 +112,17 @@ class LabelledData:
         """Rows by split, "train", "valid" and, where there is one, "test", in reading order."""
         return self.opened.rows
 
+    def stream(self) -> Iterator[Row]:
+        """The usable rows of `files`, or of the dataset, in reading order, without splits.
+
+        Files of lines are read as the rows are taken; labels of words stay as they are written.
+        """
+        stats = text_files.ReadStats(self.encoding_errors)
+        left_out: Counter[str] = Counter()
+        yield from self._usable(self._all_records(stats), left_out)
+        for reason, count in left_out.items():
+            _LOG.warning("%d rows are left out: %s", count, reason)
+
     def fingerprint(self) -> str:
         """Hex digest of the contents of all files, or of the dataset, and of the options."""
         digest = hashlib.blake2b(digest_size=16)
@@ -172,17 +183,25 @@ class LabelledData:
         if self.path is not None:
             given = {"train": list(dataset_rows.records(self.path, self.name, self.revision))}
         else:
-            options = readers.ReadOptions(
-                format=self.format, columns=self.columns or {}, header=self.header,
-                delimiter=self.delimiter, quote=self.quote, document_is=self.document_is,
-            )  # fmt: skip
-            lists = self._file_lists()
+            lists, options = self._file_lists(), self._read_options()
             sources.check_distinct(lists)
             given = {one.split: list(sources.records(one, options, stats)) for one in lists}
         if self.split_column is not None:
             for record in sum(given.values(), []):
                 record.split = sources.split_of(record, self.split_column)
         return given
+
+    def _all_records(self, stats: text_files.ReadStats) -> Iterator[SourceRecord]:
+        """Records of the dataset or of the files of the training rows, as they are read."""
+        if self.path is not None:
+            return iter(dataset_rows.records(self.path, self.name, self.revision))
+        return sources.records(self._file_lists()[0], self._read_options(), stats)
+
+    def _read_options(self) -> readers.ReadOptions:
+        return readers.ReadOptions(
+            format=self.format, columns=self.columns or {}, header=self.header,
+            delimiter=self.delimiter, quote=self.quote, document_is=self.document_is,
+        )  # fmt: skip
 
     def _file_lists(self) -> list[sources.FileList]:
         """The file lists that are given, that of train first."""
@@ -196,21 +215,24 @@ class LabelledData:
     def _rows(
         self, records: Iterable[SourceRecord], split: str, left_out: Counter[str]
     ) -> list[Row]:
-        """Usable rows of a split; counts the others by reason, or refuses the first of them."""
-        found = []
+        """Usable rows of a split, of which there must be some. left_out: see `_usable`"""
+        found = list(self._usable(records, left_out))
+        if not found:
+            why = ", ".join(f"{number} with {reason}" for reason, number in left_out.items())
+            raise UserError(f"the {split} split has 0 usable rows{why and f' (left out: {why})'}")
+        return found
+
+    def _usable(self, records: Iterable[SourceRecord], left_out: Counter[str]) -> Iterator[Row]:
+        """Usable rows; counts the others by reason, or refuses the first of them."""
         for index, record in enumerate(records):
             try:
-                found.append(self._row(record, index))
+                yield self._row(record, index)
             except BadRow as bad:
                 if self.bad_rows == "refuse":
                     raise UserError(
                         f"{bad}; correct it, or leave such rows out with data.bad_rows=skip"
                     ) from None
                 left_out[bad.reason] += 1
-        if not found:
-            why = ", ".join(f"{number} with {reason}" for reason, number in left_out.items())
-            raise UserError(f"the {split} split has 0 usable rows{why and f' (left out: {why})'}")
-        return found
 
     def _row(self, record: SourceRecord, index: int) -> Row:
         """The row of a record. Raises BadRow where it cannot be used."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fxformer.inference.features.pooling import pooled
 from fxformer.inference.forward import Compute, HiddenStates
 from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.inputs import readable, templates, token_ids, tokenizer_of
@@ -13,16 +14,17 @@ from fxformer.inference.structure import layer_numbers, stack_of
 
 @dataclasses.dataclass(frozen=True)
 class FeatureOptions:
-    """pool: token: the vector of each token; mean: their mean; first: the vector of the first
+    """pool: token: the vector of each token; mean, max: their mean or maximum; first, last: that
+        of the first or last token
     layers: one layer, or several; 0: the embeddings, -1: the last
     """
 
-    pool: Literal["token", "mean", "first"] = "token"
+    pool: Literal["token", "mean", "first", "last", "max"] = "token"
     layers: int | list[int] = -1
 
 
 class FeatureExtraction(ForwardPipeline):
-    """float32 array: [1, T, D] for pool=token, as in transformers; [D] for mean and first.
+    """float32 array: [1, T, D] for pool=token, as in transformers; [D] for the others.
 
     Several layers add an axis before T and D: [1, L, T, D] or [L, D]. Special tokens are among the
     T tokens and in the mean; padding is not. A row is a text; one that is too long is refused.
@@ -50,7 +52,7 @@ class FeatureExtraction(ForwardPipeline):
         states = states[0] if isinstance(options.layers, int) else states
         if options.pool == "token":
             return states[None]
-        return states.mean(axis=-2) if options.pool == "mean" else states[..., 0, :]
+        return pooled(states, options.pool)
 
     def _layers(self, options: Any) -> tuple[int, ...]:
         stack = stack_of(self.model.module, encoder=True)
