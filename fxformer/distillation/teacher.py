@@ -26,6 +26,7 @@ class Teacher:
     graphdef: its structure without arrays
     abstract: its parameters as shapes and dtypes
     load: reads them
+    precision: of its computation; its parameters are cast already
     loss: what the student learns of it
     projections: shapes of the matrices that are trained for that, by term
     """
@@ -35,6 +36,7 @@ class Teacher:
     graphdef: nnx.GraphDef[Objective]
     abstract: dict
     load: Callable[[], dict]
+    precision: Any
     loss: DistillationLoss
     projections: Mapping[str, Shapes]
 

@@ -32,6 +32,7 @@ from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.setup import Setup, SplitBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
+from fxformer.train.teacher_evaluation import EvaluateTeacher, teacher_lines
 from fxformer.train.test_split import EvaluateTest
 
 SAMPLES = 3  # predictions shown
@@ -200,6 +201,8 @@ class Trainer:
             facts=self.saved_facts,
             note=self.note,
         )
+        if (teacher := self.setup.teacher) is not None:
+            own.insert(0, EvaluateTeacher(self.setup, teacher, self.run))
         return [*own, EvaluateTest(self.setup, self.checkpoints, self.run), *self.more]
 
     def saved_facts(self) -> dict:
@@ -285,7 +288,8 @@ class Trainer:
             self.console,
             self.run.folder,
             status=ended.status,
-            facts=summary_stats.facts(self.setup, ended, work, text, evaluated),
+            facts=summary_stats.facts(self.setup, ended, work, text, evaluated)
+            + teacher_lines(self.run.facts.get("teacher"), self.setup.parameters, ended.valid),
             energy=used,
             carbon=carbon,
             check=self.check.text(),

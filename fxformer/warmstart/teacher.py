@@ -65,7 +65,9 @@ class Distillation:
         if isinstance(objective, TaskObjective):
             _check_classes(source, objective, self.teacher)
         projections = loss.check(experiment.objective, objective)
-        precision = Precision(compute=self.precision or cfg.precision.compute)
+        precision = Precision(
+            compute=self.precision or cfg.precision.compute, matmul=cfg.precision.matmul
+        )
         shapes = abstract(make)
         optional = _optional(objective)
         source.check(_of_model(shapes), optional)
@@ -75,6 +77,7 @@ class Distillation:
             graphdef=graphdef_of(make),
             abstract=jax.eval_shape(precision.cast, shapes),
             load=lambda: _loaded(source, shapes, optional, precision, self.teacher),
+            precision=precision,
             loss=loss,
             projections=projections,
         )
