@@ -55,6 +55,11 @@ VERBS = {
         "fxformer.evaluate.bias.command:bias_command",
         "bias_parser",
     ),
+    "savings": Verb(
+        "seconds and joules of a request with a teacher and its student",
+        "fxformer.evaluate.savings:savings_command",
+        "savings_parser",
+    ),
     "search": Verb(
         "what a search tried, found and cost", "fxformer.search.main:main", "search_parser"
     ),
