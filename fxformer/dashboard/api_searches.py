@@ -10,6 +10,8 @@ from fxformer.dashboard.run_index import RunIndex
 from fxformer.errors import UserError
 from fxformer.search.report import parameter_importance, study_report
 from fxformer.search.study import Study, studies, unreadable
+from fxformer.suite import table
+from fxformer.suite.stored import stored_result
 
 _lock = threading.Lock()
 _cache: dict[tuple, Any] = {}  # an importance takes a second or two
@@ -32,7 +34,8 @@ def searches(index: RunIndex, params: Mapping[str, str]) -> list[dict[str, Any]]
 
 def search(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
     """One study (param name): {"study", "progress", "trials", "pareto": [slots], "cost",
-    "best": arguments of the command that trains the best configuration, "minimize"}."""
+    "best": arguments of the command that trains the best configuration, "minimize",
+    "suite": its table where it is a suite of tasks, else None}."""
     study = _study(index, params)
     told = study_report(study)
     return jsonl.encode(
@@ -44,8 +47,25 @@ def search(index: RunIndex, params: Mapping[str, str]) -> dict[str, Any]:
             "pareto": told.pareto,
             "cost": dataclasses.asdict(told.cost),
             "best": list(told.best),
+            "suite": suite_table(study),
         }
     )
+
+
+def suite_table(study: Study) -> dict[str, Any] | None:
+    """{"title", "header", "rows": [{"kind", "cells"}], "notes"} of a suite; None: it is none."""
+    try:
+        found = stored_result(study)
+    except ValueError as error:  # runs that were changed by hand
+        return {"title": study.name, "header": [], "rows": [], "notes": [str(error)]}
+    if found is None:
+        return None
+    return {
+        "title": f"{found.suite.name}: {found.model}",
+        "header": table.header(found),
+        "rows": [{"kind": row.kind, "cells": table.cells(found, row)} for row in table.rows(found)],
+        "notes": table.notes(found),
+    }
 
 
 def importance(index: RunIndex, params: Mapping[str, str]) -> list[dict[str, Any]] | str:

@@ -23,11 +23,11 @@ th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(-
 th { color: var(--dim); font-weight: 500; }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 tr.average td { font-weight: 600; } tr.also td { color: var(--dim); }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--ink); }
+svg { width: 100%; max-width: 36rem; height: auto; display: block; } svg text { fill: var(--ink); }
 .grid { stroke: var(--line); } .bar { fill: var(--bar); } .range { stroke: var(--ink); }
 .best { stroke: var(--best); stroke-width: 2; } svg .dim { fill: var(--dim); }
 """
-ROW, LEFT, WIDTH = 26, 150, 640  # pixels of the drawing
+ROW, LEFT, WIDTH = 26, 110, 300  # units of the drawing
 
 
 def html(result: SuiteResult, command: str = "") -> str:
@@ -68,7 +68,7 @@ def _chart(result: SuiteResult) -> str:
         return ""
     height = ROW * len(scored) + 24
     lines = [
-        f'<h2>Scores</h2><svg viewBox="0 0 {LEFT + WIDTH + 60} {height}" role="img" '
+        f'<h2>Scores</h2><svg viewBox="0 0 {LEFT + WIDTH + 50} {height}" role="img" '
         'font-size="13" aria-label="scores of the tasks">'
     ]
     for tick in (0, 25, 50, 75, 100):

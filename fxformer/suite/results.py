@@ -148,13 +148,13 @@ def suite_result(
             TaskRun(study, one, {split: f for (slot, split), f in done.items() if slot == one.slot})
             for one in by_task[name]
         ]
-        tasks.append(task_result(name, task, runs))
+        tasks.append(task_result(name, task, runs, study.total // len(suite.tasks)))
     averages = tuple(average(name, left, tasks) for name, left in suite.averages.items())
     return SuiteResult(suite, model, study.name, tuple(tasks), averages)
 
 
-def task_result(name: str, task: SuiteTask, runs: Sequence[TaskRun]) -> TaskResult:
-    """The result of a task over its runs."""
+def task_result(name: str, task: SuiteTask, runs: Sequence[TaskRun], planned: int) -> TaskResult:
+    """The result of a task over its runs. planned: how many there will be"""
     complete = [one for one in runs if one.trial.state == "complete"]
     trials = [one.trial for one in runs]
     scores = {int(one.trial.params.get(SEED, 0)): task.score(one.numbers) for one in complete}
@@ -172,7 +172,7 @@ def task_result(name: str, task: SuiteTask, runs: Sequence[TaskRun]) -> TaskResu
     return TaskResult(
         name=name,
         about=task.about,
-        state=_state(trials),
+        state=_state(trials, planned),
         reason="; ".join(dict.fromkeys(reasons)),
         numbers=tuple(numbers),
         score=_score(task, numbers, list(by_seed.values())),
@@ -192,12 +192,12 @@ def _spent(runs: Sequence[TaskRun], what: str) -> float:
     return sum(facts.get(what) or 0.0 for run in runs for facts in run.evaluations.values())
 
 
-def _state(trials: Sequence[Trial]) -> str:
+def _state(trials: Sequence[Trial], planned: int) -> str:
     states = [one.status for one in trials]
     for state, name in (("skipped", "left out"), ("running", "running")):
         if state in states:
             return name
-    if states and all(one == "complete" for one in states):
+    if states.count("complete") >= planned:
         return "complete"
     if "complete" in states:
         return "partial"

@@ -1,13 +1,12 @@
 """Suites of a folder of runs: which searches are suites, and their results."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fxformer import jsonl
 from fxformer.errors import UserError
-from fxformer.search.study import Study, studies
+from fxformer.search.study import Study
 from fxformer.suite.definition import Suite
 from fxformer.suite.results import SuiteResult, suite_result
 
@@ -21,16 +20,13 @@ def write_definition(folder: Path, suite: Suite, model: str) -> None:
     jsonl.replace(folder / DEFINITION, json.dumps(body, indent=1) + "\n")
 
 
-def stored_suites(runs: str | Path) -> Iterator[tuple[Study, Suite, str]]:
-    """(study, suite, model) of the suites of a folder of runs, the oldest first; unreadable ones
-    are left out."""
-    for study in studies(runs):
-        try:
-            given = jsonl.load(study.folder / DEFINITION)
-            suite = Suite.from_plain(given["name"], given["definition"])
-            yield study, suite, str(given["model"])
-        except (OSError, ValueError, KeyError, TypeError, UserError):
-            continue
+def definition_of(study: Study) -> tuple[Suite, str] | None:
+    """(suite, name of the model) of a study; None where it is no suite, or cannot be read."""
+    try:
+        given = jsonl.load(study.folder / DEFINITION)
+        return Suite.from_plain(given["name"], given["definition"]), str(given["model"])
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None
 
 
 def stored_evaluations(study: Study) -> dict[tuple[int, str], dict[str, Any]]:
@@ -45,6 +41,7 @@ def stored_evaluations(study: Study) -> dict[tuple[int, str], dict[str, Any]]:
     return found
 
 
-def stored_result(study: Study, suite: Suite, model: str) -> SuiteResult:
-    """The results so far, of the files alone."""
-    return suite_result(suite, model, study, stored_evaluations(study))
+def stored_result(study: Study) -> SuiteResult | None:
+    """The results so far of a study that is a suite, of its files alone; None of another one."""
+    found = definition_of(study)
+    return found and suite_result(*found, study, stored_evaluations(study))

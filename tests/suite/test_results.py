@@ -12,7 +12,12 @@ from fxformer.suite import page, table
 from fxformer.suite.definition import load
 from fxformer.suite.numbers import Estimate, Number
 from fxformer.suite.results import SuiteResult, average, suite_result
-from fxformer.suite.stored import stored_evaluations, stored_result, stored_suites, write_definition
+from fxformer.suite.stored import (
+    definition_of,
+    stored_evaluations,
+    stored_result,
+    write_definition,
+)
 from tests.suite import runs
 from tests.suite.runs import SUITE, example, run, score, stored, trial
 
@@ -82,7 +87,7 @@ def test_seeds_that_are_still_to_come_do_not_bias_the_average(tmp_path):
     for name in ("r0", "r1", "r2"):
         (tmp_path / "moved" / name).rename(tmp_path / "y" / name)
     found = suite_result(SUITE, "m", study)
-    assert [one.state for one in found.tasks] == ["complete", "complete", "waiting"]
+    assert [one.state for one in found.tasks] == ["complete", "partial", "waiting"]
     assert found.averages[0].estimate == Estimate(pytest.approx((85 + 60) / 2), seeds=0)
 
 
@@ -167,15 +172,14 @@ def test_the_page_is_one_file_without_scripts_or_requests(result):
     assert text.count('class="best"') == 1  # of the task whose best score is known
 
 
-def test_suites_are_found_among_the_searches_of_a_folder(tmp_path):
+def test_a_study_knows_that_it_is_a_suite(tmp_path):
     study = example(tmp_path)
-    assert list(stored_suites(tmp_path)) == []
+    assert definition_of(study) is None and stored_result(study) is None
     write_definition(study.folder, SUITE, "tiny")
-    ((found, suite, model),) = stored_suites(tmp_path)
-    assert found.name == study.name and suite == SUITE and model == "tiny"
-    assert stored_result(found, suite, model).averages[0].estimate.value == pytest.approx(75)
+    assert definition_of(study) == (SUITE, "tiny")
+    assert stored_result(study).averages[0].estimate.value == pytest.approx(75)
     (study.folder / "suite.json").write_text('{"name": "x"}')
-    assert list(stored_suites(tmp_path)) == []
+    assert definition_of(study) is None
 
 
 def test_a_suite_without_any_run_has_a_page_too(tmp_path):

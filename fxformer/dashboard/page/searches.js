@@ -37,6 +37,7 @@ views.add({
 
     async function show() {
       const answer = await api.get("search", { name });
+      if (answer.suite) return fill(body, suiteSection(answer), trialTable(answer));
       const lines = h("div"), importance = h("div"), front = h("div.chart"), time = h("div.chart"), energy = h("div.chart");
       fill(body, searchHead(answer), h("section.card", h("h2", "Parallel coordinates"), lines),
         h("div.columns", h("section", h("h2", "Parameter importance"), importance), h("section", h("h2", "Objective vs. energy"), front)),
@@ -66,8 +67,18 @@ function searchHead(answer) {
   h("p", answer.progress), best.length ? command(best.map(quoted).join(" ")) : null];
 }
 
-function command(line) {
-  return h("section", h("h2", "Train the best configuration"), h("div.copy", h("code.block", line), runDetail.copy(line)));
+// The table of a suite of tasks; its trials have losses of different tasks, which do not compare.
+function suiteSection({ suite, progress, study }) {
+  const cells = (row) => row.cells.map((cell, n) => (n ? h("td", cell) : h("th", { scope: "row" }, cell)));
+  return [h("p", progress),
+    h("section", h("h2", suite.title), wide("results of the suite", h("table.ledger.suite", h("thead", h("tr", suite.header.map((t) => h("th", { scope: "col" }, t)))),
+      h("tbody", suite.rows.map((row) => h(`tr.${row.kind}`, cells(row)))))),
+    suite.notes.map((text) => h("p.soft", text))),
+    command(["fxformer", ...study.command].map(quoted).join(" "), "The command, which continues it")];
+}
+
+function command(line, title = "Train the best configuration") {
+  return h("section", h("h2", title), h("div.copy", h("code.block", line), runDetail.copy(line)));
 }
 
 // Quotes an argument for a shell.
