@@ -109,7 +109,18 @@ def _score(options: tuple, logits: Array, targets: Array) -> tuple[Array, Array,
     nll = log_z - right
     spread = log_z - logits.mean(-1) if smoothing else 0.0  # -mean over the vocabulary of log p
     loss = (1 - smoothing) * nll + smoothing * spread + z_loss * jnp.square(log_z)
-    return loss, nll, (logits.argmax(-1) == targets).astype(jnp.float32), log_z
+    return loss, nll, _is_argmax(logits, targets, right).astype(jnp.float32), log_z
+
+
+def _is_argmax(logits: Array, targets: Array, right: Array) -> Array:
+    """logits.argmax(-1) == targets, [c] bool: no logit is larger than that of the target, and none
+    before it as large. On CPU this costs a sixth of an arg max, which XLA does not vectorise.
+
+    right: the logits of the targets
+    """
+    before = jnp.arange(logits.shape[-1]) < targets[:, None]
+    ahead = (logits > right[:, None]) | (before & (logits == right[:, None]))
+    return ~ahead.any(-1) & ~jnp.isnan(right)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -55,7 +55,7 @@ class TrainerConfig:
     skip_nonfinite: skip updates whose loss or gradient is not finite
     max_skipped: consecutive skipped updates before the run rolls back to its last checkpoint
     max_rollbacks: roll-backs before the run stops as diverged
-    donate: donate the buffers of the old state to the new one; None: except on CPU
+    donate: donate the buffers of the old state to the new one; None: yes
     compile_cache: folder of the compilation cache; None: no cache
     """
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -92,28 +93,31 @@ def make_step(
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         grads, sums = gradients(state.params, batch, key, taught)
         loss, weight = sums["loss"]
-        grads = jax.tree.map(lambda g: g / jnp.where(weight > 0, weight, 1), grads)
-        norm = global_norm(grads)
-        updates, opt = tx.update(
-            grads, state.opt, state.params, budget_used=state.budget_used, **hyperparams
-        )
-        params = optax.apply_updates(state.params, updates)
-        average = state.ema
-        if (decay := ema) is not None:
-            average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.ema, params)
-        fine = (
-            jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
-            if skip_nonfinite
-            else jnp.bool_(True)
-        )
-        params, opt, average = _choose(
-            fine, (params, opt, average), (state.params, state.opt, state.ema)
-        )
+        scale = jnp.where(weight > 0, weight, 1)
+        norm = global_norm(grads) / scale
+
+        def update(old: Updated) -> Updated:
+            mean = jax.tree.map(lambda g: g / scale, grads)
+            more = {"budget_used": state.budget_used, "gradient_norm": norm, **hyperparams}
+            updates, opt = tx.update(mean, old.opt, old.params, **more)
+            params, average = optax.apply_updates(old.params, updates), old.ema
+            if (decay := ema) is not None:
+                average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
+            return Updated(params, opt, average, global_norm(params), global_norm(updates))
+
+        def refuse(old: Updated) -> Updated:
+            return old.replace(parameter_norm=global_norm(old.params))
+
+        old = Updated(state.params, state.opt, state.ema, jnp.float32(0), jnp.float32(0))
+        fine = jnp.bool_(True)
+        if skip_nonfinite:
+            fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
+        chosen = _either(fine, update, refuse, old) if skip_nonfinite else update(old)
         new = State(
             step=state.step + 1,
-            params=params,
-            opt=opt,
-            ema=average,
+            params=chosen.params,
+            opt=chosen.opt,
+            ema=chosen.ema,
             key=state.key,
             skipped=state.skipped + ~fine,
             streak=jnp.where(fine, 0, state.streak + 1),
@@ -121,8 +125,8 @@ def make_step(
         )
         facts = {
             "gradient_norm": norm,
-            "parameter_norm": global_norm(params),
-            "update_norm": jnp.where(fine, global_norm(updates), 0),
+            "parameter_norm": chosen.parameter_norm,
+            "update_norm": chosen.update_norm,
             "tokens": _tokens(batch),
             "skipped": new.skipped,
             "streak": new.streak,
@@ -267,8 +271,26 @@ def _cut(batch: Any, parts: int) -> Any:
     return jax.tree.map(leaf, batch)
 
 
-def _choose(fine: jax.Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
+@flax.struct.dataclass
+class Updated:
+    """What an update changes, and the norms that the log shows of it."""
+
+    params: dict
+    opt: optax.OptState
+    ema: dict | None
+    parameter_norm: jax.Array
+    update_norm: jax.Array
+
+
+def _either(fine: jax.Array, update: Callable, refuse: Callable, old: Updated) -> Updated:
+    """`update(old)` where `fine`, else `refuse(old)`.
+
+    On CPU only one of the two is computed, and no pass over the parameters chooses between them.
+    Elsewhere both are, and each element is selected: a branch makes a GPU wait for the host.
+    """
+    if jax.default_backend() == "cpu":
+        return jax.lax.cond(fine, update, refuse, old)
+    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), update(old), refuse(old))
 
 
 def _tokens(batch: Any) -> jax.Array:

@@ -167,3 +167,17 @@ def test_rows_sharded_over_eight_devices_stay_where_they_are():
     """Equal numbers, and no exchange of rows between devices: only sums travel."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "8"}
     subprocess.run([sys.executable, "-c", SHARDED], env=environment, check=True, timeout=600)
+
+
+def test_accuracy_is_that_of_the_arg_max_with_equal_logits_too():
+    """Of equal logits the first counts; a logit that is not a number is never a hit."""
+    logits = jax.random.randint(jax.random.key(3), (200, 7), 0, 3).astype(jnp.float32)
+    targets = jnp.arange(200) % 7
+    kernel = jnp.eye(7)
+    hits = cross_entropy(logits, kernel, None, targets, jnp.ones(200), chunk=64)["accuracy"][0]
+    expected = int((logits.argmax(-1) == targets).sum())
+    assert 20 < expected == int(hits)
+    alike = cross_entropy(jnp.zeros((7, 7)), kernel, None, jnp.arange(7), jnp.ones(7))
+    assert int(alike["accuracy"][0]) == 1
+    broken = cross_entropy(jnp.full((7, 7), jnp.nan), kernel, None, jnp.arange(7), jnp.ones(7))
+    assert int(broken["accuracy"][0]) == 0

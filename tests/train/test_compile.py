@@ -46,3 +46,13 @@ def test_an_argument_is_worth_what_a_constant_is():
         theirs, other = constant(theirs, batch(n))
         assert float(sums["learning_rate"][0]) == 0.25 * (0.5, 1, 1)[n]
     same((mine, sums), (theirs, other))
+
+
+def test_a_refused_update_is_a_branch_on_cpu_and_the_state_is_updated_in_place():
+    """No pass over the parameters selects between old and new, and no second state exists."""
+    toy = Parts()
+    lowered = jax.jit(toy.raw.function, donate_argnums=0).lower(toy.state, batch(0), {})
+    assert lowered.as_text().count("stablehlo.case") == 1
+    compiled = lowered.compile().memory_analysis()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves((toy.state.params, toy.state.opt)))
+    assert compiled.alias_size_in_bytes >= size
