@@ -52,11 +52,15 @@ def model_tasks(model: Model) -> tuple[list[PlaygroundTask], dict[str, str]]:
 
 def _generators(model: Model) -> list[PlaygroundTask]:
     """Tasks that generate: one by architecture, and those that the model's files name."""
+    card = model_card(model)
     if model.architecture != "seq2seq":
-        return [PlaygroundTask("generate", "continue a text", generates=True)]
+        found = [PlaygroundTask("generate", "continue a text", generates=True)]
+        if card.writes_targets:
+            words = "text2text-generation", "write a target for a source", "text", "", True
+            found.append(PlaygroundTask(*words))
+        return found
     found = [PlaygroundTask("generate", "generate from a source text", "source text",
                   "prefix, put in front of the text", True)]  # fmt: skip
-    card = model_card(model)
     if "summarization" in card.task_params:
         found.append(PlaygroundTask("summarization", "summarize", "text", "", True))
     if card.family in CODED:
@@ -124,7 +128,8 @@ def _fill_mask(model: Model, text: str, second: str) -> dict[str, Any]:
 
 def _classes(model: Model, text: str, second: str) -> dict[str, Any]:
     found = pipeline("text-classification", model, top_k=SHOWN)(text)
-    return _table(["class", "score"], [[one["label"], one["score"]] for one in found])
+    rows = [[one.get("label", "value"), one["score"]] for one in found]  # a number has no label
+    return _table(["class", "score"], rows)
 
 
 def _zero_shot(model: Model, text: str, second: str) -> dict[str, Any]:

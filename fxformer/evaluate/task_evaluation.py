@@ -20,10 +20,11 @@ from fxformer.inference.loaded_run import LoadedRun
 from fxformer.inference.pipelines.cost import charged, open_meter
 from fxformer.metrics.results import MetricResults, Score
 from fxformer.task.base import Task
-from fxformer.task.corpus import TaskCorpus, TaskSplit
+from fxformer.task.corpus import TaskCorpus
 from fxformer.task.label_matching import match_labels
 from fxformer.task.objective import TaskObjective
 from fxformer.task.seq2seq import Seq2Seq
+from fxformer.task.task_split import TaskSplit
 from fxformer.train.evaluation import evaluate_batches
 from fxformer.train.generated_texts import SourceTexts, decoding_settings
 from fxformer.train.state import bind

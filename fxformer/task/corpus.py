@@ -20,6 +20,7 @@ from fxformer.data import disk_cache
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.corpus import Corpus, Prepared, Source
 from fxformer.data.labelled.corpus import LabelledData, Opened
+from fxformer.data.labelled.label_schemes import convert
 from fxformer.data.labelled.labels import LabelSet, count
 from fxformer.data.labelled.readers import SourceRecord
 from fxformer.data.labelled.roles import INPUTS
@@ -31,35 +32,11 @@ from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.task.base import RowTask, Task, TextEncoder
 from fxformer.task.class_labels import balanced_weights
+from fxformer.task.task_split import TaskSplit
 from fxformer.task.text_template import template_of
 from fxformer.types import Count
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskSplit:
-    """The inputs of a split in rows, and the rows of the files that they were made of.
-
-    features: the inputs; read: rows of the files, by number of example
-    """
-
-    packed: Packed
-    features: Sequence[Any]
-    read: Sequence[Row]
-
-    @property
-    def length(self) -> int:
-        return self.packed.length
-
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0):
-        return self.packed.rows(which, seed, epoch)
-
-    def facts(self) -> dict:
-        return self.packed.facts()
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -127,10 +104,14 @@ class RowCorpus(Corpus):
         """Rows by split, with roles that follow from others."""
         if "_rows_read" not in self.__dict__:
             self._rows_read = {
-                split: [self.task.read(row) for row in rows]
+                split: [self.read_row(row) for row in rows]
                 for split, rows in self.opened.rows.items()
             }
         return self._rows_read
+
+    def read_row(self, row: Row) -> Row:
+        """The row with all roles that the task reads, where some follow from others."""
+        return self.task.read(row)
 
     def completed(self, cfg: DictConfig) -> DictConfig:
         """The config with what follows from the training rows: class names and weights, outputs.
@@ -281,7 +262,18 @@ class TaskCorpus(LabelledData, RowCorpus):
 
     def all_rows(self) -> list[Row]:
         """As LabelledData, with roles that follow from others."""
-        return [self.task.read(row) for row in super().all_rows()]
+        return [self.read_row(row) for row in super().all_rows()]
+
+    def read_row(self, row: Row) -> Row:
+        """As RowCorpus; labels that are made of entities are in the scheme of the others."""
+        made, scheme = super().read_row(row), self.label_scheme
+        if row.get("labels") is not None or scheme in (None, "BIO"):
+            return made
+        if not isinstance(labels := made.get("labels"), list):
+            return made
+        return dataclasses.replace(
+            made, values=made.values | {"labels": convert(labels, "BIO", scheme)}
+        )
 
     def _row(self, record: SourceRecord, index: int) -> Row:
         """As LabelledData; a row that lacks a value that the task reads cannot be used either."""

@@ -138,16 +138,7 @@ class Seq2Seq(RowTask):
         """The ids before and after the text of a source."""
         if not joined:
             return encoder.template.before, encoder.template.after
-        if self.separator is None:
-            between = [_special(encoder.target, "bos", "write task.separator=' => '")]
-        else:
-            between = encoder.target.encode(self.separator)
-            if not len(between) or encoder.target.ids.unk in between:
-                raise UserError(
-                    f"task.separator={self.separator!r}: the tokenizer has no tokens for it; write "
-                    "task.separator=null, or characters that it knows"
-                )
-        return encoder.template.before, np.asarray(between, np.int32)
+        return encoder.template.before, separator_ids(encoder.target, self.separator)
 
     def _around_target(
         self, tokenizer: Tokenizer, joined: bool
@@ -174,6 +165,22 @@ class Seq2Seq(RowTask):
                 f"data.length={length} has no room for a source{why}: write "
                 f"data.length={length + 1 - room[0]} or more"
             )
+
+
+def separator_ids(tokenizer: Tokenizer, separator: str | None) -> Int[np.ndarray, "n"]:
+    """The ids between source and target of a decoder: those of a text; None: the bos token.
+
+    Raises UserError where the tokenizer has none for it.
+    """
+    if separator is None:
+        return np.array([_special(tokenizer, "bos", "write task.separator=' => '")], np.int32)
+    between = tokenizer.encode(separator)
+    if not len(between) or tokenizer.ids.unk in between:
+        raise UserError(
+            f"task.separator={separator!r}: the tokenizer has no tokens for it; write "
+            "task.separator=null, or characters that it knows"
+        )
+    return np.asarray(between, np.int32)
 
 
 def _special(tokenizer: Tokenizer, name: str, advice: str) -> int:

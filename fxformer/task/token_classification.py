@@ -46,7 +46,7 @@ class TokenClassification(Task):
     """A class for each word, from the `token_classification` head at its first token.
 
     Devlin et al. 2019, sec. 5.3. A row is a list of words with a label each, or a text with
-    entities, whose words are then labelled B-TYPE, I-TYPE and O. A row that is too long becomes
+    entities, whose words are then labelled in data.label_scheme. A row that is too long becomes
     several inputs, cut between words, and loses nothing.
 
     labels: names of the classes in the order of the outputs; None: from the training rows, sorted
@@ -76,10 +76,13 @@ class TokenClassification(Task):
         return len(label_names(self))
 
     def read(self, row: Row) -> Row:
-        """The row with words and labels, made of its text and entities where it has those."""
+        """The row with words and labels in BIO, made of its text and entities where it has those.
+
+        A word that several entities touch is of the first one.
+        """
         if row.get("entities") is None or row.get("words") is not None:
             return row
-        text, labels = row.value("text"), []
+        text, labels, before = row.value("text"), [], None
         found = list(WORD.finditer(text))
         for match in found:
             inside = [
@@ -87,11 +90,10 @@ class TokenClassification(Task):
                 for one in row.values["entities"]
                 if one["start"] < match.end() and match.start() < one["end"]
             ]
-            if not inside:
-                labels.append(OUTSIDE)
-                continue
-            first = match.start() <= inside[0]["start"] or not labels or labels[-1] == OUTSIDE
-            labels.append(f"{'B' if first else 'I'}-{inside[0]['label']}")
+            own = inside[0] if inside else None
+            prefix = "I" if own is before else "B"
+            labels.append(OUTSIDE if own is None else f"{prefix}-{own['label']}")
+            before = own
         words = [match.group() for match in found]
         return dataclasses.replace(row, values=row.values | {"words": words, "labels": labels})
 

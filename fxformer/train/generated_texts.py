@@ -15,8 +15,8 @@ from fxformer.inference.decoding.generate import generate
 from fxformer.inference.decoding.prompts import position_limit
 from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
-from fxformer.task.corpus import TaskSplit
 from fxformer.task.seq2seq import Seq2Seq
+from fxformer.task.task_split import TaskSplit
 from fxformer.track.summary import Sample
 from fxformer.train.config import TrainerConfig
 from fxformer.train.evaluation import EvaluationAborted

@@ -1,14 +1,18 @@
 """Tasks: every row is judged once, however it is packed; heads read what was labelled."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
+from fxformer.config.build import build
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.objective.coverage import Coverage
 from fxformer.task.classification import MultiLabel
 from fxformer.train.setup import SplitBatches
+from tests.composing import composed
 from tests.task.rows import COLOURS, rows_of, setup_of, write
 
 TASKS = (
@@ -84,6 +88,33 @@ def test_every_label_of_an_epoch_is_in_its_batches(tmp_path):
         for n in (0, 1):
             counts[n] += int((np.asarray(batch.labels.classes)[real] == n).sum())
     assert counts == [labels.count("B-COL"), labels.count("O")]  # though rows are cut in windows
+
+
+@pytest.mark.parametrize(
+    ("scheme", "labels"),
+    [
+        ("BIO", "O B-A I-A B-A O B-B"),
+        ("IO", "O I-A I-A I-A O I-B"),
+        ("BIOES", "O B-A E-A S-A O B-B"),
+    ],
+)
+def test_entities_are_labelled_in_the_scheme_of_the_data(scheme, labels):
+    """The second A begins where the first ends; the B begins inside a word of the A before it."""
+    text = "the big apple pie of x-ray"
+    spans = [(4, 13, "A"), (14, 17, "A"), (21, 26, "B")]
+    row = Row({"text": text, "entities": [
+        {"start": start, "end": end, "label": kind} for start, end, kind in spans
+    ]}, "a.jsonl, line 1", 0)  # fmt: skip
+    words = ["model=bert", "task=token_classification", f"data.label_scheme={scheme}"]
+    corpus = build(composed(words).data)(tokenizer=None)
+    read = corpus.read_row(row)
+    assert read.value("labels")[:6] == labels.split()
+    mixed = dataclasses.replace(row, values={"text": "ab cd", "entities": [
+        {"start": 0, "end": 1, "label": "A"}, {"start": 1, "end": 5, "label": "B"}
+    ]})  # fmt: skip
+    first, second = corpus.read_row(mixed).value("labels")
+    begins = {"BIO": "B", "IO": "I", "BIOES": "S"}[scheme]
+    assert (first, second) == (f"{begins}-A", f"{begins}-B")  # B begins anew, malformed nowhere
 
 
 def test_tokens_that_are_cut_are_counted_as_dropped(tmp_path):

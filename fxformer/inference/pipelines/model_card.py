@@ -19,12 +19,16 @@ class ModelCard:
     labels: names of the classes; (): not named
     problem_type: single_label_classification, multi_label_classification, regression or None
     task_params: generation parameters and prefix by task
+    writes_targets: whether the model learned task=seq2seq, which a decoder does too, in rows of
+        source, separator and target; separator: of these, None: the bos token
     """
 
     family: str = ""
     labels: tuple[str, ...] = ()
     problem_type: str | None = None
     task_params: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    writes_targets: bool = False
+    separator: str | None = None
 
     def params(self, name: str) -> dict[str, Any]:
         """Generation parameters and prefix for a task; of translation_XX_to_YY, where it has none,
@@ -46,6 +50,8 @@ def model_card(model: Model) -> ModelCard:
             labels=tuple(task.get("labels") or ()),
             problem_type=getattr(kind, "problem_type", None),
             task_params=trained_params(task) if "prefix" in task else {},
+            writes_targets="prefix" in task,
+            separator=task.get("separator"),
         )
     if model.published is None or not (model.published / "config.json").is_file():
         return ModelCard()

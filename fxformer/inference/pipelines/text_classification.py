@@ -30,7 +30,8 @@ class TextClassificationOptions:
 class TextClassification(ForwardPipeline):
     """[{"label", "score"}, …], the best first; {"label", "score"} where top_k is not given.
 
-    A row is a text, or {"text": …, "text_pair": …}. A text that is too long is refused.
+    Of a run of task=regression the answer is its number alone, {"score"}. A row is a text, or
+    {"text": …, "text_pair": …}. A text that is too long is refused.
     """
 
     task = "text-classification"
@@ -67,6 +68,8 @@ class TextClassification(ForwardPipeline):
 
     def finish(self, state: Any, outputs: Sequence[np.ndarray], options: Any) -> Any:
         scores = FUNCTIONS[options.function_to_apply or self.function](outputs[0])
+        if self.card.problem_type == "regression" and not self.card.family:  # a run's number
+            return [{"score": float(scores[0])}]
         order = np.argsort(-scores, kind="stable")[: options.top_k]
         return [{"label": self.labels[i], "score": float(scores[i])} for i in order]
 
