@@ -27,7 +27,12 @@ from fxformer.task.objective import TaskObjective
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.precision import Precision
-from fxformer.warmstart.checkpoint_source import PublishedSource, RunSource, open_source
+from fxformer.warmstart.checkpoint_source import (
+    PublishedSource,
+    RunSource,
+    open_source,
+    published_class_names,
+)
 
 TASK_OF_HEAD = {  # conf/task option by (head, problem type), for config.json
     ("classification", "regression"): "regression",
@@ -217,8 +222,8 @@ def _class_names(config: Mapping[str, Any], module: Any, task: str) -> list[str]
     if head not in ("classification", "token_classification") or head not in module.task_heads:
         return None
     count = module.task_heads[head].output.kernel.shape[-1]
-    named = config.get("id2label") or {}
-    return [str(named.get(str(n), named.get(n, f"LABEL_{n}"))) for n in range(count)]
+    named = published_class_names(config) or []
+    return named if len(named) == count else [f"LABEL_{n}" for n in range(count)]
 
 
 def _scheme(names: Sequence[str]) -> str | None:

@@ -32,6 +32,7 @@ from fxformer.data.tokenizer import Tokenizer
 from fxformer.errors import UserError
 from fxformer.task.base import RowTask, Task, TextEncoder
 from fxformer.task.class_labels import balanced_weights
+from fxformer.task.label_matching import in_order_of
 from fxformer.task.task_split import TaskSplit
 from fxformer.task.text_template import template_of
 from fxformer.types import Count
@@ -123,6 +124,8 @@ class RowCorpus(Corpus):
         role = self.task.label_role
         if role is not None:
             names = LabelSet.of(rows, cfg.task.get("labels"), role).names
+            if cfg.task.get("labels") is None:
+                names = in_order_of(names, (cfg.get("warm_start") or {}).get("labels"))
             made.task.labels = list(names)
             if cfg.task.get("class_weights") == "balanced":
                 made.task.class_weights = balanced_weights(rows, names, role)

@@ -1,13 +1,15 @@
 """Labels of a data set matched with the class names of a model: by name, by number, by order."""
 
 import dataclasses
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from fxformer.data.labelled.labels import LabelSet, count, label_text
-from fxformer.data.labelled.rows import Row
+from fxformer.data.labelled.rows import Row, listed
 
+_LOG = logging.getLogger(__name__)
 UNNAMED = re.compile(r"LABEL_\d+")
 
 
@@ -35,6 +37,23 @@ class LabelMatch:
         if isinstance(value, list | tuple):
             return [self._named(one) for one in value]
         return value if value is None else self.names.get(label_text(value), value)
+
+
+def in_order_of(names: Sequence[str], known: Sequence[str] | None) -> tuple[str, ...]:
+    """Class names of data in the order of the head whose weights are taken over.
+
+    known: the classes of that head; None: not known. Where there are as many others, its weights
+    begin as those of other classes: a warning.
+    """
+    if known is None or len(known) != len(names):
+        return tuple(names)
+    if set(known) == set(names):
+        return tuple(known)
+    _LOG.warning(
+        "the head of warm_start.from has the classes %s, and the data %s: its weights are taken "
+        "over in this order", listed(list(known)), listed(list(names)),
+    )  # fmt: skip
+    return tuple(names)
 
 
 def match_labels(rows: Sequence[Row], names: Sequence[str], role: str = "label") -> LabelMatch:

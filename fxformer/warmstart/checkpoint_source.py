@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from fxformer.hf.published_model import EMBEDDING, PublishedModel, read_publishe
 from fxformer.hf.run_weights import model_weights
 from fxformer.hf.sentencepiece_json import PROBES
 from fxformer.hf.tokenizer_files import read_tokenizer
+from fxformer.task.label_matching import UNNAMED
 from fxformer.track.run_reader import StoredRun, find
 from fxformer.warmstart.config_references import referenced, resolved
 
@@ -102,10 +103,7 @@ class PublishedSource(CheckpointSource):
         return next(same, None)
 
     def class_names(self) -> list[str] | None:
-        names = self.published.config.get("id2label")
-        if not isinstance(names, dict):
-            return None
-        return [str(names[key]) for key in sorted(names, key=int)]
+        return published_class_names(self.published.config)
 
     def check(self, shapes: Shapes, optional: tuple[str, ...] = HEADS) -> None:
         self.published.check(shapes, _may_be_fresh(shapes, optional), optional)
@@ -204,6 +202,16 @@ def same_ids(one: Tokenizer, other: Tokenizer) -> bool:
         return True
     same = one.vocabulary.size == other.vocabulary.size and one.ids == other.ids
     return same and all(one.encode(t).tolist() == other.encode(t).tolist() for t in PROBES)
+
+
+def published_class_names(config: Mapping[str, Any]) -> list[str] | None:
+    """id2label of a config.json, in the order of the ids; None where it names no class."""
+    named = config.get("id2label") or {}
+    try:
+        names = [str(name) for _, name in sorted((int(n), name) for n, name in named.items())]
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return None if all(UNNAMED.fullmatch(name) for name in names) else names
 
 
 def _may_be_fresh(shapes: Shapes, optional: tuple[str, ...]) -> list[str]:

@@ -45,6 +45,8 @@ class WarmStart:
     share: parameters that encoder and decoder share: none, embeddings or all
     prefer: the side whose values initialise shared parameters when the two differ
     ignore: fields of a published config.json that do not affect the outputs
+    labels: class names of the head of the source, in its order; resolve.py writes them, and a task
+        whose data have the same names takes their order
     reinit_layers: number of top layers whose loaded weights are replaced by freshly drawn ones, of
         all stacks or per stack ({decoder: 2}). Zhang et al. 2021
     """
@@ -56,6 +58,7 @@ class WarmStart:
     share: Share = "none"
     prefer: Literal["encoder", "decoder"] | None = None
     ignore: list[str] | None = None
+    labels: list[str] | None = None
     reinit_layers: Natural | dict[Literal["encoder", "decoder"], Natural] | None = None
 
     @property

@@ -107,6 +107,7 @@ def _use_single(
 ) -> None:
     """Take over the model of one source, with all its layers or a subset."""
     made.warm_start["from"] = str(source.folder)
+    made.warm_start.labels = source.class_names() if cfg.get("task") else None
     model = source.model
     if cfg.warm_start.get("layers") is not None:
         given = OmegaConf.to_container(cfg.warm_start, resolve=True)

@@ -17,6 +17,7 @@ from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
 from fxformer.train.test_split import EvaluateTest
+from fxformer.warmstart.checkpoint_source import open_source
 from tests.composing import composed
 from tests.task.rows import TINY, rows_of, write
 
@@ -122,6 +123,8 @@ def test_an_exported_folder_has_the_same_numbers_and_further_metrics(run, tmp_pa
     own = evaluate_task(folder, data=files)
     export_model(StoredRun(folder), tmp_path / "hf")
     found = evaluate_task(tmp_path / "hf", data=files, metrics=["matthews"])
+    for source in (folder, tmp_path / "hf"):
+        assert open_source(str(source), "runs").class_names() == ["few", "many"]
     assert found.scores["matthews"].signature.startswith("matthews|")
     for name, value in own.results.values.items():
         assert found.results.values[name] == pytest.approx(value)

@@ -11,6 +11,7 @@ from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.objective.coverage import Coverage
 from fxformer.task.classification import MultiLabel
+from fxformer.task.label_matching import in_order_of
 from fxformer.train.setup import SplitBatches
 from tests.composing import composed
 from tests.task.rows import COLOURS, rows_of, setup_of, write
@@ -179,6 +180,16 @@ def test_class_names_come_from_the_training_rows_and_are_stored(tmp_path):
     labels = [row["label"] for row in rows_of("classification")]
     wanted = [len(labels) / (2 * labels.count(name)) for name in ("few", "many")]
     assert list(setup.cfg.task.class_weights) == pytest.approx(wanted)
+
+
+def test_class_names_take_the_order_of_the_head_that_is_loaded(tmp_path, caplog):
+    setup = setup_of(tmp_path, "classification", "warm_start.labels=[many,few]")
+    assert list(setup.cfg.task.labels) == ["many", "few"] and not caplog.records
+    given = setup_of(tmp_path, "classification", "warm_start.labels=[many,few]",
+                     "task.labels=[few,many]")  # fmt: skip
+    assert list(given.cfg.task.labels) == ["few", "many"]
+    assert in_order_of(("few", "many"), ["neg", "pos"]) == ("few", "many")
+    assert "has the classes neg, pos" in caplog.text.replace("'", "")
 
 
 @pytest.mark.parametrize(
