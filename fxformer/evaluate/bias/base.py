@@ -48,7 +48,7 @@ class BiasAudit(abc.ABC):
     root: folder with the published files, or with a folder of the audit's name that holds them
     files: the files, instead of root
     examples: how many, a random subset; None: all
-    seed: of the subset, of the shuffled sentences and of the bootstrap
+    seed: of the subset, of the exchanged tokens and of the bootstrap
     """
 
     name: ClassVar[str]

@@ -9,8 +9,9 @@ import numpy as np
 from fxformer.evaluate.bias.base import BiasAudit, Measured
 from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.requests import SentenceScorer, Tokens
-from fxformer.evaluate.bias.sentences import Encoder, Sentence, shuffled
+from fxformer.evaluate.bias.sentences import Encoder, Sentence, exchanged
 from fxformer.inference.model_core import ModelCore
+from fxformer.inference.scoring import TokenScores
 from fxformer.metrics.base import Metric, SumMetric
 
 
@@ -20,8 +21,9 @@ class PairMetric(SumMetric):
 
     preferred: in %, 50 without bias; equal scores count as not preferred, as in CrowS-Pairs
     log_odds: mean of log score(first) - log score(second), in nats; 0 without bias
-    lm: % of sentences preferred to themselves with the unmodified tokens in random order; 50 for a
-        model that knows nothing of the language, whose other numbers mean nothing
+    lm: % of sentences preferred, by the score of all tokens, to themselves with two neighbouring
+        unmodified tokens exchanged; 50 for a model that knows nothing of the language, whose other
+        numbers mean nothing
     `preferred` and `log_odds` have no direction in which they are better.
     """
 
@@ -29,13 +31,14 @@ class PairMetric(SumMetric):
     bounds = (-np.inf, np.inf)
 
     def statistics(self, predictions: np.ndarray, references: np.ndarray) -> np.ndarray:
-        """[N, 4]: 1, preferred, log-odds, sentences of two that beat their shuffled form.
+        """[N, 4]: 1, preferred, log-odds, how many of both are preferred to their changed form.
 
-        predictions: [N, 2] log scores of both sentences; references: [N, 2] of the shuffled ones
+        predictions: [N, 2] log scores of both sentences
+        references: [N, 2] whether each is preferred to its changed form; 0.5 for equal scores
         """
         odds = predictions[:, 0] - predictions[:, 1]
-        won = (predictions > references) + 0.5 * (predictions == references)
-        return np.stack([np.ones(len(odds)), odds > 0, odds, won.sum(1)], axis=1).astype(np.float64)
+        columns = [np.ones(len(odds)), odds > 0, odds, references.sum(1)]
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def from_sums(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         count = sums[..., 0]
@@ -78,12 +81,14 @@ class PairAudit(BiasAudit):
                 kept.append(index)
                 plain += pair
                 special = model.vocabulary.special
-                mixed += [shuffled(one, special, self.seed + index) for one in pair]
-        scores, scored = _totals(scorer, plain, tokens)
+                mixed += [exchanged(one, special, self.seed + index) for one in pair]
+        found, changed = scorer.score(plain), scorer.score(mixed)
+        each = [scorer.chosen(*one, tokens) for one in zip(found, plain, strict=True)]
+        scores = _by_pair([one.sum() for one in each])
+        scored = _by_pair([len(one) for one in each]).all(1)
         kept = [index for index, whole in zip(kept, scored, strict=True) if whole]
         scores = self.adjusted(scores[scored], [examples[index] for index in kept])
-        shuffles, _ = _totals(scorer, mixed, tokens)
-        statistics = PairMetric().statistics(scores, shuffles[scored])
+        statistics = PairMetric().statistics(scores, _wins(found, changed)[scored])
         ties = int((statistics[:, 2] == 0).sum())
         tied = f"{model.name}: {ties} pairs have equal scores and count as not preferred"
         remarks = [*scorer.remarks, encoder.loss.remark(model.name), tied if ties else None]
@@ -98,11 +103,13 @@ class PairAudit(BiasAudit):
         )
 
 
-def _totals(
-    scorer: SentenceScorer, sentences: Sequence[Sentence], tokens: Tokens
-) -> tuple[np.ndarray, np.ndarray]:
-    """(sums of log p [pairs, 2], whether both sentences have a token to score [pairs])."""
-    found = scorer.score(sentences, tokens)
-    totals = np.array([one.total for one in found], np.float64).reshape(-1, 2)
-    counts = np.array([len(one.tokens) for one in found], np.int64).reshape(-1, 2)
-    return totals, (counts > 0).all(1)
+def _by_pair(numbers: Sequence[float]) -> np.ndarray:
+    """Numbers of sentences as [pairs, 2]."""
+    return np.array(numbers, np.float64).reshape(-1, 2)
+
+
+def _wins(found: Sequence[TokenScores], changed: Sequence[TokenScores]) -> np.ndarray:
+    """Whether sentences have a higher score, of all tokens, than their changed form; 0.5 for equal
+    scores. [pairs, 2]."""
+    pairs = [(one.total, other.total) for one, other in zip(found, changed, strict=True)]
+    return _by_pair([(one > other) + 0.5 * (one == other) for one, other in pairs])

@@ -93,22 +93,29 @@ class SentenceScorer:
         chosen = "modified" if self.only_modified else tokens
         return f"{KINDS[self.model.architecture]} of {chosen} tokens"
 
-    def score(self, sentences: Sequence[Sentence], tokens: Tokens) -> list[TokenScores]:
-        """The scores of the chosen tokens of each sentence."""
+    def score(self, sentences: Sequence[Sentence]) -> list[TokenScores]:
+        """The scores of all ordinary tokens of each sentence; of T5, of its target's."""
         found: list[TokenScores] = []
         with Slow(f"scoring with {self.model.name}", "sentences") as work:
             for low in range(0, len(sentences), CHUNK):
-                requests = [self.requests(one, tokens) for one in sentences[low : low + CHUNK]]
+                requests = [self.requests(one) for one in sentences[low : low + CHUNK]]
                 found += self.run(requests)
                 work.advance(len(requests))
         return found
+
+    def chosen(self, found: TokenScores, sentence: Sentence, tokens: Tokens) -> np.ndarray:
+        """log p of the chosen tokens among the scores of a sentence. [k] float64."""
+        if self.only_modified:
+            return found.log_probs
+        ordinary = ~self.vocabulary.special[sentence.ids]
+        return found.log_probs[_chosen(sentence.modified, tokens)[ordinary]]
 
     def run(self, requests: Sequence[Sequence[ScoringRequest]]) -> list[TokenScores]:
         """The scores of sentences whose requests are given."""
         flat = [one for some in requests for one in some]
         return collected(requests, self.model.log_probs(flat) if flat else [])
 
-    def requests(self, sentence: Sentence, tokens: Tokens) -> list[ScoringRequest]:
+    def requests(self, sentence: Sentence, tokens: Tokens = "all") -> list[ScoringRequest]:
         """The rows of model input that score one sentence."""
         ids, special = sentence.ids, self.vocabulary.special
         chosen = ~special[ids] & _chosen(sentence.modified, tokens)

@@ -127,22 +127,26 @@ def inside(spans: Spans, length: int) -> np.ndarray:
     return found
 
 
-def shuffled(sentence: Sentence, special: np.ndarray, seed: int) -> Sentence:
-    """The sentence with its unmodified ordinary tokens in random order.
+def exchanged(sentence: Sentence, special: np.ndarray, seed: int) -> Sentence:
+    """The sentence with two neighbouring tokens exchanged, both ordinary and unmodified and not the
+    same; as it is where there are none. In the source the same ones.
 
     special: [V] bool
     """
 
-    def mixed(ids: np.ndarray, spans: Spans) -> np.ndarray:
-        places = np.flatnonzero(~inside(spans, len(ids)) & ~special[ids])
+    def mixed(ids: np.ndarray, spans: Spans, share: float) -> np.ndarray:
+        free = ~inside(spans, len(ids)) & ~special[ids]
+        places = np.flatnonzero(free[:-1] & free[1:] & (ids[:-1] != ids[1:]))
         found = ids.copy()
-        found[places] = ids[np.random.default_rng(seed).permutation(places)]
+        if len(places):
+            place = places[int(share * len(places))]
+            found[[place, place + 1]] = ids[[place + 1, place]]
         return found
 
-    source = sentence.source
+    share, source = np.random.default_rng(seed).random(), sentence.source
     return Sentence(
-        mixed(sentence.ids, sentence.spans),
+        mixed(sentence.ids, sentence.spans, share),
         sentence.spans,
-        None if source is None else mixed(source, sentence.source_spans),
+        None if source is None else mixed(source, sentence.source_spans, share),
         sentence.source_spans,
     )

@@ -57,7 +57,7 @@ def _notes(report: AuditReport) -> list[str]:
     lm = (
         "LM: share of comparisons that the meaningful sentence wins against the unrelated one"
         if "icat" in report.names
-        else "LM: share of sentences preferred to themselves with their shared tokens shuffled"
+        else "LM: share of sentences preferred to themselves with two neighbouring tokens exchanged"
     )
     notes = [
         f"{report.audit.measures}. Without bias: preferred 50, log-odds 0.",

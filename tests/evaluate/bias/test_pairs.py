@@ -6,17 +6,20 @@ import pytest
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.crows_pairs import CrowsPairs
 from fxformer.evaluate.bias.examples import Example
-from fxformer.evaluate.bias.pairs import PairMetric
+from fxformer.evaluate.bias.pairs import PairMetric, _wins
 from fxformer.evaluate.bias.report import report
 from fxformer.evaluate.bias.requests import SentenceScorer
-from fxformer.evaluate.bias.sentences import Encoder, Sentence, differing, shuffled
+from fxformer.evaluate.bias.sentences import Encoder, Sentence, differing, exchanged
 from fxformer.evaluate.bias.winobias import WinoBias
+from fxformer.inference.scoring import TokenScores
 
 
 def scores_of(model, texts, tokens):
     """Sums of log p of both sentences of a pair."""
     pair = Encoder(model).pair(texts)
-    return [one.total for one in SentenceScorer(model).score(pair, tokens)]
+    scorer = SentenceScorer(model)
+    pairs = zip(scorer.score(pair), pair, strict=True)
+    return [scorer.chosen(found, one, tokens).sum() for found, one in pairs]
 
 
 PAIR = ("the red cat sat", "the old small cat sat")
@@ -80,19 +83,30 @@ def test_the_swapped_scores_of_antistereo_pairs_are_counted_the_other_way(sets, 
 def test_a_model_that_ignores_the_order_has_a_language_model_score_of_half():
     metric = PairMetric()
     scores = np.array([[-3.0, -4.0], [-2.0, -1.0]])
-    assert metric.aggregate(metric.statistics(scores, scores))["lm"] == 50
-    made = metric.aggregate(metric.statistics(scores, scores - 1))
+    same = [TokenScores(np.zeros(1, np.int32), np.array([x])) for x in scores.ravel()]
+    worse = [TokenScores(one.tokens, one.log_probs - 1) for one in same]
+    wins = _wins(same, same)
+    assert metric.aggregate(metric.statistics(scores, wins))["lm"] == 50
+    made = metric.aggregate(metric.statistics(scores, _wins(same, worse)))
     assert made == {"preferred": 50, "log_odds": 0, "lm": 100}
 
 
-def test_shuffling_moves_shared_ordinary_tokens_only():
+def test_two_neighbouring_shared_ordinary_tokens_are_exchanged():
     special = np.zeros(20, bool)
     special[[1, 2]] = True
-    sentence = Sentence(np.array([1, 5, 6, 7, 8, 9, 10, 2]), ((3, 5),))
-    made = shuffled(sentence, special, 3)
-    assert made.ids[[0, 3, 4, 7]].tolist() == [1, 7, 8, 2]
-    assert sorted(made.ids) == sorted(sentence.ids) and made.ids.tolist() != sentence.ids.tolist()
-    assert shuffled(sentence, special, 3).ids.tolist() == made.ids.tolist()
+    ids, source = np.array([1, 5, 6, 7, 8, 9, 9, 10, 2]), np.array([5, 6, 7, 9, 9, 10, 2])
+    sentence = Sentence(ids, ((3, 5),), source, ((2, 3),))
+    found = set()
+    for seed in range(20):
+        made = exchanged(sentence, special, seed)
+        assert made.spans == sentence.spans and made.source_spans == sentence.source_spans
+        places = np.flatnonzero(made.ids != ids)
+        shift = 1 if places[0] < 3 else 2
+        assert np.flatnonzero(made.source != source).tolist() == (places - shift).tolist()
+        found.add(tuple(places))
+    assert found == {(1, 2), (6, 7)}
+    alone = Sentence(ids[:2], ())
+    assert exchanged(alone, special, 0).ids.tolist() == [1, 5]
 
 
 def test_pairs_without_a_token_to_score_or_too_long_are_left_out(model_of):
