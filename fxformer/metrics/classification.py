@@ -90,13 +90,10 @@ class MacroF1(ClassMetric):
 
 
 @dataclasses.dataclass(frozen=True)
-class MicroF1(ClassMetric):
+class MicroF1(Accuracy):
     """F1 of all classes pooled; with one label for each example it equals the accuracy."""
 
     names = ("f1_micro",)
-
-    def from_counts(self, hits: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> float:
-        return hits.sum() / actual.sum()
 
 
 @dataclasses.dataclass(frozen=True)

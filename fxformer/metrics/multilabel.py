@@ -11,13 +11,16 @@ from fxformer.metrics.inputs import multi_label
 from fxformer.types import Proportion
 
 
+@dataclasses.dataclass(frozen=True)
 class MultiLabelF1(SumMetric):
     """F1 of multi-hot labels; a class is called where sigmoid(logit) > threshold.
 
     Predictions are logits, float [N, C], references multi-hot labels of 0 and 1, [N, C].
+
+    threshold: probability above which a class is called
     """
 
-    threshold: float
+    threshold: Proportion = 0.5
 
     def statistics(self, predictions: Any, references: Any) -> np.ndarray:
         """Whether each class is a true positive, called, true: [N, 3 C]."""
@@ -29,14 +32,9 @@ class MultiLabelF1(SumMetric):
 
 @dataclasses.dataclass(frozen=True)
 class MicroMultiLabelF1(MultiLabelF1):
-    """F1 of all decisions (example, class) pooled.
-
-    threshold: probability above which a class is called
-    """
+    """F1 of all decisions (example, class) pooled."""
 
     names = ("f1_micro",)
-
-    threshold: Proportion = 0.5
 
     def from_sums(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         counts = sums.reshape(*sums.shape[:-1], 3, -1).sum(axis=-1)
@@ -45,14 +43,9 @@ class MicroMultiLabelF1(MultiLabelF1):
 
 @dataclasses.dataclass(frozen=True)
 class MacroMultiLabelF1(MultiLabelF1):
-    """Mean F1 of all classes; 0 for a class that is neither true nor called anywhere.
-
-    threshold: probability above which a class is called
-    """
+    """Mean F1 of all classes; 0 for a class that is neither true nor called anywhere."""
 
     names = ("f1_macro",)
-
-    threshold: Proportion = 0.5
 
     def from_sums(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         hits, called, actual = np.split(sums, 3, axis=-1)

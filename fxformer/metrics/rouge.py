@@ -11,6 +11,7 @@ import numpy as np
 from fxformer.errors import UserError
 from fxformer.metrics.base import SumMetric, ratio
 from fxformer.metrics.inputs import texts
+from fxformer.metrics.overlap import bag_f1, f1
 from fxformer.metrics.porter import stem
 
 TOKEN = re.compile(r"[a-z0-9]+")
@@ -82,21 +83,13 @@ class Rouge(SumMetric):
         return [part for part in parts if part]
 
 
-def f1(hits: int, predicted: int, actual: int) -> float:
-    """Harmonic mean of hits / predicted and hits / actual; 0 without hits."""
-    if not hits:
-        return 0.0
-    precision, recall = hits / predicted, hits / actual
-    return 2 * precision * recall / (precision + recall)
-
-
 def ngram_f1(predicted: Sequence[str], actual: Sequence[str], n: int) -> float:
     """F1 of two bags of n-grams."""
     given, wanted = (
         collections.Counter(zip(*(tokens[start:] for start in range(n)), strict=False))
         for tokens in (predicted, actual)
     )
-    return f1((given & wanted).total(), given.total(), wanted.total())
+    return bag_f1(given, wanted)
 
 
 def lcs_table(left: Sequence[str], right: Sequence[str]) -> list[list[int]]:

@@ -11,6 +11,7 @@ import numpy as np
 from fxformer.errors import UserError
 from fxformer.metrics.base import SumMetric, ratio
 from fxformer.metrics.inputs import texts
+from fxformer.metrics.overlap import bag_f1
 
 ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
 PUNCTUATION = str.maketrans("", "", string.punctuation)  # ASCII only, as in the official script
@@ -101,8 +102,4 @@ def token_f1(predicted: list[str], actual: list[str], *, empty_equal: bool) -> f
     """
     if not predicted or not actual:
         return float(empty_equal and predicted == actual)
-    same = sum((collections.Counter(predicted) & collections.Counter(actual)).values())
-    if same == 0:
-        return 0.0
-    precision, recall = same / len(predicted), same / len(actual)
-    return (2 * precision * recall) / (precision + recall)
+    return bag_f1(collections.Counter(predicted), collections.Counter(actual))

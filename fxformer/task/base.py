@@ -271,6 +271,22 @@ def numbers(placed: Placed) -> Int[np.ndarray, "B N"]:
     return found
 
 
+def slot_labels(placed: Placed, dtype: Any, shape: tuple[int, ...] = ()) -> Labels:
+    """The label of each feature, of this shape, at its slot in its row; weight 0 elsewhere."""
+    weights = filled(placed)
+    classes = np.zeros((*weights.shape, *shape), dtype)
+    if placed.features:
+        classes[placed.row, placed.slot] = [one.label for one in placed.features]
+    return Labels(begins(placed), classes, weights, numbers(placed))
+
+
+def stacked(
+    outputs: Sequence[np.ndarray], features: Sequence[Feature]
+) -> tuple[Float[np.ndarray, "N ..."], np.ndarray]:
+    """(outputs, labels) of features with one output each."""
+    return np.stack(outputs), np.array([one.label for one in features])
+
+
 def token_outputs(
     outputs: Float[np.ndarray, "B T C"], labels: Labels
 ) -> dict[int, Float[np.ndarray, "t C"]]:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,19 +15,12 @@ from fxformer.data.labelled.labels import labels_of
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
-from fxformer.task.base import Encoded, Task, TextEncoder, begins, filled, numbers
-from fxformer.task.class_labels import (
-    check_class_weights,
-    class_diagnosis,
-    freeze,
-    label_names,
-    label_set,
-    weight_array,
-)
+from fxformer.task.base import Encoded, Task, TextEncoder, slot_labels, stacked
+from fxformer.task.class_labels import class_diagnosis, freeze, label_names, label_set
+from fxformer.task.class_tasks import ClassTask, OneClassTask
 from fxformer.task.features import Feature, Placed
-from fxformer.task.losses import sigmoid_loss, softmax_loss, squared_loss
+from fxformer.task.losses import sigmoid_loss, squared_loss
 from fxformer.task.text_template import fit_pair
-from fxformer.types import Positive, Rate
 
 LARGEST = float(np.finfo(np.float32).max)  # label of a regression
 
@@ -84,57 +77,29 @@ class TextTask(Task):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Classification(TextTask):
-    """One class of many: -log softmax(logits)[class].
-
-    labels: names of the classes in the order of the outputs; None: from the training rows, sorted
-    smoothing: label smoothing
-    class_weights: factors on the loss of each class, in the order of `labels`; "balanced": rows /
-        (classes * rows of the class); None: 1
-    """
+class Classification(OneClassTask, TextTask):
+    """One class of many for a text or a pair of texts. For the fields see OneClassTask."""
 
     problem_type: ClassVar[str | None] = "single_label_classification"
     label_role: ClassVar[str | None] = "label"
-    labels: Sequence[str] | None = None
-    smoothing: Rate = 0.0
-    class_weights: Sequence[Positive] | Literal["balanced"] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        freeze(self, "labels", "class_weights")
-        check_class_weights(self.labels, self.class_weights)
-
-    @property
-    def outputs(self) -> int:
-        return len(label_names(self))
 
     def label_of(self, row: Row) -> int:
         return label_set(self).id_of(row.values["label"], row.where)
 
     def label_arrays(self, placed: Placed) -> Labels:
-        weights = filled(placed)
-        classes = np.zeros(weights.shape, np.int32)
-        classes[placed.row, placed.slot] = [one.label for one in placed.features]
-        return Labels(begins(placed), classes, weights, numbers(placed))
+        return slot_labels(placed, np.int32)
 
     def loss(
         self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
     ) -> tuple[Sums, Array]:
         logits = self.logits(head, hidden, segments, labels, key)
-        found = softmax_loss(
-            logits,
-            labels.classes,
-            labels.weights,
-            smoothing=self.smoothing,
-            class_weights=weight_array(self.class_weights),
-        )
-        return found, logits
+        return self.class_loss(logits, labels), logits
 
     def predictions(
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
     ) -> tuple[np.ndarray, np.ndarray]:
         """(logits [N, C] float32, classes [N] int)."""
-        return np.stack(outputs), np.array([one.label for one in features])
+        return stacked(outputs, features)
 
     def diagnosis(self, predictions: Any, references: Any) -> list[str]:
         return class_diagnosis(predictions, references, label_names(self))
@@ -144,23 +109,11 @@ class Classification(TextTask):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MultiLabel(TextTask):
-    """Several classes of many, each on its own: mean binary cross-entropy over the classes.
-
-    labels: as in Classification
-    """
+class MultiLabel(ClassTask, TextTask):
+    """Several classes of many, each on its own: mean binary cross-entropy over the classes."""
 
     problem_type: ClassVar[str | None] = "multi_label_classification"
     label_role: ClassVar[str | None] = "label"
-    labels: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        freeze(self, "labels")
-
-    @property
-    def outputs(self) -> int:
-        return len(label_names(self))
 
     def label_of(self, row: Row) -> np.ndarray:
         known = label_set(self)
@@ -169,11 +122,7 @@ class MultiLabel(TextTask):
         return found
 
     def label_arrays(self, placed: Placed) -> Labels:
-        weights = filled(placed)
-        classes = np.zeros((*weights.shape, self.outputs), np.float32)
-        if placed.features:
-            classes[placed.row, placed.slot] = np.stack([one.label for one in placed.features])
-        return Labels(begins(placed), classes, weights, numbers(placed))
+        return slot_labels(placed, np.float32, (self.outputs,))
 
     def loss(
         self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
@@ -190,7 +139,8 @@ class MultiLabel(TextTask):
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
     ) -> tuple[np.ndarray, np.ndarray]:
         """(logits [N, C] float32, multi-hot classes [N, C] int)."""
-        return np.stack(outputs), np.stack([one.label for one in features]).astype(np.int64)
+        logits, classes = stacked(outputs, features)
+        return logits, classes.astype(np.int64)
 
     def shown(self, answer: Any, row: Row) -> str:
         chosen = np.flatnonzero(np.asarray(answer) > 0)
@@ -222,10 +172,7 @@ class Regression(TextTask):
         return number
 
     def label_arrays(self, placed: Placed) -> Labels:
-        weights = filled(placed)
-        values = np.zeros(weights.shape, np.float32)
-        values[placed.row, placed.slot] = [one.label for one in placed.features]
-        return Labels(begins(placed), values, weights, numbers(placed))
+        return slot_labels(placed, np.float32)
 
     def loss(
         self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
@@ -241,4 +188,4 @@ class Regression(TextTask):
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
     ) -> tuple[np.ndarray, np.ndarray]:
         """(values [N] float32, numbers [N] float)."""
-        return np.stack(outputs), np.array([one.label for one in features])
+        return stacked(outputs, features)

@@ -12,7 +12,7 @@ from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.ops.cross_entropy import Sums
-from fxformer.task.base import Encoded, Task, TextEncoder, filled, numbers
+from fxformer.task.base import Encoded, Task, TextEncoder, slot_labels, stacked
 from fxformer.task.class_labels import class_diagnosis, freeze
 from fxformer.task.features import Feature, Placed
 from fxformer.task.losses import softmax_loss
@@ -66,15 +66,13 @@ class MultipleChoice(Task):
         return Encoded([Feature(tokens, types, lengths, number, label)], total, cut=total - kept)
 
     def label_arrays(self, placed: Placed) -> Labels:
-        weights = filled(placed)
-        classes = np.zeros(weights.shape, np.int32)
-        classes[placed.row, placed.slot] = [one.label for one in placed.features]
-        at = np.full((*weights.shape, placed.parts), -1, np.int32)
+        made = slot_labels(placed, np.int32)
+        at = np.full((*made.classes.shape, placed.parts), -1, np.int32)
         places = zip(placed.row, placed.slot, placed.begin, placed.features, strict=True)
         for row, slot, begin, one in places:
             starts = begin + np.cumsum([0, *one.parts[:-1]])
             at[row, slot, : len(starts)] = starts
-        return Labels(at, classes, weights, numbers(placed))
+        return made.replace(at=at)
 
     def picked(self, labels: Labels) -> np.ndarray:
         """Position of the first choice of each example."""
@@ -96,7 +94,7 @@ class MultipleChoice(Task):
         self, outputs: Sequence[np.ndarray], features: Sequence[Feature], rows: Sequence[Row]
     ) -> tuple[np.ndarray, np.ndarray]:
         """(logits of the choices [N, K] float32, right choices [N] int)."""
-        return np.stack(outputs), np.array([one.label for one in features])
+        return stacked(outputs, features)
 
     def diagnosis(self, predictions: Any, references: Any) -> list[str]:
         """Whether one place among the choices is predicted for all rows."""

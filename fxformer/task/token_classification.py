@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -13,17 +13,10 @@ from fxformer.batch import Labels
 from fxformer.data.labelled.rows import Row
 from fxformer.metrics.diagnosis import diagnosis
 from fxformer.ops.cross_entropy import Sums
-from fxformer.task.base import Encoded, Task, TextEncoder, begins, numbers, token_outputs
-from fxformer.task.class_labels import (
-    check_class_weights,
-    freeze,
-    label_names,
-    label_set,
-    weight_array,
-)
+from fxformer.task.base import Encoded, TextEncoder, begins, numbers, token_outputs
+from fxformer.task.class_labels import label_names, label_set
+from fxformer.task.class_tasks import OneClassTask
 from fxformer.task.features import Feature, Placed
-from fxformer.task.losses import softmax_loss
-from fxformer.types import Positive, Rate
 
 OUTSIDE = "O"
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -42,17 +35,16 @@ class WordLabels:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenClassification(Task):
+class TokenClassification(OneClassTask):
     """A class for each word, from the `token_classification` head at its first token.
 
     Devlin et al. 2019, sec. 5.3. A row is a list of words with a label each, or a text with
     entities, whose words are then labelled in data.label_scheme. A row that is too long becomes
     several inputs, cut between words, and loses nothing.
 
-    labels: names of the classes in the order of the outputs; None: from the training rows, sorted
     label_all: whether all tokens of a word have its label, instead of the first; words are still
         read off their first token
-    smoothing, class_weights: as in Classification
+    For the other fields see OneClassTask.
     """
 
     head: ClassVar[str] = "token_classification"
@@ -61,19 +53,7 @@ class TokenClassification(Task):
     label_role: ClassVar[str | None] = "labels"
     per_token: ClassVar[bool] = True
 
-    metrics: Mapping[str, Any] | Sequence[Any] = ()
-    labels: Sequence[str] | None = None
     label_all: bool = False
-    smoothing: Rate = 0.0
-    class_weights: Sequence[Positive] | None = None
-
-    def __post_init__(self) -> None:
-        freeze(self, "metrics", "labels", "class_weights")
-        check_class_weights(self.labels, self.class_weights)
-
-    @property
-    def outputs(self) -> int:
-        return len(label_names(self))
 
     def read(self, row: Row) -> Row:
         """The row with words and labels in BIO, made of its text and entities where it has those.
@@ -141,14 +121,7 @@ class TokenClassification(Task):
         self, head: Any, hidden: Array, segments: Array, labels: Labels, key: Array | None
     ) -> tuple[Sums, Array]:
         logits = head(hidden, segments, key=key).astype(jnp.float32)
-        found = softmax_loss(
-            logits,
-            labels.classes,
-            labels.weights,
-            smoothing=self.smoothing,
-            class_weights=weight_array(self.class_weights),
-        )
-        return found, logits
+        return self.class_loss(logits, labels), logits
 
     def outputs_of(self, outputs: np.ndarray, labels: Labels) -> dict[int, np.ndarray]:
         return token_outputs(outputs, labels)

@@ -127,6 +127,15 @@ def test_tokens_that_are_cut_are_counted_as_dropped(tmp_path):
         assert cut[split]["tokens_used"] + cut[split]["tokens_dropped"] == cut[split]["tokens_in"]
 
 
+def test_tokens_of_choices_that_are_left_out_are_counted(tmp_path):
+    rows = rows_of("multiple_choice", 6)
+    rows[0]["choices"][1] = "\u200b"  # a character without a token
+    valid = write(tmp_path / "v.jsonl", rows)
+    setup = setup_of(tmp_path, "multiple_choice", f"data.valid_files={valid}")
+    facts, packing = setup.data.facts["valid"], setup.data.facts["packing"]["valid"]
+    assert facts["skipped"] == {"a text without tokens": 1} and packing["tokens_dropped"] > 0
+
+
 def test_answers_are_the_tokens_of_their_characters(tmp_path):
     setup = setup_of(tmp_path, "question_answering", "data.length=12")
     tokenizer, seen = setup.data.tokenizer, 0
@@ -180,6 +189,10 @@ def test_class_names_come_from_the_training_rows_and_are_stored(tmp_path):
     labels = [row["label"] for row in rows_of("classification")]
     wanted = [len(labels) / (2 * labels.count(name)) for name in ("few", "many")]
     assert list(setup.cfg.task.class_weights) == pytest.approx(wanted)
+    words = setup_of(tmp_path, "token_classification", "task.class_weights=balanced")
+    labels = [label for row in rows_of("token_classification") for label in row["labels"]]
+    wanted = [len(labels) / (2 * labels.count(name)) for name in ("B-COL", "O")]
+    assert list(words.cfg.task.class_weights) == pytest.approx(wanted)
 
 
 def test_class_names_take_the_order_of_the_head_that_is_loaded(tmp_path, caplog):
