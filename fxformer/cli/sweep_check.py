@@ -82,10 +82,17 @@ class Judge:
         return None
 
     def refused(self, trials: Iterable[tuple[int, Words]]) -> dict[int, str]:
-        """{slot: why} of those that cannot run, as far as SECONDS allow."""
-        end, found, trials = time.monotonic() + SECONDS, {}, list(trials)
+        """{slot: why} of those that cannot run: all whose keys, values or combinations are wrong,
+        and of those that shapes and data rule out as many as SECONDS allow to find."""
+        trials = list(trials)
         with Console(stderr=True).status("") as status:
+            status.update(f"validating the configs of the search: {len(trials)} …")
+            wrong = {slot: self.problems(words) for slot, words in trials}
+            found = {slot: "; ".join(said) for slot, said in wrong.items() if said}
+            end = time.monotonic() + SECONDS
             for number, (slot, words) in enumerate(trials):
+                if slot in found:
+                    continue
                 status.update(f"judging the configs of the search: {number} of {len(trials)} …")
                 if why := self.reason(words):
                     found[slot] = why
