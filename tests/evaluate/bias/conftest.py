@@ -2,11 +2,12 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 import fxformer
 from tests.evaluate.bias.files import all_sets
-from tests.inspect.untrained_run import untrained_run
+from tests.inspect.untrained_run import WORDS, untrained_run
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,10 @@ def sets(tmp_path_factory):
 def run_of(tmp_path_factory):
     """bert, gpt, bart or t5 -> its untrained run."""
     folder = tmp_path_factory.mktemp("bias_models")
+    rng = np.random.default_rng(0)
+    words = [*WORDS, "he", "she", "because", "was"]  # those of the data sets, but for the marker
+    texts = [" ".join(rng.choice(words, 60)) + "." for _ in range(39)]
+    (folder / "text.txt").write_text("\n\n".join(texts))
     return functools.cache(lambda kind: untrained_run(folder, kind, steps=(10, 20)))
 
 

@@ -81,7 +81,7 @@ def test_an_encoder_is_scored_by_the_word_in_the_gap(sets, model_of):
     (place,) = np.flatnonzero(ids[0] != ids[1])
     pro, anti, unrelated = (probability(model, row, place) for row in ids)
     assert made.log_odds[3] == pytest.approx(np.log(pro / anti), abs=1e-4)
-    wanted = [0, pro > anti, (pro > unrelated) + (anti > unrelated)]  # example 3 has term 0
+    wanted = [0, pro > anti, int(pro > unrelated) + int(anti > unrelated)]  # example 3 has term 0
     assert made.statistics[3, :3].tolist() == wanted
 
 
@@ -92,7 +92,10 @@ def test_a_decoder_is_scored_by_the_whole_sentence(sets, model_of):
     scores = [model.token_scores(text)[0].log_probs for text in examples[3].texts]
     pro, anti, unrelated = (one.mean() for one in scores)
     assert made.log_odds[3] == pytest.approx(scores[0].sum() - scores[1].sum(), abs=1e-4)
-    assert made.statistics[3, 1:3].tolist() == [pro > anti, (pro > unrelated) + (anti > unrelated)]
+    assert made.statistics[3, 1:3].tolist() == [
+        pro > anti,
+        int(pro > unrelated) + int(anti > unrelated),
+    ]
 
 
 def test_a_start_token_outside_the_template_is_before_the_first_token_only(model_of):
