@@ -39,6 +39,10 @@ class EvaluateTeacher(Callback):
             teacher={"name": self.teacher.name, "parameters": parameters, "valid": numbers}
         )
 
+    def lines(self, ended: LoopState) -> list[tuple[str, str]]:
+        """Lines of the summary; see `teacher_lines`."""
+        return teacher_lines(self.run.facts.get("teacher"), self.setup.parameters, ended.valid)
+
     def _numbers(self, loop: LoopState) -> dict[str, float]:
         batches = SplitBatches(self.setup)
         numbers = evaluate_batches(

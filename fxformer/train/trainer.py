@@ -26,13 +26,13 @@ from fxformer.track.summary import Sample, summarise
 from fxformer.train import summary_stats
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
+from fxformer.train.comparisons import comparisons_of
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.setup import Setup, SplitBatches
 from fxformer.train.signals import deadline
 from fxformer.train.state import State
-from fxformer.train.teacher_evaluation import EvaluateTeacher, teacher_lines
 from fxformer.train.test_split import EvaluateTest
 
 SAMPLES = 3  # predictions shown
@@ -80,6 +80,7 @@ class Trainer:
         )
         self.validation = SplitBatches(self.setup)
         self.coverage = Coverage(self.setup.objective)
+        self.comparisons = comparisons_of(self.setup, self.run)
 
     def train(self) -> LoopState:
         """Trains to the end, evaluates, saves, shows."""
@@ -201,9 +202,12 @@ class Trainer:
             facts=self.saved_facts,
             note=self.note,
         )
-        if (teacher := self.setup.teacher) is not None:
-            own.insert(0, EvaluateTeacher(self.setup, teacher, self.run))
-        return [*own, EvaluateTest(self.setup, self.checkpoints, self.run), *self.more]
+        return [
+            *self.comparisons,
+            *own,
+            EvaluateTest(self.setup, self.checkpoints, self.run),
+            *self.more,
+        ]
 
     def saved_facts(self) -> dict:
         """For the host part of a checkpoint: the run, and what its logs hold by now."""
@@ -268,10 +272,8 @@ class Trainer:
         used = self.meter.close()
         if compared := self.check.end():
             self.run.event("crosscheck", **compared)
-        energy, work = (
-            used.total,
-            summary_stats.work(self.setup, ended, used.seconds.get("train", 0.0)),
-        )
+        energy = used.total
+        work = summary_stats.work(self.setup, ended, used.seconds.get("train", 0.0))
         numbers = {f"valid_{name}": value for name, value in ended.valid.items()}
         self.store_evaluation(ended)
         evaluated = evaluations_of(self.run.facts)
@@ -289,7 +291,7 @@ class Trainer:
             self.run.folder,
             status=ended.status,
             facts=summary_stats.facts(self.setup, ended, work, text, evaluated)
-            + teacher_lines(self.run.facts.get("teacher"), self.setup.parameters, ended.valid),
+            + [line for one in self.comparisons for line in one.lines(ended)],
             energy=used,
             carbon=carbon,
             check=self.check.text(),
