@@ -38,7 +38,7 @@ ALIASES = {
     "n_embd": "dim",
     "intermediate_size": "ffn.hidden",
     "d_ff": "ffn.hidden",
-    "mlm_probability": "selection.rate",
+    "mlm_probability": "masking.rate",
     "max_seq_length": "length",
     "block_size": "length",
     "train_batch_size": "batch",

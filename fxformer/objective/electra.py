@@ -15,7 +15,8 @@ from fxformer.nn.flops import kernel_size
 from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.detection import detection
 from fxformer.objective.infilling import InfillExample
-from fxformer.objective.masked import MaskedLM, Selection
+from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.base import EncoderMasking
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount
 from fxformer.objective.sample import sample
@@ -52,7 +53,7 @@ class ReplacedTokenDetection(MaskedLM):
         head: Part,
         generator_size: Share = 0.25,
         discriminator_weight: NonNegative = 50.0,
-        selection: Selection = ExactCount(),
+        masking: EncoderMasking = ExactCount(),
         replacement: Replacement = Replacement(1.0, 0.0),
         loss: CrossEntropy = CrossEntropy(),
         vocabulary: Vocabulary,
@@ -60,7 +61,7 @@ class ReplacedTokenDetection(MaskedLM):
     ):
         super().__init__(
             functools.partial(model, head=head),
-            selection=selection,
+            masking=masking,
             replacement=replacement,
             loss=loss,
             vocabulary=vocabulary,

@@ -14,7 +14,8 @@ from fxformer.batch import Batch, Labels, Pairs, Rows, Vocabulary
 from fxformer.errors import UserError
 from fxformer.nn.task_head import ClassificationHead
 from fxformer.objective.infilling import InfillExample
-from fxformer.objective.masked import MaskedLM, Selection
+from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.base import EncoderMasking
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import Independent
 from fxformer.objective.pieces import Pieces, pieces_of
@@ -54,13 +55,13 @@ class SentencePairLM(MaskedLM):
         *,
         rate: Share = 0.5,
         sentence_weight: NonNegative = 1.0,
-        selection: Selection = Independent(),
+        masking: EncoderMasking = Independent(),
         replacement: Replacement = Replacement(),
         loss: CrossEntropy = CrossEntropy(),
         vocabulary: Vocabulary,
         rngs: nnx.Rngs,
     ):
-        knobs = {"selection": selection, "replacement": replacement, "loss": loss}
+        knobs = {"masking": masking, "replacement": replacement, "loss": loss}
         super().__init__(model, vocabulary=vocabulary, rngs=rngs, **knobs)
         if self.model.num_types < 2:
             raise UserError(

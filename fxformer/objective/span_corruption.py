@@ -8,16 +8,16 @@ from flax import nnx
 from fxformer.batch import Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.infilling import InfillExample, ScoringRequest, shifted
-from fxformer.objective.masking.base import Hidden, Hiding
-from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.base import Masked, Seq2SeqMasking
+from fxformer.objective.masking.random_spans import RandomSpans
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of, starts_of
-from fxformer.objective.span_target import HiddenText, Side, closing
+from fxformer.objective.span_target import MaskedText, Side, closing
 from fxformer.ops.cross_entropy import CrossEntropy
 from fxformer.types import Count, Natural, Part
 
 
-class SpanCorruption(HiddenText):
+class SpanCorruption(MaskedText):
     """Each span gives way to a sentinel; write the spans, each after its sentinel. T5, sec. 3.1.4.
 
     "Thank you <X> me to your party <Y> week" -> "<X> for inviting <Y> last <Z>": Raffel et al.
@@ -36,7 +36,7 @@ class SpanCorruption(HiddenText):
         self,
         model: Part,
         *,
-        hiding: Hiding = RandomSpans(),
+        masking: Seq2SeqMasking = RandomSpans(),
         sentinels: Natural = 100,
         start: Literal["eos", "bos", "pad"] = "pad",
         shortest: Count = 32,
@@ -51,7 +51,7 @@ class SpanCorruption(HiddenText):
             )
         super().__init__(
             model,
-            hiding=hiding,
+            masking=masking,
             start=start,
             shortest=shortest,
             loss=loss,
@@ -66,7 +66,7 @@ class SpanCorruption(HiddenText):
 
     def row_length(self, length: int) -> int:
         """length, if there are sentinels enough for a piece of it."""
-        self._check_sentinels(self.hiding.most(length)[1], f"a row of {length} tokens")
+        self._check_sentinels(self.masking.most(length)[1], f"a row of {length} tokens")
         return length
 
     def _check_sentinels(self, spans: int, where: str) -> None:
@@ -78,27 +78,27 @@ class SpanCorruption(HiddenText):
                 f"{spans + 1 + len(self.vocabulary.sentinels) - have}, or a smaller data.length"
             )
 
-    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
-        first = hidden.begins(pieces)
+    def _source(self, pieces: Pieces, masked: Masked) -> Side:
+        first = masked.begins(pieces)
         tokens = pieces.tokens.copy()
-        tokens[hidden.index[first]] = self._sentinels(hidden.span[first])
+        tokens[masked.index[first]] = self._sentinels(masked.span[first])
         stays = np.ones(len(tokens), bool)
-        stays[hidden.index[~first]] = False
+        stays[masked.index[~first]] = False
         return Side(tokens[stays], pieces.piece[stays])
 
-    def _target(self, pieces: Pieces, hidden: Hidden) -> Side:
-        """Each hidden token comes after those before it and after one sentinel more than spans."""
+    def _target(self, pieces: Pieces, masked: Masked) -> Side:
+        """Each masked token comes after those before it and after one sentinel more than spans."""
         tail = closing(pieces, self.vocabulary)
-        owner, spans = pieces.piece[hidden.index], hidden.number(pieces)
+        owner, spans = pieces.piece[masked.index], masked.number(pieces)
         number = counts_of(owner, pieces.count)
         used = number + spans + 1 + counts_of(pieces.piece, pieces.count, tail)
         used *= pieces.lengths > 0  # nothing at all for a piece that is left out
         piece, rank = numbered(used)
         tokens, start = np.zeros(len(piece), np.int32), starts_of(used)
-        place = start[owner] + ranks_of(owner, pieces.count) + hidden.span + 1
-        tokens[place] = pieces.tokens[hidden.index]
-        first = hidden.begins(pieces)
-        tokens[place[first] - 1] = self._sentinels(hidden.span[first])
+        place = start[owner] + ranks_of(owner, pieces.count) + masked.span + 1
+        tokens[place] = pieces.tokens[masked.index]
+        first = masked.begins(pieces)
+        tokens[place[first] - 1] = self._sentinels(masked.span[first])
         alive = pieces.lengths > 0
         tokens[(start + number + spans)[alive]] = self._sentinels(spans[alive])
         last = pieces.piece[tail]
@@ -120,22 +120,22 @@ class SpanCorruption(HiddenText):
         return [ScoringRequest(tokens, target, np.arange(1, len(example.middle) + 1), source)]
 
 
-class DropTokens(HiddenText):
-    """The hidden tokens leave no mark; write them in order. Raffel et al. 2020, table 3.
+class DropTokens(MaskedText):
+    """The masked tokens leave no mark; write them in order. Raffel et al. 2020, table 3.
 
     "Thank you me to your party week" -> "for inviting last".
     """
 
     marks = 0
 
-    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
+    def _source(self, pieces: Pieces, masked: Masked) -> Side:
         stays = np.ones(len(pieces.tokens), bool)
-        stays[hidden.index] = False
+        stays[masked.index] = False
         return Side(pieces.tokens[stays], pieces.piece[stays])
 
-    def _target(self, pieces: Pieces, hidden: Hidden) -> Side:
+    def _target(self, pieces: Pieces, masked: Masked) -> Side:
         wanted = closing(pieces, self.vocabulary)
-        wanted[hidden.index] = True
+        wanted[masked.index] = True
         return Side(pieces.tokens[wanted], pieces.piece[wanted])
 
     def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:

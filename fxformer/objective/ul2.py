@@ -11,8 +11,8 @@ from fxformer.batch import Limit, Vocabulary
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.infilling import InfillExample, ScoringRequest
-from fxformer.objective.masking.base import Hidden, Hiding
-from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.base import Masked, Seq2SeqMasking
+from fxformer.objective.masking.random_spans import Suffix
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.span_corruption import SpanCorruption
 from fxformer.objective.span_target import Side
@@ -22,15 +22,15 @@ from fxformer.types import Count, Natural, Part, Positive
 
 @dataclasses.dataclass(frozen=True)
 class Denoiser:
-    """One way of hiding; `weight`: of its share of the pieces; `mode`: number of its mode token."""
+    """A masking; `weight`: of its share of the pieces; `mode`: number of its mode token."""
 
-    hiding: Hiding
+    masking: Seq2SeqMasking
     mode: Natural = 0
     weight: Positive = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Mixed(Hiding):
+class Mixed(Seq2SeqMasking):
     """Each piece by one of the denoisers, drawn with their weights."""
 
     denoisers: tuple[Denoiser, ...]
@@ -41,23 +41,23 @@ class Mixed(Hiding):
         weights = np.array([denoiser.weight for denoiser in self.denoisers])
         return weights / weights.sum()
 
-    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
-        """The hidden tokens, and which denoiser hid those of each piece."""
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
+        """The masked tokens, and which denoiser masked those of each piece."""
         steps = np.cumsum(self.shares)[:-1]
         kind = np.searchsorted(steps, draws.uniform("denoiser"), side="right")
         index, span = [], []
         for number, denoiser in enumerate(self.denoisers):
             place = np.flatnonzero(kind[pieces.piece] == number)
-            found = denoiser.hiding(pieces.take(place), draws.within(f"denoiser {number}"))
+            found = denoiser.masking(pieces.take(place), draws.within(f"denoiser {number}"))
             index.append(place[found.index])
             span.append(found.span)
         index, span = np.concatenate(index), np.concatenate(span)
         order = np.argsort(index, kind="stable")
-        return Hidden(index[order], span[order], kind)
+        return Masked(index[order], span[order], kind)
 
     def most(self, length: int) -> tuple[int, int]:
-        """The most that any denoiser hides, in tokens and in spans."""
-        tokens, spans = zip(*(d.hiding.most(length) for d in self.denoisers), strict=True)
+        """The most that any denoiser masks, in tokens and in spans."""
+        tokens, spans = zip(*(d.masking.most(length) for d in self.denoisers), strict=True)
         return max(tokens), max(spans)
 
 
@@ -91,7 +91,7 @@ class MixtureOfDenoisers(SpanCorruption):
             )
         super().__init__(
             model,
-            hiding=Mixed(denoisers),
+            masking=Mixed(denoisers),
             sentinels=sentinels,
             start=start,
             shortest=shortest,
@@ -118,26 +118,26 @@ class MixtureOfDenoisers(SpanCorruption):
 
         return (*super().limits(width), Limit(source, self.source_length(width)))
 
-    def _source(self, pieces: Pieces, hidden: Hidden) -> Side:
-        source = super()._source(pieces, hidden)
+    def _source(self, pieces: Pieces, masked: Masked) -> Side:
+        source = super()._source(pieces, masked)
         alive = np.flatnonzero(pieces.lengths > 0)
         piece = np.concatenate([alive, source.piece])
-        tokens = np.concatenate([self.mode_tokens(hidden)[alive], source.tokens])
+        tokens = np.concatenate([self.mode_tokens(masked)[alive], source.tokens])
         order = np.argsort(piece, kind="stable")  # the mode token first
         return Side(tokens[order].astype(np.int32), piece[order])
 
-    def mode_tokens(self, hidden: Hidden) -> np.ndarray:
+    def mode_tokens(self, masked: Masked) -> np.ndarray:
         """The mode token of each piece. [P]."""
         modes = np.array(self.vocabulary.sentinels[len(self.span_sentinels) :])
-        denoisers = cast(Mixed, self.hiding).denoisers
-        return modes[np.array([d.mode for d in denoisers])[hidden.kind]]
+        denoisers = cast(Mixed, self.masking).denoisers
+        return modes[np.array([d.mode for d in denoisers])[masked.kind]]
 
     def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
-        """Span corruption's, in the mode of the first denoiser that hides such a place: a suffix
+        """Span corruption's, in the mode of the first denoiser that masks such a place: a suffix
         where nothing comes after the example."""
         wanted = example.closed(self.vocabulary)
-        denoisers = cast(Mixed, self.hiding).denoisers
-        fitting = [d for d in denoisers if isinstance(d.hiding, Suffix) == wanted]
+        denoisers = cast(Mixed, self.masking).denoisers
+        fitting = [d for d in denoisers if isinstance(d.masking, Suffix) == wanted]
         mode = (fitting or denoisers)[0].mode
         first = self.vocabulary.sentinels[len(self.span_sentinels) + mode]
         (question,) = super().scoring_requests(example)

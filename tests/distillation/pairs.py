@@ -27,7 +27,7 @@ DATA = (
     "trainer.steps=2",
 )
 OBJECTIVES = {
-    "bert": ("objective=mlm", "objective/selection=iid"),
+    "bert": ("objective=mlm", "objective/masking=iid"),
     "gpt2": ("objective=clm",),
     "bart": ("objective=denoise",),
 }

@@ -24,7 +24,7 @@ from tests.inspect.untrained_run import untrained_run
 PLACES = (
     "model.ffn",
     "model.network.embed",
-    "objective.selection",
+    "objective.masking",
     "data.packing",
     "tokenizer.specials",
     "model.network.transformer.block.ffn.act",

@@ -7,7 +7,7 @@ import numpy as np
 from fxformer.batch import Batch
 from fxformer.objective import causal, denoise, electra, masked, supervised_seq2seq
 from fxformer.objective.masking import replacement, tokens
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.noise import delete, infill, mask, overlapping, permute, rotate, scatter
 from fxformer.objective.pieces import Pieces
 
@@ -125,12 +125,12 @@ class First(tokens.ExactCount):
     """The first tokens of a piece, its special one too, and none of every third piece."""
 
     def __call__(self, pieces, draws):
-        return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 3) & (pieces.piece % 3 > 0)))
+        return Masked.single(pieces, np.flatnonzero((pieces.ranks < 3) & (pieces.piece % 3 > 0)))
 
 
 class FirstByCoin(tokens.Independent):
     def __call__(self, pieces, draws):
-        return Chosen.single(pieces, np.flatnonzero((pieces.ranks < 6) & (pieces.piece % 3 > 0)))
+        return Masked.single(pieces, np.flatnonzero((pieces.ranks < 6) & (pieces.piece % 3 > 0)))
 
 
 class Replacement(replacement.Replacement):

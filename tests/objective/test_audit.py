@@ -34,7 +34,7 @@ BROKEN = [
         "mlm",
         (
             f"{WHOLE}=MaskedLM",
-            "objective.selection._target_=First",
+            "objective.masking._target_=First",
             "objective.replacement._target_=Replacement",
         ),
         "",
@@ -43,7 +43,7 @@ BROKEN = [
         "mlm_roberta",
         (
             f"{WHOLE}=MaskedLM",
-            "objective.selection._target_=FirstByCoin",
+            "objective.masking._target_=FirstByCoin",
             "objective.replacement._target_=Replacement",
         ),
         "",
@@ -52,7 +52,7 @@ BROKEN = [
         "electra",
         (
             f"{WHOLE}=ReplacedTokenDetection",
-            "objective.selection._target_=First",
+            "objective.masking._target_=First",
             "objective.replacement._target_=Replacement",
         ),
         "",

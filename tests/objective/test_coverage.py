@@ -14,16 +14,15 @@ from fxformer.objective.causal import CausalLM
 from fxformer.objective.coverage import NO_ROOM, NO_TARGET, Coverage
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.masking.span_noise import RandomSpans
-from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.random_spans import RandomSpans, Suffix
 from fxformer.objective.masking.tokens import ExactCount, Independent
-from fxformer.objective.select_spans import Spans
-from fxformer.objective.select_words import WholeWords
+from fxformer.objective.masking.whole_words import WholeWords
+from fxformer.objective.masking.word_spans import Spans
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption
 from fxformer.objective.ul2 import Denoiser, MixtureOfDenoisers
 
 MASKED = [
-    functools.partial(MaskedLM, selection=kind)
+    functools.partial(MaskedLM, masking=kind)
     for kind in (ExactCount(), Independent(), WholeWords(), Spans())
 ]
 DENOISERS = [Denoiser(RandomSpans(0.5), 0), Denoiser(RandomSpans(0.15), 1), Denoiser(Suffix(), 2)]

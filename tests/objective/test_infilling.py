@@ -19,8 +19,7 @@ from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.fim import FillInTheMiddle
 from fxformer.objective.infilling import InfillExample, scoring_batch
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.masking.span_noise import RandomSpans
-from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.random_spans import RandomSpans, Suffix
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.mixture import Mixture, Share
 from fxformer.objective.noise.delete import TokenDeletion

@@ -8,9 +8,10 @@ import pytest
 from fxformer.objective.denoise import DenoisingLM
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.gap_sentences import GapSentences
-from fxformer.objective.masking.span_noise import RandomSpans
-from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.random_spans import RandomSpans, Suffix
 from fxformer.objective.masking.tokens import ExactCount, Independent
+from fxformer.objective.masking.whole_words import WholeWords
+from fxformer.objective.masking.word_spans import Spans
 from fxformer.objective.mass import MaskedSeq2Seq
 from fxformer.objective.noise.delete import TokenDeletion
 from fxformer.objective.noise.infill import TextInfilling
@@ -20,16 +21,14 @@ from fxformer.objective.noise.rotate import DocumentRotation
 from fxformer.objective.noise.shuffle import TokenShuffling
 from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.prefix import PrefixSeq2Seq
-from fxformer.objective.select_spans import Spans
-from fxformer.objective.select_words import WholeWords
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption
 from fxformer.objective.ul2 import Denoiser, MixtureOfDenoisers
 
 CASES = [
-    (MaskedLM, {"selection": Independent()}),
-    (MaskedLM, {"selection": ExactCount()}),
-    (MaskedLM, {"selection": WholeWords()}),
-    (MaskedLM, {"selection": Spans()}),
+    (MaskedLM, {"masking": Independent()}),
+    (MaskedLM, {"masking": ExactCount()}),
+    (MaskedLM, {"masking": WholeWords()}),
+    (MaskedLM, {"masking": Spans()}),
     *(
         (DenoisingLM, {"noises": [noise]})
         for noise in (
@@ -49,7 +48,7 @@ CASES = [
     (DropTokens, {"shortest": 4}),
     (MaskedSeq2Seq, {}),
     (PrefixSeq2Seq, {}),
-    (GapSentenceGeneration, {"hiding": GapSentences(0.15, 0.45, 0.2)}),
+    (GapSentenceGeneration, {"masking": GapSentences(0.15, 0.45, 0.2)}),
     (
         MixtureOfDenoisers,
         {"denoisers": [Denoiser(RandomSpans(0.5)), Denoiser(Suffix(), 2)], "shortest": 2},

@@ -9,8 +9,8 @@ from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.masked import MaskedLM
 from fxformer.objective.masking.replacement import Replacement
 from fxformer.objective.masking.tokens import ExactCount, Independent
-from fxformer.objective.select_spans import Spans
-from fxformer.objective.select_words import WholeWords
+from fxformer.objective.masking.whole_words import WholeWords
+from fxformer.objective.masking.word_spans import Spans
 
 
 class Tight(Independent):
@@ -67,9 +67,9 @@ def uncounted(batch, rows):
     return dataclasses.replace(batch, weights=weights)
 
 
-@pytest.mark.parametrize("selection", [Independent(), ExactCount()])
-def test_the_checks_hold(selection, build, corpus, broken):
-    objective = build(MaskedLM, selection=selection)
+@pytest.mark.parametrize("masking", [Independent(), ExactCount()])
+def test_the_checks_hold(masking, build, corpus, broken):
+    objective = build(MaskedLM, masking=masking)
     assert broken(objective_checks(objective), pairs_of(objective, corpus)) == set()
     assert objective.tally.counts() == {}
 
@@ -89,9 +89,9 @@ def test_a_broken_rule_breaks_its_check(corrupted, check, build, corpus, broken)
     assert check in broken(objective_checks(objective), pairs)
 
 
-@pytest.mark.parametrize("selection", [WholeWords(), Spans()])
-def test_a_unit_has_one_fate(selection, build, wordy, corpus, broken):
-    objective = build(MaskedLM, selection=selection, words=wordy)
+@pytest.mark.parametrize("masking", [WholeWords(), Spans()])
+def test_a_unit_has_one_fate(masking, build, wordy, corpus, broken):
+    objective = build(MaskedLM, masking=masking, words=wordy)
     assert broken(objective_checks(objective), pairs_of(objective, corpus)) == set()
 
 
@@ -103,19 +103,19 @@ def test_a_unit_has_one_fate(selection, build, wordy, corpus, broken):
     ],
 )
 def test_a_torn_unit_is_seen(replacement, check, build, wordy, corpus, broken):
-    objective = build(MaskedLM, selection=Spans(), replacement=replacement, words=wordy)
+    objective = build(MaskedLM, masking=Spans(), replacement=replacement, words=wordy)
     assert check in broken(objective_checks(objective), pairs_of(objective, corpus[:6]))
 
 
 def test_a_unit_without_room_is_left_out_whole(build, wordy, corpus):
-    objective = build(MaskedLM, selection=Spans(0.5), words=wordy)
-    rows, room = corpus[0], objective.selection.capacity
+    objective = build(MaskedLM, masking=Spans(0.5), words=wordy)
+    rows, room = corpus[0], objective.masking.capacity
 
     class Narrow(Spans):
         def capacity(self, length):
             return 40
 
-    narrow = build(MaskedLM, selection=Narrow(0.5), words=wordy)
+    narrow = build(MaskedLM, masking=Narrow(0.5), words=wordy)
     few, whole = narrow.corrupt(rows), objective.corrupt(rows)
     assert few.weights.shape[1] == 40 < room(512)
     changed = (few.tokens != rows.tokens).sum()
@@ -125,8 +125,8 @@ def test_a_unit_without_room_is_left_out_whole(build, wordy, corpus):
 
 
 def test_surplus_targets_are_not_selected_at_all_and_are_counted(build, corpus):
-    rows, whole = corpus[0], build(MaskedLM, selection=Independent())
-    tight = build(MaskedLM, selection=Tight())
+    rows, whole = corpus[0], build(MaskedLM, masking=Independent())
+    tight = build(MaskedLM, masking=Tight())
     few, all_of_them = tight.corrupt(rows), whole.corrupt(rows)
     assert few.picked.shape == (24, 3) and few.weights.all()
     assert (few.picked == all_of_them.picked[:, :3]).all()

@@ -23,7 +23,7 @@ from fxformer.objective.prefix import PrefixLM
 from fxformer.objective.span_corruption import SpanCorruption
 
 DECODER = [Share(CausalLM), Share(PrefixLM, 2.0), Share(FillInTheMiddle)]
-ENCODER = [Share(MaskedLM), Share(functools.partial(MaskedLM, selection=Independent(0.3)))]
+ENCODER = [Share(MaskedLM), Share(functools.partial(MaskedLM, masking=Independent(0.3)))]
 SEQ2SEQ = [
     Share(SpanCorruption),
     Share(functools.partial(DenoisingLM, noises=[TextInfilling()])),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
-from fxformer.objective.masking.base import Hidden
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.gap_sentences import GapSentences, rouge, whole_sentences
 from fxformer.objective.pegasus import GapSentenceGeneration
 from fxformer.objective.pieces import pieces_of
@@ -23,7 +23,7 @@ class Lead(GapSentences):
         chosen = np.zeros(len(size), bool)
         rank = np.arange(len(piece)) - np.searchsorted(piece, piece)
         chosen = rank < hidden.number(pieces)[piece]
-        return Hidden(free[np.repeat(chosen, size)], np.repeat(rank, size)[np.repeat(chosen, size)])
+        return Masked(free[np.repeat(chosen, size)], np.repeat(rank, size)[np.repeat(chosen, size)])
 
 
 class Short(GapSentences):
@@ -32,7 +32,7 @@ class Short(GapSentences):
     def __call__(self, pieces, draws):
         hidden = super().__call__(pieces, draws)
         lead = np.diff(pieces.piece[hidden.index], prepend=-1) != 0
-        return Hidden(hidden.index[~lead], hidden.span[~lead])
+        return Masked(hidden.index[~lead], hidden.span[~lead])
 
 
 class Many(GapSentences):
@@ -42,10 +42,10 @@ class Many(GapSentences):
         return GapSentences(0.7, 0.7)(pieces, draws)
 
 
-def hidden_in(hiding, batches, vocabulary):
+def hidden_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, hiding(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 def test_the_scores_are_rouge(corpus, vocabulary):
@@ -64,24 +64,24 @@ def test_the_scores_are_rouge(corpus, vocabulary):
         assert abs(values[i] - f1) < 1e-12
 
 
-@pytest.mark.parametrize("hiding", [GapSentences(), GapSentences(0.15, 0.45, 0.2)])
-def test_the_checks_hold(hiding, build, corpus, broken):
-    made = build(GapSentenceGeneration, hiding=hiding)
+@pytest.mark.parametrize("masking", [GapSentences(), GapSentences(0.15, 0.45, 0.2)])
+def test_the_checks_hold(masking, build, corpus, broken):
+    made = build(GapSentenceGeneration, masking=masking)
     pairs = [(rows, made.corrupt(rows)) for rows in corpus]
     assert broken(objective_checks(made), pairs) == set()
 
 
 @pytest.mark.parametrize(
-    "hiding, check",
+    "masking, check",
     [
         (Lead(), "hidden sentences with a lower score than one left"),
         (Short(), "sentences hidden in part"),
         (Many(), "hidden sentences fewer or more than due"),
     ],
 )
-def test_a_broken_choice_breaks_its_check(hiding, check, corpus, vocabulary, broken):
+def test_a_broken_choice_breaks_its_check(masking, check, corpus, vocabulary, broken):
     assert check in broken(
-        masking_checks(GapSentences()), hidden_in(hiding, corpus[:6], vocabulary)
+        masking_checks(GapSentences()), hidden_in(masking, corpus[:6], vocabulary)
     )
 
 
@@ -94,12 +94,12 @@ def test_a_broken_choice_breaks_its_check(hiding, check, corpus, vocabulary, bro
     ],
 )
 def test_a_broken_source_breaks_its_check(corrupted, check, build, corpus, broken):
-    made = build(GapSentenceGeneration, hiding=GapSentences())
+    made = build(GapSentenceGeneration, masking=GapSentences())
     batch = made.corrupt(corpus[0])
     wrong = dataclasses.replace(batch, source=corrupted(batch.source))
     assert check in broken(objective_checks(made), [(corpus[0], wrong)])
 
 
 def test_limits_in_the_wrong_order_are_refused():
-    with pytest.raises(ValueError, match="hiding.low=0.4 > hiding.high=0.3"):
+    with pytest.raises(ValueError, match="masking.low=0.4 > masking.high=0.3"):
         GapSentences(0.4, 0.3)

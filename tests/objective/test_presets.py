@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from fxformer.config import folders
+from fxformer.errors import UserError
 from fxformer.evaluate.audit.check import judge
 from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.noise.infill import TextInfilling
@@ -91,10 +92,22 @@ def test_knobs_can_be_overridden_from_the_command_line(toy, vocabulary):
     objective = made(config, toy, vocabulary)
     assert objective.noises[1] == TextInfilling(rate=0.2)
     assert objective.loss.smoothing == 0.1
-    config = composed("mlm", "objective/selection=iid", "objective.selection.rate=0.4")
-    assert made(config, toy, vocabulary).selection.rate == 0.4
+    config = composed("mlm", "objective/masking=iid", "objective.masking.rate=0.4")
+    assert made(config, toy, vocabulary).masking.rate == 0.4
 
 
 def test_two_builds_of_one_config_are_one_jit_key(toy, vocabulary):
     first, second = (nnx.split(made(composed("denoise_all"), toy, vocabulary))[0] for _ in "ab")
     assert first == second and hash(first) == hash(second)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "wanted"),
+    [
+        ("mlm", "random_spans", "exact, iid, words"),
+        ("t5", "words", "random_spans or random_tokens"),
+    ],
+)
+def test_a_masking_of_the_other_kind_is_refused(name, option, wanted, toy, marked):
+    with pytest.raises(UserError, match=f"write objective/masking={wanted}"):
+        made(composed(name, f"objective/masking={option}"), toy, marked)

@@ -7,8 +7,8 @@ import pytest
 
 from fxformer.batch import Pairs
 from fxformer.evaluate.audit.checks.all import objective_checks
+from fxformer.objective.masking.word_spans import Spans
 from fxformer.objective.nsp import NextSentence
-from fxformer.objective.select_spans import Spans
 from fxformer.objective.sop import SentenceOrder
 from tests.objective.conftest import BOS, EOS, MASK, PAD
 
@@ -80,7 +80,7 @@ class Joined(NextSentence):
 
 
 @BOTH
-@pytest.mark.parametrize("knobs", [{}, {"rate": 0.2}, {"selection": Spans()}])
+@pytest.mark.parametrize("knobs", [{}, {"rate": 0.2}, {"masking": Spans()}])
 def test_the_checks_hold(objective, knobs, build, corpus, broken):
     one = build(objective, **knobs)
     assert broken(objective_checks(one), [(rows, one.corrupt(rows)) for rows in corpus]) == set()

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import objective_checks
-from fxformer.objective.masking.base import Hidden
-from fxformer.objective.masking.iid_noise import RandomTokens
-from fxformer.objective.masking.span_noise import RandomSpans
+from fxformer.objective.masking.base import Masked
+from fxformer.objective.masking.random_spans import RandomSpans, RandomTokens
 from fxformer.objective.span_corruption import DropTokens, SpanCorruption
 from fxformer.objective.span_target import densest
 
 KINDS = [
     (SpanCorruption, {}),
-    (SpanCorruption, {"hiding": RandomSpans(0.5, 3.0)}),
-    (SpanCorruption, {"hiding": RandomTokens()}),
-    (DropTokens, {"hiding": RandomTokens()}),
-    (DropTokens, {"hiding": RandomSpans()}),
+    (SpanCorruption, {"masking": RandomSpans(0.5, 3.0)}),
+    (SpanCorruption, {"masking": RandomTokens()}),
+    (DropTokens, {"masking": RandomTokens()}),
+    (DropTokens, {"masking": RandomSpans()}),
 ]
 
 
@@ -25,7 +24,7 @@ class Given(RandomSpans):
     """The paper's example: the 3rd, 4th and 9th word."""
 
     def __call__(self, pieces, draws):
-        return Hidden(np.array([2, 3, 8]), np.array([0, 0, 1]))
+        return Masked(np.array([2, 3, 8]), np.array([0, 0, 1]))
 
     def most(self, length):
         return 3, 2
@@ -41,12 +40,12 @@ def figure(pack):
 
 def test_the_figure_of_the_paper(figure, build, marked):
     x, y, z = marked.sentinels[:3]
-    batch = build(SpanCorruption, hiding=Given(), words=marked).corrupt(figure)
+    batch = build(SpanCorruption, masking=Given(), words=marked).corrupt(figure)
     assert batch.source[0].tolist() == [11, 12, x, 15, 16, 17, 18, y, 20, 0, 0, 0]
     assert batch.targets[0, :6].tolist() == [x, 13, 14, y, 19, z]
     assert batch.tokens[0, :6].tolist() == [0, x, 13, 14, y, 19]
     assert batch.weights[0].sum() == 6 == (batch.segments > 0).sum()
-    batch = build(DropTokens, hiding=Given(), words=marked).corrupt(figure)
+    batch = build(DropTokens, masking=Given(), words=marked).corrupt(figure)
     assert batch.source[0, :7].tolist() == [11, 12, 15, 16, 17, 18, 20]
     assert batch.targets[0, : int(batch.weights.sum())].tolist() == [13, 14, 19]
 
@@ -61,7 +60,7 @@ def test_the_checks_hold(objective, knobs, build, marked, corpus, broken):
 
 
 def test_special_tokens_inside_a_text_stay_in_the_source(build, marked, corpus, broken):
-    made = build(SpanCorruption, hiding=RandomSpans(0.5), words=marked)
+    made = build(SpanCorruption, masking=RandomSpans(0.5), words=marked)
     unknown = (corpus[0].tokens < 30) & (corpus[0].tokens > 4)
     rows = dataclasses.replace(corpus[0], tokens=np.where(unknown, 1, corpus[0].tokens))
     batch = made.corrupt(rows)
@@ -128,9 +127,9 @@ def test_dropping_the_wrong_tokens_is_seen(build, marked, corpus, broken):
     assert "source other than what is left" in broken(objective_checks(made), pairs)
 
 
-@pytest.mark.parametrize("hiding", [RandomSpans(), RandomSpans(0.5, 3.0), RandomTokens()])
-def test_the_room_holds_any_pieces_that_are_not_too_short(hiding, pack, build, marked):
-    made = build(SpanCorruption, hiding=hiding, words=marked)
+@pytest.mark.parametrize("masking", [RandomSpans(), RandomSpans(0.5, 3.0), RandomTokens()])
+def test_the_room_holds_any_pieces_that_are_not_too_short(masking, pack, build, marked):
+    made = build(SpanCorruption, masking=masking, words=marked)
     rng = np.random.default_rng(0)
     for size in (32, 33, 37, 50, 64, 100, 256):
         lengths = [size] * (256 // size)

@@ -7,9 +7,8 @@ import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.base import Hidden
-from fxformer.objective.masking.span_noise import RandomSpans
-from fxformer.objective.masking.suffix_noise import Suffix
+from fxformer.objective.masking.base import Masked
+from fxformer.objective.masking.random_spans import RandomSpans, Suffix
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.ul2 import Denoiser, Mixed, MixtureOfDenoisers
 
@@ -39,7 +38,7 @@ class Inner(Suffix):
 
     def __call__(self, pieces, draws):
         hidden = super().__call__(pieces, draws)
-        return Hidden(hidden.index - 1, hidden.span)
+        return Masked(hidden.index - 1, hidden.span)
 
 
 def _last(pieces, size):
@@ -47,7 +46,7 @@ def _last(pieces, size):
     piece = pieces.piece[free]
     rank = np.arange(len(free)) - np.searchsorted(piece, piece)
     index = free[rank >= (pieces.free_lengths - size)[piece]]
-    return Hidden(index, np.zeros(len(index), int))
+    return Masked(index, np.zeros(len(index), int))
 
 
 class Tilted(Mixed):
@@ -58,10 +57,10 @@ class Tilted(Mixed):
         return Mixed(parts)(pieces, draws)
 
 
-def hidden_in(hiding, batches, vocabulary):
+def hidden_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, hiding(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 def test_the_checks_of_a_suffix_hold(corpus, vocabulary, broken):
@@ -69,7 +68,7 @@ def test_the_checks_of_a_suffix_hold(corpus, vocabulary, broken):
 
 
 @pytest.mark.parametrize(
-    "hiding, check",
+    "masking, check",
     [
         (Fixed(), "spread of the suffix, beyond that of a uniform one"),
         (Greedy(), "suffixes of no token, or of too many"),
@@ -77,8 +76,8 @@ def test_the_checks_of_a_suffix_hold(corpus, vocabulary, broken):
         (Inner(), "hidden tokens before one that stays"),
     ],
 )
-def test_a_broken_suffix_breaks_its_check(hiding, check, corpus, vocabulary, broken):
-    assert check in broken(masking_checks(Suffix()), hidden_in(hiding, corpus, vocabulary))
+def test_a_broken_suffix_breaks_its_check(masking, check, corpus, vocabulary, broken):
+    assert check in broken(masking_checks(Suffix()), hidden_in(masking, corpus, vocabulary))
 
 
 def test_the_checks_of_the_mixture_hold(build, marked, corpus, broken):

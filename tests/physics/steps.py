@@ -23,7 +23,7 @@ TINY = (
 )
 # One of each architecture; how many targets a row has differs from row to row.
 KINDS = {
-    "encoder": ("model=encoder", "objective=mlm", "objective/selection=iid", "data=markov"),
+    "encoder": ("model=encoder", "objective=mlm", "objective/masking=iid", "data=markov"),
     "decoder": (
         "model=decoder",
         "objective=clm",

@@ -6,14 +6,14 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.base import Hidden, Hiding
+from fxformer.objective.masking.base import Masked, Seq2SeqMasking
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, ranks_of
 from fxformer.types import Rate
 
 
 @dataclasses.dataclass(frozen=True)
-class GapSentences(Hiding):
+class GapSentences(Seq2SeqMasking):
     """The k of s sentences with the highest ROUGE-1 F1 against the rest of the piece.
 
     Zhang et al. 2020 (Pegasus), sec. 3.1: "Ind-Orig", each sentence scored on its own, tokens
@@ -29,9 +29,9 @@ class GapSentences(Hiding):
 
     def __post_init__(self):
         if self.low > self.high:
-            raise UserError(f"hiding.low={self.low} > hiding.high={self.high}")
+            raise UserError(f"masking.low={self.low} > masking.high={self.high}")
 
-    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Hidden:
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
         """The tokens of the chosen sentences, each sentence a span."""
         first, size, piece = whole_sentences(pieces)
         ranks = ranks_of(piece, pieces.count)
@@ -45,7 +45,7 @@ class GapSentences(Hiding):
         free = np.flatnonzero(pieces.free)
         sentence, step = numbered(size[taken])
         span = ranks_of(piece[taken], pieces.count)
-        return Hidden(free[first[taken][sentence] + step], span[sentence])
+        return Masked(free[first[taken][sentence] + step], span[sentence])
 
     def most(self, length: int) -> tuple[int, int]:
         """(tokens, spans): all but one token, in case one sentence is nearly everything."""

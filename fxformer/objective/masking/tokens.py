@@ -9,7 +9,7 @@ from scipy import special
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import EncoderMasking, Masked
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import smallest
 from fxformer.types import Proportion
@@ -20,7 +20,7 @@ OVERFLOW = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
-class Independent:
+class Independent(EncoderMasking):
     """Each ordinary token with probability `rate`; a piece that would get none gets one.
 
     Liu et al. 2019 (RoBERTa) as released, and most code since. A piece of m tokens has on average
@@ -30,8 +30,8 @@ class Independent:
     rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
-        """The chosen tokens, each a unit of its own."""
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
+        """The selected tokens, each a span of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]
         lots = draws.at(piece).uniform("select", pieces.ranks[free])
@@ -40,7 +40,7 @@ class Independent:
             least, piece, lots
         )  # the guaranteed one is whoever was nearest to being chosen
         chosen = free[(lots < self.rate) | (lots == least[piece])]
-        return Chosen.single(pieces, chosen)
+        return Masked.single(pieces, chosen)
 
     def capacity(self, length: int) -> int:
         """Targets a row of `length` tokens has room for.
@@ -69,7 +69,7 @@ class Independent:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExactCount:
+class ExactCount(EncoderMasking):
     """max(1, round(rate·m)) of the m ordinary tokens of each piece, every subset equally likely.
 
     Devlin et al. 2019 (BERT), sec. 3.1 and the released data code. Halves round up.
@@ -78,13 +78,13 @@ class ExactCount:
     rate: Proportion = 0.15
     single: ClassVar[bool] = True
 
-    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
-        """The chosen tokens, each a unit of its own."""
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
+        """The selected tokens, each a span of its own."""
         free = np.flatnonzero(pieces.free)
         piece = pieces.piece[free]
         lots = draws.at(piece).bits("select", pieces.ranks[free])
         chosen = free[smallest(piece, lots, self.due(pieces.free_lengths))]
-        return Chosen.single(pieces, np.sort(chosen))
+        return Masked.single(pieces, np.sort(chosen))
 
     def due(self, lengths: np.ndarray) -> np.ndarray:
         """Targets of pieces with this many ordinary tokens. int64."""

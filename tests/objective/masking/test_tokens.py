@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.pieces import pieces_of
 
@@ -18,7 +18,7 @@ class Clumped(Independent):
         chosen = super().__call__(pieces, draws).index[::2]
         both = np.unique(np.concatenate([chosen, chosen + 1]))
         both = both[pieces.free[np.minimum(both, len(pieces.free) - 1)] & (both < len(pieces.free))]
-        return Chosen.single(pieces, both)
+        return Masked.single(pieces, both)
 
 
 class Unlucky(Independent):
@@ -43,7 +43,7 @@ class First(ExactCount):
     def __call__(self, pieces, draws):
         chosen = super().__call__(pieces, draws).index
         few = first_of(pieces, np.bincount(pieces.piece[chosen], minlength=pieces.count))
-        return Chosen.single(pieces, few)
+        return Masked.single(pieces, few)
 
 
 class Floor(ExactCount):
@@ -61,21 +61,21 @@ def first_of(pieces, number):
     return free[rank < number[piece]]
 
 
-def chosen_in(selection, batches, vocabulary):
+def chosen_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, selection(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 @pytest.mark.parametrize(
-    "selection", [Independent(), ExactCount(), Independent(0.4), ExactCount(0.3)]
+    "masking", [Independent(), ExactCount(), Independent(0.4), ExactCount(0.3)]
 )
-def test_the_checks_hold(selection, corpus, vocabulary, broken):
-    assert broken(masking_checks(selection), chosen_in(selection, corpus, vocabulary)) == set()
+def test_the_checks_hold(masking, corpus, vocabulary, broken):
+    assert broken(masking_checks(masking), chosen_in(masking, corpus, vocabulary)) == set()
 
 
 @pytest.mark.parametrize(
-    "selection, check",
+    "masking, check",
     [
         (Clumped(), "selected neighbours, share of pairs"),
         (Unlucky(), "pieces without a target"),
@@ -85,13 +85,13 @@ def test_the_checks_hold(selection, corpus, vocabulary, broken):
         (Floor(), "selected less than due"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(selection, check, corpus, vocabulary, broken):
-    assert check in broken(masking_checks(selection), chosen_in(selection, corpus, vocabulary))
+def test_a_broken_rule_breaks_its_check(masking, check, corpus, vocabulary, broken):
+    assert check in broken(masking_checks(masking), chosen_in(masking, corpus, vocabulary))
 
 
-@pytest.mark.parametrize("selection", [Independent(), ExactCount(), Independent(0.4)])
-def test_only_ordinary_tokens_are_chosen(selection, corpus, vocabulary):
-    for pieces, chosen in chosen_in(selection, corpus[:3], vocabulary):
+@pytest.mark.parametrize("masking", [Independent(), ExactCount(), Independent(0.4)])
+def test_only_ordinary_tokens_are_chosen(masking, corpus, vocabulary):
+    for pieces, chosen in chosen_in(masking, corpus[:3], vocabulary):
         assert pieces.free[chosen.index].all()
         assert (np.diff(chosen.index) > 0).all()
 
@@ -102,12 +102,12 @@ def test_the_room_suffices_and_is_not_wasted(rate, pack, vocabulary):
         pack([[(100 * b + 8 * r + i, 64) for i in range(8)] for r in range(12)], 512)
         for b in range(10)
     ]
-    for selection in (Independent(rate), ExactCount(rate)):
-        room = selection.capacity(512)
-        for pieces, chosen in chosen_in(selection, batches, vocabulary):
+    for masking in (Independent(rate), ExactCount(rate)):
+        room = masking.capacity(512)
+        for pieces, chosen in chosen_in(masking, batches, vocabulary):
             assert np.bincount(pieces.row[pieces.piece[chosen.index]]).max() <= room
         assert room <= min(512, 512 * rate + 6.5 * np.sqrt(512 * rate * (1 - rate)) + 25)
-        assert selection.capacity(0) == 0 and selection.capacity(1) == 1
+        assert masking.capacity(0) == 0 and masking.capacity(1) == 1
 
 
 def test_selections_are_equal_by_their_knobs():

@@ -11,8 +11,8 @@ from fxformer.evaluate.audit.check import Check, once
 from fxformer.evaluate.audit.checks.dispatch import masking_checks, objective_checks
 from fxformer.objective.electra import ReplacedTokenDetection
 from fxformer.objective.masked import MaskedLM
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.replacement import Replacement
-from fxformer.objective.masking.selected import Chosen
 from fxformer.objective.pieces import Pieces, pieces_of
 
 CELLS = 32  # classes for the uniformity of the random tokens
@@ -37,11 +37,11 @@ class Fates:
 
 @objective_checks.register
 def masked_lm(objective: MaskedLM) -> tuple[Check, ...]:
-    """The selection's, the replacement's, and what the batch must and must not touch."""
+    """The masking's, the replacement's, and what the batch must and must not touch."""
     untouched = _view(objective, lambda seen: (seen.before, seen))
-    chosen = once(functools.partial(_chosen, objective))
+    masked = once(functools.partial(_masked, objective))
     return (
-        *(check.through(chosen) for check in masking_checks(objective.selection)),
+        *(check.through(masked) for check in masking_checks(objective.masking)),
         *(
             check.through(functools.partial(_swapped, objective))
             for check in replacement_checks(objective.replacement, objective.vocabulary)
@@ -55,7 +55,7 @@ def masked_lm(objective: MaskedLM) -> tuple[Check, ...]:
 
 def _unit_checks(objective: MaskedLM) -> tuple[Check, ...]:
     """Only where a unit can have more than one token is there something to hold."""
-    if objective.selection.single:
+    if objective.masking.single:
         return ()
     return tuple(
         check.through(functools.partial(_fates, objective))
@@ -63,21 +63,21 @@ def _unit_checks(objective: MaskedLM) -> tuple[Check, ...]:
     )
 
 
-def _chosen(objective: MaskedLM, rows: Rows, batch: Batch) -> tuple[Pieces, Chosen]:
-    """What the batch says is selected, in the units the selection gives it."""
+def _masked(objective: MaskedLM, rows: Rows, batch: Batch) -> tuple[Pieces, Masked]:
+    """What the batch says is masked, in the spans the masking gives it."""
     seen = Seen.of(rows, batch, objective.vocabulary)
     pieces, index = seen.pieces, np.flatnonzero(seen.selected[rows.segments > 0])
-    drawn = objective.selection(pieces, pieces.draws(rows.seed, rows.epoch))
-    unit = pieces.ranks
-    unit[drawn.index] = drawn.unit
-    return pieces, Chosen(index, unit[index])
+    drawn = objective.masking(pieces, pieces.draws(rows.seed, rows.epoch))
+    span = -1 - pieces.ranks  # of what was not drawn: each token its own
+    span[drawn.index] = drawn.span
+    return pieces, Masked(index, span[index])
 
 
 def _fates(objective: MaskedLM, rows: Rows, batch: Batch) -> tuple[Rows, Fates]:
-    pieces, chosen = _chosen(objective, rows, batch)
-    place = np.flatnonzero(rows.segments)[chosen.index]
+    pieces, masked = _masked(objective, rows, batch)
+    place = np.flatnonzero(rows.segments)[masked.index]
     old, new = rows.tokens.reshape(-1)[place], batch.tokens.reshape(-1)[place]
-    return rows, Fates(old, new, chosen.runs(pieces))
+    return rows, Fates(old, new, masked.runs(pieces))
 
 
 def _swapped(objective: MaskedLM, rows: Rows, batch: Batch) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ def corruption_checks(objective: Any) -> tuple[Check, ...]:
 
     def torn(rows: Rows, batch: Batch) -> np.ndarray:
         """Spans put back where their sentinels stand, sentinels taken out: the text again."""
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         at, token, piece = flat(batch.source, batch.source_segments, pieces)
         to, wrote, owner = flat(batch.targets, batch.segments, pieces)
         span = np.cumsum(marks[wrote] >= 0) - 1  # every target begins with a sentinel
@@ -80,9 +80,9 @@ def drop_checks(objective: Any) -> tuple[Check, ...]:
     """Checks of `DropTokens`, between rows and batch."""
 
     def left(rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         stays = np.ones(len(pieces.tokens), bool)
-        stays[hidden.index] = False
+        stays[masked.index] = False
         _, token, piece = flat(batch.source, batch.source_segments, pieces)
         same = _differ(token, pieces.tokens[stays])
         return np.concatenate([same, _differ(piece, pieces.piece[stays])])
@@ -107,11 +107,11 @@ def shift_checks(objective: Any) -> tuple[Check, ...]:
 
 def _hidden_differ(objective: Any):
     def differ(rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         _, wrote, owner = flat(batch.targets, batch.segments, pieces)
         text = ~objective.vocabulary.special[wrote]
-        same = _differ(wrote[text], pieces.tokens[hidden.index])
-        return np.concatenate([same, _differ(owner[text], pieces.piece[hidden.index])])
+        same = _differ(wrote[text], pieces.tokens[masked.index])
+        return np.concatenate([same, _differ(owner[text], pieces.piece[masked.index])])
 
     return differ
 
@@ -152,27 +152,27 @@ def _differ(seen: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 @objective_checks.register
 def span_corruption(objective: SpanCorruption) -> tuple[Check, ...]:
-    """The hiding's, and that source and target put together are the text."""
-    hidden = tuple(
+    """The masking's, and that source and target put together are the text."""
+    masked = tuple(
         check.through(lambda rows, _: objective.seen(rows))
-        for check in masking_checks(objective.hiding)
+        for check in masking_checks(objective.masking)
     )
-    return (*hidden, *corruption_checks(objective))
+    return (*masked, *corruption_checks(objective))
 
 
 @objective_checks.register
 def drop_tokens(objective: DropTokens) -> tuple[Check, ...]:
-    """The hiding's, and that both sides are the text's tokens in order."""
-    hidden = tuple(
+    """The masking's, and that both sides are the text's tokens in order."""
+    masked = tuple(
         check.through(lambda rows, _: objective.seen(rows))
-        for check in masking_checks(objective.hiding)
+        for check in masking_checks(objective.masking)
     )
-    return (*hidden, *drop_checks(objective))
+    return (*masked, *drop_checks(objective))
 
 
 @objective_checks.register
 def gap_sentence_generation(objective: GapSentenceGeneration) -> tuple[Check, ...]:
-    """The hiding's, the shift's, and one mask in the source for each sentence."""
+    """The masking's, the shift's, and one mask in the source for each sentence."""
     kept = (
         check for check in drop_tokens(objective) if check.name != "source other than what is left"
     )
@@ -183,9 +183,9 @@ def source_checks(objective: Any) -> tuple[Check, ...]:
     """Checks of `GapSentenceGeneration`'s sources, between rows and batch."""
 
     def left(rows: Rows, batch: Batch) -> np.ndarray:
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         stays = np.ones(len(pieces.tokens), bool)
-        stays[hidden.index] = False
+        stays[masked.index] = False
         _, token, piece = flat(batch.source, batch.source_segments, pieces)
         text = token != objective.vocabulary.mask
         same = token[text], piece[text]
@@ -196,15 +196,15 @@ def source_checks(objective: Any) -> tuple[Check, ...]:
 
     def masks(rows: Rows, batch: Batch) -> np.ndarray:
         """Masks of each piece less its hidden sentences, and masks in the wrong place."""
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         _, token, piece = flat(batch.source, batch.source_segments, pieces)
         mask = token == objective.vocabulary.mask
-        number = counts_of(piece, pieces.count, mask) - hidden.number(pieces)
+        number = counts_of(piece, pieces.count, mask) - masked.number(pieces)
         if number.any():
             return number
-        first = np.sort(hidden.index[hidden.begins(pieces)])
+        first = np.sort(masked.index[masked.begins(pieces)])
         gone = np.zeros(len(pieces.tokens), np.int64)
-        gone[hidden.index] = 1
+        gone[masked.index] = 1
         before = (np.cumsum(1 - gone) - (1 - gone))[first]  # tokens that stay before each span
         return np.concatenate([number, (np.cumsum(~mask) - ~mask)[mask] - before])
 
@@ -220,20 +220,20 @@ def mixture_of_denoisers(objective: MixtureOfDenoisers) -> tuple[Check, ...]:
 
     def modes(rows: Rows, batch: Batch) -> np.ndarray:
         """Sources that do not begin with their mode, and modes elsewhere."""
-        pieces, hidden = objective.seen(rows)
+        pieces, masked = objective.seen(rows)
         _, token, piece = flat(batch.source, batch.source_segments, pieces)
         lead = np.diff(piece, prepend=-1) != 0
         known = np.isin(token, objective.vocabulary.sentinels[len(objective.span_sentinels) :])
-        wrong = token[lead] != objective.mode_tokens(hidden)[piece[lead]]
+        wrong = token[lead] != objective.mode_tokens(masked)[piece[lead]]
         number = counts_of(piece, pieces.count, known)
         return np.concatenate([wrong, (number != 1)[pieces.lengths > 0]])
 
-    hidden = (
+    masked = (
         check.through(lambda rows, _: objective.seen(rows))
-        for check in masking_checks(objective.hiding)
+        for check in masking_checks(objective.masking)
     )
     return (
-        *hidden,
+        *masked,
         *corruption_checks(objective),
         Check("sources without their mode token in front", 0.0, modes, "exact"),
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from fxformer.evaluate.audit.check import Check
 from fxformer.evaluate.audit.checks.dispatch import masking_checks
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.tokens import ExactCount, Independent
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of
@@ -27,8 +27,8 @@ def independent(masking: Independent) -> tuple[Check, ...]:
     )
 
 
-def _independent_share(masking: Independent, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    free, taken = _free_and_taken(pieces, chosen)
+def _independent_share(masking: Independent, pieces: Pieces, masked: Masked) -> np.ndarray:
+    free, taken = _free_and_taken(pieces, masked)
     return np.stack([taken - (1 - masking.rate) ** free, free], axis=1)
 
 
@@ -51,20 +51,20 @@ def exact_count(masking: ExactCount) -> tuple[Check, ...]:
     )
 
 
-def _missing(masking: ExactCount, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    free, taken = _free_and_taken(pieces, chosen)
+def _missing(masking: ExactCount, pieces: Pieces, masked: Masked) -> np.ndarray:
+    free, taken = _free_and_taken(pieces, masked)
     return masking.due(free) - taken
 
 
-def _exact_share(masking: ExactCount, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    free, taken = _free_and_taken(pieces, chosen)
+def _exact_share(masking: ExactCount, pieces: Pieces, masked: Masked) -> np.ndarray:
+    free, taken = _free_and_taken(pieces, masked)
     return np.stack([taken - (masking.due(free) - masking.rate * free), free], axis=1)
 
 
-def _clumps(masking: ExactCount, pieces: Pieces, chosen: Chosen) -> np.ndarray:
-    free, _ = _free_and_taken(pieces, chosen)
+def _clumps(masking: ExactCount, pieces: Pieces, masked: Masked) -> np.ndarray:
+    free, _ = _free_and_taken(pieces, masked)
     free, due = free[free > 1], masking.due(free[free > 1])
-    pairs = _neighbours(pieces, chosen)
+    pairs = _neighbours(pieces, masked)
     pairs[:, 0] -= pairs[:, 1] * due * (due - 1) / (free * (free - 1))
     return pairs
 
@@ -72,26 +72,26 @@ def _clumps(masking: ExactCount, pieces: Pieces, chosen: Chosen) -> np.ndarray:
 def at_least_one() -> Check:
     """Every piece with an ordinary token has a target."""
 
-    def empty(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        return _free_and_taken(pieces, chosen)[1] == 0
+    def empty(pieces: Pieces, masked: Masked) -> np.ndarray:
+        return _free_and_taken(pieces, masked)[1] == 0
 
     return Check("pieces without a target", 0.0, empty, "exact")
 
 
-def _free_and_taken(pieces: Pieces, chosen: Chosen) -> tuple[np.ndarray, np.ndarray]:
+def _free_and_taken(pieces: Pieces, masked: Masked) -> tuple[np.ndarray, np.ndarray]:
     """(ordinary tokens, chosen ones) of each piece that has any. Both int64."""
     free = pieces.free_lengths
-    taken = counts_of(pieces.piece[chosen.index], pieces.count)
+    taken = counts_of(pieces.piece[masked.index], pieces.count)
     return free[free > 0], taken[free > 0]
 
 
-def _neighbours(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+def _neighbours(pieces: Pieces, masked: Masked) -> np.ndarray:
     """(both chosen, all) pairs of neighbouring ordinary tokens, for each piece of two or more.
 
     Exactly rate² for independent choices: the guaranteed target is alone in its piece.
     """
     picked = np.zeros(len(pieces.tokens), bool)
-    picked[chosen.index] = True
+    picked[masked.index] = True
     free = np.flatnonzero(pieces.free)
     piece, picked = pieces.piece[free], picked[free]
     same = piece[1:] == piece[:-1]
@@ -100,13 +100,13 @@ def _neighbours(pieces: Pieces, chosen: Chosen) -> np.ndarray:
     return np.stack([both, pairs], axis=1)[pairs > 0].astype(np.float64)
 
 
-def _place(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+def _place(pieces: Pieces, masked: Masked) -> np.ndarray:
     """Mean over the chosen of a piece of (position among its ordinary tokens + ½) / m."""
     free = np.flatnonzero(pieces.free)
     rank = np.zeros(len(pieces.tokens))
     _, rank[free] = _numbered_free(pieces, free)
-    piece = pieces.piece[chosen.index]
-    place = (rank[chosen.index] + 0.5) / pieces.free_lengths[piece]
+    piece = pieces.piece[masked.index]
+    place = (rank[masked.index] + 0.5) / pieces.free_lengths[piece]
     number = counts_of(piece, pieces.count)
     total = np.bincount(piece, weights=place, minlength=pieces.count)
     return total[number > 0] / number[number > 0]

@@ -7,13 +7,12 @@ import numpy as np
 from fxformer.evaluate.audit.check import Check, once
 from fxformer.evaluate.audit.checks.dispatch import masking_checks
 from fxformer.evaluate.audit.checks.token_maskings import at_least_one
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.tokens import due
+from fxformer.objective.masking.whole_words import WholeWords, Words
+from fxformer.objective.masking.word_spans import Spans, longest
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, starts_of
-from fxformer.objective.select_spans import Spans, longest
-from fxformer.objective.select_words import WholeWords
-from fxformer.objective.words import Words
 
 
 @masking_checks.register
@@ -27,16 +26,16 @@ def spans(masking: Spans) -> tuple[Check, ...]:
     """RatioEstimate between pieces and what was chosen of them."""
     seen = once(functools.partial(seen_spans, masking))
 
-    def surplus(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        number, _, expected = seen(pieces, chosen)
+    def surplus(pieces: Pieces, masked: Masked) -> np.ndarray:
+        number, _, expected = seen(pieces, masked)
         return (number - expected.sum(1))[expected.sum(1) > 0]
 
     def shares_of(length: int) -> Check:
         """How many spans have this length, against what is expected where some are cut."""
         nominal = float(masking.lengths.shares[length - 1])
 
-        def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-            number, of_length, expected = seen(pieces, chosen)
+        def share(pieces: Pieces, masked: Masked) -> np.ndarray:
+            number, of_length, expected = seen(pieces, masked)
             part = of_length[:, length - 1] - expected[:, length - 1] + nominal * number
             return np.stack([part, number], axis=1)[expected.sum(1) > 0]
 
@@ -50,7 +49,7 @@ def spans(masking: Spans) -> tuple[Check, ...]:
 
 
 def seen_spans(
-    masking: Spans, pieces: Pieces, chosen: Chosen
+    masking: Spans, pieces: Pieces, masked: Masked
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each piece: its spans [P], those of each length [P, longest], and their expectation
     [P, longest]."""
@@ -59,10 +58,10 @@ def seen_spans(
         due(masking.rate, pieces.free_lengths),
         len(masking.lengths.shares),
     )
-    lead, run = np.isin(chosen.index, words.first), chosen.runs(pieces)
+    lead, run = np.isin(masked.index, words.first), masked.runs(pieces)
     starts = np.flatnonzero(np.diff(run, prepend=-1))
     length = np.bincount(run[lead], minlength=len(starts))
-    piece = pieces.piece[chosen.index[starts]]
+    piece = pieces.piece[masked.index[starts]]
     known = (length > 0) & (length <= top)
     cell = piece[known] * top + length[known] - 1
     of_length = np.bincount(cell, minlength=pieces.count * top).reshape(-1, top)
@@ -104,38 +103,38 @@ def unit_checks(rate: float, whole: bool) -> tuple[Check, ...]:
     def budget(pieces: Pieces) -> np.ndarray:
         return due(rate, pieces.free_lengths)
 
-    def partly(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+    def partly(pieces: Pieces, masked: Masked) -> np.ndarray:
         words = Words.of(pieces, budget(pieces), whole=whole)
-        taken = words.taken(chosen, pieces)
+        taken = words.taken(masked)
         return (taken > 0) & (taken < words.size)
 
-    def beyond(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        run = chosen.runs(pieces)
-        piece = pieces.piece[chosen.index[np.flatnonzero(np.diff(run, prepend=-1))]]
+    def beyond(pieces: Pieces, masked: Masked) -> np.ndarray:
+        run = masked.runs(pieces)
+        piece = pieces.piece[masked.index[np.flatnonzero(np.diff(run, prepend=-1))]]
         return np.bincount(run) > budget(pieces)[piece]
 
-    def most(pieces: Pieces, chosen: Chosen) -> np.ndarray:
-        taken = counts_of(pieces.piece[chosen.index], pieces.count)
+    def most(pieces: Pieces, masked: Masked) -> np.ndarray:
+        taken = counts_of(pieces.piece[masked.index], pieces.count)
         return taken >= np.maximum(2 * budget(pieces), 1)
 
-    def share(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+    def share(pieces: Pieces, masked: Masked) -> np.ndarray:
         length = pieces.free_lengths
-        taken = counts_of(pieces.piece[chosen.index], pieces.count)
+        taken = counts_of(pieces.piece[masked.index], pieces.count)
         rounding = budget(pieces) - rate * length
         return np.stack([taken - rounding, length], axis=1)[length > 0]
 
-    def place(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+    def place(pieces: Pieces, masked: Masked) -> np.ndarray:
         words = Words.of(pieces, budget(pieces), whole=whole)
         middle = (words.rank + 0.5) / words.count[words.piece]
-        hit = words.taken(chosen, pieces) > 0
+        hit = words.taken(masked) > 0
         total = np.bincount(words.piece, weights=hit * middle, minlength=pieces.count)
         number = counts_of(words.piece, pieces.count, hit)
         return np.stack([total, number], axis=1)[number > 0]
 
-    def alike(pieces: Pieces, chosen: Chosen) -> np.ndarray:
+    def alike(pieces: Pieces, masked: Masked) -> np.ndarray:
         words, length = Words.of(pieces, budget(pieces), whole=whole), pieces.free_lengths
         chance = (budget(pieces) / np.maximum(length, 1))[words.piece]
-        hit = (words.taken(chosen, pieces) > 0) - chance + rate
+        hit = (words.taken(masked) > 0) - chance + rate
         total = np.bincount(words.piece, weights=hit, minlength=pieces.count)
         return np.stack([total, words.count], axis=1)[words.count > 0]
 

@@ -8,13 +8,12 @@ import pytest
 from fxformer.evaluate.audit.check import judge
 from fxformer.evaluate.audit.checks.all import masking_checks, objective_checks
 from fxformer.objective.masked import MaskedLM
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import Masked
 from fxformer.objective.masking.tokens import due
+from fxformer.objective.masking.whole_words import WholeWords, Words
+from fxformer.objective.masking.word_spans import Spans
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import order_within, ranks_of, sums_before
-from fxformer.objective.select_spans import Spans
-from fxformer.objective.select_words import WholeWords
-from fxformer.objective.words import Words
 
 
 class Passing(WholeWords):
@@ -32,7 +31,7 @@ class Passing(WholeWords):
                 left[piece] -= words.size[word]
                 which.append(word)
         which = np.sort(np.array(which))
-        return words.tokens(which, pieces.ranks[words.first[which]], pieces)
+        return words.tokens(which, pieces.ranks[words.first[which]])
 
 
 class Full(WholeWords):
@@ -44,7 +43,7 @@ class Full(WholeWords):
         order = order_within(words.piece, draws.at(words.piece).bits("select", words.rank))
         before = sums_before(words.size[order], words.piece[order], pieces.count)
         which = np.sort(order[before < budget[words.piece[order]]])
-        return words.tokens(which, pieces.ranks[words.first[which]], pieces)
+        return words.tokens(which, pieces.ranks[words.first[which]])
 
 
 class Split(WholeWords):
@@ -63,7 +62,7 @@ class Leftward(WholeWords):
         words = Words.of(pieces, budget)
         before = sums_before(words.size, words.piece, pieces.count)
         which = np.flatnonzero(before < budget[words.piece])
-        return words.tokens(which, pieces.ranks[words.first[which]], pieces)
+        return words.tokens(which, pieces.ranks[words.first[which]])
 
 
 class Unlucky(WholeWords):
@@ -85,23 +84,23 @@ class Unbounded(WholeWords):
         order = order_within(words.piece, lots)
         before = sums_before(words.size[order], words.piece[order], pieces.count)
         which = np.sort(order[before < budget[words.piece[order]]])
-        return words.tokens(which, pieces.ranks[words.first[which]], pieces)
+        return words.tokens(which, pieces.ranks[words.first[which]])
 
 
-def chosen_in(selection, batches, vocabulary):
+def chosen_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, selection(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
 def test_the_checks_hold(rate, corpus, wordy, broken):
-    selection = WholeWords(rate)
-    assert broken(masking_checks(selection), chosen_in(selection, corpus, wordy)) == set()
+    masking = WholeWords(rate)
+    assert broken(masking_checks(masking), chosen_in(masking, corpus, wordy)) == set()
 
 
 @pytest.mark.parametrize(
-    "selection, check",
+    "masking, check",
     [
         (Passing(), "selected share of the words, rounding aside"),
         (Full(), "selected share of the tokens, rounding aside"),
@@ -112,8 +111,8 @@ def test_the_checks_hold(rate, corpus, wordy, broken):
         (Unlucky(), "pieces without a target"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(selection, check, corpus, wordy, broken):
-    assert check in broken(masking_checks(selection), chosen_in(selection, corpus[:6], wordy))
+def test_a_broken_rule_breaks_its_check(masking, check, corpus, wordy, broken):
+    assert check in broken(masking_checks(masking), chosen_in(masking, corpus[:6], wordy))
 
 
 def test_with_one_token_words_the_count_is_exact(corpus, vocabulary):
@@ -124,7 +123,7 @@ def test_with_one_token_words_the_count_is_exact(corpus, vocabulary):
 
 def test_units_are_the_words(corpus, wordy):
     for pieces, chosen in chosen_in(WholeWords(), corpus[:1], wordy):  # none beyond the budget
-        assert isinstance(chosen, Chosen) and (np.diff(chosen.index) > 0).all()
+        assert isinstance(chosen, Masked) and (np.diff(chosen.index) > 0).all()
         pair = np.stack([pieces.piece[chosen.index], pieces.word[chosen.index]], 1)
         same = (np.diff(pair, axis=0) == 0).all(1)
         assert (same == (np.diff(chosen.runs(pieces)) == 0)).all()
@@ -135,24 +134,24 @@ def test_a_text_of_one_word_is_selected_in_part(pack, vocabulary):
     flag = np.zeros(len(vocabulary.special), bool)
     words = dataclasses.replace(vocabulary, starts_word=flag)
     batches = [pack([[(example, 62)] for example in range(64)], 64)]
-    for selection in (WholeWords(), Spans()):
-        (pieces, chosen), *_ = chosen_in(selection, batches, words)
+    for masking in (WholeWords(), Spans()):
+        (pieces, chosen), *_ = chosen_in(masking, batches, words)
         taken = np.bincount(pieces.piece[chosen.index], minlength=pieces.count)
         assert taken.min() > 0 and taken.max() < 18 and abs(taken.mean() - 9) < 0.5
 
 
 def test_a_row_has_room_for_whatever_is_selected(corpus, wordy):
-    for selection in (WholeWords(), WholeWords(0.4), Spans(), Spans(0.4, whole_words=False)):
+    for masking in (WholeWords(), WholeWords(0.4), Spans(), Spans(0.4, whole_words=False)):
         for rows in corpus[:3]:
             pieces = pieces_of(rows, wordy)
-            chosen = selection(pieces, pieces.draws(0, 0))
+            chosen = masking(pieces, pieces.draws(0, 0))
             taken = np.bincount(pieces.piece[chosen.index], minlength=pieces.count)
-            limit = selection.limit(rows.tokens.shape[1])
+            limit = masking.limit(rows.tokens.shape[1])
             assert (taken <= limit.need(pieces.free_lengths, 2, 1)).all()
 
 
 def test_words_of_one_token_leave_nothing_to_see_and_nothing_broken(corpus, vocabulary, build):
-    made = build(MaskedLM, words=vocabulary, selection=WholeWords())
+    made = build(MaskedLM, words=vocabulary, masking=WholeWords())
     pairs = [(rows, made.corrupt(rows)) for rows in corpus[:2]]
     unseen = [check.name for check in objective_checks(made) if not judge(check, pairs).draws]
     assert unseen == ["tokens kept in a unit replaced at random, by chance"]

@@ -1,4 +1,4 @@
-"""The words of pieces of text: runs of ordinary tokens that belong together."""
+"""Whole-word masking: all tokens of a word are masked together, within a budget of tokens."""
 
 import dataclasses
 import math
@@ -7,10 +7,43 @@ import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.selected import Chosen
+from fxformer.objective.masking.base import EncoderMasking, Masked
 from fxformer.objective.masking.tokens import due
 from fxformer.objective.pieces import Pieces
 from fxformer.objective.segments import counts_of, numbered, order_within, ranks_of, sums_before
+from fxformer.types import Proportion
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeWords(EncoderMasking):
+    """Words, until B = max(1, round(rate·m)) of the m ordinary tokens of a piece are spent.
+
+    Whole-word masking as released with BERT (Devlin et al. 2019). There a word that would exceed
+    the budget is passed over, which misses it and favours short words. Here every word is selected
+    with probability B / m, whatever its length (see `on_circle`), so B tokens are met on average,
+    and fewer than 2·B are selected each time.
+
+    The words are those of Unicode (UAX #29, see segmentation.py); of a word of more than B tokens
+    each part of B is taken for a word. A word has one fate (see `Replacement`), where the released
+    code draws one for each of its tokens.
+    """
+
+    rate: Proportion = 0.15
+
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
+        """The tokens of the selected words, each word a span."""
+        budget = due(self.rate, pieces.free_lengths)
+        words = Words.of(pieces, budget)
+        which = np.flatnonzero(on_circle(words.piece, words.size, pieces, budget, draws))
+        return words.tokens(which, ranks_of(words.piece[which], pieces.count))
+
+    def capacity(self, length: int) -> int:
+        """Targets a row of `length` tokens has room for."""
+        return int(self.limit(length).room)
+
+    def limit(self, length: int) -> Limit:
+        """What a row of `length` tokens holds of them."""
+        return circle_limit(self.rate, length)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +90,14 @@ class Words:
             counts_of(owner, pieces.count),
         )
 
-    def tokens(self, which: np.ndarray, unit: np.ndarray, pieces: Pieces) -> Chosen:
-        """All tokens of the words `which` (ascending); unit: [len(which)], see `Chosen`."""
+    def tokens(self, which: np.ndarray, span: np.ndarray) -> Masked:
+        """All tokens of the words `which` (ascending); span: [len(which)], see `Masked`."""
         word, rank = numbered(self.size[which])
-        return Chosen(self.first[which][word] + rank, unit[word])
+        return Masked(self.first[which][word] + rank, span[word])
 
-    def taken(self, chosen: Chosen, pieces: Pieces) -> np.ndarray:
-        """How many tokens of each word are chosen. [W]."""
-        word = np.searchsorted(self.first, chosen.index, side="right") - 1
+    def taken(self, masked: Masked) -> np.ndarray:
+        """How many tokens of each word are masked. [W]."""
+        word = np.searchsorted(self.first, masked.index, side="right") - 1
         return counts_of(word, len(self.first))
 
 

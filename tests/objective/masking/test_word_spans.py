@@ -7,10 +7,16 @@ import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks
 from fxformer.evaluate.audit.checks.word_maskings import expected_lengths, seen_spans
-from fxformer.objective.masking.span_lengths import Geometric, Harmonic, Lengths
 from fxformer.objective.masking.tokens import due
+from fxformer.objective.masking.word_spans import (
+    Geometric,
+    Harmonic,
+    Lengths,
+    Spans,
+    chain,
+    longest,
+)
 from fxformer.objective.pieces import pieces_of
-from fxformer.objective.select_spans import Spans, chain, longest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Leftward(Spans):
 
     def __call__(self, pieces, draws):
         chosen = super().__call__(pieces, draws)
-        early = 2 * chosen.unit < pieces.lengths[pieces.piece[chosen.index]]
+        early = 2 * chosen.first_ranks(pieces) < pieces.lengths[pieces.piece[chosen.index]]
         return chosen.take(early)
 
 
@@ -57,7 +63,7 @@ class Greedy(Spans):
 
 
 class Joined(Spans):
-    """Broken: spans that touch are one unit."""
+    """Broken: spans that touch are one."""
 
     def __call__(self, pieces, draws):
         chosen = super().__call__(pieces, draws)
@@ -65,25 +71,25 @@ class Joined(Spans):
         new = np.ones(len(piece), bool)
         new[1:] = (piece[1:] != piece[:-1]) | (word[1:] > word[:-1] + 1)
         lead = np.flatnonzero(new)[np.cumsum(new) - 1]
-        return dataclasses.replace(chosen, unit=pieces.ranks[chosen.index[lead]])
+        return dataclasses.replace(chosen, span=lead)
 
 
-def chosen_in(selection, batches, vocabulary):
+def chosen_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, selection(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 KINDS = [Spans(), Spans(lengths=Harmonic()), Spans(0.3, whole_words=False)]
 
 
-@pytest.mark.parametrize("selection", KINDS)
-def test_the_checks_hold(selection, corpus, wordy, broken):
-    assert broken(masking_checks(selection), chosen_in(selection, corpus, wordy)) == set()
+@pytest.mark.parametrize("masking", KINDS)
+def test_the_checks_hold(masking, corpus, wordy, broken):
+    assert broken(masking_checks(masking), chosen_in(masking, corpus, wordy)) == set()
 
 
 @pytest.mark.parametrize(
-    "selection, check",
+    "masking, check",
     [
         (Spans(lengths=Clamped()), "share of spans of 10, cut ones aside"),
         (Spans(lengths=Clamped()), "spans beyond those expected, per piece"),
@@ -94,8 +100,8 @@ def test_the_checks_hold(selection, corpus, wordy, broken):
         (Joined(), "share of spans of 1, cut ones aside"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(selection, check, corpus, wordy, broken):
-    assert check in broken(masking_checks(selection), chosen_in(selection, corpus, wordy))
+def test_a_broken_rule_breaks_its_check(masking, check, corpus, wordy, broken):
+    assert check in broken(masking_checks(masking), chosen_in(masking, corpus, wordy))
 
 
 @pytest.mark.parametrize("lengths, mean", [(Geometric(), 3.797), (Harmonic(), 1.636)])
@@ -107,12 +113,12 @@ def test_the_mean_length_is_the_papers(lengths, mean):
 def test_what_is_expected_is_what_comes(lengths, pack, wordy):
     """The expected number of spans of each length, in pieces short and long."""
     rows = pack([[(9 * i, 20), (9 * i + 1, 90), (9 * i + 2, 3)] for i in range(600)], 128)
-    selection, pieces = Spans(0.3, lengths=lengths), pieces_of(rows, wordy)
-    chosen = selection(pieces, pieces.draws(0, 0))
-    _, of_length, expected = seen_spans(selection, pieces, chosen)
+    masking, pieces = Spans(0.3, lengths=lengths), pieces_of(rows, wordy)
+    chosen = masking(pieces, pieces.draws(0, 0))
+    _, of_length, expected = seen_spans(masking, pieces, chosen)
     total = expected.sum(0)
     assert (np.abs(of_length.sum(0) - total) < 5 * np.sqrt(total) + 1).all()
-    words = selection.words(pieces)
+    words = masking.words(pieces)
     whole = expected_lengths(words, longest(words, due(0.3, pieces.free_lengths)), lengths.shares)
     np.testing.assert_allclose(whole @ np.arange(1, len(lengths.shares) + 1), words.count)
 

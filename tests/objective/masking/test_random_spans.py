@@ -7,9 +7,8 @@ import pytest
 
 from fxformer.evaluate.audit.checks.all import masking_checks
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.base import Hidden
-from fxformer.objective.masking.iid_noise import RandomTokens
-from fxformer.objective.masking.span_noise import RandomSpans, _parts
+from fxformer.objective.masking.base import Masked
+from fxformer.objective.masking.random_spans import RandomSpans, RandomTokens, _parts
 from fxformer.objective.pieces import pieces_of
 from fxformer.objective.segments import numbered, starts_of
 
@@ -46,7 +45,7 @@ class Even(RandomSpans):
         span, step = numbered(hidden)
         free = np.flatnonzero(pieces.free)
         index = free[starts_of(number)[piece[span]] + first[span] + step]
-        return Hidden(index, rank[span])
+        return Masked(index, rank[span])
 
 
 class Backward(RandomSpans):
@@ -62,7 +61,7 @@ class Backward(RandomSpans):
         mirror[free] = free[starts_of(number)[piece] + number[piece] - 1 - rank]
         order = np.argsort(mirror[hidden.index])
         span = hidden.number(pieces)[pieces.piece[hidden.index]] - 1 - hidden.span
-        return Hidden(mirror[hidden.index][order], span[order])
+        return Masked(mirror[hidden.index][order], span[order])
 
 
 class Frugal(RandomTokens):
@@ -86,13 +85,13 @@ class Clumped(RandomTokens):
     def __call__(self, pieces, draws):
         lots = draws.at(pieces.piece).uniform("hide", pieces.ranks // 2)
         index = np.flatnonzero((lots < self.rate) & pieces.free)
-        return Hidden(index, np.zeros(len(index), int))
+        return Masked(index, np.zeros(len(index), int))
 
 
-def hidden_in(hiding, batches, vocabulary):
+def hidden_in(masking, batches, vocabulary):
     for rows in batches:
         pieces = pieces_of(rows, vocabulary)
-        yield pieces, hiding(pieces, pieces.draws(rows.seed, rows.epoch))
+        yield pieces, masking(pieces, pieces.draws(rows.seed, rows.epoch))
 
 
 KINDS = [
@@ -104,13 +103,13 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("hiding", KINDS)
-def test_the_checks_hold(hiding, corpus, vocabulary, broken):
-    assert broken(masking_checks(hiding), hidden_in(hiding, corpus, vocabulary)) == set()
+@pytest.mark.parametrize("masking", KINDS)
+def test_the_checks_hold(masking, corpus, vocabulary, broken):
+    assert broken(masking_checks(masking), hidden_in(masking, corpus, vocabulary)) == set()
 
 
 @pytest.mark.parametrize(
-    "hiding, check",
+    "masking, check",
     [
         (Floor(), "hidden tokens other than round(rate·m)"),
         (Many(), "spans other than round(hidden / length)"),
@@ -122,9 +121,9 @@ def test_the_checks_hold(hiding, corpus, vocabulary, broken):
         (Clumped(), "hidden neighbours, share of pairs"),
     ],
 )
-def test_a_broken_rule_breaks_its_check(hiding, check, corpus, vocabulary, broken):
-    claims = RandomSpans() if isinstance(hiding, RandomSpans) else RandomTokens()
-    assert check in broken(masking_checks(claims), hidden_in(hiding, corpus, vocabulary))
+def test_a_broken_rule_breaks_its_check(masking, check, corpus, vocabulary, broken):
+    claims = RandomSpans() if isinstance(masking, RandomSpans) else RandomTokens()
+    assert check in broken(masking_checks(claims), hidden_in(masking, corpus, vocabulary))
 
 
 def test_every_cut_is_equally_likely():

@@ -1,23 +1,72 @@
 """Span masking: sequences of words are masked together (SpanBERT, ALBERT)."""
 
+import abc
 import dataclasses
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
 
 from fxformer.batch import Limit
 from fxformer.objective.counter_rng import CounterRNG
-from fxformer.objective.masking.selected import Chosen
-from fxformer.objective.masking.span_lengths import Geometric, Lengths
+from fxformer.objective.masking.base import EncoderMasking, Masked
 from fxformer.objective.masking.tokens import due
+from fxformer.objective.masking.whole_words import Words, circle_limit, on_circle
 from fxformer.objective.pieces import Pieces
-from fxformer.objective.segments import numbered
-from fxformer.objective.words import Words, circle_limit, on_circle
-from fxformer.types import Proportion
+from fxformer.objective.segments import numbered, ranks_of
+from fxformer.types import Count, Proportion, Range
+
+
+class Lengths(abc.ABC):
+    """A distribution of the lengths 1, 2, … longest."""
+
+    @property
+    @abc.abstractmethod
+    def shares(self) -> np.ndarray:
+        """P(length = 1), P(length = 2), …; they sum to 1. [longest] float64."""
+
+    @property
+    def mean(self) -> float:
+        """The mean length."""
+        return float(self.shares @ np.arange(1, len(self.shares) + 1))
+
+    def draw(self, draws: CounterRNG, stream: str, position: np.ndarray | int = 0) -> np.ndarray:
+        """One length for each key, by inversion. int64."""
+        steps = np.cumsum(self.shares)
+        steps[-1] = 1.0  # the sum may be a little less
+        return 1 + np.searchsorted(steps, draws.uniform(stream, position), side="right")
 
 
 @dataclasses.dataclass(frozen=True)
-class Spans:
+class Geometric(Lengths):
+    """P(k) ∝ (1-success)^(k-1), k <= longest. Joshi et al. 2020 (SpanBERT), sec. 3.1: mean 3.80.
+
+    What lies beyond the longest is drawn again (the distribution is renormalised), not cut to
+    it, which would make the mean 4.46.
+    """
+
+    success: Annotated[float, Range(0, 1, open_low=True, open_high=True)] = 0.2
+    longest: Count = 10
+
+    @property
+    def shares(self) -> np.ndarray:
+        chance = (1 - self.success) ** np.arange(self.longest)
+        return chance / chance.sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class Harmonic(Lengths):
+    """P(n) ∝ 1/n, n <= longest. Lan et al. 2020 (ALBERT), sec. 3: 6/11, 3/11, 2/11."""
+
+    longest: Count = 3
+
+    @property
+    def shares(self) -> np.ndarray:
+        chance = 1 / np.arange(1, self.longest + 1)
+        return chance / chance.sum()
+
+
+@dataclasses.dataclass(frozen=True)
+class Spans(EncoderMasking):
     """Spans of whole words, B = max(1, round(rate·m)) of the m ordinary tokens of a piece in all.
 
     Joshi et al. 2020 (SpanBERT), sec. 3.1, and, with its own lengths, Lan et al. 2020 (ALBERT),
@@ -25,7 +74,7 @@ class Spans:
     from `lengths`; the last is cut to fit, and so is one of more than B tokens. Each span is then
     selected with probability B / m, whatever its length (see `on_circle`): the budget of tokens is
     met on average, fewer than 2·B are selected each time, and spans never overlap, though they may
-    touch. A span is a unit.
+    touch.
 
     The words are those of Unicode (UAX #29, see segmentation.py); of a word of more than B tokens
     each part of B is taken for a word.
@@ -36,10 +85,9 @@ class Spans:
     rate: Proportion = 0.15
     lengths: Lengths = Geometric()
     whole_words: bool = True
-    single: ClassVar[bool] = False
 
-    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Chosen:
-        """The tokens of the chosen spans, each span a unit."""
+    def __call__(self, pieces: Pieces, draws: CounterRNG) -> Masked:
+        """The tokens of the selected spans."""
         budget = due(self.rate, pieces.free_lengths)
         words = self.words(pieces)
         first, length = self._cut(words, budget, draws)
@@ -48,8 +96,8 @@ class Spans:
         chosen = on_circle(words.piece[first], size, pieces, budget, draws)
         first, length = first[chosen], length[chosen]
         span, step = numbered(length)
-        unit = pieces.ranks[words.first[first]]
-        return words.tokens(first[span] + step, unit[span], pieces)
+        number = ranks_of(words.piece[first], pieces.count)
+        return words.tokens(first[span] + step, number[span])
 
     def words(self, pieces: Pieces) -> Words:
         """The words that spans are made of."""
