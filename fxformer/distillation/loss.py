@@ -24,10 +24,13 @@ class DistillationLoss:
 
     hard: weight of the objective's own loss, of the true targets
     terms: (name, term) of all others, whose weights are not 0
+    shuffled: whether the teacher reads the row before each row instead of it: a control, in which
+        it has nothing to teach but frequencies
     """
 
     hard: float
     terms: tuple[tuple[str, Term], ...]
+    shuffled: bool = False
 
     @property
     def inner(self) -> bool:
@@ -76,7 +79,8 @@ class DistillationLoss:
 
     def _parts(self, student, teacher, batch, key, projections):
         own = view(student, batch, key, inner=self.inner)
-        other = view(teacher, batch, None, inner=self.inner)
+        read = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch) if self.shuffled else batch
+        other = view(teacher, read, None, inner=self.inner)
         parts = {name: term(own, other, projections.get(name, {})) for name, term in self.terms}
         return own.sums, parts
 
@@ -100,7 +104,7 @@ class DistillationLoss:
         return {name: shapes for name, shapes in found.items() if shapes}
 
 
-def loss_of(hard: float, terms: Mapping[str, Any]) -> DistillationLoss:
+def loss_of(hard: float, terms: Mapping[str, Any], *, shuffled: bool = False) -> DistillationLoss:
     """The loss of these terms; those of weight 0 are left out. UserError if none is left."""
     kept = tuple((name, term) for name, term in terms.items() if term.weight)
     if not kept:
@@ -108,7 +112,7 @@ def loss_of(hard: float, terms: Mapping[str, Any]) -> DistillationLoss:
             "distillation.terms: every weight is 0, so the teacher is not used; write "
             "distillation=none, or a weight such as distillation.terms.soft.weight=1"
         )
-    return DistillationLoss(hard, kept)
+    return DistillationLoss(hard, kept, shuffled)
 
 
 def _ratios(weight: Array, parts: Mapping[str, Mapping[str, tuple]]) -> dict[str, Array]:

@@ -39,6 +39,7 @@ class Distillation:
     terms: what else the loss has, by name (distillation/terms.py)
     precision: dtype of the teacher's parameters and computation; null: that of the run
     ignore: fields of a published config.json that do not affect the outputs
+    shuffled: whether the teacher reads other rows than the student: a control that must fail
     """
 
     teacher: str
@@ -46,13 +47,14 @@ class Distillation:
     terms: Mapping[str, Term]
     precision: Literal["float32", "bfloat16"] | None = None
     ignore: list[str] | None = None
+    shuffled: bool = False
 
     def open(self, cfg: DictConfig, experiment: Experiment) -> Teacher:
         """The teacher of a run, whose parameters are read when they are first wanted.
 
         Raises UserError where it reads other tokens, has other classes or cannot be compared.
         """
-        loss = loss_of(self.hard, self.terms)
+        loss = loss_of(self.hard, self.terms, shuffled=self.shuffled)
         source = open_source(
             self.teacher,
             str(cfg.runs),

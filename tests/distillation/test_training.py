@@ -34,6 +34,9 @@ def test_the_teacher_has_no_dropout_and_does_not_learn():
     assert told["soft_divergence"] > 1e-4  # the student drops out
     again = one_step(pair("bert", *NO_DROPOUT, "distillation.hard=0"))[1]
     assert again["soft_divergence"] == pytest.approx(0, abs=1e-6)
+    control = ("distillation.hard=0", "distillation.shuffled=true")
+    shuffled = one_step(pair("bert", *NO_DROPOUT, *control))[1]
+    assert shuffled["soft_divergence"] > 1e-3 and shuffled["hidden_loss"] > 1e-3
     for path, leaf in named(setup.teacher.params).items():
         np.testing.assert_array_equal(leaf, teacher[path])
     moved = [p for p, leaf in named(new.params).items() if np.any(leaf != named(state.params)[p])]
