@@ -116,7 +116,7 @@ def with_data(cfg: DictConfig, data: Mapping[str, Any]) -> DictConfig:
     for name, value in data.items():
         if name not in known:
             raise UserError(f"data.{name} is no option of data=labelled{nearest(name, known)}")
-        made.data[name] = value
+        OmegaConf.update(made, f"data.{name}", value, merge=False)
     return made
 
 

@@ -121,7 +121,8 @@ def diagnosis(
     if ordered and len(occur) <= MOST_PERMUTED:
         actual, given = codes.reshape(2, -1)
         found = LabelPermutation.of(confusion(actual, given, len(occur)))
-        said.append(found.message([str(one) if names is None else names[one] for one in occur]))
+        known = [str(one) for one in occur] if names is None else [names[int(one)] for one in occur]
+        said.append(found.message(known))
     return [one for one in said if one]
 
 

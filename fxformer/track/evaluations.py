@@ -68,7 +68,8 @@ class StoredEvaluation:
 def evaluations_of(facts: Mapping[str, Any]) -> dict[str, StoredEvaluation]:
     """{split: evaluation} of run.json; what does not fit is left out."""
     stored = facts.get("evaluation")
-    found = {split: _read(stored.get(split)) for split in SPLITS} if _maps(stored) else {}
+    known = stored if isinstance(stored, Mapping) else {}
+    found = {split: _read(known.get(split)) for split in SPLITS}
     return {split: one for split, one in found.items() if one is not None}
 
 
@@ -115,7 +116,7 @@ def score_columns(evaluated: Iterable[Mapping[str, StoredEvaluation]]) -> list[S
 def signatures_of(facts: Mapping[str, Any]) -> dict[str, str]:
     """{name of a logged number: signature of its metric} of run.json."""
     known = facts.get("metrics")
-    pairs = known.items() if _maps(known) else ()
+    pairs = known.items() if isinstance(known, Mapping) else ()
     return {name: one for name, one in pairs if isinstance(one, str)}
 
 
@@ -133,7 +134,7 @@ def evaluation_texts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _read(value: Any) -> StoredEvaluation | None:
     """An evaluation as JSON; None where it is none."""
-    if not _maps(value):
+    if not isinstance(value, Mapping):
         return None
     value = jsonl.decode(dict(value))
     try:
@@ -165,7 +166,3 @@ def _hints(kind: type) -> list[tuple[dataclasses.Field, Any]]:
         "remarks": list[str],
     }
     return [(field, hints[field.name]) for field in dataclasses.fields(kind)]
-
-
-def _maps(value: Any) -> bool:
-    return isinstance(value, Mapping)
