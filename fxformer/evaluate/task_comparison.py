@@ -135,28 +135,37 @@ def _group(
             continue
         mean = ConfidenceInterval.of([score.value for score in known])
         cells[column.key] = Cell(mean.mean, mean.low, mean.high, mean.n)
-    said: dict[str, list[str]] = {}
+    said: dict[str, list[tuple[str, str]]] = {}
     for run in runs:
         for split, one in evaluated[run.id].items():
             for remark in one.remarks:
-                said.setdefault(f"{split}: {remark}", []).append(run.id)
-    remarks = [
-        remark if len(of) == len(runs) else f"{remark} ({', '.join(of)})"
-        for remark, of in said.items()
-    ]
+                said.setdefault(remark, []).append((split, run.id))
+    remarks = []
+    for remark, places in said.items():
+        splits, of = (list(dict.fromkeys(some)) for some in zip(*places, strict=True))
+        which = "" if len(of) == len(runs) else f" ({', '.join(of)})"
+        remarks.append(f"{', '.join(splits)}: {remark}{which}")
     name = name_of(runs[0].id)
     return SeedGroup(name if len(runs) == 1 else f"{name}, {len(runs)} seeds", runs, cells, remarks)
 
 
 def show(found: TaskComparison, console: Console) -> None:
-    """A row for each group, and what the intervals are."""
+    """A table with whichever are more, groups or scores, down its side; what the intervals are."""
+    names, titles = [one.name for one in found.groups], [one.title for one in found.columns]
+    cells = [
+        [str(group.cells.get(column.key, "–")) for column in found.columns]
+        for group in found.groups
+    ]
+    across, down, corner = titles, names, "run"
+    if len(titles) > len(names):
+        across, down, corner = names, titles, "score"
+        cells = [list(row) for row in zip(*cells, strict=True)]
     table = Table(box=None, header_style="dim", padding=(0, 1))
-    table.add_column("run", overflow="fold")
-    for column in found.columns:
-        table.add_column(Text(formatting.safe(column.title)), justify="right")
-    for group in found.groups:
-        cells = [str(group.cells.get(column.key, "–")) for column in found.columns]
-        table.add_row(*(Text(formatting.safe(one)) for one in (group.name, *cells)))
+    table.add_column(corner, overflow="fold")
+    for one in across:
+        table.add_column(Text(formatting.safe(one)), justify="right")
+    for name, row in zip(down, cells, strict=True):
+        table.add_row(*(Text(formatting.safe(one)) for one in (name, *row)))
     console.print(table)
     counts = {len(group.runs) for group in found.groups}
     kinds = ["one run: 95 % bootstrap interval over examples"] if 1 in counts else []
