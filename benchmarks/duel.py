@@ -17,6 +17,7 @@ from fxformer.cli.allocator import tuned
 OURS = "fxformer"
 
 
+COLD = ("ready_seconds", "compile_seconds")
 UNTUNED = "_untuned"  # a side without the allocator's tunables: as its users run it
 
 
@@ -75,13 +76,14 @@ class Child:
 
 @contextlib.contextmanager
 def started(
-    names: Sequence[str], family: str, shape: Shape, python: str | None
+    names: Sequence[str], family: str, shape: Shape, python: str | None, cold_start: bool
 ) -> Iterator[tuple[list[Child], dict]]:
     """A process for each side, one after the other; and what our first start, uncached, cost."""
     with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
-        with contextlib.closing(Child(OURS, family, shape, cache)) as child:
-            cold = child.ready
-        children = []
+        children, cold = [], {}
+        if cold_start:
+            with contextlib.closing(Child(OURS, family, shape, cache)) as child:
+                cold = child.ready
         for name in names:
             given = (cache, None) if name == OURS else ("", python)
             child = Child(name, family, shape, *given)
@@ -91,12 +93,13 @@ def started(
 
 def duel(
     names: Sequence[str], family: str, shape: Shape, *, rounds: int, steps: int,
-    python: str | None = None,
+    python: str | None = None, cold_start: bool = False,
 ) -> dict:  # fmt: skip
     """{side: facts} of `rounds` turns of `steps` steps, the order turned round every time.
 
     names: of the sides; ours is the first
     python: the interpreter of the peers
+    cold_start: whether to measure a first start of ours without a compilation cache, too
 
     A ratio is of the medians of two turns of one round, so that what else the machine does falls
     on both; given are its median and its quartiles over the rounds. Above 1: we are faster.
@@ -106,7 +109,7 @@ def duel(
     seconds: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
     facts: dict[str, dict] = {}
-    with started(names, family, shape, python) as (children, cold):
+    with started(names, family, shape, python, cold_start) as (children, cold):
         for child in children:
             facts[child.name] = dict(child.ready)
             child.steps(2)  # warm up
@@ -116,7 +119,7 @@ def duel(
                 seconds[child.name].append(statistics.median(answer["seconds"]))
                 cpu[child.name].append(answer["cpu_seconds"] / steps)
                 facts[child.name] |= {key: answer[key] for key in ("peak_bytes", "loss")}
-        facts[OURS] |= {f"cold_{k}": cold[k] for k in ("ready_seconds", "compile_seconds")}
+        facts[OURS] |= {f"cold_{k}": cold[k] for k in COLD if k in cold}
     tokens = shape.batch * shape.length * (1 + (family == "seq2seq"))
     for name in names:
         middle, used = statistics.median(seconds[name]), statistics.median(cpu[name])

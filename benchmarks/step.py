@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--peer", default=sys.executable, help="a python with torch, transformers")
     parser.add_argument("--untuned", action="store_true", help="also peers without the tunables")
     parser.add_argument("--compiled", action="store_true", help="also nanoGPT with torch.compile")
+    parser.add_argument("--cold", action="store_true", help="also a first start of ours, uncached")
     parser.add_argument("--overheads", action="store_true", help="also input pipeline and loop")
     parser.add_argument("--rounds", type=int, default=8, help="turns of each side (8)")
     parser.add_argument("--steps", type=int, default=2, help="in a turn (2)")
@@ -59,8 +60,9 @@ def main() -> None:
         names = [OURS, *(sides(family, given) if not peers.returncode else ())]
         with console.status(f"{family}: {given.rounds} turns of each side"):
             found[family] = duel(
-                names, family, shape, rounds=given.rounds, steps=given.steps, python=given.peer
-            )
+                names, family, shape, rounds=given.rounds, steps=given.steps, python=given.peer,
+                cold_start=given.cold,
+            )  # fmt: skip
         keep()
     if given.overheads:
         with console.status("the input pipeline and the loop"):

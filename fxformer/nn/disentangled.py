@@ -178,7 +178,7 @@ class DisentangledAttention(MultiHeadAttention):
                 "disentangled attention requires relative embeddings as wide as the model: write "
                 "model/position=disentangled and model.input.width=null"
             )
-        table = drop(relative.table, self.position_dropout, key)
+        table = drop(relative.table, self.position_dropout, key, per_row=False)
         bias = jnp.zeros((), q.dtype)
         if self.content_to_position:
             r = self.project_distances(self.position_k or self.k, table)

@@ -211,7 +211,7 @@ class RelativeAttention(MultiHeadAttention):
         position = context.position
         assert isinstance(position, RelativeSinusoids)  # as `query_biases` has checked
         x = position.sinusoids(distances, self.position_k.dim)
-        x = drop(x, self.position_dropout, key).astype(q.dtype)
+        x = drop(x, self.position_dropout, key, per_row=False).astype(q.dtype)
         r = self.position_k(x).reshape(-1, self.heads, self.head_dim)
         return jnp.einsum("BTHK,RHK->BHTR", q, r, preferred_element_type=jnp.float32)
 

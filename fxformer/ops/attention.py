@@ -4,14 +4,14 @@ What differs by platform is chosen here, while a program is traced (`causal_bloc
 """
 
 import functools
-from typing import cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt32
 
 from fxformer.ops.attention_mask import AttentionMask
-from fxformer.ops.dropout import drop
+from fxformer.ops.dropout import counters, kept, row_seeds
 
 
 def attend(
@@ -54,17 +54,32 @@ def attend(
     k, v, mask = k.swapaxes(1, 2), v.swapaxes(1, 2), mask[:, :, None]
     if bias is not None:
         bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
-    if key is not None and dropout:  # weights are dropped between softmax and weighted sum
-        weights = attention_weights(q, k, mask, bias, scale).astype(v.dtype)
-        y = weighted_sum(drop(weights, dropout, key), v)
+    dropping = key is not None and dropout > 0
+    if cached and not dropping:
+        y = cached_attention(q, k, v, mask, bias, scale)
     else:
         function = causal_attention if causal else full_attention
-        function = cached_attention if cached else function
-        y = cast(Array, function(q, k, v, mask, bias, scale))  # custom_vjp loses the type
+        seed, dropped = None, None
+        if dropping:
+            seed, dropped = row_seeds(key, B), WeightDropout(dropout, 0, (T, k.shape[2]))
+        y = cast(Array, function(q, k, v, mask, bias, scale, seed, dropped))  # see custom_vjp
     if capture is not None:
         weights = jnp.where(mask, attention_weights(q, k, mask, bias, scale), 0)
         capture.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(shape)
+
+
+class WeightDropout(NamedTuple):
+    """Dropout of attention weights, where a block of the queries is computed.
+
+    rate: of dropout
+    start: first query of the block
+    whole: numbers of queries and of keys of all blocks, which the decisions are counted by
+    """
+
+    rate: float
+    start: int
+    whole: tuple[int, int]
 
 
 def merge_rows(q: Float[Array, "R T H K"], mask: Bool[Array, "R 1 T S"], bias, rows: int):
@@ -88,7 +103,9 @@ def causal_block(length: int) -> int:
     return max(128, -(-length // 4)) if jax.default_backend() == "cpu" else length
 
 
-def causal_attention(q, k, v, mask, bias, scale: float) -> Float[Array, "B G R T K"]:
+def causal_attention(
+    q, k, v, mask, bias, scale: float, seed=None, dropout: WeightDropout | None = None
+) -> Float[Array, "B G R T K"]:
     """`full_attention` block by block, where no query attends to a later key and T = S."""
     length = q.shape[3]
     size = causal_block(length)
@@ -97,12 +114,13 @@ def causal_attention(q, k, v, mask, bias, scale: float) -> Float[Array, "B G R T
         end = min(start + size, length)
         rows = None if bias is None else bias[..., start:end, :end]
         block = mask[..., start:end, :end]
-        queries = q[..., start:end, :]
-        parts.append(full_attention(queries, k[:, :, :end], v[:, :, :end], block, rows, scale))
+        queries, own = q[..., start:end, :], dropout and dropout._replace(start=start)
+        keys, values = k[:, :, :end], v[:, :, :end]
+        parts.append(full_attention(queries, keys, values, block, rows, scale, seed, own))
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=3)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 7))
 def full_attention(
     q: Float[Array, "B G R T K"],
     k: Float[Array, "B G S K"],
@@ -110,14 +128,19 @@ def full_attention(
     mask: Bool[Array, "#B 1 1 T S"],
     bias: Float[Array, "*B G R T S"] | None,
     scale: float,
+    seed: UInt32[Array, "B 2"] | None = None,
+    dropout: WeightDropout | None = None,
 ) -> Float[Array, "B G R T K"]:
-    """softmax(scale · q kᵀ + bias) v over the keys that are not masked; R queries share a key head.
+    """drop(softmax(scale · q kᵀ + bias)) v over the keys that are not masked; R queries share a key
+    head.
+
+    seed: of the dropout of each row, which the backward pass computes again; None with `dropout`
 
     The gradient is stated so that only the weights are kept, every product is a plain batched one
     (the transposes that XLA derives are slow on CPU), and the softmax's inner sum is that of
     y · dy over K channels instead of S keys (Dao et al. 2022, app. B.2).
     """
-    return _forward(q, k, v, mask, bias, scale)[0]
+    return _forward(q, k, v, mask, bias, scale, seed, dropout)[0]
 
 
 def cached_attention(q, k, v, mask, bias, scale: float) -> Float[Array, "B G R T K"]:
@@ -150,23 +173,35 @@ def weighted_sum(weights, v) -> Float[Array, "B G R T K"]:
     return y.reshape(*weights.shape[:-1], v.shape[-1])
 
 
-def _forward(q, k, v, mask, bias, scale):
+def _forward(q, k, v, mask, bias, scale, seed, dropout):
     weights = attention_weights(q, k, mask, bias, scale).astype(v.dtype)
-    y = weighted_sum(weights, v)
-    return y, (q, k, v, mask, bias, weights, y)
+    y = weighted_sum(_dropped(weights, seed, dropout), v)
+    return y, (q, k, v, mask, bias, weights, y, seed)
 
 
-def _backward(scale, saved, dy):
-    q, k, v, mask, bias, weights, y = saved
+def _dropped(weights, seed, dropout: WeightDropout | None):
+    """Weights [B G R T S] after dropout, or their gradients before it."""
+    if dropout is None:
+        return weights
+    rate, start, (queries, keys) = dropout
+    _, G, R, T, S = weights.shape
+    strides = (R * queries * keys, queries * keys, keys, 1)
+    keep = kept(seed, rate, counters((G, R, T, S), strides, start * keys))
+    return jnp.where(keep, weights / (1 - rate), 0).astype(weights.dtype)
+
+
+def _backward(scale, dropout, saved, dy):
+    q, k, v, mask, bias, weights, y, seed = saved
     inner = jnp.sum(y.astype(jnp.float32) * dy.astype(jnp.float32), axis=-1, keepdims=True)
-    d_logits = jnp.where(mask, weights * (_query_key_products(dy, v) - inner), 0)
+    d_weights = _dropped(_query_key_products(dy, v), seed, dropout)
+    d_logits = jnp.where(mask, weights * (d_weights - inner), 0)
     d_bias = None
     if bias is not None:  # one for all rows, or one for each
         d_bias = (d_logits if bias.ndim == d_logits.ndim else d_logits.sum(0)).astype(bias.dtype)
     narrow = d_logits.astype(q.dtype)
     d_q = weighted_sum(narrow, k) * scale
     d_k = _sum_over_queries(narrow, q) * scale
-    return d_q, d_k, _sum_over_queries(weights, dy), None, d_bias
+    return d_q, d_k, _sum_over_queries(_dropped(weights, seed, dropout), dy), None, d_bias, None
 
 
 full_attention.defvjp(_forward, _backward)

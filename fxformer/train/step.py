@@ -13,6 +13,7 @@ from jax.sharding import Sharding
 
 from fxformer.distillation.teacher import Teacher
 from fxformer.errors import UserError
+from fxformer.ops.dropout import batch_rows
 from fxformer.rules import DISTILLATION, named
 from fxformer.train.adapter import Adapter
 from fxformer.train.gradient_transforms import global_norm
@@ -63,8 +64,8 @@ def make_step(
     """Training step (state, batch) -> (state, sums), to be jitted (see `compile_step`).
 
     The loss is the sum of losses divided by the sum of weights over the whole batch: float32
-    gradients of sums are added over `accumulate` micro-batches, then divided once. Dropout masks
-    depend on `accumulate`; without dropout the result does not.
+    gradients of sums are added over `accumulate` micro-batches, then divided once. The result does
+    not depend on `accumulate`, except by rounding; nor do dropout masks (ops/dropout.py).
 
     tx: optimizer, from Optimizer.build
     ema: decay of the moving average, avg = ema * avg + (1 - ema) * params; the state must have one
@@ -249,7 +250,8 @@ def _accumulated(evaluate, params, cuts, key) -> tuple[dict, Sums]:
 
     def add_one(carry, numbered):
         index, batch = numbered
-        new = _gradients(evaluate, params, batch, jax.random.fold_in(key, index))
+        with batch_rows(index, count):
+            new = _gradients(evaluate, params, batch, key)
         return jax.tree.map(jnp.add, carry, new), None
 
     count = jax.tree.leaves(cuts)[0].shape[0]

@@ -6,6 +6,7 @@ import pytest
 
 from fxformer.ops import attention
 from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.dropout import counters, kept, row_seeds
 from tests.models import close
 
 
@@ -18,15 +19,17 @@ def given(length, groups=2, shared=2, width=4):
     return arrays, AttentionMask(segments, segments, causal=True).to_dense()[:, :, None], segments
 
 
-def formula(q, k, v, bias, seen):
-    """The same with the gradients jax derives."""
+def formula(q, k, v, bias, seen, factor=1.0):
+    """The same with the gradients jax derives. factor: what dropout multiplies each weight with"""
     logits = 0.7 * jnp.einsum("BGRTK,BGSK->BGRTS", q, k) + bias
     weights = jax.nn.softmax(jnp.where(seen, logits, jnp.finfo(jnp.float32).min))
-    return jnp.einsum("BGRTS,BGSK->BGRTK", weights, v)
+    return jnp.einsum("BGRTS,BGSK->BGRTK", weights * factor, v)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("weigh", [attention.full_attention, attention.causal_attention])
-def test_values_and_gradients_are_those_of_the_formula(weigh, monkeypatch):
+def test_values_and_gradients_are_those_of_the_formula(weigh, dropout, monkeypatch):
+    """With dropout too, whose decisions are the same in blocks of queries and in one."""
     monkeypatch.setattr(attention, "causal_block", lambda length: 5)  # 8 is no multiple of it
     arrays, seen, segments = given(8)
     real = (segments > 0)[:, None, None, :, None]
@@ -34,10 +37,16 @@ def test_values_and_gradients_are_those_of_the_formula(weigh, monkeypatch):
     def loss(f):
         return lambda q, k, v, bias: jnp.where(real, jnp.sin(f(q, k, v, bias)), 0).sum()
 
-    def ours(q, k, v, bias):
-        return weigh(q, k, v, seen, bias, 0.7)
+    seed, how, factor = None, None, 1.0
+    if dropout:
+        seed, how = row_seeds(jax.random.key(9), 2), attention.WeightDropout(dropout, 0, (8, 8))
+        factor = kept(seed, dropout, counters((2, 2, 8, 8))) / (1 - dropout)
+        assert 0.5 < float((factor > 0).mean()) < 0.7
 
-    wanted = jax.value_and_grad(loss(lambda *a: formula(*a, seen)), (0, 1, 2, 3))(*arrays)
+    def ours(q, k, v, bias):
+        return weigh(q, k, v, seen, bias, 0.7, seed, how)
+
+    wanted = jax.value_and_grad(loss(lambda *a: formula(*a, seen, factor)), (0, 1, 2, 3))(*arrays)
     got = jax.value_and_grad(loss(ours), (0, 1, 2, 3))(*arrays)
     for left, right in zip(jax.tree.leaves(wanted), jax.tree.leaves(got), strict=True):
         close(left, right, 1e-6)

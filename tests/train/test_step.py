@@ -12,10 +12,11 @@ from fxformer.train.precision import Precision
 from fxformer.train.state import count_by_part, count_parameters
 
 
-def test_accumulation_is_exact_for_unequal_token_counts():
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_accumulation_is_exact_for_unequal_token_counts(dropout):
     outcomes = []
     for parts in (1, 2, 8):
-        toy = Parts(accumulate=parts)
+        toy = Parts(accumulate=parts, dropout=dropout)
         state, sums = toy.state, None
         for n in range(3):
             state, sums = toy.step(state, batch(n))

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from fxformer.batch import Batch
+from fxformer.ops.dropout import drop
 from fxformer.train.optim import AdamW
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import Constant
@@ -46,7 +47,7 @@ class Toy(nnx.Module):
     def __call__(self, batch, *, key=None):
         x = self.stack(self.embedding[...][batch.tokens])
         if key is not None and self.dropout:
-            x = jnp.where(jax.random.bernoulli(key, 1 - self.dropout, x.shape), x, 0)
+            x = drop(x, self.dropout, key)
         logits = (x @ self.head.kernel[...] + self.head.bias[...]).astype(jnp.float32)
         losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), batch.targets[..., None], -1)
         # An infinite weight is how the tests make a step go wrong.
