@@ -94,11 +94,11 @@ def make_step(
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         grads, sums = gradients(state.params, batch, key, taught)
         loss, weight = sums["loss"]
-        scale = jnp.where(weight > 0, weight, 1)
-        norm = global_norm(grads) / scale
+        scale = 1 / jnp.where(weight > 0, weight, 1)  # XLA fuses a product, but stores a quotient
+        norm = global_norm(grads) * scale
 
         def update(old: Updated) -> Updated:
-            mean = jax.tree.map(lambda g: g / scale, grads)
+            mean = jax.tree.map(lambda g: g * scale, grads)
             more = {"budget_used": state.budget_used, "gradient_norm": norm, **hyperparams}
             updates, opt = tx.update(mean, old.opt, old.params, **more)
             params, average = optax.apply_updates(old.params, updates), old.ema
