@@ -50,7 +50,7 @@ class Term(ABC):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftTargets(Term):
+class SoftTargetTerm(Term):
     """T² · -Σ p_teacher log p_student, both softmax(logits / T), over the objective's targets.
 
     Hinton et al. 2015, sec. 2: the factor T² keeps the gradient's size at every temperature. The
@@ -77,7 +77,7 @@ class SoftTargets(Term):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Logits(Term):
+class LogitTerm(Term):
     """Mean over the classes of the squared difference of logits, over the objective's targets.
 
     Ba and Caruana 2014; Kim et al. 2021 compare it with soft targets.
@@ -89,7 +89,7 @@ class Logits(Term):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HiddenStates(Term):
+class HiddenStateTerm(Term):
     """Distance of hidden states, over all tokens that are not padding, mean over pairs of layers.
 
     distance: cosine, 1 - cos(student, teacher) (Sanh et al. 2019, sec. 2); or mse, the mean over
@@ -137,7 +137,7 @@ class HiddenStates(Term):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Attention(Term):
+class AttentionTerm(Term):
     """KL(attention of the teacher ‖ of the student) of self-attention, over all tokens that are not
     padding, mean over heads and pairs of layers. Wang et al. 2020 (MiniLM), eq. 6.
 

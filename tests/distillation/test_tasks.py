@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from fxformer.distillation.loss import loss_of
-from fxformer.distillation.terms import Logits, SoftTargets
+from fxformer.distillation.terms import LogitTerm, SoftTargetTerm
 from fxformer.errors import UserError
 from tests.task.rows import setup_of
 
@@ -27,9 +27,9 @@ PACKED = ("data/packing=segments", "data.length=64")
 def test_terms_of_a_task_are_the_same_however_rows_are_packed(tmp_path, task):
     """Of two models, and of one against itself; each label counts once."""
     if task == "regression":
-        terms = {"values": Logits()}
+        terms = {"values": LogitTerm()}
     else:
-        terms = {"soft": SoftTargets(temperature=2.0), "values": Logits()}
+        terms = {"soft": SoftTargetTerm(temperature=2.0), "values": LogitTerm()}
     loss, found = loss_of(1.0, terms), []
     for words in ((), PACKED):
         setup = setup_of(tmp_path, task, *words)
@@ -64,4 +64,4 @@ def _means(setup, loss, other: int) -> dict[str, float]:
 def test_a_regression_has_no_soft_targets(tmp_path):
     objective = setup_of(tmp_path, "regression").objective
     with pytest.raises(UserError, match="distillation=values"):
-        loss_of(1.0, {"soft": SoftTargets()}).check(objective, objective)
+        loss_of(1.0, {"soft": SoftTargetTerm()}).check(objective, objective)
