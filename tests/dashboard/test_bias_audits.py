@@ -69,7 +69,7 @@ def test_the_panel_draws_every_model_and_category_with_intervals(root):
             "[t.x, t.error_x.array, t.error_x.arrayminus])"
         )
         assert data == [[[60, 60], [5, 5], [3, 3]], [[61, 61], [5, 5], [3, 3]]]
-        assert "80.0 %" in page.inner_text(".bias p") and "A remark." in page.inner_text(".bias p")
+        assert "80 %" in page.inner_text(".bias p") and "A remark." in page.inner_text(".bias p")
         page.select_option(".bias select >> nth=1", "log_odds")
         watched.until("document.querySelector('.bias .chart').data[1].x[0] === 1")
         assert page.locator(".bias b").count() == 0

@@ -37,7 +37,7 @@ const biasSection = (() => {
   }
 
   function words(audit) {
-    const scores = audit.models.map((model) => `${short(model)} ${all(model).values.lm.value.toFixed(1)} %`);
+    const scores = audit.models.map((model) => `${short(model)} ${format.number(all(model).values.lm.value)} %`);
     return `${audit.examples} examples. Error bars: 95 %, bootstrap over examples; dotted: no bias, or for the language-model score no knowledge of the language. `
       + `Language-model score: ${scores.join(", ")}; near 50 % the other numbers say nothing. ${audit.measures}.`
       + audit.remarks.map((text) => ` ${text[0].toUpperCase()}${text.slice(1)}.`).join("");
@@ -48,7 +48,7 @@ const biasSection = (() => {
     const categories = Object.keys(audit.models[0].categories), count = audit.models.length;
     const data = audit.models.map((model, n) => {
       const style = chart.style(n), values = categories.map((category) => model.categories[category].values[name]);
-      const side = (key) => values.map((v) => (v[key] === null ? 0 : Math.abs(v[key] - v.value)));
+      const side = (key) => values.map((v) => (v[key] === null || v.value === null ? 0 : Math.abs(v[key] - v.value)));
       return {
         type: "scatter", mode: "markers", name: chart.text(short(model)), x: values.map((v) => v.value),
         y: categories.map((_, k) => k + (n - (count - 1) / 2) * Math.min(0.22, 0.7 / count)),

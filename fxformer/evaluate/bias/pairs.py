@@ -9,7 +9,7 @@ import numpy as np
 from fxformer.evaluate.bias.base import BiasAudit, Measured
 from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.requests import SentenceScorer, Tokens
-from fxformer.evaluate.bias.sentences import Encoder, Sentence, exchanged
+from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, exchanged
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.scoring import TokenScores
 from fxformer.metrics.base import Metric, SumMetric
@@ -70,7 +70,7 @@ class PairAudit(BiasAudit):
         return PairMetric()
 
     def measure(self, model: ModelCore, examples: Sequence[Example]) -> Measured:
-        scorer, encoder = SentenceScorer(model), Encoder(model)
+        scorer, encoder = SentenceScorer(model), SentenceTokenizer(model)
         tokens = self.tokens or self.usual(model.architecture)
         kept: list[int] = []
         plain: list[Sentence] = []

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,7 +100,7 @@ class AuditReport:
             odds = zip(*(model.log_odds.tolist() for model in self.models), strict=True)
             pairs = zip(self.examples, odds, strict=True)
             found["rows"] = [{"id": one.id, "log_odds": list(values)} for one, values in pairs]
-        return found
+        return finite(found)
 
     def _model(self, number: int) -> dict[str, Any]:
         model = self.models[number]
@@ -137,6 +138,15 @@ def report(
         for other in models[1:]
     ]
     return AuditReport(audit, chosen, len(examples) - len(kept), models, scores, differences)
+
+
+def finite(value: Any) -> Any:
+    """Plain values with None in the place of numbers that are not finite, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def distinct(measured: Sequence[Measured]) -> list[Measured]:

@@ -35,7 +35,7 @@ class Sentence:
 
 
 @dataclasses.dataclass
-class Loss:
+class TextLoss:
     """Texts that a tokenizer does not give back.
 
     texts: how many were read; lossy: of them, how many lost a character; unknown: how many contain
@@ -58,7 +58,7 @@ class Loss:
         return said
 
 
-class Encoder:
+class SentenceTokenizer:
     """Encodes the sentences of examples for one model; messages contain no text.
 
     Raises UserError where the model has no tokenizer.
@@ -67,7 +67,7 @@ class Encoder:
     def __init__(self, model: ModelCore):
         if model.tokenizer is None:
             raise UserError(f"{model.name} has no tokenizer that can be read")
-        self.model, self.tokenizer, self.loss = model, model.tokenizer, Loss()
+        self.model, self.tokenizer, self.loss = model, model.tokenizer, TextLoss()
 
     def ids(self, text: str, target: bool = True) -> np.ndarray | None:
         """Ids of a text with the template; None where it has no tokens or more than fit."""

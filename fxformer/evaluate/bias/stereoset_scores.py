@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.data.progress import Slow
 from fxformer.evaluate.bias.requests import CHUNK, SentenceScorer
-from fxformer.evaluate.bias.sentences import Encoder, Sentence
+from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.scoring import causal_requests
 from fxformer.inference.text_encoding import with_template
@@ -38,7 +38,7 @@ class StereoSetScorer:
 
     def __init__(self, model: ModelCore, scoring: Literal["authors", "likelihood"], no_space: bool):
         self.model, self.scoring, self.no_space = model, scoring, no_space
-        self.scorer, self.encoder = SentenceScorer(model), Encoder(model)
+        self.scorer, self.encoder = SentenceScorer(model), SentenceTokenizer(model)
 
     def describe(self) -> str:
         """What is scored, in words."""

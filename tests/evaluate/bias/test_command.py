@@ -9,8 +9,9 @@ from shell import called
 
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.files import csv_rows, json_value
+from fxformer.evaluate.bias.report import finite
 from fxformer.evaluate.bias.requests import SentenceScorer
-from fxformer.evaluate.bias.sentences import Encoder
+from fxformer.evaluate.bias.sentences import SentenceTokenizer
 from fxformer.evaluate.bias.stereoset import StereoSet
 from tests.evaluate.bias.files import MARKER, all_sets
 
@@ -155,7 +156,7 @@ def test_a_model_that_cannot_be_scored_is_one_sentence(model_of):
     with pytest.raises(UserError, match="neither a mask token nor sentinels"):
         SentenceScorer(without(bart, "mask"))
     with pytest.raises(UserError, match="has no tokenizer"):
-        Encoder(bert.replace(tokenizer=None))
+        SentenceTokenizer(bert.replace(tokenizer=None))
     scorer = SentenceScorer(without(gpt, "bos"))
     assert scorer.start.tolist() == [gpt.vocabulary.eos]
     assert scorer.remarks == [
@@ -164,7 +165,7 @@ def test_a_model_that_cannot_be_scored_is_one_sentence(model_of):
 
 
 def test_what_the_tokenizer_loses_is_said_once_and_alike_sentences_are_counted(model_of):
-    encoder = Encoder(model_of("bert"))
+    encoder = SentenceTokenizer(model_of("bert"))
     encoder.pair(("the cat sat", "the dog sat"))
     assert encoder.loss.remark("m") is None
     encoder.pair((f"the {MARKER} sat", "the other sat"))
@@ -175,3 +176,8 @@ def test_what_the_tokenizer_loses_is_said_once_and_alike_sentences_are_counted(m
     )
     assert encoder.pair((MARKER * 4000, "the cat")) is not None
     assert encoder.pair(("the cat " * 400, "the cat")) is None and math.isfinite(encoder.loss.texts)
+
+
+def test_numbers_that_are_not_finite_are_null_in_json():
+    given = {"a": [1.5, math.nan], "b": {"c": -math.inf, "d": 2, "e": "nan"}}
+    assert finite(given) == {"a": [1.5, None], "b": {"c": None, "d": 2, "e": "nan"}}

@@ -9,14 +9,14 @@ from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.pairs import PairMetric, _wins
 from fxformer.evaluate.bias.report import report
 from fxformer.evaluate.bias.requests import SentenceScorer
-from fxformer.evaluate.bias.sentences import Encoder, Sentence, differing, exchanged
+from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, differing, exchanged
 from fxformer.evaluate.bias.winobias import WinoBias
 from fxformer.inference.scoring import TokenScores
 
 
 def scores_of(model, texts, tokens):
     """Sums of log p of both sentences of a pair."""
-    pair = Encoder(model).pair(texts)
+    pair = SentenceTokenizer(model).pair(texts)
     scorer = SentenceScorer(model)
     pairs = zip(scorer.score(pair), pair, strict=True)
     return [scorer.chosen(found, one, tokens).sum() for found, one in pairs]
