@@ -100,7 +100,8 @@ def evaluate_task(
         other files
     data: options of data=labelled by name, over those of the run: {"files": "test.csv", "columns":
         {"text": "sentence"}}. With `files` or `path` all rows of these are evaluated
-    metrics: options of conf/metric besides the metrics of the task
+    metrics: options of conf/metric besides the metrics of the task, or in the place of one that
+        gives a number of the same name
     task: option of conf/task for a published model whose head does not say it
     step: of the run's checkpoint; "best": by trainer.metric; None: the last
     meter: what measures the energy; None: one that is opened for this call

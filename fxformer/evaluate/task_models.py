@@ -121,10 +121,12 @@ def with_data(cfg: DictConfig, data: Mapping[str, Any]) -> DictConfig:
 
 
 def with_metrics(task: RowTask, names: Sequence[str]) -> RowTask:
-    """The task with these options of conf/metric besides its own metrics."""
-    more = [build(OmegaConf.create(option("metric", name))) for name in names]
-    metrics = dict.fromkeys([*cast(Sequence[Any], task.metrics), *more])
-    return dataclasses.replace(cast(Any, task), metrics=list(metrics))
+    """The task with these options of conf/metric besides its own metrics; one that gives a number
+    of the same name stands in the place of the task's own (squad_v2 for squad)."""
+    more = [build(OmegaConf.create(option("metric", name))) for name in dict.fromkeys(names)]
+    given = {name for one in more for name in one.names}
+    own = [one for one in cast(Sequence[Any], task.metrics) if not given & set(one.names)]
+    return dataclasses.replace(cast(Any, task), metrics=[*own, *more])
 
 
 def _of_run(loaded: LoadedRun, data: Mapping[str, Any], metrics: Sequence[str]) -> TaskModel:

@@ -3,16 +3,21 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fxformer.config.build import build
 from fxformer.data.labelled.rows import Row
 from fxformer.errors import UserError
 from fxformer.evaluate.task_evaluation import evaluate_task
-from fxformer.evaluate.task_models import with_data
+from fxformer.evaluate.task_models import with_data, with_metrics
 from fxformer.hf.export_model import export_model
+from fxformer.metrics.classification import Accuracy
+from fxformer.task.classification import Classification
 from fxformer.task.corpus import TaskCorpus
 from fxformer.task.label_matching import match_labels
+from fxformer.task.multiple_choice import MultipleChoice
+from fxformer.task.token_classification import TokenClassification
 from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
@@ -115,6 +120,29 @@ def test_rows_of_files_replace_generated_ones():
         {"text": "b"},
     )
     assert corpus.separators == cfg.model.pair_separators and corpus.length == cfg.data.length
+
+
+def test_a_metric_with_the_name_of_another_stands_in_its_place():
+    task = build(composed(["model=bert", "task=question_answering"]).task)
+    made = with_metrics(task, ["squad_v2", "accuracy"])
+    assert [one.signature().split("|")[0] for one in made.judges] == ["squad_f1", "accuracy"]
+    assert made.judges[0].squad_version == "2.0"
+
+
+def test_tasks_report_permuted_labels_and_collapse_by_name():
+    names, wanted = ("neg", "pos"), np.arange(40) % 2
+    task = Classification(labels=names, metrics=[Accuracy()])
+    (said,) = task.judged(np.eye(2)[1 - wanted], wanted).remarks
+    assert said.startswith("accuracy 0.0 %, with labels permuted 100.0 %") and "neg → pos" in said
+    (said,) = task.judged(np.tile([0.0, 1.0], (40, 1)), wanted).remarks
+    assert said.startswith("collapsed: class pos is predicted for 100.0 %")
+    assert task.judged(np.full((40, 2), np.nan), wanted).remarks == []
+    words = TokenClassification(labels=("NOUN", "VERB"))  # O: a word that has no token
+    (said,) = words.diagnosis([["VERB", "NOUN", "O"]] * 20, [["NOUN", "VERB", "VERB"]] * 20)
+    assert "permuted 100.0 %" in said and "NOUN → VERB" in said
+    choices = MultipleChoice(metrics=[Accuracy()])
+    (said,) = choices.judged(np.eye(3)[np.zeros(30, int)], np.arange(30) % 3).remarks
+    assert said.startswith("collapsed: class number 0 is predicted for 100.0 %")
 
 
 def test_an_exported_folder_has_the_same_numbers_and_further_metrics(run, tmp_path):
