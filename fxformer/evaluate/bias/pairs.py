@@ -9,7 +9,7 @@ import numpy as np
 from fxformer.evaluate.bias.base import BiasAudit, Measured
 from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.requests import SentenceScorer, Tokens
-from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, exchanged
+from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, exchanged, widened
 from fxformer.inference.model_core import ModelCore
 from fxformer.inference.scoring import TokenScores
 from fxformer.metrics.base import Metric, SumMetric
@@ -77,6 +77,8 @@ class PairAudit(BiasAudit):
         mixed: list[Sentence] = []
         for index, example in enumerate(examples):
             pair = encoder.pair(example.texts)
+            if pair is not None and tokens == "modified" and model.architecture != "seq2seq":
+                pair = widened(pair, model.vocabulary.special)
             if pair is not None:
                 kept.append(index)
                 plain += pair

@@ -119,6 +119,25 @@ def differing(first: np.ndarray, second: np.ndarray) -> tuple[Spans, Spans]:
     return tuple((c[1], c[2]) for c in codes), tuple((c[3], c[4]) for c in codes)
 
 
+def widened(pair: Sequence[Sentence], special: np.ndarray) -> list[Sentence]:
+    """The sentences of a pair with a shared token added to each span that is empty in one of them:
+    the one after it, or before it where that is special. `he` and `s` + `he` differ in `s` alone,
+    but both need a token to score.
+
+    special: [V] bool
+    """
+    first, second = ([list(span) for span in one.spans] for one in pair)
+    for one, two in zip(first, second, strict=True):
+        if (one[0] == one[1]) == (two[0] == two[1]):
+            continue
+        ids, after = pair[0].ids, one[1]
+        right = after < len(ids) and not special[ids[after]]
+        for span in (one, two):
+            span[right] += 1 if right else -1
+    spans = (tuple((low, high) for low, high in side) for side in (first, second))
+    return [dataclasses.replace(s, spans=own) for s, own in zip(pair, spans, strict=True)]
+
+
 def inside(spans: Spans, length: int) -> np.ndarray:
     """Whether each position is in one of the ranges. [length] bool."""
     found = np.zeros(length, bool)

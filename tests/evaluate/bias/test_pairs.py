@@ -9,7 +9,13 @@ from fxformer.evaluate.bias.examples import Example
 from fxformer.evaluate.bias.pairs import PairMetric, _wins
 from fxformer.evaluate.bias.report import report
 from fxformer.evaluate.bias.requests import SentenceScorer
-from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, differing, exchanged
+from fxformer.evaluate.bias.sentences import (
+    Sentence,
+    SentenceTokenizer,
+    differing,
+    exchanged,
+    widened,
+)
 from fxformer.evaluate.bias.winobias import WinoBias
 from fxformer.inference.scoring import TokenScores
 
@@ -28,6 +34,20 @@ PAIR = ("the red cat sat", "the old small cat sat")
 def test_what_two_sentences_share_are_equal_blocks():
     first, second = differing(np.array([1, 2, 3, 4]), np.array([1, 9, 8, 3, 5, 4]))
     assert first == ((1, 2), (3, 3)) and second == ((1, 3), (4, 5))
+
+
+def test_a_span_that_is_empty_in_one_sentence_takes_a_shared_token_in_both():
+    special = np.zeros(10, bool)
+    special[9] = True
+    rows = np.array([3, 4, 5, 9]), np.array([3, 7, 4, 5, 9])  # 4 and 7 + 4
+    pair = [Sentence(*one) for one in zip(rows, differing(*rows), strict=True)]
+    assert [one.spans for one in widened(pair, special)] == [((1, 2),), ((1, 3),)]
+    rows = np.array([3, 4, 9]), np.array([3, 4, 7, 9])  # the next one is special
+    pair = [Sentence(*one) for one in zip(rows, differing(*rows), strict=True)]
+    assert [one.spans for one in widened(pair, special)] == [((1, 2),), ((1, 3),)]
+    rows = np.array([3, 4, 9]), np.array([3, 5, 9])
+    pair = [Sentence(*one) for one in zip(rows, differing(*rows), strict=True)]
+    assert widened(pair, special) == pair
 
 
 def test_an_encoder_scores_shared_tokens_each_masked_alone(model_of):
@@ -111,12 +131,12 @@ def test_two_neighbouring_shared_ordinary_tokens_are_exchanged():
 
 def test_pairs_without_a_token_to_score_or_too_long_are_left_out(model_of):
     audit, model = CrowsPairs(tokens="modified"), model_of("bert")
-    pairs = [PAIR, ("the cat", "the cat"), ("the cat", "the old cat"), ("cat " * 999, "dog"), PAIR]
+    pairs = [PAIR, ("the cat", "the cat"), ("cat " * 999, "dog"), ("the cat", "the old cat")]
     examples = [Example(str(n), ("age",), texts) for n, texts in enumerate(pairs)]
     made = report(audit, examples, [audit.measure(model, examples)])
-    assert [one.id for one in made.examples] == ["0", "4"] and made.left_out == 3
+    assert [one.id for one in made.examples] == ["0", "3"] and made.left_out == 2
     assert made.models[0].log_odds.tolist() == made.models[0].statistics[:, 2].tolist()
-    assert made.remarks[-1].startswith("3 examples are left out")
+    assert made.remarks[-1].startswith("2 examples are left out")
     with pytest.raises(UserError, match="no example that every model can score"):
         report(audit, examples, [audit.measure(model, examples[1:2])])
 
