@@ -70,7 +70,8 @@ class Child:
 
     def close(self) -> None:
         """End it."""
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it has died
+            self.process.stdin.close()
         self.process.wait()
 
 
