@@ -8,7 +8,7 @@ from pathlib import Path
 
 NAMES = (
     "step", "finetune", "generate", "corruption", "dashboard", "first_steps", "intervals", "meter",
-    "nvml", "overheads", "plans", "random_search", "trial",
+    "nvml", "overheads", "plans", "random_search", "step_table", "trial",
 )  # fmt: skip
 
 
