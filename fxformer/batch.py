@@ -100,6 +100,7 @@ class Rows:
     pairs: for rows of sentence pairs
     types: [B, T] int32, token types of rows of labelled texts
     labels: those of labelled texts
+    hidden: float32 vectors of a frozen body (task.frozen), [B, N, D] of the labels or [B, T, D]
     """
 
     tokens: np.ndarray
@@ -113,6 +114,7 @@ class Rows:
     pairs: Pairs | None = None
     types: np.ndarray | None = None
     labels: "Labels | None" = None
+    hidden: np.ndarray | None = None
 
 
 class Labels(flax.struct.PyTreeNode):
@@ -152,6 +154,8 @@ class Batch(flax.struct.PyTreeNode):
     labels: what whole pieces are to be classified as
     global_tokens: tokens of what an encoder reads that see all of their segment and are seen by
         all of it (Longformer)
+    hidden: what a frozen body gives for these tokens, computed before (task.frozen): pooled for
+        each label, or of each token
     """
 
     tokens: Int[Any, "B T"]
@@ -168,3 +172,4 @@ class Batch(flax.struct.PyTreeNode):
     positions: Int[Any, "B T"] = None
     labels: Labels | None = None
     global_tokens: Bool[Any, "B S"] = None
+    hidden: Float[Any, "B N D"] = None

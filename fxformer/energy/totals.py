@@ -13,6 +13,7 @@ PHASES = (
     "startup",
     "compile",
     "data",
+    "features",
     "train",
     "evaluate",
     "generate",

@@ -72,6 +72,8 @@ def training_flops(model, batch: Batch, head: int | None = None, num_predicted: 
     """
     scored = int((np.asarray(batch.weights) > 0).sum())
     flops = 2 * scored * num_predicted * (head_weights(model) if head is None else head)
+    if batch.hidden is not None:  # of a body that was computed before
+        return 3 * flops
     words = getattr(model, "token_embedding", None)  # a generator has none of its own
     flops += 2 * tokens_read(batch) * kernel_size(words)
     segments, global_tokens = np.asarray(batch.segments), batch.global_tokens

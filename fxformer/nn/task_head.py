@@ -104,9 +104,14 @@ class ClassificationHead(nnx.Module):
         """Logits of several texts of each row. pieces: the tokens of each; none: any logits"""
         if self.pooling is None:
             raise UserError("this head has no pooling: it classifies tokens, not texts")
+        return self.of_vectors(POOLINGS[self.pooling](x, pieces), key=key)
+
+    def of_vectors(
+        self, x: Float[Array, "*B D"], *, key: Array | None = None
+    ) -> Float[Array, "*B C"]:
+        """Logits of hidden states that are pooled already."""
         keys = split_key(key, 2)
-        x = self._transformed(POOLINGS[self.pooling](x, pieces), keys[0])
-        return self._output(x, keys[1])
+        return self._output(self._transformed(x, keys[0]), keys[1])
 
     def _transformed(self, x: Float[Array, "*B D"], key: Array | None) -> Float[Array, "*B D"]:
         if self.dense is not None and self.act is not None:

@@ -31,6 +31,7 @@ class TextTask(Task):
 
     A text that is too long is cut at its end, of a pair the longer one first.
 
+    frozen: whether the body is computed once and the head alone is trained; see task/frozen.py
     """
 
     head: ClassVar[str] = "classification"
@@ -38,6 +39,7 @@ class TextTask(Task):
     optional: ClassVar[tuple[str, ...]] = ("pair",)
 
     metrics: Mapping[str, Any] | Sequence[Any] = ()
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         freeze(self, "metrics")

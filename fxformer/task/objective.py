@@ -2,6 +2,7 @@
 
 from typing import Any, Literal, cast
 
+import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -15,6 +16,8 @@ from fxformer.objective.shift import answer
 from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.ops.dropout import split_key
 from fxformer.task.base import Task
+from fxformer.task.classification import TextTask
+from fxformer.task.frozen import FromVectors, PoolOnly
 from fxformer.types import Part
 
 
@@ -67,6 +70,15 @@ class TaskObjective(Objective):
         """The model, with the task head at the labels only."""
         return ((self.model, batch, kernel_size(self.head)),)
 
+    def frozen_vectors(self, batch: Batch) -> Array:
+        """What the head reads of a frozen body: vectors pooled for each label [B, N, D], or of each
+        token [B, T, D], without dropout."""
+        hidden, labels = self.model(batch), cast(Labels, batch.labels)
+        if not self.head.pooling:
+            return hidden
+        task = cast(TextTask, self.task)
+        return task.logits(PoolOnly(self.head), hidden, batch.segments, labels, None)
+
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, T] with labels -> a batch; nothing is corrupted."""
         rows = self.accept(rows)
@@ -79,6 +91,8 @@ class TaskObjective(Objective):
         labels = rows.labels
         picked = self.task.picked(labels)
         known = {"labels": labels, "weights": np.asarray(labels.weights), "picked": picked}
+        if rows.hidden is not None:
+            return Batch(tokens, segments, hidden=rows.hidden, **known)
         if self.model.architecture == "seq2seq":
             read = answer(rows, cast(int, getattr(self.vocabulary, self.start)))[0]
             return Batch(read, segments, source=tokens, source_segments=segments, **known)
@@ -116,11 +130,17 @@ class TaskObjective(Objective):
     def __call__(self, batch: Batch, *, key: Array | None = None) -> Sums:
         """The sums of the task's loss."""
         first, second = split_key(key, 2)
-        return self.answered(self.model(batch, key=first), batch, second)[0]
+        return self.answered(self._hidden(batch, first), batch, second)[0]
 
     def evaluate(self, batch: Batch) -> tuple[Sums, Array]:
         """(sums, outputs of the head for each slot), without dropout."""
-        return self.answered(self.model(batch), batch, None)
+        return self.answered(self._hidden(batch, None), batch, None)
+
+    def _hidden(self, batch: Batch, key: Array | None) -> Array:
+        """The hidden states of the model, or those that a frozen body gave before."""
+        if batch.hidden is None:
+            return self.model(batch, key=key)
+        return batch.hidden.astype(jax.tree.leaves(nnx.state(self.head))[0].dtype)
 
     def answered(
         self, hidden: Float[Array, "B T D"], batch: Batch, key: Array | None
@@ -130,4 +150,6 @@ class TaskObjective(Objective):
         key: PRNG key of the head's dropout; None: no dropout
         """
         labels = cast(Labels, batch.labels)  # as `corrupt` gives them
-        return self.task.loss(self.head, hidden, batch.segments, labels, key)
+        pooled_before = batch.hidden is not None and self.head.pooling
+        head = FromVectors(self.head) if pooled_before else self.head
+        return self.task.loss(head, hidden, batch.segments, labels, key)

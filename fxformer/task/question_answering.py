@@ -51,6 +51,7 @@ class QuestionAnswering(Task):
     stride: tokens of the context that two windows share; at most half of their room
     max_question: tokens of a question; rows with a longer one are left out and counted
     max_answer: tokens of a predicted answer at most
+    frozen: as in Classification
     """
 
     head: ClassVar[str] = "span"
@@ -62,6 +63,7 @@ class QuestionAnswering(Task):
     stride: Natural = 128
     max_question: Count = 64
     max_answer: Count = 30
+    frozen: bool = False
 
     def __post_init__(self) -> None:
         freeze(self, "metrics")

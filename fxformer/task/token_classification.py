@@ -44,6 +44,7 @@ class TokenClassification(OneClassTask):
 
     label_all: whether all tokens of a word have its label, instead of the first; words are still
         read off their first token
+    frozen: as in Classification
     For the other fields see OneClassTask.
     """
 
@@ -54,6 +55,7 @@ class TokenClassification(OneClassTask):
     per_token: ClassVar[bool] = True
 
     label_all: bool = False
+    frozen: bool = False
 
     def read(self, row: Row) -> Row:
         """The row with words and labels in BIO, made of its text and entities where it has those.

@@ -29,9 +29,11 @@ from fxformer.objective.coverage import Coverage
 from fxformer.train.adapter import Adapter, adapter_of, without_adapter
 from fxformer.train.config import TrainerConfig, in_steps
 from fxformer.train.experiment import open_experiment
+from fxformer.train.frozen_body import frozen_splits, is_frozen, with_frozen_body
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
 from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
-from fxformer.train.state import State, bind, count_parameters, graphdef_of
+from fxformer.train.precision import Precision
+from fxformer.train.state import Make, State, bind, count_parameters, graphdef_of
 from fxformer.train.step import Step, make_eval
 from fxformer.train.training import frozen_parameters, teacher_of, training
 
@@ -51,6 +53,7 @@ class Setup:
     example_batch: the first training batch, numpy
     adapter: what makes the parameters of the objective from those of the state
     frozen: tree of booleans: which parameters of the state are not trained
+    precision: of the computation
     teacher: of distillation; None: there is none
     """
 
@@ -68,6 +71,7 @@ class Setup:
     example_batch: Batch
     adapter: Adapter
     frozen: Any
+    precision: Precision
     teacher: Teacher | None = None
 
     @property
@@ -110,9 +114,13 @@ class Setup:
         """Put a batch on the devices, sharded by rows."""
         return put_batch(batch, self.mesh)
 
+    def bound(self, params: dict) -> Objective:
+        """The objective with its parameters; for use inside jit."""
+        return bind(self.graphdef, params)
+
     def objective_with(self, params: dict) -> Objective:
         """The objective with these parameters of a state; for use inside jit."""
-        return bind(self.graphdef, self.adapter.merged(params))
+        return self.bound(self.adapter.merged(params))
 
     def facts(self) -> dict[str, Any]:
         """Facts for run.json: data, parameters, FLOPs per token, mesh."""
@@ -136,17 +144,22 @@ def set_up(cfg: DictConfig) -> Setup:
     longer than the position table, a batch that does not divide among the devices, rules that match
     no parameter.
     """
+    cfg = with_frozen_body(cfg)
     trainer, mesh_config = build(cfg.trainer), build(cfg.mesh)
     mesh = mesh_config.mesh()
     check_batch_size(cfg.data.batch, mesh, trainer.accumulate)
     experiment = open_experiment(cfg)
     corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
+    if is_frozen(cfg):
+        data = frozen_splits(data, objective, shape_of_vectors(experiment.make))
     batches = data.train(corpus.batch, cfg.seed)
     cfg = in_steps(experiment.cfg, batches.steps_per_epoch)
     trainer = build(cfg.trainer)
     make = experiment.make
     graphdef, precision = graphdef_of(make), build(cfg.precision)
     teacher = teacher_of(cfg, experiment)
+    if teacher is not None and is_frozen(cfg):
+        raise UserError("task.frozen=true computes no hidden states to distil; give one of the two")
     adapter = adapter_of(cfg, teacher)
     frozen = frozen_parameters(build(cfg.optimizer), adapter, make)
     start, step = training(cfg, trainer, make, graphdef, precision, mesh, teacher)
@@ -157,11 +170,20 @@ def set_up(cfg: DictConfig) -> Setup:
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     setup = Setup(
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
-        mesh, example, adapter, frozen, teacher,
+        mesh, example, adapter, frozen, precision, teacher,
     )  # fmt: skip
     step.shapes(abstract_state, example)
     check_metric(setup)
     return setup
+
+
+def shape_of_vectors(make: Make) -> Callable[[Batch], Any]:
+    """Function batch -> shape and dtype of the vectors of a frozen body."""
+
+    def shape(batch: Batch) -> Any:
+        return nnx.eval_shape(lambda b: make(jax.random.key(0)).frozen_vectors(b), batch)
+
+    return shape
 
 
 def first_batch(batches: Batches, objective: Objective) -> Batch:

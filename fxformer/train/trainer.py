@@ -28,6 +28,7 @@ from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.comparisons import comparisons_of
 from fxformer.train.compile import compile_step, donates
+from fxformer.train.frozen_body import fill_before_training
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.setup import Setup, SplitBatches
@@ -95,14 +96,14 @@ class Trainer:
         self.trackers.start(self.run)
         self.trackers.follow(self.show_numbers)
         state, totals = self.first_state()
-        data, corpus = setup.data, setup.corpus
-        loader = data.loader(
-            data.train(corpus.batch, setup.cfg.seed),
+        fill_before_training(setup, state.params, self.meter, self.run, self.progress.event)
+        loader = setup.data.loader(
+            setup.data.train(setup.corpus.batch, setup.cfg.seed),
             self.coverage,
             start=int(state.step),
             stop=trainer.steps,
-            workers=corpus.workers,
-            prefetch=corpus.prefetch,
+            workers=setup.corpus.workers,
+            prefetch=setup.corpus.prefetch,
         )
         placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
         step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
@@ -123,8 +124,7 @@ class Trainer:
 
     def budget(self) -> Budget:
         """What the run may use, all attempts together."""
-        minutes, hours = self.setup.trainer.budget_minutes, lambda: self.meter.hours
-        return budget_of(minutes, self.energy, hours)
+        return budget_of(self.setup.trainer.budget_minutes, self.energy, lambda: self.meter.hours)
 
     def first_state(self) -> tuple[State, RunTotals]:
         """The state to begin with: a fresh one, or that of the newest sound checkpoint."""
