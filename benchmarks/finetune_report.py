@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 
-def mean_error(values: Sequence[float]) -> tuple[float, float]:
-    """(mean, its standard error; nan of one value)."""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+def mean_error(values: Sequence[float]) -> tuple[float, float | None]:
+    """(mean, its standard error; None of one value)."""
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     return statistics.fmean(values), error
 
 
@@ -18,13 +18,13 @@ def seeds_of(metric: str, runs: Sequence[dict]) -> dict:
     """The compared metric over the seeds on both sides."""
     ours = mean_error([one["metrics"][metric] for one in runs])
     theirs = mean_error([one["their_metrics"][metric] for one in runs])
-    apart = ours[0] - theirs[0]
+    apart, errors = ours[0] - theirs[0], [one for one in (ours[1], theirs[1]) if one is not None]
     return {
         "metric": metric,
         "ours": {"mean": ours[0], "error": ours[1]},
         "theirs": {"mean": theirs[0], "error": theirs[1]},
         "difference": apart,
-        "within_one_error": abs(apart) <= math.hypot(ours[1], theirs[1]),
+        "within_one_error": abs(apart) <= math.hypot(*errors) if errors else None,
         "ratio": pooled([one["ratio"] for one in runs if "ratio" in one]),
         "ratio_cpu": pooled([one["ratio_cpu"] for one in runs if "ratio_cpu" in one]),
     }
@@ -73,8 +73,9 @@ def markdown(found: dict[str, dict]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _value(one: dict[str, float]) -> str:
-    return f"{one['mean']:.4f} ± {one['error']:.4f}"
+def _value(one: dict) -> str:
+    error = "" if one["error"] is None else f" ± {one['error']:.4f}"
+    return f"{one['mean']:.4f}{error}"
 
 
 def _ratio(one: dict[str, float] | None) -> str:
