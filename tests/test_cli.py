@@ -31,9 +31,9 @@ def conf(tmp_path, monkeypatch):
             if group == "size"
             else "dim: 2\nnetwork: {}\n"
             if group == "model"
-            else f"_target_: gate_parts.Part\n_partial_: true\nname: {choice}\nrate: 0.5\n"
+            else f"_target_: config_parts.Part\n_partial_: true\nname: {choice}\nrate: 0.5\n"
         )
-    (place / "optimizer" / "sgd.yaml").write_text("_target_: gate_parts.Record\nsteps: 1\n")
+    (place / "optimizer" / "sgd.yaml").write_text("_target_: config_parts.Record\nsteps: 1\n")
     (place / "train.yaml").write_text((folders.conf_folder() / "train.yaml").read_text())
     real = folders.conf_folder()
     for file in [*(real / "hydra").rglob("*.yaml"), *(real / "search").rglob("*.yaml")]:
@@ -45,7 +45,7 @@ def conf(tmp_path, monkeypatch):
     recipe.write_text("defaults: [{override /optimizer: sgd}, _self_]\nseed: 7\n")
     monkeypatch.setattr(folders, "conf_folder", lambda: place)
     monkeypatch.setattr(folders, "experiments_folder", lambda: tmp_path / "experiments")
-    monkeypatch.setattr("fxformer.config.target.ALLOWED", ("gate_parts", "fxformer"))
+    monkeypatch.setattr("fxformer.config.target.ALLOWED", ("config_parts", "fxformer"))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -173,7 +173,7 @@ def test_an_interrupt_ends_a_sweep(conf):
 
 def test_cfg_job_and_help_are_readable(conf, capsys):
     assert run("--cfg", "job")[0] == 0
-    assert "optimizer:\n  _target_: gate_parts.Part" in capsys.readouterr().out
+    assert "optimizer:\n  _target_: config_parts.Part" in capsys.readouterr().out
     assert run("--help")[0] == 0
     said = capsys.readouterr().out
     assert "optimizer: adamw, sgd" in said and "Set the environment" not in said

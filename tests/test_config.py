@@ -22,7 +22,7 @@ GOOD = {
     "files": ["a.txt", ["a", "b"], []],
     "windows": [None, [], [None, 256]],
     "scale": [None, {}, {"a": 1.5}],
-    "act": [None, {"_target_": "gate_parts.function", "_partial_": True}],
+    "act": [None, {"_target_": "config_parts.function", "_partial_": True}],
     "name": ["b", ""],
 }
 BAD = [
@@ -35,7 +35,7 @@ BAD = [
     ("heads", True, "expected int"),
     ("heads", None, "expected int"),
     ("heads", [8], "expected int"),
-    ("heads", {"_target_": "gate_parts.Bare"}, "got a part"),
+    ("heads", {"_target_": "config_parts.Bare"}, "got a part"),
     ("rate", 2, "must lie in [0, 1]"),
     ("rate", -0.1, "must lie in [0, 1]"),
     ("rate", math.nan, "finite"),
@@ -71,7 +71,7 @@ BAD = [
 
 @pytest.fixture(autouse=True)
 def fakes_may_run(monkeypatch):
-    monkeypatch.setattr("fxformer.config.target.ALLOWED", (*ALLOWED, "gate_parts", "flax"))
+    monkeypatch.setattr("fxformer.config.target.ALLOWED", (*ALLOWED, "config_parts", "flax"))
 
 
 def judge(node, **rest):
@@ -80,7 +80,7 @@ def judge(node, **rest):
 
 
 def part(**knobs):
-    return {"_target_": "gate_parts.Part", "_partial_": True, **knobs}
+    return {"_target_": "config_parts.Part", "_partial_": True, **knobs}
 
 
 @pytest.mark.parametrize("knob,value", [(k, v) for k, vs in GOOD.items() for v in vs])
@@ -103,14 +103,14 @@ def test_all_problems_at_once_and_in_one_error():
 
 
 def test_a_whole_part_needs_what_has_no_default():
-    assert judge({"_target_": "gate_parts.Part"}) == ["part.dim: Part needs it"]
-    assert judge({"_target_": "gate_parts.Record"}) == ["part.steps: Record needs it"]
-    assert judge({"_target_": "gate_parts.Record", "_args_": [3]}) == []
+    assert judge({"_target_": "config_parts.Part"}) == ["part.dim: Part needs it"]
+    assert judge({"_target_": "config_parts.Record"}) == ["part.steps: Record needs it"]
+    assert judge({"_target_": "config_parts.Record", "_args_": [3]}) == []
 
 
 def test_targets_without_knobs_and_with_any():
-    assert judge({"_target_": "gate_parts.anything", "x": 1}) == []
-    (found,) = judge({"_target_": "gate_parts.Bare", "x": 1})
+    assert judge({"_target_": "config_parts.anything", "x": 1}) == []
+    (found,) = judge({"_target_": "config_parts.Bare", "x": 1})
     assert "no such knob; it has: none" in found
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
 from fxformer.data.loader import Batches, InOrder, Loader, Shuffled, check_batch
-from fxformer.data.packing import Frame, Packed, Packing
+from fxformer.data.packing import Packed, Packing, Template
 from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
 from fxformer.errors import UserError
 from fxformer.types import Count, Natural, Range
@@ -125,7 +125,7 @@ class Corpus(ABC):
         tokenizer, documents = self.source.tokenizer, self.source.splits[split]
         if not len(documents.tokens):
             raise UserError(f"{type(self).__name__}: 0 usable tokens in the {split} split")
-        frame = frame_of(tokenizer, limits)
+        template = template_of(tokenizer, limits)
         if tokenizer.source is not None:
             if documents.source is None:
                 raise UserError(
@@ -133,8 +133,8 @@ class Corpus(ABC):
                     "texts: write data.source_field=, the field with the source (data=jsonl, csv, "
                     "parquet or huggingface), or tokenizer= with one tokenizer"
                 )
-            frame = dataclasses.replace(frame, source=frame_of(tokenizer.source, limits))
-        return self.packing(documents, row_length, framed(frame, documents))
+            template = dataclasses.replace(template, source=template_of(tokenizer.source, limits))
+        return self.packing(documents, row_length, with_control_code(template, documents))
 
     def show(self, console: Console) -> None:  # noqa: B027 - optional
         """Print what one should know of the data before training."""
@@ -172,17 +172,17 @@ class Corpus(ABC):
         return Prepared(tokenizer, packed, facts)
 
 
-def frame_of(tokenizer: Tokenizer, limits: tuple[Limit, ...]) -> Frame:
+def template_of(tokenizer: Tokenizer, limits: tuple[Limit, ...]) -> Template:
     """What a tokenizer puts around a text."""
     ids, words = tokenizer.ids, tokenizer.vocabulary
-    return Frame(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, words, limits)
+    return Template(ids.pad, tokenizer.prefix, tokenizer.suffix, ids.bos, ids.eos, words, limits)
 
 
-def framed(frame: Frame, documents: Documents) -> Frame:
-    """The frame, with one place before the text where each document has a control code."""
+def with_control_code(template: Template, documents: Documents) -> Template:
+    """The template, with one place before the text where each document has a control code."""
     if documents.codes is None:
-        return frame
-    return dataclasses.replace(frame, prefix=np.full(1, frame.pad, np.int32))
+        return template
+    return dataclasses.replace(template, prefix=np.full(1, template.pad, np.int32))
 
 
 def unigram_nats(tokens: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from fxformer.types import Count
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class Template:
     """What is put around text, and what else rows must have room for.
 
     prefix, suffix: int32 ids; pad, bos, eos: an id (None: no such)
@@ -29,7 +29,7 @@ class Frame:
     eos: int | None = None
     vocabulary: Vocabulary | None = None
     limits: tuple[Limit, ...] = ()
-    source: "Frame | None" = None
+    source: "Template | None" = None
 
     def widths(self, size: np.ndarray, length: int, marks: int | None = None) -> np.ndarray:
         """Places of a row of `length` that pieces of `size` text tokens take: their tokens, or, if
@@ -64,9 +64,9 @@ class Packed(Protocol):
 
 
 class Packing(Protocol):
-    """A knob of a corpus: `packing(documents, length, frame) -> Packed`."""
+    """A knob of a corpus: `packing(documents, length, template) -> Packed`."""
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> Packed: ...
+    def __call__(self, documents: Documents, length: int, template: Template) -> Packed: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class PackedPieces:
 
     documents: Documents
     length: int
-    frame: Frame
+    template: Template
     start: np.ndarray
     size: np.ndarray
     order: np.ndarray
@@ -90,21 +90,21 @@ class PackedPieces:
 
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         piece, row, number = members(self.order, self.bounds, which)
-        width = self.size[piece] + len(self.frame.prefix) + len(self.frame.suffix)
+        width = self.size[piece] + len(self.template.prefix) + len(self.template.suffix)
         begin = places(row, width, self.length)
         shape = (len(which), self.length)
-        tokens = np.full(shape, self.frame.pad, np.int32)
+        tokens = np.full(shape, self.template.pad, np.int32)
         segments, examples = np.zeros(shape, np.int32), np.full(shape, -1, np.int64)
         whole = ranges(begin, width)
         segments.flat[whole] = np.repeat(number + 1, width)
         examples.flat[whole] = np.repeat(piece, width)
-        end = begin + width - len(self.frame.suffix)
-        for ids, at in ((self.frame.prefix, begin), (self.frame.suffix, end)):
+        end = begin + width - len(self.template.suffix)
+        for ids, at in ((self.template.prefix, begin), (self.template.suffix, end)):
             tokens.flat[(at[:, None] + np.arange(len(ids))).ravel()] = np.tile(ids, len(at))
-        if self.documents.codes is not None:  # in the place the frame keeps for it
+        if self.documents.codes is not None:  # in the place the template keeps for it
             home = self.documents.at(self.start[piece])
             tokens.flat[begin] = self.documents.codes[home]
-        text = ranges(begin + len(self.frame.prefix), self.size[piece])
+        text = ranges(begin + len(self.template.prefix), self.size[piece])
         taken = ranges(self.start[piece], self.size[piece])
         tokens.flat[text] = self.documents.tokens[taken]
         scored = None
@@ -114,7 +114,7 @@ class PackedPieces:
         return Rows(tokens, segments, examples, seed, epoch, scored=scored)
 
     def facts(self) -> dict:
-        around = len(self.start) * (len(self.frame.prefix) + len(self.frame.suffix))
+        around = len(self.start) * (len(self.template.prefix) + len(self.template.suffix))
         return account(self, len(self.start), len(self.documents.tokens), self.size.sum(), around)
 
 
@@ -148,14 +148,14 @@ def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) ->
     }
 
 
-def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def cut(documents: Documents, length: int, template: Template) -> tuple[np.ndarray, np.ndarray]:
     """start and size ([P] int64) of pieces that fit a row with their template: full ones, a rest.
     Documents with scored tokens stay whole; UserError if one is too long."""
-    room = length - len(frame.prefix) - len(frame.suffix)
+    room = length - len(template.prefix) - len(template.suffix)
     if room < 1:
         raise UserError(
             f"rows of {length} tokens have no room for text beside the template's "
-            f"{len(frame.prefix)} + {len(frame.suffix)}: raise data.length"
+            f"{len(template.prefix)} + {len(template.suffix)}: raise data.length"
         )
     sizes = np.diff(documents.bounds)
     if documents.scored is not None and len(sizes) and sizes.max() > room:
@@ -173,10 +173,12 @@ def cut(documents: Documents, length: int, frame: Frame) -> tuple[np.ndarray, np
 class Padded:
     """One piece a row."""
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
-        start, size = cut(documents, length, frame)
+    def __call__(self, documents: Documents, length: int, template: Template) -> PackedPieces:
+        start, size = cut(documents, length, template)
         order = np.arange(len(start))
-        return PackedPieces(documents, length, frame, start, size, order, np.arange(len(start) + 1))
+        return PackedPieces(
+            documents, length, template, start, size, order, np.arange(len(start) + 1)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,10 +190,10 @@ class Segments:
 
     window: Count = 65536
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
-        start, size = cut(documents, length, frame)
-        order, bounds = fitted(frame.widths(size, length), length, self.window)
-        return PackedPieces(documents, length, frame, start, size, order, bounds)
+    def __call__(self, documents: Documents, length: int, template: Template) -> PackedPieces:
+        start, size = cut(documents, length, template)
+        order, bounds = fitted(template.widths(size, length), length, self.window)
+        return PackedPieces(documents, length, template, start, size, order, bounds)
 
 
 def fitted(widths: np.ndarray, length: int, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -235,12 +237,12 @@ class Stream:
 
     documents: Documents
     length: int
-    frame: Frame
+    template: Template
 
     @property
     def joint(self) -> int:
         """Tokens after each document: 1, or 0 where the vocabulary has no eos."""
-        return int(self.frame.eos is not None)
+        return int(self.template.eos is not None)
 
     def __len__(self) -> int:
         total = len(self.documents.tokens) + self.joint * len(self.documents)
@@ -255,8 +257,8 @@ class Stream:
         at = np.where(inside, place - self.joint * document, 0)
         is_text = inside & (at < self.documents.bounds[document + 1])
         text = self.documents.tokens[np.where(is_text, at, 0)]
-        between = self.frame.pad if self.frame.eos is None else self.frame.eos
-        tokens = np.where(is_text, text, np.where(inside, between, self.frame.pad))
+        between = self.template.pad if self.template.eos is None else self.template.eos
+        tokens = np.where(is_text, text, np.where(inside, between, self.template.pad))
         tokens, examples = tokens.astype(np.int32), np.where(inside, which, -1)
         return Rows(tokens, inside.astype(np.int32), examples, seed, epoch)
 
@@ -270,7 +272,7 @@ class Blocks:
     """Every row full but the last; text of different documents may meet in a row (Radford et al.
     2019). The tokenizer's template is not used."""
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> Stream:
+    def __call__(self, documents: Documents, length: int, template: Template) -> Stream:
         if documents.scored is not None or documents.source is not None:
             raise UserError("data/packing=blocks would cut examples: take segments or padded")
         if documents.codes is not None:
@@ -278,4 +280,4 @@ class Blocks:
                 "data/packing=blocks joins texts of different control codes: take segments or "
                 "padded, or data.code=null"
             )
-        return Stream(documents, length, frame)
+        return Stream(documents, length, template)

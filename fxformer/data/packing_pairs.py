@@ -7,7 +7,7 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame, PackedPieces, Padded, Segments, cut, fitted
+from fxformer.data.packing import PackedPieces, Padded, Segments, Template, cut, fitted
 from fxformer.errors import UserError
 from fxformer.types import Count
 
@@ -48,8 +48,8 @@ class Paired:
 
     reads_pairs: ClassVar[bool] = True
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
-        sides = zip(_sides(documents), _frames(frame), strict=True)
+    def __call__(self, documents: Documents, length: int, template: Template) -> PairRows:
+        sides = zip(_sides(documents), _templates(template), strict=True)
         return PairRows(*(Padded()(_whole(side), length, one) for side, one in sides))
 
 
@@ -64,16 +64,16 @@ class PairedSegments:
     reads_pairs: ClassVar[bool] = True
     window: Count = 65536
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> PairRows:
+    def __call__(self, documents: Documents, length: int, template: Template) -> PairRows:
         sides = [_whole(side) for side in _sides(documents)]
-        frames = _frames(frame)
-        cuts = [cut(side, length, one) for side, one in zip(sides, frames, strict=True)]
+        templates = _templates(template)
+        cuts = [cut(side, length, one) for side, one in zip(sides, templates, strict=True)]
         widths = np.maximum(
             *(size + len(one.prefix) + len(one.suffix)
-              for (_, size), one in zip(cuts, frames, strict=True))
+              for (_, size), one in zip(cuts, templates, strict=True))
         )  # fmt: skip
         order, bounds = fitted(widths, length, self.window)
-        made = zip(sides, frames, cuts, strict=True)
+        made = zip(sides, templates, cuts, strict=True)
         return PairRows(
             *(PackedPieces(side, length, one, *ends, order, bounds) for side, one, ends in made)
         )
@@ -86,10 +86,10 @@ class Prompted:
 
     reads_pairs: ClassVar[bool] = True
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> PackedPieces:
-        if frame.bos is None or frame.eos is None:
+    def __call__(self, documents: Documents, length: int, template: Template) -> PackedPieces:
+        if template.bos is None or template.eos is None:
             raise UserError("data/packing=prompted needs a vocabulary with bos and eos")
-        if frame.source is not None:
+        if template.source is not None:
             raise UserError(
                 "data/packing=prompted makes one stream of source and target, and they have two "
                 "tokenizers; write data/packing=paired objective=seq2seq, or one tokenizer"
@@ -99,10 +99,10 @@ class Prompted:
         for i in range(len(documents)):
             ask = questions.tokens[questions.bounds[i] : questions.bounds[i + 1]]
             answer = answers.tokens[answers.bounds[i] : answers.bounds[i + 1]]
-            parts.append(np.concatenate([ask, [frame.bos], answer, [frame.eos]]))
+            parts.append(np.concatenate([ask, [template.bos], answer, [template.eos]]))
             scored.append(np.arange(len(parts[-1])) > len(ask))
         tokens, bounds = join(parts)
-        bare = dataclasses.replace(frame, prefix=np.empty(0, int), suffix=np.empty(0, int))
+        bare = dataclasses.replace(template, prefix=np.empty(0, int), suffix=np.empty(0, int))
         return Segments()(Documents(tokens, bounds, np.concatenate(scored)), length, bare)
 
 
@@ -116,9 +116,9 @@ def _sides(documents: Documents) -> tuple[Documents, Documents]:
     return answers, Documents(documents.source, documents.source_bounds)
 
 
-def _frames(frame: Frame) -> tuple[Frame, Frame]:
+def _templates(template: Template) -> tuple[Template, Template]:
     """Of answers and of questions."""
-    return frame, frame if frame.source is None else frame.source
+    return template, template if template.source is None else template.source
 
 
 def _whole(documents: Documents) -> Documents:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
-from fxformer.data.packing import Frame, account, fitted, members, places
+from fxformer.data.packing import Template, account, fitted, members, places
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import CounterRNG
 from fxformer.ranges import ranges
@@ -103,7 +103,7 @@ class SentenceRows:
 
     documents: Documents
     length: int
-    frame: Frame
+    template: Template
     start: np.ndarray
     size: np.ndarray
     order: np.ndarray
@@ -115,7 +115,7 @@ class SentenceRows:
         return len(self.bounds) - 1
 
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
-        bos, eos = self.frame.bos, self.frame.eos
+        bos, eos = self.template.bos, self.template.eos
         assert bos is not None and eos is not None  # SentencePairs checks it
         piece, row, number = members(self.order, self.bounds, which)
         draws = CounterRNG.of(seed, epoch, piece).within("sentence pair")
@@ -135,7 +135,7 @@ class SentenceRows:
         def text(at: np.ndarray) -> np.ndarray:
             at = np.clip(at, 0, len(self.documents.tokens) - 1)  # marks stand beside the text
             ids = np.where(marked, marks, self.documents.tokens[at]).astype(np.int32)
-            return laid(ids, self.frame.pad)
+            return laid(ids, self.template.pad)
 
         own = self.start[piece][owner] + rank - 1 - second
         home = self.documents.at(self.start[piece])
@@ -211,21 +211,23 @@ class SentencePairs:
     window: Count = 65536
     makes_sentence_pairs: ClassVar[bool] = True
 
-    def __call__(self, documents: Documents, length: int, frame: Frame) -> SentenceRows:
+    def __call__(self, documents: Documents, length: int, template: Template) -> SentenceRows:
         room = length - MARKS
-        self._check(documents, room, frame)
+        self._check(documents, room, template)
         ends = np.empty(0, np.int64)
-        if frame.vocabulary is not None:
-            ends = sentence_ends(documents, frame.vocabulary)
+        if template.vocabulary is not None:
+            ends = sentence_ends(documents, template.vocabulary)
         start, size = whole_sentences(documents, room, ends)
-        order, bounds = fitted(frame.widths(size, length, MARKS), length, self.window)
+        order, bounds = fitted(template.widths(size, length, MARKS), length, self.window)
         sizes = np.diff(documents.bounds)
         several = np.count_nonzero(sizes) > 1
         negatives = NspNegatives.of(documents.bounds, ends, room) if several else None
-        return SentenceRows(documents, length, frame, start, size, order, bounds, ends, negatives)
+        return SentenceRows(
+            documents, length, template, start, size, order, bounds, ends, negatives
+        )
 
-    def _check(self, documents: Documents, room: int, frame: Frame) -> None:
-        if frame.bos is None or frame.eos is None:
+    def _check(self, documents: Documents, room: int, template: Template) -> None:
+        if template.bos is None or template.eos is None:
             raise UserError("data/packing=sentence_pairs needs a vocabulary with bos and eos")
         if documents.scored is not None or documents.source is not None:
             raise UserError(

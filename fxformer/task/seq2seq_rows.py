@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame, Packed, PackedPieces, fitted
+from fxformer.data.packing import Packed, PackedPieces, Template, fitted
 from fxformer.data.packing_pairs import PairRows
 from fxformer.task.features import rounded, row_length
 
@@ -102,6 +102,6 @@ def _pieces(
 ) -> PackedPieces:
     """Whole documents that hold their special tokens already."""
     none = np.zeros(0, np.int32)
-    frame = Frame(pad, none, none)
+    template = Template(pad, none, none)
     sizes = np.diff(side.bounds)
-    return PackedPieces(side, length, frame, side.bounds[:-1], sizes, order, bounds)
+    return PackedPieces(side, length, template, side.bounds[:-1], sizes, order, bounds)

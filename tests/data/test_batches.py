@@ -5,12 +5,12 @@ import pytest
 
 from fxformer.data.documents import Documents
 from fxformer.data.loader import InOrder, Shuffled
-from fxformer.data.packing import Frame, Padded
+from fxformer.data.packing import Padded, Template
 
 
 def packed(rows: int):
     documents = Documents(np.arange(1, rows + 1, dtype=np.int32), np.arange(rows + 1))
-    return Padded()(documents, 1, Frame(0, np.empty(0, int), np.empty(0, int)))
+    return Padded()(documents, 1, Template(0, np.empty(0, int), np.empty(0, int)))
 
 
 def test_a_batch_depends_on_seed_and_number_alone():

@@ -10,12 +10,12 @@ import pytest
 from fxformer.batch import Batch
 from fxformer.data.documents import Documents
 from fxformer.data.loader import InOrder, Loader, Shuffled, check_batch
-from fxformer.data.packing import Frame, Padded
+from fxformer.data.packing import Padded, Template
 
 
 def packed(rows: int = 23):
     documents = Documents(np.arange(1, rows + 1, dtype=np.int32), np.arange(rows + 1))
-    return Padded()(documents, 1, Frame(0, np.empty(0, int), np.empty(0, int)))
+    return Padded()(documents, 1, Template(0, np.empty(0, int), np.empty(0, int)))
 
 
 def corrupt(rows) -> Batch:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from fxformer.batch import Limit
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Blocks, Frame, Padded, Segments, best_fit
+from fxformer.data.packing import Blocks, Padded, Segments, Template, best_fit
 from fxformer.data.packing_pairs import Paired, PairedSegments, Prompted
 
 PAD, BOS, EOS = 0, 2, 3
-FRAME = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS)
-BARE = Frame(PAD, np.empty(0, int), np.empty(0, int))
+FRAME = Template(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS)
+BARE = Template(PAD, np.empty(0, int), np.empty(0, int))
 
 
 def numbered(sizes) -> Documents:
@@ -33,10 +33,10 @@ sizes = st.lists(st.integers(0, 40), min_size=1, max_size=30).filter(any)
 
 @settings(max_examples=60, deadline=None)
 @given(sizes, st.integers(3, 17), st.integers(1, 9), st.booleans())
-def test_every_token_is_used_exactly_once(sizes, length, window, framed):
+def test_every_token_is_used_exactly_once(sizes, length, window, with_control_code):
     documents = numbered(sizes)
     for packing in (Segments(window), Padded(), Blocks()):
-        packed = packing(documents, length, FRAME if framed else BARE)
+        packed = packing(documents, length, FRAME if with_control_code else BARE)
         rows, facts = all_rows(packed), packed.facts()
         text = rows.tokens[rows.tokens >= 10]
         assert sorted(text) == documents.tokens.tolist()
@@ -157,7 +157,7 @@ def lines_run(function):
     """(what it returns, lines of Python that it ran): its work, whatever else the machine does."""
     ran, before = [0], sys.gettrace()
 
-    def trace(frame, event, argument):
+    def trace(template, event, argument):
         ran[0] += 1
         return trace
 

@@ -5,7 +5,7 @@ import pytest
 
 from fxformer.batch import Vocabulary
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame
+from fxformer.data.packing import Template
 from fxformer.data.packing_sentences import SentencePairs
 
 PAD, BOS, EOS, STOP = 0, 2, 3, 4
@@ -20,8 +20,8 @@ def corpus(documents=40, seed=0):
     ends[:10] = False
     special = np.arange(V) < 5
     words = Vocabulary(V, PAD, special, ~special, ends, bos=BOS, eos=EOS)
-    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, words)
-    return Documents(np.arange(10, 10 + bounds[-1], dtype=np.int32), bounds), frame
+    template = Template(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, words)
+    return Documents(np.arange(10, 10 + bounds[-1], dtype=np.int32), bounds), template
 
 
 def pieces(rows, tokens):
@@ -37,8 +37,8 @@ def pieces(rows, tokens):
 
 @pytest.mark.parametrize("length", [5, 8, 24, 200])
 def test_texts_are_neighbours_and_negatives_are_strangers(length):
-    documents, frame = corpus()
-    packed = SentencePairs()(documents, length, frame)
+    documents, template = corpus()
+    packed = SentencePairs()(documents, length, template)
     owner = np.searchsorted(documents.bounds, np.arange(documents.bounds[-1]), side="right")
     for epoch in range(3):
         rows, used = packed.rows(np.arange(len(packed)), 5, epoch), []
@@ -61,8 +61,8 @@ def test_texts_are_neighbours_and_negatives_are_strangers(length):
 
 
 def test_texts_and_negatives_begin_and_end_as_sentences_do():
-    documents, frame = corpus()
-    packed = SentencePairs()(documents, 40, frame)
+    documents, template = corpus()
+    packed = SentencePairs()(documents, 40, template)
     rows = packed.rows(np.arange(len(packed)))
     edges = {int(i) for i in documents.bounds + 10} | {i for i in range(V) if i % 7 == 1}
     right = [(b[0] in edges, b[-1] + 1 in edges, len(b)) for _, _, b in pieces(rows, rows.tokens)]
@@ -74,8 +74,8 @@ def test_texts_and_negatives_begin_and_end_as_sentences_do():
 
 
 def test_every_sentence_end_inside_is_as_likely_and_every_negative_is():
-    documents, frame = corpus()
-    packed = SentencePairs()(documents, 62, frame)
+    documents, template = corpus()
+    packed = SentencePairs()(documents, 62, template)
     number = int(np.argsort(packed.size)[-5])
     start, size = packed.start[number], packed.size[number]
     row = np.searchsorted(packed.bounds, np.flatnonzero(packed.order == number), "right") - 1
@@ -93,8 +93,8 @@ def test_every_sentence_end_inside_is_as_likely_and_every_negative_is():
 
 
 def test_a_piece_is_the_same_in_any_company_and_another_in_the_next_epoch():
-    documents, frame = corpus()
-    packed = SentencePairs()(documents, 30, frame)
+    documents, template = corpus()
+    packed = SentencePairs()(documents, 30, template)
     whole = packed.rows(np.arange(len(packed)), 1, 2)
     some = packed.rows(np.array([3, -1, 0]), 1, 2)
     assert (some.segments[1] == 0).all() and (some.tokens[1] == PAD).all()
@@ -107,21 +107,21 @@ def test_a_piece_is_the_same_in_any_company_and_another_in_the_next_epoch():
 
 
 def test_one_document_has_no_negatives_and_what_cannot_be_paired_is_refused():
-    documents, frame = corpus(1, seed=1)
-    rows = SentencePairs()(documents, 20, frame).rows(np.array([0]))
+    documents, template = corpus(1, seed=1)
+    rows = SentencePairs()(documents, 20, template).rows(np.array([0]))
     assert rows.pairs.negatives is None
     with pytest.raises(ValueError, match=r"raise data\.length"):
-        SentencePairs()(documents, 4, frame)
+        SentencePairs()(documents, 4, template)
     with pytest.raises(ValueError, match="bos and eos"):
-        SentencePairs()(documents, 9, Frame(PAD, np.empty(0, int), np.empty(0, int)))
+        SentencePairs()(documents, 9, Template(PAD, np.empty(0, int), np.empty(0, int)))
     given = Documents(documents.tokens, documents.bounds, np.ones(len(documents.tokens), bool))
     with pytest.raises(ValueError, match="data/packing=segments"):
-        SentencePairs()(given, 9, frame)
+        SentencePairs()(given, 9, template)
 
 
 def test_without_sentence_ends_any_place_splits():
-    documents, frame = corpus()
-    bare = Frame(PAD, frame.prefix, frame.suffix, BOS, EOS)
+    documents, template = corpus()
+    bare = Template(PAD, template.prefix, template.suffix, BOS, EOS)
     packed = SentencePairs()(documents, 20, bare)
     rows = packed.rows(np.arange(len(packed)))
     assert sum(1 for _ in pieces(rows, rows.tokens)) == len(packed.start)

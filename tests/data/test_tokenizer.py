@@ -118,8 +118,8 @@ def test_bytes_give_back_anything(trained, text):
 def test_decoding_leaves_specials_out_and_shows_what_was_unknown(trained, name):
     tokenizer = trained[name]
     ids = tokenizer.encode("The fox")
-    framed = [0, 2, *ids, 4, 5, 7, 3, 0]
-    assert tokenizer.decode(framed) == tokenizer.decode(ids)
+    with_control_code = [0, 2, *ids, 4, 5, 7, 3, 0]
+    assert tokenizer.decode(with_control_code) == tokenizer.decode(ids)
     if name != "byte":  # where nothing is unknown
         assert tokenizer.decode([*ids, 1]) != tokenizer.decode(ids)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import yaml
-from gate import CHAIN, TINY, composed, refusal, text
+from config_judgement import CHAIN, TINY, composed, refusal, text
 from jax import Array
 
 from fxformer.config.compatibility import architecture

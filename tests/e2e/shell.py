@@ -16,7 +16,7 @@ from unittest import mock
 import jax
 
 ROOT = Path(__file__).resolve().parents[2]
-HELD = str(Path(__file__).with_name("held.py"))
+HELD = str(Path(__file__).with_name("paused_command.py"))
 CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"]  # of all tests: programs of one serve the others
 SMALL = ("model.dim=16", "model.heads=2", "model.ffn.hidden=32", "data.length=16", "data.batch=8")
 CHAIN = ("data=markov", "tokenizer=none", "data.symbols=8", "data.valid_examples=32", "energy=tdp")
@@ -28,7 +28,7 @@ def start(
 ) -> subprocess.Popen:
     """The command, begun in `folder`; output in its out.txt and err.txt.
 
-    hold: step after which it waits for a signal; see held.py
+    hold: step after which it waits for a signal; see paused_command.py
     """
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "COLUMNS": "100"}
     env |= {"FXFORMER_NO_TUNING": "1", "JAX_COMPILATION_CACHE_DIR": CACHE} | environment

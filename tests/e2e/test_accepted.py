@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from compositions import GROUPS, TEXT, command, options, two_steps
-from gate import CHAIN, TINY, passed, refusal, text
+from config_judgement import CHAIN, TINY, passed, refusal, text
 
 from fxformer.config.folders import conf_folder
 

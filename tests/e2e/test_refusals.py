@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from gate import DECODER, composed, encoder, passed, refusal, seq2seq, text
+from config_judgement import DECODER, composed, encoder, passed, refusal, seq2seq, text
 from hydra.errors import InstantiationException
 from shell import fxformer
 

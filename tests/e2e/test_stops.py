@@ -21,10 +21,10 @@ def whole(tmp_path_factory):
 
 
 def stopped(place: str, folder: Path) -> int:
-    """The exit code of a run that is sent SIGTERM at `place`; see stopped.py."""
+    """The exit code of a run that is sent SIGTERM at `place`; see interrupted_command.py."""
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "FXFORMER_NO_TUNING": "1"}
     env |= {"JAX_COMPILATION_CACHE_DIR": str(CACHE)}
-    command = [sys.executable, str(Path(__file__).with_name("stopped.py")), place, *RUN]
+    command = [sys.executable, str(Path(__file__).with_name("interrupted_command.py")), place, *RUN]
     with (folder / "err.txt").open("w") as err:
         return subprocess.run(command, cwd=folder, env=env, stdout=err, stderr=err).returncode
 

@@ -12,7 +12,7 @@ from fxformer.inference.loaded_run import load_run
 from fxformer.inference.text_input import prediction_input
 from fxformer.inference.token_text import token_strings
 from fxformer.inspect.predictions import payload
-from tests.hf.made_run import made_run
+from tests.hf.random_run import random_run
 from tests.hf.test_transformers import ask, pythons
 
 SIZE = ("tokenizer.vocab_size=320", "tokenizer.specials.sentinels=4")
@@ -43,7 +43,7 @@ def cases():
 
 def exported(folder, model, objective, tokenizer, *words):
     """(run, folder of the export)."""
-    run = made_run(
+    run = random_run(
         folder,
         f"model={model}",
         f"objective={objective}",

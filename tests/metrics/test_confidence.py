@@ -14,7 +14,7 @@ from fxformer.metrics.confidence import (
     resampled,
 )
 from fxformer.metrics.correlation import Pearson
-from tests.metrics.drawn import classification
+from tests.metrics.random_predictions import classification
 
 
 def hits(*values):

@@ -12,7 +12,7 @@ from fxformer.metrics.tagging import (
     lenient_entities,
     strict_entities,
 )
-from tests.metrics.drawn import tags
+from tests.metrics.random_predictions import tags
 
 
 @pytest.mark.parametrize(

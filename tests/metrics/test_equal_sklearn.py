@@ -17,7 +17,7 @@ from fxformer.metrics.classification import (
 )
 from fxformer.metrics.correlation import Pearson, Spearman
 from fxformer.metrics.multilabel import MacroMultiLabelF1, MicroMultiLabelF1
-from tests.metrics.drawn import classification
+from tests.metrics.random_predictions import classification
 
 sklearn = pytest.importorskip("sklearn.metrics")
 CASES = 100

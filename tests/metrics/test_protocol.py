@@ -19,7 +19,7 @@ from fxformer.metrics.correlation import Pearson
 from fxformer.metrics.inputs import single_label
 from fxformer.metrics.multilabel import MicroMultiLabelF1
 from fxformer.metrics.several import Several
-from tests.metrics.drawn import classification, tags, texts
+from tests.metrics.random_predictions import classification, tags, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = sorted(path.stem for path in (folders.conf_folder() / "metric").glob("*.yaml"))

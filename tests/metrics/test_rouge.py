@@ -7,7 +7,7 @@ import pytest
 from fxformer.errors import UserError
 from fxformer.metrics import porter
 from fxformer.metrics.rouge import Rouge, lcs_table
-from tests.metrics.drawn import texts
+from tests.metrics.random_predictions import texts
 
 
 def test_by_hand():

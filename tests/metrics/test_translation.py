@@ -7,7 +7,7 @@ import pytest
 
 from fxformer.errors import UserError
 from fxformer.metrics.translation import Bleu, Chrf
-from tests.metrics.drawn import texts
+from tests.metrics.random_predictions import texts
 
 
 def streams(references):

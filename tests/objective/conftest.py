@@ -9,7 +9,7 @@ from flax import nnx
 
 from fxformer.batch import Rows, Vocabulary
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame
+from fxformer.data.packing import Template
 from fxformer.data.packing_sentences import SentencePairs
 from fxformer.evaluate.audit.check import judge
 from fxformer.nn.head import Head
@@ -165,8 +165,8 @@ def packed(vocabulary):
     """Sixty documents as pairs of texts, in rows of 96."""
     rng = np.random.default_rng(3)
     tokens, bounds = join([rng.integers(5, WORDS, rng.integers(20, 300)) for _ in range(60)])
-    frame = Frame(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary)
-    return SentencePairs()(Documents(tokens, bounds), 96, frame)
+    template = Template(PAD, np.array([BOS]), np.array([EOS]), BOS, EOS, vocabulary)
+    return SentencePairs()(Documents(tokens, bounds), 96, template)
 
 
 @pytest.fixture(scope="session")

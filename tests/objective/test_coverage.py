@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame, Segments
+from fxformer.data.packing import Segments, Template
 from fxformer.evaluate.audit.checks.coverage import whole
 from fxformer.evaluate.audit.draw import draw
 from fxformer.objective.causal import CausalLM
@@ -46,8 +46,8 @@ def made_of(kind, build, marked):
 def test_short_texts_packed_to_the_limits_are_all_in_the_batch(kind, build, marked, clauses):
     made = made_of(kind, build, marked)
     width = made.row_length(128)
-    frame = Frame(0, np.array([2]), np.array([3]), 2, 3, limits=made.limits(width))
-    packed = Segments()(clauses, width, frame)
+    template = Template(0, np.array([2]), np.array([3]), 2, 3, limits=made.limits(width))
+    packed = Segments()(clauses, width, template)
     coverage, pairs = Coverage(made), []
     for low in range(0, len(packed), 32):
         rows = packed.rows(np.arange(low, min(low + 32, len(packed))))
@@ -60,8 +60,10 @@ def test_short_texts_packed_to_the_limits_are_all_in_the_batch(kind, build, mark
 
 def test_what_has_no_room_is_counted_in_tokens(build, marked, clauses):
     made = build(SpanCorruption, words=marked)
-    frame = Frame(0, np.array([2]), np.array([3]), 2, 3)  # no limits: rows full of short texts
-    rows = Segments()(clauses, 128, frame).rows(np.arange(8))
+    template = Template(
+        0, np.array([2]), np.array([3]), 2, 3
+    )  # no limits: rows full of short texts
+    rows = Segments()(clauses, 128, template).rows(np.arange(8))
     coverage = Coverage(made)
     batch = coverage(rows)
     lost = whole(made).measure(rows, batch)
@@ -95,7 +97,7 @@ class Repeated:
 
 def test_the_audit_counts_what_is_lost_once_however_many_rules_there_are(build, marked, clauses):
     made = build(SpanCorruption, words=marked)
-    rows = Segments()(clauses, 128, Frame(0, np.array([2]), np.array([3]), 2, 3))
+    rows = Segments()(clauses, 128, Template(0, np.array([2]), np.array([3]), 2, 3))
     rows = rows.rows(np.arange(8))
     made.corrupt(rows)
     (once,) = made.tally.counts().values()

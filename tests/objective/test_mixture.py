@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Frame, Segments
+from fxformer.data.packing import Segments, Template
 from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.causal import CausalLM
 from fxformer.objective.coverage import Coverage
@@ -147,8 +147,8 @@ def test_rows_packed_to_its_limits_lose_nothing(mix, text):
     made = mix("seq2seq", SEQ2SEQ)
     lengths = np.random.default_rng(0).integers(1, 30, 300)
     tokens, bounds = join([text(size + 2, i)[1:-1] for i, size in enumerate(lengths)])
-    frame = Frame(0, np.array([2]), np.array([3]), 2, 3, limits=made.limits(128))
-    packed = Segments()(Documents(tokens, bounds), 128, frame)
+    template = Template(0, np.array([2]), np.array([3]), 2, 3, limits=made.limits(128))
+    packed = Segments()(Documents(tokens, bounds), 128, template)
     coverage = Coverage(made)
     for row in range(0, len(packed), 8):
         coverage(packed.rows(np.arange(row, min(row + 8, len(packed)))))

@@ -1,7 +1,7 @@
 """A budget ends a run within a step of it, and a schedule can stretch over it."""
 
 import pytest
-from toy import Meter, Parts, Tracker, batch, batches
+from tiny_training import Meter, Parts, Tracker, batch, batches
 
 from fxformer.energy.config import TDPEnergy
 from fxformer.train.callbacks import SaveCheckpoint

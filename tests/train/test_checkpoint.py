@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import same
+from tiny_training import same
 
 from fxformer.train import checkpoint_files
 from fxformer.train.checkpoint import Checkpoints

@@ -1,7 +1,7 @@
 """The compiled step: what is an argument of its program, and what is a constant in it."""
 
 import jax
-from toy import Parts, batch, same
+from tiny_training import Parts, batch, same
 
 from fxformer.train.compile import compile_step
 from fxformer.train.mesh import MeshConfig

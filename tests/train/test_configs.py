@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
-from toy import Parts
+from tiny_training import Parts
 
 from fxformer.train.optim import Optimizer
 

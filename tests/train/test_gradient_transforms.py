@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
-from toy import close
+from tiny_training import close
 
 from fxformer.train.gradient_transforms import per_layer
 from fxformer.train.optim import Adafactor, Muon

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from toy import Parts, batch, same
+from tiny_training import Parts, batch, same
 
 from fxformer.config.build import build
 from fxformer.hf.published_model import parameter_shapes

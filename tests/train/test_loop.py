@@ -12,8 +12,8 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
-from drill import train
-from toy import Meter, Parts, Tracker, batch, batches, same
+from tiny_training import Meter, Parts, Tracker, batch, batches, same
+from training_process import train
 
 from fxformer.metrics.classification import Accuracy
 from fxformer.metrics.results import MetricResults
@@ -418,7 +418,13 @@ def test_donating_the_state_changes_no_number(tmp_path):
 
 
 def spawn(folder, until, hold):
-    command = [sys.executable, str(HERE / "drill.py"), str(folder), str(until), str(hold)]
+    command = [
+        sys.executable,
+        str(HERE / "training_process.py"),
+        str(folder),
+        str(until),
+        str(hold),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def test_eight_devices_in_a_process_of_its_own():
     eight = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     flags = {"XLA_FLAGS": eight, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, str(HERE / "eight.py")]
+    command = [sys.executable, str(HERE / "eight_devices.py")]
     done = subprocess.run(
         command, env=os.environ | flags, capture_output=True, text=True, check=False
     )

@@ -7,7 +7,7 @@ import optax
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from toy import Parts, batch, close, same
+from tiny_training import Parts, batch, close, same
 
 from fxformer.rules import RuleError, named
 from fxformer.train.gradient_transforms import clip_by_global_norm, global_norm

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import Parts, batch, close, same
+from tiny_training import Parts, batch, close, same
 
 from fxformer.train.loop_state import averages
 from fxformer.train.optim import SGD

@@ -31,7 +31,7 @@ SMALL = (
 )
 
 
-def made_run(folder: Path, *words: str, contrast: float = 1.0) -> StoredRun:
+def random_run(folder: Path, *words: str, contrast: float = 1.0) -> StoredRun:
     """A run under `folder` as the command line `words` would have made it.
 
     contrast: factor on every matrix, for answers that differ from token to token

@@ -3,7 +3,7 @@
 import tempfile
 
 import jax
-from toy import Parts, batch, close
+from tiny_training import Parts, batch, close
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step

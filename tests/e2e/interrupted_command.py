@@ -1,4 +1,4 @@
-"""`fxformer` that is sent SIGTERM at a certain place: python stopped.py PLACE WORD…"""
+"""`fxformer` that is sent SIGTERM at a certain place: python interrupted_command.py PLACE WORD…"""
 
 import hashlib
 import importlib

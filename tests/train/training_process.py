@@ -1,6 +1,6 @@
 """A process of its own that trains the toy in a folder, so that tests can kill it.
 
-python drill.py FOLDER UNTIL HOLD: appends "step loss" lines to FOLDER/trace; after
+python training_process.py FOLDER UNTIL HOLD: appends "step loss" lines to FOLDER/trace; after
 step HOLD it waits for a signal, so that it is still at work when one comes.
 """
 
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import jax
-from toy import Meter, Parts, batches
+from tiny_training import Meter, Parts, batches
 
 from fxformer.track.run_lock import RunLock
 from fxformer.train import signals
