@@ -27,6 +27,14 @@ class EvaluateTest(Callback):
         super().__init__(0)
         self.setup, self.checkpoints, self.run = setup, checkpoints, run
 
+    def begin(self, loop: LoopState) -> None:
+        """Drops stored evaluations of steps that a resumed run makes again."""
+        kept, known = self.run.rewound, evaluations_of(self.run.facts)
+        stale = [split for split, one in known.items() if kept is not None and one.step > kept]
+        if stale:
+            stored = self.run.facts["evaluation"].items()
+            self.run.update(evaluation={k: one for k, one in stored if k not in stale})
+
     def finish(self, loop: LoopState) -> None:
         if loop.status != "done" or "test" not in self.setup.data.packed:
             return

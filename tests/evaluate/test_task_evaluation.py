@@ -92,6 +92,21 @@ def test_a_checkpoint_is_evaluated_again_only_if_it_may_be_another_one():
             evaluate.finish(loop)
 
 
+def test_evaluations_of_steps_that_are_made_again_are_dropped():
+    facts = {"evaluation": {split: StoredEvaluation(step, 3, {}, {}, []).facts()
+                            for split, step in (("valid", 9), ("test", 5))}}  # fmt: skip
+    for kept, left in (
+        (None, {"valid", "test"}),
+        (9, {"valid", "test"}),
+        (6, {"test"}),
+        (4, set()),
+    ):
+        run = SimpleNamespace(facts=dict(facts), rewound=kept)
+        run.update = lambda run=run, **more: run.facts.update(more)
+        EvaluateTest(None, None, run).begin(None)
+        assert set(run.facts["evaluation"]) == left
+
+
 def _called(name):
     raise InterruptedError(name)
 
