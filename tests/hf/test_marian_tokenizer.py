@@ -41,6 +41,11 @@ def published(request, tmp_path):
     return folder
 
 
+@pytest.mark.parametrize(
+    "published",
+    ["marian", pytest.param("marian_two_tables", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_pairs_are_read_by_both_tokenizers_and_go_out_again(published, tmp_path):
     lines = [{"en": f"It is {n}", "text": f"Es ist {n}"} for n in range(40)]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, lines)))
