@@ -135,13 +135,22 @@ def key_of(setup: Any, merged: dict) -> str:
         "precision": OmegaConf.to_container(cfg.precision, resolve=True),
         "data": [facts["corpus_hash"], facts["tokenizer_hash"]],
         "rows": {
-            split: [len(one), one.length, one.count, one.width]
+            split: [len(one), one.length, one.count, one.width, inputs_hash(one)]
             for split, one in setup.data.packed.items()
         },
         "batch": cfg.data.batch,
+        "computed": [jax.default_backend(), jax.__version__],
     }
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def inputs_hash(split: FrozenSplit) -> str:
+    """Hex digest of the token ids and types of all inputs: they depend on options of the task."""
+    made = hashlib.blake2b(digest_size=16)
+    for one in split.features:
+        made.update(one.tokens.tobytes() + one.types.tobytes() + repr(one.parts).encode())
+    return made.hexdigest()
 
 
 def write(setup: Any, merged: dict, folder: Path) -> None:

@@ -90,6 +90,9 @@ def test_the_vectors_are_kept_and_made_again_where_they_are_damaged_or_others(tm
     changed = dataclasses.replace(setup, data=dataclasses.replace(setup.data, facts={
         **setup.data.facts, "corpus_hash": "other"}))  # fmt: skip
     assert frozen_body.key_of(changed, params) != first["key"]
+    one = setup.data.packed["valid"].features[0].tokens
+    one[1] += 1  # as another data.length or stride would
+    assert frozen_body.key_of(setup, params) != first["key"]
 
 
 def test_the_oldest_vectors_are_deleted(tmp_path, monkeypatch):
