@@ -31,7 +31,8 @@ class Estimate:
     def over_seeds(cls, values: Sequence[float]) -> "Estimate":
         """Mean of at least one number with the interval of Student's t."""
         found = ConfidenceInterval.of(values)
-        return cls(found.mean, found.low, found.high, found.low and "seeds", found.n)
+        by = None if found.low is None else "seeds"
+        return cls(found.mean, found.low, found.high, by, found.n)
 
     def times(self, factor: float) -> "Estimate":
         """With all numbers multiplied by a positive factor."""
