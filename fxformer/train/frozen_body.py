@@ -101,7 +101,7 @@ def fill(setup: Any, params: dict, runs: str) -> dict[str, Any]:
     for split, one in setup.data.packed.items():
         one.vectors["vectors"] = np.load(folder / f"{split}.npy", mmap_mode="r")
     delete_oldest(folder)
-    return {"key": name, "bytes": size, "cached": known}
+    return {"folder": name, "bytes": size, "cached": known}
 
 
 def fill_before_training(

@@ -81,18 +81,18 @@ def test_the_vectors_are_kept_and_made_again_where_they_are_damaged_or_others(tm
     first = frozen_body.fill(setup, params, runs)
     kept = np.array(setup.data.packed["train"].vectors["vectors"])
     assert not first["cached"] and frozen_body.fill(setup, params, runs)["cached"]
-    file = tmp_path / "runs/.features" / first["key"] / "train.npy"
+    file = tmp_path / "runs/.features" / first["folder"] / "train.npy"
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     assert not frozen_body.fill(setup, params, runs)["cached"]
     np.testing.assert_array_equal(setup.data.packed["train"].vectors["vectors"], kept)
     other = jax.jit(setup.init_state)(jax.random.key(1)).params  # other weights
-    assert frozen_body.fill(setup, other, runs)["key"] != first["key"]
+    assert frozen_body.fill(setup, other, runs)["folder"] != first["folder"]
     changed = dataclasses.replace(setup, data=dataclasses.replace(setup.data, facts={
         **setup.data.facts, "corpus_hash": "other"}))  # fmt: skip
-    assert frozen_body.key_of(changed, params) != first["key"]
+    assert frozen_body.key_of(changed, params) != first["folder"]
     one = setup.data.packed["valid"].features[0].tokens
     one[1] += 1  # as another data.length or stride would
-    assert frozen_body.key_of(setup, params) != first["key"]
+    assert frozen_body.key_of(setup, params) != first["folder"]
 
 
 def test_the_oldest_vectors_are_deleted(tmp_path, monkeypatch):
