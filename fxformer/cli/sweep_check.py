@@ -20,6 +20,7 @@ from fxformer.cli import errors
 from fxformer.config import folders
 
 SECONDS = 60.0  # for all configs of a search; those left are judged as their trials start
+RECENT = 16  # composed configs kept; composing one takes a third of a second
 SHOWN = 10  # refused configs in a message
 NO_SHAPE = ("name", "runs", "seed", "tracker", "energy", "search", "resume", "hydra")
 
@@ -44,6 +45,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         self._built: dict[str, str | None] = {}
+        self._recent: dict[Words, tuple[DictConfig | None, list[str]]] = {}
         self._top = folders.top_keys(self.verb)
 
     def problems(self, words: Words) -> list[str]:
@@ -61,6 +63,15 @@ class Judge:
         return self._built[key]
 
     def _config(self, words: Words) -> tuple[DictConfig | None, list[str]]:
+        """(config, its problems); the last RECENT are kept, since a trial is judged in steps."""
+        key = tuple(words)
+        if key not in self._recent:
+            if len(self._recent) == RECENT:
+                del self._recent[next(iter(self._recent))]
+            self._recent[key] = self._composed(words)
+        return self._recent[key]
+
+    def _composed(self, words: Words) -> tuple[DictConfig | None, list[str]]:
         from fxformer.config.check import problems
 
         try:
