@@ -13,7 +13,7 @@ LOWER = ("loss", "nll", "perplexity")  # numbers without a metric of which lower
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class SuiteScore:
     """A number with its 95 % interval.
 
     by: what the interval is over: "seeds" (Student's t), "examples" (bootstrap), None: there is
@@ -28,13 +28,13 @@ class Estimate:
     seeds: int = 1
 
     @classmethod
-    def over_seeds(cls, values: Sequence[float]) -> "Estimate":
+    def over_seeds(cls, values: Sequence[float]) -> "SuiteScore":
         """Mean of at least one number with the interval of Student's t."""
         found = ConfidenceInterval.of(values)
         by = None if found.low is None else "seeds"
         return cls(found.mean, found.low, found.high, by, found.n)
 
-    def times(self, factor: float) -> "Estimate":
+    def times(self, factor: float) -> "SuiteScore":
         """With all numbers multiplied by a positive factor."""
         low, high = (None if one is None else factor * one for one in (self.low, self.high))
         return dataclasses.replace(self, value=factor * self.value, low=low, high=high)
@@ -50,7 +50,7 @@ class Number:
     """
 
     name: str
-    estimate: Estimate
+    estimate: SuiteScore
     signature: str
     higher_is_better: bool
     best: float | None
@@ -124,10 +124,10 @@ def number_of(name: str, scored: bool, runs: Sequence[TaskRun]) -> Number | None
     if not having:
         return None
     first = having[0]
-    estimate = Estimate.over_seeds([one.numbers[name] for one in having])
+    estimate = SuiteScore.over_seeds([one.numbers[name] for one in having])
     facts = first.scores.get(name)
     if len(having) == 1 and facts is not None and facts["low"] is not None:
-        estimate = Estimate(facts["value"], facts["low"], facts["high"], "examples")
+        estimate = SuiteScore(facts["value"], facts["low"], facts["high"], "examples")
     signatures = {(one.scores.get(name) or {}).get("signature") or "" for one in having}
     if len(signatures) > 1:
         raise ValueError(f"{name}: runs of one task have the signatures {sorted(signatures)}")

@@ -10,7 +10,7 @@ from fxformer.search.configurations import SEED
 from fxformer.search.space import ARM
 from fxformer.search.study import Study, Trial
 from fxformer.suite.definition import Suite, SuiteTask
-from fxformer.suite.numbers import Estimate, Number, TaskRun, number_of
+from fxformer.suite.numbers import Number, SuiteScore, TaskRun, number_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TaskResult:
     state: str
     reason: str
     numbers: tuple[Number, ...]
-    score: Estimate | None
+    score: SuiteScore | None
     by_seed: dict[int, float]
     examples: int | None
     joules: float
@@ -53,7 +53,7 @@ class Average:
     """
 
     name: str
-    estimate: Estimate | None
+    estimate: SuiteScore | None
     tasks: tuple[str, ...]
     missing: tuple[str, ...]
 
@@ -204,13 +204,13 @@ def _state(trials: Sequence[Trial], planned: int) -> str:
     return states[0] if states else "waiting"
 
 
-def _score(task: SuiteTask, numbers: Sequence[Number], scores: list[float]) -> Estimate | None:
+def _score(task: SuiteTask, numbers: Sequence[Number], scores: list[float]) -> SuiteScore | None:
     if not scores:
         return None
     primary = [one for one in numbers if one.scored]
     if len(scores) == 1 and len(primary) == 1:
         return primary[0].estimate.times(task.scale)
-    return Estimate.over_seeds(scores)
+    return SuiteScore.over_seeds(scores)
 
 
 def average(name: str, left_out: Sequence[str], tasks: Sequence[TaskResult]) -> Average:
@@ -225,6 +225,6 @@ def average(name: str, left_out: Sequence[str], tasks: Sequence[TaskResult]) -> 
     seeds = set(having[0].by_seed)
     if all(set(one.by_seed) == seeds for one in having):
         sums = [sum(one.by_seed[seed] for one in having) / len(having) for seed in sorted(seeds)]
-        return Average(name, Estimate.over_seeds(sums), names, missing)
+        return Average(name, SuiteScore.over_seeds(sums), names, missing)
     means = [one.score.value for one in having if one.score is not None]
-    return Average(name, Estimate(sum(means) / len(means), seeds=0), names, missing)
+    return Average(name, SuiteScore(sum(means) / len(means), seeds=0), names, missing)

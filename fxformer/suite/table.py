@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from fxformer.suite.numbers import Estimate, Number
+from fxformer.suite.numbers import Number, SuiteScore
 from fxformer.suite.results import Average, SuiteResult, TaskResult
 from fxformer.track import formatting
 
@@ -152,7 +152,7 @@ def _metric(one: Number) -> str:
     return one.name.rpartition("/")[2]
 
 
-def estimate_text(one: Estimate | None, scored: bool = True) -> str:
+def estimate_text(one: SuiteScore | None, scored: bool = True) -> str:
     """`84.1 [83.0, 85.2]`; one decimal for scores, four for losses; – without a number."""
     if one is None:
         return "–"

@@ -86,7 +86,7 @@ def test_a_killed_command_goes_on_and_a_damaged_part_is_made_again(
     monkeypatch.setattr("fxformer.inference.features.compute.CHUNK", 1)
     words, out = [str(run_folder("encoder")), str(table), COLUMNS], tmp_path / "f.npz"
     command.features_command([*words, "-o", str(tmp_path / "whole.npz")])
-    write, written = parts.Parts.write, []
+    write, written = parts.FeatureParts.write, []
 
     def killed(self, number, arrays):
         if len(written) == 3:
@@ -94,7 +94,7 @@ def test_a_killed_command_goes_on_and_a_damaged_part_is_made_again(
         written.append(number)
         write(self, number, arrays)
 
-    monkeypatch.setattr(parts.Parts, "write", killed)
+    monkeypatch.setattr(parts.FeatureParts, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         command.features_command([*words, "-o", str(out)])
     with pytest.raises(UserError, match="write --resume"):
@@ -104,7 +104,9 @@ def test_a_killed_command_goes_on_and_a_damaged_part_is_made_again(
     torn = out.with_name("f.npz.parts") / "000001.npz"
     torn.write_bytes(torn.read_bytes()[:-40])
     written.clear()
-    monkeypatch.setattr(parts.Parts, "write", lambda *given: (written.append(1), write(*given)))
+    monkeypatch.setattr(
+        parts.FeatureParts, "write", lambda *given: (written.append(1), write(*given))
+    )
     command.features_command([*words, "-o", str(out), "--resume"])
     assert len(written) == 3  # the damaged part, the one after it, and the one never made
     one, other = np.load(tmp_path / "whole.npz"), np.load(out)

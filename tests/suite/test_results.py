@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fxformer.suite import page, table
 from fxformer.suite.definition import load
-from fxformer.suite.numbers import Estimate, Number
+from fxformer.suite.numbers import Number, SuiteScore
 from fxformer.suite.results import SuiteResult, average, suite_result
 from fxformer.suite.stored import (
     definition_of,
@@ -73,7 +73,7 @@ def test_one_seed_has_the_bootstrap_interval_of_its_run(tmp_path):
         trial(n, name, 0, run(tmp_path, f"r{n}", scores)) for n, name in enumerate(("one", "two"))
     ]
     one, two = suite_result(suite, "m", stored(tmp_path, trials, suite)).tasks
-    assert one.score == Estimate(80, pytest.approx(70), pytest.approx(90), "examples")
+    assert one.score == SuiteScore(80, pytest.approx(70), pytest.approx(90), "examples")
     assert two.score.value == pytest.approx(70) and two.score.low is None  # a mean of two metrics
     assert two.numbers[0].estimate.by == "examples"
 
@@ -88,7 +88,7 @@ def test_seeds_that_are_still_to_come_do_not_bias_the_average(tmp_path):
         (tmp_path / "moved" / name).rename(tmp_path / "y" / name)
     found = suite_result(SUITE, "m", study)
     assert [one.state for one in found.tasks] == ["complete", "partial", "waiting"]
-    assert found.averages[0].estimate == Estimate(pytest.approx((85 + 60) / 2), seeds=0)
+    assert found.averages[0].estimate == SuiteScore(pytest.approx((85 + 60) / 2), seeds=0)
 
 
 def test_numbers_of_the_test_split_come_from_the_evaluation_after_training(tmp_path):
@@ -123,7 +123,7 @@ def test_numbers_of_the_test_split_come_from_the_evaluation_after_training(tmp_p
     ],
 )
 def test_a_number_stands_to_the_best_possible_one(low, high, best, up, verdict):
-    assert Number("n", Estimate(0.0, low, high), "", up, best, True).verdict == verdict
+    assert Number("n", SuiteScore(0.0, low, high), "", up, best, True).verdict == verdict
 
 
 def test_runs_of_two_signatures_do_not_share_a_number(tmp_path):

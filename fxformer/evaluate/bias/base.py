@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fxformer.evaluate.bias.examples import Example, subset
+from fxformer.evaluate.bias.examples import BiasExample, subset
 from fxformer.inference.model_core import ModelCore
 from fxformer.metrics.base import Metric
 from fxformer.types import Count, Natural
@@ -61,22 +61,22 @@ class BiasAudit(abc.ABC):
     seed: Natural = 0
 
     @abc.abstractmethod
-    def read(self) -> list[Example]:
+    def read(self) -> list[BiasExample]:
         """All examples of the files. UserError for a missing or damaged file."""
 
     @abc.abstractmethod
-    def metric(self, examples: Sequence[Example]) -> Metric:
+    def metric(self, examples: Sequence[BiasExample]) -> Metric:
         """The metric of the statistics."""
 
     @abc.abstractmethod
-    def measure(self, model: ModelCore, examples: Sequence[Example]) -> Measured:
+    def measure(self, model: ModelCore, examples: Sequence[BiasExample]) -> Measured:
         """The statistics of a model. UserError where it cannot be scored."""
 
-    def chosen(self) -> list[Example]:
+    def chosen(self) -> list[BiasExample]:
         """The examples to measure on."""
         return subset(self.read(), self.examples, self.seed)
 
-    def scored_file(self, file: str, examples: Sequence[Example]) -> Measured | None:
+    def scored_file(self, file: str, examples: Sequence[BiasExample]) -> Measured | None:
         """The statistics of scores that were published for each sentence; None: not of this
         audit."""
         return None

@@ -13,7 +13,7 @@ from fxformer.arguments import RUN, Parser
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.base import BiasAudit, Measured
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.evaluate.bias.report import AuditReport, report
 from fxformer.evaluate.bias.table import show
 from fxformer.evaluate.compare import keep
@@ -82,7 +82,7 @@ def _text(reports: Sequence[AuditReport], rows: bool = True) -> str:
 
 
 def _measure(
-    which: str, data: Sequence[tuple[BiasAudit, list[Example]]], given: argparse.Namespace
+    which: str, data: Sequence[tuple[BiasAudit, list[BiasExample]]], given: argparse.Namespace
 ) -> list[Measured]:
     """The measures of a model, or of a file of published scores, for every audit."""
     if which.endswith(".json") and Path(which).is_file():
@@ -93,7 +93,7 @@ def _measure(
     return [audit.measure(model, examples) for audit, examples in data]
 
 
-def _published(file: str, audit: BiasAudit, examples: Sequence[Example]) -> Measured:
+def _published(file: str, audit: BiasAudit, examples: Sequence[BiasExample]) -> Measured:
     found = audit.scored_file(file, examples)
     if found is None:
         raise UserError(f"{file}: published scores are of StereoSet; write --audit stereoset")

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.evaluate.bias.files import csv_rows, located
 from fxformer.evaluate.bias.pairs import PairAudit
 from fxformer.evaluate.bias.requests import Tokens
@@ -44,7 +44,7 @@ class CrowsPairs(PairAudit):
 
     variant: Literal["swapped_scores"] | None = None
 
-    def read(self) -> list[Example]:
+    def read(self) -> list[BiasExample]:
         (file,) = located(self.name, [FILE], self.root, self.files)
         found = []
         for number, row in enumerate(csv_rows(file, COLUMNS)):
@@ -57,7 +57,7 @@ class CrowsPairs(PairAudit):
             texts = (row["sent_more"], row["sent_less"])
             if not all(text.strip() for text in texts):
                 raise UserError(f"{where}: a sentence is empty")
-            found.append(Example(str(number), (row["bias_type"], direction), texts))
+            found.append(BiasExample(str(number), (row["bias_type"], direction), texts))
         if not found:
             raise UserError(f"{file}: has no rows")
         return found
@@ -65,7 +65,7 @@ class CrowsPairs(PairAudit):
     def usual(self, architecture: str) -> Tokens:
         return "unmodified" if architecture == "encoder" else "all"
 
-    def adjusted(self, scores: np.ndarray, examples: Sequence[Example]) -> np.ndarray:
+    def adjusted(self, scores: np.ndarray, examples: Sequence[BiasExample]) -> np.ndarray:
         if self.variant is None:
             return scores
         swapped = np.array(["antistereo" in one.categories for one in examples])

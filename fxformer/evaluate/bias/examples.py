@@ -13,7 +13,7 @@ ID = re.compile(r"[\w-]{1,64}", re.ASCII)  # of an example; anything else may be
 
 
 @dataclasses.dataclass(frozen=True)
-class Example:
+class BiasExample:
     """Sentences of which a language model prefers one.
 
     id: of the row in the published file

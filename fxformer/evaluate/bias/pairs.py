@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fxformer.evaluate.bias.base import BiasAudit, Measured
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.evaluate.bias.requests import SentenceScorer, Tokens
 from fxformer.evaluate.bias.sentences import Sentence, SentenceTokenizer, exchanged, widened
 from fxformer.inference.model_core import ModelCore
@@ -62,14 +62,14 @@ class PairAudit(BiasAudit):
     def usual(self, architecture: str) -> Tokens:
         """Which tokens are scored of a model of this architecture, unless `tokens` says."""
 
-    def adjusted(self, scores: np.ndarray, examples: Sequence[Example]) -> np.ndarray:
+    def adjusted(self, scores: np.ndarray, examples: Sequence[BiasExample]) -> np.ndarray:
         """Scores of both sentences [N, 2], changed by a variant."""
         return scores
 
-    def metric(self, examples: Sequence[Example]) -> Metric:
+    def metric(self, examples: Sequence[BiasExample]) -> Metric:
         return PairMetric()
 
-    def measure(self, model: ModelCore, examples: Sequence[Example]) -> Measured:
+    def measure(self, model: ModelCore, examples: Sequence[BiasExample]) -> Measured:
         scorer, encoder = SentenceScorer(model), SentenceTokenizer(model)
         tokens = self.tokens or self.usual(model.architecture)
         kept: list[int] = []

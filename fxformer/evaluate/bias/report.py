@@ -11,7 +11,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.base import BiasAudit, Measured
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.metrics.base import Metric
 from fxformer.metrics.confidence import (
     BootstrapInterval,
@@ -54,7 +54,7 @@ class AuditReport:
     """
 
     audit: BiasAudit
-    examples: Sequence[Example]
+    examples: Sequence[BiasExample]
     left_out: int
     models: Sequence[Measured]
     scores: Sequence[dict[str, CategoryScores]]
@@ -114,7 +114,7 @@ class AuditReport:
 
 
 def report(
-    audit: BiasAudit, examples: Sequence[Example], measured: Sequence[Measured]
+    audit: BiasAudit, examples: Sequence[BiasExample], measured: Sequence[Measured]
 ) -> AuditReport:
     """Intervals and paired differences on the examples that every model could read.
 
@@ -158,7 +158,7 @@ def distinct(measured: Sequence[Measured]) -> list[Measured]:
     return found
 
 
-def categories(examples: Sequence[Example]) -> dict[str, np.ndarray]:
+def categories(examples: Sequence[BiasExample]) -> dict[str, np.ndarray]:
     """{category: indices of its examples}; all of them first."""
     names = sorted({name for one in examples for name in one.categories})
     found = {ALL: np.arange(len(examples))}

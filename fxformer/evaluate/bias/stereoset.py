@@ -11,7 +11,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.base import BiasAudit, Measured
-from fxformer.evaluate.bias.examples import ID, Example
+from fxformer.evaluate.bias.examples import ID, BiasExample
 from fxformer.evaluate.bias.files import json_value, located
 from fxformer.evaluate.bias.stereoset_metric import StereoSetMetric
 from fxformer.evaluate.bias.stereoset_scores import Filled, StereoSetScorer
@@ -26,7 +26,7 @@ PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclasses.dataclass(frozen=True)
-class StereoSetExample(Example):
+class StereoSetExample(BiasExample):
     """An example with its three sentences in the order of LABELS.
 
     term: number of the target term, in the order of the file
@@ -64,7 +64,7 @@ class StereoSet(BiasAudit):
     scoring: Literal["authors", "likelihood"] = "authors"
     variant: Literal["no_space"] | None = None
 
-    def read(self) -> list[Example]:
+    def read(self) -> list[BiasExample]:
         file = self._file()
         content = json_value(file)
         try:
@@ -79,10 +79,10 @@ class StereoSet(BiasAudit):
     def _file(self) -> Path:
         return located(self.name, [FILE], self.root, self.files)[0]
 
-    def metric(self, examples: Sequence[Example]) -> Metric:
+    def metric(self, examples: Sequence[BiasExample]) -> Metric:
         return StereoSetMetric(1 + max(one.term for one in _typed(examples)))
 
-    def measure(self, model: ModelCore, examples: Sequence[Example]) -> Measured:
+    def measure(self, model: ModelCore, examples: Sequence[BiasExample]) -> Measured:
         given = _typed(examples)
         scorer = StereoSetScorer(model, self.scoring, self.variant == "no_space")
         kept, scores, odds = scorer.scores([(one.texts, one.filled) for one in given])
@@ -98,7 +98,7 @@ class StereoSet(BiasAudit):
             tuple(one for one in remarks if one),
         )
 
-    def scored_file(self, file: str, examples: Sequence[Example]) -> Measured:
+    def scored_file(self, file: str, examples: Sequence[BiasExample]) -> Measured:
         """The statistics of per-sentence scores in the authors' format."""
         table = published_scores(Path(file))
         given = _typed(examples)
@@ -144,7 +144,7 @@ def published_scores(file: Path) -> dict[str, float]:
     return found
 
 
-def _typed(examples: Sequence[Example]) -> list[StereoSetExample]:
+def _typed(examples: Sequence[BiasExample]) -> list[StereoSetExample]:
     found = [one for one in examples if isinstance(one, StereoSetExample)]
     assert len(found) == len(examples)
     return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fxformer.errors import UserError
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.evaluate.bias.files import located, text_of
 from fxformer.evaluate.bias.pairs import PairAudit
 from fxformer.evaluate.bias.requests import Tokens
@@ -46,7 +46,7 @@ class WinoBias(PairAudit):
 
     split: Literal["dev", "test"] | None = None
 
-    def read(self) -> list[Example]:
+    def read(self) -> list[BiasExample]:
         splits = SPLITS if self.split is None else (self.split,)
         parts = [(kind, split) for split in splits for kind in ("type1", "type2")]
         names = [
@@ -62,7 +62,7 @@ class WinoBias(PairAudit):
         return "modified" if architecture == "encoder" else "all"
 
 
-def _pairs(kind: str, split: str, pro: Path, anti: Path) -> list[Example]:
+def _pairs(kind: str, split: str, pro: Path, anti: Path) -> list[BiasExample]:
     """The examples of two files, by the numbers of their lines."""
     first, second = _lines(pro), _lines(anti)
     if list(first) != list(second):
@@ -74,7 +74,7 @@ def _pairs(kind: str, split: str, pro: Path, anti: Path) -> list[Example]:
             file = pro if gender is None else anti
             raise UserError(f"{file}, line {number}: no pronoun is marked by brackets")
         texts = tuple(MARKED.sub(r"\1", one) for one in (text, second[number]))
-        found.append(Example(f"{kind}.{split}.{number}", (kind, gender), texts))
+        found.append(BiasExample(f"{kind}.{split}.{number}", (kind, gender), texts))
     return found
 
 

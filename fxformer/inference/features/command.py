@@ -17,7 +17,7 @@ from fxformer.data.progress import Slow
 from fxformer.errors import UserError
 from fxformer.files import check_output
 from fxformer.inference.features.files import assemble, check_suffix
-from fxformer.inference.features.parts import Parts
+from fxformer.inference.features.parts import FeatureParts
 from fxformer.track.formatting import plural
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NO_SPLITS = ("valid_files", "test_files", "valid_share", "test_share", "train_ro
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureOptions:
+class FeatureFileOptions:
     """layers: numbers from 0; single: whether one was asked for, so that arrays have no axis of
         layers
     pooling: of the vector of each row; None: no such vector
@@ -105,7 +105,7 @@ def features_command(argv: Sequence[str]) -> None:
     write_features(model, data, options, path, resume=given.resume)
 
 
-def feature_options(model: "Model", given: Any) -> FeatureOptions:
+def feature_options(model: "Model", given: Any) -> FeatureFileOptions:
     """The options of a command. Raises UserError for what the model does not have."""
     from fxformer.inference.features.compute import PACKINGS, check_choice
     from fxformer.inference.features.pooling import POOLINGS, default_pooling
@@ -127,7 +127,7 @@ def feature_options(model: "Model", given: Any) -> FeatureOptions:
     layers = layer_numbers(wanted, count, model.name)
     if given.length is not None and given.length < 1:
         raise UserError(f"--length {given.length}: at least 1")
-    return FeatureOptions(
+    return FeatureFileOptions(
         layers, len(layers) == 1, pooling, given.tokens, given.length, given.packing
     )
 
@@ -154,7 +154,12 @@ def labelled_data(files: Sequence[str], overrides: Sequence[str]) -> LabelledDat
 
 
 def write_features(
-    model: "Model", data: LabelledData, options: FeatureOptions, path: Path, *, resume: bool = False
+    model: "Model",
+    data: LabelledData,
+    options: FeatureFileOptions,
+    path: Path,
+    *,
+    resume: bool = False,
 ) -> None:
     """Write the features of all rows of `data.files` to a file, a chunk of rows at a time.
 
@@ -170,7 +175,7 @@ def write_features(
         "data": data.fingerprint(),
         "options": dataclasses.asdict(options),
     }
-    parts = Parts(path.with_name(f"{path.name}.parts"), key)
+    parts = FeatureParts(path.with_name(f"{path.name}.parts"), key)
     done = parts.open(resume)
     rows, cut = parts.rows(done), 0
     inputs = feature_inputs(model, itertools.islice(data.stream(), rows, None), options.length)
@@ -195,7 +200,7 @@ def write_features(
 
 
 def _arrays(
-    model: "Model", some: Sequence["FeatureInput"], options: FeatureOptions
+    model: "Model", some: Sequence["FeatureInput"], options: FeatureFileOptions
 ) -> dict[str, np.ndarray]:
     """The arrays of a part: features [n, D] or [n, L, D], tokens [t, D] or [t, L, D], lengths [n]
     (tokens of each row), token_ids [t], id [n], label [n] ("": none) and layers [L]."""

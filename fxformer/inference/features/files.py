@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from fxformer.errors import UserError
-from fxformer.inference.features.parts import Parts
+from fxformer.inference.features.parts import FeatureParts
 
 SUFFIXES = (".npz", ".parquet")
 
@@ -25,14 +25,14 @@ def check_suffix(path: Path) -> None:
             raise UserError("Parquet files need pyarrow: pip install pyarrow") from problem
 
 
-def assemble(parts: Parts, path: Path) -> None:
+def assemble(parts: FeatureParts, path: Path) -> None:
     """Write all parts into one file, which appears whole; each part is in memory alone."""
     draft = path.with_name(f".{path.name}.draft")
     (_npz if path.suffix == ".npz" else _parquet)(parts, draft)
     os.replace(draft, path)
 
 
-def _npz(parts: Parts, draft: Path) -> None:
+def _npz(parts: FeatureParts, draft: Path) -> None:
     """Each array of the parts joined along its first axis."""
     shapes: dict[str, tuple[int, tuple[int, ...], np.dtype]] = {}
     for part in parts:
@@ -56,7 +56,7 @@ def _npz(parts: Parts, draft: Path) -> None:
                         break
 
 
-def _parquet(parts: Parts, draft: Path) -> None:
+def _parquet(parts: FeatureParts, draft: Path) -> None:
     """A row for each input: id, label, feature_LAYER (list of D), tokens_LAYER (list of lists)."""
     import pyarrow as arrow
     from pyarrow import parquet

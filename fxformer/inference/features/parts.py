@@ -17,7 +17,7 @@ KEY = "key.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
+class FeatureParts:
     """A folder of parts beside the file that they become.
 
     folder: NAME.parts

@@ -14,7 +14,7 @@ from fxformer.inference.model import Model
 from fxformer.inference.pipelines.base import ForwardPipeline, PreparedRow, check_text
 from fxformer.inference.pipelines.heads import PickedLogits
 from fxformer.inference.pipelines.inputs import readable, templates, tokenizer_of
-from fxformer.inference.pipelines.mask_text import MaskedText, filled, mask_name, target_id
+from fxformer.inference.pipelines.mask_text import TextWithMasks, filled, mask_name, target_id
 from fxformer.ops.probabilities import softmax
 from fxformer.types import Count
 
@@ -65,7 +65,7 @@ class FillMask(ForwardPipeline):
 
     def prepare(self, row: Any, options: Any) -> PreparedRow:
         name = mask_name(self.tokenizer)
-        masked = MaskedText.of(check_text(row), self.tokenizer)
+        masked = TextWithMasks.of(check_text(row), self.tokenizer)
         if not len(masked.places):
             other = re.search(r"\[MASK\]|<mask>", masked.text)
             wrong = f": this tokenizer writes it {name}, not {other.group()}" if other else ""
@@ -108,7 +108,7 @@ class FillMask(ForwardPipeline):
         passes = 1 if options.order == "independent" else len(outputs)
         return passes * one.input_tokens
 
-    def finish(self, state: MaskedText, outputs: list[np.ndarray], options: Any) -> Any:
+    def finish(self, state: TextWithMasks, outputs: list[np.ndarray], options: Any) -> Any:
         answers, fills = [], {}
         for number, probabilities in enumerate(outputs):
             ranked = self._ranked(probabilities, state, number, options)
@@ -126,7 +126,7 @@ class FillMask(ForwardPipeline):
         return answers[0] if len(answers) == 1 else answers
 
     def _ranked(
-        self, probabilities: np.ndarray, state: MaskedText, number: int, options: Any
+        self, probabilities: np.ndarray, state: TextWithMasks, number: int, options: Any
     ) -> np.ndarray:
         """Ids for mask `number`, the most probable first."""
         if options.targets is not None:

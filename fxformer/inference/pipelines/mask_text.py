@@ -11,7 +11,7 @@ from fxformer.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedText:
+class TextWithMasks:
     """A text with masks as token ids, without the template's tokens.
 
     characters: (start, end) of each mask in the text
@@ -26,7 +26,7 @@ class MaskedText:
     spaced: tuple[bool, ...]
 
     @classmethod
-    def of(cls, text: str, tokenizer: Tokenizer) -> "MaskedText":
+    def of(cls, text: str, tokenizer: Tokenizer) -> "TextWithMasks":
         """Encode the parts between masks as they stand.
 
         White space in front of a mask is dropped where tokens include their leading space: it is
@@ -94,7 +94,7 @@ def target_id(word: str, tokenizer: Tokenizer, spaced: bool) -> int:
     )
 
 
-def filled(masked: MaskedText, fills: Mapping[int, int], tokenizer: Tokenizer) -> str:
+def filled(masked: TextWithMasks, fills: Mapping[int, int], tokenizer: Tokenizer) -> str:
     """The text with token fills[i] in the place of mask i; other masks stay.
 
     A token that continues a word is joined to what precedes it.

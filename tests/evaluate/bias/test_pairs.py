@@ -5,7 +5,7 @@ import pytest
 
 from fxformer.errors import UserError
 from fxformer.evaluate.bias.crows_pairs import CrowsPairs
-from fxformer.evaluate.bias.examples import Example
+from fxformer.evaluate.bias.examples import BiasExample
 from fxformer.evaluate.bias.pairs import PairMetric, _wins
 from fxformer.evaluate.bias.report import report
 from fxformer.evaluate.bias.requests import SentenceScorer
@@ -132,7 +132,7 @@ def test_two_neighbouring_shared_ordinary_tokens_are_exchanged():
 def test_pairs_without_a_token_to_score_or_too_long_are_left_out(model_of):
     audit, model = CrowsPairs(tokens="modified"), model_of("bert")
     pairs = [PAIR, ("the cat", "the cat"), ("cat " * 999, "dog"), ("the cat", "the old cat")]
-    examples = [Example(str(n), ("age",), texts) for n, texts in enumerate(pairs)]
+    examples = [BiasExample(str(n), ("age",), texts) for n, texts in enumerate(pairs)]
     made = report(audit, examples, [audit.measure(model, examples)])
     assert [one.id for one in made.examples] == ["0", "3"] and made.left_out == 2
     assert made.models[0].log_odds.tolist() == made.models[0].statistics[:, 2].tolist()
