@@ -200,7 +200,8 @@ def show(found: Savings, console: Console) -> None:
             f"{1e3 * statistics.median(one.joules):.3g}",
         )
     console.print(table)
-    speed, joules = found.speedup, tuple(1e3 * x for x in found.saved)
+    speed, (mean, low, high) = found.speedup, found.saved
+    joules = (1e3 * mean, 1e3 * low, 1e3 * high)
     lines = [
         f"the student is {_words(speed)} times as fast and saves {_words(joules)} J per 1,000 "
         f"requests (95 % intervals over rounds; energy {found.student.provenance})"

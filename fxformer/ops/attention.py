@@ -60,7 +60,7 @@ def attend(
     else:
         function = causal_attention if causal else full_attention
         seed, dropped = None, None
-        if dropping:
+        if dropping and key is not None:
             seed, dropped = row_seeds(key, B), WeightDropout(dropout, 0, (T, k.shape[2]))
         y = cast(Array, function(q, k, v, mask, bias, scale, seed, dropped))  # see custom_vjp
     if capture is not None:

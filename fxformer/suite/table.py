@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -76,7 +77,7 @@ def rows(result: SuiteResult) -> Iterator[TableRow]:
 
 def _task_rows(result: SuiteResult, task: TaskResult) -> Iterator[TableRow]:
     scale = result.suite.tasks[task.name].scale
-    cost = {
+    cost: dict[str, Any] = {
         "examples": f"{task.examples:,}" if task.examples else "",
         "energy": formatting.si(task.joules, "J") if task.joules else "",
         "time": formatting.duration(task.seconds) if task.seconds else "",

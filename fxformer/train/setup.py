@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -181,7 +181,7 @@ def shape_of_vectors(make: Make) -> Callable[[Batch], Any]:
     """Function batch -> shape and dtype of the vectors of a frozen body."""
 
     def shape(batch: Batch) -> Any:
-        return nnx.eval_shape(lambda b: make(jax.random.key(0)).frozen_vectors(b), batch)
+        return nnx.eval_shape(lambda b: cast(Any, make(jax.random.key(0))).frozen_vectors(b), batch)
 
     return shape
 

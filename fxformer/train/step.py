@@ -101,13 +101,13 @@ def make_step(
             mean = jax.tree.map(lambda g: g * scale, grads)
             more = {"budget_used": state.budget_used, "gradient_norm": norm, **hyperparams}
             updates, opt = tx.update(mean, old.opt, old.params, **more)
-            params, average = optax.apply_updates(old.params, updates), old.ema
+            params, average = cast(dict, optax.apply_updates(old.params, updates)), old.ema
             if (decay := ema) is not None:
                 average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
             return Updated(params, opt, average, global_norm(params), global_norm(updates))
 
         def refuse(old: Updated) -> Updated:
-            return old.replace(parameter_norm=global_norm(old.params))
+            return dataclasses.replace(old, parameter_norm=global_norm(old.params))
 
         old = Updated(state.params, state.opt, state.ema, jnp.float32(0), jnp.float32(0))
         fine = jnp.bool_(True)

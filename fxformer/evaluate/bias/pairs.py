@@ -87,7 +87,7 @@ class PairAudit(BiasAudit):
         found, changed = scorer.score(plain), scorer.score(mixed)
         each = [scorer.chosen(*one, tokens) for one in zip(found, plain, strict=True)]
         scores = _by_pair([one.sum() for one in each])
-        scored = _by_pair([len(one) for one in each]).all(1)
+        scored = np.asarray(_by_pair([len(one) for one in each]).all(1))
         kept = [index for index, whole in zip(kept, scored, strict=True) if whole]
         scores = self.adjusted(scores[scored], [examples[index] for index in kept])
         statistics = PairMetric().statistics(scores, _wins(found, changed)[scored])

@@ -85,11 +85,11 @@ class SentenceTokenizer:
         What the sentences share are the equal blocks of difflib.SequenceMatcher over the ids, as
         in the code of CrowS-Pairs.
         """
-        ids = [self.ids(text) for text in texts]
-        first, second = ids
+        first, second = (self.ids(text) for text in texts)
         if first is None or second is None:
             return None
-        found = [Sentence(*one) for one in zip(ids, differing(first, second), strict=True)]
+        spans = differing(first, second)
+        found = [Sentence(*one) for one in zip((first, second), spans, strict=True)]
         if self.model.architecture == "seq2seq":
             one, two = (self.ids(text, target=False) for text in texts)
             if one is None or two is None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -125,7 +125,7 @@ class StereoSetScorer:
     def _word_tokens(self, sentence: Sentence) -> list[ScoringRequest]:
         """Each token of the word masked, the later ones left out."""
         ((low, high),) = sentence.spans
-        ids, mask = sentence.ids, self.model.vocabulary.mask
+        ids, mask = sentence.ids, cast(int, self.model.vocabulary.mask)
         rows = []
         for place in range(low, high):
             targets = np.concatenate([ids[: place + 1], ids[high:]]).astype(np.int32)

@@ -61,7 +61,7 @@ class FeatureParts:
         """Write a part as a whole or not at all."""
         draft = self.folder / "draft"
         with draft.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
         draft.rename(self.path(number))
