@@ -5,6 +5,7 @@ They take `key=value` and Hydra's own flags. Options of other tools (`--lr 3`), 
 """
 
 import functools
+import os
 from collections.abc import Sequence
 
 from fxformer.cli.composed import keys_of
@@ -130,7 +131,12 @@ def alike(key: str, keys: Sequence[str]) -> str:
     own = [one for one in public if one.startswith(f"{group}.")]
     if not dot or not own:
         return nearest(key, public)
-    lasts = {_last(one): one for one in sorted(own, key=_depth, reverse=True)}
+
+    def closeness(one: str) -> tuple[int, int]:
+        """Leading parts in common with the unknown key, then the least nested."""
+        return len(os.path.commonprefix([one.split("."), key.split(".")])), -_depth(one)
+
+    lasts = {_last(one): one for one in sorted(own, key=closeness)}
     if near := nearest(last, lasts).partition("'")[2].partition("'")[0]:
         return f"; did you mean {lasts[near]!r}?"
     first = dict.fromkeys(one.split(".")[1] for one in own)

@@ -24,7 +24,8 @@ def composed(*overrides):
 @pytest.mark.parametrize("name", choices("data"))
 def test_data(name):
     labelled = ["+model=bert", "+size=tiny", "+objective=mlm", "+task=classification"]
-    labelled = labelled if name == "labelled" else []  # its rows are read by a task
+    read_by_tasks = ("labelled", "stdlib_rows", "templates")
+    labelled = labelled if name in read_by_tasks else []
     node = composed("+tokenizer=unigram", f"+data={name}", *labelled).data
     knobs = {field.name for field in dataclasses.fields(get_class(node._target_))}
     assert set(node) - {"_target_", "_partial_"} == knobs - {"tokenizer"}

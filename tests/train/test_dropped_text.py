@@ -24,7 +24,7 @@ def seen(pieces, missing=0, **lost):
 def words(given, text):
     totals = SimpleNamespace(seconds=1.0, tokens=100, waited=0.0)
     ended = SimpleNamespace(reason="", train={}, valid={"loss": 2.0}, totals=totals, status="done")
-    return summary_stats.facts(given, ended, {}, text)
+    return summary_stats.facts(given, ended, {}, text, {})
 
 
 def test_nothing_dropped_is_said_too():
