@@ -16,6 +16,7 @@ from fxformer.train.setup import Setup
 BATCHES = 16  # of the validation rows, at most
 SPLIT = "source"
 GAP = "shuffled_source_gap"
+LEAST = 1e-3  # nats that count as reading: less is rounding, however narrow the interval
 
 
 class SourceUse(Callback):
@@ -111,7 +112,7 @@ def source_lines(found: ConfidenceInterval | None) -> list[tuple[str, str]]:
     if found is None or found.low is None or found.high is None:
         return []
     words = f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}] nats with sources of other rows"
-    if found.low > 0:
+    if found.low > 0 and found.mean >= LEAST:
         return [("source", f"is read: the loss rises by {words}")]
     return [
         (

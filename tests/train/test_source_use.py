@@ -48,4 +48,5 @@ def _zeros(tree):
 def test_the_summary_warns_where_the_interval_holds_0():
     assert "is read" in source_lines(ConfidenceInterval(1.0, 4, 0.9, 1.1))[0][1]
     assert "ignores its source" in source_lines(ConfidenceInterval(0.01, 4, -0.1, 0.1))[0][1]
+    assert "ignores its source" in source_lines(ConfidenceInterval(2e-7, 4, 1e-8, 4e-7))[0][1]
     assert source_lines(ConfidenceInterval(1.0, 1)) == []
