@@ -157,6 +157,12 @@ def test_only_ci_knows_where_the_real_data_lies():
     assert [str(f) for f in files if place in f.read_text(encoding="utf-8")] == []
 
 
+def test_models_of_tests_name_no_folder():
+    """SentencePiece stores the prefix that it was told to write to."""
+    models = sorted((ROOT / "tests").rglob("*.model"))
+    assert models and [f.name for f in models if b"/tests/" in f.read_bytes()] == []
+
+
 def test_the_wheel_carries_its_configs(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]

@@ -6,6 +6,7 @@ hard texts with them. Run by a python with transformers 4 and sentencepiece:
 Vocabularies that are there are kept: other versions of the libraries would train others.
 """
 
+import io
 import json
 import os
 import shutil
@@ -91,15 +92,18 @@ def ctrl(vocab: dict[str, int], merges: str) -> dict[str, int]:
 
 
 def pieces(file: Path, kind: str, size: int, text: str | None = None, **settings) -> None:
-    """A SentencePiece model that changes no text, so that its file is small."""
-    made = dict(model_prefix=str(file.with_suffix("")), model_type=kind, vocab_size=size,
+    """A SentencePiece model that changes no text, so that its file is small.
+
+    It is written by `model_writer`: a model_prefix would be stored in it, with the path here."""
+    written = io.BytesIO()
+    made = dict(model_writer=written, model_type=kind, vocab_size=size,
                 normalization_rule_name="identity", hard_vocab_limit=False, minloglevel=2,
                 num_threads=1, character_coverage=1.0)  # fmt: skip
     if file.is_file():
         return
     lines = iter((TEXT.lower() + TEXT if text is None else text).split("\n"))
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=lines, **made | settings)
-    file.with_suffix(".vocab").unlink()
+    file.write_bytes(written.getvalue())
 
 
 def write_vocabularies() -> None:
