@@ -9,17 +9,7 @@ from flax import nnx
 from fxformer.distillation.loss import loss_of
 from fxformer.distillation.terms import LogitTerm, SoftTargetTerm
 from fxformer.errors import UserError
-from tests.task.rows import setup_of
-
-TASKS = (
-    "classification",
-    "multi_label",
-    "regression",
-    "token_classification",
-    "question_answering",
-    "multiple_choice",
-)
-PACKED = ("data/packing=segments", "data.length=64")
+from tests.task.rows import PACKED, TASKS, setup_of
 
 
 @pytest.mark.sample(2)

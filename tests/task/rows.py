@@ -8,6 +8,15 @@ import numpy as np
 from fxformer.train.setup import Setup, set_up
 from tests.composing import composed
 
+TASKS = (
+    "classification",
+    "multi_label",
+    "regression",
+    "token_classification",
+    "question_answering",
+    "multiple_choice",
+)
+PACKED = ("data/packing=segments", "data.length=64")
 COLOURS = ("red", "green", "blue", "white")
 THINGS = ("stone", "river", "tree", "cloud", "house", "road", "bird", "lamp")
 TINY = ("size=tiny", "model.dim=16", "model.layers=1", "model.heads=2", "model.ffn.hidden=32",

@@ -14,17 +14,7 @@ from fxformer.task.classification import MultiLabel
 from fxformer.task.label_matching import in_order_of
 from fxformer.train.setup import SplitBatches
 from tests.composing import composed
-from tests.task.rows import COLOURS, rows_of, setup_of, write
-
-TASKS = (
-    "classification",
-    "multi_label",
-    "regression",
-    "token_classification",
-    "question_answering",
-    "multiple_choice",
-)
-PACKED = ("data/packing=segments", "data.length=64")
+from tests.task.rows import COLOURS, PACKED, TASKS, rows_of, setup_of, write
 
 
 def judged(setup):
