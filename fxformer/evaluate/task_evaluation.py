@@ -23,7 +23,7 @@ from fxformer.task.base import Task
 from fxformer.task.corpus import TaskCorpus
 from fxformer.task.label_matching import match_labels
 from fxformer.task.objective import TaskObjective
-from fxformer.task.seq2seq import Seq2Seq
+from fxformer.task.seq2seq import ConditionalGeneration
 from fxformer.task.task_split import TaskSplit
 from fxformer.train.evaluation import evaluate_batches
 from fxformer.train.generated_texts import SourceTexts, decoding_settings
@@ -207,7 +207,7 @@ def _evaluated(
 
     evaluate = jax.jit(make_eval(opened.graphdef, precision=opened.precision))
     averages = evaluate_batches(evaluate, params, batches(), observe=observe)
-    if isinstance(opened.task, Seq2Seq):
+    if isinstance(opened.task, ConditionalGeneration):
         results = _texts(opened, packed).judged(params)
     else:  # not objective.results, whose task lacks the further metrics
         by_feature = cast(TaskObjective, objective).outputs_by_feature(outputs)
@@ -217,7 +217,7 @@ def _evaluated(
 
 def _texts(opened: TaskModel, packed: TaskSplit) -> SourceTexts:
     """What generates the texts of a task that writes them."""
-    task = cast(Seq2Seq, opened.task)
+    task = cast(ConditionalGeneration, opened.task)
     with_params: Callable[[Any], Any] = functools.partial(bind, opened.graphdef)
     settings = decoding_settings(task, opened.objective)
     return SourceTexts(task, packed, opened.tokenizer, settings, with_params, opened.corpus.batch)

@@ -29,7 +29,7 @@ class DecodingSettings(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Seq2Seq(RowTask):
+class ConditionalGeneration(RowTask):
     """-log p(target | source) in training; generated texts are compared with the references.
 
     An encoder-decoder reads the source with its encoder (objective=seq2seq). A decoder reads the

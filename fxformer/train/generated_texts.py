@@ -15,7 +15,7 @@ from fxformer.inference.decoding.generate import generate
 from fxformer.inference.decoding.prompts import position_limit
 from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
-from fxformer.task.seq2seq import Seq2Seq
+from fxformer.task.seq2seq import ConditionalGeneration
 from fxformer.task.task_split import TaskSplit
 from fxformer.track.summary import Sample
 from fxformer.train.config import TrainerConfig
@@ -36,7 +36,7 @@ class SourceTexts:
     batch: sources that are read at once
     """
 
-    task: Seq2Seq
+    task: ConditionalGeneration
     split: TaskSplit
     tokenizer: Tokenizer
     settings: GenerationConfig
@@ -158,7 +158,7 @@ def inputs(
     return {"source": sources, "source_segments": mask.astype(np.int32)}
 
 
-def decoding_settings(task: Seq2Seq, objective: Objective) -> GenerationConfig:
+def decoding_settings(task: ConditionalGeneration, objective: Objective) -> GenerationConfig:
     """Settings of the task with what they leave open: special ids, and how long a text may be.
 
     Without a limit a text is as long as a target may be. Raises UserError for stop strings.
@@ -194,7 +194,7 @@ def generated_texts(
     objective: may be abstract; objective_with: parameters of a state -> the objective
     """
     task = getattr(corpus, "task", None)
-    if not isinstance(task, Seq2Seq):
+    if not isinstance(task, ConditionalGeneration):
         return None
     split, settings = data.packed["valid"], decoding_settings(task, objective)
     assert isinstance(split, TaskSplit)

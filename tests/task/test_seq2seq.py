@@ -138,7 +138,10 @@ def test_long_sources_and_targets_are_cut_and_counted_or_refused(tmp_path):
     [
         (("model=bart", "objective=denoise"), "write objective=seq2seq or objective=clm"),
         (("model=gpt2",), "write objective=clm"),
-        (("model=gpt2", "objective=prefix"), "PrefixLM does not learn the task Seq2Seq"),
+        (
+            ("model=gpt2", "objective=prefix"),
+            "PrefixLM does not learn the task ConditionalGeneration",
+        ),
         (("model=gpt2", "objective=clm"), None),
     ],
 )
