@@ -76,7 +76,7 @@ class TensorFiles(Mapping[str, Tensor]):
             array = np.memmap(at.file, at.dtype, "r", at.start, at.shape)
         if at.dtype.kind in "biu":
             return np.asarray(array)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told
+        with np.errstate(over="ignore"):  # infinity is refused below
             array = np.asarray(array, np.float32)
         if not np.isfinite(array).all():
             bad = np.argwhere(~np.isfinite(array))[0].tolist()

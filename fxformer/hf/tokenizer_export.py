@@ -28,7 +28,7 @@ def write_tokenizer(
 
     prompts: texts are the beginnings of what a decoder continues. Nothing is put after them (an
         eos would end the text there) and they are padded on the left.
-    token_types: the model tells the first text of a pair from the second
+    token_types: the model has token types: 0 for the first text of a pair, 1 for the second
     """
     files = []
     if type(tokenizer) is SentencePieceTokenizer:
@@ -119,7 +119,7 @@ def _bytes(tokenizer: ByteTokenizer):
 
 
 def _special_names(tokenizer: CharTokenizer | ByteTokenizer) -> list[str]:
-    """Names for special tokens whose ids alone are known, in the order of the ids."""
+    """Names of special tokens that have ids only, in the order of the ids."""
     ids = tokenizer.ids
     return Specials(sentinels=len(ids.sentinels), codes=tuple(ids.codes)).names()
 

@@ -43,7 +43,7 @@ def read_tokenizer(folder: Path, rows: int | None = None) -> Tokenizer | None:
 
 
 def _check_ids(file: Path, rows: int) -> None:
-    """No id of a tokenizer.json or vocab.json is without a row; told before anything is made."""
+    """Raise unless every id of a tokenizer.json or vocab.json has a row in the embedding table."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         if "model" in found and isinstance(found["model"], dict):

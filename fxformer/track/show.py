@@ -279,7 +279,7 @@ def _width(console: Console) -> int:
 
 
 def _step(*splits: dict[str, np.ndarray]) -> float:
-    """The last step that any line tells of: trainer.log_every may pass over the end of training."""
+    """Last step in any log: trainer.log_every may leave out the last step of training."""
     return max(_last(columns, "step") or 0 for columns in splits)
 
 

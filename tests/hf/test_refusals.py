@@ -68,7 +68,7 @@ def changed(tmp_path, name, config=(), tensors=lambda t: t):
         ("transfo_xl", "cutoffs", "wide", "no list of ids"),
         ("transfo_xl", "tie_word_embeddings", False, "no output projection"),
         ("transfo_xl_shared", "d_embed", 6, "one projection for all clusters"),
-        ("prophetnet", "add_cross_attention", False, "without a look at the source"),
+        ("prophetnet", "add_cross_attention", False, "a decoder without cross-attention"),
         ("prophetnet", "max_position_embeddings", 1, "1 positions"),
         ("bloom", "apply_residual_connection_post_layernorm", True, "no counterpart"),
         ("bert", "vocab_size", 999, "vocab_size=999, but the embedding has 23 rows"),

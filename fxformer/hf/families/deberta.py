@@ -156,7 +156,7 @@ def body(projections) -> list[WeightEntry]:
 
 
 def heads(config: Config) -> list[WeightEntry]:
-    """Files say the words' head by one of two sets of names; `legacy` tells which is written."""
+    """Language-model head: tensors under one of two names; `legacy` says which is written."""
     old, new = "cls.predictions", "lm_predictions.lm_head"
     pairs = [
         (f"{old}.transform.dense.{k}", f"{new}.dense.{k}", f"head/transform/dense/{ours}")

@@ -54,7 +54,7 @@ def normalize(config: Config) -> Config:
     if type(rows) is not int or type(pad) is not int or rows <= pad + 1:
         raise ConfigMismatch(f"config.json: {rows} positions of which the first is {pad} + 1")
     if config.get("add_cross_attention", True) is not True:
-        raise ConfigMismatch("config.json: a decoder without a look at the source is not known")
+        raise ConfigMismatch("config.json: a decoder without cross-attention is not supported")
     made = {key: value for key, value in config.items() if key != "add_cross_attention"}
     return {**made, "positions": rows - pad - 1, "first_position": pad + 1}
 
