@@ -11,6 +11,7 @@ import numpy as np
 
 from fxformer.batch import Batch, Rows
 from fxformer.data.packing import Packed
+from fxformer.data.permutation import Permutation
 from fxformer.errors import UserError
 
 
@@ -30,7 +31,7 @@ class Batches(Protocol):
 
 
 class Shuffled:
-    """Endless shuffled batches: a new permutation of all rows in every epoch.
+    """Endless shuffled batches: a new permutation of all rows in every epoch (permutation.py).
 
     The last rows of an epoch that do not fill a batch are dropped; they differ between epochs.
     Raises UserError where there are fewer rows than `batch`.
@@ -48,8 +49,8 @@ class Shuffled:
         self.steps_per_epoch = len(packed) // batch
         self._order = functools.lru_cache(2)(self._shuffle)
 
-    def _shuffle(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.packed))
+    def _shuffle(self, epoch: int) -> Permutation:
+        return Permutation(len(self.packed), self.seed, epoch)
 
     def epoch(self, n: int) -> int:
         return n // self.steps_per_epoch
@@ -58,7 +59,7 @@ class Shuffled:
         if n < 0:
             raise IndexError(f"batch {n}")
         epoch, step = divmod(n, self.steps_per_epoch)
-        which = self._order(epoch)[step * self.batch : (step + 1) * self.batch]
+        which = self._order(epoch)(np.arange(step * self.batch, (step + 1) * self.batch))
         return self.packed.rows(which, self.seed, epoch)
 
 
