@@ -8,28 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from fxformer.batch import Batch
 from fxformer.errors import UserError
 from fxformer.hf.export_model import Exported, ExportSource, write_export
 from fxformer.inference import summary
-from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import AllowedFunction
 from fxformer.inference.features.compute import Packing, text_features
 from fxformer.inference.features.pooling import Pooling
 from fxformer.inference.forward import HiddenStates, Logits, ReplacedLogits
 from fxformer.inference.generation_defaults import generation_config
-from fxformer.inference.model_core import ModelCore
+from fxformer.inference.interpret.methods import InterpretableModel
 from fxformer.inference.scoring import TokenScores, token_scores
 from fxformer.inference.structure import layer_numbers, stack_of
-from fxformer.inference.text_encoding import Text, Texts
+from fxformer.inference.text_encoding import Texts
 from fxformer.inference.text_generation import GeneratedText, decoding_config, generate_texts
 from fxformer.inference.text_stream import OnText
 from fxformer.rules import named
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Model(ModelCore):
+class Model(InterpretableModel):
     """A model to ask: what `fxformer.load` returns.
 
     Methods take a text or a list of texts (or arrays of token ids, which are read as they are) and
@@ -100,28 +98,6 @@ class Model(ModelCore):
             each other; padded: each has its own. Equal up to rounding
         """
         return text_features(self, texts, layers, pooling, packing)
-
-    def attention(self, text: Text, target: Text | None = None) -> list[Attention]:
-        """Attention weights of all layers and heads for one text, float32 [L, H, n, m].
-
-        One entry for an encoder or decoder; of an encoder-decoder, which needs a target, three:
-        encoder, decoder, cross.
-        """
-        if self.architecture == "seq2seq" and target is None:
-            raise UserError("attention of an encoder-decoder needs target=, the decoder's text")
-        (row,) = self.rows([text], None if target is None else [target])
-        return self.attention_of_row(row)
-
-    def attention_of_row(self, row: Batch) -> list[Attention]:
-        """The same for an input [1, t]."""
-        return attention_of(
-            self.graphdef,
-            self.params,
-            row,
-            self.vocabulary,
-            architecture=self.architecture,
-            max_tokens=self.max_tokens,
-        )
 
     def score(
         self,

@@ -86,8 +86,13 @@ class LanguageModel(nnx.Module):
         """Input of the first layer and output of each; the last is the output of `__call__`."""
         return self.intermediates(batch).hidden_states
 
-    def intermediates(self, batch: Batch, *, key: Array | None = None) -> Intermediates:
-        """Hidden states and attention weights of all layers. key: of dropout; None: no dropout"""
+    def intermediates(
+        self, batch: Batch, *, key: Array | None = None, products: bool = False
+    ) -> Intermediates:
+        """Hidden states and attention weights of all layers.
+
+        key: of dropout; None: no dropout. products: with queries and keys of each head
+        """
         return self.transformer.intermediates(
             self.token_embedding(batch.tokens),
             batch.segments,
@@ -96,6 +101,7 @@ class LanguageModel(nnx.Module):
             prefix=batch.prefix,
             global_tokens=batch.global_tokens,
             key=key,
+            products=products,
         )
 
     def task_outputs(self, batch: Batch, *, key: Array | None = None) -> dict[str, Array]:

@@ -141,6 +141,7 @@ class NgramDecoder(nnx.Module):
         encoder_output: Float[Array, "B S D"] | None = None,
         encoder_segments: Int[Array, "B S"] | None = None,
         key: Array | None = None,
+        products: bool = False,
     ) -> Intermediates:
         """As of `Transformer`, of the main stream."""
         _check_plain(types, prefix, global_tokens)
@@ -148,7 +149,8 @@ class NgramDecoder(nnx.Module):
         context, at = self.self_context(segments, None, 0, positions)
         x = self.embed_streams(tokens, at, 0, key=keys[0])
         cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
-        found = body.stack(x, context, encoder_output, cross, key=keys[1], capture=True)[2]
+        known = {"key": keys[1], "capture": True, "products": products}
+        found = body.stack(x, context, encoder_output, cross, **known)[2]
         assert found is not None  # since it captures
         states = body.all_hidden_states(x, found.hidden_states)
         return dataclasses.replace(found, hidden_states=states)

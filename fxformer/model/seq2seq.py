@@ -106,16 +106,19 @@ class Seq2Seq(nnx.Module):
         return encoder.hidden_states, decoder.hidden_states
 
     def intermediates(
-        self, batch: Batch, *, key: Array | None = None
+        self, batch: Batch, *, key: Array | None = None, products: bool = False
     ) -> tuple[Intermediates, Intermediates]:
-        """Hidden states and attention weights of encoder and decoder. key: of dropout; None: no
-        dropout"""
+        """Hidden states and attention weights of encoder and decoder.
+
+        key: of dropout; None: no dropout. products: with queries and keys of each head
+        """
         first, second = split_key(key, 2)
         encoder = self.encoder.intermediates(
             self.embed_source(batch.source),
             batch.source_segments,
             global_tokens=batch.global_tokens,
             key=first,
+            products=products,
         )
         decoder = self.decoder.intermediates(
             self.token_embedding(batch.tokens),
@@ -124,6 +127,7 @@ class Seq2Seq(nnx.Module):
             encoder_output=encoder.hidden_states[-1],
             encoder_segments=batch.source_segments,
             key=second,
+            products=products,
         )
         return encoder, decoder
 

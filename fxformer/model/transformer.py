@@ -159,18 +159,21 @@ class Transformer(nnx.Module):
         encoder_output: Float[Array, "B S D"] | None = None,
         encoder_segments: Int[Array, "B S"] | None = None,
         key: Array | None = None,
+        products: bool = False,
     ) -> Intermediates:
         """Hidden states [L+1, B, T, D] and attention weights of `__call__`.
 
         The first hidden states are the input of the first layer, the last are those after the final
         norm.
 
-        key: PRNG key of dropout; None: no dropout"""
+        key: PRNG key of dropout; None: no dropout
+        products: whether queries and keys of each head come with them"""
         keys = split_key(key, 3)
         context, at = self.self_context(segments, None, prefix, positions, global_tokens)
         cross = None if encoder_output is None else cross_context(at, segments, encoder_segments)
         x = self.input(tokens, at, self.position, types=types, key=keys[0])
-        found = self.stack(x, context, encoder_output, cross, key=keys[1], capture=True)[2]
+        known = {"key": keys[1], "capture": True, "products": products}
+        found = self.stack(x, context, encoder_output, cross, **known)[2]
         assert found is not None  # since it captures
         states = self.all_hidden_states(x, found.hidden_states)
         if key is not None and self.final_dropout:

@@ -28,6 +28,8 @@ class AttentionContext:
     global_tokens: tokens that attend to all and are attended to by all (Longformer); None: none
     capture: list to which each attention appends its weights, float32, 0 where masked; None: they
         are not captured
+    capture_products: list to which each attention appends (queries, keys), scaled so that their
+        product is the logit without what a position scheme adds to it; None: not captured
     """
 
     position: Position | None
@@ -38,6 +40,11 @@ class AttentionContext:
     relative: RelativeEmbeddings | None = None
     global_tokens: Array | None = None
     capture: list[Float[Array, "B H T S"]] | None = None
+    capture_products: list[tuple[Float[Array, "B T H K"], Float[Array, "B S H K"]]] | None = None
+
+
+class HeadMask(nnx.Variable):
+    """Factors of the outputs of the heads of an attention layer: [H], or [B, H] for each row."""
 
 
 class MultiHeadAttention(nnx.Module):
@@ -51,6 +58,7 @@ class MultiHeadAttention(nnx.Module):
     """
 
     memory_length: int | None = None  # zero inputs before the text to attend to (nn/relative.py)
+    head_mask: HeadMask | None = None  # None: all heads count; see inference/interpret/head_mask.py
 
     def __init__(
         self,
@@ -112,6 +120,7 @@ class MultiHeadAttention(nnx.Module):
         q, k = self.rotate(q, k, context, window)
         if cache is not None:
             k, v, cache = cache.extend(k, v)
+        self.record_products(q, k, context)
         y = attend(
             q,
             k,
@@ -123,7 +132,25 @@ class MultiHeadAttention(nnx.Module):
             key=key,
             capture=context.capture,
         )
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), cache
+        return self.output(y), cache
+
+    def output(self, y: Float[Array, "B T H K"]) -> Float[Array, "B T D"]:
+        """The heads' outputs, each times its factor of `head_mask`, concatenated and projected."""
+        if self.head_mask is not None:
+            y = y * self.head_mask[...][..., None, :, None].astype(y.dtype)
+        return self.o(y.reshape(*y.shape[:2], self.heads * self.head_dim))
+
+    def record_products(
+        self,
+        q: Float[Array, "B T H K"],
+        k: Float[Array, "B S G K"],
+        context: AttentionContext,
+    ) -> None:
+        """Append scaled queries, and the keys that each head reads, to the context's list."""
+        if context.capture_products is not None:
+            keys = jnp.repeat(k, self.heads // self.num_kv_heads, axis=2)
+            pair = (q.astype(jnp.float32) * self.scale, keys.astype(jnp.float32))
+            context.capture_products.append(pair)
 
     def logits_bias(
         self,

@@ -62,6 +62,11 @@ class LongformerAttention(MultiHeadAttention):
                 "Longformer's global tokens attend to later ones, so text cannot be generated with "
                 "them: write model/attention=multihead in a decoder"
             )
+        if context.capture_products is not None:
+            raise UserError(
+                "Longformer's global tokens have keys of their own, so products of queries and "
+                "keys are not captured: give a text without global tokens"
+            )
         keys = split_key(key, 2)
         near = context.mask.with_window(window, exempt=chosen)
         capture = None if context.capture is None else []
@@ -72,7 +77,7 @@ class LongformerAttention(MultiHeadAttention):
         if context.capture is not None and capture is not None:
             weights = jnp.where(chosen[:, None, :, None], capture[1], capture[0])
             context.capture.append(weights)
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), None
+        return self.output(y), None
 
     def project_global(self, x, kv_input):
         """`project` with the projections of global tokens."""

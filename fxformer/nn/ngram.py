@@ -27,12 +27,13 @@ class StreamContext:
         attends to those that come s or more before it, and always to the first of its segment
     distances: of each token from the query; one more for a predicting stream, whose own place comes
         in between
-    capture: as of `AttentionContext`, for the main stream
+    capture, capture_products: as of `AttentionContext`, for the main stream
     """
 
     mask: Bool[Array, "B P T S"]
     distances: Int[Array, "P T S"]
     capture: list[Float[Array, "B H T S"]] | None = None
+    capture_products: list[tuple[Float[Array, "B T H K"], Float[Array, "B S H K"]]] | None = None
 
     @classmethod
     def of(cls, mask: AttentionMask, num_predicted: int) -> "StreamContext":
@@ -101,6 +102,8 @@ class NgramAttention(MultiHeadAttention):
         k, v = own_k[:, 0], own_v[:, 0]
         if cache is not None:
             k, v, cache = cache.extend(k, v)
+        if context.capture_products is not None:
+            context.capture_products.append((q[:, 0] * self.scale, k))
         bias = self.relative_bias(x.reshape(len(x), streams, length, -1))  # [B P H T num_buckets]
         logits = self._logits("BPTHK,BSHK->BPHTS", q, k)
         logits += self.bias_by_key(bias, context.distances)
@@ -114,7 +117,7 @@ class NgramAttention(MultiHeadAttention):
         weights = drop(weights.astype(v.dtype), self.dropout, key)
         y = jnp.einsum("BPHTS,BSHK->BPTHK", weights[..., :-1], v)
         y += jnp.einsum("BPHT,BPTHK->BPTHK", weights[..., -1], own_v)
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), cache
+        return self.output(y.reshape(*x.shape[:2], self.heads, self.head_dim)), cache
 
     def init_cache(self, batch: int, length: int, dtype=jnp.float32) -> KVCache:
         """As of `MultiHeadAttention`, for each row alone."""

@@ -150,12 +150,13 @@ class RelativeAttention(MultiHeadAttention):
                 bias, mask = self.with_zeros(by_position, context, mask, k.shape[1], dropout_key)
                 before = (jnp.repeat(y, self.memory_length, axis=1) for y in (zero_k, zero_v))
                 k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
+        self.record_products(q + u, k[:, -context.mask.key_segments.shape[1] :], context)
         capture = None if context.capture is None else []
         known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
         y = attend(q + u, k, v, mask, bias=bias, **known)
         if context.capture is not None and capture is not None:  # only the weights of tokens
             context.capture.append(capture[0][..., -context.mask.key_segments.shape[1] :])
-        return self.o(y.reshape(*x.shape[:2], self.heads * self.head_dim)), cache
+        return self.output(y), cache
 
     def query_biases(self, position: Position) -> tuple[Float[Array, "H K"], Float[Array, "H K"]]:
         """u and w. Raises UserError for a position scheme without distances, and where neither the

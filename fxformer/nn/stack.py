@@ -25,11 +25,15 @@ class Intermediates:
     hidden_states: output of each layer
     self_attention: weights of each head, float32; rows sum to 1, those of padding to 0
     cross_attention: the same over the encoder's output; None: no cross-attention
+    self_products, cross_products: (queries, keys) of each head, float32, whose products are the
+        logits without what a position scheme adds; None: not captured
     """
 
     hidden_states: Float[Array, "*L B T D"]
     self_attention: Float[Array, "*L B H T T"]
     cross_attention: Float[Array, "*L B H T S"] | None = None
+    self_products: tuple[Float[Array, "*L B T H K"], Float[Array, "*L B T H K"]] | None = None
+    cross_products: tuple[Float[Array, "*L B T H K"], Float[Array, "*L B S H K"]] | None = None
 
 
 class Stack(nnx.Module):
@@ -101,18 +105,19 @@ class Stack(nnx.Module):
         cache: StackCache | None = None,
         key: Array | None = None,
         capture: bool = False,
+        products: bool = False,
     ) -> tuple[Float[Array, "B T D"], StackCache | None, Intermediates | None]:
         """(output of the last layer, cache with this call's tokens, intermediates).
 
         capture: whether hidden states and attention weights are returned; otherwise the third is
             None
+        products: whether they come with the queries and keys of each head
         """
 
         def run_block(block, x, window, layer_index, cache, key):
             own, cross = self_context, cross_context
             if capture:
-                own = dataclasses.replace(own, capture=[])
-                cross = cross and dataclasses.replace(cross, capture=[])
+                own, cross = capturing(own, products), cross and capturing(cross, products)
             known = {"window": window, "layer_index": layer_index, "cache": cache, "key": key}
             x, cache = block(x, own, encoder_output, cross, **known)
             return x, cache, captured(x, own, cross) if capture else None
@@ -243,6 +248,11 @@ class UnrolledStack(Stack):
         return self.blocks[-1]
 
 
+def capturing(context, products: bool):
+    """The context with an empty list for the weights, and for queries and keys where asked for."""
+    return dataclasses.replace(context, capture=[], capture_products=[] if products else None)
+
+
 def captured(
     x: Float[Array, "B T D"],
     own: AttentionContext | StreamContext,
@@ -253,4 +263,5 @@ def captured(
     (weights,), of_cross = own.capture, None
     if cross is not None and cross.capture:
         (of_cross,) = cross.capture
-    return Intermediates(x, weights, of_cross)
+    products = [one and one.capture_products and one.capture_products[0] for one in (own, cross)]
+    return Intermediates(x, weights, of_cross, *(pair or None for pair in products))
