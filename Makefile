@@ -14,7 +14,7 @@ SET_PIP = if [ -x $(RUN)/pip ]; then pip="$(RUN)/python -m pip --disable-pip-ver
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow test-tenth test-faults bench audit goldens configs lint lock clean
+.PHONY: help setup train test test-slow test-tenth test-faults test-claims bench audit goldens configs lint lock clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -30,14 +30,17 @@ test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' 
 	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(READY)  ## the tests that train for minutes, on all cores
-	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" $(ARGS)
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults and not claims" $(ARGS)
 
 test-tenth: $(READY)  ## a tenth of the slow tests, drawn with SEED, which is the state of the files
 	@echo "a tenth of the slow tests; this one again: make test-tenth SEED=$(SEED)"
-	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults" --slow-tenth=$(SEED) $(ARGS)
+	$(RUN)/python -m pytest -q -n auto --dist loadfile -m "slow and not faults and not claims" --slow-tenth=$(SEED) $(ARGS)
 
 test-faults: $(READY)  ## kill a run at every change of the disk, resume, compare bit for bit; nightly
 	$(RUN)/python -m pytest -q -m faults $(ARGS)
+
+test-claims: $(READY)  ## run the study of every claim whole, and compare verdicts; hours
+	$(RUN)/python -m pytest -q -m claims $(ARGS)
 
 bench: $(READY)  ## speed and memory of a training step, side by side with a peer where it is installed
 	$(RUN)/python -m benchmarks step $(ARGS)

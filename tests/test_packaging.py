@@ -52,6 +52,7 @@ STORY = (
     ("evaluate",),
     ("search",),
     ("suite",),
+    ("claims",),
     ("inspect",),
     ("dashboard",),
     ("cli",),

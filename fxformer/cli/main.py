@@ -27,7 +27,7 @@ examples:
 
 
 def main(argv: list[str]) -> int:
-    """Run the verb that argv names; returns the exit code: 0, 1, 2, 3, 4 or 75."""
+    """Run the verb that argv names; returns the exit code: 0 to 6 or 75."""
     name, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if name in ("--help", "-h", "help"):
         lines = [f"  {name:<11} {verb.summary}" for name, verb in VERBS.items()]
@@ -97,7 +97,14 @@ def entry() -> None:
     """The console script: `main` in a process whose heap suits training."""
     from fxformer.train import signals
 
-    long = sys.argv[1:2] and sys.argv[1] in ("train", "plan", "audit", "compare", "evaluate")
+    long = sys.argv[1:2] and sys.argv[1] in (
+        "train",
+        "plan",
+        "audit",
+        "compare",
+        "evaluate",
+        "reproduce",
+    )
     if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
     if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes

@@ -50,6 +50,11 @@ VERBS = {
         "fxformer.evaluate.compare:main",
         "compare_parser",
     ),
+    "reproduce": Verb(
+        "run the study of a published claim and print its verdict",
+        "fxformer.cli.reproduce:reproduce",
+        "reproduce_parser",
+    ),
     "bias": Verb(
         "stereotypes of models on CrowS-Pairs, StereoSet and WinoBias",
         "fxformer.evaluate.bias.command:bias_command",

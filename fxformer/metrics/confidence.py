@@ -18,7 +18,7 @@ CHUNK = 4_000_000  # numbers of weights held at once
 
 @dataclasses.dataclass(frozen=True)
 class ConfidenceInterval:
-    """Mean of n numbers with its 95 % confidence interval.
+    """Mean of n numbers with its confidence interval, of 95 % unless told otherwise.
 
     low, high: of Student's t, None where n < 2
     """
@@ -29,13 +29,14 @@ class ConfidenceInterval:
     high: float | None = None
 
     @classmethod
-    def of(cls, numbers: Sequence[float]) -> "ConfidenceInterval":
+    def of(cls, numbers: Sequence[float], confidence: float = CONFIDENCE) -> "ConfidenceInterval":
         """The mean of at least one number, with the interval for normal data."""
         each = np.asarray(numbers, np.float64)
         mean, n = float(each.mean()), len(each)
         if n < 2 or not np.isfinite(each).all():
             return cls(mean, n)
-        half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * each.std(ddof=1) / math.sqrt(n))
+        quantile = special.stdtrit(n - 1, (1 + confidence) / 2)
+        half = float(quantile * each.std(ddof=1) / math.sqrt(n))
         return cls(mean, n, mean - half, mean + half)
 
 

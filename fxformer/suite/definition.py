@@ -2,9 +2,9 @@
 
 import dataclasses
 import glob
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -14,8 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fxformer.config import folders
+from fxformer.config.checked_fields import checked_fields
 from fxformer.config.options import composed
-from fxformer.config.type_check import nearest, type_problem
+from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
 from fxformer.search.space import ONE_OF
 from fxformer.types import Count, Positive
@@ -81,13 +82,13 @@ class Suite:
     def from_plain(cls, name: str, given: Any) -> "Suite":
         """A suite of the values of a yaml. UserError, with the key, for what does not fit."""
         where = f"suite={name}"
-        fields = _checked(where, given, cls, {"name", "tasks", "published"})
+        fields = checked_fields(where, given, cls, {"name", "tasks", "published"})
         for key, kind in (("tasks", SuiteTask), ("published", PublishedScores)):
             some = (given or {}).get(key) or {}
             if not isinstance(some, dict) or (key == "tasks" and not some):
                 raise UserError(f"{where}: {key}: expected a mapping with a key for each")
             fields[key] = {
-                str(one): kind(**_checked(f"{where}: {key}.{one}", values, kind))
+                str(one): kind(**checked_fields(f"{where}: {key}.{one}", values, kind))
                 for one, values in some.items()
             }
         suite = cls(name=name, **fields)
@@ -191,26 +192,6 @@ def _last_of_each_key(words: Sequence[str]) -> list[str]:
             found.pop(other, None)
         found[key] = cast(str, one.input_line)
     return list(found.values())
-
-
-def _checked(where: str, given: Any, kind: type, skip: Iterable[str] = ()) -> dict[str, Any]:
-    """The values of a dataclass's fields. UserError for an unknown, missing or unfit one."""
-    if not isinstance(given, dict):
-        raise UserError(f"{where}: expected a mapping, got {type(given).__name__}")
-    hints, fields = get_type_hints(kind, include_extras=True), dataclasses.fields(kind)
-    names = [one.name for one in fields]
-    for key in given:
-        if key not in names:
-            raise UserError(f"{where}: there is no key {key!r}{nearest(str(key), names)}")
-    for one in fields:
-        required = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-        if required and one.name not in given and one.name not in skip:
-            raise UserError(f"{where}: {one.name} is missing")
-    found = {key: value for key, value in given.items() if key not in skip}
-    for key, value in found.items():
-        if why := type_problem(value, hints[key]):
-            raise UserError(f"{where}: {key}: {why}")
-    return found
 
 
 def load(which: str) -> Suite:

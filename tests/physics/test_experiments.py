@@ -1,17 +1,17 @@
 """Every recipe of experiments/ that says what to expect: run as a user would, it comes true."""
 
 import json
-from pathlib import Path
 
 import pytest
 
+from fxformer.claims.record import read_expected
 from fxformer.cli import app
 from fxformer.config import folders
 from fxformer.config.check import problems
 from tests.physics.training import composed
 
 RECIPES = sorted(p.parent.name for p in folders.experiments_folder().glob("*/recipe.yaml"))
-CLAIMS = [n for n in RECIPES if (folders.experiments_folder() / n / "expected.json").exists()]
+CLAIMS = [name for name in RECIPES if read_expected(name).bounds]
 # What a recipe leaves to its user, below the folder of real data.
 FILES = {"shakespeare_char": "lm/tinyshakespeare/input.txt"}
 
@@ -26,8 +26,7 @@ def test_a_recipe_composes_and_says_what_it_claims(name):
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_what_is_expected_is_a_bound(name):
-    assert bounds(name)
-    for bound in bounds(name).values():
+    for bound in read_expected(name).bounds.values():
         assert bound and set(bound) <= {"above", "below"}
 
 
@@ -40,11 +39,5 @@ def test_a_recipe_reaches_what_it_expects(name, request, tmp_path):
     assert app.train([f"experiment={name}", f"runs={tmp_path}", *given]) == 0
     (run,) = tmp_path.glob("2*/run.json")
     ended = json.loads(run.read_text(encoding="utf-8"))["summary"]
-    for number, bound in bounds(name).items():
+    for number, bound in read_expected(name).bounds.items():
         assert bound.get("above", -1e9) <= ended[number] <= bound.get("below", 1e9), number
-
-
-def bounds(name: str) -> dict[str, dict[str, float]]:
-    """{number of the run's summary: {"above": …, "below": …}}, ends included."""
-    file = Path(folders.experiments_folder(), name, "expected.json")
-    return json.loads(file.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Reproducible claims: studies of arms and seeds with controls, their analyses and verdicts."""

@@ -1,0 +1,196 @@
+"""Study of a claim: experiments/NAME/study.yaml as checked values."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from fxformer.claims.analysis import Analysis
+from fxformer.claims.measures import Measure
+from fxformer.config import folders
+from fxformer.config.build import build, cause
+from fxformer.config.check import values
+from fxformer.config.checked_fields import checked_fields
+from fxformer.config.type_check import nearest
+from fxformer.errors import UserError
+from fxformer.search.space import keys
+from fxformer.types import Count
+
+FILE = "study.yaml"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuickStudy:
+    """What the quick variant of a study changes; None: as in the whole study.
+
+    seeds, levels: fewer of them; words: overrides of all runs, after those of the study
+    """
+
+    seeds: Count | None = None
+    levels: dict[str, list[float | int]] | None = None
+    words: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClaimStudy:
+    """A published claim and the study that reproduces it.
+
+    claim: one sentence; source: authors, year, section or table; published: its effect in words
+    arms: {name: overrides of `fxformer train`}, controls among them
+    seeds: runs of each arm, seeds 0, 1, …
+    levels: {key: numbers}, one key that every arm has at each of these numbers; {}: no such key
+    words: overrides of all runs
+    measures: {name: part}, see claims/measures.py and claims/untrained.py
+    analyses: {name: part} that must hold, see claims/means.py, exponent.py and counts.py
+    controls: {name: part} that must fail
+    quick: the quick variant
+    """
+
+    name: str
+    claim: str
+    source: str
+    published: str
+    arms: dict[str, list[str]]
+    measures: dict[str, Any]
+    analyses: dict[str, Any]
+    controls: dict[str, Any]
+    seeds: Count = 3
+    levels: dict[str, list[float | int]] = dataclasses.field(default_factory=dict)
+    words: list[str] = dataclasses.field(default_factory=list)
+    quick: QuickStudy = dataclasses.field(default_factory=QuickStudy)
+
+    @classmethod
+    def from_plain(cls, name: str, given: Any) -> "ClaimStudy":
+        """A study of the values of a yaml. UserError, with the key, for what does not fit."""
+        where = f"experiments/{name}/{FILE}"
+        fields = checked_fields(where, given, cls, {"name", "quick", "measures"})
+        own = checked_fields(f"{where}: quick", given.get("quick") or {}, QuickStudy)
+        fields["measures"] = _parts(f"{where}: measures", given.get("measures"), Measure)
+        for key in ("analyses", "controls"):
+            fields[key] = _parts(f"{where}: {key}", given[key], Analysis)
+        study = cls(name=name, quick=QuickStudy(**own), **fields)
+        study._check(where)
+        return study
+
+    def _check(self, where: str) -> None:
+        if len(self.levels) > 1 or any(len(set(v)) < 2 for v in self.levels.values()):
+            raise UserError(f"{where}: levels: expected one key with two numbers or more")
+        if self.quick.levels is not None and set(self.quick.levels) != set(self.levels):
+            raise UserError(f"{where}: quick.levels: expected the key of levels")
+        for key, parts in (("analyses", self.analyses), ("controls", self.controls)):
+            if not parts:
+                raise UserError(f"{where}: {key}: expected one at least")
+            for name, one in parts.items():
+                self._check_analysis(f"{where}: {key}.{name}", one)
+        judged = [*self.analyses.values(), *self.controls.values()]
+        used = {arm for one in judged for arm in one.arms}
+        if unused := [arm for arm in self.arms if arm not in used]:
+            raise UserError(f"{where}: arms.{unused[0]}: no analysis and no control reads it")
+
+    def _check_analysis(self, where: str, one: Analysis) -> None:
+        for kind, names, known in (
+            ("arm", one.arms, self.arms),
+            ("measure", [one.measure], self.measures),
+        ):
+            for name in names:
+                if name not in known:
+                    raise UserError(
+                        f"{where}: there is no {kind} {name!r}{nearest(name, known)}; there are "
+                        f"{', '.join(known)}"
+                    )
+        levels = next(iter(self.levels.values()), [])
+        if one.reads_levels and not levels:
+            raise UserError(f"{where}: needs levels= of the study")
+        if not one.reads_levels and levels and one.at not in levels:
+            raise UserError(f"{where}: at={one.at}: expected one of the levels {levels}")
+        if (one.reads_levels or not levels) and one.at is not None:
+            raise UserError(f"{where}: at={one.at}: is for one level of several; leave it out")
+
+    @property
+    def trains(self) -> bool:
+        """Whether a measure needs trained runs."""
+        return any(one.trains for one in self.measures.values())
+
+    @property
+    def key(self) -> str | None:
+        """The key of the levels."""
+        return next(iter(self.levels), None)
+
+    def quickened(self) -> "ClaimStudy":
+        """The quick variant."""
+        return dataclasses.replace(
+            self,
+            seeds=self.quick.seeds or self.seeds,
+            levels=self.quick.levels or self.levels,
+            words=[*self.words, *self.quick.words],
+        )
+
+    def search_words(self, further: list[str], runs: str) -> tuple[list[str], str]:
+        """(words of `fxformer train -m`, name of the search) of all arms, levels and seeds.
+
+        further: overrides that go before those of the study; runs: the folder of the runs
+        """
+        literal = Override._get_value_element_as_str
+        seeds = ",".join(map(str, range(self.seeds)))
+        given = keys(further)
+        ours = [*self.words, "search.objectives=[loss]", "search.value=last"]
+        ours = [word for word in ours if not keys([word]) & given]
+        words = [f"experiment={self.name}", *ours]
+        for key, levels in self.levels.items():
+            words.append(f"{key}=choice({','.join(map(literal, levels))})")
+        words.append(f"seed=choice({seeds})" if self.seeds > 1 else "seed=0")
+        shared = [w for w in further if not w.startswith(("search.", "energy", "tracker"))]
+        recipe = folders.recipe_files()[self.name].read_text(encoding="utf-8")
+        identity = json.dumps([recipe, self.arms, words, sorted(shared)])
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        name = f"{self.name}-{digest}"
+        arms = f"search.arms={literal(self.arms)}"
+        quiet = [] if self.trains else ["hydra/hydra_logging=none"]  # no line for each cell
+        places = [f"search.name={name}", f"runs={literal(runs)}"]
+        return ["-m", arms, *words, *further, *places, *quiet], name
+
+
+def _parts(where: str, given: Any, kind: type) -> dict[str, Any]:
+    """Built parts of a mapping {name: node with _target_}."""
+    if not isinstance(given, Mapping) or not all(isinstance(v, Mapping) for v in given.values()):
+        raise UserError(f"{where}: expected a mapping of names to parts with _target_")
+    found = {}
+    for name, plain in given.items():
+        node = OmegaConf.create(dict(plain))
+        if wrong := values(node):
+            raise UserError(f"{where}.{name}: {'; '.join(wrong)}")
+        try:
+            found[str(name)] = build(node)
+        except Exception as error:
+            if isinstance(inner := cause(error), UserError):
+                raise UserError(f"{where}.{name}: {inner}") from None
+            raise
+        if not isinstance(found[str(name)], kind):
+            raise UserError(f"{where}.{name}: {plain['_target_']} is no {kind.__name__}")
+    return found
+
+
+def study_files() -> dict[str, Path]:
+    """study.yaml of each experiment that has one, by name: ours and those of declared packages."""
+    files = {name: recipe.with_name(FILE) for name, recipe in folders.recipe_files().items()}
+    return {name: file for name, file in sorted(files.items()) if file.is_file()}
+
+
+def load_study(name: str) -> ClaimStudy:
+    """The study of an experiment. UserError where there is none, or it does not fit."""
+    known = study_files()
+    if name not in known:
+        recipe = name in folders.recipe_files()
+        what = f"experiment {name} has no {FILE}" if recipe else f"there is no claim {name!r}"
+        raise UserError(f"{what}{nearest(name, known)}; there are {', '.join(known)}")
+    try:
+        given = yaml.safe_load(known[name].read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{known[name]}: {' '.join(str(error).split())}") from None
+    return cast(ClaimStudy, ClaimStudy.from_plain(name, given))

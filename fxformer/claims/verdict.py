@@ -1,0 +1,86 @@
+"""Verdict of a study: reproduced, not reproduced or inconclusive, with its findings and cost."""
+
+import dataclasses
+from typing import Any, Literal
+
+from fxformer.claims.analysis import ClaimFinding, Measurements
+from fxformer.claims.study import ClaimStudy
+
+ClaimVerdict = Literal["reproduced", "not reproduced", "inconclusive"]
+CODES: dict[ClaimVerdict, int] = {"reproduced": 0, "not reproduced": 5, "inconclusive": 6}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClaimResult:
+    """What a study found.
+
+    findings, controls: {name: finding} in the order of the study
+    joules, seconds: of all runs, all attempts, and of measuring
+    unfinished: {reason: number of cells} of cells without numbers
+    quick: whether it is the quick variant
+    """
+
+    study: ClaimStudy
+    findings: dict[str, ClaimFinding]
+    controls: dict[str, ClaimFinding]
+    joules: float
+    seconds: float
+    unfinished: dict[str, int]
+    quick: bool = False
+
+    @classmethod
+    def of(cls, study: ClaimStudy, found: Measurements, **more: Any) -> "ClaimResult":
+        """The findings of all analyses and controls."""
+        findings = {name: one.finding(found) for name, one in study.analyses.items()}
+        controls = {name: one.finding(found) for name, one in study.controls.items()}
+        return cls(study, findings, controls, **more)
+
+    @property
+    def verdict(self) -> ClaimVerdict:
+        """Reproduced: every analysis holds and every control fails. Not reproduced: an analysis
+        fails, or a control holds. Inconclusive: anything else."""
+        found = {one.decision for one in self.findings.values()}
+        controls = {one.decision for one in self.controls.values()}
+        if "fails" in found or "holds" in controls:
+            return "not reproduced"
+        if found == {"holds"} and controls == {"fails"}:
+            return "reproduced"
+        return "inconclusive"
+
+    @property
+    def code(self) -> int:
+        """Exit code of `fxformer reproduce`."""
+        return CODES[self.verdict]
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the claim is not reproduced, a sentence each; [] where it is."""
+        said = []
+        for name, one in self.findings.items():
+            if one.decision == "fails":
+                said.append(f"{name}: the interval lies outside {region(self.study, name)}")
+            elif one.decision == "undecided":
+                said.append(f"{name}: {_undecided(one)} {region(self.study, name)}")
+        for name, one in self.controls.items():
+            if one.decision == "holds":
+                said.append(f"control {name}: did not fail, so the study cannot tell the claim")
+            elif one.decision == "undecided":
+                said.append(f"control {name}: {_undecided(one)} {region(self.study, name)}")
+        lost = self.unfinished.items()
+        return said + [f"{count} runs without a number: {why}" for why, count in lost]
+
+
+def _undecided(one: ClaimFinding) -> str:
+    if one.effect.n == 0:
+        return "nothing was measured for"
+    if one.effect.low is None:
+        return "too few seeds for an interval; expected"
+    return "the interval crosses an end of"
+
+
+def region(study: ClaimStudy, name: str) -> str:
+    """Region of an analysis or control: "≥ 0.3", "≤ 1", "[-0.6, -0.4]"."""
+    one = study.analyses.get(name) or study.controls[name]
+    if one.below is None:
+        return f"≥ {one.above:g}"
+    return f"≤ {one.below:g}" if one.above is None else f"[{one.above:g}, {one.below:g}]"

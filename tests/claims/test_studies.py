@@ -1,0 +1,101 @@
+"""Studies of experiments/: they load, are refused with the key, and come to a verdict."""
+
+import json
+
+import pytest
+import yaml
+
+from fxformer.claims.record import read_expected
+from fxformer.claims.study import ClaimStudy, load_study, study_files
+from fxformer.claims.verdict import ClaimResult
+from fxformer.cli.main import main
+from fxformer.errors import UserError
+
+NAMES = list(study_files())
+EXACT = ("span_targets",)  # no training, a few seconds
+
+
+def plain(name="span_targets"):
+    return yaml.safe_load(study_files()[name].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_loads_and_its_record_is_of_it(name):
+    study, recorded = load_study(name), read_expected(name).recorded
+    assert study.search_words([], "runs")[1].startswith(f"{name}-")
+    if recorded is not None:
+        assert recorded.is_current(name), "run `fxformer reproduce NAME --record` again"
+        assert recorded.result(study).verdict == recorded.verdict
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"cliam": "x"}, "did you mean 'claim'"),
+        ({"controls": {}}, "controls: expected one at least"),
+        ({"arms": {"spans_of_3": []}}, "there is no arm 'spans_of_10'"),
+        ({"levels": {"model.layers": [1, 2]}}, "at=None"),
+        ({"measures": {"source": {"_target_": "fxformer.claims.untrained.NoSuch"}}}, "NoSuch"),
+        ({"measures": {"source": {"_target_": "fxformer.claims.counts.ExactNumber"}}}, "needs it"),
+    ],
+)
+def test_a_faulty_study_is_refused_with_its_key(change, said):
+    with pytest.raises(UserError, match=said) as refused:
+        ClaimStudy.from_plain("span_targets", plain() | change)
+    assert "experiments/span_targets/study.yaml" in str(refused.value)
+
+
+def test_an_unknown_claim_is_refused_with_the_nearest(capsys):
+    assert main(["reproduce", "span_target"]) == 2
+    assert "did you mean 'span_targets'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_an_exact_claim_is_reproduced_and_continued(name, tmp_path, capsys):
+    words = ["reproduce", name, "--quick", f"runs={tmp_path}", "--json", str(tmp_path / "r.json")]
+    assert main(words) == 0
+    assert "reproduced" in capsys.readouterr().out
+    first = json.loads((tmp_path / "r.json").read_text())
+    assert {one["decision"] for one in first["controls"].values()} == {"fails"}
+    assert main(words) == 0
+    assert "seed=0:" not in capsys.readouterr().out, "what is measured is not measured again"
+    assert json.loads((tmp_path / "r.json").read_text())["findings"] == first["findings"]
+
+
+def result(findings, controls):
+    """A result of decisions alone."""
+    study = load_study("span_targets")
+
+    class Decided:
+        def __init__(self, decision):
+            self.decision = decision
+
+    both = ({str(n): Decided(one) for n, one in enumerate(own)} for own in (findings, controls))
+    return ClaimResult(study, *both, 0.0, 0.0, {})
+
+
+@pytest.mark.parametrize(
+    "findings, controls, verdict, code",
+    [
+        (["holds", "holds"], ["fails"], "reproduced", 0),
+        (["holds"], ["holds"], "not reproduced", 5),
+        (["holds", "fails"], ["fails"], "not reproduced", 5),
+        (["holds"], ["undecided"], "inconclusive", 6),
+        (["undecided"], ["fails"], "inconclusive", 6),
+    ],
+)
+def test_a_claim_is_reproduced_only_where_its_controls_fail(findings, controls, verdict, code):
+    found = result(findings, controls)
+    assert (found.verdict, found.code) == (verdict, code)
+
+
+@pytest.mark.slow
+@pytest.mark.claims
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_study_comes_to_its_recorded_verdict(name, tmp_path):
+    recorded = read_expected(name).recorded
+    if recorded is None:
+        pytest.skip("no whole run is recorded")
+    written = tmp_path / "r.json"
+    main(["reproduce", name, f"runs={tmp_path}", "--json", str(written)])
+    assert json.loads(written.read_text())["verdict"] == recorded.verdict
