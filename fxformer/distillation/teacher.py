@@ -50,14 +50,6 @@ class Teacher:
         """Its parameters on the devices."""
         return jax.device_put(self.params, sharding)
 
-    def abstractly_placed(self, sharding: Sharding) -> dict:
-        """Shapes, dtypes and sharding of `placed`."""
-
-        def leaf(one: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(one.shape, one.dtype, sharding=sharding)
-
-        return jax.tree.map(leaf, self.abstract)
-
     def bound(self, params: dict) -> Objective:
         """Its objective with these parameters; for use inside jit."""
         return nnx.merge(self.graphdef, params)

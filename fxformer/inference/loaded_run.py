@@ -28,7 +28,7 @@ from fxformer.track.run_reader import StoredRun
 from fxformer.train.adapter import adapter_of
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.experiment import objective_factory
-from fxformer.train.state import bind, graphdef_of, init
+from fxformer.train.state import abstract, bind, graphdef_of, init, shapes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ class LoadedRun:
     def at_step(self, step: int) -> "LoadedRun":
         """The same model with the weights of another checkpoint."""
         adapter = adapter_of(self.cfg)
-        like = adapter.abstract(self.make_objective)
+        like = adapter.shapes(shapes_of(self.objective))
         params = Checkpoints(self.run.folder / "checkpoints").weights(like, step)
         return dataclasses.replace(self, params=adapter.merged(params), step=step)
 
@@ -192,10 +192,9 @@ def load_run(run: StoredRun, step: int, *, looped: bool = False) -> LoadedRun:
             "token ids differ"
         )
     make = objective_factory(cfg, tokenizer.spelt)
-    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
-    return LoadedRun(run, cfg, tokenizer, objective, make, graphdef_of(make), {}, step).at_step(
-        step
-    )
+    objective = abstract(make)
+    loaded = LoadedRun(run, cfg, tokenizer, objective, make, graphdef_of(objective), {}, step)
+    return loaded.at_step(step)
 
 
 def _loop(node: DictConfig) -> None:

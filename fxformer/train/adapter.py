@@ -46,9 +46,9 @@ class Adapter:
         """Parameters of `make(key)` with those of the adapter."""
         return self.added(init(make, key), jax.random.fold_in(key, 1))
 
-    def abstract(self, make: Make) -> dict:
-        """The same as shapes and dtypes only."""
-        return jax.eval_shape(lambda key: self.init(make, key), jax.random.key(0))
+    def shapes(self, params: dict) -> dict:
+        """Shapes and dtypes of the parameters of a state. params: those of the objective"""
+        return jax.eval_shape(self.added, params, jax.random.key(0))
 
     def merged(self, params: dict, key: jax.Array | None = None) -> dict:
         """The parameters of the objective, from those of a state. key: for dropout; None: none"""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from fxformer.train.mesh import replicated
+from fxformer.train.mesh import abstractly_placed, replicated
 from fxformer.train.state import State
 from fxformer.train.step import Step, Sums
 
@@ -72,8 +72,20 @@ def compile_step(
     if (teacher := step.teacher) is None:
         return program
     taught = functools.cache(lambda: teacher.placed(whole))
-    shapes = teacher.abstractly_placed(whole)
+    shapes = abstractly_placed(teacher.abstract, whole)
     return dataclasses.replace(program, taught=taught, taught_shapes=shapes)
+
+
+def step_shapes(step: Step, state: State, batch: Any, mesh: Mesh) -> tuple[State, Sums]:
+    """Shapes of what a step returns; no parameter of a teacher is read. jax keeps what is traced
+    here, so that `lower` for the same arguments does not trace again.
+
+    state, batch: shapes, dtypes and shardings
+    """
+    whole, teacher = replicated(mesh), step.teacher
+    hyperparams = abstractly_placed(dict(step.hyperparams), whole)
+    taught = None if teacher is None else abstractly_placed(teacher.abstract, whole)
+    return jax.eval_shape(step.function, state, batch, hyperparams, taught)
 
 
 def use_compile_cache(folder: str | Path | None) -> None:

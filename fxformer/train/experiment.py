@@ -16,7 +16,7 @@ from fxformer.data.corpus import Corpus, Prepared
 from fxformer.errors import UserError
 from fxformer.nn.init import reinitialise
 from fxformer.objective.base import Objective
-from fxformer.train.state import bind
+from fxformer.train.state import abstract, bind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def open_experiment(cfg: DictConfig) -> Experiment:
     corpus = build(cfg.data)(tokenizer=build(cfg.tokenizer))
     cfg = corpus.completed(cfg)
     make = objective_factory(cfg, corpus.vocabulary)
-    objective = nnx.eval_shape(lambda: make(jax.random.key(0)))
+    objective = abstract(make)
     row_length = objective.row_length(corpus.length)
     architecture = objective.model.architecture
     data = corpus.prepare(row_length, objective.limits(row_length), architecture)

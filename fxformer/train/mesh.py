@@ -106,6 +106,16 @@ def with_shardings(abstract_state: Any, shardings: Any) -> Any:
     return jax.tree.map(leaf, abstract_state, shardings)
 
 
+def abstractly_placed(tree: Any, sharding: NamedSharding) -> Any:
+    """Shapes and dtypes of arrays, numpy's among them, as if put on the devices."""
+
+    def leaf(value: Any) -> jax.ShapeDtypeStruct:
+        dtype = jax.dtypes.canonicalize_dtype(value.dtype)
+        return jax.ShapeDtypeStruct(value.shape, dtype, sharding=sharding)
+
+    return jax.tree.map(leaf, tree)
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Sharding of a batch: rows over all devices."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
@@ -119,6 +129,11 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def put_batch(batch: Any, mesh: Mesh) -> Any:
     """Put a host batch on the devices, sharded by rows."""
     return jax.device_put(batch, batch_sharding(mesh))
+
+
+def abstract_batch(batch: Any, mesh: Mesh) -> Any:
+    """Shapes, dtypes and sharding of `put_batch`."""
+    return abstractly_placed(batch, batch_sharding(mesh))
 
 
 def check_batch_size(size: int, mesh: Mesh, accumulate: int = 1) -> None:

@@ -26,16 +26,23 @@ from fxformer.metrics.direction import require_named_direction
 from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
-from fxformer.train.adapter import Adapter, adapter_of, without_adapter
+from fxformer.train.adapter import Adapter, without_adapter
+from fxformer.train.compile import step_shapes
 from fxformer.train.config import TrainerConfig, in_steps
 from fxformer.train.experiment import open_experiment
 from fxformer.train.frozen_body import frozen_splits, is_frozen, with_frozen_body
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
-from fxformer.train.mesh import check_batch_size, put_batch, replicated, with_shardings
+from fxformer.train.mesh import (
+    abstract_batch,
+    check_batch_size,
+    put_batch,
+    replicated,
+    with_shardings,
+)
 from fxformer.train.precision import Precision
-from fxformer.train.state import Make, State, bind, count_parameters, graphdef_of
+from fxformer.train.state import Make, State, bind, count_parameters
 from fxformer.train.step import Step, make_eval
-from fxformer.train.training import frozen_parameters, teacher_of, training
+from fxformer.train.training import teacher_of, training
 
 SAMPLED_BATCHES = 8  # training batches that FLOPs are averaged over
 
@@ -73,6 +80,11 @@ class Setup:
     frozen: Any
     precision: Precision
     teacher: Teacher | None = None
+
+    @property
+    def abstract_batch(self) -> Batch:
+        """Shapes, dtypes and sharding of a batch on the devices."""
+        return abstract_batch(self.example_batch, self.mesh)
 
     @property
     def parameters(self) -> int:
@@ -155,14 +167,13 @@ def set_up(cfg: DictConfig) -> Setup:
     batches = data.train(corpus.batch, cfg.seed)
     cfg = in_steps(experiment.cfg, batches.steps_per_epoch)
     trainer = build(cfg.trainer)
-    make = experiment.make
-    graphdef, precision = graphdef_of(make), build(cfg.precision)
+    precision = build(cfg.precision)
     teacher = teacher_of(cfg, experiment)
     if teacher is not None and is_frozen(cfg):
         raise UserError("task.frozen=true computes no hidden states to distil; give one of the two")
-    adapter = adapter_of(cfg, teacher)
-    frozen = frozen_parameters(build(cfg.optimizer), adapter, make)
-    start, step = training(cfg, trainer, make, graphdef, precision, mesh, teacher)
+    graphdef, start, step, adapter, frozen = training(
+        cfg, trainer, experiment, precision, mesh, teacher
+    )
     abstract_state = jax.eval_shape(start, jax.random.key(0))
     abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
     example = first_batch(batches, objective)
@@ -172,7 +183,7 @@ def set_up(cfg: DictConfig) -> Setup:
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
         mesh, example, adapter, frozen, precision, teacher,
     )  # fmt: skip
-    step.shapes(abstract_state, example)
+    step_shapes(step, abstract_state, setup.abstract_batch, mesh)
     check_metric(setup)
     return setup
 
@@ -207,7 +218,7 @@ def check_metric(
 
     maximize: search.maximize; None: the names of the objectives say their directions
     """
-    sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.example_batch)
+    sums, _ = jax.eval_shape(setup.evaluate, setup.abstract_state.params, setup.abstract_batch)
     given = dict.fromkeys(sums, 1.0)
     derived = SplitBatches(setup, scored=1).derived_names(given)
     texts = setup.generated.metric_names if setup.generated else ()

@@ -40,19 +40,28 @@ class State:
     budget_used: Float[Array, ""] | None = None
 
 
-def graphdef_of(make: Callable[[jax.Array], Module]) -> nnx.GraphDef[Module]:
-    """GraphDef of `make(key)`: its structure without arrays; hashable, nothing is computed."""
-    return nnx.split(nnx.eval_shape(lambda: make(jax.random.key(0))))[0]
+def abstract(make: Callable[[jax.Array], Module]) -> Module:
+    """`make(key)` with shapes and dtypes in place of arrays; nothing is computed."""
+    return nnx.eval_shape(lambda: make(jax.random.key(0)))
+
+
+def graphdef_of(module: Module) -> nnx.GraphDef[Module]:
+    """GraphDef of a module: its structure without arrays; hashable."""
+    return nnx.split(module)[0]
+
+
+def shapes_of(module: Any) -> dict:
+    """Parameters of a module as shapes and dtypes only (ShapeDtypeStruct)."""
+
+    def shape(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+
+    return jax.tree.map(shape, nnx.to_pure_dict(nnx.split(module)[1]))
 
 
 def init(make: Make, key: jax.Array) -> dict:
     """Parameters of `make(key)` as a nested dict of arrays."""
     return nnx.to_pure_dict(nnx.split(make(key))[1])
-
-
-def abstract(make: Make) -> dict:
-    """Parameters of `make(key)` as shapes and dtypes only (ShapeDtypeStruct)."""
-    return jax.eval_shape(lambda key: init(make, key), jax.random.key(0))
 
 
 def bind(graphdef: nnx.GraphDef[Module], params: dict) -> Module:

@@ -40,11 +40,6 @@ class Step:
         taught = None if self.teacher is None else self.teacher.params
         return self.function(state, batch, self.hyperparams, taught)
 
-    def shapes(self, state: State, batch: Any) -> tuple[State, Sums]:
-        """Shapes of what a step returns; no parameter of a teacher is read."""
-        taught = None if self.teacher is None else self.teacher.abstract
-        return jax.eval_shape(self.function, state, batch, self.hyperparams, taught)
-
 
 def make_step(
     graphdef: nnx.GraphDef,

@@ -1,14 +1,17 @@
 """First state and training step of a config: optimizer, adapter, teacher and schedule joined."""
 
 import operator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+from flax import nnx
 from jax.sharding import Mesh
 from omegaconf import DictConfig
 
 from fxformer.config.build import build
 from fxformer.distillation.teacher import Teacher
+from fxformer.objective.base import Objective
 from fxformer.train.adapter import Adapter, adapter_of
 from fxformer.train.config import TrainerConfig
 from fxformer.train.experiment import Experiment
@@ -16,8 +19,8 @@ from fxformer.train.mesh import replicated
 from fxformer.train.optim import Optimizer
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import extended
-from fxformer.train.state import Make, make_state
-from fxformer.train.step import make_step
+from fxformer.train.state import State, graphdef_of, make_state, shapes_of
+from fxformer.train.step import Step, make_step
 
 
 def teacher_of(cfg: DictConfig, experiment: Experiment) -> Teacher | None:
@@ -27,21 +30,31 @@ def teacher_of(cfg: DictConfig, experiment: Experiment) -> Teacher | None:
     return build(cfg.distillation).open(cfg, experiment)
 
 
+class Training(NamedTuple):
+    """First state and training step; see the fields of Setup."""
+
+    graphdef: nnx.GraphDef[Objective]
+    init_state: Callable[[jax.Array], State]
+    step: Step
+    adapter: Adapter
+    frozen: Any
+
+
 def training(
-    cfg,
+    cfg: DictConfig,
     trainer: TrainerConfig,
-    make,
-    graphdef,
+    experiment: Experiment,
     precision: Precision,
     mesh: Mesh,
     teacher: Teacher | None = None,
-):
-    """Functions (key -> first state, training step) of a config."""
+) -> Training:
+    """First state and training step of a config. cfg: that of the experiment, in steps"""
+    graphdef, adapter = graphdef_of(experiment.objective), adapter_of(cfg, teacher)
+    params = adapter.shapes(shapes_of(experiment.objective))
     ends = [*trainer.held_at, trainer.steps]
     optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
-    adapter = adapter_of(cfg, teacher)
-    frozen = frozen_parameters(optimizer, adapter, make)
-    tx = optimizer.build(schedule, adapter.abstract(make), frozen)
+    frozen = frozen_parameters(optimizer, adapter, params)
+    tx = optimizer.build(schedule, params, frozen)
     step = make_step(
         graphdef,
         tx,
@@ -57,11 +70,15 @@ def training(
         teacher=teacher,
     )
     ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
-    start = make_state(make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init)
-    return start, step
+    start = make_state(
+        experiment.make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init
+    )
+    return Training(graphdef, start, step, adapter, frozen)
 
 
-def frozen_parameters(optimizer: Optimizer, adapter: Adapter, make: Make) -> Any:
-    """Tree of booleans: which parameters of a state neither optimizer nor adapter lets train."""
-    params = adapter.abstract(make)
+def frozen_parameters(optimizer: Optimizer, adapter: Adapter, params: dict) -> Any:
+    """Tree of booleans: which parameters of a state neither optimizer nor adapter lets train.
+
+    params: their shapes
+    """
     return jax.tree.map(operator.or_, optimizer.frozen(params), adapter.frozen(params))

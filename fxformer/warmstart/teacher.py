@@ -10,7 +10,6 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.data.tokenizer import Tokenizer
@@ -23,7 +22,7 @@ from fxformer.rules import named, named_map
 from fxformer.task.objective import TaskObjective
 from fxformer.train.experiment import Experiment, objective_factory
 from fxformer.train.precision import Precision
-from fxformer.train.state import abstract, graphdef_of
+from fxformer.train.state import abstract, graphdef_of, shapes_of
 from fxformer.types import NonNegative
 from fxformer.warmstart.checkpoint_source import HEADS, CheckpointSource, open_source, same_ids
 
@@ -70,13 +69,13 @@ class Distillation:
         precision = Precision(
             compute=self.precision or cfg.precision.compute, matmul=cfg.precision.matmul
         )
-        shapes = abstract(make)
+        shapes = shapes_of(objective)
         optional = _optional(objective)
         source.check(_of_model(shapes), optional)
         return Teacher(
             name=self.teacher,
             objective=objective,
-            graphdef=graphdef_of(make),
+            graphdef=graphdef_of(objective),
             abstract=jax.eval_shape(precision.cast, shapes),
             load=lambda: _loaded(source, shapes, optional, precision, self.teacher),
             precision=precision,
@@ -87,7 +86,7 @@ class Distillation:
     def _objective(self, make: Callable[[jax.Array], Objective]) -> Objective:
         """The teacher's objective with abstract arrays."""
         try:
-            return nnx.eval_shape(lambda: make(jax.random.key(0)))
+            return abstract(make)
         except UserError as error:
             raise UserError(
                 f"distillation.teacher={self.teacher} cannot teach this objective: {error.args[0]}"

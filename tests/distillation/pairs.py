@@ -6,10 +6,10 @@ from flax import nnx
 
 from fxformer.config.build import build
 from fxformer.config.check import check
-from fxformer.train.compile import compile_step
 from fxformer.train.setup import Setup, set_up
 from fxformer.warmstart.resolve import resolve_teacher, resolve_warm_start
 from tests.composing import composed
+from tests.first_state import compiled_step, first_state, placement
 from tests.hf.fixture import HERE
 
 DATA = (
@@ -55,19 +55,18 @@ def pair(
     return set_up(cfg)
 
 
-def first_state(setup: Setup):
+def warm_started(setup: Setup):
     """The state before the first step, with the weights of a warm start."""
-    state = jax.jit(setup.init_state)(jax.random.key(0))
+    state = first_state(setup)
     start = build(setup.cfg.warm_start)
-    return state.replace(params=start.apply(state.params, runs=str(setup.cfg.runs))[0])
+    params = start.apply(state.params, runs=str(setup.cfg.runs))[0]
+    return jax.device_put(state.replace(params=params), placement(setup))
 
 
 def one_step(setup: Setup, state=None):
     """(state after the first step, {name: mean of its sums})."""
-    state = first_state(setup) if state is None else state
-    place = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
-    step = compile_step(setup.step, place, setup.mesh, donate=False)
-    new, sums = step(state, setup.put(setup.example_batch))
+    state = warm_started(setup) if state is None else state
+    new, sums = compiled_step(setup)(state, setup.put(setup.example_batch))
     return new, {name: float(total / weight) for name, (total, weight) in sums.items()}
 
 

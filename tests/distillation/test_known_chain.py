@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.distillation.pairs import first_state, pair
+from tests.distillation.pairs import pair, warm_started
 from tests.physics.training import train
 
 STUDENT = (
@@ -38,7 +38,7 @@ def _divergence(family: str, hard: int, *words: str) -> float:
         student=f"model={family}",
         how="soft",
     )
-    ended = train(setup, first_state(setup))
+    ended = train(setup, warm_started(setup))
     found, weights = 0.0, 0.0
     loss, taught = setup.teacher.loss, setup.teacher.params
 

@@ -9,6 +9,7 @@ from flax import nnx
 from fxformer.distillation.loss import loss_of
 from fxformer.distillation.terms import LogitTerm, SoftTargetTerm
 from fxformer.errors import UserError
+from tests.first_state import first_state
 from tests.task.rows import PACKED, TASKS, setup_of
 
 
@@ -36,7 +37,7 @@ def test_terms_of_a_task_are_the_same_however_rows_are_packed(tmp_path, task):
 
 def _means(setup, loss, other: int) -> dict[str, float]:
     """Means over the validation rows: student of seed 0, teacher of seed `other`."""
-    states = [jax.jit(setup.init_state)(jax.random.key(n)).params for n in (0, other)]
+    states = [first_state(setup, n).params for n in (0, other)]
 
     @jax.jit
     def sums(batch, own, taught):

@@ -8,13 +8,13 @@ from flax import nnx
 
 from fxformer.errors import UserError
 from fxformer.rules import named
-from tests.distillation.pairs import NO_DROPOUT, first_state, logits, one_step, pair
+from tests.distillation.pairs import NO_DROPOUT, logits, one_step, pair, warm_started
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
 def test_a_teacher_against_itself_gives_its_entropy(family):
     setup = pair(family, *NO_DROPOUT, "distillation.terms.hidden.layers=uniform")
-    state = first_state(setup)
+    state = warm_started(setup)
     _, told = one_step(setup, state)
     z, weights = logits(setup, state)
     logs = jax.nn.log_softmax(z / 2)
@@ -29,7 +29,7 @@ def test_the_teacher_has_no_dropout_and_does_not_learn():
     """Its dropout would make soft targets differ from step to step."""
     setup = pair("bert", "model.dropout=0.5", "distillation.hard=0")
     teacher = {path: np.array(leaf) for path, leaf in named(setup.teacher.params).items()}
-    state = first_state(setup)
+    state = warm_started(setup)
     new, told = one_step(setup, state)
     assert told["soft_divergence"] > 1e-4  # the student drops out
     again = one_step(pair("bert", *NO_DROPOUT, "distillation.hard=0"))[1]
@@ -67,7 +67,7 @@ def test_padding_does_not_weigh_in_the_hidden_states():
     """The mean is over tokens, not over positions: of a batch that is half padding it is the same
     as of its tokens alone."""
     setup = pair("bert", "model.dim=12", "model.heads=2", *NO_DROPOUT, student="model=bert")
-    state, batch = first_state(setup), setup.put(setup.example_batch)
+    state, batch = warm_started(setup), setup.put(setup.example_batch)
     loss = setup.teacher.loss
 
     @jax.jit

@@ -12,6 +12,7 @@ from fxformer.track.run import Run
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.setup import set_up
+from tests.first_state import first_state
 
 TEXT = """The ship left the harbour before dawn. Nobody had slept that night.
 
@@ -47,7 +48,7 @@ def random_run(folder: Path, *words: str, contrast: float = 1.0) -> StoredRun:
     cfg = composed("train", given)
     check(cfg)
     setup = set_up(cfg)
-    params = jax.jit(setup.init_state)(jax.random.key(0)).params
+    params = first_state(setup).params
     params = jax.tree.map(lambda x: np.asarray(x) * (contrast if x.ndim > 1 else 1), params)
     run = Run.create(str(folder / "runs"), "made", config=OmegaConf.create(cfg))
     setup.data.tokenizer.save(run.folder / "tokenizer")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from fxformer.train.setup import set_up
+from tests.first_state import compiled_step, first_state
 
 CONF = Path(__file__).parents[2] / "conf"
 SMALL = (
@@ -71,11 +71,11 @@ def settings(text, model, objective, *more):
 @pytest.mark.sample(3)
 def test_two_steps(case, text):
     setup = set_up(settings(text, *case))
-    state, step = jax.jit(setup.init_state)(jax.random.key(0)), jax.jit(setup.step)
+    state, step = first_state(setup), compiled_step(setup)
     rows = setup.data.train(4, 0)
     for n in range(2):
         batch = setup.objective.corrupt(rows[n])
-        state, sums = step(state, batch)
+        state, sums = step(state, setup.put(batch))
         total, weight = sums["loss"]
         every = batch.weights if batch.balance is None else batch.segments > 0
         assert np.isfinite(total) and weight == every.sum() > 0

@@ -7,6 +7,7 @@ from fxformer.config.compatibility import architecture
 from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read
 from fxformer.plan.forecast import PlanConfig, forecast
+from tests.first_state import first_state
 from tests.models import OWN, choices
 from tests.physics.training import composed, ready
 
@@ -32,7 +33,7 @@ def test_a_family_has_the_parameters_and_the_arithmetic_that_were_foretold(famil
     given = words(family)
     setup = ready(*given)
     found = forecast(setup.cfg, PlanConfig(compile=False))
-    state = jax.jit(setup.init_state)(jax.random.key(0))
+    state = first_state(setup)
     assert found.parameters == sum(leaf.size for leaf in jax.tree.leaves(state.params))
     assert sum(found.parts.values()) == found.parameters
     done = executed_flops(setup.step, state, setup.example_batch)

@@ -16,6 +16,7 @@ from fxformer.track.run_reader import StoredRun
 from fxformer.train import frozen_body
 from fxformer.train.main import main
 from tests.composing import composed
+from tests.first_state import compiled_step, first_state
 from tests.task.rows import TINY, rows_of, setup_of, write
 
 STEPS = 4
@@ -24,18 +25,18 @@ PACKED = "data/packing=segments"
 
 def trained(setup, runs):
     """The parameters after some steps, and the losses."""
-    state, losses = jax.jit(setup.init_state)(jax.random.key(0)), []
+    state, losses = first_state(setup), []
     if isinstance(setup.data.packed["train"], FrozenSplit):
         frozen_body.fill(setup, state.params, str(runs))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    step = jax.jit(setup.step)
+    step = compiled_step(setup)
     for number in range(STEPS):
         state, sums = step(state, setup.put(setup.objective.corrupt(batches[number])))
         losses.append(float(sums["loss"][0] / sums["loss"][1]))
-    outputs = []
+    outputs, evaluate = [], jax.jit(setup.evaluate)
     for n in range(len(valid := setup.data.valid(setup.corpus.batch))):
         batch = setup.objective.corrupt(valid[n])
-        given = np.asarray(setup.evaluate(state.params, batch)[1])
+        given = np.asarray(evaluate(state.params, setup.put(batch))[1])
         real = batch.segments > 0 if setup.objective.head.pooling is None else batch.weights > 0
         outputs.append(given[real])  # of padding they mean nothing
     return named(state.params), losses, outputs
@@ -76,7 +77,7 @@ def test_dropout_of_the_head_is_that_of_head_only(tmp_path):
 
 def test_the_vectors_are_kept_and_made_again_where_they_are_damaged_or_others(tmp_path):
     setup = setup_of(tmp_path, "classification", "task.frozen=true")
-    params = jax.jit(setup.init_state)(jax.random.key(0)).params
+    params = first_state(setup).params
     runs = str(tmp_path / "runs")
     first = frozen_body.fill(setup, params, runs)
     kept = np.array(setup.data.packed["train"].vectors["vectors"])
@@ -85,7 +86,7 @@ def test_the_vectors_are_kept_and_made_again_where_they_are_damaged_or_others(tm
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     assert not frozen_body.fill(setup, params, runs)["cached"]
     np.testing.assert_array_equal(setup.data.packed["train"].vectors["vectors"], kept)
-    other = jax.jit(setup.init_state)(jax.random.key(1)).params  # other weights
+    other = first_state(setup, 1).params  # other weights
     assert frozen_body.fill(setup, other, runs)["folder"] != first["folder"]
     changed = dataclasses.replace(setup, data=dataclasses.replace(setup.data, facts={
         **setup.data.facts, "corpus_hash": "other"}))  # fmt: skip

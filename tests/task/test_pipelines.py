@@ -12,13 +12,14 @@ from fxformer.inference.generation_defaults import own_settings
 from fxformer.inference.model import Model
 from fxformer.inference.pipelines.tasks import pipeline
 from fxformer.train.setup import SplitBatches
+from tests.first_state import first_state
 from tests.task import seq2seq
 from tests.task.rows import setup_of
 
 
 def opened(setup):
     """(parameters of the first state, the model with them)."""
-    params = jax.jit(setup.init_state)(jax.random.key(0)).params
+    params = first_state(setup).params
     objective = setup.objective_with(params)
     graphdef, state = nnx.split(objective.model)
     config = {"task": OmegaConf.to_container(setup.cfg.task, resolve=True)}
@@ -46,9 +47,9 @@ def test_a_decoder_writes_a_target_for_each_source(tmp_path, separator):
 def test_a_regression_answers_its_number(tmp_path):
     setup = setup_of(tmp_path, "regression")
     params, model = opened(setup)
-    split = SplitBatches(setup)
+    split, evaluate = SplitBatches(setup), jax.jit(setup.evaluate)
     for batch in split:
-        split.observe(batch, setup.evaluate(params, batch)[1])
+        split.observe(batch, evaluate(params, batch)[1])
     values = setup.objective.outputs_by_feature(split.outputs)
     texts = [row.value("text") for row in setup.data.packed["valid"].read]
     answers = pipeline("text-classification", model)(texts)

@@ -14,6 +14,7 @@ from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
 from fxformer.train.setup import SplitBatches
 from tests.composing import composed
+from tests.first_state import first_state
 from tests.task.rows import TINY, rows_of, setup_of, write
 
 
@@ -87,9 +88,9 @@ def test_an_evaluation_that_was_given_up_leaves_no_remarks(tmp_path):
     """SIGTERM in the middle of one: what it has seen of the rows is no result."""
     setup = setup_of(tmp_path, "classification")
     validation = SplitBatches(setup)
-    state = jax.jit(setup.init_state)(jax.random.key(0))
+    state = first_state(setup)
     batches = iter(validation)
-    validation.observe(first := next(batches), setup.evaluate(state.params, first)[1])
+    validation.observe(first := next(batches), jax.jit(setup.evaluate)(state.params, first)[1])
     assert validation.outputs and not validation.whole
     list(batches)
     assert validation.whole

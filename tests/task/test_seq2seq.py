@@ -19,6 +19,7 @@ from fxformer.train import generated_texts
 from fxformer.train.evaluation import EvaluationAborted
 from fxformer.train.setup import SplitBatches
 from tests.composing import composed
+from tests.first_state import first_state
 from tests.physics import training
 from tests.task.rows import TINY, write
 from tests.task.seq2seq import reversed_rows, setup_of
@@ -73,7 +74,7 @@ def test_each_target_token_counts_once_however_rows_are_packed(tmp_path, model):
         setup_of(tmp_path, smooth, *more, model=model)
         for more in ((), ("data.batch=2", "data/packing=segments"))
     ]
-    params = jax.jit(setups[0].init_state)(jax.random.key(0)).params
+    params = first_state(setups[0]).params
     wanted = reference_sums(setups[0], params, 0.1)
     rows, packed = (len(setup.data.packed["valid"]) for setup in setups)
     assert packed < rows == 12

@@ -14,12 +14,13 @@ from fxformer.task.classification import MultiLabel
 from fxformer.task.label_matching import in_order_of
 from fxformer.train.setup import SplitBatches
 from tests.composing import composed
+from tests.first_state import first_state
 from tests.task.rows import COLOURS, PACKED, TASKS, rows_of, setup_of, write
 
 
 def judged(setup):
     """(averages and metrics of the validation rows, outputs by feature) with the first weights."""
-    state = jax.jit(setup.init_state)(jax.random.key(0))
+    state = first_state(setup)
     validation, evaluate = SplitBatches(setup), jax.jit(setup.evaluate)
     sums: dict = {}
     for batch in validation:

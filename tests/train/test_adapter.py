@@ -15,6 +15,7 @@ from fxformer.inference.load import load
 from fxformer.rules import ADAPTER, RuleError, named
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.adapter import Adapter, LoRA, without_adapter
+from tests.first_state import compiled_step, first_state
 from tests.task.rows import rows_of, setup_of, write
 
 LORA = ("adapter=lora", "adapter.rank=2", "model.layers=2")
@@ -98,13 +99,13 @@ def test_training_changes_the_adapter_and_the_head_only(tmp_path):
     base = setup_of(tmp_path / "base", "classification", "model.layers=2")
     setup = setup_of(tmp_path, "classification", *LORA, "adapter.alpha=64", "optimizer.lr=0.1")
     batch = setup.put(setup.example_batch)
-    state = first = jax.jit(setup.init_state)(jax.random.key(0))
+    state = first = first_state(setup)
     evaluate = jax.jit(base.evaluate)
     np.testing.assert_array_equal(
         jax.jit(setup.evaluate)(state.params, batch)[1],
         evaluate(without_adapter(state.params), batch)[1],
     )  # as the base, bit for bit
-    step = jax.jit(setup.step)
+    step = compiled_step(setup)
     for _ in range(3):
         state, _ = step(state, batch)
     for path, leaf in named(state.params).items():

@@ -17,7 +17,7 @@ def setup(directions=None, **trainer):
     return SimpleNamespace(
         evaluate=lambda params, batch: ({"loss": pair, "fairness": pair}, None),
         abstract_state=SimpleNamespace(params={}),
-        example_batch=jnp.zeros(1),
+        abstract_batch=jnp.zeros(1),
         trainer=TrainerConfig(**trainer),
         objective=objective,
         directions=directions or {},

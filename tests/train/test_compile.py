@@ -3,18 +3,23 @@
 import jax
 from tiny_training import Parts, batch, same
 
+from fxformer.objective.base import Objective
 from fxformer.train.compile import compile_step
 from fxformer.train.mesh import MeshConfig
 from fxformer.train.optim import AdamW
 from fxformer.train.schedule import Cosine
-from fxformer.train.state import abstract
+from fxformer.train.setup import set_up
+from fxformer.train.state import abstract, shapes_of
 from fxformer.train.step import make_step
+from tests.composing import composed
+from tests.first_state import compiled_step, first_state
+from tests.physics.steps import TINY
 
 
 def program(toy, optimizer, schedule=None):
     """The compiled form of toy's step with another optimizer, as a run would have it."""
     schedule = (schedule or Cosine(warmup=2))(20)
-    tx = optimizer.build(schedule, abstract(toy.make))
+    tx = optimizer.build(schedule, shapes_of(abstract(toy.make)))
     rate, knobs = optimizer.rate(schedule), optimizer.hyperparams()
     step = make_step(toy.shape, tx, **toy.knobs, rate=rate, hyperparams=knobs)
     layout = MeshConfig()
@@ -56,3 +61,19 @@ def test_a_refused_update_is_a_branch_on_cpu_and_the_state_is_updated_in_place()
     compiled = lowered.compile().memory_analysis()
     size = sum(leaf.nbytes for leaf in jax.tree.leaves((toy.state.params, toy.state.opt)))
     assert compiled.alias_size_in_bytes >= size
+
+
+def test_what_set_up_checks_by_tracing_is_not_traced_again(monkeypatch):
+    """The step and the evaluation of a run are traced once, in `set_up`."""
+    traced, score = [], Objective.score
+
+    def counted(*given):
+        traced.append(given)
+        return score(*given)
+
+    monkeypatch.setattr(Objective, "score", counted)
+    setup = set_up(composed(["model=gpt2", "objective=clm", *TINY, "data=markov"]))
+    before, batch = len(traced), setup.put(setup.example_batch)
+    compiled_step(setup).lower(state := first_state(setup), batch)
+    jax.jit(setup.evaluate).lower(state.params, batch)
+    assert before == len(traced) == 2

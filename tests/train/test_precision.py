@@ -7,7 +7,7 @@ from flax import nnx
 from fxformer.nn.core import Linear
 from fxformer.train.optim import SGD
 from fxformer.train.precision import Precision
-from fxformer.train.state import abstract, graphdef_of, make_state
+from fxformer.train.state import abstract, graphdef_of, make_state, shapes_of
 from fxformer.train.step import make_step
 
 
@@ -32,8 +32,8 @@ def test_highest_precision_in_both_directions():
     def make(key):
         return Fit(nnx.Rngs(key))
 
-    tx = SGD(lr=0.1).build(lambda count: 1.0, abstract(make))
-    step = make_step(graphdef_of(make), tx, precision=Precision(matmul="highest"))
+    tx = SGD(lr=0.1).build(lambda count: 1.0, shapes_of(abstract(make)))
+    step = make_step(graphdef_of(abstract(make)), tx, precision=Precision(matmul="highest"))
     state = jax.eval_shape(make_state(make, tx), jax.random.key(0))
     batch = Numbers(jnp.ones((5, 3)), jnp.ones((5, 3), jnp.int32))
     text = jax.jit(step).lower(state, batch).as_text()

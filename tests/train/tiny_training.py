@@ -13,7 +13,7 @@ from fxformer.ops.dropout import drop
 from fxformer.train.optim import AdamW
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import Constant
-from fxformer.train.state import abstract, graphdef_of, make_state
+from fxformer.train.state import abstract, graphdef_of, make_state, shapes_of
 from fxformer.train.step import make_eval, make_step
 
 V, D, L = 16, 8, 2
@@ -83,9 +83,9 @@ class Parts:
         self, optimizer=None, schedule=None, until=100, seed=0, ema=None, with_budget=False, **knobs
     ):
         model = {k: knobs.pop(k) for k in ("dim", "layers", "dropout") if k in knobs}
-        self.make, self.shape = maker(**model), graphdef_of(maker(**model))
+        self.make, self.shape = maker(**model), graphdef_of(abstract(maker(**model)))
         optimizer, schedule = optimizer or AdamW(lr=1e-2), schedule or Constant()
-        self.tx = optimizer.build(schedule(until), abstract(self.make))
+        self.tx = optimizer.build(schedule(until), shapes_of(abstract(self.make)))
         precision = knobs.pop("precision", Precision())
         self.knobs = knobs | {"precision": precision, "ema": ema}
         self.raw = make_step(self.shape, self.tx, **self.knobs)
