@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fxformer.hf.config_map import Config, ConfigMismatch
 from fxformer.hf.convert import dump
 from fxformer.hf.detect_family import FamilyMatch, detect_family, free_values
 from fxformer.hf.family import HeadVariant
+from fxformer.hf.pruned_heads import CAVEAT, HeadExport, cut_heads, layer_names, zeroed
 from fxformer.hf.published_model import EMBEDDING, read_config
 from fxformer.hf.run_weights import model_weights
 from fxformer.hf.tensor_files import check_links
@@ -58,6 +60,7 @@ class ExportSource:
     arrays: {path in the model: array}
     published: folder with the config.json and tokenizer files it was imported from, if any
     generation: content of generation_config.json; None: as imported, or the special ids
+    head_masks, heads: factors of heads and what becomes of those with 0, see pruned_heads.py
     """
 
     name: str
@@ -66,6 +69,8 @@ class ExportSource:
     tokenizer: Tokenizer | None
     published: Path | None
     generation: Config | None = None
+    head_masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    heads: HeadExport = "zero"
 
     @property
     def published_config(self) -> Config:
@@ -124,15 +129,19 @@ def write_export(
         )
     config = config_json(source, found)
     entries = [*found.family.weight_map(found.config | config), *found.variant.weight_map(config)]
-    tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}
-    tensors = dict(sorted(tensors.items()))
     _check_whole(entries, arrays)
+    arrays = zeroed(arrays, source.head_masks)
+    caveats = list(found.family.caveats(config))
+    tensors = {_named(name, found): x for name, x in dump(entries, arrays).items()}
+    if source.head_masks and source.heads == "cut":
+        named = {name: _named(name, found) for name in layer_names(entries, config)}
+        cut_heads(tensors, entries, named, config, source.head_masks, source.name)
+        caveats.append(CAVEAT)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     file = folder / "model.safetensors"
-    save_file(tensors, file, metadata={"format": "pt"})
+    save_file(dict(sorted(tensors.items())), file, metadata={"format": "pt"})
     file.chmod((folder / "config.json").stat().st_mode)  # safetensors creates files with mode 0600
-    caveats = list(found.family.caveats(config))
     texts = _text_files(source, folder, found, config, caveats)
     files = ["config.json", "model.safetensors", *texts]
     return Exported(folder, found.variant.architecture, tensors, files, caveats)

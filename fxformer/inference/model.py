@@ -10,6 +10,7 @@ import numpy as np
 
 from fxformer.errors import UserError
 from fxformer.hf.export_model import Exported, ExportSource, write_export
+from fxformer.hf.pruned_heads import HeadExport, split_masks
 from fxformer.inference import summary
 from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import AllowedFunction
@@ -171,16 +172,22 @@ class Model(InterpretableModel):
         config = decoding_config(self.generation, generation_config, options)
         return generate_texts(self, texts, config, allowed=allowed, on_text=on_text)
 
-    def save_pretrained(self, folder: str | Path, *, family: str | None = None) -> Exported:
+    def save_pretrained(
+        self, folder: str | Path, *, family: str | None = None, heads: HeadExport = "zero"
+    ) -> Exported:
         """Write config.json, model.safetensors and the tokenizer to a new folder, which
         transformers 4 and 5 load; weights as float32.
 
         family: model_type to use if several families compute the same
+        heads: what becomes of masked heads: zero in the output projection, or cut from all weights
+            with `pruned_heads` in config.json (BERT, RoBERTa, ELECTRA, DistilBERT; transformers 4)
         Raises UserError, naming what no family has.
         """
         if "model" not in self.config:
             raise UserError(f"save_pretrained is not implemented for {self.name}")
-        arrays = {path: np.asarray(x, np.float32) for path, x in named(self.params).items()}
+        arrays, masks = split_masks(
+            {path: np.asarray(x, np.float32) for path, x in named(self.params).items()}
+        )
         source = ExportSource(
             self.name,
             self.config,
@@ -188,5 +195,7 @@ class Model(InterpretableModel):
             self.tokenizer,
             self.published,
             dict(self.generation_settings),
+            masks,
+            heads,
         )
         return write_export(source, folder, family=family)

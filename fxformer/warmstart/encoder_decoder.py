@@ -18,6 +18,7 @@ from fxformer.warmstart.checkpoint_source import HEADS, CheckpointSource
 from fxformer.warmstart.config_references import referenced
 
 Share = Literal["none", "embeddings", "all"]
+RandomSides = Literal["none", "encoder", "decoder", "all"]
 Model = dict[str, Any]
 WORDS, SOURCE, CROSS = (
     "token_embedding/embedding",
@@ -85,15 +86,19 @@ def encoder_decoder_weights(
     shapes: Shapes,
     share: Share,
     prefer: str | None,
+    random: RandomSides = "none",
 ) -> Converted:
     """({path: array} for the encoder-decoder, conversion report).
 
     prefer: the side whose values initialise a shared array when the two differ
+    random: sides of which nothing is read; a shared embedding comes from the other
     Raises WeightMismatch if a checkpoint is incomplete, or if the values of a shared array differ
     and `prefer` is None.
     """
     arrays, lines = {}, []
     for side, source in (("decoder", decoder), ("encoder", encoder)):
+        if random in (side, "all"):
+            continue
         names = _places(side, source, shapes, share)
         there = {name: shapes[path] for path, name in names.items()}
         found, report = source.load(there, _optional(side, source))

@@ -22,7 +22,7 @@ from fxformer.hf.convert import Converted
 from fxformer.rules import named, named_map
 from fxformer.types import Natural
 from fxformer.warmstart.checkpoint_source import HEADS, open_source
-from fxformer.warmstart.encoder_decoder import Share, encoder_decoder_weights
+from fxformer.warmstart.encoder_decoder import RandomSides, Share, encoder_decoder_weights
 from fxformer.warmstart.layer_subset import (
     OPTIONAL,
     block_slices,
@@ -42,6 +42,8 @@ class WarmStart:
     layers: layers to keep: all, every_other, indices from 0, or one of these per stack
         ({encoder: …, decoder: …})
     encoder, decoder: two sources from which an encoder-decoder is built
+    random: of two sources, the sides whose weights are drawn by model.init instead: none, encoder,
+        decoder or all. Only their configs are read (Rothe et al. 2020: BERT2RND, RND2RND)
     share: parameters that encoder and decoder share: none, embeddings or all
     prefer: the side whose values initialise shared parameters when the two differ
     ignore: fields of a published config.json that do not affect the outputs
@@ -55,6 +57,7 @@ class WarmStart:
     layers: str | list[int] | dict[Literal["encoder", "decoder"], str | list[int]] | None = None
     encoder: str | None = None
     decoder: str | None = None
+    random: RandomSides = "none"
     share: Share = "none"
     prefer: Literal["encoder", "decoder"] | None = None
     ignore: list[str] | None = None
@@ -121,7 +124,9 @@ class WarmStart:
             encoder, decoder = (
                 open_source(side, runs, self.ignore or ()) for side in (self.encoder, self.decoder)
             )
-            return encoder_decoder_weights(encoder, decoder, shapes, self.share, self.prefer)
+            return encoder_decoder_weights(
+                encoder, decoder, shapes, self.share, self.prefer, self.random
+            )
         source = open_source(self.from_, runs, self.ignore or ())
         if self.layers is None:
             return source.load(shapes)

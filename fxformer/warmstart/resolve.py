@@ -106,6 +106,11 @@ def _use_single(
     made: DictConfig, source: CheckpointSource, cfg: DictConfig, keys: list[str]
 ) -> None:
     """Take over the model of one source, with all its layers or a subset."""
+    if made.warm_start.get("random", "none") != "none":
+        raise ConfigError(
+            "warm_start.random: of two sources only; write warm_start.encoder=A "
+            "warm_start.decoder=B instead of warm_start.from"
+        )
     made.warm_start["from"] = str(source.folder)
     made.warm_start.labels = source.class_names() if cfg.get("task") else None
     model = source.model
@@ -162,7 +167,8 @@ def _use_pair(made: DictConfig, cfg: DictConfig, keys: list[str], verb: str) -> 
         raise ConfigError(
             f"warm_start.encoder and warm_start.decoder do not fit: {why}{advice}"
         ) from None
-    check_encoder_decoder(encoder, decoder, shapes, warm_start.share, warm_start.prefer)
+    if warm_start.random == "none":
+        check_encoder_decoder(encoder, decoder, shapes, warm_start.share, warm_start.prefer)
 
 
 def _check_pair(warm_start: DictConfig, keys: list[str]) -> None:
@@ -173,6 +179,11 @@ def _check_pair(warm_start: DictConfig, keys: list[str]) -> None:
                 f"warm_start.{side}: required with warm_start.{other}; write warm_start.{side}= "
                 "too (it may be the same checkpoint)"
             )
+    if warm_start.get("random") in ("encoder", "decoder") and warm_start.share == "all":
+        raise ConfigError(
+            f"warm_start.random={warm_start.random}: with warm_start.share=all both sides are one "
+            "stack; write warm_start.share=embeddings, or warm_start.random=all"
+        )
     if warm_start.get("layers") is not None or "model" in keys:
         wrong = "model" if "model" in keys else "warm_start.layers"
         raise ConfigError(
@@ -273,7 +284,8 @@ def _ignored(warm_start: Mapping[str, Any]) -> list[str]:
 def _check_unused(warm_start: Mapping[str, Any]) -> None:
     """Raise ConfigError if an option of warm_start is set without a source."""
     defaults = {
-        "layers": None, "share": "none", "prefer": None, "ignore": None, "reinit_layers": None,
+        "layers": None, "random": "none", "share": "none", "prefer": None, "ignore": None,
+        "reinit_layers": None,
     }  # fmt: skip
     for key, default in defaults.items():
         if warm_start.get(key, default) != default:
