@@ -252,3 +252,25 @@ def test_two_runs_combine(tmp_path):
     path = "stack/blocks/attention/q/kernel"
     assert np.array_equal(arrays[f"decoder/{path}"], model_weights(run)[f"transformer/{path}"])
     assert not np.array_equal(arrays[f"decoder/{path}"], arrays[f"encoder/{path}"])
+
+
+def test_the_weights_of_a_random_side_are_not_read():
+    """BERT2RND shares the encoder's token embeddings; with random=all nothing is read."""
+    shared = "warm_start.share=embeddings"
+    _, shapes, whole, _ = combined(BERT, BERT, shared)
+    _, same, half, lines = combined(BERT, BERT, shared, "warm_start.random=decoder")
+    assert same == shapes and "token_embedding/embedding" in half
+    drawn = {path for path in whole if path.startswith("decoder/")}
+    assert drawn and not drawn & set(half)
+    assert drawn <= {line.path for line in lines if line.status == "fresh"}
+    assert {path for path in whole if path.startswith("encoder/")} <= set(half)
+    _, _, none, _ = combined(BERT, GPT2, shared, "warm_start.random=all")  # unlike embeddings
+    assert none == {}
+
+
+def test_random_sides_that_have_no_meaning_are_refused():
+    with pytest.raises(ConfigError, match="random=decoder: with warm_start.share=all both sides"):
+        combined(BERT, BERT, "warm_start.share=all", "warm_start.random=decoder")
+    argv = [f"warm_start.from={BART}", "warm_start.random=all", *DATA]
+    with pytest.raises(ConfigError, match="warm_start.random: of two sources only"):
+        resolve_warm_start(composed("train", argv), argv)
