@@ -31,6 +31,7 @@ STORY = (
     ),
     ("config",),
     ("arguments",),
+    ("figures",),
     ("metrics",),
     ("ops",),
     ("nn",),

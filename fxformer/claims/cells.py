@@ -57,6 +57,7 @@ class MeasuredCells:
         kept["numbers"] |= found
         kept["joules"] += spent.joules
         kept["seconds"] += spent.seconds
+        kept["provenance"] = meter.provenance if meter is not None else ""
         self.folder.mkdir(parents=True, exist_ok=True)
         jsonl.replace(self._file(slot), json.dumps(kept) + "\n")
 
@@ -80,6 +81,12 @@ class MeasuredCells:
     def seconds(self) -> float:
         """Time of measuring."""
         return sum(self._read(slot)["seconds"] for slot, _ in enumerate(cells(self.study)))
+
+    @property
+    def provenance(self) -> str:
+        """How the joules of measuring were measured; "" where nothing was."""
+        found = [self._read(slot).get("provenance", "") for slot, _ in enumerate(cells(self.study))]
+        return next(filter(None, found), "")
 
     def _file(self, slot: int) -> Path:
         return self.folder / f"{slot:05d}.json"

@@ -125,12 +125,9 @@ def read_expected(name: str) -> Expected:
     return Expected(**fields, recorded=recorded)
 
 
-def record(result: ClaimResult, date: str, energy: str) -> Path:
-    """Write the recorded study into expected.yaml, beside its bounds; returns the file."""
-    name = result.study.name
-    body = dataclasses.asdict(
-        dataclasses.replace(read_expected(name), recorded=RecordedStudy.of(result, date, energy))
-    )
+def record(found: RecordedStudy, name: str) -> Path:
+    """Write the record of a study into its expected.yaml, beside the bounds; returns the file."""
+    body = dataclasses.asdict(dataclasses.replace(read_expected(name), recorded=found))
     if not body["bounds"]:
         del body["bounds"]
     text = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)

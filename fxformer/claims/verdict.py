@@ -79,8 +79,10 @@ def _undecided(one: ClaimFinding) -> str:
 
 
 def region(study: ClaimStudy, name: str) -> str:
-    """Region of an analysis or control: "≥ 0.3", "≤ 1", "[-0.6, -0.4]"."""
+    """Region of an analysis or control: "≥ 0.3", "≤ 1", "[-0.6, -0.4]", "512"."""
     one = study.analyses.get(name) or study.controls[name]
+    if one.above == one.below:
+        return f"{one.above:g}"
     if one.below is None:
         return f"≥ {one.above:g}"
     return f"≤ {one.below:g}" if one.above is None else f"[{one.above:g}, {one.below:g}]"

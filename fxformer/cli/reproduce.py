@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,13 +11,17 @@ from rich.console import Console
 
 from fxformer import jsonl
 from fxformer.arguments import Parser
-from fxformer.claims import record, table
+from fxformer.claims import page, record, table
 from fxformer.claims.cells import FOLDER, MeasuredCells, cells, trials_of
+from fxformer.claims.figure import claim_figure
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
 from fxformer.cli import app
+from fxformer.config import folders
 from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
+from fxformer.figures.drawing import check_figure, write_figure
+from fxformer.files import check_folder, check_output
 from fxformer.inference.pipelines.cost import open_meter
 from fxformer.search import study_io
 from fxformer.track.run_lock import utc_now
@@ -39,7 +43,8 @@ def reproduce_parser() -> Parser:
             ("", "the claims, their recorded verdicts and cost"),
             ("prenorm_gradients", "the whole study"),
             ("prenorm_gradients --quick", "fewer seeds or steps; minutes"),
-            ("prenorm_gradients --record", "and write its expected.yaml"),
+            ("prenorm_gradients --record", "and write its expected.yaml and figure.svg"),
+            ("--all", "docs/claims.md and runs/claims.html of the recorded studies"),
         ],
         overrides="options of fxformer train for all runs, as data.files=FILE or search.workers=2",
     )
@@ -52,6 +57,10 @@ def reproduce_parser() -> Parser:
         action="store_true",
         help="write the result into expected.yaml; not with --quick",
     )
+    parser.add_argument(
+        "--all", action="store_true", help="write docs/claims.md and a page of all recorded studies"
+    )
+    parser.add_argument("--figure", metavar="FILE", help="the figure as FILE.svg or FILE.pdf")
     parser.add_argument("--json", metavar="FILE", help="findings and verdict as JSON")
     return parser
 
@@ -60,12 +69,20 @@ def reproduce(argv: Sequence[str], console: Console | None = None) -> None:
     """Reproduce as `argv` says. UserError for what cannot be; SystemExit with the exit code."""
     given, console = reproduce_parser().parse(argv), console or Console()
     if given.claim is None:
-        if given.quick or given.record or given.json:
+        if given.quick or given.record or given.json or given.figure:
             raise UserError("reproduce: name the claim, as in fxformer reproduce NAME --quick")
         studies = {name: load_study(name) for name in study_files()}
-        return table.show_list(studies, record.recorded_studies(), console)
-    if given.quick and given.record:
-        raise UserError("--record: is for the whole study; leave --quick out")
+        records = record.recorded_studies()
+        if given.all:
+            return write_all(studies, records, Path(given.runs), console)
+        return table.show_list(studies, records, console)
+    if given.all or (given.quick and given.record):
+        option = "--all: is for all claims; leave the name" if given.all else (
+            "--record: is for the whole study; leave --quick"
+        )  # fmt: skip
+        raise UserError(f"{option} out")
+    files = [check_output(given.json, "--json")] if given.json else []
+    figures = [check_figure(given.figure, "--figure")] if given.figure else []
     study = load_study(given.claim)
     study = study.quickened() if given.quick else study
     result, folder, energy = run(study, given.overrides, given.runs, argv, console)
@@ -73,15 +90,38 @@ def reproduce(argv: Sequence[str], console: Console | None = None) -> None:
     table.show(result, console)
     facts = record.RecordedStudy.of(result, utc_now()[:10], energy)
     text = json.dumps(jsonl.encode(dataclasses.asdict(facts)), indent=1) + "\n"
-    written = [folder / "result.json", *([Path(given.json).expanduser()] if given.json else [])]
-    for file in written:
+    files.append(folder / "result.json")
+    for file in files:
         jsonl.replace(file, text)
+    figures += [folder / "figure.svg", folder / "figure.pdf"]
     if given.record:
-        written.append(record.record(result, utc_now()[:10], energy))
-    for file in written:
-        console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
+        files.append(record.record(facts, study.name))
+        figures.append(files[-1].with_name("figure.svg"))
+    written = [*files, *(write_figure(claim_figure(result), file) for file in figures)]
+    _tell(written, console)
     if result.code:
         raise SystemExit(result.code)
+
+
+def write_all(
+    studies: Mapping[str, ClaimStudy],
+    records: Mapping[str, record.RecordedStudy | None],
+    runs: Path,
+    console: Console,
+) -> None:
+    """Write docs/claims.md beside the experiments, and claims.html into the folder of the runs.
+    UserError where fxformer is installed without its sources."""
+    docs = folders.experiments_folder().parent / "docs"
+    check_folder(docs, f"--all {docs / 'claims.md'}", make=False)
+    runs.mkdir(parents=True, exist_ok=True)
+    jsonl.replace(docs / "claims.md", page.markdown(studies, records))
+    jsonl.replace(runs / "claims.html", page.html(studies, records))
+    _tell([docs / "claims.md", runs / "claims.html"], console)
+
+
+def _tell(written: Sequence[Path], console: Console) -> None:
+    for file in written:
+        console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 def run(
@@ -95,10 +135,10 @@ def run(
     meter = open_meter()
     try:
         if study.trains:
-            joules, seconds, unfinished = _trained(words, folder, store, argv, meter)
+            joules, seconds, energy, unfinished = _trained(words, folder, store, argv, meter)
         else:
-            joules, seconds, unfinished = _untrained(words, store, console, meter), 0.0, {}
-        provenance = meter.provenance
+            _untrained(words, store, console, meter)
+            joules, seconds, energy, unfinished = 0.0, 0.0, "", {}
     finally:
         meter.close()
     result = ClaimResult.of(
@@ -108,34 +148,33 @@ def run(
         seconds=seconds + store.seconds,
         unfinished=unfinished,
     )
-    return result, folder, provenance
+    return result, folder, energy or store.provenance
 
 
 def _trained(
     words: list[str], folder: Path, store: MeasuredCells, argv: Sequence[str], meter: Meter
-) -> tuple[float, float, dict[str, int]]:
-    """Train all cells as a search and measure the complete ones; (joules, seconds, {reason: number
-    of cells without a complete run})."""
+) -> tuple[float, float, str, dict[str, int]]:
+    """Train all cells as a search and measure the complete ones; (joules, seconds, how the joules
+    were measured, {reason: number of cells without a complete run})."""
     code = app.train(words, command=("reproduce", *argv))
     if code == app.INTERRUPTED or not (folder / "study.json").is_file():
         raise SystemExit(code)
-    trials, lost = trials_of(folder), Counter[str]()
+    trials, lost, energy = trials_of(folder), Counter[str](), ""
     for slot, one in trials.items():
         if one.state == "complete" and one.run:
             stored = StoredRun(folder.parent.parent / one.run)
             store.add(slot, lambda measure, stored=stored: measure.of_run(stored), meter)
+            energy = energy or stored.energy().total.provenance
         else:
             lost[f"{one.status}{f': {one.reason}' if one.reason else ''}"] += 1
     joules = sum(one.joules for one in trials.values())
-    return joules, sum(one.seconds for one in trials.values()), dict(lost)
+    return joules, sum(one.seconds for one in trials.values()), energy, dict(lost)
 
 
-def _untrained(words: list[str], store: MeasuredCells, console: Console, meter: Meter) -> float:
-    """Measure all cells from their configs; returns no further joules. SystemExit where a config is
-    refused."""
+def _untrained(words: list[str], store: MeasuredCells, console: Console, meter: Meter) -> None:
+    """Measure all cells from their configs. SystemExit where a config is refused."""
     if code := app.run("train", words, ConfigJob(store, console, meter)):
         raise SystemExit(code)
-    return 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,12 @@ import json
 import pytest
 import yaml
 
-from fxformer.claims.record import read_expected
+from fxformer.claims import page
+from fxformer.claims.record import read_expected, recorded_studies
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
 from fxformer.cli.main import main
+from fxformer.config import folders
 from fxformer.errors import UserError
 
 NAMES = list(study_files())
@@ -87,6 +89,19 @@ def result(findings, controls):
 def test_a_claim_is_reproduced_only_where_its_controls_fail(findings, controls, verdict, code):
     found = result(findings, controls)
     assert (found.verdict, found.code) == (verdict, code)
+
+
+def test_the_page_has_a_figure_for_each_recorded_claim_and_the_document_is_current():
+    studies = {name: load_study(name) for name in NAMES}
+    records = recorded_studies()
+    body = page.html(studies, records)
+    assert body.count("<svg") == sum(one is not None for one in records.values()) > 0
+    document = folders.experiments_folder().parent / "docs" / "claims.md"
+    assert document.read_text(encoding="utf-8") == page.markdown(studies, records), (
+        "run `fxformer reproduce --all`"
+    )
+    for name, one in records.items():
+        assert one is None or study_files()[name].with_name("figure.svg").is_file(), name
 
 
 @pytest.mark.slow

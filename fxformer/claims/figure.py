@@ -1,0 +1,64 @@
+"""Figure of a claim: effects and controls with intervals, expected regions, published values."""
+
+from fxformer.claims.analysis import Analysis, ClaimFinding
+from fxformer.claims.table import effect_text
+from fxformer.claims.verdict import ClaimResult
+from fxformer.figures.drawing import Drawing
+from fxformer.figures.intervals import IntervalPanel, IntervalRow, interval_plot
+
+LEGEND = (
+    "Filled circles: effects, which must lie in the grey region; hollow circles: controls, which "
+    "must lie outside it; bars: {confidence:.0%} intervals over seeds; dashed line: published."
+)
+
+
+def claim_figure(result: ClaimResult) -> Drawing:
+    """One panel for each kind of analysis of each measure: the effects, then the controls."""
+    study = result.study
+    panels: dict[tuple[str, str, str], list[IntervalRow]] = {}
+    for parts, findings, hollow in (
+        (study.analyses, result.findings, False),
+        (study.controls, result.controls, True),
+    ):
+        for name, found in findings.items():
+            row = _row(name, parts[name], found, hollow)
+            kind = type(parts[name]).__name__
+            panels.setdefault((kind, parts[name].measure, parts[name].unit), []).append(row)
+    confidence = max(one.confidence for one in study.analyses.values())
+    caption = f"{study.source}. {result.verdict.capitalize()}, {study.seeds} seeds an arm."
+    return interval_plot(
+        [IntervalPanel(_title(*key), rows) for key, rows in panels.items()],
+        study.claim,
+        caption,
+        LEGEND.format(confidence=confidence),
+    )
+
+
+def _row(name: str, one: Analysis, found: ClaimFinding, hollow: bool) -> IntervalRow:
+    return IntervalRow(
+        label=f"control: {name}" if hollow else name,
+        value=found.effect.mean,
+        low=found.effect.low,
+        high=found.effect.high,
+        text=effect_text(found),
+        hollow=hollow,
+        region=(one.above, one.below),
+        reference=one.published,
+    )
+
+
+TITLES = {
+    "MeanValue": "mean of {}",
+    "MeanDifference": "difference of {}",
+    "Equivalence": "difference of {}",
+    "MeanRatio": "ratio of {}",
+    "MeanOrder": "smallest step of {}",
+    "LogLogSlope": "exponent of {}",
+    "RunProportion": "share of runs by {}",
+    "ExactNumber": "{}",
+}
+
+
+def _title(kind: str, measure: str, unit: str) -> str:
+    text = TITLES.get(kind, "{}").format(measure)
+    return f"{text} ({unit})" if unit else text

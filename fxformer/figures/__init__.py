@@ -1,0 +1,1 @@
+"""Figures as vector files: shapes, SVG and PDF writers, interval plots. No plotting library."""
