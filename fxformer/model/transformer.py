@@ -12,7 +12,7 @@ from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
 from fxformer.nn.cache import StackCache, XLMemory
 from fxformer.nn.stack import Intermediates, Stack
-from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
 

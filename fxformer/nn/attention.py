@@ -11,8 +11,9 @@ from fxformer.nn.cache import EncoderKeys, KVCache
 from fxformer.nn.core import Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position, RelativeEmbeddings
-from fxformer.ops.attention import attend
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention.attend import attend
+from fxformer.ops.attention.choice import Backend
+from fxformer.ops.attention.mask import AttentionMask
 from fxformer.types import Count, Part, Positive, Rate
 
 
@@ -55,6 +56,7 @@ class MultiHeadAttention(nnx.Module):
     scale: of the logits; head_dim^-0.5 when null (T5 and GPT-Neo: 1)
     scale_by_layer_index: divide the logits by the index of the layer, from 1 (Mistral's GPT-2)
     qk_norm: a norm over each head's queries and keys, before rotary embedding (Qwen3)
+    backend: what computes it, as of `attend`; auto: by platform, mask and length
     """
 
     memory_length: int | None = None  # zero inputs before the text to attend to (nn/relative.py)
@@ -73,6 +75,7 @@ class MultiHeadAttention(nnx.Module):
         scale_by_layer_index: bool = False,
         qk_norm: Part | None = None,
         dropout: Rate = 0.0,
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ):
         num_kv_heads = kv_heads or heads
@@ -94,6 +97,7 @@ class MultiHeadAttention(nnx.Module):
         self.k_norm = None if qk_norm is None else qk_norm(self.head_dim, rngs=rngs)
         self.scale = self.head_dim**-0.5 if scale is None else scale
         self.scale_by_layer_index, self.dropout = scale_by_layer_index, dropout
+        self.backend = backend
 
     def __call__(
         self,
@@ -101,7 +105,7 @@ class MultiHeadAttention(nnx.Module):
         kv_input: Float[Array, "B S D"] | EncoderKeys,
         context: AttentionContext,
         *,
-        window: Int[Array, ""] | None = None,
+        window: int | None = None,
         layer_index: Float[Array, ""] | float = 1.0,
         cache: KVCache | None = None,
         key: Array | None = None,
@@ -131,6 +135,7 @@ class MultiHeadAttention(nnx.Module):
             dropout=self.dropout,
             key=key,
             capture=context.capture,
+            backend=self.backend,
         )
         return self.output(y), cache
 

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.cache import KVCache
@@ -49,7 +49,7 @@ class Block(nnx.Module):
         encoder_output: Float[Array, "B S D"] | None = None,
         cross_context: AttentionContext | None = None,
         *,
-        window: Int[Array, ""] | None = None,
+        window: int | None = None,
         layer_index: Float[Array, ""] | float = 1.0,
         cache: KVCache | None = None,
         key: Array | None = None,

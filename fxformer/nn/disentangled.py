@@ -14,6 +14,7 @@ from fxformer.nn.cache import KVCache
 from fxformer.nn.core import Embedding, Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position, RelativeEmbeddings
+from fxformer.ops.attention.choice import Backend
 from fxformer.ops.dropout import drop
 from fxformer.types import Count, Part, Rate
 
@@ -123,6 +124,7 @@ class DisentangledAttention(MultiHeadAttention):
     share_projections: r_k and r_q use the projections of keys and queries (DeBERTa v3)
     key_bias: whether the projections of keys and of r_k have a bias (DeBERTa v1: no)
     position_dropout: on the relative embeddings
+    backend: as of `MultiHeadAttention`
     """
 
     position = Disentangled  # read by the check of a config
@@ -138,9 +140,10 @@ class DisentangledAttention(MultiHeadAttention):
         key_bias: bool = True,
         dropout: Rate = 0.0,
         position_dropout: Rate = 0.0,
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ):
-        super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
+        super().__init__(dim, heads=heads, dropout=dropout, backend=backend, rngs=rngs)
         inner = heads * self.head_dim
         if not key_bias:
             self.k = Linear(dim, inner, bias=False, rngs=rngs)

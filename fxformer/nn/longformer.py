@@ -1,15 +1,18 @@
 """Longformer attention: a window in each layer, and global tokens with projections of their own."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext, MultiHeadAttention
 from fxformer.nn.cache import KVCache
 from fxformer.nn.core import Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
-from fxformer.ops.attention import attend
+from fxformer.ops.attention.attend import attend
+from fxformer.ops.attention.choice import Backend
 from fxformer.ops.dropout import split_key
 from fxformer.types import Count, Rate
 
@@ -19,8 +22,10 @@ class LongformerAttention(MultiHeadAttention):
     to and that attend to all by projections of their own. Beltagy et al. 2020, sec. 3.1.
 
     A batch says which tokens are global; without global tokens this is windowed attention, in
-    cross-attention plain multi-head attention. Computed densely: windows save no arithmetic here.
+    cross-attention plain multi-head attention. In tiles (ops/attention/tiled.py) T tokens with G
+    global ones cost O(T · (window + G)), by the reference O(T²).
 
+    backend: as of `MultiHeadAttention`
     first_global: the first token of every segment is global where the batch marks none (the paper's
         choice for classification)
     """
@@ -32,9 +37,10 @@ class LongformerAttention(MultiHeadAttention):
         heads: Count,
         first_global: bool = False,
         dropout: Rate = 0.0,
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ):
-        super().__init__(dim, heads=heads, dropout=dropout, rngs=rngs)
+        super().__init__(dim, heads=heads, dropout=dropout, backend=backend, rngs=rngs)
         inner = heads * self.head_dim
         self.q_global = Linear(dim, inner, rngs=rngs)
         self.k_global = Linear(dim, inner, rngs=rngs)
@@ -47,7 +53,7 @@ class LongformerAttention(MultiHeadAttention):
         kv_input: Float[Array, "B S D"],
         context: AttentionContext,
         *,
-        window: Int[Array, ""] | None = None,
+        window: int | None = None,
         layer_index: Float[Array, ""] | float = 1.0,
         cache: KVCache | None = None,
         key: Array | None = None,
@@ -72,7 +78,8 @@ class LongformerAttention(MultiHeadAttention):
         capture = None if context.capture is None else []
         y = self.attend(self.project(x, kv_input), near, context, window, keys[0], capture)
         global_qkv = self.project_global(x, kv_input)
-        of_global = self.attend(global_qkv, context.mask, context, window, keys[1], capture)
+        far = dataclasses.replace(context.mask, queries=chosen)
+        of_global = self.attend(global_qkv, far, context, window, keys[1], capture)
         y = jnp.where(chosen[:, :, None, None], of_global, y)
         if context.capture is not None and capture is not None:
             weights = jnp.where(chosen[:, None, :, None], capture[1], capture[0])
@@ -89,7 +96,7 @@ class LongformerAttention(MultiHeadAttention):
         q, k, v = qkv
         q, k = self.rotate(q, k, context, window)
         known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
-        return attend(q, k, v, mask, bias=context.bias, **known)
+        return attend(q, k, v, mask, bias=context.bias, backend=self.backend, **known)
 
     def flops(self, pairs: AttentionPairs) -> int:
         """Global queries have projections of the same size, and their keys and values are computed

@@ -13,7 +13,7 @@ from fxformer.nn.cache import KVCache
 from fxformer.nn.core import Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import relative_bucket
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention.mask import AttentionMask
 from fxformer.ops.dropout import drop
 from fxformer.types import Count, Rate
 

@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int
 from fxformer import memory
 from fxformer.errors import UserError
 from fxformer.nn.core import Embedding
-from fxformer.ops.attention_mask import NO_WINDOW
 from fxformer.types import Count, Natural, Positive, Range
 
 
@@ -54,7 +53,7 @@ class Position(nnx.Module):
         self,
         x: Float[Array, "B T H K"],
         positions: Int[Array, "B T"],
-        window: Int[Array, ""] | None = None,
+        window: int | None = None,
     ) -> Float[Array, "B T H K"]:
         """Queries or keys rotated by position, in a layer with this window (None: no window)."""
         return x
@@ -188,10 +187,8 @@ class Rotary(Position):
                 f"head width of {x.shape[-1]} is {width}, which is odd; choose heads so that "
                 "dim / heads is even"
             )
-        frequency = self.frequencies(self.base, width)
-        if self.local_base is not None and window is not None:
-            local = self.frequencies(self.local_base, width)
-            frequency = jnp.where(window < NO_WINDOW, local, frequency)
+        local = self.local_base is not None and window is not None
+        frequency = self.frequencies(self.local_base if local else self.base, width)
         angle = positions[..., None].astype(jnp.float32) * frequency  # [B T K/2]
         sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
         rotated, rest = x[..., :width].astype(jnp.float32), x[..., width:]

@@ -13,8 +13,9 @@ from fxformer.nn.cache import KVCache, XLMemory
 from fxformer.nn.core import Linear
 from fxformer.nn.flops import AttentionPairs, kernel_size
 from fxformer.nn.position import Position
-from fxformer.ops.attention import attend
-from fxformer.ops.attention_mask import NO_WINDOW, AttentionMask, segment_positions
+from fxformer.ops.attention.attend import attend
+from fxformer.ops.attention.choice import Backend
+from fxformer.ops.attention.mask import NO_WINDOW, AttentionMask, segment_positions
 from fxformer.ops.dropout import drop
 from fxformer.types import Count, Positive, Rate
 
@@ -92,6 +93,7 @@ class RelativeAttention(MultiHeadAttention):
     per_layer_bias: whether each layer has its own u and w; false: the position has them
         (relative_shared)
     position_dropout: on the sinusoids
+    backend: as of `MultiHeadAttention`
     """
 
     position: ClassVar[type] = RelativeSinusoids  # read by the check of a config
@@ -107,9 +109,10 @@ class RelativeAttention(MultiHeadAttention):
         memory_length: Count | None = None,
         dropout: Rate = 0.0,
         position_dropout: Rate = 0.0,
+        backend: Backend = "auto",
         rngs: nnx.Rngs,
     ):
-        known = {"heads": heads, "head_dim": head_dim, "dropout": dropout}
+        known = {"heads": heads, "head_dim": head_dim, "dropout": dropout, "backend": backend}
         super().__init__(dim, **known, qkv_bias=bias, out_bias=bias, rngs=rngs)
         inner = heads * self.head_dim
         self.position_k = Linear(dim, inner, bias=False, rngs=rngs)
@@ -124,7 +127,7 @@ class RelativeAttention(MultiHeadAttention):
         kv_input: Float[Array, "B S D"],
         context: AttentionContext,
         *,
-        window: Int[Array, ""] | None = None,
+        window: int | None = None,
         layer_index: Float[Array, ""] | float = 1.0,
         cache: KVCache | None = None,
         key: Array | None = None,
@@ -153,7 +156,7 @@ class RelativeAttention(MultiHeadAttention):
         self.record_products(q + u, k[:, -context.mask.key_segments.shape[1] :], context)
         capture = None if context.capture is None else []
         known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
-        y = attend(q + u, k, v, mask, bias=bias, **known)
+        y = attend(q + u, k, v, mask, bias=bias, backend=self.backend, **known)
         if context.capture is not None and capture is not None:  # only the weights of tokens
             context.capture.append(capture[0][..., -context.mask.key_segments.shape[1] :])
         return self.output(y), cache

@@ -14,7 +14,8 @@ from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
 from fxformer.nn.cache import EncoderKeys, KVCache, StackCache, WindowCache
 from fxformer.nn.ngram import StreamContext
-from fxformer.ops.attention_mask import NO_WINDOW
+from fxformer.nn.scan import scan_layers
+from fxformer.ops.attention.mask import NO_WINDOW
 from fxformer.types import Count, Part
 
 
@@ -126,30 +127,33 @@ class Stack(nnx.Module):
             return self.run_cached(run_block, x, cache)
         graphdef, params = nnx.split(self.blocks)
 
-        def run(graphdef, x, inputs):
-            params, window, index, own = inputs
+        def run(graphdef, window, x, inputs):
+            params, index, own = inputs
             x, _, found = run_block(nnx.merge(graphdef, params), x, window, index, None, own)
             return x, found
 
-        run = jax.checkpoint(run, static_argnums=0) if self.remat else run
+        run = jax.checkpoint(run, static_argnums=(0, 1)) if self.remat else run
 
-        def layer(x, inputs):
+        def layer(x, inputs, window):
             own, *rest = inputs
-            return run(graphdef, x, (self.parameters_of_layer(params, own), *rest))
+            return run(graphdef, window, x, (self.parameters_of_layer(params, own), *rest))
 
-        windows = None if self.windows is None else jnp.asarray(self.windows, jnp.int32)
         indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
         own = params if self.layer_groups is None else jnp.asarray(self.block_of_layer())
-        inputs, first = (own, windows, indices, keys), None
+        inputs, first = (own, indices, keys), None
         if self.first_block is not None or self.convolution is not None:
             x, first, inputs = self.first_layer(x, inputs, layer, run, self_context)
-        remaining = self.layers - (first is not None)
-        unroll = max(1, min(self.unroll, remaining))
-        x, found = jax.lax.scan(layer, x, inputs, length=remaining, unroll=unroll)
+        windows = [self.window(i) for i in range(self.layers)][first is not None :]
+        x, found = scan_layers(layer, x, inputs, windows, self.unroll)
         if first is not None:
             found = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first[0], found)
         return x, None, found
+
+    def window(self, index: int) -> int | None:
+        """The attention window of a layer; None: it has none."""
+        window = NO_WINDOW if self.windows is None else self.windows[index]
+        return None if window == NO_WINDOW else window
 
     def run_cached(
         self, run_block: Callable, x: Float[Array, "B T D"], cache: StackCache
@@ -160,8 +164,9 @@ class Stack(nnx.Module):
         """
         caches, found = [], []
         for i in range(self.layers):
-            window = None if self.windows is None else jnp.int32(self.windows[i])
-            x, new, made = run_block(self.layer(i), x, window, i + 1.0, cache.layer(i), None)
+            x, new, made = run_block(
+                self.layer(i), x, self.window(i), i + 1.0, cache.layer(i), None
+            )
             caches.append(dataclasses.replace(new, encoder=cache.layers[i].encoder))
             found.append(made)
         stacked = None if found[0] is None else jax.tree.map(lambda *a: jnp.stack(a), *found)
@@ -197,10 +202,10 @@ class Stack(nnx.Module):
         alone = jax.tree.map(lambda a: a[0], inputs)
         others = jax.tree.map(lambda a: a[1:], inputs)
         if self.first_block is None:
-            y, state = layer(x, alone)
+            y, state = layer(x, alone, self.window(0))
         else:
             graphdef, own = nnx.split(self.first_block)
-            y, state = run(graphdef, x, (own, *alone[1:]))
+            y, state = run(graphdef, self.window(0), x, (own, *alone[1:]))
             others = (inputs[0], *others[1:])
         if self.convolution is not None:
             assert isinstance(context, AttentionContext)  # an n-gram decoder has no convolution

@@ -77,6 +77,7 @@ class Record(TypedDict, total=False):
     flops_per_token: Number
     peak_flops: Number
     architecture: str | None
+    attention: list[dict[str, Any]] | None
     overrides: list[str] | None
     sweep: str | None
     summary: Summary | None

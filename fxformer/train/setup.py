@@ -26,6 +26,7 @@ from fxformer.metrics.direction import require_named_direction
 from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
 from fxformer.objective.coverage import Coverage
+from fxformer.ops.attention.choice import Choice, recorded
 from fxformer.train.adapter import Adapter, without_adapter
 from fxformer.train.compile import step_shapes
 from fxformer.train.config import TrainerConfig, in_steps
@@ -62,6 +63,7 @@ class Setup:
     frozen: tree of booleans: which parameters of the state are not trained
     precision: of the computation
     teacher: of distillation; None: there is none
+    attention: which backend computes the attention of a training step
     """
 
     cfg: DictConfig
@@ -80,6 +82,7 @@ class Setup:
     frozen: Any
     precision: Precision
     teacher: Teacher | None = None
+    attention: Sequence[Choice] = ()
 
     @property
     def abstract_batch(self) -> Batch:
@@ -146,6 +149,7 @@ class Setup:
             "mesh": dict(self.mesh.shape),
             "metrics": self.generated.signatures if self.generated else self.objective.signatures,
             "peak_flops": peak and peak[0],
+            "attention": [dataclasses.asdict(one) for one in self.attention],
         }
 
 
@@ -154,7 +158,7 @@ def set_up(cfg: DictConfig) -> Setup:
 
     Raises UserError for faults that show only with shapes and data: a missing special token, rows
     longer than the position table, a batch that does not divide among the devices, rules that match
-    no parameter.
+    no parameter, an attention backend that cannot compute a call.
     """
     cfg = with_frozen_body(cfg)
     trainer, mesh_config = build(cfg.trainer), build(cfg.mesh)
@@ -183,7 +187,9 @@ def set_up(cfg: DictConfig) -> Setup:
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
         mesh, example, adapter, frozen, precision, teacher,
     )  # fmt: skip
-    step_shapes(step, abstract_state, setup.abstract_batch, mesh)
+    with recorded() as attention:
+        step_shapes(step, abstract_state, setup.abstract_batch, mesh)
+    setup = dataclasses.replace(setup, attention=attention)
     check_metric(setup)
     return setup
 

@@ -16,7 +16,7 @@ from fxformer.flops.attention_pairs import (
 from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read, training_flops, transformer_flops
 from fxformer.nn.ngram import StreamContext
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention.mask import AttentionMask
 from tests.models import abstract, choices, network
 
 

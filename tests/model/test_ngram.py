@@ -11,7 +11,7 @@ from fxformer.inference.decoding.config import GenerationConfig
 from fxformer.inference.decoding.generate import generate
 from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.position import relative_bucket
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention.mask import AttentionMask
 from tests.models import a_batch, close, ids, tiny
 
 SHORT = ("model.position.length=16", "model.layers=1", "model.ngram_attention.max_distance=9")

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from fxformer.nn.attention import AttentionContext, MultiHeadAttention
-from fxformer.ops.attention import attend
-from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.attention.attend import attend
+from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from tests.models import close
 
 

@@ -12,7 +12,7 @@ from fxformer.nn.convolution import Convolution
 from fxformer.nn.disentangled import Disentangled, DisentangledAttention
 from fxformer.nn.norm import LayerNorm
 from fxformer.nn.position import NoPosition
-from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from tests.models import close, tiny
 
 

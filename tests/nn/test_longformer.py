@@ -9,7 +9,7 @@ from flax import nnx
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.longformer import LongformerAttention
 from fxformer.nn.position import NoPosition
-from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from tests.models import a_batch, close, ids, logits, tiny
 
 LONG = ("model/attention=longformer", "model.windows=[2]", "model/position=learned")

@@ -17,7 +17,7 @@ from fxformer.nn.relative import (
     RelativeSinusoidsShared,
     relative_shift,
 )
-from fxformer.ops.attention_mask import AttentionMask, segment_positions
+from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from tests.models import a_batch, close, ids, normal_like, tiny
 
 PAIR = ("model/attention=relative", "model/position=relative")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fxformer.batch import Batch
-from fxformer.ops import attention
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention import reference
+from fxformer.ops.attention.mask import AttentionMask
 from tests.models import a_batch, choices, close, ids, logits, tiny
 
 SEGMENTS = np.array([[1] * 5 + [2] * 4 + [0]], np.int32)
@@ -75,7 +75,7 @@ def test_a_prefix_is_read_whole_in_a_row_of_several_blocks(monkeypatch):
     model = tiny("decoder")
     batch = Batch(ids(1, 10), SEGMENTS, prefix=PREFIX)
     whole = model(batch)
-    monkeypatch.setattr(attention, "causal_block", lambda length: 2)
+    monkeypatch.setattr(reference, "causal_block", lambda length: 2)
     close(whole, model(batch), 1e-6)
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from fxformer.ops import attention
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention import reference
+from fxformer.ops.attention.mask import AttentionMask
 from fxformer.ops.dropout import counters, kept, row_seeds
 from tests.models import close
 
@@ -27,10 +27,10 @@ def formula(q, k, v, bias, seen, factor=1.0):
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-@pytest.mark.parametrize("weigh", [attention.full_attention, attention.causal_attention])
+@pytest.mark.parametrize("weigh", [reference.full_attention, reference.causal_attention])
 def test_values_and_gradients_are_those_of_the_formula(weigh, dropout, monkeypatch):
     """With dropout too, whose decisions are the same in blocks of queries and in one."""
-    monkeypatch.setattr(attention, "causal_block", lambda length: 5)  # 8 is no multiple of it
+    monkeypatch.setattr(reference, "causal_block", lambda length: 5)  # 8 is no multiple of it
     arrays, seen, segments = given(8)
     real = (segments > 0)[:, None, None, :, None]
 
@@ -39,7 +39,7 @@ def test_values_and_gradients_are_those_of_the_formula(weigh, dropout, monkeypat
 
     seed, how, factor = None, None, 1.0
     if dropout:
-        seed, how = row_seeds(jax.random.key(9), 2), attention.WeightDropout(dropout, 0, (8, 8))
+        seed, how = row_seeds(jax.random.key(9), 2), reference.WeightDropout(dropout, 0, (8, 8))
         factor = kept(seed, dropout, counters((2, 2, 8, 8))) / (1 - dropout)
         assert 0.5 < float((factor > 0).mean()) < 0.7
 
@@ -53,6 +53,6 @@ def test_values_and_gradients_are_those_of_the_formula(weigh, dropout, monkeypat
 
 
 def test_blocks_follow_the_platform(monkeypatch):
-    assert [attention.causal_block(n) for n in (64, 256, 1024)] == [128, 128, 256]
+    assert [reference.causal_block(n) for n in (64, 256, 1024)] == [128, 128, 256]
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert attention.causal_block(1024) == 1024
+    assert reference.causal_block(1024) == 1024

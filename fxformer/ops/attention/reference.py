@@ -1,6 +1,8 @@
-"""Scaled dot-product attention: softmax(scale · q kᵀ + bias) v with its gradients stated.
+"""Attention whose weights are computed as one array, or by blocks of queries: the backend
+`reference`.
 
-What differs by platform is chosen here, while a program is traced (`causal_block`).
+It can do whatever `attend` is asked for. What differs by platform is chosen here, while a program
+is traced (`causal_block`).
 """
 
 import functools
@@ -10,35 +12,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, UInt32
 
-from fxformer.ops.attention_mask import AttentionMask
+from fxformer.ops.attention.mask import AttentionMask
 from fxformer.ops.dropout import counters, kept, row_seeds
 
 
-def attend(
+def reference_attention(
     q: Float[Array, "B T H K"],
     k: Float[Array, "B S G K"],
     v: Float[Array, "B S G K"],
     mask: AttentionMask | Bool[Array, "#B 1 T S"],
-    *,
-    bias: Float[Array, "*B H T S"] | None = None,
+    bias: Float[Array, "*B H T S"] | None,
     scale: float,
     dropout: float = 0.0,
     key: Array | None = None,
     capture: list[Float[Array, "B H T S"]] | None = None,
 ) -> Float[Array, "B T H K"]:
-    """softmax(scale · q kᵀ + bias) v over the keys that are not masked. Vaswani et al. 2017, eq. 1.
-
-    The softmax is computed in float32. Each key-value head is shared by H / G queries (Ainslie et
-    al. 2023). A query whose keys are all masked (padding) gets a mean of values: finite, never
-    used.
-
-    q: may have a multiple of the rows of k and v, so many of which in turn attend to each of these
-        (beams of one prompt or source)
-    mask: symbolic, or an array that is True where a query attends to a key
-    dropout, key: rate of dropout on the attention weights, and its PRNG key (None: no dropout)
-    capture: list to which the attention weights are appended, in float32 and 0 where masked; None:
-        they need not be formed. The output is the same either way
-    """
+    """`attend` with a dense mask. A query whose keys are all masked gets the mean of the values."""
     shape, G = q.shape, k.shape[2]
     causal = cached = False
     if isinstance(mask, AttentionMask):
@@ -52,8 +41,7 @@ def attend(
     B, T, H, K = q.shape
     q = q.reshape(B, T, G, H // G, K).transpose(0, 2, 3, 1, 4)
     k, v, mask = k.swapaxes(1, 2), v.swapaxes(1, 2), mask[:, :, None]
-    if bias is not None:
-        bias = bias.reshape(*bias.shape[:-3], G, H // G, *bias.shape[-2:])
+    bias = split_heads(bias, G)
     dropping = key is not None and dropout > 0
     if cached and not dropping:
         y = cached_attention(q, k, v, mask, bias, scale)
@@ -67,6 +55,13 @@ def attend(
         weights = jnp.where(mask, attention_weights(q, k, mask, bias, scale), 0)
         capture.append(weights.reshape(B, H, T, -1))
     return y.transpose(0, 3, 1, 2, 4).reshape(shape)
+
+
+def split_heads(bias: Float[Array, "*B H T S"] | None, groups: int):
+    """A bias with its heads as [G, R]: R queries share each of G key heads."""
+    if bias is None:
+        return None
+    return bias.reshape(*bias.shape[:-3], groups, -1, *bias.shape[-2:])
 
 
 class WeightDropout(NamedTuple):

@@ -27,6 +27,7 @@ class AttentionMask:
     window: keys at a distance of `window` or more are masked; None: no window
     window_exempt: keys to which the window does not apply (Longformer's global tokens); None: none
     key_index: index in the row of each key; None: in order
+    queries: queries whose output is used, that of the others is undefined; None: all
     precomputed: the dense mask without the window, see `precompute`
     """
 
@@ -38,6 +39,7 @@ class AttentionMask:
     window: Int[Array, ""] | int | None = None
     window_exempt: Bool[Array, "B S"] | None = None
     key_index: Int[Array, "S"] | None = None
+    queries: Bool[Array, "B T"] | None = None
     precomputed: Bool[Array, "B 1 T S"] | None = None
 
     @property

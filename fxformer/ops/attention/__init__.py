@@ -1,0 +1,1 @@
+"""Scaled dot-product attention, one function with several implementations (backends)."""
