@@ -170,8 +170,7 @@ def set_up(cfg: DictConfig) -> Setup:
         data = frozen_splits(data, objective, shape_of_vectors(experiment.make))
     batches = data.train(corpus.batch, cfg.seed)
     cfg = in_steps(experiment.cfg, batches.steps_per_epoch)
-    trainer = build(cfg.trainer)
-    precision = build(cfg.precision)
+    trainer, precision = build(cfg.trainer), build(cfg.precision)
     teacher = teacher_of(cfg, experiment)
     if teacher is not None and is_frozen(cfg):
         raise UserError("task.frozen=true computes no hidden states to distil; give one of the two")
@@ -183,13 +182,12 @@ def set_up(cfg: DictConfig) -> Setup:
     example = first_batch(batches, objective)
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
+    with recorded() as attention:
+        step_shapes(step, abstract_state, abstract_batch(example, mesh), mesh)
     setup = Setup(
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
-        mesh, example, adapter, frozen, precision, teacher,
+        mesh, example, adapter, frozen, precision, teacher, attention,
     )  # fmt: skip
-    with recorded() as attention:
-        step_shapes(step, abstract_state, setup.abstract_batch, mesh)
-    setup = dataclasses.replace(setup, attention=attention)
     check_metric(setup)
     return setup
 
