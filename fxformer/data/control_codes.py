@@ -3,7 +3,7 @@
 import dataclasses
 import glob
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,18 +52,14 @@ def folder_of(path: Path, patterns: str | Sequence[str]) -> str:
     )
 
 
-def gathered(documents: Iterable[str]) -> list[str]:
-    """All codes of the documents, sorted. UserError if there are more than a thousand."""
-    found = set()
-    for text in documents:
-        found.add(code_of(text))
-        if len(found) > MOST:
-            some = ", ".join(sorted(map(str, found))[:4])
-            raise UserError(
-                f"data.code: more than {MOST} different control codes ({some}, …); name a field "
-                "with the kind of text"
-            )
-    return sorted(code for code in found if code is not None)
+def check_number(codes: Collection[str]) -> None:
+    """Raise UserError for more than a thousand different codes."""
+    if len(codes) > MOST:
+        some = ", ".join(sorted(codes)[:4])
+        raise UserError(
+            f"data.code: more than {MOST} different control codes ({some}, …); name a field "
+            "with the kind of text"
+        )
 
 
 def with_codes(recipe: Recipe, codes: Sequence[str]) -> Recipe:

@@ -187,8 +187,11 @@ def with_control_code(template: Template, documents: Documents) -> Template:
 
 def unigram_nats(tokens: np.ndarray) -> float:
     """Entropy of the tokens' own frequencies: the loss of a model that knows nothing but these."""
-    counts = np.unique(tokens, return_counts=True)[1]
-    shares = counts / counts.sum()
+    counts = np.zeros(0, np.int64)
+    for low in range(0, len(tokens), 1 << 24):
+        found = np.bincount(tokens[low : low + (1 << 24)], minlength=len(counts))
+        counts = found + np.pad(counts, (0, len(found) - len(counts)))
+    shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
 
 

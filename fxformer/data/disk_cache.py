@@ -1,24 +1,25 @@
 """The cache on disk: what is made once per key, whole or not at all, whoever else is making it."""
 
 import contextlib
+import fcntl
 import json
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 
-from fxformer.data.documents import Documents, source_of
-from fxformer.data.progress import Slow
+from fxformer.data import shards
+from fxformer.data.documents import Documents
 from fxformer.errors import UserError
 
-Encode = Callable[[list[str]], list[np.ndarray]]
+_LOG = logging.getLogger(__name__)
 ABANDONED = 24 * 3600.0  # seconds
-_AT_ONCE = 1 << 20  # characters handed to the tokenizer together
 
 
 def default_folder() -> Path:
@@ -65,118 +66,84 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(draft, ignore_errors=True)
 
 
-class _Ids:
-    """Ids of documents on their way into the two files of a split, NAME.ids and NAME.bounds.npy."""
+def resumable(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], bool]) -> Path:
+    """As `once`, for work that takes long: a draft that an interrupted call has left is given to
+    `make` again, which goes on with it. Of several processes one makes it, the others wait.
 
-    def __init__(self, folder: Path, name: str):
-        self.folder, self.name = folder, name
-        self.bounds, self.size = [0], 0  # size: bytes of UTF-8
-        self.file = (folder / f"{name}.ids").open("wb")
-
-    def add(self, texts: list[str], encode: Encode) -> None:
-        for ids in encode(texts):
-            self.file.write(np.asarray(ids, np.int32).tobytes())
-            self.bounds.append(self.bounds[-1] + len(ids))
-        self.size += sum(len(text.encode()) for text in texts)
-
-    def close(self) -> dict:
-        """{"documents", "tokens", "bytes"} of what lies on the disk now."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        np.save(self.folder / f"{self.name}.bounds.npy", np.array(self.bounds, np.int64))
-        counts = {"documents": len(self.bounds) - 1, "tokens": self.bounds[-1]}
-        return counts | {"bytes": self.size}
-
-
-def write(
-    folder: Path,
-    split: str,
-    texts: Iterable[str],
-    encode: Encode,
-    code: Callable[[str], int] | None = None,
-    source: Encode | None = None,
-) -> dict:
-    """Tokenise a split into `folder`. Returns {"documents", "tokens", "bytes"}, and for pairs those
-    of "source"; bytes of UTF-8.
-
-    code: text -> the token of its control code, which is stored beside the ids
-    source: as `encode`, for the source texts of pairs; None: single texts
+    What raises UserError leaves nothing behind: its cause is in what the user gave.
     """
-    held, characters, codes = [], 0, []
-    with contextlib.ExitStack() as stack:
-        names = [split] if source is None else [split, f"{split}.source"]
-        sides = [_Ids(folder, name) for name in names]
-        for side in sides:
-            stack.enter_context(side.file)
-        work = stack.enter_context(Slow(f"Tokenising {split}", "tokens"))
+    if folder.is_dir() and not whole(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    draft = folder.with_name(f".{folder.name}.parts")
+    while not folder.is_dir():
+        with _locked(draft) as mine:
+            if not mine:
+                continue
+            for path in draft.glob(".draft.*"):  # of a process that was killed
+                path.unlink(missing_ok=True)
+            try:
+                make(draft)
+            except UserError:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+            draft.rename(folder)
+    return folder
 
-        def flush() -> None:
-            sides[0].add(held, encode)
-            if source is not None:  # then every text has one
-                sides[1].add(cast(list[str], [source_of(text) for text in held]), source)
-            work.advance(sides[0].bounds[-1] - work.done)
-            held.clear()
 
-        for text in texts:
-            held.append(text)
-            if code is not None:
-                codes.append(code(text))
-            characters += len(text) + len(source_of(text) or "")
-            if characters >= _AT_ONCE:
-                flush()
-                characters = 0
-        flush()
-        counts = [side.close() for side in sides]
-    if code is not None:
-        np.save(folder / f"{split}.codes.npy", np.array(codes, np.int32))
-    return counts[0] | ({} if source is None else {"source": counts[1]})
+@contextlib.contextmanager
+def _locked(draft: Path) -> Iterator[bool]:
+    """Lock a folder, which is made where it is missing; gives whether it is still in its place
+    once it is locked. A process that ends, however, unlocks it."""
+    try:
+        draft.mkdir(parents=True, exist_ok=True)
+        handle = os.open(draft, os.O_RDONLY)
+    except FileNotFoundError:  # finished by another process in this moment
+        yield False
+        return
+    except OSError as problem:
+        raise UserError(
+            f"data.cache_dir: {draft.parent} cannot be written ({problem.strerror})"
+        ) from problem
+    try:
+        _lock(handle, draft)
+        try:
+            yield os.fstat(handle).st_ino == draft.stat().st_ino
+        except FileNotFoundError:
+            if draft.exists():
+                raise
+            yield False
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, draft: Path) -> None:
+    """Wait for the lock of a folder; none, on a file system that has no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _LOG.warning("another process is preparing the same text (%s): waiting for it", draft)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as problem:
+        _LOG.warning("%s cannot be locked (%s)", draft.parent, problem.strerror)
 
 
 def read(folder: Path, split: str) -> Documents:
-    """A split that `write` has written, mapped into memory rather than read."""
+    """A split of a prepared corpus, mapped into memory rather than read."""
     tokens, bounds = _ids(folder, split)
     coded = folder / f"{split}.codes.npy"
-    codes = np.load(coded, allow_pickle=False) if coded.is_file() else None
+    codes = np.load(coded, mmap_mode="r", allow_pickle=False) if coded.is_file() else None
     source = source_bounds = None
-    if (folder / f"{split}.source.ids").is_file():
+    if (folder / f"{split}.source.shards.json").is_file():
         source, source_bounds = _ids(folder, f"{split}.source")
-    return Documents(tokens, bounds, source=source, source_bounds=source_bounds, codes=codes)
+    return Documents(
+        tokens, bounds, source=source, source_bounds=source_bounds, codes=codes, folder=folder
+    )
 
 
-def _ids(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """What `_Ids` has written: ids and bounds."""
-    path = folder / f"{name}.ids"
-    bounds = np.load(folder / f"{name}.bounds.npy", allow_pickle=False)
-    empty = path.stat().st_size == 0  # which cannot be mapped
-    return np.empty(0, np.int32) if empty else mapped(path), bounds
-
-
-class Mapped(np.memmap):
-    """A mapped file of ids that notices when its file gets shorter: reading beyond its end would
-    kill the process with SIGBUS. Whatever is taken from it is an ordinary array."""
-
-    def __getitem__(self, index):
-        if self.filename is not None and _size(self.filename) < self.nbytes:
-            raise UserError(
-                f"data.cache_dir: {self.filename} was cut short by another program while it was in "
-                f"use; give the same command again and it is made anew"
-            )
-        found = super().__getitem__(index)
-        return found.view(np.ndarray) if isinstance(found, np.ndarray) else found
-
-
-def _size(path: str | Path) -> float:
-    """In bytes; a file that was deleted is still mapped whole."""
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return float("inf")
-
-
-def mapped(path: Path) -> np.ndarray:
-    """The ids in `path`, mapped into memory rather than read."""
-    return Mapped(path, np.int32, mode="r")
+def _ids(folder: Path, name: str) -> tuple[Any, np.ndarray]:
+    """Ids (an array or a ShardedIds) and bounds."""
+    bounds = np.load(folder / f"{name}.bounds.npy", mmap_mode="r", allow_pickle=False)
+    return shards.read_ids(folder, name), bounds
 
 
 def facts(folder: Path) -> dict:
@@ -187,13 +154,14 @@ def facts(folder: Path) -> dict:
 def is_whole(folder: Path) -> bool:
     """Whether all files of a corpus are there, as long as they should be."""
     try:
+        known = facts(folder)
         return all(
             _ids_are_whole(folder, split, counts)
-            and _codes_are_whole(folder, split)
+            and _codes_are_whole(folder, split, known)
             and ("source" not in counts
                  or _ids_are_whole(folder, f"{split}.source", counts["source"]))
             for split in ("train", "valid")
-            for counts in [facts(folder)[split]]
+            for counts in [known[split]]
         )  # fmt: skip
     except (OSError, ValueError, KeyError):
         return False
@@ -202,13 +170,17 @@ def is_whole(folder: Path) -> bool:
 def _ids_are_whole(folder: Path, name: str, counts: dict) -> bool:
     """Whether ids and bounds are as many as were counted."""
     bounds = np.load(folder / f"{name}.bounds.npy", mmap_mode="r")
-    size = (folder / f"{name}.ids").stat().st_size
-    return size == 4 * counts["tokens"] and len(bounds) == counts["documents"] + 1
+    listed = shards.shards_of(folder, name)
+    return (
+        all(shard.is_sound(folder) for shard in listed)
+        and sum(shard.tokens for shard in listed) == counts["tokens"] == bounds[-1]
+        and len(bounds) == counts["documents"] + 1
+    )
 
 
-def _codes_are_whole(folder: Path, split: str) -> bool:
+def _codes_are_whole(folder: Path, split: str, known: dict) -> bool:
     """Whether the codes are there, one for each document, if the corpus has any."""
-    if not facts(folder).get("codes"):
+    if not known.get("codes"):
         return True
     codes = np.load(folder / f"{split}.codes.npy", mmap_mode="r")
-    return len(codes) == facts(folder)[split]["documents"]
+    return len(codes) == known[split]["documents"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,9 @@ class Documents:
     scored: [N] bool, the tokens whose prediction counts; None: all
     codes: [D] int32, the control code each document is read behind; None: there are none
     source, source_bounds: as tokens and bounds, for documents that answer a source; else None
+    folder: of the cache, where the tokens lie on disk; None: in memory
+
+    The arrays may be mapped files, and tokens and source a ShardedIds (shards.py).
     """
 
     tokens: np.ndarray
@@ -21,6 +25,7 @@ class Documents:
     source: np.ndarray | None = None
     source_bounds: np.ndarray | None = None
     codes: np.ndarray | None = None
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1

@@ -9,6 +9,9 @@ from typing import Any
 
 from fxformer.data.record_files import field_text
 from fxformer.data.records import RecordCorpus
+from fxformer.data.survey import Survey
+from fxformer.data.text_files import ReadStats
+from fxformer.data.units import Unit, row_units
 from fxformer.errors import UserError
 from fxformer.types import Natural
 
@@ -37,9 +40,6 @@ class HuggingFace(RecordCorpus):
     streaming: bool = False
     limit: Natural = 0
 
-    def __post_init__(self) -> None:
-        self._blank: dict[str, int] = {}
-
     def contents(self) -> str:
         identity = [self.path, self.name, self.revision, self.column, self.train_split,
                  self.valid_split, self.limit]  # fmt: skip
@@ -49,26 +49,39 @@ class HuggingFace(RecordCorpus):
         return json.dumps(identity)
 
     def stream(self) -> Iterator[str]:
-        return self._texts(self.train_split)
+        for unit in self.units("train"):
+            yield from self.unit_texts(unit, self.new_stats())
 
     def given_valid(self) -> Callable[[], Iterator[str]] | None:
-        split = self.valid_split
-        return None if split is None else lambda: self._texts(split)
+        return None if self.valid_split is None else lambda: self.documents("valid")
 
-    def _texts(self, split: str) -> Iterator[str]:
-        blank = 0
-        some = itertools.islice(self._load(split), self.limit or None)
-        for record in some:
+    def units(self, split: str) -> list[Unit]:
+        split = split if self.valid_split is not None else "train"
+        if self.streaming:
+            return [Unit(split)]
+        rows = len(self._load(self._name(split)))
+        return row_units(split, min(rows, self.limit) if self.limit else rows)
+
+    def _name(self, split: str) -> str:
+        held_out = self.valid_split if split == "valid" else None
+        return self.train_split if held_out is None else held_out
+
+    def unit_texts(self, unit: Unit, stats: ReadStats) -> Iterator[str]:
+        loaded = self._load(self._name(unit.split))
+        if unit.rows is None:
+            loaded = itertools.islice(loaded, self.limit or None)
+        else:
+            loaded = loaded.select(range(*unit.rows))
+        for record in loaded:
             text = field_text(record, self.column, str(self.path), "data.column")
             made = self.document(record, text, str(self.path))
             if made is None:
-                blank += 1
+                stats.blank += 1
             else:
                 yield made
-        self._blank[split] = blank
 
-    def notes(self) -> dict:
-        return super().notes() | {"records_blank": sum(self._blank.values())}
+    def notes(self, stats: ReadStats, found: Survey) -> dict:
+        return super().notes(stats, found) | {"records_blank": stats.blank}
 
     def _load(self, split: str) -> Any:
         """The split: a datasets.Dataset, or an IterableDataset with `streaming`."""

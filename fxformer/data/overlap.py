@@ -9,10 +9,12 @@ import dataclasses
 import functools
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
+KEY = 12  # bytes of the hash of a document
 WINDOW = 64  # bytes
 LINE = 24  # characters; shorter lines repeat by chance
 ALMOST = 0.5  # of its windows or lines in training text: an almost-copy
@@ -31,22 +33,55 @@ def normal(text: str) -> str:
 def key(text: str) -> bytes:
     """Hash of a document, equal for copies that differ in case and white space only."""
     joined = " ".join(normal(text).split())
-    return hashlib.blake2b(joined.encode(errors="surrogatepass"), digest_size=12).digest()
+    return hashlib.blake2b(joined.encode(errors="surrogatepass"), digest_size=KEY).digest()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pieces:
-    """What is compared of some documents. owner: the document of each window or line."""
+class Pieces:
+    """What is compared of some documents. owner: the document of each window or line.
 
-    keys: list[bytes]
-    lines: np.ndarray  # uint64
+    keys: [D, 12] uint8, of the documents; lines, windows: uint64 hashes; size: bytes
+    """
+
+    keys: np.ndarray
+    lines: np.ndarray
     line_owner: np.ndarray
-    size: int  # bytes
-    windows: np.ndarray  # uint64
+    size: int
+    windows: np.ndarray
     window_owner: np.ndarray
 
+    @classmethod
+    def of(cls, texts: list[str]) -> "Pieces":
+        """Those of some documents."""
+        return _of(texts)
 
-def _pieces(texts: Iterable[str]) -> Iterator[_Pieces]:
+    @classmethod
+    def join(cls, many: Iterable["Pieces"]) -> "Pieces":
+        """Those of all documents of several."""
+        parts, base, size = [], 0, 0
+        for one in many:
+            owners = (one.line_owner + base, one.window_owner + base)
+            parts.append((one.keys, one.lines, owners[0], one.windows, owners[1]))
+            base, size = base + len(one.keys), size + one.size
+        if not parts:
+            none, owner = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+            return cls(np.zeros((0, KEY), np.uint8), none, owner, 0, none, owner)
+        keys, lines, line_owner, windows, owner = map(np.concatenate, zip(*parts, strict=True))
+        return cls(keys, lines, line_owner, size, windows, owner)
+
+    def save(self, path: Path) -> None:
+        """Write a file that `load` reads."""
+        with path.open("wb") as file:
+            np.savez(file, **dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Pieces":
+        """What `save` has written."""
+        with np.load(path) as found:
+            return cls(**{**found, "size": int(found["size"])})
+
+
+def pieces(texts: Iterable[str]) -> Iterator[Pieces]:
     """The pieces of documents, in groups of about a block; owners count from 0 in each group."""
     held: list[str] = []
     size = 0
@@ -60,21 +95,26 @@ def _pieces(texts: Iterable[str]) -> Iterator[_Pieces]:
         yield _of(held)
 
 
-def _of(texts: list[str]) -> _Pieces:
+def _of(texts: list[str]) -> Pieces:
     keys, lines, line_owner, wholes = [], [], [], []
     for number, text in enumerate(texts):
         folded = normal(text)
         whole = " ".join(folded.split()).encode(errors="surrogatepass")
-        keys.append(hashlib.blake2b(whole, digest_size=12).digest())
+        keys.append(hashlib.blake2b(whole, digest_size=KEY).digest())
         found = [" ".join(line.split()) for line in folded.split("\n")]
-        found = [hash(line) for line in found if len(line) >= LINE]
+        found = [_line_hash(line) for line in found if len(line) >= LINE]
         lines += found
         line_owner += [number] * len(found)
         wholes.append(whole)
     windows, owner = _windows(wholes)
-    ids = np.array(lines, np.int64).view(np.uint64)
-    size = sum(map(len, wholes))
-    return _Pieces(keys, ids, np.array(line_owner, np.int64), size, windows, owner)
+    ids = np.frombuffer(b"".join(lines), "<u8").astype(np.uint64)
+    size, ends = sum(map(len, wholes)), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY)
+    return Pieces(ends, ids, np.array(line_owner, np.int64), size, windows, owner)
+
+
+def _line_hash(line: str) -> bytes:
+    """The same in every process, which `hash` is not."""
+    return hashlib.blake2b(line.encode(errors="surrogatepass"), digest_size=8).digest()
 
 
 def _windows(wholes: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
@@ -117,46 +157,43 @@ def _powers() -> tuple[np.ndarray, np.ndarray]:
 class Overlap:
     """What training text has of some held-out documents.
 
-    `watch` the training text once; `facts` then are shares of the held-out text:
+    `watch` the training text, in one process or in several: `hits` of one is `add`ed to another;
+    `facts` then are shares of the held-out text:
     documents: copies of a training document
     almost: other documents with half of their windows, or of their lines, in training text
     lines, text: lines of 24 characters or more, and windows, that training text has
     """
 
-    def __init__(self, held_out: Iterable[str]):
-        self.size = 0  # bytes of the held-out text, as it is compared
-        keys, parts, base = [], [], 0
-        for one in _pieces(held_out):
-            parts.append((one.lines, one.line_owner + base, one.windows, one.window_owner + base))
-            keys += one.keys
-            self.size += one.size
-            base += len(one.keys)
-        none = (np.zeros(0, np.uint64), np.zeros(0, np.int64)) * 2
-        joined = [np.concatenate(some) for some in zip(none, *parts, strict=True)]
-        self._keys, self._wanted = keys, set(keys)
-        self._copied: set[bytes] = set()
-        self._lines = _Hits(joined[0], joined[1], base)
-        self._windows = _Hits(joined[2], joined[3], base)
+    def __init__(self, held_out: Pieces):
+        self._keys = held_out.keys
+        self._ranks = {key.tobytes(): n for n, key in enumerate(np.unique(self._keys, axis=0))}
+        self._copied = np.zeros(len(self._ranks), bool)
+        owners = len(self._keys)
+        self._lines = _Hits(held_out.lines, held_out.line_owner, owners)
+        self._windows = _Hits(held_out.windows, held_out.window_owner, owners)
 
-    def watch(self, train: Iterable[str]) -> Iterator[str]:
-        """The training documents, looked at in passing."""
-
-        def kept(texts: Iterable[str]) -> Iterator[str]:
-            for text in texts:
-                passed.append(text)
-                yield text
-
-        passed: list[str] = []
-        for one in _pieces(kept(train)):
-            self._copied.update(self._wanted.intersection(one.keys))
+    def watch(self, train: list[str]) -> None:
+        """Look at some training documents."""
+        for one in pieces(train):
+            found = (self._ranks.get(key.tobytes()) for key in one.keys)
+            self._copied[[rank for rank in found if rank is not None]] = True
             self._lines.find(one.lines)
             self._windows.find(one.windows)
-            yield from passed
-            passed.clear()
+
+    def hits(self) -> dict[str, np.ndarray]:
+        """What has been seen, as indices."""
+        parts = {"keys": self._copied, "lines": self._lines.seen, "windows": self._windows.seen}
+        return {name: np.flatnonzero(seen) for name, seen in parts.items()}
+
+    def add(self, hits: Mapping[str, np.ndarray]) -> None:
+        """What another one of the same held-out documents has seen."""
+        self._copied[hits["keys"]] = True
+        self._lines.seen[hits["lines"]] = True
+        self._windows.seen[hits["windows"]] = True
 
     def facts(self) -> dict[str, float]:
         """The shares; 0 where there is nothing to compare."""
-        copied = np.array([key in self._copied for key in self._keys], bool)
+        copied = self._copied[[self._ranks[key.tobytes()] for key in self._keys]].astype(bool)
         half = np.maximum(self._windows.shares(), self._lines.shares()) >= ALMOST
         return {
             "documents": float(copied.mean()) if len(copied) else 0.0,
@@ -167,26 +204,26 @@ class Overlap:
 
 
 class _Hits:
-    """Which of some hashes have been seen elsewhere."""
+    """Which of some hashes have been seen elsewhere. seen: bool, of the distinct ones"""
 
     def __init__(self, hashes: np.ndarray, owner: np.ndarray, owners: int):
         self._known, self._place = np.unique(hashes, return_inverse=True)
         self._owner, self._owners = owner, owners
-        self._seen = np.zeros(len(self._known), bool)
+        self.seen = np.zeros(len(self._known), bool)
 
     def find(self, others: np.ndarray) -> None:
         if len(self._known) and len(others):
             at = np.minimum(np.searchsorted(self._known, others), len(self._known) - 1)
-            self._seen[at[self._known[at] == others]] = True
+            self.seen[at[self._known[at] == others]] = True
 
     def share(self) -> float:
         """Of all."""
-        return float(self._seen[self._place].mean()) if len(self._place) else 0.0
+        return float(self.seen[self._place].mean()) if len(self._place) else 0.0
 
     def shares(self) -> np.ndarray:
         """Of those of each owner; 0 for one that has none."""
         count = np.bincount(self._owner, minlength=self._owners)
-        seen = np.bincount(self._owner, self._seen[self._place], minlength=self._owners)
+        seen = np.bincount(self._owner, self.seen[self._place], minlength=self._owners)
         return seen / np.maximum(count, 1)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from fxformer.batch import Limit, Rows, Vocabulary
 from fxformer.data.documents import Documents
+from fxformer.data.packing_index import Width, cut_pieces, packing_index
 from fxformer.errors import UserError
 from fxformer.ranges import ranges
 from fxformer.types import Count
@@ -148,25 +149,32 @@ def account(packed: Packed, pieces: int, tokens: int, used: int, around: int) ->
     }
 
 
-def cut(documents: Documents, length: int, template: Template) -> tuple[np.ndarray, np.ndarray]:
-    """start and size ([P] int64) of pieces that fit a row with their template: full ones, a rest.
-    Documents with scored tokens stay whole; UserError if one is too long."""
+def room_of(documents: Documents, length: int, template: Template) -> int:
+    """Text tokens of a row. UserError if there is no room, or too little for a document with
+    scored tokens, which stays whole."""
     room = length - len(template.prefix) - len(template.suffix)
     if room < 1:
         raise UserError(
             f"rows of {length} tokens have no room for text beside the template's "
             f"{len(template.prefix)} + {len(template.suffix)}: raise data.length"
         )
-    sizes = np.diff(documents.bounds)
-    if documents.scored is not None and len(sizes) and sizes.max() > room:
-        raise UserError(
-            f"example {sizes.argmax()} has {sizes.max()} tokens, rows of {length} hold {room}, and "
-            f"examples are never cut: data.length must be {sizes.max() - room} more"
-        )
-    counts = -(-sizes // room)
-    number = ranges(np.zeros_like(counts), counts)
-    start = np.repeat(documents.bounds[:-1], counts) + number * room
-    return start, np.minimum(np.repeat(documents.bounds[1:], counts) - start, room)
+    if documents.scored is not None and len(documents):
+        sizes = np.diff(documents.bounds)
+        if sizes.max() > room:
+            raise UserError(
+                f"example {sizes.argmax()} has {sizes.max()} tokens, rows of {length} hold {room}, "
+                f"and examples are never cut: data.length must be {sizes.max() - room} more"
+            )
+    return room
+
+
+def cut(documents: Documents, length: int, template: Template) -> tuple[np.ndarray, np.ndarray]:
+    """start and size ([P] int64) of pieces that fit a row with their template: full ones, a rest.
+    Documents with scored tokens stay whole; UserError if one is too long."""
+    none = np.zeros(0, np.int64)
+    parts = cut_pieces(documents, room_of(documents, length, template))
+    start, size = zip((none, none), *parts, strict=True)
+    return np.concatenate(start), np.concatenate(size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,11 +182,10 @@ class Padded:
     """One piece a row."""
 
     def __call__(self, documents: Documents, length: int, template: Template) -> PackedPieces:
-        start, size = cut(documents, length, template)
-        order = np.arange(len(start))
-        return PackedPieces(
-            documents, length, template, start, size, order, np.arange(len(start) + 1)
-        )
+        def width(size: np.ndarray) -> np.ndarray:
+            return np.full_like(size, length)
+
+        return _packed(documents, length, template, width, 65536)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,43 +198,20 @@ class Segments:
     window: Count = 65536
 
     def __call__(self, documents: Documents, length: int, template: Template) -> PackedPieces:
-        start, size = cut(documents, length, template)
-        order, bounds = fitted(template.widths(size, length), length, self.window)
-        return PackedPieces(documents, length, template, start, size, order, bounds)
+        def width(size: np.ndarray) -> np.ndarray:
+            return template.widths(size, length)
+
+        return _packed(documents, length, template, width, self.window)
 
 
-def fitted(widths: np.ndarray, length: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """order and bounds (see `PackedPieces`) of pieces that share rows, `window` at a time."""
-    row, rows = np.zeros(len(widths), np.int64), 0
-    for low in range(0, len(widths), window):
-        part = slice(low, low + window)
-        row[part] = best_fit(widths[part], length) + rows
-        rows = int(row[part].max()) + 1
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
-    return np.argsort(row, kind="stable"), bounds.astype(np.int64)
-
-
-def best_fit(widths: np.ndarray, length: int) -> np.ndarray:
-    """The row of each piece: longest pieces first, each into the fullest row that still has room
-    (best-fit decreasing; Johnson et al. 1974). widths: [n], each <= length. Rows: [n] int64."""
-    rows_with: list[list[int]] = [[] for _ in range(length + 1)]  # by free places
-    open_rooms = 0  # bit r is set where rows_with[r] is not empty
-    result, rows = np.empty(len(widths), np.int64), 0
-    for i in np.argsort(-widths, kind="stable").tolist():
-        width = int(widths[i])
-        fitting = open_rooms >> width
-        if fitting:
-            room = width + (fitting & -fitting).bit_length() - 1
-            row = rows_with[room].pop()
-            if not rows_with[room]:
-                open_rooms ^= 1 << room
-        else:
-            room, row, rows = length, rows, rows + 1
-        result[i] = row
-        if room > width:
-            rows_with[room - width].append(row)
-            open_rooms |= 1 << (room - width)
-    return result
+def _packed(
+    documents: Documents, length: int, template: Template, width: Width, window: int
+) -> PackedPieces:
+    """Pieces whose widths fit a row share it."""
+    room = room_of(documents, length, template)
+    index = packing_index(documents, room, length, width, window)
+    start, size, order, bounds = index.start, index.size, index.order, index.bounds
+    return PackedPieces(documents, length, template, start, size, order, bounds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,9 +235,12 @@ class Stream:
     def rows(self, which: np.ndarray, seed: int = 0, epoch: int = 0) -> Rows:
         which = np.asarray(which, np.int64)[:, None]
         place = which * self.length + np.arange(self.length)
-        ends = self.documents.bounds[1:] + self.joint * np.arange(1, len(self.documents) + 1)
-        inside = (which >= 0) & (place < ends[-1])
-        document = np.searchsorted(ends, np.where(inside, place, 0), side="right")
+        last = len(self.documents) - 1
+        inside = (which >= 0) & (place < self._end(np.asarray(last)))
+        place_inside = np.where(inside, place, 0)
+        first = self._document(place_inside.min(axis=1))
+        near = np.unique(ranges(first, self._document(place_inside.max(axis=1)) - first + 1))
+        document = near[np.searchsorted(self._end(near), place_inside, side="right")]
         at = np.where(inside, place - self.joint * document, 0)
         is_text = inside & (at < self.documents.bounds[document + 1])
         text = self.documents.tokens[np.where(is_text, at, 0)]
@@ -261,6 +248,20 @@ class Stream:
         tokens = np.where(is_text, text, np.where(inside, between, self.template.pad))
         tokens, examples = tokens.astype(np.int32), np.where(inside, which, -1)
         return Rows(tokens, inside.astype(np.int32), examples, seed, epoch)
+
+    def _end(self, document: np.ndarray) -> np.ndarray:
+        """The place of the stream behind each document and what follows it."""
+        return self.documents.bounds[document + 1] + self.joint * (document + 1)
+
+    def _document(self, place: np.ndarray) -> np.ndarray:
+        """The document at places of the stream, by bisection: the ends of documents are not held
+        in memory. [n] int64."""
+        low, high = np.zeros_like(place), np.full_like(place, len(self.documents) - 1)
+        while (low < high).any():
+            middle = (low + high) // 2
+            behind = self._end(middle) <= place
+            low, high = np.where(behind, middle + 1, low), np.where(behind, high, middle)
+        return low
 
     def facts(self) -> dict:
         tokens = len(self.documents.tokens)

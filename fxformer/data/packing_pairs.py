@@ -7,7 +7,8 @@ import numpy as np
 
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import PackedPieces, Padded, Segments, Template, cut, fitted
+from fxformer.data.packing import PackedPieces, Padded, Segments, Template, cut
+from fxformer.data.packing_index import fitted
 from fxformer.errors import UserError
 from fxformer.types import Count
 
@@ -123,4 +124,6 @@ def _templates(template: Template) -> tuple[Template, Template]:
 
 def _whole(documents: Documents) -> Documents:
     """The same, marked as not to be cut."""
-    return dataclasses.replace(documents, scored=np.ones(len(documents.tokens), bool))
+    return dataclasses.replace(
+        documents, scored=np.broadcast_to(np.bool_(True), len(documents.tokens))
+    )

@@ -2,13 +2,15 @@
 
 import dataclasses
 import itertools
+from array import array
 from typing import ClassVar
 
 import numpy as np
 
 from fxformer.batch import Pairs, Rows, Vocabulary
 from fxformer.data.documents import Documents
-from fxformer.data.packing import Template, account, fitted, members, places
+from fxformer.data.packing import Template, account, members, places
+from fxformer.data.packing_index import fitted
 from fxformer.errors import UserError
 from fxformer.objective.counter_rng import CounterRNG
 from fxformer.ranges import ranges
@@ -266,8 +268,8 @@ def whole_sentences(
     documents: Documents, room: int, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """start and size ([P] int64) of pieces of 2 … room tokens that end where a sentence does."""
-    starts, sizes = [], []
-    for begin, stop in itertools.pairwise(documents.bounds.tolist()):
+    starts, sizes = array("q"), array("q")
+    for begin, stop in itertools.pairwise(map(int, documents.bounds)):
         while stop - begin > 1:
             cut = min(begin + room, stop)
             if cut < stop and (last := np.searchsorted(ends, cut, side="right")):

@@ -45,11 +45,18 @@ def kind(value: Any) -> str:
     return type(value).__name__
 
 
-def json_lines(path: Path, stats: text_files.ReadStats) -> Iterator[tuple[Any, str]]:
+def json_lines(
+    path: Path, stats: text_files.ReadStats, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[Any, str]]:
     """(value, "FILE, line N") of each line of a JSON Lines file that is not blank. Raises UserError
-    for a line that is not JSON or longer than `text_files.LONGEST`."""
-    for number, line in enumerate(text_files.lines(text_files.read_text(path, stats), stats), 1):
-        where = f"{path}, line {number}"
+    for a line that is not JSON or longer than `text_files.LONGEST`.
+
+    start, stop: only of the lines that begin in these bytes, counted from there
+    """
+    parts = text_files.read_text(path, stats, start, stop)
+    after = f" after byte {start}" if start else ""
+    for number, line in enumerate(text_files.lines(parts, stats), 1):
+        where = f"{path}, line {number}{after}"
         if stats.cut:
             raise UserError(f"{where}: more than {text_files.LONGEST} characters in one line")
         if line.strip():

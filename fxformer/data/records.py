@@ -9,6 +9,7 @@ from fxformer.data.corpus_text import SplitCorpus
 from fxformer.data.documents import Target
 from fxformer.data.record_files import field_text, field_value
 from fxformer.data.text import FileCorpus
+from fxformer.data.units import FilePart
 from fxformer.errors import UserError
 
 
@@ -73,8 +74,11 @@ class JsonLines(FileCorpus, RecordCorpus):
     def content_options(self) -> str:
         return self.key
 
-    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
-        for record, where in record_files.json_lines(path, stats):
+    def splittable(self, path: Path) -> bool:
+        return path.suffix not in text_files.COMPRESSED
+
+    def documents_of(self, part: FilePart, stats: text_files.ReadStats) -> Iterator[str]:
+        for record, where in record_files.json_lines(part.path, stats, part.start, part.stop):
             yield from self._text(record, where, stats)
 
     def _text(self, record, where: str, stats: text_files.ReadStats) -> Iterator[str]:
@@ -101,7 +105,9 @@ class Parquet(FileCorpus, RecordCorpus):
     def content_options(self) -> str:
         return self.column
 
-    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
+    def documents_of(self, part: FilePart, stats: text_files.ReadStats) -> Iterator[str]:
+        path = part.path
+
         def columns(names: list[str]) -> list[str]:
             found = [
                 _column(name, names, f"{path} has no column {name!r} (data.{knob})")
@@ -148,9 +154,9 @@ class Delimited(FileCorpus, RecordCorpus):
     def content_options(self) -> str:
         return f"{self.column} {self.delimiter!r} {self.quote!r}"
 
-    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
+    def documents_of(self, part: FilePart, stats: text_files.ReadStats) -> Iterator[str]:
+        path, names = part.path, None
         rows = record_files.delimited(path, stats, self.delimiter, self.quote)
-        names: list[str] | None = None
         for row, where in rows:
             if names is None:
                 names = self._names(row, path)

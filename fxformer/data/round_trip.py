@@ -158,19 +158,21 @@ def _fill(text, i: int, a: int, back, j: int, b: int, missing, added) -> None:
 
 
 class Measuring:
-    """`encode_batch` of a tokenizer, which also measures the round trip of the documents: of every
-    n-th where they are many. size: bytes of all of them, about."""
+    """Measures the round trip of every n-th document of those it is called with, and their ids."""
 
-    def __init__(self, tokenizer: Tokenizer, size: int):
+    def __init__(self, tokenizer: Tokenizer, every: int = 1):
         self.tokenizer, self.trip = tokenizer, RoundTrip()
-        self._every, self._seen = max(1, -(-size // _MEASURED)), 0
+        self._every, self._seen = every, 0
 
-    def __call__(self, texts: list[str]) -> list[np.ndarray]:
-        found = self.tokenizer.encode_batch(texts)
+    def __call__(self, texts: list[str], ids: list[np.ndarray]) -> None:
         for n in range(-self._seen % self._every, len(texts), self._every):
-            self.trip += measure(self.tokenizer, texts[n], found[n])
+            self.trip += measure(self.tokenizer, texts[n], ids[n])
         self._seen += len(texts)
-        return found
+
+
+def stride(size: int) -> int:
+    """n, where every n-th document of a split of so many bytes is measured."""
+    return max(1, -(-size // _MEASURED))
 
 
 def of(valid: dict) -> RoundTrip:

@@ -19,6 +19,8 @@ import numpy as np
 from fxformer.data import control_codes
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.data.progress import Slow
+from fxformer.data.survey import Survey
+from fxformer.data.text_files import ReadStats
 
 # Held out by name, not by a random draw: lines of one module resemble each other, and which modules
 # a distribution ships varies.
@@ -122,7 +124,7 @@ class StandardLibrary(TextCorpus):
         large = packages(self.texts)
         return (control_codes.Coded(text, kind(name, large)) for name, text in chosen)
 
-    def notes(self) -> dict:
+    def notes(self, stats: ReadStats, found: Survey) -> dict:
         return {"synthetic_text": self.missing or None}
 
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from fxformer.data import control_codes, text_files
+from fxformer.data import control_codes, file_hash, text_files
 from fxformer.data.corpus_text import SplitCorpus
+from fxformer.data.survey import Survey
+from fxformer.data.units import FilePart, Unit, file_units
 from fxformer.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -30,76 +32,66 @@ class FileCorpus(SplitCorpus):
     encoding_errors: text_files.Errors = "strict"
 
     def __post_init__(self) -> None:
-        self._stats_by_option: dict[str, text_files.ReadStats] = {}
+        self._listed: dict[str, tuple[list[Path], list[Path]]] = {}
 
     @abstractmethod
-    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
-        """Documents of one file; counts in `stats` what was repaired or skipped."""
+    def documents_of(self, part: FilePart, stats: text_files.ReadStats) -> Iterator[str]:
+        """Documents of a file, or of a part of it where `splittable` says so; counts in `stats`
+        what was repaired or skipped."""
 
     @abstractmethod
     def content_options(self) -> str:
         """Options of the subclass that decide what the documents are, as a string."""
 
+    def splittable(self, path: Path) -> bool:
+        """Whether a file can be read from its middle: its documents are lines, as they are."""
+        return False
+
     def stream(self) -> Iterator[str]:
-        return self._read(self.files, "data.files")
+        for unit in self.units("train"):
+            yield from self.unit_texts(unit, self.new_stats())
 
     def given_valid(self) -> Callable[[], Iterator[str]] | None:
         if not self.valid_files:
             return None
-        paths = text_files.find_files(self.valid_files, "data.valid_files")
-        if both := set(paths) & set(text_files.find_files(self.files, "data.files")):
+        if both := set(self._files("valid")) & set(self._files("train")):
             raise UserError(f"{min(both)} is in both data.files and data.valid_files")
-        return lambda: self._read(self.valid_files, "data.valid_files")
+        return lambda: self.documents("valid")
 
-    def _read(self, patterns, option: str) -> Iterator[str]:
-        """Documents of the files of an option; keeps the counts by option, for `notes`."""
-        files, empty = text_files.find_all_files(patterns, option)
-        stats = text_files.ReadStats(self.encoding_errors, empty=len(empty))
-        for path in files:
-            yield from self.documents_of(path, stats)
-        self._stats_by_option[option] = stats
+    def _files(self, split: str) -> list[Path]:
+        """Files of "train" or "valid" that are not empty; looked for once."""
+        if split not in self._listed:
+            option = "files" if split == "train" else "valid_files"
+            found = text_files.find_all_files(getattr(self, option), f"data.{option}")
+            text_files.check_some(*found, f"data.{option}")
+            self._listed[split] = found
+        return self._listed[split][0]
+
+    def units(self, split: str) -> list[Unit]:
+        split = split if self.valid_files else "train"
+        files = [(path, path.stat().st_size) for path in self._files(split)]
+        return file_units(split, files, self.splittable)
+
+    def new_stats(self) -> text_files.ReadStats:
+        return text_files.ReadStats(self.encoding_errors)
+
+    def unit_texts(self, unit: Unit, stats: text_files.ReadStats) -> Iterator[str]:
+        for part in unit.parts:
+            yield from self.documents_of(part, stats)
 
     def contents(self) -> str:
-        parts = [text_files.digest(text_files.find_files(self.files, "data.files"))]
+        parts = [file_hash.fingerprint(self._files("train"))]
         if self.given_valid():
-            parts.append(
-                text_files.digest(text_files.find_files(self.valid_files, "data.valid_files"))
-            )
+            parts.append(file_hash.fingerprint(self._files("valid")))
         return " ".join([*parts, self.encoding_errors, self.content_options()])
 
-    def notes(self) -> dict:
-        all_stats = self._stats_by_option.values()
-        return super().notes() | {
-            "bad_bytes": sum(stats.bad_bytes for stats in all_stats),
-            "documents_cut": sum(stats.cut for stats in all_stats),
-            "records_blank": sum(stats.blank for stats in all_stats),
-            "files_empty": sum(stats.empty for stats in all_stats),
+    def notes(self, stats: text_files.ReadStats, found: Survey) -> dict:
+        return super().notes(stats, found) | {
+            "bad_bytes": stats.bad_bytes,
+            "documents_cut": stats.cut,
+            "records_blank": stats.blank,
+            "files_empty": sum(len(empty) for _, empty in self._listed.values()),
         }
-
-
-@dataclasses.dataclass
-class LineCounts:
-    """Counts of documents and their lines, to recognise files with one paragraph per line."""
-
-    documents: int = 0
-    count: int = 0
-    characters: int = 0
-    blank: int = 0
-
-    def add(self, text: str) -> None:
-        """Count one document."""
-        self.documents += 1
-        self.count += text.count("\n") + (not text.endswith("\n"))
-        self.characters += len(text)
-        self.blank += text.count("\n\n")
-
-    def are_paragraphs(self) -> bool:
-        """Whether each line is likely a paragraph: many per document, long, none of them blank.
-
-        Lines of wrapped prose and of code are shorter than 120 characters on average.
-        """
-        many = self.count >= 20 * max(self.documents, 1)
-        return many and not self.blank and self.characters >= 120 * self.count
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -114,26 +106,19 @@ class Text(FileCorpus):
     code: Literal["folder", "file"] | None = None
     document_is: text_files.DocumentIs = "file"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._hinted = False
-
     def content_options(self) -> str:
         if self.code is None:
             return self.document_is
-        known = text_files.find_files(self.files, "data.files")
-        if self.valid_files:
-            known += text_files.find_files(self.valid_files, "data.valid_files")
+        known = self._files("train") + (self._files("valid") if self.valid_files else [])
         return " ".join([self.document_is, *map(self._code, known)])
 
-    def stream(self) -> Iterator[str]:
-        """All documents; the first pass warns where each line seems to be a document."""
-        lines = LineCounts()
-        for text in super().stream():
-            if self.document_is == "file" and not self._hinted:
-                lines.add(text)
-            yield text
-        if not self._hinted and lines.are_paragraphs():
+    def splittable(self, path: Path) -> bool:
+        return self.document_is == "line" and path.suffix not in text_files.COMPRESSED
+
+    def hint(self, found: Survey) -> None:
+        """Warn where each line seems to be a document."""
+        lines = found.whole.lines
+        if self.document_is == "file" and lines.are_paragraphs():
             _log.warning(
                 "data.document_is=file: %d lines of %d characters on average, none blank, are "
                 "%d documents; if each line is one, write data.document_is=line",
@@ -141,13 +126,12 @@ class Text(FileCorpus):
                 lines.characters // lines.count,
                 lines.documents,
             )
-        self._hinted = True
 
-    def documents_of(self, path: Path, stats: text_files.ReadStats) -> Iterator[str]:
-        texts = text_files.documents(path, self.document_is, stats)
+    def documents_of(self, part: FilePart, stats: text_files.ReadStats) -> Iterator[str]:
+        texts = text_files.documents(part.path, self.document_is, stats, part.start, part.stop)
         if self.code is None:
             return texts
-        code = self._code(path)
+        code = self._code(part.path)
         return (control_codes.Coded(text, code) for text in texts)
 
     def _code(self, path: Path) -> str:

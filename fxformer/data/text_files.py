@@ -4,7 +4,6 @@ import bz2
 import dataclasses
 import glob
 import gzip
-import hashlib
 import io
 import itertools
 import lzma
@@ -51,14 +50,26 @@ class ReadStats:
     blank: int = 0
     empty: int = 0
 
+    def add(self, other: "ReadStats") -> None:
+        """Count what another reader has counted."""
+        self.bad_bytes += other.bad_bytes
+        self.cut += other.cut
+        self.blank += other.blank
+        self.empty += other.empty
+
 
 def find_files(patterns: str | Sequence[str] | None, knob: str) -> list[Path]:
     """The files of `find_all_files` that are not empty. UserError if all are."""
     files, empty = find_all_files(patterns, knob)
+    check_some(files, empty, knob)
+    return files
+
+
+def check_some(files: list[Path], empty: list[Path], knob: str) -> None:
+    """UserError where all files are empty."""
     if not files:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
         raise UserError(f"{knob}: {empty[0]}{more} is empty")
-    return files
 
 
 def find_all_files(
@@ -91,23 +102,19 @@ def find_all_files(
     return files, empty
 
 
-def digest(paths: Sequence[Path]) -> str:
-    """Hex digest of the contents of files, in order; their names do not matter."""
-    total = hashlib.blake2b(digest_size=16)
-    for path in paths:
-        total.update(f"{path.stat().st_size}:".encode())
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                total.update(block)
-    return total.hexdigest()
-
-
-def read_text(path: Path, stats: ReadStats) -> Iterator[str]:
+def read_text(
+    path: Path, stats: ReadStats, start: int = 0, stop: int | None = None
+) -> Iterator[str]:
     """The text of a file in parts, without byte order mark, every line end as a line feed; of a
-    compressed one the text it holds."""
+    compressed one the text it holds.
+
+    start, stop: only the lines that begin in these bytes
+    """
+    whole = not start and stop is None
+    blocks = read_bytes(path, BLOCK) if whole else _read_lines(path, start, stop)
     lines = io.IncrementalNewlineDecoder(None, translate=True)
-    pending, offset, first = b"", 0, True
-    for block in itertools.chain(read_bytes(path, BLOCK), [b""]):
+    pending, offset, first = b"", start, not start
+    for block in itertools.chain(blocks, [b""]):
         data = pending + block
         text, used = _decode(data, not block, path, offset, stats)
         pending, offset = data[used:], offset + used
@@ -115,6 +122,30 @@ def read_text(path: Path, stats: ReadStats) -> Iterator[str]:
             text, first = text.removeprefix("\ufeff"), False
         if part := lines.decode(text, final=not block):
             yield part
+
+
+def _read_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
+    """The bytes of the lines that begin in start … stop."""
+    with path.open("rb") as file:
+        begin = _line_start(file, start)
+        end = path.stat().st_size if stop is None else _line_start(file, stop)
+        file.seek(begin)
+        while begin < end and (block := file.read(min(BLOCK, end - begin))):
+            begin += len(block)
+            yield block
+
+
+def _line_start(file: IO[bytes], at: int) -> int:
+    """Where the first line that begins at a byte or after it begins; the end where none does."""
+    if not at:
+        return 0
+    at -= 1
+    file.seek(at)
+    while block := file.read(BLOCK):
+        if (found := block.find(b"\n")) >= 0:
+            return at + found + 1
+        at += len(block)
+    return at
 
 
 def _decode(data: bytes, final: bool, path: Path, offset: int, stats: ReadStats):
@@ -152,10 +183,12 @@ def lines(parts: Iterator[str], stats: ReadStats) -> Iterator[str]:
         yield tail
 
 
-def documents(path: Path, kind: DocumentIs, stats: ReadStats) -> Iterator[str]:
+def documents(
+    path: Path, kind: DocumentIs, stats: ReadStats, start: int = 0, stop: int | None = None
+) -> Iterator[str]:
     """The documents of a file: all of it, runs of lines without a blank one, or single lines.
-    Blank documents are left out."""
-    parts = read_text(path, stats)
+    Blank documents are left out. start, stop: of the lines that begin in these bytes."""
+    parts = read_text(path, stats, start, stop)
     if kind == "line":
         yield from (line for line in lines(parts, stats) if line.strip())
     elif kind == "paragraph":

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fxformer.batch import Labels, Rows
-from fxformer.data.packing import account, fitted, places
+from fxformer.data.packing import account, places
+from fxformer.data.packing_index import fitted
 from fxformer.ranges import ranges
 
 ROUND = 8  # rows are as long as the longest input, rounded up to a multiple of this

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Packed, PackedPieces, Template, fitted
+from fxformer.data.packing import Packed, PackedPieces, Template
+from fxformer.data.packing_index import fitted
 from fxformer.data.packing_pairs import PairRows
 from fxformer.task.features import rounded, row_length
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from fxformer.data import disk_cache
 from fxformer.data.huggingface import HuggingFace
 from fxformer.data.packing import Blocks, Segments
 from fxformer.data.records import Delimited, JsonLines, Parquet
@@ -128,7 +127,7 @@ def test_facts_count_what_is_there(lines):
 
 def test_the_second_time_nothing_is_made_again(lines, tmp_path, monkeypatch):
     first = lines.source
-    monkeypatch.setattr(disk_cache, "write", lambda *_: pytest.fail("tokenised again"))
+    monkeypatch.setattr(Text, "unit_texts", lambda *_: pytest.fail("read again"))
     again = corpus(tmp_path, files=lines.files, document_is="line").source
     assert again.facts == first.facts and texts(again, "train") == texts(first, "train")
 
@@ -144,7 +143,7 @@ def test_a_change_of_the_text_or_a_knob_is_noticed(lines, tmp_path):
 
 def test_a_cache_cut_short_is_made_anew(lines, tmp_path):
     expected = texts(lines.source, "train")
-    (ids,) = tmp_path.glob("cache/corpora/*/train.ids")
+    (ids,) = tmp_path.glob("cache/corpora/*/train.ids.000000.000")
     ids.write_bytes(ids.read_bytes()[:-4])
     (card,) = tmp_path.glob("cache/tokenizers/*/*.json")
     card.write_text(card.read_text()[:40])
@@ -167,7 +166,7 @@ def test_processes_that_start_together_agree(lines, tmp_path):
     racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [racer.communicate()[0] for racer in racers]
     assert all(racer.returncode == 0 for racer in racers) and len(set(said)) == 1
-    assert len(list(tmp_path.glob("cache/*/*"))) == 2  # one tokenizer, one corpus
+    assert len(list(tmp_path.glob("cache/*/*"))) == 3  # one survey, one tokenizer, one corpus
     assert not [path for path in tmp_path.glob("cache/*/.*")]
 
 

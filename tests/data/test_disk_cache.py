@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fxformer.data import disk_cache
+from fxformer.data.shards import mapped
 
 
 def whole(folder):
@@ -55,7 +56,7 @@ def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
     """Not SIGBUS, which ends the process without a word."""
     path = tmp_path / "train.ids"
     path.write_bytes(np.arange(100_000, dtype=np.int32).tobytes())
-    ids = disk_cache.mapped(path)
+    ids = mapped(path)
     assert type(ids[3:5]) is np.ndarray and ids[7] == 7 and list(ids[[9, 8]]) == [9, 8]
     os.truncate(path, 10_000)
     for index in (3, slice(90_000, 90_002), np.array([99_999])):
@@ -66,7 +67,7 @@ def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
 def test_a_deleted_file_is_still_mapped(tmp_path):
     path = tmp_path / "train.ids"
     path.write_bytes(np.arange(10, dtype=np.int32).tobytes())
-    ids = disk_cache.mapped(path)
+    ids = mapped(path)
     path.unlink()
     assert ids[9] == 9
 

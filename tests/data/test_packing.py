@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fxformer.batch import Limit
 from fxformer.data.documents import Documents, join
-from fxformer.data.packing import Blocks, Padded, Segments, Template, best_fit
+from fxformer.data.packing import Blocks, Padded, Segments, Template
+from fxformer.data.packing_index import best_fit
 from fxformer.data.packing_pairs import Paired, PairedSegments, Prompted
 
 PAD, BOS, EOS = 0, 2, 3

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fxformer.data import text_files
+from fxformer.data import file_hash, text_files
 from fxformer.data.labelled import readers
 from fxformer.data.labelled.readers import ReadOptions, SourceRecord
 from fxformer.data.labelled.rows import BadRow, missing
@@ -64,9 +64,9 @@ def fingerprint(given: FileList) -> str:
     """Key of the contents of a file list."""
     parts = [given.split]
     for label, patterns in given.by_label.items():
-        parts += [str(label), text_files.digest(text_files.find_files(patterns, given.option))]
+        parts += [str(label), file_hash.digest(text_files.find_files(patterns, given.option))]
     for role, (option, patterns) in given.by_role.items():
-        parts += [role, text_files.digest(text_files.find_files(patterns, option))]
+        parts += [role, file_hash.digest(text_files.find_files(patterns, option))]
     return " ".join(parts)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from fxformer.batch import Batch
 from fxformer.config.type_check import nearest
-from fxformer.data.packing import fitted
+from fxformer.data.packing_index import fitted
 from fxformer.errors import UserError
 from fxformer.inference.features.pooling import POOLINGS, Pooling, default_pooling, pooled
 from fxformer.inference.forward import HiddenStates
