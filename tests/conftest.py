@@ -1,5 +1,6 @@
 """What all tests share: the CPU, a compilation cache, and where real data may lie."""
 
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -11,6 +12,9 @@ from skips import ListedSkips
 
 from tests.compiling import compile_quickly
 from tests.sampling import one_in, tenth
+
+# Tracing makes objects by the million, nearly all freed without the collector of cycles.
+gc.set_threshold(50_000, 20, 20)
 
 # Before anything imports jax. What the caller has set wins.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fxformer" / "tests"

@@ -1,18 +1,32 @@
 """Which option of a config group a resolved piece of config is."""
 
 from collections.abc import Iterable
-from functools import cache
+from copy import deepcopy
+from functools import cache, lru_cache
+from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from fxformer.config import folders
+from fxformer.config import folders, packages
 
 
 def composed(name: str | None, overrides: Iterable[str]) -> DictConfig:
-    """conf/NAME.yaml (None: nothing) with these overrides; outside of any running Hydra job."""
+    """conf/NAME.yaml (None: nothing) with these overrides; outside of any running Hydra job.
+
+    A command that opens a model composes the same several times, at 0.3 s each: those are kept.
+    """
+    own = (folders.conf_folder(), folders.experiments_folder())
+    declared = [packages.folders(kind).values() for kind in ("conf", "experiments")]
+    return deepcopy(_composed(name, tuple(overrides), (*own, *chain(*declared))))
+
+
+@lru_cache(128)
+def _composed(name: str | None, overrides: tuple[str, ...], places: tuple[Path, ...]) -> DictConfig:
+    """places: where the yaml files lie"""
     folders.register()
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()

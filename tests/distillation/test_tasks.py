@@ -13,7 +13,7 @@ from tests.first_state import first_state
 from tests.task.rows import PACKED, TASKS, setup_of
 
 
-@pytest.mark.sample(2)
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("task", TASKS)
 def test_terms_of_a_task_are_the_same_however_rows_are_packed(tmp_path, task):
     """Of two models, and of one against itself; each label counts once."""

@@ -11,6 +11,7 @@ from fxformer.rules import named
 from tests.distillation.pairs import NO_DROPOUT, logits, one_step, pair, warm_started
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
 def test_a_teacher_against_itself_gives_its_entropy(family):
     setup = pair(family, *NO_DROPOUT, "distillation.terms.hidden.layers=uniform")
@@ -43,6 +44,7 @@ def test_the_teacher_has_no_dropout_and_does_not_learn():
     assert moved and not any("teacher" in path for path in named(new.params))
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("family", ["bert", "bart"])
 def test_a_cut_batch_gives_the_same_step(family):
     """All terms are means over the whole batch, however many targets a part of it has."""

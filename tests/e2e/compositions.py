@@ -25,7 +25,7 @@ from fxformer.config.compatibility import architecture
 from fxformer.config.folders import conf_folder, pretraining_objectives
 from fxformer.config.target import locate
 from fxformer.train.setup import set_up
-from tests.compiling import OPTIONS
+from tests.first_state import compiled_step, first_state
 
 GROUPS = ("model/position", "model/residual", "model/ffn", "model/norm", "model/attention")
 GROUPS += ("tokenizer", "optimizer", "schedule", "precision")
@@ -105,14 +105,9 @@ def two_steps(argv: list[str]) -> list[float]:
     """The losses of the first two steps; the second is that of updated weights."""
     setup = set_up(composed(argv))
     batches = setup.data.train(setup.corpus.batch, setup.cfg.seed)
-    key, losses = jax.random.key(0), []
-    state = jax.jit(setup.init_state).lower(key).compile(compiler_options=OPTIONS)(key)
-    step = jax.jit(lambda state, batch: setup.step(state, batch))
+    state, step, losses = first_state(setup), compiled_step(setup), []
     for n in range(2):
-        batch = setup.put(setup.objective.corrupt(batches[n]))
-        if n == 0:
-            step = step.lower(state, batch).compile(compiler_options=OPTIONS)
-        state, sums = step(state, batch)
+        state, sums = step(state, setup.put(setup.objective.corrupt(batches[n])))
         losses.append(ratio(sums["loss"]))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
     return losses

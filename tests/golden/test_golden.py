@@ -65,7 +65,7 @@ def golden_steps() -> tuple[str, dict[str, list[tuple[str, str]]]]:
 
 
 @pytest.mark.parametrize("name", write.STEPS)
-@pytest.mark.sample(2)
+@pytest.mark.sample(4)
 def test_the_first_steps_have_the_loss_and_gradient_of_the_golden(name, golden_steps):
     instructions, steps = golden_steps
     golden = [[float.fromhex(value) for value in pair] for pair in steps[name]]

@@ -120,7 +120,7 @@ def checked_calls(model, batch, monkeypatch) -> int:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.sample(3)
+@pytest.mark.sample(6)
 def test_the_weights_are_those_of_the_output(part, monkeypatch):
     kind = "decoder" if zlib.crc32(part.encode()) % 2 else "encoder"
     model = tiny(kind, *part.split(), "model.layers=1")
