@@ -86,9 +86,14 @@ VERBS = {
     ),
     "report": Verb("the dashboard as one HTML file", f"{DASHBOARD}:report", "report_parser"),
     "attention": Verb(
-        "attention weights of a run on a text, as one HTML file",
+        "attention, rollout and logit lens of a run on a text, as one HTML file",
         f"{DASHBOARD}:attention",
         "attention_parser",
+    ),
+    "heads": Verb(
+        "importance of attention heads on texts, and export without the least important",
+        "fxformer.inference.interpret.heads_command:heads_command",
+        "heads_parser",
     ),
     "generate": Verb(
         "generate text from a prompt or a source, streamed to the terminal",

@@ -12,7 +12,8 @@ from fxformer.track.redact import Redactor
 from fxformer.track.run_reader import StoredRun
 
 Params = Mapping[str, str]
-MAX_BYTES = 64_000_000  # of attention weights in a report
+MAX_BYTES = 64_000_000  # of attention weights, queries and keys in a report
+NO_FLOW = "This file has no attention flow: write it with fxformer attention --flow."
 
 
 @functools.cache
@@ -79,16 +80,43 @@ def attention(index: RunIndex, params: Params) -> dict[str, Any]:
     params: run, step; either example (number of a held-out text) or text; target (decoder input of
     a seq2seq model); corrupt ("1": corrupt the text by the objective first)
     """
-    from fxformer.inference import text_input
     from fxformer.inspect.attention import payload
+
+    return payload(*_attention_input(index, params))
+
+
+def reading(index: RunIndex, params: Params) -> dict[str, Any]:
+    """Rollout, logit lens and head gradients for a text; see inspect.reading.payload. Parameters as
+    for `attention`."""
+    from fxformer.inspect.reading import payload
+
+    return payload(*_attention_input(index, params))
+
+
+def flow(index: RunIndex, params: Params) -> dict[str, Any]:
+    """Attention flow for a text. Parameters as for `attention`."""
+    from fxformer.inspect.reading import flow_payload
+
+    return flow_payload(*_attention_input(index, params))
+
+
+def queries_keys(index: RunIndex, params: Params) -> dict[str, Any]:
+    """Queries and keys of every head for a text. Parameters as for `attention`."""
+    from fxformer.inspect.reading import products_payload
+
+    return products_payload(*_attention_input(index, params))
+
+
+def _attention_input(index: RunIndex, params: Params):
+    """(the loaded model, the text as its input)."""
+    from fxformer.inference import text_input
 
     loaded, example = _loaded(index, params)
     if example is None and params.get("corrupt"):
         seed = _int(params, "seed") or 0
         example = text_input.corrupted_input(loaded, params.get("text", ""), seed)
     target = params.get("target", "")
-    text = example or text_input.plain_input(loaded, params.get("text", ""), target)
-    return payload(loaded, text)
+    return loaded, example or text_input.plain_input(loaded, params.get("text", ""), target)
 
 
 def samples(index: RunIndex, params: Params) -> dict[str, Any]:
@@ -134,11 +162,13 @@ class EmbeddedText:
     run: key of the run
     steps: checkpoints
     params: example, or text, target and corrupt; see `attention`
+    flow: whether attention flow is computed
     """
 
     run: str
     steps: tuple[int, ...]
     params: Mapping[str, str]
+    flow: bool = False
 
 
 def steps(run: StoredRun, which: str) -> tuple[int, ...]:
@@ -174,15 +204,30 @@ def embedded_answers(index: RunIndex, texts: Sequence[EmbeddedText]) -> dict[str
         for step in text.steps:
             params = {"run": text.run, "step": str(step), **text.params}
             found = attention(index, params)
+            pairs = _or_reason(queries_keys, index, params)
             size += sum(len(one["weights"]) for one in found["kinds"])
+            size += sum(len(one[of]["weights"]) for one in pairs.get("kinds", ()) for of in "qk")
             if size > MAX_BYTES:
                 raise UserError(
-                    f"the attention weights exceed {MAX_BYTES // 1_000_000} MB: choose fewer "
-                    "checkpoints, or shorter texts"
+                    f"attention weights, queries and keys exceed {MAX_BYTES // 1_000_000} MB: "
+                    "choose fewer checkpoints, or shorter texts"
                 )
             given[request_key("attention", params)] = found
+            given[request_key("queries_keys", params)] = pairs
+            given[request_key("reading", params)] = reading(index, params)
+            given[request_key("flow", params)] = (
+                _or_reason(flow, index, params) if text.flow else {"why": NO_FLOW}
+            )
             given[request_key("samples", params)] = _samples_or_reason(index, params)
     return given
+
+
+def _or_reason(answer, index: RunIndex, params: Params) -> dict[str, Any]:
+    """An answer, or {"why": why there is none}."""
+    try:
+        return answer(index, params)
+    except UserError as error:
+        return {"why": str(error)}
 
 
 def _samples_or_reason(index: RunIndex, params: Params) -> dict[str, Any]:

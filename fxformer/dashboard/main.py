@@ -111,21 +111,22 @@ def attention(argv: Sequence[str], console: Console | None = None) -> None:
         raise UserError("no text is given: write --text 'some words', or --held-out 0")
     output = check_output(given.output, "--output", stream=False)
     index = selected([given.run], given.runs)
-    texts = [embedded_text(index, given.run, one, given.checkpoint) for one in requests]
+    texts = [embedded_text(index, given.run, one, given.checkpoint, given.flow) for one in requests]
     with console.status("computing attention weights …"):
         size = write(index, output, texts, first="attention")
     console.print(Text(f"{formatting.si(size, 'B')}: {given.output}"), soft_wrap=True)
 
 
 def embedded_text(
-    index: RunIndex, which: str, params: dict[str, str], checkpoint: str = "all"
+    index: RunIndex, which: str, params: dict[str, str], checkpoint: str = "all", flow: bool = False
 ) -> EmbeddedText:
-    """A text to embed for the run named `which`, at checkpoints as in `steps`."""
+    """A text to embed for the run named `which`, at checkpoints as in `steps`, with its attention
+    flow or without."""
     found = find(index.root, which).folder.resolve()
     keys = [key for key, run in index.runs().items() if run.folder.resolve() == found]
     if not keys:
         raise UserError(f"{which} is not among the runs of this report: name it as a RUN too")
-    return EmbeddedText(keys[0], steps(index.run(keys[0]), checkpoint), params)
+    return EmbeddedText(keys[0], steps(index.run(keys[0]), checkpoint), params, flow)
 
 
 def folder(path: str) -> Path:
@@ -228,8 +229,9 @@ def attention_parser() -> Parser:
     """The arguments of `fxformer attention`."""
     parser = Parser(
         "attention",
-        "Write the attention weights of every head of a run, and the model's predictions, as one "
-        "self-contained HTML file, which opens without a network.",
+        "Write the attention weights of every head of a run, queries and keys, attention rollout, "
+        "the logit lens and the model's predictions for a text, as one self-contained HTML file, "
+        "which opens without a network.",
         examples=[
             ("bert --text 'a <mask> in it'", "a text; <mask> is the mask token"),
             ("bart --held-out 0 --corrupt --checkpoint all", "a held-out text, at all checkpoints"),
@@ -254,6 +256,9 @@ def attention_parser() -> Parser:
     )
     parser.add_argument(
         "--corrupt", action="store_true", help="corrupt the text as the run's objective does"
+    )
+    parser.add_argument(
+        "--flow", action="store_true", help="with attention flow, which is slow (40 tokens at most)"
     )
     parser.add_argument(
         "--checkpoint",

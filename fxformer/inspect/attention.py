@@ -37,17 +37,22 @@ def distance(weights: Float[np.ndarray, "L H T S"]) -> Float[np.ndarray, "L H"]:
 def payload(loaded: LoadedRun, text: TextInput) -> dict[str, Any]:
     """Attention of a text as JSON for the dashboard. UserError if it is too large to send."""
     found = attention(loaded, text)
-    size = sum(one.weights.size for one in found)
+    check_size(sum(one.weights.size for one in found))
+    kinds = [attention_json(one, loaded) for one in found]
+    return {"run": loaded.run.id, "step": loaded.step, "note": text.note, "kinds": kinds}
+
+
+def check_size(size: int) -> None:
+    """Raise UserError where so many numbers of two bytes are too many for a response."""
     if size > MAX_WEIGHTS:
         raise UserError(
             f"{size / 1e6:.0f} million attention weights exceed the limit of "
             f"{MAX_WEIGHTS / 1e6:.0f} million: choose a shorter text"
         )
-    kinds = [_as_json(one, loaded) for one in found]
-    return {"run": loaded.run.id, "step": loaded.step, "note": text.note, "kinds": kinds}
 
 
-def _as_json(one: Attention, loaded: LoadedRun) -> dict[str, Any]:
+def attention_json(one: Attention, loaded: LoadedRun) -> dict[str, Any]:
+    """One kind of attention as JSON: tokens, weights, entropy and distance of each head."""
     layers, heads = one.weights.shape[:2]
     tokenizer = loaded.tokenizer
     read = tokenizer.of_source

@@ -119,6 +119,7 @@ def test_the_file_asks_nobody_for_anything(folder, tmp_path):
             "1",
             "--checkpoint",
             "all",
+            "--flow",
             f"runs={folder / 'runs'}",
             "-o",
             str(file),
@@ -132,12 +133,36 @@ def test_the_file_asks_nobody_for_anything(folder, tmp_path):
         watched.page.focus("input[type=range]")
         watched.page.keyboard.press("Home")
         watched.page.wait_for_selector(".step:has-text('1 of 3')")
+        read_every_way(watched.page)
         watched.show("samples")
         shown(watched, "samples")
         assert watched.page.locator(".prediction").count() > 0
         assert watched.page.evaluate("window.harm") is None
         watched.clean(file.as_uri())
         assert watched.hosts <= {""}
+
+
+def read_every_way(page):
+    """Each view of the text has what it says."""
+    words = page.locator(".query .token").count()
+    page.wait_for_selector("h2:has-text('importance for this text')")
+    mode = ".segments[aria-label=view] button:text-is('{}')".format
+    page.click(mode("Queries and keys"))
+    page.wait_for_selector(".products tbody tr[tabindex] >> nth=0")
+    assert page.locator(".products tbody tr[tabindex]").count() == words
+    page.click(".products tbody tr[tabindex] >> nth=2")
+    assert "at 2" in page.inner_text(".neuron-pair h2")
+    for name in ("Rollout", "Flow"):
+        page.click(mode(name))
+        page.wait_for_selector(f".influence p:has-text('{name.lower()}')")
+        page.hover(".query .token:nth-child(2)")
+        total = sum(float(text) for text in page.locator(".details .number").all_inner_texts())
+        assert 0 < total <= 1.005 and page.locator(".key .token").count() == words
+    page.click(mode("Logit lens"))
+    page.wait_for_selector(".lens-table")
+    assert page.locator(".lens-table tbody tr").count() == 3  # two layers, and the embeddings
+    page.click(".lens-cell >> nth=1")
+    assert page.locator(".lens-details li").count() == 5
 
 
 def test_a_report_shows_the_texts_that_were_asked_for(folder, tmp_path):

@@ -13,7 +13,14 @@ views.add({
     };
     const above = h("div.inputs"), switches = h("div.toolbar.switches"), body = h("div.attention");
     fill(root, above, switches, body);
-    let kinds = null, drawn = null;
+    let kinds = null, drawn = null, request = null;
+    const MODES = [["heads", "Heads"], ["model", "All heads"], ["neurons", "Queries and keys"], ["rollout", "Rollout"],
+      ["flow", "Flow"], ["lens", "Logit lens"]];
+    const OWN = { neurons: "queries_keys", rollout: "reading", flow: "flow", lens: "reading" }; // mode -> request
+    const INFLUENCE = { // of input tokens on positions
+      rollout: "Attention rollout: the share of each input token in a position after a layer, by the mean of the heads and the residual connections (Abnar and Zuidema 2020).",
+      flow: "Attention flow: the maximum flow from a position of the last layer to each input token, as a share of the position's flows (Abnar and Zuidema 2020).",
+    };
 
     // Limits the selection to the layers and heads of this model.
     function settle(shown) {
@@ -32,14 +39,66 @@ views.add({
         fill(body);
         return;
       }
+      if (OWN[selected.mode]) return showOwn(OWN[selected.mode]);
       const shown = kinds.find((one) => one.kind === selected.kind) || kinds[0];
       selected.kind = shown.kind;
       settle(shown);
       views.keep({ kind: selected.kind, mode: selected.mode, layer: selected.layer,
         heads: selected.heads.join(".") });
-      refill(kindSwitch(), modeSwitch(), selected.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
+      refill(kindSwitch(kinds), modeSwitch(), selected.mode === "heads" && [layerChoice(shown), headSwitch(shown)]);
       if (selected.mode === "model") attentionGrid.draw(body, shown, selected, open);
       else drawHeads(shown);
+    }
+
+    // A view with an answer of its own, fetched when it is first shown.
+    async function showOwn(path) {
+      const [mode, asked] = [selected.mode, request];
+      views.keep({ mode });
+      if (!switches.childElementCount) refill(modeSwitch());
+      fill(body, h("p.soft", "computing …"));
+      let answer;
+      try {
+        answer = await inspectInput.get(path, request);
+      } catch (error) {
+        answer = { why: error.message };
+      }
+      if (mode !== selected.mode || asked !== request || !root.isConnected) return;
+      drawOwn(mode, answer);
+    }
+
+    function drawOwn(mode, answer) {
+      if (drawn) drawn.leave();
+      drawn = null;
+      if (answer.why) {
+        refill(modeSwitch());
+        fill(body, h("p.soft", answer.why));
+      } else if (mode === "lens") {
+        refill(modeSwitch());
+        attentionLens.draw(body, answer.lens);
+      } else {
+        const own = (mode === "rollout" ? answer.rollout : answer.kinds).map(weights.read);
+        const shown = own.find((one) => one.kind === selected.kind) || own[own.length - 1];
+        selected.kind = shown.kind;
+        const again = () => drawOwn(mode, answer);
+        if (mode === "neurons") {
+          settle(shown);
+          refill(kindSwitch(own, again), modeSwitch(), layerChoice(shown, again), headChoice(shown, again));
+          attentionNeurons.draw(body, shown, selected);
+        } else drawInfluence(mode, own, shown, again);
+      }
+    }
+
+    function drawInfluence(mode, own, shown, again) {
+      const last = shown.layers - 1;
+      if (selected.ofKind !== mode + shown.kind) Object.assign(selected, { ofKind: mode + shown.kind, after: last });
+      const after = Math.min(selected.after, last);
+      refill(kindSwitch(own, again), modeSwitch(), last > 0 && choice("after layer",
+        Array.from({ length: shown.layers }, (_, layer) => [String(layer), String(layer + 1)]), String(after),
+        (value) => { selected.after = Number(value); again(); }));
+      const left = h("div.heads"), note = shown.source
+        ? ` The keys are the ${shown.source} tokens of the source, then those of the target.` : "";
+      fill(body, h("div.influence", h("p.soft", INFLUENCE[mode] + note), left));
+      drawn = attentionHeads.draw(left, shown, { layer: after, heads: [0], verbs: ["draws on", "flows into"] });
     }
 
     // Redraws the switches; the pressed one keeps the focus.
@@ -61,13 +120,24 @@ views.add({
     }
 
     function drawHeads(shown) {
-      const left = h("div.heads"), entropy = h("div.heat"), distance = h("div.heat");
+      const left = h("div.heads"), entropy = h("div.heat"), distance = h("div.heat"), gradient = h("div");
       fill(body, left, h("aside.measures",
         h("h2", "entropy per head, nats"), h("p.soft.small", `0: each token attends to one token; ${Math.log(shown.keys.length).toFixed(1)}: uniform`), entropy,
-        h("h2", "mean distance, tokens"), h("p.soft.small", "weighted distance from the query to its keys"), distance));
+        h("h2", "mean distance, tokens"), h("p.soft.small", "weighted distance from the query to its keys"), distance, gradient));
       drawn = attentionHeads.draw(left, shown, selected);
       heat(entropy, shown, "entropy", "nats", Math.log(shown.keys.length));
       heat(distance, shown, "distance", "tokens", Math.max(...shown.distance.flat()));
+      drawGradient(gradient, shown);
+    }
+
+    // Importance of the heads for the loss of this text, where it has one.
+    async function drawGradient(element, shown) {
+      const { gradients } = await inspectInput.get("reading", request).catch(() => ({}));
+      const rows = gradients && gradients[shown.kind];
+      if (!rows || rows.length !== shown.layers || !element.isConnected) return;
+      const plot = h("div.heat");
+      fill(element, h("h2", "importance for this text, nats"), h("p.soft.small", "|∂ loss / ∂ factor of the head's output|"), plot);
+      heat(plot, { ...shown, gradient: rows }, "gradient", "nats", Math.max(...rows.flat()) || 1);
     }
 
     async function heat(element, shown, name, unit, most) {
@@ -77,7 +147,7 @@ views.add({
         data: [{
           type: "heatmap", z: shown[name], x: numbers(shown.heads), y: numbers(shown.layers),
           zmin: 0, zmax: most, colorscale: [[0, chart.ink("card")], [1, chart.ink("accent")]], xgap: 2, ygap: 2,
-          hovertemplate: `layer %{y}, head %{x}<br>%{z:.2f} ${unit}<extra></extra>`,
+          hovertemplate: `layer %{y}, head %{x}<br>%{z:.3g} ${unit}<extra></extra>`,
           colorbar: { thickness: 8, len: 1, tickfont: { color: chart.ink("soft"), size: 11 }, outlinewidth: 0 },
         }],
         layout: {
@@ -91,24 +161,30 @@ views.add({
     }
 
     // A segmented control.
-    function segmented(label, options, value, change) {
+    function segmented(label, options, value, change, redraw = show) {
       return h("div.segments", { role: "group", "aria-label": label }, options.map(([key, text]) => h("button", {
-        "aria-pressed": String(key === value), onclick: () => { change(key); show(); },
+        "aria-pressed": String(key === value), onclick: () => { change(key); redraw(); },
       }, text)));
     }
 
-    function kindSwitch() {
-      if (kinds.length < 2) return null;
-      return segmented("kind of attention", kinds.map((one) => [one.kind, weights.NAMES[one.kind]]), selected.kind, (key) => { selected.kind = key; });
+    function kindSwitch(known, redraw = show) {
+      if (known.length < 2) return null;
+      return segmented("kind of attention", known.map((one) => [one.kind, weights.NAMES[one.kind]]), selected.kind,
+        (key) => { selected.kind = key; }, redraw);
     }
 
     function modeSwitch() {
-      return segmented("view", [["heads", "Heads"], ["model", "All heads"]], selected.mode, (key) => { selected.mode = key; });
+      return segmented("view", MODES, selected.mode, (key) => { selected.mode = key; });
     }
 
-    function layerChoice(shown) {
+    function headChoice(shown, redraw) {
+      const names = Array.from({ length: shown.heads }, (_, head) => [String(head), String(head + 1)]);
+      return choice("head", names, String(selected.heads[0]), (value) => { selected.heads = [Number(value)]; redraw(); });
+    }
+
+    function layerChoice(shown, redraw = show) {
       const names = Array.from({ length: shown.layers }, (_, layer) => [String(layer), String(layer + 1)]);
-      return choice("layer", names, String(selected.layer), (value) => { selected.layer = Number(value); show(); });
+      return choice("layer", names, String(selected.layer), (value) => { selected.layer = Number(value); redraw(); });
     }
 
     function headSwitch(shown) {
@@ -127,7 +203,8 @@ views.add({
       else if (selected.heads.length > 1) selected.heads = selected.heads.filter((one) => one !== head);
     }
 
-    const panel = await inspectInput.panel(above, "attention", { target: true, corrupt: true }, (answer) => {
+    const panel = await inspectInput.panel(above, "attention", { target: true, corrupt: true }, (answer, asked) => {
+      request = asked;
       kinds = answer && answer.kinds.map(weights.read);
       show();
     });

@@ -80,7 +80,8 @@ const attentionHeads = (() => {
       }
       const own = focus.side === "query" ? queries : keys, other = focus.side === "query" ? keys : queries;
       const best = weights.strongest(shown, selected.layer, selected.heads, focus.side, focus.index, 8);
-      const verb = focus.side === "query" ? "attends to" : "is attended to by";
+      const [draws, gives] = selected.verbs || ["attends to", "is attended to by"];
+      const verb = focus.side === "query" ? draws : gives;
       fill(details, h("p", h("span.word", own[focus.index]), ` at ${focus.index} ${verb}`),
         h("ol.best", best.map(([index, weight]) => h("li",
           h("span.word", other[index]), h("span.soft", ` at ${index}`),

@@ -29,5 +29,10 @@ const weights = (() => {
 
   const NAMES = { encoder: "encoder", decoder: "decoder", cross: "cross-attention" };
 
-  return { read, strongest, MAX_WEIGHT, NAMES };
+  // Float32Array of numbers in base64.
+  function floats(text) {
+    return new Float32Array(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer);
+  }
+
+  return { read, floats, strongest, MAX_WEIGHT, NAMES };
 })();
