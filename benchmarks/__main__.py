@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 NAMES = (
-    "step", "finetune", "generate", "corruption", "dashboard", "first_steps", "intervals", "meter",
-    "nvml", "overheads", "plans", "random_search", "step_table", "trial",
+    "step", "attention", "finetune", "generate", "corruption", "dashboard", "first_steps",
+    "intervals", "meter", "nvml", "overheads", "plans", "random_search", "step_table", "trial",
 )  # fmt: skip
 
 

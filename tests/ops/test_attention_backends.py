@@ -1,5 +1,6 @@
 """Every backend of attention against the reference, forward and backward."""
 
+import functools
 import itertools
 
 import jax
@@ -7,9 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fxformer.errors import UserError
 from fxformer.ops.attention import attend as package
+from fxformer.ops.attention import choice
 from fxformer.ops.attention.attend import attend
 from fxformer.ops.attention.mask import AttentionMask
+from fxformer.ops.attention.pallas import pallas_attention
+from fxformer.ops.attention.splash import splash_attention
 from fxformer.ops.attention.tiled import tiled_attention
 from tests.models import close
 
@@ -140,3 +145,90 @@ def test_a_row_of_padding_is_finite(monkeypatch):
     q, k, v, _, _ = given(mask := AttentionMask(s, s, causal=True))
     y, pull = jax.vjp(lambda *a: attend(*a, mask, scale=1.0, backend="cpu"), q, k, v)
     assert all(np.isfinite(x).all() for x in (y, *pull(jnp.ones_like(y))))
+
+
+KERNELS = {
+    "pallas": functools.partial(pallas_attention, interpret=True),
+    "splash": functools.partial(splash_attention, interpret=True),
+}
+
+
+def interpreted(monkeypatch, name):
+    """The kernel of another platform, as jax operations on this one."""
+    where = next(platform for platform, names in choice.BACKENDS.items() if name in names)
+    monkeypatch.setattr(choice, "platform", lambda: where)
+    monkeypatch.setitem(package.BACKENDS, name, KERNELS[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [64, 192])
+@pytest.mark.parametrize(
+    "name, kind",
+    [(name, kind) for name in KERNELS for kind in ("segments", "causal")]
+    + [("splash", "window"), ("splash", "causal window"), ("splash", "cross")],
+)
+def test_interpreted_kernels_are_the_reference(name, kind, length, monkeypatch):
+    """Packed segments, and lengths of 64 modulo 128, which are filled up."""
+    interpreted(monkeypatch, name)
+    mask = masks(length)[kind]
+    compare(name, mask, given(mask, width=128 if name == "splash" else 16), tolerance=1e-4)
+
+
+@pytest.mark.parametrize(
+    "kind, length", [("segments", 64), ("causal", 64), ("prefix", 64), ("window", 130)]
+)
+def test_what_cudnn_is_given_is_the_reference(kind, length, monkeypatch):
+    """The same arguments, computed by XLA instead of cuDNN's kernel."""
+    monkeypatch.setattr(choice, "platform", lambda: "gpu")
+    original, seen = jax.nn.dot_product_attention, []
+
+    def by_xla(*arguments, implementation, **known):
+        seen.append(implementation)
+        return original(*arguments, implementation="xla", **known)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", by_xla)
+    mask = masks(length)[kind]
+    compare("cudnn", mask, given(mask, dtype=jnp.bfloat16), tolerance=0.1)
+    assert set(seen) == {"cudnn"}
+
+
+def test_cudnn_is_lowered_with_its_kernel_and_the_segments(monkeypatch):
+    """Abstractly, for a machine that is not here; nothing is run."""
+    monkeypatch.setattr(choice, "platform", lambda: "gpu")
+    from jax._src.cudnn import fused_attention_stablehlo as inside
+
+    monkeypatch.setattr(inside, "check_cudnn_version", lambda: 91000)
+    monkeypatch.setattr(inside, "check_compute_capability", lambda capability: True)
+    monkeypatch.setattr(inside, "is_cuda_compute_capability_equal", lambda capability: False)
+    mask = masks(192)["causal"]
+    *inputs, _, w = given(mask, width=64, dtype=jnp.bfloat16)
+
+    def loss(q, k, v, segments):
+        own = AttentionMask(segments, segments, causal=True)
+        return (attend(q, k, v, own, scale=0.1, backend="cudnn") * w).sum()
+
+    traced = jax.jit(jax.grad(loss, (0, 1, 2))).trace(*inputs, mask.query_segments)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert "__cudnn$fmhaScaleBiasSoftmax" in text and "__cudnn$fmhaScaleBiasSoftmaxBackward" in text
+    assert "tensor<2x1x256x256xbf16>" in text  # the mask, as a bias
+
+
+def test_what_a_backend_cannot_compute_is_refused_while_a_run_is_set_up(monkeypatch):
+    mask = masks(18)["causal"]
+    q, k, v, _, _ = given(mask)
+
+    def ask(backend, **known):
+        with choice.recorded() as found:
+            attend(q, k, v, mask, scale=1.0, backend=backend, **known)
+        return found
+
+    with pytest.raises(UserError, match="cudnn runs on gpu, and this is cpu.*backend=auto"):
+        ask("cudnn")
+    (auto,) = ask("auto")
+    assert auto.backend == "reference" and "cpu is faster from 2048 tokens on" in auto.reason
+    monkeypatch.setattr(choice, "platform", lambda: "gpu")
+    with pytest.raises(UserError, match="cudnn takes bfloat16 and float16, not float32"):
+        ask("cudnn")
+    (auto,) = ask("auto", dropout=0.1, key=KEY)
+    assert auto.backend == "reference"
+    assert "cudnn takes bfloat16" in auto.reason and "pallas has no dropout" in auto.reason

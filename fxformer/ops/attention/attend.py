@@ -4,8 +4,11 @@ import jax
 from jaxtyping import Array, Bool, Float
 
 from fxformer.ops.attention.choice import Call, choose
+from fxformer.ops.attention.cudnn import cudnn_attention
 from fxformer.ops.attention.mask import AttentionMask
+from fxformer.ops.attention.pallas import pallas_attention
 from fxformer.ops.attention.reference import reference_attention, split_heads
+from fxformer.ops.attention.splash import splash_attention
 from fxformer.ops.attention.tiled import tiled_attention
 from fxformer.ops.dropout import row_seeds
 
@@ -34,7 +37,7 @@ def attend(
     dropout, key: rate of dropout on the attention weights, and its PRNG key (None: no dropout)
     capture: list to which the attention weights are appended, in float32 and 0 where masked; None:
         they need not be formed. The output is the same either way
-    backend: one of `choice.BACKENDS`, or auto: the fastest for this call. Raises UserError where it
+    backend: one of `choice.Backend`; auto: the fastest for this call. Raises UserError where it
         cannot compute this call, while a run is set up (`choice.recorded`)
     """
     dropping = key is not None and dropout > 0
@@ -52,4 +55,9 @@ def attend(
     return y.reshape(q.shape)
 
 
-BACKENDS = {"cpu": tiled_attention}
+BACKENDS = {
+    "cpu": tiled_attention,
+    "cudnn": cudnn_attention,
+    "pallas": pallas_attention,
+    "splash": splash_attention,
+}

@@ -10,11 +10,12 @@ import jax
 from jaxtyping import Array
 
 from fxformer.errors import UserError
+from fxformer.ops.attention import cudnn, pallas, splash
 from fxformer.ops.attention.mask import AttentionMask
 
-Backend = Literal["auto", "reference", "cpu"]
-AUTO = {"cpu": ("cpu",)}  # {platform: backends that it prefers to the reference}
-PLATFORMS = {"cpu": ("cpu",)}  # {backend: platforms that it runs on}; the reference runs on all
+Backend = Literal["auto", "reference", "cpu", "cudnn", "pallas", "splash"]
+# {platform: backends that run on it, the preferred first}; the reference runs on all
+BACKENDS = {"cpu": ("cpu",), "gpu": ("cudnn", "pallas"), "tpu": ("splash",)}
 
 # Query-key pairs of a row from which on tiles are the faster on CPU (docs/performance.md)
 TILED_PAIRS, TILED_WINDOW_PAIRS = 2048**2, 512**2
@@ -112,7 +113,7 @@ def choose(asked: str, call: Call) -> str:
     if asked == "reference":
         return _noted(record, asked, asked, call, "asked for")
     reasons = []
-    for name in AUTO.get(platform(), ()):
+    for name in BACKENDS.get(platform(), ()):
         obstacle = _obstacle(name, call) or _disadvantage(name, call)
         if obstacle is None:
             return _noted(record, asked, name, call, f"the fastest for such a call on {platform()}")
@@ -139,32 +140,35 @@ def platform() -> str:
 
 def _obstacle(name: str, call: Call) -> str | None:
     """Why a backend cannot compute a call, as the end of a sentence; None: it can."""
-    if platform() not in PLATFORMS[name]:
-        return f"runs on {' or '.join(PLATFORMS[name])}, and this is {platform()}"
+    if name not in BACKENDS.get(platform(), ()):
+        own = next(where for where, names in BACKENDS.items() if name in names)
+        return f"runs on {own}, and this is {platform()}"
     mask = call.mask
     if mask is None:
         return "takes a symbolic mask, and this attention makes a dense one"
     if mask.window is not None and not isinstance(mask.window, int):
         return "needs a window that is known when the program is traced"
-    return OBSTACLES[name](call, mask)
-
-
-def _cpu_obstacle(call: Call, mask: AttentionMask) -> str | None:
-    if call.bias and (mask.window_exempt is not None or mask.queries is not None):
+    biased, dropout = call.bias > 0, call.dropout
+    if name == "cudnn":
+        return cudnn.obstacle(call.width, call.dtype, biased, dropout)
+    if name == "pallas":
+        return pallas.obstacle(mask, call.queries, call.keys, biased, dropout)
+    if name == "splash":
+        return splash.obstacle(mask, biased, dropout)
+    if biased and (mask.window_exempt is not None or mask.queries is not None):
         return "has no bias beside global tokens"
     return None
 
 
-OBSTACLES = {"cpu": _cpu_obstacle}
-
-
 def _disadvantage(name: str, call: Call) -> str | None:
     """Why a backend that can compute a call is not the best; None: it is."""
+    if name == "cudnn":
+        return None
+    if jax.device_count() > 1:  # jax would gather all rows on each device
+        return f"is not divided among {jax.device_count()} devices"
     if name != "cpu":
         return None
-    if jax.device_count() > 1:
-        return f"loops over rows, which {jax.device_count()} devices share"
-    windowed = call.window is not None and 2 * call.window <= call.keys
+    windowed = call.window is not None and 4 * call.window <= call.keys
     least = TILED_WINDOW_PAIRS if windowed else TILED_PAIRS
     if call.queries * call.keys < least:
         return f"is faster from {round(least**0.5)} tokens on"

@@ -49,18 +49,20 @@ def tiled_attention(
     A query whose keys are all masked gets zeros.
 
     seed: of the dropout of each row; None: no dropout
-    sizes: of the blocks of queries and keys; None: those for this number of heads and mask
+    sizes: of the blocks of queries and keys; None: those for this mask
     """
     lengths = (q.shape[1], k.shape[1])
-    sizes = block_sizes(q.shape[2] * q.shape[3], mask) if sizes is None else sizes
+    sizes = block_sizes(mask) if sizes is None else sizes
     tiles = make_tiles(mask, *sizes)
     settings = Settings(lengths, sizes, scale, 0.0 if seed is None else dropout)
     return _tiled(q, k, v, bias, tiles, seed, settings)
 
 
-def block_sizes(heads: int, mask: AttentionMask) -> tuple[int, int]:
-    """Queries and keys of a tile, so that the logits of all heads stay in cache."""
-    return 128, 256
+def block_sizes(mask: AttentionMask) -> tuple[int, int]:
+    """Queries and keys of a tile, whose logits should stay in cache; smaller within a window, where
+    a larger tile has more of what is masked. Measured: docs/performance.md."""
+    narrow = isinstance(mask.window, int) and mask.window <= 96
+    return (64, 64) if narrow else (128, 128)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(6,))
