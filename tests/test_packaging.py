@@ -32,6 +32,7 @@ STORY = (
     ("config",),
     ("arguments",),
     ("figures",),
+    ("distributed",),
     ("metrics",),
     ("ops",),
     ("nn",),

@@ -35,6 +35,11 @@ class Verb:
 COMMANDS, DASHBOARD = "fxformer.track.commands", "fxformer.dashboard.main"
 VERBS = {
     "train": Verb("train a model", "fxformer.cli.app:train"),
+    "launch": Verb(
+        "start several processes of this machine that train one model together",
+        "fxformer.cli.launch:launch",
+        "launch_parser",
+    ),
     "plan": Verb(
         "forecast a run or a search: parameters, FLOPs, memory, time, kWh, gCO2e",
         "fxformer.cli.app:plan",

@@ -15,6 +15,7 @@ FREE = (
     *(f"trainer.{key}" for key in ("save_every", "sample_every", "save_minutes")),
     *("trainer.keep_checkpoints", "trainer.patience", "trainer.compile_cache", "trainer.extend"),
     *("data.workers", "data.prefetch"),  # the batches are the same
+    *("mesh", "distributed"),  # the losses differ by rounding
     *("tracker", "energy", "runs", "resume"),
 )
 MASK = "<redacted>"  # what a run's folder holds in place of a secret
@@ -31,9 +32,11 @@ def resumed(cfg: DictConfig, overrides: list[str], folder: str | Path) -> DictCo
     for key, value in flat(OmegaConf.to_container(stored, resolve=False)).items():
         if value == MASK:
             OmegaConf.update(stored, key, OmegaConf.select(cfg, key), merge=False)
-    # a folder of compiled programs is this user's, never one that the run's folder names
-    own = OmegaConf.select(cfg, "trainer.compile_cache")
-    OmegaConf.update(stored, "trainer.compile_cache", own, merge=False, force_add=True)
+    # a folder of compiled programs is this user's, never one that the run's folder names; where the
+    # processes of an earlier attempt were says nothing of this one's
+    for key in ("trainer.compile_cache", "distributed"):
+        own = OmegaConf.select(cfg, key)
+        OmegaConf.update(stored, key, own, merge=False, force_add=True)
     given, sources = stored.copy(), {}
     for key in _named(overrides):
         sources |= dict.fromkeys(_take(given, cfg, key), key)

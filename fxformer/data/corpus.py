@@ -50,17 +50,20 @@ class Prepared:
     def vocabulary(self) -> Vocabulary:
         return self.tokenizer.vocabulary
 
-    def train(self, batch: int, seed: int) -> Batches:
-        """Endless shuffled batches. UserError if there are fewer rows than `batch`."""
-        return Shuffled(self.packed["train"], batch, seed)
+    def train(self, batch: int, seed: int, own: np.ndarray | None = None) -> Batches:
+        """Endless shuffled batches. UserError if there are fewer rows than `batch`.
+
+        own: numbers of the rows of each batch that are made; None: all
+        """
+        return Shuffled(self.packed["train"], batch, seed, own)
 
     def valid(self, batch: int) -> InOrder:
         """Every held-out row once, always in the same order."""
         return self.in_order("valid", batch)
 
-    def in_order(self, split: str, batch: int) -> InOrder:
-        """Every row of a split once, always in the same order."""
-        return InOrder(self.packed[split], batch)
+    def in_order(self, split: str, batch: int, own: np.ndarray | None = None) -> InOrder:
+        """Every row of a split once, always in the same order. own: as in `train`"""
+        return InOrder(self.packed[split], batch, own)
 
     def loader(
         self,

@@ -35,9 +35,12 @@ class Shuffled:
 
     The last rows of an epoch that do not fill a batch are dropped; they differ between epochs.
     Raises UserError where there are fewer rows than `batch`.
+
+    own: numbers of the rows of each batch that are made: those of this process, where several
+        train together; None: all
     """
 
-    def __init__(self, packed: Packed, batch: int, seed: int):
+    def __init__(self, packed: Packed, batch: int, seed: int, own: np.ndarray | None = None):
         if len(packed) < batch:
             facts = packed.facts()
             raise UserError(
@@ -45,7 +48,7 @@ class Shuffled:
                 f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
                 "data.length, or more text"
             )
-        self.packed, self.batch, self.seed = packed, batch, seed
+        self.packed, self.batch, self.seed, self.own = packed, batch, seed, own
         self.steps_per_epoch = len(packed) // batch
         self._order = functools.lru_cache(2)(self._shuffle)
 
@@ -59,7 +62,8 @@ class Shuffled:
         if n < 0:
             raise IndexError(f"batch {n}")
         epoch, step = divmod(n, self.steps_per_epoch)
-        which = self._order(epoch)(np.arange(step * self.batch, (step + 1) * self.batch))
+        places = np.arange(step * self.batch, (step + 1) * self.batch)
+        which = self._order(epoch)(places if self.own is None else places[self.own])
         return self.packed.rows(which, self.seed, epoch)
 
 
@@ -67,12 +71,14 @@ class InOrder:
     """Batches of every row exactly once, in order; the last one is filled with rows of padding.
 
     Seed and epoch are constant, so every evaluation of every run uses the same batches.
+
+    own: as in Shuffled
     """
 
     seed = 0
 
-    def __init__(self, packed: Packed, batch: int):
-        self.packed, self.batch = packed, batch
+    def __init__(self, packed: Packed, batch: int, own: np.ndarray | None = None):
+        self.packed, self.batch, self.own = packed, batch, own
         self.steps_per_epoch = -(-len(packed) // batch)
 
     def __len__(self) -> int:
@@ -85,6 +91,7 @@ class InOrder:
         if not 0 <= n < len(self):
             raise IndexError(f"batch {n} of {len(self)}")
         which = np.arange(n * self.batch, (n + 1) * self.batch)
+        which = which if self.own is None else which[self.own]
         return self.packed.rows(np.where(which < len(self.packed), which, -1))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import Sharding
 
 from fxformer.batch import Batch
 from fxformer.distillation.loss import DistillationLoss
@@ -45,10 +44,6 @@ class Teacher:
         """Its parameters."""
         with jax.ensure_compile_time_eval():  # arrays also where a caller is being traced
             return self.load()
-
-    def placed(self, sharding: Sharding) -> dict:
-        """Its parameters on the devices."""
-        return jax.device_put(self.params, sharding)
 
     def bound(self, params: dict) -> Objective:
         """Its objective with these parameters; for use inside jit."""

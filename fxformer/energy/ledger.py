@@ -18,9 +18,9 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fxformer import jsonl
 from fxformer.energy import host_usage
@@ -35,10 +35,25 @@ SILENT_SECONDS = 60.0  # without a line after which an attempt on another host c
 _log = logging.getLogger(__name__)
 
 
+class LineFile(Protocol):
+    """What a ledger's lines are written to."""
+
+    path: Path
+
+    def write(self, line: dict[str, Any], *, sync: bool = False) -> None:
+        """Append a line; sync: on disk when this returns. Raises OSError."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
 class Ledger:
     """Appends the totals of one attempt (one process) to `path`.
 
     every: minimum seconds between two lines of `write_if_due`; `write` writes at once
+    file: writes the lines in place of the file at `path`
     start: stored in each line while the run has no folder: {"pue", "gco2e_per_kwh", …}
     """
 
@@ -49,9 +64,12 @@ class Ledger:
         every: float = 10.0,
         start: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        file: LineFile | None = None,
     ):
         self.attempt = uuid.uuid4().hex[:12]
-        self._file, self._every, self._clock = jsonl.Writer(path), every, clock
+        self._file: LineFile = jsonl.Writer(path) if file is None else file
+        self._every, self._clock = every, clock
+        self.received: Callable[[], Sequence[dict[str, Any]]] = tuple  # lines of other processes
         self._last, self._hours = clock(), {}
         self._start: dict[str, Any] = {} if start is None else {"start": dict(start)}
         self._extra: dict[str, Any] = {}
@@ -109,6 +127,8 @@ class Ledger:
             if unattributed := meter.unattributed:
                 line["unattributed"] = unattributed
             try:
+                for other in self.received():
+                    self._file.write(other)
                 self._file.write(line, sync=True)
             except OSError as error:
                 _log.warning("%s cannot be written (%s)", self._file.path, error.strerror)

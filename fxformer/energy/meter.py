@@ -6,7 +6,7 @@ import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fxformer.energy.hourly import split_by_hour
 from fxformer.energy.sensor import Sensor, Unreadable
@@ -33,6 +33,8 @@ class Meter:
     prior: totals of earlier attempts of the same run, counted into `joules` and `totals()`
     assumptions: of the TDP model, as text
     before: seconds of the process that the sensors' first readings include; they are "startup"
+    others: totals of the other processes that train the same model, by process; counted into
+        `joules` and `totals()`, not into `own()`
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Meter:
         self._unattributed: dict[str, float] = {}
         self._hours: dict[int, float] = {}
         self._own_joules, self._prior_joules = 0.0, self.prior.joules
+        self.others: Mapping[int, EnergyTotals] = {}
         self._closed = False
 
     @contextlib.contextmanager
@@ -85,7 +88,8 @@ class Meter:
         """Joules so far, earlier attempts included. Reads the sensors that are due."""
         with self._lock:
             self._settle()
-            return self._prior_joules + self._own_joules
+            others = sum(one.joules for one in list(self.others.values()))
+            return self._prior_joules + self._own_joules + others
 
     @property
     def joules(self) -> float:
@@ -96,7 +100,8 @@ class Meter:
     def hours(self) -> dict[int, float]:
         """Joules by UTC hour as of the last `read()`, earlier attempts included."""
         with self._lock:
-            return add_by_key(self.prior.hours, self._hours)
+            others = [one.hours for one in list(self.others.values())]
+            return functools.reduce(add_by_key, others, add_by_key(self.prior.hours, self._hours))
 
     @property
     def provenance(self) -> str:
@@ -112,7 +117,7 @@ class Meter:
 
     def totals(self) -> EnergyTotals:
         """What was counted, earlier attempts included, after reading all sensors."""
-        return self.prior + self.own()
+        return sum(list(self.others.values()), self.prior + self.own())
 
     @property
     def unreadable(self) -> list[Unreadable]:
@@ -140,7 +145,8 @@ class Meter:
     def _sum(self) -> EnergySum:
         with self._lock:
             own = [EnergyEntry(*key, joules) for key, joules in self._charged.items()]
-            return sum_entries([*self.prior.entries, *own])
+            others = [e for one in list(self.others.values()) for e in one.entries]
+            return sum_entries([*self.prior.entries, *own, *others])
 
     def _settle(self, all_sensors: bool = False) -> None:
         if self._closed:

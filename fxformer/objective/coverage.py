@@ -2,6 +2,8 @@
 
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +58,20 @@ class Coverage:
         self.objective = objective
         self.pieces, self.missing, self.lost = 0, 0, Counter[str]()
         self._lock = threading.Lock()
+
+    def counts(self) -> dict[str, Any]:
+        """What was counted, as JSON."""
+        with self._lock:
+            return {"pieces": self.pieces, "missing": self.missing, "lost": dict(self.lost)}
+
+    @classmethod
+    def merged(cls, objective: Objective, counts: Iterable[Mapping[str, Any]]) -> "Coverage":
+        """The sum of what several processes have counted."""
+        made = cls(objective)
+        for one in counts:
+            made.pieces, made.missing = made.pieces + one["pieces"], made.missing + one["missing"]
+            made.lost.update(one["lost"])
+        return made
 
     def __call__(self, rows: Rows) -> Batch:
         batch = self.objective.corrupt(rows)

@@ -18,7 +18,8 @@ from fxformer.flops.jaxpr_flops import executed_flops
 from fxformer.flops.training import tokens_read
 from fxformer.plan.step_rates import estimate_rates, measure_rates
 from fxformer.train.compile import compile_step
-from fxformer.train.setup import SAMPLED_BATCHES, Setup, set_up
+from fxformer.train.experiment import SAMPLED_BATCHES
+from fxformer.train.setup import Setup, set_up
 from fxformer.train.state import count_by_part
 from fxformer.types import Positive
 

@@ -122,6 +122,26 @@ class Trackers:
             mirror.put(method, arguments)
 
 
+class NoTrackers(Trackers):
+    """Those of a process that does not own the folder of its run: nothing is logged."""
+
+    def start(self, run: Run) -> None:
+        """Nothing."""
+
+    def log(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
+        """Nothing: process 0 logs the same numbers."""
+
+    def text(self, name: str, text: str) -> None:
+        """Nothing."""
+
+    def artifact(self, name: str, path: str | Path) -> None:
+        """Nothing."""
+
+    def finish(self, summary: Mapping[str, Any]) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+
 class _Mirror:
     """One tracker, its queue and its thread. The first failure is its last call."""
 

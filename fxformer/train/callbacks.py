@@ -101,8 +101,10 @@ class SaveCheckpoint(Callback):
     def due(self, loop: LoopState) -> bool:
         totals = loop.totals
         best = self.new_best and totals.evaluated == totals.best_step == loop.step
-        planned = super().due(loop) or loop.step in self.milestones or best
-        return planned or time.monotonic() - self._at >= 60 * self.minutes
+        if super().due(loop) or loop.step in self.milestones or best:
+            return True
+        late = time.monotonic() - self._at >= 60 * self.minutes
+        return loop.agreement.settled("save", "late" if late else None) is not None
 
     def begin(self, loop: LoopState) -> None:
         best = self.new_best and loop.totals.best_step == loop.step
@@ -153,7 +155,7 @@ class SaveCheckpoint(Callback):
             if attempt or self._last != loop.step:
                 time.sleep(self.pause * attempt)
                 self._save(loop)
-            if self.checkpoints.wait() and loop.step in self.checkpoints.steps():
+            if self.checkpoints.wait() and loop.step in self.checkpoints.agreed_steps():
                 return True
         return False
 

@@ -9,12 +9,11 @@ moved to `.bad/`, and the checkpoint before it is used. Deletion starts with a r
 Why not Orbax: measured, it does not detect a flipped bit, reports a failed asynchronous save only
 at the next one (which it then drops), prevents the process from exiting after such a failure,
 deletes the newest checkpoint or the best one under `best_fn` (worse results, one NaN), does not
-sync its JSON items, and takes a second to import. It supports states that no single process can
-address; `save` refuses those by name.
+sync its JSON items, and takes a second to import. States that no single process can address are
+saved and restored by `GroupCheckpoints` (checkpoint_group.py).
 """
 
 import errno
-import math
 import shutil
 import threading
 import warnings
@@ -30,6 +29,7 @@ from fxformer.metrics.direction import Direction
 from fxformer.rules import named
 from fxformer.train import checkpoint_files
 from fxformer.train.checkpoint_files import CheckpointError, DamagedCheckpoint, fill_tree
+from fxformer.train.checkpoint_folder import CheckpointFolder
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,13 +42,7 @@ class Restored(NamedTuple):
     host: dict
 
 
-def steps_in(folder: Path) -> list[int]:
-    """Steps with a complete checkpoint in `folder`, ascending; none where the folder is absent."""
-    there = folder.iterdir() if folder.is_dir() else ()
-    return sorted(int(p.name) for p in there if p.name.isdigit() and p.is_dir())
-
-
-class Checkpoints:
+class Checkpoints(CheckpointFolder):
     """Checkpoints of one folder, written by one process at a time (see track/run_lock.py).
 
     keep_checkpoints: number of latest checkpoints to keep (at least 2: a power cut may damage the
@@ -75,23 +69,18 @@ class Checkpoints:
                 f"trainer.keep_checkpoints={keep_checkpoints}: write at least 2: a power cut may "
                 "damage the newest checkpoint"
             )
-        self.folder, self.copy_state = Path(folder), copy_state
-        self.keep_checkpoints = keep_checkpoints
+        super().__init__(folder, keep_checkpoints, milestones)
+        self.copy_state = copy_state
         self.failures, self.why = 0, ""  # consecutive failed saves, and the reason of the last one
-        self.check_owner, self.milestones = check_owner, frozenset(milestones)
+        self.check_owner = check_owner
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._clean = False
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def saving(self) -> bool:
         """Whether a checkpoint is being written."""
         return self._thread is not None and self._thread.is_alive()
-
-    def steps(self) -> list[int]:
-        """Steps with a complete checkpoint, ascending."""
-        return steps_in(self.folder)
 
     def save(
         self,
@@ -110,16 +99,29 @@ class Checkpoints:
         Raises CheckpointError for leaves that this process cannot address.
         """
         self.wait()
+        leaves = self._leaves(state)
+        score = None if metric is None else {"value": metric, "direction": direction}
+        args = (step, leaves, host, score)
+        self._thread = threading.Thread(target=self._save, args=args, name="save")
+        self._thread.start()
+
+    def _leaves(self, state: Any) -> dict[str, Any]:
+        """What is to be written, by path."""
         leaves = named(state)
         for path, leaf in leaves.items():
             if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
                 raise CheckpointError(f"{path} lies on devices of several processes")
         if self.copy_state:
             leaves = {path: np.array(leaf) for path, leaf in leaves.items()}
-        score = None if metric is None else {"value": metric, "direction": direction}
-        args = (step, leaves, host, score)
-        self._thread = threading.Thread(target=self._save, args=args, name="save")
-        self._thread.start()
+        return leaves
+
+    def agreed_steps(self) -> list[int]:
+        """`steps`, the same in all processes that train together."""
+        return self.steps()
+
+    def agreed_best(self) -> int | None:
+        """`best`, the same in all processes that train together."""
+        return self.best()
 
     def wait(self) -> bool:
         """Wait until the current save is on disk. Warns and returns False if it failed."""
@@ -166,41 +168,6 @@ class Checkpoints:
         found = {p.removeprefix(kind): a for p, a in arrays.items() if p.startswith(kind)}
         return fill_tree(abstract_params, found, self._path(step))
 
-    def host(self, step: int) -> dict:
-        """Host part of a checkpoint, verified. Raises DamagedCheckpoint."""
-        return checkpoint_files.read_host(self._path(step))["host"]
-
-    def best(self) -> int | None:
-        """Step with the best metric, the earliest on ties; None without metrics."""
-        costs = {step: self._cost(step) for step in self.steps()}
-        known = {step: cost for step, cost in costs.items() if cost is not None}
-        return min(known, key=lambda step: (known[step], step), default=None)
-
-    def read(self, step: int) -> tuple[dict[str, np.ndarray], dict]:
-        """Arrays of a checkpoint by path, and its host part, verified. Raises DamagedCheckpoint.
-
-        The arrays are memory-mapped: copy what must outlive the checkpoint.
-        """
-        body = checkpoint_files.read_host(self._path(step))
-        if body["step"] != step:
-            raise DamagedCheckpoint(f"{self._path(step)} says it is of step {body['step']}")
-        arrays = checkpoint_files.read_tensors(self._path(step) / "state.safetensors", body["sums"])
-        return arrays, body["host"]
-
-    def _path(self, step: int) -> Path:
-        return self.folder / f"{step:08d}"
-
-    def _cost(self, step: int) -> float | None:
-        """The metric of a checkpoint as a number to be minimized; None without one."""
-        try:
-            score = checkpoint_files.read_host(self._path(step))["metric"]
-        except DamagedCheckpoint:
-            return None
-        if score is None:
-            return None
-        value = score["value"] if score["direction"] == "minimize" else -score["value"]
-        return value if math.isfinite(value) else math.inf
-
     def _save(self, step: int, leaves: dict, host: dict, score: dict | None) -> None:
         arguments = (step, leaves, host, score)
         try:
@@ -239,60 +206,3 @@ class Checkpoints:
             self._prune()
         finally:
             shutil.rmtree(making, ignore_errors=True)  # leftovers would keep a full disk full
-
-    def _free_space(self) -> bool:
-        """Delete all but the newest intact checkpoint, the best one and the milestones.
-
-        Deletes milestones if there is nothing else. Returns whether anything was deleted.
-        """
-        spare = [self.folder / ".bad", self.folder / ".trash", *self.folder.glob(".*.making")]
-        spare = [path for path in spare if path.exists()]
-        best, newest = self.best(), next(filter(self._is_intact, reversed(self.steps())), None)
-        steps = [step for step in self.steps() if step not in (best, newest)]
-        if others := [step for step in steps if step not in self.milestones]:
-            steps = others
-        elif spare:
-            steps = []
-        for step in steps:
-            self._trash(step)
-        for path in spare:
-            shutil.rmtree(path, ignore_errors=True)
-        return bool(steps or spare)
-
-    def _is_intact(self, step: int) -> bool:
-        try:
-            self.read(step)
-        except DamagedCheckpoint:
-            return False
-        return True
-
-    def _clear(self) -> None:
-        """Remove the leftovers of a process that was killed while saving or deleting.
-
-        Called before the first save only: a process that only reads must not change the folder.
-        """
-        if not self._clean:
-            for left in (*self.folder.glob(".*.making"), self.folder / ".trash"):
-                shutil.rmtree(left, ignore_errors=True)
-        self._clean = True
-
-    def _prune(self) -> None:
-        stay = self.milestones | {self.best()}
-        for step in self.steps()[: -self.keep_checkpoints]:
-            if step not in stay:
-                self._trash(step)
-
-    def _trash(self, step: int) -> None:
-        if self._path(step).exists():
-            trash = self.folder / ".trash"
-            trash.mkdir(exist_ok=True)
-            self._path(step).rename(trash / f"{step:08d}")
-            shutil.rmtree(trash, ignore_errors=True)
-
-    def _quarantine(self, step: int, why: str) -> None:
-        bad = self.folder / ".bad" / f"{step:08d}"
-        shutil.rmtree(bad, ignore_errors=True)
-        bad.parent.mkdir(exist_ok=True)
-        if self._path(step).exists():
-            self._path(step).rename(bad)
-        warnings.warn(f"checkpoint {step} is damaged ({why}); moved to {bad}", stacklevel=3)

@@ -8,7 +8,7 @@ plain writes let other threads run and can be synced, and each array gets a chec
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,14 @@ def write_tensors(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, int
     return sums
 
 
-def read_tensors(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
+def read_tensors(
+    path: Path,
+    sums: Mapping[str, int],
+    verify: Callable[[str, tuple[int, ...]], bool] | None = None,
+) -> dict[str, np.ndarray]:
     """Read arrays by name, verifying each checksum.
 
+    verify: (name, shape) -> whether its checksum is verified; None: all are
     Raises DamagedCheckpoint unless the file holds exactly the arrays of `sums`, unchanged.
     """
     try:
@@ -89,6 +94,8 @@ def read_tensors(path: Path, sums: Mapping[str, int]) -> dict[str, np.ndarray]:
         odd = min(set(entries) ^ set(sums))
         raise DamagedCheckpoint(f"{path}: {odd} is missing or not expected")
     for name, (dtype, array) in entries.items():
+        if verify is not None and not verify(name, array.shape):
+            continue
         if _tensor_checksum(name, dtype, array.shape, _bytes(array)) != sums[name]:
             raise DamagedCheckpoint(f"{path}: {name} has changed since it was written")
     return {name: array for name, (_, array) in entries.items()}
@@ -147,6 +154,17 @@ def _host_checksum(body: dict) -> int:
 def fill_tree(abstract: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
     """The tree `abstract` filled with arrays by path. Raises CheckpointError where they differ."""
     wanted = named(abstract)
+    check_tree(wanted, arrays, where)
+    # A copy: on CPU jax may alias host memory, and this is a mapped file that may be deleted.
+    leaves = [
+        jax.device_put(np.array(arrays[path]), getattr(leaf, "sharding", None))
+        for path, leaf in wanted.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
+
+
+def check_tree(wanted: Mapping[str, Any], arrays: Mapping[str, Any], where: Path) -> None:
+    """Raise CheckpointError where paths, shapes or dtypes of a checkpoint are not those wanted."""
     for path in [*wanted, *arrays]:
         if path not in arrays or path not in wanted:
             lack = "the checkpoint lacks" if path in wanted else "only the checkpoint has"
@@ -157,9 +175,3 @@ def fill_tree(abstract: Any, arrays: dict[str, np.ndarray], where: Path) -> Any:
                 f"{where}: {path} is {old.dtype}{list(old.shape)} in the checkpoint and "
                 f"{new.dtype}{list(new.shape)} here; resume with the config of the run"
             )
-    # A copy: on CPU jax may alias host memory, and this is a mapped file that may be deleted.
-    leaves = [
-        jax.device_put(np.array(arrays[path]), getattr(leaf, "sharding", None))
-        for path, leaf in wanted.items()
-    ]
-    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)

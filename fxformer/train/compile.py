@@ -10,6 +10,7 @@ import jax
 from jax.sharding import Mesh
 
 from fxformer.train.mesh import abstractly_placed, replicated
+from fxformer.train.placement import put_tree
 from fxformer.train.state import State
 from fxformer.train.step import Step, Sums
 
@@ -68,10 +69,10 @@ def compile_step(
     """
     donated, whole = (0,) if donates(donate) else (), replicated(mesh)
     jitted = jax.jit(step.function, donate_argnums=donated, out_shardings=(shardings, whole))
-    program = StepProgram(jitted, jax.device_put(dict(step.hyperparams), whole))
+    program = StepProgram(jitted, put_tree(dict(step.hyperparams), whole))
     if (teacher := step.teacher) is None:
         return program
-    taught = functools.cache(lambda: teacher.placed(whole))
+    taught = functools.cache(lambda: put_tree(teacher.params, whole))
     shapes = abstractly_placed(teacher.abstract, whole)
     return dataclasses.replace(program, taught=taught, taught_shapes=shapes)
 

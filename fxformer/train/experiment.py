@@ -7,16 +7,20 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import numpy as np
 from flax import nnx
 from omegaconf import DictConfig, ListConfig
 
-from fxformer.batch import Vocabulary
+from fxformer.batch import Batch, Vocabulary
 from fxformer.config.build import build
 from fxformer.data.corpus import Corpus, Prepared
+from fxformer.data.loader import Batches
 from fxformer.errors import UserError
 from fxformer.nn.init import reinitialise
 from fxformer.objective.base import Objective
 from fxformer.train.state import abstract, bind
+
+SAMPLED_BATCHES = 8  # first training batches that are looked at: for targets, and for FLOPs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,3 +68,16 @@ def objective_factory(cfg: DictConfig, vocabulary: Vocabulary) -> Callable[[jax.
         return bind(graphdef, reinitialise(nnx.to_pure_dict(state), rules, second))
 
     return make
+
+
+def first_batch(batches: Batches, objective: Objective) -> Batch:
+    """First training batch with targets. Raises UserError where the first few have none."""
+    made = [objective.corrupt(batches[0])]
+    while not np.any(made[-1].weights):
+        if len(made) == SAMPLED_BATCHES:
+            raise UserError(
+                f"objective: the first {SAMPLED_BATCHES} batches have no target, so there is "
+                "nothing to learn; write a larger data.length, or another objective"
+            )
+        made.append(objective.corrupt(batches[len(made)]))
+    return made[0]

@@ -12,10 +12,11 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
+from flax import nnx
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fxformer.batch import Batch
@@ -32,6 +33,7 @@ from fxformer.task.frozen import FrozenSplit
 from fxformer.task.objective import TaskObjective
 from fxformer.track.run import Run
 from fxformer.train.adapter import HEADS
+from fxformer.train.state import Make
 from fxformer.train.weights_hash import weights_hash
 
 CACHE_BYTES = 8 << 30  # of all vectors beside the runs of a folder
@@ -79,6 +81,15 @@ def frozen_splits(data: Prepared, objective: Any, abstract: Callable[[Batch], An
         per_token = objective.head.pooling is None
         packed[split] = FrozenSplit(one.packed, one.features, one.read, width, per_token)
     return dataclasses.replace(data, packed=packed)
+
+
+def shape_of_vectors(make: Make) -> Callable[[Batch], Any]:
+    """Function batch -> shape and dtype of the vectors of a frozen body."""
+
+    def shape(batch: Batch) -> Any:
+        return nnx.eval_shape(lambda b: cast(Any, make(jax.random.key(0))).frozen_vectors(b), batch)
+
+    return shape
 
 
 def fill(setup: Any, params: dict, runs: str) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class GeneratedTexts(SourceTexts):
             return None
         with loop.meter.phase("generate"):
             found = self.judged(params, loop.stop_requested)
+        loop.agreement.meet()
         self._made = loop.step
         return found
 

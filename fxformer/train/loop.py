@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fxformer.distributed.agreement import ALONE, Agreement
 from fxformer.energy.config import TDPEnergy
 from fxformer.train.callbacks import Callback
 from fxformer.train.loop_state import LoopState, MetricsTracker, PhaseMeter, RunTotals
@@ -94,6 +95,7 @@ def fit(
     budget: Budget = Budget(),
     progress: Callable[[LoopState], None] | None = None,
     put: Callable[[Any], Any] = lambda batch: batch,
+    agreement: Agreement = ALONE,
 ) -> LoopState:
     """Train from `state.step` to step `until`.
 
@@ -106,18 +108,20 @@ def fit(
     budget: limits of the whole run, earlier attempts included
     progress: called with the loop state when the metrics of a step have been read
     put: puts a batch on the devices
+    agreement: of the processes that train together, on when to stop
     Raises ValueError if the loader does not start at the step of the state.
     """
     loop = LoopState(
         state, int(state.step), totals or RunTotals(), tracker, meter, log_every, progress
     )
+    loop.agreement = agreement
     batches = iter(loader) if loop.step < until else iter(())
     with Signals(limit=True) as signals, meter.phase("train"):
-        loop.stop_requested = lambda: bool(signals.name)
+        loop.stop_requested = lambda: bool(agreement.settled("stop", signals.name))
         for callback in callbacks:
             callback.begin(loop)
         while loop.status is None and loop.step < until:
-            if reached := budget.over(loop.totals):
+            if reached := agreement.settled("budget", budget.over(loop.totals)):
                 loop.stop("done", reached)
                 break
             batch = _next(batches, loop)
@@ -127,16 +131,18 @@ def fit(
             for callback in callbacks:
                 if callback.due(loop):
                     callback(loop)
+                    agreement.meet()
                     loop.after_callback()
             signals.patient(3 * loop.train.get("step_seconds", 0.0))
-            if signals.name:
-                loop.stop("interrupted", f"{signals.name} after step {loop.step}")
+            if name := agreement.settled("stop", signals.name):
+                loop.stop("interrupted", f"{name} after step {loop.step}")
         if signals.name:
             signals.react()
         loop.stop("done", f"completed {loop.step} steps")
         loop.catch_up()
         for callback in callbacks:
             callback.finish(loop)
+            agreement.meet()
     return loop
 
 

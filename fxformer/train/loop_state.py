@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import jax
 import numpy as np
 
+from fxformer.distributed.agreement import ALONE, Agreement
 from fxformer.metrics.results import MetricResults
 from fxformer.train.state import State
 
@@ -89,6 +90,7 @@ class LoopState:
     read: step of `train`
     status: None while it runs, then a key of EXIT_CODES; `reason`: message
     stop_requested: whether the process was asked to stop; long work should be aborted then
+    agreement: of the processes that train together, on when to stop and to save
     """
 
     state: State
@@ -105,6 +107,7 @@ class LoopState:
     status: Ending | None = None
     reason: str = ""
     stop_requested: Callable[[], bool] = lambda: False
+    agreement: Agreement = ALONE
     _pending: tuple[int, Any, float] | None = None
     _began: float = dataclasses.field(default_factory=time.perf_counter)
     _last: float = dataclasses.field(default_factory=time.perf_counter)

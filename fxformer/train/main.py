@@ -1,6 +1,7 @@
 """One run, from a checked config to its summary."""
 
 import contextlib
+import functools
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,11 +24,16 @@ from fxformer.track.run import Run
 from fxformer.track.run_reader import GRID_FILE, StoredRun, name_of
 from fxformer.train import signals
 from fxformer.train.callbacks import Callback
-from fxformer.train.checkpoint import FULL, steps_in
+from fxformer.train.checkpoint import FULL
+from fxformer.train.checkpoint_folder import steps_in
 from fxformer.train.compile import use_compile_cache
+from fxformer.train.frozen_body import is_frozen
 from fxformer.train.memory_check import check_memory
+from fxformer.train.processes import Processes, code_facts, is_communication
 from fxformer.train.setup import Setup, set_up
 from fxformer.train.trainer import Trainer
+
+HASHES = ("corpus_hash", "tokenizer_hash")  # of the data of a run, which stay the same
 
 
 class Watch(Protocol):
@@ -43,17 +49,40 @@ class Watch(Protocol):
 
 def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     """Train as `cfg` says. Raises SystemExit where the run does not end as done (75, 3)."""
-    console = Console()
+    processes = Processes(build(cfg.distributed).join())
+    if not processes.group.alone:
+        check_distributed(cfg, watch)
+    with processes.guarded():
+        processes.require_same("the", lambda: code_facts(cfg))
+        attempt(cfg, processes, watch)
+
+
+def check_distributed(cfg: DictConfig, watch: Watch | None) -> None:
+    """Raise UserError for what one process alone can do."""
+    refused = {
+        "a trial of a search": watch is not None,
+        "task.frozen=true": is_frozen(cfg),
+        "trainer.schedule_on=budget": cfg.trainer.schedule_on == "budget",
+    }
+    if found := [what for what, there in refused.items() if there]:
+        raise UserError(f"{found[0]} needs distributed=none: it is for a single process")
+
+
+def attempt(cfg: DictConfig, processes: Processes, watch: Watch | None) -> None:
+    """One attempt at a run, in this process and the others that it trains with."""
+    console = processes.console()
     if cfg.resume and not goes_on(cfg, console):
         return
     use_compile_cache(cfg.trainer.compile_cache)
-    prior = ledger.totals(Path(cfg.resume, "energy.jsonl")) if cfg.resume else None
+    stored = cfg.resume and processes.group.first
+    prior = ledger.totals(Path(cfg.resume, "energy.jsonl")) if stored else None
     energy = build(cfg.energy)
     kinds = [d.device_kind for d in jax.local_devices() if d.platform != "cpu"]
     # Closed whatever comes: the next job of this process must find its counters and tools free.
     with contextlib.closing(energy.open(accelerators=kinds, prior=prior, startup=True)) as meter:
+        processes.count_all(meter)
         with contextlib.closing(energy.cross_check(meter)) as check:
-            train(cfg, energy, meter, check, console, watch)
+            train(cfg, energy, meter, check, console, watch, processes)
 
 
 def train(
@@ -63,18 +92,24 @@ def train(
     check: CrossCheck,
     console: Console,
     watch: Watch | None,
+    processes: Processes,
 ) -> None:
     """The same with an open meter, and the tool that counts beside it, if one does."""
     facts = {} if watch is None else watch.facts
-    kept = begin_ledger(cfg, energy, facts)
+    own = functools.partial(begin_ledger, cfg, energy, facts)
+    kept = processes.ledger(own, energy.ledger_every_seconds)
     try:
         kept.start_thread(meter)
         with meter.phase("startup"), console.status("reading the corpus, checking the model …"):
             check.begin()
-            setup = set_up(cfg)
+            setup = set_up(cfg, processes.group)
             check_memory(setup)
         cfg = setup.cfg
-        run = open_run(cfg, setup, facts)
+        facts_of_data = setup.data.facts
+        processes.require_same("the data:", lambda: {n: facts_of_data[n] for n in HASHES})
+        facts = {**facts, **processes.facts()}
+        run = open_run(cfg, setup, facts) if processes.group.first else None
+        run = processes.run(run, cfg)
         if watch is None:  # a search says it once for all its trials
             if size := run.facts.get("size"):
                 console.print(size_line(size), highlight=False)
@@ -89,17 +124,21 @@ def train(
     left = "stopped before it could save; resume continues from the newest checkpoint"
     signals.deadline.leave["run"] = lambda name: run.finish("interrupted", f"{name}: {left}")
     try:
-        keep_grid(energy, run)
+        if processes.group.first:
+            keep_grid(energy, run)
         more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
-        ended = Trainer(setup, run, meter, kept, energy, console, check, more).train()
+        trainer = Trainer(setup, run, meter, kept, energy, console, check, processes, more)
+        ended = trainer.train()
     except BaseException as error:
+        processes.judge(error)
         kept.close(meter)
         full = isinstance(error, OSError) and error.errno in FULL
-        reason = "interrupted" if full or isinstance(error, KeyboardInterrupt) else "failed"
-        run.finish(reason, f"{type(error).__name__}: {error}")
+        again = full or is_communication(error) or isinstance(error, KeyboardInterrupt)
+        run.finish("interrupted" if again else "failed", f"{type(error).__name__}: {error}")
         raise
     assert ended.status is not None  # the loop ends only with one
     run.finish(ended.status, ended.reason)
+    processes.leave()
     if ended.code:
         raise SystemExit(ended.code)
 
@@ -174,7 +213,7 @@ def open_run(cfg: DictConfig, setup: Setup, more: Mapping[str, Any]) -> Run:
         setup.data.tokenizer.save(run.folder / "tokenizer")
         return run
     run = Run.reopen(cfg.resume, config=cfg)
-    for name in ("corpus_hash", "tokenizer_hash"):
+    for name in HASHES:
         before, now = run.facts["data"][name], facts["data"][name]
         if before != now:
             reason = f"its {name} was {before}, it is now {now}: the data have changed"

@@ -15,14 +15,14 @@ def check_memory(setup: Setup) -> None:
 
     This is a lower bound, without activations; `fxformer plan` compiles the step to include them.
     """
-    device = setup.mesh.devices.flat[0]
+    device = setup.mesh.local_devices[0]
     copies = 1 if donates(setup.trainer.donate) else 2  # the old state and the new one
     params, frozen = (jax.tree.leaves(t) for t in (setup.abstract_state.params, setup.frozen))
     trained = [leaf for leaf, stop in zip(params, frozen, strict=True) if not stop]
     size = copies * bytes_per_device(setup.abstract_state) + bytes_per_device(trained)
     there = _free_device_memory(device)
     if there is None:  # all devices share the main memory
-        there, size = memory.free(), size * setup.mesh.size
+        there, size = memory.free(), size * len(setup.mesh.local_devices)
     memory.require(
         size,
         "model",

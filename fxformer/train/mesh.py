@@ -62,6 +62,12 @@ class MeshConfig:
                 f"devices, and there are {len(devices)}; write mesh=data to use all of them"
             )
         auto = (AxisType.Auto, AxisType.Auto)
+        if data * fsdp < len(devices) and jax.process_count() > 1:
+            raise UserError(
+                f"mesh.data={self.data}, mesh.fsdp={self.fsdp} uses {data * fsdp} of "
+                f"{len(devices)} devices, and several processes train on all of theirs; write "
+                "mesh=data or mesh=fsdp"
+            )
         grid = devices[: data * fsdp]
         return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=auto, devices=grid)
 
@@ -126,13 +132,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def put_batch(batch: Any, mesh: Mesh) -> Any:
-    """Put a host batch on the devices, sharded by rows."""
-    return jax.device_put(batch, batch_sharding(mesh))
-
-
 def abstract_batch(batch: Any, mesh: Mesh) -> Any:
-    """Shapes, dtypes and sharding of `put_batch`."""
+    """Shapes, dtypes and sharding of a whole batch on the devices."""
     return abstractly_placed(batch, batch_sharding(mesh))
 
 

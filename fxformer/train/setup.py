@@ -2,50 +2,52 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from omegaconf import DictConfig
 
-from fxformer.batch import Batch, Labels
+from fxformer.batch import Batch
 from fxformer.config.build import build
 from fxformer.config.type_check import nearest
 from fxformer.data.corpus import Corpus, Prepared
-from fxformer.data.loader import Batches
-from fxformer.data.round_trip import bits_per_byte
 from fxformer.distillation.teacher import Teacher
+from fxformer.distributed.group import ONE_PROCESS, ProcessGroup
 from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
 from fxformer.metrics.direction import require_named_direction
-from fxformer.metrics.results import MetricResults
 from fxformer.objective.base import Objective
-from fxformer.objective.coverage import Coverage
 from fxformer.ops.attention.choice import Choice, recorded
 from fxformer.train.adapter import Adapter, without_adapter
 from fxformer.train.compile import step_shapes
 from fxformer.train.config import TrainerConfig, in_steps
-from fxformer.train.experiment import open_experiment
-from fxformer.train.frozen_body import frozen_splits, is_frozen, with_frozen_body
+from fxformer.train.experiment import SAMPLED_BATCHES, first_batch, open_experiment
+from fxformer.train.frozen_body import (
+    frozen_splits,
+    is_frozen,
+    shape_of_vectors,
+    with_frozen_body,
+)
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
-from fxformer.train.mesh import (
-    abstract_batch,
-    check_batch_size,
+from fxformer.train.mesh import abstract_batch, check_batch_size, replicated, with_shardings
+from fxformer.train.placement import (
+    CompiledTogether,
+    connect,
+    on_own_device,
+    own_rows,
     put_batch,
-    replicated,
-    with_shardings,
+    put_rows,
 )
 from fxformer.train.precision import Precision
-from fxformer.train.state import Make, State, bind, count_parameters
+from fxformer.train.split_batches import SplitBatches
+from fxformer.train.state import State, bind, count_parameters
 from fxformer.train.step import Step, make_eval
 from fxformer.train.training import teacher_of, training
-
-SAMPLED_BATCHES = 8  # training batches that FLOPs are averaged over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Setup:
     precision: of the computation
     teacher: of distillation; None: there is none
     attention: which backend computes the attention of a training step
+    group: the processes that train together
     """
 
     cfg: DictConfig
@@ -83,6 +86,7 @@ class Setup:
     precision: Precision
     teacher: Teacher | None = None
     attention: Sequence[Choice] = ()
+    group: ProcessGroup = ONE_PROCESS
 
     @property
     def abstract_batch(self) -> Batch:
@@ -105,7 +109,7 @@ class Setup:
     def generated(self) -> GeneratedTexts | None:
         """Texts that the model generates for the validation rows; None: not of this task."""
         return generated_texts(
-            self.corpus, self.data, self.objective, self.objective_with, self.trainer
+            self.corpus, self.data, self.objective, self.objective_alone, self.trainer
         )
 
     @property
@@ -125,9 +129,22 @@ class Setup:
             flops += sum(training_flops(*one) for b in sampled for one in passes(b)) // 3
         return flops / sum(tokens_read(batch) for batch in sampled)
 
+    def jitted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of arrays on the mesh, jitted; several processes compile it together."""
+        return jax.jit(function) if self.group.alone else CompiledTogether(function, self.group)
+
+    @functools.cached_property
+    def own_rows(self) -> np.ndarray | None:
+        """Numbers of the rows of a batch that this process makes; None: all."""
+        return own_rows(self.corpus.batch, self.mesh)
+
     def put(self, batch: Batch) -> Batch:
-        """Put a batch on the devices, sharded by rows."""
+        """Put a whole batch on the devices, sharded by rows."""
         return put_batch(batch, self.mesh)
+
+    def put_rows(self, batch: Batch) -> Batch:
+        """The same with a batch of which this process has made `own_rows`."""
+        return put_rows(batch, self.own_rows, self.corpus.batch, self.mesh)
 
     def bound(self, params: dict) -> Objective:
         """The objective with its parameters; for use inside jit."""
@@ -136,6 +153,11 @@ class Setup:
     def objective_with(self, params: dict) -> Objective:
         """The objective with these parameters of a state; for use inside jit."""
         return self.bound(self.adapter.merged(params))
+
+    def objective_alone(self, params: dict) -> Objective:
+        """The same on a device of this process, which has them whole: to generate texts. All
+        processes call it."""
+        return self.objective_with(on_own_device(params))
 
     def facts(self) -> dict[str, Any]:
         """Facts for run.json: data, parameters, FLOPs per token, mesh."""
@@ -153,8 +175,10 @@ class Setup:
         }
 
 
-def set_up(cfg: DictConfig) -> Setup:
+def set_up(cfg: DictConfig, group: ProcessGroup = ONE_PROCESS) -> Setup:
     """Build everything from a checked config.
+
+    group: the processes that train together
 
     Raises UserError for faults that show only with shapes and data: a missing special token, rows
     longer than the position table, a batch that does not divide among the devices, rules that match
@@ -164,6 +188,8 @@ def set_up(cfg: DictConfig) -> Setup:
     trainer, mesh_config = build(cfg.trainer), build(cfg.mesh)
     mesh = mesh_config.mesh()
     check_batch_size(cfg.data.batch, mesh, trainer.accumulate)
+    if not group.alone:
+        connect(mesh)
     experiment = open_experiment(cfg)
     corpus, data, objective = experiment.corpus, experiment.data, experiment.objective
     if is_frozen(cfg):
@@ -186,32 +212,10 @@ def set_up(cfg: DictConfig) -> Setup:
         step_shapes(step, abstract_state, abstract_batch(example, mesh), mesh)
     setup = Setup(
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
-        mesh, example, adapter, frozen, precision, teacher, attention,
+        mesh, example, adapter, frozen, precision, teacher, attention, group,
     )  # fmt: skip
     check_metric(setup)
     return setup
-
-
-def shape_of_vectors(make: Make) -> Callable[[Batch], Any]:
-    """Function batch -> shape and dtype of the vectors of a frozen body."""
-
-    def shape(batch: Batch) -> Any:
-        return nnx.eval_shape(lambda b: cast(Any, make(jax.random.key(0))).frozen_vectors(b), batch)
-
-    return shape
-
-
-def first_batch(batches: Batches, objective: Objective) -> Batch:
-    """First training batch with targets. Raises UserError where the first few have none."""
-    made = [objective.corrupt(batches[0])]
-    while not np.any(made[-1].weights):
-        if len(made) == SAMPLED_BATCHES:
-            raise UserError(
-                f"objective: the first {SAMPLED_BATCHES} batches have no target, so there is "
-                "nothing to learn; write a larger data.length, or another objective"
-            )
-        made.append(objective.corrupt(batches[len(made)]))
-    return made[0]
 
 
 def check_metric(
@@ -240,61 +244,3 @@ def check_metric(
     for name in objectives if maximize is None else ():
         if name != trainer.metric or trainer.direction is None:
             require_named_direction(name, known)
-
-
-@dataclasses.dataclass
-class SplitBatches:
-    """All batches of a split on the devices; every pass yields the same ones.
-
-    scored, tokens: scored targets, and tokens read, of one complete pass; 0 before the first
-    coverage: which of the texts were in the batches of the last complete pass
-    outputs: of a labelled task: (labels, outputs of its head) of each batch of the last pass
-    whole: whether the last pass reached its end
-    """
-
-    setup: Setup
-    split: str = "valid"
-    scored: int = 0
-    tokens: int = 0
-    coverage: Coverage | None = None
-    outputs: list[tuple[Labels, np.ndarray]] = dataclasses.field(default_factory=list)
-    whole: bool = False
-
-    def __iter__(self) -> Iterator[Batch]:
-        data, corpus = self.setup.data, self.setup.corpus
-        scored, tokens, corrupt = 0, 0, Coverage(self.setup.objective)
-        self.outputs, self.whole = [], False
-        batches = data.in_order(self.split, corpus.batch)
-        with data.loader(batches, corrupt, workers=corpus.workers) as loader:
-            for _, batch in loader:
-                scored, tokens = scored + int(np.sum(batch.weights)), tokens + tokens_read(batch)
-                yield self.setup.put(batch)
-        self.scored, self.tokens, self.coverage, self.whole = scored, tokens, corrupt, True
-
-    def observe(self, batch: Batch, outputs: jax.Array) -> None:
-        """Keep the outputs of a labelled task's head for a batch."""
-        assert batch.labels is not None  # only such batches have outputs
-        self.outputs.append((jax.device_get(batch.labels), np.asarray(outputs)))
-
-    def derived_names(self, numbers: dict[str, float]) -> list[str]:
-        """Names of the metrics that `results` and `derive` add."""
-        return [*self.setup.objective.metric_names, *self.derive(numbers)]
-
-    def results(self) -> MetricResults | None:
-        """Metrics of the outputs of a labelled task; None: the objective has none."""
-        packed = self.setup.data.packed[self.split]
-        return self.setup.objective.results(self.outputs, packed)
-
-    def derive(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Perplexity, and bits per byte of text objectives.
-
-        Bits per byte include the cost of what a lossy tokenizer drops (data/round_trip.py).
-        """
-        if not self.setup.objective.needs_lm_head:
-            return {}
-        nats = numbers.get("nll", numbers["loss"])
-        more = {"perplexity": float(jnp.exp(min(nats, 80.0)))}
-        facts = self.setup.data.facts[self.split]
-        if facts["bytes"] and self.setup.objective.scores_text:
-            more["bits_per_byte"] = bits_per_byte(nats * self.scored, facts)
-        return more

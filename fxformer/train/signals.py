@@ -39,6 +39,7 @@ class Deadline:
     def __init__(self) -> None:
         self.patience, self.leave = GRACE, dict[str, Callable[[str], object]]()
         self.signalled = False  # whether there was a signal
+        self.abrupt = False  # whether nothing of the process is to be taken down at its end
         self.busy: Callable[[], bool] = lambda: False
         self._reacted = threading.Event()
         self._pipe: tuple[int, int] | None = None
@@ -71,11 +72,15 @@ class Deadline:
         while time.monotonic() - began < self.patience or self.busy():
             if self._reacted.wait(0.2):
                 return
+        self.leave_now(name)
+        os._exit(INTERRUPTED)
+
+    def leave_now(self, name: str) -> None:
+        """Call all of `leave`, five seconds each at most."""
         for leave in list(self.leave.values()):
             last = threading.Thread(target=_quietly, args=(leave, name), daemon=True)
             last.start()
             last.join(5.0)
-        os._exit(INTERRUPTED)
 
 
 deadline = Deadline()
@@ -117,8 +122,9 @@ def install() -> None:
 
 def end(code: int) -> NoReturn:
     """End the process. After a signal nothing of it is taken down: C++ code that the signal's
-    exception passed through was seen to crash then, and a thread may not end."""
-    if not deadline.signalled:
+    exception passed through was seen to crash then, and a thread may not end. Nor is it where other
+    processes trained with it, which the runtime would wait for."""
+    if not (deadline.signalled or deadline.abrupt):
         raise SystemExit(code)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from fxformer.batch import Batch
@@ -90,7 +89,7 @@ def source_use_of(setup: Setup) -> SourceUse | None:
     objective = setup.objective
     if objective.model.architecture != "seq2seq" or not objective.needs_lm_head:
         return None
-    return SourceUse(setup.trainer.eval_every, jax.jit(setup.evaluate), setup)
+    return SourceUse(setup.trainer.eval_every, setup.jitted(setup.evaluate), setup)
 
 
 def with_shuffled_sources(batch: Batch) -> Batch | None:

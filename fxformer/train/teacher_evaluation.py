@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from fxformer.distillation.teacher import Teacher
 from fxformer.track import formatting
 from fxformer.track.run import Run
@@ -12,7 +10,9 @@ from fxformer.train.callbacks import Callback
 from fxformer.train.evaluation import EvaluationAborted, evaluate_batches
 from fxformer.train.loop_state import LoopState
 from fxformer.train.mesh import replicated
-from fxformer.train.setup import Setup, SplitBatches
+from fxformer.train.placement import put_tree
+from fxformer.train.setup import Setup
+from fxformer.train.split_batches import SplitBatches
 from fxformer.train.state import count_parameters
 from fxformer.train.step import make_eval
 
@@ -46,8 +46,8 @@ class EvaluateTeacher(Callback):
     def _numbers(self, loop: LoopState) -> dict[str, float]:
         batches = SplitBatches(self.setup)
         numbers = evaluate_batches(
-            jax.jit(make_eval(self.teacher.graphdef, precision=self.teacher.precision)),
-            self.teacher.placed(replicated(self.setup.mesh)),
+            self.setup.jitted(make_eval(self.teacher.graphdef, precision=self.teacher.precision)),
+            put_tree(self.teacher.params, replicated(self.setup.mesh)),
             batches,
             observe=batches.observe,
             stop_requested=loop.stop_requested,

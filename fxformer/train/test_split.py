@@ -3,15 +3,14 @@
 import dataclasses
 from typing import Any
 
-import jax
-
 from fxformer.track.evaluations import StoredEvaluation, evaluations_of
 from fxformer.track.run import Run
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.evaluation import EvaluationAborted, evaluate_batches
 from fxformer.train.loop_state import LoopState
-from fxformer.train.setup import Setup, SplitBatches
+from fxformer.train.setup import Setup
+from fxformer.train.split_batches import SplitBatches
 
 
 class EvaluateTest(Callback):
@@ -38,8 +37,8 @@ class EvaluateTest(Callback):
     def finish(self, loop: LoopState) -> None:
         if loop.status != "done" or "test" not in self.setup.data.packed:
             return
-        step = self.checkpoints.best()
-        step = max(self.checkpoints.steps()) if step is None else step
+        step = self.checkpoints.agreed_best()
+        step = max(self.checkpoints.agreed_steps()) if step is None else step
         if self._is_known(step):
             return
         try:
@@ -65,7 +64,7 @@ class EvaluateTest(Callback):
         params = self.checkpoints.weights(setup.abstract_state.params, step)
         batches = SplitBatches(setup, "test")
         averages = evaluate_batches(
-            jax.jit(setup.evaluate),
+            setup.jitted(setup.evaluate),
             params,
             batches,
             observe=batches.observe,

@@ -25,14 +25,15 @@ from fxformer.track.run import Run
 from fxformer.track.summary import Sample, summarise
 from fxformer.train import summary_stats
 from fxformer.train.callbacks import Callback
-from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.comparisons import comparisons_of
 from fxformer.train.compile import compile_step, donates
 from fxformer.train.frozen_body import fill_before_training
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
-from fxformer.train.setup import Setup, SplitBatches
+from fxformer.train.processes import Processes
+from fxformer.train.setup import Setup
 from fxformer.train.signals import deadline
+from fxformer.train.split_batches import SplitBatches, summed
 from fxformer.train.state import State
 from fxformer.train.test_split import EvaluateTest
 
@@ -54,14 +55,15 @@ class Trainer:
     energy: TDPEnergy
     console: Console
     check: CrossCheck
+    processes: Processes = Processes()
     more: Sequence[Callback] = ()
     samples: Sequence[Sample] = ()
 
     def __post_init__(self) -> None:
         cfg, trainer = self.setup.cfg, self.setup.trainer
-        self.trackers = build(cfg.tracker)
+        self.trackers = self.processes.trackers(cfg.tracker)
         self.ledger.write(self.meter)  # what the start has used is kept, whatever comes
-        self.checkpoints = Checkpoints(
+        self.checkpoints = self.processes.checkpoints(
             self.run.folder / "checkpoints",
             keep_checkpoints=trainer.keep_checkpoints,
             milestones=trainer.milestone_steps,
@@ -73,11 +75,9 @@ class Trainer:
         words = f"{self.run.folder.name} · {formatting.count(self.setup.parameters)} parameters"
         if self.setup.trained_parameters != self.setup.parameters:
             words += f", {formatting.count(self.setup.trained_parameters)} trained"
+        flops = self.setup.flops_per_token
         self.progress = Progress(
-            trainer.steps,
-            title=words,
-            flops_per_token=self.setup.flops_per_token,
-            console=self.console,
+            trainer.steps, title=words, flops_per_token=flops, console=self.console
         )
         self.validation = SplitBatches(self.setup)
         self.coverage = Coverage(self.setup.objective)
@@ -98,7 +98,7 @@ class Trainer:
         state, totals = self.first_state()
         fill_before_training(setup, state.params, self.meter, self.run, self.progress.event)
         loader = setup.data.loader(
-            setup.data.train(setup.corpus.batch, setup.cfg.seed),
+            setup.data.train(setup.corpus.batch, setup.cfg.seed, setup.own_rows),
             self.coverage,
             start=int(state.step),
             stop=trainer.steps,
@@ -107,7 +107,7 @@ class Trainer:
         )
         placement = jax.tree.map(lambda leaf: leaf.sharding, setup.abstract_state)
         step = compile_step(setup.step, placement, setup.mesh, donate=trainer.donate)
-        with self.progress, loader:
+        with self.progress, loader, self.processes.agreement() as agreement:
             return fit(
                 self.first_compiled(step, state),
                 state,
@@ -119,7 +119,8 @@ class Trainer:
                 totals=totals,
                 log_every=trainer.log_every,
                 budget=self.budget(),
-                put=setup.put,
+                put=setup.put_rows,
+                agreement=agreement,
             )
 
     def budget(self) -> Budget:
@@ -138,10 +139,9 @@ class Trainer:
             self.run.rewind(step)
             if found is not None:
                 return found.state, self.resumed(RunTotals(**found.host["totals"]))
-        placement = jax.tree.map(lambda leaf: leaf.sharding, like)
         with self.meter.phase("compile"):
-            start = jax.jit(self.setup.init_state, out_shardings=placement)
-            state = start(jax.random.key(cfg.seed))
+            place = jax.tree.map(lambda leaf: leaf.sharding, like)
+            state = jax.jit(self.setup.init_state, out_shardings=place)(jax.random.key(cfg.seed))
         return self.begun(state), RunTotals()
 
     def resumed(self, totals: RunTotals) -> RunTotals:
@@ -162,16 +162,15 @@ class Trainer:
         fresh = sorted(line.path for line in lines if line.status == "fresh")
         anew = {line.path: line.layers for line in lines if line.status == "reinitialised"}
         self.run.event("warm_start", source=start.source, fresh=fresh, reinitialised=anew)
-        self.progress.event(f"weights of {start.source}: {start.note(lines, self.run.folder)}")
+        noted = start.note(lines, self.run.folder if self.processes.group.first else None)
+        self.progress.event(f"weights of {start.source}: {noted}")
         self.progress.event(f"freshly initialised: {', '.join(fresh) or 'nothing'}")
         if anew:
             self.progress.event(f"re-initialised top layers: {start.reinit_layers}")
         if stuck := start.frozen_at_random(lines, named(self.setup.frozen)):
-            warnings.warn(
-                f"{len(stuck)} parameters are freshly initialised and frozen, so they stay as "
-                f"drawn: {', '.join(stuck[:3])}{' …' if stuck[3:] else ''}",
-                stacklevel=2,
-            )
+            words = f"{', '.join(stuck[:3])}{' …' if stuck[3:] else ''}"
+            found = f"{len(stuck)} parameters are freshly initialised and frozen"
+            warnings.warn(f"{found}, so they stay as drawn: {words}", stacklevel=2)
         ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
         return dataclasses.replace(state, params=params, ema=ema)
 
@@ -182,6 +181,7 @@ class Trainer:
         with self.meter.phase("compile"):
             example = self.setup.put(self.setup.example_batch)
             compiled = step.lower(state, example).compile()
+            self.processes.group.barrier("compiled")
         self.ledger.write(self.meter)
         self.progress.event(f"compiled in {time.perf_counter() - began:.1f} s")
         return compiled
@@ -189,7 +189,7 @@ class Trainer:
     def callbacks(self):
         """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
         own = self.setup.trainer.callbacks(
-            jax.jit(self.setup.evaluate),
+            self.setup.jitted(self.setup.evaluate),
             self.validation,
             self.checkpoints,
             self.setup.abstract_state,
@@ -238,7 +238,7 @@ class Trainer:
                 return setup.generated.samples(params, SAMPLES)
             return generate_samples(
                 setup.objective,
-                setup.objective_with,
+                setup.objective_alone,
                 params,
                 setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0]),
                 setup.data.tokenizer,
@@ -255,7 +255,7 @@ class Trainer:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         """The last line of the ledger, however the loop ended; mirrors hear of a failure."""
-        self.ledger.close(self.meter)
+        self.processes.close_ledger(self.ledger, self.meter, whole=kind is None)
         if kind is not None:
             self.trackers.finish({})
 
@@ -280,10 +280,10 @@ class Trainer:
         if test := evaluated.get("test"):
             numbers |= {f"test_{name}": value for name, value in test.numbers.items()}
         totals = dataclasses.asdict(ended.totals) | {"joules": energy.joules}
-        carbon = self.energy.carbon
-        grams = carbon.gco2e(energy.joules, used.hours)
-        cost = {"kwh": carbon.kwh(energy.joules), "gco2e": grams}
-        text = summary_stats.text(self.setup, self.coverage, self.validation.coverage)
+        carbon, joules = self.energy.carbon, energy.joules
+        cost = {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, used.hours)}
+        seen = summed(self.setup, 0, 0, self.coverage)[2]
+        text = summary_stats.text(self.setup, seen, self.validation.coverage)
         sigma = {"sigma_joules": energy.sigma}
         self.trackers.finish(numbers | totals | cost | work | sigma | text)
         summarise(
@@ -295,6 +295,6 @@ class Trainer:
             energy=used,
             carbon=carbon,
             check=self.check.text(),
-            unreadable=self.meter.unreadable,
+            unreadable=[*self.meter.unreadable, *self.processes.unreadable],
             samples=self.samples,
         )

@@ -20,6 +20,7 @@ import numpy as np
 from fxformer.hf.conversion_report import REPORT, ReportLine, as_json, summary
 from fxformer.hf.convert import Converted
 from fxformer.rules import named, named_map
+from fxformer.train.placement import on_host, put
 from fxformer.types import Natural
 from fxformer.warmstart.checkpoint_source import HEADS, open_source
 from fxformer.warmstart.encoder_decoder import RandomSides, Share, encoder_decoder_weights
@@ -71,9 +72,10 @@ class WarmStart:
             return self.from_
         return None if self.encoder is None else f"{self.encoder} and {self.decoder}"
 
-    def note(self, lines: list[ReportLine], folder: Path) -> str:
-        """Write conversion_report.json to a run's folder; return its one-line summary."""
-        (folder / REPORT).write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
+    def note(self, lines: list[ReportLine], folder: Path | None) -> str:
+        """Write conversion_report.json to a run's folder, if one is given; its one-line summary."""
+        if folder is not None:
+            (folder / REPORT).write_text(json.dumps(as_json(lines), indent=1) + "\n", "utf-8")
         return f"{summary(lines)} ({REPORT})"
 
     def frozen_at_random(self, lines: list[ReportLine], frozen: Mapping[str, bool]) -> list[str]:
@@ -106,16 +108,16 @@ class WarmStart:
             if not p.startswith("model/")
         ]
 
-        def put(path: str, leaf: jax.Array) -> jax.Array:
+        def loaded(path: str, leaf: jax.Array) -> jax.Array:
             own = path.removeprefix("model/")
             found = arrays.get(own) if path.startswith("model/") else None
             if found is None:
                 return leaf
             if count := top_of(own, self.reinit_layers):
-                found = with_top(np.asarray(found), np.asarray(leaf), count)
-            return jax.device_put(np.array(found, leaf.dtype), leaf.sharding)
+                found = with_top(np.asarray(found), on_host(leaf), count)
+            return put(np.array(found, leaf.dtype), leaf.sharding)
 
-        return named_map(put, params), lines
+        return named_map(loaded, params), lines
 
     def weights(self, shapes: dict, *, runs: str) -> Converted:
         """({path: array} for a model of these shapes, conversion report)."""

@@ -14,7 +14,8 @@ from fxformer.objective.base import Objective
 from fxformer.train.compile import compile_step
 from fxformer.train.evaluation import Evaluate
 from fxformer.train.loop import fit
-from fxformer.train.setup import Setup, SplitBatches, set_up
+from fxformer.train.setup import Setup, set_up
+from fxformer.train.split_batches import SplitBatches
 from fxformer.train.state import State
 from tests import composing
 

@@ -11,7 +11,7 @@ from fxformer.errors import UserError
 from fxformer.inference.generation_defaults import own_settings
 from fxformer.inference.model import Model
 from fxformer.inference.pipelines.tasks import pipeline
-from fxformer.train.setup import SplitBatches
+from fxformer.train.split_batches import SplitBatches
 from tests.first_state import first_state
 from tests.task import seq2seq
 from tests.task.rows import setup_of

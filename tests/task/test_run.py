@@ -12,7 +12,7 @@ from fxformer.errors import UserError
 from fxformer.hf.export_model import export_model
 from fxformer.track.run_reader import StoredRun
 from fxformer.train.main import main
-from fxformer.train.setup import SplitBatches
+from fxformer.train.split_batches import SplitBatches
 from tests.composing import composed
 from tests.first_state import first_state
 from tests.task.rows import TINY, rows_of, setup_of, write

@@ -17,7 +17,7 @@ from fxformer.inference.pipelines.model_card import ModelCard, trained_params
 from fxformer.metrics.translation import Bleu
 from fxformer.train import generated_texts
 from fxformer.train.evaluation import EvaluationAborted
-from fxformer.train.setup import SplitBatches
+from fxformer.train.split_batches import SplitBatches
 from tests.composing import composed
 from tests.first_state import first_state
 from tests.physics import training

@@ -12,7 +12,7 @@ from fxformer.errors import UserError
 from fxformer.objective.coverage import Coverage
 from fxformer.task.classification import MultiLabel
 from fxformer.task.label_matching import in_order_of
-from fxformer.train.setup import SplitBatches
+from fxformer.train.split_batches import SplitBatches
 from tests.composing import composed
 from tests.first_state import first_state
 from tests.task.rows import COLOURS, PACKED, TASKS, rows_of, setup_of, write

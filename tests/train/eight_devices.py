@@ -7,7 +7,8 @@ from tiny_training import Parts, batch, close
 
 from fxformer.train.checkpoint import Checkpoints
 from fxformer.train.compile import compile_step
-from fxformer.train.mesh import MeshConfig, put_batch, replicated, with_shardings
+from fxformer.train.mesh import MeshConfig, replicated, with_shardings
+from fxformer.train.placement import put_batch
 from fxformer.train.step import make_step
 
 

@@ -1,0 +1,1 @@
+"""Training by several processes: how they find each other, agree, and notice that one is lost."""
