@@ -30,6 +30,7 @@ from fxformer.train.compile import compile_step, donates
 from fxformer.train.frozen_body import fill_before_training
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
+from fxformer.train.placement import on_own_device
 from fxformer.train.processes import Processes
 from fxformer.train.setup import Setup
 from fxformer.train.signals import deadline
@@ -238,8 +239,8 @@ class Trainer:
                 return setup.generated.samples(params, SAMPLES)
             return generate_samples(
                 setup.objective,
-                setup.objective_alone,
-                params,
+                setup.objective_with,
+                on_own_device(params),
                 setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0]),
                 setup.data.tokenizer,
                 rows=SAMPLES,
@@ -284,8 +285,7 @@ class Trainer:
         cost = {"kwh": carbon.kwh(joules), "gco2e": carbon.gco2e(joules, used.hours)}
         seen = summed(self.setup, 0, 0, self.coverage)[2]
         text = summary_stats.text(self.setup, seen, self.validation.coverage)
-        sigma = {"sigma_joules": energy.sigma}
-        self.trackers.finish(numbers | totals | cost | work | sigma | text)
+        self.trackers.finish(numbers | totals | cost | work | text | {"sigma_joules": energy.sigma})
         summarise(
             self.console,
             self.run.folder,
