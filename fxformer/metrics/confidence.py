@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from fxformer.errors import UserError
 from fxformer.metrics.base import Metric
@@ -35,6 +34,8 @@ class ConfidenceInterval:
         mean, n = float(each.mean()), len(each)
         if n < 2 or not np.isfinite(each).all():
             return cls(mean, n)
+        from scipy import special  # half of the time that `--help` takes, if imported above
+
         quantile = special.stdtrit(n - 1, (1 + confidence) / 2)
         half = float(quantile * each.std(ddof=1) / math.sqrt(n))
         return cls(mean, n, mean - half, mean + half)
@@ -183,6 +184,8 @@ def _corrected(
     below = (np.sum(samples < value) + np.sum(samples <= value)) / (2 * len(samples))
     if not 0 < below < 1:
         return tails
+    from scipy import special  # see above
+
     bias = special.ndtri(below)
     gaps = left_out[np.isfinite(left_out)]
     gaps = gaps.mean() - gaps if len(gaps) else np.zeros(1)
