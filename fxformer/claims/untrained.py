@@ -14,7 +14,7 @@ from fxformer.errors import UserError
 from fxformer.evaluate.audit.draw import draw
 from fxformer.rules import is_stacked, named
 from fxformer.train.experiment import open_experiment
-from fxformer.train.state import abstract, bind, graphdef_of, init
+from fxformer.train.state import bind, graphdef_of, init, shapes_of
 from fxformer.types import Count
 
 
@@ -34,8 +34,8 @@ class GradientNorm(ConfigMeasure):
 
     def of_config(self, cfg: DictConfig) -> float:
         task = open_experiment(cfg)
-        graphdef = graphdef_of(task.make)
-        paths = list(named(abstract(task.make)))
+        graphdef = graphdef_of(task.objective)
+        paths = list(named(shapes_of(task.objective)))
         if self.parameter not in paths:
             raise UserError(
                 f"GradientNorm: there is no parameter {self.parameter}"

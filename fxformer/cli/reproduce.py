@@ -14,6 +14,7 @@ from fxformer.arguments import Parser
 from fxformer.claims import page, record, table
 from fxformer.claims.cells import FOLDER, MeasuredCells, cells, trials_of
 from fxformer.claims.figure import claim_figure
+from fxformer.claims.measures import ConfigMeasure, Measure
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
 from fxformer.cli import app
@@ -197,8 +198,13 @@ class ConfigJob:
         use_compile_cache(cfg.trainer.compile_cache)
         slot = int(HydraConfig.get().job.num)
         arm, level, seed = list(cells(self.store.study))[slot]
+
+        def number(measure: Measure) -> float:
+            assert isinstance(measure, ConfigMeasure)  # of a study that trains nothing
+            return measure.of_config(cfg)
+
         with self.console.status(f"measuring {arm} …"):
-            self.store.add(slot, lambda measure: measure.of_config(cfg), self.meter)
+            self.store.add(slot, number, self.meter)
         at = "" if level is None else f" {self.store.study.key}={level:g}"
         found = self.store.measurements().numbers
         numbers = [

@@ -16,6 +16,7 @@ from fxformer.arguments import RUN, Parser
 from fxformer.data.corpus_text import TextCorpus
 from fxformer.errors import UserError
 from fxformer.evaluate import task_comparison
+from fxformer.evaluate.comparison_figure import comparison_figure, task_comparison_figure
 from fxformer.evaluate.comparison_table import show
 from fxformer.evaluate.equal_cost import Unit, choose
 from fxformer.evaluate.held_out import held_out
@@ -23,6 +24,7 @@ from fxformer.evaluate.passages import fitting
 from fxformer.evaluate.probe import Labelled, by_document, labelled
 from fxformer.evaluate.scores import RunScores, read
 from fxformer.evaluate.task_comparison import TaskComparison, are_tasks, compare_tasks
+from fxformer.figures.drawing import check_figure, write_figure
 from fxformer.files import check_output
 from fxformer.inference.loaded_run import CheckpointCost, LoadedRun, checkpoint_costs, load_run
 from fxformer.track.redact import Redactor
@@ -115,6 +117,9 @@ def compare_parser() -> Parser:
     )
     made.add_argument("--no-probe", action="store_true", help="leave the probe out")
     made.add_argument("--json", metavar="FILE", help="everything as JSON")
+    made.add_argument(
+        "--figure", metavar="FILE", help="the scores with intervals: FILE.svg or .pdf"
+    )
     return made
 
 
@@ -123,6 +128,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared | Task
     knobs, console = compare_parser().parse(argv), console or Console()
     if knobs.json is not None:
         check_output(knobs.json, "--json")
+    figure = check_figure(knobs.figure, "--figure") if knobs.figure else None
     runs = [find(knobs.runs, which).checked() for which in knobs.run]
     compared: Compared | TaskComparison
     if are_tasks(runs):
@@ -135,6 +141,10 @@ def main(argv: Sequence[str], console: Console | None = None) -> Compared | Task
     else:
         compared = compare(runs, knobs, console)
         show(compared, console)
+    if figure is not None:
+        tasks = isinstance(compared, TaskComparison)
+        drawn = task_comparison_figure(compared) if tasks else comparison_figure(compared)
+        write_figure(drawn, figure)
     plain = jsonl.encode(compared.plain())
     text = Redactor().text(json.dumps(plain, indent=1)) + "\n"
     if isinstance(compared, Compared):

@@ -20,9 +20,8 @@ from fxformer.track.evaluations import (
     evaluations_of,
     score_columns,
 )
+from fxformer.track.mean_table import NO_SETTING
 from fxformer.track.run_reader import StoredRun, name_of
-
-NO_SETTING = ("seed", "name", "runs", "resume", "sweep", "search", "tracker", "energy")
 
 
 @dataclasses.dataclass(frozen=True)

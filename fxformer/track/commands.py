@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fxformer.arguments import RUN, Parser
 from fxformer.files import check_output
-from fxformer.track import export, show
+from fxformer.track import export, mean_table, show
 from fxformer.track.energy_report import (
     EarlyAttempts,
     RunEnergy,
@@ -48,6 +48,7 @@ def runs_parser() -> Parser:
             ("runs=/data/runs", "the runs of another folder"),
             ("--table runs.csv --metrics metrics.parquet", "write two tables"),
             ("--table -", "print the main columns as CSV"),
+            ("--means paper.tex --number valid_loss", "mean ± interval over seeds, for LaTeX"),
         ],
     )
     parser.add_argument(
@@ -57,19 +58,40 @@ def runs_parser() -> Parser:
         "all columns; -: print the main ones as CSV",
     )
     parser.add_argument("--metrics", metavar="FILE", help="a row for each logged line: the same")
+    add_means(parser)
     return parser
+
+
+def add_means(parser: Parser) -> None:
+    """Add the options --means and --number."""
+    parser.add_argument(
+        "--means",
+        metavar="FILE",
+        help="a row for each setting: mean and interval of each number over the seeds, and only "
+        "the keys that differ; FILE.csv or .tex (LaTeX); -: print as CSV",
+    )
+    parser.add_argument(
+        "--number",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of --means: a number of the summary; repeatable (valid_loss, valid_accuracy, joules)",
+    )
 
 
 def list_or_export(argv: Sequence[str], console: Console | None = None) -> None:
     """`fxformer runs`. UserError where a file cannot be written."""
     given, console = runs_parser().parse(argv), console or Console()
     printed = given.table == "-"
+    means = mean_table.check_means(given.means, "--means") if given.means else None
     wanted = export.outputs(None if printed else given.table, given.metrics)
+    if means is not None:
+        mean_table.write_means(mean_table.of_runs(runs(given.runs), given.number), means)
     if printed:
         export.print_table(runs(given.runs), sys.stdout)
     for write, path in wanted:
         console.print(Text(f"{write(runs(given.runs), path)} rows: {path}"), soft_wrap=True)
-    if not wanted and not printed:
+    if not wanted and not printed and means is None:
         show.list_runs(root=given.runs, console=console)
 
 

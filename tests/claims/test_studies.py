@@ -91,17 +91,23 @@ def test_a_claim_is_reproduced_only_where_its_controls_fail(findings, controls, 
     assert (found.verdict, found.code) == (verdict, code)
 
 
-def test_the_page_has_a_figure_for_each_recorded_claim_and_the_document_is_current():
+def test_the_page_has_a_figure_for_each_recorded_claim():
     studies = {name: load_study(name) for name in NAMES}
     records = recorded_studies()
     body = page.html(studies, records)
     assert body.count("<svg") == sum(one is not None for one in records.values()) > 0
-    document = folders.experiments_folder().parent / "docs" / "claims.md"
-    assert document.read_text(encoding="utf-8") == page.markdown(studies, records), (
-        "run `fxformer reproduce --all`"
-    )
     for name, one in records.items():
         assert one is None or study_files()[name].with_name("figure.svg").is_file(), name
+
+
+@pytest.mark.slow
+@pytest.mark.claims
+def test_the_document_is_of_the_records():
+    document = folders.experiments_folder().parent / "docs" / "claims.md"
+    studies = {name: load_study(name) for name in NAMES}
+    assert document.read_text(encoding="utf-8") == page.markdown(studies, recorded_studies()), (
+        "run `fxformer reproduce --all`"
+    )
 
 
 @pytest.mark.slow

@@ -10,10 +10,12 @@ import shlex
 import pytest
 from rich.console import Console
 
+from fxformer.figures.svg import svg
 from fxformer.metrics.confidence import ConfidenceInterval
 from fxformer.search import main
 from fxformer.search.configurations import configurations
 from fxformer.search.cost import grid_size, kwh_of_unpruned
+from fxformer.search.figure import search_figure
 from fxformer.search.report import study_report, to_csv, to_json
 from fxformer.search.study import Dimension, Trial, find
 from tests.search.study_files import SPACE, WATTHOUR, study, trial
@@ -175,3 +177,24 @@ def test_no_study_and_no_such_study_are_sentences(tmp_path):
         said("mode", f"runs={tmp_path}")
     with pytest.raises(ValueError, match="expected at least 1, got"):
         said("made", f"runs={tmp_path}", "--resolution", "0")
+
+
+def test_the_figure_and_the_means_are_of_the_configurations(tmp_path):
+    trials = [trial(n, 1.0 + n, params={"model.layers": 2 + n % 2, "seed": n // 2,
+                                         "optimizer.lr": 0.1, "model.dropout": 0.0})
+              for n in range(4)]  # fmt: skip
+    made = study(tmp_path, trials)
+    drawn = svg(search_figure(study_report(made)))
+    assert "layers 2" in drawn and "2 [" in drawn and "4 of 4 complete" in drawn
+    for n in range(4):
+        (tmp_path / f"2026-{n}").mkdir()
+        facts = {"status": "done", "summary": {"valid_loss": 1.0 + n}}
+        (tmp_path / f"2026-{n}" / "run.json").write_text(json.dumps(facts))
+    files = tmp_path / "m.csv", tmp_path / "f.pdf"
+    said("made", f"runs={tmp_path}", "--means", str(files[0]), "--figure", str(files[1]))
+    rows = list(csv.DictReader(files[0].read_text().splitlines()))
+    assert [(r["layers"], r["n"], r["valid_loss"]) for r in rows] == [
+        ("2", "2", "2.0"),
+        ("3", "2", "3.0"),
+    ]
+    assert files[1].read_bytes().startswith(b"%PDF")
