@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from fxformer.ops.attention.tiles import REPEATS
+
 
 def executed_flops(function: Callable, *args: Any) -> int:
     """FLOPs of the matrix products in `function(*args)`; arrays may be abstract, nothing runs."""
@@ -17,7 +19,8 @@ def executed_flops(function: Callable, *args: Any) -> int:
 
 
 def _matrix_products(jaxpr: Any) -> int:
-    """FLOPs of a jaxpr. A scan counts as often as it runs, a cond as its most expensive branch."""
+    """FLOPs of a jaxpr. A scan counts as often as it runs, a cond as its most expensive branch, a
+    loop over tiles of attention as often as it runs in rows of one segment."""
     total = 0
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "dot_general":
@@ -29,9 +32,17 @@ def _matrix_products(jaxpr: Any) -> int:
         if eqn.primitive.name == "cond":
             total += max(inside, default=0)
         else:
-            times = eqn.params["length"] if eqn.primitive.name == "scan" else 1
-            total += times * sum(inside)
+            total += round(_repeats(eqn) * sum(inside))
     return total
+
+
+def _repeats(eqn: Any) -> float:
+    """How often what is inside an equation runs: once, if nothing says more."""
+    if eqn.primitive.name == "scan":
+        return eqn.params["length"]
+    body = eqn.params["body_jaxpr"].jaxpr.eqns if eqn.primitive.name == "while" else ()
+    names = (one.params["name"] for one in body if one.primitive.name == "name")
+    return next((float(n.removeprefix(REPEATS)) for n in names if n.startswith(REPEATS)), 1)
 
 
 def _inner_jaxprs(params: dict[str, Any]) -> Iterator[Any]:

@@ -225,7 +225,7 @@ def test_what_a_backend_cannot_compute_is_refused_while_a_run_is_set_up(monkeypa
     with pytest.raises(UserError, match="cudnn runs on gpu, and this is cpu.*backend=auto"):
         ask("cudnn")
     (auto,) = ask("auto")
-    assert auto.backend == "reference" and "cpu is faster from 2048 tokens on" in auto.reason
+    assert auto.backend == "reference" and "cpu is faster from 1024 tokens on" in auto.reason
     monkeypatch.setattr(choice, "platform", lambda: "gpu")
     with pytest.raises(UserError, match="cudnn takes bfloat16 and float16, not float32"):
         ask("cudnn")

@@ -73,6 +73,7 @@ def test_what_set_up_checks_by_tracing_is_not_traced_again(monkeypatch):
 
     monkeypatch.setattr(Objective, "score", counted)
     setup = set_up(composed(["model=gpt2", "objective=clm", *TINY, "data=markov"]))
+    assert [one["backend"] for one in setup.facts()["attention"]] == ["reference"]
     before, batch = len(traced), setup.put(setup.example_batch)
     compiled_step(setup).lower(state := first_state(setup), batch)
     jax.jit(setup.evaluate).lower(state.params, batch)

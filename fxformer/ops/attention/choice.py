@@ -18,7 +18,7 @@ Backend = Literal["auto", "reference", "cpu", "cudnn", "pallas", "splash"]
 BACKENDS = {"cpu": ("cpu",), "gpu": ("cudnn", "pallas"), "tpu": ("splash",)}
 
 # Query-key pairs of a row from which on tiles are the faster on CPU (docs/performance.md)
-TILED_PAIRS, TILED_WINDOW_PAIRS = 2048**2, 512**2
+TILED_PAIRS, TILED_WINDOW_PAIRS = 1024**2, 512**2
 
 
 @dataclasses.dataclass(frozen=True)

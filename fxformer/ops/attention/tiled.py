@@ -82,7 +82,7 @@ def _forward(q, k, v, bias, tiles: Tiles, seed, settings: Settings):
 
         def tile(c, state):
             top, total, y = state
-            j = tiles.order[b, i, c]
+            j = tiles.key_block(b, i, c)
             logits, keep = _logits(query, keys, q_i, tiles, bias, seed, settings, b, i, j)
             new_top = jnp.maximum(top, logits.max(-1, keepdims=True))
             weights = jnp.exp(logits - new_top)
@@ -116,7 +116,7 @@ def _backward(settings: Settings, saved, dy):
 
         def tile(c, state):
             d_query, d_keys, d_values, d_bias = state
-            j = tiles.order[b, i, c]
+            j = tiles.key_block(b, i, c)
             logits, keep = _logits(query, keys, q_i, tiles, bias, seed, settings, b, i, j)
             weights = jnp.exp(logits - log_sum_i[..., None])
             d_weights = _contracted(d_y, take(values, b, j))

@@ -9,11 +9,14 @@ window with them costs O(T · (window + number of global tokens)).
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Int
 
 from fxformer.ops.attention.mask import AttentionMask
 
 FAR = 1 << 30  # larger than any index or segment
+REPEATS = "repeats="  # name of a value in a loop whose number of turns depends on data
 
 
 @flax.struct.dataclass
@@ -38,6 +41,7 @@ class Tiles:
     order: for each block of queries the blocks of keys, those of its tiles first; count: of them
     query_order, key_order: index in the row of each query and key, where they are not in order
     causal, window: as of `AttentionMask`
+    mean: number of tiles of a block of queries in a row that is one segment, for counts of FLOPs
     """
 
     queries: Block
@@ -48,6 +52,11 @@ class Tiles:
     key_order: Int[Array, "B S"] | None
     causal: bool = flax.struct.field(pytree_node=False)
     window: int | None = flax.struct.field(pytree_node=False)
+    mean: float = flax.struct.field(pytree_node=False)
+
+    def key_block(self, b, i, turn) -> Int[Array, ""]:
+        """Index of the block of keys of one tile of block i of row b; in a loop over tiles."""
+        return checkpoint_name(self.order[b, i, turn], f"{REPEATS}{self.mean}")
 
     def visible(self, query: Block, key: Block) -> Bool[Array, "q k"]:
         """True where a query of a block attends to a key of a block."""
@@ -78,7 +87,21 @@ def make_tiles(mask: AttentionMask, query_size: int, key_size: int) -> Tiles:
     keys = _blocks(key_size, key_order, mask.key_segments, mask.prefix, exempt)
     window = None if mask.window is None else int(mask.window)
     found = _with_tiles(queries, keys, mask.causal, window)
-    return Tiles(queries, keys, *found, query_order, key_order, mask.causal, window)
+    mean = _mean_tiles(mask, window, query_size, key_size)
+    return Tiles(queries, keys, *found, query_order, key_order, mask.causal, window, mean)
+
+
+def _mean_tiles(mask: AttentionMask, window: int | None, query_size: int, key_size: int) -> float:
+    """Tiles of a block of queries on average, where a row is one segment without prefix; with one
+    block of global tokens, if there are any."""
+    q = np.arange(0, mask.query_segments.shape[1], query_size)[:, None]
+    k = np.arange(0, mask.key_segments.shape[1], key_size)[None, :]
+    last_q, last_k = q + query_size - 1, k + key_size - 1
+    tile = (k <= last_q) | (not mask.causal)
+    if window is not None:
+        tile &= (k - last_q < window) & (q - last_k < window)
+        tile |= (k == 0) & (mask.window_exempt is not None)
+    return float((tile.sum(1) if mask.queries is None else tile[:1].sum() / len(q)).mean())
 
 
 def _chosen_first(chosen: Bool[Array, "B T"]) -> Int[Array, "B T"]:
