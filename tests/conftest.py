@@ -11,6 +11,7 @@ import pytest
 from skips import ListedSkips
 
 from tests.compiling import compile_quickly
+from tests.order import rank
 from tests.sampling import one_in, tenth
 
 # Tracing makes objects by the million, nearly all freed without the collector of cycles.
@@ -65,6 +66,7 @@ def pytest_collection_modifyitems(config, items):
         for item in some:
             if item.nodeid not in quick:
                 item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: rank(item.nodeid))  # `--no-loadscope-reorder` keeps this order
     seed = config.getoption("--slow-tenth")
     if seed is None:
         return

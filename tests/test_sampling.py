@@ -1,7 +1,9 @@
-"""Parts of the tests: one case in n, and a tenth of the slow tests by a seed."""
+"""Parts of the tests, one case in n and a tenth of the slow ones by a seed, and their order."""
 
 from collections import Counter
+from pathlib import Path
 
+from tests import order
 from tests.sampling import one_in, tenth
 
 NAMES = [
@@ -31,3 +33,10 @@ def test_a_tenth_of_every_file_is_drawn():
 
 def test_every_test_is_drawn_in_the_end():
     assert set().union(*(tenth(NAMES, str(seed)) for seed in range(200))) == set(NAMES)
+
+
+def test_the_longest_files_exist_and_come_first():
+    assert all((Path(__file__).parents[1] / name).is_file() for name in order.LONGEST)
+    first, other = order.LONGEST[0], "tests/a.py"
+    assert order.rank(f"{first}::test[1]") == 0 < order.rank(f"{other}::test")
+    assert order.rank(other) == len(set(order.LONGEST))
