@@ -26,17 +26,21 @@ KINDS = ("causal", "segments", "packed", "window", "global")
 WIDTH = 64
 
 
-def mask_of(kind: str, length: int, window: int, rows: int) -> AttentionMask:
-    """A mask: causal, all of a segment, eight packed causal segments, a window to both sides, or
-    that with one global token."""
-    ones = jnp.ones((rows, length), jnp.int32)
-    if kind == "packed":
-        ones = jnp.broadcast_to(1 + jnp.arange(length) * 8 // length, ones.shape)
-    first = jnp.broadcast_to(jnp.arange(length) == 0, ones.shape)
+def segments_of(kind: str, length: int, rows: int) -> jax.Array:
+    """Eight packed segments a row, or one. int32 [rows, length]"""
+    packed = 1 + jnp.arange(length) * 8 // length
+    row = packed if kind == "packed" else jnp.ones_like(packed)
+    return jnp.broadcast_to(row, (rows, length))
+
+
+def mask_of(kind: str, segments: jax.Array, window: int) -> AttentionMask:
+    """A mask: causal, all of a segment, packed causal segments, a window to both sides, or that
+    with one global token."""
+    first = jnp.broadcast_to(jnp.arange(segments.shape[1]) == 0, segments.shape)
     windowed = kind in ("window", "global")
     return AttentionMask(
-        ones,
-        ones,
+        segments,
+        segments,
         causal=kind in ("causal", "packed"),
         window=window if windowed else None,
         window_exempt=first if kind == "global" else None,
@@ -47,9 +51,10 @@ def compiled(backend: str, kind: str, length: int, given: argparse.Namespace) ->
     """(compiled gradient of one layer's attention, its inputs)."""
     shape = (given.rows, length, given.heads, WIDTH)
     inputs = [jax.random.normal(jax.random.key(i), shape) for i in range(4)]
+    inputs.append(segments_of(kind, length, given.rows))
 
-    def loss(q, k, v, w):
-        mask = mask_of(kind, length, given.window, given.rows)
+    def loss(q, k, v, w, segments):
+        mask = mask_of(kind, segments, given.window)
         known = {"dropout": given.dropout, "key": jax.random.key(0) if given.dropout else None}
         y = attend(q, k, v, mask, scale=WIDTH**-0.5, backend=backend, **known)
         return (y * w).sum()

@@ -2,7 +2,7 @@
 
 import time
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import jax
 import numpy as np
@@ -13,8 +13,8 @@ from fxformer.batch import Vocabulary
 from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.train.compile import compile_step, use_compile_cache
-from fxformer.train.experiment import objective_factory
-from fxformer.train.state import count_parameters, graphdef_of
+from fxformer.train.experiment import Experiment, objective_factory
+from fxformer.train.state import abstract, count_parameters
 from fxformer.train.training import training
 
 
@@ -64,7 +64,10 @@ class Side:
         cfg, make = config(family, shape), objective(family, shape)
         trainer, layout = build(cfg.trainer), build(cfg.mesh)
         mesh, precision = layout.mesh(), build(cfg.precision)
-        start, step = training(cfg, trainer, make, graphdef_of(make), precision, mesh)
+        # of the experiment, training needs no data
+        experiment = cast(Experiment, SimpleNamespace(make=make, objective=abstract(make)))
+        made = training(cfg, trainer, experiment, precision, mesh)
+        start, step = made.init_state, made.step
         like = jax.eval_shape(start, jax.random.key(0))
         placement = layout.shardings(like, mesh)
         self.state = jax.jit(start, out_shardings=placement)(jax.random.key(0))

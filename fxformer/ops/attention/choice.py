@@ -168,6 +168,8 @@ def _disadvantage(name: str, call: Call) -> str | None:
         return f"is not divided among {jax.device_count()} devices"
     if name != "cpu":
         return None
+    if call.bias:
+        return "saves no memory beside a bias of queries times keys"
     windowed = call.window is not None and 4 * call.window <= call.keys
     least = TILED_WINDOW_PAIRS if windowed else TILED_PAIRS
     if call.queries * call.keys < least:
