@@ -120,7 +120,7 @@ def test_a_checkpoint_is_restored_by_other_processes_on_another_mesh(tmp_path):
 
 def running(tmp_path, *words: str) -> tuple[subprocess.Popen, Path]:
     """A launch of two processes that trains for ever, when it has made some steps, and its run."""
-    command = launched(2, 2, *RUN, *SHARDED[::2], *LONG, FAST, *words)
+    command = launched(2, 2, *RUN, *SHARDED[::2], *LONG, *(words or (FAST,)))
     process = start(*command, folder=tmp_path)
     end = time.monotonic() + 400
     while time.monotonic() < end and process.poll() is None:
@@ -154,13 +154,30 @@ def test_a_signal_to_one_process_ends_all_with_75_and_loses_nothing(tmp_path, ki
 
 @pytest.mark.slow
 def test_a_process_that_stands_still_ends_all_with_75(tmp_path):
-    process, run = running(tmp_path, "distributed.stall_minutes=0.5")
+    process, run = running(tmp_path)
     pid = facts(run)["processes"][1]["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(15)
         assert "process 1 is lost" in (tmp_path / "err.txt").read_text()
         assert facts(run)["status"] == "interrupted"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert process.wait(120) == 75
+
+
+@pytest.mark.slow
+def test_a_run_that_makes_no_step_writes_the_stacks_of_its_processes(tmp_path):
+    words = ("distributed.stall_minutes=0.5", "distributed.heartbeat_seconds=300")
+    process, run = running(tmp_path, *words)
+    pid = facts(run)["processes"][1]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        end = time.monotonic() + 120
+        while facts(run)["status"] == "running" and time.monotonic() < end:
+            time.sleep(1)
+        assert "no step for 30 s" in facts(run)["reason"]
+        assert "train/loop.py" in (run / "stacks/process-0.txt").read_text()
     finally:
         os.kill(pid, signal.SIGCONT)
     assert process.wait(120) == 75

@@ -1,5 +1,7 @@
 """Trains the toy on 1, 2 and 8 devices in several layouts and compares; run with 8 CPU devices."""
 
+import math
+import re
 import tempfile
 
 import jax
@@ -27,6 +29,13 @@ def run(layout, steps=3, **knobs):
     return state, jax.device_get((state, sums)), text, place
 
 
+def reduced(text):
+    """Numbers of elements of each sum over devices in a compiled program."""
+    sums = [re.search(r"= (.*?) all-reduce\(", line) for line in text.splitlines()]
+    shapes = [re.findall(r"f32\[([\d,]*)\]", found[1]) for found in sums if found]
+    return [sum(math.prod(map(int, filter(None, s.split(",")))) for s in each) for each in shapes]
+
+
 one = run(MeshConfig())
 assert "all-reduce" not in one[2]
 layouts = {
@@ -46,6 +55,10 @@ with tempfile.TemporaryDirectory() as folder:
             name, {c: text.count(f" {c}(") for c in ("all-reduce", "all-gather", "reduce-scatter")}
         )
         assert "all-reduce" in text
+        if name == "data 2":  # the gradients in one operation, with the sums of the loss
+            size = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+            large = [elements for elements in reduced(text) if elements > 16]
+            assert len(large) == 1 and size <= large[0] < size + 16
         if "fsdp" in name:
             cut = ["fsdp" in leaf.sharding.spec for leaf in jax.tree.leaves(state.params)]
             assert text.count(" all-gather(") == sum(cut) > 0  # each once, and nothing else
