@@ -32,6 +32,8 @@ class Objective(nnx.Module):
     scores_text: whether its loss is -log of a probability of the text, as bits per byte want
     needs_lm_head: whether its loss reads the language-model head
     needs_embedding: class that the token embedding of its model must have; None: any
+    whole_batches: whether what `corrupt` makes of a row depends on the others of its batch, by
+        counts over all of them; several processes then make the whole batch each
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
@@ -46,6 +48,7 @@ class Objective(nnx.Module):
     scores_text: ClassVar[bool] = False
     needs_lm_head: ClassVar[bool] = True
     needs_embedding: ClassVar[type | None] = None
+    whole_batches: ClassVar[bool] = False
     answer: ClassVar[Callable | None] = None
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):

@@ -1,7 +1,7 @@
 """Replaced-token detection (ELECTRA): a generator fills in masks, the model finds its errors."""
 
 import functools
-from typing import cast
+from typing import ClassVar, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -45,6 +45,8 @@ class ReplacedTokenDetection(MaskedLM):
     """
 
     needs_embedding = Embedding
+
+    whole_batches: ClassVar[bool] = True
 
     def __init__(
         self,

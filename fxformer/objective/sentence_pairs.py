@@ -48,6 +48,7 @@ class SentencePairLM(MaskedLM):
     legal = frozenset({"encoder"})
     reads_sentence_pairs: ClassVar[bool] = True
     needs_negatives: ClassVar[bool] = False
+    whole_batches: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -136,7 +136,8 @@ class Setup:
     @functools.cached_property
     def own_rows(self) -> np.ndarray | None:
         """Numbers of the rows of a batch that this process makes; None: all."""
-        return own_rows(self.corpus.batch, self.mesh)
+        whole = self.objective.whole_batches
+        return None if whole else own_rows(self.corpus.batch, self.mesh)
 
     def put(self, batch: Batch) -> Batch:
         """Put a whole batch on the devices, sharded by rows."""

@@ -79,8 +79,8 @@ class SplitBatches:
 
 
 def summed(setup: "Setup", scored: int, tokens: int, seen: Coverage) -> tuple[int, int, Coverage]:
-    """Counts of all processes, from those of each."""
-    if setup.group.alone:
+    """Counts of all processes, from those of each, unless each makes whole batches."""
+    if setup.group.alone or setup.own_rows is None:
         return scored, tokens, seen
     every = setup.group.exchange("counts", [scored, tokens, seen.counts()])
     coverage = Coverage.merged(setup.objective, [one[2] for one in every])

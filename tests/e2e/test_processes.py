@@ -29,12 +29,6 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in lines(run)]
 
 
-def numbers(run: Path, step: int) -> dict[str, bytes]:
-    """The arrays of a checkpoint, as bytes."""
-    arrays, _ = CheckpointFolder(run / "checkpoints", 2, ()).read(step)
-    return {path: array.tobytes() for path, array in arrays.items()}
-
-
 def test_two_processes_of_four_devices_train_the_model_of_one(tmp_path):
     ours, theirs = tmp_path / "one", tmp_path / "two"
     for folder in (ours, theirs):
@@ -91,31 +85,6 @@ def test_each_process_has_an_address_a_number_and_its_devices(monkeypatch):
 def test_a_launch_of_nothing_is_refused(words, refusal, tmp_path):
     code, _, err = called("launch", *words, folder=tmp_path)
     assert code == 2 and refusal in err
-
-
-@pytest.mark.slow
-def test_a_checkpoint_is_restored_by_other_processes_on_another_mesh(tmp_path):
-    """2 x 4 -> 1 x 8 -> 1 x 1 -> 4 x 2: each saves what it has restored."""
-    words = (*RUN, "trainer.ema=0.9")
-    code, out, err = fxformer(*launched(2, 4, *words, *SHARDED), folder=tmp_path)
-    assert code == 0, err + out
-    run, flags = only(tmp_path), os.environ["XLA_FLAGS"]
-    saved = numbers(run, 3)
-    hops = [(1, 8, ("mesh=data",)), (1, 1, ("mesh=single",)), (4, 2, SHARDED), (2, 4, SHARDED)]
-    for hop, (processes, devices, mesh) in enumerate(hops):
-        again = ("train", f"warm_start.from={run}", *DECODER, "trainer.steps=1", *mesh, FAST)
-        again += ("optimizer.lr=0", "optimizer.weight_decay=0", f"runs=hop{hop}")
-        eight = f"{flags} --xla_force_host_platform_device_count={devices}"
-        given = again if processes == 1 else launched(processes, devices, *again)
-        environ = {"XLA_FLAGS": eight} if processes == 1 else {}
-        code, out, err = fxformer(*given, folder=tmp_path, **environ)
-        assert code == 0, err + out
-        (run,) = (tmp_path / f"hop{hop}").glob("2*")
-        now = {p: b for p, b in numbers(run, 1).items() if p.startswith("params/")}
-        source = "ema/" if hop == 0 else "params/"
-        before = {p.replace(source, "params/", 1): b for p, b in saved.items() if source in p[:7]}
-        assert now == before
-        saved = numbers(run, 1)
 
 
 def running(tmp_path, *words: str) -> tuple[subprocess.Popen, Path]:

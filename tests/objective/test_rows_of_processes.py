@@ -12,7 +12,9 @@ from tests.golden import write
 SYMBOLS = ("data=markov", "tokenizer=none", "data.symbols=40", "data.examples=64")
 TEXT = ("data=stdlib_docs", "tokenizer=byte")
 SMALL = (*write.SMALL[:3], "data.length=64", "data.batch=8")
-NEEDS = {**write.NEEDS, "ctrl": ("data.code=module",), "fim": ()}
+NEEDS = {"ctrl": ("data.code=module",)}
+PAIRS = ("seq2seq",)  # reads pairs of texts, which these data have not
+NAMES = [name for name in folders.pretraining_objectives() if name not in PAIRS]
 FAMILIES = ("bert", "gpt2", "bart", "prophetnet")
 
 
@@ -40,9 +42,11 @@ def made(name: str):
 
 
 @pytest.mark.sample(20)
-@pytest.mark.parametrize("name", folders.pretraining_objectives())
+@pytest.mark.parametrize("name", NAMES)
 def test_rows_do_not_depend_on_the_others_of_their_batch(name):
     objective, data = made(name)
+    if objective.whole_batches:  # each process makes all rows
+        return
     for own in (np.arange(0, 4), np.array([1, 6])):
         whole = objective.corrupt(data.train(8, 0)[1])
         part = objective.corrupt(data.train(8, 0, own)[1])
