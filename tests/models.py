@@ -29,11 +29,11 @@ def choices(group: str) -> list[str]:
 
 def network(model: str, *overrides: str):
     """The partial that a model's yaml describes."""
-    return instantiate(_composed(model, *overrides).model.network)
+    return instantiate(composed(model, *overrides).model.network)
 
 
 @lru_cache(None)
-def _composed(model: str, *overrides: str) -> DictConfig:
+def composed(model: str, *overrides: str) -> DictConfig:
     """The config of a model. Not to be changed: it is composed once."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):

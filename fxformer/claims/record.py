@@ -155,8 +155,13 @@ def _file(name: str) -> Path:
 def _plain(one: ClaimFinding) -> dict[str, Any]:
     effect = one.effect
     numbers = {"effect": effect.mean, "low": effect.low, "high": effect.high}
-    rounded = {k: None if v is None else float(f"{v:.5g}") for k, v in numbers.items()}
+    rounded = {key: None if value is None else _rounded(value) for key, value in numbers.items()}
     return {**rounded, "n": effect.n, "decision": one.decision, "about": one.about}
+
+
+def _rounded(value: float) -> float:
+    """Five significant digits, but whole numbers as they are: counts are exact."""
+    return value if float(value).is_integer() else float(f"{value:.5g}")
 
 
 def _finding(given: dict[str, Any]) -> ClaimFinding:

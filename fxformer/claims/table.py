@@ -16,8 +16,10 @@ COLOURS = {"reproduced": "green", "not reproduced": "red", "inconclusive": "yell
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; – for None and NaN."""
-    return "–" if value is None or value != value else f"{value:.4g}"
+    """Four significant digits, whole numbers in full; – for None and NaN."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def effect_text(one: ClaimFinding) -> str:

@@ -81,8 +81,16 @@ def _undecided(one: ClaimFinding) -> str:
 def region(study: ClaimStudy, name: str) -> str:
     """Region of an analysis or control: "≥ 0.3", "≤ 1", "[-0.6, -0.4]", "512"."""
     one = study.analyses.get(name) or study.controls[name]
-    if one.above == one.below:
-        return f"{one.above:g}"
+    low, high = _end(one.above), _end(one.below)
+    if low == high:
+        return low
     if one.below is None:
-        return f"≥ {one.above:g}"
-    return f"≤ {one.below:g}" if one.above is None else f"[{one.above:g}, {one.below:g}]"
+        return f"≥ {low}"
+    return f"≤ {high}" if one.above is None else f"[{low}, {high}]"
+
+
+def _end(value: float | None) -> str:
+    """An end of a region, whole numbers in full."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
