@@ -187,8 +187,8 @@ class Rotary(Position):
                 f"head width of {x.shape[-1]} is {width}, which is odd; choose heads so that "
                 "dim / heads is even"
             )
-        local = self.local_base is not None and window is not None
-        frequency = self.frequencies(self.local_base if local else self.base, width)
+        local = None if window is None else self.local_base
+        frequency = self.frequencies(self.base if local is None else local, width)
         angle = positions[..., None].astype(jnp.float32) * frequency  # [B T K/2]
         sin, cos = jnp.sin(angle)[:, :, None], jnp.cos(angle)[:, :, None]
         rotated, rest = x[..., :width].astype(jnp.float32), x[..., width:]

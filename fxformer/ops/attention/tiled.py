@@ -134,9 +134,8 @@ def _backward(settings: Settings, saved, dy):
         d_query, *carry = jax.lax.fori_loop(0, tiles.count[b, i], tile, start)
         return tuple(carry), (d_query * settings.scale).astype(query.dtype)
 
-    zeros = [jnp.zeros(x.shape, jnp.float32) for x in (keys, values)]
-    zeros.append(None if bias is None else jnp.zeros(bias.shape, jnp.float32))
-    (d_k, d_v, d_bias), d_q = jax.lax.scan(block, tuple(zeros), jnp.arange(B * n))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), (keys, values, bias))
+    (d_k, d_v, d_bias), d_q = jax.lax.scan(block, zeros, jnp.arange(B * n))
     d_q = d_q.reshape(B, n, *d_q.shape[1:])
     d_q = from_blocks(d_q, tiles.query_order, settings.sizes[0], settings.lengths[0])
     d_k, d_v = (

@@ -113,14 +113,12 @@ def _blocks(size, order, segments, prefix=None, exempt=None) -> Block:
     """The tokens of all rows in blocks; those that fill up the last are padding."""
     index = jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
 
-    def cut(x):
-        if x is None:
-            return None
+    def cut(x: Array) -> Array:
         x = x if order is None else jnp.take_along_axis(x, order, axis=1)
         x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % size)))
         return x.reshape(x.shape[0], -1, size)
 
-    return Block(*map(cut, (index, segments, prefix, exempt)))
+    return jax.tree.map(cut, Block(index, segments, prefix, exempt))
 
 
 def _with_tiles(queries: Block, keys: Block, causal: bool, window: int | None):
