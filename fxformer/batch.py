@@ -101,6 +101,7 @@ class Rows:
     types: [B, T] int32, token types of rows of labelled texts
     labels: those of labelled texts
     hidden: float32 vectors of a frozen body (task.frozen), [B, N, D] of the labels or [B, T, D]
+    teacher: what a teacher gives for the targets of the batch (distillation.top_k)
     """
 
     tokens: np.ndarray
@@ -115,6 +116,20 @@ class Rows:
     types: np.ndarray | None = None
     labels: "Labels | None" = None
     hidden: np.ndarray | None = None
+    teacher: "TeacherTopK | None" = None
+
+
+class TeacherTopK(flax.struct.PyTreeNode):
+    """The k most probable tokens of a teacher for each target of a batch, in nats.
+
+    ids: of these tokens
+    log_probs: of these tokens, at the temperature of the loss
+    rest: log of the mass of all other tokens
+    """
+
+    ids: Int[Any, "B M k"]
+    log_probs: Float[Any, "B M k"]
+    rest: Float[Any, "B M"]
 
 
 class Labels(flax.struct.PyTreeNode):
@@ -156,6 +171,7 @@ class Batch(flax.struct.PyTreeNode):
         all of it (Longformer)
     hidden: what a frozen body gives for these tokens, computed before (task.frozen): pooled for
         each label, or of each token
+    teacher: what a teacher gives for each target, computed before (distillation.top_k)
     """
 
     tokens: Int[Any, "B T"]
@@ -173,3 +189,4 @@ class Batch(flax.struct.PyTreeNode):
     labels: Labels | None = None
     global_tokens: Bool[Any, "B S"] = None
     hidden: Float[Any, "B N D"] = None
+    teacher: TeacherTopK | None = None

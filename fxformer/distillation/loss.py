@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from fxformer.batch import Batch
-from fxformer.distillation.terms import Shapes, Term
+from fxformer.distillation.terms import Shapes, SoftTargetTerm, Term
 from fxformer.distillation.view import check_objective, view
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
 from fxformer.ops.cross_entropy import Sums
+from fxformer.task.objective import TaskObjective
 
 Projections = Mapping[str, Mapping[str, Array]]
 
@@ -40,7 +41,7 @@ class DistillationLoss:
     def __call__(
         self,
         student: Objective,
-        teacher: Objective,
+        teacher: Objective | None,
         batch: Batch,
         *,
         key: Array | None,
@@ -49,6 +50,7 @@ class DistillationLoss:
     ) -> Sums:
         """{name: (sum, weight)}: "loss"; "hard_loss"; NAME_loss and what else a term tells.
 
+        teacher: None: the batch carries its numbers
         key: PRNG key of the student's dropout; the teacher has none
         ratios: of `ratios`, for the whole batch that this batch is a part of; None: it is the whole
         """
@@ -67,7 +69,7 @@ class DistillationLoss:
         return sums | told | {"loss": (loss, weight)}
 
     def ratios(
-        self, student: Objective, teacher: Objective, batch: Batch, projections: Projections
+        self, student: Objective, teacher: Objective | None, batch: Batch, projections: Projections
     ) -> dict[str, Array]:
         """For each term the weight of the objective's loss over that of the term, in a whole batch.
 
@@ -79,10 +81,26 @@ class DistillationLoss:
 
     def _parts(self, student, teacher, batch, key, projections):
         own = view(student, batch, key, inner=self.inner)
+        if teacher is None:
+            return own.sums, {name: term.cached(own) for name, term in self.terms}
         read = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch) if self.shuffled else batch
         other = view(teacher, read, None, inner=self.inner)
         parts = {name: term(own, other, projections.get(name, {})) for name, term in self.terms}
         return own.sums, parts
+
+    def check_cached(self, student: Objective) -> None:
+        """Raise UserError unless a teacher's top k probabilities are all that the terms read."""
+        if isinstance(student, TaskObjective):
+            raise UserError(
+                "distillation.top_k: a task has few classes, of which nothing is to be cached; "
+                "write distillation.top_k=null"
+            )
+        if self.shuffled or len(self.terms) != 1 or type(self.terms[0][1]) is not SoftTargetTerm:
+            raise UserError(
+                "distillation.top_k: only the probabilities of targets are cached; write "
+                "distillation=soft, without shuffled rows or terms of hidden states, attention or "
+                "logits, or distillation.top_k=null"
+            )
 
     def check(self, student: Objective, teacher: Objective) -> dict[str, Shapes]:
         """Shapes of the matrices that the terms train, by term.

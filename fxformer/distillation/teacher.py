@@ -28,6 +28,8 @@ class Teacher:
     precision: of its computation; its parameters are cast already
     loss: what the student learns of it
     projections: shapes of the matrices that are trained for that, by term
+    top_k: how many of its probabilities are cached on disk; None: it computes in every step
+    per_epoch: whether each epoch is cached by itself
     """
 
     name: str
@@ -38,12 +40,25 @@ class Teacher:
     precision: Any
     loss: DistillationLoss
     projections: Mapping[str, Shapes]
+    top_k: int | None = None
+    per_epoch: bool = False
 
     @functools.cached_property
     def params(self) -> dict:
         """Its parameters."""
         with jax.ensure_compile_time_eval():  # arrays also where a caller is being traced
             return self.load()
+
+    @property
+    def in_step(self) -> "Teacher":
+        """The teacher as a training step wants it: without parameters where they are cached."""
+        if self.top_k is None:
+            return self
+        return dataclasses.replace(self, abstract={}, load=dict)
+
+    def reader(self, params: dict) -> Objective | None:
+        """Its objective with these parameters; None: the batch carries its numbers."""
+        return None if self.top_k is not None else self.bound(params)
 
     def bound(self, params: dict) -> Objective:
         """Its objective with these parameters; for use inside jit."""
@@ -62,7 +77,7 @@ class Teacher:
         """The student's loss; see DistillationLoss. params: of the teacher"""
         return self.loss(
             student,
-            self.bound(params),
+            self.reader(params),
             batch,
             key=key,
             projections=projections,

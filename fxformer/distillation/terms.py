@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,7 +13,12 @@ from fxformer.distillation.layer_map import LayerMap, layer_pairs
 from fxformer.distillation.view import StackView, View, stack_shapes
 from fxformer.errors import UserError
 from fxformer.objective.base import Objective
-from fxformer.ops.distillation import Differences, differences, projected_differences
+from fxformer.ops.distillation import (
+    Differences,
+    differences,
+    projected_differences,
+    top_k_differences,
+)
 from fxformer.task.objective import TaskObjective
 from fxformer.types import NonNegative, Positive
 
@@ -41,6 +47,10 @@ class Term(ABC):
         projections: the arrays of `projections`
         """
 
+    def cached(self, student: View) -> dict[str, Item]:
+        """The same from the teacher's numbers that the batch carries; only of soft targets."""
+        raise NotImplementedError
+
     def check(self, student: Objective, teacher: Objective, where: str) -> None:  # noqa: B027
         """Raise UserError where student and teacher cannot be compared. where: config key"""
 
@@ -67,6 +77,23 @@ class SoftTargetTerm(Term):
         found, weight = _logit_differences(student, teacher, self.temperature)
         scale = self.temperature**2
         return {"": (scale * found.cross_entropy, weight), "divergence": (found.divergence, weight)}
+
+    def cached(self, student):
+        projection, weights = student.projection()
+        ids, log_probs, rest = (
+            x.reshape(len(weights), *x.shape[2:]) for x in jax.tree.leaves(student.batch.teacher)
+        )
+        found = top_k_differences(
+            projection,
+            ids,
+            log_probs,
+            rest,
+            weights,
+            temperature=self.temperature,
+            chunk=student.objective.loss.chunk,
+        )
+        total, scale = weights.sum(), self.temperature**2
+        return {"": (scale * found.cross_entropy, total), "divergence": (found.divergence, total)}
 
     def check(self, student, teacher, where):
         if isinstance(student, TaskObjective) and not student.task.probabilistic:

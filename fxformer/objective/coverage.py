@@ -75,6 +75,8 @@ class Coverage:
 
     def __call__(self, rows: Rows) -> Batch:
         batch = self.objective.corrupt(rows)
+        if rows.teacher is not None:
+            batch = batch.replace(teacher=rows.teacher)
         pieces = pieces_of(rows, self.objective.vocabulary)
         read, aimed = present(rows, batch, pieces)
         due = expected(rows, pieces)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from fxformer.ops.cross_entropy import chunks, fold, logits_of
 
@@ -62,6 +62,81 @@ def differences(
         jnp.sum(squares, axis=-1) / jnp.maximum(there.sum(axis=-1), 1),
     )
     return Differences(*(jnp.sum(weights * values) for values in each))
+
+
+def log_top_k(
+    teacher: Projection, k: int, temperature: float, *, chunk: int = 256
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Of N rows at a temperature: (ids [N k], log p [N k], log of the mass of all others [N],
+    entropy [N], entropy with all others as one class [N]), in nats; `chunk` rows of logits at a
+    time."""
+    count = chunks(len(teacher.features), chunk)
+    rows = fold(teacher.features, count)
+
+    def body(_, x):
+        logits = logits_of(x, teacher.kernel, teacher.bias).astype(jnp.float32)
+        log_p = jax.nn.log_softmax(logits / temperature)
+        best, ids = jax.lax.top_k(log_p, k)
+        rest = log_rest(log_p, ids)
+        coarse = -(jnp.exp(best) * best).sum(-1) - _xlogx(rest)
+        return None, (ids, best, rest, -(jnp.exp(log_p) * log_p).sum(-1), coarse)
+
+    found = jax.lax.scan(body, None, rows)[1]
+    size = len(teacher.features)  # the inverse of `fold`
+    return jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:])[:size], found)
+
+
+def log_rest(log_p: Float[Array, "N V"], ids: Int[Array, "N k"]) -> Float[Array, "N"]:
+    """log of the mass outside some classes of each row; -inf where there is none."""
+    if ids.shape[-1] == log_p.shape[-1]:
+        return jnp.full(len(log_p), -jnp.inf)
+    others = log_p.at[jnp.arange(len(log_p))[:, None], ids].set(-jnp.inf)
+    return jax.nn.logsumexp(others, axis=-1)
+
+
+def _xlogx(log_x: Array) -> Array:
+    """x log x, 0 at x = 0."""
+    finite = jnp.isfinite(log_x)
+    return jnp.where(finite, jnp.exp(log_x) * jnp.where(finite, log_x, 0), 0)
+
+
+def top_k_differences(
+    student: Projection,
+    ids: Int[Array, "N k"],
+    log_p: Float[Array, "N k"],
+    rest: Float[Array, "N"],
+    weights: Float[Array, "N"],
+    *,
+    temperature: float = 1.0,
+    chunk: int = 256,
+) -> Differences:
+    """Differences from a teacher of which k classes and the mass of all others are known.
+
+    All others are one class, of the student too: -Σ p log q - p_rest log q_rest. With k = V this is
+    the cross-entropy of `projected_differences`; otherwise it, and the divergence, are smaller by
+    what the rest hides (the log-sum inequality). `squared` is 0.
+    """
+    counts = weights != 0
+    cut = functools.partial(fold, count=chunks(len(weights), chunk))
+    features = jnp.where(counts[:, None], student.features, 0)
+
+    @jax.checkpoint
+    def body(total, part):
+        x, at, p_log, other, w = part
+        logits = logits_of(x, student.kernel, student.bias).astype(jnp.float32)
+        log_q = jax.nn.log_softmax(logits / temperature)
+        own, hidden = jnp.take_along_axis(log_q, at, axis=-1), log_rest(log_q, at)
+        known = jnp.isfinite(other) & jnp.isfinite(hidden)
+        hidden, other = jnp.where(known, hidden, 0), jnp.where(known, other, 0)
+        p, p_rest = jnp.exp(p_log), jnp.where(known, jnp.exp(other), 0)
+        cross = -(p * own).sum(-1) - p_rest * hidden
+        divergence = (p * (p_log - own)).sum(-1) + p_rest * (other - hidden)
+        found = Differences(jnp.sum(w * cross), jnp.sum(w * divergence), jnp.float32(0))
+        return jax.tree.map(jnp.add, total, found), None
+
+    zeros = Differences(*(jnp.float32(0),) * 3)
+    rows = (features, ids, log_p, rest, weights.astype(jnp.float32))
+    return jax.lax.scan(body, zeros, tuple(cut(one) for one in rows))[0]
 
 
 def projected_differences(

@@ -80,4 +80,4 @@ def first_batch(batches: Batches, objective: Objective) -> Batch:
                 "nothing to learn; write a larger data.length, or another objective"
             )
         made.append(objective.corrupt(batches[len(made)]))
-    return made[0]
+    return made[0].replace(teacher=batches[0].teacher)

@@ -47,6 +47,7 @@ from fxformer.train.precision import Precision
 from fxformer.train.split_batches import SplitBatches
 from fxformer.train.state import State, bind, count_parameters
 from fxformer.train.step import Step, make_eval
+from fxformer.train.teacher_cache import teacher_rows
 from fxformer.train.training import teacher_of, training
 
 
@@ -124,7 +125,7 @@ class Setup:
         batches = self.data.train(self.corpus.batch, self.cfg.seed)
         sampled = [self.objective.corrupt(batches[n]) for n in range(SAMPLED_BATCHES)]
         flops = sum(training_flops(*one) for b in sampled for one in self.objective.passes(b))
-        if self.teacher is not None:  # a forward pass only: a third
+        if self.teacher is not None and self.teacher.top_k is None:  # a forward pass only: a third
             passes = self.teacher.objective.passes
             flops += sum(training_flops(*one) for b in sampled for one in passes(b)) // 3
         return flops / sum(tokens_read(batch) for batch in sampled)
@@ -201,8 +202,16 @@ def set_up(cfg: DictConfig, group: ProcessGroup = ONE_PROCESS) -> Setup:
     teacher = teacher_of(cfg, experiment)
     if teacher is not None and is_frozen(cfg):
         raise UserError("task.frozen=true computes no hidden states to distil; give one of the two")
+    if teacher is not None and teacher.top_k is not None:
+        if not group.alone:
+            raise UserError(
+                "distillation.top_k: the cache is written by one process alone; write "
+                "distillation.top_k=null, or train with one process"
+            )
+        data = teacher_rows(data, objective, teacher, corpus.batch, cfg.seed, trainer.steps)
+        batches = data.train(corpus.batch, cfg.seed)
     graphdef, start, step, adapter, frozen = training(
-        cfg, trainer, experiment, precision, mesh, teacher
+        cfg, trainer, experiment, precision, mesh, teacher and teacher.in_step
     )
     abstract_state = jax.eval_shape(start, jax.random.key(0))
     abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))

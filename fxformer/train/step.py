@@ -191,7 +191,7 @@ def _taught_loss(teacher: Teacher, taught, bound, params: dict, whole: Any) -> C
     """
     ratios = None
     if whole is not None:
-        objective, other = bound(params, None), teacher.bound(taught)
+        objective, other = bound(params, None), teacher.reader(taught)
         ratios = teacher.loss.ratios(objective, other, whole, params.get(DISTILLATION, {}))
 
     def loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:

@@ -27,7 +27,6 @@ from fxformer.train import summary_stats
 from fxformer.train.callbacks import Callback
 from fxformer.train.comparisons import comparisons_of
 from fxformer.train.compile import compile_step, donates
-from fxformer.train.frozen_body import fill_before_training
 from fxformer.train.loop import Budget, budget_of, fit
 from fxformer.train.loop_state import LoopState, RunTotals
 from fxformer.train.placement import on_own_device
@@ -36,6 +35,7 @@ from fxformer.train.setup import Setup
 from fxformer.train.signals import deadline
 from fxformer.train.split_batches import SplitBatches, summed
 from fxformer.train.state import State
+from fxformer.train.teacher_cache import fill_caches
 from fxformer.train.test_split import EvaluateTest
 
 SAMPLES = 3  # predictions shown
@@ -97,7 +97,7 @@ class Trainer:
         self.trackers.start(self.run)
         self.trackers.follow(self.show_numbers)
         state, totals = self.first_state()
-        fill_before_training(setup, state.params, self.meter, self.run, self.progress.event)
+        fill_caches(setup, state.params, self.meter, self.run, self.progress.event)
         loader = setup.data.loader(
             setup.data.train(setup.corpus.batch, setup.cfg.seed, setup.own_rows),
             self.coverage,

@@ -23,7 +23,7 @@ from fxformer.task.objective import TaskObjective
 from fxformer.train.experiment import Experiment, objective_factory
 from fxformer.train.precision import Precision
 from fxformer.train.state import abstract, graphdef_of, shapes_of
-from fxformer.types import NonNegative
+from fxformer.types import Count, NonNegative
 from fxformer.warmstart.checkpoint_source import HEADS, CheckpointSource, open_source, same_ids
 
 MODEL = "model/"
@@ -39,6 +39,10 @@ class Distillation:
     precision: dtype of the teacher's parameters and computation; null: that of the run
     ignore: fields of a published config.json that do not affect the outputs
     shuffled: whether the teacher reads other rows than the student: a control that must fail
+    top_k: probabilities of the teacher that are computed once for each target and cached on disk,
+        with the mass of all others as one class; null: the teacher computes in every step
+    per_epoch: whether they are cached for each epoch by itself, as an objective needs that corrupts
+        its rows anew
     """
 
     teacher: str
@@ -47,6 +51,8 @@ class Distillation:
     precision: Literal["float32", "bfloat16"] | None = None
     ignore: list[str] | None = None
     shuffled: bool = False
+    top_k: Count | None = None
+    per_epoch: bool = False
 
     def open(self, cfg: DictConfig, experiment: Experiment) -> Teacher:
         """The teacher of a run, whose parameters are read when they are first wanted.
@@ -66,6 +72,10 @@ class Distillation:
         if isinstance(objective, TaskObjective):
             _check_classes(source, objective, self.teacher)
         projections = loss.check(experiment.objective, objective)
+        if self.top_k is not None:
+            loss.check_cached(experiment.objective)
+            if self.top_k > (size := experiment.objective.vocabulary.size):
+                raise UserError(f"distillation.top_k={self.top_k}: there are {size} tokens")
         precision = Precision(
             compute=self.precision or cfg.precision.compute, matmul=cfg.precision.matmul
         )
@@ -81,6 +91,8 @@ class Distillation:
             precision=precision,
             loss=loss,
             projections=projections,
+            top_k=self.top_k,
+            per_epoch=self.per_epoch,
         )
 
     def _objective(self, make: Callable[[jax.Array], Objective]) -> Objective:

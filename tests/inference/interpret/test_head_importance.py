@@ -35,6 +35,7 @@ def test_gradients_are_the_derivatives_of_the_loss_by_the_factor_of_a_head(model
     )
 
 
+@pytest.mark.slow
 def test_a_small_ablation_agrees_with_the_gradient_to_first_order(model_of):
     """Half of the ablation leaves a quarter of the error."""
     model = model_of("decoder").mask_heads({})
@@ -67,6 +68,7 @@ def test_a_planted_useless_head_has_no_importance(model_of):
     assert interval.low is not None and interval.low < interval.mean < interval.high
 
 
+@pytest.mark.slow
 def test_ablation_is_the_loss_without_the_head(model_of):
     model = model_of("seq2seq")
     found = model.head_importance(TEXTS, TARGETS, ablation=True)
