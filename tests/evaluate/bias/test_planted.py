@@ -1,6 +1,7 @@
 """Planted bias: the audit finds log-odds that are known, and none where there are none."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from fxformer.evaluate.bias.report import AuditReport, report
 from fxformer.evaluate.bias.winobias import WinoBias
 from fxformer.inference.model import Model
 from fxformer.metrics.confidence import bootstrap
-from tests.evaluate.bias.planted import audit_files, planted_text
+from tests.evaluate.bias.planted import audit_files, occupation, planted_text
 from tests.inspect.untrained_run import SMALL, save_untrained_run
 
 SHARES = [0.1, 0.3, 0.5, 0.7, 0.9]
 OCCUPATIONS = 16  # of each share
+ENTROPY = float(np.mean([-(q * np.log(q) + (1 - q) * np.log(1 - q)) for q in SHARES]))
 
 
 def logit(share: float) -> float:
@@ -74,22 +76,62 @@ def data_of(folder, sentences: int, shares=SHARES) -> tuple[str, ...]:
     )
 
 
-@pytest.mark.slow
-def test_the_planted_bias_of_a_trained_decoder_is_recovered(tmp_path):
+def trained(tmp_path, *words: str) -> Model:
+    """A tiny model trained on planted text."""
     code, _, err = called(
-        "train", "model=gpt2", "objective=clm", "trainer.steps=700", *data_of(tmp_path, 200),
-        "data.length=64", "data.batch=64",
+        "train", *words, *data_of(tmp_path, 200), "data.length=64", "data.batch=64",
         "size=tiny", "model.dim=48", "model.layers=2", "model.heads=2", "model.ffn.hidden=96",
         "model.dropout=0", "optimizer.lr=3e-3", "optimizer.weight_decay=0", "energy=tdp",
         "name=planted", "runs=runs", folder=tmp_path,
     )  # fmt: skip
     assert code == 0, err
     (run,) = (tmp_path / "runs").glob("*planted")
-    model = fxformer.load(run)
+    return fxformer.load(run)
+
+
+@pytest.mark.slow
+def test_the_planted_bias_of_a_trained_decoder_is_recovered(tmp_path):
+    model = trained(tmp_path, "model=gpt2", "objective=clm", "trainer.steps=700")
     for group, share in enumerate(SHARES):
         folder = audit_files(tmp_path / f"audit{group}", group, OCCUPATIONS)
         odds = audited(model, folder).scores[0]["all"].values["log_odds"]
         assert odds.low < logit(share) < odds.high, (share, odds)
+
+
+@pytest.mark.slow
+def test_the_planted_bias_of_a_trained_encoder_is_recovered(tmp_path):
+    """At the end of a schedule that decays to 0 the intervals hold the logits of the shares of the
+    text itself. While the learning rate is high they do not: a preference for one pronoun, which
+    all occupations share and the intervals do not cover, then moves by half a nat."""
+    words = ("model=bert", "objective=mlm", "trainer.steps=1400", "schedule=linear")
+    always = ("objective.replacement.mask=1", "objective.replacement.random=0")
+    model = trained(tmp_path, *words, *always)
+    for group, share in enumerate(SHARES):
+        folder = audit_files(tmp_path / f"audit{group}", group, OCCUPATIONS)
+        odds = audited(model, folder).scores[0]["all"].values["log_odds"]
+        wanted = logit_in_text(tmp_path / "text.txt", group)
+        assert abs(wanted - logit(share)) < 0.15
+        assert odds.low < wanted < odds.high, (share, wanted, odds)
+    assert pronoun_loss(model) < ENTROPY + 0.02  # nats, of text that it was not trained on
+
+
+def logit_in_text(file: Path, group: int) -> float:
+    """Mean over the occupations of a group of the logit of the share of he in a text."""
+    words = [line.split() for line in file.read_text().splitlines() if line]
+    found = []
+    for number in range(OCCUPATIONS):
+        own = [one[4] for one in words if one[1] == occupation(group, number)]
+        found.append(logit(own.count("he") / len(own)))
+    return float(np.mean(found))
+
+
+def pronoun_loss(model: Model) -> float:
+    """Mean -log p of the pronoun given all other tokens, of fresh text."""
+    texts = planted_text(SHARES, OCCUPATIONS, 5, seed=99).strip().split("\n\n")
+    assert model.tokenizer is not None
+    pronouns = [int(model.tokenizer.encode(word)[0]) for word in ("he", "she")]
+    scores = model.token_scores(texts)
+    return -float(np.mean([s.log_probs[np.isin(s.tokens, pronouns)].sum() for s in scores]))
 
 
 def test_without_bias_about_95_of_100_intervals_hold_zero():
