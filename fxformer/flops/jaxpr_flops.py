@@ -15,10 +15,10 @@ from fxformer.ops.attention.tiles import REPEATS
 
 def executed_flops(function: Callable, *args: Any) -> int:
     """FLOPs of the matrix products in `function(*args)`; arrays may be abstract, nothing runs."""
-    return _matrix_products(jax.make_jaxpr(function)(*args).jaxpr)
+    return matrix_product_flops(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _matrix_products(jaxpr: Any) -> int:
+def matrix_product_flops(jaxpr: Any) -> int:
     """FLOPs of a jaxpr. A scan counts as often as it runs, a cond as its most expensive branch, a
     loop over tiles of attention as often as it runs in rows of one segment."""
     total = 0
@@ -28,7 +28,7 @@ def _matrix_products(jaxpr: Any) -> int:
             inner = int(np.prod([eqn.invars[0].aval.shape[axis] for axis in left]))
             total += 2 * inner * int(np.prod(eqn.outvars[0].aval.shape))
             continue
-        inside = [_matrix_products(inner) for inner in _inner_jaxprs(eqn.params)]
+        inside = [matrix_product_flops(inner) for inner in _inner_jaxprs(eqn.params)]
         if eqn.primitive.name == "cond":
             total += max(inside, default=0)
         else:

@@ -14,10 +14,10 @@ from fxformer.energy.carbon import find_region
 from fxformer.energy.config import TDPEnergy
 from fxformer.energy.host_usage import take_startup
 from fxformer.files import check_output
-from fxformer.flops.jaxpr_flops import executed_flops
+from fxformer.flops.jaxpr_flops import matrix_product_flops
 from fxformer.flops.training import tokens_read
 from fxformer.plan.step_rates import estimate_rates, measure_rates
-from fxformer.train.compile import compile_step
+from fxformer.train.compile import compile_step, traced_step
 from fxformer.train.experiment import SAMPLED_BATCHES
 from fxformer.train.setup import Setup, set_up
 from fxformer.train.state import count_by_part
@@ -122,7 +122,8 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
     compiled, state, compiling = _compiled(setup, options, cfg.seed)
     memory = None if compiled is None else _memory(compiled)
     flops = per_step * per_token
-    executed = executed_flops(setup.step, setup.abstract_state, setup.example_batch)
+    traced = traced_step(setup.step, setup.abstract_state, setup.abstract_batch, setup.mesh)
+    executed = matrix_product_flops(traced.jaxpr.jaxpr)
     if options.calibrate:
         rates = measure_rates(setup, compiled, state, energy, options.seconds, flops)
     else:

@@ -77,16 +77,16 @@ def compile_step(
     return dataclasses.replace(program, taught=taught, taught_shapes=shapes)
 
 
-def step_shapes(step: Step, state: State, batch: Any, mesh: Mesh) -> tuple[State, Sums]:
-    """Shapes of what a step returns; no parameter of a teacher is read. jax keeps what is traced
-    here, so that `lower` for the same arguments does not trace again.
+def traced_step(step: Step, state: State, batch: Any, mesh: Mesh) -> jax.stages.Traced:
+    """A step, traced; no parameter of a teacher is read. jax keeps the trace: neither `lower` for
+    the same arguments nor a second call traces again.
 
     state, batch: shapes, dtypes and shardings
     """
     whole, teacher = replicated(mesh), step.teacher
     hyperparams = abstractly_placed(dict(step.hyperparams), whole)
     taught = None if teacher is None else abstractly_placed(teacher.abstract, whole)
-    return jax.eval_shape(step.function, state, batch, hyperparams, taught)
+    return jax.jit(step.function).trace(state, batch, hyperparams, taught)
 
 
 def use_compile_cache(folder: str | Path | None) -> None:

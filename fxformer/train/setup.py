@@ -24,7 +24,7 @@ from fxformer.metrics.direction import require_named_direction
 from fxformer.objective.base import Objective
 from fxformer.ops.attention.choice import Choice, recorded
 from fxformer.train.adapter import Adapter, without_adapter
-from fxformer.train.compile import step_shapes
+from fxformer.train.compile import traced_step
 from fxformer.train.config import TrainerConfig, in_steps
 from fxformer.train.experiment import SAMPLED_BATCHES, first_batch, open_experiment
 from fxformer.train.frozen_body import (
@@ -219,7 +219,7 @@ def set_up(cfg: DictConfig, group: ProcessGroup = ONE_PROCESS) -> Setup:
     gathered = replicated(mesh)
     evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
     with recorded() as attention:
-        step_shapes(step, abstract_state, abstract_batch(example, mesh), mesh)
+        traced_step(step, abstract_state, abstract_batch(example, mesh), mesh)
     setup = Setup(
         cfg, trainer, corpus, data, objective, graphdef, start, step, evaluate, abstract_state,
         mesh, example, adapter, frozen, precision, teacher, attention, group,
