@@ -5,7 +5,7 @@ import functools
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import numpy as np
@@ -139,6 +139,14 @@ class Corpus(ABC):
             template = dataclasses.replace(template, source=template_of(tokenizer.source, limits))
         return self.packing(documents, row_length, with_control_code(template, documents))
 
+    def split_names(self) -> Iterable[str]:
+        """Names of the splits that are packed."""
+        return self.source.splits
+
+    def unigram_nats(self) -> float:
+        """Entropy of the frequencies of the held-out tokens."""
+        return unigram_nats(self.source.splits["valid"].tokens)
+
     def show(self, console: Console) -> None:  # noqa: B027 - optional
         """Print what one should know of the data before training."""
 
@@ -157,7 +165,7 @@ class Corpus(ABC):
         architecture: of the model that reads them
         """
         tokenizer, facts = self.source.tokenizer, dict(self.source.facts)
-        packed = {split: self.pack(split, row_length, limits) for split in self.source.splits}
+        packed = {split: self.pack(split, row_length, limits) for split in self.split_names()}
         size = facts["valid"]["bytes"]
         said = shortfall(self.tokenizer, tokenizer) if size is not None else None
         if said is not None:  # of a text: other data do not use the tokenizer of the config
@@ -169,7 +177,7 @@ class Corpus(ABC):
             "vocab_size": tokenizer.vocabulary.size,
             "length": self.length,
             "bytes_per_token": size / facts["valid"]["tokens"] if size else None,
-            "unigram_nats": unigram_nats(self.source.splits["valid"].tokens),
+            "unigram_nats": self.unigram_nats(),
             "packing": {split: rows.facts() for split, rows in packed.items()},
         }
         return Prepared(tokenizer, packed, facts)

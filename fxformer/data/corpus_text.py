@@ -75,7 +75,7 @@ class TextCorpus(Corpus):
         return Path(given).expanduser() if given else disk_cache.default_folder()
 
     @functools.cached_property
-    def _content(self) -> str:
+    def content(self) -> str:
         """The key of the documents in the cache."""
         content = f"{type(self).__name__} {self.fingerprint()}"
         if self.source_name() is not None:
@@ -85,7 +85,7 @@ class TextCorpus(Corpus):
     @functools.cached_property
     def survey(self) -> Survey:
         """How much text there is, and which documents are held out; cached on disk."""
-        folder = self._root / "surveys" / preparation.name(VERSION, self._content)
+        folder = self._root / "surveys" / preparation.name(VERSION, self.content)
         known = folder.is_dir()
         units = tuple(self.units("train"))
         found = preparation.surveyed(self, folder, units, self.options)
@@ -96,21 +96,40 @@ class TextCorpus(Corpus):
         return found
 
     def open(self) -> Source:
+        return self.tokenized(self.trained())
+
+    def codes(self) -> list[str]:
+        """Control codes of the training text."""
+        return self.survey.whole.codes
+
+    def samples(self, work: Slow) -> list[preparation.TrainingSample]:
+        """What a tokenizer is trained on."""
+        units, most = tuple(self.units("train")), self.options.tokenizer_max
+        return [preparation.TrainingSample.of(self, units, self.survey, most, work)]
+
+    def trained(self) -> Path:
+        """The folder of the tokenizer, which is made where it is not cached."""
         if self.tokenizer is None:
             raise UserError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
-        content, recipe, options = self._content, self.tokenizer, self.options
-        if self.source_name() is not None:
-            self._check_pairs()
+        recipe = self.tokenizer
+        self.check_pairs()
         if self.code is not None:
-            recipe = control_codes.with_codes(recipe, self.survey.whole.codes)
+            recipe = control_codes.with_codes(recipe, self.codes())
 
         def train(folder: Path) -> None:
             self._train(recipe, folder)
 
-        key = (VERSION, content, recipe.key(), str(options.tokenizer_max))
+        key = (VERSION, self.content, recipe.key(), self.sample_key())
         own = self._root / "tokenizers" / preparation.name(*key)
-        disk_cache.once(own, train, tokenizers.is_sound)
-        tokenizer = tokenizers.load(own)
+        return disk_cache.once(own, train, tokenizers.is_sound)
+
+    def sample_key(self) -> str:
+        """The options that decide what a tokenizer is trained on."""
+        return str(self.options.tokenizer_max)
+
+    def tokenized(self, own: Path) -> Source:
+        """The ids of a tokenizer, given its folder; they are made where they are not cached."""
+        tokenizer, content, options = tokenizers.load(own), self.content, self.options
 
         def write(folder: Path) -> None:
             preparation.Tokenization(
@@ -134,9 +153,11 @@ class TextCorpus(Corpus):
             _LOG.warning(said)
         return Source(tokenizer, splits, facts)
 
-    def _check_pairs(self) -> None:
+    def check_pairs(self) -> None:
         """Raises UserError where the packing or the control codes would ignore the sources."""
         name, packing = self.source_name(), type(self.packing)
+        if name is None:
+            return
         if not getattr(packing, "reads_pairs", False):
             raise UserError(
                 f"data.source_field={name}: {packing.__name__} packs single texts and ignores the "
@@ -152,12 +173,11 @@ class TextCorpus(Corpus):
     def _train(self, recipe: tokenizers.Recipe, folder: Path) -> None:
         """Train a tokenizer on the training text, or on a sample of it."""
         with Slow("Training the tokenizer", "characters") as work:
-            sample = preparation.TrainingSample.of(
-                self, tuple(self.units("train")), self.survey, self.options.tokenizer_max, work
-            )
-            recipe.make(sample).save(folder)
-        if sample.share < 1 and work.done:
-            facts = sample.facts()
+            samples = self.samples(work)
+            recipe.make(preparation.Chained(samples)).save(folder)
+        if min(one.share for one in samples) < 1 and work.done:
+            each = [one.facts() for one in samples]
+            facts = {key: sum(one[key] for one in each) for key in ("characters", "of")}
             (folder / _SAMPLE).write_text(json.dumps(facts))
             _LOG.warning(
                 "the tokenizer was trained on a sample of %s of %s characters (data.tokenizer_max)",

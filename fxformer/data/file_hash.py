@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from fxformer.data.remote_files import RemoteFile
+
 BLOCK = 1 << 20  # bytes read at a time
 READ_WHOLE = 64 << 20  # bytes of files whose fingerprint is made of all contents
 SAMPLES, SAMPLE = 1024, 1 << 16  # blocks, and their bytes, in the fingerprint of larger ones
@@ -28,8 +30,13 @@ def fingerprint(paths: Sequence[Path]) -> str:
     Up to `READ_WHOLE` bytes in all the contents are read, and names and times do not matter. Of
     more, the size and the time of modification of each file are taken, and `SAMPLES` blocks at
     places that are drawn from all bytes: a change that leaves the size and the time of its file as
-    they were is noticed only if it meets one of these.
+    they were is noticed only if it meets one of these. Files of a store are not read: their names,
+    sizes and versions are taken.
     """
+    if remote := [path for path in paths if isinstance(path, RemoteFile)]:
+        local = [path for path in paths if not isinstance(path, RemoteFile)]
+        versions = "\n".join(f"{file.url} {file.size} {file.version}" for file in remote)
+        return f"{fingerprint(local)} {hashlib.blake2b(versions.encode()).hexdigest()[:32]}"
     stats = [path.stat() for path in paths]
     ends = list(itertools.accumulate(one.st_size for one in stats))
     if not ends or ends[-1] <= READ_WHOLE:

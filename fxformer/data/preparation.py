@@ -158,6 +158,17 @@ class TrainingSample:
                 yield from both([text])
 
 
+@dataclasses.dataclass(frozen=True)
+class Chained:
+    """The texts of several samples, one after the other, iterable repeatedly."""
+
+    samples: Sequence[TrainingSample]
+
+    def __iter__(self) -> Iterator[str]:
+        for one in self.samples:
+            yield from one
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tokenization:
     """The step that writes the ids of both splits.

@@ -148,7 +148,7 @@ def parquet(
     except ImportError as problem:
         raise UserError("Parquet files need pyarrow: pip install pyarrow") from problem
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path if isinstance(path, Path) else path.open("rb"))
     except (OSError, ValueError) as problem:
         raise UserError(f"{path} is not a Parquet file: {problem}") from None
     number = 0

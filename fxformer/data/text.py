@@ -69,7 +69,7 @@ class FileCorpus(SplitCorpus):
 
     def units(self, split: str) -> list[Unit]:
         split = split if self.valid_files else "train"
-        files = [(path, path.stat().st_size) for path in self._files(split)]
+        files = [(path, text_files.size_of(path)) for path in self._files(split)]
         return file_units(split, files, self.splittable)
 
     def new_stats(self) -> text_files.ReadStats:
@@ -139,4 +139,4 @@ class Text(FileCorpus):
             return path.stem
         given = [self.files, self.valid_files]
         patterns = [[one] if isinstance(one, str) else list(one or []) for one in given]
-        return control_codes.folder_of(path, sum(patterns, []))
+        return control_codes.folder_of(Path(str(path)), sum(patterns, []))

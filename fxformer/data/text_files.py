@@ -12,8 +12,9 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
+from fxformer.data.remote_files import RemoteFile, find, is_url
 from fxformer.errors import UserError
 from fxformer.files import no_file
 
@@ -75,14 +76,19 @@ def check_some(files: list[Path], empty: list[Path], knob: str) -> None:
 def find_all_files(
     patterns: str | Sequence[str] | None, knob: str
 ) -> tuple[list[Path], list[Path]]:
-    """(files with contents, empty files) that match one or more glob patterns, sorted. UserError,
+    """(files with contents, empty files) that match one or more glob patterns, sorted; those of
+    URLs (remote_files.py) last. UserError,
     naming the knob and what was looked for, if a pattern matches nothing, or a folder, or a file
     that cannot be read."""
     wanted = [patterns] if isinstance(patterns, str) else list(patterns or [])
     if not wanted:
         raise UserError(f"{knob} is not given: write e.g. {knob}='corpus/*.txt'")
     found: set[Path] = set()
+    remote: set[RemoteFile] = set()
     for pattern in wanted:
+        if is_url(pattern):
+            remote.update(find(pattern, knob))
+            continue
         full = os.path.expanduser(pattern)
         # A name may hold [ or *; one that exists is meant literally.
         matches = [full] if os.path.exists(full) else glob.glob(full, recursive=True)
@@ -99,6 +105,8 @@ def find_all_files(
             (empty if is_empty(path) else files).append(path)
         except OSError as problem:
             raise UserError(f"{knob}: {path} cannot be read ({problem.strerror})") from problem
+    for file in sorted(remote):
+        (files if file.size else empty).append(cast(Path, file))
     return files, empty
 
 
@@ -128,7 +136,7 @@ def _read_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
     """The bytes of the lines that begin in start … stop."""
     with path.open("rb") as file:
         begin = _line_start(file, start)
-        end = path.stat().st_size if stop is None else _line_start(file, stop)
+        end = size_of(path) if stop is None else _line_start(file, stop)
         file.seek(begin)
         while begin < end and (block := file.read(min(BLOCK, end - begin))):
             begin += len(block)
@@ -248,13 +256,14 @@ def is_empty(path: Path) -> bool:
 
 def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
     """The file, open for reading decompressed bytes."""
+    source = path if isinstance(path, Path) else path.open("rb")
     if path.suffix == ".gz":
-        return gzip.open(path, "rb")
+        return gzip.open(source, "rb")
     if path.suffix == ".bz2":
-        return bz2.open(path, "rb")
+        return bz2.open(source, "rb")
     if path.suffix == ".xz":
-        return lzma.open(path, "rb")
-    if path.suffix == ".zst" and path.stat().st_size:  # an empty file is no frame
+        return lzma.open(source, "rb")
+    if path.suffix == ".zst" and size_of(path):  # an empty file is no frame
         return _zstandard(path)
     return path.open("rb")
 
@@ -264,7 +273,13 @@ def _zstandard(path: Path) -> IO[bytes]:
         import pyarrow as pa
     except ImportError as problem:
         raise UserError(f"{path}: .zst needs pyarrow: pip install pyarrow") from problem
-    return pa.input_stream(str(path), compression="zstd")
+    source = str(path) if isinstance(path, Path) else path.open("rb")
+    return pa.input_stream(source, compression="zstd")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, as it lies on the disk or in its store."""
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
 
 
 def _refuse_compressed(path: Path, block: bytes) -> None:

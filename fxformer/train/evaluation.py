@@ -1,5 +1,6 @@
 """Evaluation callback: metrics of the validation batches, the best step, early stopping."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -39,26 +40,39 @@ def evaluate_batches(
     """Averages {name: number} over all batches. Raises EvaluationAborted, UserError without any.
 
     evaluate, observe: as in Evaluate. A batch is dispatched before the one before it is read.
+    Where `batches` names the `part` of a mixture that each batch is of, the losses of the parts are
+    added, as "loss_PART".
     """
-    total, pending = None, None
+    totals: dict[str | None, Any] = {}
+    pending = None
     for batch in batches:
         if stop_requested():
             raise EvaluationAborted
-        pending, before = (batch, *evaluate(params, batch)), pending
-        total = total if before is None else _added(total, before, observe)
+        part = getattr(batches, "part", None)
+        pending, before = (part, batch, *evaluate(params, batch)), pending
+        if before is not None:
+            _add_sums(totals, *before, observe)
     if pending is None:
         raise UserError("there is no batch to evaluate: the held-out split is too small")
-    return averages(_added(total, pending, observe))
+    _add_sums(totals, *pending, observe)
+    if totals.keys() == {None}:
+        return averages(totals[None])
+    whole = averages(functools.reduce(add, totals.values()))
+    return whole | {f"loss_{part}": averages(sums)["loss"] for part, sums in totals.items()}
 
 
-def _added(
-    total: Any, result: tuple[Any, Any, Any], observe: Callable[[Any, Any], None] | None
-) -> Any:
-    """The total with the sums of one more batch, whose outputs are observed."""
-    batch, sums, outputs = result
+def _add_sums(
+    totals: dict[str | None, Any],
+    part: str | None,
+    batch: Any,
+    sums: Any,
+    outputs: Any,
+    observe: Callable[[Any, Any], None] | None,
+) -> None:
+    """Add the sums of one more batch to those of its part, and have its outputs observed."""
     if observe is not None and outputs is not None:
         observe(batch, outputs)
-    return add(total, jax.device_get(sums))
+    totals[part] = add(totals.get(part), jax.device_get(sums))
 
 
 class Evaluate(Callback):

@@ -29,6 +29,7 @@ from fxformer.train.checkpoint_folder import steps_in
 from fxformer.train.compile import use_compile_cache
 from fxformer.train.frozen_body import is_frozen
 from fxformer.train.memory_check import check_memory
+from fxformer.train.mixture_summary import tell_repeats
 from fxformer.train.processes import Processes, code_facts, is_communication
 from fxformer.train.setup import Setup, set_up
 from fxformer.train.trainer import Trainer
@@ -115,6 +116,7 @@ def train(
                 console.print(size_line(size), highlight=False)
             energy.carbon.warn_of_default()
         setup.corpus.show(console)
+        tell_repeats(setup, console)
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fxformer.batch import Batch, Labels
+from fxformer.data.mixture_rows import part_names, part_of
 from fxformer.data.round_trip import bits_per_byte
 from fxformer.flops.training import tokens_read
 from fxformer.metrics.results import MetricResults
@@ -27,6 +28,7 @@ class SplitBatches:
     coverage: which of the texts were in the batches of the last complete pass
     outputs: of a labelled task: (labels, outputs of its head) of each batch of the last pass
     whole: whether the last pass reached its end
+    part: of a mixture, the one that the last batch is of; None: it is no mixture
     """
 
     setup: "Setup"
@@ -36,6 +38,7 @@ class SplitBatches:
     coverage: Coverage | None = None
     outputs: list[tuple[Labels, np.ndarray]] = dataclasses.field(default_factory=list)
     whole: bool = False
+    part: str | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         data, corpus = self.setup.data, self.setup.corpus
@@ -43,7 +46,8 @@ class SplitBatches:
         self.outputs, self.whole = [], False
         batches = data.in_order(self.split, corpus.batch, self.setup.own_rows)
         with data.loader(batches, corrupt, workers=corpus.workers) as loader:
-            for _, batch in loader:
+            for n, batch in loader:
+                self.part = part_of(data.packed[self.split], n * corpus.batch)
                 scored, tokens = scored + int(np.sum(batch.weights)), tokens + tokens_read(batch)
                 yield self.setup.put_rows(batch)
         self.scored, self.tokens, self.coverage = summed(self.setup, scored, tokens, corrupt)
@@ -56,7 +60,8 @@ class SplitBatches:
 
     def derived_names(self, numbers: dict[str, float]) -> list[str]:
         """Names of the metrics that `results` and `derive` add."""
-        return [*self.setup.objective.metric_names, *self.derive(numbers)]
+        parts = [f"loss_{name}" for name in part_names(self.setup.data.packed[self.split])]
+        return [*self.setup.objective.metric_names, *self.derive(numbers), *parts]
 
     def results(self) -> MetricResults | None:
         """Metrics of the outputs of a labelled task; None: the objective has none."""

@@ -13,6 +13,7 @@ from fxformer.track import formatting
 from fxformer.track.evaluations import StoredEvaluation
 from fxformer.track.summary import Sample
 from fxformer.train.loop_state import LoopState
+from fxformer.train.mixture_summary import mixture_lines
 from fxformer.train.setup import Setup
 
 MARGIN = 0.1  # nats under the loss of token frequencies that still count as reaching only that
@@ -128,6 +129,7 @@ def facts(
     for split, reasons in dropped.items():
         for reason, tokens in reasons.items():
             rows.append(("dropped", f"{tokens:,} tokens of {split} text: {reason}"))
+    rows += [("mixture", line) for line in mixture_lines(setup, ended.step, ended.valid)]
     return rows + [("", line) for line in corpus_notes(setup.data.facts)]
 
 
