@@ -145,7 +145,7 @@ class ClaimStudy:
         for key, levels in self.levels.items():
             words.append(f"{key}=choice({','.join(map(literal, levels))})")
         words.append(f"seed=choice({seeds})" if self.seeds > 1 else "seed=0")
-        shared = [w for w in further if not w.startswith(("search.", "energy", "tracker"))]
+        shared = [w for w in further if not w.startswith(("search", "energy", "tracker"))]
         recipe = folders.recipe_files()[self.name].read_text(encoding="utf-8")
         identity = json.dumps([recipe, self.arms, words, sorted(shared)])
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]

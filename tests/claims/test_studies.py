@@ -64,6 +64,19 @@ def test_an_exact_claim_is_reproduced_and_continued(name, tmp_path, capsys):
     assert json.loads((tmp_path / "r.json").read_text())["findings"] == first["findings"]
 
 
+@pytest.mark.slow
+def test_a_study_that_trains_is_continued_and_tells_a_failure(tmp_path, capsys):
+    """Two steps do not learn to reverse: both arms are low, so the claim is not reproduced."""
+    words = ["reproduce", "reverse", "--quick", "search/launcher=inline", "trainer.steps=2",
+             f"runs={tmp_path}"]  # fmt: skip
+    assert main(words) == 5
+    assert "not reproduced (quick variant)" in capsys.readouterr().out
+    runs = sorted(one.name for one in tmp_path.glob("2*"))
+    assert len(runs) == 4 and (next((tmp_path / ".searches").iterdir()) / "figure.pdf").is_file()
+    assert main(words) == 5
+    assert sorted(one.name for one in tmp_path.glob("2*")) == runs
+
+
 def result(findings, controls):
     """A result of decisions alone."""
     study = load_study("span_targets")
