@@ -1,32 +1,13 @@
-"""`fxformer reproduce NAME`: run the study of a published claim, and print its verdict."""
+"""`fxformer reproduce NAME`: the study of a published claim and its verdict; the list of claims."""
 
-import dataclasses
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from omegaconf import DictConfig
-from rich.console import Console
-
-from fxformer import jsonl
 from fxformer.arguments import Parser
-from fxformer.claims import page, record, table
-from fxformer.claims.cells import FOLDER, MeasuredCells, cells, trials_of
-from fxformer.claims.figure import claim_figure
-from fxformer.claims.measures import ConfigMeasure, Measure
-from fxformer.claims.study import ClaimStudy, load_study, study_files
-from fxformer.claims.verdict import ClaimResult
-from fxformer.cli import app
-from fxformer.config import folders
-from fxformer.energy.meter import Meter
+from fxformer.cli.argv import is_of
 from fxformer.errors import UserError
-from fxformer.figures.drawing import check_figure, write_figure
-from fxformer.files import check_folder, check_output
-from fxformer.inference.pipelines.cost import open_meter
-from fxformer.search import study_io
-from fxformer.track.run_lock import utc_now
-from fxformer.track.run_reader import StoredRun
+
+# Overrides with which a study is still the study that is recorded.
+NO_DESIGN = ("search", "energy", "tracker", "data.files", "data.valid_files")
 
 
 def reproduce_parser() -> Parser:
@@ -66,148 +47,22 @@ def reproduce_parser() -> Parser:
     return parser
 
 
-def reproduce(argv: Sequence[str], console: Console | None = None) -> None:
+def reproduce(argv: Sequence[str]) -> None:
     """Reproduce as `argv` says. UserError for what cannot be; SystemExit with the exit code."""
-    given, console = reproduce_parser().parse(argv), console or Console()
-    if given.claim is None:
-        if given.quick or given.record or given.json or given.figure:
-            raise UserError("reproduce: name the claim, as in fxformer reproduce NAME --quick")
-        studies = {name: load_study(name) for name in study_files()}
-        records = record.recorded_studies()
-        if given.all:
-            return write_all(studies, records, Path(given.runs), console)
-        return table.show_list(studies, records, console)
-    if given.all or (given.quick and given.record):
-        option = "--all: is for all claims; leave the name" if given.all else (
-            "--record: is for the whole study; leave --quick"
-        )  # fmt: skip
-        raise UserError(f"{option} out")
-    files = [check_output(given.json, "--json")] if given.json else []
-    figures = [check_figure(given.figure, "--figure")] if given.figure else []
-    study = load_study(given.claim)
-    study = study.quickened() if given.quick else study
-    result, folder, energy = run(study, given.overrides, given.runs, argv, console)
-    result = dataclasses.replace(result, quick=given.quick)
-    table.show(result, console)
-    facts = record.RecordedStudy.of(result, utc_now()[:10], energy)
-    text = json.dumps(jsonl.encode(dataclasses.asdict(facts)), indent=1) + "\n"
-    files.append(folder / "result.json")
-    for file in files:
-        jsonl.replace(file, text)
-    figures += [folder / "figure.svg", folder / "figure.pdf"]
+    given = reproduce_parser().parse(argv)
+    of_one = given.quick or given.record or given.json or given.figure or given.overrides
+    if given.claim is None and of_one:
+        raise UserError("reproduce: name the claim, as in fxformer reproduce NAME --quick")
+    if given.claim is not None and given.all:
+        raise UserError(f"--all: is for all claims; leave {given.claim} out")
     if given.record:
-        files.append(record.record(facts, study.name))
-        figures.append(files[-1].with_name("figure.svg"))
-    written = [*files, *(write_figure(claim_figure(result), file) for file in figures)]
-    _tell(written, console)
-    if result.code:
-        raise SystemExit(result.code)
+        changed = [word for word in given.overrides if not is_of(word, *NO_DESIGN)]
+        changed = ["--quick"] if given.quick else changed
+        if changed:
+            raise UserError(f"--record: is for the study as it stands; leave {changed[0]} out")
+    from fxformer.cli import claims
 
-
-def write_all(
-    studies: Mapping[str, ClaimStudy],
-    records: Mapping[str, record.RecordedStudy | None],
-    runs: Path,
-    console: Console,
-) -> None:
-    """Write docs/claims.md beside the experiments, and claims.html into the folder of the runs.
-    UserError where fxformer is installed without its sources."""
-    docs = folders.experiments_folder().parent / "docs"
-    check_folder(docs, f"--all {docs / 'claims.md'}", make=False)
-    runs.mkdir(parents=True, exist_ok=True)
-    jsonl.replace(docs / "claims.md", page.markdown(studies, records))
-    jsonl.replace(runs / "claims.html", page.html(studies, records))
-    _tell([docs / "claims.md", runs / "claims.html"], console)
-
-
-def _tell(written: Sequence[Path], console: Console) -> None:
-    for file in written:
-        console.print(f"wrote {file}", highlight=False, markup=False, soft_wrap=True)
-
-
-def run(
-    study: ClaimStudy, further: list[str], runs: str, argv: Sequence[str], console: Console
-) -> tuple[ClaimResult, Path, str]:
-    """Run or continue a study; returns (result, folder of its search, how its joules were
-    measured). SystemExit where the search is refused or interrupted."""
-    words, name = study.search_words(further, runs)
-    folder = study_io.study_folder(Path(runs).resolve(), name)
-    store = MeasuredCells(study, folder / FOLDER)
-    meter = open_meter()
-    try:
-        if study.trains:
-            joules, seconds, energy, unfinished = _trained(words, folder, store, argv, meter)
-        else:
-            _untrained(words, store, console, meter)
-            joules, seconds, energy, unfinished = 0.0, 0.0, "", {}
-    finally:
-        meter.close()
-    result = ClaimResult.of(
-        study,
-        store.measurements(),
-        joules=joules + store.joules,
-        seconds=seconds + store.seconds,
-        unfinished=unfinished,
-    )
-    return result, folder, energy or store.provenance
-
-
-def _trained(
-    words: list[str], folder: Path, store: MeasuredCells, argv: Sequence[str], meter: Meter
-) -> tuple[float, float, str, dict[str, int]]:
-    """Train all cells as a search and measure the complete ones; (joules, seconds, how the joules
-    were measured, {reason: number of cells without a complete run})."""
-    code = app.train(words, command=("reproduce", *argv))
-    if code == app.INTERRUPTED or not (folder / "study.json").is_file():
+    if given.claim is None:
+        return claims.write_all(given.runs) if given.all else claims.list_claims()
+    if code := claims.reproduce_claim(given, argv):
         raise SystemExit(code)
-    trials, lost, energy = trials_of(folder), Counter[str](), ""
-    for slot, one in trials.items():
-        if one.state == "complete" and one.run:
-            stored = StoredRun(folder.parent.parent / one.run)
-            store.add(slot, lambda measure, stored=stored: measure.of_run(stored), meter)
-            energy = energy or stored.energy().total.provenance
-        else:
-            lost[f"{one.status}{f': {one.reason}' if one.reason else ''}"] += 1
-    joules = sum(one.joules for one in trials.values())
-    return joules, sum(one.seconds for one in trials.values()), energy, dict(lost)
-
-
-def _untrained(words: list[str], store: MeasuredCells, console: Console, meter: Meter) -> None:
-    """Measure all cells from their configs. SystemExit where a config is refused."""
-    if code := app.run("train", words, ConfigJob(store, console, meter)):
-        raise SystemExit(code)
-
-
-@dataclasses.dataclass(frozen=True)
-class ConfigJob:
-    """Job of a sweep: measures the config of each cell that has not been measured."""
-
-    store: MeasuredCells
-    console: Console
-    meter: Meter
-
-    def sample(self, study, pure: bool) -> list[int]:
-        """Slots with missing numbers."""
-        return [slot for slot in range(study.total) if self.store.missing(slot)]
-
-    def __call__(self, cfg: DictConfig) -> None:
-        from hydra.core.hydra_config import HydraConfig
-
-        from fxformer.train.compile import use_compile_cache
-
-        use_compile_cache(cfg.trainer.compile_cache)
-        slot = int(HydraConfig.get().job.num)
-        arm, level, seed = list(cells(self.store.study))[slot]
-
-        def number(measure: Measure) -> float:
-            assert isinstance(measure, ConfigMeasure)  # of a study that trains nothing
-            return measure.of_config(cfg)
-
-        with self.console.status(f"measuring {arm} …"):
-            self.store.add(slot, number, self.meter)
-        at = "" if level is None else f" {self.store.study.key}={level:g}"
-        found = self.store.measurements().numbers
-        numbers = [
-            f"{name} {table.number(own.get((arm, level, seed)))}" for name, own in found.items()
-        ]
-        self.console.print(f"{arm}{at} seed={seed}: {', '.join(numbers)}", highlight=False)

@@ -52,6 +52,21 @@ def test_an_unknown_claim_is_refused_with_the_nearest(capsys):
     assert "did you mean 'span_targets'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["span_targets", "--record", "--quick"], "leave --quick out"),
+        (["span_targets", "--record", "data.length=9"], "leave data.length=9 out"),
+        (["--quick"], "name the claim"),
+        (["span_targets", "--all"], "leave span_targets out"),
+        (["span_targets", "--figure", "a.png"], "must end in .svg or .pdf"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words, said, capsys):
+    assert main(["reproduce", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", EXACT)
 def test_an_exact_claim_is_reproduced_and_continued(name, tmp_path, capsys):
     words = ["reproduce", name, "--quick", f"runs={tmp_path}", "--json", str(tmp_path / "r.json")]
