@@ -268,5 +268,6 @@ def captured(
     (weights,), of_cross = own.capture, None
     if cross is not None and cross.capture:
         (of_cross,) = cross.capture
-    products = [one and one.capture_products and one.capture_products[0] for one in (own, cross)]
-    return Intermediates(x, weights, of_cross, *(pair or None for pair in products))
+    self_products = own.capture_products[0] if own.capture_products else None
+    cross_products = cross.capture_products[0] if cross and cross.capture_products else None
+    return Intermediates(x, weights, of_cross, self_products, cross_products)

@@ -15,7 +15,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fxformer.batch import Batch
-from fxformer.inference.attention import Kind
 from fxformer.inference.forward import TargetLogProbs
 from fxformer.inference.interpret.head_mask import current_masks, set_masks
 from fxformer.metrics.confidence import ConfidenceInterval
@@ -31,23 +30,23 @@ class HeadImportance:
     """
 
     losses: Float[np.ndarray, "N"]
-    gradients: dict[Kind, Float[np.ndarray, "N G H"]]
-    ablations: dict[Kind, Float[np.ndarray, "N G H"]]
+    gradients: dict[str, Float[np.ndarray, "N G H"]]
+    ablations: dict[str, Float[np.ndarray, "N G H"]]
 
-    def by_gradient(self, kind: Kind) -> Float[np.ndarray, "G H"]:
+    def by_gradient(self, kind: str) -> Float[np.ndarray, "G H"]:
         """Mean over examples of |∂L/∂ξ|, in nats."""
         return np.abs(self.gradients[kind]).mean(0)
 
-    def by_ablation(self, kind: Kind) -> Float[np.ndarray, "G H"]:
+    def by_ablation(self, kind: str) -> Float[np.ndarray, "G H"]:
         """Mean increase of the loss without the head, in nats."""
         return self.ablations[kind].mean(0)
 
-    def interval(self, method: str, kind: Kind, block: int, head: int) -> ConfidenceInterval:
+    def interval(self, method: str, kind: str, block: int, head: int) -> ConfidenceInterval:
         """Mean over examples with its 95 % interval. method: gradient or ablation"""
         each = np.abs(self.gradients[kind]) if method == "gradient" else self.ablations[kind]
-        return ConfidenceInterval.of(each[:, block, head])
+        return ConfidenceInterval.of(each[:, block, head].tolist())
 
-    def least(self, count: int, method: str = "gradient") -> list[tuple[Kind, int, int]]:
+    def least(self, count: int, method: str = "gradient") -> list[tuple[str, int, int]]:
         """The `count` least important heads, (kind, block, head) from 0, the least first."""
         values = self.by_gradient if method == "gradient" else self.by_ablation
         every = [
@@ -85,7 +84,7 @@ class HeadGradients:
 
     loss: ExampleLoss | ClassLoss
 
-    def __call__(self, module: Any, batch: Batch) -> tuple[Array, dict[Kind, Array]]:
+    def __call__(self, module: Any, batch: Batch) -> tuple[Array, dict[str, Array]]:
         rows = batch.tokens.shape[0]
         graphdef, state = nnx.split(module)
         masks = {

@@ -12,14 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fxformer.errors import UserError
-from fxformer.inference.attention import Kind
 from fxformer.inference.structure import stack_of
 from fxformer.nn.attention import HeadMask, MultiHeadAttention
 
-Masks = Mapping[Kind, Any]  # {kind: [blocks, H], or [blocks, B, H] for each row}
+Masks = Mapping[str, Any]  # {kind: [blocks, H], or [blocks, B, H] for each row}
 
 
-def attention_modules(module: Any) -> dict[Kind, list[tuple[MultiHeadAttention, int]]]:
+def attention_modules(module: Any) -> dict[str, list[tuple[MultiHeadAttention, int]]]:
     """{kind: [(attention module, number of its blocks)]} of a LanguageModel or Seq2Seq.
 
     The modules of one kind are in the order of the blocks; that of stacked blocks holds several,
@@ -32,7 +31,7 @@ def attention_modules(module: Any) -> dict[Kind, list[tuple[MultiHeadAttention, 
             "decoder": _of_stack(decoder, "attention"),
             "cross": _of_stack(decoder, "cross_attention"),
         }
-    kind: Kind = "decoder" if module.architecture == "decoder" else "encoder"
+    kind: str = "decoder" if module.architecture == "decoder" else "encoder"
     return {kind: _of_stack(stack_of(module).stack, "attention")}
 
 
@@ -42,9 +41,9 @@ def _of_stack(stack: Any, name: str) -> list[tuple[MultiHeadAttention, int]]:
     return [*found, (rest, rest.o.kernel.shape[0])]
 
 
-def current_masks(module: Any) -> dict[Kind, Float[Array, "G H"]]:
+def current_masks(module: Any) -> dict[str, Float[Array, "G H"]]:
     """{kind: [blocks, H]} of a module; ones where it has no mask."""
-    found: dict[Kind, Array] = {}
+    found: dict[str, Array] = {}
     for kind, modules in attention_modules(module).items():
         rows = []
         for attention, blocks in modules:
@@ -66,7 +65,7 @@ def set_masks(module: Any, masks: Masks) -> None:
             start += max(blocks, 1)
 
 
-def checked_masks(module: Any, masks: Masks, name: str) -> dict[Kind, np.ndarray]:
+def checked_masks(module: Any, masks: Masks, name: str) -> dict[str, np.ndarray]:
     """Masks for every kind of attention of a module, those not given from the module itself.
 
     Raises UserError for a kind that the model lacks, another shape, or numbers that are not finite.

@@ -92,7 +92,8 @@ class InfluenceGraph:
             size = self.sizes[group]
             found[group] = np.eye(size, int(ends[-1]), int(end) - size)
         for group in sorted(self.edges):  # groups are numbered from the inputs up
-            found[group] = sum(m @ found[below] for below, m in self.edges[group].items())
+            parts = [m @ found[below] for below, m in self.edges[group].items()]
+            found[group] = np.sum(parts, axis=0)
         return np.stack([found[group] for group in self.outputs])
 
     def flow(self) -> Float[np.ndarray, "T N"]:

@@ -8,7 +8,7 @@ from flax import nnx
 
 from fxformer.batch import Batch
 from fxformer.errors import UserError
-from fxformer.inference.attention import Attention, Kind, attention_of
+from fxformer.inference.attention import Attention, attention_of
 from fxformer.inference.interpret.examples import loss_rows
 from fxformer.inference.interpret.head_importance import HeadGradients, HeadImportance
 from fxformer.inference.interpret.head_mask import Masks, checked_masks, current_masks, set_masks
@@ -141,7 +141,7 @@ class InterpretableModel(ModelCore):
         given = loss_rows(self, texts, targets, labels, seed)
         made = self.run_rows(HeadGradients(given.loss), given.rows, 4 * given.width)
         losses = np.array([float(loss) for loss, _ in made])
-        kinds: list[Kind] = list(made[0][1])
+        kinds = list(made[0][1])
         gradients = {kind: np.stack([slopes[kind] for _, slopes in made]) for kind in kinds}
         ablations = {kind: np.zeros_like(gradients[kind]) for kind in kinds} if ablation else {}
         own = {kind: np.asarray(mask) for kind, mask in current_masks(self.module).items()}
@@ -166,7 +166,7 @@ class InterpretableModel(ModelCore):
         graphdef, state = nnx.split(module)
         return self.replace(graphdef=graphdef, params=nnx.to_pure_dict(state))
 
-    def without_heads(self, heads: Sequence[tuple[Kind, int, int]]) -> Self:
+    def without_heads(self, heads: Sequence[tuple[str, int, int]]) -> Self:
         """The model with these heads, (kind, block, head) from 0, masked. UserError for others."""
         masks = {kind: np.array(mask) for kind, mask in current_masks(self.module).items()}
         for kind, block, head in heads:
