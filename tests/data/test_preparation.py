@@ -172,14 +172,14 @@ def test_kill_9_loses_no_finished_shard(tmp_path, kill, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_is_bounded_whatever_the_corpus(tmp_path):
-    """The peak of a process that prepares and packs 150 MB is within 60 MB of that of 15 MB."""
+    """The peak of a process that prepares and packs 20 MB is within 60 MB of that of 2 MB."""
     peaks = []
     for size in (1, 10):
         folder = tmp_path / str(size)
         folder.mkdir()
         line = "".join(f"{n} {' '.join(WORDS[n % 13 :])}\n" for n in range(1000))
         with (folder / "a.txt").open("w") as file:
-            for n in range(15_000_000 * size // len(line)):
+            for n in range(2_000_000 * size // len(line)):
                 file.write(line.replace("amber", f"amber{n}"))
         code = (
             "import sys; sys.path.insert(0, sys.argv[1])\n"
