@@ -73,7 +73,7 @@ class DistributedConfig:
         import jax
         from jax._src import distributed
 
-        if jax.config.jax_platforms in (None, "", "cpu"):
+        if jax.config.jax_platforms in (None, "", "cpu"):  # type: ignore[reportAttributeAccessIssue]
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
         try:
             jax.distributed.initialize(

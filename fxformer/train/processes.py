@@ -256,6 +256,7 @@ def code_facts(cfg: DictConfig) -> dict[str, Any]:
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + path.read_bytes())
     given = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(given, dict)
     keys = flat({key: value for key, value in given.items() if key not in OWN})
     config = {f"config {key}": _hashed(value) for key, value in keys.items()}
     versions = {f"version of {name}": text for name, text in packages().items()}

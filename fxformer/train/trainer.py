@@ -3,8 +3,8 @@
 import dataclasses
 import time
 import warnings
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -246,7 +246,7 @@ class Trainer:
                 rows=SAMPLES,
             )
 
-    def show_numbers(self, step: int, split: str, metrics: dict[str, float]) -> None:
+    def show_numbers(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
         """A line of numbers: to the terminal and, now and then, into the ledger."""
         self.progress.log(step, split, metrics, self.meter.provenance)
         self.ledger.write_if_due(self.meter, step=step)
