@@ -24,7 +24,7 @@ from fxformer.types import Positive
 
 
 @dataclasses.dataclass(kw_only=True)
-class Mixture(TextCorpus):
+class CorpusMixture(TextCorpus):
     """Several text corpora, read with one tokenizer in rows of one packing.
 
     parts: corpora by name; their own packing, length, batch, workers, prefetch and cache_dir are
@@ -72,7 +72,7 @@ class Mixture(TextCorpus):
         made = {}
         for name, part in self.parts.items():
             corpus = part(**shared) if callable(part) else None
-            if not isinstance(corpus, TextCorpus) or isinstance(corpus, Mixture):
+            if not isinstance(corpus, TextCorpus) or isinstance(corpus, CorpusMixture):
                 what = type(corpus).__name__ if corpus is not None else repr(part)
                 raise UserError(
                     f"data.parts.{name}: {what} is no corpus of text; write "
@@ -113,7 +113,7 @@ class Mixture(TextCorpus):
         sources = {name: one.tokenized(own) for name, one in self.corpora.items()}
         for name, one in self.corpora.items():
             one.source = sources[name]
-        facts: dict[str, Any] = {"corpus": "Mixture", "corpus_hash": self._hash(sources)}
+        facts: dict[str, Any] = {"corpus": "CorpusMixture", "corpus_hash": self._hash(sources)}
         each = {name: source.facts for name, source in sources.items()}
         for split in ("train", "valid"):
             facts[split] = {

@@ -37,7 +37,7 @@ def key(text: str) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pieces:
+class TextPieces:
     """What is compared of some documents. owner: the document of each window or line.
 
     keys: [D, 12] uint8, of the documents; lines, windows: uint64 hashes; size: bytes
@@ -51,12 +51,12 @@ class Pieces:
     window_owner: np.ndarray
 
     @classmethod
-    def of(cls, texts: list[str]) -> "Pieces":
+    def of(cls, texts: list[str]) -> "TextPieces":
         """Those of some documents."""
         return _of(texts)
 
     @classmethod
-    def join(cls, many: Iterable["Pieces"]) -> "Pieces":
+    def join(cls, many: Iterable["TextPieces"]) -> "TextPieces":
         """Those of all documents of several."""
         parts, base, size = [], 0, 0
         for one in many:
@@ -75,13 +75,13 @@ class Pieces:
             np.savez(file, **dataclasses.asdict(self))
 
     @classmethod
-    def load(cls, path: Path) -> "Pieces":
+    def load(cls, path: Path) -> "TextPieces":
         """What `save` has written."""
         with np.load(path) as found:
             return cls(**{**found, "size": int(found["size"])})
 
 
-def pieces(texts: Iterable[str]) -> Iterator[Pieces]:
+def pieces(texts: Iterable[str]) -> Iterator[TextPieces]:
     """The pieces of documents, in groups of about a block; owners count from 0 in each group."""
     held: list[str] = []
     size = 0
@@ -95,7 +95,7 @@ def pieces(texts: Iterable[str]) -> Iterator[Pieces]:
         yield _of(held)
 
 
-def _of(texts: list[str]) -> Pieces:
+def _of(texts: list[str]) -> TextPieces:
     keys, lines, line_owner, wholes = [], [], [], []
     for number, text in enumerate(texts):
         folded = normal(text)
@@ -109,7 +109,7 @@ def _of(texts: list[str]) -> Pieces:
     windows, owner = _windows(wholes)
     ids = np.frombuffer(b"".join(lines), "<u8").astype(np.uint64)
     size, ends = sum(map(len, wholes)), np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY)
-    return Pieces(ends, ids, np.array(line_owner, np.int64), size, windows, owner)
+    return TextPieces(ends, ids, np.array(line_owner, np.int64), size, windows, owner)
 
 
 def _line_hash(line: str) -> bytes:
@@ -164,7 +164,7 @@ class Overlap:
     lines, text: lines of 24 characters or more, and windows, that training text has
     """
 
-    def __init__(self, held_out: Pieces):
+    def __init__(self, held_out: TextPieces):
         self._keys = held_out.keys
         self._ranks = {key.tobytes(): n for n, key in enumerate(np.unique(self._keys, axis=0))}
         self._copied = np.zeros(len(self._ranks), bool)

@@ -21,7 +21,7 @@ from fxformer.data import disk_cache, overlap, round_trip, shards, survey
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.documents import both
 from fxformer.data.permutation import Permutation
-from fxformer.data.preparation_tasks import Readable, SurveyTask, Task, TokenizeTask
+from fxformer.data.preparation_tasks import PreparationTask, Readable, SurveyTask, TokenizeTask
 from fxformer.data.preparation_worker import Workers
 from fxformer.data.progress import Slow
 from fxformer.data.text_files import ReadStats
@@ -68,7 +68,7 @@ def name(*parts: str) -> str:
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def work_on(task: Task, workers: Workers, what: str, total: int) -> None:
+def work_on(task: PreparationTask, workers: Workers, what: str, total: int) -> None:
     """Do a task for all units that are not done. total: bytes of all; 0: unknown"""
     numbers = task.numbers
     left = [number for number in numbers if not task.is_done(number)]
@@ -200,14 +200,16 @@ class Tokenization:
                 compared.add(hits)
         self._finish(folder, {"train": train, "valid": valid}, compared.facts())
 
-    def _held_out(self, folder: Path, valid: TokenizeTask) -> overlap.Pieces:
+    def _held_out(self, folder: Path, valid: TokenizeTask) -> overlap.TextPieces:
         """What the training text is compared with, of all units; stored for the workers."""
         whole = folder / "pieces.npz"
         if not whole.is_file():
             parts = (folder / f"pieces.{number:06d}.npz" for number in valid.numbers)
-            overlap.Pieces.join(map(overlap.Pieces.load, parts)).save(folder / ".draft.pieces")
+            overlap.TextPieces.join(map(overlap.TextPieces.load, parts)).save(
+                folder / ".draft.pieces"
+            )
             (folder / ".draft.pieces").rename(whole)
-        return overlap.Pieces.load(whole)
+        return overlap.TextPieces.load(whole)
 
     def _valid_size(self) -> int:
         """Bytes of the held-out text, about."""

@@ -31,7 +31,7 @@ class Readable(Protocol):
     def new_stats(self) -> ReadStats: ...
 
 
-class Task(Protocol):
+class PreparationTask(Protocol):
     """Work on the units of a corpus, each by itself; calling it twice gives the same."""
 
     @property
@@ -61,7 +61,7 @@ class SurveyTask:
 
     def __call__(self, number: int, report: Report) -> None:
         counted = survey.UnitSurvey(stats=self.corpus.new_stats())
-        candidates = None if self.room is None else survey.Candidates(self.room)
+        candidates = None if self.room is None else survey.HeldOutCandidates(self.room)
         unit = self.units[number]
         counted.read(self.corpus.unit_texts(unit, counted.stats), candidates)
         survey.write_unit(self.folder, number, counted, candidates)
@@ -174,7 +174,7 @@ class HeldOutObserver:
 
     def __init__(self, path: Path, tokenizer: Tokenizer, every: int, trip_every: int):
         self._path, self._every = path, every
-        self._found: list[overlap.Pieces] = []
+        self._found: list[overlap.TextPieces] = []
         self._seen = 0
         self._trips = round_trip.Measuring(tokenizer, trip_every)
 
@@ -184,7 +184,7 @@ class HeldOutObserver:
         self._seen += len(texts)
 
     def end(self) -> dict:
-        overlap.Pieces.join(self._found).save(self._path)
+        overlap.TextPieces.join(self._found).save(self._path)
         return {"round_trip": dataclasses.asdict(self._trips.trip)}
 
 
@@ -204,9 +204,9 @@ class TrainObserver:
 
 
 @functools.lru_cache(1)
-def held_out_pieces(folder: Path) -> overlap.Pieces:
+def held_out_pieces(folder: Path) -> overlap.TextPieces:
     """The pieces of all held-out text of a corpus that is being prepared."""
-    return overlap.Pieces.load(folder / "pieces.npz")
+    return overlap.TextPieces.load(folder / "pieces.npz")
 
 
 @functools.lru_cache(1)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
-from fxformer.data.preparation_tasks import Task
+from fxformer.data.preparation_tasks import PreparationTask
 from fxformer.errors import UserError
 
 
@@ -38,7 +38,9 @@ class Workers:
         for worker in self._workers:
             worker.close()
 
-    def run(self, task: Task, numbers: Sequence[int], report: Callable[[int], None]) -> None:
+    def run(
+        self, task: PreparationTask, numbers: Sequence[int], report: Callable[[int], None]
+    ) -> None:
         """Work on the units of these numbers, in their order where there is one process.
 
         report: called with the bytes that are done, from this thread
@@ -152,7 +154,7 @@ def main() -> None:
         out.write(json.dumps(facts) + "\n")
 
     threading.Thread(target=read, daemon=True).start()
-    task: Task | None = None
+    task: PreparationTask | None = None
     while True:
         message = messages.get()
         if isinstance(message, bytes):

@@ -49,7 +49,7 @@ class LineCounts:
         return many and not self.blank and self.characters >= 120 * self.count
 
 
-class Candidates:
+class HeldOutCandidates:
     """Sizes of the documents with the smallest hashes, as many as there is room for."""
 
     def __init__(self, characters: float, documents: int = MOST_DOCUMENTS):
@@ -107,7 +107,7 @@ class UnitSurvey:
     stats: ReadStats = dataclasses.field(default_factory=ReadStats)
     codes: list[str] = dataclasses.field(default_factory=list)
 
-    def read(self, texts: Iterable[str], candidates: Candidates | None) -> None:
+    def read(self, texts: Iterable[str], candidates: HeldOutCandidates | None) -> None:
         """Count the documents of a unit."""
         found: set[str] = set()
         for text in texts:
@@ -178,7 +178,9 @@ def unit_room(valid_most: int, units: int) -> float:
     return max(_SPARE * valid_most / max(units, 1), 4 << 20)
 
 
-def write_unit(folder: Path, number: int, counted: UnitSurvey, candidates: Candidates | None):
+def write_unit(
+    folder: Path, number: int, counted: UnitSurvey, candidates: HeldOutCandidates | None
+):
     """Store the survey of a unit: unit.NUMBER.json, and the candidates beside it."""
     if candidates is not None:
         keys = np.frombuffer(b"".join(candidates.sizes), np.uint8).reshape(-1, _KEY)
@@ -209,7 +211,7 @@ def read(
 ) -> Survey:
     """The survey of all units. share: of the characters to hold out; None: none is"""
     whole, characters = UnitSurvey(), []
-    merged = Candidates(_SPARE * valid_most)
+    merged = HeldOutCandidates(_SPARE * valid_most)
     for number in range(units):
         one = read_unit(folder, number)
         whole.add(one)

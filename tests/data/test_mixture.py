@@ -7,7 +7,7 @@ import pytest
 
 from fxformer.data.documents import Documents
 from fxformer.data.loader import InOrder, Shuffled
-from fxformer.data.mixture import Mixture
+from fxformer.data.mixture import CorpusMixture
 from fxformer.data.mixture_rows import JoinedRows, MixedRows
 from fxformer.data.packing import Blocks, Padded, Segments, Template
 from fxformer.data.records import JsonLines
@@ -90,7 +90,7 @@ def mixture(tmp_path):
         parts = {n: functools.partial(Text, files=f, document_is="line") for n, f in files.items()}
         knobs = dict(parts=parts, length=32, batch=4, cache_dir=str(tmp_path / "cache")) | knobs
         tokenizer = tokenizer or Char(specials=Specials())
-        return Mixture(packing=packing or Segments(), tokenizer=tokenizer, **knobs)
+        return CorpusMixture(packing=packing or Segments(), tokenizer=tokenizer, **knobs)
 
     return made
 
@@ -164,7 +164,7 @@ def test_pairs_and_single_texts_do_not_mix(tmp_path):
     path.write_text("\n".join(f'{{"text": "text {n}", "de": "Text {n}"}}' for n in range(50)))
     single = functools.partial(JsonLines, files=str(path))
     paired = functools.partial(JsonLines, files=str(path), source_field="de")
-    made = Mixture(
+    made = CorpusMixture(
         parts={"single": single, "paired": paired},
         packing=Segments(),
         tokenizer=Byte(specials=Specials()),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fxformer.data.overlap import WINDOW, Overlap, Pieces, key, pieces, warning
+from fxformer.data.overlap import WINDOW, Overlap, TextPieces, key, pieces, warning
 
 WORDS = "amber brook cedar delta ember fjord grove heath islet jetty knoll ledge marsh".split()
 
@@ -13,7 +13,7 @@ def text(seed, words=60):
 
 
 def found(train, valid):
-    compared = Overlap(Pieces.join(pieces(valid)))
+    compared = Overlap(TextPieces.join(pieces(valid)))
     compared.watch(train)
     return compared.facts()
 

@@ -17,7 +17,7 @@ from fxformer.data.packing import Blocks, Padded, Segments
 from fxformer.data.progress import Slow
 from fxformer.data.records import JsonLines
 from fxformer.data.special_tokens import Specials
-from fxformer.data.survey import Candidates
+from fxformer.data.survey import HeldOutCandidates
 from fxformer.data.text import Text
 from fxformer.data.text_hash import SequenceHash
 from fxformer.data.tokenizer_basic import Byte, Char
@@ -244,11 +244,11 @@ def test_candidates_are_a_function_of_the_documents_alone():
     documents = [(rng.bytes(12), int(rng.integers(1, 100))) for _ in range(3000)]
     sets = []
     for order in (documents, documents[::-1]):
-        halves = [Candidates(5000, 200) for _ in range(2)]
+        halves = [HeldOutCandidates(5000, 200) for _ in range(2)]
         for n, one in enumerate(order):
             halves[n % 2].add(*one)
         assert len(halves[0].sizes) <= 200 and not halves[0].complete
-        merged = Candidates(5000, 200)
+        merged = HeldOutCandidates(5000, 200)
         for half in halves:
             merged.cut(half.below)
         for half in halves:

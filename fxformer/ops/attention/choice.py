@@ -65,7 +65,7 @@ class Call:
 
 
 @dataclasses.dataclass
-class Choice:
+class BackendChoice:
     """The backend of some calls of a program, for run.json.
 
     asked: by the config; reason: why it is not another; calls: how many layers were traced with it
@@ -80,16 +80,16 @@ class Choice:
     calls: int = 1
 
 
-_RECORD: contextvars.ContextVar[list[Choice] | None] = contextvars.ContextVar(
+_RECORD: contextvars.ContextVar[list[BackendChoice] | None] = contextvars.ContextVar(
     "record", default=None
 )
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[list[Choice]]:
+def recorded() -> Iterator[list[BackendChoice]]:
     """Context for tracing a program: yields the list of the choices that are made, and refuses a
     backend that cannot compute a call. Elsewhere another takes its place."""
-    found: list[Choice] = []
+    found: list[BackendChoice] = []
     token = _RECORD.set(found)
     try:
         yield found
@@ -121,10 +121,12 @@ def choose(asked: str, call: Call) -> str:
     return _noted(record, asked, "reference", call, "; ".join(reasons) or f"on {platform()}")
 
 
-def _noted(record: list[Choice] | None, asked: str, name: str, call: Call, reason: str) -> str:
+def _noted(
+    record: list[BackendChoice] | None, asked: str, name: str, call: Call, reason: str
+) -> str:
     """`name`, put on record."""
     if record is not None:
-        new = Choice(name, asked, call.queries, call.keys, call.window, reason)
+        new = BackendChoice(name, asked, call.queries, call.keys, call.window, reason)
         same = [one for one in record if dataclasses.replace(one, calls=1) == new]
         if same:
             same[0].calls += 1

@@ -19,7 +19,7 @@ from fxformer.ops.dropout import kept
 LOWEST = -1e30  # logit of a masked key, and least maximum of a row times two
 
 
-class Settings(NamedTuple):
+class TileSettings(NamedTuple):
     """What is known when a program is traced.
 
     lengths: numbers of queries and of keys; sizes: of their blocks
@@ -54,7 +54,7 @@ def tiled_attention(
     lengths = (q.shape[1], k.shape[1])
     sizes = block_sizes(mask) if sizes is None else sizes
     tiles = make_tiles(mask, *sizes)
-    settings = Settings(lengths, sizes, scale, 0.0 if seed is None else dropout)
+    settings = TileSettings(lengths, sizes, scale, 0.0 if seed is None else dropout)
     return _tiled(q, k, v, bias, tiles, seed, settings)
 
 
@@ -66,11 +66,11 @@ def block_sizes(mask: AttentionMask) -> tuple[int, int]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(6,))
-def _tiled(q, k, v, bias, tiles: Tiles, seed, settings: Settings):
+def _tiled(q, k, v, bias, tiles: Tiles, seed, settings: TileSettings):
     return _forward(q, k, v, bias, tiles, seed, settings)[0]
 
 
-def _forward(q, k, v, bias, tiles: Tiles, seed, settings: Settings):
+def _forward(q, k, v, bias, tiles: Tiles, seed, settings: TileSettings):
     queries = in_blocks(q * settings.scale, tiles.query_order, settings.sizes[0])
     keys, values = (in_blocks(x[:, :, :, None], tiles.key_order, settings.sizes[1]) for x in (k, v))
     bias = _filled(bias, settings)
@@ -103,7 +103,7 @@ def _forward(q, k, v, bias, tiles: Tiles, seed, settings: Settings):
     return y, (queries, keys, values, bias, tiles, seed, y, log_sum)
 
 
-def _backward(settings: Settings, saved, dy):
+def _backward(settings: TileSettings, saved, dy):
     queries, keys, values, bias, tiles, seed, y, log_sum = saved
     inner = (y.astype(jnp.float32) * dy.astype(jnp.float32)).sum(-1, keepdims=True)
     inner, dys = (in_blocks(x, tiles.query_order, settings.sizes[0]) for x in (inner, dy))
@@ -153,7 +153,7 @@ def _backward(settings: Settings, saved, dy):
 _tiled.defvjp(_forward, _backward)
 
 
-def _logits(query, keys, q_i, tiles: Tiles, bias, seed, settings: Settings, b, i, j):
+def _logits(query, keys, q_i, tiles: Tiles, bias, seed, settings: TileSettings, b, i, j):
     """Logits of a tile [G, R · q, k] in float32, LOWEST where masked, and what dropout keeps of it
     (None: no dropout)."""
     (q_size, _), (T, S) = settings.sizes, settings.lengths
@@ -173,12 +173,12 @@ def _logits(query, keys, q_i, tiles: Tiles, bias, seed, settings: Settings, b, i
     return masked, keep.reshape(logits.shape)
 
 
-def _dropped(x, keep, settings: Settings):
+def _dropped(x, keep, settings: TileSettings):
     """Weights after dropout, or their gradients before it."""
     return x if keep is None else jnp.where(keep, x / (1 - settings.dropout), 0)
 
 
-def _filled(bias, settings: Settings):
+def _filled(bias, settings: TileSettings):
     """A bias whose queries and keys fill whole blocks."""
     if bias is None:
         return None
@@ -186,19 +186,19 @@ def _filled(bias, settings: Settings):
     return jnp.pad(bias, [(0, 0)] * (bias.ndim - 2) + fill) if any(map(any, fill)) else bias
 
 
-def _bias_place(bias, settings: Settings, b, i, j):
+def _bias_place(bias, settings: TileSettings, b, i, j):
     """(start, shape) of a tile in a bias [*B G R T S]."""
     q_size, k_size = settings.sizes
     start, shape = (0, 0, i * q_size, j * k_size), (*bias.shape[-4:-2], q_size, k_size)
     return (start, shape) if bias.ndim == 4 else ((b, *start), (1, *shape))
 
 
-def _bias_of(bias, settings: Settings, b, i, j) -> Float[Array, "G R q k"]:
+def _bias_of(bias, settings: TileSettings, b, i, j) -> Float[Array, "G R q k"]:
     found = jax.lax.dynamic_slice(bias, *_bias_place(bias, settings, b, i, j))
     return found.reshape(found.shape[-4:])
 
 
-def _bias_added(d_bias, d_logits, settings: Settings, b, i, j):
+def _bias_added(d_bias, d_logits, settings: TileSettings, b, i, j):
     start, shape = _bias_place(d_bias, settings, b, i, j)
     old = jax.lax.dynamic_slice(d_bias, start, shape)
     return jax.lax.dynamic_update_slice(d_bias, old + d_logits.reshape(shape), start)

@@ -20,7 +20,7 @@ REPEATS = "repeats="  # name of a value in a loop whose number of turns depends 
 
 
 @flax.struct.dataclass
-class Block:
+class TileBlock:
     """What the mask needs to know of a block of tokens.
 
     index: in the row; segments: 0 for padding
@@ -44,8 +44,8 @@ class Tiles:
     mean: number of tiles of a block of queries in a row that is one segment, for counts of FLOPs
     """
 
-    queries: Block
-    keys: Block
+    queries: TileBlock
+    keys: TileBlock
     order: Int[Array, "B n m"]
     count: Int[Array, "B n"]
     query_order: Int[Array, "B T"] | None
@@ -58,7 +58,7 @@ class Tiles:
         """Index of the block of keys of one tile of block i of row b; in a loop over tiles."""
         return checkpoint_name(self.order[b, i, turn], f"{REPEATS}{self.mean}")
 
-    def visible(self, query: Block, key: Block) -> Bool[Array, "q k"]:
+    def visible(self, query: TileBlock, key: TileBlock) -> Bool[Array, "q k"]:
         """True where a query of a block attends to a key of a block."""
         q, k = query.index[:, None], key.index[None, :]
         mask = query.segments[:, None] == key.segments[None, :]
@@ -109,7 +109,7 @@ def _chosen_first(chosen: Bool[Array, "B T"]) -> Int[Array, "B T"]:
     return jnp.argsort(~chosen, axis=1, stable=True)
 
 
-def _blocks(size, order, segments, prefix=None, exempt=None) -> Block:
+def _blocks(size, order, segments, prefix=None, exempt=None) -> TileBlock:
     """The tokens of all rows in blocks; those that fill up the last are padding."""
     index = jnp.broadcast_to(jnp.arange(segments.shape[1]), segments.shape)
 
@@ -118,10 +118,10 @@ def _blocks(size, order, segments, prefix=None, exempt=None) -> Block:
         x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % size)))
         return x.reshape(x.shape[0], -1, size)
 
-    return jax.tree.map(cut, Block(index, segments, prefix, exempt))
+    return jax.tree.map(cut, TileBlock(index, segments, prefix, exempt))
 
 
-def _with_tiles(queries: Block, keys: Block, causal: bool, window: int | None):
+def _with_tiles(queries: TileBlock, keys: TileBlock, causal: bool, window: int | None):
     """(blocks of keys, those of tiles first; number of tiles) of each block of queries.
 
     A block of tokens is known by its least and largest index and segment, so a tile may still turn
@@ -141,7 +141,7 @@ def _with_tiles(queries: Block, keys: Block, causal: bool, window: int | None):
     return order, tile.sum(-1, dtype=jnp.int32)
 
 
-def _range(x: Int[Array, "B n b"], block: Block):
+def _range(x: Int[Array, "B n b"], block: TileBlock):
     """Least and largest value of each block, padding aside: (FAR, -FAR) where all is padding."""
     real = block.segments > 0
     return jnp.where(real, x, FAR).min(-1), jnp.where(real, x, -FAR).max(-1)
