@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from fxformer.data.mixture import Mixture
+from fxformer.data.mixture import CorpusMixture
 from fxformer.data.mixture_rows import MixedRows
 from fxformer.track import formatting
 from fxformer.train.setup import Setup
@@ -15,7 +15,7 @@ def mixture_lines(setup: Setup, steps: int, valid: Mapping[str, float] | None = 
     """Of each part its share, how often its text is read in so many steps, and its held-out loss;
     nothing for other corpora."""
     packed = setup.data.packed["train"]
-    if not isinstance(setup.corpus, Mixture) or not isinstance(packed, MixedRows):
+    if not isinstance(setup.corpus, CorpusMixture) or not isinstance(packed, MixedRows):
         return []
     lines = []
     for name, words in setup.corpus.repeat_lines(packed, steps * setup.corpus.batch).items():
@@ -32,6 +32,6 @@ def tell_repeats(setup: Setup, console: Console) -> None:
         return
     for line in mixture_lines(setup, steps):
         console.print(f"mixture: {line}", highlight=False)
-    if isinstance(setup.corpus, Mixture):
+    if isinstance(setup.corpus, CorpusMixture):
         for words in setup.corpus.warnings(packed, steps * setup.corpus.batch):
             warnings.warn(words, stacklevel=2)

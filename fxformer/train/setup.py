@@ -22,7 +22,7 @@ from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
 from fxformer.metrics.direction import require_named_direction
 from fxformer.objective.base import Objective
-from fxformer.ops.attention.choice import Choice, recorded
+from fxformer.ops.attention.choice import BackendChoice, recorded
 from fxformer.train.adapter import Adapter, without_adapter
 from fxformer.train.compile import traced_step
 from fxformer.train.config import TrainerConfig, in_steps
@@ -86,7 +86,7 @@ class Setup:
     frozen: Any
     precision: Precision
     teacher: Teacher | None = None
-    attention: Sequence[Choice] = ()
+    attention: Sequence[BackendChoice] = ()
     group: ProcessGroup = ONE_PROCESS
 
     @property
