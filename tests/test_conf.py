@@ -89,7 +89,7 @@ def test_no_knob_of_ours_takes_nan_or_nonsense():
         "TaskCorpus.files",
         "TaskCorpus.valid_files",
     }
-    free |= {"TaskCorpus.test_files", "parallel_files"}
+    free |= {"TaskCorpus.test_files", "CorpusMixture.parts", "parallel_files"}
     free |= {"valid_parallel_files", "test_parallel_files"}
     for name in FILES:
         for _, node in nodes(tree(name)):

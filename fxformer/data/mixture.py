@@ -37,7 +37,7 @@ class CorpusMixture(TextCorpus):
     """
 
     parts: dict[str, Any]
-    weights: dict[str, Any] | None = None
+    weights: dict[str, Positive] | None = None
     weigh_by: Literal["tokens", "examples"] = "tokens"
     max_repeats: Positive = 4.0
 
