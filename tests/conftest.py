@@ -43,6 +43,22 @@ except ImportError:
     pass
 
 
+MOST_RESIDENT = 3 << 30  # bytes; a worker would hold the programs of thousands of tests
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _bounded_memory():
+    """Drop compiled programs after a file of tests where the process has become large."""
+    yield
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not Linux
+        return
+    if pages * os.sysconf("SC_PAGE_SIZE") > MOST_RESIDENT and "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
+
+
 def pytest_configure(config):
     if os.environ.get("FXFORMER_STRICT_SKIPS") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(ListedSkips(), "listed-skips")

@@ -232,3 +232,7 @@ def test_what_a_backend_cannot_compute_is_refused_while_a_run_is_set_up(monkeypa
     (auto,) = ask("auto", dropout=0.1, key=KEY)
     assert auto.backend == "reference"
     assert "cudnn takes bfloat16" in auto.reason and "pallas has no dropout" in auto.reason
+    q, k, v = (one.astype(jnp.bfloat16) for one in (q, k, v))
+    (auto,) = ask("auto")
+    assert auto.backend == "reference" and "cudnn was never verified on a gpu" in auto.reason
+    assert choice.choose("cudnn", choice.Call.of(q, k, mask, None, False, None)) == "cudnn"

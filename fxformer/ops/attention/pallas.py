@@ -1,6 +1,6 @@
 """Attention by the Pallas kernel for GPUs that comes with jax (Triton): the backend `pallas`.
 
-Not yet run on a GPU: tests interpret it on CPU, and lower its program.
+Not yet run on a GPU: tests interpret it on CPU.
 """
 
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """Attention by jax's splash kernel, on TPUs: the backend `splash`.
 
-Not yet run on a TPU: tests interpret it on CPU, and lower its program.
+Not yet run on a TPU: tests interpret it on CPU.
 """
 
 import functools
