@@ -17,7 +17,8 @@ from fxformer.energy.carbon import Carbon
 from fxformer.track.energy_report import run_energy
 from fxformer.track.run_reader import StoredRun
 
-OPENING = ("texts", "attention", "samples", "tasks")  # what opens a model: see test_inspect_page.py
+# what opens a model: see test_inspect_page.py
+OPENING = ("texts", "attention", "reading", "flow", "queries_keys", "samples", "tasks")
 
 
 def only(tmp_path):

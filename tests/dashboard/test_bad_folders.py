@@ -15,7 +15,7 @@ from fxformer.dashboard.run_index import RunIndex
 from fxformer.track.run_reader import StoredRun
 
 WRONG = (None, True, -1, 1.5, "x", "nan", [], [1], ["x"], {}, {"a": 1}, {"a": [None]}, 10**400)
-OPENING = ("texts", "attention", "samples", "tasks")
+OPENING = ("texts", "attention", "reading", "flow", "queries_keys", "samples", "tasks")
 LINES = ("energy.jsonl", "metrics.jsonl", "events.jsonl")
 VERBS = (["runs", "runs={root}"], ["energy", "runs={root}"],
          ["energy", "runs={root}", "--json", "{out}.json"],

@@ -19,7 +19,7 @@ from tests.inspect.untrained_run import untrained_run
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("playground")
-    untrained_run(folder, "gpt", "model.layers=1", steps=(10, 20))
+    untrained_run(folder, "gpt", "model.layers=1", steps=(20, 40))
     untrained_run(folder, "bert", "model.layers=1", "model/task_head=classification", steps=(10,))
     return folder
 
@@ -54,11 +54,11 @@ def test_a_model_has_the_tasks_of_its_architecture_and_heads(index):
 
 
 def test_text_comes_in_pieces_and_is_what_the_model_generates(index, folder):
-    *pieces, last = asked(index, step=10, options={"max_new_tokens": 6})
-    model = load(folder / "runs" / key(index, "gpt"), 10)
+    *pieces, last = asked(index, step=20, options={"max_new_tokens": 6})
+    model = load(folder / "runs" / key(index, "gpt"), 20)
     (expected,) = model.generate(["the cat sat on"], max_new_tokens=6)
     assert len(pieces) > 1 and "".join(one["piece"] for one in pieces) == expected
-    (*_, other) = asked(index, step=10, options={"max_new_tokens": 6}, second="a mat ")
+    (*_, other) = asked(index, step=20, options={"max_new_tokens": 6}, second="a mat ")
     assert other["answer"]["text"] == expected  # a prefix is of encoder-decoders alone
     assert last["answer"]["text"] == expected and last["answer"]["tokens"] <= 6
     cost = last["cost"]
@@ -67,7 +67,7 @@ def test_text_comes_in_pieces_and_is_what_the_model_generates(index, folder):
         1e3 * last["answer"]["tokens"] / cost["milliseconds"]
     )
     assert set(cost["joules"]) <= {"measured", "integrated", "modelled"}
-    (*_, other) = asked(index, step=20, options={"max_new_tokens": 6})
+    (*_, other) = asked(index, step=40, options={"max_new_tokens": 6})
     assert other["answer"]["score"] != last["answer"]["score"]  # of another checkpoint
 
 
@@ -189,7 +189,7 @@ def done(watched):
 def test_two_models_are_asked_side_by_side_on_the_page(index):
     with browser() as watched, served(index) as url:
         page = watched.page
-        both = f"run={key(index, 'gpt')}&run2={key(index, 'gpt')}&step2=10"
+        both = f"run={key(index, 'gpt')}&run2={key(index, 'gpt')}&step2=20"
         watched.open(f"{url}#playground?{both}&text=the cat sat on&max_new_tokens=6")
         watched.ready("playground")
         assert page.locator("label:has-text('task') option").all_inner_texts() == [
@@ -204,7 +204,7 @@ def test_two_models_are_asked_side_by_side_on_the_page(index):
         assert done(watched) == "done"
         assert page.locator(".playground-answer .written").count() == 2
         assert all("tokens/s" in text for text in page.locator(".cost").all_inner_texts())
-        assert "step2=10" in page.evaluate("location.hash")
+        assert "step2=20" in page.evaluate("location.hash")
         page.select_option("label:has-text('strategy') select", "beams")
         page.fill("input[name=num_beams]", "9")
         page.click(".run-button")

@@ -82,7 +82,7 @@ def test_a_checkpoint_is_evaluated_again_only_if_it_may_be_another_one():
         facts = {} if known is None else {"evaluation": {"test": StoredEvaluation(
             known, 3, {}, {"loss": 1.0}, []).facts()}}  # fmt: skip
         setup = SimpleNamespace(data=SimpleNamespace(packed={"test": None}), abstract_state=None)
-        evaluate = EvaluateTest(setup, SimpleNamespace(best=lambda best=best: best),
+        evaluate = EvaluateTest(setup, SimpleNamespace(agreed_best=lambda best=best: best),
                                 SimpleNamespace(facts=facts, rewound=kept))  # fmt: skip
         loop = SimpleNamespace(status="done", meter=SimpleNamespace(phase=_called))
         if again:

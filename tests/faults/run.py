@@ -13,6 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from fxformer.config.build import build
 from fxformer.config.resume import resumed
+from fxformer.distributed.group import ONE_PROCESS, ProcessGroup
 from fxformer.track import provenance, run_reader
 from fxformer.train import main, trainer
 from fxformer.train.compile import compile_step
@@ -49,10 +50,10 @@ class Runner:
         self.setup, self.program = None, None
         self.gathered = provenance.gather()
 
-    def set_up(self, cfg: DictConfig) -> Setup:
+    def set_up(self, cfg: DictConfig, group: ProcessGroup = ONE_PROCESS) -> Setup:
         """The corpus read and kept anew, as for any run; all else as it was the first time."""
         if self.setup is None:
-            self.setup = set_up(cfg)
+            self.setup = set_up(cfg, group)
             return self.setup
         first, corpus = self.setup, build(cfg.data)(tokenizer=build(cfg.tokenizer))
         data = corpus.prepare(first.objective.row_length(corpus.length))

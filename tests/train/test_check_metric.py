@@ -18,6 +18,7 @@ def setup(directions=None, **trainer):
         evaluate=lambda params, batch: ({"loss": pair, "fairness": pair}, None),
         abstract_state=SimpleNamespace(params={}),
         abstract_batch=jnp.zeros(1),
+        data=SimpleNamespace(packed={"valid": None}),
         trainer=TrainerConfig(**trainer),
         objective=objective,
         directions=directions or {},

@@ -14,7 +14,8 @@ def setup(train=0, valid=0):
     }
     facts = {"packing": packing, "unigram_nats": 3.0, "valid": {"bytes": None}}
     objective = SimpleNamespace(metric_names=(), needs_lm_head=True)
-    return SimpleNamespace(data=SimpleNamespace(facts=facts), objective=objective, generated=None)
+    data = SimpleNamespace(facts=facts, packed={"train": None, "valid": None})
+    return SimpleNamespace(data=data, corpus=None, objective=objective, generated=None)
 
 
 def seen(pieces, missing=0, **lost):
@@ -23,7 +24,8 @@ def seen(pieces, missing=0, **lost):
 
 def words(given, text):
     totals = SimpleNamespace(seconds=1.0, tokens=100, waited=0.0)
-    ended = SimpleNamespace(reason="", train={}, valid={"loss": 2.0}, totals=totals, status="done")
+    numbers = {"train": {}, "valid": {"loss": 2.0}}
+    ended = SimpleNamespace(step=3, reason="", totals=totals, status="done", **numbers)
     return summary_stats.facts(given, ended, {}, text, {})
 
 
