@@ -14,7 +14,11 @@ from fxformer.config import folders
 from fxformer.errors import UserError
 
 NAMES = list(study_files())
-EXACT = ("span_targets", "distilbert_parameters", "albert_parameters")  # no training, seconds
+SLOW = ("distilbert_parameters", "albert_parameters")  # base sizes are traced
+EXACT = (
+    "span_targets",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
+)  # no training
 
 
 def plain(name="span_targets"):
