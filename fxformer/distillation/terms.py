@@ -48,8 +48,9 @@ class Term(ABC):
         """
 
     def cached(self, student: View) -> dict[str, Item]:
-        """The same from the teacher's numbers that the batch carries; only of soft targets."""
-        raise NotImplementedError
+        """The same from the teacher's numbers that the batch carries. UserError unless of soft
+        targets."""
+        raise UserError(f"distillation.top_k: {type(self).__name__} reads more than is cached")
 
     def check(self, student: Objective, teacher: Objective, where: str) -> None:  # noqa: B027
         """Raise UserError where student and teacher cannot be compared. where: config key"""

@@ -188,6 +188,15 @@ class Checkpoints(CheckpointFolder):
             return False
         return True
 
+    def _commit(self, step: int, making: Path, body: dict[str, Any]) -> None:
+        """Name a folder whose tensors are written; only then is it a checkpoint."""
+        checkpoint_files.write_host(making, body)
+        self.check_owner()
+        self._trash(step)  # the same step again, after a rollback
+        making.rename(self._path(step))
+        checkpoint_files.sync_folder(self.folder)
+        self._prune()
+
     def _write(self, step: int, leaves: dict, host: dict, score: dict | None) -> None:
         making = self.folder / f".{step:08d}.making"
         try:
@@ -198,11 +207,6 @@ class Checkpoints(CheckpointFolder):
             arrays = {path: np.asarray(leaf) for path, leaf in leaves.items()}
             sums = checkpoint_files.write_tensors(making / "state.safetensors", arrays)
             body = {"step": step, "metric": score, "host": host, "sums": sums}
-            checkpoint_files.write_host(making, body)
-            self.check_owner()
-            self._trash(step)  # the same step again, after a rollback
-            making.rename(self._path(step))
-            checkpoint_files.sync_folder(self.folder)
-            self._prune()
+            self._commit(step, making, body)
         finally:
             shutil.rmtree(making, ignore_errors=True)  # leftovers would keep a full disk full

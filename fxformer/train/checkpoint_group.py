@@ -143,16 +143,8 @@ class GroupCheckpoints(Checkpoints):
         sums = {file_of(process): one["sums"] for process, one in enumerate(every)}
         body |= {"step": step, "sums": sums.pop(file_of(0)), "parts": sums, "shapes": self._shapes}
 
-        def commit() -> None:
-            checkpoint_files.write_host(making, body)
-            self.check_owner()
-            self._trash(step)  # the same step again, after a rollback
-            making.rename(self._path(step))
-            checkpoint_files.sync_folder(self.folder)
-            self._prune()
-
         try:
-            if not problems and (problem := self._caught(commit)):
+            if not problems and (problem := self._caught(lambda: self._commit(step, making, body))):
                 problems = [problem]
         finally:
             shutil.rmtree(making, ignore_errors=True)  # leftovers would keep a full disk full

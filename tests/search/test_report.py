@@ -1,4 +1,4 @@
-"""What is told of a study: ranks, intervals, cost against the grid, the command; as files too."""
+"""Report of a study: ranks, intervals, cost against the grid, the command; as files too."""
 
 import csv
 import dataclasses

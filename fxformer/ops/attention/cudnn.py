@@ -21,7 +21,7 @@ def cudnn_attention(
     dropout: float = 0.0,
 ) -> Float[Array, "B T G R K"]:
     """`attend` by cuDNN. The mask is given to the kernel as a bias [B 1 T S] of two bytes an entry,
-    segments included; the kernel is told of causality too, to skip later keys."""
+    segments included; the kernel is given causality too, to skip later keys."""
     queries, keys, values, *segments = whole_blocks(q, k, v, mask)
     y = jax.nn.dot_product_attention(
         queries,
