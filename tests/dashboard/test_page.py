@@ -120,7 +120,7 @@ def test_one_run_says_how_it_ended_and_keeps_notes(folder):
         watched.until("document.querySelectorAll('.tag').length == 2")
         assert json.loads(file.read_text()) == {"notes": NASTY, "tags": ["odd", "look again"]}
         page.keyboard.press("Escape")
-        assert page.is_hidden(".detail")
+        page.wait_for_selector(".detail", state="hidden")
         unharmed(watched, url)
 
 

@@ -46,8 +46,11 @@ const runDetail = (() => {
         message.textContent = error.message;
       }
     };
-    tags.addEventListener("change", save);
-    text.addEventListener("change", save);
+    // One save after the other: a later one must not be overtaken by an earlier one.
+    let saving = Promise.resolve();
+    const queue = () => { saving = saving.then(save); };
+    tags.addEventListener("change", queue);
+    text.addEventListener("change", queue);
     return h("section", h("h3", "notes"), tags, text, message);
   }
 
