@@ -2,6 +2,8 @@
 
 import json
 import math
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from browser import browser, served
@@ -177,6 +179,36 @@ def test_curves_are_drawn_over_any_axis_alone_and_in_bands(folder):
         page.wait_for_selector(".comparisons .main-svg")
         said = page.inner_text(".comparisons p.soft")
         assert "Not at equal cost" in said and "has a lossy tokenizer: 12.5 % of the bytes" in said
+        unharmed(watched, url)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_chart_is_saved_as_svg_and_printed_alone(folder, scheme):
+    with browser() as watched, served(RunIndex(folder)) as url:
+        page = watched.page
+        page.emulate_media(color_scheme=scheme)
+        watched.open(url, "curves")
+        panel = "[data-panel='valid/loss']"
+        drawn(watched, "valid/loss")
+        page.hover(f"{panel} .chart")
+        with page.expect_download() as saved:
+            page.click(f"{panel} [data-title='save as SVG']")
+        assert saved.value.suggested_filename == "curves-loss-valid.svg"
+        root = ElementTree.fromstring(Path(saved.value.path()).read_text())
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        text = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert "loss, valid" in text and sum("plain" in (one or "") for one in text) == 2
+        body = Path(saved.value.path()).read_text()
+        assert "rgb(0, 114, 178)" in body and "rgb(86, 180, 233)" not in body  # for white paper
+        assert "<image" not in body
+        page.evaluate("window.print = () => { window.printed = document.body.className; }")
+        page.click(f"{panel} [data-title='print, or save as PDF']")
+        watched.until("window.printed")
+        assert page.evaluate("window.printed") == "prints-chart"
+        pdf = page.pdf()
+        assert pdf.startswith(b"%PDF") and b"/Subtype /Image" not in pdf
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        assert page.locator(".printed-chart").count() == 0
         unharmed(watched, url)
 
 

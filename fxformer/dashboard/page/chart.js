@@ -65,7 +65,10 @@ const chart = (() => {
     if (!element.isConnected) return;
     drawn.add(element);
     const { data, layout: given, config } = make();
-    const options = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+    const options = {
+      displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d", "toImage"],
+      modeBarButtonsToAdd: chartExport.buttons(),
+    };
     await Plotly.react(element, data, layout(given || {}), { ...options, ...config });
   }
 
@@ -83,7 +86,13 @@ const chart = (() => {
     }
   }
 
+  // Map of the colours of the page to those of white paper, given {name of an ink: colour}.
+  function paperColours(inks) {
+    const pairs = scheme.matches ? COLOURS.dark.map((colour, n) => [colour, COLOURS.light[n]]) : [];
+    return new Map([...pairs, ...Object.keys(inks).map((name) => [ink(name).toLowerCase(), inks[name]])]);
+  }
+
   scheme.addEventListener("change", () => views.again());
 
-  return { draw, style, text, ink, sweep, ready };
+  return { draw, style, text, ink, sweep, ready, paperColours };
 })();

@@ -74,11 +74,11 @@ const curvePanel = (() => {
     const { colour, dash, marker } = group.style;
     const x = (rows) => curveData.along(curve, rows, options.axis).map((at) => (at === null ? null : at / scale.by));
     const hover = `${chart.text(run.label)}<br>%{y:.5~g} at %{x:.4~s}<extra></extra>`;
-    const base = { type: "scatter", mode: "lines", meta: run.key, hovertemplate: hover, marker: { symbol: marker, size: 6, color: colour } };
+    const base = { type: "scatter", mode: "lines", name: chart.text(run.label), meta: run.key, hovertemplate: hover, marker: { symbol: marker, size: 6, color: colour } };
     if (!options.smooth) return [{ ...base, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, dash, width: 1.5 } }];
     const main = { ...base, x: x(curve.means), y: curveData.smooth(curve.means.y, options.smooth), line: { color: colour, dash, width: 2 } };
     if (count > MAX_RAW) return [main];
-    return [{ ...base, mode: "lines", hoverinfo: "skip", hovertemplate: null, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, width: 1 }, opacity: 0.25 }, main];
+    return [{ ...base, mode: "lines", showlegend: false, hoverinfo: "skip", hovertemplate: null, x: x(curve.extremes), y: curve.extremes.y, line: { color: colour, width: 1 }, opacity: 0.25 }, main];
   }
 
   function band(group, some, options, scale) {
@@ -87,11 +87,11 @@ const curvePanel = (() => {
       x: curveData.along(curve, curve.means, options.axis).map((at) => (at === null ? null : at / scale.by)),
       y: curveData.smooth(curve.means.y, options.smooth),
     })));
-    const edge = { type: "scatter", mode: "lines", keep: true, x, line: { width: 0 }, hoverinfo: "skip", meta: group.name };
+    const edge = { type: "scatter", mode: "lines", keep: true, x, line: { width: 0 }, showlegend: false, hoverinfo: "skip", meta: group.name };
     const hover = `${chart.text(group.name)}, mean of ${some.length}<br>%{y:.5~g} at %{x:.4~s}<extra></extra>`;
     return [
       { ...edge, y: low }, { ...edge, y: high, fill: "tonexty", fillcolor: colour + "33" },
-      { type: "scatter", mode: "lines", keep: true, x, y: mean, line: { color: colour, dash, width: 2 }, meta: group.name, hovertemplate: hover },
+      { type: "scatter", mode: "lines", keep: true, x, y: mean, line: { color: colour, dash, width: 2 }, name: chart.text(group.name), meta: group.name, hovertemplate: hover },
     ];
   }
 
