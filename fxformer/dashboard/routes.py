@@ -14,6 +14,7 @@ from fxformer.dashboard import (
     api_runs,
     api_searches,
     bias_audits,
+    claim_results,
     comparisons,
     configs,
     curves,
@@ -36,6 +37,7 @@ GET_ROUTES: dict[str, Callable[[RunIndex, Params], Any]] = {
     "curve": curves.curve,
     "comparisons": comparisons.comparisons,
     "bias_audits": bias_audits.bias_audits,
+    "claim_results": claim_results.claim_results,
     "energy": api_energy.energy,
     "progress": api_energy.progress,
     "cumulative": api_energy.cumulative,
@@ -79,6 +81,7 @@ EMBEDDED_REQUESTS: tuple[Callable[[RunIndex], Iterable[Request]], ...] = (
     curves.embedded_requests,
     comparisons.embedded_requests,
     bias_audits.embedded_requests,
+    claim_results.embedded_requests,
     api_energy.embedded_requests,
     api_searches.embedded_requests,
     api_inspect.embedded_requests,
@@ -105,4 +108,4 @@ def stream(index: RunIndex, path: str, given: Mapping[str, Any], send: Send) -> 
 def redact(index: RunIndex, value: Any) -> Any:
     """An answer with all of its text redacted. Keys of runs are kept where the page requests runs
     by them; not in a report, whose requests are redacted likewise."""
-    return Redactor().texts(value, keep=index.run_keys(), skip=("weights",))
+    return Redactor().texts(value, keep=index.run_keys(), skip=("weights", "pdf"))

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from fxformer import jsonl
+from fxformer.figures.drawing import write_figure
+from fxformer.figures.intervals import IntervalPanel, IntervalRow, interval_plot
 from fxformer.metrics.calibration import CalibrationError
 from fxformer.metrics.classification import Accuracy
 from fxformer.metrics.results import MetricResults
@@ -121,3 +123,21 @@ def searched(root: Path, key: str = "model.layers") -> None:
             ended=f"2026-01-01T00:{slot:02d}:00+00:00",
         )
         study.path(slot).write_text(json.dumps(one.to_json()))
+
+
+def claimed(root: Path, name: str = "first") -> Path:
+    """The result of a study of a claim in the folder of its search."""
+    folder = root / ".searches" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {"verdict": "reproduced", "seeds": 3, "joules": 1408.0, "minutes": 4.5,
+            "date": "2026-01-02", "energy": "modelled"}  # fmt: skip
+    (folder / "result.json").write_text(json.dumps(kept))
+    drawing = interval_plot(
+        [IntervalPanel("mean", [IntervalRow(label="effect", value=1.0, low=0.5, high=1.5)])],
+        "A claim",
+        "source",
+        "legend",
+    )
+    write_figure(drawing, folder / "figure.svg")
+    write_figure(drawing, folder / "figure.pdf")
+    return folder

@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 from browser import browser, served
-from folders import finished, searched
+from folders import claimed, finished, searched
 
 from fxformer.dashboard.report import write
+from fxformer.dashboard.routes import answer
 from fxformer.dashboard.run_index import RunIndex
 
 NASTY = '<img src=x onerror="window.pwned=1"></script><script>window.pwned=1</script>'
@@ -262,6 +263,31 @@ def test_a_search_is_shown_from_all_sides(folder):
         page.mouse.up()
         assert 0 < page.locator(".parallel polyline.out").count() < 12
         unharmed(watched, url)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_claim_shows_its_verdict_and_saves_its_figure(tmp_path, trained):
+    root = tmp_path / "runs"
+    finished(root)
+    if trained:
+        searched(root)
+    kept = claimed(root)
+    with browser() as watched, served(RunIndex(root)) as url:
+        page = watched.page
+        watched.open(url, "searches")
+        text = page.inner_text("#view-searches")
+        assert "Claim: reproduced" in text and "3 seeds an arm" in text and "modelled" in text
+        assert ("trial" in text.lower()) == trained
+        watched.until("document.querySelector('.claim-figure').naturalWidth > 100")
+        for kind in ("SVG", "PDF"):
+            with page.expect_download() as saved:
+                page.click(f".card a:text-is('{kind}')")
+            written = kept / f"figure.{kind.lower()}"
+            assert Path(saved.value.path()).read_bytes() == written.read_bytes()
+        watched.clean(url)
+    index = RunIndex(root)
+    (kept / "result.json").write_text("[1]")
+    assert answer(index, "claim_results", {}) == []
 
 
 def test_a_report_opens_from_a_file_with_the_network_off(folder, tmp_path):

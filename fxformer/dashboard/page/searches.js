@@ -1,25 +1,28 @@
 "use strict";
-// The Searches view: one study: parallel coordinates, parameter importance, Pareto front, energy, trials.
+// The Searches view: one study: parallel coordinates, parameter importance, Pareto front, energy,
+// trials; the table of a suite; the verdict and figure of a claim.
 
 views.add({
   id: "searches",
   title: "Searches",
   async render(root) {
-    const all = await api.get("searches");
-    if (!all.length) {
+    const [all, claims] = await Promise.all([api.get("searches"), api.get("claim_results")]);
+    if (!all.length && !claims.length) {
       fill(root, empty(api.live ? "No search in this folder yet. Start one with -m and an interval:" : "This report contains no search.",
         api.live ? "fxformer train -m search=random 'optimizer.lr=tag(log, interval(1e-4, 1e-2))'" : null));
       return { refresh: () => views.again() };
     }
     const broken = all.filter((one) => one.problem).map((one) => h("p.error", `${one.name}: unreadable: ${one.problem}`));
-    const sound = all.filter((one) => !one.problem);
+    const trained = all.filter((one) => !one.problem);
+    // A claim whose cells are not trained has a result without a search.
+    const sound = [...trained, ...claims.filter((one) => !trained.some((own) => own.name === one.name))];
     if (!sound.length) {
       fill(root, broken);
       return { refresh: () => views.again() };
     }
     let name = sound.some((one) => one.name === views.state.search) ? views.state.search : sound[0].name;
     const bar = h("div.toolbar"), body = h("div");
-    fill(bar, choice("search", sound.map((one) => [one.name, `${one.name}, ${one.total} ${one.total === 1 ? "trial" : "trials"}`]), name, (given) => {
+    fill(bar, choice("search", sound.map((one) => [one.name, `${one.name}, ${one.total === undefined ? "claim" : `${one.total} ${one.total === 1 ? "trial" : "trials"}`}`]), name, (given) => {
       name = given;
       views.keep({ search: name });
       show();
@@ -36,7 +39,10 @@ views.add({
     };
 
     async function show() {
+      const claim = claims.find((one) => one.name === name), untrained = !trained.some((one) => one.name === name);
+      if (untrained) return fill(body, claimSection(claim));
       const answer = await api.get("search", { name });
+      if (claim) return fill(body, claimSection(claim), h("p", answer.progress), trialTable(answer));
       if (answer.suite) return fill(body, suiteSection(answer), trialTable(answer));
       const lines = h("div"), importance = h("div"), front = h("div.chart"), time = h("div.chart"), energy = h("div.chart");
       fill(body, searchHead(answer), h("section.card", h("h2", "Parallel coordinates"), lines),
@@ -75,6 +81,17 @@ function suiteSection({ suite, progress, study }) {
       h("tbody", suite.rows.map((row) => h(`tr.${row.kind}`, cells(row)))))),
     suite.notes.map((text) => h("p.soft", text))),
     command(["fxformer", ...study.command].map(quoted).join(" "), "The command, which continues it")];
+}
+
+// Verdict, cost and figure of a study of a claim; its trials are arms, which are not ranked.
+function claimSection(claim) {
+  const save = (href, file, text) => h("a", { href, download: file }, text);
+  const svg = `data:image/svg+xml,${encodeURIComponent(claim.figure)}`;
+  const cost = `${claim.seeds} ${claim.seeds === 1 ? "seed" : "seeds"} an arm, ${format.number(claim.minutes)} minutes, ${format.si(claim.joules, "J")} (${claim.energy || "not measured"}), ${claim.date}`;
+  return h("section.card", h("h2", `Claim: ${claim.verdict}`),
+    claim.figure ? h("img.claim-figure", { src: svg, alt: `figure of ${claim.name}: effects and controls with intervals` }) : null,
+    h("p.soft", cost),
+    claim.figure ? h("p", "save the figure: ", save(svg, `${claim.name}.svg`, "SVG"), claim.pdf ? [" ", save(`data:application/pdf;base64,${claim.pdf}`, `${claim.name}.pdf`, "PDF")] : null) : null);
 }
 
 function command(line, title = "Train the best configuration") {
