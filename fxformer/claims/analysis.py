@@ -87,6 +87,11 @@ class Analysis(abc.ABC):
     def arms(self) -> tuple[str, ...]:
         """Arms whose numbers it reads."""
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Measures that it reads."""
+        return (self.measure,)
+
     @abc.abstractmethod
     def finding(self, found: Measurements) -> ClaimFinding:
         """Effect, interval and decision."""

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from omegaconf import DictConfig
 
+from fxformer.energy.totals import PHASES
 from fxformer.errors import UserError
 from fxformer.evaluate.held_out import held_out
 from fxformer.evaluate.passages import continued, fitting
@@ -74,10 +75,24 @@ class EvaluationNumber(Measure):
 
 @dataclasses.dataclass(frozen=True)
 class RunJoules(Measure):
-    """Energy of the run: all phases and attempts, as its ledger has them."""
+    """Energy of the run over all attempts, as its ledger has it.
+
+    phases: only these, as "train"; []: all
+    """
+
+    phases: list[str] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.phases:
+            if name not in PHASES:
+                raise UserError(f"RunJoules: no phase {name!r}; there are {', '.join(PHASES)}")
 
     def of_run(self, run: StoredRun) -> float:
-        return float(run.energy().joules)
+        totals = run.energy()
+        if not self.phases:
+            return float(totals.joules)
+        parts = totals.by("phase")
+        return float(sum(parts[name].joules for name in self.phases if name in parts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +101,45 @@ class Parameters(Measure):
 
     def of_run(self, run: StoredRun) -> float:
         return _named(run.facts, "parameters", run, "run.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFlops(Measure):
+    """Model FLOPs of training: those of a token, forward and backward, times the tokens."""
+
+    def of_run(self, run: StoredRun) -> float:
+        tokens = _named(run.facts.get("summary") or {}, "tokens", run, "summary")
+        return tokens * _named(run.facts, "flops_per_token", run, "run.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class CostToReach(Measure):
+    """Cost at the first evaluation at which a number is at most, or at least, a target.
+
+    number: of the evaluations of the held-out split: loss, bits_per_byte, accuracy …
+    at_most, at_least: the target; one of them
+    cost: tokens, seconds of training, or joules since the start of the run. NaN where the run
+        never reaches the target
+    """
+
+    number: str
+    at_most: float | None = None
+    at_least: float | None = None
+    cost: Literal["tokens", "seconds", "joules"] = "joules"
+
+    def __post_init__(self) -> None:
+        if (self.at_most is None) == (self.at_least is None):
+            raise UserError("CostToReach: give at_most= or at_least=, one of them")
+
+    def of_run(self, run: StoredRun) -> float:
+        for line in run.lines:
+            if line.get("split") != "valid":
+                continue
+            value = _named(dict(line), self.number, run, "valid evaluation")
+            below = self.at_most is not None and value <= self.at_most
+            if below or (self.at_least is not None and value >= self.at_least):
+                return _named(dict(line), self.cost, run, "valid evaluation")
+        return math.nan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -96,7 +96,7 @@ class ClaimStudy:
     def _check_analysis(self, where: str, one: Analysis) -> None:
         for kind, names, known in (
             ("arm", one.arms, self.arms),
-            ("measure", [one.measure], self.measures),
+            ("measure", one.measures, self.measures),
         ):
             for name in names:
                 if name not in known:
