@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from fxformer.claims.analysis import Analysis, ClaimFinding, Measurements
 from fxformer.claims.exponent import slope
 from fxformer.errors import UserError
 from fxformer.metrics.confidence import ConfidenceInterval
+from fxformer.types import Range
 
 Point = tuple[float, float]  # cost, measure
 
@@ -114,21 +116,21 @@ class PowerLawForecast(PowerLaw):
 class OptimalSize(Analysis):
     """Exponent of the size with the lowest measure against the budget.
 
-    At each budget the measure of an arm is interpolated over the levels, logarithm against
-    logarithm; a parabola over the logarithm of the size has its lowest point at the optimal size.
-    Hoffmann et al. 2022 (arXiv 2203.15556), section 3.2. Budgets at which fewer than three arms
-    have numbers on both sides, or whose parabola has no lowest point between its sizes, are left
-    out; two must remain.
+    At each of several budgets between the lowest and the highest cost the measure of an arm is
+    interpolated over the levels, logarithm against logarithm; a parabola over the logarithm of the
+    size has its lowest point at the optimal size. Hoffmann et al. 2022 (arXiv 2203.15556), section
+    3.2. Budgets at which fewer than three arms have numbers on both sides, or whose parabola has
+    no lowest point between its sizes, are left out; two must remain.
 
     over: arms, models of different sizes
     size, cost: measures: parameters of a model; FLOPs or joules of a run
-    budgets: costs
+    budgets: how many, evenly spaced by their logarithms
     """
 
     over: list[str]
     size: str
     cost: str
-    budgets: list[float]
+    budgets: Annotated[int, Range(2, 1000)] = 16
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -145,37 +147,41 @@ class OptimalSize(Analysis):
     def finding(self, found: Measurements) -> ClaimFinding:
         about = f"exponent of the optimal {self.size} against {self.cost}"
         slopes = []
-        for seed in self._seeds(found):
-            best = [(budget, self._best(found, seed, budget)) for budget in self.budgets]
-            known = [(budget, size) for budget, size in best if size is not None]
-            if len(known) >= 2:
-                slopes.append(slope([b for b, _ in known], [size for _, size in known]))
+        for seed in sorted({seed for _, _, seed in found.numbers.get(self.measure, {})}):
+            curves = [one for arm in self.over if len(one := self._curve(found, arm, seed)) > 1]
+            ends = [one[end, 2] for one in curves for end in (0, -1)]
+            budgets = np.linspace(min(ends), max(ends), self.budgets) if ends else []
+            best = [(budget, size) for budget in budgets if (size := optimum(curves, budget))]
+            if len(best) > 1:
+                logs = np.asarray(best)
+                slopes.append(float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]))
         if not slopes:
             return ClaimFinding.empty(about)
         return self.judged(ConfidenceInterval.of(slopes, self.confidence), about)
 
-    def _seeds(self, found: Measurements) -> list[int]:
-        return sorted({seed for _, _, seed in found.numbers.get(self.measure, {})})
+    def _curve(self, found: Measurements, arm: str, seed: int) -> np.ndarray:
+        """Logarithms of (measure, size, cost) at each level, by cost."""
+        rows = [
+            [found.by_seed(name, arm, level).get(seed, math.nan) for name in self.measures]
+            for level in found.levels(self.measure, arm)
+        ]
+        whole = [row for row in rows if all(math.isfinite(n) and n > 0 for n in row)]
+        return np.log(np.asarray(sorted(whole, key=lambda row: row[2])).reshape(-1, 3))
 
-    def _best(self, found: Measurements, seed: int, budget: float) -> float | None:
-        """The size with the lowest measure at a budget; None: it cannot be told."""
-        sizes, values = [], []
-        for arm in self.over:
-            rows = [
-                [found.by_seed(name, arm, level).get(seed, math.nan) for name in self.measures]
-                for level in found.levels(self.measure, arm)
-            ]
-            rows = sorted((r for r in rows if all(map(math.isfinite, r))), key=lambda r: r[2])
-            if len(rows) < 2 or not rows[0][2] <= budget <= rows[-1][2]:
-                continue
-            logs = np.log(np.asarray(rows))
-            values.append(float(np.interp(math.log(budget), logs[:, 2], logs[:, 0])))
-            sizes.append(float(logs[0, 1]))
-        if len(sizes) < 3:
-            return None
-        bend, tilt, _ = np.polyfit(sizes, values, 2)
-        lowest = -tilt / (2 * bend) if bend > 0 else math.nan
-        return math.exp(lowest) if min(sizes) <= lowest <= max(sizes) else None
+
+def optimum(curves: Sequence[np.ndarray], budget: float) -> float | None:
+    """Logarithm of the size with the lowest measure at a budget, itself a logarithm; None where
+    fewer than three curves reach over it or no size between theirs is the lowest.
+
+    curves: of each size the logarithms of (measure, size, cost), by cost
+    """
+    there = [one for one in curves if one[0, 2] <= budget <= one[-1, 2]]
+    if len(there) < 3:
+        return None
+    sizes = [float(one[0, 1]) for one in there]
+    bend, tilt, _ = np.polyfit(sizes, [np.interp(budget, one[:, 2], one[:, 0]) for one in there], 2)
+    lowest = -tilt / (2 * bend) if bend > 0 else math.nan
+    return lowest if min(sizes) <= lowest <= max(sizes) else None
 
 
 def pareto_frontier(points: Sequence[Point]) -> list[Point]:

@@ -76,9 +76,8 @@ def test_the_optimal_size_grows_with_the_budget_as_planted():
     2022, equation 4; the constants put the optima inside the grid."""
     a, b = 0.4, 0.3
     found = planted(lambda size, tokens: 100 * size**-a + 118 * tokens**-b)
-    budgets = [2e10, 4e10, 8e10]
     part = OptimalSize(
-        measure="loss", size="parameters", cost="flops", over=ARMS, budgets=budgets,
+        measure="loss", size="parameters", cost="flops", over=ARMS,
         above=0.0, below=1.0,
     )  # fmt: skip
     assert part.finding(found).effect.mean == pytest.approx(b / (a + b), abs=0.08)
