@@ -107,7 +107,9 @@ def entry() -> None:
     )
     if long:
         signals.block()  # until there is a handler, also in the process that `retune` executes
-    if sys.argv[1:2] in (["train"], ["plan"]):  # a plan times the steps that training makes
+    told = {"--help", "-h"} & set(sys.argv[2:])
+    # a plan times the steps that training makes
+    if sys.argv[1:2] in (["train"], ["plan"]) and not told:
         from fxformer.cli.allocator import retune
 
         retune(sys.argv[1:])
