@@ -55,8 +55,6 @@ def run(verb: str, argv: list[str], job: Job, command: tuple[str, ...] | None = 
     """
     import hydra
 
-    from fxformer.cli.help_listing import one_copy
-
     folders.register()
     sweeper.register()
     if refused := overrides.problems(argv, verb):
@@ -81,8 +79,7 @@ def run(verb: str, argv: list[str], job: Job, command: tuple[str, ...] | None = 
     argv_before, sys.argv = sys.argv, [f"fxformer {verb}", *switches_first(argv)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
     try:
-        with one_copy():
-            app()
+        app()
     except BrokenPipeError:  # --help | head
         raise
     except Exception as error:

@@ -1,39 +1,47 @@
-"""The options of config groups that `--help` lists, read from one copy of Hydra's sources.
+"""What `--help` of a verb that composes a config prints, read from the yaml files themselves.
 
-Hydra copies its sources anew for each of the hundred groups, twice, which is half of the time that
-`fxformer train --help` took.
+Hydra would compose the whole config first and list each group through a copy of all of its sources.
 """
 
-import contextlib
-import functools
+import string
 from collections.abc import Iterator
+from pathlib import Path
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.object_type import ObjectType
+import yaml
+
+from fxformer.config import folders, packages
 
 
-@contextlib.contextmanager
-def one_copy() -> Iterator[None]:
-    """While Hydra lists the options of groups, of no other config and without overrides."""
-    known = ConfigLoaderImpl.get_group_options
+def help_text(verb: str) -> str:
+    """The template of conf/hydra/help that conf/VERB.yaml chooses, with the options of all groups:
+    ours and those of declared packages."""
+    conf = folders.conf_folder()
+    chosen = {}
+    for entry in _read(conf / f"{verb}.yaml")["defaults"]:
+        if isinstance(entry, dict):
+            chosen |= entry
+    own = _read(conf / "hydra/help" / f"{chosen['override hydra/help']}.yaml")
+    template = own["template"].replace("${hydra.help.header}", own["header"])
+    return string.Template(template).substitute(APP_CONFIG_GROUPS=_groups())
 
-    @functools.cache
-    def repository(loader: ConfigLoaderImpl):
-        return loader._parse_overrides_and_create_caching_repo(None, [])[1]
 
-    def get_group_options(
-        self: ConfigLoaderImpl,
-        group_name: str,
-        results_filter: ObjectType | None = ObjectType.CONFIG,
-        config_name: str | None = None,
-        overrides: list[str] | None = None,
-    ) -> list[str]:
-        if config_name is not None or overrides:
-            return known(self, group_name, results_filter, config_name, overrides)
-        return repository(self).get_group_options(group_name, results_filter)
+def _groups() -> str:
+    """A line for each group: its name and its options."""
+    found: dict[str, set[str]] = {"experiment": set(folders.recipe_files())}
+    for place in (folders.conf_folder(), *packages.folders("conf").values()):
+        for group, option in _options(place):
+            found.setdefault(group, set()).add(option)
+    lines = (f"{group}: {', '.join(sorted(options))}" for group, options in sorted(found.items()))
+    return "".join(f"{line}\n" for line in lines)
 
-    ConfigLoaderImpl.get_group_options = get_group_options  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        ConfigLoaderImpl.get_group_options = known  # type: ignore[method-assign]
+
+def _options(place: Path) -> Iterator[tuple[str, str]]:
+    """(group, option) of every yaml of a folder of groups, but for Hydra's own groups."""
+    for file in place.rglob("*.yaml"):
+        group = file.parent.relative_to(place).as_posix()
+        if group != "." and group.partition("/")[0] != "hydra":
+            yield group, file.stem
+
+
+def _read(file: Path) -> dict:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from fxformer.cli.verbs import VERBS, Verb
+from fxformer.cli.verbs import VERBS
 from fxformer.energy.host_usage import claim_process
 
 HELP = """usage: fxformer VERB ...
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         return 0
     if name not in VERBS:
         return _refuse(_unknown(name, rest))
-    return _in_one_line(lambda: _declare(rest)) or _run(VERBS[name], rest)
+    return _in_one_line(lambda: _declare(rest)) or _run(name, rest)
 
 
 def _declare(argv: list[str]) -> None:
@@ -50,11 +50,21 @@ def _declare(argv: list[str]) -> None:
     packages.declare(packages.in_words(argv, folders.experiments_folder()))
 
 
-def _run(verb: Verb, argv: list[str]) -> int:
+def _run(name: str, argv: list[str]) -> int:
     """Run a verb. One that composes a config prints its own errors and returns an exit code."""
+    verb = VERBS[name]
     if not verb.parser:
+        if {"--help", "-h"} & set(argv):
+            return _in_one_line(lambda: _help(name))
         return int(verb.function()(argv))  # type: ignore[call-overload]
     return _in_one_line(lambda: verb.function()(argv))
+
+
+def _help(verb: str) -> None:
+    """Print the help of a verb that composes a config."""
+    from fxformer.cli.help_listing import help_text
+
+    print(help_text(verb))
 
 
 def _in_one_line(act: Callable[[], object]) -> int:
