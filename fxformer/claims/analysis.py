@@ -89,7 +89,7 @@ class Analysis(abc.ABC):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Measures that it reads."""
+        """Measures whose numbers it reads."""
         return (self.measure,)
 
     @abc.abstractmethod

@@ -54,6 +54,7 @@ TITLES = {
     "MeanRatio": "ratio of {}",
     "MeanOrder": "smallest step of {}",
     "LogLogSlope": "exponent of {}",
+    "LinearFit": "R² of a line of {}",
     "RunProportion": "share of runs by {}",
     "ExactNumber": "{}",
 }

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import ClassVar, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fxformer.energy.totals import PHASES
 from fxformer.errors import UserError
@@ -140,6 +140,19 @@ class CostToReach(Measure):
             if below or (self.at_least is not None and value >= self.at_least):
                 return _named(dict(line), self.cost, run, "valid evaluation")
         return math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigNumber(ConfigMeasure):
+    """A number of the config itself, as data.batch. key: its path"""
+
+    key: str
+
+    def of_config(self, cfg: DictConfig) -> float:
+        value = OmegaConf.select(cfg, self.key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UserError(f"ConfigNumber: {self.key} is {value!r:.60}, not a number")
+        return float(value)
 
 
 @dataclasses.dataclass(frozen=True)

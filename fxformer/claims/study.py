@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from fxformer.claims.analysis import Analysis
 from fxformer.claims.measures import Measure
+from fxformer.claims.sources import check_sources, run_name, with_run_names
 from fxformer.config import folders
 from fxformer.config.build import build, cause
 from fxformer.config.check import values
@@ -23,6 +24,7 @@ from fxformer.search.space import keys
 from fxformer.types import Count
 
 FILE = "study.yaml"
+LITERAL = Override._get_value_element_as_str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,8 @@ class ClaimStudy:
     arms: {name: overrides of `fxformer train`}, controls among them
     seeds: runs of each arm, seeds 0, 1, …
     levels: {key: numbers}, one key that every arm has at each of these numbers; {}: no such key
-    words: overrides of all runs
+    sources: {name: overrides} of runs that arms start from, one for each seed; see sources.py
+    words: overrides of all runs, sources among them
     measures: {name: part}, see claims/measures.py and claims/untrained.py
     analyses: {name: part} that must hold, see claims/means.py, exponent.py and counts.py
     controls: {name: part} that must fail
@@ -62,6 +65,7 @@ class ClaimStudy:
     controls: dict[str, Any]
     seeds: Count = 3
     levels: dict[str, list[float | int]] = dataclasses.field(default_factory=dict)
+    sources: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     words: list[str] = dataclasses.field(default_factory=list)
     quick: QuickStudy = dataclasses.field(default_factory=QuickStudy)
 
@@ -83,6 +87,7 @@ class ClaimStudy:
             raise UserError(f"{where}: levels: expected one key with two numbers or more")
         if self.quick.levels is not None and set(self.quick.levels) != set(self.levels):
             raise UserError(f"{where}: quick.levels: expected the key of levels")
+        check_sources(where, self.sources, self.arms)
         for key, parts in (("analyses", self.analyses), ("controls", self.controls)):
             if not parts:
                 raise UserError(f"{where}: {key}: expected one at least")
@@ -136,24 +141,51 @@ class ClaimStudy:
 
         further: overrides that go before those of the study; runs: the folder of the runs
         """
-        literal = Override._get_value_element_as_str
+        name = self._search_name(further)
+        arms = {arm: with_run_names(words, name) for arm, words in self.arms.items()}
+        return self._words(arms, self.levels, further, runs, name), name
+
+    def source_words(self, further: list[str], runs: str) -> tuple[list[str], str]:
+        """The same of all sources and seeds."""
+        name = self._search_name(further)
+        arms = {one: [*words, f"name={run_name(name, one)}"] for one, words in self.sources.items()}
+        sources = f"{name}-sources"
+        return self._words(arms, {}, further, runs, sources), sources
+
+    def _search_name(self, further: list[str]) -> str:
+        """Name of the search of the arms: the claim and a digest of what is run."""
+        shared = [w for w in further if not w.startswith(("search", "energy", "tracker"))]
+        recipe = folders.recipe_files()[self.name].read_text(encoding="utf-8")
+        words = self._shared_words(self.levels, further)
+        identity: list[Any] = [recipe, self.arms, words, sorted(shared)]
+        identity += [self.sources] if self.sources else []
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+        return f"{self.name}-{digest}"
+
+    def _shared_words(
+        self, levels: Mapping[str, list[float | int]], further: list[str]
+    ) -> list[str]:
+        """The overrides and dimensions that all arms have."""
         seeds = ",".join(map(str, range(self.seeds)))
         given = keys(further)
         ours = [*self.words, "search.objectives=[loss]", "search.value=last"]
-        ours = [word for word in ours if not keys([word]) & given]
-        words = [f"experiment={self.name}", *ours]
-        for key, levels in self.levels.items():
-            words.append(f"{key}=choice({','.join(map(literal, levels))})")
-        words.append(f"seed=choice({seeds})" if self.seeds > 1 else "seed=0")
-        shared = [w for w in further if not w.startswith(("search", "energy", "tracker"))]
-        recipe = folders.recipe_files()[self.name].read_text(encoding="utf-8")
-        identity = json.dumps([recipe, self.arms, words, sorted(shared)])
-        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
-        name = f"{self.name}-{digest}"
-        arms = f"search.arms={literal(self.arms)}"
+        words = [f"experiment={self.name}", *(word for word in ours if not keys([word]) & given)]
+        for key, numbers in levels.items():
+            words.append(f"{key}=choice({','.join(map(LITERAL, numbers))})")
+        return [*words, f"seed=choice({seeds})" if self.seeds > 1 else "seed=0"]
+
+    def _words(
+        self,
+        arms: Mapping[str, list[str]],
+        levels: Mapping[str, list[float | int]],
+        further: list[str],
+        runs: str,
+        name: str,
+    ) -> list[str]:
         quiet = [] if self.trains else ["hydra/hydra_logging=none"]  # no line for each cell
-        places = [f"search.name={name}", f"runs={literal(runs)}"]
-        return ["-m", arms, *words, *further, *places, *quiet], name
+        places = [f"search.name={name}", f"runs={LITERAL(runs)}"]
+        shared = self._shared_words(levels, further)
+        return ["-m", f"search.arms={LITERAL(arms)}", *shared, *further, *places, *quiet]
 
 
 def _parts(where: str, given: Any, kind: type) -> dict[str, Any]:

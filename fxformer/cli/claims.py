@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -20,10 +20,13 @@ from fxformer.claims.verdict import ClaimResult
 from fxformer.cli import app
 from fxformer.config import folders
 from fxformer.energy.meter import Meter
+from fxformer.errors import UserError
 from fxformer.figures.drawing import check_figure, write_figure
 from fxformer.files import check_folder, check_output
 from fxformer.inference.pipelines.cost import open_meter
 from fxformer.search import study_io
+from fxformer.search.space import ARM
+from fxformer.search.study import Trial
 from fxformer.track.run_lock import utc_now
 from fxformer.track.run_reader import StoredRun
 
@@ -89,7 +92,9 @@ def run(
     meter = open_meter()
     try:
         if study.trains:
+            before = _sources(study, further, runs, argv)
             joules, seconds, energy, unfinished = _trained(words, folder, store, argv, meter)
+            joules, seconds = joules + before[0], seconds + before[1]
         else:
             _untrained(words, store, console, meter)
             joules, seconds, energy, unfinished = 0.0, 0.0, "", {}
@@ -105,15 +110,38 @@ def run(
     return result, folder, energy or store.provenance
 
 
+def _sources(
+    study: ClaimStudy, further: list[str], runs: str, argv: Sequence[str]
+) -> tuple[float, float]:
+    """Train the runs that arms start from; their (joules, seconds). UserError where one failed."""
+    if not study.sources:
+        return 0.0, 0.0
+    words, name = study.source_words(further, runs)
+    trials = _searched(words, study_io.study_folder(Path(runs).resolve(), name), argv)
+    for one in trials.values():
+        if one.state != "complete":
+            what = f"{one.params.get(ARM)}, seed {one.params.get('seed', 0)}"
+            raise UserError(
+                f"the run that arms start from is {one.status}: {what}"
+                f"{f': {one.reason}' if one.reason else ''}; see fxformer search {name}"
+            )
+    return sum(t.joules for t in trials.values()), sum(t.seconds for t in trials.values())
+
+
+def _searched(words: list[str], folder: Path, argv: Sequence[str]) -> Mapping[int, Trial]:
+    """Run or continue a search; its trials. SystemExit where it is refused or interrupted."""
+    code = app.train(words, command=("reproduce", *argv))
+    if code == app.INTERRUPTED or not (folder / "study.json").is_file():
+        raise SystemExit(code)
+    return trials_of(folder)
+
+
 def _trained(
     words: list[str], folder: Path, store: MeasuredCells, argv: Sequence[str], meter: Meter
 ) -> tuple[float, float, str, dict[str, int]]:
     """Train all cells as a search and measure the complete ones; (joules, seconds, how the joules
     were measured, {reason: number of cells without a complete run})."""
-    code = app.train(words, command=("reproduce", *argv))
-    if code == app.INTERRUPTED or not (folder / "study.json").is_file():
-        raise SystemExit(code)
-    trials, lost, energy = trials_of(folder), Counter[str](), ""
+    trials, lost, energy = _searched(words, folder, argv), Counter[str](), ""
     for slot, one in trials.items():
         if one.state == "complete" and one.run:
             stored = StoredRun(folder.parent.parent / one.run)
