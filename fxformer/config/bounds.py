@@ -24,7 +24,7 @@ BOUNDS: tuple[tuple[str, float], ...] = (
     (r".*\.workers", 1024),
     (r"data\.prefetch|tracker\.queue", 2**20),
     (r"search\.trials", 10**7),
-    (r"mesh\.(data|fsdp)", 2**20),
+    (r"mesh\.(data|fsdp|tensor)", 2**20),
     (r"optimizer\.ns_steps", 100),
     (r"optimizer\.lr", 1e4),
     (r"(data|trainer|energy|search)\..*(minutes|kwh|gco2e|per_kwh)", 1e12),

@@ -52,6 +52,8 @@ class Stack(nnx.Module):
     remat: recompute a layer's activations in the backward pass instead of storing them
     """
 
+    gather: Callable | None = None  # makes a layer's parameters whole; see train/step_sharding.py
+
     def __init__(
         self,
         dim: int,
@@ -127,16 +129,20 @@ class Stack(nnx.Module):
             return self.run_cached(run_block, x, cache)
         graphdef, params = nnx.split(self.blocks)
 
-        def run(graphdef, window, x, inputs):
+        def run(graphdef, window, gather, x, inputs):
             params, index, own = inputs
+            params = params if gather is None else gather(params)
             x, _, found = run_block(nnx.merge(graphdef, params), x, window, index, None, own)
             return x, found
 
-        run = jax.checkpoint(run, static_argnums=(0, 1)) if self.remat else run
+        if self.remat or self.gather is not None:
+            policy = None if self.remat else is_no_gather
+            run = jax.checkpoint(run, static_argnums=(0, 1, 2), policy=policy)
 
         def layer(x, inputs, window):
             own, *rest = inputs
-            return run(graphdef, window, x, (self.parameters_of_layer(params, own), *rest))
+            params_of_layer = self.parameters_of_layer(params, own)
+            return run(graphdef, window, self.gather, x, (params_of_layer, *rest))
 
         indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
         keys = None if key is None else jax.random.split(key, self.layers)
@@ -205,7 +211,7 @@ class Stack(nnx.Module):
             y, state = layer(x, alone, self.window(0))
         else:
             graphdef, own = nnx.split(self.first_block)
-            y, state = run(graphdef, self.window(0), x, (own, *alone[1:]))
+            y, state = run(graphdef, self.window(0), None, x, (own, *alone[1:]))
             others = (inputs[0], *others[1:])
         if self.convolution is not None:
             assert isinstance(context, AttentionContext)  # an n-gram decoder has no convolution
@@ -251,6 +257,12 @@ class UnrolledStack(Stack):
 
     def block_type(self) -> Block:
         return self.blocks[-1]
+
+
+def is_no_gather(primitive, *_, **__) -> bool:
+    """Whether the backward pass finds a result stored: not of a gather, which is made again, so
+    that the parameters of one layer at a time are whole."""
+    return primitive.name != "all_gather"
 
 
 def capturing(context, products: bool):

@@ -22,7 +22,7 @@ from fxformer.energy.meter import Meter
 from fxformer.errors import UserError
 from fxformer.track.run import Run
 from fxformer.track.run_reader import GRID_FILE, StoredRun, name_of
-from fxformer.train import signals
+from fxformer.train import signals, tensor_parallel
 from fxformer.train.callbacks import Callback
 from fxformer.train.checkpoint import FULL
 from fxformer.train.checkpoint_folder import steps_in
@@ -117,6 +117,10 @@ def train(
             energy.carbon.warn_of_default()
         setup.corpus.show(console)
         tell_repeats(setup, console)
+        for words in tensor_parallel.notes(
+            setup.abstract_state.params, build(cfg.mesh), setup.mesh
+        ):
+            console.print(words, highlight=False)
         if not cfg.resume:
             kept.move(run.folder / "energy.jsonl")
     except BaseException as error:

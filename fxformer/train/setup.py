@@ -34,7 +34,7 @@ from fxformer.train.frozen_body import (
     with_frozen_body,
 )
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
-from fxformer.train.mesh import abstract_batch, check_batch_size, replicated, with_shardings
+from fxformer.train.mesh import abstract_batch, check_batch_size
 from fxformer.train.placement import (
     CompiledTogether,
     connect,
@@ -210,14 +210,11 @@ def set_up(cfg: DictConfig, group: ProcessGroup = ONE_PROCESS) -> Setup:
             )
         data = teacher_rows(data, objective, teacher, corpus.batch, cfg.seed, trainer.steps)
         batches = data.train(corpus.batch, cfg.seed)
-    graphdef, start, step, adapter, frozen = training(
-        cfg, trainer, experiment, precision, mesh, teacher and teacher.in_step
+    graphdef, start, abstract_state, step, adapter, frozen, sharding = training(
+        cfg, trainer, experiment, precision, mesh_config, mesh, teacher and teacher.in_step
     )
-    abstract_state = jax.eval_shape(start, jax.random.key(0))
-    abstract_state = with_shardings(abstract_state, mesh_config.shardings(abstract_state, mesh))
     example = first_batch(batches, objective)
-    gathered = replicated(mesh)
-    evaluate = make_eval(graphdef, precision=precision, compute_sharding=gathered, adapter=adapter)
+    evaluate = make_eval(graphdef, precision=precision, sharding=sharding, adapter=adapter)
     with recorded() as attention:
         traced_step(step, abstract_state, abstract_batch(example, mesh), mesh)
     setup = Setup(

@@ -1,6 +1,7 @@
 """Training step and evaluation step, with gradient accumulation over micro-batches."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -9,18 +10,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Sharding
 
 from fxformer.distillation.teacher import Teacher
-from fxformer.errors import UserError
-from fxformer.ops.dropout import batch_rows
 from fxformer.rules import DISTILLATION, named
 from fxformer.train.adapter import Adapter
 from fxformer.train.gradient_transforms import global_norm
+from fxformer.train.micro_batches import Sums, gradient_of_rows
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, bind
-
-Sums = dict[str, tuple[jax.Array, jax.Array]]  # {name: (sum, weight)}, float32 scalars
+from fxformer.train.step_sharding import StepSharding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # eq=False keeps it hashable, for jit
@@ -51,7 +49,7 @@ def make_step(
     skip_nonfinite: bool = True,
     rate: Callable[..., jax.Array] | None = None,
     hyperparams: Mapping[str, jax.Array] | None = None,
-    compute_sharding: Sharding | None = None,
+    sharding: StepSharding | None = None,
     adapter: Adapter | None = None,
     frozen: Any = None,
     teacher: Teacher | None = None,
@@ -69,8 +67,7 @@ def make_step(
         average stay unchanged
     rate: learning rate as a function of the number of updates, for the log
     hyperparams: further arguments of `tx` and `rate`, by name; see Optimizer.hyperparams
-    compute_sharding: sharding of the parameters, after the cast, in the computation;
-        `replicated(mesh)` gathers sharded ones, None leaves it to the compiler (see MeshConfig)
+    sharding: how several devices compute the step; None: there is one
     adapter: what makes the parameters of the objective from those of the state; None: nothing
     frozen: tree of booleans: parameters whose gradient is not computed, and 0; None: there are none
     teacher: what the loss compares the model with; None: nothing
@@ -81,7 +78,7 @@ def make_step(
     """
 
     tx = optax.with_extra_args_support(tx)
-    bound = _bound(graphdef, precision, compute_sharding, adapter)
+    bound = _bound(graphdef, precision, sharding, adapter)
 
     def step(
         state: State, batch: Any, hyperparams: Mapping[str, jax.Array], taught: dict | None = None
@@ -143,10 +140,10 @@ def make_step(
                 loss = _taught_loss(
                     teacher, taught, bound, params, batch if accumulate > 1 else None
                 )
-            evaluate = _sums(bound, precision, frozen, loss)
-            if accumulate == 1:
-                return _gradients(evaluate, params, batch, key)
-            return _accumulated(evaluate, params, _cut(batch, accumulate), key)
+            local = gradient_of_rows(_sums(bound, precision, frozen, loss), accumulate)
+            if sharding is None or not sharding.manual:
+                return local(params, batch, 0, key)
+            return sharding.gradients(local, params, batch, key, frozen)
 
     return Step(step, dict(hyperparams or {}), teacher)
 
@@ -161,21 +158,23 @@ def make_eval(
     graphdef: nnx.GraphDef,
     *,
     precision: Precision,
-    compute_sharding: Sharding | None = None,
+    sharding: StepSharding | None = None,
     adapter: Adapter | None = None,
 ) -> Callable[[dict, Any], tuple[Sums, Any]]:
     """Evaluation step (params, batch) -> (sums, outputs), deterministic; to be jitted.
 
     outputs: as in Objective.evaluate
     """
-    bound = _bound(graphdef, precision, compute_sharding, adapter)
+    bound = _bound(graphdef, precision, sharding, adapter)
 
-    def evaluate(params: dict, batch: Any) -> tuple[Sums, Any]:
+    def local(params: dict, batch: Any) -> tuple[Sums, Any]:
         with precision.matmul_context():
             sums, outputs = bound(params, None).evaluate(batch)
         return precision.output(sums), outputs
 
-    return evaluate
+    if sharding is None or not sharding.manual:
+        return local
+    return functools.partial(sharding.evaluation, local)
 
 
 def _own_loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:
@@ -215,57 +214,19 @@ def _sums(bound, precision, frozen, loss) -> Callable[..., Sums]:
     return sums
 
 
-def _bound(graphdef, precision, compute_sharding, adapter) -> Callable[..., Any]:
+def _bound(graphdef, precision, sharding, adapter) -> Callable[..., Any]:
     """The objective as a function of a state's parameters, cast and gathered for the computation,
     and of a key for the dropout of the adapter."""
 
     def bound(params: dict, key: jax.Array | None) -> Any:
+        if sharding is not None:
+            params = sharding.whole_if_adapted(params)
         if adapter is not None:
             params = adapter.merged(params, key)
         params = precision.cast(params)
-        if compute_sharding is not None:
-            params = jax.lax.with_sharding_constraint(params, compute_sharding)
-        return bind(graphdef, params)
+        return bind(graphdef, params) if sharding is None else sharding.bind(graphdef, params)
 
     return bound
-
-
-def _gradients(evaluate, params, batch, key) -> tuple[dict, Sums]:
-    """Gradient of the sum (not the mean) of losses, float32 like the parameters; and the sums."""
-
-    def total(params):
-        sums = evaluate(params, batch, key)
-        return sums["loss"][0], sums
-
-    return jax.grad(total, has_aux=True)(params)
-
-
-def _accumulated(evaluate, params, cuts, key) -> tuple[dict, Sums]:
-    """Gradient and sums over micro-batches [A, B/A, ...], one at a time in memory."""
-
-    def add_one(carry, numbered):
-        index, batch = numbered
-        with batch_rows(index, count):
-            new = _gradients(evaluate, params, batch, key)
-        return jax.tree.map(jnp.add, carry, new), None
-
-    count = jax.tree.leaves(cuts)[0].shape[0]
-    first = jax.tree.map(lambda x: x[0], cuts)
-    shapes = jax.eval_shape(lambda p, b: _gradients(evaluate, p, b, key), params, first)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
-    return jax.lax.scan(add_one, zeros, (jnp.arange(count), cuts))[0]
-
-
-def _cut(batch: Any, parts: int) -> Any:
-    """[B, ...] -> [A, B/A, ...]. Row i goes to part i % A, so shards stay in place."""
-    size = jax.tree.leaves(batch)[0].shape[0]
-    if size % parts:
-        raise UserError(f"a batch of {size} rows does not split into {parts} micro-batches")
-
-    def leaf(x):
-        return jnp.moveaxis(x.reshape(size // parts, parts, *x.shape[1:]), 1, 0)
-
-    return jax.tree.map(leaf, batch)
 
 
 @flax.struct.dataclass

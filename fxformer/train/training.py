@@ -15,12 +15,14 @@ from fxformer.objective.base import Objective
 from fxformer.train.adapter import Adapter, adapter_of
 from fxformer.train.config import TrainerConfig
 from fxformer.train.experiment import Experiment
-from fxformer.train.mesh import replicated
+from fxformer.train.mesh import MeshConfig, with_shardings
 from fxformer.train.optim import Optimizer
 from fxformer.train.precision import Precision
 from fxformer.train.schedule import extended
 from fxformer.train.state import State, graphdef_of, make_state, shapes_of
 from fxformer.train.step import Step, make_step
+from fxformer.train.step_sharding import StepSharding
+from fxformer.train.tensor_parallel import check_tensor
 
 
 def teacher_of(cfg: DictConfig, experiment: Experiment) -> Teacher | None:
@@ -35,9 +37,11 @@ class Training(NamedTuple):
 
     graphdef: nnx.GraphDef[Objective]
     init_state: Callable[[jax.Array], State]
+    abstract_state: State
     step: Step
     adapter: Adapter
     frozen: Any
+    sharding: StepSharding | None
 
 
 def training(
@@ -45,6 +49,7 @@ def training(
     trainer: TrainerConfig,
     experiment: Experiment,
     precision: Precision,
+    mesh_config: MeshConfig,
     mesh: Mesh,
     teacher: Teacher | None = None,
 ) -> Training:
@@ -55,6 +60,14 @@ def training(
     optimizer, schedule = build(cfg.optimizer), extended(build(cfg.schedule), ends)
     frozen = frozen_parameters(optimizer, adapter, params)
     tx = optimizer.build(schedule, params, frozen)
+    check_tensor(experiment.objective, params, mesh_config, mesh)
+    ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
+    start = make_state(
+        experiment.make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init
+    )
+    state = jax.eval_shape(start, jax.random.key(0))
+    state = with_shardings(state, mesh_config.shardings(state, mesh))
+    sharding = StepSharding.of(state.params, mesh, manual=teacher is None)
     step = make_step(
         graphdef,
         tx,
@@ -64,16 +77,12 @@ def training(
         skip_nonfinite=trainer.skip_nonfinite,
         rate=optimizer.rate(schedule),
         hyperparams=optimizer.hyperparams(),
-        compute_sharding=replicated(mesh),
+        sharding=sharding,
         adapter=adapter,
         frozen=frozen if any(jax.tree.leaves(frozen)) else None,
         teacher=teacher,
     )
-    ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
-    start = make_state(
-        experiment.make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init
-    )
-    return Training(graphdef, start, step, adapter, frozen)
+    return Training(graphdef, start, state, step, adapter, frozen, sharding)
 
 
 def frozen_parameters(optimizer: Optimizer, adapter: Adapter, params: dict) -> Any:

@@ -21,7 +21,10 @@ COMPOSING = [
     ("trainer.save_steps=9", "write trainer.save_every=9"),
     ("model.num_hidden_layers=2", "write model.layers=2"),
     ("optimizer.weigth_decay=0", "did you mean 'optimizer.weight_decay'?"),
-    ("mesh.unheard_of=1", "there is no such key; mesh has: data, fsdp, min_size, rules"),
+    (
+        "mesh.unheard_of=1",
+        "there is no such key; mesh has: data, fsdp, tensor, min_size, rules, tensor_rules",
+    ),
     ("trainer.fp16=true", "write precision=bfloat16"),
     ("wandb.project=x", "there is no such key; write tracker=wandb"),
     ("wandb=true", "write tracker=wandb"),

@@ -41,7 +41,7 @@ def test_two_processes_of_four_devices_train_the_model_of_one(tmp_path):
     assert losses(two) == pytest.approx(losses(one), abs=1e-6)
     assert [line["tokens"] for line in lines(two)] == [line["tokens"] for line in lines(one)]
     assert [p["devices"] for p in facts(two)["processes"]] == [4, 4]
-    assert facts(two)["mesh"] == {"data": 2, "fsdp": 4}
+    assert facts(two)["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
     coverage = [facts(run)["summary"]["valid_pieces"] for run in (one, two)]
     assert coverage[0] == coverage[1] > 0
     last = {line["attempt"]: line for line in lines(two, "energy")}
