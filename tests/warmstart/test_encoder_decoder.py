@@ -14,11 +14,12 @@ from fxformer.cli import app
 from fxformer.config.build import build
 from fxformer.config.options import composed
 from fxformer.config.target import ConfigError
+from fxformer.data.tokenizer_basic import SymbolTokenizer
 from fxformer.hf.convert import WeightMismatch
 from fxformer.hf.import_model import import_model
 from fxformer.hf.published_model import load_model, parameter_shapes
 from fxformer.rules import nested
-from fxformer.warmstart.checkpoint_source import CheckpointSource
+from fxformer.warmstart.checkpoint_source import CheckpointSource, same_ids
 from fxformer.warmstart.encoder_decoder import encoder_decoder_model
 from fxformer.warmstart.resolve import resolve_warm_start
 from tests.hf.fixture import HERE, published, with_words
@@ -274,3 +275,8 @@ def test_random_sides_that_have_no_meaning_are_refused():
     argv = [f"warm_start.from={BART}", "warm_start.random=all", *DATA]
     with pytest.raises(ConfigError, match="warm_start.random: of two sources only"):
         resolve_warm_start(composed("train", argv), argv)
+
+
+def test_tokenizers_of_symbols_which_read_no_text_are_compared_by_their_files():
+    assert same_ids(SymbolTokenizer(8), SymbolTokenizer(8))
+    assert not same_ids(SymbolTokenizer(8), SymbolTokenizer(9))
