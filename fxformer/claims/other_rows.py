@@ -14,6 +14,7 @@ from fxformer.track.run_reader import StoredRun
 from fxformer.train.evaluation import evaluate_batches
 from fxformer.train.experiment import Experiment, open_experiment
 from fxformer.train.state import bind, shapes_of
+from fxformer.types import Count
 
 KEYS = ("data", "objective")
 
@@ -26,11 +27,13 @@ class OtherRowsNumber(Measure):
     changes: {key of data or of the objective: value} of the other config, {data.length: 256}
     number: loss, accuracy, …
     relative: divided by the same number on the rows of the run's own config
+    batches: of the held-out split at most, the first; of longer rows as much fewer; None: all
     """
 
     changes: dict[str, Any]
     number: str = "loss"
     relative: bool = False
+    batches: Count | None = None
 
     def __post_init__(self) -> None:
         if not self.changes:
@@ -45,7 +48,11 @@ class OtherRowsNumber(Measure):
         return found / self._number(loaded, loaded.cfg) if self.relative else found
 
     def _number(self, loaded: LoadedRun, cfg: DictConfig) -> float:
-        numbers = evaluated(loaded, open_experiment(cfg))
+        other = open_experiment(cfg)
+        most = None
+        if self.batches is not None:
+            most = max(1, self.batches * loaded.cfg.data.length // other.corpus.length)
+        numbers = evaluated(loaded, other, most)
         if self.number not in numbers:
             raise UserError(
                 f"OtherRowsNumber: {loaded.run.id} has no {self.number}; there are "
@@ -64,9 +71,9 @@ def changed(cfg: DictConfig, changes: dict[str, Any]) -> DictConfig:
     return made
 
 
-def evaluated(loaded: LoadedRun, other: Experiment) -> dict[str, float]:
+def evaluated(loaded: LoadedRun, other: Experiment, most: int | None = None) -> dict[str, float]:
     """Averages of the objective of another config with the weights of a run, over its held-out
-    split. UserError where the weights do not fit."""
+    split or the first `most` batches of it. UserError where the weights do not fit."""
     if shapes_of(other.objective) != shapes_of(loaded.objective):
         raise UserError(f"{loaded.run.id}: the other config has parameters of other shapes")
     graphdef = nnx.split(other.objective)[0]
@@ -76,5 +83,6 @@ def evaluated(loaded: LoadedRun, other: Experiment) -> dict[str, float]:
         return bind(graphdef, params).evaluate(batch)[0], None
 
     batches = other.data.valid(other.corpus.batch)
-    with other.data.loader(batches, other.objective.corrupt) as loader:
+    stop = None if most is None else min(most, len(batches))
+    with other.data.loader(batches, other.objective.corrupt, stop=stop) as loader:
         return evaluate_batches(evaluate, loaded.params, (batch for _, batch in loader))

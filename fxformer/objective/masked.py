@@ -5,6 +5,7 @@ from flax import nnx
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
 from fxformer.objective.base import Objective
+from fxformer.objective.counter_rng import CounterRNG
 from fxformer.objective.infilling import InfillExample, ScoringRequest
 from fxformer.objective.masking.base import EncoderMasking, Masked, check_masking
 from fxformer.objective.masking.replacement import Replacement
@@ -18,8 +19,9 @@ from fxformer.types import Part
 class MaskedLM(Objective):
     """-log p(token | the rest of its piece) for the masked tokens. Devlin et al. 2019 (BERT).
 
-    A fresh draw every epoch (Liu et al. 2019, sec. 4.1); special tokens and padding are never
-    masked. What becomes of the masked is decided once for each span of the masking (a token, a
+    A fresh draw every epoch (dynamic masks, Liu et al. 2019, sec. 4.1); without `resample` every
+    epoch has the masks of the first (static ones). Special tokens and padding are never masked.
+    What becomes of the masked is decided once for each span of the masking (a token, a
     word, several words).
 
     The batch lists the masked positions in `picked` [B, M], so the head runs at those only; M is
@@ -37,6 +39,7 @@ class MaskedLM(Objective):
         *,
         masking: EncoderMasking = Independent(),
         replacement: Replacement = Replacement(),
+        resample: bool = True,
         loss: CrossEntropy = CrossEntropy(),
         vocabulary: Vocabulary,
         rngs: nnx.Rngs,
@@ -45,6 +48,7 @@ class MaskedLM(Objective):
         super().__init__(model, loss=loss, vocabulary=vocabulary, rngs=rngs)
         self.masking = masking
         self.replacement = replacement
+        self.resample = resample
 
     def limits(self, width: int) -> tuple[Limit, ...]:
         """Places for targets in rows of `width`."""
@@ -53,7 +57,7 @@ class MaskedLM(Objective):
     def corrupt(self, rows: Rows) -> Batch:
         """rows [B, T] -> tokens, segments [B, T]; picked, targets, weights [B, M]."""
         pieces = pieces_of(self.accept(rows), self.vocabulary)
-        draws = pieces.draws(rows.seed, rows.epoch)
+        draws = self.mask_draws(pieces, rows)
         height, width = rows.tokens.shape
         masked = self._with_room(pieces, self.masking(pieces, draws), height, width)
         piece, ranks = pieces.piece[masked.index], pieces.ranks[masked.index]
@@ -68,6 +72,10 @@ class MaskedLM(Objective):
         targets[row, slot] = old
         weights[row, slot] = 1
         return Batch(tokens, rows.segments, targets, weights, picked)
+
+    def mask_draws(self, pieces: Pieces, rows: Rows) -> CounterRNG:
+        """The draws of the masks of an epoch; of the first in every one without `resample`."""
+        return pieces.draws(rows.seed, rows.epoch if self.resample else 0)
 
     def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
         """One row a token: those before it given, it and those after it in the example masked.

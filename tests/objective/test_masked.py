@@ -74,6 +74,16 @@ def test_the_checks_hold(masking, build, corpus, broken):
     assert objective.tally.counts() == {}
 
 
+def test_static_masks_are_those_of_the_first_epoch_in_every_one(build, corpus, broken):
+    static, dynamic = (build(MaskedLM, resample=one) for one in (False, True))
+    first, later = (dataclasses.replace(corpus[0], epoch=epoch) for epoch in (0, 3))
+    masks = [one.corrupt(rows).picked for one in (static, dynamic) for rows in (first, later)]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(masks[0], masks[2])
+    assert (masks[2] != masks[3]).any()
+    assert broken(objective_checks(static), [(later, static.corrupt(later))]) == set()
+
+
 @pytest.mark.parametrize(
     "corrupted, check",
     [

@@ -67,7 +67,7 @@ def _masked(objective: MaskedLM, rows: Rows, batch: Batch) -> tuple[Pieces, Mask
     """What the batch says is masked, in the spans the masking gives it."""
     seen = Seen.of(rows, batch, objective.vocabulary)
     pieces, index = seen.pieces, np.flatnonzero(seen.selected[rows.segments > 0])
-    drawn = objective.masking(pieces, pieces.draws(rows.seed, rows.epoch))
+    drawn = objective.masking(pieces, objective.mask_draws(pieces, rows))
     span = -1 - pieces.ranks  # of what was not drawn: each token its own
     span[drawn.index] = drawn.span
     return pieces, Masked(index, span[index])
