@@ -12,6 +12,7 @@ from skips import ListedSkips
 
 from tests.compiling import compile_quickly
 from tests.order import rank
+from tests.process_state import resident_bytes, restore_process_state, return_free_memory
 from tests.sampling import one_in, tenth
 
 # Tracing makes objects by the million, nearly all freed without the collector of cycles.
@@ -48,15 +49,20 @@ MOST_RESIDENT = 3 << 30  # bytes; a worker would hold the programs of thousands 
 
 @pytest.fixture(autouse=True, scope="module")
 def _bounded_memory():
-    """Drop compiled programs after a file of tests where the process has become large."""
+    """Drop compiled programs after a file of tests where the process has become large. What they
+    held goes back to the system: else the process would stay as large, and every later file would
+    end with this and compile all programs anew."""
     yield
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # not Linux
-        return
-    if pages * os.sysconf("SC_PAGE_SIZE") > MOST_RESIDENT and "jax" in sys.modules:
+    if resident_bytes() > MOST_RESIDENT and "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
         gc.collect()
+        return_free_memory()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown():
+    yield
+    restore_process_state()
 
 
 def pytest_configure(config):
