@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fxformer.batch import Batch
+from fxformer.config import options
 
 CONF = Path(__file__).parents[1] / "conf"
 VOCAB = 40
@@ -35,9 +34,7 @@ def network(model: str, *overrides: str):
 @lru_cache(None)
 def composed(model: str, *overrides: str) -> DictConfig:
     """The config of a model. Not to be changed: it is composed once."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=[f"+model={model}", *overrides])
+    return options.composed(None, [f"+model={model}", *overrides])
 
 
 def tiny(model: str, *overrides: str, vocab: int = VOCAB, seed: int = 0):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from fxformer.config import folders
 from fxformer.config.check import DIRECTIVES, problems
+from fxformer.config.options import composed
 from fxformer.config.target import signature
 from fxformer.config.type_check import type_problem
 
@@ -35,13 +35,12 @@ def tree(name: str) -> dict:
     text = (CONF / name).read_text(encoding="utf-8")
     if "defaults" not in (yaml.safe_load(text) or {}):
         return OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        if "override /" not in text:
-            return OmegaConf.to_container(compose(name.removesuffix(".yaml")), resolve=False)
-        group, choice = str(Path(name).parent), Path(name).stem
-        others = [f"+{other}" for other in OVERRIDDEN if not other.startswith(f"{group}=")]
-        cfg = compose(overrides=[*others, f"+{group}={choice}"])
-        return OmegaConf.to_container(cfg[group], resolve=False)
+    if "override /" not in text:
+        return OmegaConf.to_container(composed(name.removesuffix(".yaml"), ()), resolve=False)
+    group, choice = str(Path(name).parent), Path(name).stem
+    others = [f"+{other}" for other in OVERRIDDEN if not other.startswith(f"{group}=")]
+    cfg = composed(None, [*others, f"+{group}={choice}"])
+    return OmegaConf.to_container(cfg[group], resolve=False)
 
 
 def nodes(value, path=""):
@@ -119,8 +118,6 @@ def complete() -> bool:
 @pytest.mark.skipif(not complete(), reason="conf/ lacks the yaml of a default")
 @pytest.mark.parametrize("family,right", [("bert", "mlm"), ("gpt2", "clm"), ("bart", "denoise")])
 def test_an_objective_that_cannot_train_a_model_names_one_that_can(family, right):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        folders.register()
-        for other in {"mlm", "clm", "denoise"} - {right}:
-            (wrong,) = problems(compose("train", [f"model={family}", f"objective={other}"]))
-            assert wrong.startswith("objective: ") and f"objective={right}" in wrong
+    for other in {"mlm", "clm", "denoise"} - {right}:
+        (wrong,) = problems(composed("train", [f"model={family}", f"objective={other}"]))
+        assert wrong.startswith("objective: ") and f"objective={right}" in wrong

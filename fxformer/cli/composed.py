@@ -1,7 +1,5 @@
 """The config that a command line composes, for messages about its words."""
 
-import functools
-
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.config import folders
@@ -16,18 +14,12 @@ def keys_of(overrides: list[str], verb: str) -> list[str]:
 
 
 def composed(overrides: tuple[str, ...], verb: str) -> DictConfig | None:
-    """The config of a command line, or of the most of it that composes. Not to be changed."""
-    return _composed(overrides, verb, str(folders.conf_folder()))
-
-
-@functools.lru_cache(8)
-def _composed(overrides: tuple[str, ...], verb: str, conf: str) -> DictConfig | None:
-    from hydra import compose, initialize_config_dir
+    """The config of a command line, or of the most of it that composes."""
+    from fxformer.config import options
 
     for tried in (overrides, [word for word in overrides if "." not in word], []):
         try:
-            with initialize_config_dir(conf, version_base="1.3"):
-                return compose(verb, list(tried))
+            return options.composed(verb, tried)
         except Exception:  # one of the others is wrong too: Hydra tells of it in its turn
             continue
     return None

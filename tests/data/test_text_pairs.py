@@ -5,11 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from fxformer.objective.supervised_seq2seq import sources
-from tests.data.test_yamls import CONF
+from tests.data.test_yamls import composed
 
 PAIRS = [(f"source {n} says {n % 7}", f"target {n}") for n in range(40)]
 
@@ -26,8 +25,7 @@ def corpus(tmp_path, *words, data="jsonl", tokenizer="byte", pairs=PAIRS):
     given = [f"+data={data}", f"+tokenizer={tokenizer}", f"data.files={tmp_path}/pairs",
              f"data.source_field={field}", "data/packing=paired", "data.length=32",
              f"data.cache_dir={tmp_path}/cache", *words]  # fmt: skip
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose(overrides=given)
+    cfg = composed(*given)
     return instantiate(cfg.data)(tokenizer=instantiate(cfg.tokenizer))
 
 

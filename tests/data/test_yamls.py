@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 
+from fxformer.config import options
 from fxformer.data.corpus import Corpus
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -17,8 +17,7 @@ def choices(group):
 
 
 def composed(*overrides):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=list(overrides))
+    return options.composed(None, overrides)
 
 
 @pytest.mark.parametrize("name", choices("data"))

@@ -8,7 +8,6 @@ each parameter: path, shape, dtype. steps.txt holds the loss and the gradient no
 some of them, bit for bit (hexadecimal floats), and with which instructions they were computed.
 """
 
-import copy
 import functools
 import re
 import subprocess
@@ -20,11 +19,10 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from fxformer.batch import Vocabulary
-from fxformer.config import folders
+from fxformer.config import folders, options
 from fxformer.config.compatibility import architecture
 from fxformer.train.experiment import objective_factory
 from fxformer.train.setup import set_up
@@ -59,14 +57,7 @@ def names(group: str) -> list[str]:
 
 def composed(*overrides: str) -> DictConfig:
     """The config of a command line."""
-    return copy.deepcopy(_composed(overrides))
-
-
-@functools.cache
-def _composed(overrides: tuple[str, ...]) -> DictConfig:
-    folders.register()
-    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        return compose("train", list(overrides))
+    return options.composed("train", overrides)
 
 
 def vocabulary(size: int = 200) -> Vocabulary:

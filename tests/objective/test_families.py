@@ -3,7 +3,6 @@
 import functools
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from fxformer.config import folders
@@ -12,6 +11,7 @@ from fxformer.config.compatibility import architecture
 from fxformer.config.target import locate
 from fxformer.errors import UserError
 from fxformer.train.setup import set_up
+from tests import composing
 
 MODELS = sorted(p.stem for p in (folders.conf_folder() / "model").glob("*.yaml"))
 PRESETS = folders.pretraining_objectives()
@@ -38,9 +38,7 @@ QUICK = {"nsp": "bert", "ctrl": "ctrl", "fim": "gpt2", "t5": "t5", "ul2": "t5", 
 
 @functools.cache
 def composed(*words):
-    folders.register()
-    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        cfg = compose("train", list(words))
+    cfg = composing.composed(words)
     with open_dict(cfg):
         cfg.pop("search", None)
     return cfg

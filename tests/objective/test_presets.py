@@ -2,22 +2,18 @@
 
 import importlib
 import inspect
-from pathlib import Path
 
 import pytest
 from flax import nnx
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fxformer.config import folders
+from fxformer.config import folders, options
 from fxformer.errors import UserError
 from fxformer.evaluate.audit.check import judge
 from fxformer.evaluate.audit.checks.all import objective_checks
 from fxformer.objective.noise.infill import TextInfilling
 
-CONF = Path(__file__).parents[2] / "conf"
 NAMES = folders.pretraining_objectives()
 GIVEN = {"model", "vocabulary", "rngs", "self", "dim", "vocab", "width"}  # what the parent gives
 PAIRS = ("seq2seq", "tokenlabel", "nsp", "sop")  # their rows hold two texts
@@ -29,12 +25,10 @@ TINY = ("model.dim=12", "model.heads=3", "model.ffn.hidden=12", "model.layers=1"
 
 
 def composed(name, *overrides):
-    GlobalHydra.instance().clear()
     more = TINY if name in REAL else ()
     model = [f"+model={REAL[name]}", "+size=tiny"] if name in REAL else []
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        words = [*model, *BROUGHT, f"+objective={name}", *more, *overrides]
-        return compose(overrides=words).objective
+    words = [*model, *BROUGHT, f"+objective={name}", *more, *overrides]
+    return options.composed(None, words).objective
 
 
 @pytest.fixture(scope="module")

@@ -125,16 +125,10 @@ def test_single_texts_one_document_and_missing_types_are_refused(build, packed, 
     ],
 )
 def test_a_config_that_cannot_work_names_the_one_that_can(words, right):
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from fxformer.config import folders
     from fxformer.config.check import problems
+    from tests.composing import composed
 
-    GlobalHydra.instance().clear()
-    folders.register()
-    with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        found = problems(compose("train", ["objective=nsp", *words]))
-        sound = compose("train", ["objective=nsp", "model=bert", "data/packing=sentence_pairs"])
-        assert problems(sound) == []
+    found = problems(composed(["objective=nsp", *words]))
+    sound = composed(["objective=nsp", "model=bert", "data/packing=sentence_pairs"])
+    assert problems(sound) == []
     assert right in found[0]

@@ -1,16 +1,12 @@
 """Two steps of training on real text with every new preset, set up as the command line does it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 from fxformer.train.setup import set_up
+from tests.composing import composed
 from tests.first_state import compiled_step, first_state
 
-CONF = Path(__file__).parents[2] / "conf"
 SMALL = (
     "data=text",
     "tokenizer=char",
@@ -61,10 +57,7 @@ def text(tmp_path_factory):
 
 
 def settings(text, model, objective, *more):
-    GlobalHydra.instance().clear()
-    chosen = [f"model={model}", f"objective={objective}", *SMALL, *more, *text]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", overrides=chosen)
+    return composed([f"model={model}", f"objective={objective}", *SMALL, *more, *text])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[1])

@@ -2,17 +2,14 @@
 
 import logging
 import threading
-from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from fxformer.config.options import composed
 from fxformer.track.run import Run
 from fxformer.track.run_reader import StoredRun
 from fxformer.track.tracker import Trackers
-
-CONF = str(Path(__file__).parents[2] / "conf")
 
 
 class Diary:
@@ -124,8 +121,7 @@ def test_text_and_artifacts_are_kept_in_the_folder(tmp_path):
     ],
 )
 def test_every_yaml_builds(choice, mirrors):
-    with initialize_config_dir(CONF, version_base="1.3"):
-        cfg = compose(overrides=[f"+tracker={choice}"])
+    cfg = composed(None, [f"+tracker={choice}"])
     assert sorted(cfg.tracker.mirrors) == sorted(mirrors)
     trackers = instantiate(cfg.tracker)
     assert isinstance(trackers, Trackers)
@@ -133,12 +129,10 @@ def test_every_yaml_builds(choice, mirrors):
 
 
 def test_a_mirror_is_added_and_changed_from_the_command_line():
-    with initialize_config_dir(CONF, version_base="1.3"):
-        cfg = compose(
-            overrides=[
-                "+tracker=wandb",
-                "tracker.mirrors.wandb.mode=online",
-                "+tracker/mirror@tracker.mirrors.board=tensorboard",
-            ]
-        )
+    words = [
+        "+tracker=wandb",
+        "tracker.mirrors.wandb.mode=online",
+        "+tracker/mirror@tracker.mirrors.board=tensorboard",
+    ]
+    cfg = composed(None, words)
     assert cfg.tracker.mirrors.wandb.mode == "online" and "board" in cfg.tracker.mirrors

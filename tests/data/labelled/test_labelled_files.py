@@ -6,13 +6,12 @@ import logging
 import random
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from fxformer.config import folders
 from fxformer.config.build import build
 from fxformer.config.check import values
 from fxformer.data.labelled.corpus import LabelledData
 from fxformer.errors import UserError
+from tests.composing import composed
 
 TEXTS = [f"text number {n}, with a comma" for n in range(20)]
 LABELS = [("good", "bad")[n % 2] for n in range(20)]
@@ -265,8 +264,7 @@ def test_the_options_people_type(tmp_path):
     put(tmp_path, "a.pos", "good\nvery good\n"), put(tmp_path, "a.neg", "bad\nvery bad\n")
 
     def built(*words):
-        with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-            node = compose("train", ["task=classification", *words]).data
+        node = composed(["task=classification", *words]).data
         assert values(node, "data") == []
         return build(node)(tokenizer=None).open_rows()
 
