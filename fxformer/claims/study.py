@@ -176,7 +176,7 @@ class ClaimStudy:
 
     def _words(
         self,
-        arms: Mapping[str, list[str]],
+        arms: dict[str, list[str]],
         levels: Mapping[str, list[float | int]],
         further: list[str],
         runs: str,
