@@ -19,7 +19,7 @@ from fxformer.errors import UserError
 from fxformer.types import Count, Natural, Rate
 
 _LOG = logging.getLogger(__name__)
-VERSION = "3"  # of what is cached; a new version invalidates all caches
+VERSION = "4"  # of what is cached; a new version invalidates all caches
 _SAMPLE = "sample.json"  # beside a tokenizer that was trained on a sample
 
 
@@ -51,6 +51,11 @@ class TextCorpus(Corpus):
     def new_stats(self) -> ReadStats:
         """How to read, with nothing counted."""
         return ReadStats()
+
+    @property
+    def coded(self) -> bool:
+        """Whether each document has a control code."""
+        return self.code is not None
 
     @property
     def options(self) -> preparation.Options:
@@ -113,7 +118,7 @@ class TextCorpus(Corpus):
             raise UserError(f"{type(self).__name__} is text and needs a tokenizer: tokenizer=…")
         recipe = self.tokenizer
         self.check_pairs()
-        if self.code is not None:
+        if self.coded:
             recipe = control_codes.with_codes(recipe, self.codes())
 
         def train(folder: Path) -> None:
@@ -139,7 +144,7 @@ class TextCorpus(Corpus):
                 found=self.survey,
                 options=options,
                 tokenizer=own,
-                coded=self.code is not None,
+                coded=self.coded,
                 paired=self.source_name() is not None,
             )(folder)
 

@@ -44,6 +44,11 @@ class CorpusMixture(TextCorpus):
     def __post_init__(self) -> None:
         if not self.parts:
             raise UserError("data.parts is empty: write +data@data.parts.NAME=text, for example")
+        if self.code is not None:
+            raise UserError(
+                f"data.code={self.code}: of a mixture each part has its own; write "
+                + " ".join(f"data.parts.{name}.code={self.code}" for name in self.parts)
+            )
         for name, weight in (self.weights or {}).items():
             if name not in self.parts:
                 raise UserError(
@@ -83,12 +88,18 @@ class CorpusMixture(TextCorpus):
             except UserError as problem:
                 raise UserError(f"data.parts.{name}: {problem}") from problem
             made[name] = corpus
-        coded = {name: one.code is not None for name, one in made.items()}
+        coded = {name: one.coded for name, one in made.items()}
         if len(set(coded.values())) > 1:
             lacking = next(name for name, has in coded.items() if not has)
-            raise UserError(f"data.parts.{lacking}.code: other parts have control codes")
-        self.code = next((one.code for one in made.values()), None)
+            raise UserError(
+                f"data.parts.{lacking}.code is null, and other parts have control codes: write "
+                f"data.parts.{lacking}.code= too, or null for all"
+            )
         return made
+
+    @property
+    def coded(self) -> bool:
+        return any(one.coded for one in self.corpora.values())
 
     def fingerprint(self) -> str:
         return " ".join(f"{name} {one.content}" for name, one in self.corpora.items())

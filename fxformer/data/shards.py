@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -60,6 +61,13 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """The same for an .npz file of arrays."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[reportArgumentType]  # a stub takes them for options
+    write_whole(path, content.getvalue())
 
 
 class ShardWriter:

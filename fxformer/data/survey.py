@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from fxformer.data import control_codes, overlap
-from fxformer.data.shards import write_whole
+from fxformer.data.shards import write_arrays, write_whole
 from fxformer.data.text_files import ReadStats
 
 SplitBy = Literal["documents", "tail"]
@@ -50,11 +50,15 @@ class LineCounts:
 
 
 class HeldOutCandidates:
-    """Sizes of the documents with the smallest hashes, as many as there is room for."""
+    """Sizes of the documents with the smallest hashes, as many as there is room for.
+
+    smallest: the smallest hash of all, whether there is room for its document or not
+    """
 
     def __init__(self, characters: float, documents: int = MOST_DOCUMENTS):
         self.most, self.most_documents = characters, documents
         self.sizes: dict[bytes, int] = {}
+        self.smallest = _TOP
         self.below, self._characters = _TOP, 0
 
     @property
@@ -64,6 +68,7 @@ class HeldOutCandidates:
 
     def add(self, key: bytes, characters: int) -> None:
         """Count a document, or a copy of one."""
+        self.smallest = min(self.smallest, key)
         if key >= self.below:
             return
         self.sizes[key] = self.sizes.get(key, 0) + characters
@@ -81,6 +86,17 @@ class HeldOutCandidates:
             self.sizes = {key: size for key, size in self.sizes.items() if key < below}
             self._characters = sum(self.sizes.values())
 
+    def merge(self, other: "HeldOutCandidates") -> None:
+        """Count the documents of another part of the text too."""
+        self.cut(other.below)
+        self.smallest = min(self.smallest, other.smallest)
+        for key, size in other.sizes.items():
+            self.add(key, size)
+
+    def has_any(self, keys: set[bytes]) -> bool:
+        """Whether one of these hashes is among them."""
+        return self.smallest in keys or not keys.isdisjoint(self.sizes)
+
     def chosen(self, characters: float) -> set[bytes]:
         """Hashes of the documents to hold out: as many as fit into so many characters; at least
         one (the smallest), and never all."""
@@ -90,6 +106,8 @@ class HeldOutCandidates:
             if self.sizes[key] <= 1.5 * characters:
                 found.add(key)
                 characters -= self.sizes[key]
+        if not ranked:  # there was no room for any
+            return {self.smallest}
         return found or {min(ranked, key=lambda key: (self.sizes[key], key))}
 
 
@@ -185,10 +203,11 @@ def write_unit(
     if candidates is not None:
         keys = np.frombuffer(b"".join(candidates.sizes), np.uint8).reshape(-1, _KEY)
         sizes = np.array(list(candidates.sizes.values()), np.int64)
-        below = np.frombuffer(candidates.below, np.uint8)
-        draft = folder / f".candidates.{number:06d}.npz"
-        np.savez(draft, keys=keys, sizes=sizes, below=below)
-        draft.rename(folder / f"candidates.{number:06d}.npz")
+        below, smallest = (
+            np.frombuffer(one, np.uint8) for one in (candidates.below, candidates.smallest)
+        )
+        path = folder / f"candidates.{number:06d}.npz"
+        write_arrays(path, keys=keys, sizes=sizes, below=below, smallest=smallest)
     facts = json.dumps(dataclasses.asdict(counted)).encode()
     write_whole(folder / f"unit.{number:06d}.json", facts)
 
@@ -198,12 +217,15 @@ def read_unit(folder: Path, number: int) -> UnitSurvey:
     return UnitSurvey.of(json.loads((folder / f"unit.{number:06d}.json").read_text()))
 
 
-def candidates_of(folder: Path, number: int) -> tuple[bytes, dict[bytes, int]]:
-    """The bound and the candidates of a unit."""
+def candidates_of(folder: Path, number: int) -> HeldOutCandidates:
+    """The candidates of a unit."""
+    made = HeldOutCandidates(float("inf"))
     with np.load(folder / f"candidates.{number:06d}.npz") as found:
         raw, sizes = found["keys"].tobytes(), found["sizes"].tolist()
         keys = (raw[at : at + _KEY] for at in range(0, len(raw), _KEY))
-        return found["below"].tobytes(), dict(zip(keys, sizes, strict=True))
+        made.sizes = dict(zip(keys, sizes, strict=True))
+        made.below, made.smallest = found["below"].tobytes(), found["smallest"].tobytes()
+    return made
 
 
 def read(
@@ -217,19 +239,16 @@ def read(
         whole.add(one)
         characters.append(one.characters)
         if share is not None:
-            below, sizes = candidates_of(folder, number)
-            merged.cut(below)
-            for key, size in sizes.items():
-                merged.add(key, size)
+            merged.merge(candidates_of(folder, number))
     selection = None
-    if share is not None and merged.sizes:
+    if share is not None and whole.documents:
         starts = np.concatenate([[0], np.cumsum(characters)]).tolist()
         if split_by == "tail" or (merged.complete and len(merged.sizes) == 1):
             tail = max(int(whole.characters * (1 - share)), whole.characters - valid_most)
             selection = _tail_selection(tail, starts)
         else:
             keys = merged.chosen(min(whole.characters * share, valid_most))
-            having = [n for n in range(units) if not keys.isdisjoint(candidates_of(folder, n)[1])]
+            having = [n for n in range(units) if candidates_of(folder, n).has_any(keys)]
             selection = Selection(frozenset(keys), None, tuple(starts), tuple(having))
     return Survey(whole, selection, tuple(characters))
 

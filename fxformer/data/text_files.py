@@ -118,10 +118,10 @@ def read_text(
 
     start, stop: only the lines that begin in these bytes
     """
-    whole = not start and stop is None
-    blocks = read_bytes(path, BLOCK) if whole else _read_lines(path, start, stop)
+    offset, end = _line_bounds(path, start, stop)
+    blocks = read_bytes(path, BLOCK) if end is None else _read_between(path, offset, end)
     lines = io.IncrementalNewlineDecoder(None, translate=True)
-    pending, offset, first = b"", start, not start
+    pending, first = b"", not start
     for block in itertools.chain(blocks, [b""]):
         data = pending + block
         text, used = _decode(data, not block, path, offset, stats)
@@ -132,14 +132,22 @@ def read_text(
             yield part
 
 
-def _read_lines(path: Path, start: int, stop: int | None) -> Iterator[bytes]:
-    """The bytes of the lines that begin in start … stop."""
+def _line_bounds(path: Path, start: int, stop: int | None) -> tuple[int, int | None]:
+    """(first, end) of the bytes of the lines that begin in start … stop; end None: the whole
+    file."""
+    if not start and stop is None:
+        return 0, None
     with path.open("rb") as file:
-        begin = _line_start(file, start)
         end = size_of(path) if stop is None else _line_start(file, stop)
-        file.seek(begin)
-        while begin < end and (block := file.read(min(BLOCK, end - begin))):
-            begin += len(block)
+        return _line_start(file, start), end
+
+
+def _read_between(path: Path, at: int, end: int) -> Iterator[bytes]:
+    """These bytes of a file, a block at a time."""
+    with path.open("rb") as file:
+        file.seek(at)
+        while at < end and (block := file.read(min(BLOCK, end - at))):
+            at += len(block)
             yield block
 
 

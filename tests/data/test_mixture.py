@@ -146,6 +146,7 @@ def test_repeats_are_told_and_warned_of(mixture):
         ({"weights": {"one": 1}}, "two has no weight; leave a part out with ~data@data.parts.two"),
         ({"weights": {"one": 1, "two": 0}}, "data.weights.two=0: expected a number above 0"),
         ({"parts": {}}, "data.parts is empty"),
+        ({"code": "file"}, "of a mixture each part has its own; write data.parts.one.code=file"),
         ({"parts": {"x": MARKOV}}, "data.parts.x: Markov is no corpus of text"),
         (
             {"parts": {"x": functools.partial(Text, files="/nowhere/*")}},
@@ -157,6 +158,33 @@ def test_repeats_are_told_and_warned_of(mixture):
 def test_what_cannot_be_mixed_is_said(mixture, knobs, said):
     with pytest.raises(ValueError, match=said):
         mixture(**knobs).prepare(34)
+
+
+def test_each_part_has_its_control_codes(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"{name} {n}" for n in range(30)))
+
+    def made(**codes):
+        files = {name: str(tmp_path / f"{name}.txt") for name in ("one", "two")}
+        known = {"document_is": "line"}
+        parts = {
+            n: functools.partial(Text, files=f, code=codes.get(n), **known)
+            for n, f in files.items()
+        }
+        knobs = {"length": 16, "batch": 4, "cache_dir": str(tmp_path / "cache")}
+        tokenizer = Char(specials=Specials())
+        return CorpusMixture(parts=parts, packing=Padded(), tokenizer=tokenizer, **knobs)
+
+    mixture = made(one="file", two="file")
+    known = mixture.source.tokenizer.ids.codes
+    assert list(known) == ["one", "two"]
+    rows = mixture.prepare(18).packed["valid"].rows(np.arange(8))
+    text = [mixture.source.tokenizer.decode(row) for row in rows.tokens]
+    assert {known[one.split()[0]] for one in text if one} == set(known.values())
+    for row, one in zip(rows.tokens, text, strict=True):
+        assert not one or row[0] == known[one.split()[0]]
+    with pytest.raises(ValueError, match=r"data.parts.two.code is null.*write data.parts.two.code"):
+        made(one="file").prepare(18)
 
 
 def test_pairs_and_single_texts_do_not_mix(tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fxformer.data import file_hash, packing_index, preparation, shards, text_files, units
+from fxformer.data import file_hash, overlap, packing_index, preparation, shards, text_files, units
 from fxformer.data.packing import Blocks, Padded, Segments
 from fxformer.data.progress import Slow
 from fxformer.data.records import JsonLines
@@ -76,6 +76,15 @@ def test_a_part_of_a_file_has_the_lines_that_begin_in_it(tmp_path):
         ends = [(0, cut), (cut, None)]
         both = [text_files.documents(path, "line", text_files.ReadStats(), *end) for end in ends]
         assert [line for part in both for line in part] == whole, cut
+
+
+def test_the_offset_of_a_bad_byte_is_that_in_the_whole_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one\ntwo three\nfour\xff\n")
+    for start in (0, 4, 6, 14):
+        part = text_files.documents(path, "line", text_files.ReadStats(), start)
+        with pytest.raises(ValueError, match="byte 0xff at offset 18 "):
+            list(part)
 
 
 def test_a_large_file_of_records_is_read_in_parts(tmp_path, small_units):
@@ -250,13 +259,26 @@ def test_candidates_are_a_function_of_the_documents_alone():
         assert len(halves[0].sizes) <= 200 and not halves[0].complete
         merged = HeldOutCandidates(5000, 200)
         for half in halves:
-            merged.cut(half.below)
-        for half in halves:
-            for one in half.sizes.items():
-                merged.add(*one)
+            merged.merge(half)
         assert sum(merged.sizes.values()) <= 5000
         sets.append(merged.chosen(500))
     assert sets[0] == sets[1] and len(sets[0]) > 3
+
+
+def test_documents_larger_than_all_that_is_held_out_leave_one_out(tmp_path):
+    """Where there is room for no candidate, the document with the smallest hash is held out."""
+    large = [f"0 {n} " * 999 + "." for n in range(40)]
+    merged = HeldOutCandidates(8 * 100)
+    for text in large:
+        merged.add(overlap.key(text), len(text))
+    expected = min(large, key=overlap.key)
+    assert not merged.sizes and merged.chosen(100) == {overlap.key(expected)}
+    for part in range(2):
+        (tmp_path / f"{part}.txt").write_text("\n".join(large[part::2]))
+    made = corpus(tmp_path, valid_max=100)
+    assert list(made.documents("valid")) == [expected]
+    assert made.source.facts["valid"]["documents"] == 1
+    assert made.source.facts["train"]["documents"] == 39
 
 
 def test_the_hash_of_a_sequence_follows_from_its_parts():
