@@ -77,7 +77,9 @@ def resumable(folder: Path, make: Callable[[Path], None], whole: Callable[[Path]
     draft = folder.with_name(f".{folder.name}.parts")
     while not folder.is_dir():
         with _locked(draft) as mine:
-            if not mine:
+            if mine and folder.is_dir():  # another process finished it as we began
+                shutil.rmtree(draft, ignore_errors=True)
+            if not mine or folder.is_dir():
                 continue
             for path in draft.glob(".draft.*"):  # of a process that was killed
                 path.unlink(missing_ok=True)
@@ -107,11 +109,10 @@ def _locked(draft: Path) -> Iterator[bool]:
     try:
         _lock(handle, draft)
         try:
-            yield os.fstat(handle).st_ino == draft.stat().st_ino
+            mine = os.fstat(handle).st_ino == draft.stat().st_ino
         except FileNotFoundError:
-            if draft.exists():
-                raise
-            yield False
+            mine = False
+        yield mine
     finally:
         os.close(handle)
 

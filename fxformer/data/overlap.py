@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fxformer.data.shards import write_arrays
+
 KEY = 12  # bytes of the hash of a document
 WINDOW = 64  # bytes
 LINE = 24  # characters; shorter lines repeat by chance
@@ -70,9 +72,8 @@ class TextPieces:
         return cls(keys, lines, line_owner, size, windows, owner)
 
     def save(self, path: Path) -> None:
-        """Write a file that `load` reads."""
-        with path.open("wb") as file:
-            np.savez(file, **dataclasses.asdict(self))
+        """Write a file that `load` reads, whole or not at all."""
+        write_arrays(path, **dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> "TextPieces":

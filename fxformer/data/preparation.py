@@ -188,6 +188,13 @@ class Tokenization:
 
     def __call__(self, folder: Path) -> None:
         """Fill a folder of the cache; a second call goes on where the first was interrupted."""
+        if not disk_cache.is_whole(folder):
+            self._prepare(folder)
+        for pattern in ("pieces*.npz", "hits.*.npz", "train.[0-9]*", "valid.[0-9]*", ".draft.*"):
+            for path in folder.glob(pattern):  # of units: what is joined has all of it
+                path.unlink()
+
+    def _prepare(self, folder: Path) -> None:
         valid, train = self.task("valid", folder), self.task("train", folder)
         size, total = self._valid_size(), self.found.whole.bytes
         with Workers(self.options.number(self.train_units)) as workers:
@@ -205,10 +212,7 @@ class Tokenization:
         whole = folder / "pieces.npz"
         if not whole.is_file():
             parts = (folder / f"pieces.{number:06d}.npz" for number in valid.numbers)
-            overlap.TextPieces.join(map(overlap.TextPieces.load, parts)).save(
-                folder / ".draft.pieces"
-            )
-            (folder / ".draft.pieces").rename(whole)
+            overlap.TextPieces.join(map(overlap.TextPieces.load, parts)).save(whole)
         return overlap.TextPieces.load(whole)
 
     def _valid_size(self) -> int:
@@ -236,7 +240,7 @@ class Tokenization:
         )
 
     def _finish(self, folder: Path, tasks: dict[str, TokenizeTask], compared: dict) -> None:
-        """Join the units, and write the facts."""
+        """Join the units, and at last write the facts; the files of units stay."""
         digest, stats, facts = SequenceHash(), ReadStats(), {}
         for split, task in tasks.items():
             cards = [task.result(number) for number in task.numbers]
@@ -261,9 +265,6 @@ class Tokenization:
         whole |= {"overlap": compared} | ({"codes": known} if self.coded else {})
         whole |= facts | self.corpus.notes(stats, self.found)
         shards.write_whole(folder / "facts.json", json.dumps(whole, indent=1).encode())
-        for pattern in ("pieces*.npz", "hits.*.npz", "train.0*.json", "valid.0*.json", ".draft.*"):
-            for path in folder.glob(pattern):
-                path.unlink()
 
 
 def _joined(folder: Path, split: str, cards: list[dict]) -> dict:
@@ -276,8 +277,7 @@ def _joined(folder: Path, split: str, cards: list[dict]) -> dict:
 def _join_codes(folder: Path, split: str, numbers: Sequence[int], documents: int) -> None:
     joined = array("i")
     for number in numbers:
-        path = folder / f"{split}.{number:06d}.codes.npy"
-        joined.frombytes(np.load(path).astype(np.int32).tobytes())
-        path.unlink()
+        own = np.load(folder / f"{split}.{number:06d}.codes.npy")
+        joined.frombytes(own.astype(np.int32).tobytes())
     assert len(joined) == documents
-    np.save(folder / f"{split}.codes.npy", np.array(joined, np.int32))
+    shards.write_array(folder / f"{split}.codes.npy", np.array(joined, np.int32))

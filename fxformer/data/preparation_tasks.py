@@ -13,7 +13,7 @@ import numpy as np
 from fxformer.data import control_codes, overlap, round_trip, survey
 from fxformer.data import tokenizer as tokenizers
 from fxformer.data.documents import source_of
-from fxformer.data.shards import Shard, ShardWriter, write_whole
+from fxformer.data.shards import Shard, ShardWriter, write_array, write_arrays, write_whole
 from fxformer.data.text_files import ReadStats
 from fxformer.data.text_hash import SequenceHash
 from fxformer.data.tokenizer import Tokenizer
@@ -146,7 +146,7 @@ class TokenizeTask:
             report(done)
         extra = observe.end()
         if self.coded:
-            np.save(self.folder / f"{name}.codes.npy", np.array(codes, np.int32))
+            write_array(self.folder / f"{name}.codes.npy", np.array(codes, np.int32))
         counts = [_counts(side, size) for side, size in zip(sides, sizes, strict=False)]
         card: dict[str, Any] = counts[0] | {"hash": dataclasses.asdict(digest)} | extra
         card |= {"stats": dataclasses.asdict(stats)}
@@ -198,8 +198,7 @@ class TrainObserver:
         self._overlap.watch(texts)
 
     def end(self) -> dict:
-        with self._path.open("wb") as file:
-            np.savez(file, **cast(Any, self._overlap.hits()))
+        write_arrays(self._path, **self._overlap.hits())
         return {}
 
 

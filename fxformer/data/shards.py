@@ -63,6 +63,13 @@ def write_whole(path: Path, content: bytes) -> None:
     os.replace(draft, path)
 
 
+def write_array(path: Path, array: np.ndarray) -> None:
+    """The same for an .npy file."""
+    content = io.BytesIO()
+    np.save(content, array)
+    write_whole(path, content.getvalue())
+
+
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     """The same for an .npz file of arrays."""
     content = io.BytesIO()

@@ -52,6 +52,19 @@ def test_a_failure_leaves_nothing_behind(tmp_path, problem):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_another_process_finishes_just_before_the_lock_is_not_made_again(
+    tmp_path, monkeypatch
+):
+    def locked(handle, draft):
+        (tmp_path / "key").mkdir()
+        fill(tmp_path / "key", "the other's")
+
+    monkeypatch.setattr(disk_cache, "_lock", locked)
+    made = disk_cache.resumable(tmp_path / "key", lambda _: pytest.fail("made again"), whole)
+    assert (made / "a").read_text() == "the other's"
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
 def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
     """Not SIGBUS, which ends the process without a word."""
     path = tmp_path / "train.ids"

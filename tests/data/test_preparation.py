@@ -122,6 +122,29 @@ def test_an_interrupted_preparation_goes_on_where_it_was(tmp_path, small_units, 
     assert not list(tmp_path.glob("cache/*/.*"))
 
 
+@pytest.mark.parametrize(("owner", "name", "call"), [(shards, "join", 2), (Path, "unlink", 3)])
+def test_the_last_step_goes_on_where_it_was(tmp_path, small_units, monkeypatch, owner, name, call):
+    """Cut short between the joins of two splits, or while the files of units are deleted."""
+    for seed in range(3):
+        write_lines(tmp_path / f"{seed}.txt", 150, seed)
+    expected = content(corpus(tmp_path, cache="other", code="file"))
+    real, calls = getattr(owner, name), []
+
+    def cut_short(*given, **knobs):
+        calls.append(name)
+        if len(calls) == call:
+            raise OSError(28, "No space left on device")
+        return real(*given, **knobs)
+
+    monkeypatch.setattr(owner, name, cut_short)
+    with pytest.raises(OSError, match="No space"):
+        corpus(tmp_path, code="file").open()
+    assert content(corpus(tmp_path, code="file")) == expected
+    listed = {path.name for path in (tmp_path / "cache" / "corpora").glob("*/*")}
+    other = {path.name for path in (tmp_path / "other" / "corpora").glob("*/*")}
+    assert listed == other and not [one for one in listed if one.startswith((".", "hits"))]
+
+
 def test_a_damaged_shard_of_an_interrupted_preparation_is_made_again(tmp_path, small_units):
     write_lines(tmp_path / "a.txt", 500)
     made = corpus(tmp_path)
