@@ -124,7 +124,7 @@ class MultiHeadAttention(nnx.Module):
         q, k = self.rotate(q, k, context, window)
         if cache is not None:
             k, v, cache = cache.extend(k, v)
-        self.record_products(q, k, context)
+        self.record_products(q, k, context.capture_products)
         y = attend(
             q,
             k,
@@ -149,13 +149,13 @@ class MultiHeadAttention(nnx.Module):
         self,
         q: Float[Array, "B T H K"],
         k: Float[Array, "B S G K"],
-        context: AttentionContext,
+        captured: list[tuple[Float[Array, "B T H K"], Float[Array, "B S H K"]]] | None,
     ) -> None:
-        """Append scaled queries, and the keys that each head reads, to the context's list."""
-        if context.capture_products is not None:
+        """Append scaled queries, and the keys that each head reads, to a list; None: to none."""
+        if captured is not None:
             keys = jnp.repeat(k, self.heads // self.num_kv_heads, axis=2)
             pair = (q.astype(jnp.float32) * self.scale, keys.astype(jnp.float32))
-            context.capture_products.append(pair)
+            captured.append(pair)
 
     def logits_bias(
         self,

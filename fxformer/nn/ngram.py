@@ -102,8 +102,7 @@ class NgramAttention(MultiHeadAttention):
         k, v = own_k[:, 0], own_v[:, 0]
         if cache is not None:
             k, v, cache = cache.extend(k, v)
-        if context.capture_products is not None:
-            context.capture_products.append((q[:, 0] * self.scale, k))
+        self.record_products(q[:, 0], k, context.capture_products)
         bias = self.relative_bias(x.reshape(len(x), streams, length, -1))  # [B P H T num_buckets]
         logits = self._logits("BPTHK,BSHK->BPHTS", q, k)
         logits += self.bias_by_key(bias, context.distances)

@@ -153,7 +153,8 @@ class RelativeAttention(MultiHeadAttention):
                 bias, mask = self.with_zeros(by_position, context, mask, k.shape[1], dropout_key)
                 before = (jnp.repeat(y, self.memory_length, axis=1) for y in (zero_k, zero_v))
                 k, v = (jnp.concatenate(pair, axis=1) for pair in zip(before, (k, v), strict=True))
-        self.record_products(q + u, k[:, -context.mask.key_segments.shape[1] :], context)
+        own = k[:, -context.mask.key_segments.shape[1] :]
+        self.record_products(q + u, own, context.capture_products)
         capture = None if context.capture is None else []
         known = {"scale": self.scale, "dropout": self.dropout, "key": key, "capture": capture}
         y = attend(q + u, k, v, mask, bias=bias, backend=self.backend, **known)

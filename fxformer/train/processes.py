@@ -7,7 +7,6 @@ nothing unless they fail.
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
@@ -245,7 +244,7 @@ def code_of(error: BaseException) -> int:
         return error.code if isinstance(error.code, int) else BUG
     if isinstance(error, KeyboardInterrupt) or is_communication(error):
         return RESUMABLE
-    if isinstance(error, OSError) and error.errno in FULL + (errno.EDQUOT,):
+    if isinstance(error, OSError) and error.errno in FULL:
         return RESUMABLE
     return BAD if isinstance(error, UserError) else BUG
 
