@@ -92,9 +92,16 @@ class MeasuredCells:
         return self.folder / f"{slot:05d}.json"
 
     def _read(self, slot: int) -> dict[str, Any]:
+        """The content of a file; of one that is missing or not of ours, that of an empty one."""
         try:
-            return jsonl.load(self._file(slot))
-        except (OSError, ValueError):
+            kept = jsonl.load(self._file(slot))
+            numbers = {str(key): value for key, value in kept["numbers"].items()}
+            spent = {name: float(kept[name]) for name in ("joules", "seconds")}
+            wrong = [one for one in numbers.values() if not isinstance(one, float | int | None)]
+            if wrong or not all(map(math.isfinite, spent.values())):
+                raise ValueError(f"{self._file(slot)}: {wrong or spent}")
+            return {"numbers": numbers, **spent, "provenance": str(kept.get("provenance", ""))}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return {"numbers": {}, "joules": 0.0, "seconds": 0.0}
 
 

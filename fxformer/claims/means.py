@@ -87,19 +87,17 @@ class Equivalence(MeanDifference):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeanRatio(MeanDifference):
     """Geometric mean of an arm divided by that of a baseline: intervals of differences of
-    logarithms. For positive numbers; 1 is no effect."""
+    logarithms. Of positive numbers only: with others there is no effect. 1 is no difference."""
 
     @property
     def about(self) -> str:
         return f"{self.measure}: {self.arm} / {self.baseline}"
 
     def finding(self, found: Measurements) -> ClaimFinding:
-        logs = [
-            {seed: math.log(one) for seed, one in self.values(found, arm).items() if one > 0}
-            for arm in self.arms
-        ]
-        if not all(logs):
+        values = [self.values(found, arm) for arm in self.arms]
+        if not all(values) or any(one <= 0 for own in values for one in own.values()):
             return ClaimFinding.empty(self.about)
+        logs = [{seed: math.log(one) for seed, one in own.items()} for own in values]
         effect = difference(logs[0], logs[1], self.interval, self.interval_confidence)
         low, high = (None if one is None else math.exp(one) for one in (effect.low, effect.high))
         return self.judged(

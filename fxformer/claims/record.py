@@ -6,14 +6,14 @@ import json
 import os
 import platform
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import yaml
 
 from fxformer import jsonl
 from fxformer.claims.analysis import ClaimFinding, Decision
 from fxformer.claims.study import FILE, ClaimStudy, study_files
-from fxformer.claims.verdict import ClaimResult, ClaimVerdict
+from fxformer.claims.verdict import CODES, ClaimResult, ClaimVerdict
 from fxformer.config import folders
 from fxformer.config.checked_fields import checked_fields
 from fxformer.energy.host_usage import cpu_name
@@ -22,6 +22,7 @@ from fxformer.metrics.confidence import ConfidenceInterval
 from fxformer.track.provenance import packages
 
 EXPECTED = "expected.yaml"
+FINDING = {"effect", "low", "high", "n", "decision", "about"}
 VERSIONS = ("fxformer", "jax", "flax", "optax", "numpy")
 HEADER = """\
 # bounds: of numbers of the summary of one run of recipe.yaml, ends included.
@@ -122,7 +123,23 @@ def read_expected(name: str) -> Expected:
     if recorded is not None:
         own = checked_fields(f"{where}: recorded", recorded, RecordedStudy)
         recorded = RecordedStudy(**own)
+        _check_findings(f"{where}: recorded", recorded)
     return Expected(**fields, recorded=recorded)
+
+
+def _check_findings(where: str, found: RecordedStudy) -> None:
+    """Raise UserError for a verdict or a finding that `RecordedStudy.of` does not write."""
+    if found.verdict not in CODES:
+        raise UserError(f"{where}: verdict: expected one of {', '.join(CODES)}")
+    for part, findings in (("findings", found.findings), ("controls", found.controls)):
+        for name, one in findings.items():
+            numbers = [one.get(key) for key in ("effect", "low", "high")]
+            known = set(one) == FINDING and one["decision"] in get_args(Decision)
+            if not known or any(not isinstance(n, float | int | None) for n in numbers):
+                raise UserError(
+                    f"{where}: {part}.{name}: expected {', '.join(sorted(FINDING))}; run "
+                    "`fxformer reproduce NAME --record` again"
+                )
 
 
 def record(found: RecordedStudy, name: str) -> Path:

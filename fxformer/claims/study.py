@@ -20,11 +20,14 @@ from fxformer.config.check import values
 from fxformer.config.checked_fields import checked_fields
 from fxformer.config.type_check import nearest
 from fxformer.errors import UserError
-from fxformer.search.space import keys
+from fxformer.search.space import keys, parse
 from fxformer.types import Count
 
 FILE = "study.yaml"
 LITERAL = Override._get_value_element_as_str
+# Overrides that change which runs a search has, and in which order
+DESIGN = ("experiment", "search", "search/pruner", "search/sampler", "search.arms", "search.seed",
+          "search.space", "search.trials", "seed")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,7 @@ class ClaimStudy:
         """(words of `fxformer train -m`, name of the search) of all arms, levels and seeds.
 
         further: overrides that go before those of the study; runs: the folder of the runs
+        Raises UserError for one that would change which cells there are.
         """
         name = self._search_name(further)
         arms = {arm: with_run_names(words, name) for arm, words in self.arms.items()}
@@ -154,6 +158,7 @@ class ClaimStudy:
 
     def _search_name(self, further: list[str]) -> str:
         """Name of the search of the arms: the claim and a digest of what is run."""
+        self._check_further(further)
         shared = [w for w in further if not w.startswith(("search", "energy", "tracker"))]
         recipe = folders.recipe_files()[self.name].read_text(encoding="utf-8")
         words = self._shared_words(self.levels, further)
@@ -186,6 +191,16 @@ class ClaimStudy:
         places = [f"search.name={name}", f"runs={LITERAL(runs)}"]
         shared = self._shared_words(levels, further)
         return ["-m", f"search.arms={LITERAL(arms)}", *shared, *further, *places, *quiet]
+
+    def _check_further(self, further: list[str]) -> None:
+        """Raise UserError for overrides that change the arms, levels or seeds of the study."""
+        _, several = parse(further)
+        wrong = [one.key for one in several] + sorted(keys(further) & {*DESIGN, *self.levels})
+        if wrong:
+            raise UserError(
+                f"{wrong[0]}: the study {self.name} has its own arms, levels, seeds and order of "
+                f"runs; leave {wrong[0]} out, or write --quick for fewer of them"
+            )
 
 
 def _parts(where: str, given: Any, kind: type) -> dict[str, Any]:

@@ -39,13 +39,14 @@ def _result(file: Path) -> dict[str, Any] | None:
             "figure": figure,
             "pdf": base64.b64encode(_small(file.with_name("figure.pdf"))).decode("ascii"),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 
 def _small(file: Path) -> bytes:
-    """The bytes of a file; none of one that is missing or too large."""
-    return file.read_bytes() if file.is_file() and file.stat().st_size <= LARGEST else b""
+    """The bytes of a file; none of one that is missing, too large or a link."""
+    known = file.is_file() and not file.is_symlink() and file.stat().st_size <= LARGEST
+    return file.read_bytes() if known else b""
 
 
 def embedded_requests(index: RunIndex) -> Iterable[tuple[str, dict[str, str]]]:

@@ -170,3 +170,11 @@ def test_a_region_is_needed():
         MeanValue(measure="y", arm="a")
     with pytest.raises(UserError, match="margin"):
         Equivalence(measure="y", arm="a", baseline="b", margin=1, above=0)
+
+
+def test_a_ratio_of_numbers_that_are_not_positive_is_undecided():
+    """Leaving them out would leave a sample of the larger ones."""
+    one = MeanRatio(measure="y", arm="a", baseline="b", above=1)
+    assert one.finding(table(a=[2, 4, 8], b=[1, 2, 4])).decision != "fails"
+    found = one.finding(table(a=[2, 0, 8], b=[1, 2, 4]))
+    assert (found.decision, found.effect.n) == ("undecided", 0)

@@ -1,11 +1,14 @@
 """Studies of experiments/: they load, are refused with the key, and come to a verdict."""
 
 import json
+import math
 
 import pytest
 import yaml
 
-from fxformer.claims import page
+from fxformer.claims import page, record
+from fxformer.claims.analysis import Measurements
+from fxformer.claims.cells import MeasuredCells, cells
 from fxformer.claims.record import read_expected, recorded_studies
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
@@ -94,6 +97,69 @@ def test_a_study_that_trains_is_continued_and_tells_a_failure(tmp_path, capsys):
     assert len(runs) == 4 and (next((tmp_path / ".searches").iterdir()) / "figure.pdf").is_file()
     assert main(words) == 5
     assert sorted(one.name for one in tmp_path.glob("2*")) == runs
+
+
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("seed=5", "seed: the study reverse has its own"),
+        ("optimizer.lr=1e-3,1e-4", "optimizer.lr: the study"),
+        ("search=random", "search: the study"),
+    ],
+)
+def test_overrides_that_change_which_runs_there_are_are_refused(word, said):
+    """They would be taken for the runs of other arms and seeds."""
+    with pytest.raises(UserError, match=said):
+        load_study("reverse").search_words([word], "runs")
+    words = load_study("reverse").search_words(["search.workers=2", "trainer.steps=9"], "runs")[0]
+    assert "trainer.steps=9" in words and "seed=choice(0,1,2)" in words
+
+
+def test_an_analysis_without_some_of_its_numbers_is_undecided():
+    """A diverged run has none: those that are left are no random sample."""
+    study = load_study("reverse")
+    (name, one), *_ = study.analyses.items()
+    whole = {m: dict.fromkeys(cells(study), 1.0) for m in study.measures}
+    edge = one.above if one.above is not None else one.below
+    for number, cell in enumerate(whole[one.measure]):
+        whole[one.measure][cell] = edge + 1e-3 * number if cell[0] in one.arms else 0.0
+    known = {"joules": 0.0, "seconds": 0.0, "unfinished": {}}
+    assert ClaimResult.of(study, Measurements(whole), **known).missing == {}
+    for lost in (None, math.nan):
+        cell = one.arms[0], one.at, 1
+        some = {n: dict(own) for n, own in whole.items()}
+        some[one.measure][cell] = lost
+        if lost is None:
+            del some[one.measure][cell]
+        found = ClaimResult.of(study, Measurements(some), **known)
+        assert found.findings[name].decision == "undecided" and found.missing[name] == 1
+        assert found.verdict == "inconclusive"
+        assert f"{name}: 1 of its numbers are missing or not finite; expected" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"numbers": [1]}', '{"numbers": {"x": "1"}, "joules": 1, "seconds": 1}',
+             '{"numbers": {}, "joules": "nan", "seconds": 1}', "{"]
+)  # fmt: skip
+def test_a_foreign_file_of_measured_numbers_counts_as_none(tmp_path, text):
+    store = MeasuredCells(load_study("span_targets"), tmp_path)
+    (tmp_path / "00000.json").write_text(text)
+    assert store.missing(0) == store.study.measures and store.joules == 0 == store.seconds
+
+
+def test_a_record_that_was_changed_by_hand_is_refused_with_its_key(tmp_path, monkeypatch):
+    known = yaml.safe_load(record._file("span_targets").read_text(encoding="utf-8"))
+    monkeypatch.setattr(record, "_file", lambda name: tmp_path / "expected.yaml")
+    (key, finding), *_ = known["recorded"]["findings"].items()
+    for change, said in (
+        ({"verdict": "true"}, "verdict: expected one of reproduced"),
+        ({"findings": {key: finding | {"n": 3, "low": "x"}}}, f"findings.{key}"),
+    ):
+        changed = known | {"recorded": known["recorded"] | change}
+        (tmp_path / "expected.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
+        with pytest.raises(UserError, match="experiments/span_targets/expected.yaml") as refused:
+            read_expected("span_targets")
+        assert said in str(refused.value)
 
 
 def result(findings, controls):

@@ -61,6 +61,27 @@ def test_a_pipe_or_a_device_among_the_files_of_a_run_is_never_waited_for(folder,
                 pass
 
 
+def test_a_foreign_result_of_a_claim_is_left_out_and_a_link_is_not_followed(tmp_path):
+    good = {
+        "verdict": "reproduced",
+        "seeds": 3,
+        "joules": 1.0,
+        "minutes": 1.0,
+        "date": "",
+        "energy": "",
+    }
+    kept = tmp_path / ".searches" / "claim"
+    kept.mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    (kept / "figure.svg").symlink_to(tmp_path / "secret")
+    (kept / "result.json").write_text(json.dumps(good))
+    (found,) = answer(RunIndex(tmp_path), "claim_results", {})
+    assert found["figure"] == "" and found["verdict"] == "reproduced"
+    for wrong in ({"seeds": "inf"}, {"seeds": float("inf")}, {"joules": None}):
+        (kept / "result.json").write_text(json.dumps(good | wrong))
+        assert answer(RunIndex(tmp_path), "claim_results", {}) == [], wrong
+
+
 def spots(value, path=()):
     """The paths of all values in a nest, itself too."""
     yield path
