@@ -73,9 +73,7 @@ def heads_command(argv: Sequence[str], console: Console | None = None) -> None:
     """Measure, print, write. Raises UserError."""
     given, console = heads_parser().parse(argv), console or Console()
     _check(given)
-    texts = read_lines(given.texts, "--texts", given.limit)
-    targets = given.targets and read_lines(given.targets, "--targets", given.limit)
-    labels = given.labels and read_labels(given.labels, given.limit)
+    texts, targets, labels = read_examples(given)
     from fxformer.inference.load import load
     from fxformer.inference.pipelines.cost import charged, open_meter
 
@@ -84,7 +82,7 @@ def heads_command(argv: Sequence[str], console: Console | None = None) -> None:
     meter = open_meter()
     with console.status("measuring …"), charged(meter) as spent:
         found = model.head_importance(
-            texts, targets or None, labels=labels or None, ablation=given.ablation, seed=given.seed
+            texts, targets, labels=labels, ablation=given.ablation, seed=given.seed
         )
     show(found, spent, meter.provenance, console)
     if given.json is not None:
@@ -114,27 +112,48 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError("--cut: of the heads that --prune N removes; write --prune N too")
 
 
-def read_lines(file: str, option: str, limit: int) -> list[str]:
-    """The first lines of a text file that are not blank. UserError where there is none."""
-    try:
-        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{option} {file} cannot be read: {error}") from None
-    found = [line for line in lines if line.strip()][:limit]
-    if not found:
-        raise UserError(f"{option} {file} has no text; write one a line")
-    return found
+def read_examples(
+    given: argparse.Namespace,
+) -> tuple[list[str], list[str] | None, list[int] | None]:
+    """(texts, targets, labels) of the first lines whose text is not blank, --limit at most.
 
-
-def read_labels(file: str, limit: int) -> list[int]:
-    """Class numbers, one a line. UserError for anything else."""
-    lines = read_lines(file, "--labels", limit)
-    for number, line in enumerate(lines):
+    Raises UserError where there is none, and where the files do not have a line for each other's.
+    """
+    files = {
+        f"--{name}": getattr(given, name)
+        for name in ("texts", "targets", "labels")
+        if getattr(given, name)
+    }
+    lines = {option: read_lines(file, option) for option, file in files.items()}
+    texts = lines["--texts"]
+    chosen = [number for number, line in enumerate(texts) if line.strip()][: given.limit]
+    if not chosen:
+        raise UserError(f"--texts {given.texts} has no text; write one a line")
+    for option, found in lines.items():
+        if len(found) != len(texts):
+            raise UserError(
+                f"{option} {files[option]} has {len(found)} lines and --texts {given.texts} has "
+                f"{len(texts)}: write one for each text"
+            )
+        if blank := [number for number in chosen if not found[number].strip()]:
+            raise UserError(f"{option} {files[option]}, line {blank[0] + 1}: is blank")
+    kept = {option: [found[number] for number in chosen] for option, found in lines.items()}
+    labels = kept.get("--labels")
+    for number, line in zip(chosen, labels or (), strict=False):
         if not line.strip().isdigit():
             raise UserError(
-                f"--labels {file}, line {number + 1}: expected a class number: {line!r}"
+                f"--labels {given.labels}, line {number + 1}: expected a class number: {line!r}"
             )
-    return [int(line) for line in lines]
+    return kept["--texts"], kept.get("--targets"), labels and [int(line) for line in labels]
+
+
+def read_lines(file: str, option: str) -> list[str]:
+    """The lines of a text file. UserError where it cannot be read."""
+    try:
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{option} {file} cannot be read: {error}") from None
+    return text.removesuffix("\n").split("\n")
 
 
 def show(found: "HeadImportance", spent: "Spent", provenance: str, console: Console) -> None:

@@ -9,7 +9,11 @@ from rich.console import Console
 
 import fxformer
 from fxformer.errors import UserError
-from fxformer.inference.interpret.heads_command import heads_command
+from fxformer.inference.interpret.heads_command import (
+    heads_command,
+    heads_parser,
+    read_examples,
+)
 
 
 @pytest.fixture
@@ -35,6 +39,25 @@ def test_a_table_numbers_and_a_folder(run_folder, model_of, texts, tmp_path):
     np.testing.assert_allclose(
         fxformer.load(out).logits(text)[0], masked.logits(text)[0], atol=1e-5
     )
+
+
+def test_lines_of_texts_targets_and_labels_belong_together(tmp_path):
+    """A blank line leaves out its own line of the other files, not the next text's."""
+    files = {"texts": "one\n\ntwo\u2028more\nthree\n", "targets": "a\nx\nb\n\n",
+             "labels": "0\n9\n1\n2\n"}  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    words = [word for name in files for word in (f"--{name}", str(tmp_path / name))]
+
+    def read(*more):
+        return read_examples(heads_parser().parse(["RUN", *words, *more]))
+
+    assert read("--limit", "2") == (["one", "two\u2028more"], ["a", "b"], [0, 1])
+    with pytest.raises(UserError, match=r"--targets .*targets, line 4: is blank"):
+        read()
+    (tmp_path / "targets").write_text("a\nb\n")
+    with pytest.raises(UserError, match="targets has 2 lines and --texts .*texts has 4"):
+        read("--limit", "2")
 
 
 @pytest.mark.parametrize(
