@@ -99,10 +99,13 @@ class MeanRatio(MeanDifference):
             return ClaimFinding.empty(self.about)
         logs = [{seed: math.log(one) for seed, one in own.items()} for own in values]
         effect = difference(logs[0], logs[1], self.interval, self.interval_confidence)
-        low, high = (None if one is None else math.exp(one) for one in (effect.low, effect.high))
-        return self.judged(
-            ConfidenceInterval(math.exp(effect.mean), effect.n, low, high), self.about
-        )
+        low, high = (None if one is None else exp(one) for one in (effect.low, effect.high))
+        return self.judged(ConfidenceInterval(exp(effect.mean), effect.n, low, high), self.about)
+
+
+def exp(value: float) -> float:
+    """e to a number; infinity where that is too large for a float."""
+    return math.exp(value) if value < 709 else math.inf
 
 
 def difference(

@@ -151,7 +151,11 @@ class OptimalSize(Analysis):
             curves = [one for arm in self.over if len(one := self._curve(found, arm, seed)) > 1]
             ends = [one[end, 2] for one in curves for end in (0, -1)]
             budgets = np.linspace(min(ends), max(ends), self.budgets) if ends else []
-            best = [(budget, size) for budget in budgets if (size := optimum(curves, budget))]
+            best = [
+                (budget, size)
+                for budget in budgets
+                if (size := optimum(curves, budget)) is not None
+            ]
             if len(best) > 1:
                 logs = np.asarray(best)
                 slopes.append(float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]))

@@ -128,22 +128,24 @@ def write_means(table: MeanTable, path: str | Path) -> None:
 
 
 def to_csv(table: MeanTable) -> str:
-    """A row for each setting: keys, n, then mean, low and high of each number."""
+    """A row for each setting: keys, n, then mean, low, high and n of each number: a diverged run
+    counts in the first n only."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    ends = [(name, f"{name}.low", f"{name}.high") for name in table.numbers]
-    writer.writerow([*short_keys(table.keys), "n", *(one for three in ends for one in three)])
+    ends = [f"{name}{end}" for name in table.numbers for end in ("", ".low", ".high", ".n")]
+    writer.writerow([*short_keys(table.keys), "n", *ends])
     for row in table.rows:
         cells: list[Any] = [*row.values, row.n]
         for name in table.numbers:
             one = row.numbers.get(name)
-            cells += ["", "", ""] if one is None else [one.mean, one.low, one.high]
+            cells += ["", "", "", 0] if one is None else [one.mean, one.low, one.high, one.n]
         writer.writerow(["" if cell is None else cell for cell in cells])
     return file.getvalue()
 
 
 def to_latex(table: MeanTable) -> str:
-    """A tabular of the package booktabs; cells are mean ± half of the 95 % interval."""
+    """A tabular of the package booktabs; cells are mean ± half of the 95 % interval, and how many
+    runs have a finite number where some have none."""
     columns = "l" * len(table.keys) + "r" * (1 + len(table.numbers))
     names = [*short_keys(table.keys), "n", *table.numbers]
     lines = [
@@ -155,7 +157,7 @@ def to_latex(table: MeanTable) -> str:
     ]
     for row in table.rows:
         values = ["--" if value is None else _escaped(str(value)) for value in row.values]
-        cells = [_latex(row.numbers.get(name)) for name in table.numbers]
+        cells = [_latex(row.numbers.get(name), row.n) for name in table.numbers]
         lines.append(" & ".join([*values, str(row.n), *cells]) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
@@ -166,16 +168,17 @@ def short_keys(keys: Sequence[str]) -> list[str]:
     return [last if lasts.count(last) == 1 else key for key, last in zip(keys, lasts, strict=True)]
 
 
-def _latex(one: ConfidenceInterval | None) -> str:
+def _latex(one: ConfidenceInterval | None, runs: int) -> str:
     if one is None:
         return "--"
+    fewer = "" if one.n == runs else f" ({one.n} of {runs})"
     if one.low is None or one.high is None:
-        return f"${one.mean:.4g}$"
+        return f"${one.mean:.4g}${fewer}"
     half = (one.high - one.low) / 2
     if half == 0:
-        return f"${one.mean:.4g} \\pm 0$"
+        return f"${one.mean:.4g} \\pm 0${fewer}"
     places = max(1 - math.floor(math.log10(half)), 0)  # two digits of the interval
-    return f"${one.mean:.{places}f} \\pm {half:.{places}f}$"
+    return f"${one.mean:.{places}f} \\pm {half:.{places}f}${fewer}"
 
 
 def _escaped(text: str) -> str:

@@ -176,5 +176,6 @@ def test_a_ratio_of_numbers_that_are_not_positive_is_undecided():
     """Leaving them out would leave a sample of the larger ones."""
     one = MeanRatio(measure="y", arm="a", baseline="b", above=1)
     assert one.finding(table(a=[2, 4, 8], b=[1, 2, 4])).decision != "fails"
+    assert one.finding(table(a=[1e-200, 1e200], b=[1, 1])).effect.high == float("inf")
     found = one.finding(table(a=[2, 0, 8], b=[1, 2, 4]))
     assert (found.decision, found.effect.n) == ("undecided", 0)

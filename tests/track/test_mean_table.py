@@ -6,7 +6,7 @@ import pytest
 
 from fxformer.__main__ import main
 from fxformer.metrics.confidence import ConfidenceInterval
-from fxformer.track.mean_table import mean_table, to_latex
+from fxformer.track.mean_table import mean_table, to_csv, to_latex
 from fxformer.track.run import Run
 
 
@@ -31,10 +31,11 @@ def test_the_csv_has_means_and_intervals_over_seeds(root, tmp_path, capsys):
     assert main(["runs", f"runs={root}", "--means", str(file), "--number", "valid_loss"]) == 0
     assert capsys.readouterr().out == ""
     first, second = csv.DictReader(file.read_text().splitlines())
-    assert list(first) == ["lr", "n", "valid_loss", "valid_loss.low", "valid_loss.high"]
+    names = ["valid_loss", "valid_loss.low", "valid_loss.high", "valid_loss.n"]
+    assert list(first) == ["lr", "n", *names]
     interval = ConfidenceInterval.of([2.0, 2.2, 2.4])
-    given = [float(first[name]) for name in list(first)[2:]]
-    assert given == pytest.approx([interval.mean, interval.low, interval.high])
+    given = [float(first[name]) for name in names]
+    assert given == pytest.approx([interval.mean, interval.low, interval.high, 3])
     assert (first["n"], second["lr"], second["valid_loss"]) == ("3", "0_2%", "1.0")
 
 
@@ -58,3 +59,11 @@ def test_numbers_that_some_runs_lack():
     table = mean_table([{"a": 1}, {"a": 2, "b": 3}], [{"x": 1.0}, {"y": 2.0}])
     assert (table.keys, table.numbers) == (("a", "b"), ("x", "y"))
     assert "1 & -- & 1 & $1$ & --" in to_latex(table)
+
+
+def test_a_run_without_a_finite_number_is_told_beside_the_mean():
+    numbers = [{"x": 1.0}, {"x": 3.0}, {"x": float("nan")}]
+    table = mean_table([{"a": 1}] * 3, numbers)
+    assert to_csv(table).splitlines()[1].startswith("3,2.0,")
+    assert to_csv(table).splitlines()[1].endswith(",2")
+    assert "3 & $2 \\pm 13$ (2 of 3)" in to_latex(table)
