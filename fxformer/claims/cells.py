@@ -1,6 +1,7 @@
 """Numbers of a study's cells (arm, level, seed), each measured once and kept beside the search."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -11,11 +12,13 @@ from typing import Any
 from fxformer import jsonl
 from fxformer.claims.analysis import Cell, Measurements
 from fxformer.claims.measures import Measure
+from fxformer.claims.record import VERSIONS
 from fxformer.claims.study import ClaimStudy
 from fxformer.energy.meter import Meter
 from fxformer.inference.pipelines.cost import charged
 from fxformer.search import study_io
 from fxformer.search.study import Study, Trial
+from fxformer.track.provenance import packages
 
 FOLDER = "measured"  # in the folder of the search: SLOT.json
 
@@ -33,8 +36,8 @@ def cells(study: ClaimStudy) -> Iterator[Cell]:
 class MeasuredCells:
     """Files with the numbers of each slot: <folder of the search>/measured/00003.json.
 
-    A number is kept under the digest of its measure, so that another measure of the same name
-    is measured anew.
+    A number is kept under the digest of its measure and of the versions of the packages, so that
+    another measure of the same name, and what other versions measured, is measured anew.
     """
 
     study: ClaimStudy
@@ -105,9 +108,16 @@ class MeasuredCells:
             return {"numbers": {}, "joules": 0.0, "seconds": 0.0}
 
 
+@functools.cache
+def _versions() -> dict[str, str | None]:
+    found = packages()
+    return {name: found.get(name) for name in VERSIONS}
+
+
 def _key(name: str, measure: Any) -> str:
     plain = {field.name: getattr(measure, field.name) for field in dataclasses.fields(measure)}
-    words = json.dumps([type(measure).__qualname__, plain], sort_keys=True, default=str)
+    kept = [type(measure).__qualname__, plain, _versions()]
+    words = json.dumps(kept, sort_keys=True, default=str)
     return f"{name}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
 
 

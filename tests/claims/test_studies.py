@@ -147,6 +147,14 @@ def test_a_foreign_file_of_measured_numbers_counts_as_none(tmp_path, text):
     assert store.missing(0) == store.study.measures and store.joules == 0 == store.seconds
 
 
+def test_a_number_of_another_version_is_measured_anew(tmp_path, monkeypatch):
+    store = MeasuredCells(load_study("span_targets"), tmp_path)
+    store.add(0, lambda measure: 1.0, None)
+    assert not store.missing(0) and store.missing(1)
+    monkeypatch.setattr("fxformer.claims.cells._versions", lambda: {"jax": "0.0"})
+    assert store.missing(0) == store.study.measures
+
+
 def test_a_record_that_was_changed_by_hand_is_refused_with_its_key(tmp_path, monkeypatch):
     known = yaml.safe_load(record._file("span_targets").read_text(encoding="utf-8"))
     monkeypatch.setattr(record, "_file", lambda name: tmp_path / "expected.yaml")
