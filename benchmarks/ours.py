@@ -66,7 +66,7 @@ class Side:
         mesh, precision = layout.mesh(), build(cfg.precision)
         # of the experiment, training needs no data
         experiment = cast(Experiment, SimpleNamespace(make=make, objective=abstract(make)))
-        made = training(cfg, trainer, experiment, precision, mesh)
+        made = training(cfg, trainer, experiment, precision, layout, mesh)
         start, step = made.init_state, made.step
         like = jax.eval_shape(start, jax.random.key(0))
         placement = layout.shardings(like, mesh)

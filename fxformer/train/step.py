@@ -47,6 +47,7 @@ def make_step(
     accumulate: int = 1,
     ema: float | None = None,
     skip_nonfinite: bool = True,
+    log_every: int = 1,
     rate: Callable[..., jax.Array] | None = None,
     hyperparams: Mapping[str, jax.Array] | None = None,
     sharding: StepSharding | None = None,
@@ -65,6 +66,7 @@ def make_step(
     skip_nonfinite: skip the update (and count it) when the loss or the gradient norm is not finite,
         or no target of the batch is scored. The step count increases; params, optimizer state and
         average stay unchanged
+    log_every: steps between those whose update_norm is measured
     rate: learning rate as a function of the number of updates, for the log
     hyperparams: further arguments of `tx` and `rate`, by name; see Optimizer.hyperparams
     sharding: how several devices compute the step; None: there is one
@@ -73,8 +75,8 @@ def make_step(
     teacher: what the loss compares the model with; None: nothing
 
     Adds to the sums of the objective, with weight 1: gradient_norm (before clipping),
-    parameter_norm, update_norm, tokens (read by the model, without padding), skipped (total),
-    streak (consecutive), learning_rate.
+    parameter_norm, tokens (read by the model, without padding), skipped (total), streak
+    (consecutive), learning_rate; and update_norm, of weight 0 at steps at which it is not measured.
     """
 
     tx = optax.with_extra_args_support(tx)
@@ -89,23 +91,26 @@ def make_step(
         scale = 1 / jnp.where(weight > 0, weight, 1)  # XLA fuses a product, but stores a quotient
         norm = global_norm(grads) * scale
 
-        def update(old: Updated) -> Updated:
+        more = {"budget_used": state.budget_used, "gradient_norm": norm, **hyperparams}
+        shown = (state.step + 1) % log_every == 0
+
+        def change(old: Updated, scale: jax.Array) -> tuple[Any, Any]:
             mean = jax.tree.map(lambda g: g * scale, grads)
-            more = {"budget_used": state.budget_used, "gradient_norm": norm, **hyperparams}
-            updates, opt = tx.update(mean, old.opt, old.params, **more)
+            return tx.update(mean, old.opt, old.params, **more)
+
+        def update(old: Updated, one: jax.Array) -> Updated:
+            update_norm, one = _update_norm(lambda one: change(old, scale * one)[0], shown, one)
+            updates, opt = change(old, scale * one)
             params, average = cast(dict, optax.apply_updates(old.params, updates)), old.ema
             if (decay := ema) is not None:
                 average = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, params)
-            return Updated(params, opt, average, global_norm(params), global_norm(updates))
+            return Updated(params, opt, average, update_norm)
 
-        def refuse(old: Updated) -> Updated:
-            return dataclasses.replace(old, parameter_norm=global_norm(old.params))
-
-        old = Updated(state.params, state.opt, state.ema, jnp.float32(0), jnp.float32(0))
+        old = Updated(state.params, state.opt, state.ema, jnp.float32(0))
         fine = jnp.bool_(True)
         if skip_nonfinite:
             fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
-        chosen = _either(fine, update, refuse, old) if skip_nonfinite else update(old)
+        chosen = _updated(fine, update, old) if skip_nonfinite else update(old, jnp.float32(1))
         new = State(
             step=state.step + 1,
             params=chosen.params,
@@ -118,8 +123,7 @@ def make_step(
         )
         facts = {
             "gradient_norm": norm,
-            "parameter_norm": chosen.parameter_norm,
-            "update_norm": chosen.update_norm,
+            "parameter_norm": global_norm(chosen.params),
             "tokens": _tokens(batch),
             "skipped": new.skipped,
             "streak": new.streak,
@@ -127,7 +131,8 @@ def make_step(
         if rate is not None:
             facts["learning_rate"] = rate(updates_done(state.opt), state.budget_used, **hyperparams)
         one = jnp.float32(1)
-        return new, sums | {name: (jnp.float32(v), one) for name, v in facts.items()}
+        measured = {name: (jnp.float32(v), one) for name, v in facts.items()}
+        return new, sums | measured | {"update_norm": (chosen.update_norm, jnp.float32(shown))}
 
     def gradients(
         params: dict, batch: Any, key: jax.Array, taught: dict | None
@@ -231,24 +236,44 @@ def _bound(graphdef, precision, sharding, adapter) -> Callable[..., Any]:
 
 @flax.struct.dataclass
 class Updated:
-    """What an update changes, and the norms that the log shows of it."""
+    """What an update changes, and its norm for the log."""
 
     params: dict
     opt: optax.OptState
     ema: dict | None
-    parameter_norm: jax.Array
     update_norm: jax.Array
 
 
-def _either(fine: jax.Array, update: Callable, refuse: Callable, old: Updated) -> Updated:
-    """`update(old)` where `fine`, else `refuse(old)`.
+def _updated(fine: jax.Array, update: Callable[..., Updated], old: Updated) -> Updated:
+    """`update(old, 1.0)` where `fine`, else `old`.
 
-    On CPU only one of the two is computed, and no pass over the parameters chooses between them.
-    Elsewhere both are, and each element is selected: a branch makes a GPU wait for the host.
+    On CPU a loop of one turn or none: unlike the results of a branch or a selection, what a loop
+    carries is changed in place, so that no second copy of parameters and moments is allocated.
+    The 1.0 comes from the counter of the loop; without it XLA would compute what depends on the
+    gradients alone, two arrays as large as they are, before the loop. Elsewhere each element is
+    selected: a loop makes a GPU wait for the host.
     """
     if jax.default_backend() == "cpu":
-        return jax.lax.cond(fine, update, refuse, old)
-    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), update(old), refuse(old))
+        turns = fine.astype(jnp.int32)
+        return jax.lax.fori_loop(0, turns, lambda n, o: update(o, jnp.float32(1 + n)), old)
+    selected = update(old, jnp.float32(1))
+    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), selected, old)
+
+
+def _update_norm(
+    updates: Callable[[jax.Array], Any], shown: jax.Array, one: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """(norm of `updates(one)`, `one`); on CPU only where `shown`, else 0.
+
+    The norm needs the state as it was, and the update overwrites it: the `one` that is returned
+    depends on the norm, which is never below 0, so that the norm is computed first.
+    """
+    if jax.default_backend() != "cpu":
+        return global_norm(updates(one)), one
+    norm = jax.lax.cond(
+        shown, lambda one: global_norm(updates(one)), lambda one: jnp.float32(0), one
+    )
+    return norm, one + jnp.minimum(norm, 0)
 
 
 def _tokens(batch: Any) -> jax.Array:

@@ -75,6 +75,7 @@ def training(
         accumulate=trainer.accumulate,
         ema=trainer.ema,
         skip_nonfinite=trainer.skip_nonfinite,
+        log_every=trainer.log_every,
         rate=optimizer.rate(schedule),
         hyperparams=optimizer.hyperparams(),
         sharding=sharding,
