@@ -17,7 +17,7 @@ from fxformer.config import folders
 from fxformer.errors import UserError
 
 NAMES = list(study_files())
-SLOW = ("distilbert_parameters", "albert_parameters", "bertshare_parameters")  # base sizes are traced
+SLOW = ("distilbert_parameters", "albert_parameters", "bertshare_parameters")  # of base size
 EXACT = (
     "span_targets",
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
