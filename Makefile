@@ -27,14 +27,14 @@ train: $(READY)  ## train a small BART on the embedded text; ARGS='trainer.steps
 	@$(RUN)/fxformer train experiment=denoise_stdlib $(ARGS)
 
 test: $(READY)  ## the quick tests on all cores; ARGS='tests/test_config.py -x' narrows
-	$(RUN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
+	$(RUN)/python -m pytest -q -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(READY)  ## the tests that train for minutes, on all cores
-	$(RUN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "slow and not faults and not claims" $(ARGS)
+	$(RUN)/python -m pytest -q -n auto --dist worksteal -m "slow and not faults and not claims" $(ARGS)
 
 test-tenth: $(READY)  ## a tenth of the slow tests, drawn with SEED, which is the state of the files
 	@echo "a tenth of the slow tests; this one again: make test-tenth SEED=$(SEED)"
-	$(RUN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "slow and not faults and not claims" --slow-tenth=$(SEED) $(ARGS)
+	$(RUN)/python -m pytest -q -n auto --dist worksteal -m "slow and not faults and not claims" --slow-tenth=$(SEED) $(ARGS)
 
 test-faults: $(READY)  ## kill a run at every change of the disk, resume, compare bit for bit; nightly
 	$(RUN)/python -m pytest -q -m faults $(ARGS)

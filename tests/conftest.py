@@ -88,7 +88,7 @@ def pytest_collection_modifyitems(config, items):
         for item in some:
             if item.nodeid not in quick:
                 item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: rank(item.nodeid))  # `--no-loadscope-reorder` keeps this order
+    items.sort(key=lambda item: rank(item.nodeid))
     seed = config.getoption("--slow-tenth")
     if seed is None:
         return

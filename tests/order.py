@@ -1,7 +1,8 @@
 """The order of test files on several workers: those that take longest begin first."""
 
-# Processor seconds of their quick tests, compiled for the first time, at 10 or more. A file goes to
-# one worker as a whole: one of these at the end would leave the others without work.
+# Processor seconds of their quick tests, compiled for the first time, at 10 or more. Each worker
+# begins with a run of neighbouring files, and one that is done takes half of what another has left:
+# one of these at the end would leave the others without work.
 LONGEST = (
     "tests/inference/test_model.py",
     "tests/distillation/test_training.py",

@@ -10,13 +10,14 @@ from tests.physics.training import Trained, trained
 slow = pytest.mark.slow
 
 
-@pytest.mark.parametrize("task", ["reverse", pytest.param("sort", marks=slow)])
+@slow
+@pytest.mark.parametrize("task", ["reverse", "sort"])
 def test_an_encoder_with_positions_labels_every_symbol(task):
     assert trained(f"experiment={task}").valid["accuracy"] >= 0.99
 
 
-@pytest.mark.parametrize("task", ["reverse", pytest.param("sort", marks=slow)])
-@pytest.mark.slow
+@slow
+@pytest.mark.parametrize("task", ["reverse", "sort"])
 def test_an_encoder_without_positions_cannot(task):
     """Without positions equal symbols get equal labels: the best it can do is far below."""
     accuracy = trained(f"experiment={task}", "model/position=none").valid["accuracy"]

@@ -52,7 +52,7 @@ def trained(setup, runs):
         ("question_answering", "bert", []),
     ],
 )
-@pytest.mark.sample(2)
+@pytest.mark.sample(3)
 def test_the_head_is_trained_as_with_head_only(tmp_path, task, model, more):
     more = [*more, "optimizer.lr=1e-2"]
     given = [setup_of(tmp_path, task, *more, one, model=model)

@@ -67,6 +67,7 @@ def reference_sums(setup, params, smoothing: float) -> dict[str, tuple[float, fl
 
 
 @pytest.mark.parametrize("model", ["bart", "gpt2"])
+@pytest.mark.sample(2)
 def test_each_target_token_counts_once_however_rows_are_packed(tmp_path, model):
     """Padded and packed equal NumPy's sums of each example alone, with label smoothing."""
     smooth = "objective.loss.smoothing=0.1"

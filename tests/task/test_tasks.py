@@ -40,7 +40,14 @@ def judged(setup):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task):
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([("data.batch=3", *PACKED)], id="packed and another batch size"),
+        pytest.param([("data.batch=1",), PACKED], id="one by one", marks=pytest.mark.slow),
+    ],
+)
+def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task, others):
     """One input a row, several in a row, other batch sizes: the same outputs, losses, metrics."""
     first = setup_of(tmp_path, task)
     whole, outputs = judged(first)
@@ -48,7 +55,6 @@ def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task):
     for batch in first.data.valid(4):
         seen(batch)
     assert seen.pieces and not seen.missing and not seen.lost
-    others = [("data.batch=1",), PACKED, ("data.batch=3", *PACKED)]
     for overrides in others:
         again, other = judged(setup_of(tmp_path, task, *overrides))
         assert set(other) == set(outputs) and whole.keys() == again.keys()
@@ -59,6 +65,7 @@ def test_rows_are_judged_the_same_alone_padded_and_packed(tmp_path, task):
 
 
 @pytest.mark.parametrize("model", ["gpt2", "t5", "bart"])
+@pytest.mark.sample(3)
 def test_other_architectures_classify(tmp_path, model):
     one, outputs = judged(setup_of(tmp_path, "classification", model=model))
     other, packed = judged(setup_of(tmp_path, "classification", *PACKED, model=model))

@@ -12,7 +12,7 @@ from fxformer.train.precision import Precision
 from fxformer.train.state import count_by_part, count_parameters
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), 0.3])
 def test_accumulation_is_exact_for_unequal_token_counts(dropout):
     outcomes = []
     for parts in (1, 2, 8):
