@@ -3,6 +3,7 @@ tests of a file would depend on their order and on the worker that runs them."""
 
 import ctypes
 import functools
+import logging
 import os
 import sys
 from typing import Any
@@ -24,14 +25,22 @@ def jax_options() -> dict[str, Any]:
 
 
 def restore_process_state() -> None:
-    """Put back the options of jax's compilation cache, which `trainer.compile_cache` sets, and the
-    Hydra of the process, which is none."""
+    """Put back the options of jax's compilation cache, which `trainer.compile_cache` sets; the
+    Hydra of the process and its config, which are none; and the root logger, to which a job of
+    Hydra adds a handler of the stream that captured the output of that test."""
     if (jax := sys.modules.get("jax")) is not None:
         for name, value in jax_options().items():
             if getattr(jax.config, name) != value:
                 jax.config.update(name, value)
     if (module := sys.modules.get("hydra.core.global_hydra")) is not None:
         module.GlobalHydra.instance().clear()
+    if (module := sys.modules.get("hydra.core.hydra_config")) is not None:
+        module.HydraConfig.instance().cfg = None
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):  # pytest's are others
+            root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
 
 
 def resident_bytes() -> int:

@@ -4,10 +4,11 @@
 A verb's config is conf/VERB.yaml.
 """
 
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -79,7 +80,8 @@ def run(verb: str, argv: list[str], job: Job, command: tuple[str, ...] | None = 
     argv_before, sys.argv = sys.argv, [f"fxformer {verb}", *switches_first(argv)]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra's errors come to us, to be said in our words
     try:
-        app()
+        with _mode_of_switches(argv):
+            app()
     except BrokenPipeError:  # --help | head
         raise
     except Exception as error:
@@ -97,6 +99,23 @@ def run(verb: str, argv: list[str], job: Job, command: tuple[str, ...] | None = 
 def switches_first(argv: list[str]) -> list[str]:
     """`argv` with -m before all overrides: Hydra's parser takes these as one group only."""
     return sorted(argv, key=lambda word: word not in ("-m", "--multirun"))
+
+
+@contextlib.contextmanager
+def _mode_of_switches(argv: list[str]) -> Iterator[None]:
+    """Let -m alone tell Hydra whether it sweeps. It would compose the whole config once more, for
+    0.2 s, to read hydra.mode, which no yaml of ours sets."""
+    from hydra._internal.hydra import Hydra
+
+    if any(word.lstrip("+~").startswith("hydra") for word in argv):
+        yield
+        return
+    composing = Hydra.get_mode
+    Hydra.get_mode = lambda self, config_name, overrides: None
+    try:
+        yield
+    finally:
+        Hydra.get_mode = composing
 
 
 def _training(cfg: DictConfig) -> None:
