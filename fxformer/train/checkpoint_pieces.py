@@ -20,7 +20,8 @@ from fxformer.train.checkpoint_files import DamagedCheckpoint, read_tensors
 
 Index = tuple[slice, ...]
 Bounds = list[tuple[int, int]]  # (first, end) along each axis
-NAME = re.compile(r"(.*)\[([0-9:,]+)\]")
+NAME = re.compile(r"(.*)\[([0-9]+:[0-9]+(?:,[0-9]+:[0-9]+)*)\]")
+FILE = re.compile(r"state(-[0-9]+)?\.safetensors")
 
 
 def file_of(process: int) -> str:
@@ -87,6 +88,8 @@ class StoredPieces:
             return any(_common(bounds, part) is not None for part in (held or {}).get(path, ()))
 
         for file, sums in {file_of(0): body["sums"], **body.get("parts", {})}.items():
+            if not FILE.fullmatch(file):
+                raise DamagedCheckpoint(f"{folder}: {file!r} is no name of a file of arrays")
             arrays = read_tensors(folder / file, sums, None if held is None else overlaps)
             for name, array in arrays.items():
                 path, bounds = self._place(name, array.shape)
@@ -131,7 +134,15 @@ class StoredPieces:
         if found is None or found[1] not in self._shapes:
             return name, all_of(shape)
         pairs = (part.split(":") for part in found[2].split(","))
-        return found[1], [(int(low), int(high)) for low, high in pairs]
+        bounds, whole = [(int(low), int(high)) for low, high in pairs], self._shapes[found[1]]
+        inside = len(bounds) == len(whole) and all(
+            low <= high <= size for (low, high), size in zip(bounds, whole, strict=True)
+        )
+        if not inside or tuple(high - low for low, high in bounds) != tuple(shape):
+            raise DamagedCheckpoint(
+                f"{self.folder}: {name} of shape {list(shape)} is no part of {list(whole)}"
+            )
+        return found[1], bounds
 
 
 def bounds_of(index: Index, shape: tuple[int, ...]) -> Bounds:

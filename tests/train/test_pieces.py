@@ -52,6 +52,16 @@ def test_a_piece_that_is_missing_or_changed_is_noticed(stored):
     assert StoredPieces(folder, body, held).take("vector", (slice(0, 3),)).tolist() == [0, 1, 2]
 
 
+def test_names_of_files_and_places_of_pieces_are_not_trusted(stored, tmp_path):
+    folder, _, body = stored
+    for name in ("../state-1.safetensors", "/state.safetensors", "state-1.safetensors/."):
+        with pytest.raises(DamagedCheckpoint, match="is no name of a file of arrays"):
+            StoredPieces(folder, {**body, "parts": {name: {}}})
+    for shape in ([3, 8], [6, 7], [48], []):
+        with pytest.raises(DamagedCheckpoint, match=r"grid\[.* is no part of"):
+            StoredPieces(folder, {**body, "shapes": {**body["shapes"], "grid": shape}})
+
+
 def test_the_name_of_a_whole_array_is_its_path():
     assert piece_name("a/b", (slice(None), slice(0, 4)), (3, 4)) == "a/b"
     assert piece_name("a/b", (slice(0, 2), slice(None)), (3, 4)) == "a/b[0:2,0:4]"
