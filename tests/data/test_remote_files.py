@@ -7,11 +7,15 @@ import sys
 import pytest
 
 from fxformer.data.file_hash import fingerprint
+from fxformer.data.labelled import sources
+from fxformer.data.labelled.readers import ReadOptions
+from fxformer.data.labelled.sources import FileList, records
 from fxformer.data.packing import Segments
 from fxformer.data.records import JsonLines, Parquet
 from fxformer.data.remote_files import RemoteFile, find, is_url, shown
 from fxformer.data.special_tokens import Specials
 from fxformer.data.text import Text
+from fxformer.data.text_files import ReadStats
 from fxformer.data.tokenizer_basic import Byte
 
 LINES = [f"line {n} {'abcdefg'[n % 7] * 9}" for n in range(200)]
@@ -50,6 +54,22 @@ def test_records_of_a_store(store, tmp_path):
     with store.open("/corpus/a.parquet", "wb") as file:
         pq.write_table(pa.Table.from_pylist(rows), file)
     assert list(corpus(tmp_path, Parquet, "memory://corpus/*.parquet").stream()) == LINES
+
+
+def test_labelled_rows_of_a_store(store):
+    store.pipe("/corpus/a.csv", b"text,label\nfine,1\npoor,0\n")
+    store.pipe("/corpus/b.txt", b"A\nB\n")
+    given = FileList("train", "", "memory://corpus/a.csv", {"pair": "memory://corpus/b.txt"})
+    known = dict(columns={}, header=True, delimiter=None, quote='"', document_is="line")
+    options = ReadOptions(format="auto", **known)
+    rows = [one.values for one in records(given, options, ReadStats())]
+    assert rows == [
+        {"text": "fine", "label": "1", "pair": "A"},
+        {"text": "poor", "label": "0", "pair": "B"},
+    ]
+    first = sources.fingerprint(given)
+    store.pipe("/corpus/b.txt", b"A\nC\n")
+    assert sources.fingerprint(given) != first
 
 
 def test_a_change_in_a_store_is_noticed(store):

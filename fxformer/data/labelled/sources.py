@@ -64,9 +64,9 @@ def fingerprint(given: FileList) -> str:
     """Key of the contents of a file list."""
     parts = [given.split]
     for label, patterns in given.by_label.items():
-        parts += [str(label), file_hash.digest(text_files.find_files(patterns, given.option))]
+        parts += [str(label), file_hash.fingerprint(text_files.find_files(patterns, given.option))]
     for role, (option, patterns) in given.by_role.items():
-        parts += [role, file_hash.digest(text_files.find_files(patterns, option))]
+        parts += [role, file_hash.fingerprint(text_files.find_files(patterns, option))]
     return " ".join(parts)
 
 
