@@ -65,7 +65,9 @@ class Side:
         trainer, layout = build(cfg.trainer), build(cfg.mesh)
         mesh, precision = layout.mesh(), build(cfg.precision)
         # of the experiment, training needs no data
-        experiment = cast(Experiment, SimpleNamespace(make=make, objective=abstract(make)))
+        corpus = SimpleNamespace(memory=None)
+        known = SimpleNamespace(make=make, objective=abstract(make), corpus=corpus)
+        experiment = cast(Experiment, known)
         made = training(cfg, trainer, experiment, precision, layout, mesh)
         start, step = made.init_state, made.step
         like = jax.eval_shape(start, jax.random.key(0))

@@ -96,6 +96,8 @@ class Rows:
         same however the piece is packed, batched or sharded.
     source, source_segments: [B, S] int32, for data that comes as pairs: what is asked (segments
         number the pieces as those of `tokens` do), while tokens holds the answers
+    positions: [B, T] int64, index of each token in its document, for rows that continue earlier
+        ones; None: a row begins with a piece of its own
     scored: [B, T] bool, the tokens whose prediction counts; None: all that are not padding
     pairs: for rows of sentence pairs
     types: [B, T] int32, token types of rows of labelled texts
@@ -117,6 +119,7 @@ class Rows:
     labels: "Labels | None" = None
     hidden: np.ndarray | None = None
     teacher: "TeacherTopK | None" = None
+    positions: np.ndarray | None = None
 
 
 class TeacherTopK(flax.struct.PyTreeNode):
@@ -165,7 +168,8 @@ class Batch(flax.struct.PyTreeNode):
     noise: random bits for each picked position, for what an objective draws on the device
     balance: tokens of the whole batch for each of its targets, the same in all rows: brings a sum
         over targets and one over tokens to one weight, however the batch is cut
-    positions: of each token, where that is not its index in its segment
+    positions: of each token, where that is not its index in its segment: in rows that continue
+        those of the batch before, its index in its document
     labels: what whole pieces are to be classified as
     global_tokens: tokens of what an encoder reads that see all of their segment and are seen by
         all of it (Longformer)

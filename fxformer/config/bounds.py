@@ -17,7 +17,7 @@ BOUNDS: tuple[tuple[str, float], ...] = (
     (r"(tokenizer|objective)\..*sentinels", 2**16),
     (r"tokenizer\.vocab_size|data\.symbols", 2**24),
     (r"tokenizer\.max_piece_length", 2**16),
-    (r"data\.(length|example_length|pairs|shortest|longest)", 2**24),
+    (r"data\.(packing\.memory|length|example_length|pairs|shortest|longest)", 2**24),
     (r"model\..*(length|offset|windows|reach|buckets|memory|clamp|cutoffs|ngram)", 2**24),
     (r"objective\..*(longest|shortest|block|modes|ngram)", 2**24),
     (r"data\.batch|trainer\.accumulate", 2**24),

@@ -15,6 +15,7 @@ from fxformer.config.compatibility_parts import (
     biases_have_one_owner,
     options,
     positions_fit_attention,
+    rows_continue_for_a_memory,
     words_fit_what_reads_them,
 )
 from fxformer.config.target import locate
@@ -214,6 +215,7 @@ RULES: list[Callable[[DictConfig], str | None]] = [
     two_tokenizers_read_pairs,
     rows_fit_positions,
     sentence_pairs_are_packed,
+    rows_continue_for_a_memory,
     stacks_keep_their_side,
     a_budget_to_decay_on,
     attention_has_streams,

@@ -111,3 +111,33 @@ def _either(group: str, names: list[str]) -> str:
     """`group=a, b or c`."""
     *others, last = [f"{group}={name}" for name in names]
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def rows_continue_for_a_memory(cfg: DictConfig) -> str | None:
+    """Rows that continue each other want a model with a memory of them, and an objective that
+    reads a text from left to right."""
+    select = OmegaConf.select
+    packing, objective = (select(cfg, f"{key}._target_") for key in ("data.packing", "objective"))
+    if not packing or not getattr(locate(packing), "carries_memory", False):
+        return None
+    said = "data/packing=contiguous carries hidden states from row to row"
+    if objective and not getattr(locate(objective), "carries_memory", False):
+        return (
+            f"{said}, which {objective.rpartition('.')[2]} does not use; write objective=clm "
+            "model=transfo_xl, or data/packing=segments"
+        )
+    for stack, attention, _ in _pairs(cfg):
+        if not getattr(attention, "carries_memory", False):
+            return (
+                f"{said}, and {attention.__name__} cannot attend to them; write model=transfo_xl, "
+                "or data/packing=blocks"
+            )
+        if select(stack, "attention.memory_length") is not None:
+            return (
+                "model.attention.memory_length: zero inputs before a text have no place beside "
+                "what data/packing=contiguous carries from row to row; write "
+                "model.attention.memory_length=null, or data/packing=segments"
+            )
+    if select(cfg, "distillation"):
+        return f"{said}, and a teacher has none; write distillation=null, or data/packing=segments"
+    return None

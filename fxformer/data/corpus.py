@@ -13,8 +13,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from fxformer.batch import Batch, Limit, Rows, Vocabulary
+from fxformer.data.contiguous import ContinuedBatches, ContinuedPass, ContinuedStream
 from fxformer.data.documents import Documents
-from fxformer.data.loader import Batches, InOrder, Loader, Shuffled, check_batch
+from fxformer.data.loader import Batches, InOrder, Loader, OnePass, Shuffled, check_batch
 from fxformer.data.packing import Packed, Packing, Template
 from fxformer.data.tokenizer import Recipe, Tokenizer, shortfall
 from fxformer.errors import UserError
@@ -51,19 +52,26 @@ class Prepared:
         return self.tokenizer.vocabulary
 
     def train(self, batch: int, seed: int, own: np.ndarray | None = None) -> Batches:
-        """Endless shuffled batches. UserError if there are fewer rows than `batch`.
+        """Endless shuffled batches; of a `ContinuedStream`, batches whose rows continue each other.
+        UserError if there are fewer rows than `batch`.
 
         own: numbers of the rows of each batch that are made; None: all
         """
-        return Shuffled(self.packed["train"], batch, seed, own)
+        packed = self.packed["train"]
+        if isinstance(packed, ContinuedStream):
+            return ContinuedBatches(packed, batch, seed, own)
+        return Shuffled(packed, batch, seed, own)
 
-    def valid(self, batch: int) -> InOrder:
+    def valid(self, batch: int) -> OnePass:
         """Every held-out row once, always in the same order."""
         return self.in_order("valid", batch)
 
-    def in_order(self, split: str, batch: int, own: np.ndarray | None = None) -> InOrder:
+    def in_order(self, split: str, batch: int, own: np.ndarray | None = None) -> OnePass:
         """Every row of a split once, always in the same order. own: as in `train`"""
-        return InOrder(self.packed[split], batch, own)
+        packed = self.packed[split]
+        if isinstance(packed, ContinuedStream):
+            return ContinuedPass(packed, batch, None, own)
+        return InOrder(packed, batch, own)
 
     def loader(
         self,
@@ -112,6 +120,12 @@ class Corpus(ABC):
     @abstractmethod
     def open(self) -> Source:
         """Read or make everything that does not depend on rows."""
+
+    @property
+    def memory(self) -> int | None:
+        """Positions before a row whose hidden states it attends to, where rows continue those of
+        the batch before (data/contiguous.py); None: rows are independent."""
+        return getattr(self.packing, "memory", None)
 
     @functools.cached_property
     def source(self) -> Source:

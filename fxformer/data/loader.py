@@ -30,6 +30,21 @@ class Batches(Protocol):
         ...
 
 
+class OnePass(Batches, Sized, Protocol):
+    """Batches of one pass, so many."""
+
+
+def check_enough(packed: Packed, batch: int) -> None:
+    """Raise UserError where there are fewer rows than `batch`."""
+    if len(packed) < batch:
+        facts = packed.facts()
+        raise UserError(
+            f"the training text fills {len(packed)} rows of {facts['row_length']} tokens: "
+            f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
+            "data.length, or more text"
+        )
+
+
 class Shuffled:
     """Endless shuffled batches: a new permutation of all rows in every epoch (permutation.py).
 
@@ -41,13 +56,7 @@ class Shuffled:
     """
 
     def __init__(self, packed: Packed, batch: int, seed: int, own: np.ndarray | None = None):
-        if len(packed) < batch:
-            facts = packed.facts()
-            raise UserError(
-                f"the training text fills {len(packed)} rows of {facts['row_length']} tokens: "
-                f"no batch of {batch}: data.batch={max(len(packed), 1)} at most, a smaller "
-                "data.length, or more text"
-            )
+        check_enough(packed, batch)
         self.packed, self.batch, self.seed, self.own = packed, batch, seed, own
         self.steps_per_epoch = len(packed) // batch
         self._order = functools.lru_cache(2)(self._shuffle)

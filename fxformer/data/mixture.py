@@ -149,6 +149,11 @@ class CorpusMixture(TextCorpus):
         return unigram_nats(np.concatenate(valid))
 
     def pack(self, split: str, row_length: int, limits: tuple[Limit, ...] = ()) -> Packed:
+        if self.memory is not None:
+            raise UserError(
+                "data/packing=contiguous reads one stream of documents, and a mixture draws rows "
+                "of several: write data/packing=segments, or one corpus such as data=text"
+            )
         parts = {}
         for name, one in self.corpora.items():
             try:

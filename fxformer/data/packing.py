@@ -236,11 +236,11 @@ class Stream:
         which = np.asarray(which, np.int64)[:, None]
         place = which * self.length + np.arange(self.length)
         last = len(self.documents) - 1
-        inside = (which >= 0) & (place < self._end(np.asarray(last)))
+        inside = (which >= 0) & (place < self.end_of(np.asarray(last)))
         place_inside = np.where(inside, place, 0)
-        first = self._document(place_inside.min(axis=1))
-        near = np.unique(ranges(first, self._document(place_inside.max(axis=1)) - first + 1))
-        document = near[np.searchsorted(self._end(near), place_inside, side="right")]
+        first = self.document_at(place_inside.min(axis=1))
+        near = np.unique(ranges(first, self.document_at(place_inside.max(axis=1)) - first + 1))
+        document = near[np.searchsorted(self.end_of(near), place_inside, side="right")]
         at = np.where(inside, place - self.joint * document, 0)
         is_text = inside & (at < self.documents.bounds[document + 1])
         text = self.documents.tokens[np.where(is_text, at, 0)]
@@ -249,17 +249,17 @@ class Stream:
         tokens, examples = tokens.astype(np.int32), np.where(inside, which, -1)
         return Rows(tokens, inside.astype(np.int32), examples, seed, epoch)
 
-    def _end(self, document: np.ndarray) -> np.ndarray:
+    def end_of(self, document: np.ndarray) -> np.ndarray:
         """The place of the stream behind each document and what follows it."""
         return self.documents.bounds[document + 1] + self.joint * (document + 1)
 
-    def _document(self, place: np.ndarray) -> np.ndarray:
+    def document_at(self, place: np.ndarray) -> np.ndarray:
         """The document at places of the stream, by bisection: the ends of documents are not held
         in memory. [n] int64."""
         low, high = np.zeros_like(place), np.full_like(place, len(self.documents) - 1)
         while (low < high).any():
             middle = (low + high) // 2
-            behind = self._end(middle) <= place
+            behind = self.end_of(middle) <= place
             low, high = np.where(behind, middle + 1, low), np.where(behind, high, middle)
         return low
 

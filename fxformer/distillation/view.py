@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from fxformer.batch import Batch, Labels
 from fxformer.errors import UserError
 from fxformer.nn.head import Head
-from fxformer.nn.stack import Intermediates
+from fxformer.nn.intermediates import Intermediates
 from fxformer.objective.base import Objective
 from fxformer.ops.cross_entropy import Sums
 from fxformer.ops.distillation import Projection

@@ -1,5 +1,6 @@
 """Number of query-key pairs that attention does not mask, counted on the host from segments."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,6 +38,20 @@ def self_attention_pairs(
         return AttentionPairs(tokens, tokens, total, **known)
     total, queries, keys = _with_global_tokens(segments, global_tokens, causal, window)
     return AttentionPairs(tokens, tokens, total, global_queries=queries, global_keys=keys, **known)
+
+
+def with_memory(
+    found: AttentionPairs, segments: np.ndarray, remembered: np.ndarray, window: int | None
+) -> AttentionPairs:
+    """The pairs of causal self-attention with those of the tokens remembered before each row, to
+    which its first segment attends. remembered: [B]"""
+    total = 0
+    for row, before in zip(segments, remembered, strict=True):
+        length = int(((row == row[0]) & (row > 0)).sum())
+        reach = np.full(length, before) if window is None else window - 1 - np.arange(length)
+        total += int(np.clip(reach, 0, before).sum())
+    keys = found.keys + int(remembered.sum())
+    return dataclasses.replace(found, keys=keys, pairs=found.pairs + total)
 
 
 def cross_attention_pairs(

@@ -17,6 +17,7 @@ from fxformer.flops.attention_pairs import (
     first_of_segments,
     self_attention_pairs,
     windows,
+    with_memory,
 )
 from fxformer.model.ngram import NgramDecoder
 from fxformer.nn.flops import kernel_size
@@ -29,10 +30,12 @@ def transformer_flops(
     prefix: np.ndarray | None = None,
     global_tokens: np.ndarray | None = None,
     num_predicted: int = 1,
+    remembered: np.ndarray | None = None,
 ) -> int:
     """FLOPs of one forward pass of a stack over the tokens of a batch that are not padding.
 
     segments, encoder_segments: int [B, T] and [B, S], 0 for padding
+    remembered: [B], tokens before each row that it attends to; None: none
     num_predicted: predicting streams of an n-gram decoder, each of which processes all tokens
     """
     if isinstance(part, NgramDecoder):
@@ -56,6 +59,8 @@ def transformer_flops(
             num_distances=body.position.num_distances,
             num_predicted=num_predicted,
         )
+        if remembered is not None:
+            pairs = with_memory(pairs, segments, remembered, window)
         flops += layers * block.attention.flops(pairs)
     if encoder_segments is not None:
         pairs = cross_attention_pairs(segments, encoder_segments, 1 + num_predicted)
@@ -63,10 +68,13 @@ def transformer_flops(
     return flops
 
 
-def training_flops(model, batch: Batch, head: int | None = None, num_predicted: int = 1) -> int:
+def training_flops(
+    model, batch: Batch, head: int | None = None, num_predicted: int = 1, memory: int = 0
+) -> int:
     """FLOPs of forward and backward pass over one batch (numpy), the head at scored positions only.
 
     model: its arrays may be abstract
+    memory: positions before a row that it may attend to (nn/memory.py)
     head: elements of the matrices of the head; None: those of the model's head
     num_predicted: predicting streams of an n-gram decoder, each of which is scored
     """
@@ -84,6 +92,8 @@ def training_flops(model, batch: Batch, head: int | None = None, num_predicted: 
     else:
         prefix = None if batch.prefix is None else np.asarray(batch.prefix)
         known = {"prefix": prefix, "global_tokens": global_tokens}
+        if memory:
+            known["remembered"] = np.minimum(np.asarray(batch.positions)[:, 0], memory)
         flops += transformer_flops(model.transformer, segments, **known)
     return 3 * flops
 

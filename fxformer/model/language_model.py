@@ -9,7 +9,8 @@ from fxformer.model.transformer import Transformer
 from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
 from fxformer.nn.head import Head
-from fxformer.nn.stack import Intermediates
+from fxformer.nn.intermediates import Intermediates
+from fxformer.nn.memory import CarriedMemory
 from fxformer.ops.dropout import split_key
 from fxformer.types import Count, Part
 
@@ -81,6 +82,21 @@ class LanguageModel(nnx.Module):
             global_tokens=batch.global_tokens,
             key=key,
         )[0]
+
+    def with_memory(
+        self, batch: Batch, memory: CarriedMemory, *, key: Array | None = None
+    ) -> tuple[Float[Array, "B T D"], CarriedMemory]:
+        """Hidden states of the last layer of rows that continue those of the memory, and the memory
+        after them. key: PRNG key of dropout; None: no dropout."""
+        tokens = self.token_embedding(batch.tokens)
+        return self.transformer.with_memory(
+            tokens, batch.segments, batch.positions, memory, key=key
+        )
+
+    def empty_memory(self, batch: int, length: int, dtype=jnp.float32) -> CarriedMemory:
+        """A memory of `length` positions for `batch` rows, with nothing in it."""
+        stack = self.transformer.stack
+        return CarriedMemory.empty(batch, stack.layers, length, self.dim, dtype)
 
     def hidden_states(self, batch: Batch) -> Float[Array, "L+1 B T D"]:
         """Input of the first layer and output of each; the last is the output of `__call__`."""

@@ -10,9 +10,9 @@ from fxformer.errors import UserError
 from fxformer.model.transformer import Transformer, cross_context
 from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
+from fxformer.nn.intermediates import Intermediates
 from fxformer.nn.ngram import NgramAttention, StreamContext
 from fxformer.nn.position import Position
-from fxformer.nn.stack import Intermediates
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part
 

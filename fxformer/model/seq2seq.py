@@ -11,7 +11,7 @@ from fxformer.model.transformer import Transformer
 from fxformer.nn.cache import StackCache
 from fxformer.nn.core import Embedding
 from fxformer.nn.head import Head
-from fxformer.nn.stack import Intermediates
+from fxformer.nn.intermediates import Intermediates
 from fxformer.ops.dropout import split_key
 from fxformer.types import Count, Part
 

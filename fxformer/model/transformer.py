@@ -11,7 +11,9 @@ from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
 from fxformer.nn.cache import StackCache, XLMemory
-from fxformer.nn.stack import Intermediates, Stack
+from fxformer.nn.intermediates import Intermediates
+from fxformer.nn.memory import CarriedMemory
+from fxformer.nn.stack import Stack
 from fxformer.ops.attention.mask import AttentionMask, segment_positions
 from fxformer.ops.dropout import drop, split_key
 from fxformer.types import Count, Part, Rate
@@ -131,6 +133,36 @@ class Transformer(nnx.Module):
         x, cache, _ = self.stack(x, context, encoder_output, cross, cache=cache, key=keys[1])
         x = x if self.norm is None else self.norm(x)
         return drop(x, self.final_dropout, keys[2]), cache
+
+    def with_memory(
+        self,
+        tokens: Float[Array, "B T E"],
+        segments: Int[Array, "B T"],
+        positions: Int[Array, "B T"],
+        memory: CarriedMemory,
+        *,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], CarriedMemory]:
+        """Hidden states of the last layer where rows continue those that the memory is of, and the
+        memory after them. The arguments are as of `__call__`.
+
+        positions: of each token in its document; above 0 for the first of a row that continues one
+
+        Raises UserError, while tracing, where attention has no memory."""
+        if not self.stack.blocks.attention.takes_memory:
+            raise UserError(
+                "a memory is carried from row to row by relative attention without zero inputs: "
+                "write model=transfo_xl model.attention.memory_length=null"
+            )
+        keys = split_key(key, 3)
+        seen = jnp.where(memory.visible(positions[:, 0]), segments[:, :1], 0)
+        known = jnp.concatenate([seen, segments], axis=1)
+        mask = AttentionMask(segments, known, self.causal, query_offset=memory.length).precompute()
+        context = AttentionContext(self.position, positions, positions, mask)
+        x = self.input(tokens, positions, self.position, key=keys[0])
+        x, inputs = self.stack.with_memory(x, context, memory.of_layers(), key=keys[1])
+        x = x if self.norm is None else self.norm(x)
+        return drop(x, self.final_dropout, keys[2]), memory.after(inputs)
 
     def input_embeddings(
         self,

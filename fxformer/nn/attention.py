@@ -1,6 +1,7 @@
 """Multi-head attention, and the context that all attention layers of a stack share."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
@@ -60,6 +61,7 @@ class MultiHeadAttention(nnx.Module):
     """
 
     memory_length: int | None = None  # zero inputs before the text to attend to (nn/relative.py)
+    carries_memory: ClassVar[bool] = False  # hidden states of earlier rows (nn/memory.py)
     head_mask: HeadMask | None = None  # None: all heads count; see inference/interpret/head_mask.py
 
     def __init__(
@@ -138,6 +140,11 @@ class MultiHeadAttention(nnx.Module):
             backend=self.backend,
         )
         return self.output(y), cache
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether hidden states of earlier rows can be carried to it as it is."""
+        return self.carries_memory and self.memory_length is None
 
     def output(self, y: Float[Array, "B T H K"]) -> Float[Array, "B T D"]:
         """The heads' outputs, each times its factor of `head_mask`, concatenated and projected."""

@@ -52,21 +52,26 @@ class Block(nnx.Module):
         window: int | None = None,
         layer_index: Float[Array, ""] | float = 1.0,
         cache: KVCache | None = None,
+        memory: Float[Array, "B M D"] | None = None,
         key: Array | None = None,
     ) -> tuple[Float[Array, "B T D"], KVCache | None]:
         """The block's output, and the cache with this call's tokens.
 
         window, layer_index, cache, key: as of `MultiHeadAttention`
+        memory: inputs of this block at the positions before `x` (nn/memory.py)
         """
         keys = split_key(key, 6)
-        new_cache = cache
-        zero = None if self.attention.memory_length is None else self.zero_input(x)
+        new_cache, before = cache, None
+        if self.attention.memory_length is not None:
+            before = self.zero_input(x)
+        elif memory is not None:
+            before = self.residual.sublayer_input("attention", memory.astype(x.dtype))
 
         def attention(h):
             nonlocal new_cache
             y, new_cache = self.attention(
                 h,
-                h if zero is None else jnp.concatenate([zero, h], axis=1),
+                h if before is None else jnp.concatenate([before, h], axis=1),
                 self_context,
                 window=window,
                 layer_index=layer_index,

@@ -1,4 +1,8 @@
-"""Transformer-XL attention: relative sinusoidal distances and a memory of earlier tokens."""
+"""Transformer-XL attention: relative sinusoidal distances and a memory of earlier tokens.
+
+In training the memory is that of nn/memory.py: its keys come before those of the row, and the mask
+says which of them a row sees.
+"""
 
 from typing import ClassVar
 
@@ -97,6 +101,7 @@ class RelativeAttention(MultiHeadAttention):
     """
 
     position: ClassVar[type] = RelativeSinusoids  # read by the check of a config
+    carries_memory: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -13,28 +12,11 @@ from fxformer.errors import UserError
 from fxformer.nn.attention import AttentionContext
 from fxformer.nn.block import Block
 from fxformer.nn.cache import EncoderKeys, KVCache, StackCache, WindowCache
+from fxformer.nn.intermediates import Intermediates, captured, capturing
 from fxformer.nn.ngram import StreamContext
 from fxformer.nn.scan import scan_layers
 from fxformer.ops.attention.mask import NO_WINDOW
 from fxformer.types import Count, Part
-
-
-@flax.struct.dataclass
-class Intermediates:
-    """Hidden states and attention weights of all layers of a stack.
-
-    hidden_states: output of each layer
-    self_attention: weights of each head, float32; rows sum to 1, those of padding to 0
-    cross_attention: the same over the encoder's output; None: no cross-attention
-    self_products, cross_products: (queries, keys) of each head, float32, whose products are the
-        logits without what a position scheme adds; None: not captured
-    """
-
-    hidden_states: Float[Array, "*L B T D"]
-    self_attention: Float[Array, "*L B H T T"]
-    cross_attention: Float[Array, "*L B H T S"] | None = None
-    self_products: tuple[Float[Array, "*L B T H K"], Float[Array, "*L B T H K"]] | None = None
-    cross_products: tuple[Float[Array, "*L B T H K"], Float[Array, "*L B S H K"]] | None = None
 
 
 class Stack(nnx.Module):
@@ -135,19 +117,14 @@ class Stack(nnx.Module):
             x, _, found = run_block(nnx.merge(graphdef, params), x, window, index, None, own)
             return x, found
 
-        if self.remat or self.gather is not None:
-            policy = None if self.remat else is_no_gather
-            run = jax.checkpoint(run, static_argnums=(0, 1, 2), policy=policy)
+        run = self.saving(run, (0, 1, 2))
 
         def layer(x, inputs, window):
             own, *rest = inputs
             params_of_layer = self.parameters_of_layer(params, own)
             return run(graphdef, window, self.gather, x, (params_of_layer, *rest))
 
-        indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
-        keys = None if key is None else jax.random.split(key, self.layers)
-        own = params if self.layer_groups is None else jnp.asarray(self.block_of_layer())
-        inputs, first = (own, indices, keys), None
+        inputs, first = self.inputs_of_layers(params, key), None
         if self.first_block is not None or self.convolution is not None:
             x, first, inputs = self.first_layer(x, inputs, layer, run, self_context)
         windows = [self.window(i) for i in range(self.layers)][first is not None :]
@@ -155,6 +132,53 @@ class Stack(nnx.Module):
         if first is not None:
             found = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first[0], found)
         return x, None, found
+
+    def with_memory(
+        self,
+        x: Float[Array, "B T D"],
+        context: AttentionContext,
+        memory: Float[Array, "L B M D"],
+        *,
+        key: Array | None = None,
+    ) -> tuple[Float[Array, "B T D"], Float[Array, "L B N D"]]:
+        """(output of the last layer, inputs of all layers at the last min(T, M) positions), where
+        every layer attends to its inputs of earlier rows too (nn/memory.py)."""
+        if self.first_block is not None:
+            raise UserError(
+                "no memory is carried through a first layer that differs from the others: write "
+                "model/residual=post or model/residual=pre"
+            )
+        graphdef, params = nnx.split(self.blocks)
+
+        def run(window, gather, x, params, index, before, own):
+            params = params if gather is None else gather(params)
+            known = {"window": window, "layer_index": index, "memory": before, "key": own}
+            return nnx.merge(graphdef, params)(x, context, **known)[0]
+
+        run = self.saving(run, (0, 1))
+
+        def layer(x, inputs, window):
+            own, *rest = inputs
+            y = run(window, self.gather, x, self.parameters_of_layer(params, own), *rest)
+            return y, x[:, -memory.shape[2] :]
+
+        own, indices, keys = self.inputs_of_layers(params, key)
+        windows = [self.window(i) for i in range(self.layers)]
+        return scan_layers(layer, x, (own, indices, memory, keys), windows, self.unroll)
+
+    def saving(self, run: Callable, static: tuple[int, ...]) -> Callable:
+        """A layer that stores for its backward pass what `remat` says, and no gathered parameters.
+        static: numbers of its arguments that are no arrays"""
+        if not self.remat and self.gather is None:
+            return run
+        policy = None if self.remat else is_no_gather
+        return jax.checkpoint(run, static_argnums=static, policy=policy)
+
+    def inputs_of_layers(self, params, key: Array | None) -> tuple:
+        """(parameters or index of the block, number from 1, key) of every layer, stacked."""
+        own = params if self.layer_groups is None else jnp.asarray(self.block_of_layer())
+        indices = jnp.arange(1, self.layers + 1, dtype=jnp.float32)
+        return own, indices, None if key is None else jax.random.split(key, self.layers)
 
     def window(self, index: int) -> int | None:
         """The attention window of a layer; None: it has none."""
@@ -263,23 +287,3 @@ def is_no_gather(primitive, *_, **__) -> bool:
     """Whether the backward pass finds a result stored: not of a gather, which is made again, so
     that the parameters of one layer at a time are whole."""
     return primitive.name != "all_gather"
-
-
-def capturing(context, products: bool):
-    """The context with an empty list for the weights, and for queries and keys where asked for."""
-    return dataclasses.replace(context, capture=[], capture_products=[] if products else None)
-
-
-def captured(
-    x: Float[Array, "B T D"],
-    own: AttentionContext | StreamContext,
-    cross: AttentionContext | None,
-) -> Intermediates:
-    """The intermediates of one layer, from the contexts that captured its weights."""
-    assert own.capture is not None
-    (weights,), of_cross = own.capture, None
-    if cross is not None and cross.capture:
-        (of_cross,) = cross.capture
-    self_products = own.capture_products[0] if own.capture_products else None
-    cross_products = cross.capture_products[0] if cross and cross.capture_products else None
-    return Intermediates(x, weights, of_cross, self_products, cross_products)

@@ -34,6 +34,7 @@ class Objective(nnx.Module):
     needs_embedding: class that the token embedding of its model must have; None: any
     whole_batches: whether what `corrupt` makes of a row depends on the others of its batch, by
         counts over all of them; several processes then make the whole batch each
+    carries_memory: whether it can score rows that continue those of the batch before
     answer: (self, batch) -> ids [B T] of what is read, written and true, for samples; None: what
         its model answers by itself
 
@@ -49,6 +50,7 @@ class Objective(nnx.Module):
     needs_lm_head: ClassVar[bool] = True
     needs_embedding: ClassVar[type | None] = None
     whole_batches: ClassVar[bool] = False
+    carries_memory: ClassVar[bool] = False
     answer: ClassVar[Callable | None] = None
 
     def __init__(self, model: Part, *, loss: CrossEntropy, vocabulary: Vocabulary, rngs: nnx.Rngs):

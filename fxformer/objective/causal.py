@@ -2,11 +2,13 @@
 
 import numpy as np
 from flax import nnx
+from jaxtyping import Array
 
 from fxformer.batch import Batch, Rows, Vocabulary
+from fxformer.nn.memory import CarriedMemory
 from fxformer.objective.base import Objective
 from fxformer.objective.infilling import InfillExample, ScoringRequest
-from fxformer.ops.cross_entropy import CrossEntropy
+from fxformer.ops.cross_entropy import CrossEntropy, Sums
 from fxformer.types import Part
 
 
@@ -20,6 +22,7 @@ class CausalLM(Objective):
 
     legal = frozenset({"decoder"})
     scores_text = True
+    carries_memory = True
 
     def __init__(
         self,
@@ -41,8 +44,18 @@ class CausalLM(Objective):
         inside = (rows.segments[:, 1:] == rows.segments[:, :-1]) & (rows.segments[:, 1:] > 0)
         counts = inside & scored(rows)[:, 1:]
         targets = np.where(counts, rows.tokens[:, 1:], 0).astype(np.int32)
-        tokens = rows.tokens[:, :-1].astype(np.int32)
-        return Batch(tokens, rows.segments[:, :-1], targets, counts.astype(np.float32))
+        tokens, positions = rows.tokens[:, :-1].astype(np.int32), rows.positions
+        batch = Batch(tokens, rows.segments[:, :-1], targets, counts.astype(np.float32))
+        if positions is None:
+            return batch
+        return batch.replace(positions=positions[:, :-1].astype(np.int32))
+
+    def with_memory(
+        self, batch: Batch, memory: CarriedMemory, *, key: Array | None = None
+    ) -> tuple[Sums, CarriedMemory]:
+        """As `__call__` of rows that continue those of the memory, and the memory after them."""
+        hidden, memory = self.model.with_memory(batch, memory, key=key)
+        return self.score(hidden, batch), memory
 
     def scoring_requests(self, example: InfillExample) -> list[ScoringRequest]:
         """The text up to the end of the example; what comes after it is not read."""

@@ -27,6 +27,7 @@ class ControlledLM(CausalLM):
     """
 
     legal = frozenset({"decoder"})
+    carries_memory = False
     shows_codes: ClassVar[bool] = True
 
     def __init__(

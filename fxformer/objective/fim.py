@@ -66,6 +66,7 @@ class FillInTheMiddle(CausalLM):
     """
 
     legal = frozenset({"decoder"})
+    carries_memory = False
     scores_text = False  # of a text in another order, with marks
 
     def __init__(

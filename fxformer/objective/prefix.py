@@ -34,6 +34,7 @@ class PrefixLM(CausalLM):
     """
 
     legal = frozenset({"decoder"})
+    carries_memory = False
     scores_text = False  # of a part of the text only
 
     def corrupt(self, rows: Rows) -> Batch:

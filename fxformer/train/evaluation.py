@@ -1,5 +1,6 @@
 """Evaluation callback: metrics of the validation batches, the best step, early stopping."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import jax
 from fxformer.errors import UserError
 from fxformer.metrics.direction import Direction, is_better
 from fxformer.metrics.results import MetricResults
+from fxformer.nn.memory import CarriedMemory
 from fxformer.train.callbacks import Callback
 from fxformer.train.loop_state import LoopState, add, averages
 
@@ -29,6 +31,29 @@ class GeneratedMetrics(Protocol):
         ...
 
 
+@dataclasses.dataclass
+class CarriedEvaluation:
+    """Evaluation step of a model that carries a memory from batch to batch: (params, batch) ->
+    (sums, None). Every pass over the batches begins with `fresh`.
+
+    evaluate: jitted (params, (batch, memory)) -> (sums, memory)
+    empty: () -> an empty memory on the devices
+    """
+
+    evaluate: Callable[[Any, tuple[Any, CarriedMemory]], tuple[dict, CarriedMemory]]
+    empty: Callable[[], CarriedMemory]
+    memory: CarriedMemory | None = None
+
+    def fresh(self) -> "CarriedEvaluation":
+        """The same with an empty memory."""
+        return dataclasses.replace(self, memory=self.empty())
+
+    def __call__(self, params: Any, batch: Any) -> tuple[dict, None]:
+        memory = self.empty() if self.memory is None else self.memory
+        sums, self.memory = self.evaluate(params, (batch, memory))
+        return sums, None
+
+
 def evaluate_batches(
     evaluate: Callable[[Any, Any], tuple[dict, Any]],
     params: Any,
@@ -43,6 +68,7 @@ def evaluate_batches(
     Where `batches` names the `part` of a mixture that each batch is of, the losses of the parts are
     added, as "loss_PART".
     """
+    evaluate = evaluate.fresh() if isinstance(evaluate, CarriedEvaluation) else evaluate
     totals: dict[str | None, Any] = {}
     pending = None
     for batch in batches:

@@ -91,12 +91,16 @@ class MeshConfig:
         return jax.make_mesh(tuple(sizes), AXES, axis_types=types, devices=devices[:needed])
 
     def shardings(self, abstract_state: Any, mesh: Mesh) -> Any:
-        """Tree of shardings for an (abstract) state. Raises UserError for rules that do not fit."""
-        leaves = named(abstract_state)
+        """Tree of shardings for an (abstract) state. Raises UserError for rules that do not fit.
+
+        What is under `memory` has rows, as a batch has, and is sharded like one."""
+        leaves = {path: one for path, one in named(abstract_state).items() if not _has_rows(path)}
         chosen = decide(self.rules, leaves, what="mesh.rules")
         columns = self.tensor_axes(leaves, mesh)
 
         def leaf(path: str, value: Any) -> NamedSharding:
+            if _has_rows(path):
+                return batch_sharding(mesh)
             if path in chosen:
                 place = _as_mapping(chosen[path])
                 _check_fit(path, value, place, mesh)
@@ -172,6 +176,11 @@ def _spec(place: Mapping[str, int | None], mesh: Mesh) -> PartitionSpec:
     """PartitionSpec of {axis of the mesh: axis of the array}, without mesh axes of one device."""
     at = {axis: n for n, axis in place.items() if axis is not None and mesh.shape[n] > 1}
     return PartitionSpec(*(at.get(axis) for axis in range(max(at, default=-1) + 1)))
+
+
+def _has_rows(path: str) -> bool:
+    """Whether the first axis of a leaf of a state is that of a batch."""
+    return path.split("/")[0] == "memory"
 
 
 def with_shardings(abstract_state: Any, shardings: Any) -> Any:

@@ -53,7 +53,10 @@ class RollBack(Callback):
         loop.totals.rollbacks += 1
         now = loop.state
         loop.state = found.state.replace(
-            step=now.step, skipped=now.skipped, streak=jnp.zeros_like(now.streak)
+            step=now.step,
+            skipped=now.skipped,
+            streak=jnp.zeros_like(now.streak),
+            memory=now.memory and now.memory.cleared(),  # that of the checkpoint is of other rows
         )
         loop.train |= {"streak": 0.0, "parameter_norm": 0.0}
         times = loop.totals.rollbacks

@@ -21,11 +21,13 @@ from fxformer.errors import UserError
 from fxformer.flops.peak import mesh_peak
 from fxformer.flops.training import tokens_read, training_flops
 from fxformer.metrics.direction import require_named_direction
+from fxformer.nn.memory import CarriedMemory
 from fxformer.objective.base import Objective
 from fxformer.ops.attention.choice import BackendChoice, recorded
 from fxformer.train.adapter import Adapter, without_adapter
 from fxformer.train.compile import traced_step
 from fxformer.train.config import TrainerConfig, in_steps
+from fxformer.train.evaluation import CarriedEvaluation
 from fxformer.train.experiment import SAMPLED_BATCHES, first_batch, open_experiment
 from fxformer.train.frozen_body import (
     frozen_splits,
@@ -34,7 +36,7 @@ from fxformer.train.frozen_body import (
     with_frozen_body,
 )
 from fxformer.train.generated_texts import GeneratedTexts, generated_texts
-from fxformer.train.mesh import abstract_batch, check_batch_size
+from fxformer.train.mesh import abstract_batch, batch_sharding, check_batch_size
 from fxformer.train.placement import (
     CompiledTogether,
     connect,
@@ -42,11 +44,13 @@ from fxformer.train.placement import (
     own_rows,
     put_batch,
     put_rows,
+    put_tree,
 )
 from fxformer.train.precision import Precision
 from fxformer.train.split_batches import SplitBatches
 from fxformer.train.state import State, bind, count_parameters
-from fxformer.train.step import Step, make_eval
+from fxformer.train.step import Step, make_eval, make_eval_with_memory
+from fxformer.train.step_sharding import StepSharding
 from fxformer.train.teacher_cache import teacher_rows
 from fxformer.train.training import teacher_of, training
 
@@ -124,7 +128,9 @@ class Setup:
         """Model FLOPs of forward and backward pass per token, averaged over a few batches."""
         batches = self.data.train(self.corpus.batch, self.cfg.seed)
         sampled = [self.objective.corrupt(batches[n]) for n in range(SAMPLED_BATCHES)]
-        flops = sum(training_flops(*one) for b in sampled for one in self.objective.passes(b))
+        memory = self.corpus.memory or 0
+        passes = [one for batch in sampled for one in self.objective.passes(batch)]
+        flops = sum(training_flops(*one, memory=memory) for one in passes)
         if self.teacher is not None and self.teacher.top_k is None:  # a forward pass only: a third
             passes = self.teacher.objective.passes
             flops += sum(training_flops(*one) for b in sampled for one in passes(b)) // 3
@@ -139,6 +145,20 @@ class Setup:
         """Numbers of the rows of a batch that this process makes; None: all."""
         whole = self.objective.whole_batches
         return None if whole else own_rows(self.corpus.batch, self.mesh)
+
+    def evaluation(self) -> Callable[[dict, Batch], tuple[dict, Any]]:
+        """`evaluate`, jitted; where a memory is carried, from batch to batch of a pass."""
+        if (memory := self.abstract_state.memory) is None:
+            return self.jitted(self.evaluate)
+        sharding = StepSharding.of(self.abstract_state.params, self.mesh)
+        known = {"sharding": sharding, "adapter": self.adapter}
+        step = make_eval_with_memory(self.graphdef, precision=self.precision, **known)
+
+        def empty() -> CarriedMemory:
+            zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), memory)
+            return put_tree(zeros, batch_sharding(self.mesh))
+
+        return CarriedEvaluation(self.jitted(step), empty)
 
     def put(self, batch: Batch) -> Batch:
         """Put a whole batch on the devices, sharded by rows."""

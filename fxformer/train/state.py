@@ -10,6 +10,7 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt32
 
+from fxformer.nn.memory import CarriedMemory
 from fxformer.rules import named
 
 Make = Callable[[jax.Array], nnx.Module]  # key -> the objective, with its model
@@ -28,6 +29,7 @@ class State:
     skipped: number of steps whose update was skipped because a number was not finite
     streak: how many of the latest steps in a row were skipped
     budget_used: used share of the budget of the run, if the schedule follows it; else None
+    memory: hidden states that the rows of the next batch continue (Transformer-XL), or None
     """
 
     step: Int[Array, ""]
@@ -38,6 +40,7 @@ class State:
     skipped: Int[Array, ""]
     streak: Int[Array, ""]
     budget_used: Float[Array, ""] | None = None
+    memory: CarriedMemory | None = None
 
 
 def abstract(make: Callable[[jax.Array], Module]) -> Module:
@@ -76,10 +79,12 @@ def make_state(
     ema: bool = False,
     with_budget: bool = False,
     parameters: Callable[[Make, jax.Array], dict] = init,
+    memory: Callable[[], CarriedMemory] | None = None,
 ) -> Callable[[jax.Array], State]:
     """Function key -> initial State, to be jitted with the shardings of the state.
 
     parameters: (make, key) -> the parameters of the state
+    memory: () -> an empty one; None: no memory is carried
     ema: with a moving average; with_budget: with `budget_used`, for a schedule that follows it
     """
 
@@ -95,6 +100,7 @@ def make_state(
             skipped=jnp.int32(0),
             streak=jnp.int32(0),
             budget_used=jnp.float32(0) if with_budget else None,
+            memory=None if memory is None else memory(),
         )
 
     return start

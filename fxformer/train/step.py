@@ -5,20 +5,23 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
 
 from fxformer.distillation.teacher import Teacher
+from fxformer.nn.memory import CarriedMemory
 from fxformer.rules import DISTILLATION, named
 from fxformer.train.adapter import Adapter
 from fxformer.train.gradient_transforms import global_norm
-from fxformer.train.micro_batches import Sums, gradient_of_rows
+from fxformer.train.micro_batches import Found, Read, Sums, gradient_of_rows
 from fxformer.train.precision import Precision
 from fxformer.train.state import State, bind
 from fxformer.train.step_sharding import StepSharding
+from fxformer.train.update import Updated, norm_of_updates, updated_where
+
+Loss = Callable[..., Found]  # (objective, what is read, key, parameters) -> sums, memory
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # eq=False keeps it hashable, for jit
@@ -86,7 +89,7 @@ def make_step(
         state: State, batch: Any, hyperparams: Mapping[str, jax.Array], taught: dict | None = None
     ) -> tuple[State, Sums]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
-        grads, sums = gradients(state.params, batch, key, taught)
+        grads, sums, memory = gradients(state, batch, key, taught)
         loss, weight = sums["loss"]
         scale = 1 / jnp.where(weight > 0, weight, 1)  # XLA fuses a product, but stores a quotient
         norm = global_norm(grads) * scale
@@ -99,7 +102,7 @@ def make_step(
             return tx.update(mean, old.opt, old.params, **more)
 
         def update(old: Updated, one: jax.Array) -> Updated:
-            update_norm, one = _update_norm(lambda one: change(old, scale * one)[0], shown, one)
+            update_norm, one = norm_of_updates(lambda one: change(old, scale * one)[0], shown, one)
             updates, opt = change(old, scale * one)
             params, average = cast(dict, optax.apply_updates(old.params, updates)), old.ema
             if (decay := ema) is not None:
@@ -109,8 +112,10 @@ def make_step(
         old = Updated(state.params, state.opt, state.ema, jnp.float32(0))
         fine = jnp.bool_(True)
         if skip_nonfinite:
-            fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (weight > 0)
-        chosen = _updated(fine, update, old) if skip_nonfinite else update(old, jnp.float32(1))
+            sound = jnp.isfinite(loss) & jnp.isfinite(norm)
+            fine = sound & (weight > 0)
+            memory = memory and memory.cleared_unless(sound)
+        chosen = updated_where(fine, update, old) if skip_nonfinite else update(old, jnp.float32(1))
         new = State(
             step=state.step + 1,
             params=chosen.params,
@@ -120,6 +125,7 @@ def make_step(
             skipped=state.skipped + ~fine,
             streak=jnp.where(fine, 0, state.streak + 1),
             budget_used=state.budget_used,
+            memory=memory,
         )
         facts = {
             "gradient_norm": norm,
@@ -135,20 +141,20 @@ def make_step(
         return new, sums | measured | {"update_norm": (chosen.update_norm, jnp.float32(shown))}
 
     def gradients(
-        params: dict, batch: Any, key: jax.Array, taught: dict | None
-    ) -> tuple[dict, Sums]:
+        state: State, batch: Any, key: jax.Array, taught: dict | None
+    ) -> tuple[dict, Sums, CarriedMemory | None]:
         with (
             precision.matmul_context()
         ):  # stated gradients (custom VJPs) are traced here, not in `sums`
             loss = _own_loss
             if teacher is not None:
-                loss = _taught_loss(
-                    teacher, taught, bound, params, batch if accumulate > 1 else None
-                )
+                whole = batch if accumulate > 1 else None
+                loss = _taught_loss(teacher, taught, bound, state.params, whole)
             local = gradient_of_rows(_sums(bound, precision, frozen, loss), accumulate)
+            read = (batch, state.memory)
             if sharding is None or not sharding.manual:
-                return local(params, batch, 0, key)
-            return sharding.gradients(local, params, batch, key, frozen)
+                return local(state.params, read, 0, key)
+            return sharding.gradients(local, state.params, read, key, frozen)
 
     return Step(step, dict(hyperparams or {}), teacher)
 
@@ -182,12 +188,33 @@ def make_eval(
     return functools.partial(sharding.evaluation, local)
 
 
-def _own_loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:
-    """The sums of the objective itself."""
-    return objective(batch, key=key)
+def make_eval_with_memory(
+    graphdef: nnx.GraphDef,
+    *,
+    precision: Precision,
+    sharding: StepSharding | None = None,
+    adapter: Adapter | None = None,
+) -> Callable[[dict, Read], tuple[Sums, CarriedMemory]]:
+    """Evaluation step (params, (batch, memory)) -> (sums, memory after the batch)."""
+    bound = _bound(graphdef, precision, sharding, adapter)
+
+    def local(params: dict, read: Read) -> tuple[Sums, CarriedMemory]:
+        with precision.matmul_context():
+            sums, memory = bound(params, None).with_memory(*read)
+        return precision.output(sums), memory
+
+    return local if sharding is None else functools.partial(sharding.evaluation, local)
 
 
-def _taught_loss(teacher: Teacher, taught, bound, params: dict, whole: Any) -> Callable[..., Sums]:
+def _own_loss(objective, read: Read, key: jax.Array | None, params: dict) -> Found:
+    """The sums of the objective itself, and the memory after the batch."""
+    batch, memory = read
+    if memory is None:
+        return objective(batch, key=key), None
+    return objective.with_memory(batch, memory, key=key)
+
+
+def _taught_loss(teacher: Teacher, taught, bound, params: dict, whole: Any) -> Loss:
     """The sums of the objective with the terms of a teacher.
 
     taught: parameters of the teacher; params: of the state
@@ -198,23 +225,24 @@ def _taught_loss(teacher: Teacher, taught, bound, params: dict, whole: Any) -> C
         objective, other = bound(params, None), teacher.reader(taught)
         ratios = teacher.loss.ratios(objective, other, whole, params.get(DISTILLATION, {}))
 
-    def loss(objective, batch: Any, key: jax.Array | None, params: dict) -> Sums:
-        own = params.get(DISTILLATION, {})
-        return teacher.sums(objective, taught, batch, key=key, projections=own, ratios=ratios)
+    def loss(objective, read: Read, key: jax.Array | None, params: dict) -> Found:
+        known = {"projections": params.get(DISTILLATION, {}), "ratios": ratios}
+        return teacher.sums(objective, taught, read[0], key=key, **known), None
 
     return loss
 
 
-def _sums(bound, precision, frozen, loss) -> Callable[..., Sums]:
-    """A loss as a function of (params, batch, key). loss: as `_own_loss`"""
+def _sums(bound, precision, frozen, loss: Loss) -> Callable[..., Found]:
+    """A loss as a function of (params, what is read, key). loss: as `_own_loss`"""
 
-    def sums(params: dict, batch: Any, key: jax.Array | None) -> Sums:
+    def sums(params: dict, read: Read, key: jax.Array | None) -> Found:
         if frozen is not None:
             params = jax.tree.map(
                 lambda stop, leaf: jax.lax.stop_gradient(leaf) if stop else leaf, frozen, params
             )
         with precision.matmul_context():
-            return precision.output(loss(bound(params, key), batch, key, params))
+            found, memory = loss(bound(params, key), read, key, params)
+            return precision.output(found), memory
 
     return sums
 
@@ -232,48 +260,6 @@ def _bound(graphdef, precision, sharding, adapter) -> Callable[..., Any]:
         return bind(graphdef, params) if sharding is None else sharding.bind(graphdef, params)
 
     return bound
-
-
-@flax.struct.dataclass
-class Updated:
-    """What an update changes, and its norm for the log."""
-
-    params: dict
-    opt: optax.OptState
-    ema: dict | None
-    update_norm: jax.Array
-
-
-def _updated(fine: jax.Array, update: Callable[..., Updated], old: Updated) -> Updated:
-    """`update(old, 1.0)` where `fine`, else `old`.
-
-    On CPU a loop of one turn or none: unlike the results of a branch or a selection, what a loop
-    carries is changed in place, so that no second copy of parameters and moments is allocated.
-    The 1.0 comes from the counter of the loop; without it XLA would compute what depends on the
-    gradients alone, two arrays as large as they are, before the loop. Elsewhere each element is
-    selected: a loop makes a GPU wait for the host.
-    """
-    if jax.default_backend() == "cpu":
-        turns = fine.astype(jnp.int32)
-        return jax.lax.fori_loop(0, turns, lambda n, o: update(o, jnp.float32(1 + n)), old)
-    selected = update(old, jnp.float32(1))
-    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), selected, old)
-
-
-def _update_norm(
-    updates: Callable[[jax.Array], Any], shown: jax.Array, one: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """(norm of `updates(one)`, `one`); on CPU only where `shown`, else 0.
-
-    The norm needs the state as it was, and the update overwrites it: the `one` that is returned
-    depends on the norm, which is never below 0, so that the norm is computed first.
-    """
-    if jax.default_backend() != "cpu":
-        return global_norm(updates(one)), one
-    norm = jax.lax.cond(
-        shown, lambda one: global_norm(updates(one)), lambda one: jnp.float32(0), one
-    )
-    return norm, one + jnp.minimum(norm, 0)
 
 
 def _tokens(batch: Any) -> jax.Array:

@@ -46,20 +46,22 @@ class StepSharding:
 
     def gradients(
         self, local: Callable, params: dict, batch: Any, key: jax.Array, frozen: Any
-    ) -> tuple[dict, Any]:
-        """(gradient, sums) of a whole batch, each summed over the devices once.
+    ) -> tuple[dict, Any, Any]:
+        """(gradient, sums) of a whole batch, each summed over the devices once; and what is carried
+        on from its rows.
 
-        local: (params, rows of one device, index of the first of them, key) -> (gradient, sums)
+        local: (params, rows of one device, index of the first of them, key) -> (gradient, sums,
+            what is carried on, whose arrays have a row for each of the batch)
         frozen: tree of booleans: parameters whose gradient is 0; None: there are none
         """
 
         def own(params, batch, rows, data):
-            grads, sums = local(params, batch, rows[0], jax.random.wrap_key_data(data))
-            return self._summed(grads, sums, {} if frozen is None else named(frozen))
+            grads, sums, more = local(params, batch, rows[0], jax.random.wrap_key_data(data))
+            return *self._summed(grads, sums, {} if frozen is None else named(frozen)), more
 
         stored = self._stored_specs(params)
         specs = (stored, ROW_SPEC, ROW_SPEC, REPLICATED)
-        function = self._mapped(own, specs, (stored, REPLICATED))
+        function = self._mapped(own, specs, (stored, REPLICATED, ROW_SPEC))
         return function(params, batch, _row_numbers(batch), jax.random.key_data(key))
 
     def evaluation(self, local: Callable, params: dict, batch: Any) -> tuple[Any, Any]:

@@ -190,7 +190,7 @@ class Trainer:
     def callbacks(self):
         """Evaluation, checkpoints, samples and early stopping, and what else was asked for."""
         own = self.setup.trainer.callbacks(
-            self.setup.jitted(self.setup.evaluate),
+            self.setup.evaluation(),
             self.validation,
             self.checkpoints,
             self.setup.abstract_state,

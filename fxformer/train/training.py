@@ -2,15 +2,18 @@
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import Mesh
 from omegaconf import DictConfig
 
 from fxformer.config.build import build
 from fxformer.distillation.teacher import Teacher
+from fxformer.nn.memory import CarriedMemory
 from fxformer.objective.base import Objective
 from fxformer.train.adapter import Adapter, adapter_of
 from fxformer.train.config import TrainerConfig
@@ -63,7 +66,12 @@ def training(
     check_tensor(experiment.objective, params, mesh_config, mesh)
     ema, with_budget = trainer.ema is not None, trainer.schedule_on == "budget"
     start = make_state(
-        experiment.make, tx, ema=ema, with_budget=with_budget, parameters=adapter.init
+        experiment.make,
+        tx,
+        ema=ema,
+        with_budget=with_budget,
+        parameters=adapter.init,
+        memory=empty_memory(experiment, precision),
     )
     state = jax.eval_shape(start, jax.random.key(0))
     state = with_shardings(state, mesh_config.shardings(state, mesh))
@@ -84,6 +92,17 @@ def training(
         teacher=teacher,
     )
     return Training(graphdef, start, state, step, adapter, frozen, sharding)
+
+
+def empty_memory(
+    experiment: Experiment, precision: Precision
+) -> Callable[[], CarriedMemory] | None:
+    """Function () -> an empty memory for a batch, where its rows continue those of the one before;
+    None where they do not."""
+    corpus, model = experiment.corpus, experiment.objective.model
+    if corpus.memory is None:
+        return None
+    return partial(model.empty_memory, corpus.batch, corpus.memory, jnp.dtype(precision.compute))
 
 
 def frozen_parameters(optimizer: Optimizer, adapter: Adapter, params: dict) -> Any:
