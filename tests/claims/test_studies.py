@@ -17,7 +17,12 @@ from fxformer.config import folders
 from fxformer.errors import UserError
 
 NAMES = list(study_files())
-SLOW = ("distilbert_parameters", "albert_parameters", "bertshare_parameters")  # of base size
+SLOW = (  # base sizes are traced, two models compiled
+    "distilbert_parameters",
+    "albert_parameters",
+    "bertshare_parameters",
+    "electra_positions",
+)
 EXACT = (
     "span_targets",
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
