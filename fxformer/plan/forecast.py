@@ -16,6 +16,12 @@ from fxformer.energy.host_usage import take_startup
 from fxformer.files import check_output
 from fxformer.flops.jaxpr_flops import matrix_product_flops
 from fxformer.flops.training import tokens_read
+from fxformer.plan.cluster import (
+    ClusterConfig,
+    ClusterForecast,
+    cluster_forecast,
+    on_one_device,
+)
 from fxformer.plan.step_rates import estimate_rates, measure_rates
 from fxformer.train.compile import compile_step, traced_step
 from fxformer.train.experiment import SAMPLED_BATCHES
@@ -38,6 +44,7 @@ class PlanConfig:
     seconds: of such steps, after compiling
     compile: compile the step, to know the memory it needs; calibration does so anyway
     regions: regions whose grids are compared with this one's
+    cluster: devices of a further forecast: a step of `mesh=` on many of them
     json: file for everything that is printed
     """
 
@@ -45,6 +52,7 @@ class PlanConfig:
     seconds: Positive = 5.0
     compile: bool = True
     regions: Sequence[str] = ("SWE", "FRA", "USA", "DEU", "POL")
+    cluster: ClusterConfig = ClusterConfig()
     json: str | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +94,7 @@ class Forecast:
     memory: bytes of a step on one device, from the compiler; None: not compiled
     seconds, joules: of the whole run: start-up, compiling, steps, evaluation
     once_seconds, once_joules: of them, those of start-up and compiling
+    cluster: a step on many devices; None: not asked for
     mfu: share of the peak FLOP/s that real steps reached, or that was assumed
     method: source of time and energy, as text
     steps: of the run; budget: the limit that will end it earlier, as text
@@ -106,6 +115,7 @@ class Forecast:
     budget: str | None
     once_seconds: float = 0.0
     once_joules: float = 0.0
+    cluster: ClusterForecast | None = None
 
 
 def forecast(cfg, options: PlanConfig) -> Forecast:
@@ -114,7 +124,9 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
     Raises UserError for whatever `fxformer train` would refuse.
     """
     start, began = _started(), host_usage.cpu_seconds()
-    setup, energy = set_up(cfg), build(cfg.energy)
+    cluster, config = options.cluster, build(cfg.mesh)
+    setup = set_up(cfg if cluster.devices is None else on_one_device(cfg))
+    energy = build(cfg.energy)
     start += host_usage.cpu_seconds() - began
     batches = setup.data.train(setup.corpus.batch, cfg.seed)
     sizes = [tokens_read(setup.objective.corrupt(batches[n])) for n in range(SAMPLED_BATCHES)]
@@ -124,6 +136,9 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
     flops = per_step * per_token
     traced = traced_step(setup.step, setup.abstract_state, setup.abstract_batch, setup.mesh)
     executed = matrix_product_flops(traced.jaxpr.jaxpr)
+    on_cluster = None
+    if cluster.devices is not None:
+        on_cluster = cluster_forecast(setup, config, cluster, executed, per_step)
     if options.calibrate:
         rates = measure_rates(setup, compiled, state, energy, options.seconds, flops)
     else:
@@ -155,6 +170,7 @@ def forecast(cfg, options: PlanConfig) -> Forecast:
         joules=Estimate(joules, math.hypot(sigma, rates.watts_sigma) * joules),
         once_seconds=once,
         once_joules=once_joules,
+        cluster=on_cluster,
         mfu=rates.mfu,
         method=rates.method,
         steps=steps,

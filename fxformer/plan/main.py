@@ -73,6 +73,7 @@ def _to_json(one: Forecast, carbon: Carbon) -> dict:
     body = dataclasses.asdict(one)
     grams = carbon.kwh(one.joules.value) * carbon.mean_intensity(one.seconds.value)
     return body | {
+        "cluster": one.cluster and one.cluster.to_json(),
         "seconds": one.seconds.value,
         "seconds_sigma": one.seconds.sigma,
         "seconds_interval": one.seconds.interval,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from fxformer.energy.carbon import JOULES_PER_KWH, Carbon, find_region
 from fxformer.energy.hourly_csv import HOUR
+from fxformer.plan import cluster
 from fxformer.plan.forecast import Estimate, Forecast
 from fxformer.track import formatting
 
@@ -58,14 +60,25 @@ def start_times(carbon: Carbon, seconds: float, now: float | None = None) -> lis
 
 def show(found: Forecast, carbon: Carbon, regions: Sequence[str], console: Console) -> None:
     """Print the forecast of one run, and its CO2 in other regions."""
+    grid = _two_columns(_rows(found, carbon))
+    table = _region_table(found.joules, found.seconds, carbon, regions)
+    body = Group(grid, Text(), table, *_best_start(found.seconds, carbon))
+    width = min(console.width, 100)
+    console.print(Panel(body, title="plan", title_align="left", width=width))
+    if found.cluster is not None:
+        title = f"a step on {math.prod(found.cluster.mesh.values())} devices"
+        lines = _two_columns(cluster.rows(found.cluster))
+        console.print(Panel(lines, title=title, title_align="left", width=width))
+
+
+def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
+    """Names and values side by side."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for what, value in _rows(found, carbon):
+    for what, value in rows:
         grid.add_row(what, Text(value))
-    table = _region_table(found.joules, found.seconds, carbon, regions)
-    body = Group(grid, Text(), table, *_best_start(found.seconds, carbon))
-    console.print(Panel(body, title="plan", title_align="left", width=min(console.width, 100)))
+    return grid
 
 
 def _rows(found: Forecast, carbon: Carbon) -> list[tuple[str, str]]:

@@ -1,12 +1,12 @@
 """Device mesh with data, FSDP and tensor axes, and shardings of batches, parameters, states."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fxformer.errors import UserError
@@ -73,22 +73,28 @@ class MeshConfig:
     ) -> Mesh:
         """Mesh over the first of `devices` (default: all). Raises UserError if too few."""
         devices = list(jax.devices() if devices is None else devices)
-        sizes = [self.data, self.fsdp, self.tensor]
-        given = int(np.prod([size for size in sizes if size != -1]))
-        sizes = [len(devices) // given if size == -1 else size for size in sizes]
-        needed = int(np.prod([max(size, 1) for size in sizes]))
-        if 0 in sizes or needed > len(devices):
-            raise UserError(
-                f"{self._words()} needs {needed} devices, and there are {len(devices)}; write "
-                "mesh=data to use all of them"
-            )
+        sizes = self.sizes(len(devices))
+        needed = math.prod(sizes)
         if needed < len(devices) and jax.process_count() > 1:
             raise UserError(
                 f"{self._words()} uses {needed} of {len(devices)} devices, and several processes "
                 "train on all of theirs; write mesh=data or mesh=fsdp"
             )
         types = (AxisType.Auto,) * len(AXES)
-        return jax.make_mesh(tuple(sizes), AXES, axis_types=types, devices=devices[:needed])
+        return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices[:needed])
+
+    def sizes(self, count: int) -> tuple[int, int, int]:
+        """Sizes of the axes for so many devices. Raises UserError if there are too few."""
+        given = (self.data, self.fsdp, self.tensor)
+        rest = count // math.prod(size for size in given if size != -1)
+        sizes = tuple(rest if size == -1 else size for size in given)
+        needed = math.prod(max(size, 1) for size in sizes)
+        if 0 in sizes or needed > count:
+            raise UserError(
+                f"{self._words()} needs {needed} devices, and there are {count}; write mesh=data "
+                "to use all of them"
+            )
+        return sizes
 
     def shardings(self, abstract_state: Any, mesh: Mesh) -> Any:
         """Tree of shardings for an (abstract) state. Raises UserError for rules that do not fit.

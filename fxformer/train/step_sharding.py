@@ -6,6 +6,7 @@ compiler, which splits the matrix products as the parameters are split.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from fxformer.train.state import bind
 
 Module = TypeVar("Module", bound=nnx.Module)
 ROW_SPEC, REPLICATED = PartitionSpec(ROWS), PartitionSpec()
-LAYERS = 0  # axis of layers of a stacked array, and the mark of one that is not to be gathered
+LAYERS = 0  # axis of layers of a stacked array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,16 +108,35 @@ class StepSharding:
 
         early = self._split(named_map(leaf, params))
         module = bind(graphdef, early)
-        axes = {id(value): self._fsdp_axis(path, value) for path, value in named(early).items()}
+        left = {
+            id(value): self._gather(path, value, skip=1)
+            for path, value in named(early).items()
+            if self._fsdp_axis(path, value) is not None
+        }
         for stack, blocks in _stacks(module):
-            of_blocks = jax.tree.map(lambda x: axes.get(id(x)) or LAYERS, blocks)
-            if any(jax.tree.leaves(of_blocks)):
-                stack.gather = LayerGather(of_blocks)
+            gathers = jax.tree.map(lambda x: left.get(id(x), _as_it_is), blocks)
+            if any(one is not _as_it_is for one in jax.tree.leaves(gathers)):
+                stack.gather = LayerGather(gathers)
         return module
 
     def _gathered(self, path: str, value: jax.Array) -> jax.Array:
+        whole = self._fsdp_axis(path, value) is None
+        return value if whole else self._gather(path, value)(value)
+
+    def _gather(self, path: str, value: jax.Array, skip: int = 0) -> Callable:
+        """Function that gathers a parameter, or that without its first `skip` axes."""
         axis = self._fsdp_axis(path, value)
-        return value if axis is None else gather(value, axis)
+        assert axis is not None
+        gather = functools.partial(
+            jax.lax.all_gather, axis_name="fsdp", axis=axis - skip, tiled=True
+        )
+        spec = PartitionSpec(*_only("tensor", self.params[path].sharding.spec)[skip:])
+        if "tensor" not in spec:
+            return gather
+        names = {"tensor"}  # the compiler does not split a gather of manual axes over `tensor`
+        return jax.shard_map(
+            gather, in_specs=(spec,), out_specs=spec, axis_names=names, check_vma=False
+        )
 
     def _fsdp_axis(self, path: str, value: jax.Array) -> int | None:
         """Axis that is sharded over `fsdp`; None: the value is whole, or has been gathered."""
@@ -172,21 +192,17 @@ class StepSharding:
 class LayerGather:
     """Makes the parameters of one layer whole that devices share.
 
-    axes: tree of the sharded axes of the stacked parameters; LAYERS: none
+    gathers: tree of functions of the parameters of a layer
     """
 
-    axes: Any
+    gathers: Any
 
     def __call__(self, params: Any) -> Any:
-        def leaf(value: jax.Array, axis: int) -> jax.Array:
-            return value if axis == LAYERS else gather(value, axis - 1)
-
-        return jax.tree.map(leaf, params, self.axes)
+        return jax.tree.map(lambda value, gather: gather(value), params, self.gathers)
 
 
-def gather(value: jax.Array, axis: int) -> jax.Array:
-    """The whole of an array that is sharded over `fsdp`; its gradient is scattered."""
-    return jax.lax.all_gather(value, "fsdp", axis=axis, tiled=True)
+def _as_it_is(value: jax.Array) -> jax.Array:
+    return value
 
 
 def _stacks(module: nnx.Module) -> Iterator[tuple[Stack, Any]]:
