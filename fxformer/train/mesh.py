@@ -35,7 +35,8 @@ class MeshConfig:
     data: number of devices with full copies; -1: all remaining ones
     fsdp: number of devices that share the parameters; -1: all remaining ones
     tensor: number of devices that share each matrix product; -1: all remaining ones
-    min_size: arrays with fewer elements are not sharded over `fsdp`
+    min_size: arrays with fewer elements, of a layer where they are stacked, are not sharded over
+        `fsdp`
     rules: [regex, place] before all else; place: the axis to shard over `fsdp`, null to keep the
         array whole, or {axis of the mesh: axis of the array}, as in {fsdp: 1, tensor: 2}
     tensor_rules: [regex, axis to shard over `tensor`, counted from the end], where `rules` say
@@ -139,7 +140,8 @@ class MeshConfig:
     def _axis(self, path: str, value: Any, parts: int, taken: int | None) -> int | None:
         """Largest axis divisible by `parts`, the last on ties, never the layer axis or `taken`; or
         None."""
-        if value.size < self.min_size:
+        layers = value.shape[0] if is_stacked(path) and value.ndim else 1
+        if value.size < self.min_size * layers:
             return None
         axes = (axis for axis in range(int(is_stacked(path)), value.ndim) if axis != taken)
         fit = [axis for axis in axes if value.shape[axis] % parts == 0]

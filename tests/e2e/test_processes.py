@@ -15,6 +15,7 @@ from fxformer.train.checkpoint_folder import CheckpointFolder
 
 RUN = ("train", *DECODER, "trainer.steps=3", "trainer.eval_every=0", "trainer.save_every=0")
 SHARDED = ("mesh=fsdp", "mesh.data=2", "mesh.min_size=64")
+SPLIT = (*SHARDED, "mesh.tensor=2")
 FAST = "distributed.heartbeat_seconds=5"
 LONG = ("trainer.steps=100000", "trainer.save_every=3")
 
@@ -35,13 +36,13 @@ def test_two_processes_of_four_devices_train_the_model_of_one(tmp_path):
         folder.mkdir()
     code, _, err = called(*RUN, folder=ours)
     assert code == 0, err
-    code, out, err = fxformer(*launched(2, 4, *RUN, *SHARDED), folder=theirs)
+    code, out, err = fxformer(*launched(2, 4, *RUN, *SPLIT), folder=theirs)
     assert code == 0, err + out
     one, two = only(ours), only(theirs)
     assert losses(two) == pytest.approx(losses(one), abs=1e-6)
     assert [line["tokens"] for line in lines(two)] == [line["tokens"] for line in lines(one)]
     assert [p["devices"] for p in facts(two)["processes"]] == [4, 4]
-    assert facts(two)["mesh"] == {"data": 2, "fsdp": 4, "tensor": 1}
+    assert facts(two)["mesh"] == {"data": 2, "fsdp": 2, "tensor": 2}
     coverage = [facts(run)["summary"]["valid_pieces"] for run in (one, two)]
     assert coverage[0] == coverage[1] > 0
     last = {line["attempt"]: line for line in lines(two, "energy")}

@@ -26,15 +26,34 @@ SPLIT = ("model=gpt2", "objective=clm", "data=markov", "data.symbols=18", "token
          "model.dim=24", "model.heads=6", "model.ffn.hidden=32", "mesh=tensor")  # fmt: skip
 
 
-def test_eight_devices_in_a_process_of_its_own():
+def on_eight_devices(script: str, *argv: str) -> str:
+    """What a script of this folder prints, on 8 simulated devices; it must end well."""
     eight = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     flags = {"XLA_FLAGS": eight, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, str(HERE / "eight_devices.py")]
+    command = [sys.executable, str(HERE / script), *argv]
     done = subprocess.run(
         command, env=os.environ | flags, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    assert done.stdout.splitlines()[-1] == "all equal"
+    return done.stdout.splitlines()[-1]
+
+
+def test_eight_devices_in_a_process_of_its_own():
+    assert on_eight_devices("eight_devices.py") == "all equal"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
+def test_losses_of_100_steps_are_those_of_one_device(family):
+    assert on_eight_devices("mesh_agreement.py", family, "100") == "all equal"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", ["data", "fsdp", "unrolled", "tensor", "tensor_and_fsdp", "seq2seq"]
+)
+def test_a_step_has_the_collective_operations_that_its_mesh_needs(case):
+    assert on_eight_devices("mesh_programs.py", case) == "as expected"
 
 
 def test_a_batch_that_does_not_divide_names_the_nearest_sizes():
