@@ -53,8 +53,10 @@ class Options:
         """How many processes work on these units."""
         if self.processes:
             return self.processes
-        large = sum(unit.size for unit in units) > SMALL
-        return len(os.sched_getaffinity(0)) if large else 1
+        if sum(unit.size for unit in units) <= SMALL:
+            return 1
+        mine = getattr(os, "sched_getaffinity", None)  # Linux only
+        return len(mine(0)) if mine else os.cpu_count() or 1
 
 
 class Noted(Readable, Protocol):

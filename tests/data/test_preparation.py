@@ -337,6 +337,14 @@ def test_the_fingerprint_of_large_files_reads_samples(tmp_path, monkeypatch):
     assert file_hash.fingerprint([path]) == first
 
 
+def test_a_large_text_has_a_process_for_each_core_on_any_system(monkeypatch):
+    large, small = (units.Unit("train", size=size) for size in (1 << 27, 1 << 20))
+    assert preparation.Options().number((small,)) == 1
+    assert preparation.Options(processes=3).number((small,)) == 3
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    assert preparation.Options().number((large,)) == os.cpu_count()
+
+
 def test_progress_has_a_rate_and_the_time_left():
     work = Slow("Tokenising", "bytes", total=2_000_000_000)
     work.done = 500_000_000
