@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ def once(folder: Path, make: Callable[[Path], None], whole: Callable[[Path], boo
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+        draft.mkdir()  # by the umask: a folder of `tempfile` is its owner's alone
     except OSError as problem:
         raise UserError(
             f"data.cache_dir: {folder.parent} cannot be written ({problem.strerror})"

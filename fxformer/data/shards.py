@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,10 +53,16 @@ def digest_of(path: Path) -> str:
     return found.hexdigest()
 
 
+def draft_name(folder: Path) -> Path:
+    """A name that nothing has. A file of `tempfile` could be read by its owner alone, and a cache
+    may be shared."""
+    return folder / f".draft.{uuid.uuid4().hex}"
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is there completely or not at all, even after a power failure."""
-    handle, draft = tempfile.mkstemp(prefix=".draft.", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
+    draft = draft_name(path.parent)
+    with draft.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -89,8 +95,8 @@ class ShardWriter:
     def add(self, documents: Sequence[np.ndarray]) -> None:
         """Append documents of int32 ids."""
         if self._file is None:
-            handle, self._draft = tempfile.mkstemp(prefix=".draft.", dir=self.folder)
-            self._file, self._digest = os.fdopen(handle, "wb"), hashlib.blake2b(digest_size=16)
+            self._draft = draft_name(self.folder)
+            self._file, self._digest = self._draft.open("xb"), hashlib.blake2b(digest_size=16)
         sizes = np.array([len(one) for one in documents], np.uint32)
         content = np.concatenate([*documents, np.empty(0, np.int32)]).astype(np.int32).tobytes()
         self._file.write(content)

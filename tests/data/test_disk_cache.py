@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fxformer.data import disk_cache
+from fxformer.data import disk_cache, shards
 from fxformer.data.shards import mapped
 
 
@@ -63,6 +63,28 @@ def test_what_another_process_finishes_just_before_the_lock_is_not_made_again(
     made = disk_cache.resumable(tmp_path / "key", lambda _: pytest.fail("made again"), whole)
     assert (made / "a").read_text() == "the other's"
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_others_may_read_a_cache_that_they_share(tmp_path):
+    """As the umask says; what `tempfile` makes is its owner's alone."""
+
+    def make(draft):
+        writer = shards.ShardWriter(draft, "x")
+        writer.add([np.arange(3)])
+        writer.close()
+        shards.write_whole(draft / "card.json", b"{}")
+        fill(draft)
+
+    before = os.umask(0o022)
+    try:
+        once = disk_cache.once(tmp_path / "key", make, whole)
+        resumed = disk_cache.resumable(tmp_path / "other", make, whole)
+    finally:
+        os.umask(before)
+    for folder in (once, resumed):
+        assert folder.stat().st_mode & 0o777 == 0o755
+        files = list(folder.iterdir())
+        assert len(files) == 5 and {path.stat().st_mode & 0o777 for path in files} == {0o644}
 
 
 def test_a_file_that_is_cut_short_while_mapped_is_told_of(tmp_path):
