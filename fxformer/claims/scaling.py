@@ -202,5 +202,5 @@ def _fit(points: Sequence[Point]) -> tuple[float, float] | None:
     costs, values = np.asarray(points, np.float64).reshape(-1, 2).T
     if len(set(costs)) < 2:
         return None
-    steepness = slope(costs, values)
+    steepness = slope(costs.tolist(), values.tolist())
     return steepness, float(np.log(values).mean() - steepness * np.log(costs).mean())

@@ -144,7 +144,8 @@ def read_examples(
             raise UserError(
                 f"--labels {given.labels}, line {number + 1}: expected a class number: {line!r}"
             )
-    return kept["--texts"], kept.get("--targets"), labels and [int(line) for line in labels]
+    classes = None if labels is None else [int(line) for line in labels]
+    return kept["--texts"], kept.get("--targets"), classes
 
 
 def read_lines(file: str, option: str) -> list[str]:
