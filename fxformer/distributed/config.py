@@ -103,7 +103,14 @@ class DistributedConfig:
             return self.coordinator, self.processes, self.process
         if PROCESSES in os.environ:
             found = os.environ
-            return found[COORDINATOR], int(found[PROCESSES]), int(found[PROCESS])
+            try:
+                return found[COORDINATOR], int(found[PROCESSES]), int(found[PROCESS])
+            except (KeyError, ValueError) as error:
+                raise UserError(
+                    f"distributed=auto: {COORDINATOR}, {PROCESSES} and {PROCESS} of the "
+                    "environment are an address and two numbers, which fxformer launch sets "
+                    f"({error}); unset them, or {HOW}"
+                ) from None
         from jax._src.clusters import ClusterEnv
 
         kinds = ClusterEnv._cluster_types

@@ -200,11 +200,12 @@ def probe_task(file: str | None, first: LoadedRun) -> tuple[Labelled, str] | tup
         task = by_document(documents)
         return (None, None) if task is None else (task, "which document")
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        text = Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"--probe {file}: is not UTF-8 text ({error.reason})") from error
     except OSError as error:
         raise UserError(f"--probe {file}: {error.strerror}") from error
+    lines = text.removesuffix("\n").split("\n")  # JSON may hold what splitlines takes for an end
     pairs = [_pair(line, f"--probe {file}, line {n}") for n, line in enumerate(lines, 1)]
     if len({label for _, label in pairs}) < 2:
         raise UserError(f"--probe {file}: needs texts of two labels or more")

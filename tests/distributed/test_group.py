@@ -130,6 +130,18 @@ def test_half_an_address_is_refused(options, words):
         DistributedConfig(**options)
 
 
+@pytest.mark.parametrize("process", ["one", None])
+def test_a_broken_environment_is_refused_in_a_sentence(monkeypatch, process):
+    known = {"COORDINATOR": "a:1", "PROCESSES": "2", "PROCESS": process}
+    for name, value in known.items():
+        if value is None:
+            monkeypatch.delenv(f"FXFORMER_{name}", raising=False)
+        else:
+            monkeypatch.setenv(f"FXFORMER_{name}", value)
+    with pytest.raises(UserError, match="distributed=auto: FXFORMER_COORDINATOR, .* unset them"):
+        DistributedConfig(detect=True).join()
+
+
 def test_one_process_joins_nothing(monkeypatch):
     monkeypatch.delenv("FXFORMER_PROCESSES", raising=False)
     for config in (DistributedConfig(), DistributedConfig(detect=True)):

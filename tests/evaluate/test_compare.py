@@ -136,6 +136,14 @@ def test_a_tiny_held_out_text_is_named(tokenizer):
     assert probe_task(None, short) == (None, None)
 
 
+def test_a_probe_may_hold_any_character_of_json(tmp_path):
+    rows = [{"text": f"a\u2028b\x85 {n}", "label": str(n % 2)} for n in range(8)]
+    file = tmp_path / "probe.jsonl"
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    task, _ = probe_task(str(file), None)
+    assert task.texts == [row["text"] for row in rows]
+
+
 def test_what_a_tokenizer_does_not_give_back_is_charged(tmp_path, documents, tokenizer):
     drawn = passages(documents, 24, 10)
     exact, nothing = charges(SimpleNamespace(tokenizer=tokenizer), drawn)
