@@ -92,6 +92,11 @@ class Analysis(abc.ABC):
         """Measures whose numbers it reads."""
         return (self.measure,)
 
+    @property
+    def interval_confidence(self) -> float:
+        """Confidence of the two-sided interval."""
+        return self.confidence
+
     @abc.abstractmethod
     def finding(self, found: Measurements) -> ClaimFinding:
         """Effect, interval and decision."""

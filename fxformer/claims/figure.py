@@ -1,6 +1,9 @@
 """Figure of a claim: effects and controls with intervals, expected regions, published values."""
 
+from collections.abc import Sequence
+
 from fxformer.claims.analysis import Analysis, ClaimFinding
+from fxformer.claims.counts import ExactNumber
 from fxformer.claims.table import effect_text
 from fxformer.claims.verdict import ClaimResult
 from fxformer.figures.drawing import Drawing
@@ -8,7 +11,7 @@ from fxformer.figures.intervals import IntervalPanel, IntervalRow, interval_plot
 
 LEGEND = (
     "Filled circles: effects, which must lie in the grey region; hollow circles: controls, which "
-    "must lie outside it; bars: {confidence:.0%} intervals over seeds; dashed line: published."
+    "must lie outside it; bars: {bars}; dashed line: published."
 )
 
 
@@ -24,14 +27,21 @@ def claim_figure(result: ClaimResult) -> Drawing:
             row = _row(name, parts[name], found, hollow)
             kind = type(parts[name]).__name__
             panels.setdefault((kind, parts[name].measure, parts[name].unit), []).append(row)
-    confidence = max(one.confidence for one in study.analyses.values())
     caption = f"{study.source}. {result.verdict.capitalize()}, {study.seeds} seeds an arm."
     return interval_plot(
         [IntervalPanel(_title(*key), rows) for key, rows in panels.items()],
         study.claim,
         caption,
-        LEGEND.format(confidence=confidence),
+        LEGEND.format(bars=_bars([*study.analyses.values(), *study.controls.values()])),
     )
+
+
+def _bars(drawn: Sequence[Analysis]) -> str:
+    """What the bars of these analyses are."""
+    exact = [one for one in drawn if isinstance(one, ExactNumber)]
+    shares = sorted({one.interval_confidence for one in drawn if one not in exact})
+    words = [f"{' and '.join(f'{one:.0%}' for one in shares)} intervals over seeds"] * bool(shares)
+    return ", or ".join(words + ["smallest to largest of exact numbers"] * bool(exact))
 
 
 def _row(name: str, one: Analysis, found: ClaimFinding, hollow: bool) -> IntervalRow:

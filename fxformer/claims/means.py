@@ -57,11 +57,6 @@ class MeanDifference(Analysis):
         effect = difference(own, other, self.interval, self.interval_confidence)
         return self.judged(effect, self.about)
 
-    @property
-    def interval_confidence(self) -> float:
-        """Confidence of the two-sided interval."""
-        return self.confidence
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Equivalence(MeanDifference):

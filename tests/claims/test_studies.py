@@ -9,12 +9,14 @@ import yaml
 from fxformer.claims import page, record
 from fxformer.claims.analysis import Measurements
 from fxformer.claims.cells import MeasuredCells, cells
+from fxformer.claims.figure import claim_figure
 from fxformer.claims.record import read_expected, recorded_studies
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
 from fxformer.cli.main import main
 from fxformer.config import folders
 from fxformer.errors import UserError
+from fxformer.figures.drawing import TextShape
 
 NAMES = list(study_files())
 SLOW = (  # base sizes are traced, two models compiled
@@ -200,6 +202,21 @@ def result(findings, controls):
 def test_a_claim_is_reproduced_only_where_its_controls_fail(findings, controls, verdict, code):
     found = result(findings, controls)
     assert (found.verdict, found.code) == (verdict, code)
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("reverse", "bars: 95% intervals over seeds;"),
+        ("gated_feed_forward", "bars: 90% and 95% intervals over seeds;"),
+        ("span_targets", "bars: smallest to largest of exact numbers;"),
+    ],
+)
+def test_the_legend_of_a_figure_says_what_its_bars_are(name, said):
+    study = load_study(name)
+    found = ClaimResult.of(study, Measurements({}), joules=0.0, seconds=0.0, unfinished={})
+    words = " ".join(one.text for one in claim_figure(found).shapes if isinstance(one, TextShape))
+    assert said in words
 
 
 def test_the_page_has_a_figure_for_each_recorded_claim():
