@@ -89,7 +89,7 @@ function claimSection(claim) {
   const svg = `data:image/svg+xml,${encodeURIComponent(claim.figure)}`;
   const cost = `${claim.seeds} ${claim.seeds === 1 ? "seed" : "seeds"} an arm, ${format.number(claim.minutes)} minutes, ${format.si(claim.joules, "J")} (${claim.energy || "not measured"}), ${claim.date}`;
   return h("section.card", h("h2", `Claim: ${claim.verdict}`),
-    claim.figure ? h("img.claim-figure", { src: svg, alt: `figure of ${claim.name}: effects and controls with intervals` }) : null,
+    claim.figure ? wide("figure", h("img.claim-figure", { src: svg, alt: `figure of ${claim.name}: effects and controls with intervals` })) : null,
     h("p.soft", cost),
     claim.figure ? h("p", "save the figure: ", save(svg, `${claim.name}.svg`, "SVG"), claim.pdf ? [" ", save(`data:application/pdf;base64,${claim.pdf}`, `${claim.name}.pdf`, "PDF")] : null) : null);
 }
