@@ -65,11 +65,14 @@ TITLES = {
     "MeanOrder": "smallest step of {}",
     "LogLogSlope": "exponent of {}",
     "LinearFit": "R² of a line of {}",
+    "PowerLaw": "exponent of {}",
+    "PowerLawForecast": "forecast / measured {}",
+    "OptimalSize": "exponent of the size with the best {}",
     "RunProportion": "share of runs by {}",
     "ExactNumber": "{}",
 }
 
 
 def _title(kind: str, measure: str, unit: str) -> str:
-    text = TITLES.get(kind, "{}").format(measure)
+    text = TITLES.get(kind, "{}").format(measure)  # "{}": of another package
     return f"{text} ({unit})" if unit else text

@@ -1,15 +1,17 @@
 """Studies of experiments/: they load, are refused with the key, and come to a verdict."""
 
+import importlib
 import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
 
-from fxformer.claims import page, record
+from fxformer.claims import analysis, page, record
 from fxformer.claims.analysis import Measurements
 from fxformer.claims.cells import MeasuredCells, cells
-from fxformer.claims.figure import claim_figure
+from fxformer.claims.figure import TITLES, claim_figure
 from fxformer.claims.record import read_expected, recorded_studies
 from fxformer.claims.study import ClaimStudy, load_study, study_files
 from fxformer.claims.verdict import ClaimResult
@@ -217,6 +219,18 @@ def test_the_legend_of_a_figure_says_what_its_bars_are(name, said):
     found = ClaimResult.of(study, Measurements({}), joules=0.0, seconds=0.0, unfinished={})
     words = " ".join(one.text for one in claim_figure(found).shapes if isinstance(one, TextShape))
     assert said in words
+
+
+def test_each_kind_of_analysis_has_a_title_in_figures():
+    def below(kind):
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    for file in Path(analysis.__file__).parent.glob("*.py"):
+        importlib.import_module(f"fxformer.claims.{file.stem}")
+    own = {
+        one.__name__ for one in below(analysis.Analysis) if one.__module__.startswith("fxformer")
+    }
+    assert own - {"Analysis"} == set(TITLES)
 
 
 def test_the_page_has_a_figure_for_each_recorded_claim():
