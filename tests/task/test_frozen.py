@@ -67,6 +67,7 @@ def test_the_head_is_trained_as_with_head_only(tmp_path, task, model, more):
     assert given[1].flops_per_token < given[0].flops_per_token
 
 
+@pytest.mark.slow
 def test_dropout_of_the_head_is_that_of_head_only(tmp_path):
     words = ["model.task_head.classification.dropout=0.3"]
     given = [setup_of(tmp_path, "classification", *words, one)

@@ -30,6 +30,7 @@ def opened(setup):
 
 
 @pytest.mark.parametrize("separator", [(), ("task.separator=' => '",)])
+@pytest.mark.sample(2)
 def test_a_decoder_writes_a_target_for_each_source(tmp_path, separator):
     words = ("task.prefix='turn: '", "generation@task.generation=beam", *separator)
     setup = seq2seq.setup_of(tmp_path, *words, model="gpt2")
