@@ -81,6 +81,7 @@ class Joined(NextSentence):
 
 @BOTH
 @pytest.mark.parametrize("knobs", [{}, {"rate": 0.2}, {"masking": Spans()}])
+@pytest.mark.sample(2)
 def test_the_checks_hold(objective, knobs, build, corpus, broken):
     one = build(objective, **knobs)
     assert broken(objective_checks(one), [(rows, one.corrupt(rows)) for rows in corpus]) == set()

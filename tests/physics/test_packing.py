@@ -49,9 +49,13 @@ def piece_losses(setup, params) -> dict[int, float]:
 
 
 @pytest.mark.parametrize(
-    ("model", "objective"), [("encoder", "mlm"), ("decoder", "clm"), ("seq2seq", "denoise")]
+    ("model", "objective"),
+    [
+        ("encoder", "mlm"),
+        pytest.param("decoder", "clm", marks=pytest.mark.slow),
+        pytest.param("seq2seq", "denoise", marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.sample(3)
 def test_packed_or_alone_a_piece_has_the_same_loss(model, objective, lines):
     knobs = (
         f"model={model}",
