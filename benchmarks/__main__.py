@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 NAMES = (
-    "step", "attention", "finetune", "generate", "corruption", "dashboard", "first_steps",
+    "step", "gpu", "attention", "finetune", "generate", "corruption", "dashboard", "first_steps",
     "intervals", "meter", "nvml", "overheads", "plans", "random_search", "step_table", "trial",
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Our side: the step that `fxformer train` would run, from the same configs."""
 
 import time
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import ClassVar, cast
 
@@ -31,11 +32,11 @@ def overrides(family: str, shape: Shape) -> list[str]:
     ]  # fmt: skip
 
 
-def config(family: str, shape: Shape):
-    """The composed config."""
+def config(family: str, shape: Shape, words: Sequence[str] | None = None):
+    """The composed config. words: what one would write, where that is not `overrides`"""
     folders.register()
     with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-        return compose("train", overrides(family, shape))
+        return compose("train", list(overrides(family, shape) if words is None else words))
 
 
 def vocabulary(size: int) -> Vocabulary:
@@ -47,26 +48,35 @@ def vocabulary(size: int) -> Vocabulary:
 
 def objective(family: str, shape: Shape):
     """The function key -> objective with its model."""
-    corpus = SimpleNamespace(vocabulary=vocabulary(shape.vocab))
-    return objective_factory(config(family, shape), corpus.vocabulary)
+    return objective_factory(config(family, shape), vocabulary(shape.vocab))
 
 
 class Side:
     """A state and its compiled step. `run(count)` makes steps and returns their seconds.
 
+    words: the command line, where it is not that of the family and the shape
+    objective: with abstract arrays
     compile_seconds: tracing and XLA, or reading the program from `cache`
     """
 
     versions: ClassVar = {"jax": jax.__version__}
 
-    def __init__(self, family: str, shape: Shape, cache: str | None = None):
+    def __init__(
+        self,
+        family: str,
+        shape: Shape,
+        cache: str | None = None,
+        words: Sequence[str] | None = None,
+    ):
         use_compile_cache(cache)
-        cfg, make = config(family, shape), objective(family, shape)
+        cfg = config(family, shape, words)
+        make = objective_factory(cfg, vocabulary(shape.vocab))
         trainer, layout = build(cfg.trainer), build(cfg.mesh)
         mesh, precision = layout.mesh(), build(cfg.precision)
         # of the experiment, training needs no data
         corpus = SimpleNamespace(memory=None)
-        known = SimpleNamespace(make=make, objective=abstract(make), corpus=corpus)
+        self.objective = abstract(make)
+        known = SimpleNamespace(make=make, objective=self.objective, corpus=corpus)
         experiment = cast(Experiment, known)
         made = training(cfg, trainer, experiment, precision, layout, mesh)
         start, step = made.init_state, made.step
