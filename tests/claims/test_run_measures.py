@@ -42,7 +42,7 @@ def test_a_run_is_measured_on_its_own_and_on_longer_rows(tmp_path):
     assert 0.8 < longer < 1.3
     with pytest.raises(UserError, match="no key data.lenght"):
         OtherRowsNumber(changes={"data.lenght": 256}).of_run(run)
-    assert ConfigNumber(key="data.batch").of_run(run) == 16
+    assert ConfigNumber(key="data.batch").of_run(run) == 8
     with pytest.raises(UserError, match="data.packing is .*not a number"):
         ConfigNumber(key="data.packing").of_run(run)
     parts = [RunJoules(phases=[name]).of_run(run) for name in ("train", "compile")]
