@@ -68,14 +68,14 @@ def evaluate_batches(
     Where `batches` names the `part` of a mixture that each batch is of, the losses of the parts are
     added, as "loss_PART".
     """
-    evaluate = evaluate.fresh() if isinstance(evaluate, CarriedEvaluation) else evaluate
+    step = _begun(evaluate)
     totals: dict[str | None, Any] = {}
     pending = None
     for batch in batches:
         if stop_requested():
             raise EvaluationAborted
         part = getattr(batches, "part", None)
-        pending, before = (part, batch, *evaluate(params, batch)), pending
+        pending, before = (part, batch, *step(params, batch)), pending
         if before is not None:
             _add_sums(totals, *before, observe)
     if pending is None:
@@ -85,6 +85,11 @@ def evaluate_batches(
         return averages(totals[None])
     whole = averages(functools.reduce(add, totals.values()))
     return whole | {f"loss_{part}": averages(sums)["loss"] for part, sums in totals.items()}
+
+
+def _begun(evaluate: Callable[..., tuple[dict, Any]]) -> Callable[..., tuple[dict, Any]]:
+    """An evaluation step for a pass over batches: a memory that it carries begins empty."""
+    return evaluate.fresh() if isinstance(evaluate, CarriedEvaluation) else evaluate
 
 
 def _add_sums(
