@@ -84,7 +84,7 @@ class MeshConfig:
         types = (AxisType.Auto,) * len(AXES)
         return jax.make_mesh(sizes, AXES, axis_types=types, devices=devices[:needed])
 
-    def sizes(self, count: int) -> tuple[int, int, int]:
+    def sizes(self, count: int) -> tuple[int, ...]:
         """Sizes of the axes for so many devices. Raises UserError if there are too few."""
         given = (self.data, self.fsdp, self.tensor)
         rest = count // math.prod(size for size in given if size != -1)

@@ -1,6 +1,6 @@
 """Restores a checkpoint onto a mesh and saves it elsewhere: one of the processes of a test.
 
-python restoring_process.py FROM TO DATA FSDP; the other processes as for `distributed=auto`
+python restoring_process.py FROM TO DATA FSDP TENSOR; the other processes as for `distributed=auto`
 """
 
 import sys
@@ -12,12 +12,15 @@ from fxformer.train.checkpoint_pieces import StoredPieces
 from fxformer.train.mesh import MeshConfig, with_shardings
 from fxformer.train.processes import Processes
 
+RULES = [("kernel$", -1), ("(embedding|odd|moment)$", -2)]
 
-def main(source: str, target: str, data: str, fsdp: str) -> None:
+
+def main(source: str, target: str, data: str, fsdp: str, tensor: str) -> None:
     """Restore and save; the sharding of each array is printed by process 0."""
     processes = Processes(DistributedConfig(detect=True, heartbeat_seconds=60.0).join())
     with processes.guarded():
-        config = MeshConfig(data=int(data), fsdp=int(fsdp), min_size=8)
+        sizes = {"data": int(data), "fsdp": int(fsdp), "tensor": int(tensor)}
+        config = MeshConfig(**sizes, min_size=8, tensor_rules=RULES)
         mesh = config.mesh()
         folder = Path(source, "00000007")
         like = StoredPieces(folder, read_host(folder)).abstract()

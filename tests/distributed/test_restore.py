@@ -15,7 +15,16 @@ from fxformer.train.checkpoint_files import read_host
 
 SCRIPT = Path(__file__).with_name("restoring_process.py")
 ROOT = Path(__file__).resolve().parents[2]
-HOPS = ((2, 4, 2, 4), (1, 8, 1, 8), (1, 1, 1, 1), (4, 2, 4, 2), (2, 4, 8, 1))  # …, data, fsdp
+HOPS = (  # processes, devices of each, data, fsdp, tensor
+    (2, 4, 2, 4, 1),
+    (1, 8, 1, 2, 4),
+    (2, 4, 2, 2, 2),
+    (1, 1, 1, 1, 1),
+    (4, 2, 1, 1, 8),
+    (1, 8, 1, 8, 1),
+    (4, 2, 4, 2, 1),
+    (2, 4, 8, 1, 1),
+)
 
 
 def state() -> dict[str, np.ndarray]:
@@ -31,19 +40,24 @@ def state() -> dict[str, np.ndarray]:
     }
 
 
-def moved(source: Path, target: Path, hop: tuple[int, int, int, int]) -> str:
+def moved(source: Path, target: Path, hop: tuple[int, ...]) -> str:
     """Restore and save in processes of their own; what process 0 says."""
-    processes, devices, data, fsdp = hop
+    processes, devices, *sizes = hop
     before = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     port, begun = free_port(), []
     for process in range(processes):
-        command = [sys.executable, str(SCRIPT), *map(str, (source, target, data, fsdp))]
+        command = [sys.executable, str(SCRIPT), *map(str, (source, target, *sizes))]
         env = environment(before, process, processes, devices, port)
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         begun.append(subprocess.Popen(command, env=env, **options))
-    said = [one.communicate(timeout=200) for one in begun]
+    said = [one.communicate(timeout=500) for one in begun]
     assert [one.returncode for one in begun] == [0] * processes, said
     return said[0][0]
+
+
+def _axes_of_kernel(hop: tuple[int, ...]) -> tuple[str | None, str]:
+    """Axes of the mesh over which rows and columns of the kernel are sharded."""
+    return ("fsdp" if hop[3] > 1 else None), "tensor"
 
 
 @pytest.mark.slow
@@ -66,4 +80,8 @@ def test_a_checkpoint_has_the_same_bytes_after_each_change_of_mesh_and_processes
         if hop[3] == 4:  # 1001 rows are never cut; 12 columns are
             assert "'params/embedding': (None, 'fsdp')" in said
             assert "'params/odd': ()" in said
+        if hop[4] > 1:  # neither are they split; matrices are, beside fsdp
+            both = ", ".join(f"{name!r}" for name in _axes_of_kernel(hop))
+            assert f"'params/blocks/kernel': (None, {both})" in said
+            assert "'tensor'" not in said.split("'params/embedding': (")[1].split(")")[0]
         source = target

@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from shell import DECODER, called, facts, fxformer, lines, only, start
+from shell import DECODER, ROOT, SMALL, called, facts, fxformer, lines, only, start
 
 from fxformer.cli.launch import environment, exit_code, has_gpus
 from fxformer.train.checkpoint_folder import CheckpointFolder
@@ -163,17 +164,50 @@ def test_of_two_launches_into_one_run_one_wins(tmp_path):
     assert process.wait(120) == 75
 
 
-@pytest.mark.slow
-def test_processes_with_another_config_are_refused_and_the_key_is_named(tmp_path):
+def refused_pair(tmp_path, *words: str, of_each=({}, {}), own=((), ())) -> str:
+    """What process 0 of two says, where they differ and both refuse.
+
+    words: of both; of_each: environment of each; own: its own words
+    """
     from fxformer.cli.launch import free_port
 
     given = {"FXFORMER_COORDINATOR": f"127.0.0.1:{free_port()}", "FXFORMER_PROCESSES": "2"}
     begun = []
     for process in range(2):
         folder = tmp_path / str(process)
-        folder.mkdir()
-        words = (*RUN, "distributed=auto", FAST, f"seed={process}", f"runs={tmp_path}/runs")
-        begun.append(start(*words, folder=folder, FXFORMER_PROCESS=str(process), **given))
-    assert [one.wait(120) for one in begun] == [2, 2]
-    assert "config seed: 0 in process 0" in (tmp_path / "0/err.txt").read_text()
+        folder.mkdir(exist_ok=True)
+        both = (*words, "distributed=auto", FAST, f"runs={tmp_path}/runs", *own[process])
+        env = given | {"FXFORMER_PROCESS": str(process)} | of_each[process]
+        begun.append(start(*both, folder=folder, **env))
+    assert [one.wait(400) for one in begun] == [2, 2]
     assert not list((tmp_path / "runs").glob("2*"))
+    return (tmp_path / "0/err.txt").read_text()
+
+
+@pytest.mark.slow
+def test_processes_with_another_config_are_refused_and_the_key_is_named(tmp_path):
+    said = refused_pair(tmp_path, *RUN, own=(("seed=0",), ("seed=1",)))
+    assert "config seed: 0 in process 0" in said
+
+
+@pytest.mark.slow
+def test_a_process_with_other_sources_is_refused(tmp_path):
+    for name in ("fxformer", "conf"):
+        shutil.copytree(ROOT / name, tmp_path / "other" / name)
+    with (tmp_path / "other/fxformer/errors.py").open("a") as file:
+        file.write("\nNEWER = True\n")
+    said = refused_pair(tmp_path, *RUN, of_each=({}, {"PYTHONPATH": str(tmp_path / "other")}))
+    assert "processes differ in the sources of fxformer" in said and "in process 1" in said
+
+
+@pytest.mark.slow
+def test_a_process_with_another_corpus_is_refused(tmp_path):
+    for process, word in enumerate(("moon", "noon")):
+        (tmp_path / str(process)).mkdir()
+        text = "\n\n".join(f"the {word} was seen {n} times over the sea" for n in range(400))
+        (tmp_path / str(process) / "corpus.txt").write_text(text)
+    words = ("data=text", "data.files=corpus.txt", "data.document_is=paragraph", "tokenizer=char")
+    said = refused_pair(
+        tmp_path, "train", "model=gpt2", "objective=clm", *words, *SMALL, "energy=tdp", "mesh=data"
+    )
+    assert "processes differ in the data: " in said and "hash" in said
