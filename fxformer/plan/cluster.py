@@ -7,9 +7,9 @@ left out, so it is a lower bound.
 
 import dataclasses
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from jax.sharding import AbstractMesh
+from jax.sharding import AbstractMesh, Mesh
 from omegaconf import DictConfig, open_dict
 
 from fxformer.energy.accelerators import accelerators, find_accelerator
@@ -153,11 +153,12 @@ def cluster_forecast(
             f"plan.cluster.devices={cluster.devices}: mesh= is laid over {math.prod(sizes)} of "
             "them; write mesh=data, mesh=fsdp or mesh=tensor, which take all that are left"
         )
-    mesh = AbstractMesh(sizes, AXES)
+    mesh = cast(Mesh, AbstractMesh(sizes, AXES))  # it has the names and sizes of the axes
     check_batch_size(setup.corpus.batch, mesh, setup.trainer.accumulate)
     check_tensor(setup.objective, setup.abstract_state.params, config, mesh)
     state = with_shardings(setup.abstract_state, config.shardings(setup.abstract_state, mesh))
-    traffic, by_name = step_traffic(setup, config, mesh), dict(zip(AXES, sizes, strict=True))
+    traffic = step_traffic(setup, config, mesh)
+    by_name: dict[str, int] = {str(name): n for name, n in zip(AXES, sizes, strict=True)}
     seconds = [one.sent / cluster.bandwidth(one, by_name) for one in traffic]
     peak = cluster.peak(setup.cfg.precision.compute)
     compute = executed / (math.prod(sizes) * cluster.mfu * peak)
