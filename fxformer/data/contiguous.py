@@ -14,9 +14,8 @@ import numpy as np
 from fxformer.batch import Rows
 from fxformer.data.documents import Documents
 from fxformer.data.loader import check_enough
-from fxformer.data.packing import Packed, Stream, Template, account
+from fxformer.data.packing import Packed, Stream, Template, account, joined
 from fxformer.data.permutation import Permutation
-from fxformer.errors import UserError
 from fxformer.types import Count
 
 GROUPS = 1 << 16  # of neighbouring documents, at most, that an epoch puts in another order
@@ -203,11 +202,5 @@ class Contiguous:
     memory: Count = 128
 
     def __call__(self, documents: Documents, length: int, template: Template) -> Packed:
-        if documents.scored is not None or documents.source is not None:
-            raise UserError("data/packing=contiguous would cut examples: take segments or padded")
-        if documents.codes is not None:
-            raise UserError(
-                "data/packing=contiguous joins texts of different control codes: take segments or "
-                "padded, or data.code=null"
-            )
-        return ContinuedStream(Stream(documents, length, template), length, self.memory)
+        stream = joined("contiguous", documents, length, template)
+        return ContinuedStream(stream, length, self.memory)

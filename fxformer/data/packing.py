@@ -268,17 +268,23 @@ class Stream:
         return account(self, len(self), tokens, tokens, self.joint * len(self.documents))
 
 
+def joined(name: str, documents: Documents, length: int, template: Template) -> Stream:
+    """All documents as one stream for data/packing=`name`. UserError for documents that cannot
+    be cut or joined."""
+    if documents.scored is not None or documents.source is not None:
+        raise UserError(f"data/packing={name} would cut examples: take segments or padded")
+    if documents.codes is not None:
+        raise UserError(
+            f"data/packing={name} joins texts of different control codes: take segments or "
+            "padded, or data.code=null"
+        )
+    return Stream(documents, length, template)
+
+
 @dataclasses.dataclass(frozen=True)
 class Blocks:
     """Every row full but the last; text of different documents may meet in a row (Radford et al.
     2019). The tokenizer's template is not used."""
 
     def __call__(self, documents: Documents, length: int, template: Template) -> Stream:
-        if documents.scored is not None or documents.source is not None:
-            raise UserError("data/packing=blocks would cut examples: take segments or padded")
-        if documents.codes is not None:
-            raise UserError(
-                "data/packing=blocks joins texts of different control codes: take segments or "
-                "padded, or data.code=null"
-            )
-        return Stream(documents, length, template)
+        return joined("blocks", documents, length, template)

@@ -37,7 +37,7 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
     shape, state = nnx.split(load_model(published(folder))[0])
     arrays = {k: jnp.asarray(v) for k, v in reference(folder).items()}
 
-    def foretold(state):
+    def predicted(state):
         model = nnx.merge(shape, state)
         source, segments = arrays["in.input_ids"], arrays["in.attention_mask"]
         words, there = (
@@ -48,7 +48,7 @@ def test_every_stream_of_prophetnet_foretells_what_transformers_does():
         ones = arrays["in.decoder_attention_mask"]
         return model.logits(model.decoder.predict_ngrams(words, ones, 3, **known)[0][:, 1:])
 
-    ours, theirs = jax.jit(foretold)(state), arrays["ahead.logits"]
+    ours, theirs = jax.jit(predicted)(state), arrays["ahead.logits"]
     assert ours.shape == theirs.shape  # [B n T V]
     assert np.abs(ours - theirs).max() <= TOLERANCE * max(1, np.abs(theirs).max())
 

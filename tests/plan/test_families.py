@@ -28,7 +28,7 @@ def words(family: str) -> list[str]:
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
     for name in choices("model")
 ])  # fmt: skip
-def test_a_family_has_the_parameters_and_the_arithmetic_that_were_foretold(family):
+def test_a_family_has_the_parameters_and_the_arithmetic_that_plan_says(family):
     """The first state is made for real; its arrays are counted, and what a step multiplies."""
     given = words(family)
     setup = ready(*given)

@@ -36,14 +36,14 @@ def compiled_without_check(*words: str) -> tuple[Setup, list[Collective]]:
 def compiled(*words: str) -> tuple[Setup, list[Collective]]:
     """The same; the bytes are those of the formulas of `fxformer plan` within 5 %."""
     setup, found = compiled_without_check(*words)
-    counted, foretold = collections.Counter(), collections.Counter()
+    counted, expected = collections.Counter(), collections.Counter()
     for one in found:
         counted[one.kind, one.devices] += one.moved
     for one in step_traffic(setup, build(setup.cfg.mesh), setup.mesh):
-        foretold[one.kind, one.devices] += one.sent
-    for key in counted | foretold:
-        print(words[-2:], *key, "counted", counted[key], "formula", foretold[key])
-        assert abs(counted[key] - foretold[key]) <= 0.05 * foretold[key], key
+        expected[one.kind, one.devices] += one.sent
+    for key in counted | expected:
+        print(words[-2:], *key, "counted", counted[key], "formula", expected[key])
+        assert abs(counted[key] - expected[key]) <= 0.05 * expected[key], key
     return setup, found
 
 
