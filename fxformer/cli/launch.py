@@ -7,7 +7,6 @@ processors without accelerators each simulates devices. The first process that e
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from fxformer.arguments import Parser
-from fxformer.distributed.config import COORDINATOR, PROCESS, PROCESSES
+from fxformer.distributed.config import COORDINATOR, PROCESS, PROCESSES, free_port
 from fxformer.errors import UserError
 
 GRACE = 60.0  # seconds that the others are given to end after the first one has
@@ -95,13 +94,6 @@ def has_gpus(environ: Mapping[str, str]) -> bool:
     """Whether the processes will use GPUs."""
     wanted = environ.get("JAX_PLATFORMS", "")
     return wanted != "cpu" and any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 def started(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen:

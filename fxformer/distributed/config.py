@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import socket
 from typing import Annotated
 
 from fxformer.distributed.group import ONE_PROCESS, ProcessGroup
@@ -119,3 +120,10 @@ class DistributedConfig:
             return self.coordinator, self.processes, self.process
         processes = self.processes or there.get_process_count()
         return self.coordinator, processes, self.process
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.socket() as held:
+        held.bind(("", 0))
+        return held.getsockname()[1]

@@ -3,6 +3,7 @@
 These run trials on this machine; those of `cluster_launchers` start workers on others.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Protocol
 from rich.console import Console
 
 from fxformer.errors import UserError
+from fxformer.search.job_tasks import JobTask, Leader
 from fxformer.search.leases import LeaseStore
 from fxformer.search.options import WorkerOptions
 from fxformer.search.process import ATTEMPT, Process, Resources, TrialCommands, split_resources
@@ -47,15 +49,24 @@ class Launcher(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class ProcessLauncher:
-    """Runs every trial in a process of its own, which isolates its memory and its crashes."""
+    """Runs every trial in a process of its own, which isolates its memory and its crashes. In a
+    cluster job of several tasks each of them has a process of the trial (job_tasks.py)."""
 
     def __call__(self, job: Job) -> str:
+        task = JobTask.from_environment()
+        with contextlib.nullcontext() if task is None else Leader(task) as leader:
+            return self._run(job, leader)
+
+    def _run(self, job: Job, leader: Leader | None) -> str:
         def start(study: Study, trial: Trial, place: Resources, env: TrialEnv) -> Process:
             run = _resumable(study, trial)
             argv = job.commands.resume(run) if run else job.commands.fresh(trial.overrides)
             overrides = [f"resume={trial.run}"] if run else [*study.overrides, *trial.overrides]
             header = f"{ATTEMPT}{env.attempt}: {' '.join(overrides)}"
-            return Process(argv, study.log(trial.slot), place, env.environment(), header)
+            environ = env.environment()
+            if leader is not None:
+                argv, environ = leader.called(argv, env)
+            return Process(argv, study.log(trial.slot), place, environ, header)
 
         places = split_resources(job.options.workers, job.options.devices)
         return _work(job, start, places, in_process=False)

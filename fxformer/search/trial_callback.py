@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fxformer.config.build import build
+from fxformer.distributed.group import ONE_PROCESS, ProcessGroup
 from fxformer.errors import UserError
 from fxformer.search import leases, study_io
 from fxformer.search.study import Study
@@ -32,14 +33,18 @@ class TrialCallback:
         if env.parent is not None:
             threading.Thread(target=self._exit_with_parent, args=(env.parent,), daemon=True).start()
 
-    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> "EvaluationReporter":
+    def __call__(
+        self, run: Run, kwh: Callable[[float], float], until: int, group: ProcessGroup = ONE_PROCESS
+    ) -> "EvaluationReporter":
         """Record the run of the trial; returns the callback that reports its evaluations.
 
         kwh: joules -> kWh
         until: last step of the trial
+        group: processes that train it; the first of them writes
         """
-        self.write(run=os.path.relpath(run.folder, self.study.runs))
-        return EvaluationReporter(self, kwh, until)
+        if group.first:
+            self.write(run=os.path.relpath(run.folder, self.study.runs))
+        return EvaluationReporter(self, kwh, until, group)
 
     def write(self, **changes: Any) -> None:
         """Update the file of the trial; exits if another worker has taken the trial over."""
@@ -65,11 +70,18 @@ class TrialCallback:
 
 
 class EvaluationReporter(Callback):
-    """After each evaluation: records it in the file of the trial, and stops a pruned trial."""
+    """After each evaluation: records it in the file of the trial, and stops a pruned trial. Of
+    several processes the first does so, and the others stop with it."""
 
-    def __init__(self, trial: TrialCallback, kwh: Callable[[float], float], until: int):
+    def __init__(
+        self,
+        trial: TrialCallback,
+        kwh: Callable[[float], float],
+        until: int,
+        group: ProcessGroup = ONE_PROCESS,
+    ):
         super().__init__(1)
-        self.trial, self.kwh, self.until = trial, kwh, until
+        self.trial, self.kwh, self.until, self.group = trial, kwh, until, group
         self._last: int | None = None
 
     def due(self, run: LoopState) -> bool:
@@ -81,6 +93,14 @@ class EvaluationReporter(Callback):
 
     def __call__(self, run: LoopState) -> None:
         self._last = run.step
+        reason = self._reported(run) if self.group.first else None
+        if run.step < self.until and run.status is None:
+            reason = self.group.share("pruned", reason)
+            if reason is not None:
+                run.stop("pruned", reason)
+
+    def _reported(self, run: LoopState) -> str | None:
+        """Report the evaluation of this step; why the trial is to be pruned, None: it is not."""
         require_attributable(self.trial, getattr(run.meter, "unattributed", {}), run.totals.joules)
         name = self.trial.study.objectives[0]
         if name not in run.valid:
@@ -94,8 +114,7 @@ class EvaluationReporter(Callback):
         kwh = study_io.kwh_of_earlier_runs(trial) + self.kwh(run.totals.joules)
         report = (run.step, float(run.valid[name]), kwh)
         self.trial.write(reports=(*kept, report))
-        if run.step < self.until and run.status is None and (reason := self.trial.stop_reason()):
-            run.stop("pruned", reason)
+        return self.trial.stop_reason() if run.step < self.until and run.status is None else None
 
     def finish(self, run: LoopState) -> None:
         if self.due(run):

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from fxformer.config import folders
 from fxformer.config.build import build, cause
+from fxformer.distributed.group import ProcessGroup
 from fxformer.energy import ledger
 from fxformer.energy.config import TDPEnergy
 from fxformer.energy.crosscheck import CrossCheck
@@ -43,8 +44,11 @@ class Watch(Protocol):
     @property
     def facts(self) -> Mapping[str, Any]: ...
 
-    def __call__(self, run: Run, kwh: Callable[[float], float], until: int) -> Callback:
-        """What is to happen after evaluations. kwh: joules -> kWh; until: the last step"""
+    def __call__(
+        self, run: Run, kwh: Callable[[float], float], until: int, group: ProcessGroup
+    ) -> Callback:
+        """What is to happen after evaluations. kwh: joules -> kWh; until: the last step; group: the
+        processes of the run"""
         ...
 
 
@@ -52,16 +56,15 @@ def main(cfg: DictConfig, watch: Watch | None = None) -> None:
     """Train as `cfg` says. Raises SystemExit where the run does not end as done (75, 3)."""
     processes = Processes(build(cfg.distributed).join())
     if not processes.group.alone:
-        check_distributed(cfg, watch)
+        check_distributed(cfg)
     with processes.guarded():
         processes.require_same("the", lambda: code_facts(cfg))
         attempt(cfg, processes, watch)
 
 
-def check_distributed(cfg: DictConfig, watch: Watch | None) -> None:
+def check_distributed(cfg: DictConfig) -> None:
     """Raise UserError for what one process alone can do."""
     refused = {
-        "a trial of a search": watch is not None,
         "task.frozen=true": is_frozen(cfg),
         "trainer.schedule_on=budget": cfg.trainer.schedule_on == "budget",
     }
@@ -132,7 +135,8 @@ def train(
     try:
         if processes.group.first:
             keep_grid(energy, run)
-        more = [watch(run, energy.carbon.kwh, cfg.trainer.steps)] if watch else []
+        last = cfg.trainer.steps
+        more = [watch(run, energy.carbon.kwh, last, processes.group)] if watch else []
         trainer = Trainer(setup, run, meter, kept, energy, console, check, processes, more)
         ended = trainer.train()
     except BaseException as error:

@@ -1,5 +1,6 @@
 """Workers that a cluster starts: submitit's local executor does what its SLURM one does."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fxformer.errors import UserError
 from fxformer.search import cluster_launchers
 from fxformer.search.study import find
 from tests.search import fake_worker
@@ -90,6 +92,11 @@ def test_a_job_that_is_taken_away_queues_up_again_as_it_was():
             {"timeout_min": 60, "cpus_per_task": 2, "gpus_per_node": 1, "mem_gb": 8.0,
              "slurm_partition": "gpu", "slurm_additional_parameters": {"constraint": "a100"}},
         ),
+        (
+            {"nodes": 4, "tasks": 2, "gpus": 8},
+            {"timeout_min": 60, "cpus_per_task": 2, "gpus_per_node": 8, "nodes": 4,
+             "tasks_per_node": 2},
+        ),
     ],
 )  # fmt: skip
 def test_what_slurm_is_asked_for(knobs, given, tmp_path):
@@ -97,6 +104,53 @@ def test_what_slurm_is_asked_for(knobs, given, tmp_path):
     assert parameters == given
     executor = submitit.AutoExecutor(tmp_path, cluster="debug")
     executor.update_parameters(name="x", **parameters)  # submitit refuses names it does not know
+
+
+@pytest.mark.parametrize(
+    "knobs, words",
+    [
+        ({"cluster": "local", "nodes": 2}, "one machine; write search.launcher.tasks=2"),
+        ({"tasks": 4, "gpus": 6}, "4 tasks on a machine do not divide them; write 8"),
+    ],
+)
+def test_tasks_that_a_machine_cannot_hold_are_refused(knobs, words):
+    with pytest.raises(UserError, match=words):
+        cluster_launchers.SubmititLauncher(**knobs)
+
+
+def test_tasks_of_a_job_divide_its_machines_and_their_gpus(tmp_path, monkeypatch):
+    """Task 5 of 4 machines with two tasks and 8 GPUs each: the second of the third machine."""
+    given = {"SUBMITIT_EXECUTOR": "slurm", "SUBMITIT_FOLDER": str(tmp_path), "SLURM_JOB_ID": "7",
+             "SLURM_NTASKS": "8", "SLURM_JOB_NUM_NODES": "4", "SLURM_NODEID": "2",
+             "SLURM_PROCID": "5", "SLURM_LOCALID": "1"}  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    task = cluster_launchers.WorkerCommand((), gpus=8).task()
+    assert task is not None
+    assert (task.rank, task.count, task.devices) == (5, 8, (4, 5, 6, 7))
+    assert task.folder == str(tmp_path / "7_tasks")
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert cluster_launchers.WorkerCommand(()).task() is None
+
+
+@pytest.mark.slow
+def test_a_trial_is_trained_by_all_tasks_of_its_job(tmp_path):
+    """A job of submitit's local executor with two tasks: each has a process of both trials."""
+    from shell import DECODER, fxformer
+
+    code, out, err = fxformer(
+        "train", "-m", *DECODER, "trainer.steps=4", "trainer.eval_every=2", "search.name=jobs",
+        "search/launcher=submitit", "search.launcher.cluster=local", "search.launcher.tasks=2",
+        "mesh=data", "optimizer.lr=1e-6,1e-2", "search/pruner=halving",
+        "search.pruner.min_resource=2", "search.pruner.reduction_factor=2", folder=tmp_path,
+    )  # fmt: skip
+    assert code == 0, out + err
+    trials = find(tmp_path / "runs", "jobs").trials()
+    assert sorted(trial.state for trial in trials) in (["complete", "pruned"], ["complete"] * 2)
+    for trial in trials:
+        facts = json.loads((tmp_path / "runs" / trial.run / "run.json").read_text())
+        assert [one["devices"] for one in facts["processes"]] == [1, 1]
+        assert facts["mesh"]["data"] == 2 and trial.attempts == 1
 
 
 @pytest.mark.slow
