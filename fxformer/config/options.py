@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fxformer.config import folders, packages
+from fxformer.config.compose_parts import compose_parts, has_hydra
 
 
 def composed(name: str | None, overrides: Iterable[str]) -> DictConfig:
@@ -51,7 +52,8 @@ def _composed(name: str | None, overrides: tuple[str, ...], places: tuple[Path, 
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
-            return compose(name, list(overrides))
+            build = compose if has_hydra(name, overrides) else compose_parts
+            return build(name, list(overrides))
     finally:
         GlobalHydra.instance().hydra = before
 
