@@ -10,9 +10,12 @@ from fxformer.errors import UserError
 from fxformer.rules import named
 from tests.distillation.pairs import NO_DROPOUT, logits, one_step, pair, warm_started
 
+SLOW = pytest.mark.slow
 
-@pytest.mark.sample(3)
-@pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
+
+@pytest.mark.parametrize(
+    "family", ["bert", *(pytest.param(f, marks=SLOW) for f in ("gpt2", "bart"))]
+)
 def test_a_teacher_against_itself_gives_its_entropy(family):
     setup = pair(family, *NO_DROPOUT, "distillation.terms.hidden.layers=uniform")
     state = warm_started(setup)
@@ -27,14 +30,13 @@ def test_a_teacher_against_itself_gives_its_entropy(family):
 
 
 def test_the_teacher_has_no_dropout_and_does_not_learn():
-    """Its dropout would make soft targets differ from step to step."""
+    """Its dropout would make soft targets differ from step to step. A student without dropout has
+    no divergence: see its entropy."""
     setup = pair("bert", "model.dropout=0.5", "distillation.hard=0")
     teacher = {path: np.array(leaf) for path, leaf in named(setup.teacher.params).items()}
     state = warm_started(setup)
     new, told = one_step(setup, state)
     assert told["soft_divergence"] > 1e-4  # the student drops out
-    again = one_step(pair("bert", *NO_DROPOUT, "distillation.hard=0"))[1]
-    assert again["soft_divergence"] == pytest.approx(0, abs=1e-6)
     control = ("distillation.hard=0", "distillation.shuffled=true")
     shuffled = one_step(pair("bert", *NO_DROPOUT, *control))[1]
     assert shuffled["soft_divergence"] > 1e-3 and shuffled["hidden_loss"] > 1e-3

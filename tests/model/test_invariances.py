@@ -69,7 +69,7 @@ PACKED = [
 
 
 @pytest.mark.parametrize(("kind", "part"), PACKED)
-@pytest.mark.sample(5)
+@pytest.mark.sample(8)
 def test_packing_and_padding_are_invisible(kind, part):
     """Two texts and padding in one row give each text the numbers it has alone in a row."""
     model = built(kind, part)
