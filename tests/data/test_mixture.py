@@ -50,6 +50,22 @@ def test_a_batch_is_a_function_of_seed_and_number():
     assert not np.array_equal(one[0].tokens, Shuffled(mixed, 4, 4)[0].tokens)
 
 
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_make_the_rows_of_one(processes):
+    """Each makes its own rows alone, of training batches and of those of an evaluation."""
+    mixed, joined = MixedRows(PARTS, {"a": 0.5, "b": 0.3, "c": 0.2}), JoinedRows(PARTS, 8)
+    shares = np.split(np.arange(8), processes)
+    shares[0], shares[1] = np.array([0, *shares[1][1:]]), np.array([shares[1][0], *shares[0][1:]])
+    shares = [np.sort(share) for share in shares]
+    one = [*(Shuffled(mixed, 8, 3)[n] for n in range(12)), *InOrder(joined, 8)]
+    for own in shares:
+        part = [*(Shuffled(mixed, 8, 3, own)[n] for n in range(12)), *InOrder(joined, 8, own)]
+        for whole, rows in zip(one, part, strict=True):
+            assert rows.epoch == whole.epoch and rows.seed == whole.seed
+            for name in ("tokens", "segments", "examples"):
+                np.testing.assert_array_equal(getattr(rows, name), getattr(whole, name)[own])
+
+
 def test_repeats_have_examples_of_their_own():
     mixed = MixedRows(PARTS, {"a": 0.5, "b": 0.3, "c": 0.2})
     examples = mixed.rows(np.arange(40)).examples.ravel()

@@ -8,6 +8,8 @@ import sys
 import jax
 import numpy as np
 
+from fxformer.train.evaluation import evaluate_batches
+from fxformer.train.split_batches import SplitBatches
 from tests.first_state import compiled_step, first_state
 from tests.physics.training import ready
 
@@ -15,7 +17,10 @@ FAMILIES = {
     "bert": ("model=bert", "objective=mlm"),
     "gpt2": ("model=gpt2", "objective=clm"),
     "bart": ("model=bart", "objective=denoise"),
-}
+    "transfo_xl": (
+        "model=transfo_xl", "objective=clm", "data/packing=contiguous", "data.packing.memory=8",
+    ),
+}  # fmt: skip
 SMALL = (
     "tokenizer=none", "data=markov", "data.symbols=11", "data.valid_examples=32", "data.length=16",
     "data.batch=16", "data.workers=0", "model.dim=16", "model.heads=4", "model.ffn.hidden=32",
@@ -44,10 +49,9 @@ def series(steps: int, *words: str) -> dict[str, np.ndarray]:
         for name, values in found.items():
             total, weight = jax.device_get(sums[name])
             values.append(total / weight)
-    valid = setup.objective.corrupt(setup.data.valid(setup.corpus.batch)[0])
-    total, weight = jax.jit(setup.evaluate)(state.ema, setup.put(valid))[0]["loss"]
+    average = evaluate_batches(setup.evaluation(), state.ema, SplitBatches(setup))["loss"]
     return {name: np.array(values) for name, values in found.items()} | {
-        "average": np.array([total / weight])
+        "average": np.array([average])
     }
 
 
