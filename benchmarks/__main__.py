@@ -8,8 +8,8 @@ from pathlib import Path
 
 NAMES = (
     "step", "gpu", "attention", "finetune", "generate", "corruption", "dashboard", "first_steps",
-    "intervals", "meter", "nvml", "overheads", "plans", "random_search", "step_table", "text",
-    "trial",
+    "intervals", "meter", "nvml", "overheads", "plans", "random_search", "scaling", "step_table",
+    "text", "trial",
 )  # fmt: skip
 
 

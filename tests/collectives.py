@@ -12,6 +12,9 @@ CALLED = re.compile(r"(?:body|condition|to_apply|calls|(?:true|false)_computatio
 BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 OPERATION = re.compile(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\(")
+DEFINED = re.compile(r"(?:ROOT )?%?([\w.\-]+) = ([a-z]+\d*)\[([\d,]*)\]")
+PRODUCT = re.compile(r"= [a-z]+\d*\[([\d,]*)\]\S* dot\((?:[a-z]+\d*\[[\d,]*\]\S* )?%?([\w.\-]+)")
+CONTRACTED = re.compile(r"lhs_contracting_dims=\{([\d,]*)\}")
 SHAPE = re.compile(r"([a-z]+\d*)\[([\d,]*)\]")
 
 
@@ -41,22 +44,47 @@ class Collective:
 def collectives(text: str) -> list[Collective]:
     """Those of the HLO of a compiled program, as `compiled.as_text()` gives it; operations among
     one device alone are left out."""
-    bodies, entry, name = collections.defaultdict(list), "", None
     partitions = re.search(r"num_partitions=(\d+)", text)
     everyone = int(partitions[1]) if partitions else 1
+    found = []
+    for line, times in executed(text):
+        if operation := OPERATION.search(line):
+            one = _collective(operation, line, times, everyone)
+            found.extend([one] if one.devices > 1 else [])
+    return found
+
+
+def product_flops(text: str) -> int:
+    """FLOPs of the matrix products of one device in a step: two for each multiplication."""
+    shapes = {}
+    for line in text.splitlines():
+        if known := DEFINED.match(line.strip()):
+            shapes[known[1]] = [int(n) for n in known[3].split(",") if n]
+    total = 0
+    for line, times in executed(text):
+        if product := PRODUCT.search(line):
+            left = shapes[product[2]]
+            axes = [int(n) for n in CONTRACTED.search(line)[1].split(",") if n]
+            out = math.prod(int(n) for n in product[1].split(",") if n)
+            total += 2 * times * out * math.prod(left[axis] for axis in axes)
+    return total
+
+
+def executed(text: str) -> list[tuple[str, int]]:
+    """(line, how often it runs) of the operations of a program, those in loops and fusions too."""
+    bodies, entry, name = collections.defaultdict(list), "", None
     for line in text.splitlines():
         if header := HEADER.match(line.strip()):
             name = header[2]
             entry = name if header[1] else entry
         elif name is not None:
             bodies[name].append(line.strip())
-    found: list[Collective] = []
+    found: list[tuple[str, int]] = []
 
     def visit(name: str, times: int) -> None:
         for line in bodies[name]:
-            if operation := OPERATION.search(line):
-                one = _collective(operation, line, times, everyone)
-                found.extend([one] if one.devices > 1 else [])
+            found.append((line, times))
+            if OPERATION.search(line):  # what it applies is a sum of two numbers
                 continue
             trips = TRIPS.search(line) if " while(" in line else None
             called = CALLED.findall(line)
