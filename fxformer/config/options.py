@@ -15,6 +15,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from fxformer.config import folders, packages
 from fxformer.config.compose_parts import compose_parts, has_hydra
+from fxformer.config.parsed_files import parse_once
 
 
 def composed(name: str | None, overrides: Iterable[str]) -> DictConfig:
@@ -52,6 +53,7 @@ def _composed(name: str | None, overrides: tuple[str, ...], places: tuple[Path, 
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(folders.conf_folder()), version_base="1.3"):
+            parse_once()
             build = compose if has_hydra(name, overrides) else compose_parts
             return build(name, list(overrides))
     finally:
