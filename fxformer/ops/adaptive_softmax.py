@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from fxformer.ops.cross_entropy import Sums, chunks, fold, gradient, logits_of
+from fxformer.ops.cross_entropy import Sums, chunks, fold, gradient, logits_of, softmax_of
 
 Softmax = tuple[Float[Array, "N E"], Float[Array, "V E"], Float[Array, "V"]]
 
@@ -71,9 +71,10 @@ def adaptive_log_softmax(softmaxes: list[tuple]) -> Float[Array, "*B V"]:
 
 
 def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, "c"]):
-    """((loss, nll, hit) of each row, (output, whether it is used, log Z) of each softmax)."""
+    """((loss, nll, hit) of each row, (output, whether it is used, `Softmax`) of each softmax)."""
     first = logits[0].shape[-1] - (len(logits) - 1)
-    log_z = [jax.nn.logsumexp(y, axis=-1) for y in logits]
+    softmaxes = [softmax_of(y) for y in logits]
+    log_z = [each.log_z for each in softmaxes]
     starts = [0, *accumulate((y.shape[-1] for y in logits[1:-1]), initial=first)][: len(logits)]
     into = [logits[0][:, first + k] - log_z[0] for k in range(len(logits) - 1)]
     shifts = [-log_z[0], *(c - z for c, z in zip(into, log_z[1:], strict=True))]
@@ -88,10 +89,10 @@ def _rows(z_loss: float, logits: list[Float[Array, "c V"]], targets: Int[Array, 
         if k:
             top = jnp.where(here, first + k - 1, top)
             penalty += jnp.where(here, jnp.square(log_z[k]), 0)
-            path.append((own, here, log_z[k]))
+            path.append((own, here, softmaxes[k]))
     hit = cast(Array, right >= best).astype(jnp.float32)
     scores = (z_loss * penalty - right, -right, hit)
-    return scores, [(top, jnp.ones_like(top, bool), log_z[0]), *path]
+    return scores, [(top, jnp.ones_like(top, bool), softmaxes[0]), *path]
 
 
 def _logits(features, kernels, biases) -> list[Float[Array, "c V"]]:
@@ -122,10 +123,7 @@ def _forward(z_loss, features, kernels, biases, targets, weights):
         x, t, w = part
         logits = _logits(x, kernels, biases)
         scores, path = _rows(z_loss, logits, t)
-        d = [
-            gradient((0.0, z_loss), y, z, own, w * on)
-            for y, (own, on, z) in zip(logits, path, strict=True)
-        ]
+        d = [gradient((0.0, z_loss), softmax, own, w * on) for own, on, softmax in path]
         d_x, products = [], []
         for each, kernel, given in zip(d, kernels, x, strict=True):
             narrow, wide = each.astype(given.dtype), {"preferred_element_type": jnp.float32}
