@@ -22,7 +22,11 @@ def _matmul_forward(x, kernel):
 
 def _matmul_backward(saved, grad):
     x, kernel = saved
-    return grad @ kernel.T, x.T @ grad
+    if kernel.shape[0] <= kernel.shape[1]:
+        return grad @ kernel.T, x.T @ grad
+    # XLA on CPU rearranges the first factor: the narrower one. The barrier keeps it from turning the
+    # product round again.
+    return grad @ kernel.T, jax.lax.optimization_barrier(grad.T @ x).T
 
 
 matmul.defvjp(_matmul_forward, _matmul_backward)
