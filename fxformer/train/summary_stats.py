@@ -46,10 +46,7 @@ def plateau(setup: Setup, valid: Mapping[str, float]) -> list[tuple[str, str]]:
     # synthetic and labelled tasks score answers, whose frequencies are not those of all tokens
     if not text or "nll" not in valid or valid["nll"] < guess - MARGIN:
         return []
-    trials = ["more steps (trainer.steps)"]
-    residual = OmegaConf.select(setup.cfg, "model.residual._target_", default="")
-    if str(residual).endswith(".Post"):
-        trials.append("model/residual=pre, which bears a larger optimizer.lr")
+    trials = ["more steps (trainer.steps)", "half or twice the optimizer.lr"]
     if setup.cfg.data.batch * setup.cfg.data.length < SMALL_BATCH:
         trials.append("a larger data.batch")
     worse = valid["nll"] > guess + MARGIN
