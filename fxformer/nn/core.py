@@ -24,8 +24,8 @@ def _matmul_backward(saved, grad):
     x, kernel = saved
     if kernel.shape[0] <= kernel.shape[1]:
         return grad @ kernel.T, x.T @ grad
-    # XLA on CPU rearranges the first factor: the narrower one. The barrier keeps it from turning the
-    # product round again.
+    # XLA on CPU rearranges the first factor: the narrower one. The barrier keeps it from turning
+    # the product round again.
     return grad @ kernel.T, jax.lax.optimization_barrier(grad.T @ x).T
 
 
