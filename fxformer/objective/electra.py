@@ -6,7 +6,7 @@ from typing import ClassVar, cast
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from fxformer.batch import Batch, Rows, Vocabulary
 from fxformer.model.generator import Generator, scale_transformer, unwrap_partial
@@ -103,10 +103,14 @@ class ReplacedTokenDetection(MaskedLM):
         drawn = self.drawn(batch, features, kernel, bias)
         found = self.detect(batch, drawn, second)
         wrong = put(batch, drawn != batch.targets, jnp.zeros(batch.tokens.shape, bool))
-        seen = detection(found, wrong, batch.segments > 0)
+        seen = detection(found, wrong, self.counted(batch))
         total, weight = seen["discriminator_loss"]
         loss = sums["loss"][0] * batch.balance[0] + self.discriminator_weight * total
         return {**sums, **seen, "loss": (loss, weight)}
+
+    def counted(self, batch: Batch) -> Bool[Array, "B T"]:
+        """Tokens at which the discriminator is scored: all but padding."""
+        return batch.segments > 0
 
     def proposals(self, batch: Batch, key: Array | None = None):
         """The generator's (features [B·M E], kernel [V E], bias [V] | None) at the picked."""

@@ -16,6 +16,7 @@ from fxformer.model.generator import as_language_model
 from fxformer.nn.head import ReplacedTokenHead
 from fxformer.objective.detection import detection
 from fxformer.objective.electra import ReplacedTokenDetection, put
+from fxformer.objective.electra_selected import SelectedTokenDetection
 from fxformer.objective.infilling import InfillExample
 from fxformer.rules import named
 from fxformer.train.precision import Precision
@@ -30,10 +31,10 @@ HEAD = partial(ReplacedTokenHead, act=jax.nn.gelu)
 def make(vocabulary):
     """make(overrides, knobs) -> the objective on a tiny encoder, its weights well above noise."""
 
-    def built(*overrides, model="electra", seed=0, **knobs):
+    def built(*overrides, model="electra", seed=0, kind=ReplacedTokenDetection, **knobs):
         body = network(model, *SMALL, "model.layers=1", "model.dropout=0.0", *overrides)
         knobs = {"head": HEAD, "generator_size": 0.5, **knobs}
-        made = ReplacedTokenDetection(body, vocabulary=vocabulary, rngs=nnx.Rngs(seed), **knobs)
+        made = kind(body, vocabulary=vocabulary, rngs=nnx.Rngs(seed), **knobs)
         shape, state = nnx.split(made)
         leaves, tree = jax.tree.flatten(nnx.to_pure_dict(state))
         noise = normal_like(leaves, 0.2, seed)
@@ -113,6 +114,22 @@ def test_the_numbers_say_what_they_are(electra, batch):
     nll, found = (sums[name][0] / sums[name][1] for name in ("nll", "discriminator_loss"))
     assert sums["loss"][0] / tokens == pytest.approx(nll + 50 * found, rel=1e-5)
     assert 0 < sums["replaced"][0] <= targets
+
+
+def test_detection_at_the_selected_alone(electra, make, pack):
+    rows = pack([[(0, 20), (1, 12)], [(2, 31)], [(3, 9)], []], 32)
+    other = make(kind=SelectedTokenDetection)
+    whole, batch = electra.corrupt(rows), other.corrupt(rows)
+    given = drawn(electra, whole)
+    sums = ask(other, lambda o, b: o(b))(batch)
+    logits = ask(electra, lambda o, b: o.detect(b, given))(whole)
+    at = np.take_along_axis(np.asarray(logits), np.asarray(batch.picked), 1)
+    wrong = np.asarray(given != whole.targets)
+    loss = (np.logaddexp(0, at) - wrong * at)[batch.weights > 0]
+    assert float(sums["discriminator_loss"][1]) == float(sums["loss"][1]) == loss.size
+    assert float(sums["discriminator_loss"][0]) == pytest.approx(loss.sum(), rel=1e-4)
+    nll = float(sums["nll"][0]) / loss.size
+    assert float(sums["loss"][0]) / loss.size == pytest.approx(nll + 50 * loss.mean(), rel=1e-4)
 
 
 def test_a_drawn_token_that_was_there_before_is_original(electra, batch):
