@@ -1,6 +1,7 @@
 """Measures of trained runs: on other rows, without some heads, of generated texts."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from fxformer.claims.measures import ConfigNumber, RunJoules, SummaryNumber
 from fxformer.claims.other_rows import OtherRowsNumber
 from fxformer.claims.removed_heads import without
+from fxformer.claims.training_cost import TrainingCostToReach, first_crossing
 from fxformer.cli.main import main
+from fxformer.energy.totals import EnergyTotals
 from fxformer.errors import UserError
 from fxformer.track.run_reader import StoredRun
 
@@ -28,6 +31,35 @@ def test_changes_are_of_data_or_objective():
         OtherRowsNumber(changes={})
     with pytest.raises(UserError, match="model.layers: expected a key of data"):
         OtherRowsNumber(changes={"model.layers": 3})
+
+
+class EvaluatedRun:
+    """Three evaluations, and 20 seconds of training of 40."""
+
+    id = "run"
+    lines = tuple(
+        {"split": "valid", "tokens": tokens, "nll": nll}
+        for tokens, nll in ((10, 4), (20, 3), (40, 2))
+    )
+
+    def energy(self):
+        return EnergyTotals(seconds={"train": 20.0, "evaluate": 20.0})
+
+
+RUN: Any = EvaluatedRun()
+
+
+@pytest.mark.parametrize("target, tokens", [(5, 10), (4, 10), (3.5, 15), (3, 20), (2.25, 35)])
+def test_the_cost_of_training_is_interpolated_between_evaluations(target, tokens):
+    assert TrainingCostToReach("nll", target, "tokens").of_run(RUN) == tokens
+    assert TrainingCostToReach("nll", target, "seconds").of_run(RUN) == tokens / 2
+
+
+def test_a_target_that_is_never_reached_has_no_cost():
+    assert np.isnan(TrainingCostToReach("nll", 1.9).of_run(RUN))
+    assert np.isnan(first_crossing([], 1.0))
+    with pytest.raises(UserError, match="no bits in its valid evaluations; there are nll"):
+        TrainingCostToReach("bits", 1.9).of_run(RUN)
 
 
 @pytest.mark.slow
