@@ -13,8 +13,9 @@ from fxformer.rules import RuleError, named
 from fxformer.train.gradient_transforms import clip_by_global_norm, global_norm
 from fxformer.train.loop_state import averages
 from fxformer.train.optim import SGD, AdamW
+from fxformer.train.uncorrected_adam import scale_by_uncorrected_adam
 
-NAMES = ["adamw", "adafactor", "lion", "muon", "sgd"]
+NAMES = ["adamw", "uncorrected_adamw", "adafactor", "lion", "muon", "sgd"]
 SCHEDULES = ["constant", "linear", "cosine", "inverse_sqrt", "wsd", "one_cycle"]
 
 
@@ -134,3 +135,16 @@ def test_clipping_scales_to_the_limit_and_leaves_what_is_not_finite():
     assert same(clip(big, 10.0), big)
     broken = {"a": jnp.array([jnp.inf, 1.0])}
     np.testing.assert_array_equal(clip(broken)["a"], [np.inf, 1.0])
+
+
+def test_adam_without_bias_correction_is_adam_times_the_corrections():
+    b1, b2 = 0.9, 0.999
+    params = {"kernel": jnp.array([[0.5, -2.0], [3.0, 0.1]])}
+    plain, ours = optax.scale_by_adam(b1, b2, eps=0), scale_by_uncorrected_adam(b1, b2, eps=0)
+    state, other = plain.init(params), ours.init(params)
+    for step in range(1, 5):
+        grads = jax.tree.map(lambda p: jnp.cos(p * step), params)  # noqa: B023
+        wanted, state = plain.update(grads, state)
+        update, other = ours.update(grads, other)
+        factor = (1 - b1**step) / np.sqrt(1 - b2**step)
+        close(update, jax.tree.map(lambda u: u * factor, wanted), rtol=1e-4)  # noqa: B023
