@@ -34,7 +34,8 @@ def compiled_without_check(*words: str) -> tuple[Setup, list[Collective]]:
 
 
 def compiled(*words: str) -> tuple[Setup, list[Collective]]:
-    """The same; the bytes are those of the formulas of `fxformer plan` within 5 %."""
+    """The same; the bytes are those of the formulas of `fxformer plan` within 5 %, or within 1 % of
+    all: the compiler may join the sums of small gradients over rows with those over `tensor`."""
     setup, found = compiled_without_check(*words)
     counted, expected = collections.Counter(), collections.Counter()
     for one in found:
@@ -43,7 +44,8 @@ def compiled(*words: str) -> tuple[Setup, list[Collective]]:
         expected[one.kind, one.devices] += one.sent
     for key in counted | expected:
         print(words[-2:], *key, "counted", counted[key], "formula", expected[key])
-        assert abs(counted[key] - expected[key]) <= 0.05 * expected[key], key
+        near = max(0.05 * expected[key], 0.01 * sum(expected.values()))
+        assert abs(counted[key] - expected[key]) <= near, key
     return setup, found
 
 

@@ -43,7 +43,7 @@ def test_eight_devices_in_a_process_of_its_own():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["bert", "gpt2", "bart"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "bart", "transfo_xl"])
 def test_losses_of_100_steps_are_those_of_one_device(family):
     assert on_eight_devices("mesh_agreement.py", family, "100") == "all equal"
 
