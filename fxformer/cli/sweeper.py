@@ -191,7 +191,7 @@ class Sweeper(HydraSweeper):
                 overrides=tuple(words),
                 resumable=tuple(word for word in words if is_of(word, "tracker", "energy")),
             ),
-            inline=lambda trial, slot: self._inline([*words, *trial], slot),
+            inline=self._inline,
             command=(self.call.verb, *again(self.call.argv, study.name)),
             console=Console(),
             reject=judge.reason,

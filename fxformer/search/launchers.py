@@ -26,7 +26,7 @@ from fxformer.search.worker import Start, Worker
 class Job:
     """The work of a launcher.
 
-    inline: (overrides of a trial, slot) -> exit code; runs the trial in this process
+    inline: (all overrides of a trial, slot) -> exit code; runs the trial in this process
     command: arguments after `fxformer` that start another worker of this study
     reject: overrides of a trial -> why its config cannot run; None: it can
     """
@@ -86,8 +86,9 @@ class InlineLauncher:
 
         def start(study: Study, trial: Trial, place: Resources, env: TrialEnv) -> _Inline:
             run = _resumable(study, trial)
-            overrides = job.commands.resume(run)[4:] if run else trial.overrides
-            return _Inline(lambda: job.inline(overrides, trial.slot), env.environment())
+            commands = job.commands
+            words = commands.resuming(run) if run else [*commands.overrides, *trial.overrides]
+            return _Inline(lambda: job.inline(words, trial.slot), env.environment())
 
         return _work(job, start, [Resources()], in_process=True)
 

@@ -138,8 +138,12 @@ class TrialCommands:
 
     def resume(self, run: Path) -> list[str]:
         """The command that resumes a trial from the config of its run."""
+        return [*_train_command(), *self.flags, *self.resuming(run)]
+
+    def resuming(self, run: Path) -> list[str]:
+        """The overrides of that command: a resumed run keeps all others."""
         path = str(run.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-        return [*_train_command(), *self.flags, f"resume='{path}'", *self.resumable]
+        return [f"resume='{path}'", *self.resumable]
 
 
 def _train_command() -> list[str]:

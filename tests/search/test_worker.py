@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 from search import fake_worker
 
-from fxformer.search import study_io
+from fxformer.search import launchers, study_io
 from fxformer.search.leases import FileLeases
-from fxformer.search.process import Resources, split_resources
+from fxformer.search.process import Resources, TrialCommands, split_resources
 from fxformer.search.sample import Random
 from fxformer.search.scheduler import next_trial
 from fxformer.search.study import Study
@@ -329,3 +329,21 @@ def test_a_trial_that_ends_has_the_number_of_its_claim(tmp_path):
     worker.running[0] = held
     worker.record_outcome(held, 75)
     assert (made.trial(0).attempts, made.trial(0).state) == (2, "interrupted")
+
+
+def test_an_inline_trial_that_is_resumed_keeps_the_config_of_its_run(tmp_path, monkeypatch):
+    """A resumed run refuses experiment=, and the other overrides of all trials."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(launchers, "_resumable", lambda study, one: None if one.slot else folder)
+    seen = {}
+
+    def inline(words, slot):
+        seen[slot] = list(words)
+        return 0
+
+    asked = fake_worker.search(launcher=launchers.InlineLauncher())
+    shared = TrialCommands(overrides=("experiment=e", "energy=tdp"), resumable=("energy=tdp",))
+    one = fake_worker.job(fake_worker.study(tmp_path, total=2), asked)
+    asked.launcher(dataclasses.replace(one, inline=inline, commands=shared))
+    assert seen[0] == [f"resume='{folder}'", "energy=tdp"]
+    assert seen[1][:2] == ["experiment=e", "energy=tdp"] and len(seen[1]) > 2
