@@ -62,9 +62,10 @@ def product_flops(text: str) -> int:
             shapes[known[1]] = [int(n) for n in known[3].split(",") if n]
     total = 0
     for line, times in executed(text):
-        if product := PRODUCT.search(line):
+        product, contracted = PRODUCT.search(line), CONTRACTED.search(line)
+        if product and contracted:
             left = shapes[product[2]]
-            axes = [int(n) for n in CONTRACTED.search(line)[1].split(",") if n]
+            axes = [int(n) for n in contracted[1].split(",") if n]
             out = math.prod(int(n) for n in product[1].split(",") if n)
             total += 2 * times * out * math.prod(left[axis] for axis in axes)
     return total

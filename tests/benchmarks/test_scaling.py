@@ -11,11 +11,16 @@ def test_products_in_loops_count_as_often_as_they_run():
     def repeated(x, w):
         return jax.lax.scan(lambda x, _: (jnp.tanh(x @ w), None), x, length=5)[0]
 
-    x, w = jnp.ones((3, 16)), jnp.ones((16, 16))
-    assert product_flops(jax.jit(repeated).lower(x, w).compile().as_text()) == 5 * 2 * 3 * 16 * 16
-    batched = jax.jit(lambda a, b: jnp.einsum("BTD,BSD->BTS", a, b))
-    text = batched.lower(jnp.ones((2, 5, 8)), jnp.ones((2, 7, 8))).compile().as_text()
-    assert product_flops(text) == 2 * 2 * 5 * 7 * 8
+    def batched(a, b):
+        return jnp.einsum("BTD,BSD->BTS", a, b)
+
+    def flops(function, *shapes):
+        text = jax.jit(function).lower(*map(jnp.ones, shapes)).compile().as_text()
+        assert text is not None
+        return product_flops(text)
+
+    assert flops(repeated, (3, 16), (16, 16)) == 5 * 2 * 3 * 16 * 16
+    assert flops(batched, (2, 5, 8), (2, 7, 8)) == 2 * 2 * 5 * 7 * 8
 
 
 def test_work_that_devices_repeat_is_no_efficiency():
