@@ -34,6 +34,7 @@ class Stack(nnx.Module):
     remat: recompute a layer's activations in the backward pass instead of storing them
     """
 
+    unrolled = False  # whether the layers are called one by one also without a cache
     gather: Callable | None = None  # makes a layer's parameters whole; see train/step_sharding.py
 
     def __init__(
@@ -107,8 +108,8 @@ class Stack(nnx.Module):
             x, cache = block(x, own, encoder_output, cross, **known)
             return x, cache, captured(x, own, cross) if capture else None
 
-        if cache is not None:
-            return self.run_cached(run_block, x, cache)
+        if cache is not None or self.unrolled:
+            return self.run_one_by_one(run_block, x, cache)
         graphdef, params = nnx.split(self.blocks)
 
         def run(graphdef, window, gather, x, inputs):
@@ -185,22 +186,22 @@ class Stack(nnx.Module):
         window = NO_WINDOW if self.windows is None else self.windows[index]
         return None if window == NO_WINDOW else window
 
-    def run_cached(
-        self, run_block: Callable, x: Float[Array, "B T D"], cache: StackCache
-    ) -> tuple[Float[Array, "B T D"], StackCache, Intermediates | None]:
-        """`__call__` with a cache: one layer after the other, so that each updates its own buffers.
+    def run_one_by_one(
+        self, run_block: Callable, x: Float[Array, "B T D"], cache: StackCache | None
+    ) -> tuple[Float[Array, "B T D"], StackCache | None, Intermediates | None]:
+        """`__call__` with a loop over layers, so that each updates its own buffers of a cache.
 
         run_block: (block, x, window, index of the layer, its cache, key) -> x, cache, intermediates
         """
         caches, found = [], []
         for i in range(self.layers):
-            x, new, made = run_block(
-                self.layer(i), x, self.window(i), i + 1.0, cache.layer(i), None
-            )
-            caches.append(dataclasses.replace(new, encoder=cache.layers[i].encoder))
+            own = None if cache is None else cache.layer(i)
+            x, new, made = run_block(self.layer(i), x, self.window(i), i + 1.0, own, None)
             found.append(made)
+            if cache is not None:
+                caches.append(dataclasses.replace(new, encoder=cache.layers[i].encoder))
         stacked = None if found[0] is None else jax.tree.map(lambda *a: jnp.stack(a), *found)
-        return x, cache.with_layers(caches), stacked
+        return x, None if cache is None else cache.with_layers(caches), stacked
 
     def layer(self, index: int) -> Block:
         """The block of one layer."""
@@ -267,8 +268,10 @@ class Stack(nnx.Module):
 
 class UnrolledStack(Stack):
     """A stack in which each layer's parameters are arrays of their own, for decoding: of stacked
-    ones, every step would copy each layer's slice. It is called with a cache only.
+    ones, every step would copy each layer's slice. It has no dropout and no convolution.
     """
+
+    unrolled = True
 
     def __init__(self, stack: Stack):
         shared = range(stack.layers) if stack.layer_groups is None else stack.block_of_layer()

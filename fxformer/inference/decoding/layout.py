@@ -15,7 +15,7 @@ from fxformer.nn.stack import UnrolledStack
 
 
 def decoding_layout(model: LanguageModel | Seq2Seq) -> tuple[nnx.GraphDef, nnx.State]:
-    """The model with the layers of its decoder unrolled and their kernels transposed, split.
+    """The model with its layers unrolled and their kernels transposed, split.
 
     The parameters of these layers are copied; the other arrays are those of the model. The copy is
     kept for the next call with the same arrays, until another model is given or one of them dies.
@@ -61,7 +61,7 @@ _latest = LatestLayout()
 def _convert(graphdef: nnx.GraphDef, params: nnx.State) -> tuple[nnx.GraphDef, nnx.State]:
     model = nnx.merge(graphdef, params)
     for _, node in list(nnx.iter_graph(model)):
-        if isinstance(node, Transformer) and node.causal:
+        if isinstance(node, Transformer) and node.stack.convolution is None:
             node.stack = UnrolledStack(node.stack)
             transpose_kernels(node.stack)
     return nnx.split(model)

@@ -2,6 +2,7 @@
 
 import gc
 
+import jax.numpy as jnp
 from flax import nnx
 
 from fxformer.inference.decoding.layout import _latest, decoding_layout
@@ -26,3 +27,12 @@ def test_the_layout_is_dropped_with_its_parameters():
     del model
     gc.collect()
     assert _latest.entry is None
+
+
+def test_the_layers_of_an_encoder_are_arrays_of_their_own_and_compute_the_same():
+    model = tiny("seq2seq")
+    laid_out = nnx.merge(*decoding_layout(model))
+    assert len(laid_out.encoder.stack.blocks) == model.encoder.stack.layers
+    ids = jnp.arange(12).reshape(2, 6) % 7 + 1
+    segments = jnp.ones_like(ids)
+    close(laid_out.encode(ids, segments), model.encode(ids, segments))
