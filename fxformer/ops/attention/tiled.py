@@ -124,8 +124,8 @@ def _backward(settings: TileSettings, saved, dy):
             narrow = d_logits.astype(query.dtype)
             dropped = _dropped(weights, keep, settings).astype(d_y.dtype)
             d_query += _products(narrow, take(keys, b, j))
-            d_keys = _added(d_keys, _transposed_products(narrow, query), b, j)
-            d_values = _added(d_values, _transposed_products(dropped, d_y), b, j)
+            d_keys = _added(d_keys, _transposed_products(query, narrow), b, j)
+            d_values = _added(d_values, _transposed_products(d_y, dropped), b, j)
             if d_bias is not None:
                 d_bias = _bias_added(d_bias, d_logits, settings, b, i, j)
             return d_query, d_keys, d_values, d_bias
@@ -134,14 +134,17 @@ def _backward(settings: TileSettings, saved, dy):
         d_query, *carry = jax.lax.fori_loop(0, tiles.count[b, i], tile, start)
         return tuple(carry), (d_query * settings.scale).astype(query.dtype)
 
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), (keys, values, bias))
+    # Gradients of keys and values are added up transposed: XLA on CPU rearranges the first factor
+    # of a product over rows, which costs less for [q K] than for [q k].
+    across = (x.swapaxes(-1, -2) for x in (keys, values))
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), (*across, bias))
     (d_k, d_v, d_bias), d_q = jax.lax.scan(block, zeros, jnp.arange(B * n))
     d_q = d_q.reshape(B, n, *d_q.shape[1:])
     d_q = from_blocks(d_q, tiles.query_order, settings.sizes[0], settings.lengths[0])
     d_k, d_v = (
-        from_blocks(x, tiles.key_order, settings.sizes[1], settings.lengths[1])[:, :, :, 0].astype(
-            keys.dtype
-        )
+        from_blocks(x.swapaxes(-1, -2), tiles.key_order, settings.sizes[1], settings.lengths[1])[
+            :, :, :, 0
+        ].astype(keys.dtype)
         for x in (d_k, d_v)
     )
     if bias is not None and d_bias is not None:
@@ -221,6 +224,6 @@ def _products(x, y) -> Float[Array, "G q K"]:
     return jnp.einsum("Gqk,GkK->GqK", x, y, preferred_element_type=jnp.float32)
 
 
-def _transposed_products(x, y) -> Float[Array, "G k K"]:
+def _transposed_products(x, y) -> Float[Array, "G K k"]:
     """xᵀ y in float32."""
-    return jnp.einsum("Gqk,GqK->GkK", x, y, preferred_element_type=jnp.float32)
+    return jnp.einsum("GqK,Gqk->GKk", x, y, preferred_element_type=jnp.float32)
