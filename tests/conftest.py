@@ -12,7 +12,7 @@ from skips import ListedSkips
 
 from tests.compiling import compile_quickly
 from tests.order import rank
-from tests.process_state import resident_bytes, restore_process_state, return_free_memory
+from tests.process_state import resident_bytes, restore_process_state
 from tests.sampling import one_in, tenth
 
 # Tracing makes objects by the million, nearly all freed without the collector of cycles.
@@ -54,6 +54,8 @@ def _bounded_memory():
     end with this and compile all programs anew."""
     yield
     if resident_bytes() > MOST_RESIDENT and "jax" in sys.modules:
+        from fxformer.train.compile import return_free_memory
+
         sys.modules["jax"].clear_caches()
         gc.collect()
         return_free_memory()

@@ -1,7 +1,6 @@
 """State of the process that a command changes and a test must not leave to the next: otherwise the
 tests of a file would depend on their order and on the worker that runs them."""
 
-import ctypes
 import functools
 import logging
 import os
@@ -51,10 +50,3 @@ def resident_bytes() -> int:
     except OSError:  # not Linux
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def return_free_memory() -> None:
-    """Give memory that was freed back to the system: glibc's malloc keeps most of it otherwise."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -1,7 +1,9 @@
 """Compilation of the training step: donation, output shardings, compilation cache."""
 
+import ctypes
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ def donates(donate: bool | None) -> bool:
     written. Without donation the state exists twice during a step.
     """
     return True if donate is None else donate
+
+
+def return_free_memory() -> None:
+    """Give memory that was freed back to the system: glibc's malloc keeps most of it otherwise."""
+    if sys.platform.startswith("linux"):
+        if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+            trim(0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +56,11 @@ class StepProgram:
         return dataclasses.replace(self, stage=lowered)
 
     def compile(self) -> "StepProgram":
-        """Compile, or load from the compilation cache."""
-        return dataclasses.replace(self, stage=self.stage.compile())
+        """Compile, or load from the compilation cache; what that and the making of the state have
+        freed goes back to the system, so that the step's temporaries do not come on top of it."""
+        compiled = dataclasses.replace(self, stage=self.stage.compile())
+        return_free_memory()
+        return compiled
 
     def as_text(self) -> str:
         """Text of the program (HLO)."""
