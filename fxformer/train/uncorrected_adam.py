@@ -15,7 +15,8 @@ class UncorrectedAdamW(AdamW):
     """AdamW whose moments are not bias-corrected: m / (sqrt(v) + eps).
 
     Since v starts at 0 and rises more slowly than m where betas[0] < betas[1], the first updates
-    are up to (1 - betas[0]) / sqrt(1 - betas[1]) times as large: a learning rate that begins high.
+    are larger: update t of a constant gradient (1 - betas[0]^t) / sqrt(1 - betas[1]^t) times, which
+    is a learning rate that begins high.
     Mosbach et al. 2021, sec. 5.1; Devlin et al. 2019 used it.
     """
 
