@@ -28,7 +28,7 @@ VOCABULARY, LINE = 50_000, 40  # words that there are, and in a line
 LETTERS = np.array(list("etaoinshrdlucmfwypvbgk"))
 ROWS, LENGTH = 64, 512  # of a batch
 COUNTS = (1, 2, 4)  # processes that make the batches
-EVERY = 0.2  # seconds between two looks at the memory of a process and its children
+EVERY = 0.2  # seconds between two measurements of the memory of a process and its children
 
 
 @functools.cache

@@ -29,7 +29,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(job_tasks, "POLL", 0.01)
 
 
-def followed(folder, count, **knobs):
+def followed(folder, count):
     """Tasks 1 and above, each in a thread; their exit codes once they are joined."""
     codes = {}
     threads = [
